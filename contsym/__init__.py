@@ -1,0 +1,3 @@
+"""contsym measures how few examples a language encoder needs to learn a relation, and what it forgets."""
+
+__version__ = "0.1.0"

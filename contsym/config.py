@@ -1,0 +1,93 @@
+"""Run-level settings: what a run is, validated and hashed before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from contsym.data.schema import Form
+from contsym.errors import SettingError
+
+DEFAULT_OUTPUT = "mlruns"
+DEFAULT_TARGET = 0.99
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a user chooses; what follows from it is recorded with the result."""
+
+    strategy: str
+    scenario: str
+    encoder: str = "minilm"
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Source by task; a task that is not named is bundled."""
+    form: Form = "lexicalised"
+    shots: int | None = None
+    mnli_size: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Hyper-parameters as given with --set, still text."""
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    target: float = DEFAULT_TARGET
+    curve: bool = True
+    output: Path = Path(DEFAULT_OUTPUT)
+    tracking_uri: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise SettingError("--seeds is empty; expected numbers such as 0,1,2")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise SettingError(f"--seeds {','.join(map(str, self.seeds))} names one twice")
+        if any(not 0 <= seed < 2**32 for seed in self.seeds):
+            raise SettingError("--seeds: each seed is expected between 0 and 4294967295")
+        if self.shots is not None and self.shots < 2:
+            raise SettingError(f"--shots {self.shots} is too few; expected at least 2")
+        if self.mnli_size is not None and self.mnli_size < 3:
+            raise SettingError(f"--mnli-size {self.mnli_size} is too few; expected at least 3")
+        if not 0 < self.target <= 1:
+            raise SettingError(f"--target {self.target} is out of range; expected 0 < target <= 1")
+
+    def source(self, task: str) -> str:
+        return self.sources.get(task, "bundled")
+
+    def key(self, seed: int, **facts: object) -> str:
+        """SHA-256 of what decides a seed's result: these settings and the given facts.
+
+        Where results are kept and tracked does not count, nor do the other seeds.
+        """
+        chosen = asdict(self)
+        for name in ("output", "tracking_uri", "seeds"):
+            del chosen[name]
+        text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_assignments(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`("k=5", "margin=0.4")` to a dict. Raises SettingError for anything else."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise SettingError(f"--set {pair!r} is no setting; expected name=value, as k=5")
+        if name.strip() in found:
+            raise SettingError(f"--set {name.strip()} is given twice; give it once")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`0,1,2` or `0-4` to numbers. Raises SettingError for anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise SettingError(f"--seeds {text!r} is not understood; expected 0,1,2 or 0-4")
+        if dash and int(last) - int(first) > 10_000:
+            raise SettingError(f"--seeds {text!r} names more than 10,000 seeds")
+        seeds.extend(range(int(first), int(last) + 1) if dash else [int(first)])
+    return tuple(seeds)

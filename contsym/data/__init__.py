@@ -1,0 +1,1 @@
+"""Text in, checked examples out."""

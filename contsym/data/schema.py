@@ -1,0 +1,160 @@
+"""One example, its checks, and the table that holds many of them without Python objects."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from contsym.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Label = Literal["entailment", "neutral", "contradiction"]
+Kind = Literal["symmetric", "antisymmetric"]
+Form = Literal["lexicalised", "delexicalised", "both"]
+
+LABELS: tuple[Label, ...] = ("entailment", "neutral", "contradiction")
+"""The one label space of every scenario; a label's position is its class index."""
+
+KIND_OF_LABEL: dict[str, Kind] = {"entailment": "symmetric", "contradiction": "antisymmetric"}
+LABEL_OF_KIND: dict[Kind, Label] = {"symmetric": "entailment", "antisymmetric": "contradiction"}
+"""Of a pair (A r B, B r A): r symmetric means that the second follows, antisymmetric that it
+cannot be true as well (Yuan and Vlachos 2025, section 3)."""
+
+COLUMNS = ("id", "premise", "hypothesis", "label", "relation", "kind", "subject", "object")
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The checked train and test part of one task, and where they came from."""
+
+    task: str
+    source: str
+    """What a reader of a table must see, as `nli_mini (stand-in for MNLI)`."""
+    stand_in: bool
+    train: Dataset
+    test: Dataset
+    fingerprint: str
+    """SHA-256 over the content of both parts."""
+    notes: tuple[str, ...] = ()
+    """What was left out or decided while reading, one line each."""
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {"train": len(self.train), "test": len(self.test)}
+
+
+def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
+    """The row as the table stores it: text stripped, label as class index.
+
+    A relation pair gets its kind from its label where the row does not say it, and a kind
+    that contradicts the label is refused. Raises DataError, which starts with `where`.
+    """
+    text = {}
+    for name in ("premise", "hypothesis"):
+        value = row.get(name)
+        if value is None:
+            given = ", ".join(sorted(str(key) for key in row)) or "nothing"
+            raise DataError(f"{where}: field {name!r} is missing; the row has {given}")
+        if not isinstance(value, str):
+            raise DataError(f"{where}: {name} is {type(value).__name__}; expected text")
+        text[name] = value.strip()
+        if not text[name]:
+            raise DataError(f"{where}: {name} is empty; expected a sentence")
+    label = row.get("label")
+    if label is None:
+        raise DataError(f"{where}: field 'label' is missing; expected {_choice(LABELS)}")
+    if label not in LABELS:
+        raise DataError(f"{where}: label {label!r} is unknown; expected {_choice(LABELS)}")
+    relation = str(row.get("relation") or "").strip()
+    kind = str(row.get("kind") or "")
+    if kind and kind not in LABEL_OF_KIND:
+        raise DataError(f"{where}: kind {kind!r} is unknown; expected {_choice(tuple(LABEL_OF_KIND))}")
+    if kind and LABEL_OF_KIND[kind] != label:  # type: ignore[index]
+        raise DataError(
+            f"{where}: kind {kind!r} goes with label {LABEL_OF_KIND[kind]!r}, not {label!r}"  # type: ignore[index]
+        )
+    if relation and not kind:
+        if label not in KIND_OF_LABEL:
+            raise DataError(
+                f"{where}: a relation pair has label 'neutral'; expected entailment (symmetric) "
+                "or contradiction (antisymmetric)"
+            )
+        kind = KIND_OF_LABEL[str(label)]
+    return {
+        "id": str(row.get("id") or where),
+        **text,
+        "label": LABELS.index(label),  # type: ignore[arg-type]
+        "relation": relation,
+        "kind": kind,
+        "subject": str(row.get("subject") or ""),
+        "object": str(row.get("object") or ""),
+    }
+
+
+@dataclass
+class TableBuilder:
+    """Collects checked rows into Arrow batches, so that no more than one is Python objects."""
+
+    _columns: dict[str, list[object]] = field(default_factory=lambda: {c: [] for c in COLUMNS})
+    _batches: list[object] = field(default_factory=list)
+
+    def add(self, checked: Mapping[str, object]) -> None:
+        for name, values in self._columns.items():
+            values.append(checked[name])
+        if len(self._columns["id"]) >= _CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        self._batches.append(pa.record_batch(self._columns, schema=arrow_schema()))
+        self._columns = {c: [] for c in COLUMNS}
+
+    def build(self) -> Dataset:
+        import pyarrow as pa
+        from datasets import Dataset
+
+        self._flush()
+        return Dataset(pa.Table.from_batches(self._batches, schema=arrow_schema()))
+
+
+def arrow_schema():
+    """Columns and Arrow types of every part of every task."""
+    import pyarrow as pa
+
+    return pa.schema([(c, pa.int64() if c == "label" else pa.string()) for c in COLUMNS])
+
+
+def table_from_rows(rows: Iterable[Mapping[str, object]], source: str = "rows") -> Dataset:
+    """Rows checked and stored; `source` names them in errors."""
+    builder = TableBuilder()
+    for number, row in enumerate(rows, 1):
+        builder.add(check_row(row, f"{source}:{number}"))
+    return builder.build()
+
+
+def content_fingerprint(*parts: Dataset) -> str:
+    """SHA-256 over everything the parts say, in order; ids count, file names do not."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"\x1dpart")
+        for batch in part.with_format("arrow").iter(batch_size=_CHUNK):
+            for row in zip(*(batch.column(c).to_pylist() for c in COLUMNS), strict=True):
+                digest.update("\x1f".join(map(str, row)).encode("utf-8", "surrogatepass"))
+                digest.update(b"\x1e")
+    return digest.hexdigest()
+
+
+def stable_hash(*parts: object) -> int:
+    """A 64-bit number that is the same on every machine and in every process."""
+    text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def _choice(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"

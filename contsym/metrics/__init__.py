@@ -1,0 +1,1 @@
+"""What is measured: pure functions of predictions, and the plugins that collect them."""

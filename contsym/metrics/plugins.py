@@ -1,0 +1,155 @@
+"""Avalanche plugins that collect predictions, curves and costs; the arithmetic is elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from avalanche.core import SupervisedPlugin
+from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_results import MetricValue
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from contsym.errors import ContsymError
+from contsym.metrics.matrix import accuracy
+
+
+class Progress(Protocol):
+    """Where a run says what it is doing; the terminal's is in display.py."""
+
+    def phase(self, description: str, total: int | None) -> None: ...
+
+    def advance(self, loss: float | None = None) -> None: ...
+
+
+class AccuracyMatrix(PluginMetric[float]):
+    """Keeps the predictions of every evaluation: `predictions[row][task]`, label indices.
+
+    Give each `eval` all test experiences in order: one call is one row of R. Emits each
+    experience's accuracy under `Accuracy_Exp/ExpNNN` for Avalanche's loggers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.predictions: list[list[NDArray[np.int64]]] = []
+        self._batches: list[torch.Tensor] = []
+        self._targets: list[torch.Tensor] = []
+
+    def before_eval(self, strategy) -> None:
+        self.predictions.append([])
+
+    def before_eval_exp(self, strategy) -> None:
+        self.reset()
+
+    def after_eval_iteration(self, strategy) -> None:
+        self._batches.append(strategy.mb_output.argmax(dim=1).cpu())
+        self._targets.append(strategy.mb_y.cpu())
+
+    def after_eval_exp(self, strategy) -> list[MetricValue]:
+        self.predictions[-1].append(torch.cat(self._batches).numpy())
+        name = f"Accuracy_Exp/Exp{strategy.experience.current_experience:03d}"
+        return [MetricValue(self, name, self.result(), strategy.clock.train_iterations)]
+
+    def result(self) -> float:
+        predicted, targets = torch.cat(self._batches), torch.cat(self._targets)
+        return accuracy(predicted.numpy(), targets.numpy())
+
+    def reset(self) -> None:
+        self._batches, self._targets = [], []
+
+    def __str__(self) -> str:
+        return "AccuracyMatrix"
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What a strategy would score if its training stopped here."""
+
+    experience: int
+    n_steps: int
+    n_pairs_seen: int
+    n_distinct_pairs: int
+    accuracy: float
+
+
+class SampleEfficiency(SupervisedPlugin):
+    """Accuracy on a fixed part of the present task's test set, at doubling counts of pairs seen.
+
+    A strategy that stores pairs votes with those seen so far. The random state is forked and
+    the seconds spent here are kept apart: with or without this plugin, training is the same.
+    """
+
+    def __init__(self, evaluation_parts: Sequence[Dataset]) -> None:
+        super().__init__()
+        self.parts = [(part, torch.tensor(part["label"][:]).numpy()) for part in evaluation_parts]
+        self.points: list[CurvePoint] = []
+        self.seconds = 0.0
+        self._next = 1
+
+    def before_training_exp(self, strategy, **kwargs) -> None:
+        self._next = 1
+
+    def after_training_iteration(self, strategy, **kwargs) -> None:
+        if strategy.n_pairs_seen >= self._next and strategy.n_steps_left > 0:
+            self._next = 2 * strategy.n_pairs_seen
+            self._measure(strategy, len(strategy.seen_rows))
+
+    def after_training_exp(self, strategy, **kwargs) -> None:
+        # A memory holds all pairs of a finished experience, trained on or not.
+        n_distinct = len(strategy.past[-1]) if strategy.memory else len(strategy.seen_rows)
+        if strategy.n_pairs_seen:
+            self._measure(strategy, n_distinct)
+
+    def _measure(self, strategy, n_distinct: int) -> None:
+        started = time.perf_counter()
+        experience = strategy.experience.current_experience
+        part, labels = self.parts[experience]
+        with torch.random.fork_rng():
+            strategy.refresh()
+            predicted = strategy.score_pairs(part).argmax(dim=1).numpy()
+        n_steps = strategy.clock.train_exp_iterations + (strategy.n_steps_left > 0)
+        self.points.append(
+            CurvePoint(
+                experience, n_steps, strategy.n_pairs_seen, n_distinct, accuracy(predicted, labels)
+            )
+        )
+        self.seconds += time.perf_counter() - started
+
+
+@dataclass
+class TrainingLog(SupervisedPlugin):
+    """Loss of every step, pairs and seconds of every experience, and the progress display."""
+
+    tasks: Sequence[str]
+    progress: Progress
+    losses: list[list[float]] = field(default_factory=list)
+    n_pairs_seen: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    _started: float = 0.0
+
+    def before_training_exp(self, strategy, **kwargs) -> None:
+        task = self.tasks[strategy.experience.current_experience]
+        self.progress.phase(f"training on {task}", strategy.n_steps_left)
+        self.losses.append([])
+        self._started = time.perf_counter()
+
+    def after_training_iteration(self, strategy, **kwargs) -> None:
+        loss = float(strategy.loss)
+        self.losses[-1].append(loss)
+        if not math.isfinite(loss):
+            task = self.tasks[strategy.experience.current_experience]
+            raise ContsymError(
+                f"the loss is {loss} at step {len(self.losses[-1])} on {task}; expected a finite "
+                "number; try --set learning_rate= with a smaller value"
+            )
+        self.progress.advance(loss)
+
+    def after_training_exp(self, strategy, **kwargs) -> None:
+        self.n_pairs_seen.append(strategy.n_pairs_seen)
+        self.seconds.append(time.perf_counter() - self._started)

@@ -1,0 +1,165 @@
+"""Sentences or sentence pairs to pooled vectors, in length-sorted batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
+
+from contsym.encoders import Precision, nli_labels
+from contsym.errors import EncoderError
+
+MAX_LENGTH = 128
+"""Tokens of a sentence; longer ones are cut. MultiNLI's longest sentences reach 400, 1% pass 70."""
+
+TOKEN_BUDGET = 2048
+"""Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
+
+Text = str | tuple[str, str]
+
+
+class PooledEncoder(nn.Module):
+    """A transformer with attention-masked mean pooling.
+
+    `forward` takes a BatchEncoding with (n, tokens) ids and gives (n, dim) float32 vectors.
+    Under bf16 the transformer runs in autocast while weights, pooling and everything after
+    it stay in float32.
+    """
+
+    def __init__(self, transformer: nn.Module, tokenizer, dim: int) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.tokenizer = tokenizer
+        self.dim = dim
+        self.precision: Precision = "fp32"
+        self.n_forwards = 0
+        """Texts encoded so far, training and evaluation together."""
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> PooledEncoder:
+        transformer = _from_pretrained(AutoModel, folder)
+        return cls(transformer, _tokenizer(folder), transformer.config.hidden_size)
+
+    @property
+    def max_length(self) -> int:
+        # RoBERTa counts two positions for padding; model_max_length knows.
+        return min(MAX_LENGTH, self.tokenizer.model_max_length)
+
+    def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
+        return self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+
+    def forward(self, batch: BatchEncoding) -> Tensor:
+        self.n_forwards += len(batch["input_ids"])
+        with self._autocast(batch["input_ids"].device):
+            states = self.transformer(**batch).last_hidden_state
+        return mean_pool(states.float(), batch["attention_mask"])
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, torch.bfloat16)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[Text]) -> Tensor:
+        """Pooled vectors of texts, (len(texts), dim), in evaluation mode, on the CPU.
+
+        Each distinct text is encoded once, with texts of like length: the swapped pairs
+        repeat many sentences, and padding is work. The mode is put back afterwards.
+        """
+        if not texts:
+            return torch.empty(0, self.dim)
+        was_training = self.training
+        self.eval()
+        distinct = list(dict.fromkeys(texts))
+        lengths = self._n_tokens(distinct)
+        order = sorted(range(len(distinct)), key=lambda i: lengths[i])
+        device = next(self.parameters()).device
+        rows: list[Tensor] = []
+        for part in _budgeted(order, lengths):
+            batch = self.tokenize([distinct[i] for i in part]).to(device)
+            rows.append(self(batch).cpu())
+        self.train(was_training)
+        place = {distinct[i]: row for row, i in enumerate(order)}
+        return torch.cat(rows)[[place[text] for text in texts]]
+
+    def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
+        encoded = self.tokenizer(
+            list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
+        )
+        return [len(ids) for ids in encoded["input_ids"]]
+
+
+class NliClassifier(PooledEncoder):
+    """A checkpoint's own NLI head: pairs in, the logits of contsym's three labels out."""
+
+    def __init__(self, transformer: nn.Module, tokenizer, order: list[int]) -> None:
+        super().__init__(transformer, tokenizer, len(order))
+        self.order = order
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> NliClassifier:
+        order = nli_labels(json.loads((folder / "config.json").read_text("utf-8")))
+        if order is None:
+            raise EncoderError(
+                f"{folder}: no NLI head; expected a sequence classifier whose id2label names "
+                "entailment, neutral and contradiction"
+            )
+        return cls(_from_pretrained(AutoModelForSequenceClassification, folder), _tokenizer(folder), order)
+
+    def forward(self, batch: BatchEncoding) -> Tensor:
+        self.n_forwards += len(batch["input_ids"])
+        with self._autocast(batch["input_ids"].device):
+            logits = self.transformer(**batch).logits
+        return logits.float()[:, self.order]
+
+
+def mean_pool(states: Tensor, attention_mask: Tensor) -> Tensor:
+    """The mean of the token vectors that the mask keeps.
+
+    Shapes: states (n, tokens, dim), attention_mask (n, tokens) of 0 and 1 -> (n, dim). A row
+    without any kept token gives zeros.
+    Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3, MEAN strategy.
+    """
+    mask = attention_mask.unsqueeze(-1).to(states.dtype)
+    return (states * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+
+
+def _budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Cuts ascending lengths into batches of at most TOKEN_BUDGET padded tokens each."""
+    batches: list[list[int]] = [[]]
+    for i in order:
+        if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > TOKEN_BUDGET:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
+
+
+def _from_pretrained(auto, folder: Path) -> nn.Module:
+    try:
+        return auto.from_pretrained(
+            folder,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            dtype=torch.float32,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"{folder}: transformers cannot load it ({_line(error)})") from error
+
+
+def _tokenizer(folder: Path):
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({_line(error)})") from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

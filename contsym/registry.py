@@ -1,0 +1,104 @@
+"""Finds strategies and scenarios by file, reads their cards without importing them, loads late."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from contsym.errors import unknown_name
+
+if TYPE_CHECKING:
+    from contsym.strategies.base import Strategy
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a strategy without importing it."""
+
+    name: str
+    summary: str
+    source: str
+    trains: str
+    stores: str
+
+
+@dataclass(frozen=True)
+class ScenarioPlan:
+    """A scenario file: its summary and the task of each experience."""
+
+    name: str
+    summary: str
+    tasks: tuple[str, ...]
+
+
+NOT_A_STRATEGY = {"__init__", "base"}
+
+
+@cache
+def strategies() -> Mapping[str, Card]:
+    """The cards of all strategies by name; a strategy's name is its file's."""
+    folder = resources.files("contsym.strategies")
+    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
+    return {
+        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
+        for name in names
+        if name not in NOT_A_STRATEGY
+    }
+
+
+def read_card(name: str, source: str) -> Card:
+    """The card of a strategy's source text: its docstring's first line and its CARD.
+
+    CARD is a plain dict literal at module level with the keys source, trains and stores.
+    """
+    tree = ast.parse(source)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["CARD"]:
+            docstring = ast.get_docstring(tree) or ""
+            return Card(name=name, summary=docstring.split("\n")[0], **ast.literal_eval(node.value))
+    raise ValueError(f"strategies/{name}.py has no CARD")
+
+
+def find_strategy(name: str) -> Card:
+    """The card of that name. Raises ContsymError, with the nearest names, if there is none."""
+    if name not in strategies():
+        raise unknown_name("strategy", name, strategies())
+    return strategies()[name]
+
+
+def load_strategy(name: str) -> type[Strategy]:
+    """The strategy class of that name; imports torch and Avalanche."""
+    find_strategy(name)
+    module = importlib.import_module(f"contsym.strategies.{name}")
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "Settings")
+    )
+    return found
+
+
+@cache
+def scenarios() -> Mapping[str, ScenarioPlan]:
+    """All scenarios by name; a scenario's name is its file's."""
+    folder = resources.files("contsym.scenarios")
+    files = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
+    return {path.name[:-5]: _read_scenario(path.name[:-5], path.read_text("utf-8")) for path in files}
+
+
+def _read_scenario(name: str, text: str) -> ScenarioPlan:
+    entry = tomllib.loads(text)
+    return ScenarioPlan(name, entry["summary"], tuple(e["task"] for e in entry["experience"]))
+
+
+def find_scenario(name: str) -> ScenarioPlan:
+    """The scenario of that name. Raises ContsymError, with the nearest names, if there is none."""
+    if name not in scenarios():
+        raise unknown_name("scenario", name, scenarios())
+    return scenarios()[name]

@@ -1,0 +1,1 @@
+"""The paper's mathematics as functions of tensors: no model, device or logger in sight."""

@@ -1,0 +1,84 @@
+"""Small modules between the pooled vectors of a pair and an objective."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from contsym.relations.algebra import DIVISION_GUARD, guarded_division, pair_features
+from contsym.relations.distances import label_distances
+
+
+class RandomLabelVectors(nn.Module):
+    """(p, h) -> scores -d_c(p, h), with one fixed random vector l_c for each label.
+
+    The vectors are a buffer: saved with the model and moved with it, never optimised.
+    Shapes: (batch, dim) twice -> (batch, labels).
+    """
+
+    def __init__(self, dim: int, n_labels: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.register_buffer("label_vectors", torch.randn(n_labels, dim, generator=generator))
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return -label_distances(p, h, self.label_vectors)
+
+
+class Division(nn.Module):
+    """(p, h) -> l = h ⊘ p, nothing to learn. Shapes: (batch, dim) twice -> (batch, dim)."""
+
+    def __init__(self, guard: float = DIVISION_GUARD) -> None:
+        super().__init__()
+        self.guard = guard
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return guarded_division(h, p, self.guard)
+
+
+class LearnedRelation(nn.Module):
+    """(p, h) -> l by a small network over [p, h, |p - h|, p ∘ h], trained with the encoder.
+
+    Shapes: (batch, dim) twice -> (batch, dim). The hidden layer is as wide as the encoder.
+    """
+
+    def __init__(self, dim: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.network = nn.Sequential(
+            nn.LayerNorm(4 * dim), nn.Linear(4 * dim, dim), nn.GELU(), nn.Linear(dim, dim)
+        )
+        seeded_init(self, generator)
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return self.network(pair_features(p, h))
+
+
+class PairClassifier(nn.Module):
+    """(p, h) -> logits over [p, h, |p - h|, p ∘ h]. Shapes: (batch, dim) twice -> (batch, labels)."""
+
+    def __init__(self, dim: int, n_labels: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4 * dim, n_labels)
+        seeded_init(self, generator)
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return self.linear(pair_features(p, h))
+
+
+class JointClassifier(nn.Module):
+    """One vector of a jointly encoded pair -> logits. Shapes: (batch, dim) -> (batch, labels)."""
+
+    def __init__(self, dim: int, n_labels: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, n_labels)
+        seeded_init(self, generator)
+
+    def forward(self, pair: Tensor) -> Tensor:
+        return self.linear(pair)
+
+
+def seeded_init(module: nn.Module, generator: torch.Generator) -> None:
+    """Glorot-uniform weights and zero biases from the given generator, in place."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,136 @@
+"""Results on disk: one folder for a run, one inside it for each seed, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from contsym.errors import ContsymError
+
+FORMAT = 1
+RESULT = "result.json"
+TRACKED = "tracked.json"
+
+
+def runs_folder(output: Path) -> Path:
+    """Where the runs of an output folder (`mlruns`) are kept."""
+    return output / "results"
+
+
+def check_writable(output: Path) -> None:
+    """Make the output folder, or raise ContsymError before any work is done."""
+    try:
+        folder = runs_folder(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{secrets.token_hex(4)}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ContsymError(
+            f"--output {output} cannot be written ({error.strerror}); expected a folder that you "
+            "may write to; name another with --output"
+        ) from None
+
+
+def new_run_name(strategy: str, scenario: str) -> str:
+    """A folder name that sorts by time and never repeats."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{strategy}-{scenario}-{secrets.token_hex(3)}"
+
+
+def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make `folder` by filling a temporary one beside it and renaming it.
+
+    A reader sees the folder with everything in it, or no folder; what a killed process leaves
+    starts with a dot and is never read.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.parent / f".partial-{folder.name}-{secrets.token_hex(4)}"
+    partial.mkdir()
+    try:
+        fill(partial)
+        for path in [*partial.iterdir(), partial]:
+            _sync(path)
+        partial.rename(folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a small file by renaming a finished one over it."""
+    partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
+    partial.write_text(text, encoding="utf-8")
+    _sync(partial)
+    partial.replace(path)
+
+
+def write_seed(
+    run: Path,
+    result: Mapping[str, Any],
+    predictions: Sequence[Mapping[str, object]],
+    tensors: Mapping[str, Any],
+) -> Path:
+    """Store one seed's result, predictions and tensors; gives its folder."""
+
+    def fill(folder: Path) -> None:
+        (folder / RESULT).write_text(to_json(result), encoding="utf-8")
+        with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(predictions[0]))
+            writer.writeheader()
+            writer.writerows(predictions)
+        if tensors:
+            from safetensors.torch import save_file
+
+            contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            save_file(contiguous, folder / "label_vectors.safetensors")
+
+    folder = run / f"seed-{result['seed']}"
+    write_whole(folder, fill)
+    return folder
+
+
+def to_json(value: object) -> str:
+    # allow_nan=False: NaN is no JSON, and no result of ours.
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_seed(folder: Path) -> dict[str, Any]:
+    """One stored seed. Raises ContsymError where the file is not what contsym wrote."""
+    path = folder / RESULT
+    try:
+        result = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ContsymError(f"{path}: cannot be read ({error}); expected a stored result") from None
+    if not isinstance(result, dict) or result.get("format") != FORMAT:
+        found = result.get("format") if isinstance(result, dict) else type(result).__name__
+        raise ContsymError(f"{path}: format {found!r}; this version reads format {FORMAT}")
+    return result
+
+
+def stored_runs(output: Path) -> Iterator[Path]:
+    """The run folders of an output folder, oldest first."""
+    folder = runs_folder(output)
+    if folder.is_dir():
+        yield from sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def stored_seeds(run: Path) -> list[Path]:
+    """The seed folders of a run, in order of the seed."""
+    found = [p for p in run.iterdir() if p.name.startswith("seed-") and (p / RESULT).is_file()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,450 @@
+"""The main verb: train one strategy through one scenario for each seed, and store what came out."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import contsym
+from contsym import encoders, registry, results
+from contsym.config import RunConfig
+from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
+from contsym.data.shots import few_shot, subset
+from contsym.data.sources import TASKS, load_task, parse_source
+from contsym.errors import SettingError
+from contsym.metrics import matrix as measures
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from contsym.metrics.plugins import Progress
+    from contsym.strategies.base import Strategy, TrainingSettings
+
+CURVE_PART = 256
+"""Test pairs that the learning curve is measured on; the same for every strategy and seed."""
+
+LIBRARIES = ("torch", "transformers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "mlflow")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run with everything looked up and checked: what is shown before it starts."""
+
+    config: RunConfig
+    name: str
+    strategy: type[Strategy]
+    settings: TrainingSettings
+    learning_rate: float
+    encoder: encoders.EncoderFiles
+    tasks: tuple[TaskData, ...]
+    device: str
+    precision: encoders.Precision
+
+    @property
+    def folder(self) -> Path:
+        return results.runs_folder(self.config.output) / self.name
+
+
+def prepare(config: RunConfig) -> Plan:
+    """Look up and check everything a run needs; nothing is trained and nothing is written but
+    the output folder. The cheapest checks come first, so that a mistyped name answers at once.
+
+    Raises ContsymError for whatever the user can mend.
+    """
+    registry.find_strategy(config.strategy)
+    scenario = registry.find_scenario(config.scenario)
+    _check_sources(config, scenario.tasks)
+    results.check_writable(config.output)
+    files = encoders.locate(config.encoder)
+    quiet_libraries()
+    loaded = {task: load_task(task, config.source(task), config.form) for task in set(scenario.tasks)}
+    strategy = registry.load_strategy(config.strategy)
+    settings = parse_settings(strategy, config.settings)
+    tasks = tuple(loaded[task] for task in scenario.tasks)
+    for task in tasks:
+        training_part(task, config, config.seeds[0])
+    device = encoders.choose_device(config.device)
+    return Plan(
+        config=config,
+        name=results.new_run_name(config.strategy, config.scenario),
+        strategy=strategy,
+        settings=settings,
+        learning_rate=settings.learning_rate or default_learning_rate(files),
+        encoder=files,
+        tasks=tasks,
+        device=device,
+        precision=encoders.choose_precision(config.precision, device),
+    )
+
+
+def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
+    for task in config.sources:
+        if task not in tasks:
+            raise SettingError(
+                f"--{task}: scenario {config.scenario} has no {task} task; it has {', '.join(tasks)}"
+            )
+        parse_source(task, config.sources[task])
+    if config.shots is not None and "wikidata" not in tasks:
+        raise SettingError(f"--shots: scenario {config.scenario} has no wikidata task to take it from")
+    if config.mnli_size is not None and "mnli" not in tasks:
+        raise SettingError(f"--mnli-size: scenario {config.scenario} has no mnli task")
+
+
+def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:
+    """The training pairs that this seed of this run may use."""
+    if TASKS[task.task].relational and config.shots is not None:
+        return few_shot(task.train, config.shots, seed)
+    if task.task == "mnli" and config.mnli_size is not None:
+        return subset(task.train, config.mnli_size, seed, "--mnli-size")
+    return task.train
+
+
+def parse_settings(strategy: type[Strategy], given: Mapping[str, str]) -> TrainingSettings:
+    """The strategy's settings with the given ones in place, checked.
+
+    Raises SettingError that names the setting, the value and what was expected.
+    """
+    from difflib import get_close_matches
+
+    from pydantic import ValidationError
+
+    fields = strategy.Settings.model_fields
+    for name in given:
+        if name not in fields:
+            near = get_close_matches(name, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise SettingError(
+                f"--set {name}: no setting of this strategy; {hint}it has {', '.join(sorted(fields))}"
+            )
+    try:
+        return strategy.Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        expected = str(first["msg"]).removeprefix("Input should be ")
+        raise SettingError(f"--set {name}={given[name]}: expected {expected}") from None
+
+
+def default_learning_rate(files: encoders.EncoderFiles) -> float:
+    """The preset's, or for an unknown encoder the one that suits its width."""
+    if files.preset:
+        return files.preset.learning_rate
+    import json
+
+    config = json.loads((files.folder / "config.json").read_text("utf-8"))
+    is_large = int(config.get("hidden_size", 0)) >= encoders.LARGE_DIM
+    return encoders.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
+
+
+def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
+    """Train and measure every seed; each is stored whole before the next begins."""
+    found = []
+    for seed in plan.config.seeds:
+        result, predictions, tensors = run_seed(plan, seed, progress)
+        results.write_seed(plan.folder, result, predictions, tensors)
+        found.append(result)
+    return found
+
+
+def run_seed(
+    plan: Plan, seed: int, progress: Progress
+) -> tuple[dict[str, Any], list[dict[str, object]], dict[str, Any]]:
+    """One seed from the pretrained encoder to the result, the predictions and the tensors."""
+    import torch
+    from avalanche.training.plugins import EvaluationPlugin
+
+    from contsym.metrics.plugins import AccuracyMatrix, SampleEfficiency, TrainingLog
+    from contsym.scenarios.build import build_benchmark
+
+    began, started_at = time.perf_counter(), datetime.now(UTC)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    encoder = load_encoder(plan)
+    matrix = AccuracyMatrix()
+    with warnings.catch_warnings():
+        # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
+        warnings.filterwarnings("ignore", message="No loggers specified")
+        evaluator = EvaluationPlugin(matrix, loggers=[])
+    parts = [training_part(task, plan.config, seed) for task in plan.tasks]
+    names = [task.task for task in plan.tasks]
+    log = TrainingLog(names, progress)
+    curve = SampleEfficiency(
+        [subset(task.test, min(CURVE_PART, len(task.test)), 0, "curve") for task in plan.tasks]
+    )
+    strategy = plan.strategy(
+        encoder=encoder,
+        settings=plan.settings,
+        learning_rate=plan.learning_rate,
+        n_labels=len(LABELS),
+        seed=seed,
+        device=plan.device,
+        evaluator=evaluator,
+        plugins=[log, curve] if plan.config.curve else [log],
+    )
+    benchmark = build_benchmark(list(zip(parts, [t.test for t in plan.tasks], strict=True)), strategy.model.collate)
+    n_before = encoder.n_forwards
+    strategy.current = parts[0]
+    progress.phase("before any training", None)
+    strategy.eval(benchmark.test_stream)
+    n_evaluated = encoder.n_forwards - n_before
+    for experience, name in zip(benchmark.train_stream, names, strict=True):
+        strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
+        progress.phase(f"evaluating after {name}", None)
+        n_before = encoder.n_forwards
+        strategy.eval(benchmark.test_stream)
+        n_evaluated += encoder.n_forwards - n_before
+    cost = {
+        "training_seconds": [round(s, 3) for s in log.seconds],
+        "curve_seconds": round(curve.seconds, 3),
+        "pairs_seen": log.n_pairs_seen,
+        "encoder_forwards": encoder.n_forwards,
+        "encoder_forwards_evaluation": n_evaluated,
+        "trained_parameters": strategy.n_trained_parameters,
+        "stored_bytes": strategy.n_stored_bytes,
+        "peak_memory_bytes": peak_memory(plan.device),
+    }
+    result = {
+        **record(plan, seed, started_at, [len(part) for part in parts]),
+        **measured(plan, matrix.predictions),
+        "curve": [asdict(point) for point in curve.points],
+        "sample_efficiency": sample_efficiency(plan, curve.points),
+        "loss": log.losses,
+        "cost": cost,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    return result, prediction_rows(plan, matrix.predictions), strategy.artifacts()
+
+
+def load_encoder(plan: Plan):
+    """A fresh copy of the pretrained encoder, with its NLI head where the strategy wants it."""
+    import json
+
+    config = json.loads((plan.encoder.folder / "config.json").read_text("utf-8"))
+    has_head = plan.strategy.prefers_nli_head and encoders.nli_labels(config) is not None
+    encoder = encoders.load(plan.encoder, head=has_head)
+    encoder.precision = plan.precision
+    return encoder
+
+
+def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
+    """What made a result: enough to make it again."""
+    config, versions = plan.config, library_versions()
+    sources = {
+        task.task: {
+            "name": task.source,
+            "rows": {"train": n, "test": len(task.test)},
+            "available": task.rows,
+            "fingerprint": task.fingerprint,
+            "stand_in": task.stand_in,
+            "notes": list(task.notes),
+        }
+        for task, n in zip(plan.tasks, n_train, strict=True)
+    }
+    settings = {**plan.settings.model_dump(), "learning_rate": plan.learning_rate}
+    fingerprints = {task.task: task.fingerprint for task in plan.tasks}
+    return {
+        "format": results.FORMAT,
+        "run": plan.name,
+        "key": config.key(
+            seed, data=fingerprints, weights=plan.encoder.weights_sha256, versions=versions,
+            resolved=settings, on=[plan.device, plan.precision],
+        ),
+        "strategy": config.strategy,
+        "scenario": config.scenario,
+        "encoder": config.encoder,
+        "encoder_weights": {"sha256": plan.encoder.weights_sha256, "origin": plan.encoder.origin},
+        "tasks": [task.task for task in plan.tasks],
+        "sources": sources,
+        "seed": seed,
+        "settings": settings,
+        "options": {
+            "form": config.form, "shots": config.shots, "mnli_size": config.mnli_size,
+            "target": config.target, "curve": config.curve,
+        },
+        "device": plan.device,
+        "precision": plan.precision,
+        "threads": n_threads(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "git_commit": git_commit(),
+        "started_at": started_at.isoformat(timespec="seconds"),
+    }
+
+
+def measured(plan: Plan, predictions) -> dict[str, Any]:
+    """The accuracy matrix of the predictions and all that follows from it."""
+    import numpy as np
+
+    labels = [np.asarray(task.test["label"][:]) for task in plan.tasks]
+    names = [task.task for task in plan.tasks]
+    matrix = np.array(
+        [[measures.accuracy(p, y) for p, y in zip(row, labels, strict=True)] for row in predictions]
+    )
+    n_test = [len(y) for y in labels]
+    majority = [measures.majority_share(y) for y in labels]
+    learned = {
+        name: measures.is_learned(matrix[j + 1, j], majority[j], n_test[j])
+        for j, name in enumerate(names)
+    }
+    forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
+    kinds = {
+        task.task: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
+        for j, task in enumerate(plan.tasks)
+        if any(task.test["kind"][:])
+    }
+    return {
+        "matrix": matrix.tolist(),
+        "n_test": dict(zip(names, n_test, strict=True)),
+        "majority": dict(zip(names, majority, strict=True)),
+        "learned": learned,
+        "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
+        "final_macro": measures.final_macro(matrix),
+        "final_micro": measures.final_micro(matrix, n_test),
+        # What was never learned cannot be forgotten; the figure would flatter the method.
+        "forgetting": {name: f if learned[name] else None for name, f in forgotten.items()},
+        "bwt": measures.backward_transfer(matrix),
+        "fwt": measures.forward_transfer(matrix),
+        "by_kind": kinds,
+        "by_relation": {
+            task.task: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
+            for j, task in enumerate(plan.tasks)
+            if task.task in kinds
+        },
+        "confusion": {
+            name: measures.confusion(predictions[-1][j], labels[j], len(LABELS))
+            for j, name in enumerate(names)
+        },
+    }
+
+
+def sample_efficiency(plan: Plan, points) -> dict[str, dict[str, int | None]]:
+    """The least number of pairs, distinct and seen, that reached the target; None: not reached."""
+    found = {}
+    for j, task in enumerate(plan.tasks):
+        own = [point for point in points if point.experience == j]
+        accuracies = [point.accuracy for point in own]
+        found[task.task] = {
+            name: measures.least_to_reach([getattr(p, name) for p in own], accuracies, plan.config.target)
+            for name in ("n_distinct_pairs", "n_pairs_seen")
+        }
+    return found
+
+
+def prediction_rows(plan: Plan, predictions) -> list[dict[str, object]]:
+    """One row per test pair: its label and what was predicted after each experience."""
+    return [
+        {
+            "task": task.task,
+            "id": pair_id,
+            "label": LABELS[label],
+            **{f"row_{i}": LABELS[int(row[j][n])] for i, row in enumerate(predictions)},
+        }
+        for j, task in enumerate(plan.tasks)
+        for n, (pair_id, label) in enumerate(zip(task.test["id"], task.test["label"], strict=True))
+    ]
+
+
+def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds of one run; a task's forgetting only where every seed learned it."""
+    import numpy as np
+
+    tasks = found[0]["tasks"]
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        return None if None in values else float(np.mean(values))  # type: ignore[arg-type]
+
+    return {
+        "matrix": np.mean([r["matrix"] for r in found], axis=0).tolist(),
+        "final": {t: mean([r["final"][t] for r in found]) for t in tasks},
+        "final_macro": mean([r["final_macro"] for r in found]),
+        "final_micro": mean([r["final_micro"] for r in found]),
+        "forgetting": {t: mean([r["forgetting"][t] for r in found]) for t in tasks},
+        "learned_in": {t: sum(r["learned"][t] for r in found) for t in tasks},
+        "by_kind": {
+            t: {
+                kind: mean([r["by_kind"][t][-1][kind]["accuracy"] for r in found])
+                for kind in KIND_OF_LABEL.values()
+                if kind in found[0]["by_kind"][t][-1]
+            }
+            for t in found[0]["by_kind"]
+        },
+        "bwt": mean([r["bwt"] for r in found]),
+        "fwt": mean([r["fwt"] for r in found]),
+        "seconds": mean([r["seconds"] for r in found]),
+    }
+
+
+def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str | None]) -> dict[str, Any]:
+    """What `--json` prints: the run once, its seeds, and their mean."""
+    shared = ("strategy", "scenario", "encoder", "tasks", "sources", "settings", "options")
+    shared += ("device", "precision", "run")
+    own = (
+        "seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned", "bwt",
+        "fwt", "by_kind", "sample_efficiency", "cost", "seconds",
+    )
+    seeds = [
+        {**{name: r[name] for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])}
+        for r in found
+    ]
+    return {**{name: found[0][name] for name in shared}, "seeds": seeds, "mean": summarise(found)}
+
+
+def library_versions() -> dict[str, str]:
+    versions = {"contsym": contsym.__version__, "python": platform.python_version()}
+    return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
+
+
+def git_commit() -> str | None:
+    """The commit of contsym's own checkout, `+` where it has changes; None outside of one."""
+    root = Path(contsym.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+" if status else "")
+
+
+def n_threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def peak_memory(device: str) -> int:
+    """Peak bytes: of the GPU's allocator, or of this process from its start."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    # Linux counts in KiB, macOS in bytes.
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def quiet_libraries() -> None:
+    """Their progress bars and advice would break up ours; errors still come through."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

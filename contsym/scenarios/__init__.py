@@ -1,0 +1,1 @@
+"""Sequences of tasks: one TOML file each, built into an Avalanche benchmark by build.py."""

@@ -1,0 +1,43 @@
+"""Fine-tuning: a linear classifier on [p, h, |p - h|, p ∘ h], cross-entropy, all weights trained.
+
+With `--set head=cross` the pair is encoded as one text and its pooled vector is classified.
+Source: the fine-tuning baseline of Yuan and Vlachos 2025 (arXiv 2504.16312); the features are
+those of Conneau et al. 2017 (InferSent), section 3.1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contsym.relations.heads import JointClassifier, PairClassifier
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {
+    "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), fine-tuning; Conneau et al. 2017",
+    "trains": "encoder and linear head",
+    "stores": "the linear head",
+}
+
+
+class FineTune(Strategy):
+    """Encoder and head trained by cross-entropy."""
+
+    class Settings(TrainingSettings):
+        head: Literal["pair", "cross"] = Field(
+            "pair", description="encode the two sentences apart, or as one text"
+        )
+
+    @property
+    def is_joint(self) -> bool:
+        return self.settings.head == "cross"
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return (JointClassifier if self.is_joint else PairClassifier)(dim, n_labels, generator)
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(output, labels)

@@ -1,0 +1,46 @@
+"""k-NN over label embeddings that a small network makes of (p, h), trained with the encoder.
+
+The same contrastive loss and the same vote as knn_fixed; only l = h ⊘ p is replaced by a
+two-layer network over [p, h, |p - h|, p ∘ h].
+Source: Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a learned distance; the paper does
+not give the network's shape, ours is stated in relations/heads.py.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from contsym.memory import VotingMemory
+from contsym.relations.heads import LearnedRelation
+from contsym.relations.losses import contrastive_loss
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {
+    "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a learned distance",
+    "trains": "encoder and relation network",
+    "stores": "every training pair and its label embedding; the network",
+}
+
+
+class KnnLearned(Strategy):
+    """Label embeddings by a learned map, compared by cosine."""
+
+    class Settings(TrainingSettings):
+        margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
+        k: int = Field(3, ge=1, description="stored neighbours that vote")
+        memory: Literal["refresh", "stale"] = Field(
+            "refresh", description="encode stored pairs again after an experience, or not"
+        )
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return LearnedRelation(dim, generator)
+
+    def make_memory(self) -> VotingMemory:
+        return VotingMemory(k=self.settings.k, n_labels=self.n_labels, mode=self.settings.memory)
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        return contrastive_loss(output, labels, self.settings.margin)
