@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from contsym.errors import EncoderError
 
 if TYPE_CHECKING:
-    from transformers import BatchEncoding
+    pass
 
 Precision = Literal["fp32", "bf16"]
 

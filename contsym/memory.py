@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class LabelMemory:
         self.n_labels, self.k = n_labels, k
         self.embeddings = np.empty((0, dim), dtype=np.float32)
         self.labels = np.empty(0, dtype=np.int64)
-        self._index = None
+        self._index: Any = None
 
     def __len__(self) -> int:
         return len(self.labels)

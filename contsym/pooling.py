@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class PooledEncoder(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: Path) -> PooledEncoder:
-        transformer = _from_pretrained(AutoModel, folder)
+        transformer: Any = _from_pretrained(AutoModel, folder)
         return cls(transformer, _tokenizer(folder), transformer.config.hidden_size)
 
     @property

@@ -128,7 +128,7 @@ def parse_settings(strategy: type[Strategy], given: Mapping[str, str]) -> Traini
                 f"--set {name}: no setting of this strategy; {hint}it has {', '.join(sorted(fields))}"
             )
     try:
-        return strategy.Settings(**given)
+        return strategy.Settings.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -178,10 +178,10 @@ def run_seed(
         evaluator = EvaluationPlugin(matrix, loggers=[])
     parts = [training_part(task, plan.config, seed) for task in plan.tasks]
     names = [task.task for task in plan.tasks]
-    log = TrainingLog(names, progress)
     curve = SampleEfficiency(
         [subset(task.test, min(CURVE_PART, len(task.test)), 0, "curve") for task in plan.tasks]
     )
+    log = TrainingLog(names, progress, curve)
     strategy = plan.strategy(
         encoder=encoder,
         settings=plan.settings,
@@ -190,9 +190,11 @@ def run_seed(
         seed=seed,
         device=plan.device,
         evaluator=evaluator,
-        plugins=[log, curve] if plan.config.curve else [log],
+        plugins=[curve, log] if plan.config.curve else [log],
     )
-    benchmark = build_benchmark(list(zip(parts, [t.test for t in plan.tasks], strict=True)), strategy.model.collate)
+    benchmark = build_benchmark(
+        list(zip(parts, [t.test for t in plan.tasks], strict=True)), strategy.model.collate
+    )
     n_before = encoder.n_forwards
     strategy.current = parts[0]
     progress.phase("before any training", None)
@@ -257,8 +259,12 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "format": results.FORMAT,
         "run": plan.name,
         "key": config.key(
-            seed, data=fingerprints, weights=plan.encoder.weights_sha256, versions=versions,
-            resolved=settings, on=[plan.device, plan.precision],
+            seed,
+            data=fingerprints,
+            weights=plan.encoder.weights_sha256,
+            versions=versions,
+            resolved=settings,
+            on=[plan.device, plan.precision],
         ),
         "strategy": config.strategy,
         "scenario": config.scenario,
@@ -269,8 +275,11 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "seed": seed,
         "settings": settings,
         "options": {
-            "form": config.form, "shots": config.shots, "mnli_size": config.mnli_size,
-            "target": config.target, "curve": config.curve,
+            "form": config.form,
+            "shots": config.shots,
+            "mnli_size": config.mnli_size,
+            "target": config.target,
+            "curve": config.curve,
         },
         "device": plan.device,
         "precision": plan.precision,
@@ -294,8 +303,7 @@ def measured(plan: Plan, predictions) -> dict[str, Any]:
     n_test = [len(y) for y in labels]
     majority = [measures.majority_share(y) for y in labels]
     learned = {
-        name: measures.is_learned(matrix[j + 1, j], majority[j], n_test[j])
-        for j, name in enumerate(names)
+        name: measures.is_learned(matrix[j + 1, j], majority[j], n_test[j]) for j, name in enumerate(names)
     }
     forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
     kinds = {
@@ -387,15 +395,16 @@ def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str | None]) -> dict[str, Any]:
     """What `--json` prints: the run once, its seeds, and their mean."""
-    shared = ("strategy", "scenario", "encoder", "tasks", "sources", "settings", "options")
-    shared += ("device", "precision", "run")
+    shared = (
+        *("strategy", "scenario", "encoder", "tasks", "sources", "settings", "options"),
+        *("device", "precision", "run"),
+    )
     own = (
-        "seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned", "bwt",
-        "fwt", "by_kind", "sample_efficiency", "cost", "seconds",
+        *("seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned"),
+        *("bwt", "fwt", "by_kind", "sample_efficiency", "cost", "seconds"),
     )
     seeds = [
-        {**{name: r[name] for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])}
-        for r in found
+        {**{name: r[name] for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found
     ]
     return {**{name: found[0][name] for name in shared}, "seeds": seeds, "mean": summarise(found)}
 
@@ -411,15 +420,21 @@ def git_commit() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        commit, status = (
-            subprocess.run(
-                ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
-            ).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return commit + ("+" if status else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    return done.stdout.strip()
 
 
 def n_threads() -> int:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, object]
 Placed = tuple[str, Row]
+Parts = tuple[Iterable[Placed], Iterable[Placed] | None]
 
 UNLABELLED = (-1, "-1", "-", "")
 """No agreed label: MultiNLI writes '-', the Hub's copy -1. Such rows are left out and counted."""
@@ -80,10 +81,13 @@ TEST_SHARE = 0.2
 class Source(Protocol):
     """One place that pairs come from."""
 
-    name: str
-    stand_in: bool
+    @property
+    def name(self) -> str: ...
 
-    def read(self, task: Task, form: Form) -> tuple[Iterable[Placed], Iterable[Placed] | None]:
+    @property
+    def stand_in(self) -> bool: ...
+
+    def read(self, task: Task, form: Form) -> Parts:
         """Rows of the train part and, if the source has one, of the test part."""
         ...
 
@@ -95,13 +99,14 @@ class Bundled:
     name: str
     stand_in: bool
 
-    def read(self, task: Task, form: Form) -> tuple[Iterable[Placed], Iterable[Placed] | None]:
+    def read(self, task: Task, form: Form) -> Parts:
         if task.name == "wikidata":
             rows = ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs())
             return rows, None
         folder = resources.files("contsym.data").joinpath("bundled")
         with resources.as_file(folder) as path:
-            return tuple(list(read_rows(path / f"nli_mini.{part}.jsonl")) for part in ("train", "test"))
+            train, test = (list(read_rows(path / f"nli_mini.{part}.jsonl")) for part in ("train", "test"))
+            return train, test
 
 
 BUNDLED = {
@@ -121,7 +126,7 @@ class Files:
     def name(self) -> str:
         return str(self.path)
 
-    def read(self, task: Task, form: Form) -> tuple[Iterable[Placed], Iterable[Placed] | None]:
+    def read(self, task: Task, form: Form) -> Parts:
         if self.path.is_file():
             return read_rows(self.path), None
         files = _readable_files(self.path)
@@ -142,14 +147,15 @@ class Hub:
     def name(self) -> str:
         return f"hub:{self.repository or ''}" + (f"@{self.revision}" if self.revision else "")
 
-    def read(self, task: Task, form: Form) -> tuple[Iterable[Placed], Iterable[Placed] | None]:
+    def read(self, task: Task, form: Form) -> Parts:
         repository = self.repository or task.hub.get(form) or task.hub.get("any")
         assert repository is not None, "`both` is resolved by load_task"
         parts = _load_from_hub(repository, self.revision)
         train = _first(parts, TRAIN_NAMES)
         if train is None:
             raise DataError(f"hub:{repository} has no 'train' split; it has {', '.join(parts)}")
-        return _hub_rows(train, repository), _hub_rows(_first(parts, TEST_NAMES), repository)
+        test = _first(parts, TEST_NAMES)
+        return _hub_rows(train, repository), None if test is None else _hub_rows(test, repository)
 
 
 def parse_source(task: str, spec: str) -> Source:
@@ -164,9 +170,7 @@ def parse_source(task: str, spec: str) -> Source:
         return Hub(head.partition(":")[2] or None, revision or None)
     path = Path(spec).expanduser()
     if not path.exists():
-        raise DataError(
-            f"--{task} {spec}: no such file or folder; expected a path, 'bundled' or 'hub'"
-        )
+        raise DataError(f"--{task} {spec}: no such file or folder; expected a path, 'bundled' or 'hub'")
     return Files(path)
 
 
@@ -187,12 +191,15 @@ def load_task(task_name: str, spec: str, form: Form = "lexicalised") -> TaskData
         is_ready = isinstance(source, Hub) and not source.repository
         rewrite = "lexicalised" if is_ready or not task.relational else form
     notes: list[str] = []
-    tables = [_table(task, rows, rewrite, notes) for rows in parts if rows is not None]
+    tables = []
+    for part, rows in zip(("train", "test"), parts, strict=True):
+        if rows is not None:
+            table, remarks = _table(task, rows, rewrite)
+            tables.append(table)
+            notes += [f"{part}: {remark}" for remark in remarks]
     if len(tables) == 1:
         tables = _split(tables[0])
-        notes.append(
-            f"no test part: {TEST_SHARE:.0%} of the pairs are set aside by a hash of their text"
-        )
+        notes.append(f"no test part: {TEST_SHARE:.0%} of the pairs are set aside by a hash of their text")
     train, test = tables
     for part, table in (("train", train), ("test", test)):
         if len(table) == 0:
@@ -204,7 +211,7 @@ def load_task(task_name: str, spec: str, form: Form = "lexicalised") -> TaskData
         train=train,
         test=test,
         fingerprint=content_fingerprint(train, test),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(notes),
     )
 
 
@@ -217,20 +224,21 @@ def _resolved_name(source: Source, task: Task, form: Form) -> str:
     return f"hub:{'+'.join(map(str, names))}" + (f"@{source.revision}" if source.revision else "")
 
 
-def _table(task: Task, rows: Iterable[Placed], form: Form, notes: list[str]) -> Dataset:
+def _table(task: Task, rows: Iterable[Placed], form: Form) -> tuple[Dataset, list[str]]:
+    notes: list[str] = []
     counts: Counter[str] = Counter()
     labelled = _labelled(task, rows, counts)
     if task.relational:
         named, unread = wikidata.name_entities(labelled)
         if unread:
-            notes.append(f"{unread} pairs are not of the form 'A r B', 'B r A'; relation unknown")
+            notes.append(f"{unread} pairs are not of the form 'A r B', 'B r A'")
         labelled = wikidata.in_form(named, form)
     builder = TableBuilder()
     for where, row in labelled:
         builder.add(check_row(row, where))
     if counts["unlabelled"]:
         notes.append(f"{counts['unlabelled']} rows without an agreed label are left out")
-    return builder.build()
+    return builder.build(), notes
 
 
 def _labelled(task: Task, rows: Iterable[Placed], counts: Counter[str]) -> Iterator[Placed]:
@@ -260,9 +268,7 @@ def _readable_files(folder: Path) -> list[Path]:
 
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in READERS)
     if not files:
-        raise DataError(
-            f"{folder}: no data files; expected train and test as {', '.join(READERS)}"
-        )
+        raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
     return files
 
 
@@ -271,9 +277,7 @@ def _part(files: list[Path], names: tuple[str, ...], folder: Path) -> list[Path]
         found = [path for path in files if _is_part(path.stem, name)]
         formats = {path.suffix.lower() for path in found}
         if len(formats) > 1 and formats != {".jsonl", ".txt"}:
-            raise DataError(
-                f"{folder}: {', '.join(p.name for p in found)} are the same part twice; keep one"
-            )
+            raise DataError(f"{folder}: {', '.join(p.name for p in found)} are the same part twice; keep one")
         if formats == {".jsonl", ".txt"}:
             # MultiNLI 1.0 ships each part in both formats.
             found = [path for path in found if path.suffix.lower() == ".jsonl"]
@@ -302,9 +306,7 @@ def _first(parts: Mapping[str, Dataset], names: tuple[str, ...]) -> Dataset | No
     return next((parts[name] for name in names if name in parts), None)
 
 
-def _hub_rows(part: Dataset | None, repository: str) -> Iterable[Placed] | None:
-    if part is None:
-        return None
+def _hub_rows(part: Dataset, repository: str) -> Iterator[Placed]:
     return ((f"hub:{repository}:row {n}", rename(row)) for n, row in enumerate(part, 1))
 
 
@@ -313,7 +315,7 @@ def _load_from_hub(repository: str, revision: str | None) -> Mapping[str, Datase
 
     try:
         return datasets.load_dataset(repository, revision=revision)
-    except Exception as error:  # noqa: BLE001 - the Hub client raises a dozen unrelated types
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise ContsymError(
             f"hub:{repository} cannot be loaded ({reason}); connect to the Hub, or give a local "

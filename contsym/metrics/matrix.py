@@ -38,10 +38,7 @@ def forgetting(matrix: Matrix) -> list[float | None]:
     Source: Chaudhry et al. 2018 (Riemannian walk), section 3, equation 3.
     """
     n_tasks = matrix.shape[1]
-    return [
-        float(matrix[1:-1, j].max() - matrix[-1, j]) if j < n_tasks - 1 else None
-        for j in range(n_tasks)
-    ]
+    return [float(matrix[1:-1, j].max() - matrix[-1, j]) if j < n_tasks - 1 else None for j in range(n_tasks)]
 
 
 def backward_transfer(matrix: Matrix) -> float | None:
@@ -76,9 +73,7 @@ def majority_share(labels: NDArray[np.int64]) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def confusion(
-    predicted: NDArray[np.int64], labels: NDArray[np.int64], n_labels: int
-) -> list[list[int]]:
+def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], n_labels: int) -> list[list[int]]:
     """counts[true][predicted]."""
     flat = np.bincount(labels * n_labels + predicted, minlength=n_labels**2)
     return flat.reshape(n_labels, n_labels).tolist()

@@ -115,19 +115,21 @@ class SampleEfficiency(SupervisedPlugin):
             predicted = strategy.score_pairs(part).argmax(dim=1).numpy()
         n_steps = strategy.clock.train_exp_iterations + (strategy.n_steps_left > 0)
         self.points.append(
-            CurvePoint(
-                experience, n_steps, strategy.n_pairs_seen, n_distinct, accuracy(predicted, labels)
-            )
+            CurvePoint(experience, n_steps, strategy.n_pairs_seen, n_distinct, accuracy(predicted, labels))
         )
         self.seconds += time.perf_counter() - started
 
 
 @dataclass
 class TrainingLog(SupervisedPlugin):
-    """Loss of every step, pairs and seconds of every experience, and the progress display."""
+    """Loss of every step, pairs and seconds of every experience, and the progress display.
+
+    Comes after the curve in the list of plugins, so that the curve's seconds can be taken off.
+    """
 
     tasks: Sequence[str]
     progress: Progress
+    curve: SampleEfficiency
     losses: list[list[float]] = field(default_factory=list)
     n_pairs_seen: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -137,7 +139,7 @@ class TrainingLog(SupervisedPlugin):
         task = self.tasks[strategy.experience.current_experience]
         self.progress.phase(f"training on {task}", strategy.n_steps_left)
         self.losses.append([])
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() - self.curve.seconds
 
     def after_training_iteration(self, strategy, **kwargs) -> None:
         loss = float(strategy.loss)
@@ -152,4 +154,4 @@ class TrainingLog(SupervisedPlugin):
 
     def after_training_exp(self, strategy, **kwargs) -> None:
         self.n_pairs_seen.append(strategy.n_pairs_seen)
-        self.seconds.append(time.perf_counter() - self._started)
+        self.seconds.append(time.perf_counter() - self.curve.seconds - self._started)

@@ -18,6 +18,7 @@ class RandomLabelVectors(nn.Module):
 
     def __init__(self, dim: int, n_labels: int, generator: torch.Generator) -> None:
         super().__init__()
+        self.label_vectors: Tensor
         self.register_buffer("label_vectors", torch.randn(n_labels, dim, generator=generator))
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:

@@ -35,9 +35,7 @@ def avalanche_dataset(pairs: Dataset, collate: Collate) -> TaskAwareSupervisedCl
         [numbered],
         data_attributes=[
             DataAttribute(list(numbered["label"]), "targets"),
-            DataAttribute(
-                ConstantSequence(0, len(numbered)), "targets_task_labels", use_in_getitem=True
-            ),
+            DataAttribute(ConstantSequence(0, len(numbered)), "targets_task_labels", use_in_getitem=True),
         ],
         collate_fn=collate,
     )

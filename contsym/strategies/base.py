@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import BatchEncoding
 
 from contsym.memory import VotingMemory
-from contsym.pooling import PooledEncoder
+from contsym.pooling import PooledEncoder, Text
 from contsym.scenarios.build import pairs_of
 
 HEAD_BATCH = 4096
@@ -52,9 +52,9 @@ class PairModel(nn.Module):
     def collate(self, pairs: Sequence[Mapping[str, object]]) -> list[object]:
         """[BatchEncoding, labels, task labels] of pairs."""
         if self.is_joint:
-            texts = [(pair["premise"], pair["hypothesis"]) for pair in pairs]
+            texts: list[Text] = [(str(pair["premise"]), str(pair["hypothesis"])) for pair in pairs]
         else:
-            texts = [pair[role] for pair in pairs for role in ("premise", "hypothesis")]
+            texts = [str(pair[role]) for pair in pairs for role in ("premise", "hypothesis")]
         tokens = self.encoder.tokenize(texts)
         batch = {name: ids.unflatten(0, (len(pairs), -1)) for name, ids in tokens.items()}
         return [BatchEncoding({**batch, "row": _column(pairs, "row")}), *_targets(pairs)]
@@ -69,7 +69,7 @@ class PairModel(nn.Module):
         """The head's output for many pairs, on the CPU; each distinct text is encoded once."""
         premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
         if self.is_joint:
-            parts = (self.encoder.encode(list(zip(premises, hypotheses, strict=True))),)
+            parts: tuple[Tensor, ...] = (self.encoder.encode(list(zip(premises, hypotheses, strict=True))),)
         else:
             parts = self.encoder.encode([*premises, *hypotheses]).chunk(2)
         was_training = self.training

@@ -32,6 +32,8 @@ class FineTune(Strategy):
             "pair", description="encode the two sentences apart, or as one text"
         )
 
+    settings: Settings
+
     @property
     def is_joint(self) -> bool:
         return self.settings.head == "cross"

@@ -38,6 +38,8 @@ class KnnFixed(Strategy):
         )
         guard: float = Field(DIVISION_GUARD, gt=0, description="strength of the guard in h ⊘ p")
 
+    settings: Settings
+
     def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
         return Division(self.settings.guard)
 

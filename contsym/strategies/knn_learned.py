@@ -36,6 +36,8 @@ class KnnLearned(Strategy):
             "refresh", description="encode stored pairs again after an experience, or not"
         )
 
+    settings: Settings
+
     def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
         return LearnedRelation(dim, generator)
 

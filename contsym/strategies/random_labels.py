@@ -29,6 +29,8 @@ class RandomLabels(Strategy):
     class Settings(TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
 
+    settings: Settings
+
     def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
         return RandomLabelVectors(dim, n_labels, generator)
 

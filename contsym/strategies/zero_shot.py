@@ -36,6 +36,8 @@ class ZeroShot(Strategy):
         k: int = Field(3, ge=1, description="stored neighbours that vote, without an NLI head")
         guard: float = Field(DIVISION_GUARD, gt=0, description="strength of the guard in h ⊘ p")
 
+    settings: Settings
+
     def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
         self.has_nli_head = isinstance(encoder, NliClassifier)
         super().__init__(encoder=encoder, **kwargs)

@@ -1,0 +1,299 @@
+"""The command line: parse, call, print. Heavy libraries load inside the verb that needs them."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from contsym import __version__
+from contsym.config import (
+    DEFAULT_OUTPUT,
+    DEFAULT_TARGET,
+    RunConfig,
+    parse_assignments,
+    parse_seeds,
+)
+from contsym.errors import ContsymError
+
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    help="Folder for results and the MLflow store.",
+)
+uri_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow tracking server or store; default: MLFLOW_TRACKING_URI, else OUTPUT/mlflow.db.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="contsym")
+def cli() -> None:
+    """How few examples does an encoder need to learn a relation, and what does it forget?
+
+    \b
+    Example:
+      contsym run --strategy knn_fixed --scenario mnli_then_wikidata
+    """
+
+
+@cli.command()
+@click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
+@click.option("--scenario", required=True, metavar="NAME", help="Tasks (contsym list scenarios).")
+@click.option(
+    "--encoder",
+    default="minilm",
+    show_default=True,
+    metavar="NAME",
+    help="A preset (contsym list encoders), a Hub id, or a folder with safetensors.",
+)
+@click.option("--mnli", metavar="SOURCE", help="bundled, hub[@REVISION], or a file or folder.")
+@click.option("--wikidata", metavar="SOURCE", help="bundled, hub[@REVISION], or a file or folder.")
+@click.option(
+    "--form",
+    type=click.Choice(["lexicalised", "delexicalised", "both"]),
+    default="lexicalised",
+    show_default=True,
+    help="Wikidata pairs with entity names, with opaque ids, or both.",
+)
+@click.option("--shots", type=int, metavar="N", help="Wikidata training pairs in all; default: all.")
+@click.option("--mnli-size", type=int, metavar="N", help="MNLI training pairs; default: all.")
+@click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A hyper-parameter; repeatable (contsym list strategies --settings).",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the encoder; auto is bf16 where the hardware is faster with it.",
+)
+@click.option(
+    "--target",
+    type=float,
+    default=DEFAULT_TARGET,
+    show_default=True,
+    help="Accuracy for which the least number of pairs is reported.",
+)
+@click.option("--curve/--no-curve", default=True, show_default=True, help="Measure the learning curve.")
+@output_option
+@uri_option
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+def run(
+    seeds: str,
+    mnli: str | None,
+    wikidata: str | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+    **options,
+) -> None:
+    """Train a strategy through a scenario and show what it learned and forgot.
+
+    \b
+    Examples:
+      contsym run --strategy knn_fixed --scenario mnli_then_wikidata
+      contsym run --strategy random_labels --scenario wikidata_only --shots 48 --seeds 0,1,2
+      contsym run --strategy knn_fixed --scenario mnli_then_wikidata \\
+        --mnli path/to/mnli --wikidata path/to/pairs.jsonl --shots 64 --set k=5
+    """
+    sources = {name: spec for name, spec in (("mnli", mnli), ("wikidata", wikidata)) if spec}
+    config = RunConfig(
+        sources=sources,
+        seeds=parse_seeds(seeds),
+        settings=parse_assignments(assignments),
+        **options,
+    )
+    from contsym.run import as_json as result_as_json
+    from contsym.run import prepare, run_seeds
+    from contsym.tracking import display_uri, resolve_uri
+
+    plan = prepare(config)
+    from rich.console import Console
+
+    from contsym.display import TerminalProgress, plan_lines, result_tables
+
+    uri = resolve_uri(config.output, config.tracking_uri)
+    err = Console(stderr=True)
+    err.print(plan_lines(plan, display_uri(uri)))
+    with TerminalProgress(err) as progress:
+        found = run_seeds(plan, progress)
+        progress.phase("logging to MLflow", None)
+        run_ids = _track(plan.folder, config.output, uri)
+    hint = _ui_hint(config) if run_ids else "not in MLflow yet: contsym sync sends it"
+    tables = result_tables(found, run_ids, hint)
+    _store_table(plan.folder, tables)
+    if as_json:
+        err.print(tables)
+        click.echo(json.dumps(result_as_json(found, run_ids), ensure_ascii=False, allow_nan=False))
+    else:
+        Console().print(tables)
+
+
+def _track(folder: Path, output: Path, uri: str) -> dict[int, str]:
+    """The MLflow run of each seed; none, and a warning, where the store cannot be used."""
+    from contsym.errors import TrackingError
+    from contsym.tracking import log_run
+
+    try:
+        return log_run(folder, output, uri)
+    except TrackingError as error:
+        click.echo(f"warning: {error}", err=True)
+        return {}
+
+
+def _store_table(folder: Path, tables: object) -> None:
+    from rich.console import Console
+
+    from contsym.results import write_file
+
+    plain = Console(width=110, record=True, file=io.StringIO())
+    plain.print(tables)
+    write_file(folder / "table.txt", plain.export_text())
+
+
+def _ui_hint(config: RunConfig) -> str:
+    output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {config.output}"
+    return f"look at it with: contsym ui{output}"
+
+
+@cli.command(name="list")
+@click.argument("what", type=click.Choice(["strategies", "scenarios", "encoders"]), required=False)
+@click.option("--settings", is_flag=True, help="With strategies: their hyper-parameters (slower).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(what: str | None, settings: bool, as_json: bool) -> None:
+    """Show strategies, scenarios and encoders, one line each.
+
+    \b
+    Examples:
+      contsym list
+      contsym list strategies --settings
+    """
+    if settings and what not in (None, "strategies"):
+        raise click.UsageError("--settings goes with: contsym list strategies --settings")
+    listed = {name: entries() for name, entries in LISTS.items() if what in (None, name)}
+    if settings:
+        for name, entry in listed["strategies"].items():
+            entry["settings"] = _settings_of(name)
+    if as_json:
+        click.echo(json.dumps(listed, ensure_ascii=False))
+        return
+    for kind, entries in listed.items():
+        click.echo(f"{kind}:")
+        width = max(map(len, entries))
+        for name, entry in entries.items():
+            click.echo(f"  {name:<{width}}  {entry['summary']}")
+            if "stores" in entry:
+                click.echo(f"  {'':<{width}}  trains: {entry['trains']} · stores: {entry['stores']}")
+            for field in entry.get("settings", []):
+                click.echo(f"  {'':<{width}}    {field}")
+
+
+def _list_strategies() -> dict[str, dict]:
+    from dataclasses import asdict
+
+    from contsym.registry import strategies
+
+    return {name: asdict(card) for name, card in strategies().items()}
+
+
+def _list_scenarios() -> dict[str, dict]:
+    from contsym.registry import scenarios
+
+    return {name: {"summary": plan.summary, "tasks": list(plan.tasks)} for name, plan in scenarios().items()}
+
+
+def _list_encoders() -> dict[str, dict]:
+    from contsym.encoders import PRESETS
+
+    own = {name: {"summary": preset.summary, "hub_id": preset.hub_id} for name, preset in PRESETS.items()}
+    return {
+        **own,
+        "OWNER/NAME": {"summary": "any Hub encoder with safetensors weights"},
+        "FOLDER": {"summary": "a local transformers checkpoint with safetensors weights"},
+    }
+
+
+LISTS = {"strategies": _list_strategies, "scenarios": _list_scenarios, "encoders": _list_encoders}
+
+
+def _settings_of(name: str) -> list[str]:
+    from contsym.registry import load_strategy
+
+    fields = load_strategy(name).Settings.model_fields
+    return [f"{field}={info.default}: {info.description}" for field, info in fields.items()]
+
+
+@cli.command()
+@output_option
+@uri_option
+def sync(output: Path, tracking_uri: str | None) -> None:
+    """Send stored results that MLflow does not have yet.
+
+    \b
+    Example:
+      contsym sync --tracking-uri http://127.0.0.1:5000
+    """
+    from contsym import tracking
+
+    uri = tracking.resolve_uri(output, tracking_uri)
+    n_sent = tracking.sync(output, uri, lambda name, n: click.echo(f"{name}: {n} seeds", err=True))
+    click.echo(f"{n_sent} results sent to {tracking.display_uri(uri)}")
+
+
+@cli.command()
+@output_option
+@uri_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
+    """Open the MLflow UI on the store that the runs went to.
+
+    \b
+    Example:
+      contsym ui --port 5001
+    """
+    import os
+
+    from contsym import tracking
+
+    uri = tracking.resolve_uri(output, tracking_uri)
+    command, environment = tracking.ui_command(output, uri, host, port)
+    click.echo(f"MLflow UI on http://{host}:{port} (starting takes some 15 s; stop with Ctrl-C)", err=True)
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        click.echo(f"note: {host} is reachable from other machines, without a password", err=True)
+    os.execve(command[0], command, environment)  # noqa: S606 - replaces this process
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one line and exit code 2."""
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
+    except click.ClickException as error:
+        _fail(f"{error.format_message()} (contsym --help)")
+    except ContsymError as error:
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; finished seeds are kept", err=True)
+        sys.exit(130)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo("error: " + " ".join(message.split()), err=True)
+    sys.exit(2)

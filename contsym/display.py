@@ -1,0 +1,195 @@
+"""What a person sees in the terminal: the plan, the progress and the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from contsym.run import summarise
+
+if TYPE_CHECKING:
+    from contsym.run import Plan
+
+
+class TerminalProgress:
+    """A bar for each phase of each seed, on stderr, with the loss while training."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[loss]}"),
+            console=console,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> TerminalProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+        self._bars.stop()
+
+    def phase(self, description: str, total: int | None) -> None:
+        self._finish()
+        self._task = self._bars.add_task(escape(description), total=total, loss="")
+
+    def advance(self, loss: float | None = None) -> None:
+        self._bars.update(self._task, advance=1, loss="" if loss is None else f"loss {loss:.4f}")
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            (task,) = [t for t in self._bars.tasks if t.id == self._task]
+            # A phase without steps is one step that is done.
+            total = task.total or 1
+            self._bars.update(self._task, total=total, completed=task.completed or total)
+            self._bars.stop_task(self._task)
+
+
+def plan_lines(plan: Plan, tracking: str) -> Group:
+    """What will be done: everything that decides the numbers, and where they go."""
+    settings = {**plan.settings.model_dump(exclude_none=True), "learning_rate": plan.learning_rate}
+    rows = [
+        ("strategy", f"{plan.config.strategy}  " + _assignments(settings)),
+        ("encoder", f"{plan.encoder.name}  ({plan.encoder.origin}, {plan.encoder.weights_sha256[:12]})"),
+        ("scenario", f"{plan.config.scenario}  (form {plan.config.form})"),
+        *((f"  {task.task}", _source_line(task, plan)) for task in plan.tasks),
+        ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
+        ("results", str(plan.folder)),
+        ("tracking", tracking),
+    ]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    return Group(table)
+
+
+def _source_line(task, plan: Plan) -> str:
+    from contsym.run import training_part
+
+    n_train = len(training_part(task, plan.config, plan.config.seeds[0]))
+    used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
+    notes = "".join(f"; {note}" for note in task.notes)
+    return f"{task.source}: train {used}, test {len(task.test):,}{notes}"
+
+
+def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str], ui_hint: str) -> Group:
+    """The accuracy matrix, what was forgotten, the kinds, and where to look further."""
+    first, mean = found[0], summarise(found)
+    tasks = first["tasks"]
+    title = f"{first['strategy']} · {first['scenario']} · {first['encoder']}"
+    lines: list[Any] = [
+        Text(""),
+        _matrix_table(f"Accuracy: {title}", found, mean),
+        _summary_table(found, mean),
+    ]
+    for task in tasks:
+        source = first["sources"][task]
+        if source["stand_in"]:
+            lines.append(Text(f"! {task} was measured on {source['name']}: not comparable with MNLI"))
+    for run_seed, run_id in run_ids.items():
+        lines.append(Text(f"MLflow run of seed {run_seed}: {run_id}"))
+    lines.append(Text(ui_hint))
+    return Group(*lines)
+
+
+def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
+    first = found[0]
+    table = Table(title=title, title_justify="left")
+    table.add_column("after")
+    for task in first["tasks"]:
+        table.add_column(_task_title(task, first), justify="right")
+        for kind in mean["by_kind"].get(task, {}):
+            table.add_column(kind, justify="right", style="dim")
+    names = ["(no training)", *first["tasks"]]
+    for i, name in enumerate(names):
+        cells = []
+        for j, task in enumerate(first["tasks"]):
+            cells.append(_spread([r["matrix"][i][j] for r in found]))
+            for kind in mean["by_kind"].get(task, {}):
+                cells.append(_spread([r["by_kind"][task][i][kind]["accuracy"] for r in found]))
+        table.add_row(name, *cells)
+    majority = []
+    for task in first["tasks"]:
+        majority.append(f"{first['majority'][task]:.3f}")
+        majority += ["" for _ in mean["by_kind"].get(task, {})]
+    table.add_section()
+    table.add_row("majority class", *majority, style="dim")
+    return table
+
+
+def _summary_table(found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
+    first = found[0]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_row(
+        "final accuracy", f"{mean['final_macro']:.3f} (mean over tasks), {mean['final_micro']:.3f} (pooled)"
+    )
+    for j, task in enumerate(first["tasks"]):
+        table.add_row(f"forgetting, {task}", Text(forgetting_words(task, j, found, mean)))
+    for name, title in (("bwt", "backward transfer"), ("fwt", "forward transfer")):
+        if mean[name] is not None:
+            table.add_row(title, f"{mean[name]:+.3f}")
+    target = first["options"]["target"]
+    for task in first["tasks"] if first["curve"] else []:
+        table.add_row(f"pairs to {target:g}, {task}", Text(efficiency_words(task, found)))
+    cost = first["cost"]
+    table.add_row(
+        "cost",
+        f"{sum(r['seconds'] for r in found):.0f} s; {cost['encoder_forwards']:,} texts encoded, "
+        f"{cost['trained_parameters']:,} parameters trained, {cost['stored_bytes']:,} bytes stored, "
+        f"peak memory {cost['peak_memory_bytes'] / 2**30:.1f} GiB",
+    )
+    return table
+
+
+def forgetting_words(
+    task: str, position: int, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]
+) -> str:
+    """A figure, `never learned`, or why there is none."""
+    n_learned, n_seeds = mean["learned_in"][task], len(found)
+    if n_learned < n_seeds:
+        how_often = "" if n_seeds == 1 or n_learned == 0 else f" (learned in {n_learned} of {n_seeds} seeds)"
+        return f"never learned{how_often}"
+    if position == len(found[0]["tasks"]) - 1:
+        return "- (last task)"
+    return _spread([r["forgetting"][task] for r in found], sign=True)
+
+
+def efficiency_words(task: str, found: Sequence[Mapping[str, Any]]) -> str:
+    """The least distinct pairs and pairs seen that reached the target, seed by seed."""
+
+    def words(name: str) -> str:
+        values = [r["sample_efficiency"][task][name] for r in found]
+        return ", ".join("not reached" if v is None else f"{v:,}" for v in values)
+
+    distinct, seen = words("n_distinct_pairs"), words("n_pairs_seen")
+    return distinct if distinct == seen else f"{distinct} distinct; {seen} seen"
+
+
+def _task_title(task: str, first: Mapping[str, Any]) -> str:
+    source = first["sources"][task]
+    return f"{task}\n{escape(source['name'])}" if source["stand_in"] else task
+
+
+def _spread(values: Sequence[float], *, sign: bool = False) -> str:
+    import numpy as np
+
+    text = f"{np.mean(values):+.3f}" if sign else f"{np.mean(values):.3f}"
+    return text if len(values) == 1 else f"{text} ± {np.std(values, ddof=1):.3f}"
+
+
+def _assignments(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
