@@ -131,28 +131,31 @@ def run(
     err.print(plan_lines(plan, display_uri(uri)))
     with TerminalProgress(err) as progress:
         found = run_seeds(plan, progress)
+        _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)
-        run_ids = _track(plan.folder, config.output, uri)
+        run_ids, warning = _track(plan.folder, config.output, uri)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    tables = result_tables(found, run_ids)
     hint = _ui_hint(config) if run_ids else "not in MLflow yet: contsym sync sends it"
-    tables = result_tables(found, run_ids, hint)
-    _store_table(plan.folder, tables)
     if as_json:
         err.print(tables)
+        click.echo(hint, err=True)
         click.echo(json.dumps(result_as_json(found, run_ids), ensure_ascii=False, allow_nan=False))
     else:
         Console().print(tables)
+        click.echo(hint)
 
 
-def _track(folder: Path, output: Path, uri: str) -> dict[int, str]:
+def _track(folder: Path, output: Path, uri: str) -> tuple[dict[int, str], str | None]:
     """The MLflow run of each seed; none, and a warning, where the store cannot be used."""
     from contsym.errors import TrackingError
     from contsym.tracking import log_run
 
     try:
-        return log_run(folder, output, uri)
+        return log_run(folder, output, uri), None
     except TrackingError as error:
-        click.echo(f"warning: {error}", err=True)
-        return {}
+        return {}, str(error)
 
 
 def _store_table(folder: Path, tables: object) -> None:

@@ -84,8 +84,8 @@ def _source_line(task, plan: Plan) -> str:
     return f"{task.source}: train {used}, test {len(task.test):,}{notes}"
 
 
-def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str], ui_hint: str) -> Group:
-    """The accuracy matrix, what was forgotten, the kinds, and where to look further."""
+def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str] | None = None) -> Group:
+    """The accuracy matrix, what was forgotten, the kinds, and the MLflow runs if there are any."""
     first, mean = found[0], summarise(found)
     tasks = first["tasks"]
     title = f"{first['strategy']} · {first['scenario']} · {first['encoder']}"
@@ -98,9 +98,8 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
         source = first["sources"][task]
         if source["stand_in"]:
             lines.append(Text(f"! {task} was measured on {source['name']}: not comparable with MNLI"))
-    for run_seed, run_id in run_ids.items():
+    for run_seed, run_id in (run_ids or {}).items():
         lines.append(Text(f"MLflow run of seed {run_seed}: {run_id}"))
-    lines.append(Text(ui_hint))
     return Group(*lines)
 
 

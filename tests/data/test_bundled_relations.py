@@ -53,7 +53,9 @@ FACTS = read_facts()
 
 def repeated_pairs(facts: list[tuple[str, str, str]]) -> list[tuple[str, frozenset[str]]]:
     """Unordered pairs that one property holds more than once: duplicates and mirrors."""
-    counts = Counter((prop, frozenset((subject.casefold(), object_.casefold()))) for prop, subject, object_ in facts)
+    counts = Counter(
+        (prop, frozenset((subject.casefold(), object_.casefold()))) for prop, subject, object_ in facts
+    )
     return [pair for pair, n in counts.items() if n > 1]
 
 

@@ -1,0 +1,184 @@
+"""The commands as a user types them: output, messages and exit codes, literally."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.toy import nli_rows, relation_rows, write_task
+
+
+def contsym(*arguments, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "contsym", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment},
+    )
+
+
+RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("run", "--strategy", "knn_fixd", "--scenario", "wikidata_only"),
+            "strategy 'knn_fixd' is unknown; did you mean knn_fixed or knn_learned? (contsym list)",
+        ),
+        (
+            ("run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wiki"),
+            "scenario 'mnli_then_wiki' is unknown; did you mean mnli_then_wikidata or wikidata_then_mnli? "
+            "(contsym list)",
+        ),
+        (
+            (*RUN, "--wikidata", "no/such/file.jsonl"),
+            "--wikidata no/such/file.jsonl: no such file or folder; expected a path, 'bundled' or 'hub'",
+        ),
+        (
+            (*RUN, "--mnli", "bundled"),
+            "--mnli: scenario wikidata_only has no mnli task; it has wikidata",
+        ),
+        ((*RUN, "--shots", "1"), "--shots 1 is too few; expected at least 2"),
+        ((*RUN, "--seeds", "a,b"), "--seeds 'a,b' is not understood; expected 0,1,2 or 0-4"),
+        ((*RUN, "--set", "k"), "--set 'k' is no setting; expected name=value, as k=5"),
+        ((*RUN, "--target", "2"), "--target 2.0 is out of range; expected 0 < target <= 1"),
+        (
+            (*RUN, "--shots", "many"),
+            "Invalid value for '--shots': 'many' is not a valid integer. (contsym --help)",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, tmp_path):
+    done = contsym(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {message}\n"
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = contsym(*RUN, "--output", "file/runs", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: --output file/runs cannot be written (Not a directory); expected a folder that you "
+        "may write to; name another with --output\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def toy_run(tmp_path_factory, tiny_encoder_folder):
+    """One run of two seeds with --json, from a folder of its own."""
+    folder = tmp_path_factory.mktemp("cli")
+    write_task(folder / "wikidata", relation_rows(), 64)
+    write_task(folder / "mnli", nli_rows(), 30)
+    done = contsym(
+        *("run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wikidata"),
+        *("--encoder", tiny_encoder_folder, "--mnli", "mnli", "--wikidata", "wikidata"),
+        *("--shots", "32", "--seeds", "0,1", "--set", "steps=4", "--set", "learning_rate=0.003"),
+        *("--device", "cpu", "--json"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_json_is_all_there_is_on_stdout(toy_run):
+    _, done = toy_run
+    assert done.stdout.count("\n") == 1
+    result = json.loads(done.stdout)
+    assert result["strategy"] == "knn_fixed"
+    assert result["scenario"] == "mnli_then_wikidata"
+    assert result["tasks"] == ["mnli", "wikidata"]
+    assert set(result["sources"]["wikidata"]) >= {"name", "rows", "fingerprint", "stand_in"}
+    assert result["sources"]["wikidata"]["rows"] == {"train": 32, "test": 64}
+    assert [seed["seed"] for seed in result["seeds"]] == [0, 1]
+    for seed in result["seeds"]:
+        assert len(seed["matrix"]) == 3
+        assert all(len(row) == 2 for row in seed["matrix"])
+        assert set(seed["final"]) == set(seed["forgetting"]) == {"mnli", "wikidata"}
+        assert seed["forgetting"]["wikidata"] is None
+        assert len(seed["mlflow_run_id"]) == 32
+        assert {"bwt", "fwt", "seconds"} <= set(seed)
+    mean = result["mean"]
+    for row in range(3):
+        for task in range(2):
+            values = [seed["matrix"][row][task] for seed in result["seeds"]]
+            assert mean["matrix"][row][task] == pytest.approx(sum(values) / 2)
+
+
+def test_the_plan_and_the_table_are_on_stderr_with_json(toy_run):
+    _, done = toy_run
+    for word in ("strategy", "steps=4", "seeds 0, 1", "majority class", "backward transfer"):
+        assert word in done.stderr
+
+
+def test_the_table_is_kept_with_the_run(toy_run):
+    folder, _ = toy_run
+    (table,) = (folder / "mlruns" / "results").glob("*/table.txt")
+    assert "Accuracy: knn_fixed" in table.read_text("utf-8")
+
+
+def test_sync_finds_nothing_left_to_send(toy_run):
+    folder, _ = toy_run
+    done = contsym("sync", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("0 results sent to ")
+
+
+def test_a_server_that_is_down_costs_a_warning_and_sync_sends_later(toy_run, tiny_encoder_folder):
+    folder, _ = toy_run
+    done = contsym(
+        *("run", "--strategy", "zero_shot", "--scenario", "wikidata_only"),
+        *("--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--output", "later"),
+        *("--tracking-uri", "http://127.0.0.1:9"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning: " in done.stderr
+    assert "not in MLflow yet: contsym sync sends it" in done.stdout
+    sent = contsym("sync", "--output", "later", cwd=folder)
+    assert sent.stdout.startswith("1 results sent to "), sent.stderr
+
+
+def test_too_many_shots_say_how_many_there_are(toy_run, tiny_encoder_folder):
+    folder, _ = toy_run
+    done = contsym(
+        *RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--shots", "900", cwd=folder
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --shots 900 needs 450 ")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
+    folder, _ = toy_run
+    done = contsym(
+        *RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--set", "margn=0.5", cwd=folder
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: --set margn: no setting of this strategy; did you mean margin? it has batch_size, clip_norm, "
+        "epochs, guard, k, learning_rate, margin, memory, min_steps, steps, weight_decay\n"
+    )
+
+
+def test_list_names_every_strategy_with_what_it_stores(tmp_path):
+    done = contsym("list", "strategies", "--json", cwd=tmp_path)
+    listed = json.loads(done.stdout)["strategies"]
+    assert set(listed) >= {"random_labels", "knn_fixed", "knn_learned", "fine_tune", "zero_shot"}
+    assert all(
+        entry[field] for entry in listed.values() for field in ("summary", "source", "trains", "stores")
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "list", "sync", "ui"])
+def test_every_help_shows_an_example(command, tmp_path):
+    done = contsym(command, "--help", cwd=tmp_path)
+    assert "Example" in done.stdout
+    assert f"contsym {command}" in done.stdout

@@ -1,0 +1,80 @@
+"""Import directions: which part may know of which, read off the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import contsym
+
+ROOT = Path(contsym.__file__).parent
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def files_that_import(name: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*.py")
+        if any(module.split(".")[0] == name for module in imported(path))
+    }
+
+
+@pytest.mark.parametrize(
+    ("library", "allowed"),
+    [
+        ("mlflow", {"tracking.py"}),
+        ("faiss", {"memory.py"}),
+        ("click", {"cli.py"}),
+        ("rich", {"cli.py", "display.py"}),
+        ("avalanche", {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "run.py"}),
+    ],
+)
+def test_a_library_stays_in_its_room(library, allowed):
+    assert files_that_import(library) == allowed
+
+
+def test_relations_know_only_tensors():
+    for path in (ROOT / "relations").glob("*.py"):
+        own = {m for m in imported(path) if m.startswith("contsym")}
+        assert all(m.startswith("contsym.relations") for m in own), path
+
+
+@pytest.mark.parametrize("forbidden", ["pickle", "dill", "joblib", "yaml"])
+def test_nothing_is_loaded_by_pickle(forbidden):
+    assert files_that_import(forbidden) == set()
+
+
+def test_weights_are_never_loaded_by_torch_or_remote_code():
+    calls = [
+        ast.unparse(node)
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    assert not [call for call in calls if call.startswith(("torch.load(", "eval(", "exec("))]
+    assert not [call for call in calls if "trust_remote_code=True" in call]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"]])
+def test_help_and_list_import_nothing_heavy(arguments):
+    program = (
+        "import sys\nfrom contsym.cli import cli\n"
+        f"cli({arguments!r}, standalone_mode=False)\n"
+        "heavy = {'torch', 'avalanche', 'transformers', 'datasets', 'mlflow', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
