@@ -81,7 +81,8 @@ def _source_line(task, plan: Plan) -> str:
     n_train = len(training_part(task, plan.config, plan.config.seeds[0]))
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     notes = "".join(f"; {note}" for note in task.notes)
-    return f"{task.source}: train {used}, test {len(task.test):,}{notes}"
+    steps = f", {plan.settings.n_steps(n_train):,} steps" if plan.strategy.trains else ""
+    return f"{task.source}: train {used}{steps}; test {len(task.test):,}{notes}"
 
 
 def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str] | None = None) -> Group:
@@ -97,7 +98,9 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
     for task in tasks:
         source = first["sources"][task]
         if source["stand_in"]:
-            lines.append(Text(f"! {task} was measured on {source['name']}: not comparable with MNLI"))
+            lines.append(
+                Text(f"! {task} was measured on {source['name']}: no figure to compare or publish")
+            )
     for run_seed, run_id in (run_ids or {}).items():
         lines.append(Text(f"MLflow run of seed {run_seed}: {run_id}"))
     return Group(*lines)

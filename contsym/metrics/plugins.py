@@ -142,7 +142,7 @@ class TrainingLog(SupervisedPlugin):
         self._started = time.perf_counter() - self.curve.seconds
 
     def after_training_iteration(self, strategy, **kwargs) -> None:
-        loss = float(strategy.loss)
+        loss = float(strategy.loss.detach())
         self.losses[-1].append(loss)
         if not math.isfinite(loss):
             task = self.tasks[strategy.experience.current_experience]

@@ -1,0 +1,64 @@
+"""The tables of docs/results.md from stored runs, as Markdown.
+
+    python benchmarks/results_tables.py mlruns
+
+Every figure is the mean over the seeds of a run, ± the standard deviation.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contsym.display import efficiency_words, forgetting_words
+from contsym.results import read_seed, stored_runs, stored_seeds
+from contsym.run import summarise
+
+Seeds = Sequence[Mapping[str, Any]]
+
+
+def main() -> None:
+    runs = [[read_seed(seed) for seed in stored_seeds(run)] for run in stored_runs(Path(sys.argv[1]))]
+    for scenario in dict.fromkeys(found[0]["scenario"] for found in runs if found):
+        print(f"### {scenario}\n")
+        print("\n".join(table([found for found in runs if found and found[0]["scenario"] == scenario])), "\n")
+
+
+def table(runs: Sequence[Seeds]) -> list[str]:
+    first = runs[0][0]
+    tasks = first["tasks"]
+    columns = ["strategy", "seeds"]
+    columns += [f"{task}, {when}" for task in tasks for when in row_names(tasks)]
+    columns += ["symmetric", "antisymmetric"]
+    columns += [f"forgetting, {task}" for task in tasks[:-1]]
+    columns += [f"pairs to {first['options']['target']:g}, {tasks[-1]}"] if first["curve"] else []
+    columns += ["seconds a seed"]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for found in runs:
+        mean = summarise(found)
+        cells = [found[0]["strategy"], ", ".join(str(r["seed"]) for r in found)]
+        for j in range(len(tasks)):
+            cells += [spread([r["matrix"][i][j] for r in found]) for i in range(len(tasks) + 1)]
+        kinds = mean["by_kind"]["wikidata"]
+        cells += [f"{kinds[kind]:.3f}" for kind in ("symmetric", "antisymmetric")]
+        cells += [forgetting_words(task, j, found, mean) for j, task in enumerate(tasks[:-1])]
+        cells += [efficiency_words(tasks[-1], found)] if first["curve"] else []
+        cells += [f"{mean['seconds']:.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def row_names(tasks: Sequence[str]) -> list[str]:
+    return ["untrained", *(f"after {task}" for task in tasks)]
+
+
+def spread(values: Sequence[float]) -> str:
+    import numpy as np
+
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+
+
+if __name__ == "__main__":
+    main()

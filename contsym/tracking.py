@@ -1,0 +1,522 @@
+"""Results to MLflow; the only module that imports mlflow, and only once something is sent.
+
+Stored results are the truth and MLflow is a copy of them: whatever goes wrong here is a
+TrackingError, and `contsym sync` sends later what is missing. A stored run is an MLflow run with
+a child for each seed. Runs are found again by their tags, and metrics carry timestamps that
+follow from the result, so that sending something twice adds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import shlex
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from contsym import results
+from contsym.config import DEFAULT_OUTPUT
+from contsym.errors import ContsymError, TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+Metrics = list[tuple[str, float, int]]
+"""(key, value, step)"""
+
+SQLITE = "sqlite:///"
+MAX_LOSSES = 1000
+LOCK_SECONDS = 60
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # MLflow would print the run's address, password included, on the stdout of `run --json`.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Set before mlflow is imported, where the user has not."""
+
+FAILURES = (
+    ("connection refused", "connection refused", "start the server or mend the address"),
+    ("timed out|timeout=", "no answer in time", "start the server or mend the address"),
+    ("failed to resolve|name or service", "unknown host", "mend the address"),
+    ("error code 40[13]|unauthorized", "not allowed", "give the right user and password"),
+    ("error code 404 != 200", "no MLflow server answers there", "mend the address"),
+    ("out-of-date|locate revision", "the database is of another MLflow version",
+     "back it up and run mlflow db upgrade, or move it away"),
+    ("is locked|file lock", "another process holds it", "wait until that has ended"),
+    ("not a database|malformed|no such (table|column)|already exists|duplicate column",
+     "the database is damaged", "move it away and a new one is made"),
+    ("readonly|read-only|permission|unable to open|errno (2|20|28)]", "it cannot be written",
+     "give a place that can be written"),
+    ("maintenance mode|unsupported|registered|can't load plugin|invalid uri",
+     "no such kind of store", "give sqlite:///FILE or http://HOST:PORT"),
+)  # fmt: skip
+"""What MLflow and the libraries below it say, what that means, and what to do."""
+
+
+def default_uri(output: Path) -> str:
+    """The database in the output folder."""
+    return f"{SQLITE}{output.resolve() / 'mlflow.db'}"
+
+
+def resolve_uri(output: Path, given: str | None) -> str:
+    """The given URI, else that of MLFLOW_TRACKING_URI, else default_uri; SQLite paths absolute."""
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
+    return f"{SQLITE}{path}" if (path := _database(uri)) else uri
+
+
+def display_uri(uri: str) -> str:
+    """The URI without user and password.
+
+    >>> display_uri("https://ada:secret@example.org/mlflow")
+    'https://***@example.org/mlflow'
+    """
+    masked = re.sub(r"(?<=://)[^/\s]*@", "***@", uri)
+    return re.sub(r"(?i)((?:password|pwd|token|secret)=)[^&\s]+", r"\1***", masked)
+
+
+def pending(output: Path, uri: str) -> int:
+    """Number of stored seeds that were not sent to this URI; asks no server."""
+    return sum(len(_untracked(run, uri)) for run in results.stored_runs(output))
+
+
+def sync(output: Path, uri: str, on_run: Callable[[str, int], None]) -> int:
+    """Send all that was not sent to this URI; gives the number of seeds.
+
+    `on_run` is told each run's name and number of seeds once they are sent. Raises TrackingError
+    at the first failure, since the next would wait as long.
+    """
+    missing = {run: len(_untracked(run, uri)) for run in results.stored_runs(output)}
+    for run, n_untracked in missing.items():
+        if n_untracked:
+            log_run(run, output, uri)
+            on_run(run.name, n_untracked)
+    return sum(missing.values())
+
+
+def log_run(run_folder: Path, output: Path, uri: str) -> dict[int, str]:
+    """Send what this URI lacks of a stored run; gives the MLflow run id of each seed.
+
+    Raises TrackingError where the store cannot be used; what was sent by then is found again.
+    """
+    if _untracked(run_folder, uri):
+        folders = results.stored_seeds(run_folder)
+        found = [results.read_seed(folder) for folder in folders]
+        parent = parent_record(found)
+        children = {folder: seed_record(r) for folder, r in zip(folders, found, strict=True)}
+        with _one_line(f"sending {run_folder.name}", output, uri):
+            _send_run(run_folder, output, uri, parent, children)
+    ids = {folder: _run_id(folder, uri) for folder in results.stored_seeds(run_folder)}
+    return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
+
+
+def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command and the whole environment that start MLflow's own UI on a store.
+
+    Raises TrackingError where there is no store to show, or a server shows it already.
+    """
+    if uri.startswith(("http://", "https://")):
+        raise TrackingError(f"{display_uri(uri)} is a server with a UI of its own: open it there")
+    if path := _database(uri):
+        if not path.is_file():
+            raise TrackingError(
+                f"{display_uri(uri)} is no store yet; contsym run makes it, or from stored results "
+                + _sync_command(output, uri)
+            )
+        with _one_line("opening it", output, uri):
+            _repair_locations(path)
+    # What others send to this server goes where our own artifacts are.
+    artifacts = _artifact_location(path.parent if path else output.resolve(), "")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
+    command += ["--workers", "1", "--artifacts-destination", artifacts]
+    environment = {**ENVIRONMENT, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    if display_uri(uri) != uri:
+        # ps shows arguments to all users of the machine, and the environment to its owner.
+        return command, {**environment, "MLFLOW_BACKEND_STORE_URI": uri}
+    return [*command, "--backend-store-uri", uri], environment
+
+
+# What is sent: plain records of stored results.
+
+
+@dataclass
+class Record:
+    """One MLflow run as plain values; times in milliseconds since 1970."""
+
+    name: str
+    started: int
+    ended: int
+    timestamp: int
+    """Of every metric."""
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: Metrics
+    sources: Mapping[str, Mapping[str, Any]]
+    matrix: str
+    """R as CSV with a header and row names."""
+
+
+def safe(name: str) -> str:
+    """A name that MLflow takes as a part of a key.
+
+    >>> safe("part of [P361], in/on")
+    'part of _P361__ in_on'
+    """
+    return re.sub(r"^\.*$", "_", re.sub(r"[^\w.\- ]", "_", name))
+
+
+def seed_record(result: Mapping[str, Any]) -> Record:
+    """What the child run of one stored seed holds."""
+    started, seed = _milliseconds(result), str(result["seed"])
+    params, tags = _facts(result)
+    tags |= {"contsym.seed": seed, "contsym.key": result["key"]}
+    tags |= {f"contsym.learned.{safe(t)}": str(was).lower() for t, was in result["learned"].items()}
+    rows = zip(["(no training)", *result["tasks"]], result["matrix"], strict=True)
+    table = [["after", *result["tasks"]], *([name, *row] for name, row in rows)]
+    return Record(
+        name=f"seed-{seed}",
+        started=started,
+        ended=started + int(1000 * result["seconds"]),
+        timestamp=started,
+        params={**params, "seed": seed},
+        tags=tags,
+        metrics=[*_final_metrics(result), *_course_metrics(result)],
+        sources=result["sources"],
+        matrix="".join(",".join(map(str, row)) + "\n" for row in table),
+    )
+
+
+def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
+    """What the parent run holds: what its seeds have in common, and their means."""
+    from contsym.run import summarise
+
+    mean = {**summarise(found), "tasks": found[0]["tasks"]}
+    params, tags = (
+        dict(set.intersection(*(set(facts.items()) for facts in part)))
+        for part in zip(*map(_facts, found), strict=True)
+    )
+    last = len(mean["matrix"]) - 1
+    metrics = _final_metrics(mean)
+    metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean["learned_in"].items()]
+    for task, kinds in mean["by_kind"].items():
+        metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
+    started = min(_milliseconds(result) for result in found)
+    return Record(
+        name=found[0]["run"],
+        started=started,
+        ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
+        # Means change when seeds are added: those over more seeds count as the later ones.
+        timestamp=started + len(found),
+        params=params,
+        tags={**tags, "contsym.seeds": ",".join(str(result["seed"]) for result in found)},
+        metrics=metrics,
+        sources={},
+        matrix="",
+    )
+
+
+def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Parameters and tags that say how a result was made, without its seed."""
+    options, sources = result["options"], result["sources"]
+    own = ("strategy", "scenario", "encoder", "device", "precision", "threads")
+    params = {name: result[name] for name in own}
+    params |= {name: options[name] for name in ("form", "target", "curve")}
+    params |= {k: "all" if options[k] is None else options[k] for k in ("shots", "mnli_size")}
+    params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
+    tags = {f"version.{safe(name)}": version for name, version in result["versions"].items()}
+    tags |= {f"encoder_weights.{k}": v for k, v in result["encoder_weights"].items()}
+    tags |= {"platform": result["platform"], "git_commit": result["git_commit"] or "none"}
+    tags["contsym.run"] = result["run"]
+    stand_ins = [task for task, source in sources.items() if source["stand_in"]]
+    tags["contsym.stand_ins"] = ",".join(stand_ins) or "none"
+    for task, source in sources.items():
+        params[f"source.{safe(task)}"] = tags[f"contsym.source.{safe(task)}"] = source["name"]
+        tags[f"data.{safe(task)}.fingerprint"] = source["fingerprint"]
+        tags[f"data.{safe(task)}.stand_in"] = str(source["stand_in"]).lower()
+    # MLflow's limits are 6000 and 8000 characters.
+    params = {key: str(value)[:6000] for key, value in params.items()}
+    return params, {key: str(value)[:8000] for key, value in tags.items()}
+
+
+def _final_metrics(result: Mapping[str, Any]) -> Metrics:
+    """R and the figures that follow from it, of one seed or of the mean; step = row of R."""
+    figures = {"accuracy_macro": result["final_macro"], "accuracy_micro": result["final_micro"]}
+    figures |= {f"forgetting/{safe(task)}": f for task, f in result["forgetting"].items()}
+    figures |= {name: result[name] for name in ("bwt", "fwt", "seconds")}
+    last = len(result["matrix"]) - 1
+    return [
+        (f"accuracy/{safe(task)}", accuracy, i)
+        for i, row in enumerate(result["matrix"])
+        for task, accuracy in zip(result["tasks"], row, strict=True)
+    ] + [(key, value, last) for key, value in figures.items() if value is not None]
+
+
+def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
+    """Kinds by row of R, the learning curve by pairs seen, the loss by step, and the costs."""
+    for task, rows in result["by_kind"].items():
+        for i, kinds in enumerate(rows):
+            for kind, measured in kinds.items():
+                yield f"accuracy/{safe(task)}/{safe(kind)}", measured["accuracy"], i
+    for point in result["curve"]:
+        key, step = f"curve/{safe(result['tasks'][point['experience']])}", point["n_pairs_seen"]
+        yield f"{key}/accuracy", point["accuracy"], step
+        yield f"{key}/distinct_pairs", point["n_distinct_pairs"], step
+    for task, least in result["sample_efficiency"].items():
+        for name, n_pairs in least.items():
+            if n_pairs is not None:
+                yield f"sample_efficiency/{safe(task)}/{safe(name)}", n_pairs, 0
+    for task, losses in zip(result["tasks"], result["loss"], strict=True):
+        every = -(-len(losses) // MAX_LOSSES) or 1
+        for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
+            yield f"loss/{safe(task)}", losses[step - 1], step
+    for name, cost in result["cost"].items():
+        if cost is not None:
+            yield f"cost/{safe(name)}", sum(cost) if isinstance(cost, list) else cost, 0
+
+
+def _milliseconds(result: Mapping[str, Any]) -> int:
+    return int(1000 * datetime.fromisoformat(result["started_at"]).timestamp())
+
+
+# How it is sent.
+
+
+def _send_run(
+    folder: Path, output: Path, uri: str, parent: Record, children: Mapping[Path, Record]
+) -> None:
+    """The parent first: a seed marked as tracked then has all that it hangs on."""
+    from filelock import FileLock
+
+    with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
+        client = _open(output, uri)
+        experiment = _experiment(client, output, uri, f"contsym/{parent.params['scenario']}")
+        known = _known_runs(client, experiment, parent.tags["contsym.run"])
+        table = [path for path in [folder / "table.txt"] if path.is_file()]
+        parent_id = _send(client, experiment, known.get((None, None)), parent, table)
+        for seed_folder, record in children.items():
+            if _run_id(seed_folder, uri):
+                continue
+            record.tags["mlflow.parentRunId"] = parent_id
+            run = known.get((record.tags["contsym.seed"], record.tags["contsym.key"]))
+            if run and run.info.status == "FINISHED":
+                run_id = run.info.run_id
+            else:
+                hidden = (".", results.TRACKED)
+                files = sorted(p for p in seed_folder.iterdir() if not p.name.startswith(hidden))
+                run_id = _send(client, experiment, run, record, files)
+            mark = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
+            results.write_file(seed_folder / results.TRACKED, results.to_json(mark))
+
+
+def _send(
+    client: MlflowClient, experiment: str, run: Run | None, record: Record, files: Sequence[Path]
+) -> str:
+    """Fill a run, new or begun before, and end it; gives its id."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+    run = run or client.create_run(experiment, record.started, record.tags, record.name)
+    run_id = run.info.run_id
+    params = [Param(key, value) for key, value in record.params.items()]
+    tags = [RunTag(key, value) for key, value in record.tags.items()]
+    metrics = [Metric(k, float(v), record.timestamp, step) for k, v, step in record.metrics]
+    # MLflow takes at most 100 parameters, 100 tags or 1000 metrics in one call.
+    for i in range(0, max(len(params), len(tags)), 100):
+        part = slice(i, i + 100)
+        client.log_batch(run_id, params=params[part], tags=tags[part], synchronous=True)
+    for i in range(0, len(metrics), 1000):
+        client.log_batch(run_id, metrics=metrics[i : i + 1000], synchronous=True)
+    inputs = []
+    for task, source in record.sources.items():
+        name, digest = source["name"][:500], source["fingerprint"][:36]
+        profile = json.dumps({"rows": source["rows"], "available": source["available"]})
+        data = Dataset(name, digest, "contsym", json.dumps({"name": name}), None, profile)
+        # One input for both parts: MLflow takes a name and digest once for a run.
+        context = InputTag("mlflow.data.context", "train, test")
+        inputs.append(DatasetInput(data, [context, InputTag("task", task)]))
+    if inputs:
+        client.log_inputs(run_id, inputs)
+    for path in files:
+        client.log_artifact(run_id, str(path))
+    if record.matrix and "matrix.csv" not in {path.name for path in files}:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "matrix.csv")
+            path.write_text(record.matrix, encoding="utf-8")
+            client.log_artifact(run_id, str(path))
+    client.set_terminated(run_id, "FINISHED", record.ended)
+    return run_id
+
+
+def _known_runs(
+    client: MlflowClient, experiment: str, name: str
+) -> dict[tuple[str | None, str | None], Run]:
+    """The runs that MLflow has of a stored run, by seed and key; the parent has neither."""
+    query = f"tags.`contsym.run` = '{name}'"
+    pages = [client.search_runs([experiment], query)]
+    while token := pages[-1].token:
+        pages.append(client.search_runs([experiment], query, page_token=token))
+    tagged = [(run.data.tags, run) for page in pages for run in page]
+    return {(tags.get("contsym.seed"), tags.get("contsym.key")): run for tags, run in tagged}
+
+
+def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    known = client.get_experiment_by_name(name)
+    if known is None:
+        # A server decides itself where artifacts go; a database would say ./mlruns.
+        path = _database(uri)
+        is_served = uri.startswith(("http://", "https://"))
+        location = _artifact_location(path.parent if path else output.resolve(), name)
+        try:
+            return client.create_experiment(name, None if is_served else location)
+        except MlflowException:
+            # Another process may have made it in between.
+            known = client.get_experiment_by_name(name)
+            if known is None:
+                raise
+    return known.experiment_id
+
+
+def _run_id(seed_folder: Path, uri: str) -> str | None:
+    """The MLflow run of a seed that was sent whole to this URI; else None."""
+    if (path := _database(uri)) and not path.is_file():
+        return None  # someone deleted the database
+    try:
+        mark = json.loads((seed_folder / results.TRACKED).read_text("utf-8"))
+        return str(mark["run_id"]) if mark["uri"] == display_uri(uri) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _untracked(run_folder: Path, uri: str) -> list[Path]:
+    return [f for f in results.stored_seeds(run_folder) if _run_id(f, uri) is None]
+
+
+# The store.
+
+
+def _open(output: Path, uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    if path := _database(uri):
+        make_database(path, output)
+        # This look with sqlite3 comes first: MLflow tries for 100 s to open a damaged file.
+        _repair_locations(path)
+    return MlflowClient(tracking_uri=uri)
+
+
+def make_database(path: Path, output: Path) -> None:
+    """Make an MLflow database unless there is one; any number of processes may ask at once.
+
+    It is made at a temporary name and renamed, because processes that open a fresh database
+    together, or a kill while its tables are made, break it for good. Seeds of the output folder
+    that were sent to a database of this name, deleted since, count as not sent again.
+    """
+    if path.is_file():
+        return
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
+        if path.is_file():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for remains in path.parent.glob(f".partial-{path.name}-*"):
+            remains.unlink()
+        for mark in results.runs_folder(output).glob(f"*/seed-*/{results.TRACKED}"):
+            if json.dumps(f"{SQLITE}{path}", ensure_ascii=False) in mark.read_text("utf-8"):
+                mark.unlink()
+        partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
+        store = SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_location(path.parent, ""))
+        store.engine.dispose()
+        partial.rename(path)
+
+
+def _repair_locations(path: Path) -> None:
+    """Make our experiments keep their artifacts beside the database, wherever it is now.
+
+    MLflow stores their folders absolute. After the output folder was moved or copied they would
+    still be the old ones, and MLflow has no call that changes them.
+    """
+    with closing(sqlite3.connect(path, timeout=20)) as db, db:
+        query = "SELECT experiment_id, name, artifact_location FROM experiments"
+        for experiment, name, old in db.execute(query).fetchall():
+            new = _artifact_location(path.parent, name)
+            ours = f"/artifacts/{quote(name)}"
+            if old == new or not (name.startswith("contsym/") and old.endswith(ours)):
+                continue
+            at = (new, experiment)
+            db.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", at)
+            db.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (new, len(old) + 1, experiment, len(old), old),
+            )
+
+
+def _database(uri: str) -> Path | None:
+    """The file of a SQLite URI."""
+    name = uri.removeprefix(SQLITE).partition("?")[0]
+    return Path(name).resolve() if uri.startswith(SQLITE) and name else None
+
+
+def _artifact_location(root: Path, experiment: str) -> str:
+    return (root / "artifacts" / experiment).as_uri()
+
+
+@contextmanager
+def _quiet_mlflow() -> Iterator[None]:
+    """Import mlflow with bounded waiting; a failure is one line of ours, not pages of its log."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401 -- importing it sets its loggers up
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _one_line(what: str, output: Path, uri: str) -> Iterator[None]:
+    """Turn whatever a store raises into a TrackingError."""
+    try:
+        yield
+    except ContsymError:
+        raise
+    except Exception as error:  # a plug-in store raises what it likes
+        shown = display_uri(uri)
+        text = " ".join(display_uri(str(error).replace(uri, shown)).split())
+        said = text.replace(shown, "")  # a path may be named like a failure
+        known = [failure for failure in FAILURES if re.search(failure[0], said, re.IGNORECASE)]
+        _, reason, remedy = known[0] if known else ("", text[:200] or repr(error), "mend that")
+        raise TrackingError(
+            f"MLflow store {shown}: {what} failed ({reason}); stored results are kept: "
+            f"{remedy}, then {_sync_command(output, uri)}"
+        ) from None
+
+
+def _sync_command(output: Path, uri: str) -> str:
+    words = ["contsym", "sync"]
+    words += ["--output", str(output)] if str(output) != DEFAULT_OUTPUT else []
+    words += ["--tracking-uri", display_uri(uri)] if uri != default_uri(output) else []
+    return shlex.join(words)
