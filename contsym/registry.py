@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import tomllib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -75,7 +76,10 @@ def find_strategy(name: str) -> Card:
 def load_strategy(name: str) -> type[Strategy]:
     """The strategy class of that name; imports torch and Avalanche."""
     find_strategy(name)
-    module = importlib.import_module(f"contsym.strategies.{name}")
+    with warnings.catch_warnings():
+        # Avalanche imports qpsolvers for GEM, which contsym does not offer.
+        warnings.filterwarnings("ignore", message="no QP solver found")
+        module = importlib.import_module(f"contsym.strategies.{name}")
     (found,) = (
         value
         for value in vars(module).values()
