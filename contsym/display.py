@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,6 +16,10 @@ from contsym.run import summarise
 
 if TYPE_CHECKING:
     from contsym.run import Plan
+
+
+SHORT_KINDS = {"symmetric": "symm.", "antisymmetric": "antisymm."}
+"""Column titles that leave room for figures in 80 columns."""
 
 
 class TerminalProgress:
@@ -98,9 +103,7 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
     for task in tasks:
         source = first["sources"][task]
         if source["stand_in"]:
-            lines.append(
-                Text(f"! {task} was measured on {source['name']}: no figure to compare or publish")
-            )
+            lines.append(Text(f"! {task} was measured on {source['name']}: no figure to compare or publish"))
     for run_seed, run_id in (run_ids or {}).items():
         lines.append(Text(f"MLflow run of seed {run_seed}: {run_id}"))
     return Group(*lines)
@@ -108,13 +111,15 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
 
 def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
     first = found[0]
-    table = Table(title=title, title_justify="left")
-    table.add_column("after")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("after", no_wrap=True)
     for task in first["tasks"]:
-        table.add_column(_task_title(task, first), justify="right")
+        table.add_column(
+            _task_title(task, first), justify="right", no_wrap=not first["sources"][task]["stand_in"]
+        )
         for kind in mean["by_kind"].get(task, {}):
-            table.add_column(kind, justify="right", style="dim")
-    names = ["(no training)", *first["tasks"]]
+            table.add_column(SHORT_KINDS[kind], justify="right", style="dim", no_wrap=True)
+    names = ["untrained", *first["tasks"]]
     for i, name in enumerate(names):
         cells = []
         for j, task in enumerate(first["tasks"]):
@@ -190,7 +195,7 @@ def _spread(values: Sequence[float], *, sign: bool = False) -> str:
     import numpy as np
 
     text = f"{np.mean(values):+.3f}" if sign else f"{np.mean(values):.3f}"
-    return text if len(values) == 1 else f"{text} ± {np.std(values, ddof=1):.3f}"
+    return text if len(values) == 1 else f"{text}±{np.std(values, ddof=1):.3f}"
 
 
 def _assignments(settings: Mapping[str, object]) -> str:

@@ -294,9 +294,7 @@ def _milliseconds(result: Mapping[str, Any]) -> int:
 # How it is sent.
 
 
-def _send_run(
-    folder: Path, output: Path, uri: str, parent: Record, children: Mapping[Path, Record]
-) -> None:
+def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Mapping[Path, Record]) -> None:
     """The parent first: a seed marked as tracked then has all that it hangs on."""
     from filelock import FileLock
 
@@ -359,9 +357,7 @@ def _send(
     return run_id
 
 
-def _known_runs(
-    client: MlflowClient, experiment: str, name: str
-) -> dict[tuple[str | None, str | None], Run]:
+def _known_runs(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
     """The runs that MLflow has of a stored run, by seed and key; the parent has neither."""
     query = f"tags.`contsym.run` = '{name}'"
     pages = [client.search_runs([experiment], query)]

@@ -102,9 +102,7 @@ def store_run(output: Path, name: str, seeds: Iterable[int], **changes: Any) -> 
     return folder
 
 
-def _source(
-    name: str, train: int, test: int, fingerprint: str, stand_in: bool
-) -> dict[str, Any]:
+def _source(name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
     rows = {"train": train, "test": test}
     return {
         "name": name,
@@ -116,9 +114,7 @@ def _source(
     }
 
 
-def _point(
-    experience: int, steps: int, seen: int, distinct: int, accuracy: float
-) -> dict[str, Any]:
+def _point(experience: int, steps: int, seen: int, distinct: int, accuracy: float) -> dict[str, Any]:
     return {
         "experience": experience,
         "n_steps": steps,

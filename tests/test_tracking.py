@@ -258,8 +258,7 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
     (tmp_path / ".partial-mlflow.db-0000").write_text("left by a process that was killed")
     command = [sys.executable, "-c", program, str(tmp_path)]
     started = [
-        subprocess.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for name in names
+        subprocess.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for name in names
     ]
     assert [(p.communicate()[0], p.returncode) for p in started] == [(b"", 0), (b"", 0)]
     from mlflow import MlflowClient
@@ -342,9 +341,7 @@ def test_credentials_are_shown_and_stored_nowhere(output, capfd):
     tracking.log_run(output / "results" / NAME, output, tracking.resolve_uri(output, database))
     marks = [path.read_text() for path in output.glob("results/*/*/tracked.json")]
     assert ["s3cret" in mark for mark in marks] == [False]
-    command, environment = tracking.ui_command(
-        output, "postgresql://ada:s3cret@h/d", "127.0.0.1", 5001
-    )
+    command, environment = tracking.ui_command(output, "postgresql://ada:s3cret@h/d", "127.0.0.1", 5001)
     assert "s3cret" not in " ".join(command)
     assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ada:s3cret@h/d"
 

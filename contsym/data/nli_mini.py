@@ -440,9 +440,7 @@ def _groups(rng: random.Random) -> Iterator[list[Row]]:
             ]
 
 
-def _unseen(
-    rng: random.Random, phenomenon: Callable[[random.Random], Item], seen: set[str]
-) -> Item:
+def _unseen(rng: random.Random, phenomenon: Callable[[random.Random], Item], seen: set[str]) -> Item:
     for _ in range(1000):
         item = phenomenon(rng)
         if item.hypothesis not in seen:

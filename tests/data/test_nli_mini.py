@@ -42,9 +42,7 @@ def verdict(worlds: Iterable[object], premise: Says, hypothesis: Says) -> str:
 def worlds_of(things: Iterable[str], states: Iterable[object]) -> list[dict[str, object]]:
     """Every way of giving each thing a state."""
     things, states = list(things), list(states)
-    return [
-        dict(zip(things, chosen, strict=True)) for chosen in product(states, repeat=len(things))
-    ]
+    return [dict(zip(things, chosen, strict=True)) for chosen in product(states, repeat=len(things))]
 
 
 def orders_of(things: Iterable[str]) -> list[dict[str, int]]:
@@ -342,9 +340,7 @@ def test_each_hypothesis_has_each_label_once():
     labels = defaultdict(list)
     for row in ROWS:
         labels[row["hypothesis"]].append(row["label"])
-    assert {tuple(sorted(found)) for found in labels.values()} == {
-        ("contradiction", "entailment", "neutral")
-    }
+    assert {tuple(sorted(found)) for found in labels.values()} == {("contradiction", "entailment", "neutral")}
 
 
 def test_each_phenomenon_has_all_labels_in_both_parts():
