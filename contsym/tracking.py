@@ -19,25 +19,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from contsym import results
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
+from contsym.records import Record, parent_record, seed_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-Metrics = list[tuple[str, float, int]]
-"""(key, value, step)"""
-
 SQLITE = "sqlite:///"
-MAX_LOSSES = 1000
 LOCK_SECONDS = 60
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -147,151 +142,6 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
         # ps shows arguments to all users of the machine, and the environment to its owner.
         return command, {**environment, "MLFLOW_BACKEND_STORE_URI": uri}
     return [*command, "--backend-store-uri", uri], environment
-
-
-# What is sent: plain records of stored results.
-
-
-@dataclass
-class Record:
-    """One MLflow run as plain values; times in milliseconds since 1970."""
-
-    name: str
-    started: int
-    ended: int
-    timestamp: int
-    """Of every metric."""
-    params: dict[str, str]
-    tags: dict[str, str]
-    metrics: Metrics
-    sources: Mapping[str, Mapping[str, Any]]
-    matrix: str
-    """R as CSV with a header and row names."""
-
-
-def safe(name: str) -> str:
-    """A name that MLflow takes as a part of a key.
-
-    >>> safe("part of [P361], in/on")
-    'part of _P361__ in_on'
-    """
-    return re.sub(r"^\.*$", "_", re.sub(r"[^\w.\- ]", "_", name))
-
-
-def seed_record(result: Mapping[str, Any]) -> Record:
-    """What the child run of one stored seed holds."""
-    started, seed = _milliseconds(result), str(result["seed"])
-    params, tags = _facts(result)
-    tags |= {"contsym.seed": seed, "contsym.key": result["key"]}
-    tags |= {f"contsym.learned.{safe(t)}": str(was).lower() for t, was in result["learned"].items()}
-    rows = zip(["(no training)", *result["tasks"]], result["matrix"], strict=True)
-    table = [["after", *result["tasks"]], *([name, *row] for name, row in rows)]
-    return Record(
-        name=f"seed-{seed}",
-        started=started,
-        ended=started + int(1000 * result["seconds"]),
-        timestamp=started,
-        params={**params, "seed": seed},
-        tags=tags,
-        metrics=[*_final_metrics(result), *_course_metrics(result)],
-        sources=result["sources"],
-        matrix="".join(",".join(map(str, row)) + "\n" for row in table),
-    )
-
-
-def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
-    """What the parent run holds: what its seeds have in common, and their means."""
-    from contsym.run import summarise
-
-    mean = {**summarise(found), "tasks": found[0]["tasks"]}
-    params, tags = (
-        dict(set.intersection(*(set(facts.items()) for facts in part)))
-        for part in zip(*map(_facts, found), strict=True)
-    )
-    last = len(mean["matrix"]) - 1
-    metrics = _final_metrics(mean)
-    metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean["learned_in"].items()]
-    for task, kinds in mean["by_kind"].items():
-        metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
-    started = min(_milliseconds(result) for result in found)
-    return Record(
-        name=found[0]["run"],
-        started=started,
-        ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
-        # Means change when seeds are added: those over more seeds count as the later ones.
-        timestamp=started + len(found),
-        params=params,
-        tags={**tags, "contsym.seeds": ",".join(str(result["seed"]) for result in found)},
-        metrics=metrics,
-        sources={},
-        matrix="",
-    )
-
-
-def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Parameters and tags that say how a result was made, without its seed."""
-    options, sources = result["options"], result["sources"]
-    own = ("strategy", "scenario", "encoder", "device", "precision", "threads")
-    params = {name: result[name] for name in own}
-    params |= {name: options[name] for name in ("form", "target", "curve")}
-    params |= {k: "all" if options[k] is None else options[k] for k in ("shots", "mnli_size")}
-    params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
-    tags = {f"version.{safe(name)}": version for name, version in result["versions"].items()}
-    tags |= {f"encoder_weights.{k}": v for k, v in result["encoder_weights"].items()}
-    tags |= {"platform": result["platform"], "git_commit": result["git_commit"] or "none"}
-    tags["contsym.run"] = result["run"]
-    stand_ins = [task for task, source in sources.items() if source["stand_in"]]
-    tags["contsym.stand_ins"] = ",".join(stand_ins) or "none"
-    for task, source in sources.items():
-        params[f"source.{safe(task)}"] = tags[f"contsym.source.{safe(task)}"] = source["name"]
-        tags[f"data.{safe(task)}.fingerprint"] = source["fingerprint"]
-        tags[f"data.{safe(task)}.stand_in"] = str(source["stand_in"]).lower()
-    # MLflow's limits are 6000 and 8000 characters.
-    params = {key: str(value)[:6000] for key, value in params.items()}
-    return params, {key: str(value)[:8000] for key, value in tags.items()}
-
-
-def _final_metrics(result: Mapping[str, Any]) -> Metrics:
-    """R and the figures that follow from it, of one seed or of the mean; step = row of R."""
-    figures = {"accuracy_macro": result["final_macro"], "accuracy_micro": result["final_micro"]}
-    figures |= {f"forgetting/{safe(task)}": f for task, f in result["forgetting"].items()}
-    figures |= {name: result[name] for name in ("bwt", "fwt", "seconds")}
-    last = len(result["matrix"]) - 1
-    return [
-        (f"accuracy/{safe(task)}", accuracy, i)
-        for i, row in enumerate(result["matrix"])
-        for task, accuracy in zip(result["tasks"], row, strict=True)
-    ] + [(key, value, last) for key, value in figures.items() if value is not None]
-
-
-def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
-    """Kinds by row of R, the learning curve by pairs seen, the loss by step, and the costs."""
-    for task, rows in result["by_kind"].items():
-        for i, kinds in enumerate(rows):
-            for kind, measured in kinds.items():
-                yield f"accuracy/{safe(task)}/{safe(kind)}", measured["accuracy"], i
-    for point in result["curve"]:
-        key, step = f"curve/{safe(result['tasks'][point['experience']])}", point["n_pairs_seen"]
-        yield f"{key}/accuracy", point["accuracy"], step
-        yield f"{key}/distinct_pairs", point["n_distinct_pairs"], step
-    for task, least in result["sample_efficiency"].items():
-        for name, n_pairs in least.items():
-            if n_pairs is not None:
-                yield f"sample_efficiency/{safe(task)}/{safe(name)}", n_pairs, 0
-    for task, losses in zip(result["tasks"], result["loss"], strict=True):
-        every = -(-len(losses) // MAX_LOSSES) or 1
-        for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
-            yield f"loss/{safe(task)}", losses[step - 1], step
-    for name, cost in result["cost"].items():
-        if cost is not None:
-            yield f"cost/{safe(name)}", sum(cost) if isinstance(cost, list) else cost, 0
-
-
-def _milliseconds(result: Mapping[str, Any]) -> int:
-    return int(1000 * datetime.fromisoformat(result["started_at"]).timestamp())
-
-
-# How it is sent.
 
 
 def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Mapping[Path, Record]) -> None:

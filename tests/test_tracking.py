@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from contsym import tracking
+from contsym import records, tracking
 from contsym.errors import TrackingError
 from tests.stored_results import make_result, store_run
 
@@ -41,15 +41,20 @@ def output(tmp_path, template):
 
 
 def runs_of(output, uri=None):
-    """All MLflow runs of the scenario, by run name."""
+    """All MLflow runs of the scenario: parents by the name of their folder, children as seed-N."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri or tracking.default_uri(output))
     experiment = client.get_experiment_by_name("contsym/mnli_then_wikidata")
     found = client.search_runs([experiment.experiment_id]) if experiment else []
-    named = {run.info.run_name: run for run in found}
+    named = {name_of(run): run for run in found}
     assert len(named) == len(found), "something is there twice"
     return client, named
+
+
+def name_of(run):
+    is_child = "contsym.seed" in run.data.tags
+    return run.info.run_name if is_child else run.data.tags["contsym.run"]
 
 
 def history(client, run, key):
@@ -133,7 +138,7 @@ def test_artifacts_are_the_seed_folder_and_the_matrix(output):
     rows = list(csv.reader((at / "matrix.csv").read_text().splitlines()))
     assert rows == [
         ["after", "mnli", "wikidata"],
-        ["(no training)", "0.34", "0.5"],
+        ["untrained", "0.34", "0.5"],
         ["mnli", "0.8", "0.5"],
         ["wikidata", "0.6", "0.95"],
     ]
@@ -267,7 +272,7 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
     found = client.search_experiments(filter_string="name LIKE 'contsym/%'")
     assert [e.name for e in found] == ["contsym/mnli_then_wikidata"]
     runs = client.search_runs([found[0].experiment_id])
-    assert sorted(r.info.run_name for r in runs) == sorted([*names, "seed-0", "seed-0"])
+    assert sorted(map(name_of, runs)) == sorted([*names, "seed-0", "seed-0"])
     assert not list(tmp_path.glob(".partial-*"))
 
 
@@ -356,7 +361,7 @@ def test_names_become_keys_that_mlflow_takes(output):
 
 def test_long_losses_are_thinned_and_keep_the_last(output):
     losses = [[float(n) for n in range(2500)], []]
-    metrics = tracking.seed_record(make_result(loss=losses)).metrics
+    metrics = records.seed_record(make_result(loss=losses)).metrics
     kept = [(step, value) for key, value, step in metrics if key == "loss/mnli"]
     assert len(kept) == 834  # every third of 2500, counted from the end
     assert kept[0] == (2500, 2499.0)
