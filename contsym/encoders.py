@@ -81,7 +81,7 @@ def locate(name: str, revision: str | None = None) -> EncoderFiles:
     name, _, pinned = name.partition("@")
     revision = revision or pinned or None
     preset = PRESETS.get(name)
-    if preset is None and Path(name).expanduser().is_dir():
+    if preset is None and name and Path(name).expanduser().is_dir():
         return _verified(name, Path(name).expanduser(), "folder", None)
     if preset is None and (name.startswith((".", "/", "~")) or name.count("/") != 1):
         raise EncoderError(

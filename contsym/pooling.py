@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
@@ -151,7 +152,7 @@ def _from_pretrained(auto, folder: Path) -> nn.Module:
             local_files_only=True,
             dtype=torch.float32,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise EncoderError(f"{folder}: transformers cannot load it ({_line(error)})") from error
 
 

@@ -96,7 +96,9 @@ def test_label_distances_equal_the_equation_spelt_out():
     found = label_distances(p, h, labels)
     for i in range(7):
         for c in range(3):
-            assert found[i, c].item() == pytest.approx(cosine_distance(h[i], p[i] * labels[c]).item(), abs=1e-5)
+            assert found[i, c].item() == pytest.approx(
+                cosine_distance(h[i], p[i] * labels[c]).item(), abs=1e-5
+            )
 
 
 def test_label_distances_are_one_at_zero():

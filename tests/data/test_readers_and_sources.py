@@ -1,0 +1,307 @@
+"""Every format and layout that pairs come in, and every way in which a row can be wrong."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from contsym.data import sources
+from contsym.data.readers import read_rows
+from contsym.data.schema import LABELS
+from contsym.data.sources import load_task
+from contsym.errors import ContsymError, DataError
+
+MULTINLI = ("gold_label", "sentence1", "sentence2", "pairID")
+GLUE = (
+    *("index", "promptID", "pairID", "genre", "sentence1_binary_parse", "sentence2_binary_parse"),
+    *("sentence1_parse", "sentence2_parse", "sentence1", "sentence2", "label1", "gold_label"),
+)
+
+
+def row(i, label="entailment", **more):
+    return {"id": f"p{i}", "premise": f"it rains {i}", "hypothesis": f"it pours {i}", "label": label, **more}
+
+
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    return path
+
+
+def labels_of(part):
+    return [LABELS[label] for label in part["label"]]
+
+
+def folder_of(tmp_path, train, test=None):
+    jsonl(tmp_path / "train.jsonl", train)
+    jsonl(tmp_path / "test.jsonl", test or [row(99)])
+    return str(tmp_path)
+
+
+# -- formats --
+
+
+def test_jsonl_folder(tmp_path):
+    data = load_task("mnli", folder_of(tmp_path, [row(1), row(2, "neutral")]))
+    assert data.train["id"][:] == ["p1", "p2"]
+    assert labels_of(data.train) == ["entailment", "neutral"]
+    assert data.rows == {"train": 2, "test": 1}
+    assert not data.stand_in
+
+
+def test_multinli_jsonl_and_txt_of_one_folder(tmp_path):
+    cells = [("entailment", "a b", "a", "1e"), ("-", "c", "d", "2e"), ("neutral", 'say "x', "y", "3n")]
+    for name in ("multinli_1.0_train", "multinli_1.0_dev_matched", "multinli_1.0_dev_mismatched"):
+        jsonl(tmp_path / f"{name}.jsonl", [dict(zip(MULTINLI, c, strict=True)) for c in cells])
+        lines = ["\t".join(MULTINLI), *("\t".join(c) for c in cells)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    data = load_task("mnli", str(tmp_path))
+    assert data.train["premise"][:] == ["a b", 'say "x']
+    assert data.notes == (
+        "train: 1 rows without an agreed label are left out",
+        "test: 1 rows without an agreed label are left out",
+    )
+    alone = [row for _, row in read_rows(tmp_path / "multinli_1.0_train.txt")]
+    assert [row["premise"] for row in alone] == ["a b", "c", 'say "x']
+    assert alone[0] == {"id": "1e", "premise": "a b", "hypothesis": "a", "label": "entailment"}
+
+
+def test_glue_takes_the_development_part_not_the_unlabelled_test(tmp_path):
+    for name, label in (("train", "neutral"), ("dev_matched", "contradiction"), ("test_matched", "hidden")):
+        cells = ["0"] * 8 + ["a sentence", "another", label, label]
+        (tmp_path / f"{name}.tsv").write_text("\t".join(GLUE) + "\n" + "\t".join(cells) + "\n")
+    data = load_task("mnli", str(tmp_path))
+    assert (labels_of(data.train), labels_of(data.test)) == (["neutral"], ["contradiction"])
+
+
+def test_csv_with_quotes_and_line_breaks_in_a_cell(tmp_path):
+    (tmp_path / "train.csv").write_text(
+        'premise,hypothesis,label\n"a, ""b""",c,neutral\n"two\nlines",d,entailment\n'
+    )
+    (tmp_path / "test.csv").write_text("premise,hypothesis,label\ne,f,neutral\n")
+    data = load_task("mnli", str(tmp_path))
+    assert data.train["premise"][:] == ['a, "b"', "two\nlines"]
+
+
+def test_parquet_with_numbered_labels(tmp_path):
+    table = {"premise": list("abcd"), "hypothesis": list("efgh"), "label": [0, 1, 2, -1], "idx": [5, 6, 7, 8]}
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "validation_matched-00000-of-00001"):
+        pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+    data = load_task("mnli", str(tmp_path))
+    assert labels_of(data.test) == ["entailment", "neutral", "contradiction"]
+    assert data.rows == {"train": 6, "test": 3}
+    assert data.notes[0] == "train: 2 rows without an agreed label are left out"
+
+
+def test_published_pairs_say_1_for_entailment(tmp_path):
+    rows = [
+        {"premise": "a borders b", "hypothesis": "b borders a", "label": "1"},
+        {"premise": "a owns b", "hypothesis": "b owns a", "label": "0"},
+    ]
+    data = load_task("wikidata", folder_of(tmp_path, rows, rows))
+    assert data.train["kind"][:] == ["symmetric", "antisymmetric"]
+    assert data.train["relation"][:] == ["borders", "owns"]
+    assert data.train["subject"][:] == ["a", "a"]
+
+
+def test_byte_order_mark_and_windows_line_ends(tmp_path):
+    text = "premise\thypothesis\tlabel\r\na\tb\tneutral\r\n"
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.tsv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert load_task("mnli", str(tmp_path)).train["hypothesis"][:] == ["b"]
+
+
+def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
+    rows = []
+    for i in range(60):
+        rows += [
+            {"id": f"{i}a", "premise": f"a{i} x b{i}", "hypothesis": f"b{i} x a{i}", "label": "entailment"},
+            {"id": f"{i}b", "premise": f"b{i} x a{i}", "hypothesis": f"a{i} x b{i}", "label": "entailment"},
+        ]
+    data = load_task("mnli", str(jsonl(tmp_path / "pairs.jsonl", rows)))
+    train, test = ({i[:-1] for i in part["id"]} for part in (data.train, data.test))
+    assert train & test == set()
+    assert train
+    assert test
+    assert data.notes == ("no test part: 20% of the pairs are set aside by a hash of their text",)
+
+
+# -- what is wrong, and where --
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            {**row(2), "label": "entails"},
+            "label 'entails' is unknown; expected entailment, neutral or contradiction",
+        ),
+        ({"premise": "a", "label": "neutral"}, "field 'hypothesis' is missing; the row has label, premise"),
+        (
+            {"premise": "a", "hypothesis": "b"},
+            "field 'label' is missing; expected entailment, neutral or contradiction",
+        ),
+        ({**row(2), "premise": "   "}, "premise is empty; expected a sentence"),
+        ({**row(2), "premise": 7}, "premise is int; expected text"),
+        ({**row(2), "kind": "reflexive"}, "kind 'reflexive' is unknown; expected symmetric or antisymmetric"),
+        (
+            {**row(2), "kind": "antisymmetric"},
+            "kind 'antisymmetric' goes with label 'contradiction', not 'entailment'",
+        ),
+        (
+            {**row(2, "neutral"), "relation": "P47"},
+            "a relation pair has label 'neutral'; expected entailment (symmetric) or contradiction (antisymmetric)",
+        ),
+    ],
+)
+def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
+    folder = folder_of(tmp_path, [row(1), line])
+    with pytest.raises(DataError) as raised:
+        load_task("mnli", folder)
+    assert str(raised.value) == f"{folder}/train.jsonl:2: {message}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.jsonl",
+            b'{"premise": "x"\n',
+            "a.jsonl:1: not JSON (Expecting ',' delimiter); expected one object a line",
+        ),
+        ("a.jsonl", b"[1]\n", "a.jsonl:1: a list; expected one JSON object a line"),
+        ("a.jsonl", b"{}\n\xff\xfe\n", "a.jsonl:2: byte 0 is not UTF-8; convert the file to UTF-8"),
+        ("a.tsv", b"premise\tlabel\nx\n", "a.tsv:2: 1 columns; the header has 2"),
+        ("a.csv", b"premise,label\nx\n", "a.csv:2: 1 columns; the header has 2"),
+        ("a.csv", b'premise,label\n"x,neutral\n', "a.csv:2: not CSV (unexpected end of data)"),
+        ("a.xml", b"<a/>", "a.xml: format '.xml' is unknown; expected .jsonl, .txt, .tsv, .csv, .parquet"),
+    ],
+)
+def test_a_file_that_is_not_what_it_says(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        list(read_rows(tmp_path / name))
+    assert str(raised.value) == f"{tmp_path}/{message}"
+
+
+def test_a_parquet_file_that_is_none(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR0 nothing")
+    with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet file \("):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
+def test_an_empty_part_and_an_empty_folder(tmp_path):
+    folder = folder_of(tmp_path, [])
+    with pytest.raises(DataError, match=r"the train part has no labelled pairs$"):
+        load_task("mnli", folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: no data files; expected train and test as \.jsonl"):
+        load_task("mnli", str(tmp_path / "empty"))
+
+
+def test_a_folder_without_a_test_part_lists_what_it_has(tmp_path):
+    jsonl(tmp_path / "train.jsonl", [row(1)])
+    with pytest.raises(DataError, match=r"no file for dev_matched or .*; the folder has train\.jsonl$"):
+        load_task("mnli", str(tmp_path))
+
+
+def test_the_same_part_in_two_formats_is_refused(tmp_path):
+    folder = folder_of(tmp_path, [row(1)])
+    (tmp_path / "train.csv").write_text("premise,hypothesis,label\n")
+    with pytest.raises(DataError, match=r"train\.csv, train\.jsonl are the same part twice; keep one"):
+        load_task("mnli", folder)
+
+
+# -- the Hub --
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """`datasets.load_dataset` as a record of calls over tiny data sets."""
+    import datasets
+
+    calls = []
+
+    def part(labels):
+        return datasets.Dataset.from_dict(
+            {
+                "premise": [f"a{i} knows b{i}" for i, _ in enumerate(labels)],
+                "hypothesis": [f"b{i} knows a{i}" for i, _ in enumerate(labels)],
+                "label": labels,
+            }
+        )
+
+    def load_dataset(repository, revision=None):
+        calls.append((repository, revision))
+        if repository == "nyu-mll/multi_nli":
+            names = ("train", "validation_matched", "validation_mismatched")
+            return datasets.DatasetDict({name: part([0, 1, 2, -1]) for name in names})
+        return datasets.DatasetDict({name: part(["1", "0"]) for name in ("train", "test")})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return calls
+
+
+def test_hub_mnli_at_a_revision(hub):
+    data = load_task("mnli", "hub@abc123")
+    assert hub == [("nyu-mll/multi_nli", "abc123")]
+    assert data.source == "hub:nyu-mll/multi_nli@abc123"
+    assert labels_of(data.test) == ["entailment", "neutral", "contradiction"]
+
+
+@pytest.mark.parametrize(
+    ("form", "repositories"),
+    [
+        ("lexicalised", ["MoyYuan/Asymmetricity-Text-NLI"]),
+        ("delexicalised", ["MoyYuan/Asymmetricity-Delex-NLI"]),
+        ("both", ["MoyYuan/Asymmetricity-Text-NLI", "MoyYuan/Asymmetricity-Delex-NLI"]),
+    ],
+)
+def test_hub_wikidata_by_form(hub, form, repositories):
+    data = load_task("wikidata", "hub", form)
+    assert [repository for repository, _ in hub] == repositories
+    assert labels_of(data.train) == ["entailment", "contradiction"] * len(repositories)
+    assert set(data.train["relation"]) == {"knows"}
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
+    import datasets
+
+    def offline(*_, **__):
+        raise ConnectionError("no route\nto the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(ContsymError) as raised:
+        load_task("mnli", "hub")
+    assert str(raised.value) == (
+        "hub:nyu-mll/multi_nli cannot be loaded (no route); connect to the Hub, or give a local copy as a "
+        "path, or use 'bundled'"
+    )
+
+
+# -- bundled --
+
+
+def test_bundled_tasks_load_and_the_stand_in_says_so():
+    mnli, wikidata = load_task("mnli", "bundled"), load_task("wikidata", "bundled")
+    assert mnli.source == "nli_mini (stand-in for MNLI)"
+    assert mnli.stand_in
+    assert not wikidata.stand_in
+    assert mnli.rows == {"train": 3000, "test": 600}
+    for task in (mnli, wikidata):
+        texts = [set(zip(p["premise"], p["hypothesis"], strict=True)) for p in (task.train, task.test)]
+        assert not texts[0] & texts[1]
+    assert set(wikidata.test["kind"]) == {"symmetric", "antisymmetric"}
+
+
+def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one = load_task("mnli", folder_of(tmp_path / "a", [row(1), row(2)]))
+    same = load_task("mnli", folder_of(tmp_path / "b", [row(1), row(2)]))
+    other = load_task("mnli", folder_of(tmp_path / "b", [row(1), row(2, "neutral")]))
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+
+
+def test_every_task_has_a_bundled_source():
+    assert set(sources.TASKS) == set(sources.BUNDLED)

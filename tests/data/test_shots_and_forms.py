@@ -1,0 +1,170 @@
+"""Few-shot subsets and the two forms of a relation pair, as laws."""
+
+import random
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contsym.data.schema import LABELS, table_from_rows
+from contsym.data.shots import few_shot, subset
+from contsym.data.wikidata import bundled_pairs, in_form, mirror_of, name_entities, opaque_id, registry
+from contsym.errors import DataError, SettingError
+
+
+def pairs(n_per_relation=None, shuffle=None):
+    """Symmetric r0..r2 and antisymmetric r3..r6 of unequal size."""
+    sizes = n_per_relation or {"r0": 30, "r1": 5, "r2": 2, "r3": 40, "r4": 9, "r5": 1, "r6": 3}
+    rows = [
+        {
+            "id": f"{name}/{i}",
+            "premise": f"a{i} {name} b{i}",
+            "hypothesis": f"b{i} {name} a{i}",
+            "label": "entailment" if name < "r3" else "contradiction",
+            "relation": name,
+        }
+        for name, size in sizes.items()
+        for i in range(size)
+    ]
+    if shuffle is not None:
+        random.Random(shuffle).shuffle(rows)
+    return table_from_rows(rows)
+
+
+ALL = pairs()
+
+
+@given(n=st.integers(2, 74), m=st.integers(2, 74), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_fewer_shots_are_the_first_of_more(n, m, seed):
+    fewer, more = sorted((n, m))
+    assert few_shot(ALL, more, seed)["id"][:fewer] == few_shot(ALL, fewer, seed)["id"][:]
+
+
+@given(n=st.integers(2, 74), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_half_are_of_each_kind(n, seed):
+    counts = Counter(few_shot(ALL, n, seed)["kind"])
+    assert counts["symmetric"] - counts["antisymmetric"] == n % 2
+    assert len(set(few_shot(ALL, n, seed)["id"])) == n
+
+
+def test_relations_take_turns():
+    # 14 shots, 7 a kind: three symmetric relations get 3, 2, 2 (r2 has only two); four
+    # antisymmetric ones get two each but r5, which has one.
+    counts = Counter(few_shot(ALL, 14, 0)["relation"])
+    assert sorted(counts[f"r{i}"] for i in range(3)) == [2, 2, 3]
+    assert counts["r5"] == 1
+    assert sorted(counts[f"r{i}"] for i in (3, 4, 6)) == [2, 2, 2]
+
+
+def test_the_order_of_the_file_has_no_say():
+    assert few_shot(pairs(shuffle=1), 20, 5)["id"][:] == few_shot(pairs(shuffle=2), 20, 5)["id"][:]
+
+
+def test_seeds_differ():
+    assert few_shot(ALL, 20, 0)["id"][:] != few_shot(ALL, 20, 1)["id"][:]
+
+
+def test_too_many_shots_name_the_kind_and_the_most():
+    with pytest.raises(SettingError) as raised:
+        few_shot(ALL, 80, 0)
+    assert str(raised.value) == (
+        "--shots 80 needs 40 symmetric (entailment) training pairs; the data have 37; expected at most 74"
+    )
+
+
+def test_a_subset_is_nested_and_balanced():
+    big, small = subset(ALL, 40, 3, "--mnli-size"), subset(ALL, 11, 3, "--mnli-size")
+    assert big["id"][:11] == small["id"][:]
+    assert sorted(Counter(small["label"]).values()) == [5, 6]
+    with pytest.raises(SettingError, match=r"^--mnli-size 91 is out of range; expected 1 to 90$"):
+        subset(ALL, 91, 0, "--mnli-size")
+
+
+# -- forms --
+
+
+def test_delexicalised_pairs_name_no_entity():
+    rows = [(str(row["id"]), dict(row)) for row in bundled_pairs()]
+    for (_, row), (_, changed) in zip(rows, in_form(rows, "delexicalised"), strict=True):
+        for name in (row["subject"], row["object"]):
+            for role in ("premise", "hypothesis"):
+                assert not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", changed[role]), (name, changed)
+        assert changed["subject"] in changed["premise"]
+        assert changed["object"] in changed["hypothesis"]
+        assert changed["label"] == row["label"]
+
+
+def test_both_gives_each_pair_twice_side_by_side():
+    rows = [("w", {"id": "1", "premise": "a r b", "hypothesis": "b r a", "subject": "a", "object": "b"})]
+    found = [row for _, row in in_form(rows, "both")]
+    assert [row["id"] for row in found] == ["1", "1#delexicalised"]
+    assert found[0]["premise"] == "a r b"
+    assert found[1]["premise"] == f"{opaque_id('a')} r {opaque_id('b')}"
+
+
+def test_the_longer_name_is_replaced_first():
+    rows = [
+        (
+            "w",
+            {"premise": "New York borders York", "hypothesis": "-", "subject": "York", "object": "New York"},
+        )
+    ]
+    ((_, found),) = in_form(rows, "delexicalised")
+    assert found["premise"] == f"{opaque_id('New York')} borders {opaque_id('York')}"
+
+
+def test_a_pair_of_unknown_entities_cannot_be_delexicalised():
+    with pytest.raises(DataError, match=r"^f:3: the entities are not known"):
+        list(in_form([("f:3", {"premise": "x", "hypothesis": "y"})], "delexicalised"))
+
+
+@given(st.text(min_size=1))
+def test_an_opaque_id_is_never_a_wikidata_id(name):
+    assert re.fullmatch(r"ent-[0-9a-f]{8}", opaque_id(name))
+
+
+def test_mirror_of_reads_entities_off_the_swap():
+    assert list(mirror_of("new york is near york", "york is near new york")) == [
+        ("new york", "is near", "york")
+    ]
+    assert list(mirror_of("u. grant is a child of f. grant jr", "f. grant jr. is a child of u. grant")) == [
+        ("u grant", "is a child of", "f grant jr")
+    ]
+    assert list(mirror_of("a b c", "c b d")) == []
+    assert list(mirror_of("a b", "b a")) == []
+
+
+def test_of_several_readings_the_frequent_phrase_wins():
+    # "x x x" could be read in one way only; "a is is b" as (a, is is, b), "a r r b" alike.
+    rows = [
+        ("1", {"premise": "a is b", "hypothesis": "b is a"}),
+        ("2", {"premise": "c is c is c", "hypothesis": "c is c is c"}),
+    ]
+    found, unread = name_entities(rows)
+    assert unread == 0
+    assert [row["relation"] for _, row in found] == ["is", "is"]
+
+
+def test_a_row_that_names_its_entities_keeps_them():
+    rows = [("1", {"premise": "p", "hypothesis": "h", "subject": "s", "object": "o", "relation": "P1"})]
+    ((_, found),), unread = name_entities(rows)
+    assert (found["subject"], found["relation"], unread) == ("s", "P1", 0)
+
+
+def test_bundled_pairs_swap_the_entities_and_follow_the_registry():
+    for row in bundled_pairs():
+        relation = registry()[row["relation"]]
+        assert row["label"] == ("entailment" if relation.kind == "symmetric" else "contradiction")
+        spoken = {
+            (
+                relation.sentence(i, row["subject"], row["object"]),
+                relation.sentence(i, row["object"], row["subject"]),
+            )
+            for i in range(len(relation.phrasings))
+        }
+        assert (row["premise"], row["hypothesis"]) in spoken
+        assert row["label"] in LABELS
