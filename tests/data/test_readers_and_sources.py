@@ -150,7 +150,8 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
         ),
         (
             {**row(2, "neutral"), "relation": "P47"},
-            "a relation pair has label 'neutral'; expected entailment (symmetric) or contradiction (antisymmetric)",
+            "a relation pair has label 'neutral'; expected entailment (symmetric) or "
+            "contradiction (antisymmetric)",
         ),
     ],
 )
