@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -110,6 +111,9 @@ def run(
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata \\
         --mnli path/to/mnli --wikidata path/to/pairs.jsonl --shots 64 --set k=5
     """
+    # Read once, when torch loads OpenMP: threads that spin while they wait made a training step
+    # 2.5 times slower on cores that other processes used too (benchmarks/waiting.py).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sources = {name: spec for name, spec in (("mnli", mnli), ("wikidata", wikidata)) if spec}
     config = RunConfig(
         sources=sources,
@@ -269,8 +273,6 @@ def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
     Example:
       contsym ui --port 5001
     """
-    import os
-
     from contsym import tracking
 
     uri = tracking.resolve_uri(output, tracking_uri)
