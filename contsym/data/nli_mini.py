@@ -401,7 +401,7 @@ SHARES: Mapping[Callable[[random.Random], Item], int] = {
 # Corpus -------------------------------------------------------------------------------------
 
 
-def generate(n_train: int = 3000, n_test: int = 600, seed: int = 0) -> tuple[list[Row], list[Row]]:
+def generate(n_train: int = 2400, n_test: int = 600, seed: int = 0) -> tuple[list[Row], list[Row]]:
     """Train and test rows: id, premise, hypothesis, label and phenomenon; labels balanced.
 
     Raises ValueError where a size is not a multiple of three, or the grammar runs dry.

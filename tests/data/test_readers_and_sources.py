@@ -288,7 +288,7 @@ def test_bundled_tasks_load_and_the_stand_in_says_so():
     assert mnli.source == "nli_mini (stand-in for MNLI)"
     assert mnli.stand_in
     assert not wikidata.stand_in
-    assert mnli.rows == {"train": 3000, "test": 600}
+    assert mnli.rows == {"train": 2400, "test": 600}
     for task in (mnli, wikidata):
         texts = [set(zip(p["premise"], p["hypothesis"], strict=True)) for p in (task.train, task.test)]
         assert not texts[0] & texts[1]
