@@ -147,8 +147,10 @@ def _delexicalised(row: Row, where: str) -> Row:
             f"{where}: the entities are not known, so the pair cannot be delexicalised; give "
             "fields 'subject' and 'object', or use --form lexicalised"
         )
-    # The longer name first: "York" must not be replaced inside "New York".
-    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    # The longer name first: "York" must not be replaced inside "New York"; and whole words
+    # only: "Art" must not be replaced inside "part".
+    longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    pattern = rf"(?<!\w)(?:{longest_first})(?!\w)"
     texts = {
         role: re.sub(pattern, lambda match: opaque_id(match[0]), str(row[role]))
         for role in ("premise", "hypothesis")

@@ -117,6 +117,14 @@ def test_the_longer_name_is_replaced_first():
     assert found["premise"] == f"{opaque_id('New York')} borders {opaque_id('York')}"
 
 
+def test_only_whole_words_are_replaced():
+    rows = [
+        ("w", {"premise": "art is part of a cart", "hypothesis": "-", "subject": "art", "object": "a cart"})
+    ]
+    ((_, found),) = in_form(rows, "delexicalised")
+    assert found["premise"] == f"{opaque_id('art')} is part of {opaque_id('a cart')}"
+
+
 def test_a_pair_of_unknown_entities_cannot_be_delexicalised():
     with pytest.raises(DataError, match=r"^f:3: the entities are not known"):
         list(in_form([("f:3", {"premise": "x", "hypothesis": "y"})], "delexicalised"))

@@ -1,0 +1,60 @@
+"""What the table says, word by word."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from contsym.display import efficiency_words, forgetting_words, result_tables
+from contsym.run import summarise
+from tests.stored_results import make_result
+
+
+def shown(found, width=80):
+    console = Console(width=width, file=io.StringIO())
+    console.print(result_tables(found, {0: "abc"}))
+    return console.file.getvalue()
+
+
+def never(seed):
+    base = make_result(seed=seed)
+    return {
+        **base,
+        "learned": {**base["learned"], "mnli": False},
+        "forgetting": {**base["forgetting"], "mnli": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([make_result(0)], "+0.200"),
+        # Seeds 0 and 1 forget .20 and .19: mean .195, standard deviation .0071.
+        ([make_result(0), make_result(1)], "+0.195±0.007"),
+        ([never(0)], "never learned"),
+        ([never(0), never(1)], "never learned"),
+        ([make_result(0), never(1)], "never learned (learned in 1 of 2 seeds)"),
+    ],
+)
+def test_forgetting_is_a_figure_or_the_words_never_learned(found, words):
+    assert forgetting_words("mnli", 0, found, summarise(found)) == words
+
+
+def test_the_last_task_has_nothing_after_it():
+    found = [make_result(0)]
+    assert forgetting_words("wikidata", 1, found, summarise(found)) == "- (last task)"
+
+
+def test_pairs_to_the_target_are_said_seed_by_seed():
+    found = [make_result(0), make_result(1)]
+    assert efficiency_words("wikidata", found) == "64, 64 distinct; 128, 128 seen"
+    assert efficiency_words("mnli", found) == "not reached, not reached"
+
+
+def test_the_table_fits_80_columns_and_names_the_stand_in():
+    text = shown([make_result(0), make_result(1)])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "nli_mini (stand-in for MNLI)" in text
+    assert "majority class" in text
+    assert "0.605±0.007" in text
+    assert "MLflow run of seed 0: abc" in text
