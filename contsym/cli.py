@@ -114,7 +114,7 @@ def run(
     # Read once, when torch loads OpenMP: threads that spin while they wait made a training step
     # 2.5 times slower on cores that other processes used too (benchmarks/waiting.py).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sources = {name: spec for name, spec in (("mnli", mnli), ("wikidata", wikidata)) if spec}
+    sources = {name: spec for name, spec in (("mnli", mnli), ("wikidata", wikidata)) if spec is not None}
     config = RunConfig(
         sources=sources,
         seeds=parse_seeds(seeds),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from contsym.errors import EncoderError
+from contsym.errors import EncoderError, SettingError
 
 if TYPE_CHECKING:
     pass
@@ -19,6 +20,9 @@ Precision = Literal["fp32", "bf16"]
 
 WEIGHT_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched from the Hub: safetensors and tokenizer files, no pickles, no code."""
+
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
 
 @dataclass(frozen=True)
@@ -155,9 +159,10 @@ def _verified(name: str, folder: Path, origin: str, preset: Preset | None) -> En
             f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
             "save_pretrained(safe_serialization=True)"
         )
-    for needed in ("config.json",):
-        if not (folder / needed).is_file():
-            raise EncoderError(f"{folder}: {needed} is missing; expected a transformers checkpoint")
+    read_config(folder)
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        # transformers would make one up, with an empty vocabulary.
+        raise EncoderError(f"{folder}: no tokenizer; expected {', '.join(TOKENIZER_FILES)}")
     digest = _sha256(weights)
     if preset and preset.sha256 and digest != preset.sha256:
         raise EncoderError(
@@ -165,6 +170,20 @@ def _verified(name: str, folder: Path, origin: str, preset: Preset | None) -> En
             f"{preset.hub_id} has; delete it and install or download it again"
         )
     return EncoderFiles(name, folder, origin, digest, preset)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A checkpoint's config.json. Raises EncoderError where it is missing or no object."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise EncoderError(f"{folder}: config.json is missing; expected a transformers checkpoint")
+    try:
+        config = json.loads(path.read_bytes())
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise EncoderError(f"{path}: not a JSON object; expected a transformers checkpoint")
+    return config
 
 
 def _sha256(paths: Sequence[Path]) -> str:
@@ -182,8 +201,13 @@ def choose_device(asked: str) -> str:
 
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise EncoderError("--device cuda: torch sees no GPU here; use --device cpu or auto")
+    kind, colon, number = asked.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise SettingError(f"--device {asked}: expected auto, cpu, cuda or cuda:N")
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= n_gpus:
+        seen = f"{n_gpus} GPUs" if n_gpus else "no GPU"
+        raise SettingError(f"--device {asked}: torch sees {seen} here; use --device cpu or auto")
     return asked
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
-from contsym.encoders import Precision, nli_labels
+from contsym.encoders import Precision, nli_labels, read_config
 from contsym.errors import EncoderError
 
 MAX_LENGTH = 128
@@ -107,7 +106,7 @@ class NliClassifier(PooledEncoder):
 
     @classmethod
     def from_folder(cls, folder: Path) -> NliClassifier:
-        order = nli_labels(json.loads((folder / "config.json").read_text("utf-8")))
+        order = nli_labels(read_config(folder))
         if order is None:
             raise EncoderError(
                 f"{folder}: no NLI head; expected a sequence classifier whose id2label names "

@@ -140,10 +140,7 @@ def default_learning_rate(files: encoders.EncoderFiles) -> float:
     """The preset's, or for an unknown encoder the one that suits its width."""
     if files.preset:
         return files.preset.learning_rate
-    import json
-
-    config = json.loads((files.folder / "config.json").read_text("utf-8"))
-    is_large = int(config.get("hidden_size", 0)) >= encoders.LARGE_DIM
+    is_large = int(encoders.read_config(files.folder).get("hidden_size") or 0) >= encoders.LARGE_DIM
     return encoders.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 
@@ -230,9 +227,7 @@ def run_seed(
 
 def load_encoder(plan: Plan):
     """A fresh copy of the pretrained encoder, with its NLI head where the strategy wants it."""
-    import json
-
-    config = json.loads((plan.encoder.folder / "config.json").read_text("utf-8"))
+    config = encoders.read_config(plan.encoder.folder)
     has_head = plan.strategy.prefers_nli_head and encoders.nli_labels(config) is not None
     encoder = encoders.load(plan.encoder, head=has_head)
     encoder.precision = plan.precision

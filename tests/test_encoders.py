@@ -9,7 +9,7 @@ from transformers import BatchEncoding
 
 from contsym import encoders
 from contsym.encoders import load, locate, nli_labels
-from contsym.errors import EncoderError
+from contsym.errors import EncoderError, SettingError
 from contsym.pooling import mean_pool
 
 TEXTS = ["anna is near ben", "ben", "carl is a child of dora and emil", "anna is near ben", "x" * 500]
@@ -165,7 +165,30 @@ def test_a_missing_gpu_is_a_mistake():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU, so asking for it is no mistake")
     with pytest.raises(
-        EncoderError, match=r"^--device cuda: torch sees no GPU here; use --device cpu or auto$"
+        SettingError, match=r"^--device cuda: torch sees no GPU here; use --device cpu or auto$"
     ):
         encoders.choose_device("cuda")
     assert encoders.choose_device("auto") == "cpu"
+
+
+@pytest.mark.parametrize("name", ["foo", "mps", "cuda:", "cuda:x", "cpu:0", ""])
+def test_a_device_of_another_kind_is_refused(name):
+    with pytest.raises(SettingError, match=r"expected auto, cpu, cuda or cuda:N$"):
+        encoders.choose_device(name)
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(tiny_encoder_folder, tmp_path):
+    # transformers would make one up, with an empty vocabulary.
+    folder = tmp_path / "no-tokenizer"
+    shutil.copytree(tiny_encoder_folder, folder, ignore=shutil.ignore_patterns("tokenizer*"))
+    with pytest.raises(EncoderError, match=r"no tokenizer; expected tokenizer\.json, vocab\.txt,"):
+        locate(str(folder))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_a_config_that_is_none_is_one_line(tiny_encoder_folder, tmp_path, text):
+    folder = tmp_path / "bad-config"
+    shutil.copytree(tiny_encoder_folder, folder)
+    (folder / "config.json").write_text(text)
+    with pytest.raises(EncoderError, match=r"config\.json: not a JSON object; expected a transformers"):
+        locate(str(folder))

@@ -65,6 +65,9 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
         text[name] = value.strip()
         if not text[name]:
             raise DataError(f"{where}: {name} is empty; expected a sentence")
+    for name in COLUMNS:
+        if isinstance(value := row.get(name), str) and not _is_unicode(value):
+            raise DataError(f"{where}: {name} holds half a surrogate pair; expected Unicode text")
     label = row.get("label")
     if label is None:
         raise DataError(f"{where}: field 'label' is missing; expected {_choice(LABELS)}")
@@ -154,6 +157,15 @@ def stable_hash(*parts: object) -> int:
     """A 64-bit number that is the same on every machine and in every process."""
     text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def _is_unicode(text: str) -> bool:
+    r"""JSON can say "\ud800" alone, which no encoding can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _choice(names: tuple[str, ...]) -> str:

@@ -169,8 +169,10 @@ def parse_source(task: str, spec: str) -> Source:
     if head == "hub" or head.startswith("hub:"):
         return Hub(head.partition(":")[2] or None, revision or None)
     path = Path(spec).expanduser()
-    if not path.exists():
-        raise DataError(f"--{task} {spec}: no such file or folder; expected a path, 'bundled' or 'hub'")
+    if not spec or not (path.is_file() or path.is_dir()):
+        raise DataError(
+            f"--{task} {spec or repr(spec)}: no such file or folder; expected a path, 'bundled' or 'hub'"
+        )
     return Files(path)
 
 

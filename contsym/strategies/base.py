@@ -23,7 +23,7 @@ HEAD_BATCH = 4096
 class TrainingSettings(BaseModel):
     """Hyper-parameters of every strategy; a method adds its own in a subclass."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learning_rate: float | None = Field(None, gt=0, le=1, description="default: the encoder's preset")
     batch_size: int = Field(16, ge=2, description="pairs in a training step")

@@ -143,6 +143,7 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
         ),
         ({**row(2), "premise": "   "}, "premise is empty; expected a sentence"),
         ({**row(2), "premise": 7}, "premise is int; expected text"),
+        ({**row(2), "hypothesis": "\ud800"}, "hypothesis holds half a surrogate pair; expected Unicode text"),
         ({**row(2), "kind": "reflexive"}, "kind 'reflexive' is unknown; expected symmetric or antisymmetric"),
         (
             {**row(2), "kind": "antisymmetric"},
@@ -198,6 +199,12 @@ def test_an_empty_part_and_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no data files; expected train and test as \.jsonl"):
         load_task("mnli", str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("spec", ["", "/dev/null", "no/such"])
+def test_what_is_neither_file_nor_folder(spec):
+    with pytest.raises(DataError, match=r"no such file or folder; expected a path, 'bundled' or 'hub'$"):
+        load_task("mnli", spec)
 
 
 def test_a_folder_without_a_test_part_lists_what_it_has(tmp_path):
