@@ -34,7 +34,6 @@ def table(runs: Sequence[Seeds]) -> list[str]:
     columns += ["symmetric", "antisymmetric"]
     columns += [f"forgetting, {task}" for task in tasks[:-1]]
     columns += [f"pairs to {first['options']['target']:g}, {tasks[-1]}"] if first["curve"] else []
-    columns += ["seconds a seed"]
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for found in runs:
         mean = summarise(found)
@@ -45,7 +44,6 @@ def table(runs: Sequence[Seeds]) -> list[str]:
         cells += [f"{kinds[kind]:.3f}" for kind in ("symmetric", "antisymmetric")]
         cells += [forgetting_words(task, j, found, mean) for j, task in enumerate(tasks[:-1])]
         cells += [efficiency_words(tasks[-1], found)] if first["curve"] else []
-        cells += [f"{mean['seconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

@@ -1,9 +1,9 @@
-"""A training step while another process uses the cores: OpenMP threads that spin against ones that sleep.
+"""A training step with OpenMP threads that wait by spinning, by sleeping, or by a short spin.
 
     python benchmarks/waiting.py --repeats 3
 
-Starts as many single-threaded busy processes as there are cores, then measures training steps of
-MiniLM in fresh processes, by turns with OMP_WAIT_POLICY=ACTIVE, PASSIVE and unset.
+Measures training steps of MiniLM in fresh processes, by turns for each way of waiting, first on
+idle cores and then beside as many busy processes as there are cores.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ print((time.perf_counter() - started) / 6)
 """
 
 
+WAYS: dict[str, dict[str, str]] = {
+    "as OpenMP comes": {},
+    "sleep": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "short spin": {"GOMP_SPINCOUNT": "30000"},
+}
+
+
 def spin() -> None:
     while True:
         pass
@@ -44,28 +51,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(os.cpu_count() or 1)]
-    for process in busy:
-        process.start()
-    seconds: dict[str, list[float]] = {"ACTIVE": [], "PASSIVE": [], "unset": []}
-    for _ in range(options.repeats):
-        for policy, times in seconds.items():
-            environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-            if policy != "unset":
-                environment["OMP_WAIT_POLICY"] = policy
-            done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-c", STEPS],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
+    for load in ("idle", "busy"):
+        busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(os.cpu_count() or 1)]
+        for process in busy if load == "busy" else []:
+            process.start()
+        seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+        for _ in range(options.repeats):
+            for name, setting in WAYS.items():
+                seconds[name].append(measure(setting))
+        for process in busy if load == "busy" else []:
+            process.terminate()
+        medians = {name: statistics.median(times) for name, times in seconds.items()}
+        for name, median in medians.items():
+            print(
+                f"{load}  {name:<18} {median:.3f} s a step   {median / medians['short spin']:.2f} x short spin"
             )
-            times.append(float(done.stdout))
-    for process in busy:
-        process.terminate()
-    medians = {policy: statistics.median(times) for policy, times in seconds.items()}
-    for policy, median in medians.items():
-        print(f"{policy:<8} {median:.3f} s a step   {median / medians['PASSIVE']:.2f} x PASSIVE")
+
+
+def measure(setting: dict[str, str]) -> float:
+    ours = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    environment = {k: v for k, v in os.environ.items() if k not in ours} | setting
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STEPS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
 
 
 if __name__ == "__main__":

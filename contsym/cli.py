@@ -111,9 +111,10 @@ def run(
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata \\
         --mnli path/to/mnli --wikidata path/to/pairs.jsonl --shots 64 --set k=5
     """
-    # Read once, when torch loads OpenMP: threads that spin while they wait made a training step
-    # 2.5 times slower on cores that other processes used too (benchmarks/waiting.py).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read once, when torch loads OpenMP. Threads that spin long while they wait make a training
+    # step several times slower on cores that other processes use too; threads that sleep at
+    # once make it slower on idle cores. A short spin does neither (benchmarks/waiting.py).
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     sources = {name: spec for name, spec in (("mnli", mnli), ("wikidata", wikidata)) if spec is not None}
     config = RunConfig(
         sources=sources,

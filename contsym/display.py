@@ -168,8 +168,7 @@ def forgetting_words(
     """A figure, `never learned`, or why there is none."""
     n_learned, n_seeds = mean["learned_in"][task], len(found)
     if n_learned < n_seeds:
-        how_often = "" if n_seeds == 1 or n_learned == 0 else f" (learned in {n_learned} of {n_seeds} seeds)"
-        return f"never learned{how_often}"
+        return "never learned" + (f" in {n_seeds - n_learned} of {n_seeds} seeds" if n_learned else "")
     if position == len(found[0]["tasks"]) - 1:
         return "- (last task)"
     return _spread([r["forgetting"][task] for r in found], sign=True)

@@ -33,7 +33,7 @@ def never(seed):
         ([make_result(0), make_result(1)], "+0.195±0.007"),
         ([never(0)], "never learned"),
         ([never(0), never(1)], "never learned"),
-        ([make_result(0), never(1)], "never learned (learned in 1 of 2 seeds)"),
+        ([make_result(0), never(1)], "never learned in 1 of 2 seeds"),
     ],
 )
 def test_forgetting_is_a_figure_or_the_words_never_learned(found, words):
