@@ -63,9 +63,8 @@ def main() -> None:
             process.terminate()
         medians = {name: statistics.median(times) for name, times in seconds.items()}
         for name, median in medians.items():
-            print(
-                f"{load}  {name:<18} {median:.3f} s a step   {median / medians['short spin']:.2f} x short spin"
-            )
+            ratio = median / medians["short spin"]
+            print(f"{load}  {name:<16} {median:.3f} s a step   {ratio:.2f} x short spin")
 
 
 def measure(setting: dict[str, str]) -> float:
