@@ -97,17 +97,22 @@ class VotingMemory:
         current: Dataset | None,
         n_steps: int,
         embed: Callable[[Dataset], Tensor],
+        past_limit: int | None = None,
     ) -> None:
         """Make the index hold `past` and `current`, as the encoder of step n_steps sees them.
 
-        `embed` gives the (len(pairs), dim) label embeddings of a data set of pairs.
+        `embed` gives the (len(pairs), dim) label embeddings of a data set of pairs. With a
+        past_limit, `refresh` takes an evenly spaced part of the past, at most so many pairs:
+        enough for a look in passing, where encoding all of it again would cost more than the
+        training in between.
         """
-        version = (n_steps, len(past), 0 if current is None else len(current))
+        version = (n_steps, len(past), 0 if current is None else len(current), past_limit or 0)
         if version == self._version:
             return
         self._version = version
         if self.mode == "refresh":
             self._past.clear()
+            past = past if past_limit is None else thinned(past, past_limit)
         self._past.extend(_embedded(pairs, embed) for pairs in past[len(self._past) :])
         parts = [*self._past, *([] if current is None else [_embedded(current, embed)])]
         self.index = LabelMemory(parts[0][0].shape[1], self.n_labels, self.k)
@@ -129,6 +134,15 @@ class VotingMemory:
             "memory.embeddings": torch.from_numpy(self.index.embeddings),
             "memory.labels": torch.from_numpy(self.index.labels),
         }
+
+
+def thinned(past: Sequence[Dataset], limit: int) -> list[Dataset]:
+    """Every n-th pair of each data set, with the least n that leaves at most `limit` pairs."""
+    n_pairs = sum(len(pairs) for pairs in past)
+    every = max(1, -(-n_pairs // limit))
+    while sum(-(-len(pairs) // every) for pairs in past) > limit and every < n_pairs:
+        every += 1
+    return [pairs.select(range(0, len(pairs), every)) for pairs in past]
 
 
 def _embedded(pairs: Dataset, embed: Callable[[Dataset], Tensor]) -> tuple[Tensor, Tensor]:

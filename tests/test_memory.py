@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from contsym.memory import LabelMemory, VotingMemory, vote
+from contsym.memory import LabelMemory, VotingMemory, thinned, vote
 
 
 def slow_vote(query, stored, labels, k):
@@ -96,6 +96,25 @@ def test_refresh_encodes_the_past_again_and_stale_does_not(mode, calls):
     memory.update([pairs(0, 1), pairs(2)], None, 20, embed)
     assert encoded == calls
     assert memory.index.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit", "left"), [((10, 6), 8, [5, 3]), ((3,), 5, [3]), ((7, 7), 3, [1, 1])]
+)
+def test_a_thinned_past_keeps_within_the_limit(sizes, limit, left):
+    past = [pairs(*range(size)) for size in sizes]
+    assert [len(part) for part in thinned(past, limit)] == left
+
+
+def test_a_look_in_passing_does_not_spoil_the_memory():
+    def embed(data):
+        return torch.tensor(data["label"][:])[:, None].float() + torch.ones(len(data), 2)
+
+    memory = VotingMemory(k=1, n_labels=9, mode="refresh")
+    memory.update([pairs(0, 1, 2, 3)], pairs(8), 5, embed, past_limit=2)
+    assert memory.index.labels.tolist() == [0, 2, 8]
+    memory.update([pairs(0, 1, 2, 3)], pairs(8), 5, embed)
+    assert memory.index.labels.tolist() == [0, 1, 2, 3, 8]
 
 
 def test_bytes_are_those_of_vectors_and_labels():

@@ -175,10 +175,14 @@ class Strategy(SupervisedTemplate):
         output = self.model.outputs(pairs)
         return self.memory.scores(output) if self.memory else output
 
-    def refresh(self) -> None:
-        """Bring the memory, if there is one, up to date with the present encoder."""
+    def refresh(self, past_limit: int | None = None) -> None:
+        """Bring the memory, if there is one, up to date with the present encoder.
+
+        With a past_limit, of earlier experiences a part of at most so many pairs will do.
+        """
         if self.memory:
-            self.memory.update(self.past, self.current, self.clock.train_iterations, self.model.outputs)
+            step = self.clock.train_iterations
+            self.memory.update(self.past, self.current, step, self.model.outputs, past_limit)
 
     def eval(self, exp_list, **kwargs):
         # Each DataLoader draws from the global generator: without the fork an extra
