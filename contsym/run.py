@@ -193,7 +193,7 @@ def run_seed(
         list(zip(parts, [t.test for t in plan.tasks], strict=True)), strategy.model.collate
     )
     n_before = encoder.n_forwards
-    strategy.current = parts[0]
+    strategy.lent = parts[0]
     progress.phase("before any training", None)
     strategy.eval(benchmark.test_stream)
     n_evaluated = encoder.n_forwards - n_before

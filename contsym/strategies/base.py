@@ -93,8 +93,8 @@ class Strategy(SupervisedTemplate):
       likelier.
 
     `past` holds the pairs of finished experiences, `current` those seen of the one under way.
-    Before any training `current` is the whole first experience: its labels may be looked at
-    (a k-NN has nothing else to vote with), but no gradient step has been taken.
+    Before any training `current` is what was `lent`: the whole first experience, whose labels
+    may be looked at (a k-NN has nothing else to vote with) before a gradient step is taken.
     """
 
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
@@ -151,8 +151,9 @@ class Strategy(SupervisedTemplate):
         model = PairModel(encoder, head, is_joint=self.is_joint)
         self.memory = self.make_memory()
         self.past: list[Dataset] = []
-        self.current: Dataset | None = None
+        self.lent: Dataset | None = None
         self.seen_rows: dict[int, None] = {}
+        self.is_under_way = False
         self.n_pairs_seen = 0
         super().__init__(
             model=model.to(device),
@@ -169,6 +170,13 @@ class Strategy(SupervisedTemplate):
             plugins=list(plugins),
             evaluator=evaluator,
         )
+
+    @property
+    def current(self) -> Dataset | None:
+        """Pairs seen of the experience under way; picked out only when asked for."""
+        if not self.is_under_way:
+            return self.lent
+        return self._pairs.select(list(self.seen_rows)) if self.seen_rows else None
 
     def score_pairs(self, pairs: Dataset) -> Tensor:
         """Scores (len(pairs), n_labels), on the CPU; call `refresh` first after training."""
@@ -208,7 +216,8 @@ class Strategy(SupervisedTemplate):
         return parameters
 
     def _before_training_exp(self, **kwargs) -> None:
-        self.seen_rows, self.n_pairs_seen, self.current = {}, 0, None
+        self.seen_rows, self.n_pairs_seen = {}, 0
+        self.lent, self.is_under_way = None, True
         self._pairs = pairs_of(self.experience.dataset)
         self.n_steps_left = self.settings.n_steps(len(self._pairs)) if self.trains else 0
         super()._before_training_exp(**kwargs)
@@ -225,13 +234,12 @@ class Strategy(SupervisedTemplate):
         self.n_steps_left -= 1
         self.n_pairs_seen += len(self.mb_y)
         self.seen_rows.update(dict.fromkeys(self.mb_x["row"].tolist()))
-        self.current = self._pairs.select(list(self.seen_rows))
         super()._after_training_iteration(**kwargs)
         if self.n_steps_left <= 0:
             self.stop_training()
 
     def _after_training_exp(self, **kwargs) -> None:
-        self.current = None
+        self.is_under_way = False
         self.past.append(self._pairs)
         self.refresh()
         super()._after_training_exp(**kwargs)
