@@ -17,7 +17,7 @@ import torch
 
 from contsym.data.sources import load_task
 from contsym.encoders import load, locate
-from contsym.run import quiet_libraries
+from contsym.environment import quiet_libraries
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from contsym.config import parse_seeds
 from contsym.data.shots import few_shot
 from contsym.data.sources import load_task
-from contsym.run import quiet_libraries
+from contsym.environment import quiet_libraries
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ STEPS = """
 import time, torch
 from contsym.data.sources import load_task
 from contsym.encoders import load, locate
-from contsym.run import quiet_libraries
+from contsym.environment import quiet_libraries
 quiet_libraries()
 encoder = load(locate("minilm"))
 batch = encoder.tokenize(load_task("wikidata", "bundled").train["premise"][:32])

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import contsym
 from contsym import encoders, registry, results
 from contsym.config import RunConfig
 from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
 from contsym.data.shots import few_shot, subset
 from contsym.data.sources import TASKS, load_task, parse_source
+from contsym.environment import (
+    git_commit,
+    library_versions,
+    n_threads,
+    peak_memory,
+    platform_name,
+    quiet_libraries,
+)
 from contsym.errors import SettingError
 from contsym.metrics import matrix as measures
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 CURVE_PART = 256
 """Test pairs that the learning curve is measured on; the same for every strategy and seed."""
-
-LIBRARIES = ("torch", "transformers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -279,7 +278,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "device": plan.device,
         "precision": plan.precision,
         "threads": n_threads(),
-        "platform": platform.platform(),
+        "platform": platform_name(),
         "versions": versions,
         "git_commit": git_commit(),
         "started_at": started_at.isoformat(timespec="seconds"),
@@ -402,59 +401,3 @@ def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str
         {**{name: r[name] for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found
     ]
     return {**{name: found[0][name] for name in shared}, "seeds": seeds, "mean": summarise(found)}
-
-
-def library_versions() -> dict[str, str]:
-    versions = {"contsym": contsym.__version__, "python": platform.python_version()}
-    return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
-
-
-def git_commit() -> str | None:
-    """The commit of contsym's own checkout, `+` where it has changes; None outside of one."""
-    root = Path(contsym.__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-        ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-    )
-    return done.stdout.strip()
-
-
-def n_threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def peak_memory(device: str) -> int:
-    """Peak bytes: of the GPU's allocator, or of this process from its start."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device)
-    # Linux counts in KiB, macOS in bytes.
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-
-
-def quiet_libraries() -> None:
-    """Their progress bars and advice would break up ours; errors still come through."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import datasets
-    import transformers
-
-    datasets.disable_progress_bars()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

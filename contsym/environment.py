@@ -1,0 +1,75 @@
+"""The machine and the libraries that a result was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import contsym
+
+LIBRARIES = ("torch", "transformers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "mlflow")
+
+
+def library_versions() -> dict[str, str]:
+    versions = {"contsym": contsym.__version__, "python": platform.python_version()}
+    return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
+
+
+def git_commit() -> str | None:
+    """The commit of contsym's own checkout, `+` where it has changes; None outside of one."""
+    root = Path(contsym.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    return done.stdout.strip()
+
+
+def platform_name() -> str:
+    return platform.platform()
+
+
+def n_threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def peak_memory(device: str) -> int:
+    """Peak bytes: of the GPU's allocator, or of this process from its start."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    # Linux counts in KiB, macOS in bytes.
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def quiet_libraries() -> None:
+    """Their progress bars and advice would break up ours; errors still come through."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
