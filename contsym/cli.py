@@ -19,6 +19,8 @@ from contsym.config import (
     parse_assignments,
     parse_seeds,
 )
+from contsym.data.splits import SPLIT_RULES
+from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 
 output_option = click.option(
@@ -33,6 +35,31 @@ uri_option = click.option(
     metavar="URI",
     help="MLflow tracking server or store; default: MLFLOW_TRACKING_URI, else OUTPUT/mlflow.db.",
 )
+
+split_option = click.option(
+    "--split",
+    type=click.Choice(list(SPLIT_RULES)),
+    help="Share the Wikidata pairs out anew (contsym data build --help); default: as they come.",
+)
+
+
+def task_options(command):
+    """`--TASK SOURCE` for each task, and `--TASK-size N` for those that have no shots."""
+    for task in reversed(list(TASKS.values())):
+        if not task.relational:
+            command = click.option(
+                f"--{task.name}-size",
+                type=int,
+                metavar="N",
+                help=f"{task.title} training pairs; default: all.",
+            )(command)
+        bundled = "bundled, " if task.is_bundled else ""
+        command = click.option(
+            f"--{task.name}",
+            metavar="SOURCE",
+            help=f"{task.title}: {bundled}hub[@REVISION], or a file or folder; default: {task.default_source}.",
+        )(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,8 +83,7 @@ def cli() -> None:
     metavar="NAME",
     help="A preset (contsym list encoders), a Hub id, or a folder with safetensors.",
 )
-@click.option("--mnli", metavar="SOURCE", help="bundled, hub[@REVISION], or a file or folder.")
-@click.option("--wikidata", metavar="SOURCE", help="bundled, hub[@REVISION], or a file or folder.")
+@task_options
 @click.option(
     "--form",
     type=click.Choice(["lexicalised", "delexicalised", "both"]),
@@ -66,7 +92,7 @@ def cli() -> None:
     help="Wikidata pairs with entity names, with opaque ids, or both.",
 )
 @click.option("--shots", type=int, metavar="N", help="Wikidata training pairs in all; default: all.")
-@click.option("--mnli-size", type=int, metavar="N", help="MNLI training pairs; default: all.")
+@split_option
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
 @click.option(
     "--set",
@@ -96,8 +122,6 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def run(
     seeds: str,
-    mnli: str | None,
-    wikidata: str | None,
     assignments: tuple[str, ...],
     as_json: bool,
     **options,
@@ -115,9 +139,11 @@ def run(
     # step several times slower on cores that other processes use too; threads that sleep at
     # once make it slower on idle cores. A short spin does neither (benchmarks/waiting.py).
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
-    sources = {name: spec for name, spec in (("mnli", mnli), ("wikidata", wikidata)) if spec is not None}
+    sources = {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
+    sizes = {name: size for name in TASKS if (size := options.pop(f"{name}_size", None)) is not None}
     config = RunConfig(
         sources=sources,
+        sizes=sizes,
         seeds=parse_seeds(seeds),
         settings=parse_assignments(assignments),
         **options,

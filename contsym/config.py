@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from contsym.data.schema import Form
+from contsym.data.splits import SplitRule
+from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 
 DEFAULT_OUTPUT = "mlruns"
@@ -24,10 +26,13 @@ class RunConfig:
     scenario: str
     encoder: str = "minilm"
     sources: Mapping[str, str] = field(default_factory=dict)
-    """Source by task; a task that is not named is bundled."""
+    """Source by task; a task that is not named is bundled, or from the Hub where it is not."""
     form: Form = "lexicalised"
     shots: int | None = None
-    mnli_size: int | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Training pairs of the tasks that have no shots, as MNLI; a task that is not named gives all."""
+    split: SplitRule | None = None
+    """How the Wikidata pairs are shared out anew; None: as they come."""
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, str] = field(default_factory=dict)
     """Hyper-parameters as given with --set, still text."""
@@ -47,13 +52,14 @@ class RunConfig:
             raise SettingError("--seeds: each seed is expected between 0 and 4294967295")
         if self.shots is not None and self.shots < 2:
             raise SettingError(f"--shots {self.shots} is too few; expected at least 2")
-        if self.mnli_size is not None and self.mnli_size < 3:
-            raise SettingError(f"--mnli-size {self.mnli_size} is too few; expected at least 3")
+        for task, size in self.sizes.items():
+            if size < 3:
+                raise SettingError(f"--{task}-size {size} is too few; expected at least 3")
         if not 0 < self.target <= 1:
             raise SettingError(f"--target {self.target} is out of range; expected 0 < target <= 1")
 
     def source(self, task: str) -> str:
-        return self.sources.get(task, "bundled")
+        return self.sources.get(task, TASKS[task].default_source)
 
     def key(self, seed: int, **facts: object) -> str:
         """SHA-256 of what decides a seed's result: these settings and the given facts.

@@ -32,7 +32,11 @@ def unknown_name(what: str, given: str, known: Iterable[str]) -> ContsymError:
     >>> str(unknown_name("strategy", "knn_fixd", ["knn_fixed", "fine_tune"]))
     "strategy 'knn_fixd' is unknown; did you mean knn_fixed? (contsym list)"
     """
-    known = sorted(known)
+    return ContsymError(f"{what} {given!r} is unknown; {nearest(given, sorted(known))} (contsym list)")
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """The known names most like the one given, as a question; all of them where none is like it."""
+    known = list(known)
     near = difflib.get_close_matches(given, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
-    return ContsymError(f"{what} {given!r} is unknown; {hint} (contsym list)")
+    return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"

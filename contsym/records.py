@@ -97,7 +97,10 @@ def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     own = ("strategy", "scenario", "encoder", "device", "precision", "threads")
     params = {name: result[name] for name in own}
     params |= {name: options[name] for name in ("form", "target", "curve")}
-    params |= {k: "all" if options[k] is None else options[k] for k in ("shots", "mnli_size")}
+    sizes = ("shots", *(name for name in options if name.endswith("_size")))
+    params |= {name: "all" if options[name] is None else options[name] for name in sizes}
+    if options.get("split"):
+        params["split"] = options["split"]
     params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
     tags = {f"version.{safe(name)}": version for name, version in result["versions"].items()}
     tags |= {f"encoder_weights.{k}": v for k, v in result["encoder_weights"].items()}

@@ -14,7 +14,8 @@ from contsym import encoders, registry, results
 from contsym.config import RunConfig
 from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
 from contsym.data.shots import few_shot, subset
-from contsym.data.sources import TASKS, load_task, parse_source
+from contsym.data.sources import load_task, parse_source
+from contsym.data.tasks import TASKS
 from contsym.environment import (
     git_commit,
     library_versions,
@@ -67,7 +68,12 @@ def prepare(config: RunConfig) -> Plan:
     results.check_writable(config.output)
     files = encoders.locate(config.encoder)
     quiet_libraries()
-    loaded = {task: load_task(task, config.source(task), config.form) for task in set(scenario.tasks)}
+    loaded = {
+        task: load_task(
+            task, config.source(task), config.form, config.split if TASKS[task].relational else None
+        )
+        for task in set(scenario.tasks)
+    }
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
     tasks = tuple(loaded[task] for task in scenario.tasks)
@@ -93,19 +99,22 @@ def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
             raise SettingError(
                 f"--{task}: scenario {config.scenario} has no {task} task; it has {', '.join(tasks)}"
             )
-        parse_source(task, config.sources[task])
+        parse_source(task, config.sources[task], config.form)
     if config.shots is not None and "wikidata" not in tasks:
         raise SettingError(f"--shots: scenario {config.scenario} has no wikidata task to take it from")
-    if config.mnli_size is not None and "mnli" not in tasks:
-        raise SettingError(f"--mnli-size: scenario {config.scenario} has no mnli task")
+    if config.split is not None and "wikidata" not in tasks:
+        raise SettingError(f"--split: scenario {config.scenario} has no wikidata task to share out")
+    for task in config.sizes:
+        if task not in tasks:
+            raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")
 
 
 def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:
     """The training pairs that this seed of this run may use."""
     if TASKS[task.task].relational and config.shots is not None:
         return few_shot(task.train, config.shots, seed)
-    if task.task == "mnli" and config.mnli_size is not None:
-        return subset(task.train, config.mnli_size, seed, "--mnli-size")
+    if task.task in config.sizes:
+        return subset(task.train, config.sizes[task.task], seed, f"--{task.task}-size")
     return task.train
 
 
@@ -271,7 +280,10 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "options": {
             "form": config.form,
             "shots": config.shots,
-            "mnli_size": config.mnli_size,
+            **{
+                f"{t.task}_size": config.sizes.get(t.task) for t in plan.tasks if not TASKS[t.task].relational
+            },
+            "split": config.split,
             "target": config.target,
             "curve": config.curve,
         },

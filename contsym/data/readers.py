@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from contsym.errors import DataError
 
 Row = dict[str, object]
 
-# The same field under the names that MultiNLI 1.0, GLUE and the Hub give it.
+# The same field under the names that MultiNLI 1.0, SNLI, GLUE, ANLI and the Hub give it.
 ALIASES: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "pairID", "idx", "index"),
-    "premise": ("premise", "sentence1"),
+    "id": ("id", "pairID", "uid", "idx", "index"),
+    "premise": ("premise", "sentence1", "context"),
     "hypothesis": ("hypothesis", "sentence2"),
     "label": ("label", "gold_label"),
     "relation": ("relation",),
@@ -111,10 +111,14 @@ def _comma_separated(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
+    return parquet_rows(path, {alias for aliases in ALIASES.values() for alias in aliases})
+
+
+def parquet_rows(path: Path, known: Collection[str]) -> Iterator[tuple[str, Row]]:
+    """(`file:row N`, row) of a Parquet file, with those of its columns that are known."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    known = {alias for aliases in ALIASES.values() for alias in aliases}
     try:
         with pq.ParquetFile(path) as file:
             columns = [name for name in file.schema_arrow.names if name in known]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from contsym.errors import DataError
@@ -42,6 +45,8 @@ class TaskData:
     """SHA-256 over the content of both parts."""
     notes: tuple[str, ...] = ()
     """What was left out or decided while reading, one line each."""
+    split: str | None = None
+    """The rule that the parts were made by, where it is known."""
 
     @property
     def rows(self) -> dict[str, int]:
@@ -52,7 +57,7 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
     """The row as the table stores it: text stripped, label as class index.
 
     A relation pair gets its kind from its label where the row does not say it, and a kind
-    that contradicts the label is refused. Raises DataError, which starts with `where`.
+    that contradicts the label is refused; a neutral pair has none. Raises DataError, which starts with `where`.
     """
     text = {}
     for name in ("premise", "hypothesis"):
@@ -77,16 +82,14 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
     kind = str(row.get("kind") or "")
     if kind and kind not in LABEL_OF_KIND:
         raise DataError(f"{where}: kind {kind!r} is unknown; expected {_choice(tuple(LABEL_OF_KIND))}")
-    if kind and LABEL_OF_KIND[kind] != label:  # type: ignore[index]
+    if kind and label != "neutral" and LABEL_OF_KIND[kind] != label:  # type: ignore[index]
         raise DataError(
             f"{where}: kind {kind!r} goes with label {LABEL_OF_KIND[kind]!r}, not {label!r}"  # type: ignore[index]
         )
-    if relation and not kind:
-        if label not in KIND_OF_LABEL:
-            raise DataError(
-                f"{where}: a relation pair has label 'neutral'; expected entailment (symmetric) "
-                "or contradiction (antisymmetric)"
-            )
+    if label == "neutral":
+        # A premise that leaves its hypothesis open says nothing of the relation's kind.
+        kind = ""
+    elif relation and not kind:
         kind = KIND_OF_LABEL[str(label)]
     return {
         "id": str(row.get("id") or where),
@@ -99,31 +102,24 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
     }
 
 
-@dataclass
-class TableBuilder:
-    """Collects checked rows into Arrow batches, so that no more than one is Python objects."""
+def table(checked: Iterable[Mapping[str, object]]) -> Dataset:
+    """Checked rows in a memory-mapped Arrow file; no more than one batch is Python objects.
 
-    _columns: dict[str, list[object]] = field(default_factory=lambda: {c: [] for c in COLUMNS})
-    _batches: list[object] = field(default_factory=list)
+    The file goes when the data set does.
+    """
+    import pyarrow as pa
+    from datasets import Dataset
 
-    def add(self, checked: Mapping[str, object]) -> None:
-        for name, values in self._columns.items():
-            values.append(checked[name])
-        if len(self._columns["id"]) >= _CHUNK:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        self._batches.append(pa.record_batch(self._columns, schema=arrow_schema()))
-        self._columns = {c: [] for c in COLUMNS}
-
-    def build(self) -> Dataset:
-        import pyarrow as pa
-        from datasets import Dataset
-
-        self._flush()
-        return Dataset(pa.Table.from_batches(self._batches, schema=arrow_schema()))
+    rows = iter(checked)
+    # A mapped file may lose its name while it is in use. Where it may not (Windows), it stays
+    # in the system's temporary folder.
+    with tempfile.TemporaryDirectory(prefix="contsym-", ignore_cleanup_errors=True) as folder:
+        path = f"{folder}/rows.arrow"
+        with pa.ipc.new_stream(path, arrow_schema()) as writer:
+            while batch := list(itertools.islice(rows, _CHUNK)):
+                columns = {name: [row[name] for row in batch] for name in COLUMNS}
+                writer.write(pa.record_batch(columns, schema=arrow_schema()))
+        return Dataset.from_file(path)
 
 
 def arrow_schema():
@@ -135,10 +131,7 @@ def arrow_schema():
 
 def table_from_rows(rows: Iterable[Mapping[str, object]], source: str = "rows") -> Dataset:
     """Rows checked and stored; `source` names them in errors."""
-    builder = TableBuilder()
-    for number, row in enumerate(rows, 1):
-        builder.add(check_row(row, f"{source}:{number}"))
-    return builder.build()
+    return table(check_row(row, f"{source}:{number}") for number, row in enumerate(rows, 1))
 
 
 def content_fingerprint(*parts: Dataset) -> str:
@@ -151,6 +144,15 @@ def content_fingerprint(*parts: Dataset) -> str:
                 digest.update("\x1f".join(map(str, row)).encode("utf-8", "surrogatepass"))
                 digest.update(b"\x1e")
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes. Raises DataError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
 
 
 def stable_hash(*parts: object) -> int:

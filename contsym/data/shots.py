@@ -1,4 +1,4 @@
-"""Few-shot subsets: nested, half of each kind, spread over the relations, seeded by the data."""
+"""Few-shot subsets: nested, as many of each label, spread over the relations, seeded by the data."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ if TYPE_CHECKING:
 def few_shot(pairs: Dataset, n_shots: int, seed: int) -> Dataset:
     """The first n_shots pairs of the seed's order, so that 16 shots are contained in 32.
 
-    Symmetric and antisymmetric pairs alternate; within a kind the relations take turns, and
-    within a relation the order is a hash of (seed, id): neither the order of the file nor
-    the strategy has a say. A relation that runs out of pairs is passed over.
+    Symmetric and antisymmetric pairs alternate, and neutral ones are the third where the data
+    have any; within a label the relations take turns, and within a relation the order is a
+    hash of (seed, id): neither the order of the file nor the strategy has a say. A relation
+    that runs out of pairs is passed over.
 
-    Raises SettingError where a kind has too few pairs for its half.
+    Raises SettingError where a label has too few pairs for its share.
     """
-    if n_shots < 2:
-        raise SettingError(f"--shots {n_shots} is too few; expected at least 2, one of each kind")
-    by_kind: dict[str, dict[str, list[int]]] = {kind: defaultdict(list) for kind in KIND_OF_LABEL}
+    by_label: dict[str, dict[str, list[int]]] = {label: defaultdict(list) for label in KIND_OF_LABEL}
     columns = (pairs["label"], pairs["relation"])
     for row, (label, relation) in enumerate(zip(*columns, strict=True)):
-        if LABELS[label] in by_kind:
-            by_kind[LABELS[label]][relation].append(row)
+        by_label.setdefault(LABELS[label], defaultdict(list))[relation].append(row)
+    n_labels = len(by_label)
+    if n_shots < n_labels:
+        raise SettingError(f"--shots {n_shots} is too few; expected at least {n_labels}, one of each label")
     ids = pairs["id"][:]
-    orders = [_take_turns(groups, ids, seed) for groups in by_kind.values()]
-    for (label, kind), order, share in zip(
-        KIND_OF_LABEL.items(), orders, (n_shots - n_shots // 2, n_shots // 2), strict=True
-    ):
+    orders = [_take_turns(groups, ids, seed) for groups in by_label.values()]
+    for place, (label, order) in enumerate(zip(by_label, orders, strict=True)):
+        share = (n_shots + n_labels - 1 - place) // n_labels
         if share > len(order):
+            kind = f"{KIND_OF_LABEL[label]} ({label})" if label in KIND_OF_LABEL else label
             raise SettingError(
-                f"--shots {n_shots} needs {share} {kind} ({label}) training pairs; the data have "
-                f"{len(order)}; expected at most {2 * min(map(len, orders))}"
+                f"--shots {n_shots} needs {share} {kind} training pairs; the data have "
+                f"{len(order)}; expected at most {n_labels * min(map(len, orders))}"
             )
-    turns = [row for pair in zip_longest(*orders) for row in pair if row is not None]
+    turns = [row for turn in zip_longest(*orders) for row in turn if row is not None]
     return pairs.select(turns[:n_shots])
 
 

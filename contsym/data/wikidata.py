@@ -1,45 +1,22 @@
-"""Wikidata triples to NLI pairs: the relation registry, the pairs and their two forms."""
+"""Relation pairs: the bundled ones, the entities of published ones, and the two forms."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 
-from contsym.data.schema import LABEL_OF_KIND, Form, Kind, stable_hash
+from contsym.data.relations import registry
+from contsym.data.schema import LABEL_OF_KIND, Form, stable_hash
 from contsym.errors import DataError
 
 Row = dict[str, object]
 
-
-@dataclass(frozen=True)
-class Relation:
-    """One entry of relations.toml."""
-
-    id: str
-    name: str
-    kind: Kind
-    phrasings: tuple[str, ...]
-
-    def sentence(self, phrasing: int, subject: str, object_: str) -> str:
-        parts = re.split(r"(\[[XY]\])", self.phrasings[phrasing])
-        return "".join({"[X]": subject, "[Y]": object_}.get(part, part) for part in parts)
-
-
-@cache
-def registry() -> Mapping[str, Relation]:
-    """The relations of relations.toml by property id."""
-    text = resources.files("contsym.data").joinpath("relations.toml").read_text("utf-8")
-    return {
-        key: Relation(key, entry["name"], entry["kind"], tuple(entry["phrasings"]))
-        for key, entry in tomllib.loads(text)["relations"].items()
-    }
+DELEXICALISED_SUFFIX = "#delexicalised"
+"""What the id of a pair's delexicalised twin ends with."""
 
 
 def opaque_id(name: str) -> str:
@@ -60,7 +37,7 @@ def bundled_pairs() -> Iterator[Row]:
     """
     text = resources.files("contsym.data").joinpath("bundled/relation_facts.tsv").read_text("utf-8")
     for fact in csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
-        relation = registry()[fact["property"]]
+        relation = registry().relations[fact["property"]]
         subject, object_ = fact["subject"], fact["object"]
         draw = stable_hash(relation.id, subject, object_)
         if relation.kind == "symmetric" and draw & 1:
@@ -85,59 +62,95 @@ def mirror_of(premise: str, hypothesis: str) -> Iterator[tuple[str, str, str]]:
     sentence of n words is read in at most n^2 / 2 ways; all that fit are yielded, since
     "a r r b" fits in more than one. A full stop at the end of a word does not count: the
     published data lost those of names at the end of a sentence ("... ulysses s. grant jr").
+    Where nothing fits, words that end both sentences are read as the phrase's end: "A is an
+    equivalent name of B for other gender".
     """
-    first, second = ([word.rstrip(".") for word in s.split()] for s in (premise, hypothesis))
+    spelt = [sentence.split() for sentence in (premise, hypothesis)]
+    first, second = ([word.rstrip(".") for word in words] for words in spelt)
     n = len(first)
     if n != len(second):
         return
-    for i in range(1, n - 1):
-        for j in range(i + 1, n):
-            a, r, b = first[:i], first[i:j], first[j:]
-            if second == b + r + a:
-                yield " ".join(a), " ".join(r), " ".join(b)
+    n_tail = 0
+    while n_tail <= n - 3 and first[n - n_tail :] == second[n - n_tail :]:
+        end, found = n - n_tail, False
+        for i in range(1, end - 1):
+            for j in range(i + 1, end):
+                a, r, b = first[:i], first[i:j], first[j:end]
+                if second[:end] == b + r + a:
+                    found = True
+                    # Each name as the sentence has it that kept more of its full stops.
+                    a_again, b_again = spelt[1][end - i : end], spelt[1][: end - j]
+                    yield (
+                        _longer(spelt[0][:i], a_again),
+                        " ".join(r + first[end:]),
+                        _longer(spelt[0][j:end], b_again),
+                    )
+        if found:
+            return
+        n_tail += 1
 
 
-def name_entities(rows: Iterable[tuple[str, Row]]) -> tuple[list[tuple[str, Row]], int]:
-    """The rows with relation, subject and object filled in, and how many could not be.
+def _longer(*spellings: list[str]) -> str:
+    return max((" ".join(words) for words in spellings), key=len)
+
+
+def count_phrases(rows: Iterable[Row]) -> Counter[str]:
+    """In how many rows, of those that do not say their entities, each phrase can be read."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        if not _says_its_entities(row):
+            counts.update({phrase for _, phrase, _ in _readings(row)})
+    return counts
+
+
+def named(row: Row, phrases: Mapping[str, int]) -> Row | None:
+    """The row with relation, subject and object; None where they cannot be read.
 
     A row that says them keeps them. Otherwise they are read off the mirrored form; where
     more than one reading fits, the phrase most frequent over the whole data wins.
     """
-    kept = [(where, dict(row)) for where, row in rows]
-    readings: dict[int, list[tuple[str, str, str]]] = {}
-    phrases: Counter[str] = Counter()
-    for number, (_, row) in enumerate(kept):
-        if row.get("subject") and row.get("object"):
-            continue
-        found = list(mirror_of(str(row.get("premise", "")), str(row.get("hypothesis", ""))))
-        if row.get("relation"):
-            found = [reading for reading in found if reading[1] == row["relation"]] or found
-        readings[number] = found
-        phrases.update({phrase for _, phrase, _ in found})
-    unread = 0
-    for number, found in readings.items():
-        if not found:
-            unread += 1
-            continue
-        subject, phrase, object_ = max(found, key=lambda r: (phrases[r[1]], -len(r[1])))
-        row = kept[number][1]
-        row.update(subject=subject, object=object_)
-        row["relation"] = row.get("relation") or phrase
-    return kept, unread
+    if _says_its_entities(row):
+        return row
+    readings = _readings(row)
+    if not readings:
+        return None
+    subject, phrase, object_ = max(readings, key=lambda r: (phrases.get(r[1], 0), -len(r[1])))
+    return {**row, "subject": subject, "object": object_, "relation": row.get("relation") or phrase}
+
+
+def _says_its_entities(row: Row) -> bool:
+    return bool(row.get("subject") and row.get("object"))
+
+
+def _readings(row: Row) -> list[tuple[str, str, str]]:
+    found = list(mirror_of(str(row.get("premise", "")), str(row.get("hypothesis", ""))))
+    relation = row.get("relation")
+    return [reading for reading in found if reading[1] == relation] or found
 
 
 def in_form(rows: Iterable[tuple[str, Row]], form: Form) -> Iterator[tuple[str, Row]]:
     """The rows in the form asked for; `both` gives each pair twice, side by side.
 
     Delexicalised: both entity names are replaced by opaque ids, so that nothing but the
-    relation can be read. A row whose entities are not known cannot be delexicalised and is
-    refused with its place.
+    relation can be read. A row whose entities are not known, or are not in its premise as it
+    says them, is refused with its place.
     """
     for where, row in rows:
         if form != "delexicalised":
             yield where, row
         if form != "lexicalised":
             yield where, _delexicalised(row, where)
+
+
+def phrasing_of(premise: str, subject: str, object_: str) -> str:
+    """The premise with [X] and [Y] in the place of its entities; itself where it has none.
+
+    >>> phrasing_of("Spain borders Portugal", "Spain", "Portugal")
+    '[X] borders [Y]'
+    """
+    if not (subject and object_):
+        return premise
+    return _replaced(premise, {subject: "[X]", object_: "[Y]"})[0]
 
 
 def _delexicalised(row: Row, where: str) -> Row:
@@ -147,13 +160,41 @@ def _delexicalised(row: Row, where: str) -> Row:
             f"{where}: the entities are not known, so the pair cannot be delexicalised; give "
             "fields 'subject' and 'object', or use --form lexicalised"
         )
-    # The longer name first: "York" must not be replaced inside "New York"; and whole words
-    # only: "Art" must not be replaced inside "part".
-    longest_first = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    pattern = rf"(?<!\w)(?:{longest_first})(?!\w)"
-    texts = {
-        role: re.sub(pattern, lambda match: opaque_id(match[0]), str(row[role]))
-        for role in ("premise", "hypothesis")
-    }
-    changed = {role: opaque_id(name) for role, name in zip(("subject", "object"), names, strict=True)}
-    return {**row, **texts, **changed, "id": f"{row.get('id') or where}#delexicalised"}
+    ids = {name: opaque_id(name) for name in names}
+    texts = {}
+    for role in ("premise", "hypothesis"):
+        texts[role], n_replaced = _replaced(str(row[role]), ids)
+        if role == "premise" and n_replaced < len(ids):
+            raise DataError(
+                f"{where}: {' or '.join(map(repr, names))} is not in the premise as it is spelt here, so "
+                "the pair cannot be delexicalised; mend 'subject' and 'object', or use --form lexicalised"
+            )
+    changed = {role: ids[name] for role, name in zip(("subject", "object"), names, strict=True)}
+    return {**row, **texts, **changed, "id": f"{row.get('id') or where}{DELEXICALISED_SUFFIX}"}
+
+
+def _replaced(text: str, substitutes: Mapping[str, str]) -> tuple[str, int]:
+    """The text with each name replaced, and how many of the names were found in it.
+
+    The longer name first: "York" must not be replaced inside "New York"; and whole words
+    only: "Art" must not be replaced inside "part". A full stop that a name has may be
+    missing in the text, and space between its words may be of any kind.
+    """
+    patterns = [(_pattern(name), name) for name in sorted(substitutes, key=len, reverse=True)]
+    found: set[str] = set()
+
+    def substitute(match: re.Match[str]) -> str:
+        name = patterns[int(match.lastgroup[1:])][1]  # type: ignore[index]
+        found.add(name)
+        return substitutes[name]
+
+    either = "|".join(f"(?P<n{i}>{pattern})" for i, (pattern, _) in enumerate(patterns))
+    return " ".join(re.sub(either, substitute, text).split()), len(found)
+
+
+def _pattern(name: str) -> str:
+    words = [
+        re.escape(word.rstrip(".")) + r"\.*" if word.rstrip(".") and word.endswith(".") else re.escape(word)
+        for word in name.split()
+    ]
+    return r"(?<!\w)" + r"\s+".join(words) + r"(?!\w)"

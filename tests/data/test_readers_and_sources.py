@@ -1,6 +1,7 @@
 """Every format and layout that pairs come in, and every way in which a row can be wrong."""
 
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -149,11 +150,6 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
             {**row(2), "kind": "antisymmetric"},
             "kind 'antisymmetric' goes with label 'contradiction', not 'entailment'",
         ),
-        (
-            {**row(2, "neutral"), "relation": "P47"},
-            "a relation pair has label 'neutral'; expected entailment (symmetric) or "
-            "contradiction (antisymmetric)",
-        ),
     ],
 )
 def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
@@ -223,38 +219,56 @@ def test_the_same_part_in_two_formats_is_refused(tmp_path):
 # -- the Hub --
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
 @pytest.fixture
-def hub(monkeypatch):
-    """`datasets.load_dataset` as a record of calls over tiny data sets."""
+def hub(monkeypatch, tmp_path):
+    """A Hub cache as a download leaves it, read with HF_HUB_OFFLINE=1: no network at all."""
     import datasets
+    import huggingface_hub
 
-    calls = []
+    from contsym.data import hub as hub_source
 
-    def part(labels):
-        return datasets.Dataset.from_dict(
-            {
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
+    for function in (hub_source.snapshot, hub_source._parts):
+        function.cache_clear()
+
+    def add(repository, labels, parts, commit=COMMIT):
+        folder = cache / f"datasets--{repository.replace('/', '--')}"
+        (folder / "refs").mkdir(parents=True, exist_ok=True)
+        (folder / "refs" / "main").write_text(commit)
+        for part in parts:
+            path = folder / "snapshots" / commit / "data" / f"{part}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            table = {
                 "premise": [f"a{i} knows b{i}" for i, _ in enumerate(labels)],
                 "hypothesis": [f"b{i} knows a{i}" for i, _ in enumerate(labels)],
                 "label": labels,
             }
-        )
+            pq.write_table(pa.table(table), path)
 
-    def load_dataset(repository, revision=None):
-        calls.append((repository, revision))
-        if repository == "nyu-mll/multi_nli":
-            names = ("train", "validation_matched", "validation_mismatched")
-            return datasets.DatasetDict({name: part([0, 1, 2, -1]) for name in names})
-        return datasets.DatasetDict({name: part(["1", "0"]) for name in ("train", "test")})
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    return calls
+    yield add
+    for function in (hub_source.snapshot, hub_source._parts):
+        function.cache_clear()
 
 
-def test_hub_mnli_at_a_revision(hub):
-    data = load_task("mnli", "hub@abc123")
-    assert hub == [("nyu-mll/multi_nli", "abc123")]
-    assert data.source == "hub:nyu-mll/multi_nli@abc123"
+def test_hub_mnli_names_the_commit_that_was_read(hub):
+    hub("nyu-mll/multi_nli", [0, 1, 2, -1], ("train", "validation_matched", "validation_mismatched"))
+    data = load_task("mnli", "hub")
+    assert data.source == f"hub:nyu-mll/multi_nli@{COMMIT}"
     assert labels_of(data.test) == ["entailment", "neutral", "contradiction"]
+    assert load_task("mnli", f"hub@{COMMIT}").fingerprint == data.fingerprint
+
+
+def test_hub_snli_and_anli(hub):
+    hub("stanfordnlp/snli", [0, -1, 2], ("train", "validation", "test"))
+    assert load_task("snli", "hub").rows == {"train": 2, "test": 2}
+    hub("facebook/anli", [0, 1, 2], [f"{part}_r{n}" for part in ("train", "dev", "test") for n in (1, 2, 3)])
+    assert load_task("anli", "hub").rows == {"train": 9, "test": 9}
 
 
 @pytest.mark.parametrize(
@@ -266,24 +280,29 @@ def test_hub_mnli_at_a_revision(hub):
     ],
 )
 def test_hub_wikidata_by_form(hub, form, repositories):
+    for repository in repositories:
+        hub(repository, ["1", "0"], ("train", "test"))
     data = load_task("wikidata", "hub", form)
-    assert [repository for repository, _ in hub] == repositories
+    assert data.source == "hub:" + "+".join(f"{repository}@{COMMIT}" for repository in repositories)
     assert labels_of(data.train) == ["entailment", "contradiction"] * len(repositories)
     assert set(data.train["relation"]) == {"knows"}
 
 
-def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
-    import datasets
-
-    def offline(*_, **__):
-        raise ConnectionError("no route\nto the Hub")
-
-    monkeypatch.setattr(datasets, "load_dataset", offline)
+def test_a_hub_revision_that_is_not_in_the_cache_is_one_line(hub):
+    hub("nyu-mll/multi_nli", [0, 1], ("train", "validation_matched"))
     with pytest.raises(ContsymError) as raised:
-        load_task("mnli", "hub")
+        load_task("mnli", "hub@v9")
+    assert re.fullmatch(
+        r"hub:nyu-mll/multi_nli cannot be loaded \(.+\); connect to the Hub, or give a local copy as a path",
+        str(raised.value),
+    )
+
+
+def test_a_hub_name_that_is_none(hub):
+    with pytest.raises(ContsymError) as raised:
+        load_task("mnli", "hub:../../etc")
     assert str(raised.value) == (
-        "hub:nyu-mll/multi_nli cannot be loaded (no route); connect to the Hub, or give a local copy as a "
-        "path, or use 'bundled'"
+        "--mnli hub:../../etc: '../../etc' is no Hub data set; expected hub:OWNER/NAME@REVISION"
     )
 
 
@@ -311,5 +330,11 @@ def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
     assert one.fingerprint == same.fingerprint != other.fingerprint
 
 
-def test_every_task_has_a_bundled_source():
-    assert set(sources.TASKS) == set(sources.BUNDLED)
+def test_bundled_tasks_have_a_bundled_source():
+    assert {name for name, task in sources.TASKS.items() if task.is_bundled} == set(sources.BUNDLED)
+
+
+def test_snli_has_no_bundled_stand_in():
+    with pytest.raises(DataError) as raised:
+        load_task("snli", "bundled")
+    assert str(raised.value) == "--snli bundled: no such file or folder; expected a path, 'hub'"

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contsym.data.relations import registry
 from contsym.data.schema import LABELS, table_from_rows
 from contsym.data.shots import few_shot, subset
-from contsym.data.wikidata import bundled_pairs, in_form, mirror_of, name_entities, opaque_id, registry
+from contsym.data.wikidata import (
+    bundled_pairs,
+    count_phrases,
+    in_form,
+    mirror_of,
+    named,
+    opaque_id,
+    phrasing_of,
+)
 from contsym.errors import DataError, SettingError
 
 
@@ -73,6 +82,23 @@ def test_too_many_shots_name_the_kind_and_the_most():
         few_shot(ALL, 80, 0)
     assert str(raised.value) == (
         "--shots 80 needs 40 symmetric (entailment) training pairs; the data have 37; expected at most 74"
+    )
+
+
+def test_neutral_pairs_are_a_third_label():
+    rows = [
+        {"id": f"{label}{i}", "premise": "p", "hypothesis": "h", "label": label, "relation": "r"}
+        for label in ("entailment", "neutral", "contradiction")
+        for i in range(9)
+    ]
+    table = table_from_rows(rows)
+    assert Counter(few_shot(table, 8, 0)["label"]) == {0: 3, 1: 2, 2: 3}
+    assert few_shot(table, 8, 0)["id"][:5] == few_shot(table, 5, 0)["id"][:]
+    assert set(few_shot(table, 6, 0)["kind"]) == {"symmetric", "antisymmetric", ""}
+    with pytest.raises(SettingError) as raised:
+        few_shot(table, 30, 0)
+    assert str(raised.value) == (
+        "--shots 30 needs 10 symmetric (entailment) training pairs; the data have 9; expected at most 27"
     )
 
 
@@ -140,7 +166,7 @@ def test_mirror_of_reads_entities_off_the_swap():
         ("new york", "is near", "york")
     ]
     assert list(mirror_of("u. grant is a child of f. grant jr", "f. grant jr. is a child of u. grant")) == [
-        ("u grant", "is a child of", "f grant jr")
+        ("u. grant", "is a child of", "f. grant jr.")
     ]
     assert list(mirror_of("a b c", "c b d")) == []
     assert list(mirror_of("a b", "b a")) == []
@@ -149,23 +175,60 @@ def test_mirror_of_reads_entities_off_the_swap():
 def test_of_several_readings_the_frequent_phrase_wins():
     # "x x x" could be read in one way only; "a is is b" as (a, is is, b), "a r r b" alike.
     rows = [
-        ("1", {"premise": "a is b", "hypothesis": "b is a"}),
-        ("2", {"premise": "c is c is c", "hypothesis": "c is c is c"}),
+        {"premise": "a is b", "hypothesis": "b is a"},
+        {"premise": "c is c is c", "hypothesis": "c is c is c"},
     ]
-    found, unread = name_entities(rows)
-    assert unread == 0
-    assert [row["relation"] for _, row in found] == ["is", "is"]
+    phrases = count_phrases(rows)
+    assert [named(row, phrases)["relation"] for row in rows] == ["is", "is"]
+
+
+def test_a_phrase_may_end_the_sentence():
+    assert list(
+        mirror_of(
+            "andrea is the name of andreas for other gender", "andreas is the name of andrea for other gender"
+        )
+    )
+    row = {"premise": "a is x of b for men", "hypothesis": "b is x of a for men"}
+    found = named(row, count_phrases([row]))
+    assert (found["subject"], found["relation"], found["object"]) == ("a", "is x of for men", "b")
+    ((_, changed),) = in_form([("w", found)], "delexicalised")
+    assert changed["premise"] == f"{opaque_id('a')} is x of {opaque_id('b')} for men"
+
+
+def test_what_is_not_mirrored_is_not_read():
+    assert named({"premise": "a knows b", "hypothesis": "c knows a"}, {}) is None
+
+
+def test_a_name_at_the_end_may_have_lost_its_full_stop():
+    row = {
+        "premise": "u. grant is a child of f. grant jr",
+        "hypothesis": "f. grant jr. is a child of u. grant",
+    }
+    ((_, changed),) = in_form([("w", named(row, count_phrases([row])))], "delexicalised")
+    ids = [opaque_id("u. grant"), opaque_id("f. grant jr.")]
+    assert changed["premise"] == f"{ids[0]} is a child of {ids[1]}"
+    assert changed["hypothesis"] == f"{ids[1]} is a child of {ids[0]}"
+
+
+def test_names_that_are_not_in_the_premise_are_refused():
+    row = {"premise": "x r y", "hypothesis": "y r x", "subject": "z", "object": "y"}
+    with pytest.raises(DataError, match=r"^f:7: 'z' or 'y' is not in the premise as it is spelt here"):
+        list(in_form([("f:7", row)], "delexicalised"))
+
+
+def test_phrasing_of_leaves_the_template():
+    assert phrasing_of("New York is in New York State", "New York", "New York State") == "[X] is in [Y]"
+    assert phrasing_of("no names", "", "") == "no names"
 
 
 def test_a_row_that_names_its_entities_keeps_them():
-    rows = [("1", {"premise": "p", "hypothesis": "h", "subject": "s", "object": "o", "relation": "P1"})]
-    ((_, found),), unread = name_entities(rows)
-    assert (found["subject"], found["relation"], unread) == ("s", "P1", 0)
+    row = {"premise": "p", "hypothesis": "h", "subject": "s", "object": "o", "relation": "P1"}
+    assert named(row, count_phrases([row])) == row
 
 
 def test_bundled_pairs_swap_the_entities_and_follow_the_registry():
     for row in bundled_pairs():
-        relation = registry()[row["relation"]]
+        relation = registry().relations[row["relation"]]
         assert row["label"] == ("entailment" if relation.kind == "symmetric" else "contradiction")
         spoken = {
             (

@@ -64,7 +64,7 @@ def test_64_published_pairs_are_enough(strategy, least, tmp_path):
 
 
 def test_wikidata_is_learned_after_mnli_and_the_first_task_is_judged(tmp_path):
-    result = run("random_labels", "mnli_then_wikidata", tmp_path, mnli_size=1200, curve=False)
+    result = run("random_labels", "mnli_then_wikidata", tmp_path, sizes={"mnli": 1200}, curve=False)
     matrix = result["matrix"]
     assert matrix[2][1] >= 0.95
     assert matrix[1][1] < 0.7

@@ -1,0 +1,70 @@
+"""The one place that opens DuckDB: tables larger than memory, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY_LIMIT = "600MB"
+"""What the engine may hold; the rest is spilled to its folder."""
+
+
+@contextmanager
+def open_engine(folder: Path | None = None) -> Iterator[DuckDBPyConnection]:
+    """A connection to an empty database on disk, in `folder` or in the system's temporary one.
+
+    Its files are gone when the block ends. Nothing is fetched from a network: extensions
+    are neither installed nor loaded by themselves.
+    """
+    import duckdb
+
+    workspace = Path(tempfile.mkdtemp(prefix=".engine-", dir=folder))
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(workspace / "spill"),
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        # Replacement scans would let a table name find a Python variable.
+        "python_enable_replacements": False,
+    }
+    try:
+        connection = duckdb.connect(str(workspace / "tables.db"), config=config)
+        try:
+            yield connection
+        finally:
+            connection.close()
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def engine_error() -> type[Exception]:
+    """What DuckDB raises; its messages are for `except` clauses, not for users."""
+    import duckdb
+
+    return duckdb.Error
+
+
+def hash_share(*columns: str) -> str:
+    """SQL for a number in [0, 1), drawn by a hash of the columns: the same on every machine.
+
+    Columns are joined by a character that no cell of a table holds, so that ("a", "bc") and
+    ("ab", "c") draw differently.
+    """
+    text = " || chr(31) || ".join(f"CAST({column} AS VARCHAR)" for column in columns)
+    # 53 bits, which a double holds exactly.
+    return f"((md5_number_lower({text}) >> 11)::DOUBLE / 9007199254740992.0)"
+
+
+def quoted(text: str) -> str:
+    """A string literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,163 @@
+"""The registry of relations: which properties are symmetric or antisymmetric, and how they are said."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import get_args
+
+from contsym.data.schema import Kind
+from contsym.errors import DataError, nearest
+
+ANY_FAMILY = "any"
+"""The family of a relation that nearly every other says something about (`different from`)."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One entry of relations.toml."""
+
+    id: str
+    name: str
+    kind: Kind
+    phrasings: tuple[str, ...]
+    domain: str = "mixed"
+    """The type of its things: a distractor is of the same."""
+    family: str = ANY_FAMILY
+    """Relations of one family say something about one another; a distractor is of another."""
+
+    def sentence(self, phrasing: int, subject: str, object_: str) -> str:
+        x_first, (head, middle, tail) = template(self.phrasings[phrasing])
+        first, second = (subject, object_) if x_first else (object_, subject)
+        return f"{head}{first}{middle}{second}{tail}"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The relations of one file, and the properties it refuses with the reason."""
+
+    version: int
+    relations: Mapping[str, Relation]
+    refused: Mapping[str, str]
+    names: Mapping[str, str]
+    """Name by property id, of the refused ones too."""
+
+
+def template(phrasing: str) -> tuple[bool, tuple[str, str, str]]:
+    """Whether [X] comes first, and the text before, between and after [X] and [Y].
+
+    >>> template("[Y] is a child of [X]")
+    (False, ('', ' is a child of ', ''))
+    """
+    head, first, middle, _, tail = re.split(r"(\[[XY]\])", phrasing)
+    return first == "[X]", (head, middle, tail)
+
+
+@cache
+def registry(path: Path | None = None) -> Registry:
+    """The registry that comes with contsym, or the one in `path`.
+
+    Raises DataError, with file and line, for a file that is not such a registry.
+    """
+    where = path or resources.files("contsym.data").joinpath("relations.toml")
+    try:
+        text = where.read_text("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{where}: cannot be read ({error.strerror}); expected relations in TOML") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(f"{where}:{line}: not UTF-8; convert the file to UTF-8") from None
+    return parse(text, str(where))
+
+
+def parse(text: str, where: str) -> Registry:
+    """A registry out of its TOML text; `where` names the file in errors."""
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said = re.search(r"at line (\d+)", str(error))
+        place = f"{where}:{said[1] if said else text.count(chr(10)) + 1}"
+        raise DataError(f"{place}: not TOML ({str(error).partition(' (at')[0]})") from None
+    for key in found:
+        if key not in ("registry_version", "relations", "refused"):
+            raise DataError(
+                f"{where}:{_line(text, key)}: {key!r} is unknown; expected registry_version, "
+                "[relations.P…] and [refused.P…]"
+            )
+    version = found.get("registry_version")
+    if type(version) is not int:
+        raise DataError(f"{where}:1: registry_version is missing; expected a number, as registry_version = 1")
+    relations = {key: _relation(key, entry, text, where) for key, entry in _tables(found, "relations", where)}
+    if not relations:
+        raise DataError(f"{where}:1: no relations; expected entries such as [relations.P26]")
+    owners: dict[str, str] = {}
+    for relation in relations.values():
+        for phrasing in relation.phrasings:
+            other = owners.setdefault(phrasing, relation.id)
+            if other != relation.id:
+                line = _line(text, f"relations.{relation.id}", phrasing)
+                raise DataError(f"{where}:{line}: {phrasing!r} is a phrasing of {other} already")
+    refused, names = {}, {key: relation.name for key, relation in relations.items()}
+    for key, entry in _tables(found, "refused", where):
+        if not isinstance(entry, dict) or set(entry) != {"name", "reason"}:
+            line = _line(text, f"refused.{key}")
+            raise DataError(f"{where}:{line}: refused.{key}: expected name and reason, nothing else")
+        if key in relations:
+            raise DataError(f"{where}:{_line(text, f'refused.{key}')}: {key} is under [relations] as well")
+        refused[key], names[key] = str(entry["reason"]), str(entry["name"])
+    return Registry(version, relations, refused, names)
+
+
+FIELDS = ("name", "kind", "phrasings", "kind_source", "domain", "family", "notes")
+REQUIRED = FIELDS[:4]
+
+
+def _tables(found: Mapping[str, object], name: str, where: str):
+    table = found.get(name, {})
+    if not isinstance(table, dict):
+        raise DataError(f"{where}:1: {name} is no table; expected entries such as [{name}.P26]")
+    return table.items()
+
+
+def _relation(key: str, entry: object, text: str, where: str) -> Relation:
+    def fail(said: str, *after: str) -> DataError:
+        return DataError(f"{where}:{_line(text, f'relations.{key}', *after)}: {key}: {said}")
+
+    if not isinstance(entry, dict):
+        raise fail(f"expected a table with {', '.join(REQUIRED)}")
+    for field in entry:
+        if field not in FIELDS:
+            raise fail(f"field {field!r} is unknown; {nearest(field, FIELDS)}", field)
+    for field in REQUIRED:
+        if field not in entry:
+            raise fail(f"field {field!r} is missing")
+    for field in set(entry) - {"phrasings"}:
+        if not isinstance(entry[field], str):
+            raise fail(f"{field} is {entry[field]!r}; expected text", field)
+    kinds = get_args(Kind)
+    if entry["kind"] not in kinds:
+        raise fail(f"kind {entry['kind']!r} is unknown; {nearest(entry['kind'], kinds)}", "kind")
+    phrasings = entry["phrasings"]
+    if not isinstance(phrasings, list) or not phrasings or not all(isinstance(p, str) for p in phrasings):
+        raise fail("phrasings: expected a list of sentences with [X] and [Y]", "phrasings")
+    for phrasing in phrasings:
+        if sorted(re.findall(r"\[[XY]\]", phrasing)) != ["[X]", "[Y]"]:
+            raise fail(f"phrasing {phrasing!r}: expected [X] once and [Y] once", phrasing)
+    if len(set(phrasings)) < len(phrasings):
+        raise fail("a phrasing is given twice", "phrasings")
+    given = {field: entry[field] for field in ("domain", "family") if field in entry}
+    return Relation(key, entry["name"], entry["kind"], tuple(phrasings), **given)
+
+
+def _line(text: str, *path: str) -> int:
+    """The line of the first place that names each of `path` in turn; TOML keeps no line numbers."""
+    position = 0
+    for name in path:
+        found = text.find(name, position)
+        position = found if found >= 0 else position
+    return text.count("\n", 0, position) + 1

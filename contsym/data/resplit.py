@@ -1,0 +1,87 @@
+"""Pairs that are loaded already, shared out anew between train and test by one of the split rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from contsym.data import splits
+from contsym.data.engine import open_engine
+from contsym.data.schema import LABELS
+from contsym.data.wikidata import DELEXICALISED_SUFFIX, phrasing_of
+from contsym.errors import SettingError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SEED = 0
+"""Of the split. It is not the run's: every seed of a run is measured on the same test pairs."""
+_BATCH = 4096
+
+
+def resplit(
+    parts: Sequence[Dataset], rule: splits.SplitRule, test_share: float
+) -> tuple[list[Dataset], list[str]]:
+    """(train, test) by the rule out of all pairs of `parts`, and remarks on what was left out.
+
+    The two forms of one pair go to the same side. Raises SettingError for pairs that say too
+    little of themselves: without entities, or neutral ones, whose hypotheses name others.
+    """
+    import datasets
+
+    pairs = datasets.concatenate_datasets(list(parts))
+    with open_engine() as con:
+        con.execute(
+            "CREATE TABLE loaded (row BIGINT, id VARCHAR, relation VARCHAR, kind VARCHAR, a VARCHAR, b VARCHAR, "
+            "phrasing VARCHAR)"
+        )
+        for start in range(0, len(pairs), _BATCH):
+            con.register("batch", _described(pairs, start, rule))
+            con.execute("INSERT INTO loaded SELECT * FROM batch")
+            con.unregister("batch")
+        # One row a pair: the delexicalised twin has its id and a suffix.
+        con.execute(
+            f"""CREATE VIEW pairs AS SELECT * FROM loaded WHERE NOT (suffix(id, '{DELEXICALISED_SUFFIX}')
+            AND left(id, -{len(DELEXICALISED_SUFFIX)}) IN (SELECT id FROM loaded))"""
+        )
+        made = splits.assign(con, rule, test_share, SEED)
+        splits.check(con, "(SELECT * FROM pairs JOIN sides USING (row))", rule)
+        con.execute(
+            f"""CREATE TABLE placed AS SELECT row, is_test FROM sides
+            UNION ALL SELECT l.row, bool_and(s.is_test) FROM loaded l
+            JOIN pairs p ON p.id || '{DELEXICALISED_SUFFIX}' = l.id JOIN sides s ON s.row = p.row
+            GROUP BY l.row HAVING count(DISTINCT s.is_test) = 1"""
+        )
+        rows = [
+            con.execute("SELECT row FROM placed WHERE is_test = ? ORDER BY row", [side]).fetchnumpy()["row"]
+            for side in (False, True)
+        ]
+    notes = [f"split anew: {rule} ({splits.SPLIT_RULES[rule]})"]
+    notes += [f"left out: {n} {reason}" for reason, n in made.n_left_out.items()]
+    return [pairs.select(side) for side in rows], notes
+
+
+def _described(pairs: Dataset, start: int, rule: splits.SplitRule):
+    import pyarrow as pa
+
+    batch = pairs[start : start + _BATCH]
+    rows = zip(*(batch[name] for name in ("premise", "subject", "object", "label", "id")), strict=True)
+    a, b, phrasing = [], [], []
+    for premise, subject, object_, label, pair_id in rows:
+        if not (subject and object_):
+            raise SettingError(
+                f"--split {rule}: the entities of pair {pair_id} are not known; give fields 'subject' and "
+                "'object', or leave --split out"
+            )
+        if LABELS[label] == "neutral":
+            raise SettingError(
+                f"--split {rule}: pair {pair_id} is neutral, and what its hypothesis is about is not known; "
+                f"build the data set with: contsym data build --split {rule}"
+            )
+        first, second = sorted((subject.casefold(), object_.casefold()))
+        a.append(first)
+        b.append(second)
+        phrasing.append(phrasing_of(premise, subject, object_))
+    columns = {"row": range(start, start + len(a)), "id": batch["id"], "relation": batch["relation"],
+               "kind": batch["kind"], "a": a, "b": b, "phrasing": phrasing}  # fmt: skip
+    return pa.table({name: pa.array(list(values)) for name, values in columns.items()})

@@ -1,0 +1,471 @@
+"""Wikidata triples and labels in the formats they come in, as tables of the engine.
+
+Tab-separated triples (Wikidata5M, CoDEx, named facts) and SPARQL results go straight into the
+engine; Wikidata's JSON dump and .bz2 files are streamed through a table on disk. Nothing here
+holds more than a line of the input in Python.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contsym.data.engine import engine_error, quoted
+from contsym.data.relations import Registry
+from contsym.data.schema import file_sha256
+from contsym.errors import DataError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ENTITY_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
+"""A Wikidata item, property or lexeme; whatever else names an entity is its name."""
+
+OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
+
+# The columns of a SPARQL result, by the names that queries usually give them.
+SPARQL_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "subject": ("subject", "item", "s", "x", "a"),
+    "property": ("property", "prop", "p", "relation", "wdt"),
+    "object": ("object", "value", "o", "y", "b"),
+}
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading one input gave."""
+
+    name: str
+    n_bytes: int
+    sha256: str
+    format: str
+    n_lines: int
+    n_bad: int
+    first_bad: str
+    """`file:line: what is wrong` of the first line that could not be used; empty if none."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"file": self.name, "bytes": self.n_bytes, "sha256": self.sha256, "format": self.format,
+                "lines": self.n_lines, "bad_lines": self.n_bad, "first_bad": self.first_bad}  # fmt: skip
+
+
+def read_triples(
+    con: DuckDBPyConnection,
+    path: Path,
+    registry: Registry,
+    max_bad: float,
+    workspace: Path,
+    sole_property: str | None = None,
+) -> Read:
+    """Fill the tables `triples` and `skipped` from a file of triples.
+
+    triples(relation, subject, object, n): the distinct triples of registered relations and how
+    often each was seen. skipped(property, n): what the registry does not have. labels(entity,
+    label) is made too where the format carries names (a dump, SPARQL), else it is empty.
+
+    Raises DataError where the file cannot be read, has no lines, or has a larger share of bad
+    lines than `max_bad`.
+    """
+    kind = _format_of(path)
+    con.execute("CREATE TABLE known (given VARCHAR, relation VARCHAR)")
+    con.executemany("INSERT INTO known VALUES (?, ?)", _spellings(registry))
+    con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
+    with _Hashing(path) as hashing:
+        if kind == "dump":
+            read = _from_dump(con, path, registry, workspace)
+        elif kind == "sparql":
+            read = _from_sparql(con, path, sole_property)
+        else:
+            read = _from_tsv(con, path, workspace)
+    n_lines, n_bad, first_bad = read
+    found = Read(path.name, path.stat().st_size, hashing.digest, kind, n_lines, n_bad, first_bad)
+    _refuse_bad(found, path, max_bad, "a triple: subject, property and object, separated by tabs")
+    con.execute(
+        "CREATE TABLE skipped AS SELECT property, sum(n)::BIGINT AS n FROM counted "
+        "WHERE relation IS NULL GROUP BY property"
+    )
+    con.execute(
+        """CREATE TABLE triples AS
+        SELECT relation, subject, object, sum(n)::BIGINT AS n FROM (
+          SELECT relation, n, trim(regexp_replace(subject, '[\\x00-\\x20\\x7f]+', ' ', 'g')) AS subject,
+            trim(regexp_replace(object, '[\\x00-\\x20\\x7f]+', ' ', 'g')) AS object
+          FROM counted WHERE relation IS NOT NULL)
+        WHERE subject <> '' AND object <> '' GROUP BY ALL"""
+    )
+    con.execute("DROP TABLE counted")
+    return found
+
+
+def read_labels(
+    con: DuckDBPyConnection, path: Path, max_bad: float, workspace: Path
+) -> tuple[Read, int, str]:
+    """Fill `labels` with the titles of the entities of `triples` from a label file.
+
+    A line is an id, its title and any aliases, separated by tabs. Gives what was read, the
+    number of ids that the file has more than once (the first line counts) and the first such.
+    """
+    with _Hashing(path) as hashing:
+        source = _plain(path, workspace)
+        # A line is read whole: the number of its columns differs.
+        scan = _csv(con, source, {"line": "VARCHAR"}, "labels_bad", delimiter="\x01")
+        _run(
+            con,
+            path,
+            "CREATE TABLE entity_ids AS SELECT subject AS entity FROM triples UNION SELECT object FROM triples",
+        )
+        con.execute("SET preserve_insertion_order = true")
+        con.execute("CREATE SEQUENCE label_lines")
+        _run(
+            con,
+            path,
+            f"""CREATE TABLE titles AS
+            SELECT nextval('label_lines') AS number, split_part(line, chr(9), 1) AS entity,
+              nullif(trim(regexp_replace(split_part(line, chr(9), 2), '[\\x00-\\x20\\x7f]+', ' ', 'g')), '') AS label
+            FROM {scan} WHERE line IS NOT NULL""",
+        )
+        con.execute("SET preserve_insertion_order = false")
+    n_lines, n_untitled = _row(
+        con, "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
+    )
+    n_bad, first_bad = _rejected(con, "labels_bad", path)
+    if n_untitled and not first_bad:
+        first_bad = _first_line(path, lambda cells: len(cells) < 2 or not cells[0] or not cells[1].strip(),
+                                "no title; expected an id, a tab and its title")  # fmt: skip
+    n_bad += n_untitled
+    read = Read(
+        path.name,
+        path.stat().st_size,
+        hashing.digest,
+        "labels",
+        n_lines + n_bad - n_untitled,
+        n_bad,
+        first_bad,
+    )
+    _refuse_bad(read, path, max_bad, "an id, a tab and its title")
+    n_twice, example = _row(
+        con,
+        """SELECT count(*), arg_min(entity, number) FROM
+        (SELECT entity, min(number) AS number FROM titles WHERE label IS NOT NULL GROUP BY entity HAVING count(*) > 1)""",
+    )
+    con.execute(
+        """INSERT INTO labels SELECT entity, arg_min(label, number) FROM titles
+        WHERE label IS NOT NULL AND entity IN (SELECT entity FROM entity_ids) GROUP BY entity"""
+    )
+    con.execute("DROP TABLE titles; DROP TABLE entity_ids")
+    return read, n_twice, example or ""
+
+
+def _format_of(path: Path) -> str:
+    if not path.is_file():
+        raise DataError(f"--triples {path}: no such file; expected triples as .tsv, .txt, .csv or .json")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}:1: the file is empty; expected triples")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    inner = (
+        suffixes[-2] if suffixes and suffixes[-1] in OPENERS and len(suffixes) > 1 else "".join(suffixes[-1:])
+    )
+    return {".json": "dump", ".csv": "sparql"}.get(inner, "tsv")
+
+
+def _spellings(registry: Registry) -> list[tuple[str, str]]:
+    """A property as it may be written: its id, its URI or its English name."""
+    found = {}
+    for relation in registry.relations.values():
+        for base in ("", "http://www.wikidata.org/prop/direct/", "http://www.wikidata.org/entity/"):
+            found[base + relation.id] = relation.id
+        found.setdefault(relation.name, relation.id)
+    return list(found.items())
+
+
+# ---- tab-separated ----
+
+
+def _from_tsv(con: DuckDBPyConnection, path: Path, workspace: Path) -> tuple[int, int, str]:
+    columns = dict.fromkeys(("subject", "property", "object"), "VARCHAR")
+    scan = _csv(con, _plain(path, workspace), columns, "triples_bad")
+    # One scan for both: what is not registered collapses to one row a property.
+    _run(
+        con,
+        path,
+        f"""CREATE TABLE counted AS
+        SELECT k.relation, t.property, CASE WHEN k.relation IS NOT NULL THEN t.subject END AS subject,
+          CASE WHEN k.relation IS NOT NULL THEN t.object END AS object,
+          t.subject IS NULL OR t.property IS NULL OR t.object IS NULL AS is_incomplete, count(*) AS n
+        FROM {scan} t LEFT JOIN known k ON k.given = t.property GROUP BY ALL""",
+    )
+    return _counts(con, path, "triples_bad")
+
+
+def _counts(con: DuckDBPyConnection, path: Path, rejects: str) -> tuple[int, int, str]:
+    """Lines, bad lines and the first bad one of a scan; incomplete rows are taken out."""
+    n_read, n_incomplete = _row(
+        con,
+        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n) FILTER (is_incomplete), 0)::BIGINT FROM counted",
+    )
+    con.execute("DELETE FROM counted WHERE is_incomplete")
+    n_rejected, first_bad = _rejected(con, rejects, path)
+    if n_incomplete and not first_bad:
+        first_bad = _first_line(
+            path, lambda cells: len(cells) == 3 and not all(cells), "an empty cell; expected a triple"
+        )
+    return n_read + n_rejected, n_incomplete + n_rejected, first_bad
+
+
+# ---- SPARQL ----
+
+
+def _from_sparql(con: DuckDBPyConnection, path: Path, sole_property: str | None) -> tuple[int, int, str]:
+    header = _sparql_header(path)
+    given = {name.lower(): name for name in header}
+    columns = {}
+    for role, names in SPARQL_COLUMNS.items():
+        columns[role] = next((given[name] for name in names if name in given), None)
+        if columns[role] is None and not (role == "property" and sole_property):
+            hint = "; or say which property it is about with --property P26" if role == "property" else ""
+            raise DataError(
+                f"{path}:1: no column for the {role}; the header has {', '.join(header)}; expected "
+                f"one of {', '.join(names)}{hint}"
+            )
+    scan = _csv(
+        con, path, dict.fromkeys(header, "VARCHAR"), "triples_bad", delimiter=",", quote='"', header=True
+    )
+
+    def trimmed(column: str) -> str:
+        return f"regexp_replace({_identifier(column)}, {quoted(_URI)}, '', 'g')"
+
+    property_ = trimmed(columns["property"]) if columns["property"] else quoted(str(sole_property))
+    _run(
+        con,
+        path,
+        f"""CREATE TABLE counted AS
+        SELECT k.relation, t.property, t.subject, t.object,
+          t.subject IS NULL OR t.property IS NULL OR t.object IS NULL AS is_incomplete, count(*) AS n
+        FROM (SELECT {trimmed(str(columns["subject"]))} AS subject, {property_} AS property,
+                {trimmed(str(columns["object"]))} AS object FROM {scan}) t
+        LEFT JOIN known k ON k.given = t.property GROUP BY ALL""",
+    )
+    for role in ("subject", "object"):
+        label = given.get(f"{columns[role]}label".lower())
+        if label:
+            # Wikidata's label service gives the id itself where there is no label.
+            con.execute(
+                f"""INSERT INTO labels SELECT entity, min(label) FROM
+                (SELECT {trimmed(str(columns[role]))} AS entity, trim({_identifier(label)}) AS label FROM {scan})
+                WHERE label <> '' AND label <> entity AND entity NOT IN (SELECT entity FROM labels) GROUP BY entity"""
+            )
+    return _counts(con, path, "triples_bad")
+
+
+def _sparql_header(path: Path) -> list[str]:
+    import csv
+
+    for _, line in _text_lines(path):
+        names = next(csv.reader([line]), [])
+        if len(set(map(str.lower, names))) < len(names) or not all(names):
+            raise DataError(f"{path}:1: the header has an empty or repeated column: {line[:80]}")
+        return names
+    raise DataError(f"{path}:1: the file is empty; expected a header")
+
+
+# ---- the JSON dump ----
+
+
+def _from_dump(
+    con: DuckDBPyConnection, path: Path, registry: Registry, workspace: Path
+) -> tuple[int, int, str]:
+    """An entity a line, between the brackets of one JSON array."""
+    marks = [f'"{key}"'.encode() for key in registry.relations]
+    n_lines = n_bad = 0
+    first_bad = ""
+    triples, labels = workspace / "dump.triples.tsv", workspace / "dump.labels.tsv"
+    with triples.open("w", encoding="utf-8") as triple_file, labels.open("w", encoding="utf-8") as label_file:
+        for number, raw in enumerate(_bytes_lines(path), 1):
+            line = raw.strip().rstrip(b",").removeprefix(b"\xef\xbb\xbf")
+            if line in (b"[", b"]", b""):
+                continue
+            n_lines += 1
+            try:
+                entity = json.loads(line)
+                name = _clean(entity["labels"].get("en", {}).get("value", "")) if "labels" in entity else ""
+                if name:
+                    label_file.write(f"{_clean(entity['id'])}\t{name}\n")
+                if any(mark in line for mark in marks):
+                    for property_, value in _statements(entity, registry):
+                        triple_file.write(f"{_clean(entity['id'])}\t{property_}\t{value}\n")
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                n_bad += 1
+                first_bad = first_bad or (
+                    f"{path}:{number}: no entity of a Wikidata dump ({type(error).__name__}); "
+                    "expected one JSON object a line with id, labels and claims"
+                )
+    _from_tsv(con, triples, workspace)
+    scan = _csv(con, labels, {"entity": "VARCHAR", "label": "VARCHAR"}, "labels_bad")
+    con.execute(
+        f"""INSERT INTO labels SELECT entity, min(label) FROM {scan} WHERE entity IN
+        (SELECT subject FROM counted UNION SELECT object FROM counted) GROUP BY entity"""
+    )
+    return n_lines, n_bad, first_bad
+
+
+def _statements(entity: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str, str]]:
+    for property_, statements in entity.get("claims", {}).items():
+        if property_ not in registry.relations:
+            continue
+        for statement in statements:
+            snak = statement["mainsnak"]
+            # Deprecated statements are known to be false; "some value" and "no value" name nothing.
+            if statement.get("rank") == "deprecated" or snak.get("snaktype") != "value":
+                continue
+            value = snak["datavalue"]["value"]
+            if isinstance(value, dict) and "id" in value:
+                yield property_, _clean(value["id"])
+
+
+def _clean(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+# ---- reading ----
+
+
+class _Hashing:
+    """A file's SHA-256, made by a thread beside the engine that reads the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.digest = ""
+
+    def __enter__(self) -> _Hashing:
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+        return self
+
+    def _work(self) -> None:
+        try:
+            self.digest = file_sha256(self._path)
+        except DataError:
+            self.digest = ""
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._thread.join()
+
+
+def _csv(
+    con: DuckDBPyConnection,
+    path: Path,
+    columns: Mapping[str, str],
+    rejects: str,
+    *,
+    delimiter: str = "\t",
+    quote: str = "",
+    header: bool = False,
+) -> str:
+    """SQL that scans a delimited file; lines that do not fit go to the table `rejects`."""
+    con.execute(f"DROP TABLE IF EXISTS {rejects}")
+    types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())
+    return (
+        f"read_csv({quoted(str(path))}, delim={quoted(delimiter)}, quote={quoted(quote)}, escape={quoted(quote)}, "
+        f"header={str(header).lower()}, auto_detect=false, columns={{{types}}}, store_rejects=true, "
+        f"rejects_table={quoted(rejects)}, rejects_scan={quoted(rejects + '_scan')}, allow_quoted_nulls=false)"
+    )
+
+
+def _run(con: DuckDBPyConnection, path: Path, sql: str) -> None:
+    """Run a scan of a user's file; the engine's message becomes one line."""
+    try:
+        con.execute(sql)
+    except engine_error() as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0].replace(f": {path}", "")[:200]
+    return DataError(f"{path}: cannot be read to its end ({reason}); is it whole? fetch or pack it again")
+
+
+def _rejected(con: DuckDBPyConnection, rejects: str, path: Path) -> tuple[int, str]:
+    """How many lines did not fit, and the first of them."""
+    exists = _row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {quoted(rejects)}")[0]
+    if not exists:
+        return 0, ""
+    (n_bad,) = _row(con, f"SELECT count(DISTINCT line) FROM {rejects}")
+    if not n_bad:
+        return 0, ""
+    line, kind, message = _row(
+        con, f"SELECT line, error_type, error_message FROM {rejects} ORDER BY line, byte_position LIMIT 1"
+    )
+    said = message.splitlines()[0].rstrip(". ")
+    if "COLUMNS" in kind:
+        expected, _, found = said.partition(" Found: ")
+        said = f"{found} columns; expected {expected.rpartition(' ')[2]}, separated by tabs"
+    elif kind == "INVALID ENCODING":
+        said = "not UTF-8; convert the file to UTF-8"
+    return n_bad, f"{path}:{line}: {said}"
+
+
+def _refuse_bad(read: Read, path: Path, max_bad: float, expected: str) -> None:
+    if read.n_lines == 0:
+        raise DataError(f"{path}:1: the file has no lines; expected {expected}")
+    if read.n_bad > max_bad * read.n_lines:
+        raise DataError(
+            f"{read.first_bad} ({read.n_bad:,} of {read.n_lines:,} lines are bad, more than --max-bad {max_bad:g})"
+        )
+
+
+def _plain(path: Path, workspace: Path) -> Path:
+    """A path that the engine can read: .bz2 and .xz are unpacked to a file first."""
+    if path.suffix.lower() not in (".bz2", ".xz"):
+        return path
+    unpacked = workspace / f"{path.stem}.unpacked"
+    with unpacked.open("wb") as file:
+        file.writelines(_chunks(path))
+    return unpacked
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _bytes_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
+            yield from file
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(_bytes_lines(path), 1):
+        yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r\n")
+
+
+def _first_line(path: Path, is_bad: Callable[[list[str]], bool], said: str) -> str:
+    """`file:line: said` of the first line whose cells are bad; a second look, made only on error."""
+    for number, line in _text_lines(path):
+        if line and is_bad(line.split("\t")):
+            return f"{path}:{number}: {said}"
+    return f"{path}: {said}"
+
+
+def _row(con: DuckDBPyConnection, sql: str) -> tuple:
+    found = con.execute(sql).fetchone()
+    assert found is not None, "an aggregate gives one row"
+    return found
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
