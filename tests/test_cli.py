@@ -32,8 +32,8 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         ),
         (
             ("run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wiki"),
-            "scenario 'mnli_then_wiki' is unknown; did you mean mnli_then_wikidata or mnli_only or "
-            "wikidata_then_mnli? (contsym list)",
+            "scenario 'mnli_then_wiki' is unknown; did you mean mnli_then_wikidata or "
+            "snli_then_wikidata or anli_then_wikidata? (contsym list)",
         ),
         (
             (*RUN, "--wikidata", "no/such/file.jsonl"),

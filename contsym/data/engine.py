@@ -41,6 +41,11 @@ def open_engine(folder: Path | None = None) -> Iterator[DuckDBPyConnection]:
         connection = duckdb.connect(str(workspace / "tables.db"), config=config)
         try:
             yield connection
+        except RuntimeError as error:
+            # What DuckDB makes of Ctrl-C in the middle of a query.
+            if "interrupted" in str(error):
+                raise KeyboardInterrupt from None
+            raise
         finally:
             connection.close()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from typing import get_args
 from contsym.data.schema import Kind
 from contsym.errors import DataError, nearest
 
+MIXED_DOMAIN = "mixed"
+"""The domain of a relation whose things are of many types: it has no distractors."""
 ANY_FAMILY = "any"
 """The family of a relation that nearly every other says something about (`different from`)."""
 
@@ -26,7 +29,7 @@ class Relation:
     name: str
     kind: Kind
     phrasings: tuple[str, ...]
-    domain: str = "mixed"
+    domain: str = MIXED_DOMAIN
     """The type of its things: a distractor is of the same."""
     family: str = ANY_FAMILY
     """Relations of one family say something about one another; a distractor is of another."""
@@ -46,6 +49,8 @@ class Registry:
     refused: Mapping[str, str]
     names: Mapping[str, str]
     """Name by property id, of the refused ones too."""
+    sha256: str
+    """Of the file's text."""
 
 
 def template(phrasing: str) -> tuple[bool, tuple[str, str, str]]:
@@ -110,7 +115,7 @@ def parse(text: str, where: str) -> Registry:
         if key in relations:
             raise DataError(f"{where}:{_line(text, f'refused.{key}')}: {key} is under [relations] as well")
         refused[key], names[key] = str(entry["reason"]), str(entry["name"])
-    return Registry(version, relations, refused, names)
+    return Registry(version, relations, refused, names, hashlib.sha256(text.encode()).hexdigest())
 
 
 FIELDS = ("name", "kind", "phrasings", "kind_source", "domain", "family", "notes")

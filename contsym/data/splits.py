@@ -139,21 +139,27 @@ def _relation(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str
             )
         held_out += hold_out(sizes, test_share, seed)
     left_out = _by_group(con, "relation", held_out)
-    # Balanced in kind: the test part has as many pairs of the one as of the other.
-    sql = "SELECT kind, count(*) FROM pairs JOIN sides USING (row) WHERE is_test GROUP BY kind"
-    n_test = dict(con.execute(sql).fetchall())
-    n_each = min(n_test.get(kind, 0) for kind in LABEL_OF_KIND)
+    return {**left_out, "test pairs of the more frequent kind": balance_kinds(con, True, seed)}
+
+
+def balance_kinds(con: DuckDBPyConnection, is_test: bool, seed: int) -> int:
+    """Leave as many pairs of the one kind as of the other on one side; gives how many went.
+
+    Relations take turns, so that a large one does not crowd the small ones out.
+    """
+    side = f"(SELECT * FROM pairs JOIN sides USING (row) WHERE is_test = {is_test})"
+    n_of = dict(con.execute(f"SELECT kind, count(*) FROM {side} GROUP BY kind").fetchall())
+    n_each = min(n_of.get(kind, 0) for kind in LABEL_OF_KIND)
     n_before = sum(counts(con))
-    # Relations take turns, so that a large one does not crowd the small ones out.
+    draw = hash_share(str(seed), "id")
     con.execute(
         f"""DELETE FROM sides WHERE row IN (
           SELECT row FROM (SELECT row, row_number() OVER (PARTITION BY kind ORDER BY turn, draw) AS place FROM
-            (SELECT row, kind, {hash_share(str(seed), "id")} AS draw,
-               row_number() OVER (PARTITION BY relation ORDER BY {hash_share(str(seed), "id")}) AS turn
-             FROM pairs JOIN sides USING (row) WHERE is_test))
+            (SELECT row, kind, {draw} AS draw,
+               row_number() OVER (PARTITION BY relation ORDER BY {draw}) AS turn FROM {side}))
           WHERE place > {n_each})"""
     )
-    return {**left_out, "test pairs of the more frequent kind": n_before - sum(counts(con))}
+    return n_before - sum(counts(con))
 
 
 def _phrasing(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str, int]:
