@@ -21,6 +21,7 @@ from contsym.config import (
 )
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
+from contsym.data_cli import data
 from contsym.errors import ContsymError
 
 output_option = click.option(
@@ -71,6 +72,9 @@ def cli() -> None:
     Example:
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata
     """
+
+
+cli.add_command(data)
 
 
 @cli.command()

@@ -44,12 +44,11 @@ class PooledEncoder(nn.Module):
     @classmethod
     def from_folder(cls, folder: Path) -> PooledEncoder:
         transformer: Any = _from_pretrained(AutoModel, folder)
-        return cls(transformer, _tokenizer(folder), transformer.config.hidden_size)
+        return cls(transformer, load_tokenizer(folder), transformer.config.hidden_size)
 
     @property
     def max_length(self) -> int:
-        # RoBERTa counts two positions for padding; model_max_length knows.
-        return min(MAX_LENGTH, self.tokenizer.model_max_length)
+        return length_limit(self.tokenizer)
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
         return self.tokenizer(
@@ -112,7 +111,9 @@ class NliClassifier(PooledEncoder):
                 f"{folder}: no NLI head; expected a sequence classifier whose id2label names "
                 "entailment, neutral and contradiction"
             )
-        return cls(_from_pretrained(AutoModelForSequenceClassification, folder), _tokenizer(folder), order)
+        return cls(
+            _from_pretrained(AutoModelForSequenceClassification, folder), load_tokenizer(folder), order
+        )
 
     def forward(self, batch: BatchEncoding) -> Tensor:
         self.n_forwards += len(batch["input_ids"])
@@ -130,6 +131,20 @@ def mean_pool(states: Tensor, attention_mask: Tensor) -> Tensor:
     """
     mask = attention_mask.unsqueeze(-1).to(states.dtype)
     return (states * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
+
+
+def load_tokenizer(folder: Path):
+    """The tokenizer of a checkpoint; nothing is fetched, no code of the checkpoint runs."""
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({_line(error)})") from error
+
+
+def length_limit(tokenizer) -> int:
+    """Tokens of a sentence that the encoder sees, its special tokens included."""
+    # RoBERTa counts two positions for padding; model_max_length knows.
+    return min(MAX_LENGTH, tokenizer.model_max_length)
 
 
 def _budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
@@ -153,13 +168,6 @@ def _from_pretrained(auto, folder: Path) -> nn.Module:
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise EncoderError(f"{folder}: transformers cannot load it ({_line(error)})") from error
-
-
-def _tokenizer(folder: Path):
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({_line(error)})") from error
 
 
 def _line(error: Exception) -> str:

@@ -36,8 +36,10 @@ def files_that_import(name: str) -> set[str]:
     [
         ("mlflow", {"tracking.py"}),
         ("faiss", {"memory.py"}),
-        ("click", {"cli.py"}),
-        ("rich", {"cli.py", "display.py"}),
+        ("click", {"cli.py", "data_cli.py"}),
+        ("rich", {"cli.py", "data_cli.py", "display.py", "display_data.py"}),
+        ("duckdb", {"data/engine.py"}),
+        ("sklearn", {"data/shortcuts.py"}),
         ("avalanche", {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "run.py"}),
     ],
 )
@@ -67,12 +69,13 @@ def test_weights_are_never_loaded_by_torch_or_remote_code():
     assert not [call for call in calls if "trust_remote_code=True" in call]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"], ["data", "build", "--help"]])
 def test_help_and_list_import_nothing_heavy(arguments):
     program = (
         "import sys\nfrom contsym.cli import cli\n"
         f"cli({arguments!r}, standalone_mode=False)\n"
-        "heavy = {'torch', 'avalanche', 'transformers', 'datasets', 'mlflow', 'numpy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'avalanche', 'transformers', 'datasets', 'mlflow', 'numpy', 'duckdb', 'sklearn'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

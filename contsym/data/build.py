@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import contsym
 from contsym import results
 from contsym.data import manifest, neutral, splits
-from contsym.data.engine import engine_error, hash_share, open_engine, quoted
+from contsym.data.engine import engine_error, hash_share, one_row, open_engine, quoted
 from contsym.data.relations import Registry, registry, template
 from contsym.data.schema import LABEL_OF_KIND, Form, file_sha256
 from contsym.data.triples import ENTITY_ID, read_labels, read_triples
 from contsym.errors import ContsymError, DataError, SettingError
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from contsym.data.engine import Connection
 
 MANY_MUTUAL = 0.05
 """From this share of mutual triples on, the kind of an antisymmetric relation is called into question."""
@@ -106,7 +106,7 @@ class _Build:
     """One build; each method makes the tables that it is named after, in the order of `run`."""
 
     def __init__(
-        self, con: DuckDBPyConnection, options: BuildOptions, folder: Path, say: Callable[[str], None]
+        self, con: Connection, options: BuildOptions, folder: Path, say: Callable[[str], None]
     ) -> None:
         self.con, self.options, self.folder, self.say = con, options, folder, say
         self.registry: Registry = registry(options.relations)
@@ -235,8 +235,9 @@ class _Build:
               (SELECT subject AS entity FROM triples UNION SELECT object FROM triples)) e
             LEFT JOIN labels l USING (entity))"""
         )
-        n_ids, n_named, example = self._row(
-            "SELECT count(*), count(name), min(entity) FILTER (name IS NULL) FROM entities WHERE is_id"
+        n_ids, n_named, example = one_row(
+            self.con,
+            "SELECT count(*), count(name), min(entity) FILTER (name IS NULL) FROM entities WHERE is_id",
         )
         if "lexicalised" not in self.forms or n_ids == n_named:
             return
@@ -449,7 +450,7 @@ class _Build:
         for is_test, part in enumerate(manifest.PARTS):
             self.say(f"writing {part}")
             path = self.folder / manifest.part_file(part)
-            found = self.con.execute(
+            found = self.con.sql(
                 f"""SELECT {selected} FROM rows r
                 JOIN templates t ON t.relation = r.relation AND t.i = r.i
                 JOIN templates h ON h.relation = r.h_relation AND h.i = r.h_i
@@ -492,13 +493,8 @@ class _Build:
     def _rows(self, sql: str) -> list[tuple]:
         return self.con.execute(sql).fetchall()
 
-    def _row(self, sql: str) -> tuple:
-        found = self.con.execute(sql).fetchone()
-        assert found is not None, "an aggregate gives one row"
-        return found
-
     def _number(self, sql: str) -> int:
-        return self._row(sql)[0] or 0
+        return one_row(self.con, sql)[0] or 0
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection as Connection
 
 MEMORY_LIMIT = "600MB"
 """What the engine may hold; the rest is spilled to its folder."""
 
 
 @contextmanager
-def open_engine(folder: Path | None = None) -> Iterator[DuckDBPyConnection]:
+def open_engine(folder: Path | None = None) -> Iterator[Connection]:
     """A connection to an empty database on disk, in `folder` or in the system's temporary one.
 
     Its files are gone when the block ends. Nothing is fetched from a network: extensions
@@ -50,6 +50,12 @@ def open_engine(folder: Path | None = None) -> Iterator[DuckDBPyConnection]:
             connection.close()
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def one_row(con: Connection, sql: str) -> tuple:
+    """The row of a query that gives one; fetched to its end, or the connection would stay busy."""
+    (found,) = con.execute(sql).fetchall()
+    return found
 
 
 def engine_error() -> type[Exception]:

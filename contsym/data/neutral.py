@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from contsym.data.engine import hash_share, quoted
+from contsym.data.engine import hash_share, one_row, quoted
 from contsym.data.manifest import PARTS
 from contsym.data.relations import ANY_FAMILY, MIXED_DOMAIN
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from contsym.data.engine import Connection
 
 CANDIDATES = 8
 """Facts of an entity that a hypothesis is drawn from: bounded, or a country's would be all."""
 
 
-def draw(con: DuckDBPyConnection, wanted: Sequence[str], seed: int, say: Callable[[str], None]) -> list[str]:
+def draw(con: Connection, wanted: Sequence[str], seed: int, say: Callable[[str], None]) -> list[str]:
     """Add neutral rows of the wanted kinds, in all half as many as a part has pairs.
 
     So three labels of equal size come of two. Gives a warning for each part that has too few.
@@ -42,7 +42,7 @@ def draw(con: DuckDBPyConnection, wanted: Sequence[str], seed: int, say: Callabl
                 WHERE is_test = {is_test} ORDER BY {order} LIMIT {limit}"""
             )
             sql = f"SELECT count(*) FROM {kind}_rows WHERE is_test = {is_test}"
-            (n_made,) = con.execute(sql).fetchone()  # type: ignore[misc]
+            (n_made,) = one_row(con, sql)
             if n_made < limit:
                 warnings.append(
                     f"--{kind}: the {PARTS[is_test]} part allows {n_made:,} such pairs of the {limit:,} wanted"
@@ -50,7 +50,7 @@ def draw(con: DuckDBPyConnection, wanted: Sequence[str], seed: int, say: Callabl
     return warnings
 
 
-def _unrelated(con: DuckDBPyConnection, seed: str) -> str:
+def _unrelated(con: Connection, seed: str) -> str:
     """Hypotheses that state another fact of one of the premise's entities, of another family."""
     order = hash_share(seed, "'mention'", "id")
     # A few facts of each entity, or a country's would be joined with all of its own.
@@ -71,7 +71,7 @@ def _unrelated(con: DuckDBPyConnection, seed: str) -> str:
        GROUP BY r.id) JOIN relational USING (id)"""
 
 
-def _swapped(con: DuckDBPyConnection, seed: str) -> str:
+def _swapped(con: Connection, seed: str) -> str:
     """Hypotheses about the same two entities with another relation of their type, not known to hold."""
     other = hash_share(seed, "'distract'", "r.id", "k.relation")
     phrasing = hash_share(seed, "'distract'", "c.id", "p.i")
@@ -94,5 +94,5 @@ def _swapped(con: DuckDBPyConnection, seed: str) -> str:
         said.h_relation, said.h_i, {ends}, a AS h_a, b AS h_b FROM relational JOIN said USING (id)"""
 
 
-KINDS: Mapping[str, Callable[[DuckDBPyConnection, str], str]] = {"neutral": _unrelated, "distract": _swapped}
+KINDS: Mapping[str, Callable[[Connection, str], str]] = {"neutral": _unrelated, "distract": _swapped}
 """By the option that asks for them: the SQL of their rows, (connection, seed)."""

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from contsym.data.engine import hash_share
+from contsym.data.engine import hash_share, one_row
 from contsym.data.schema import LABEL_OF_KIND, stable_hash
 from contsym.errors import DataError
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from contsym.data.engine import Connection
 
 SplitRule = Literal["random", "pair", "entity", "relation", "phrasing"]
 
@@ -52,7 +52,7 @@ class Split:
     n_left_out: Mapping[str, int]
 
 
-def assign(con: DuckDBPyConnection, rule: SplitRule, test_share: float, seed: int) -> Split:
+def assign(con: Connection, rule: SplitRule, test_share: float, seed: int) -> Split:
     """Fill `sides` by the rule; about `test_share` of the rows that stay are test.
 
     Raises DataError where the pairs do not allow the rule (one relation only, say), or where a
@@ -70,32 +70,32 @@ def assign(con: DuckDBPyConnection, rule: SplitRule, test_share: float, seed: in
     return Split(rule, {reason: n for reason, n in left_out.items() if n})
 
 
-def counts(con: DuckDBPyConnection) -> tuple[int, int]:
+def counts(con: Connection) -> tuple[int, int]:
     """The rows on the training and on the test side."""
-    found = con.execute(
-        "SELECT count(*) FILTER (NOT is_test), count(*) FILTER (is_test) FROM sides"
-    ).fetchone()
-    assert found is not None
-    return found
+    n_train, n_test = one_row(
+        con, "SELECT count(*) FILTER (NOT is_test), count(*) FILTER (is_test) FROM sides"
+    )
+    return n_train, n_test
 
 
-def violations(con: DuckDBPyConnection, table: str, rule: SplitRule) -> list[tuple[str, int, str]]:
+def violations(con: Connection, table: str, rule: SplitRule) -> list[tuple[str, int, str]]:
     """What is on both sides of `table` though the rule promised it would not be.
 
     `table` has the columns of `pairs` and is_test. Gives (what, how many, an example).
     """
     found = []
     for what, sql in PROMISES[rule]:
-        n, example = con.execute(
+        n, example = one_row(
+            con,
             f"""SELECT count(*), min(x) FROM (SELECT x FROM (SELECT {sql} AS x, is_test FROM {table})
-            GROUP BY x HAVING bool_or(is_test) AND bool_or(NOT is_test))"""
-        ).fetchone()  # type: ignore[misc]
+            GROUP BY x HAVING bool_or(is_test) AND bool_or(NOT is_test))""",
+        )
         if n:
             found.append((what, n, str(example).replace("\x1f", " - ")))
     return found
 
 
-def check(con: DuckDBPyConnection, table: str, rule: SplitRule) -> None:
+def check(con: Connection, table: str, rule: SplitRule) -> None:
     """Raise DataError where the parts of `table` break the rule's promise."""
     for what, n, example in violations(con, table, rule):
         raise DataError(
@@ -104,17 +104,17 @@ def check(con: DuckDBPyConnection, table: str, rule: SplitRule) -> None:
         )
 
 
-def _random(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str, int]:
+def _random(con: Connection, test_share: float, seed: int) -> dict[str, int]:
     con.execute(f"INSERT INTO sides SELECT row, {hash_share(str(seed), 'id')} < {test_share} FROM pairs")
     return {}
 
 
-def _pair(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str, int]:
+def _pair(con: Connection, test_share: float, seed: int) -> dict[str, int]:
     con.execute(f"INSERT INTO sides SELECT row, {hash_share(str(seed), 'a', 'b')} < {test_share} FROM pairs")
     return {}
 
 
-def _entity(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str, int]:
+def _entity(con: Connection, test_share: float, seed: int) -> dict[str, int]:
     # Each entity is drawn by itself. With a share q of test entities, q^2 of the pairs are
     # within test and (1-q)^2 within training; this q makes them s : 1-s.
     s = test_share
@@ -127,7 +127,7 @@ def _entity(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str, 
     return {"pairs with an entity on each side": _n_pairs(con) - sum(counts(con))}
 
 
-def _relation(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str, int]:
+def _relation(con: Connection, test_share: float, seed: int) -> dict[str, int]:
     rows = con.execute("SELECT kind, relation, count(*) FROM pairs GROUP BY ALL ORDER BY ALL").fetchall()
     held_out = []
     for kind in LABEL_OF_KIND:
@@ -142,7 +142,7 @@ def _relation(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str
     return {**left_out, "test pairs of the more frequent kind": balance_kinds(con, True, seed)}
 
 
-def balance_kinds(con: DuckDBPyConnection, is_test: bool, seed: int) -> int:
+def balance_kinds(con: Connection, is_test: bool, seed: int) -> int:
     """Leave as many pairs of the one kind as of the other on one side; gives how many went.
 
     Relations take turns, so that a large one does not crowd the small ones out.
@@ -162,7 +162,7 @@ def balance_kinds(con: DuckDBPyConnection, is_test: bool, seed: int) -> int:
     return n_before - sum(counts(con))
 
 
-def _phrasing(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str, int]:
+def _phrasing(con: Connection, test_share: float, seed: int) -> dict[str, int]:
     rows = con.execute("SELECT relation, phrasing, count(*) FROM pairs GROUP BY ALL ORDER BY ALL").fetchall()
     by_relation: dict[str, dict[str, int]] = {}
     for relation, phrasing, n in rows:
@@ -180,7 +180,7 @@ def _phrasing(con: DuckDBPyConnection, test_share: float, seed: int) -> dict[str
     return _by_group(con, "phrasing", held_out)
 
 
-def _by_group(con: DuckDBPyConnection, column: str, held_out: Sequence[str]) -> dict[str, int]:
+def _by_group(con: Connection, column: str, held_out: Sequence[str]) -> dict[str, int]:
     """Whole groups to test; training pairs of two entities that a test pair has too are left out."""
     con.execute("CREATE OR REPLACE TABLE held_out (name VARCHAR)")
     con.executemany("INSERT INTO held_out VALUES (?)", [[name] for name in held_out])
@@ -213,10 +213,8 @@ def hold_out(sizes: Mapping[str, int], share: float, seed: int) -> list[str]:
     return found or [min(names, key=lambda name: sizes[name])]
 
 
-def _n_pairs(con: DuckDBPyConnection) -> int:
-    found = con.execute("SELECT count(*) FROM pairs").fetchone()
-    assert found is not None
-    return found[0]
+def _n_pairs(con: Connection) -> int:
+    return one_row(con, "SELECT count(*) FROM pairs")[0]
 
 
 _RULES = {"random": _random, "pair": _pair, "entity": _entity, "relation": _relation, "phrasing": _phrasing}

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym.data.engine import engine_error, quoted
+from contsym.data.engine import engine_error, one_row, quoted
 from contsym.data.relations import Registry
 from contsym.data.schema import file_sha256
 from contsym.errors import DataError
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from contsym.data.engine import Connection
 
 ENTITY_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
 """A Wikidata item, property or lexeme; whatever else names an entity is its name."""
@@ -58,7 +58,7 @@ class Read:
 
 
 def read_triples(
-    con: DuckDBPyConnection,
+    con: Connection,
     path: Path,
     registry: Registry,
     max_bad: float,
@@ -89,24 +89,18 @@ def read_triples(
     found = Read(path.name, path.stat().st_size, hashing.digest, kind, n_lines, n_bad, first_bad)
     _refuse_bad(found, path, max_bad, "a triple: subject, property and object, separated by tabs")
     con.execute(
-        "CREATE TABLE skipped AS SELECT property, sum(n)::BIGINT AS n FROM counted "
-        "WHERE relation IS NULL GROUP BY property"
-    )
-    con.execute(
         """CREATE TABLE triples AS
         SELECT relation, subject, object, sum(n)::BIGINT AS n FROM (
           SELECT relation, n, trim(regexp_replace(subject, '[\\x00-\\x20\\x7f]+', ' ', 'g')) AS subject,
             trim(regexp_replace(object, '[\\x00-\\x20\\x7f]+', ' ', 'g')) AS object
-          FROM counted WHERE relation IS NOT NULL)
+          FROM counted)
         WHERE subject <> '' AND object <> '' GROUP BY ALL"""
     )
     con.execute("DROP TABLE counted")
     return found
 
 
-def read_labels(
-    con: DuckDBPyConnection, path: Path, max_bad: float, workspace: Path
-) -> tuple[Read, int, str]:
+def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) -> tuple[Read, int, str]:
     """Fill `labels` with the titles of the entities of `triples` from a label file.
 
     A line is an id, its title and any aliases, separated by tabs. Gives what was read, the
@@ -132,7 +126,7 @@ def read_labels(
             FROM {scan} WHERE line IS NOT NULL""",
         )
         con.execute("SET preserve_insertion_order = false")
-    n_lines, n_untitled = _row(
+    n_lines, n_untitled = one_row(
         con, "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
     )
     n_bad, first_bad = _rejected(con, "labels_bad", path)
@@ -150,7 +144,7 @@ def read_labels(
         first_bad,
     )
     _refuse_bad(read, path, max_bad, "an id, a tab and its title")
-    n_twice, example = _row(
+    n_twice, example = one_row(
         con,
         """SELECT count(*), arg_min(entity, number) FROM
         (SELECT entity, min(number) AS number FROM titles WHERE label IS NOT NULL GROUP BY entity HAVING count(*) > 1)""",
@@ -188,30 +182,46 @@ def _spellings(registry: Registry) -> list[tuple[str, str]]:
 # ---- tab-separated ----
 
 
-def _from_tsv(con: DuckDBPyConnection, path: Path, workspace: Path) -> tuple[int, int, str]:
+def _from_tsv(con: Connection, path: Path, workspace: Path) -> tuple[int, int, str]:
     columns = dict.fromkeys(("subject", "property", "object"), "VARCHAR")
-    scan = _csv(con, _plain(path, workspace), columns, "triples_bad")
-    # One scan for both: what is not registered collapses to one row a property.
+    plain = _plain(path, workspace)
+    return _count(con, path, lambda rejects: _csv(con, plain, columns, rejects))
+
+
+def _count(con: Connection, path: Path, rows: Callable[[str | None], str]) -> tuple[int, int, str]:
+    """Fill `counted` and `skipped` out of rows(subject, property, object).
+
+    `rows` gives the SQL of a scan that sends bad lines to a table, or passes over them. Gives
+    the lines, the bad ones and the first of these. Two scans are a good deal faster than one
+    that groups the few registered triples and the many others at once.
+    """
     _run(
         con,
         path,
-        f"""CREATE TABLE counted AS
-        SELECT k.relation, t.property, CASE WHEN k.relation IS NOT NULL THEN t.subject END AS subject,
-          CASE WHEN k.relation IS NOT NULL THEN t.object END AS object,
-          t.subject IS NULL OR t.property IS NULL OR t.object IS NULL AS is_incomplete, count(*) AS n
-        FROM {scan} t LEFT JOIN known k ON k.given = t.property GROUP BY ALL""",
+        f"""CREATE TABLE by_property AS SELECT property, count(*) AS n,
+          count(*) FILTER (subject IS NULL OR property IS NULL OR object IS NULL) AS n_incomplete
+        FROM {rows("triples_bad")} GROUP BY property""",
     )
-    return _counts(con, path, "triples_bad")
-
-
-def _counts(con: DuckDBPyConnection, path: Path, rejects: str) -> tuple[int, int, str]:
-    """Lines, bad lines and the first bad one of a scan; incomplete rows are taken out."""
-    n_read, n_incomplete = _row(
+    present = con.execute("SELECT given FROM known SEMI JOIN by_property ON given = property").fetchall()
+    given = ", ".join(quoted(name) for (name,) in present) or "NULL"
+    _run(
         con,
-        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n) FILTER (is_incomplete), 0)::BIGINT FROM counted",
+        path,
+        f"""CREATE TABLE counted AS SELECT k.relation, t.subject, t.object, sum(t.n)::BIGINT AS n FROM
+        (SELECT property, subject, object, count(*) AS n FROM {rows(None)}
+         WHERE property IN ({given}) AND subject IS NOT NULL AND object IS NOT NULL GROUP BY ALL) t
+        JOIN known k ON k.given = t.property GROUP BY ALL""",
     )
-    con.execute("DELETE FROM counted WHERE is_incomplete")
-    n_rejected, first_bad = _rejected(con, rejects, path)
+    con.execute(
+        """CREATE TABLE skipped AS SELECT property, (n - n_incomplete)::BIGINT AS n FROM by_property
+        ANTI JOIN known ON given = property WHERE property IS NOT NULL AND n > n_incomplete"""
+    )
+    n_read, n_incomplete = one_row(
+        con,
+        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n_incomplete), 0)::BIGINT FROM by_property",
+    )
+    con.execute("DROP TABLE by_property")
+    n_rejected, first_bad = _rejected(con, "triples_bad", path)
     if n_incomplete and not first_bad:
         first_bad = _first_line(
             path, lambda cells: len(cells) == 3 and not all(cells), "an empty cell; expected a triple"
@@ -222,7 +232,7 @@ def _counts(con: DuckDBPyConnection, path: Path, rejects: str) -> tuple[int, int
 # ---- SPARQL ----
 
 
-def _from_sparql(con: DuckDBPyConnection, path: Path, sole_property: str | None) -> tuple[int, int, str]:
+def _from_sparql(con: Connection, path: Path, sole_property: str | None) -> tuple[int, int, str]:
     header = _sparql_header(path)
     given = {name.lower(): name for name in header}
     columns = {}
@@ -234,23 +244,23 @@ def _from_sparql(con: DuckDBPyConnection, path: Path, sole_property: str | None)
                 f"{path}:1: no column for the {role}; the header has {', '.join(header)}; expected "
                 f"one of {', '.join(names)}{hint}"
             )
-    scan = _csv(
-        con, path, dict.fromkeys(header, "VARCHAR"), "triples_bad", delimiter=",", quote='"', header=True
-    )
 
     def trimmed(column: str) -> str:
         return f"regexp_replace({_identifier(column)}, {quoted(_URI)}, '', 'g')"
 
     property_ = trimmed(columns["property"]) if columns["property"] else quoted(str(sole_property))
-    _run(
+
+    def scan(rejects: str | None) -> str:
+        names = dict.fromkeys(header, "VARCHAR")
+        return _csv(con, path, names, rejects, delimiter=",", quote='"', header=True)
+
+    found = _count(
         con,
         path,
-        f"""CREATE TABLE counted AS
-        SELECT k.relation, t.property, t.subject, t.object,
-          t.subject IS NULL OR t.property IS NULL OR t.object IS NULL AS is_incomplete, count(*) AS n
-        FROM (SELECT {trimmed(str(columns["subject"]))} AS subject, {property_} AS property,
-                {trimmed(str(columns["object"]))} AS object FROM {scan}) t
-        LEFT JOIN known k ON k.given = t.property GROUP BY ALL""",
+        lambda rejects: (
+            f"""(SELECT {trimmed(str(columns["subject"]))} AS subject, {property_} AS property,
+          {trimmed(str(columns["object"]))} AS object FROM {scan(rejects)})"""
+        ),
     )
     for role in ("subject", "object"):
         label = given.get(f"{columns[role]}label".lower())
@@ -258,10 +268,11 @@ def _from_sparql(con: DuckDBPyConnection, path: Path, sole_property: str | None)
             # Wikidata's label service gives the id itself where there is no label.
             con.execute(
                 f"""INSERT INTO labels SELECT entity, min(label) FROM
-                (SELECT {trimmed(str(columns[role]))} AS entity, trim({_identifier(label)}) AS label FROM {scan})
+                (SELECT {trimmed(str(columns[role]))} AS entity, trim({_identifier(label)}) AS label
+                 FROM {scan(None)})
                 WHERE label <> '' AND label <> entity AND entity NOT IN (SELECT entity FROM labels) GROUP BY entity"""
             )
-    return _counts(con, path, "triples_bad")
+    return found
 
 
 def _sparql_header(path: Path) -> list[str]:
@@ -278,9 +289,7 @@ def _sparql_header(path: Path) -> list[str]:
 # ---- the JSON dump ----
 
 
-def _from_dump(
-    con: DuckDBPyConnection, path: Path, registry: Registry, workspace: Path
-) -> tuple[int, int, str]:
+def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path) -> tuple[int, int, str]:
     """An entity a line, between the brackets of one JSON array."""
     marks = [f'"{key}"'.encode() for key in registry.relations]
     n_lines = n_bad = 0
@@ -360,26 +369,30 @@ class _Hashing:
 
 
 def _csv(
-    con: DuckDBPyConnection,
+    con: Connection,
     path: Path,
     columns: Mapping[str, str],
-    rejects: str,
+    rejects: str | None,
     *,
     delimiter: str = "\t",
     quote: str = "",
     header: bool = False,
 ) -> str:
-    """SQL that scans a delimited file; lines that do not fit go to the table `rejects`."""
-    con.execute(f"DROP TABLE IF EXISTS {rejects}")
+    """SQL that scans a delimited file; lines that do not fit go to the table `rejects`, or nowhere."""
     types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())
+    bad_lines = "ignore_errors=true"
+    if rejects:
+        con.execute(f"DROP TABLE IF EXISTS {rejects}")
+        bad_lines = (
+            f"store_rejects=true, rejects_table={quoted(rejects)}, rejects_scan={quoted(rejects + '_scan')}"
+        )
     return (
         f"read_csv({quoted(str(path))}, delim={quoted(delimiter)}, quote={quoted(quote)}, escape={quoted(quote)}, "
-        f"header={str(header).lower()}, auto_detect=false, columns={{{types}}}, store_rejects=true, "
-        f"rejects_table={quoted(rejects)}, rejects_scan={quoted(rejects + '_scan')}, allow_quoted_nulls=false)"
+        f"header={str(header).lower()}, auto_detect=false, columns={{{types}}}, allow_quoted_nulls=false, {bad_lines})"
     )
 
 
-def _run(con: DuckDBPyConnection, path: Path, sql: str) -> None:
+def _run(con: Connection, path: Path, sql: str) -> None:
     """Run a scan of a user's file; the engine's message becomes one line."""
     try:
         con.execute(sql)
@@ -392,15 +405,15 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: cannot be read to its end ({reason}); is it whole? fetch or pack it again")
 
 
-def _rejected(con: DuckDBPyConnection, rejects: str, path: Path) -> tuple[int, str]:
+def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
     """How many lines did not fit, and the first of them."""
-    exists = _row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {quoted(rejects)}")[0]
+    exists = one_row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {quoted(rejects)}")[0]
     if not exists:
         return 0, ""
-    (n_bad,) = _row(con, f"SELECT count(DISTINCT line) FROM {rejects}")
+    (n_bad,) = one_row(con, f"SELECT count(DISTINCT line) FROM {rejects}")
     if not n_bad:
         return 0, ""
-    line, kind, message = _row(
+    line, kind, message = one_row(
         con, f"SELECT line, error_type, error_message FROM {rejects} ORDER BY line, byte_position LIMIT 1"
     )
     said = message.splitlines()[0].rstrip(". ")
@@ -459,12 +472,6 @@ def _first_line(path: Path, is_bad: Callable[[list[str]], bool], said: str) -> s
         if line and is_bad(line.split("\t")):
             return f"{path}:{number}: {said}"
     return f"{path}: {said}"
-
-
-def _row(con: DuckDBPyConnection, sql: str) -> tuple:
-    found = con.execute(sql).fetchone()
-    assert found is not None, "an aggregate gives one row"
-    return found
 
 
 def _identifier(name: str) -> str:

@@ -1,0 +1,196 @@
+"""What a person sees of a data set in the terminal: what was built, what is in it, what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from contsym.data.audit import Audit
+from contsym.data.schema import LABELS, TaskData
+from contsym.data.shortcuts import SHORTCUTS
+
+MOST_RELATIONS = 40
+"""Lines of a table of relations; the rest are counted."""
+
+
+def manifest_report(manifest: Mapping[str, Any], folder: str) -> Group:
+    """The relations of a built data set, what was left out and why, and what to do next."""
+    parts: list[RenderableType] = [_relations(manifest), _facts(manifest)]
+    parts += [Text(f"! {warning}", style="yellow") for warning in manifest["warnings"]]
+    skipped = manifest["skipped_properties"]
+    if skipped:
+        n = sum(entry["triples"] for entry in skipped.values())
+        shown = ", ".join(list(skipped)[:8]) + (", …" if len(skipped) > 8 else "")
+        parts.append(
+            Text(f"skipped: {n:,} triples of {len(skipped):,} properties without a registered kind ({shown})")
+        )
+        for property_, entry in skipped.items():
+            if entry["reason"] != "not in the registry":
+                parts.append(Text(f"  {property_} ({entry['triples']:,}) {entry['reason']}", style="dim"))
+    parts.append(Text(f"look at it with: contsym data audit {folder}"))
+    return Group(*parts)
+
+
+def _relations(manifest: Mapping[str, Any]) -> Table:
+    table = _table("Relations", "relation", "", "kind")
+    for title in ("triples", "mirrored", "train", "test"):
+        table.add_column(title, justify="right", no_wrap=True)
+    found = sorted(manifest["relations"].items(), key=lambda item: -item[1]["pairs"])
+    for key, entry in found[:MOST_RELATIONS]:
+        counts = (f"{entry[name]:,}" for name in ("train", "test"))
+        table.add_row(
+            key,
+            Text(entry["name"]),
+            entry["kind"],
+            f"{entry['triples']:,}",
+            f"{entry['mirrored_share']:.1%}",
+            *counts,
+        )
+    if len(found) > MOST_RELATIONS:
+        table.add_row("…", f"{len(found) - MOST_RELATIONS} more")
+    return table
+
+
+def _facts(manifest: Mapping[str, Any]) -> Table:
+    split = manifest["split"]
+    grid = _grid()
+    for part, labels in manifest["labels"].items():
+        grid.add_row(
+            part,
+            f"{sum(labels.values()):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in labels.items()),
+        )
+    grid.add_row(
+        "split",
+        Text(
+            f"{split['rule']}: {split['meaning']} (test share {split['test_share']:g}, seed {split['seed']})"
+        ),
+    )
+    grid.add_row("forms", " and ".join(manifest["forms"]))
+    for name, entry in manifest["inputs"].items():
+        grid.add_row(name, Text(f"{entry['file']}: {entry['lines']:,} lines, SHA-256 {entry['sha256'][:12]}"))
+    for reason, n in manifest["left_out"].items():
+        grid.add_row("left out", f"{n:,} {reason}")
+    return grid
+
+
+def task_report(data: TaskData) -> Group:
+    """Counts of labels and relations of a task that has no manifest."""
+    import collections
+
+    parts: dict[str, collections.Counter[str]] = {}
+    grid = _grid()
+    grid.add_row("source", Text(data.source))
+    grid.add_row("fingerprint", data.fingerprint[:12])
+    for part, pairs in (("train", data.train), ("test", data.test)):
+        labels = collections.Counter(LABELS[label] for label in pairs["label"])
+        grid.add_row(
+            part,
+            f"{len(pairs):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in sorted(labels.items())),
+        )
+        parts[part] = collections.Counter(relation for relation in pairs["relation"] if relation)
+    for note in data.notes:
+        grid.add_row("note", Text(note))
+    names = sorted(
+        parts["train"] | parts["test"], key=lambda name: -parts["train"][name] - parts["test"][name]
+    )
+    if not names:
+        return Group(grid)
+    table = _table("Relations", "relation")
+    for title in parts:
+        table.add_column(title, justify="right")
+    for name in names[:MOST_RELATIONS]:
+        table.add_row(Text(name), *(f"{counts[name]:,}" for counts in parts.values()))
+    if len(names) > MOST_RELATIONS:
+        table.add_row(f"… {len(names) - MOST_RELATIONS} more")
+    return Group(grid, table)
+
+
+def audit_report(audit: Audit) -> Group:
+    """Everything the audit found, with examples."""
+    leaks = _table(f"Test pairs that share something with training: {audit.source}", "shared")
+    leaks.add_column("test pairs", justify="right", no_wrap=True)
+    leaks.add_column("", justify="right", no_wrap=True)
+    leaks.add_column("as", overflow="ellipsis", no_wrap=True)
+    for leak in audit.leaks:
+        promise = " (the split forbids it)" if leak.promised and leak.n_rows else ""
+        leaks.add_row(leak.what + promise, f"{leak.n_rows:,}", f"{leak.share:.1%}", Text(_as(leak.examples)))
+    n = audit.n_trained_on
+    scores = _table(
+        f"What shortcuts score on the {audit.rows['test']:,} test pairs, trained on {n:,}", "shortcut"
+    )
+    scores.add_column("accuracy", justify="right", no_wrap=True)
+    scores.add_column("sees")
+    top, _ = audit.best_shortcut
+    for name, score in audit.shortcuts.items():
+        scores.add_row(title_of(name), f"{score:.3f}", SHORTCUTS[name], style="bold" if name == top else "")
+    grid = _grid()
+    for part, labels in audit.labels.items():
+        total = sum(labels.values())
+        grid.add_row(f"{part} labels", ", ".join(f"{label} {n / total:.1%}" for label, n in labels.items()))
+    for problem in audit.problems:
+        grid.add_row("doubtful", Text(f"{problem.n_rows:,} × {problem.what}, as {_as(problem.examples)}"))
+    if audit.small_relations:
+        shown = [f"{name} ({n})" for name, n in audit.small_relations.items()]
+        more = f", … {len(shown) - 8} more" if len(shown) > 8 else ""
+        grid.add_row(
+            "few pairs", Text(f"{len(shown)} relations have fewer than 10: {', '.join(shown[:8])}{more}")
+        )
+    for reason in audit.unchecked:
+        grid.add_row("not checked", Text(reason))
+    return Group(leaks, scores, grid)
+
+
+def audit_lines(audits: Sequence[Audit]) -> Group:
+    """The short table that stands before a run."""
+    table = _table("Before training", "task", "test pairs that share … with training", "best shortcut")
+    for audit in audits:
+        shares = [f"{leak.what} {leak.share:.0%}" if leak.share >= 0.005 else f"{leak.what} {leak.n_rows}"
+                  for leak in audit.leaks if leak.n_rows]  # fmt: skip
+        name, score = audit.best_shortcut
+        table.add_row(audit.task, Text(", ".join(shares) or "nothing"), f"{title_of(name)} {score:.3f}")
+    return Group(table)
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> Group:
+    """Pairs one below the other, as a person reads them."""
+    lines: list[RenderableType] = []
+    for row in rows:
+        relation = f" · {row['relation']}" if row["relation"] else ""
+        lines += [
+            Text(f"{row['id']} · {LABELS[row['label']]}{relation}", style="dim"),
+            Text(f"  {row['premise']}"),
+            Text(f"  {row['hypothesis']}"),
+        ]
+    return Group(*lines)
+
+
+def title_of(shortcut: str) -> str:
+    """A shortcut's name in words.
+
+    >>> title_of("bag_of_words")
+    'bag of words'
+    """
+    return shortcut.replace("_", " ")
+
+
+def _as(examples: Sequence[str]) -> str:
+    return "; ".join(examples) or "-"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
