@@ -121,6 +121,12 @@ cli.add_command(data)
     help="Accuracy for which the least number of pairs is reported.",
 )
 @click.option("--curve/--no-curve", default=True, show_default=True, help="Measure the learning curve.")
+@click.option(
+    "--audit/--no-audit",
+    default=True,
+    show_default=True,
+    help="Look for leaks and shortcuts in the data first.",
+)
 @output_option
 @uri_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
@@ -152,17 +158,17 @@ def run(
         settings=parse_assignments(assignments),
         **options,
     )
+    from rich.console import Console
+
+    from contsym.display import TerminalProgress, plan_lines, result_tables
     from contsym.run import as_json as result_as_json
     from contsym.run import prepare, run_seeds
     from contsym.tracking import display_uri, resolve_uri
 
-    plan = prepare(config)
-    from rich.console import Console
-
-    from contsym.display import TerminalProgress, plan_lines, result_tables
-
-    uri = resolve_uri(config.output, config.tracking_uri)
     err = Console(stderr=True)
+    with err.status("looking at data and encoder"):
+        plan = prepare(config)
+    uri = resolve_uri(config.output, config.tracking_uri)
     err.print(plan_lines(plan, display_uri(uri)))
     with TerminalProgress(err) as progress:
         found = run_seeds(plan, progress)

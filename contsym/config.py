@@ -40,6 +40,8 @@ class RunConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     target: float = DEFAULT_TARGET
     curve: bool = True
+    audit: bool = True
+    """Look for leaks and shortcuts in the data before training."""
     output: Path = Path(DEFAULT_OUTPUT)
     tracking_uri: str | None = None
 
@@ -64,10 +66,10 @@ class RunConfig:
     def key(self, seed: int, **facts: object) -> str:
         """SHA-256 of what decides a seed's result: these settings and the given facts.
 
-        Where results are kept and tracked does not count, nor do the other seeds.
+        Where results are kept and tracked does not count, nor do the audit and the other seeds.
         """
         chosen = asdict(self)
-        for name in ("output", "tracking_uri", "seeds"):
+        for name in ("output", "tracking_uri", "seeds", "audit"):
             del chosen[name]
         text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from contsym.data.schema import LABELS
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
 
 FORMS = ("lexicalised", "delexicalised", "both")
+
+PARTS = ("train", "test")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 task_option = click.option(
@@ -227,20 +231,16 @@ def audit(
 @click.argument("source")
 @task_option
 @form_option
-@click.option("--part", type=click.Choice(["train", "test"]), default="train", show_default=True)
+@click.option("--part", type=click.Choice(PARTS), help="Of this part only; default: both.")
 @click.option("--relation", metavar="NAME", help="Pairs of this relation only.")
-@click.option(
-    "--label",
-    type=click.Choice(["entailment", "neutral", "contradiction"]),
-    help="Pairs with this label only.",
-)
+@click.option("--label", type=click.Choice(LABELS), help="Pairs with this label only.")
 @click.option("-n", "n_rows", type=click.IntRange(1), default=5, show_default=True, help="How many.")
 @json_option
 def show(
     source: str,
     task: str,
     form: str | None,
-    part: str,
+    part: str | None,
     relation: str | None,
     label: str | None,
     n_rows: int,
@@ -254,27 +254,26 @@ def show(
     """
     from rich.console import Console
 
-    from contsym.data.schema import LABELS
     from contsym.display_data import rows_table
     from contsym.errors import SettingError, nearest
 
     loaded = _load(task, source, form, None)
-    pairs = dict(_parts(loaded))[part]
-    known = sorted(set(pairs["relation"]))
+    parts = {name: pairs for name, pairs in _parts(loaded) if part in (None, name)}
+    known = sorted({name for pairs in parts.values() for name in pairs.unique("relation")})
+    where = f"in the {part} part of {source}" if part else f"in {source}"
     if relation is not None and relation not in known:
-        raise SettingError(
-            f"--relation {relation}: no pair of it in the {part} part; {nearest(relation, known)}"
-        )
-    rows = [
-        i
+        raise SettingError(f"--relation {relation}: no pair of it {where}; {nearest(relation, known)}")
+    matching = (
+        {"part": name, **pairs[i], "label": LABELS[its_label]}
+        for name, pairs in parts.items()
         for i, (its_relation, its_label) in enumerate(zip(pairs["relation"], pairs["label"], strict=True))
         if relation in (None, its_relation) and label in (None, LABELS[its_label])
-    ][:n_rows]
-    if not rows:
-        raise SettingError(f"--label {label}: no such pair in the {part} part of {source}")
-    found = [pairs[i] for i in rows]
+    )
+    found = list(itertools.islice(matching, n_rows))
+    if not found:
+        raise SettingError(f"--label {label}: no such pair {where}")
     if as_json:
-        click.echo(json.dumps([{**row, "label": LABELS[row["label"]]} for row in found], ensure_ascii=False))
+        click.echo(json.dumps(found, ensure_ascii=False))
     else:
         Console().print(rows_table(found))
 
@@ -298,8 +297,6 @@ def _parts(loaded) -> list[tuple[str, Any]]:
 
 def _counts(part, column: str) -> dict[str, int]:
     import collections
-
-    from contsym.data.schema import LABELS
 
     counted = collections.Counter(part[column])
     named = {LABELS[value] if column == "label" else value: n for value, n in counted.items()}

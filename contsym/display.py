@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from contsym.data.shortcuts import SHORTCUTS, best
+from contsym.display_data import audit_lines
 from contsym.run import summarise
 
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, Text(value))
-    return Group(table)
+    if not plan.audits:
+        return Group(table)
+    return Group(table, audit_lines(list(plan.audits.values())))
 
 
 def _source_line(task, plan: Plan) -> str:
@@ -133,6 +137,16 @@ def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[
         majority += ["" for _ in mean["by_kind"].get(task, {})]
     table.add_section()
     table.add_row("majority class", *majority, style="dim")
+    for name in SHORTCUTS:
+        if name != "majority" and any(name in scores for scores in mean["shortcuts"].values()):
+            cells = []
+            for task in first["tasks"]:
+                score = mean["shortcuts"].get(task, {}).get(name)
+                cells += [
+                    "" if score is None else f"{score:.3f}",
+                    *("" for _ in mean["by_kind"].get(task, {})),
+                ]
+            table.add_row(name.replace("_", " "), *cells, style="dim")
     return table
 
 
@@ -144,6 +158,10 @@ def _summary_table(found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) 
     table.add_row(
         "final accuracy", f"{mean['final_macro']:.3f} (mean over tasks), {mean['final_micro']:.3f} (pooled)"
     )
+    for task, above in mean["above_best_shortcut"].items():
+        name, score = best(mean["shortcuts"][task])
+        words = f"{above:+.3f} ({name.replace('_', ' ')} {score:.3f})"
+        table.add_row(f"above the best shortcut, {task}", words)
     for j, task in enumerate(first["tasks"]):
         table.add_row(f"forgetting, {task}", Text(forgetting_words(task, j, found, mean)))
     for name, title in (("bwt", "backward transfer"), ("fwt", "forward transfer")):

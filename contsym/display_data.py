@@ -149,7 +149,7 @@ def audit_lines(audits: Sequence[Audit]) -> Group:
     """The short table that stands before a run."""
     table = _table("Before training", "task", "test pairs that share … with training", "best shortcut")
     for audit in audits:
-        shares = [f"{leak.what} {leak.share:.0%}" if leak.share >= 0.005 else f"{leak.what} {leak.n_rows}"
+        shares = [f"{leak.what} {leak.share:.0%}" if leak.share >= 0.01 else f"{leak.what} {leak.n_rows}"
                   for leak in audit.leaks if leak.n_rows]  # fmt: skip
         name, score = audit.best_shortcut
         table.add_row(audit.task, Text(", ".join(shares) or "nothing"), f"{title_of(name)} {score:.3f}")
@@ -162,7 +162,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Group:
     for row in rows:
         relation = f" · {row['relation']}" if row["relation"] else ""
         lines += [
-            Text(f"{row['id']} · {LABELS[row['label']]}{relation}", style="dim"),
+            Text(f"{row['part']} · {row['id']} · {row['label']}{relation}", style="dim"),
             Text(f"  {row['premise']}"),
             Text(f"  {row['hypothesis']}"),
         ]

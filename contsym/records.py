@@ -43,6 +43,8 @@ def safe(name: str) -> str:
 
 def seed_record(result: Mapping[str, Any]) -> Record:
     """What the child run of one stored seed holds."""
+    from contsym.run import beside_shortcuts
+
     started, seed = _milliseconds(result), str(result["seed"])
     params, tags = _facts(result)
     tags |= {"contsym.seed": seed, "contsym.key": result["key"]}
@@ -56,7 +58,7 @@ def seed_record(result: Mapping[str, Any]) -> Record:
         timestamp=started,
         params={**params, "seed": seed},
         tags=tags,
-        metrics=[*_final_metrics(result), *_course_metrics(result)],
+        metrics=[*_final_metrics({**result, **beside_shortcuts([result])}), *_course_metrics(result)],
         sources=result["sources"],
         matrix="".join(",".join(map(str, row)) + "\n" for row in table),
     )
@@ -123,6 +125,9 @@ def _final_metrics(result: Mapping[str, Any]) -> Metrics:
     figures |= {f"forgetting/{safe(task)}": f for task, f in result["forgetting"].items()}
     figures |= {name: result[name] for name in ("bwt", "fwt", "seconds")}
     last = len(result["matrix"]) - 1
+    for task, scores in result["shortcuts"].items():
+        figures |= {f"shortcut/{safe(task)}/{safe(name)}": score for name, score in scores.items()}
+        figures[f"above_best_shortcut/{safe(task)}"] = result["above_best_shortcut"][task]
     return [
         (f"accuracy/{safe(task)}", accuracy, i)
         for i, row in enumerate(result["matrix"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, registry, results
 from contsym.config import RunConfig
+from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
 from contsym.data.shots import few_shot, subset
 from contsym.data.sources import load_task, parse_source
@@ -30,6 +31,7 @@ from contsym.metrics import matrix as measures
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from contsym.data.audit import Audit
     from contsym.metrics.plugins import Progress
     from contsym.strategies.base import Strategy, TrainingSettings
 
@@ -50,6 +52,8 @@ class Plan:
     tasks: tuple[TaskData, ...]
     device: str
     precision: encoders.Precision
+    audits: Mapping[str, Audit] = field(default_factory=dict)
+    """By task, with the training pairs of the first seed; empty where none was asked for."""
 
     @property
     def folder(self) -> Path:
@@ -90,7 +94,21 @@ def prepare(config: RunConfig) -> Plan:
         tasks=tasks,
         device=device,
         precision=encoders.choose_precision(config.precision, device),
+        audits=_audits(config, files, tasks) if config.audit else {},
     )
+
+
+def _audits(config: RunConfig, files: encoders.EncoderFiles, tasks: Sequence[TaskData]) -> dict[str, Audit]:
+    from contsym.data.audit import audit
+    from contsym.pooling import length_limit, load_tokenizer
+
+    tokenizer = load_tokenizer(files.folder)
+    return {
+        task.task: audit(
+            task, training_part(task, config, config.seeds[0]), tokenizer, length_limit(tokenizer)
+        )
+        for task in tasks
+    }
 
 
 def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
@@ -172,6 +190,8 @@ def run_seed(
     from contsym.metrics.plugins import AccuracyMatrix, SampleEfficiency, TrainingLog
     from contsym.scenarios.build import build_benchmark
 
+    parts = [training_part(task, plan.config, seed) for task in plan.tasks]
+    guesses = shortcut_scores(plan, parts, seed)
     began, started_at = time.perf_counter(), datetime.now(UTC)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -181,7 +201,6 @@ def run_seed(
         # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
         warnings.filterwarnings("ignore", message="No loggers specified")
         evaluator = EvaluationPlugin(matrix, loggers=[])
-    parts = [training_part(task, plan.config, seed) for task in plan.tasks]
     names = [task.task for task in plan.tasks]
     curve = SampleEfficiency(
         [subset(task.test, min(CURVE_PART, len(task.test)), 0, "curve") for task in plan.tasks]
@@ -224,6 +243,10 @@ def run_seed(
     result = {
         **record(plan, seed, started_at, [len(part) for part in parts]),
         **measured(plan, matrix.predictions),
+        "shortcuts": guesses,
+        "leaks": {
+            name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
+        },
         "curve": [asdict(point) for point in curve.points],
         "sample_efficiency": sample_efficiency(plan, curve.points),
         "loss": log.losses,
@@ -231,6 +254,18 @@ def run_seed(
         "seconds": round(time.perf_counter() - began, 3),
     }
     return result, prediction_rows(plan, matrix.predictions), strategy.artifacts()
+
+
+def shortcut_scores(plan: Plan, parts: Sequence[Dataset], seed: int) -> dict[str, dict[str, float]]:
+    """What each shortcut scores on each task's test pairs, trained on the pairs of this seed."""
+    found = {}
+    for task, part in zip(plan.tasks, parts, strict=True):
+        if task.task not in plan.audits:
+            continue
+        is_known = seed == plan.config.seeds[0] or len(part) == len(task.train)
+        known = plan.audits[task.task].shortcuts
+        found[task.task] = known if is_known else shortcuts.scores(part, task.test)
+    return found
 
 
 def load_encoder(plan: Plan):
@@ -385,6 +420,7 @@ def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "final_micro": mean([r["final_micro"] for r in found]),
         "forgetting": {t: mean([r["forgetting"][t] for r in found]) for t in tasks},
         "learned_in": {t: sum(r["learned"][t] for r in found) for t in tasks},
+        **beside_shortcuts(found),
         "by_kind": {
             t: {
                 kind: mean([r["by_kind"][t][-1][kind]["accuracy"] for r in found])
@@ -399,6 +435,29 @@ def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def beside_shortcuts(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean scores of the shortcuts, and how far the final accuracy is above the best of each seed.
+
+    Results stored before contsym measured shortcuts have none.
+    """
+    import numpy as np
+
+    tasks = [t for t in found[0]["tasks"] if all(r.get("shortcuts", {}).get(t) for r in found)]
+    return {
+        "shortcuts": {
+            t: {
+                name: float(np.mean([r["shortcuts"][t][name] for r in found]))
+                for name in found[0]["shortcuts"][t]
+            }
+            for t in tasks
+        },
+        "above_best_shortcut": {
+            t: float(np.mean([r["final"][t] - shortcuts.best(r["shortcuts"][t])[1] for r in found]))
+            for t in tasks
+        },
+    }
+
+
 def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str | None]) -> dict[str, Any]:
     """What `--json` prints: the run once, its seeds, and their mean."""
     shared = (
@@ -407,9 +466,9 @@ def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str
     )
     own = (
         *("seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned"),
-        *("bwt", "fwt", "by_kind", "sample_efficiency", "cost", "seconds"),
+        *("bwt", "fwt", "by_kind", "shortcuts", "leaks", "sample_efficiency", "cost", "seconds"),
     )
     seeds = [
-        {**{name: r[name] for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found
+        {**{name: r.get(name) for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found
     ]
     return {**{name: found[0][name] for name in shared}, "seeds": seeds, "mean": summarise(found)}

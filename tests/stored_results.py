@@ -64,6 +64,12 @@ def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
                 for i in range(3)
             ]
         },
+        "shortcuts": {
+            "mnli": {"majority": 0.34, "hypothesis_only": 0.4, "length": 0.35},
+            # The phrase gives the answer away: 0.95 is below it.
+            "wikidata": {"majority": 0.5, "hypothesis_only": 0.9, "relation_phrase": 1.0, "length": 0.5},
+        },
+        "leaks": {"mnli": {"the same pair": 0}, "wikidata": {"the same pair": 1, "the relation": 40}},
         "by_relation": {"wikidata": {"is a sibling of": {"accuracy": last[1], "n": 40}}},
         "confusion": {"mnli": [[34, 0, 0], [20, 13, 0], [20, 0, 13]],
                       "wikidata": [[19, 0, 1], [0, 0, 0], [1, 0, 19]]},

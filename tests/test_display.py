@@ -1,6 +1,7 @@
 """What the table says, word by word."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -56,5 +57,15 @@ def test_the_table_fits_80_columns_and_names_the_stand_in():
     assert max(map(len, text.splitlines())) <= 80
     assert "nli_mini (stand-in for MNLI)" in text
     assert "majority class" in text
+    assert re.search(r"hypothesis only +0.400 +0.900", text)
+    assert re.search(r"relation phrase +1.000", text)
+    # 0.605 over both seeds less 0.4; 0.95 less what reading the phrase alone gives.
+    assert "above the best shortcut, mnli      +0.205 (hypothesis only 0.400)" in text
+    assert "above the best shortcut, wikidata  -0.050 (relation phrase 1.000)" in text
     assert "0.605±0.007" in text
     assert "MLflow run of seed 0: abc" in text
+
+
+def test_a_result_from_before_shortcuts_were_measured_still_has_its_table():
+    old = {name: value for name, value in make_result(0).items() if name not in ("shortcuts", "leaks")}
+    assert "shortcut" not in shown([old])

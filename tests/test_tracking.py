@@ -161,6 +161,9 @@ def test_parent_holds_what_is_common_and_the_means(output):
     assert parent.data.metrics["accuracy_macro"] == pytest.approx((0.61 + 0.95) / 2)
     assert parent.data.metrics["forgetting/mnli"] == pytest.approx(0.19)
     assert parent.data.metrics["learned_in/mnli"] == 3
+    assert parent.data.metrics["shortcut/wikidata/relation_phrase"] == 1.0
+    assert parent.data.metrics["above_best_shortcut/wikidata"] == pytest.approx(0.95 - 1.0)
+    assert parent.data.metrics["above_best_shortcut/mnli"] == pytest.approx(0.61 - 0.4)
 
 
 def test_sending_twice_adds_nothing(output):
