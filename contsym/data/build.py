@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import contsym
 from contsym import results
 from contsym.data import manifest, neutral, splits
-from contsym.data.engine import engine_error, hash_share, one_row, open_engine, quoted
+from contsym.data.engine import engine_error, hash_share, insert, one_row, open_engine, quoted
 from contsym.data.relations import Registry, registry, template
 from contsym.data.schema import LABEL_OF_KIND, Form, file_sha256
 from contsym.data.triples import ENTITY_ID, read_labels, read_triples
@@ -210,18 +210,14 @@ class _Build:
         self.con.execute(
             "CREATE TABLE known_relations (relation VARCHAR, kind VARCHAR, domain VARCHAR, family VARCHAR)"
         )
-        for relation in self.registry.relations.values():
-            self.con.execute(
-                "INSERT INTO known_relations VALUES (?, ?, ?, ?)",
-                [relation.id, relation.kind, relation.domain, relation.family],
-            )
-            phrasings = relation.phrasings[:1] if self.options.bare else relation.phrasings
-            for i, phrasing in enumerate(phrasings):
+        relations = self.registry.relations.values()
+        insert(self.con, "known_relations", [(r.id, r.kind, r.domain, r.family) for r in relations])
+        templates: list[tuple[object, ...]] = []
+        for relation in relations:
+            for i, phrasing in enumerate(relation.phrasings[: 1 if self.options.bare else None]):
                 x_first, texts = template(phrasing)
-                self.con.execute(
-                    "INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    [relation.id, i, phrasing, x_first, *texts],
-                )
+                templates.append((relation.id, i, phrasing, x_first, *texts))
+        insert(self.con, "templates", templates)
 
     def entities(self) -> None:
         """entities(entity, is_id, name, opaque, key): two entities of one key look the same."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,19 @@ def one_row(con: Connection, sql: str) -> tuple:
     """The row of a query that gives one; fetched to its end, or the connection would stay busy."""
     (found,) = con.execute(sql).fetchall()
     return found
+
+
+def insert(con: Connection, table: str, rows: Sequence[Sequence[object]]) -> None:
+    """Append rows to a table in one go: row by row takes a transaction each."""
+    import pyarrow as pa
+
+    if not rows:
+        return
+    names = [name for (name,) in con.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    con.register("inserted", pa.table(columns))
+    con.execute(f"INSERT INTO {table} SELECT * FROM inserted")
+    con.unregister("inserted")
 
 
 def engine_error() -> type[Exception]:

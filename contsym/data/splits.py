@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from contsym.data.engine import hash_share, one_row
+from contsym.data.engine import hash_share, insert, one_row
 from contsym.data.schema import LABEL_OF_KIND, stable_hash
 from contsym.errors import DataError
 
@@ -183,7 +183,7 @@ def _phrasing(con: Connection, test_share: float, seed: int) -> dict[str, int]:
 def _by_group(con: Connection, column: str, held_out: Sequence[str]) -> dict[str, int]:
     """Whole groups to test; training pairs of two entities that a test pair has too are left out."""
     con.execute("CREATE OR REPLACE TABLE held_out (name VARCHAR)")
-    con.executemany("INSERT INTO held_out VALUES (?)", [[name] for name in held_out])
+    insert(con, "held_out", [[name] for name in held_out])
     con.execute(f"INSERT INTO sides SELECT row, {column} IN (SELECT name FROM held_out) FROM pairs")
     con.execute(
         """DELETE FROM sides WHERE NOT is_test AND row IN (

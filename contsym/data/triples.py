@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym.data.engine import engine_error, one_row, quoted
+from contsym.data.engine import engine_error, insert, one_row, quoted
 from contsym.data.relations import Registry
 from contsym.data.schema import file_sha256
 from contsym.errors import DataError
@@ -76,7 +76,7 @@ def read_triples(
     """
     kind = _format_of(path)
     con.execute("CREATE TABLE known (given VARCHAR, relation VARCHAR)")
-    con.executemany("INSERT INTO known VALUES (?, ?)", _spellings(registry))
+    insert(con, "known", _spellings(registry))
     con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
     with _Hashing(path) as hashing:
         if kind == "dump":

@@ -1,0 +1,316 @@
+"""What a build writes: sentences by hand, the forms and options, the manifest, and reading it back."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from contsym.data.manifest import read_manifest
+from contsym.data.relations import registry
+from contsym.data.schema import LABELS, file_sha256
+from contsym.data.sources import load_task
+from contsym.errors import DataError, SettingError
+from tests.data.built import built, couples, rows_of, triples_file
+
+KIN = [
+    *couples(30),
+    *couples(30, "P40", "child"),
+    *couples(30, "P3373", "sibling"),
+    *couples(30, "P22", "father"),
+]
+
+
+def test_one_fact_of_each_kind_by_hand(tmp_path):
+    """(Ada, spouse, Bob) entails its mirror; (Cid, child, Dan) means that Dan is a child of Cid."""
+    facts = [("Ada", "P26", "Bob"), ("Cid", "P40", "Dan")]
+    made = built(tmp_path, facts, bare=True, test_share=0.5, seed=_seed_with_both_parts(facts))
+    found = {row["relation"]: row for row in made["rows"]}
+    spouse, child = found["P26"], found["P40"]
+    sentences = {"Ada is married to Bob", "Bob is married to Ada"}
+    assert {spouse["premise"], spouse["hypothesis"]} == sentences
+    assert (spouse["label"], spouse["kind"]) == ("entailment", "symmetric")
+    assert (child["premise"], child["hypothesis"]) == ("Dan is a child of Cid", "Cid is a child of Dan")
+    assert (child["label"], child["kind"]) == ("contradiction", "antisymmetric")
+    assert (child["subject"], child["object"], child["phrasing"]) == ("Cid", "Dan", "[Y] is a child of [X]")
+    assert child["id"] == f"P40/{child['subject_id']}/{child['object_id']}"
+    assert child["delexicalised_premise"] == f"{child['object_id']} is a child of {child['subject_id']}"
+    assert child["subject_id"].startswith("ent-")
+    assert "Dan" not in child["delexicalised_premise"] + child["delexicalised_hypothesis"]
+
+
+def _seed_with_both_parts(facts):
+    """Of two pairs one goes to each part under about every third seed."""
+    import tempfile
+    from pathlib import Path
+
+    for seed in range(50):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                built(Path(folder), facts, bare=True, test_share=0.5, seed=seed)
+                return seed
+            except DataError:
+                continue
+    raise AssertionError("no seed puts one pair on each side")
+
+
+def test_bare_has_one_phrasing_a_relation_and_the_default_several(tmp_path):
+    bare = built(tmp_path, KIN, bare=True)
+    assert {row["phrasing"] for row in bare["rows"] if row["relation"] == "P26"} == {
+        registry().relations["P26"].phrasings[0]
+    }
+    made = built(tmp_path, KIN, out=tmp_path / "all")
+    assert {row["phrasing"] for row in made["rows"] if row["relation"] == "P26"} == set(
+        registry().relations["P26"].phrasings
+    )
+    assert all(row["phrasing"] == row["hypothesis_phrasing"] for row in made["rows"])
+
+
+def test_paraphrase_says_the_hypothesis_in_another_way(tmp_path):
+    rows = built(tmp_path, KIN, paraphrase=True)["rows"]
+    assert all(row["phrasing"] != row["hypothesis_phrasing"] for row in rows)
+    assert all(row["relation"] == row["hypothesis_relation"] for row in rows)
+
+
+def test_paraphrase_keeps_to_the_phrasings_of_its_part(tmp_path):
+    made = built(tmp_path, KIN, paraphrase=True, split="phrasing")
+    said = {part: {row[name] for row in made["rows"] if row["part"] == part for name in ("phrasing", "hypothesis_phrasing")}
+            for part in ("train", "test")}  # fmt: skip
+    assert not said["train"] & said["test"]
+    # Three phrasings: where one is held out, it is the only one of its part.
+    assert any("have one phrasing only in their part" in warning for warning in made["warnings"])
+
+
+def test_the_direction_of_a_symmetric_pair_gives_nothing_away(tmp_path):
+    rows = built(tmp_path, couples(400) + couples(30, "P40", "child"))["rows"]
+    first = Counter(row["subject"].endswith("a") for row in rows if row["relation"] == "P26")
+    # Each is drawn with probability one half: 400 draws are within 5 standard deviations (50) of it.
+    assert abs(first[True] - 200) < 50
+    assert all(row["subject"].endswith("a") for row in rows if row["relation"] == "P40")
+
+
+def test_neutral_hypotheses_state_another_fact_of_one_of_the_entities(tmp_path):
+    people = [f"p{i}" for i in range(40)]
+    facts = [t for i, p in enumerate(people) for t in ((p, "P26", f"spouse of {i}"), (f"film {i}", "P57", p))]
+    made = built(tmp_path, facts, neutral=True)
+    neutral = [row for row in made["rows"] if row["label"] == "neutral"]
+    # At most half as many as there are pairs; a person's other fact may be in the other part.
+    assert 0 < len(neutral) <= sum(n // 2 for n in _pairs_by_part(made).values())
+    stated = set(facts)
+    for row in neutral:
+        hypothesis = (row["hypothesis"], row["hypothesis_relation"])
+        assert {row["relation"], row["hypothesis_relation"]} == {"P26", "P57"}, hypothesis
+    # Each hypothesis is a fact that was given.
+    by_id = {row["subject_id"]: row["subject"] for row in made["rows"]}
+    by_id |= {row["object_id"]: row["object"] for row in made["rows"]}
+    for row in neutral:
+        s, o = by_id[row["hypothesis_subject_id"]], by_id[row["hypothesis_object_id"]]
+        assert {(s, row["hypothesis_relation"], o), (o, row["hypothesis_relation"], s)} & stated
+
+
+def test_distractors_keep_the_entities_and_swap_the_relation(tmp_path):
+    facts = [
+        *couples(40),
+        *couples(40, "P737", "skipped"),
+        *couples(40, "P57", "film"),
+        *couples(40, "P1066", "student"),
+    ]
+    made = built(tmp_path, facts, distract=True)
+    rows = [row for row in made["rows"] if row["label"] == "neutral"]
+    assert rows
+    for row in rows:
+        assert {row["subject_id"], row["object_id"]} == {
+            row["hypothesis_subject_id"],
+            row["hypothesis_object_id"],
+        }
+        relations = registry().relations
+        one, other = relations[row["relation"]], relations[row["hypothesis_relation"]]
+        assert one.domain == other.domain and one.family != other.family
+
+
+def _pairs_by_part(made):
+    return Counter(row["part"] for row in made["rows"] if row["label"] != "neutral")
+
+
+def test_neutral_that_the_data_do_not_allow_is_a_warning(tmp_path):
+    made = built(tmp_path, KIN, neutral=True)
+    assert "neutral" not in made["labels"]["train"]
+    assert any(w.startswith("--neutral: the train part allows 0 such pairs of the") for w in made["warnings"])
+
+
+def test_balance_and_the_most_pairs_of_a_relation(tmp_path):
+    facts = [*couples(100), *couples(40, "P40", "child")]
+    made = built(tmp_path, facts, balance=True)
+    for counts in made["labels"].values():
+        assert counts["entailment"] == counts["contradiction"]
+    few = built(tmp_path, facts, max_per_relation=25, out=tmp_path / "few")
+    assert Counter(row["relation"] for row in few["rows"]) == {"P26": 25, "P40": 25}
+    assert few["left_out"] == {"pairs above --max-per-relation": 90}
+
+
+@pytest.mark.parametrize("form", ["lexicalised", "delexicalised"])
+def test_one_form_leaves_the_other_out(form, tmp_path):
+    made = built(tmp_path, KIN, form=form)
+    other = {"lexicalised": "delexicalised_premise", "delexicalised": "premise"}[form]
+    assert all(row[other] is None for row in made["rows"])
+    assert made["forms"] == [form]
+    wrong = "delexicalised" if form == "lexicalised" else "lexicalised"
+    with pytest.raises(
+        SettingError, match=f"--form {wrong}: .* was built {form} only; build it again with --form {wrong}"
+    ):
+        load_task("wikidata", str(tmp_path / "out"), wrong)
+
+
+def test_ids_without_labels_can_be_built_delexicalised(tmp_path):
+    facts = [(f"Q{2 * i}", r, f"Q{2 * i + 1}") for i, (_, r, _) in enumerate(KIN, 1)]
+    rows = built(tmp_path, facts, form="delexicalised")["rows"]
+    assert all(row["delexicalised_premise"].count("Q") == 2 for row in rows)
+
+
+# -- manifest and loading --
+
+
+def test_the_manifest_says_what_was_made_of_what(tmp_path):
+    made = built(tmp_path, KIN, seed=3)
+    path = tmp_path / "triples.tsv"
+    assert made["inputs"]["triples"] == {
+        "file": "triples.tsv",
+        "bytes": path.stat().st_size,
+        "sha256": file_sha256(path),
+        "format": "tsv",
+        "lines": 120,
+        "bad_lines": 0,
+        "first_bad": "",
+    }
+    assert made["split"] == {
+        "rule": "pair",
+        "meaning": "all pairs of the same two entities on one side",
+        "test_share": 0.2,
+        "seed": 3,
+    }
+    assert made["registry"]["sha256"] == registry().sha256
+    for relation, n in Counter(row["relation"] for row in made["rows"]).items():
+        assert made["relations"][relation]["train"] + made["relations"][relation]["test"] == n
+    stored = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))
+    made.pop("rows")
+    assert stored == made
+    assert str(tmp_path) not in json.dumps(stored)
+
+
+def test_a_built_data_set_loads_as_it_was_written(tmp_path):
+    made = built(tmp_path, KIN, split="entity", neutral=True)
+    data = load_task("wikidata", str(tmp_path / "out"), "lexicalised")
+    rows = {row["id"]: row for row in made["rows"]}
+    assert data.split == "entity"
+    assert not data.stand_in
+    assert data.rows == {part: sum(made["labels"][part].values()) for part in ("train", "test")}
+    for pair in [*data.train, *data.test]:
+        row = rows[pair["id"]]
+        for name in ("premise", "hypothesis", "relation", "kind", "subject", "object"):
+            assert pair[name] == row[name]
+        assert LABELS[pair["label"]] == row["label"]
+
+
+def test_both_forms_are_side_by_side_with_the_same_ids(tmp_path):
+    built(tmp_path, KIN)
+    data = load_task("wikidata", str(tmp_path / "out"), "both")
+    names, opaque = data.train[0], data.train[1]
+    assert opaque["id"] == names["id"] + "#delexicalised"
+    assert opaque["premise"] == names["premise"].replace(names["subject"], opaque["subject"]).replace(
+        names["object"], opaque["object"]
+    )
+
+
+def test_a_built_data_set_can_be_shared_out_anew(tmp_path):
+    built(tmp_path, KIN)
+    data = load_task("wikidata", str(tmp_path / "out"), "lexicalised", "relation")
+    assert data.split == "relation"
+    assert not set(data.train["relation"]) & set(data.test["relation"])
+    # The rule it was built by needs no new split.
+    same = load_task("wikidata", str(tmp_path / "out"), "lexicalised", "pair")
+    assert same.fingerprint == load_task("wikidata", str(tmp_path / "out"), "lexicalised").fingerprint
+
+
+def test_it_is_no_mnli(tmp_path):
+    built(tmp_path, KIN)
+    with pytest.raises(DataError, match="these are relation pairs; give them as --wikidata"):
+        load_task("mnli", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "train.parquet",
+            lambda raw: raw[:-1] + b"x",
+            "train.parquet: not the file that manifest.json describes",
+        ),
+        ("manifest.json", lambda raw: raw[:-20], "manifest.json: cannot be read"),
+        ("manifest.json", lambda raw: b"[]", "manifest.json: format 'list'; this version reads format 1"),
+        (
+            "manifest.json",
+            lambda raw: raw.replace(b'"rule": "pair"', b'"rule": "x"'),
+            "split.rule is missing or unknown",
+        ),
+        (
+            "manifest.json",
+            lambda raw: raw.replace(b'"lexicalised"', b'"plain"'),
+            "expected a list of lexicalised",
+        ),
+        ("manifest.json", lambda raw: raw.replace(b'"test.parquet"', b'"../x"'), "files does not list"),
+    ],
+)
+def test_a_changed_file_is_seen(name, change, message, tmp_path):
+    built(tmp_path, KIN)
+    path = tmp_path / "out" / name
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(DataError, match=message):
+        load_task("wikidata", str(tmp_path / "out"))
+
+
+def test_a_missing_part_is_one_line(tmp_path):
+    built(tmp_path, KIN)
+    (tmp_path / "out" / "test.parquet").unlink()
+    with pytest.raises(DataError, match=r"test\.parquet: cannot be read"):
+        load_task("wikidata", str(tmp_path / "out"))
+
+
+def test_the_manifest_is_read_whole(tmp_path):
+    built(tmp_path, KIN)
+    assert read_manifest(tmp_path / "out")["labels"]["train"]
+    assert rows_of(tmp_path / "out")
+
+
+# -- interruption --
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
+def test_an_interrupted_build_leaves_nothing(tmp_path):
+    import signal
+
+    lines = [(f"a{i}", "P26" if i % 2 else "P40", f"b{i}") for i in range(400_000)]
+    path = triples_file(tmp_path, lines)
+    command = [
+        sys.executable,
+        "-m",
+        "contsym",
+        "data",
+        "build",
+        "--triples",
+        str(path),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Not before the work has begun: its folder shows that.
+    for _ in range(600):
+        if any(p.name.startswith(".partial-out") for p in tmp_path.iterdir()):
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["triples.tsv"]

@@ -1,0 +1,365 @@
+"""Triples in every format they come in, and every way in which an input can be wrong."""
+
+import bz2
+import gzip
+import json
+import lzma
+import re
+
+import pytest
+
+from contsym.data.relations import parse, registry
+from contsym.errors import ContsymError, DataError, SettingError
+from tests.data.built import built, couples, triples_file
+
+FACTS = [*couples(30), *couples(30, "P40", "child")]
+LINES = "".join("\t".join(t) + "\n" for t in FACTS)
+N = len(FACTS)
+
+
+def names_in(made):
+    return {row["subject"] for row in made["rows"]} | {row["object"] for row in made["rows"]}
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# -- formats --
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("t.tsv", bytes),
+        ("t.txt", bytes),
+        ("t.tsv.gz", gzip.compress),
+        ("t.tsv.bz2", bz2.compress),
+        ("t.txt.xz", lzma.compress),
+        ("t.tsv", lambda raw: b"\xef\xbb\xbf" + raw),
+        ("t.tsv", lambda raw: raw.replace(b"\n", b"\r\n")),
+        ("t.tsv", lambda raw: raw.rstrip(b"\n")),
+        ("t.tsv", lambda raw: raw.replace(b"P26", b"http://www.wikidata.org/prop/direct/P26")),
+        ("t.tsv", lambda raw: raw.replace(b"P26", b"spouse")),
+    ],
+    ids=["tsv", "txt", "gz", "bz2", "xz", "bom", "crlf", "no-last-newline", "uri", "english-name"],
+)
+def test_the_same_triples_in_another_file_give_the_same_pairs(name, pack, tmp_path):
+    plain = built(tmp_path, FACTS)
+    made = built(tmp_path, write(tmp_path / name, pack(LINES.encode())), out=tmp_path / "other")
+    assert made["files"] == plain["files"]
+    assert made["inputs"]["triples"]["lines"] == N
+    assert made["inputs"]["triples"]["bad_lines"] == 0
+
+
+def test_names_keep_their_quotes_commas_and_letters(tmp_path):
+    odd = ['"Weird Al" Yankovic', "O'Brien, Pat", "Łódź", "北京", "a\\tb", "NULL", "-", "[X]"]
+    facts = [(name, "P26", f"{name} the other") for name in odd]
+    assert names_in(built(tmp_path, [*facts, *FACTS])) >= set(odd)
+
+
+def test_ids_with_labels(tmp_path):
+    facts = [(f"Q{2 * i}", "P26", f"Q{2 * i + 1}") for i in range(1, 30)]
+    labels = "".join(f"Q{i}\tName {i}\talias {i}\tother\n" for i in range(2, 60))
+    made = built(tmp_path, facts, labels=write(tmp_path / "l.txt", labels))
+    assert names_in(made) == {f"Name {i}" for i in range(2, 60)}
+    row = made["rows"][0]
+    assert row["subject_id"] in row["delexicalised_premise"]
+    assert row["subject_id"].replace("Q", "Name ") == row["subject"]
+
+
+def test_a_sparql_result_brings_its_labels(tmp_path):
+    uri = "http://www.wikidata.org/entity/Q"
+    rows = "".join(f'{uri}{i},{uri}{i + 100},one {i},"two, {i}"\r\n' for i in range(1, 40))
+    path = write(tmp_path / "query.csv", "item,value,itemLabel,valueLabel\r\n" + rows)
+    made = built(tmp_path, path, sole_property="P26")
+    assert names_in(made) == {f"one {i}" for i in range(1, 40)} | {f"two, {i}" for i in range(1, 40)}
+    assert made["inputs"]["triples"]["format"] == "sparql"
+
+
+def entity(i, spouse, **more):
+    snak = {"snaktype": "value", "datavalue": {"value": {"id": f"Q{spouse}"}, "type": "wikibase-entityid"}}
+    claims = {"P26": [{"mainsnak": snak, "rank": "normal"}], "P1082": [{"mainsnak": {"snaktype": "novalue"}}]}
+    return {"id": f"Q{i}", "labels": {"en": {"value": f"person {i}"}}, "claims": claims, **more}
+
+
+@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress], ids=["json", "bz2", "gz"])
+def test_a_wikidata_dump(pack, tmp_path):
+    entities = [entity(i, i + 50) for i in range(1, 51)] + [entity(i + 50, i) for i in range(1, 51)]
+    text = "[\n" + ",\n".join(map(json.dumps, entities)) + "\n]\n"
+    suffix = {bytes: "", bz2.compress: ".bz2", gzip.compress: ".gz"}[pack]
+    made = built(tmp_path, write(tmp_path / f"dump.json{suffix}", pack(text.encode())))
+    assert len(made["rows"]) == 50
+    assert made["relations"]["P26"]["mirrored_share"] == 1.0
+    assert names_in(made) == {f"person {i}" for i in range(1, 101)}
+
+
+def test_a_dump_without_deprecated_and_unknown_values(tmp_path):
+    gone = entity(90, 91)
+    gone["claims"]["P26"][0]["rank"] = "deprecated"
+    unknown = entity(92, 93)
+    unknown["claims"]["P26"][0]["mainsnak"] = {"snaktype": "somevalue"}
+    good = [entity(i, i + 30) for i in range(1, 31)] + [entity(i + 30, i) for i in range(1, 31)]
+    text = "[\n" + ",\n".join(map(json.dumps, [gone, unknown, *good])) + "\n]"
+    assert len(built(tmp_path, write(tmp_path / "d.json", text))["rows"]) == 30
+
+
+# -- what is normal in real data is counted and reported --
+
+
+def test_what_was_left_out_is_counted(tmp_path):
+    facts = [
+        *FACTS,
+        *FACTS[:4],
+        ("self", "P26", "self"),
+        ("Anna", "P26", "anna"),
+        ("a", "P9999", "b"),
+        ("a", "P737", "b"),
+    ]
+    made = built(tmp_path, facts)
+    assert made["left_out"] == {
+        "triples of an entity with itself": 1,
+        "triples of two entities with the same name": 1,
+        "repeated triples": 4,
+    }
+    skipped = made["skipped_properties"]
+    assert skipped["P9999"] == {"triples": 1, "reason": "not in the registry"}
+    assert skipped["P737"]["reason"].startswith("influenced by: Influence is often mutual")
+
+
+def test_mutual_pairs_of_an_antisymmetric_relation_are_a_warning_and_left_out(tmp_path):
+    mutual = [(o, r, s) for s, r, o in couples(5, "P40", "child")]
+    made = built(tmp_path, [*FACTS, *mutual])
+    assert made["relations"]["P40"]["mutual_pairs"] == 5
+    assert made["relations"]["P40"]["mirrored_share"] == pytest.approx(10 / 35)
+    assert made["left_out"] == {"antisymmetric pairs stated both ways": 5}
+    assert any(
+        w
+        == "P40 child is registered as antisymmetric, and 5 of its 30 pairs are stated both ways; they are left out"
+        for w in made["warnings"]
+    )
+    assert sum(row["relation"] == "P40" for row in made["rows"]) == 25
+
+
+def test_a_symmetric_relation_that_is_never_mirrored_is_a_warning(tmp_path):
+    warnings = built(tmp_path, FACTS)["warnings"]
+    assert any(
+        w.startswith("P26 spouse is registered as symmetric, and the mirror image of only 0.0%")
+        for w in warnings
+    )
+
+
+def test_ids_without_a_label_and_ids_given_twice(tmp_path):
+    facts = [(f"Q{2 * i}", "P26", f"Q{2 * i + 1}") for i in range(1, 30)]
+    labels = "".join(f"Q{i}\tName {i}\n" for i in range(2, 58)) + "Q2\tAnother\n"
+    made = built(tmp_path, facts, labels=write(tmp_path / "l.txt", labels))
+    assert made["inputs"]["labels"]["ids_given_twice"] == 1
+    assert "1 ids have more than one line of labels, as Q2; the first counts" in made["warnings"]
+    assert "2 of 58 ids have no label, as Q58; their triples are left out" in made["warnings"]
+    assert made["left_out"]["triples with an unlabelled id"] == 1
+    assert "Name 2" in names_in(made)
+
+
+def test_max_bad_bounds_what_is_tolerated(tmp_path):
+    path = write(tmp_path / "t.tsv", LINES + "one\ttwo\n")
+    made = built(tmp_path, path, max_bad=0.05)
+    assert made["inputs"]["triples"]["bad_lines"] == 1
+    assert any(w.startswith(f"1 bad lines are left out, as {path}:61:") for w in made["warnings"])
+    with pytest.raises(
+        DataError, match=re.escape(f"{path}:61: 2 columns; expected 3, separated by tabs (1 of 61 lines")
+    ):
+        built(tmp_path, path, max_bad=0.01, out=tmp_path / "other")
+
+
+# -- what is wrong ends in one line with file and line number --
+
+BAD = {
+    "too few columns": (b"a\tP26\n", ":1: 2 columns; expected 3, separated by tabs"),
+    "too many columns": (b"a\tP26\tb\tc\n", ":1: 4 columns; expected 3, separated by tabs"),
+    "spaces for tabs": (b"a P26 b\n", ":1: 1 columns; expected 3, separated by tabs"),
+    "an empty cell": (b"a\tP26\t\n", ":1: an empty cell; expected a triple"),
+    "not UTF-8": (b"caf\xe9\tP26\tb\n", ":1: not UTF-8; convert the file to UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", BAD, ids=str)
+@pytest.mark.parametrize("place", [0, 1, 41])
+def test_a_bad_line_is_named_with_file_and_line(case, place, tmp_path):
+    bad, message = BAD[case]
+    lines = LINES.encode().splitlines(keepends=True)
+    path = write(tmp_path / "t.tsv", b"".join([*lines[:place], bad, *lines[place:]]))
+    message = message.replace(":1:", f":{place + 1}:")
+    with pytest.raises(DataError, match=re.escape(f"{path}{message}")) as caught:
+        built(tmp_path, path)
+    assert "\n" not in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.tsv", b"", ":1: the file is empty; expected triples"),
+        ("t.tsv", b"\n\n", "expected a triple"),
+        ("t.tsv.gz", gzip.compress(LINES.encode() * 50)[:-400], "is it whole? fetch or pack it again"),
+        ("t.tsv.bz2", bz2.compress(LINES.encode() * 50)[:-40], "is it whole? fetch or pack it again"),
+        ("t.tsv.xz", lzma.compress(LINES.encode() * 50)[:-40], "is it whole? fetch or pack it again"),
+        ("t.json.bz2", bz2.compress(b"[\n" + b"{}\n" * 500)[:-10], "is it whole? fetch or pack it again"),
+        ("t.tsv.gz", LINES.encode(), "is it whole? fetch or pack it again"),
+        ("t.tsv", b"a\tP9999\tb\n" * 9, "no triple of a registered relation; it has P9999; expected Wikidata properties"),
+        ("t.tsv", b"Q1\tP26\tQ2\n" * 9, "the entities are ids, as Q1, and they have no labels; give --labels FILE"),
+        ("t.tsv", b"a\tP26\ta\n" * 9, "no triple is left to build from (1 triples of an entity with itself, 8 repeated"),
+        ("t.json", b"[\nnot json\n]\n", ":2: no entity of a Wikidata dump (JSONDecodeError); expected one JSON object"),
+        ("t.json", b'[\n{"id": "Q1", "labels": []}\n]\n', ":2: no entity of a Wikidata dump (AttributeError)"),
+        ("t.csv", b"a,b\n1,2\n", ":1: no column for the property; the header has a, b; expected one of property"),
+        ("t.csv", b"a,a\n1,2\n", ":1: the header has an empty or repeated column: a,a"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_one_line(name, content, message, tmp_path):
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        built(tmp_path, path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [name]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ":1: the file has no lines"),
+        (b"Q1\n" * 3, ":1: no title; expected an id, a tab and its title"),
+        (b"Q1\tone\nQ2\t\n", ":2: no title; expected an id, a tab and its title"),
+        (b"Q1\tcaf\xe9\n", ":1: not UTF-8; convert the file to UTF-8"),
+        (b"Q7\tseven\n" * 3, "l.txt has no label for any; give --labels FILE"),
+    ],
+)
+def test_a_label_file_that_cannot_be_used_is_one_line(content, message, tmp_path):
+    facts = triples_file(tmp_path, [("Q1", "P26", "Q2"), ("Q3", "P26", "Q4")])
+    with pytest.raises(DataError, match=re.escape(message)):
+        built(tmp_path, facts, labels=write(tmp_path / "l.txt", content))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "pairs"}, "--split pairs: expected one of random, pair, entity, relation, phrasing"),
+        ({"test_share": 1.0}, "--test-share 1: expected more than 0 and less than 1"),
+        ({"max_bad": 1.5}, "--max-bad 1.5: expected at least 0 and less than 1"),
+        ({"max_per_relation": 0}, "--max-per-relation 0: expected at least 1"),
+        (
+            {"bare": True, "paraphrase": True},
+            "--bare keeps one phrasing a relation, and --paraphrase needs several",
+        ),
+        (
+            {"bare": True, "split": "phrasing"},
+            "--bare keeps one phrasing a relation, and --split phrasing needs several",
+        ),
+        ({"sole_property": "P17"}, "--property P17: Wikidata lets a state be its own country"),
+        ({"sole_property": "P9999"}, "--property P9999: not in the registry; add it with --relations FILE"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line(options, message, tmp_path):
+    with pytest.raises(SettingError, match=re.escape(message)):
+        built(tmp_path, FACTS, **options)
+
+
+def test_files_that_are_not_there_and_a_folder_that_is(tmp_path):
+    for option in ("labels", "relations"):
+        with pytest.raises(DataError, match=f"--{option} .*nowhere: no such file"):
+            built(tmp_path, FACTS, **{option: tmp_path / "nowhere"})
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SettingError, match=r"--out .* is there already; name another folder, or remove it"):
+        built(tmp_path, FACTS)
+
+
+# -- the registry --
+
+REGISTRY = """registry_version = 1
+
+[relations.P26]
+name = "spouse"
+kind = "symmetric"
+kind_source = "by definition"
+phrasings = ["[X] is married to [Y]", "[X] and [Y] are married"]
+
+[refused.P17]
+name = "country"
+reason = "no sure label"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            '"symmetric"',
+            '"symetric"',
+            ":5: P26: kind 'symetric' is unknown; did you mean symmetric or antisymmetric?",
+        ),
+        ("phrasings", "phrasing", ":7: P26: field 'phrasing' is unknown; did you mean phrasings?"),
+        ('kind = "symmetric"\n', "", ":3: P26: field 'kind' is missing"),
+        (
+            "[X] is married to [Y]",
+            "[X] is married",
+            ":7: P26: phrasing '[X] is married': expected [X] once and [Y] once",
+        ),
+        ("[X] and [Y] are married", "[X] is married to [Y]", ":7: P26: a phrasing is given twice"),
+        ('"spouse"', "7", ":4: P26: name is 7; expected text"),
+        (
+            "[relations.P26]",
+            "[relation.P26]",
+            ":3: 'relation' is unknown; expected registry_version, [relations.P…]",
+        ),
+        ("registry_version = 1", "", ":1: registry_version is missing; expected a number"),
+        ('name = "spouse"', "name = spouse", ":4: not TOML"),
+        ("[refused.P17]", "[refused.P26]", ":9: P26 is under [relations] as well"),
+        ('reason = "no sure label"', "", ":9: refused.P17: expected name and reason, nothing else"),
+    ],
+)
+def test_a_registry_with_a_typo_is_one_line_with_its_place(old, new, message, tmp_path):
+    assert REGISTRY.count(old) >= 1
+    path = write(tmp_path / "mine.toml", REGISTRY.replace(old, new, 1))
+    with pytest.raises(DataError, match=re.escape(f"{path}{message}")):
+        built(tmp_path, FACTS, relations=path)
+
+
+def test_a_registry_of_ones_own(tmp_path):
+    path = write(tmp_path / "mine.toml", REGISTRY)
+    made = built(tmp_path, FACTS, relations=path)
+    assert set(made["relations"]) == {"P26"}
+    assert made["registry"] == {"version": 1, "file": "mine.toml", "sha256": parse(REGISTRY, "").sha256}
+    assert made["skipped_properties"] == {"P40": {"triples": 30, "reason": "not in the registry"}}
+
+
+def test_the_registry_holds_the_14_published_relations():
+    published = [
+        "P3373",
+        "P1889",
+        "P460",
+        "P1382",
+        "P131",
+        "P361",
+        "P279",
+        "P40",
+        "P22",
+        "P25",
+        "P1542",
+        "P828",
+        "P2670",
+    ]
+    names = {relation.name for relation in registry().relations.values()}
+    assert set(published) <= set(registry().relations)
+    assert any("equivalent" in phrase for r in registry().relations.values() for phrase in r.phrasings), names
+
+
+def test_an_error_of_the_engine_is_no_traceback(tmp_path, monkeypatch):
+    import duckdb
+
+    def broken(*_, **__):
+        raise duckdb.OutOfMemoryException("Out of Memory Error: could not spill\nmore lines")
+
+    monkeypatch.setattr("contsym.data.splits.assign", broken)
+    with pytest.raises(ContsymError, match=r"could not be built .Out of Memory Error: could not spill."):
+        built(tmp_path, FACTS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["triples.tsv"]
