@@ -1,0 +1,97 @@
+"""Loaded pairs shared out anew: the promises hold for them too, and both forms stay together."""
+
+import json
+import re
+
+import pytest
+
+from contsym.data.sources import load_task
+from contsym.data.splits import SPLIT_RULES
+from contsym.data.wikidata import phrasing_of
+from contsym.errors import DataError, SettingError
+from tests.toy import relation_rows, write_task
+
+PROMISED = {
+    "pair": lambda p: {frozenset((p["subject"], p["object"]))},
+    "entity": lambda p: {p["subject"], p["object"]},
+    "relation": lambda p: {p["relation"]},
+    "phrasing": lambda p: {phrasing_of(p["premise"], p["subject"], p["object"])},
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "rule"),
+    # Every relation of the toy folder is about the same few pairs of names: most rules leave nothing of it.
+    [
+        *(("bundled", rule) for rule in SPLIT_RULES),
+        ("a folder", "random"),
+        ("a folder", "pair"),
+        ("a folder", "entity"),
+    ],
+)
+def test_loaded_pairs_keep_the_promise(rule, source, tmp_path):
+    spec = "bundled" if source == "bundled" else str(write_task(tmp_path / "pairs", relation_rows(), 50))
+    plain = load_task("wikidata", spec)
+    data = load_task("wikidata", spec, "lexicalised", rule)
+    known = {row["id"]: row for row in [*plain.train, *plain.test]}
+    parts = {name: list(getattr(data, name)) for name in ("train", "test")}
+    ids = [row["id"] for rows in parts.values() for row in rows]
+    assert len(set(ids)) == len(ids) > 0.4 * len(known)
+    assert all(row == known[row["id"]] for rows in parts.values() for row in rows)
+    if rule in PROMISED:
+        seen = {name: set().union(*(PROMISED[rule](row) for row in rows)) for name, rows in parts.items()}
+        assert not seen["train"] & seen["test"]
+    assert data.split == rule
+    assert data.notes[-1].startswith("left out: ") or f"split anew: {rule}" in data.notes[-1]
+    assert data.fingerprint != plain.fingerprint
+
+
+def test_pairs_that_do_not_allow_a_rule_are_refused(tmp_path):
+    spec = str(write_task(tmp_path / "pairs", relation_rows(), 50))
+    with pytest.raises(DataError, match="--split relation: the training part would be empty"):
+        load_task("wikidata", spec, "lexicalised", "relation")
+    with pytest.raises(DataError, match="--split phrasing needs a relation that is said in two ways or more"):
+        load_task("wikidata", spec, "lexicalised", "phrasing")
+
+
+def test_every_run_gets_the_same_split():
+    one, two = (load_task("wikidata", "bundled", "lexicalised", "relation") for _ in range(2))
+    assert one.fingerprint == two.fingerprint
+
+
+def test_both_forms_of_a_pair_are_on_one_side():
+    data = load_task("wikidata", "bundled", "both", "pair")
+    for part in (data.train, data.test):
+        ids = part["id"][:]
+        opaque = {i.removesuffix("#delexicalised") for i in ids if i.endswith("#delexicalised")}
+        assert opaque == {i for i in ids if not i.endswith("#delexicalised")}
+
+
+def test_delexicalised_pairs_are_shared_out_too():
+    data = load_task("wikidata", "bundled", "delexicalised", "entity")
+    train, test = (
+        {name for row in part for name in (row["subject"], row["object"])} for part in (data.train, data.test)
+    )
+    assert train and test and not train & test
+
+
+def test_pairs_whose_hypothesis_is_not_a_mirror_are_refused(tmp_path):
+    rows = relation_rows()
+    rows[0] = {**rows[0], "label": "neutral", "hypothesis": "rain falls", "subject": "anna", "object": "ben"}
+    spec = str(write_task(tmp_path / "pairs", rows, 50))
+    message = (
+        "--split pair: pair .* is neutral, and what its hypothesis is about is not known; build the data set"
+    )
+    with pytest.raises(SettingError, match=message):
+        load_task("wikidata", spec, "lexicalised", "pair")
+
+
+def test_pairs_without_entities_are_refused(tmp_path):
+    rows = [
+        *relation_rows(),
+        {"premise": "it rains", "hypothesis": "it pours", "label": "entailment", "relation": "r"},
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    message = re.escape("give fields 'subject' and 'object', or leave --split out")
+    with pytest.raises(SettingError, match=message):
+        load_task("wikidata", str(tmp_path / "pairs.jsonl"), "lexicalised", "pair")
