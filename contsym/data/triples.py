@@ -185,42 +185,38 @@ def _spellings(registry: Registry) -> list[tuple[str, str]]:
 def _from_tsv(con: Connection, path: Path, workspace: Path) -> tuple[int, int, str]:
     columns = dict.fromkeys(("subject", "property", "object"), "VARCHAR")
     plain = _plain(path, workspace)
-    return _count(con, path, lambda rejects: _csv(con, plain, columns, rejects))
+    return _count(con, path, _csv(con, plain, columns, "triples_bad"))
 
 
-def _count(con: Connection, path: Path, rows: Callable[[str | None], str]) -> tuple[int, int, str]:
-    """Fill `counted` and `skipped` out of rows(subject, property, object).
+def _count(con: Connection, path: Path, rows: str) -> tuple[int, int, str]:
+    """Fill `counted` and `skipped` out of `rows`, SQL that gives subject, property and object.
 
-    `rows` gives the SQL of a scan that sends bad lines to a table, or passes over them. Gives
-    the lines, the bad ones and the first of these. Two scans are a good deal faster than one
-    that groups the few registered triples and the many others at once.
+    Gives the lines, the bad ones and the first of these. One scan does it all: of a property
+    that is not registered only the number of its triples is kept.
     """
     _run(
         con,
         path,
-        f"""CREATE TABLE by_property AS SELECT property, count(*) AS n,
+        # IN, not a join: for a join the engine may choose to hold the file's side in memory.
+        f"""CREATE TABLE scanned AS SELECT property, CASE WHEN is_known THEN subject END AS subject,
+          CASE WHEN is_known THEN object END AS object, count(*) AS n,
           count(*) FILTER (subject IS NULL OR property IS NULL OR object IS NULL) AS n_incomplete
-        FROM {rows("triples_bad")} GROUP BY property""",
-    )
-    present = con.execute("SELECT given FROM known SEMI JOIN by_property ON given = property").fetchall()
-    given = ", ".join(quoted(name) for (name,) in present) or "NULL"
-    _run(
-        con,
-        path,
-        f"""CREATE TABLE counted AS SELECT k.relation, t.subject, t.object, sum(t.n)::BIGINT AS n FROM
-        (SELECT property, subject, object, count(*) AS n FROM {rows(None)}
-         WHERE property IN ({given}) AND subject IS NOT NULL AND object IS NOT NULL GROUP BY ALL) t
-        JOIN known k ON k.given = t.property GROUP BY ALL""",
+        FROM (SELECT *, property IN (SELECT given FROM known) AS is_known FROM {rows}) GROUP BY ALL""",
     )
     con.execute(
-        """CREATE TABLE skipped AS SELECT property, (n - n_incomplete)::BIGINT AS n FROM by_property
+        """CREATE TABLE counted AS SELECT relation, subject, object, sum(n)::BIGINT AS n
+        FROM scanned JOIN known ON given = property
+        WHERE subject IS NOT NULL AND object IS NOT NULL GROUP BY ALL"""
+    )
+    con.execute(
+        """CREATE TABLE skipped AS SELECT property, (n - n_incomplete)::BIGINT AS n FROM scanned
         ANTI JOIN known ON given = property WHERE property IS NOT NULL AND n > n_incomplete"""
     )
     n_read, n_incomplete = one_row(
         con,
-        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n_incomplete), 0)::BIGINT FROM by_property",
+        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n_incomplete), 0)::BIGINT FROM scanned",
     )
-    con.execute("DROP TABLE by_property")
+    con.execute("DROP TABLE scanned")
     n_rejected, first_bad = _rejected(con, "triples_bad", path)
     if n_incomplete and not first_bad:
         first_bad = _first_line(
@@ -257,10 +253,8 @@ def _from_sparql(con: Connection, path: Path, sole_property: str | None) -> tupl
     found = _count(
         con,
         path,
-        lambda rejects: (
-            f"""(SELECT {trimmed(str(columns["subject"]))} AS subject, {property_} AS property,
-          {trimmed(str(columns["object"]))} AS object FROM {scan(rejects)})"""
-        ),
+        f"""(SELECT {trimmed(str(columns["subject"]))} AS subject, {property_} AS property,
+          {trimmed(str(columns["object"]))} AS object FROM {scan("triples_bad")})""",
     )
     for role in ("subject", "object"):
         label = given.get(f"{columns[role]}label".lower())
