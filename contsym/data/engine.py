@@ -59,16 +59,11 @@ def one_row(con: Connection, sql: str) -> tuple:
 
 
 def insert(con: Connection, table: str, rows: Sequence[Sequence[object]]) -> None:
-    """Append rows to a table in one go: row by row takes a transaction each."""
-    import pyarrow as pa
-
-    if not rows:
-        return
-    names = [name for (name,) in con.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()]
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    con.register("inserted", pa.table(columns))
-    con.execute(f"INSERT INTO {table} SELECT * FROM inserted")
-    con.unregister("inserted")
+    """Append a few rows to a table in one go: row by row takes a transaction each."""
+    if rows:
+        # Lists as parameters: registering a table would import pandas.
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        con.execute(f"INSERT INTO {table} SELECT {', '.join('unnest(?)' for _ in columns)}", columns)
 
 
 def engine_error() -> type[Exception]:
