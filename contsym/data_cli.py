@@ -54,7 +54,7 @@ def data() -> None:
     """
 
 
-@data.command()
+@data.command(short_help="Build NLI pairs out of Wikidata triples.")
 @click.option(
     "--triples",
     required=True,

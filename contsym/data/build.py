@@ -85,6 +85,8 @@ def build(options: BuildOptions, say: Callable[[str], None] = lambda _: None) ->
     DataError with file and line where more than max_bad of the lines are bad, and where nothing
     can be built or the split would not keep its promise.
     """
+    # Imported before there is a folder: Ctrl-C while DuckDB loads ends the process at once.
+    broken = engine_error()
     made: dict[str, Any] = {}
 
     def fill(folder: Path) -> None:
@@ -96,7 +98,7 @@ def build(options: BuildOptions, say: Callable[[str], None] = lambda _: None) ->
         results.write_whole(options.out, fill)
     except OSError as error:
         raise ContsymError(f"--out {options.out} cannot be written ({error.strerror or error})") from None
-    except engine_error() as error:
+    except broken as error:
         reason = str(error).splitlines()[0][:200]
         raise ContsymError(f"--out {options.out} could not be built ({reason})") from error
     return made
@@ -125,6 +127,7 @@ class _Build:
         self.say(f"splitting by {options.split}")
         split = splits.assign(self.con, options.split, options.test_share, options.seed)
         self._leave_out(split.n_left_out)
+        self.warnings += [split.remark] if split.remark else []
         if options.balance:
             n_gone = sum(splits.balance_kinds(self.con, side, options.seed) for side in (False, True))
             self._leave_out({"pairs of the more frequent kind (--balance)": n_gone})

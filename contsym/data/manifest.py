@@ -87,10 +87,11 @@ class Built:
         if not task.relational:
             raise DataError(f"--{task.name} {self.folder}: these are relation pairs; give them as --wikidata")
         wanted = FORMS if form == "both" else (form,)
+        given = self.manifest["forms"][0]
         for each in wanted:
             if each not in self.manifest["forms"]:
                 raise SettingError(
-                    f"--form {form}: {self.folder} was built {' and '.join(self.manifest['forms'])} only; "
+                    f"--form {form}: {self.folder} was built {given} only; give --form {given}, or "
                     f"build it again with --form {form}"
                 )
         self._check_files()

@@ -57,6 +57,7 @@ def resplit(
             for side in (False, True)
         ]
     notes = [f"split anew: {rule} ({splits.SPLIT_RULES[rule]})"]
+    notes += [made.remark] if made.remark else []
     notes += [f"left out: {n} {reason}" for reason, n in made.n_left_out.items()]
     return [pairs.select(side) for side in rows], notes
 

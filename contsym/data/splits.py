@@ -46,10 +46,12 @@ PROMISES: Mapping[SplitRule, Sequence[tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Split:
-    """What a rule did: how many pairs it had to leave out, and why."""
+    """What a rule did, and how many pairs it had to leave out for what reason."""
 
     rule: SplitRule
     n_left_out: Mapping[str, int]
+    remark: str = ""
+    """What a reader should know of the parts; empty if nothing."""
 
 
 def assign(con: Connection, rule: SplitRule, test_share: float, seed: int) -> Split:
@@ -67,7 +69,12 @@ def assign(con: Connection, rule: SplitRule, test_share: float, seed: int) -> Sp
             f"--split {rule}: the {empty} part would be empty ({n_train + n_test:,} pairs are left); expected "
             "more pairs, or another --split, --test-share or --seed"
         )
-    return Split(rule, {reason: n for reason, n in left_out.items() if n})
+    share, remark = n_test / (n_train + n_test), ""
+    if not 0.5 <= share / test_share <= 2:
+        remark = (
+            f"the test part is {share:.1%} of the pairs, not {test_share:.0%}: whole groups go to one side"
+        )
+    return Split(rule, {reason: n for reason, n in left_out.items() if n}, remark)
 
 
 def counts(con: Connection) -> tuple[int, int]:

@@ -158,7 +158,8 @@ def test_one_form_leaves_the_other_out(form, tmp_path):
     assert made["forms"] == [form]
     wrong = "delexicalised" if form == "lexicalised" else "lexicalised"
     with pytest.raises(
-        SettingError, match=f"--form {wrong}: .* was built {form} only; build it again with --form {wrong}"
+        SettingError,
+        match=f"--form {wrong}: .* was built {form} only; give --form {form}, or build it again with --form {wrong}",
     ):
         load_task("wikidata", str(tmp_path / "out"), wrong)
 
@@ -231,6 +232,18 @@ def test_a_built_data_set_can_be_shared_out_anew(tmp_path):
     # The rule it was built by needs no new split.
     same = load_task("wikidata", str(tmp_path / "out"), "lexicalised", "pair")
     assert same.fingerprint == load_task("wikidata", str(tmp_path / "out"), "lexicalised").fingerprint
+
+
+def test_a_test_part_of_another_size_than_asked_for_is_a_warning(tmp_path):
+    facts = [
+        *couples(200),
+        *couples(4, "P3373", "kin"),
+        *couples(200, "P40", "child"),
+        *couples(4, "P22", "dad"),
+    ]
+    made = built(tmp_path, facts, split="relation")
+    # One small relation of each kind is held out: 8 of 408 pairs.
+    assert "the test part is 2.0% of the pairs, not 20%: whole groups go to one side" in made["warnings"]
 
 
 def test_it_is_no_mnli(tmp_path):
@@ -306,7 +319,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # Not before the work has begun: its folder shows that.
     for _ in range(600):
-        if any(p.name.startswith(".partial-out") for p in tmp_path.iterdir()):
+        if list(tmp_path.glob(".partial-out*/.engine-*/tables.db")):
             break
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
