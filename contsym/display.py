@@ -13,15 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from contsym.data.shortcuts import SHORTCUTS, best
-from contsym.display_data import audit_lines
+from contsym.display_data import SHORT_KINDS, audit_lines
 from contsym.run import summarise
 
 if TYPE_CHECKING:
     from contsym.run import Plan
-
-
-SHORT_KINDS = {"symmetric": "symm.", "antisymmetric": "antisymm."}
-"""Column titles that leave room for figures in 80 columns."""
 
 
 class TerminalProgress:

@@ -14,6 +14,8 @@ from contsym.data.audit import Audit
 from contsym.data.schema import LABELS, TaskData
 from contsym.data.shortcuts import SHORTCUTS
 
+SHORT_KINDS = {"symmetric": "symm.", "antisymmetric": "antisymm."}
+"""Column titles that leave room for figures in 80 columns."""
 MOST_RELATIONS = 40
 """Lines of a table of relations; the rest are counted."""
 
@@ -37,7 +39,10 @@ def manifest_report(manifest: Mapping[str, Any], folder: str) -> Group:
 
 
 def _relations(manifest: Mapping[str, Any]) -> Table:
-    table = _table("Relations", "relation", "", "kind")
+    table = _table("Relations")
+    table.add_column("relation", no_wrap=True)
+    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("kind", no_wrap=True)
     for title in ("triples", "mirrored", "train", "test"):
         table.add_column(title, justify="right", no_wrap=True)
     found = sorted(manifest["relations"].items(), key=lambda item: -item[1]["pairs"])
@@ -46,7 +51,7 @@ def _relations(manifest: Mapping[str, Any]) -> Table:
         table.add_row(
             key,
             Text(entry["name"]),
-            entry["kind"],
+            SHORT_KINDS[entry["kind"]],
             f"{entry['triples']:,}",
             f"{entry['mirrored_share']:.1%}",
             *counts,
