@@ -117,12 +117,14 @@ def task_report(data: TaskData) -> Group:
 
 def audit_report(audit: Audit) -> Group:
     """Everything the audit found, with examples."""
-    leaks = _table(f"Test pairs that share something with training: {audit.source}", "shared")
+    leaks = _table(f"Test pairs that share something with training: {audit.source}")
+    leaks.add_column("shared", no_wrap=True)
     leaks.add_column("test pairs", justify="right", no_wrap=True)
     leaks.add_column("", justify="right", no_wrap=True)
-    leaks.add_column("as", overflow="ellipsis", no_wrap=True)
+    # A bound, or a long example would take the room of the other columns.
+    leaks.add_column("as", overflow="ellipsis", no_wrap=True, max_width=30)
     for leak in audit.leaks:
-        promise = " (the split forbids it)" if leak.promised and leak.n_rows else ""
+        promise = " (forbidden)" if leak.promised and leak.n_rows else ""
         leaks.add_row(leak.what + promise, f"{leak.n_rows:,}", f"{leak.share:.1%}", Text(_as(leak.examples)))
     n = audit.n_trained_on
     scores = _table(

@@ -113,7 +113,7 @@ def test_show_prints_pairs_of_a_relation_in_either_part(folder):
         (("audit", "bundled", "--encoder", "no/such/encoder"), "no/such/encoder"),
         (
             ("build", "--triples", "no.tsv", "--out", "x"),
-            "--triples no.tsv: no such file; expected the path of one",
+            "--triples no.tsv: no such file; expected the path of a file",
         ),
     ],
 )

@@ -73,7 +73,8 @@ class BuildOptions:
             ("relations", self.relations),
         ):
             if path is not None and not path.is_file():
-                raise DataError(f"--{option} {path}: no such file; expected the path of one")
+                found = "a folder" if path.is_dir() else "no such file"
+                raise DataError(f"--{option} {path}: {found}; expected the path of a file")
         if self.out.exists():
             raise SettingError(f"--out {self.out} is there already; name another folder, or remove it")
 

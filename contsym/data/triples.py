@@ -411,9 +411,10 @@ def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
         con, f"SELECT line, error_type, error_message FROM {rejects} ORDER BY line, byte_position LIMIT 1"
     )
     said = message.splitlines()[0].rstrip(". ")
+    separator = "commas" if _format_of(path) == "sparql" else "tabs"
     if "COLUMNS" in kind:
         expected, _, found = said.partition(" Found: ")
-        said = f"{found} columns; expected {expected.rpartition(' ')[2]}, separated by tabs"
+        said = f"{found} columns; expected {expected.rpartition(' ')[2]}, separated by {separator}"
     elif kind == "INVALID ENCODING":
         said = "not UTF-8; convert the file to UTF-8"
     return n_bad, f"{path}:{line}: {said}"

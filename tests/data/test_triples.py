@@ -211,6 +211,7 @@ def test_a_bad_line_is_named_with_file_and_line(case, place, tmp_path):
         ("t.tsv", b"a\tP26\ta\n" * 9, "no triple is left to build from (1 triples of an entity with itself, 8 repeated"),
         ("t.json", b"[\nnot json\n]\n", ":2: no entity of a Wikidata dump (JSONDecodeError); expected one JSON object"),
         ("t.json", b'[\n{"id": "Q1", "labels": []}\n]\n', ":2: no entity of a Wikidata dump (AttributeError)"),
+        ("t.csv", b"s,p,o\na,P26,b\na,P26\n", ":3: 2 columns; expected 3, separated by commas"),
         ("t.csv", b"a,b\n1,2\n", ":1: no column for the property; the header has a, b; expected one of property"),
         ("t.csv", b"a,a\n1,2\n", ":1: the header has an empty or repeated column: a,a"),
     ],
