@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import resource
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import contsym
 
+RESULT_CODE = (
+    *("run.py", "seed_run.py", "config.py", "memory.py", "encoders.py", "pooling.py", "beginnings.py"),
+    *(
+        f"{folder}/*.{kind}"
+        for folder in ("relations", "strategies", "scenarios", "metrics")
+        for kind in ("py", "toml")
+    ),
+    *("data/*.py", "data/*.toml", "data/bundled/*"),
+)
 LIBRARIES = ("torch", "transformers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "mlflow")
 
 
@@ -41,6 +52,17 @@ def _git(root: Path, *arguments: str) -> str:
         timeout=10,
     )
     return done.stdout.strip()
+
+
+@cache
+def code_sha256() -> str:
+    """SHA-256 over the source files that decide a result; what only shows or sends it is not among them."""
+    root = Path(contsym.__file__).resolve().parent
+    digest = hashlib.sha256()
+    for pattern in RESULT_CODE:
+        for path in sorted(root.glob(pattern)):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def platform_name() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -77,6 +77,9 @@ class LabelMemory:
         return vote(distances, labels, self.n_labels)
 
 
+_PAST = ("embeddings", "labels")
+
+
 class VotingMemory:
     """The pairs that a k-NN strategy stores, as label embeddings of the present encoder.
 
@@ -125,6 +128,19 @@ class VotingMemory:
     @property
     def n_bytes(self) -> int:
         return 0 if self.index is None else self.index.n_bytes
+
+    def state(self) -> dict[str, Tensor]:
+        """What `stale` keeps of finished experiences; `refresh` makes all of it anew."""
+        if self.mode == "refresh":
+            return {}
+        columns = enumerate(self._past)
+        return {f"past.{i}.{name}": t for i, pair in columns for name, t in zip(_PAST, pair, strict=True)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put in what `state` gave; the index is made at the next update."""
+        n = len(state) // len(_PAST)
+        self._past = [(state[f"past.{i}.{_PAST[0]}"], state[f"past.{i}.{_PAST[1]}"]) for i in range(n)]
+        self._version = None
 
     def artifacts(self) -> dict[str, Tensor]:
         """The stored embeddings and labels."""

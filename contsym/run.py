@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,10 +16,10 @@ from contsym.data.shots import few_shot, subset
 from contsym.data.sources import load_task, parse_source
 from contsym.data.tasks import TASKS
 from contsym.environment import (
+    code_sha256,
     git_commit,
     library_versions,
     n_threads,
-    peak_memory,
     platform_name,
     quiet_libraries,
 )
@@ -31,12 +29,10 @@ from contsym.metrics import matrix as measures
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from contsym.beginnings import Beginnings
     from contsym.data.audit import Audit
     from contsym.metrics.plugins import Progress
     from contsym.strategies.base import Strategy, TrainingSettings
-
-CURVE_PART = 256
-"""Test pairs that the learning curve is measured on; the same for every strategy and seed."""
 
 
 @dataclass(frozen=True)
@@ -181,79 +177,37 @@ def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
 
 
 def run_seed(
-    plan: Plan, seed: int, progress: Progress
+    plan: Plan, seed: int, progress: Progress, beginnings: Beginnings | None = None
 ) -> tuple[dict[str, Any], list[dict[str, object]], dict[str, Any]]:
-    """One seed from the pretrained encoder to the result, the predictions and the tensors."""
-    import torch
-    from avalanche.training.plugins import EvaluationPlugin
+    """One seed from the pretrained encoder to the result, the predictions and the tensors.
 
-    from contsym.metrics.plugins import AccuracyMatrix, SampleEfficiency, TrainingLog
-    from contsym.scenarios.build import build_benchmark
+    With `beginnings`, the experiences that do not depend on the shots are taken from there, or
+    done and put there; the result is the same to the bit (seconds and memory apart).
+    """
+    from contsym.seed_run import SeedRun
 
     parts = [training_part(task, plan.config, seed) for task in plan.tasks]
     guesses = shortcut_scores(plan, parts, seed)
-    began, started_at = time.perf_counter(), datetime.now(UTC)
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    encoder = load_encoder(plan)
-    matrix = AccuracyMatrix()
-    with warnings.catch_warnings():
-        # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
-        warnings.filterwarnings("ignore", message="No loggers specified")
-        evaluator = EvaluationPlugin(matrix, loggers=[])
-    names = [task.task for task in plan.tasks]
-    curve = SampleEfficiency(
-        [subset(task.test, min(CURVE_PART, len(task.test)), 0, "curve") for task in plan.tasks]
-    )
-    log = TrainingLog(names, progress, curve)
-    strategy = plan.strategy(
-        encoder=encoder,
-        settings=plan.settings,
-        learning_rate=plan.learning_rate,
-        n_labels=len(LABELS),
-        seed=seed,
-        device=plan.device,
-        evaluator=evaluator,
-        plugins=[curve, log] if plan.config.curve else [log],
-    )
-    benchmark = build_benchmark(
-        list(zip(parts, [t.test for t in plan.tasks], strict=True)), strategy.model.collate
-    )
-    n_before = encoder.n_forwards
-    strategy.lent = parts[0]
-    progress.phase("before any training", None)
-    strategy.eval(benchmark.test_stream)
-    n_evaluated = encoder.n_forwards - n_before
-    for experience, name in zip(benchmark.train_stream, names, strict=True):
-        strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
-        progress.phase(f"evaluating after {name}", None)
-        n_before = encoder.n_forwards
-        strategy.eval(benchmark.test_stream)
-        n_evaluated += encoder.n_forwards - n_before
-    cost = {
-        "training_seconds": [round(s, 3) for s in log.seconds],
-        "curve_seconds": round(curve.seconds, 3),
-        "pairs_seen": log.n_pairs_seen,
-        "encoder_forwards": encoder.n_forwards,
-        "encoder_forwards_evaluation": n_evaluated,
-        "trained_parameters": strategy.n_trained_parameters,
-        "stored_bytes": strategy.n_stored_bytes,
-        "peak_memory_bytes": peak_memory(plan.device),
-    }
+    started_at = datetime.now(UTC)
+    run = SeedRun(plan, parts, seed, progress)
+    if beginnings is not None:
+        beginnings.begin(run, seed)
+    while run.n_done < len(plan.tasks):
+        run.go_on()
     result = {
         **record(plan, seed, started_at, [len(part) for part in parts]),
-        **measured(plan, matrix.predictions),
+        **measured(plan, run.predictions),
         "shortcuts": guesses,
         "leaks": {
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
         },
-        "curve": [asdict(point) for point in curve.points],
-        "sample_efficiency": sample_efficiency(plan, curve.points),
-        "loss": log.losses,
-        "cost": cost,
-        "seconds": round(time.perf_counter() - began, 3),
+        "curve": [asdict(point) for point in run.curve.points],
+        "sample_efficiency": sample_efficiency(plan, run.curve.points),
+        "loss": run.log.losses,
+        "cost": run.cost(),
+        "seconds": round(run.seconds, 3),
     }
-    return result, prediction_rows(plan, matrix.predictions), strategy.artifacts()
+    return result, prediction_rows(plan, run.predictions), run.strategy.artifacts()
 
 
 def shortcut_scores(plan: Plan, parts: Sequence[Dataset], seed: int) -> dict[str, dict[str, float]]:
@@ -266,15 +220,6 @@ def shortcut_scores(plan: Plan, parts: Sequence[Dataset], seed: int) -> dict[str
         known = plan.audits[task.task].shortcuts
         found[task.task] = known if is_known else shortcuts.scores(part, task.test)
     return found
-
-
-def load_encoder(plan: Plan):
-    """A fresh copy of the pretrained encoder, with its NLI head where the strategy wants it."""
-    config = encoders.read_config(plan.encoder.folder)
-    has_head = plan.strategy.prefers_nli_head and encoders.nli_labels(config) is not None
-    encoder = encoders.load(plan.encoder, head=has_head)
-    encoder.precision = plan.precision
-    return encoder
 
 
 def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
@@ -292,18 +237,10 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         for task, n in zip(plan.tasks, n_train, strict=True)
     }
     settings = {**plan.settings.model_dump(), "learning_rate": plan.learning_rate}
-    fingerprints = {task.task: task.fingerprint for task in plan.tasks}
     return {
         "format": results.FORMAT,
         "run": plan.name,
-        "key": config.key(
-            seed,
-            data=fingerprints,
-            weights=plan.encoder.weights_sha256,
-            versions=versions,
-            resolved=settings,
-            on=[plan.device, plan.precision],
-        ),
+        "key": key_of(plan, seed),
         "strategy": config.strategy,
         "scenario": config.scenario,
         "encoder": config.encoder,
@@ -330,6 +267,22 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "git_commit": git_commit(),
         "started_at": started_at.isoformat(timespec="seconds"),
     }
+
+
+def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
+    """The hash of all that decides a seed's result: settings, data, weights, code, libraries.
+
+    With a config, the key that the plan would have with that one in place of its own.
+    """
+    return (config or plan.config).key(
+        seed,
+        data={task.task: task.fingerprint for task in plan.tasks},
+        weights=plan.encoder.weights_sha256,
+        code=code_sha256(),
+        versions=library_versions(),
+        resolved={**plan.settings.model_dump(), "learning_rate": plan.learning_rate},
+        on=[plan.device, plan.precision],
+    )
 
 
 def measured(plan: Plan, predictions) -> dict[str, Any]:

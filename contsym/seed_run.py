@@ -1,0 +1,188 @@
+"""One seed of a plan on its way through the scenario, experience by experience.
+
+What has been done so far can be taken out as plain values and tensors and put into a new run,
+which then goes on as if it had done it itself, to the bit: the state holds the weights, the
+random state and everything that was counted. Optimizers have none: each experience makes its own.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from avalanche.training.plugins import EvaluationPlugin
+from datasets import Dataset
+from torch import Tensor
+
+from contsym import encoders
+from contsym.data.schema import LABELS
+from contsym.data.shots import subset
+from contsym.environment import peak_memory
+from contsym.metrics.plugins import AccuracyMatrix, CurvePoint, Progress, SampleEfficiency, TrainingLog
+from contsym.scenarios.build import build_benchmark
+
+if TYPE_CHECKING:
+    from contsym.run import Plan
+
+CURVE_PART = 256
+"""Test pairs that the learning curve is measured on; the same for every strategy and seed."""
+
+
+class SeedRun:
+    """The strategy of a plan, its benchmark and what was measured so far.
+
+    `parts` are the training pairs of each experience. Call `go_on` once for each of them.
+    """
+
+    def __init__(self, plan: Plan, parts: Sequence[Dataset], seed: int, progress: Progress) -> None:
+        self.plan, self.parts, self.progress = plan, parts, progress
+        self._began, self._seconds_before = time.perf_counter(), 0.0
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        self.encoder = _load_encoder(plan)
+        self.matrix = AccuracyMatrix()
+        with warnings.catch_warnings():
+            # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
+            warnings.filterwarnings("ignore", message="No loggers specified")
+            evaluator = EvaluationPlugin(self.matrix, loggers=[])
+        self.names = [task.task for task in plan.tasks]
+        tests = [task.test for task in plan.tasks]
+        self.curve = SampleEfficiency([subset(t, min(CURVE_PART, len(t)), 0, "curve") for t in tests])
+        self.log = TrainingLog(self.names, progress, self.curve)
+        self.strategy = plan.strategy(
+            encoder=self.encoder,
+            settings=plan.settings,
+            learning_rate=plan.learning_rate,
+            n_labels=len(LABELS),
+            seed=seed,
+            device=plan.device,
+            evaluator=evaluator,
+            plugins=[self.curve, self.log] if plan.config.curve else [self.log],
+        )
+        pairs = list(zip(parts, tests, strict=True))
+        self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
+        self.n_evaluated = 0
+        """Texts encoded in evaluations."""
+
+    @property
+    def n_done(self) -> int:
+        """Experiences that are behind it."""
+        return max(0, len(self.matrix.predictions) - 1)
+
+    @property
+    def predictions(self):
+        return self.matrix.predictions
+
+    def go_on(self) -> None:
+        """Train on the next experience and evaluate; before the first, evaluate untrained."""
+        if not self.matrix.predictions:
+            self.strategy.lent = self.parts[0]
+            self._evaluate("before any training")
+        experience = self.benchmark.train_stream[self.n_done]
+        name = self.names[self.n_done]
+        self.strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
+        self._evaluate(f"evaluating after {name}")
+
+    def _evaluate(self, phase: str) -> None:
+        self.progress.phase(phase, None)
+        n_before = self.encoder.n_forwards
+        self.strategy.eval(self.benchmark.test_stream)
+        self.n_evaluated += self.encoder.n_forwards - n_before
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this run, by whoever did the work."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def cost(self) -> dict[str, Any]:
+        return {
+            "training_seconds": [round(s, 3) for s in self.log.seconds],
+            "curve_seconds": round(self.curve.seconds, 3),
+            "pairs_seen": self.log.n_pairs_seen,
+            "encoder_forwards": self.encoder.n_forwards,
+            "encoder_forwards_evaluation": self.n_evaluated,
+            "trained_parameters": self.strategy.n_trained_parameters,
+            "stored_bytes": self.strategy.n_stored_bytes,
+            "peak_memory_bytes": peak_memory(self.plan.device),
+        }
+
+    # -- What was done so far, to be kept and put into another run. --
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """(plain values, tensors) of all that the experiences so far have changed."""
+        strategy, log = self.strategy, self.log
+        tensors = {
+            f"model.{name}": t.detach().cpu().clone() for name, t in strategy.model.state_dict().items()
+        }
+        tensors |= {f"random.{name}": t for name, t in _random_state(self.plan.device).items()}
+        for i, row in enumerate(self.matrix.predictions):
+            tensors |= {f"predictions.{i}.{j}": torch.from_numpy(p) for j, p in enumerate(row)}
+        if strategy.memory:
+            tensors |= {f"memory.{name}": t for name, t in strategy.memory.state().items()}
+        values = {
+            "n_done": self.n_done,
+            "clock": {name: n for name, n in vars(strategy.clock).items() if isinstance(n, int)},
+            "curve": [asdict(point) for point in self.curve.points],
+            "curve_seconds": self.curve.seconds,
+            "losses": log.losses,
+            "pairs_seen": log.n_pairs_seen,
+            "training_seconds": log.seconds,
+            "encoder_forwards": self.encoder.n_forwards,
+            "encoder_forwards_evaluation": self.n_evaluated,
+            "seconds": self.seconds,
+        }
+        return values, tensors
+
+    def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Put in what `state` gave, of a run of the same strategy, seed and first experiences."""
+        strategy, log = self.strategy, self.log
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+        n_done = values["n_done"]
+        strategy.model.load_state_dict(under("model."))
+        rows = under("predictions.")
+        self.matrix.predictions = [
+            [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
+        ]
+        strategy.past = list(self.parts[:n_done])
+        if strategy.memory:
+            strategy.memory.restore(under("memory."))
+        for name, n in values["clock"].items():
+            setattr(strategy.clock, name, n)
+        self.curve.points = [CurvePoint(**point) for point in values["curve"]]
+        self.curve.seconds = values["curve_seconds"]
+        log.losses, log.n_pairs_seen = list(values["losses"]), list(values["pairs_seen"])
+        log.seconds = list(values["training_seconds"])
+        self.encoder.n_forwards = values["encoder_forwards"]
+        self.n_evaluated = values["encoder_forwards_evaluation"]
+        self._seconds_before = values["seconds"]
+        # Last: making a strategy draws from the generators.
+        _set_random_state(under("random."), self.plan.device)
+
+
+def _load_encoder(plan: Plan):
+    """A fresh copy of the pretrained encoder, with its NLI head where the strategy wants it."""
+    config = encoders.read_config(plan.encoder.folder)
+    has_head = plan.strategy.prefers_nli_head and encoders.nli_labels(config) is not None
+    encoder = encoders.load(plan.encoder, head=has_head)
+    encoder.precision = plan.precision
+    return encoder
+
+
+def _random_state(device: str) -> dict[str, Tensor]:
+    found = {"cpu": torch.get_rng_state()}
+    if device.startswith("cuda"):
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def _set_random_state(state: Mapping[str, Tensor], device: str) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.startswith("cuda"):
+        torch.cuda.set_rng_state(state["cuda"], device)
