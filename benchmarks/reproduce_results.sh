@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the tables of docs/results.md again: about an hour on two cores.
+# Makes the tables of docs/results.md again: about two hours on two cores.
 #   benchmarks/reproduce_results.sh ../shared/data
 set -euo pipefail
 data=${1:?the folder with mnli/ and asymmetricity/}
@@ -9,6 +9,11 @@ for strategy in random_labels knn_fixed knn_learned fine_tune zero_shot; do
     --wikidata "$data/asymmetricity" --shots 64 --seeds 0,1,2 --output "$output"
   contsym run --strategy "$strategy" --scenario mnli_then_wikidata \
     --mnli "$data/mnli" --mnli-size 1200 --wikidata "$data/asymmetricity" --shots 64 \
+    --seeds 0,1,2 --no-curve --output "$output"
+  contsym run --strategy "$strategy" --scenario wikidata_only \
+    --wikidata "$data/asymmetricity" --split relation --shots 64 --seeds 0,1,2 --no-curve \
+    --output "$output"
+  contsym run --strategy "$strategy" --scenario wikidata_only --split relation --shots 1024 \
     --seeds 0,1,2 --no-curve --output "$output"
 done
 python "$(dirname "$0")/results_tables.py" "$output"
