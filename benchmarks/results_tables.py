@@ -21,9 +21,19 @@ Seeds = Sequence[Mapping[str, Any]]
 
 def main() -> None:
     runs = [[read_seed(seed) for seed in stored_seeds(run)] for run in stored_runs(Path(sys.argv[1]))]
-    for scenario in dict.fromkeys(found[0]["scenario"] for found in runs if found):
-        print(f"### {scenario}\n")
-        print("\n".join(table([found for found in runs if found and found[0]["scenario"] == scenario])), "\n")
+    groups: dict[str, list[Seeds]] = {}
+    for found in filter(None, runs):
+        groups.setdefault(title(found[0]), []).append(found)
+    for name, group in groups.items():
+        print(f"### {name}\n")
+        print("\n".join(table(group)), "\n")
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """What the runs of one table have in common."""
+    options, sources = result["options"], result["sources"]
+    split = f", split {options['split']}" if options.get("split") else ""
+    return f"{result['scenario']}, {sources['wikidata']['name']}{split}, {options['shots']} shots"
 
 
 def table(runs: Sequence[Seeds]) -> list[str]:
