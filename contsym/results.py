@@ -79,6 +79,18 @@ def write_seed(
     tensors: Mapping[str, Any],
 ) -> Path:
     """Store one seed's result, predictions and tensors; gives its folder."""
+    folder = run / f"seed-{result['seed']}"
+    write_result(folder, result, predictions, tensors)
+    return folder
+
+
+def write_result(
+    folder: Path,
+    result: Mapping[str, Any],
+    predictions: Sequence[Mapping[str, object]],
+    tensors: Mapping[str, Any],
+) -> None:
+    """Make the folder of a result, whole or not at all."""
 
     def fill(folder: Path) -> None:
         (folder / RESULT).write_text(to_json(result), encoding="utf-8")
@@ -92,9 +104,7 @@ def write_seed(
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             save_file(contiguous, folder / "label_vectors.safetensors")
 
-    folder = run / f"seed-{result['seed']}"
     write_whole(folder, fill)
-    return folder
 
 
 def to_json(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,40 @@ if TYPE_CHECKING:
     from contsym.strategies.base import Strategy, TrainingSettings
 
 
+@dataclass
+class Shared:
+    """What the plans of one process have in common, so that it is loaded and looked through once."""
+
+    tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
+    audits: dict[str, Audit] = field(default_factory=dict)
+    scores: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
+
+    def load(self, task: str, config: RunConfig) -> TaskData:
+        split = config.split if TASKS[task].relational else None
+        key = (task, config.source(task), config.form, split)
+        if key not in self.tasks:
+            self.tasks[key] = load_task(task, config.source(task), config.form, split)
+        return self.tasks[key]
+
+    def shortcut_scores(self, task: TaskData, part: Dataset) -> dict[str, float]:
+        key = task.fingerprint, hash(tuple(part["id"]))
+        if key not in self.scores:
+            self.scores[key] = shortcuts.scores(part, task.test)
+        return self.scores[key]
+
+    def audit(self, task: TaskData, part: Dataset, tokenizer: Any) -> Audit:
+        """The audit with the shortcuts trained on `part`; the rest does not depend on it."""
+        from contsym.data.audit import audit
+        from contsym.pooling import length_limit
+
+        if task.fingerprint not in self.audits:
+            self.audits[task.fingerprint] = audit(task, part, tokenizer, length_limit(tokenizer))
+            self.scores[task.fingerprint, hash(tuple(part["id"]))] = self.audits[task.fingerprint].shortcuts
+        known = self.audits[task.fingerprint]
+        n = min(len(part), shortcuts.MAX_TRAIN)
+        return replace(known, n_trained_on=n, shortcuts=self.shortcut_scores(task, part))
+
+
 @dataclass(frozen=True)
 class Plan:
     """A run with everything looked up and checked: what is shown before it starts."""
@@ -50,30 +84,28 @@ class Plan:
     precision: encoders.Precision
     audits: Mapping[str, Audit] = field(default_factory=dict)
     """By task, with the training pairs of the first seed; empty where none was asked for."""
+    shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     @property
     def folder(self) -> Path:
         return results.runs_folder(self.config.output) / self.name
 
 
-def prepare(config: RunConfig) -> Plan:
+def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     """Look up and check everything a run needs; nothing is trained and nothing is written but
     the output folder. The cheapest checks come first, so that a mistyped name answers at once.
 
-    Raises ContsymError for whatever the user can mend.
+    `shared` holds what earlier plans of this process have loaded. Raises ContsymError for
+    whatever the user can mend.
     """
+    shared = Shared() if shared is None else shared
     registry.find_strategy(config.strategy)
     scenario = registry.find_scenario(config.scenario)
     _check_sources(config, scenario.tasks)
     results.check_writable(config.output)
     files = encoders.locate(config.encoder)
     quiet_libraries()
-    loaded = {
-        task: load_task(
-            task, config.source(task), config.form, config.split if TASKS[task].relational else None
-        )
-        for task in set(scenario.tasks)
-    }
+    loaded = {task: shared.load(task, config) for task in set(scenario.tasks)}
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
     tasks = tuple(loaded[task] for task in scenario.tasks)
@@ -90,21 +122,19 @@ def prepare(config: RunConfig) -> Plan:
         tasks=tasks,
         device=device,
         precision=encoders.choose_precision(config.precision, device),
-        audits=_audits(config, files, tasks) if config.audit else {},
+        audits=_audits(config, files, tasks, shared) if config.audit else {},
+        shared=shared,
     )
 
 
-def _audits(config: RunConfig, files: encoders.EncoderFiles, tasks: Sequence[TaskData]) -> dict[str, Audit]:
-    from contsym.data.audit import audit
-    from contsym.pooling import length_limit, load_tokenizer
+def _audits(
+    config: RunConfig, files: encoders.EncoderFiles, tasks: Sequence[TaskData], shared: Shared
+) -> dict[str, Audit]:
+    from contsym.pooling import load_tokenizer
 
     tokenizer = load_tokenizer(files.folder)
-    return {
-        task.task: audit(
-            task, training_part(task, config, config.seeds[0]), tokenizer, length_limit(tokenizer)
-        )
-        for task in tasks
-    }
+    seed = config.seeds[0]
+    return {task.task: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
 
 
 def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
@@ -187,7 +217,11 @@ def run_seed(
     from contsym.seed_run import SeedRun
 
     parts = [training_part(task, plan.config, seed) for task in plan.tasks]
-    guesses = shortcut_scores(plan, parts, seed)
+    guesses = {
+        task.task: plan.shared.shortcut_scores(task, part)
+        for task, part in zip(plan.tasks, parts, strict=True)
+        if task.task in plan.audits
+    }
     started_at = datetime.now(UTC)
     run = SeedRun(plan, parts, seed, progress)
     if beginnings is not None:
@@ -208,18 +242,6 @@ def run_seed(
         "seconds": round(run.seconds, 3),
     }
     return result, prediction_rows(plan, run.predictions), run.strategy.artifacts()
-
-
-def shortcut_scores(plan: Plan, parts: Sequence[Dataset], seed: int) -> dict[str, dict[str, float]]:
-    """What each shortcut scores on each task's test pairs, trained on the pairs of this seed."""
-    found = {}
-    for task, part in zip(plan.tasks, parts, strict=True):
-        if task.task not in plan.audits:
-            continue
-        is_known = seed == plan.config.seeds[0] or len(part) == len(task.train)
-        known = plan.audits[task.task].shortcuts
-        found[task.task] = known if is_known else shortcuts.scores(part, task.test)
-    return found
 
 
 def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
