@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from contsym import results
 from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
+from contsym.encodings import UntrainedEncodings
 from contsym.errors import ContsymError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from contsym.seed_run import SeedRun
 
 STATE, TENSORS = "state.json", "state.safetensors"
+ENCODINGS = "encodings"
 
 
 class Beginnings:
@@ -33,6 +35,7 @@ class Beginnings:
 
     def begin(self, run: SeedRun, seed: int) -> None:
         """Bring a new run behind its first experience, by what is kept or by its own work."""
+        run.encoder.kept = self.encodings(run.plan)
         key = beginning_key(run.plan, seed)
         if key is None:
             return
@@ -42,6 +45,10 @@ class Beginnings:
             return
         values, tensors = self._read(key)
         run.restore(values, tensors)
+
+    def encodings(self, plan: Plan) -> UntrainedEncodings:
+        """What the untrained encoder of the plan makes of texts, shared by all strategies and seeds."""
+        return UntrainedEncodings(self.folder.with_name(ENCODINGS), plan)
 
     def has(self, key: str) -> bool:
         return (self.folder / key).is_dir()

@@ -12,55 +12,22 @@ from typing import NoReturn
 import click
 
 from contsym import __version__
-from contsym.config import (
-    DEFAULT_OUTPUT,
-    DEFAULT_TARGET,
-    RunConfig,
-    parse_assignments,
-    parse_seeds,
-)
-from contsym.data.splits import SPLIT_RULES
-from contsym.data.tasks import TASKS
+from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
 from contsym.data_cli import data
 from contsym.errors import ContsymError
-
-output_option = click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_OUTPUT,
-    show_default=True,
-    help="Folder for results and the MLflow store.",
+from contsym.options import (
+    device_option,
+    encoder_option,
+    form_option,
+    output_option,
+    precision_option,
+    sources_and_sizes,
+    split_option,
+    target_option,
+    task_options,
+    uri_option,
 )
-uri_option = click.option(
-    "--tracking-uri",
-    metavar="URI",
-    help="MLflow tracking server or store; default: MLFLOW_TRACKING_URI, else OUTPUT/mlflow.db.",
-)
-
-split_option = click.option(
-    "--split",
-    type=click.Choice(list(SPLIT_RULES)),
-    help="Share the Wikidata pairs out anew (contsym data build --help); default: as they come.",
-)
-
-
-def task_options(command):
-    """`--TASK SOURCE` for each task, and `--TASK-size N` for those that have no shots."""
-    for task in reversed(list(TASKS.values())):
-        if not task.relational:
-            command = click.option(
-                f"--{task.name}-size",
-                type=int,
-                metavar="N",
-                help=f"{task.title} training pairs; default: all.",
-            )(command)
-        bundled = "bundled, " if task.is_bundled else ""
-        command = click.option(
-            f"--{task.name}",
-            metavar="SOURCE",
-            help=f"{task.title}: {bundled}hub[@REVISION], or a file or folder; default: {task.default_source}.",
-        )(command)
-    return command
+from contsym.sweep_cli import sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -75,26 +42,15 @@ def cli() -> None:
 
 
 cli.add_command(data)
+cli.add_command(sweep)
 
 
 @cli.command()
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
 @click.option("--scenario", required=True, metavar="NAME", help="Tasks (contsym list scenarios).")
-@click.option(
-    "--encoder",
-    default="minilm",
-    show_default=True,
-    metavar="NAME",
-    help="A preset (contsym list encoders), a Hub id, or a folder with safetensors.",
-)
+@encoder_option
 @task_options
-@click.option(
-    "--form",
-    type=click.Choice(["lexicalised", "delexicalised", "both"]),
-    default="lexicalised",
-    show_default=True,
-    help="Wikidata pairs with entity names, with opaque ids, or both.",
-)
+@form_option
 @click.option("--shots", type=int, metavar="N", help="Wikidata training pairs in all; default: all.")
 @split_option
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
@@ -105,21 +61,9 @@ cli.add_command(data)
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="Of the encoder; auto is bf16 where the hardware is faster with it.",
-)
-@click.option(
-    "--target",
-    type=float,
-    default=DEFAULT_TARGET,
-    show_default=True,
-    help="Accuracy for which the least number of pairs is reported.",
-)
+@device_option
+@precision_option
+@target_option
 @click.option("--curve/--no-curve", default=True, show_default=True, help="Measure the learning curve.")
 @click.option(
     "--audit/--no-audit",
@@ -149,8 +93,7 @@ def run(
     # step several times slower on cores that other processes use too; threads that sleep at
     # once make it slower on idle cores. A short spin does neither (benchmarks/waiting.py).
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
-    sources = {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
-    sizes = {name: size for name in TASKS if (size := options.pop(f"{name}_size", None)) is not None}
+    sources, sizes = sources_and_sizes(options)
     config = RunConfig(
         sources=sources,
         sizes=sizes,

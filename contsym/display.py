@@ -14,6 +14,7 @@ from rich.text import Text
 
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.display_data import SHORT_KINDS, audit_lines
+from contsym.metrics.stats import spread
 from contsym.run import summarise
 
 if TYPE_CHECKING:
@@ -123,9 +124,9 @@ def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[
     for i, name in enumerate(names):
         cells = []
         for j, task in enumerate(first["tasks"]):
-            cells.append(_spread([r["matrix"][i][j] for r in found]))
+            cells.append(spread([r["matrix"][i][j] for r in found]))
             for kind in mean["by_kind"].get(task, {}):
-                cells.append(_spread([r["by_kind"][task][i][kind]["accuracy"] for r in found]))
+                cells.append(spread([r["by_kind"][task][i][kind]["accuracy"] for r in found]))
         table.add_row(name, *cells)
     majority = []
     for task in first["tasks"]:
@@ -180,12 +181,12 @@ def forgetting_words(
     task: str, position: int, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]
 ) -> str:
     """A figure, `never learned`, or why there is none."""
+    if position == len(found[0]["tasks"]) - 1:
+        return "- (last task)"
     n_learned, n_seeds = mean["learned_in"][task], len(found)
     if n_learned < n_seeds:
         return "never learned" + (f" in {n_seeds - n_learned} of {n_seeds} seeds" if n_learned else "")
-    if position == len(found[0]["tasks"]) - 1:
-        return "- (last task)"
-    return _spread([r["forgetting"][task] for r in found], sign=True)
+    return spread([r["forgetting"][task] for r in found], sign=True)
 
 
 def efficiency_words(task: str, found: Sequence[Mapping[str, Any]]) -> str:
@@ -202,13 +203,6 @@ def efficiency_words(task: str, found: Sequence[Mapping[str, Any]]) -> str:
 def _task_title(task: str, first: Mapping[str, Any]) -> str:
     source = first["sources"][task]
     return f"{task}\n{escape(source['name'])}" if source["stand_in"] else task
-
-
-def _spread(values: Sequence[float], *, sign: bool = False) -> str:
-    import numpy as np
-
-    text = f"{np.mean(values):+.3f}" if sign else f"{np.mean(values):.3f}"
-    return text if len(values) == 1 else f"{text}±{np.std(values, ddof=1):.3f}"
 
 
 def _assignments(settings: Mapping[str, object]) -> str:

@@ -39,7 +39,7 @@ def manifest_report(manifest: Mapping[str, Any], folder: str) -> Group:
 
 
 def _relations(manifest: Mapping[str, Any]) -> Table:
-    table = _table("Relations")
+    table = plain_table("Relations")
     table.add_column("relation", no_wrap=True)
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=16)
     table.add_column("kind", no_wrap=True)
@@ -63,24 +63,26 @@ def _relations(manifest: Mapping[str, Any]) -> Table:
 
 def _facts(manifest: Mapping[str, Any]) -> Table:
     split = manifest["split"]
-    grid = _grid()
+    lines = grid()
     for part, labels in manifest["labels"].items():
-        grid.add_row(
+        lines.add_row(
             part,
             f"{sum(labels.values()):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in labels.items()),
         )
-    grid.add_row(
+    lines.add_row(
         "split",
         Text(
             f"{split['rule']}: {split['meaning']} (test share {split['test_share']:g}, seed {split['seed']})"
         ),
     )
-    grid.add_row("forms", " and ".join(manifest["forms"]))
+    lines.add_row("forms", " and ".join(manifest["forms"]))
     for name, entry in manifest["inputs"].items():
-        grid.add_row(name, Text(f"{entry['file']}: {entry['lines']:,} lines, SHA-256 {entry['sha256'][:12]}"))
+        lines.add_row(
+            name, Text(f"{entry['file']}: {entry['lines']:,} lines, SHA-256 {entry['sha256'][:12]}")
+        )
     for reason, n in manifest["left_out"].items():
-        grid.add_row("left out", f"{n:,} {reason}")
-    return grid
+        lines.add_row("left out", f"{n:,} {reason}")
+    return lines
 
 
 def task_report(data: TaskData) -> Group:
@@ -88,36 +90,36 @@ def task_report(data: TaskData) -> Group:
     import collections
 
     parts: dict[str, collections.Counter[str]] = {}
-    grid = _grid()
-    grid.add_row("source", Text(data.source))
-    grid.add_row("fingerprint", data.fingerprint[:12])
+    lines = grid()
+    lines.add_row("source", Text(data.source))
+    lines.add_row("fingerprint", data.fingerprint[:12])
     for part, pairs in (("train", data.train), ("test", data.test)):
         labels = collections.Counter(LABELS[label] for label in pairs["label"])
-        grid.add_row(
+        lines.add_row(
             part,
             f"{len(pairs):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in sorted(labels.items())),
         )
         parts[part] = collections.Counter(relation for relation in pairs["relation"] if relation)
     for note in data.notes:
-        grid.add_row("note", Text(note))
+        lines.add_row("note", Text(note))
     names = sorted(
         parts["train"] | parts["test"], key=lambda name: -parts["train"][name] - parts["test"][name]
     )
     if not names:
-        return Group(grid)
-    table = _table("Relations", "relation")
+        return Group(lines)
+    table = plain_table("Relations", "relation")
     for title in parts:
         table.add_column(title, justify="right")
     for name in names[:MOST_RELATIONS]:
         table.add_row(Text(name), *(f"{counts[name]:,}" for counts in parts.values()))
     if len(names) > MOST_RELATIONS:
         table.add_row(f"… {len(names) - MOST_RELATIONS} more")
-    return Group(grid, table)
+    return Group(lines, table)
 
 
 def audit_report(audit: Audit) -> Group:
     """Everything the audit found, with examples."""
-    leaks = _table(f"Test pairs that share something with training: {audit.source}")
+    leaks = plain_table(f"Test pairs that share something with training: {audit.source}")
     leaks.add_column("shared", no_wrap=True)
     leaks.add_column("test pairs", justify="right", no_wrap=True)
     leaks.add_column("", justify="right", no_wrap=True)
@@ -127,7 +129,7 @@ def audit_report(audit: Audit) -> Group:
         promise = " (forbidden)" if leak.promised and leak.n_rows else ""
         leaks.add_row(leak.what + promise, f"{leak.n_rows:,}", f"{leak.share:.1%}", Text(_as(leak.examples)))
     n = audit.n_trained_on
-    scores = _table(
+    scores = plain_table(
         f"What shortcuts score on the {audit.rows['test']:,} test pairs, trained on {n:,}", "shortcut"
     )
     scores.add_column("accuracy", justify="right", no_wrap=True)
@@ -135,26 +137,26 @@ def audit_report(audit: Audit) -> Group:
     top, _ = audit.best_shortcut
     for name, score in audit.shortcuts.items():
         scores.add_row(title_of(name), f"{score:.3f}", SHORTCUTS[name], style="bold" if name == top else "")
-    grid = _grid()
+    lines = grid()
     for part, labels in audit.labels.items():
         total = sum(labels.values())
-        grid.add_row(f"{part} labels", ", ".join(f"{label} {n / total:.1%}" for label, n in labels.items()))
+        lines.add_row(f"{part} labels", ", ".join(f"{label} {n / total:.1%}" for label, n in labels.items()))
     for problem in audit.problems:
-        grid.add_row("doubtful", Text(f"{problem.n_rows:,} × {problem.what}, as {_as(problem.examples)}"))
+        lines.add_row("doubtful", Text(f"{problem.n_rows:,} × {problem.what}, as {_as(problem.examples)}"))
     if audit.small_relations:
         shown = [f"{name} ({n})" for name, n in audit.small_relations.items()]
         more = f", … {len(shown) - 8} more" if len(shown) > 8 else ""
-        grid.add_row(
+        lines.add_row(
             "few pairs", Text(f"{len(shown)} relations have fewer than 10: {', '.join(shown[:8])}{more}")
         )
     for reason in audit.unchecked:
-        grid.add_row("not checked", Text(reason))
-    return Group(leaks, scores, grid)
+        lines.add_row("not checked", Text(reason))
+    return Group(leaks, scores, lines)
 
 
 def audit_lines(audits: Sequence[Audit]) -> Group:
     """The short table that stands before a run."""
-    table = _table("Before training", "task", "test pairs that share … with training", "best shortcut")
+    table = plain_table("Before training", "task", "test pairs that share … with training", "best shortcut")
     for audit in audits:
         shares = [f"{leak.what} {leak.share:.0%}" if leak.share >= 0.01 else f"{leak.what} {leak.n_rows}"
                   for leak in audit.leaks if leak.n_rows]  # fmt: skip
@@ -189,14 +191,14 @@ def _as(examples: Sequence[str]) -> str:
     return "; ".join(examples) or "-"
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in columns:
         table.add_column(column)
     return table
 
 
-def _grid() -> Table:
+def grid() -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")

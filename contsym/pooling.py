@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +15,9 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from contsym.encoders import Precision, nli_labels, read_config
 from contsym.errors import EncoderError
+
+if TYPE_CHECKING:
+    from contsym.encodings import UntrainedEncodings
 
 MAX_LENGTH = 128
 """Tokens of a sentence; longer ones are cut. MultiNLI's longest sentences reach 400, 1% pass 70."""
@@ -40,6 +44,8 @@ class PooledEncoder(nn.Module):
         self.precision: Precision = "fp32"
         self.n_forwards = 0
         """Texts encoded so far, training and evaluation together."""
+        self.kept: UntrainedEncodings | None = None
+        """Where the encodings of the weights as loaded are shared; None once they are trained."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> PooledEncoder:
@@ -75,9 +81,19 @@ class PooledEncoder(nn.Module):
         """
         if not texts:
             return torch.empty(0, self.dim)
+        distinct = list(dict.fromkeys(texts))
+        n_before = self.n_forwards
+        encode = partial(self._encode, distinct)
+        vectors = self.kept.get(distinct, encode) if self.kept else encode()
+        # Shared or not, a run counts what it needs.
+        self.n_forwards = n_before + len(distinct)
+        place = {text: row for row, text in enumerate(distinct)}
+        return vectors[[place[text] for text in texts]]
+
+    def _encode(self, distinct: Sequence[Text]) -> Tensor:
+        """Vectors of distinct texts in their order, sorted by length on the way."""
         was_training = self.training
         self.eval()
-        distinct = list(dict.fromkeys(texts))
         lengths = self._n_tokens(distinct)
         order = sorted(range(len(distinct)), key=lambda i: lengths[i])
         device = next(self.parameters()).device
@@ -86,8 +102,9 @@ class PooledEncoder(nn.Module):
             batch = self.tokenize([distinct[i] for i in part]).to(device)
             rows.append(self(batch).cpu())
         self.train(was_training)
-        place = {distinct[i]: row for row, i in enumerate(order)}
-        return torch.cat(rows)[[place[text] for text in texts]]
+        place = torch.empty(len(order), dtype=torch.long)
+        place[order] = torch.arange(len(order))
+        return torch.cat(rows)[place]
 
     def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
         encoded = self.tokenizer(

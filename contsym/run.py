@@ -230,7 +230,7 @@ def run_seed(
         run.go_on()
     result = {
         **record(plan, seed, started_at, [len(part) for part in parts]),
-        **measured(plan, run.predictions),
+        **measured(plan, run.predictions, guesses),
         "shortcuts": guesses,
         "leaks": {
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
@@ -241,7 +241,12 @@ def run_seed(
         "cost": run.cost(),
         "seconds": round(run.seconds, 3),
     }
-    return result, prediction_rows(plan, run.predictions), run.strategy.artifacts()
+    tensors = dict(run.strategy.artifacts())
+    before, after = run.view_before, run.view()
+    if before is not None and after is not None and run.view_pairs is not None:
+        tensors |= {"view.before": before, "view.after": after}
+        result["view"] = {name: run.view_pairs[name][:] for name in ("id", "relation", "kind")}
+    return result, prediction_rows(plan, run.predictions), tensors
 
 
 def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
@@ -271,6 +276,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "sources": sources,
         "seed": seed,
         "settings": settings,
+        "set": dict(config.settings),
         "options": {
             "form": config.form,
             "shots": config.shots,
@@ -307,8 +313,14 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
     )
 
 
-def measured(plan: Plan, predictions) -> dict[str, Any]:
-    """The accuracy matrix of the predictions and all that follows from it."""
+def measured(
+    plan: Plan, predictions, guesses: Mapping[str, Mapping[str, float]] | None = None
+) -> dict[str, Any]:
+    """The accuracy matrix of the predictions and all that follows from it.
+
+    `guesses` are the scores of the shortcuts by task: what is not above the best of them was not
+    learned. Without them the majority class is the bar.
+    """
     import numpy as np
 
     labels = [np.asarray(task.test["label"][:]) for task in plan.tasks]
@@ -318,8 +330,12 @@ def measured(plan: Plan, predictions) -> dict[str, Any]:
     )
     n_test = [len(y) for y in labels]
     majority = [measures.majority_share(y) for y in labels]
+    bars = [
+        max(share, *(guesses or {}).get(name, {}).values(), 0.0)
+        for name, share in zip(names, majority, strict=True)
+    ]
     learned = {
-        name: measures.is_learned(matrix[j + 1, j], majority[j], n_test[j]) for j, name in enumerate(names)
+        name: measures.is_learned(matrix[j + 1, j], bars[j], n_test[j]) for j, name in enumerate(names)
     }
     forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
     kinds = {

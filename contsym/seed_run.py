@@ -17,12 +17,16 @@ import torch
 from avalanche.training.plugins import EvaluationPlugin
 from datasets import Dataset
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from contsym import encoders
 from contsym.data.schema import LABELS
 from contsym.data.shots import subset
+from contsym.data.tasks import TASKS
 from contsym.environment import peak_memory
 from contsym.metrics.plugins import AccuracyMatrix, CurvePoint, Progress, SampleEfficiency, TrainingLog
+from contsym.pooling import NliClassifier
+from contsym.relations.algebra import guarded_division
 from contsym.scenarios.build import build_benchmark
 
 if TYPE_CHECKING:
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 
 CURVE_PART = 256
 """Test pairs that the learning curve is measured on; the same for every strategy and seed."""
+
+
+VIEW_PART = 400
+"""Test pairs in the picture of the label embeddings."""
 
 
 class SeedRun:
@@ -65,6 +73,9 @@ class SeedRun:
         )
         pairs = list(zip(parts, tests, strict=True))
         self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
+        self.view_pairs = view_pairs(plan)
+        self.view_before: Tensor | None = None
+        """`view()` of the untrained encoder."""
         self.n_evaluated = 0
         """Texts encoded in evaluations."""
 
@@ -80,8 +91,12 @@ class SeedRun:
     def go_on(self) -> None:
         """Train on the next experience and evaluate; before the first, evaluate untrained."""
         if not self.matrix.predictions:
+            self.view_before = self.view()
             self.strategy.lent = self.parts[0]
             self._evaluate("before any training")
+            if self.encoder.kept:
+                self._seconds_before += self.encoder.kept.saved_seconds
+                self.encoder.kept = None
         experience = self.benchmark.train_stream[self.n_done]
         name = self.names[self.n_done]
         self.strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
@@ -92,6 +107,22 @@ class SeedRun:
         n_before = self.encoder.n_forwards
         self.strategy.eval(self.benchmark.test_stream)
         self.n_evaluated += self.encoder.n_forwards - n_before
+
+    @torch.inference_mode()
+    def view(self) -> Tensor | None:
+        """Label embeddings h ⊘ p of the view's pairs, at length 1, for a picture; (pairs, dim) in half precision.
+
+        The same formula for every strategy, whatever it trains and predicts by. None where the
+        encoder gives no vector of a sentence, as a checkpoint with an NLI head.
+        """
+        if self.view_pairs is None or isinstance(self.encoder, NliClassifier):
+            return None
+        n_before = self.encoder.n_forwards
+        premises, hypotheses = self.view_pairs["premise"][:], self.view_pairs["hypothesis"][:]
+        p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
+        # A look, not a part of the method: it does not count among the texts that a run needs.
+        self.encoder.n_forwards = n_before
+        return normalize(guarded_division(h, p), dim=-1).half()
 
     @property
     def seconds(self) -> float:
@@ -121,6 +152,8 @@ class SeedRun:
         tensors |= {f"random.{name}": t for name, t in _random_state(self.plan.device).items()}
         for i, row in enumerate(self.matrix.predictions):
             tensors |= {f"predictions.{i}.{j}": torch.from_numpy(p) for j, p in enumerate(row)}
+        if self.view_before is not None:
+            tensors["view_before"] = self.view_before
         if strategy.memory:
             tensors |= {f"memory.{name}": t for name, t in strategy.memory.state().items()}
         values = {
@@ -162,8 +195,16 @@ class SeedRun:
         self.encoder.n_forwards = values["encoder_forwards"]
         self.n_evaluated = values["encoder_forwards_evaluation"]
         self._seconds_before = values["seconds"]
+        self.view_before = tensors.get("view_before")
+        self.encoder.kept = None
         # Last: making a strategy draws from the generators.
         _set_random_state(under("random."), self.plan.device)
+
+
+def view_pairs(plan: Plan) -> Dataset | None:
+    """Test pairs of the last task of relations, for a picture; the same for every strategy and seed."""
+    tests = [task.test for task in plan.tasks if TASKS[task.task].relational]
+    return subset(tests[-1], min(VIEW_PART, len(tests[-1])), 0, "view") if tests else None
 
 
 def _load_encoder(plan: Plan):

@@ -36,10 +36,15 @@ def files_that_import(name: str) -> set[str]:
     [
         ("mlflow", {"tracking.py"}),
         ("faiss", {"memory.py"}),
-        ("click", {"cli.py", "data_cli.py"}),
-        ("rich", {"cli.py", "data_cli.py", "display.py", "display_data.py"}),
+        ("click", {"cli.py", "data_cli.py", "sweep_cli.py", "options.py"}),
+        (
+            "rich",
+            {"cli.py", "data_cli.py", "sweep_cli.py", "display.py", "display_data.py", "display_sweep.py"},
+        ),
         ("duckdb", {"data/engine.py"}),
         ("sklearn", {"data/shortcuts.py"}),
+        ("ray", {"sweep/ray_executor.py"}),
+        ("submitit", {"sweep/slurm_executor.py"}),
         ("avalanche", {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "seed_run.py"}),
     ],
 )
@@ -69,7 +74,9 @@ def test_weights_are_never_loaded_by_torch_or_remote_code():
     assert not [call for call in calls if "trust_remote_code=True" in call]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"], ["data", "build", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["run", "--help"], ["data", "build", "--help"], ["sweep", "--help"]]
+)
 def test_help_and_list_import_nothing_heavy(arguments):
     program = (
         "import sys\nfrom contsym.cli import cli\n"

@@ -63,9 +63,12 @@ def forward_transfer(matrix: Matrix) -> float | None:
     return float(np.mean([matrix[j, j] - matrix[0, j] for j in range(1, n_tasks)]))
 
 
-def is_learned(own_accuracy: float, majority: float, n_test: int) -> bool:
-    """Whether the lower end of the accuracy's 95% Wilson interval is above the majority class."""
-    return wilson_interval(round(own_accuracy * n_test), n_test)[0] > majority
+def is_learned(own_accuracy: float, bar: float, n_test: int) -> bool:
+    """Whether the lower end of the accuracy's 95% Wilson interval is above the bar.
+
+    The bar is what answering without learning the task would score: the best shortcut.
+    """
+    return wilson_interval(round(own_accuracy * n_test), n_test)[0] > bar
 
 
 def majority_share(labels: NDArray[np.int64]) -> float:

@@ -44,8 +44,8 @@ def test_macro_counts_tasks_and_micro_counts_pairs():
     assert m.final_micro(R2, [900, 100]) == pytest.approx(0.45 * 0.9 + 0.98 * 0.1)
 
 
-def test_learned_means_above_the_majority_by_more_than_the_interval():
-    # 100 pairs, majority .35: 44 right has a lower Wilson end of .3467, 45 right of .3556.
+def test_learned_means_above_the_bar_by_more_than_the_interval():
+    # 100 pairs, bar .35: 44 right has a lower Wilson end of .3467, 45 right of .3556.
     assert not m.is_learned(0.44, 0.35, 100)
     assert m.is_learned(0.45, 0.35, 100)
 

@@ -60,7 +60,11 @@ def test_every_strategy_is_in_the_table():
 def test_learns_a_separable_task(toy, tiny_encoder_folder, tmp_path, strategy):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy)
     assert result["matrix"][1][0] >= 0.9
-    assert result["learned"] == {"wikidata": True}
+    # Above the majority class, and not above the shortcut that reads the phrase.
+    assert result["shortcuts"]["wikidata"]["relation_phrase"] == 1.0
+    assert result["learned"] == {"wikidata": False}
+    unaudited, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, audit=False)
+    assert unaudited["learned"] == {"wikidata": True}
 
 
 @pytest.mark.parametrize("strategy", SETTINGS)

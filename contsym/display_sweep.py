@@ -1,0 +1,169 @@
+"""What a person sees of a sweep in the terminal: the plan, how far it is, and the figures by shots."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from contsym.data.audit import Audit
+from contsym.display_data import audit_lines, grid, plain_table
+from contsym.sweep.plan import Sweep
+from contsym.sweep.work import Work, is_done
+
+Results = Sequence[Mapping[str, Any]]
+
+
+class SweepProgress:
+    """One bar over all cells with the time left, and a line for each piece under way."""
+
+    def __init__(self, console: Console, sweep: Sweep) -> None:
+        self._console = console
+        steps = {cell.work.key: cell.n_steps for cell in sweep.cells if not is_done(cell.work)}
+        begun = {c.beginning.key: c for c in sweep.cells if c.beginning and c.work.key in steps}
+        steps |= {
+            key: c.n_beginning_steps for key, c in begun.items() if c.beginning and not is_done(c.beginning)
+        }
+        self._steps, self._n_steps_done = steps, 0
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+        )
+        n_done = sum(is_done(cell.work) for cell in sweep.cells)
+        self._all = self._bars.add_task("cells", total=len(sweep.cells), completed=n_done, left="")
+        self._rows: dict[str, Any] = {}
+        self._began = time.monotonic()
+
+    def __enter__(self) -> SweepProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def started(self, work: Work) -> None:
+        self._rows[work.key] = self._bars.add_task(f"  {work.name}", total=None, left="")
+
+    def ended(self, work: Work, error: str | None) -> None:
+        if (row := self._rows.pop(work.key, None)) is not None:
+            self._bars.remove_task(row)
+        if error:
+            self._console.print(Text(f"{work.name}: {error}", style="red"))
+            return
+        self._n_steps_done += self._steps.pop(work.key, 0)
+        if not work.is_beginning:
+            self._bars.advance(self._all)
+
+    def tick(self) -> None:
+        if self._n_steps_done:
+            seconds = (time.monotonic() - self._began) * sum(self._steps.values()) / self._n_steps_done
+            self._bars.update(self._all, left=f"about {duration(seconds)} left")
+
+    def note(self, text: str) -> None:
+        self._bars.update(self._all, left=text)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> duration(42), duration(754), duration(9000)
+    ('42 s', '13 min', '2 h 30 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def plan_report(sweep: Sweep, audits: Mapping[str, Audit], engine: Mapping[str, Any], tracking: str) -> Group:
+    """What will be done, how much of it is there already, and what is shared."""
+    config = sweep.config
+    beginnings = {c.beginning.key: c for c in sweep.cells if c.beginning}
+    alone = sum(c.n_beginning_steps + c.n_steps for c in sweep.cells)
+    shared = sum(c.n_steps for c in sweep.cells) + sum(c.n_beginning_steps for c in beginnings.values())
+    rows = grid()
+    rows.add_row("sweep", Text(f"{config.id}: {len(sweep.cells):,} cells, {sweep.n_done:,} of them done"))
+    rows.add_row("strategies", Text(", ".join(config.strategies)))
+    rows.add_row("shots", ", ".join(map(str, config.shots)))
+    rows.add_row("seeds", ", ".join(map(str, config.seeds)))
+    for name, values in config.settings.items():
+        rows.add_row(name, Text(", ".join(values)))
+    if beginnings:
+        rows.add_row(
+            "shared",
+            f"{len(beginnings)} beginnings for {len(sweep.cells)} cells: {shared:,} training steps, not {alone:,}",
+        )
+    rows.add_row("engine", f"{engine['backend']}, {engine['jobs']} at a time")
+    rows.add_row("results", Text(str(sweep.folder)))
+    rows.add_row("tracking", Text(tracking))
+    return Group(rows, audit_lines(list(audits.values()))) if audits else Group(rows)
+
+
+def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
+    table = plain_table("Sweeps, the latest first", "sweep", "started", "scenario", "strategies")
+    for title in ("done", "failed", "missing"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for sweep in sweeps:
+        n_done, n_failed = sweep.n_done, len(sweep.failures())
+        counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)
+        config = sweep.config
+        table.add_row(
+            config.id,
+            sweep.created[:16],
+            Text(config.scenario),
+            Text(", ".join(config.strategies)),
+            *map(str, counts),
+        )
+    return table
+
+
+def sweep_report(found: Results) -> Group:
+    """Accuracy of the last task by shots, and forgetting of the others, mean and deviation over the seeds."""
+    tasks = found[0]["tasks"]
+    tables: list[RenderableType] = [
+        by_shots(f"Accuracy, {tasks[-1]}", found, lambda r: r["final"][tasks[-1]])
+    ]
+    tables += [
+        by_shots(
+            f"Forgetting, {task}",
+            found,
+            lambda r, task=task: r["forgetting"][task],
+            sign=True,
+            none="never learned",
+        )
+        for task in tasks[:-1]
+    ]
+    return Group(*tables)
+
+
+def by_shots(
+    title: str, found: Results, figure: Any, *, sign: bool = False, none: str = ""
+) -> RenderableType:
+    """A row a strategy, a column a number of shots; `none` where a seed has no figure."""
+    from contsym.metrics.stats import spread
+
+    shots = sorted({r["options"]["shots"] for r in found})
+    table = plain_table(title)
+    table.add_column("shots", no_wrap=True)
+    for n in shots:
+        table.add_column(str(n), justify="right", no_wrap=True)
+    for name in dict.fromkeys(map(variant, found)):
+        cells = []
+        for n in shots:
+            values = [figure(r) for r in found if variant(r) == name and r["options"]["shots"] == n]
+            cells.append("" if not values else none if None in values else spread(values, sign=sign))
+        table.add_row(Text(name), *cells)
+    return table
+
+
+def variant(result: Mapping[str, Any]) -> str:
+    """A strategy with the values that were set for it, as `knn_fixed k=5`."""
+    return result["strategy"] + "".join(f" {name}={value}" for name, value in result["set"].items())

@@ -1,0 +1,71 @@
+"""What the untrained encoder makes of texts, kept so that all runs of a sweep encode them once.
+
+An entry is named by everything that decides its bits: weights, precision, device, threads, code,
+libraries and the texts themselves. It comes and goes whole; one that cannot be read is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from contsym import results
+from contsym.environment import code_sha256, library_versions, n_threads
+
+if TYPE_CHECKING:
+    from contsym.pooling import Text
+    from contsym.run import Plan
+
+FILE, VECTORS = "vectors.safetensors", "vectors"
+
+
+class UntrainedEncodings:
+    """Encodings of one pretrained encoder in a folder."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder = folder
+        facts = [plan.encoder.weights_sha256, plan.precision, plan.device, n_threads(), code_sha256()]
+        self._facts = json.dumps([*facts, library_versions()])
+        self.saved_seconds = 0.0
+        """What the kept encodings took whoever made them: a cell costs what it would cost alone."""
+
+    def get(self, texts: Sequence[Text], encode: Callable[[], Tensor]) -> Tensor:
+        """The vectors of these texts: kept ones, or those that `encode` makes, kept from now on."""
+        digest = hashlib.sha256(json.dumps([self._facts, *texts]).encode()).hexdigest()
+        found = _read(self.folder / digest / FILE)
+        if found is not None:
+            vectors, seconds = found
+            self.saved_seconds += seconds
+            return vectors
+        began = time.perf_counter()
+        vectors = encode()
+        self._keep(self.folder / digest, vectors, time.perf_counter() - began)
+        return vectors
+
+    def _keep(self, folder: Path, vectors: Tensor, seconds: float) -> None:
+        from safetensors.torch import save_file
+
+        def fill(folder: Path) -> None:
+            save_file({VECTORS: vectors.contiguous()}, folder / FILE, metadata={"seconds": str(seconds)})
+
+        try:
+            results.write_whole(folder, fill)
+        except OSError:
+            # Another process was faster, or the disk is full: what is not there is encoded again.
+            return
+
+
+def _read(path: Path) -> tuple[Tensor, float] | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(VECTORS), float((file.metadata() or {})["seconds"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None

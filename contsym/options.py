@@ -1,0 +1,88 @@
+"""Options that several commands have, said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET
+from contsym.data.splits import SPLIT_RULES
+from contsym.data.tasks import TASKS
+
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    help="Folder for results and the MLflow store.",
+)
+uri_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow tracking server or store; default: MLFLOW_TRACKING_URI, else OUTPUT/mlflow.db.",
+)
+
+split_option = click.option(
+    "--split",
+    type=click.Choice(list(SPLIT_RULES)),
+    help="Share the Wikidata pairs out anew (contsym data build --help); default: as they come.",
+)
+
+
+def task_options(command):
+    """`--TASK SOURCE` for each task, and `--TASK-size N` for those that have no shots."""
+    for task in reversed(list(TASKS.values())):
+        if not task.relational:
+            command = click.option(
+                f"--{task.name}-size",
+                type=int,
+                metavar="N",
+                help=f"{task.title} training pairs; default: all.",
+            )(command)
+        bundled = "bundled, " if task.is_bundled else ""
+        command = click.option(
+            f"--{task.name}",
+            metavar="SOURCE",
+            help=f"{task.title}: {bundled}hub[@REVISION], or a file or folder; default: {task.default_source}.",
+        )(command)
+    return command
+
+
+def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
+    """Take what `task_options` gave out of the options: source and size by task, where they were given."""
+    sources = {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
+    sizes = {name: size for name in TASKS if (size := options.pop(f"{name}_size", None)) is not None}
+    return sources, sizes
+
+
+encoder_option = click.option(
+    "--encoder",
+    default="minilm",
+    show_default=True,
+    metavar="NAME",
+    help="A preset (contsym list encoders), a Hub id, or a folder with safetensors.",
+)
+form_option = click.option(
+    "--form",
+    type=click.Choice(["lexicalised", "delexicalised", "both"]),
+    default="lexicalised",
+    show_default=True,
+    help="Wikidata pairs with entity names, with opaque ids, or both.",
+)
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the encoder; auto is bf16 where the hardware is faster with it.",
+)
+target_option = click.option(
+    "--target",
+    type=float,
+    default=DEFAULT_TARGET,
+    show_default=True,
+    help="Accuracy for which the least number of pairs is reported.",
+)

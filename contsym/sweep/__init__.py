@@ -1,0 +1,1 @@
+"""Many runs over strategies, seeds and shots: planned, shared, resumed, in parallel."""

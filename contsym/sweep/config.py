@@ -1,0 +1,212 @@
+"""What a sweep is: which strategies, shots, seeds and settings, checked before anything heavy loads."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from contsym import registry
+from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, RunConfig, parse_seeds
+from contsym.data.schema import Form
+from contsym.data.splits import SplitRule
+from contsym.data.tasks import TASKS
+from contsym.errors import ContsymError, SettingError, nearest
+
+MAX_CELLS = 100_000
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Every combination of strategies, seeds, shots and set values is one cell."""
+
+    strategies: tuple[str, ...]
+    scenario: str
+    shots: tuple[int, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values by setting; each goes to the strategies that have such a setting."""
+    encoder: str = "minilm"
+    sources: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    form: Form = "lexicalised"
+    split: SplitRule | None = None
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    target: float = DEFAULT_TARGET
+    curve: bool = False
+    audit: bool = True
+    output: Path = Path(DEFAULT_OUTPUT)
+
+    def __post_init__(self) -> None:
+        for name in self.strategies:
+            registry.find_strategy(name)
+        registry.find_scenario(self.scenario)
+        for option, values in (
+            ("--strategies", self.strategies),
+            ("--shots", self.shots),
+            ("--seeds", self.seeds),
+        ):
+            if not values:
+                raise SettingError(f"{option} is empty; expected at least one")
+            if len(set(values)) < len(values):
+                raise SettingError(f"{option} {','.join(map(str, values))} names one twice")
+        for name, values in self.settings.items():
+            if not values or len(set(values)) < len(values):
+                raise SettingError(
+                    f"--set {name}={','.join(values)}: expected values that differ, as k=1,3,5"
+                )
+        n = len(self.strategies) * len(self.shots) * len(self.seeds)
+        if n * _product(len(values) for values in self.settings.values()) > MAX_CELLS:
+            raise SettingError(
+                f"a sweep of more than {MAX_CELLS:,} cells; expected fewer shots, seeds or values"
+            )
+        # The run's own checks, on one cell of each kind.
+        for shots in self.shots:
+            self.cell(self.strategies[0], self.seeds[0], shots, {})
+
+    @property
+    def id(self) -> str:
+        """The same for the same sweep, wherever its results are kept."""
+        chosen = asdict(self)
+        for name in ("output", "audit"):
+            del chosen[name]
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+    def cell(self, strategy: str, seed: int, shots: int, settings: Mapping[str, str]) -> RunConfig:
+        shared = {f.name for f in fields(self)} - {"strategies", "shots", "seeds", "settings"}
+        return RunConfig(
+            strategy=strategy,
+            seeds=(seed,),
+            shots=shots,
+            settings=dict(settings),
+            **{name: getattr(self, name) for name in shared},
+        )
+
+    def grid(self, known: Sequence[str]) -> Iterator[dict[str, str]]:
+        """Every combination of the set values that a strategy with the `known` settings takes."""
+        names = [name for name in self.settings if name in known]
+        for values in itertools.product(*(self.settings[name] for name in names)):
+            yield dict(zip(names, values, strict=True))
+
+    def as_dict(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self), default=str))
+
+
+def from_dict(given: Mapping[str, Any], output: Path) -> SweepConfig:
+    """The inverse of `as_dict`; results are kept in `output`."""
+    lists = ("strategies", "shots", "seeds")
+    values: dict[str, Any] = {name: tuple(v) if name in lists else v for name, v in given.items()}
+    values["settings"] = {name: tuple(v) for name, v in given["settings"].items()}
+    return SweepConfig(**{**values, "output": output})
+
+
+def parse_sweep_seeds(text: str) -> tuple[int, ...]:
+    """`5` means five seeds, 0 to 4; `0,1,2` and `10-14` name them.
+
+    >>> parse_sweep_seeds("3"), parse_sweep_seeds("7,8")
+    ((0, 1, 2), (7, 8))
+    """
+    if text.strip().isdecimal():
+        if not 1 <= int(text) <= 10_000:
+            raise SettingError(f"--seeds {text}: expected between 1 and 10,000 seeds, or a list as 0,1,2")
+        return tuple(range(int(text)))
+    return parse_seeds(text)
+
+
+def parse_shots(text: str) -> tuple[int, ...]:
+    """`8,16,32` to numbers. Raises SettingError for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise SettingError(f"--shots {text!r} is not understood; expected numbers such as 8,16,32,64")
+    return tuple(map(int, parts))
+
+
+def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`("k=1,3", "margin=0.4")` to values by name. Raises SettingError for anything else."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        name, equals, values = pair.partition("=")
+        if not equals or not name.strip() or not values.strip():
+            raise SettingError(
+                f"--set {pair!r} is no setting; expected name=value or name=value,value, as k=1,3,5"
+            )
+        if name.strip() in found:
+            raise SettingError(f"--set {name.strip()} is given twice; give its values once, as k=1,3,5")
+        found[name.strip()] = tuple(value.strip() for value in values.split(","))
+    return found
+
+
+FILE_KEYS = (
+    *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split"),
+    *("device", "precision", "target", "curve", "audit"),
+)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The options of a sweep file, by the names of SweepConfig's fields.
+
+    Raises ContsymError with the file's name for what is not TOML, a key that is none or a value
+    of another type than expected.
+    """
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ContsymError(
+            f"--config {path}: cannot be read ({error.strerror}); expected a TOML file"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ContsymError(f"--config {path}: not TOML ({error})") from None
+    allowed = (*FILE_KEYS, *TASKS, *(f"{task}-size" for task in TASKS))
+    given: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    for key, value in found.items():
+        if key not in allowed:
+            raise ContsymError(f"--config {path}: {key!r} is unknown; {nearest(key, allowed)}")
+        if key in TASKS:
+            sources[key] = _typed(path, key, value, str, "text")
+        elif key.endswith("-size"):
+            sizes[key.removesuffix("-size")] = _typed(path, key, value, int, "a number")
+        elif key == "set":
+            table = _typed(path, key, value, dict, "a table of values, as [set]")
+            given["settings"] = {
+                name: tuple(map(str, v if isinstance(v, list) else [v])) for name, v in table.items()
+            }
+        elif key == "seeds":
+            given[key] = parse_sweep_seeds(
+                ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            )
+            if isinstance(value, list):
+                given[key] = tuple(_typed(path, key, n, int, "numbers") for n in value)
+        elif key in ("strategies", "shots"):
+            kind, said = (str, "a list of names") if key == "strategies" else (int, "a list of numbers")
+            given[key] = tuple(
+                _typed(path, key, each, kind, said) for each in _typed(path, key, value, list, said)
+            )
+        elif key == "target":
+            given[key] = float(_typed(path, key, value, (int, float), "a number"))
+        elif key in ("curve", "audit"):
+            given[key] = _typed(path, key, value, bool, "true or false")
+        else:
+            given[key] = _typed(path, key, value, str, "text")
+    return {**given, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}
+
+
+def _typed(path: Path, key: str, value: Any, kind: Any, said: str) -> Any:
+    is_wrong_bool = isinstance(value, bool) and kind is not bool
+    if not isinstance(value, kind) or is_wrong_bool:
+        raise ContsymError(f"--config {path}: {key} is {value!r}; expected {said}")
+    return value
+
+
+def _product(numbers: Iterator[int]) -> int:
+    total = 1
+    for n in numbers:
+        total *= n
+    return total

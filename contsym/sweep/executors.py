@@ -1,0 +1,129 @@
+"""What runs the pieces of a sweep: local processes here, Ray and SLURM in files of their own.
+
+An engine is an Executor: it is given pieces of work, at most `n_slots` at a time, and says which
+have ended. All else (order, results, failures) is the sweep's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Collection
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from contsym.errors import ContsymError, SettingError
+from contsym.sweep.work import Work, perform
+
+BACKENDS = ("local", "ray", "slurm")
+
+
+class Lost(Exception):
+    """The worker of a piece is gone, not the piece's own fault: worth another try."""
+
+
+class Executor(Protocol):
+    n_slots: int
+    """Pieces that may be under way at a time."""
+
+    def submit(self, work: Work) -> Any:
+        """Start a piece; gives a hashable handle."""
+        ...
+
+    def wait(self, handles: Collection[Any], seconds: float) -> list[tuple[Any, BaseException | None]]:
+        """The handles that have ended within the time, each with what went wrong or None."""
+        ...
+
+    def close(self) -> None:
+        """End all workers at once, finished or not."""
+        ...
+
+
+class LocalExecutor:
+    """n processes of this machine, each with its share of the cores as threads.
+
+    Each has a pool of its own: a process that dies (memory, a signal) takes one piece with it, and
+    it is known which.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        self.n_slots = n_jobs
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        # More threads than cores slow training down tenfold.
+        self.n_threads = max(1, cores // n_jobs)
+        self._free: list[ProcessPoolExecutor] = []
+        self._busy: dict[Future, ProcessPoolExecutor] = {}
+
+    def submit(self, work: Work) -> Future:
+        pool = self._free.pop() if self._free else self._new_pool()
+        future = pool.submit(perform, work)
+        self._busy[future] = pool
+        return future
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        import multiprocessing
+
+        # Not forked: torch and DuckDB have threads, which a fork does not take along.
+        context = multiprocessing.get_context("spawn")
+        arguments = (os.getpid(), self.n_threads)
+        return ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=arguments)
+
+    def wait(self, handles: Collection[Future], seconds: float) -> list[tuple[Future, BaseException | None]]:
+        found: list[tuple[Future, BaseException | None]] = []
+        for future in wait(handles, seconds, FIRST_COMPLETED).done:
+            pool, error = self._busy.pop(future), future.exception()
+            if isinstance(error, BrokenProcessPool):
+                pool.shutdown(wait=False)
+                error = Lost("its process died (out of memory, or killed)")
+            else:
+                self._free.append(pool)
+            found.append((future, error))
+        return found
+
+    def close(self) -> None:
+        for pool in (*self._free, *self._busy.values()):
+            for process in list((pool._processes or {}).values()):  # the public way would wait for the work
+                process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._free, self._busy = [], {}
+
+
+def begin_worker(parent: int, n_threads: int) -> None:
+    """What a local process does first: threads, signals, and an eye on the one that started it."""
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    # Ctrl-C goes to every process of the terminal; the sweep ends its workers itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent was killed would work on beside the one of the next start."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def make_executor(backend: str, n_jobs: int, address: str | None) -> Executor:
+    """The engine of that name. Raises ContsymError where it is not installed or cannot be reached."""
+    if n_jobs < 1:
+        raise SettingError(f"--jobs {n_jobs}: expected at least 1")
+    if address and backend != "ray":
+        raise SettingError(f"--address goes with --backend ray, not {backend}")
+    if backend == "local":
+        return LocalExecutor(n_jobs)
+    try:
+        if backend == "ray":
+            from contsym.sweep.ray_executor import RayExecutor
+
+            return RayExecutor(n_jobs, address)
+        from contsym.sweep.slurm_executor import SlurmExecutor
+
+        return SlurmExecutor(n_jobs)
+    except ModuleNotFoundError as error:
+        raise ContsymError(
+            f"--backend {backend}: {error.name} is not installed; pip install 'contsym[{backend}]'"
+        ) from None

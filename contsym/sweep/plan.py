@@ -1,0 +1,177 @@
+"""A sweep's cells with their keys, and the folder that remembers them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contsym import results
+from contsym.errors import ContsymError, SettingError, nearest
+from contsym.sweep.config import SweepConfig, from_dict
+from contsym.sweep.work import Work, cell_folder, is_done
+
+if TYPE_CHECKING:
+    from contsym.data.audit import Audit
+
+FORMAT = 1
+SWEEP = "sweep.json"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell, and the beginning that it shares with others, if it does."""
+
+    work: Work
+    beginning: Work | None
+    n_steps: int
+    """Training steps of its own, behind the beginning: what is left of the sweep is told by them."""
+    n_beginning_steps: int
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All that is known of a sweep before and after it ran."""
+
+    config: SweepConfig
+    cells: tuple[Cell, ...]
+    created: str
+
+    @property
+    def folder(self) -> Path:
+        return sweeps_folder(self.config.output) / self.config.id
+
+    def results(self) -> list[dict[str, Any]]:
+        """The stored results of its finished cells, in the order of the cells."""
+        output = self.config.output
+        return [results.read_seed(cell_folder(output, c.work.key)) for c in self.cells if is_done(c.work)]
+
+    def failures(self) -> dict[str, dict[str, str]]:
+        """Name and error of each cell that failed when it was last tried, by its key."""
+        found = {}
+        for cell in self.cells:
+            path = self.folder / FAILED / f"{cell.work.key}.json"
+            if not is_done(cell.work) and path.is_file():
+                found[cell.work.key] = json.loads(path.read_text("utf-8"))
+        return found
+
+    @property
+    def n_done(self) -> int:
+        return sum(is_done(cell.work) for cell in self.cells)
+
+
+def sweeps_folder(output: Path) -> Path:
+    return output / "sweeps"
+
+
+def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
+    """Every cell with its key, and what the audit found, by task.
+
+    Loads the data and looks everything up, so that a mistake shows before anything is trained.
+    Raises ContsymError.
+    """
+    from contsym.beginnings import beginning_key
+    from contsym.run import Shared, key_of, parse_settings, prepare, training_part
+
+    shared, cells, audits = Shared(), [], {}
+    fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
+    known = sorted(set().union(*fields.values()))
+    for name in config.settings:
+        if name not in known:
+            raise SettingError(f"--set {name}: no strategy of the sweep has it; {nearest(name, known)}")
+    for strategy in config.strategies:
+        for settings in config.grid(fields[strategy]):
+            parse_settings(_strategy(strategy), settings)
+            first = config.cell(strategy, config.seeds[0], max(config.shots), settings)
+            plan = prepare(first, shared)
+            audits = dict(plan.audits)
+            for seed in config.seeds:
+                for shots in config.shots:
+                    run = config.cell(strategy, seed, shots, settings)
+                    one = replace(plan, config=run)
+                    parts = [len(training_part(task, run, seed)) for task in plan.tasks]
+                    steps = [plan.settings.n_steps(n) if plan.strategy.trains else 1 for n in parts]
+                    key = beginning_key(one, seed)
+                    cells.append(
+                        Cell(
+                            Work(key_of(one, seed), run),
+                            Work(key, run, is_beginning=True) if key else None,
+                            sum(steps[1:]) if key else sum(steps),
+                            steps[0] if key else 0,
+                        )
+                    )
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Sweep(config, tuple(cells), created), audits
+
+
+def _strategy(name: str):
+    from contsym.registry import load_strategy
+
+    return load_strategy(name)
+
+
+def write_sweep(sweep: Sweep) -> Sweep:
+    """Remember the sweep in its folder; one that is there keeps the time it was first made."""
+    path = sweep.folder / SWEEP
+    if path.is_file():
+        sweep = replace(sweep, created=read_sweep(sweep.folder).created)
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    cells = [
+        {
+            "key": cell.work.key,
+            "beginning": cell.beginning.key if cell.beginning else None,
+            "strategy": cell.work.config.strategy,
+            "seed": cell.work.config.seeds[0],
+            "shots": cell.work.config.shots,
+            "settings": dict(cell.work.config.settings),
+            "n_steps": [cell.n_beginning_steps, cell.n_steps],
+        }
+        for cell in sweep.cells
+    ]
+    made = {"format": FORMAT, "created": sweep.created, "config": sweep.config.as_dict(), "cells": cells}
+    results.write_file(path, results.to_json(made))
+    return sweep
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """A remembered sweep. Raises ContsymError where the file is not what contsym wrote."""
+    path = folder / SWEEP
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if found["format"] != FORMAT:
+            raise ContsymError(f"{path}: format {found['format']!r}; this version reads format {FORMAT}")
+        config = from_dict(found["config"], folder.parent.parent)
+        cells = tuple(_cell(config, entry) for entry in found["cells"])
+        return Sweep(config, cells, found["created"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ContsymError(f"{path}: cannot be read ({error}); start the sweep again") from None
+
+
+def _cell(config: SweepConfig, entry: Mapping[str, Any]) -> Cell:
+    run = config.cell(entry["strategy"], entry["seed"], entry["shots"], entry["settings"])
+    beginning = Work(entry["beginning"], run, is_beginning=True) if entry["beginning"] else None
+    return Cell(Work(entry["key"], run), beginning, entry["n_steps"][1], entry["n_steps"][0])
+
+
+def stored_sweeps(output: Path) -> Iterator[Sweep]:
+    """The sweeps of an output folder, the latest first."""
+    folder = sweeps_folder(output)
+    if folder.is_dir():
+        found = [read_sweep(path.parent) for path in folder.glob(f"*/{SWEEP}")]
+        yield from sorted(found, key=lambda sweep: sweep.created, reverse=True)
+
+
+def find_sweep(output: Path, given: str | None) -> Sweep:
+    """The sweep whose id begins as given, or the latest. Raises ContsymError where there is none."""
+    known = list(stored_sweeps(output))
+    if not known:
+        raise ContsymError(f"--output {output}: no sweep there yet; contsym sweep --strategies ... makes one")
+    matching = [sweep for sweep in known if sweep.config.id.startswith(given or "")]
+    if not matching:
+        ids = ", ".join(sweep.config.id for sweep in known[:10])
+        raise ContsymError(f"sweep {given!r} is not in {output}; there are {ids}")
+    return matching[0]

@@ -1,0 +1,243 @@
+"""The command line of sweeps: start, look at, go on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contsym.config import DEFAULT_OUTPUT
+from contsym.errors import SettingError, TrackingError
+from contsym.options import (
+    device_option,
+    encoder_option,
+    form_option,
+    output_option,
+    precision_option,
+    sources_and_sizes,
+    split_option,
+    target_option,
+    task_options,
+    uri_option,
+)
+from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
+
+if TYPE_CHECKING:
+    from contsym.sweep.plan import Sweep
+
+SEND_SECONDS = 30
+"""Finished cells go to MLflow at most this often while others run."""
+
+
+@click.command()
+@click.option(
+    "--strategies", metavar="LIST", help="Methods, as knn_fixed,fine_tune (contsym list strategies)."
+)
+@click.option("--scenario", metavar="NAME", help="Tasks (contsym list scenarios).")
+@click.option("--shots", metavar="LIST", help="Wikidata training pairs, as 8,16,32,64.")
+@click.option("--seeds", metavar="N|LIST", help="5 for five seeds, or 0,1,2 or 10-14.  [default: 3]")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Values of a hyper-parameter, as k=1,3,5, each a cell of its own; repeatable.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Any of these options in TOML; what is given here counts more.",
+)
+@encoder_option
+@task_options
+@form_option
+@split_option
+@device_option
+@precision_option
+@target_option
+@click.option(
+    "--curve/--no-curve", default=False, show_default=True, help="Measure learning curves in each cell."
+)
+@click.option(
+    "--audit/--no-audit", default=True, show_default=True, help="Look for leaks and shortcuts in the data."
+)
+@click.option("--jobs", type=int, default=1, show_default=True, help="Cells at a time; they share the cores.")
+@click.option(
+    "--backend",
+    type=click.Choice(["local", "ray", "slurm"]),
+    default="local",
+    show_default=True,
+    help="This machine, a Ray cluster, or SLURM.",
+)
+@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster; default: one is started here.")
+@click.option(
+    "--status", "wants_status", is_flag=True, help="Show the sweeps of OUTPUT and how far they are."
+)
+@click.option("--resume", is_flag=True, help="Go on with the latest sweep of OUTPUT.")
+@output_option
+@uri_option
+@click.option("--json", "as_json", is_flag=True, help="Print the cells as JSON on stdout.")
+@click.pass_context
+def sweep(context: click.Context, /, **options: Any) -> None:
+    """Run strategies x seeds x shots x set values; what is finished is never run again.
+
+    What cells have in common (the first task, as MNLI, does not depend on the shots) is done
+    once. Stop it as you like: the same command, or --resume, goes on.
+
+    \b
+    Examples:
+      contsym sweep --strategies random_labels,knn_fixed,knn_learned,fine_tune \\
+        --scenario mnli_then_wikidata --shots 8,16,32,64 --seeds 5 --jobs 2
+      contsym sweep --config sweeps/paper.toml --backend ray --address ray-head:6379
+      contsym sweep --status
+      contsym sweep --resume
+    """
+    output = options["output"]
+    if options.pop("wants_status"):
+        show_status(output, options["as_json"])
+        return
+    engine = {name: options.pop(name) for name in ("backend", "jobs", "address")}
+    as_json, tracking_uri = options.pop("as_json"), options.pop("tracking_uri")
+    resume = options.pop("resume")
+    from contsym.sweep.plan import find_sweep
+
+    config = find_sweep(output, None).config if resume else _config(context, options)
+    if resume and any(
+        _is_given(context, name) for name in (*options, "assignments", "config_file") if name != "output"
+    ):
+        raise SettingError("--resume goes on with what was given then; leave the other options out")
+    run_sweep(config, engine, tracking_uri, as_json)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
+    sources, sizes = sources_and_sizes(options)
+    file, assignments = options.pop("config_file"), options.pop("assignments")
+    found = read_file(file) if file else {}
+    given = {name: value for name, value in options.items() if _is_given(context, name) or name not in found}
+    given = {name: value for name, value in given.items() if value is not None}
+    parsers = {"strategies": _names, "shots": parse_shots, "seeds": parse_sweep_seeds}
+    given |= {name: parse(given[name]) for name, parse in parsers.items() if name in given}
+    given |= {"settings": parse_grid(assignments)} if assignments else {}
+    merged = {**found, **given}
+    merged["sources"] = {**found.get("sources", {}), **sources}
+    merged["sizes"] = {**found.get("sizes", {}), **sizes}
+    for name in ("strategies", "scenario", "shots"):
+        if name not in merged:
+            raise SettingError(f"--{name} is missing; give it here or in --config FILE")
+    return SweepConfig(**merged)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | None, as_json: bool) -> None:
+    """Plan, run, send and show; exits with 1 where cells failed."""
+    import time
+
+    from rich.console import Console
+
+    from contsym.display_sweep import SweepProgress, plan_report, sweep_report
+    from contsym.sweep.drive import drive
+    from contsym.sweep.executors import make_executor
+    from contsym.sweep.plan import plan_sweep, write_sweep
+    from contsym.tracking import display_uri, log_sweep, resolve_uri
+
+    err = Console(stderr=True)
+    with err.status("looking at data and encoder"):
+        planned, audits = plan_sweep(config)
+    uri = resolve_uri(config.output, tracking_uri)
+    err.print(plan_report(planned, audits, engine, display_uri(uri)))
+    executor = make_executor(engine["backend"], engine["jobs"], engine["address"])
+    made = write_sweep(planned)
+    sent_at, warning = time.monotonic(), ""
+
+    def send(*, is_last: bool = False) -> None:
+        nonlocal sent_at, warning
+        if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
+            try:
+                log_sweep(made, uri)
+            except TrackingError as error:
+                warning = str(error)
+            sent_at = time.monotonic()
+
+    with SweepProgress(err, made) as progress:
+        failed = drive(made, executor, progress, send)
+        progress.note("logging to MLflow")
+        send(is_last=True)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    found = made.results()
+    output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
+    if as_json:
+        click.echo(json.dumps(as_plain(made), ensure_ascii=False, allow_nan=False))
+    elif found:
+        Console().print(sweep_report(found))
+        click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
+    for name, error in failed.items():
+        click.echo(f"failed: {name}: {error}", err=True)
+    if failed:
+        click.echo(
+            f"{len(failed)} of {len(made.cells)} cells failed; contsym sweep --resume{output} tries them again",
+            err=True,
+        )
+        sys.exit(1)
+
+
+def as_plain(sweep: Sweep) -> dict[str, Any]:
+    """A sweep as JSON: its configuration, and each cell with its main figures, or its error."""
+    from contsym import results
+    from contsym.sweep.work import cell_folder, is_done
+
+    failures = sweep.failures()
+    cells = []
+    for cell in sweep.cells:
+        config = cell.work.config
+        entry: dict[str, Any] = {
+            "key": cell.work.key,
+            "strategy": config.strategy,
+            "seed": config.seeds[0],
+            "shots": config.shots,
+            "settings": dict(config.settings),
+            "state": "done" if is_done(cell.work) else "failed" if cell.work.key in failures else "missing",
+        }
+        if entry["state"] == "done":
+            result = results.read_seed(cell_folder(sweep.config.output, cell.work.key))
+            entry |= {
+                name: result[name] for name in ("matrix", "final", "forgetting", "learned", "cost", "seconds")
+            }
+        elif entry["state"] == "failed":
+            entry["error"] = failures[cell.work.key]["error"]
+        cells.append(entry)
+    return {
+        "sweep": sweep.config.id,
+        "created": sweep.created,
+        "config": sweep.config.as_dict(),
+        "cells": cells,
+    }
+
+
+def show_status(output: Path, as_json: bool) -> None:
+    """Every sweep of the folder: how many cells are done, failed and missing."""
+    from rich.console import Console
+
+    from contsym.display_sweep import status_report
+    from contsym.sweep.plan import stored_sweeps
+
+    found = list(stored_sweeps(output))
+    if as_json:
+        click.echo(json.dumps([as_plain(sweep) for sweep in found], ensure_ascii=False, allow_nan=False))
+    elif not found:
+        click.echo(f"no sweep in {output} yet; contsym sweep --strategies ... makes one")
+    else:
+        Console().print(status_report(found))
