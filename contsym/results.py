@@ -140,9 +140,14 @@ def read_seed(folder: Path) -> dict[str, Any]:
 
 def stored_runs(output: Path) -> Iterator[Path]:
     """The run folders of an output folder, oldest first."""
-    folder = runs_folder(output)
-    if folder.is_dir():
-        yield from sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    yield from visible_folders(runs_folder(output))
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """The whole folders in a folder by name, without what a killed process has left."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def stored_seeds(run: Path) -> list[Path]:

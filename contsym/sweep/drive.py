@@ -111,8 +111,8 @@ def drive(
         executor.close()
     if not failed:
         # Here too what an earlier start, killed right behind its last cell, has left.
-        for beginning in {cell.beginning for cell in sweep.cells}:
-            _drop_used(sweep, beginning)
+        for cell in {cell.beginning.key: cell for cell in sweep.cells if cell.beginning}.values():
+            _drop_used(sweep, cell.beginning)
         _kept(sweep).drop_encodings()
     return failed
 

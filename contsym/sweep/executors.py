@@ -10,9 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from contsym.errors import ContsymError, SettingError
@@ -59,7 +60,10 @@ class LocalExecutor:
 
     def submit(self, work: Work) -> Future:
         pool = self._free.pop() if self._free else self._new_pool()
-        future = pool.submit(perform, work)
+        # A new process is started here. OpenMP reads its threads once, when torch is loaded, and
+        # the program that a spawned process imports first may do that before any code of ours.
+        with _environment(worker_environment(self.n_threads)):
+            future = pool.submit(perform, work)
         self._busy[future] = pool
         return future
 
@@ -68,8 +72,7 @@ class LocalExecutor:
 
         # Not forked: torch and DuckDB have threads, which a fork does not take along.
         context = multiprocessing.get_context("spawn")
-        arguments = (os.getpid(), self.n_threads)
-        return ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=arguments)
+        return ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(os.getpid(),))
 
     def wait(self, handles: Collection[Future], seconds: float) -> list[tuple[Future, BaseException | None]]:
         found: list[tuple[Future, BaseException | None]] = []
@@ -91,10 +94,27 @@ class LocalExecutor:
         self._free, self._busy = [], {}
 
 
-def begin_worker(parent: int, n_threads: int) -> None:
-    """What a local process does first: threads, signals, and an eye on the one that started it."""
-    os.environ["OMP_NUM_THREADS"] = str(n_threads)
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+def worker_environment(n_threads: int) -> dict[str, str]:
+    """Variables of a worker: its threads, and a short spin where they wait (benchmarks/waiting.py)."""
+    return {"OMP_NUM_THREADS": str(n_threads), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "30000")}
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def begin_worker(parent: int) -> None:
+    """What a local process does first: signals, and an eye on the one that started it."""
     # Ctrl-C goes to every process of the terminal; the sweep ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
