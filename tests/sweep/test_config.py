@@ -119,5 +119,5 @@ def test_a_wrong_line_of_a_file_is_named(text, message, tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ContsymError, match="cannot be read .*; expected a TOML file$"):
+    with pytest.raises(ContsymError, match=r"cannot be read .*; expected a TOML file$"):
         read_file(tmp_path / "none.toml")

@@ -162,7 +162,6 @@ def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch
     begun = [cell.beginning for cell in sweep.cells if cell.work.config.strategy == "fine_tune"]
     perform(begun[0])
     before = len(made)
-    (seed,) = begun[-1].config.seeds
     assert begun[-1].key != begun[0].key
     perform(begun[-1])
     # The second seed encodes only with what it has trained: both tests, after the first task.
@@ -191,7 +190,7 @@ def test_sweeps_are_remembered_and_found(sweep, tmp_path):
         find_sweep(tmp_path / "none", None)
     path = sweep.folder / "sweep.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(ContsymError, match="cannot be read .*; start the sweep again"):
+    with pytest.raises(ContsymError, match=r"cannot be read .*; start the sweep again"):
         find_sweep(tmp_path, None)
 
 
