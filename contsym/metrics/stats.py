@@ -160,7 +160,8 @@ def paired_bootstrap(
     n_seeds, n_items = d.shape
     # The same resamples are drawn whichever is called a, so that swapping the two only changes the sign.
     sign, (columns, counts) = max(
-        ((sign, _columns(sign * d)) for sign in (1, -1)), key=lambda made: made[1][0].tobytes()
+        ((sign, _columns(sign * d)) for sign in (1, -1)),
+        key=lambda made: [part.tobytes() for part in made[1]],
     )
     centre = columns.mean(axis=0)
     stretched = centre + (stretch(n_seeds, confidence) if n_seeds > 1 else 0.0) * (columns - centre)
