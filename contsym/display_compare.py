@@ -98,9 +98,9 @@ def _accuracies(each: TaskComparison) -> RenderableType:
 
 
 def _pairs(each: TaskComparison) -> RenderableType:
-    table = plain_table("Every pair")
+    table = plain_table("Every pair: p is corrected for all of them, least is what the seeds could show")
     table.add_column("a - b")
-    for title in ("difference", "95% interval", "corrected p", "least shown"):
+    for title in ("difference", "95% interval", "p", "least"):
         table.add_column(title, justify="right", no_wrap=True)
     for pair in each.comparisons:
         table.add_row(
