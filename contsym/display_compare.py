@@ -42,22 +42,18 @@ def conventions_report(
         table.columns[0].style = ""
         table.add_column(overflow="fold")
         for figure in convention.figures:
-            note = f"   ({figure.note})" if figure.note else ""
-            table.add_row(
-                f"  {figure.name}", figure_words(by_figure[figure.name], first), Text(figure.formula + note)
-            )
+            known = [value for value in by_figure[figure.name] if value is not None]
+            note = figure.note if known else _why_none(first)
+            words = figure.formula + (f"   ({note})" if note else "")
+            table.add_row(f"  {figure.name}", spread(known) if known else "-", Text(words))
         lines.append(table)
         if convention.note:
             lines.append(Text(f"  {convention.note}", style="dim"))
     return Group(*lines)
 
 
-def figure_words(values: Sequence[float | None], first: StoredMatrix) -> str:
-    """Mean and deviation, or why there is none."""
-    known = [value for value in values if value is not None]
-    if known:
-        return spread(known)
-    return "not defined for one task" if len(first.tasks) == 1 else "needs the numbers of test pairs"
+def _why_none(matrix: StoredMatrix) -> str:
+    return "not defined for one task" if len(matrix.tasks) == 1 else "needs the n_j, which a CSV file has not"
 
 
 def comparison_report(runs: Mapping[str, FoundRun], found: Sequence[TaskComparison]) -> Group:
@@ -153,7 +149,7 @@ def _forgetting(each: TaskComparison, name: str) -> str:
 
 def _verdict(each: TaskComparison) -> str:
     if each.best:
-        return f"best on {each.task}: {each.best} (better than every other run, corrected p below 0.05)"
+        return f"best on {each.task}: {each.best} (better than each other run, corrected p < 0.05)"
     if each.n_seeds == 1:
         return f"best on {each.task}: not said of one seed"
     top = max(each.accuracies, key=lambda name: each.accuracies[name].mean)
