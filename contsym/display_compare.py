@@ -28,7 +28,7 @@ def conventions_report(
             + (f"; seeds {', '.join(seeds)}" if seeds else "")
         ),
     ]
-    for task in first.tasks:
+    for task in first.tasks[:-1]:
         n = sum(task in matrix.never_learned for matrix in found)
         if n:
             some = "" if n == len(found) else f" in {n} of {len(found)} seeds"
@@ -61,6 +61,7 @@ def comparison_report(runs: Mapping[str, FoundRun], found: Sequence[TaskComparis
     lines: list[RenderableType] = []
     for each in found:
         lines += [_accuracies(each), _pairs(each), Text(_verdict(each)), Text("")]
+    lines.append(Text("p: corrected for all pairs of a task · least: the difference the seeds could show"))
     if any(each.n_seeds == 1 for each in found):
         lines.append(
             Text("! one seed: intervals and tests are about the test pairs and say nothing of other seeds")
@@ -94,7 +95,7 @@ def _accuracies(each: TaskComparison) -> RenderableType:
 
 
 def _pairs(each: TaskComparison) -> RenderableType:
-    table = plain_table("Every pair: p is corrected for all of them, least is what the seeds could show")
+    table = plain_table("Every pair")
     table.add_column("a - b")
     for title in ("difference", "95% interval", "p", "least"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -129,8 +130,8 @@ def p_words(p: float) -> str:
 
 
 def least_words(pair: Comparison) -> str:
-    """The least difference that the seeds could show."""
-    if pair.least_difference is None:
+    """The least difference that the seeds could show; - where one seed, or seeds that all agree, tell nothing."""
+    if not pair.least_difference:
         return "-"
     # No two accuracies differ by more than 1.
     return f"{pair.least_difference:.3f}" if pair.least_difference <= 1 else "none"

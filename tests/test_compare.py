@@ -8,8 +8,9 @@ import pytest
 
 from contsym import results
 from contsym.compare import compare_runs, differences_of, find_run, name_runs
+from contsym.display_compare import least_words, p_words
 from contsym.errors import ContsymError
-from contsym.metrics.stats import compare_all, summarise_values
+from contsym.metrics.stats import Comparison, compare_all, summarise_values
 from contsym.predictions import read_aligned
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.plan import Cell, Sweep, write_sweep
@@ -182,6 +183,21 @@ def test_what_else_differs_is_told(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, encoder="roberta-large")]
     runs = name_runs([find_run(name, tmp_path) for name in names])
     assert differences_of(runs) == {"encoder": {"knn_fixed": "minilm", "fine_tune": "roberta-large"}}
+
+
+# In words.
+
+
+@pytest.mark.parametrize(
+    ("least", "words"), [(None, "-"), (0.0, "-"), (0.0342, "0.034"), (1.0, "1.000"), (1.7, "none")]
+)
+def test_the_least_difference_in_words(least, words):
+    pair = Comparison("a", "b", 0.1, 0, 0.2, 0.01, 0.01, 0.01, 0.01, least, 3, 100)
+    assert least_words(pair) == words
+
+
+def test_a_small_p_is_only_said_to_be_small():
+    assert [p_words(p) for p in (1.0, 0.0312, 0.001, 0.0004)] == ["1.000", "0.031", "0.001", "<0.001"]
 
 
 # The commands.
