@@ -36,10 +36,11 @@ def files_that_import(name: str) -> set[str]:
     [
         ("mlflow", {"tracking.py"}),
         ("faiss", {"memory.py"}),
-        ("click", {"cli.py", "data_cli.py", "sweep_cli.py", "options.py"}),
+        ("click", {"cli.py", "data_cli.py", "results_cli.py", "sweep_cli.py", "options.py"}),
         (
             "rich",
-            {"cli.py", "data_cli.py", "sweep_cli.py", "display.py", "display_data.py", "display_sweep.py"},
+            {"cli.py", "data_cli.py", "results_cli.py", "sweep_cli.py"}
+            | {"display.py", "display_compare.py", "display_data.py", "display_sweep.py"},
         ),
         ("duckdb", {"data/engine.py"}),
         ("sklearn", {"data/shortcuts.py"}),
@@ -75,7 +76,16 @@ def test_weights_are_never_loaded_by_torch_or_remote_code():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["run", "--help"], ["data", "build", "--help"], ["sweep", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["run", "--help"],
+        ["data", "build", "--help"],
+        ["sweep", "--help"],
+        ["compare", "--help"],
+        ["metrics", "--help"],
+    ],
 )
 def test_help_and_list_import_nothing_heavy(arguments):
     program = (
