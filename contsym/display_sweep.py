@@ -112,20 +112,20 @@ def plan_report(sweep: Sweep, audits: Mapping[str, Audit], engine: Mapping[str, 
 
 
 def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
-    table = plain_table("Sweeps, the latest first", "sweep", "started", "scenario", "strategies")
+    """A row a sweep: how many of its cells are done, failed and missing."""
+    table = plain_table("Sweeps, the latest first")
+    for title in ("sweep", "started"):
+        table.add_column(title, no_wrap=True)
     for title in ("done", "failed", "missing"):
         table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("of")
     for sweep in sweeps:
         n_done, n_failed = sweep.n_done, len(sweep.failures())
         counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)
         config = sweep.config
-        table.add_row(
-            config.id,
-            sweep.created[:16],
-            Text(config.scenario),
-            Text(", ".join(config.strategies)),
-            *map(str, counts),
-        )
+        what = f"{config.scenario}: {', '.join(config.strategies)}"
+        started = sweep.created[:16].replace("T", " ")
+        table.add_row(config.id, started, *(f"{n:,}" for n in counts), Text(what))
     return table
 
 
