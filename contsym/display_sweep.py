@@ -118,7 +118,7 @@ def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
         table.add_column(title, no_wrap=True)
     for title in ("done", "failed", "missing"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("of")
+    table.add_column("of", overflow="fold")
     for sweep in sweeps:
         n_done, n_failed = sweep.n_done, len(sweep.failures())
         counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)

@@ -50,11 +50,11 @@ class LocalExecutor:
     it is known which.
     """
 
-    def __init__(self, n_jobs: int) -> None:
+    def __init__(self, n_jobs: int, n_threads: int | None = None) -> None:
         self.n_slots = n_jobs
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # More threads than cores slow training down tenfold.
-        self.n_threads = max(1, cores // n_jobs)
+        self.n_threads = n_threads or max(1, cores // n_jobs)
         self._free: list[ProcessPoolExecutor] = []
         self._busy: dict[Future, ProcessPoolExecutor] = {}
 

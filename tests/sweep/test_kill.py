@@ -12,7 +12,7 @@ import pytest
 
 from tests.sweep.toy_sweep import arguments, cells, contsym, environment, write_tasks
 
-N_KILLS = 3
+N_KILLS = 2
 
 
 def kill_at(words, folder, seconds):
@@ -30,14 +30,29 @@ def kill_at(words, folder, seconds):
         return True
 
 
-@pytest.mark.slow
-def test_killed_at_random_moments_the_same_tables_nothing_lost_nothing_double(tiny_encoder_folder, tmp_path):
-    sources = write_tasks(tmp_path)
+@pytest.fixture(scope="module")
+def whole(tiny_encoder_folder, tmp_path_factory):
+    """The sweep that nobody kills: its folder, its sources, its table and the seconds it took."""
+    folder = tmp_path_factory.mktemp("whole")
+    sources = write_tasks(folder)
     started = time.monotonic()
-    whole = contsym(*arguments(sources, tiny_encoder_folder, tmp_path / "whole"), "--json", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-    seconds = time.monotonic() - started
+    done = contsym(*arguments(sources, tiny_encoder_folder, folder / "mlruns"), "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, sources, table(done), time.monotonic() - started
 
+
+def table(done):
+    """What a user is shown of the cells, without times."""
+    timed = ("seconds", "cost")
+    return [{k: v for k, v in cell.items() if k not in timed} for cell in json.loads(done.stdout)["cells"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", range(int(os.environ.get("CONTSYM_KILL_TURNS", "1"))))
+def test_killed_at_random_moments_the_same_tables_nothing_lost_nothing_double(
+    turn, whole, tiny_encoder_folder, tmp_path
+):
+    unkilled, sources, expected, seconds = whole
     seed = int(os.environ.get("CONTSYM_KILL_SEED", random.SystemRandom().randrange(10**6)))
     print(f"CONTSYM_KILL_SEED={seed}")
     moments = random.Random(seed)
@@ -52,15 +67,9 @@ def test_killed_at_random_moments_the_same_tables_nothing_lost_nothing_double(ti
         done_before = set(done)
     last = contsym(*words, "--json", cwd=tmp_path)
     assert last.returncode == 0, last.stderr
-
-    assert cells(output) == cells(tmp_path / "whole")
-    timed = ("seconds", "cost")
-    tables = [
-        [{k: v for k, v in cell.items() if k not in timed} for cell in json.loads(done.stdout)["cells"]]
-        for done in (whole, last)
-    ]
-    assert tables[0] == tables[1]
-    assert {cell["state"] for cell in tables[1]} == {"done"}
+    assert cells(output) == cells(unkilled / "mlruns")
+    assert table(last) == expected
+    assert {cell["state"] for cell in expected} == {"done"}
     assert not [p for p in (output / "beginnings").glob("*") if not p.name.startswith(".")]
     assert not (output / "encodings").exists()
     assert_nothing_double(output)
