@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from contsym.data import triples
 from contsym.data.relations import parse, registry
 from contsym.errors import ContsymError, DataError, SettingError
 from tests.data.built import built, couples, triples_file
@@ -39,11 +40,26 @@ def write(path, content):
         ("t.txt.xz", lzma.compress),
         ("t.tsv", lambda raw: b"\xef\xbb\xbf" + raw),
         ("t.tsv", lambda raw: raw.replace(b"\n", b"\r\n")),
+        ("t.tsv", lambda raw: raw.replace(b"\n", b"\r\n", 20)),
+        ("t.tsv.gz", lambda raw: gzip.compress(raw[:300] + raw[300:].replace(b"\n", b"\r\n"))),
         ("t.tsv", lambda raw: raw.rstrip(b"\n")),
         ("t.tsv", lambda raw: raw.replace(b"P26", b"http://www.wikidata.org/prop/direct/P26")),
         ("t.tsv", lambda raw: raw.replace(b"P26", b"spouse")),
     ],
-    ids=["tsv", "txt", "gz", "bz2", "xz", "bom", "crlf", "no-last-newline", "uri", "english-name"],
+    ids=[
+        "tsv",
+        "txt",
+        "gz",
+        "bz2",
+        "xz",
+        "bom",
+        "crlf",
+        "crlf-then-lf",
+        "lf-then-crlf-gz",
+        "no-last-newline",
+        "uri",
+        "english-name",
+    ],
 )
 def test_the_same_triples_in_another_file_give_the_same_pairs(name, pack, tmp_path):
     plain = built(tmp_path, FACTS)
@@ -51,6 +67,24 @@ def test_the_same_triples_in_another_file_give_the_same_pairs(name, pack, tmp_pa
     assert made["files"] == plain["files"]
     assert made["inputs"]["triples"]["lines"] == N
     assert made["inputs"]["triples"]["bad_lines"] == 0
+
+
+def test_a_copy_with_one_line_end_is_the_same_wherever_a_chunk_ends(tmp_path, monkeypatch):
+    """A CR LF that two chunks share is one line end; a CR alone ends no line."""
+    raw = b"a\r\nb\rc\n\r\nd\r"
+    path = write(tmp_path / "t.tsv", raw)
+    for size in range(1, len(raw) + 1):
+        chunks = [raw[i : i + size] for i in range(0, len(raw), size)]
+        monkeypatch.setattr(triples, "_chunks", lambda _, chunks=chunks: iter(chunks))
+        assert triples._one_line_end(path, tmp_path).read_bytes() == b"a\nb c\n\nd"
+
+
+def test_labels_whose_line_ends_differ_keep_their_order(tmp_path):
+    facts = [(f"Q{2 * i}", "P26", f"Q{2 * i + 1}") for i in range(1, 30)]
+    labels = "".join(f"Q{i}\tName {i}" + ("\r\n" if i % 3 else "\n") for i in range(2, 60)) + "Q2\tAnother\n"
+    made = built(tmp_path, facts, labels=write(tmp_path / "l.txt", labels))
+    assert names_in(made) == {f"Name {i}" for i in range(2, 60)}
+    assert made["inputs"]["labels"]["lines"] == 59
 
 
 def test_names_keep_their_quotes_commas_and_letters(tmp_path):
@@ -201,11 +235,7 @@ def test_a_bad_line_is_named_with_file_and_line(case, place, tmp_path):
     [
         ("t.tsv", b"", ":1: the file is empty; expected triples"),
         ("t.tsv", b"\n\n", "expected a triple"),
-        ("t.tsv.gz", gzip.compress(LINES.encode() * 50)[:-400], "is it whole? fetch or pack it again"),
-        ("t.tsv.bz2", bz2.compress(LINES.encode() * 50)[:-40], "is it whole? fetch or pack it again"),
-        ("t.tsv.xz", lzma.compress(LINES.encode() * 50)[:-40], "is it whole? fetch or pack it again"),
-        ("t.json.bz2", bz2.compress(b"[\n" + b"{}\n" * 500)[:-10], "is it whole? fetch or pack it again"),
-        ("t.tsv.gz", LINES.encode(), "is it whole? fetch or pack it again"),
+        ("t.tsv.gz", LINES.encode(), ":1: cannot be read to its end (IO Error: Input is not a GZIP stream); is it whole?"),
         ("t.tsv", b"a\tP9999\tb\n" * 9, "no triple of a registered relation; it has P9999; expected Wikidata properties"),
         ("t.tsv", b"Q1\tP26\tQ2\n" * 9, "the entities are ids, as Q1, and they have no labels; give --labels FILE"),
         ("t.tsv", b"a\tP26\ta\n" * 9, "no triple is left to build from (1 triples of an entity with itself, 8 repeated"),
@@ -222,6 +252,37 @@ def test_a_file_that_cannot_be_used_is_one_line(name, content, message, tmp_path
         built(tmp_path, path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [name]
+
+
+DUMP = b"[\n" + b"".join(b'{"id": "Q%d", "labels": {}},\n' % i for i in range(500)) + b"]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [
+        ("t.tsv.gz", gzip.compress(LINES.encode() * 50)[:-400]),
+        ("t.tsv.bz2", bz2.compress(LINES.encode() * 50)[:-40]),
+        ("t.tsv.xz", lzma.compress(LINES.encode() * 50)[:-40]),
+        ("t.json.bz2", bz2.compress(DUMP)[:-10]),
+        ("t.json.gz", gzip.compress(DUMP)[:-10]),
+        # Whole, but a byte of its checksum is another.
+        ("t.json.gz", gzip.compress(DUMP)[:-8] + b"\0" + gzip.compress(DUMP)[-7:]),
+        # A block of a kind that there is not.
+        ("t.json.gz", gzip.compress(b"")[:10] + b"\xff" * 30),
+    ],
+    ids=["gz", "bz2", "xz", "dump-bz2", "dump-gz", "checksum", "damaged"],
+)
+def test_a_file_that_is_cut_off_is_one_line_with_the_last_line_that_can_be_read(name, packed, tmp_path):
+    path = write(tmp_path / name, packed)
+    with pytest.raises(DataError) as caught:
+        built(tmp_path, path)
+    said = re.fullmatch(
+        rf"{re.escape(str(path))}:(\d+): cannot be read to its end \([^\n]+\); is it whole\? fetch or pack it again",
+        str(caught.value),
+    )
+    assert said
+    assert 1 <= int(said[1]) <= max(50 * N, 503)
     assert sorted(p.name for p in tmp_path.iterdir()) == [name]
 
 
