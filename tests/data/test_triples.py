@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import re
+from importlib import resources
 
 import pytest
 
@@ -384,6 +385,37 @@ def test_a_registry_with_a_typo_is_one_line_with_its_place(old, new, message, tm
     path = write(tmp_path / "mine.toml", REGISTRY.replace(old, new, 1))
     with pytest.raises(DataError, match=re.escape(f"{path}{message}")):
         built(tmp_path, FACTS, relations=path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("[relations.P26]", "[relation.P26]", "[relation.P26]"),
+        ("[relations.P36]", "[relations.P36x]", "[relations.P36x]"),
+        ("[relations.P22]", "[relations.p22]", "[relations.p22]"),
+        ("[relations.P25]", "[relations.P025]", "[relations.P025]"),
+        ("[refused.P17]", "[refused.p17]", "[refused.p17]"),
+        ('name = "capital"', 'nme = "capital"', 'nme = "capital"'),
+        ('"[Y] is the capital of [X]"', '"[Y] is the capital of [Z]"', '"[Y] is the capital of [Z]"'),
+        ("[refused.P17]", "[refused.P36]", "[refused.P36]"),
+    ],
+)
+def test_the_place_of_a_typo_in_the_registry_of_contsym_is_its_line(old, new, line, tmp_path):
+    """Comments and longer ids (P361 beside P36) name the same words."""
+    text = resources.files("contsym.data").joinpath("relations.toml").read_text("utf-8").replace(old, new, 1)
+    number = next(i for i, each in enumerate(text.splitlines(), 1) if line in each)
+    with pytest.raises(DataError, match=rf"^mine\.toml:{number}: "):
+        parse(text, "mine.toml")
+
+
+def test_the_place_of_an_entry_is_not_that_of_a_longer_id():
+    longer = REGISTRY[REGISTRY.index("[relations.P26]") : REGISTRY.index("[refused")].replace("P26", "P2671")
+    longer = longer.replace("married", "wed")
+    text = REGISTRY.replace("[relations.P26]", longer + "[relations.P26]").replace('"symmetric"', '"x"', 2)
+    text = text.replace('"x"', '"symmetric"', 1)
+    number = text.splitlines().index('kind = "x"') + 1
+    with pytest.raises(DataError, match=rf"^mine\.toml:{number}: P26: kind 'x' is unknown"):
+        parse(text, "mine.toml")
 
 
 def test_a_registry_of_ones_own(tmp_path):
