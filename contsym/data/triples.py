@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from contsym.data.engine import engine_error, insert, one_row, quoted
 from contsym.data.relations import Registry
 from contsym.data.schema import file_sha256
-from contsym.errors import DataError
+from contsym.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from contsym.data.engine import Connection
@@ -80,6 +80,11 @@ def read_triples(
     lines than `max_bad`.
     """
     kind = _format_of(path)
+    if sole_property is not None and kind != "sparql":
+        raise SettingError(
+            f"--property {sole_property}: {path.name} says the property of each triple; --property is for "
+            "a SPARQL result (.csv) without a column for it; leave it out"
+        )
     con.execute("CREATE TABLE known (given VARCHAR, relation VARCHAR)")
     insert(con, "known", _spellings(registry))
     con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
@@ -246,6 +251,10 @@ def _from_sparql(
     columns = {}
     for role, names in SPARQL_COLUMNS.items():
         columns[role] = next((given[name] for name in names if name in given), None)
+        if role == "property" and sole_property and columns[role] is not None:
+            raise SettingError(
+                f"--property {sole_property}: {path.name} has a column for it, {columns[role]}; leave it out"
+            )
         if columns[role] is None and not (role == "property" and sole_property):
             hint = "; or say which property it is about with --property P26" if role == "property" else ""
             raise DataError(

@@ -113,6 +113,12 @@ def test_a_sparql_result_brings_its_labels(tmp_path):
     assert made["inputs"]["triples"]["format"] == "sparql"
 
 
+def test_a_property_given_beside_a_column_for_it_is_refused(tmp_path):
+    path = write(tmp_path / "q.csv", "item,property,value\r\na,P40,b\r\n")
+    with pytest.raises(SettingError, match=r"--property P26: q\.csv has a column for it, property; leave"):
+        built(tmp_path, path, sole_property="P26")
+
+
 def entity(i, spouse, **more):
     snak = {"snaktype": "value", "datavalue": {"value": {"id": f"Q{spouse}"}, "type": "wikibase-entityid"}}
     claims = {"P26": [{"mainsnak": snak, "rank": "normal"}], "P1082": [{"mainsnak": {"snaktype": "novalue"}}]}
@@ -177,6 +183,19 @@ def test_mutual_pairs_of_an_antisymmetric_relation_are_a_warning_and_left_out(tm
     assert sum(row["relation"] == "P40" for row in made["rows"]) == 25
 
 
+@pytest.mark.parametrize(("n_mutual", "is_warned"), [(1, False), (8, True)])
+def test_mutual_pairs_as_rare_as_those_of_influenced_by_in_codex_are_a_warning(n_mutual, is_warned, tmp_path):
+    """8 of 1,373 pairs of CoDEx's P737 are mutual, 1.2% of its triples; one such pair is a slip."""
+    text = REGISTRY.replace("P26", "P737").replace('"spouse"', '"influenced by"')
+    text = text.replace("symmetric", "antisymmetric").replace("[X] and [Y] are", "[X] was to [Y]")
+    path = write(tmp_path / "mine.toml", text)
+    facts = couples(1373, "P737")
+    made = built(tmp_path, [*facts, *((o, r, s) for s, r, o in facts[:n_mutual])], relations=path)
+    said = f"P737 influenced by is registered as antisymmetric, and {n_mutual} of its 1,373 pairs are stated both ways"
+    assert any(w.startswith(said) for w in made["warnings"]) == is_warned
+    assert made["left_out"] == {"antisymmetric pairs stated both ways": n_mutual}
+
+
 def test_a_symmetric_relation_that_is_never_mirrored_is_a_warning(tmp_path):
     warnings = built(tmp_path, FACTS)["warnings"]
     assert any(
@@ -238,6 +257,7 @@ def test_a_bad_line_is_named_with_file_and_line(case, place, tmp_path):
         ("t.tsv", b"\n\n", "expected a triple"),
         ("t.tsv.gz", LINES.encode(), ":1: cannot be read to its end (IO Error: Input is not a GZIP stream); is it whole?"),
         ("t.tsv", b"a\tP9999\tb\n" * 9, "no triple of a registered relation; it has P9999; expected Wikidata properties"),
+        ("t.tsv", b"a\tP17\tb\n" * 9, "it has P17 (country: Wikidata lets a state be its own country"),
         ("t.tsv", b"Q1\tP26\tQ2\n" * 9, "the entities are ids, as Q1, and they have no labels; give --labels FILE"),
         ("t.tsv", b"a\tP26\ta\n" * 9, "no triple is left to build from (1 triples of an entity with itself, 8 repeated"),
         ("t.json", b"[\nnot json\n]\n", ":2: no entity of a Wikidata dump (JSONDecodeError); expected one JSON object"),
@@ -319,6 +339,10 @@ def test_a_label_file_that_cannot_be_used_is_one_line(content, message, tmp_path
             "--bare keeps one phrasing a relation, and --split phrasing needs several",
         ),
         ({"sole_property": "P17"}, "--property P17: Wikidata lets a state be its own country"),
+        (
+            {"sole_property": "P26"},
+            "--property P26: triples.tsv says the property of each triple; --property is for a SPARQL result",
+        ),
         ({"sole_property": "P9999"}, "--property P9999: not in the registry; add it with --relations FILE"),
     ],
 )
