@@ -100,13 +100,7 @@ def parse(text: str, where: str) -> Registry:
     relations = {key: _relation(key, entry, text, where) for key, entry in _tables(found, "relations", where)}
     if not relations:
         raise DataError(f"{where}:1: no relations; expected entries such as [relations.P26]")
-    owners: dict[str, str] = {}
-    for relation in relations.values():
-        for phrasing in relation.phrasings:
-            other = owners.setdefault(phrasing, relation.id)
-            if other != relation.id:
-                line = _line(text, f"relations.{relation.id}", phrasing)
-                raise DataError(f"{where}:{line}: {phrasing!r} is a phrasing of {other} already")
+    _check_distinct(relations, text, where)
     refused, names = {}, {key: relation.name for key, relation in relations.items()}
     for key, entry in _tables(found, "refused", where):
         if _MISSPELT_ID.match(key):
@@ -119,6 +113,24 @@ def parse(text: str, where: str) -> Registry:
             raise DataError(f"{where}:{_line(text, f'refused.{key}')}: {key} is under [relations] as well")
         refused[key], names[key] = str(entry["reason"]), str(entry["name"])
     return Registry(version, relations, refused, names, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _check_distinct(relations: Mapping[str, Relation], text: str, where: str) -> None:
+    """Refuse a phrasing that two relations have, also with [X] and [Y] the other way round.
+
+    A relation and its inverse are apt to: "[Y] is the capital of [X]" and "[X] is the capital of
+    [Y]". With one in training and the other in test, a relation never seen would have been read.
+    """
+    owners: dict[tuple[str, str, str], Relation] = {}
+    for relation in relations.values():
+        for phrasing in relation.phrasings:
+            other = owners.setdefault(template(phrasing)[1], relation)
+            if other is not relation:
+                line = _line(text, f"relations.{relation.id}", phrasing)
+                how = "" if phrasing in other.phrasings else ", with [X] and [Y] the other way round"
+                raise DataError(
+                    f"{where}:{line}: {phrasing!r} is a phrasing of {other.id} already{how}; say it otherwise"
+                )
 
 
 FIELDS = ("name", "kind", "phrasings", "kind_source", "domain", "family", "notes")

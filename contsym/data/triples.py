@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contsym.data.engine import engine_error, insert, one_row, quoted
+from contsym.data.engine import engine_error, insert, one_row, out_of_room, quoted
 from contsym.data.relations import Registry
 from contsym.data.schema import file_sha256
 from contsym.errors import DataError, SettingError
@@ -422,11 +422,9 @@ def _scanned(path: Path, workspace: Path, scan: Callable[[Path], _T]) -> _T:
 
 def _run(con: Connection, path: Path, sql: str) -> None:
     """Run a scan of a user's file; the engine's message becomes one line."""
-    import duckdb
-
     try:
         con.execute(sql)
-    except duckdb.OutOfMemoryException:
+    except out_of_room():
         raise  # says nothing of the file
     except engine_error() as error:
         raise _unreadable(path, error) from None

@@ -432,6 +432,20 @@ def test_the_place_of_a_typo_in_the_registry_of_contsym_is_its_line(old, new, li
         parse(text, "mine.toml")
 
 
+def test_a_relation_and_its_inverse_are_not_said_alike():
+    """Or the phrase of a relation held out for the test would be read in training."""
+    more = REGISTRY[REGISTRY.index("[relations.P26]") : REGISTRY.index("[refused")]
+    more = more.replace("P26", "P40").replace("[X] and [Y] are", "[X] was to [Y]")
+    for said, how in (
+        ("[X] is married to [Y]", ""),
+        ("[Y] is married to [X]", ", with [X] and [Y] the other way round"),
+    ):
+        text = REGISTRY + more.replace("[X] is married to [Y]", said)
+        message = f"mine.toml:16: {said!r} is a phrasing of P26 already{how}; say it otherwise"
+        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+            parse(text, "mine.toml")
+
+
 def test_the_place_of_an_entry_is_not_that_of_a_longer_id():
     longer = REGISTRY[REGISTRY.index("[relations.P26]") : REGISTRY.index("[refused")].replace("P26", "P2671")
     longer = longer.replace("married", "wed")
