@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -145,6 +145,23 @@ def make_executor(
         raise ContsymError(
             f"--backend {backend}: {error.name} is not installed; pip install 'contsym[{backend}]'"
         ) from None
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, str]:
+    """What --engine-option was given, by name. Raises SettingError for what is not NAME=VALUE.
+
+    >>> read_options(["partition=gpu", "gres=gpu:a100=2"])
+    {'partition': 'gpu', 'gres': 'gpu:a100=2'}
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not name or not value:
+            raise SettingError(f"--engine-option {pair!r}: expected name=value, as partition=gpu")
+        if name in found:
+            raise SettingError(f"--engine-option {name} is given twice; give it once")
+        found[name] = value
+    return found
 
 
 def parse_options(backend: str, given: Mapping[str, str], known: Mapping[str, type]) -> dict[str, Any]:

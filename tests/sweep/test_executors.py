@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from contsym.errors import ContsymError, SettingError
-from contsym.sweep.executors import make_executor, parse_options
+from contsym.sweep.executors import make_executor, parse_options, read_options
 
 
 @pytest.mark.parametrize(("backend", "library"), [("ray", "ray"), ("slurm", "submitit")])
@@ -60,4 +60,19 @@ def test_options_are_read_by_kind():
 def test_options_that_are_wrong(name, text, message):
     with pytest.raises(SettingError) as error:
         parse_options("slurm", {name: text}, KNOWN)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["partition"], "--engine-option 'partition': expected name=value, as partition=gpu"),
+        (["=gpu"], "--engine-option '=gpu': expected name=value, as partition=gpu"),
+        (["time= "], "--engine-option 'time= ': expected name=value, as partition=gpu"),
+        (["time=5", "time=6"], "--engine-option time is given twice; give it once"),
+    ],
+)
+def test_options_that_are_no_pairs(pairs, message):
+    with pytest.raises(SettingError) as error:
+        read_options(pairs)
     assert str(error.value) == message
