@@ -23,7 +23,7 @@ from contsym.sweep.work import Work
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
 """Ray's own client asks again for over ten minutes before it gives up."""
 LOOK_SECONDS = 2.0
 """Nodes that come and go are looked up at most this often."""
@@ -192,7 +192,7 @@ class RayExecutor:
 
 
 def check_answers(option: str, address: str) -> None:
-    """Raises ContsymError unless a Ray cluster of this version answers at HOST:PORT within half a minute."""
+    """Raises ContsymError unless a Ray cluster of this version answers at HOST:PORT within about a minute."""
     found = re.fullmatch(r"\[?([^/\s\]]+)\]?:(\d{1,5})", address)
     if not found or not 0 < int(found[2]) < 65536:
         raise SettingError(f"{option} {address}: expected HOST:PORT of the cluster's head, as ray-head:6379")

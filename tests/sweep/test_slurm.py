@@ -16,9 +16,12 @@ pytest.importorskip("submitit", reason="the extra `slurm` is not installed; swee
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
 from contsym.sweep import slurm_executor
+from contsym.sweep.config import SweepConfig
 from contsym.sweep.executors import Lost, make_executor
+from contsym.sweep.plan import plan_sweep
 from contsym.sweep.slurm_executor import LOGS, SlurmExecutor
-from contsym.sweep.work import Work, cell_folder
+from contsym.sweep.work import Work, cell_folder, is_done
+from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 120
 
@@ -69,6 +72,30 @@ def test_a_piece_that_is_done_is_done(local, tmp_path):
     folder.mkdir(parents=True)
     (folder / "result.json").write_text("{}")
     assert run(local, work(Path("out"))) is None
+
+
+@pytest.mark.slow
+def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
+    write_task(tmp_path / "wikidata", relation_rows(), 64)
+    write_task(tmp_path / "nli", nli_rows(), 30)
+    sources = {"mnli": "nli", "wikidata": "wikidata"}
+    config = SweepConfig(
+        ("knn_fixed",),
+        "mnli_then_wikidata",
+        (8,),
+        (0,),
+        {"steps": ("20",)},
+        str(tiny_encoder_folder),
+        sources,
+        device="cpu",
+        audit=False,
+        output=Path("out"),
+    )
+    (cell,) = plan_sweep(config)[0].cells
+    assert run(local, cell.beginning) is None
+    assert is_done(cell.beginning)
+    assert run(local, cell.work) is None
+    assert is_done(cell.work)
 
 
 def test_a_killed_job_is_lost_and_not_the_fault_of_the_piece(local):
