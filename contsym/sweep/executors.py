@@ -10,13 +10,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
-from contsym.errors import ContsymError, SettingError
+from contsym.config import DEFAULT_OUTPUT
+from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.work import Work, perform
 
 BACKENDS = ("local", "ray", "slurm")
@@ -27,8 +29,10 @@ class Lost(Exception):
 
 
 class Executor(Protocol):
-    n_slots: int
-    """Pieces that may be under way at a time."""
+    @property
+    def n_slots(self) -> int:
+        """Pieces that may be under way at a time; it may change while a sweep runs."""
+        ...
 
     def submit(self, work: Work) -> Any:
         """Start a piece; gives a hashable handle."""
@@ -127,23 +131,83 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def make_executor(backend: str, n_jobs: int, address: str | None) -> Executor:
-    """The engine of that name. Raises ContsymError where it is not installed or cannot be reached."""
-    if n_jobs < 1:
-        raise SettingError(f"--jobs {n_jobs}: expected at least 1")
-    if address and backend != "ray":
-        raise SettingError(f"--address goes with --backend ray, not {backend}")
+def make_executor(
+    backend: str,
+    n_jobs: int | None,
+    address: str | None = None,
+    options: Mapping[str, str] | None = None,
+    output: Path = Path(DEFAULT_OUTPUT),
+) -> Executor:
+    """The engine of that name. Without `n_jobs`, it takes what it finds: this machine does one piece at a
+    time, SLURM too, a Ray cluster one for each GPU or node.
+
+    Raises ContsymError where it is not installed or cannot be reached, SettingError for an option
+    that it has not.
+    """
+    options = options or {}
+    check_engine(backend, n_jobs, address, options)
     if backend == "local":
-        return LocalExecutor(n_jobs)
+        return LocalExecutor(n_jobs or 1)
     try:
         if backend == "ray":
             from contsym.sweep.ray_executor import RayExecutor
 
-            return RayExecutor(n_jobs, address)
+            return RayExecutor(n_jobs, address, options)
         from contsym.sweep.slurm_executor import SlurmExecutor
 
-        return SlurmExecutor(n_jobs)
+        return SlurmExecutor(n_jobs, output, options)
     except ModuleNotFoundError as error:
         raise ContsymError(
             f"--backend {backend}: {error.name} is not installed; pip install 'contsym[{backend}]'"
         ) from None
+
+
+def check_engine(backend: str, n_jobs: int | None, address: str | None, options: Mapping[str, str]) -> None:
+    """Raises SettingError for what can be told without the engine itself, before anything is loaded."""
+    if n_jobs is not None and n_jobs < 1:
+        raise SettingError(f"--jobs {n_jobs}: expected at least 1")
+    if address and backend != "ray":
+        raise SettingError(f"--address goes with --backend ray, not {backend}")
+    if options and backend == "local":
+        raise SettingError(f"--engine-option {next(iter(options))}: --backend local has none")
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, str]:
+    """What --engine-option was given, by name. Raises SettingError for what is not NAME=VALUE.
+
+    >>> read_options(["partition=gpu", "gres=gpu:a100=2"])
+    {'partition': 'gpu', 'gres': 'gpu:a100=2'}
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not name or not value:
+            raise SettingError(f"--engine-option {pair!r}: expected name=value, as partition=gpu")
+        if name in found:
+            raise SettingError(f"--engine-option {name} is given twice; give it once")
+        found[name] = value
+    return found
+
+
+def parse_options(backend: str, given: Mapping[str, str], known: Mapping[str, type]) -> dict[str, Any]:
+    """Options of an engine as values; a `-` in a name counts as `_`. Numbers are above 0.
+
+    >>> parse_options("slurm", {"cpus-per-task": "4"}, {"cpus_per_task": int})
+    {'cpus_per_task': 4}
+    """
+    found: dict[str, Any] = {}
+    for option, text in given.items():
+        name = option.replace("-", "_")
+        if name not in known:
+            raise SettingError(
+                f"--engine-option {option}: {backend} has no such option; {nearest(name, known)}"
+            )
+        kind = known[name]
+        try:
+            found[name] = kind(text)
+        except ValueError:
+            found[name] = 0
+        if kind is not str and not 0 < found[name] < 1e9:
+            what = "a whole number" if kind is int else "a number"
+            raise SettingError(f"--engine-option {option}={text}: expected {what} above 0")
+    return found
