@@ -87,7 +87,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def plan_report(sweep: Sweep, audits: Mapping[str, Audit], engine: Mapping[str, Any], tracking: str) -> Group:
+def plan_report(
+    sweep: Sweep, audits: Mapping[str, Audit], engine: tuple[str, int | None], tracking: str
+) -> Group:
     """What will be done, how much of it is there already, and what is shared."""
     config = sweep.config
     beginnings = {c.beginning.key: c for c in sweep.cells if c.beginning}
@@ -105,7 +107,9 @@ def plan_report(sweep: Sweep, audits: Mapping[str, Audit], engine: Mapping[str, 
             "shared",
             f"{len(beginnings)} beginnings for {len(sweep.cells)} cells: {shared:,} training steps, not {alone:,}",
         )
-    rows.add_row("engine", f"{engine['backend']}, {engine['jobs']} at a time")
+    backend, n_jobs = engine
+    several = "one for each GPU or node" if backend == "ray" else "1 at a time"
+    rows.add_row("engine", f"{backend}, {several if n_jobs is None else f'{n_jobs} at a time'}")
     rows.add_row("results", Text(str(sweep.folder)))
     rows.add_row("tracking", Text(tracking))
     return Group(rows, audit_lines(list(audits.values()))) if audits else Group(rows)

@@ -29,6 +29,9 @@ from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_swe
 if TYPE_CHECKING:
     from contsym.sweep.plan import Sweep
 
+Engine = tuple[str, int | None, str | None, dict[str, str]]
+"""Backend, jobs, address and options, as make_executor takes them."""
+
 SEND_SECONDS = 30
 """Finished cells go to MLflow at most this often while others run."""
 
@@ -67,7 +70,12 @@ SEND_SECONDS = 30
 @click.option(
     "--audit/--no-audit", default=True, show_default=True, help="Look for leaks and shortcuts in the data."
 )
-@click.option("--jobs", type=int, default=1, show_default=True, help="Cells at a time; they share the cores.")
+@click.option(
+    "--jobs",
+    type=int,
+    metavar="N",
+    help="Cells at a time; they share the cores.  [default: 1; with ray one for each GPU or node]",
+)
 @click.option(
     "--backend",
     type=click.Choice(["local", "ray", "slurm"]),
@@ -76,6 +84,13 @@ SEND_SECONDS = 30
     help="This machine, a Ray cluster, or SLURM.",
 )
 @click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster; default: one is started here.")
+@click.option(
+    "--engine-option",
+    "engine_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of Ray or SLURM, as partition=gpu (docs/clusters.md); repeatable.",
+)
 @click.option(
     "--status", "wants_status", is_flag=True, help="Show the sweeps of OUTPUT and how far they are."
 )
@@ -102,7 +117,15 @@ def sweep(context: click.Context, /, **options: Any) -> None:
     if options.pop("wants_status"):
         show_status(output, options["as_json"])
         return
-    engine = {name: options.pop(name) for name in ("backend", "jobs", "address")}
+    from contsym.sweep.executors import check_engine, read_options
+
+    engine = (
+        options.pop("backend"),
+        options.pop("jobs"),
+        options.pop("address"),
+        read_options(options.pop("engine_options")),
+    )
+    check_engine(*engine)
     as_json, tracking_uri = options.pop("as_json"), options.pop("tracking_uri")
     resume = options.pop("resume")
     from contsym.sweep.plan import find_sweep
@@ -141,7 +164,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | None, as_json: bool) -> None:
+def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_json: bool) -> None:
     """Plan, run, send and show; exits with 1 where cells failed."""
     import time
 
@@ -157,7 +180,7 @@ def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | N
     with err.status("looking at data and encoder"):
         planned, audits = plan_sweep(config)
     uri = resolve_uri(config.output, tracking_uri)
-    err.print(plan_report(planned, audits, engine, display_uri(uri)))
+    err.print(plan_report(planned, audits, engine[:2], display_uri(uri)))
     made = write_sweep(planned)
     sent_at, warning = time.monotonic(), ""
 
@@ -171,7 +194,7 @@ def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | N
             sent_at = time.monotonic()
 
     with claimed(made):
-        executor = make_executor(engine["backend"], engine["jobs"], engine["address"])
+        executor = make_executor(*engine, config.output)
         with SweepProgress(err, made) as progress:
             failed = drive(made, executor, progress, send)
             progress.note("logging to MLflow")
