@@ -13,6 +13,8 @@ import pytest
 from tests.sweep.toy_sweep import arguments, cells, contsym, environment, write_tasks
 
 N_KILLS = 2
+JOBS = ("--jobs", "2")
+"""The same for all: with another number of threads, sums are taken in another order."""
 
 
 def kill_at(words, folder, seconds):
@@ -36,7 +38,8 @@ def whole(tiny_encoder_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     sources = write_tasks(folder)
     started = time.monotonic()
-    done = contsym(*arguments(sources, tiny_encoder_folder, folder / "mlruns"), "--json", cwd=folder)
+    words = arguments(sources, tiny_encoder_folder, folder / "mlruns")
+    done = contsym(*words, *JOBS, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, sources, table(done), time.monotonic() - started
 
@@ -57,7 +60,7 @@ def test_killed_at_random_moments_the_same_tables_nothing_lost_nothing_double(
     print(f"CONTSYM_KILL_SEED={seed}")
     moments = random.Random(seed)
     output = tmp_path / "killed"
-    words = [*arguments(sources, tiny_encoder_folder, output), "--jobs", "2"]
+    words = [*arguments(sources, tiny_encoder_folder, output), *JOBS]
     done_before: set[str] = set()
     for _ in range(N_KILLS):
         kill_at(words, tmp_path, moments.uniform(0.1, seconds))

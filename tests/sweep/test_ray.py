@@ -196,7 +196,9 @@ class Sweep:
 
 @pytest.fixture(scope="module")
 def local_results(world) -> dict[str, dict]:
-    sweep = Sweep(world, "local")
+    # As many processes as cores: each has one thread then, as the pieces on these nodes have. With
+    # another number of threads, sums are taken in another order.
+    sweep = Sweep(world, "local", "--jobs", str(os.cpu_count()))
     sweep.complete()
     return sweep.results()
 
