@@ -12,6 +12,7 @@ from rich.text import Text
 
 from contsym.data.audit import Audit
 from contsym.display_data import audit_lines, grid, plain_table
+from contsym.results import variant
 from contsym.sweep.plan import Sweep
 from contsym.sweep.work import Work, is_done
 
@@ -162,8 +163,3 @@ def by_shots(
             cells.append("" if not values else none if None in values else spread(values, sign=sign))
         table.add_row(Text(name), *cells)
     return table
-
-
-def variant(result: Mapping[str, Any]) -> str:
-    """A strategy with the values that were set for it, as `knn_fixed k=5`."""
-    return result["strategy"] + "".join(f" {name}={value}" for name, value in result["set"].items())

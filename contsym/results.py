@@ -138,6 +138,15 @@ def stored_seeds(run: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))
 
 
+def variant(result: Mapping[str, Any]) -> str:
+    """A strategy with the values that were set for it.
+
+    >>> variant({"strategy": "knn_fixed", "set": {"k": "5"}})
+    'knn_fixed k=5'
+    """
+    return result["strategy"] + "".join(f" {name}={value}" for name, value in result.get("set", {}).items())
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
