@@ -27,6 +27,7 @@ from contsym.options import (
     task_options,
     uri_option,
 )
+from contsym.report_cli import report
 from contsym.sweep_cli import sweep
 
 
@@ -42,6 +43,7 @@ def cli() -> None:
 
 
 cli.add_command(data)
+cli.add_command(report)
 cli.add_command(sweep)
 
 
