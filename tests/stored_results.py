@@ -108,6 +108,12 @@ def store_run(output: Path, name: str, seeds: Iterable[int], **changes: Any) -> 
     return folder
 
 
+def store_predictions(folder: Path, rows: list[dict[str, object]], **changes: Any) -> Path:
+    """Write the folder of a cell or a seed with these predictions; gives the folder."""
+    results.write_result(folder, make_result(**changes), rows, {})
+    return folder
+
+
 def _source(name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
     rows = {"train": train, "test": test}
     return {

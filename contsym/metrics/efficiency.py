@@ -89,8 +89,8 @@ def retention(before: Sequence[float | None], after: Sequence[float]) -> list[fl
     `before` is the accuracy after the task's own training, None where it was never learned; there, and
     where it is 0, nothing can be kept and the share is None. Above 1 where later training helped.
 
-    >>> retention([0.8, None], [0.6, 0.36])
-    [0.75, None]
+    >>> retention([0.8, None], [0.4, 0.36])
+    [0.5, None]
     """
     return [a / b if b else None for b, a in zip(before, after, strict=True)]
 

@@ -160,7 +160,8 @@ def paired_bootstrap(
     n_seeds, n_items = d.shape
     # The same resamples are drawn whichever is called a, so that swapping the two only changes the sign.
     sign, (columns, counts) = max(
-        ((sign, _columns(sign * d)) for sign in (1, -1)), key=lambda made: made[1][0].tobytes()
+        ((sign, _columns(sign * d)) for sign in (1, -1)),
+        key=lambda made: [part.tobytes() for part in made[1]],
     )
     centre = columns.mean(axis=0)
     stretched = centre + (stretch(n_seeds, confidence) if n_seeds > 1 else 0.0) * (columns - centre)
@@ -316,34 +317,30 @@ def compare_all(correct: Mapping[str, Correct], *, seed: int = 0) -> list[Compar
     tell, and the t test can; the t test knows nothing of other items. These p are then
     corrected over all pairs (`holm`).
     """
-    import numpy as np
-
-    pairs = list(itertools.combinations(correct, 2))
-    uncorrected: list[tuple[PairedDifference, float, float | None]] = []
-    for a, b in pairs:
+    tested = []
+    for a, b in itertools.combinations(correct, 2):
         per_seed = _differences(correct[a], correct[b]).mean(axis=1)
         boot = paired_bootstrap(correct[a], correct[b], seed=seed)
-        uncorrected.append((boot, mcnemar(correct[a], correct[b]), paired_t(per_seed)))
-    largest = [max(boot.p, items, seeds or 0.0) for boot, items, seeds in uncorrected]
-    found = []
-    for (a, b), (boot, items, seeds), p in zip(pairs, uncorrected, holm(largest), strict=True):
-        per_seed = _differences(correct[a], correct[b]).mean(axis=1)
-        found.append(
-            Comparison(
-                a,
-                b,
-                boot.difference,
-                boot.low,
-                boot.high,
-                boot.p,
-                items,
-                seeds,
-                p,
-                least_difference(per_seed),
-                *np.shape(correct[a]),
-            )
+        p_items, p_seeds = mcnemar(correct[a], correct[b]), paired_t(per_seed)
+        tested.append((a, b, boot, p_items, p_seeds, least_difference(per_seed)))
+    corrected = holm([max(boot.p, p_items, p_seeds or 0.0) for _, _, boot, p_items, p_seeds, _ in tested])
+    return [
+        Comparison(
+            a=a,
+            b=b,
+            difference=boot.difference,
+            low=boot.low,
+            high=boot.high,
+            p_bootstrap=boot.p,
+            p_mcnemar=p_items,
+            p_seeds=p_seeds,
+            p=p,
+            least_difference=least,
+            n_seeds=len(correct[a]),
+            n_items=len(correct[a][0]),
         )
-    return found
+        for (a, b, boot, p_items, p_seeds, least), p in zip(tested, corrected, strict=True)
+    ]
 
 
 def best(comparisons: Sequence[Comparison], means: Mapping[str, float], alpha: float = 0.05) -> str | None:
