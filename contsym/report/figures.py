@@ -603,7 +603,6 @@ class Figures:
         pairs = list(zip(view.relations, view.kinds, strict=True))
         counts = {name: sum(r == name for r in view.relations) for name in sorted(set(view.relations))}
         common = sorted(counts, key=lambda name: (-counts[name], name))[:MAX_RELATIONS]
-        looks = dict(zip(common, itertools.product(SYMBOLS, COLOURS[:-1]), strict=False))
         looks = {name: (SYMBOLS[i % len(SYMBOLS)], COLOURS[i % 6]) for i, name in enumerate(common)}
         groups: dict[str, list[int]] = {}
         for i, (relation, kind) in enumerate(pairs):
@@ -698,6 +697,3 @@ def _without_template(grid: Any) -> dict[str, Any]:
     layout.pop("template", None)
     return layout
 
-
-def figure_tasks(collected: Collected) -> list[str]:
-    return [collected.new_task, *(task for task in collected.tasks if task != collected.new_task)]

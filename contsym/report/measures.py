@@ -6,14 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from contsym.data import shortcuts
-from contsym.errors import ContsymError
 from contsym.metrics.efficiency import Reached, area_under_curve, shots_to_reach
 from contsym.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
-from contsym.predictions import read_correct
-from contsym.report.collect import Collected, Result, Stored, shots_of
+from contsym.predictions import read_aligned
+from contsym.report.collect import Collected, Result, shots_of
 
 ALPHA = 0.05
 
@@ -163,24 +161,15 @@ class Measures:
         return next((f for f in self.families if (f.task, f.shots) == (task, shots)), None)
 
     def _family(self, task: str, shots: int, variants: Sequence[str], seeds: Sequence[int]) -> Family:
-        import numpy as np
-
-        correct = {}
-        ids: tuple[Stored, Any] | None = None
-        for variant in variants:
-            rows = []
-            for stored in self.collected.group(variant, shots):
-                if stored.result["seed"] not in seeds:
-                    continue
-                own, right = read_correct(stored.folder, task)
-                if ids is not None and list(own) != list(ids[1]):
-                    raise ContsymError(
-                        f"{stored.folder}: its {task} test pairs are not those of {ids[0].folder}; "
-                        "comparisons need the same pairs"
-                    )
-                ids = ids or (stored, own)
-                rows.append(right)
-            correct[variant] = np.array(rows)
+        folders = {
+            variant: {
+                stored.result["seed"]: stored.folder
+                for stored in self.collected.group(variant, shots)
+                if stored.result["seed"] in seeds
+            }
+            for variant in variants
+        }
+        _, _, correct = read_aligned(folders, task)
         means = {variant: float(right.mean()) for variant, right in correct.items()}
         comparisons = tuple(compare_all(correct))
         return Family(task, shots, tuple(seeds), comparisons, best(comparisons, means, ALPHA))
