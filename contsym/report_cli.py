@@ -22,7 +22,9 @@ from contsym.options import output_option
 )
 @click.option("--target", type=float, help="Accuracy to reach; default: the one of the results, mostly 0.99.")
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
-def report(names: tuple[str, ...], output: Path, folder: Path | None, target: float | None, opens: bool) -> None:
+def report(
+    names: tuple[str, ...], output: Path, folder: Path | None, target: float | None, opens: bool
+) -> None:
     """Make one HTML file, and tables, out of a sweep or of runs.
 
     Without names it is the latest sweep of OUTPUT, finished or not. A sweep is named by its id or

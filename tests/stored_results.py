@@ -145,7 +145,10 @@ LAST = {
     "knn_learned": ((22, 26, 31, 37), (70, 66, 61, 58)),
     "fine_tune": ((20, 24, 33, 38), (60, 52, 44, 36)),
 }
-RELATIONS = {"symmetric": ("borders", "is a sibling of"), "antisymmetric": ("is the father of", "is located in")}
+RELATIONS = {
+    "symmetric": ("borders", "is a sibling of"),
+    "antisymmetric": ("is the father of", "is located in"),
+}
 
 
 def store_sweep(
@@ -193,7 +196,9 @@ def store_sweep(
             is_learned=run.strategy not in tuple(never_learned),
             with_view=with_view,
         )
-        results.write_result(cell_folder(output, cell.work.key), {**result, "key": cell.work.key}, rows, tensors)
+        results.write_result(
+            cell_folder(output, cell.work.key), {**result, "key": cell.work.key}, rows, tensors
+        )
     return sweep
 
 

@@ -193,7 +193,9 @@ def of_runs(folders: Sequence[Path]) -> Collected:
     for folder in folders:
         seeds = [folder] if (folder / results.RESULT).is_file() else results.stored_seeds(folder)
         if not seeds:
-            raise ContsymError(f"{folder}: no finished seed there; expected a run, seed, cell or sweep folder")
+            raise ContsymError(
+                f"{folder}: no finished seed there; expected a run, seed, cell or sweep folder"
+            )
         found += seeds
     stored = _read(list(dict.fromkeys(path.resolve() for path in found)))
     names = list(dict.fromkeys(s.result["run"] for s in stored))

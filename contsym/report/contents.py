@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from contsym.data import shortcuts
 from contsym.metrics.efficiency import Reached
 from contsym.metrics.stats import Comparison, Summary
 from contsym.report.collect import Collected, Result, title_of
@@ -44,15 +43,15 @@ def all_tables(measures: Measures, paper: Paper) -> dict[str, Table]:
     return {table.name: table for table in tables if table.rows}
 
 
-def interval_note(collected: Collected) -> str:
-    """What the brackets are, for these seeds."""
+def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
+    """What the intervals are, for these seeds."""
     n = len(collected.seeds)
     if n == 1:
         return (
-            "Brackets: 95% Wilson interval over the test pairs; one seed says nothing about others. "
-            "Figures without brackets have no interval"
+            f"{shown_as}: 95% Wilson interval over the test pairs, of an accuracy alone; one seed says nothing about "
+            "other seeds"
         )
-    return f"Brackets: 95% bootstrap interval of the mean over up to {n} seeds"
+    return f"{shown_as}: 95% bootstrap interval of the mean over up to {n} seeds"
 
 
 def kind_tasks(collected: Collected) -> list[str]:
@@ -261,9 +260,7 @@ def retention_table(measures: Measures, task: str) -> Table:
             column, measures.retention(variant, shots, task), sign=False
         ),
     )
-    note = (
-        f"Accuracy at the end over accuracy right after its own training. {interval_note(collected)}."
-    )
+    note = f"Accuracy at the end over accuracy right after its own training. {interval_note(collected)}."
     return Table(table.name, table.title, table.columns, table.rows, (note,))
 
 
@@ -313,7 +310,9 @@ def comparison_table(measures: Measures) -> Table:
         Column("seeds", "n_seeds"),
     )
     rows = tuple(
-        comparison_row(family, comparison) for family in measures.families for comparison in family.comparisons
+        comparison_row(family, comparison)
+        for family in measures.families
+        for comparison in family.comparisons
     )
     return Table(
         "comparisons",
@@ -575,9 +574,7 @@ def version_table(collected: Collected) -> Table:
         "form": lambda r: r["options"]["form"],
         "split": lambda r: r["options"].get("split") or "as the data come",
     }
-    rows = [
-        (words(name), words(", ".join(_distinct(collected, fact)))) for name, fact in facts.items()
-    ]
+    rows = [(words(name), words(", ".join(_distinct(collected, fact)))) for name, fact in facts.items()]
     libraries = list(dict.fromkeys(name for s in collected.stored for name in s.result["versions"]))
     for name in libraries:
         found = _distinct(collected, lambda r, name=name: r["versions"].get(name, "not recorded"))

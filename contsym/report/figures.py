@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from contsym.report.collect import Collected, title_of
+from contsym.report.collect import title_of
 from contsym.report.contents import KIND_NAMES, interval_note, kind_tasks, relations, row_names
 from contsym.report.measures import Measures, TradeOff, pareto_front
 from contsym.report.tables import interval_text
@@ -74,10 +74,19 @@ def base_layout(height: int) -> dict[str, Any]:
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1d1f23"},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top"},
+        "legend": legend(),
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "namelength": -1},
     }
+
+
+def legend(y: float = 1.02, **more: Any) -> dict[str, Any]:
+    """Above the plot, where it may take as many lines as it needs; y leaves room for titles of parts."""
+    return {"orientation": "h", "x": 0, "xanchor": "left", "y": y, "yanchor": "bottom", **more}
+
+
+def axis_title(text: str, **more: Any) -> dict[str, Any]:
+    return {"text": plain(text), "standoff": 8, **more}
 
 
 def plain(text: object) -> str:
@@ -148,7 +157,7 @@ class Figures:
             "Accuracy over shots by strategy",
             f"Accuracy over the number of {title_of(new)} examples (log axis): mean and band of "
             f"{len(collected.seeds)} seed{'s' * (len(collected.seeds) > 1)}; test pairs: {tests}. "
-            f"{interval_note(collected)}. Grey: the target and the best shortcut, which answers "
+            f"{interval_note(collected, 'Bands')}. Grey: the target and the best shortcut, which answers "
             "without understanding.",
             tuple(views),
             select="task",
@@ -176,14 +185,16 @@ class Figures:
         if task == collected.new_task:
             ends = [collected.shots[0], collected.shots[-1]]
             traces.append(
-                _line("target", ends, [self.measures.target] * 2, "longdash", f"target {self.measures.target:g}")
+                _line(
+                    "target", ends, [self.measures.target] * 2, "longdash", f"target {self.measures.target:g}"
+                )
             )
         return View(
             label,
             traces,
             {
                 "xaxis": self._shots_axis(),
-                "yaxis": {"title": {"text": f"accuracy, {plain(title_of(task))}"}, "automargin": True},
+                "yaxis": {"title": axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
             },
         )
 
@@ -192,7 +203,7 @@ class Figures:
         pad = 0.06 * max(math.log10(shots[-1] / shots[0]), 0.3)
         return {
             "type": "log",
-            "title": {"text": f"{title_of(self.collected.new_task)} examples (shots)"},
+            "title": axis_title(f"{title_of(self.collected.new_task)} examples (shots)"),
             "tickmode": "array",
             "tickvals": shots,
             "ticktext": [f"{n:,}" for n in shots],
@@ -266,8 +277,8 @@ class Figures:
                 "name": "Pareto front",
                 "x": [p.forgetting.mean for p in front],
                 "y": [p.accuracy.mean for p in front],
-                "line": {"color": GREY, "width": 6, "shape": "hv"},
-                "opacity": 0.45,
+                "line": {"color": GREY, "width": 4, "shape": "hv"},
+                "opacity": 0.5,
                 "hoverinfo": "skip",
             }
         ]
@@ -284,7 +295,10 @@ class Figures:
                     "meta": {"variant": variant},
                     "x": [p.forgetting.mean for p in own],
                     "y": [p.accuracy.mean for p in own],
-                    "text": [f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}" for p, f in zip(own, on_front, strict=True)],
+                    "text": [
+                        f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}"
+                        for p, f in zip(own, on_front, strict=True)
+                    ],
                     "textposition": "top center",
                     "textfont": {"size": 11},
                     "cliponaxis": False,
@@ -293,8 +307,8 @@ class Figures:
                         "color": style.colour,
                         "symbol": style.symbol,
                         "opacity": 0.85,
-                        "size": [8 + 22 * math.sqrt(p.seconds / longest) for p in own],
-                        "line": {"width": [2.5 if f else 0 for f in on_front], "color": "#ffffff"},
+                        "size": [round(6 + 14 * math.sqrt(p.seconds / longest), 1) for p in own],
+                        "line": {"width": [2 if f else 0 for f in on_front], "color": GREY},
                     },
                     "customdata": [
                         [
@@ -315,15 +329,15 @@ class Figures:
             [trace for trace in traces if trace["x"]],
             {
                 "xaxis": {
-                    "title": {"text": f"forgetting, {plain(title_of(task))}"},
+                    "title": axis_title(f"forgetting, {title_of(task)}"),
                     "automargin": True,
                     "tickformat": "+.2~f",
                 },
                 "yaxis": {
-                    "title": {"text": f"accuracy, {plain(title_of(self.collected.new_task))}"},
+                    "title": axis_title(f"accuracy, {title_of(self.collected.new_task)}"),
                     "automargin": True,
                 },
-                "legend": {**base_layout(0)["legend"], "itemsizing": "constant"},
+                "legend": legend(1.05, itemsizing="constant"),
                 "margin": {"l": 64, "r": 24, "t": 36, "b": 56},
             },
         )
@@ -339,7 +353,7 @@ class Figures:
         rows = [plain(name) for name in row_names(collected)]
         n_columns = min(2, len(collected.variants))
         n_rows = -(-len(collected.variants) // n_columns)
-        height = 70 + n_rows * (76 + 34 * len(rows))
+        height = 60 + n_rows * (80 + 34 * len(rows))
         for shots in reversed(collected.shots):
             present = [v for v in collected.variants if collected.group(v, shots)]
             # For its layout: titles and axes side by side.
@@ -349,7 +363,7 @@ class Figures:
                 subplot_titles=[plain(v) for v in present],
                 shared_yaxes=True,
                 horizontal_spacing=0.06,
-                vertical_spacing=min(0.9 / n_rows, 60 / height),
+                vertical_spacing=min(0.9 / n_rows, 70 / height),
             )
             for i, variant in enumerate(present):
                 found = collected.values(variant, shots, lambda result: result["matrix"])
@@ -377,7 +391,7 @@ class Figures:
             "matrices",
             "Accuracy matrices as heat maps",
             "Accuracy on each task (columns) before any training and after each experience (rows), mean over "
-            f"up to {len(collected.seeds)} seeds. A column that pales downwards was forgotten.",
+            f"up to {len(collected.seeds)} seeds. A column that darkens from its own row down was forgotten.",
             tuple(views),
             select="shots",
             height=height,
@@ -467,8 +481,8 @@ class Figures:
             layout["xaxis"] |= axis
             layout["xaxis2"] |= {**axis, "title": title}
             for name in ("yaxis", "yaxis2"):
-                layout[name] |= {"title": {"text": "accuracy"}, "range": [-0.04, 1.04], "automargin": True}
-            layout["legend"] = {**base_layout(0)["legend"], "y": -0.14}
+                layout[name] |= {"title": axis_title("accuracy"), "range": [-0.04, 1.04], "automargin": True}
+            layout["legend"] = legend(1.06)
             views.append(View(title_of(task), _traces(grid), layout))
         if not views:
             return None
@@ -524,8 +538,12 @@ class Figures:
                         f"accuracy, {self._where(task, shots)}",
                         traces,
                         {
-                            "xaxis": {"type": "log", "dtick": "D1", "title": {"text": "training pairs seen"}},
-                            "yaxis": {"title": {"text": f"accuracy, {plain(title_of(task))}"}, "automargin": True},
+                            "xaxis": {
+                                **_ticks_at(traces),
+                                "type": "log",
+                                "title": axis_title("training pairs seen"),
+                            },
+                            "yaxis": {"title": axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
                         },
                     )
 
@@ -535,7 +553,9 @@ class Figures:
                 traces = []
                 for variant in self.collected.variants:
                     losses = [
-                        result[j] for result in self.collected.values(variant, shots, lambda r: r["loss"]) if result[j]
+                        result[j]
+                        for result in self.collected.values(variant, shots, lambda r: r["loss"])
+                        if result[j]
                     ]
                     if losses:
                         x, y = thinned(mean_course(losses))
@@ -545,8 +565,12 @@ class Figures:
                         f"loss, {self._where(task, shots)}",
                         traces,
                         {
-                            "xaxis": {"title": {"text": "training step"}, "rangemode": "tozero"},
-                            "yaxis": {"title": {"text": "training loss"}, "automargin": True, "rangemode": "tozero"},
+                            "xaxis": {"title": axis_title("training step"), "rangemode": "tozero"},
+                            "yaxis": {
+                                "title": axis_title("training loss"),
+                                "automargin": True,
+                                "rangemode": "tozero",
+                            },
                         },
                     )
 
@@ -622,7 +646,9 @@ class Figures:
                         "showlegend": column == 2,
                         "x": [points[i][0] for i in members],
                         "y": [points[i][1] for i in members],
-                        "text": [plain(f"{view.relations[i]} ({view.kinds[i] or 'no kind'})") for i in members],
+                        "text": [
+                            plain(f"{view.relations[i]} ({view.kinds[i] or 'no kind'})") for i in members
+                        ],
                         "hovertemplate": "%{text}<extra></extra>",
                         "marker": {
                             "symbol": f"{symbol}-open" if is_open else symbol,
@@ -641,11 +667,18 @@ class Figures:
             if name.startswith(("xaxis", "yaxis")):
                 axis |= {"automargin": True, "showticklabels": False, "zeroline": False}
             if name.startswith("xaxis"):
-                axis["title"] = {"text": f"PC 1 ({first:.0%} of variance)", "font": {"size": 12}}
-        layout["yaxis"]["title"] = {"text": f"PC 2 ({second:.0%} of variance)", "font": {"size": 12}}
-        layout["legend"] = {**base_layout(0)["legend"], "y": -0.14, "font": {"size": 12}}
+                axis["title"] = axis_title(f"PC 1 ({first:.0%} of variance)", font={"size": 12})
+        layout["yaxis"]["title"] = axis_title(f"PC 2 ({second:.0%} of variance)", font={"size": 12})
+        layout["legend"] = legend(1.08, font={"size": 12})
         layout["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
         return View(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", _traces(grid), layout)
+
+
+def _ticks_at(traces: Sequence[Trace], most: int = 12) -> dict[str, Any]:
+    """Ticks at the counts that were measured; every second, third ... where they are many."""
+    counts = sorted({n for trace in traces for n in trace["x"]})
+    shown = counts[:: -(-len(counts) // most)]
+    return {"tickmode": "array", "tickvals": shown, "ticktext": [f"{n:,}" for n in shown]}
 
 
 def mean_course(losses: Sequence[Sequence[float]]) -> list[float]:
@@ -696,4 +729,3 @@ def _without_template(grid: Any) -> dict[str, Any]:
     layout = json.loads(grid.to_json())["layout"]
     layout.pop("template", None)
     return layout
-

@@ -21,14 +21,22 @@ def commands(collected: Collected) -> list[str]:
 
 
 def sweep_command(config: SweepConfig) -> str:
-    """
-    >>> sweep_command(SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,), settings={"k": ("1", "3")}))
-    'contsym sweep --strategies knn_fixed --scenario wikidata_only --shots 8,16 --seeds 4-4 --set k=1,3'
+    r"""What was typed, or would have been: options that have their default are left out.
+
+    >>> print(sweep_command(SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,))))
+    contsym sweep \
+      --strategies knn_fixed \
+      --scenario wikidata_only \
+      --shots 8,16 \
+      --seeds 4-4
     """
     words = ["contsym", "sweep", "--strategies", ",".join(config.strategies), "--scenario", config.scenario]
     words += ["--shots", _numbers(config.shots)]
     # A lone number would be a count of seeds.
-    words += ["--seeds", f"{config.seeds[0]}-{config.seeds[0]}" if len(config.seeds) == 1 else _numbers(config.seeds)]
+    words += [
+        "--seeds",
+        f"{config.seeds[0]}-{config.seeds[0]}" if len(config.seeds) == 1 else _numbers(config.seeds),
+    ]
     for name, values in config.settings.items():
         words += ["--set", f"{name}={','.join(values)}"]
     for task, source in config.sources.items():
@@ -44,7 +52,7 @@ def sweep_command(config: SweepConfig) -> str:
         words.append("--no-audit")
     if str(config.output) != DEFAULT_OUTPUT:
         words += ["--output", str(config.output)]
-    return shlex.join(words)
+    return in_lines(words)
 
 
 def run_commands(collected: Collected) -> list[str]:
@@ -54,7 +62,9 @@ def run_commands(collected: Collected) -> list[str]:
         # Cells of a sweep have a run's name each of their own; put together what only differs in the seed.
         result = stored.result
         same = {**result, "seed": None, "run": None}
-        key = repr([same[name] for name in ("strategy", "scenario", "encoder", "options")] + [result.get("set")])
+        key = repr(
+            [same[name] for name in ("strategy", "scenario", "encoder", "options")] + [result.get("set")]
+        )
         runs.setdefault(key, []).append(result)
     found = []
     for results in runs.values():
@@ -69,7 +79,10 @@ def run_commands(collected: Collected) -> list[str]:
         for task, source in first["sources"].items():
             if task not in BUNDLED or source["name"] != BUNDLED[task].name:
                 # Of two Hub data sets together, only the plain word can be given.
-                words += [f"--{task}", "hub" if "+" in source["name"] and source["name"].startswith("hub:") else source["name"]]
+                words += [
+                    f"--{task}",
+                    "hub" if "+" in source["name"] and source["name"].startswith("hub:") else source["name"],
+                ]
             if options.get(f"{task}_size") is not None:
                 words += [f"--{task}-size", str(options[f"{task}_size"])]
         words += ["--form", options["form"]] if options["form"] != DEFAULTS.form else []
@@ -77,8 +90,24 @@ def run_commands(collected: Collected) -> list[str]:
         words += ["--target", str(options["target"])] if options["target"] != DEFAULTS.target else []
         words += [] if options["curve"] else ["--no-curve"]
         words += ["--device", first["device"], "--precision", first["precision"]]
-        found.append(shlex.join(words))
+        found.append(in_lines(words))
     return found
+
+
+def in_lines(words: list[str]) -> str:
+    r"""A command quoted for a shell, an option a line.
+
+    >>> print(in_lines(["contsym", "run", "--mnli", "my data", "--no-curve"]))
+    contsym run \
+      --mnli 'my data' \
+      --no-curve
+    """
+    lines: list[list[str]] = [[]]
+    for word in words:
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(word)
+    return " \\\n  ".join(map(shlex.join, lines))
 
 
 def _numbers(numbers: Iterable[int]) -> str:

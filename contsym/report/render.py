@@ -71,9 +71,7 @@ def make_report(collected: Collected, target: float) -> Report:
     )
 
 
-def _sections(
-    measures: Measures, figures: dict[str, Figure], tables: dict[str, Table]
-) -> list[Section]:
+def _sections(measures: Measures, figures: dict[str, Figure], tables: dict[str, Table]) -> list[Section]:
     collected = measures.collected
 
     def some(*names: str, is_open: bool = False) -> list[tuple[Table, bool]]:
@@ -89,8 +87,10 @@ def _sections(
     kinds = kind_tasks(collected)
     no_kinds = "No task of this scenario has relations of a known kind."
     failed = [f"Failed: {f['name']}: {f['error']}" for f in collected.failures.values()]
-    one_strategy = "With one strategy there is nothing to compare." if len(collected.variants) == 1 else (
-        "No seed is stored for all strategies at one number of shots yet."
+    one_strategy = (
+        "With one strategy there is nothing to compare."
+        if len(collected.variants) == 1
+        else ("No seed is stored for all strategies at one number of shots yet.")
     )
     learned_none = (
         "This scenario has one task, so nothing can be forgotten."
@@ -110,7 +110,9 @@ def _sections(
             "accuracy",
             "Accuracy over shots",
             figures=drawn("accuracy"),
-            tables=some(f"accuracy-{new}", *(f"accuracy-{t}" for t in collected.tasks if t != new), "shortcuts"),
+            tables=some(
+                f"accuracy-{new}", *(f"accuracy-{t}" for t in collected.tasks if t != new), "shortcuts"
+            ),
         ),
         Section(
             "trade-off",

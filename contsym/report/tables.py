@@ -51,7 +51,9 @@ class Table:
 
     def __post_init__(self) -> None:
         for row in self.rows:
-            assert len(row) == len(self.columns), f"{self.name}: {len(row)} cells, {len(self.columns)} columns"
+            assert len(row) == len(self.columns), (
+                f"{self.name}: {len(row)} cells, {len(self.columns)} columns"
+            )
 
 
 SUMMARY_PARTS = ("mean", "low", "high", "n")

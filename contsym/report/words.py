@@ -36,10 +36,10 @@ def needed(measures: Measures) -> str:
     if not got:
         return f"With up to {most} examples no method reached {goal} (median over seeds)."
     order = sorted(got, key=lambda v: (got[v], collected.variants.index(v)))
-    parts = [f"{v} needed {reached_text(found[v])}" for v in order]
+    parts = [f"{v}{' needed' * (i == 0)} {reached_text(found[v])}" for i, v in enumerate(order)]
     missed = [v for v in found if v not in got]
     tail = f"; {listed(missed)} did not reach it with up to {most}" if missed else ""
-    return f"For {goal}, {listed(parts)} examples{tail}."
+    return f"For {goal}, {listed(parts)} examples (median over seeds){tail}."
 
 
 def differences(measures: Measures) -> str:
@@ -47,6 +47,11 @@ def differences(measures: Measures) -> str:
     collected = measures.collected
     most, task = collected.shots[-1], collected.new_task
     family = measures.family(task, most)
+    fewer = [f for n in collected.shots[:-1] if (f := measures.family(task, n)) and f.best]
+    earlier = "".join(
+        f" At {listed([f'{f.shots:,}' for f in fewer if f.best == name])} {name} is better than every other."
+        for name in dict.fromkeys(f.best for f in fewer)
+    )
     where = f"At {most:,} examples"
     if family is None:
         if len(collected.variants) == 1:
@@ -57,14 +62,14 @@ def differences(measures: Measures) -> str:
     if n == 1:
         return f"{where} there is one seed, which cannot tell methods apart."
     if family.best:
-        return f"{where} {family.best} is the most accurate, and better than every other by the tests ({n} seeds)."
+        return f"{where} {family.best} is the most accurate, and better than every other by the tests ({n} seeds).{earlier}"
     apart = [c for c in family.comparisons if c.p < 0.05]
     if not apart:
-        return f"{where} there is no difference in accuracy that these {n} seeds could show."
+        return f"{where} there is no difference in accuracy that these {n} seeds could show.{earlier}"
     parts = [f"{c.a if c.difference > 0 else c.b} above {c.b if c.difference > 0 else c.a}" for c in apart]
     return (
         f"{where} no method is better than every other; of {len(family.comparisons)} pairs these {n} seeds tell "
-        f"{len(apart)} apart: {listed(parts)}."
+        f"{len(apart)} apart: {listed(parts)}.{earlier}"
     )
 
 
@@ -77,7 +82,9 @@ def forgotten(measures: Measures, task: str) -> str:
         return f"No method has a result at {most:,} examples yet, so there is nothing to say about forgetting {name}."
     known = {v: f.summary for v, f in found.items() if f.summary is not None}
     never = [v for v, f in found.items() if f.n_learned == 0]
-    partly = [f"{v} (in {f.n - f.n_learned} of {f.n} seeds)" for v, f in found.items() if 0 < f.n_learned < f.n]
+    partly = [
+        f"{v} (in {f.n - f.n_learned} of {f.n} seeds)" for v, f in found.items() if 0 < f.n_learned < f.n
+    ]
     if not known and not partly:
         return f"{name} was never learned by any method, so there is nothing that it could have forgotten."
     parts = []
@@ -118,7 +125,9 @@ def warnings(measures: Measures) -> list[str]:
             + ": figures will change."
         )
     if len(collected.seeds) == 1:
-        said.append("There is one seed: intervals are over test pairs alone, and no difference between methods counts.")
+        said.append(
+            "There is one seed: intervals are over test pairs alone, and no difference between methods counts."
+        )
     commits = {s.result["versions"].get("contsym") for s in collected.stored}
     if len(commits) > 1:
         said.append("The results were made by more than one version of contsym.")
