@@ -53,8 +53,7 @@ class Collected:
     @property
     def new_task(self) -> str:
         """The task that the shots are of: the last one of relations, or the last."""
-        relational = [task for task in self.tasks if TASKS[task].relational]
-        return (relational or self.tasks)[-1]
+        return new_task_of(self.first)
 
     @property
     def earlier_tasks(self) -> list[str]:
@@ -124,8 +123,16 @@ def shots_of(result: Result) -> int:
     shots = result["options"]["shots"]
     if shots is not None:
         return shots
-    relational = [task for task in result["tasks"] if TASKS[task].relational]
-    return result["sources"][(relational or result["tasks"])[-1]]["rows"]["train"]
+    return result["sources"][new_task_of(result)]["rows"]["train"]
+
+
+def new_task_of(result: Result) -> str:
+    relational = [task for task in result["tasks"] if is_relational(task)]
+    return (relational or result["tasks"])[-1]
+
+
+def is_relational(task: str) -> bool:
+    return task in TASKS and TASKS[task].relational
 
 
 def title_of(task: str) -> str:
@@ -238,7 +245,7 @@ COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
     "encoder weights": lambda r: r["encoder_weights"]["sha256"],
     "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},
     "training pairs": lambda r: {
-        task: source["rows"]["train"] for task, source in r["sources"].items() if not TASKS[task].relational
+        task: source["rows"]["train"] for task, source in r["sources"].items() if not is_relational(task)
     },
 }
 

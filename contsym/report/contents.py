@@ -322,7 +322,8 @@ def comparison_table(measures: Measures) -> Table:
         (
             "Difference with its 95% interval by a paired bootstrap over seeds and test pairs; p: the largest of "
             "this test's, McNemar's and the paired t test's over seeds, corrected after Holm over all pairs of "
-            "strategies at one task and number of shots. Bold: p below 0.05. Least difference: what this number of seeds would show in 80 of 100 "
+            "strategies at one task and number of shots. Bold: p below 0.05. "
+            "Least difference: what this number of seeds would show in 80 of 100 "
             "repetitions (paired t-test, 5%); – with one seed.",
         ),
     )

@@ -218,8 +218,8 @@ class Figures:
             return []
         shared = {"legendgroup": variant, "meta": {"variant": variant}, **extra}
         if len(x) > 1 and all(s.low is not None for s in found):
-            edge = {"type": "scatter", "mode": "lines", "line": {"width": 0, "color": style.colour}}
-            edge |= {"showlegend": False, "hoverinfo": "skip", "x": x, **shared}
+            edge: Trace = {"type": "scatter", "mode": "lines", "line": {"width": 0, "color": style.colour}}
+            edge |= {"hoverinfo": "skip", "x": x, **shared, "showlegend": False}
             traces.append({**edge, "y": [s.low for s in found]})
             traces.append({**edge, "y": [s.high for s in found], "fill": "tonexty", "fillcolor": style.band})
         main: Trace = {
@@ -473,8 +473,7 @@ class Figures:
                         variant, [n for n, _ in found], [s for _, s in found], showlegend=row == 1
                     )
                     for trace in band:
-                        shown = trace["showlegend"] and "name" in trace
-                        grid.add_trace({**trace, "showlegend": shown}, row=row, col=1)
+                        grid.add_trace(trace, row=row, col=1)
             layout = _without_template(grid)
             axis = self._shots_axis()
             title = axis.pop("title")
@@ -654,7 +653,7 @@ class Figures:
                             "symbol": f"{symbol}-open" if is_open else symbol,
                             "size": 7,
                             "color": colour,
-                            "opacity": 0.8,
+                            "opacity": 0.9,
                             "line": {"width": 1.5 if is_open else 0, "color": colour},
                         },
                     },

@@ -191,8 +191,9 @@ WRITERS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:
-    """Each table as Markdown, CSV and LaTeX in the folder, under its name."""
+    """Each table as Markdown, CSV and LaTeX in the folder, under its name, in signs that any file system takes."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
         for ending, write in WRITERS.items():
-            write_file(folder / f"{table.name}.{ending}", write(table))
+            name = re.sub(r"[^\w.-]", "_", table.name)
+            write_file(folder / f"{name}.{ending}", write(table))
