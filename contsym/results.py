@@ -114,7 +114,11 @@ def to_json(value: object) -> str:
 
 def read_seed(folder: Path) -> dict[str, Any]:
     """One stored seed. Raises ContsymError where the file is not what contsym wrote."""
-    path = folder / RESULT
+    return read_result(folder / RESULT)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """One stored result, wherever its file is. Raises as `read_seed`."""
     try:
         result = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

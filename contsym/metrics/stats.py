@@ -146,10 +146,13 @@ def paired_bootstrap(
     """The difference of two accuracies on the same seeds and test items, both resampled.
 
     d[s, i] = a[s, i] - b[s, i]; a resample draws seeds and, apart from them, items with replacement and
-    takes the mean of d over the drawn rows and columns. Drawn rows are stretched about the mean row by
-    `stretch`, since few seeds resampled vary too little. With one seed only items are drawn. p is
-    two-sided: twice the smaller share of resamples on one side of 0, these included, at most 1.
-    The order of the seeds does not count.
+    takes the mean of d over the drawn rows and columns. Before that each row is moved until its mean lies
+    `stretch` times as far from the mean of all, since few seeds resampled vary too little. With one
+    seed only items are drawn. p is two-sided: twice the smaller share of resamples on one
+    side of 0, these included, at most 1. The order of the seeds does not count.
+
+    Where nothing but chance on single items tells the seeds apart, the interval is wider than it need be:
+    that chance enters by the rows and by the columns.
 
     Shapes: (seeds, items), bool, both the same.
     Source: Owen 2007, The pigeonhole bootstrap; Hesterberg 2015 for the stretch.
@@ -163,15 +166,16 @@ def paired_bootstrap(
         ((sign, _columns(sign * d)) for sign in (1, -1)),
         key=lambda made: [part.tobytes() for part in made[1]],
     )
-    centre = columns.mean(axis=0)
-    stretched = centre + (stretch(n_seeds, confidence) if n_seeds > 1 else 0.0) * (columns - centre)
+    means = columns @ counts / n_items
+    away = (stretch(n_seeds, confidence) - 1 if n_seeds > 1 else 0.0) * (means - means.mean())
+    moved = columns + away[:, np.newaxis]
     generator = np.random.default_rng(seed)
     parts = []
     for start in range(0, n_resamples, BATCH):
         n = min(BATCH, n_resamples - start)
         seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n)
         items = generator.multinomial(n_items, counts / n_items, size=n)
-        parts.append(((seeds @ stretched) * items).sum(axis=1) / (n_seeds * n_items))
+        parts.append(((seeds @ moved) * items).sum(axis=1) / (n_seeds * n_items))
     # Sums of the same numbers in another order differ by rounding; what is 0 must count as 0.
     resampled = sign * np.round(np.clip(np.concatenate(parts), -1, 1), 12)
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -33,10 +33,11 @@ def every_resample(a, b):
     """The mean of every possible draw of seeds and items, sorted."""
     n_seeds, n_items = a.shape
     d = a.astype(float) - b.astype(float)
-    factor = stretch(n_seeds) if n_seeds > 1 else 0.0
-    rows = [
-        [d[:, i].mean() + factor * (d[s, i] - d[:, i].mean()) for i in range(n_items)] for s in range(n_seeds)
-    ]
+    factor = stretch(n_seeds) if n_seeds > 1 else 1.0
+    rows = []
+    for s in range(n_seeds):
+        away = d[s].mean() - d.mean()
+        rows.append([d[s, i] - away + factor * away for i in range(n_items)])
     found = []
     for seeds in itertools.product(range(n_seeds), repeat=n_seeds):
         for items in itertools.product(range(n_items), repeat=n_items):

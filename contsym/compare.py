@@ -1,0 +1,217 @@
+"""Stored runs side by side: found by name, read, and compared on the same seeds and test pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contsym import results
+from contsym.errors import ContsymError, nearest
+from contsym.predictions import read_aligned
+
+if TYPE_CHECKING:
+    from contsym.metrics.stats import Comparison, Summary
+
+EXPECTED = "expected a run of {output}, the folder of a run or a cell, or STRATEGY@SHOTS of its latest sweep"
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """What a RUN of the command line stands for."""
+
+    given: str
+    folders: Mapping[int, Path]
+    """The folder with result.json and predictions.csv, by seed."""
+    results: Mapping[int, Mapping[str, Any]]
+
+    @property
+    def first(self) -> Mapping[str, Any]:
+        return next(iter(self.results.values()))
+
+
+@dataclass(frozen=True)
+class TaskComparison:
+    """All runs on one task after the last experience."""
+
+    task: str
+    accuracies: Mapping[str, Summary]
+    forgetting: Mapping[str, tuple[float | None, ...]]
+    """A figure for each seed, None where the task was never learned; () where nothing was trained after it."""
+    n_learned: Mapping[str, int]
+    """Seeds that learned the task, by run."""
+    comparisons: Sequence[Comparison]
+    best: str | None
+    n_seeds: int
+    n_items: int
+
+
+def find_run(given: str, output: Path) -> FoundRun:
+    """The folders that a name or path stands for. Raises ContsymError where there are none."""
+    for folder in (Path(given), results.runs_folder(output) / given, output / "cells" / given):
+        if folder.is_dir():
+            return _in_folder(given, folder)
+    if "@" in given:
+        return _in_sweep(given, output)
+    known = [folder.name for folder in results.stored_runs(output)]
+    near = f"; {nearest(given, known[-10:])}" if known else ""
+    raise ContsymError(f"run {given!r} is not there; {EXPECTED.format(output=output)}{near}")
+
+
+def _in_folder(given: str, folder: Path) -> FoundRun:
+    folders = [folder] if (folder / results.RESULT).is_file() else results.stored_seeds(folder)
+    if not folders:
+        raise ContsymError(f"run {given!r}: no result in {folder}; expected {results.RESULT} or seed folders")
+    found = {result["seed"]: (path, result) for path in folders for result in [results.read_seed(path)]}
+    return _found(given, found)
+
+
+def _in_sweep(given: str, output: Path) -> FoundRun:
+    from contsym.sweep.plan import find_sweep
+    from contsym.sweep.work import cell_folder, is_done
+
+    name, _, shots = given.rpartition("@")
+    sweep = find_sweep(output, None)
+    in_sweep = f"run {given!r} is not in the sweep {sweep.config.id}"
+    if shots not in map(str, sweep.config.shots):
+        raise ContsymError(f"{in_sweep}: its shots are {', '.join(map(str, sweep.config.shots))}")
+    variants = dict.fromkeys(_variant(cell.work.config) for cell in sweep.cells)
+    matching = [v for v in variants if v == name] or [v for v in variants if v.split()[0] == name]
+    if not matching:
+        raise ContsymError(f"{in_sweep}: {nearest(name, variants)}")
+    if len(matching) > 1:
+        choices = ", ".join(f"'{variant}@{shots}'" for variant in matching)
+        raise ContsymError(f"run {given!r} could be any of {choices}; name one of them")
+    works = [
+        cell.work
+        for cell in sweep.cells
+        if _variant(cell.work.config) == matching[0] and str(cell.work.config.shots) == shots
+    ]
+    if missing := [work.config.seeds[0] for work in works if not is_done(work)]:
+        raise ContsymError(
+            f"run {given!r}: the seeds {','.join(map(str, missing))} of the sweep {sweep.config.id} are not "
+            "done; contsym sweep --resume goes on with it"
+        )
+    folders = [cell_folder(output, work.key) for work in works]
+    return _found(given, {r["seed"]: (path, r) for path in folders for r in [results.read_seed(path)]})
+
+
+def _found(given: str, found: Mapping[int, tuple[Path, Mapping[str, Any]]]) -> FoundRun:
+    by_seed = dict(sorted(found.items()))
+    return FoundRun(
+        given,
+        {seed: path for seed, (path, _) in by_seed.items()},
+        {seed: result for seed, (_, result) in by_seed.items()},
+    )
+
+
+def _variant(config: Any) -> str:
+    return config.strategy + "".join(f" {name}={value}" for name, value in config.settings.items())
+
+
+def name_runs(runs: Sequence[FoundRun]) -> dict[str, FoundRun]:
+    """Each run under the shortest name that tells it apart: as given with @, else its strategy, else its folder.
+
+    Raises ContsymError where one is given twice.
+    """
+    for i, run in enumerate(runs):
+        for other in runs[:i]:
+            if set(map(_real, run.folders.values())) & set(map(_real, other.folders.values())):
+                raise ContsymError(f"{other.given} and {run.given} are the same run; expected different ones")
+    strategies = [run.given if "@" in run.given else run.first["strategy"] for run in runs]
+    short = [
+        s if strategies.count(s) == 1 else Path(r.given).name for s, r in zip(strategies, runs, strict=True)
+    ]
+    names = [s if short.count(s) == 1 else r.given for s, r in zip(short, runs, strict=True)]
+    return dict(zip(names, runs, strict=True))
+
+
+def _real(path: Path) -> Path:
+    return path.resolve()
+
+
+def compare_runs(runs: Mapping[str, FoundRun], task: str | None = None) -> list[TaskComparison]:
+    """Every task that all runs have, or the one named, in the order of the first run.
+
+    Raises ContsymError where seeds or test pairs differ, or a run lacks the task.
+    """
+    tasks = [run.first["tasks"] for run in runs.values()]
+    common = [name for name in tasks[0] if all(name in others for others in tasks)]
+    if task is not None:
+        for name, own in zip(runs, tasks, strict=True):
+            if task not in own:
+                raise ContsymError(f"--task {task}: {name} has none of that name; {nearest(task, own)}")
+        common = [task]
+    if not common:
+        listed = "; ".join(f"{name} has {', '.join(own)}" for name, own in zip(runs, tasks, strict=True))
+        raise ContsymError(f"the runs have no task in common: {listed}")
+    return [_compare(runs, name) for name in common]
+
+
+def _compare(runs: Mapping[str, FoundRun], task: str) -> TaskComparison:
+    from contsym.metrics.stats import best, compare_all, summarise_values
+
+    seeds, ids, correct = read_aligned({name: run.folders for name, run in runs.items()}, task)
+    accuracies = {
+        name: summarise_values(table.mean(axis=1).tolist(), n_items=len(ids))
+        for name, table in correct.items()
+    }
+    comparisons = compare_all(correct)
+    return TaskComparison(
+        task,
+        accuracies,
+        {name: _forgetting(run, task) for name, run in runs.items()},
+        {name: sum(r["learned"][task] for r in run.results.values()) for name, run in runs.items()},
+        comparisons,
+        best(comparisons, {name: summary.mean for name, summary in accuracies.items()}),
+        len(seeds),
+        len(ids),
+    )
+
+
+def _forgetting(run: FoundRun, task: str) -> tuple[float | None, ...]:
+    if task == run.first["tasks"][-1]:
+        return ()
+    return tuple(result["forgetting"][task] for result in run.results.values())
+
+
+def differences_of(runs: Mapping[str, FoundRun]) -> dict[str, dict[str, str]]:
+    """What the runs do not have in common beside the strategy: scenario, encoder, shots and the like, by run."""
+    facts = {
+        name: {
+            **{key: str(run.first[key]) for key in ("scenario", "encoder", "device", "precision")},
+            **{
+                key: str(value)
+                for key, value in run.first["options"].items()
+                if key not in ("curve", "target")
+            },
+            **{f"set {key}": value for key, value in run.first.get("set", {}).items()},
+        }
+        for name, run in runs.items()
+    }
+    keys = dict.fromkeys(key for own in facts.values() for key in own)
+    return {
+        key: {name: own.get(key, "-") for name, own in facts.items()}
+        for key in keys
+        if len({own.get(key, "-") for own in facts.values()}) > 1
+    }
+
+
+def as_plain(runs: Mapping[str, FoundRun], found: Sequence[TaskComparison]) -> dict[str, Any]:
+    """What `--json` prints."""
+    from dataclasses import asdict
+
+    return {
+        "runs": {
+            name: {
+                "given": run.given,
+                "strategy": run.first["strategy"],
+                "seeds": list(run.folders),
+                "folders": [str(path) for path in run.folders.values()],
+            }
+            for name, run in runs.items()
+        },
+        "differences": differences_of(runs),
+        "tasks": {each.task: {k: v for k, v in asdict(each).items() if k != "task"} for each in found},
+    }

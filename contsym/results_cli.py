@@ -1,0 +1,86 @@
+"""The command line of stored results: conventions recomputed, runs compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from contsym.errors import SettingError
+from contsym.options import output_option
+
+if TYPE_CHECKING:
+    from contsym.metrics.conventions import ConventionName
+
+CONVENTION_NAMES: tuple[ConventionName, ...] = ("chaudhry", "lopez-paz", "avalanche", "mammoth")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--convention",
+    type=click.Choice(CONVENTION_NAMES),
+    help="Whose formulas; default: all four, one below the other.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> None:
+    """Recompute published figures of forgetting and transfer from a stored matrix.
+
+    FILE is a result.json, the folder of a run, a seed or a cell, or a CSV file as MLflow has it
+    (matrix.csv): the header after,TASK,TASK,... and rows untrained, TASK, TASK, ...
+
+    \b
+    Examples:
+      contsym metrics mlruns/results/RUN
+      contsym metrics matrix.csv --convention chaudhry
+    """
+    import numpy as np
+    from rich.console import Console
+
+    from contsym.display_compare import conventions_report, figures_as_plain
+    from contsym.matrices import read_matrices
+    from contsym.metrics.conventions import CONVENTIONS, figures
+
+    found = read_matrices(file)
+    by_convention: dict[ConventionName, dict[str, list[float | None]]] = {}
+    for name in [convention] if convention else CONVENTION_NAMES:
+        each = [figures(name, np.array(matrix.rows), matrix.n_test) for matrix in found]
+        by_convention[name] = {f.name: [seed[f.name] for seed in each] for f in CONVENTIONS[name].figures}
+    if as_json:
+        plain = {"file": str(file), **figures_as_plain(found, by_convention)}
+        click.echo(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+    else:
+        Console(highlight=False).print(conventions_report(found, by_convention))
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@click.option("--task", metavar="NAME", help="Compare on this task alone; default: every task they share.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@output_option
+def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path) -> None:
+    """Compare stored runs pair by pair, and name the best only where tests say so.
+
+    RUN is a run of OUTPUT, the folder of a run or a cell, or STRATEGY@SHOTS of the latest sweep
+    ('knn_fixed k=5@64' where it has several values of k). Seeds and test pairs must be the same.
+
+    \b
+    Examples:
+      contsym compare knn_fixed@64 random_labels@64 fine_tune@64
+      contsym compare mlruns/results/RUN mlruns/results/RUN --task mnli
+    """
+    from rich.console import Console
+
+    from contsym.compare import as_plain, compare_runs, find_run, name_runs
+    from contsym.display_compare import comparison_report
+
+    if len(runs) < 2:
+        raise SettingError(f"compare: only {runs[0]} was given; expected two runs or more")
+    named = name_runs([find_run(given, output) for given in runs])
+    found = compare_runs(named, task)
+    if as_json:
+        click.echo(json.dumps(as_plain(named, found), ensure_ascii=False, allow_nan=False))
+    else:
+        Console(highlight=False).print(comparison_report(named, found))
