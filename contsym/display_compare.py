@@ -28,7 +28,7 @@ def conventions_report(
             + (f"; seeds {', '.join(seeds)}" if seeds else "")
         ),
     ]
-    for task in first.tasks:
+    for task in first.tasks[:-1]:
         n = sum(task in matrix.never_learned for matrix in found)
         if n:
             some = "" if n == len(found) else f" in {n} of {len(found)} seeds"
@@ -42,22 +42,18 @@ def conventions_report(
         table.columns[0].style = ""
         table.add_column(overflow="fold")
         for figure in convention.figures:
-            note = f"   ({figure.note})" if figure.note else ""
-            table.add_row(
-                f"  {figure.name}", figure_words(by_figure[figure.name], first), Text(figure.formula + note)
-            )
+            known = [value for value in by_figure[figure.name] if value is not None]
+            note = figure.note if known else _why_none(first)
+            words = figure.formula + (f"   ({note})" if note else "")
+            table.add_row(f"  {figure.name}", spread(known) if known else "-", Text(words))
         lines.append(table)
         if convention.note:
             lines.append(Text(f"  {convention.note}", style="dim"))
     return Group(*lines)
 
 
-def figure_words(values: Sequence[float | None], first: StoredMatrix) -> str:
-    """Mean and deviation, or why there is none."""
-    known = [value for value in values if value is not None]
-    if known:
-        return spread(known)
-    return "not defined for one task" if len(first.tasks) == 1 else "needs the numbers of test pairs"
+def _why_none(matrix: StoredMatrix) -> str:
+    return "not defined for one task" if len(matrix.tasks) == 1 else "needs the n_j, which a CSV file has not"
 
 
 def comparison_report(runs: Mapping[str, FoundRun], found: Sequence[TaskComparison]) -> Group:
@@ -65,6 +61,7 @@ def comparison_report(runs: Mapping[str, FoundRun], found: Sequence[TaskComparis
     lines: list[RenderableType] = []
     for each in found:
         lines += [_accuracies(each), _pairs(each), Text(_verdict(each)), Text("")]
+    lines.append(Text("p: corrected for all pairs of a task · least: the difference the seeds could show"))
     if any(each.n_seeds == 1 for each in found):
         lines.append(
             Text("! one seed: intervals and tests are about the test pairs and say nothing of other seeds")
@@ -100,7 +97,7 @@ def _accuracies(each: TaskComparison) -> RenderableType:
 def _pairs(each: TaskComparison) -> RenderableType:
     table = plain_table("Every pair")
     table.add_column("a - b")
-    for title in ("difference", "95% interval", "corrected p", "least shown"):
+    for title in ("difference", "95% interval", "p", "least"):
         table.add_column(title, justify="right", no_wrap=True)
     for pair in each.comparisons:
         table.add_row(
@@ -133,8 +130,8 @@ def p_words(p: float) -> str:
 
 
 def least_words(pair: Comparison) -> str:
-    """The least difference that the seeds could show."""
-    if pair.least_difference is None:
+    """The least difference that the seeds could show; - where one seed, or seeds that all agree, tell nothing."""
+    if not pair.least_difference:
         return "-"
     # No two accuracies differ by more than 1.
     return f"{pair.least_difference:.3f}" if pair.least_difference <= 1 else "none"
@@ -153,7 +150,7 @@ def _forgetting(each: TaskComparison, name: str) -> str:
 
 def _verdict(each: TaskComparison) -> str:
     if each.best:
-        return f"best on {each.task}: {each.best} (better than every other run, corrected p below 0.05)"
+        return f"best on {each.task}: {each.best} (better than each other run, corrected p < 0.05)"
     if each.n_seeds == 1:
         return f"best on {each.task}: not said of one seed"
     top = max(each.accuracies, key=lambda name: each.accuracies[name].mean)

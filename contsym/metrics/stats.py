@@ -315,11 +315,11 @@ class Comparison:
 def compare_all(correct: Mapping[str, Correct], *, seed: int = 0) -> list[Comparison]:
     """Every pair, in the order of the names given.
 
-    A pair differs only where all tests say so, so its p is their largest (an intersection-union test needs
-    no correction among its parts, Berger 1982). McNemar's test knows nothing of other
-    seeds; of three seeds one in four falls on one side by chance, which the bootstrap can hardly
-    tell, and the t test can; the t test knows nothing of other items. These p are then
-    corrected over all pairs (`holm`).
+    A pair differs only where all three tests say so, so its p is their largest (an intersection-union test
+    needs no correction among its parts, Berger 1982). McNemar's test knows nothing of other seeds, the t
+    test nothing of other items; the bootstrap knows both, but of three seeds that fall on one side
+    it makes a p far smaller than three seeds can give. `benchmarks/coverage.py` shows each alone and all
+    together. These p are then corrected over all pairs (`holm`).
     """
     tested = []
     for a, b in itertools.combinations(correct, 2):
