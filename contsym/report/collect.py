@@ -63,11 +63,36 @@ class Collected:
     @cached_property
     def variants(self) -> list[str]:
         """In the order that they were asked for."""
-        found = dict.fromkeys(results.variant(s.result) for s in self.stored)
+        found = {self.variant_of(s.result): s.result["strategy"] for s in self.stored}
         if self.sweep:
             order = list(self.sweep.config.strategies)
-            return sorted(found, key=lambda name: order.index(name.split(" ")[0]))
+            return sorted(found, key=lambda name: order.index(found[name]))
         return list(found)
+
+    def variant_of(self, result: Result) -> str:
+        """The strategy, with those of its set values that are not the same in all its results."""
+        shown = self._varying.get(result["strategy"], set())
+        kept = {name: value for name, value in result.get("set", {}).items() if name in shown}
+        return results.variant({"strategy": result["strategy"], "set": kept})
+
+    def strategy_of(self, variant: str) -> str:
+        return next(s.result["strategy"] for s in self.stored if self.variant_of(s.result) == variant)
+
+    @cached_property
+    def _varying(self) -> dict[str, set[str]]:
+        """Names of settings that have several values, by strategy."""
+        asked = self.sweep.config.settings if self.sweep else {}
+        given: dict[str, list[Mapping[str, str]]] = {}
+        for stored in self.stored:
+            given.setdefault(stored.result["strategy"], []).append(stored.result.get("set", {}))
+        return {
+            strategy: {
+                name
+                for name in {name for values in own for name in values}
+                if len({values.get(name) for values in own}) > 1 or len(asked.get(name, ())) > 1
+            }
+            for strategy, own in given.items()
+        }
 
     @cached_property
     def shots(self) -> list[int]:
@@ -81,7 +106,7 @@ class Collected:
     def _groups(self) -> dict[tuple[str, int], list[Stored]]:
         found: dict[tuple[str, int], list[Stored]] = {}
         for stored in sorted(self.stored, key=lambda s: s.result["seed"]):
-            found.setdefault((results.variant(stored.result), shots_of(stored.result)), []).append(stored)
+            found.setdefault((self.variant_of(stored.result), shots_of(stored.result)), []).append(stored)
         return found
 
     def group(self, variant: str, shots: int) -> list[Stored]:

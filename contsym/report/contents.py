@@ -74,10 +74,11 @@ def paper_table(measures: Measures, paper: Paper) -> Table:
     rows = []
     titles = {method.strategy: method for method in paper.methods}
     ours = collected.variants
-    names = [m.strategy for m in paper.methods if m.strategy not in {v.split(" ")[0] for v in ours}]
+    strategies = {variant: collected.strategy_of(variant) for variant in ours}
+    names = [m.strategy for m in paper.methods if m.strategy not in strategies.values()]
     most = collected.shots[-1]
     for variant in [*ours, *names]:
-        method = titles.get(variant.split(" ")[0])
+        method = titles.get(strategies.get(variant, variant))
         found = measures.forgetting(variant, most, task) if task and variant in ours else None
         rows.append(
             (

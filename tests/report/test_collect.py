@@ -100,3 +100,13 @@ def test_the_same_cell_twice_is_refused(tmp_path):
 def test_a_run_without_shots_has_as_many_as_it_trained_on():
     result = make_result()
     assert shots_of({**result, "options": {**result["options"], "shots": None}}) == 64
+
+
+def test_only_values_that_differ_are_part_of_a_name(tmp_path):
+    store_run(tmp_path, "a", [0], set={"k": "1", "epochs": "2"})
+    store_run(tmp_path, "b", [0], set={"k": "3", "epochs": "2"})
+    store_run(tmp_path, "c", [0], strategy="fine_tune", set={"epochs": "2"})
+    found = collect(tmp_path, ["a", "b", "c"])
+    assert found.variants == ["knn_fixed k=1", "knn_fixed k=3", "fine_tune"]
+    assert found.strategy_of("knn_fixed k=3") == "knn_fixed"
+    assert [s.result["set"]["k"] for s in found.group("knn_fixed k=3", 64)] == ["3"]
