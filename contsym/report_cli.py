@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
 
 from contsym.errors import SettingError
 from contsym.options import output_option
+
+MANY_PAIRS = 300
 
 
 @click.command()
@@ -43,6 +46,9 @@ def report(
     from contsym.report.render import make_report, write_report
 
     collected = collect(output, names)
+    n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
+    if n_pairs > MANY_PAIRS:
+        click.echo(f"{n_pairs:,} comparisons of strategies; a few seconds for a hundred", err=True)
     made = make_report(collected, collected.target if target is None else target)
     html, tables = write_report(made, folder or output / "reports" / collected.name)
     click.echo(html)

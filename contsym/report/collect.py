@@ -139,6 +139,13 @@ class Collected:
         return {task: s["name"] for task, s in self.first["sources"].items() if s["stand_in"]}
 
     @property
+    def seeds_said(self) -> str:
+        """For captions: `1 seed`, `3 seeds`, or `up to 3 seeds` where some groups have fewer."""
+        n = len(self.seeds)
+        is_whole = all(len(self.group(v, s)) == n for v in self.variants for s in self.shots)
+        return f"{'' if is_whole else 'up to '}{n} seed{'s' * (n > 1)}"
+
+    @property
     def n_missing(self) -> int:
         return self.n_planned - len(self.stored) - len(self.failures)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from contsym.data.relations import registry
 from contsym.metrics.efficiency import Reached
 from contsym.metrics.stats import Comparison, Summary
 from contsym.report.collect import Collected, Result, title_of
@@ -45,13 +46,12 @@ def all_tables(measures: Measures, paper: Paper) -> dict[str, Table]:
 
 def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
     """What the intervals are, for these seeds."""
-    n = len(collected.seeds)
-    if n == 1:
+    if len(collected.seeds) == 1:
         return (
             f"{shown_as}: 95% Wilson interval over the test pairs, of an accuracy alone; one seed says nothing about "
             "other seeds"
         )
-    return f"{shown_as}: 95% bootstrap interval of the mean over up to {n} seeds"
+    return f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_said}"
 
 
 def kind_tasks(collected: Collected) -> list[str]:
@@ -72,23 +72,25 @@ def paper_table(measures: Measures, paper: Paper) -> Table:
         forgot,
     )
     rows = []
+    asked = collected.sweep.config.strategies if collected.sweep else ()
     titles = {method.strategy: method for method in paper.methods}
     ours = collected.variants
     strategies = {variant: collected.strategy_of(variant) for variant in ours}
     names = [m.strategy for m in paper.methods if m.strategy not in strategies.values()]
     most = collected.shots[-1]
     for variant in [*ours, *names]:
+        absent = "not finished" if variant in asked else "not run"
         method = titles.get(strategies.get(variant, variant))
         found = measures.forgetting(variant, most, task) if task and variant in ours else None
         rows.append(
             (
                 words(f"{method.title} ({variant})" if method else variant),
                 number(method.samples if method else None, none=NOT_STORED),
-                reached_cell(samples, measures, variant) if variant in ours else nothing(samples, "not run"),
+                reached_cell(samples, measures, variant) if variant in ours else nothing(samples, absent),
                 number(method.forgetting if method else None, "{:.1f}", none=NOT_STORED),
                 forgetting_cell(forgot, found, scale=100, digits=1)
                 if found
-                else nothing(forgot, "not run" if variant not in ours else NOT_STORED),
+                else nothing(forgot, absent if variant not in ours else NOT_STORED),
             )
         )
     where = f"{collected.first['encoder']}, {_sizes(collected)}"
@@ -401,7 +403,7 @@ def relation_table(measures: Measures, task: str) -> Table:
             for i, shots in enumerate(collected.shots):
                 part = measures.by_group(variant, shots, task, "by_relation").get(name)
                 cells.append(interval(part.accuracy) if part else nothing(columns[3 + i], NOT_STORED))
-            rows.append((words(name), number(n), words(variant), *cells))
+            rows.append((words(relation_title(name)), number(n), words(variant), *cells))
     note = f"Accuracy at the end; the commonest relation first. {interval_note(collected)}."
     title = f"Accuracy by relation, {title_of(task)}"
     return Table(f"relations-{task}", title, columns, tuple(rows), (note,))
@@ -411,6 +413,16 @@ def relations(measures: Measures, task: str) -> dict[str, int]:
     """Test pairs by relation, the commonest first; the data are the same in all results."""
     parts = measures.collected.first["by_relation"].get(task, {})
     return {name: parts[name]["n"] for name in sorted(parts, key=lambda name: (-parts[name]["n"], name))}
+
+
+def relation_title(name: str) -> str:
+    """A relation as people read it: a Wikidata property with its label.
+
+    >>> relation_title("P26"), relation_title("is the father of")
+    ('spouse (P26)', 'is the father of')
+    """
+    label = registry().names.get(name)
+    return f"{label} ({name})" if label else name
 
 
 def row_names(collected: Collected) -> list[str]:

@@ -12,7 +12,14 @@ from functools import cached_property
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.contents import KIND_NAMES, interval_note, kind_tasks, relations, row_names
+from contsym.report.contents import (
+    KIND_NAMES,
+    interval_note,
+    kind_tasks,
+    relation_title,
+    relations,
+    row_names,
+)
 from contsym.report.measures import Measures, TradeOff, pareto_front
 from contsym.report.tables import interval_text
 from contsym.report.view import LabelView
@@ -75,6 +82,7 @@ def base_layout(height: int) -> dict[str, Any]:
         "plot_bgcolor": "#ffffff",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1d1f23"},
         "legend": legend(),
+        "showlegend": True,
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "namelength": -1},
     }
@@ -156,7 +164,7 @@ class Figures:
             "accuracy",
             "Accuracy over shots by strategy",
             f"Accuracy over the number of {title_of(new)} examples (log axis): mean and band of "
-            f"{len(collected.seeds)} seed{'s' * (len(collected.seeds) > 1)}; test pairs: {tests}. "
+            f"{collected.seeds_said}; test pairs: {tests}. "
             f"{interval_note(collected, 'Bands')}. Grey: the target and the best shortcut, which answers "
             "without understanding.",
             tuple(views),
@@ -260,7 +268,7 @@ class Figures:
             "trade-off",
             "Accuracy against forgetting",
             f"Accuracy on {new} at the end against what was forgotten, a point for each strategy and number of "
-            f"shots (written beside it), mean over {len(collected.seeds)} seeds; the larger the marker, the more "
+            f"shots (written beside it), mean over {collected.seeds_said}; the larger the marker, the more "
             f"seconds it took. Upper left is best; the line is the Pareto front.{left_out}",
             tuple(views),
             select="forgotten task",
@@ -391,7 +399,7 @@ class Figures:
             "matrices",
             "Accuracy matrices as heat maps",
             "Accuracy on each task (columns) before any training and after each experience (rows), mean over "
-            f"up to {len(collected.seeds)} seeds. A column that darkens from its own row down was forgotten.",
+            f"{collected.seeds_said}. A column that darkens from its own row down was forgotten.",
             tuple(views),
             select="shots",
             height=height,
@@ -414,7 +422,7 @@ class Figures:
                     [interval_text(parts[v][name].accuracy) if name in parts[v] else "" for v in present]
                     for name in names
                 ]
-                labels = [f"{plain(shortened(name))} ({n:,})" for name, n in names.items()]
+                labels = [f"{plain(shortened(relation_title(name)))} ({n:,})" for name, n in names.items()]
                 trace = {
                     "type": "heatmap",
                     "z": z,
@@ -422,7 +430,10 @@ class Figures:
                     "x": list(range(len(present))),
                     "y": list(range(len(names))),
                     "customdata": [
-                        [[plain(v), plain(name), text] for v, text in zip(present, row, strict=True)]
+                        [
+                            [plain(v), plain(relation_title(name)), text]
+                            for v, text in zip(present, row, strict=True)
+                        ]
                         for name, row in zip(names, said, strict=True)
                     ],
                     "coloraxis": "coloraxis",
@@ -447,8 +458,8 @@ class Figures:
         return Figure(
             "relations",
             "Accuracy by relation",
-            "Accuracy at the end by relation (its test pairs in brackets), mean over up to "
-            f"{len(collected.seeds)} seeds; the commonest relation first.",
+            "Accuracy at the end by relation (its test pairs in brackets), mean over "
+            f"{collected.seeds_said}; the commonest relation first.",
             tuple(views),
             select="shots",
             height=110 + 24 * n_most,
@@ -489,7 +500,7 @@ class Figures:
             "kinds",
             "Symmetric against antisymmetric",
             "Accuracy at the end on symmetric (above) and antisymmetric (below) test pairs over the number of "
-            f"examples, mean and band of up to {len(collected.seeds)} seeds. A method that calls everything one kind "
+            f"examples, mean and band of {collected.seeds_said}. A method that calls everything one kind "
             "is high in one and low in the other.",
             tuple(views),
             select="task",
@@ -505,7 +516,7 @@ class Figures:
         return Figure(
             "learning",
             "Learning curves",
-            f"Means over up to {len(self.collected.seeds)} seeds. Loss: of each training step; objectives differ, so "
+            f"Means over {self.collected.seeds_said}. Loss: of each training step; objectives differ, so "
             "losses of two strategies cannot be compared, only their course. Accuracy, where the sweep measured it "
             "(--curve): on a fixed part of the test pairs, at doubling counts of pairs seen.",
             tuple(views),
@@ -630,7 +641,8 @@ class Figures:
         groups: dict[str, list[int]] = {}
         for i, (relation, kind) in enumerate(pairs):
             groups.setdefault(relation if relation in looks else f"other {kind} relations", []).append(i)
-        order = [*common, *sorted(set(groups) - set(common))]
+        # The many rare ones first, so that they lie below.
+        order = [*sorted(set(groups) - set(common)), *common]
         for group in order:
             members = groups[group]
             symbol, colour = looks.get(group, ("circle", GREY))
@@ -640,7 +652,8 @@ class Figures:
                     {
                         "type": "scatter",
                         "mode": "markers",
-                        "name": plain(shortened(group)),
+                        "name": plain(shortened(relation_title(group))),
+                        "legendrank": 1001 if group not in looks else 1000,
                         "legendgroup": group,
                         "showlegend": column == 2,
                         "x": [points[i][0] for i in members],

@@ -55,8 +55,9 @@ def differences(measures: Measures) -> str:
     where = f"At {most:,} examples"
     if family is None:
         if len(collected.variants) == 1:
-            found = measures.accuracy(collected.variants[0], most, task)
-            return f"{where} its accuracy is {interval_text(found)}." if found else ""
+            (only,) = collected.variants
+            found = measures.accuracy(only, most, task)
+            return f"{where} {only} has an accuracy of {interval_text(found)}." if found else ""
         return f"{where} the methods cannot be compared yet: no seed is there for all of them."
     n = len(family.seeds)
     if n == 1:
