@@ -105,13 +105,24 @@ def paper_table(measures: Measures, paper: Paper) -> Table:
             f"{', '.join(map(str, collected.shots))} with an accuracy of {measures.target:g} on "
             f"{title_of(collected.new_task)}, median over seeds."
             + (f" Forgetting: of {title_of(task)}, at {most:,} shots." if task else ""),
-            *(
-                ()
-                if collected.first["encoder"] == paper.encoder
-                else ("Another encoder and other data: the orders may be compared, the figures may not.",)
-            ),
+            *_departures(collected, paper),
         ),
     )
+
+
+def _departures(collected: Collected, paper: Paper) -> list[str]:
+    """What keeps our figures from being compared with the paper's; nothing where nothing does."""
+    found = []
+    if collected.first["encoder"] != paper.encoder:
+        found.append(f"{collected.first['encoder']} in place of {paper.encoder}")
+    mnli = collected.first["sources"].get("mnli")
+    if mnli is None:
+        found.append("no MNLI before")
+    elif mnli["rows"]["train"] != paper.mnli_train:
+        found.append(f"{mnli['rows']['train']:,} MNLI training pairs in place of {paper.mnli_train:,}")
+    if not found:
+        return []
+    return [f"Not the paper's protocol: {'; '.join(found)}. Orders may be compared, figures may not."]
 
 
 def _sizes(collected: Collected) -> str:

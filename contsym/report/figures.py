@@ -344,6 +344,8 @@ class Figures:
                 "yaxis": {
                     "title": axis_title(f"accuracy, {title_of(self.collected.new_task)}"),
                     "automargin": True,
+                    # Around one point Plotly would show accuracies below 0 and above 1.
+                    **({"range": [-0.04, 1.04]} if len(points) == 1 else {}),
                 },
                 "legend": legend(1.05, itemsizing="constant"),
                 "margin": {"l": 64, "r": 24, "t": 36, "b": 56},

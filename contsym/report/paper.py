@@ -23,6 +23,8 @@ class Paper:
     title: str
     protocol: str
     encoder: str
+    mnli_train: int
+    """Training pairs of MNLI."""
     methods: tuple[Method, ...]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import contsym
 from contsym.errors import ContsymError
 from contsym.report import provenance, words
-from contsym.report.collect import Collected, title_of
+from contsym.report.collect import Collected
 from contsym.report.contents import all_tables, kind_tasks
 from contsym.report.figures import Figure, Figures
 from contsym.report.measures import Measures
@@ -59,8 +59,8 @@ def make_report(collected: Collected, target: float) -> Report:
     n = len(collected.stored)
     about = (
         f"{what} · scenario {first['scenario']} · encoder {first['encoder']} · "
-        f"{', '.join(title_of(t) for t in collected.tasks)} · {n} result{'s' * (n > 1)}, "
-        f"seeds {', '.join(map(str, collected.seeds))}"
+        f"{n} result{'s' * (n > 1)}, "
+        f"seed{'s' * (len(collected.seeds) > 1)} {', '.join(map(str, collected.seeds))}"
     )
     return Report(
         f"Few-shot need and forgetting: {first['scenario']}",

@@ -30,16 +30,19 @@ def needed(measures: Measures) -> str:
     found = {v: r for v in collected.variants if (r := measures.efficiency(v).reached) is not None}
     if not found:
         return ""
+    counts = {measures.efficiency(v).n_seeds for v in found}
+    n = max(counts)
+    over = "one seed" if n == 1 else f"median over {n} seeds" if len(counts) == 1 else "medians over seeds"
     got = {v: r.median for v, r in found.items() if r.median is not None}
     most = f"{collected.shots[-1]:,}"
     goal = f"an accuracy of {target:g} on {title_of(collected.new_task)}"
     if not got:
-        return f"With up to {most} examples no method reached {goal} (median over seeds)."
+        return f"With up to {most} examples no method reached {goal} ({over})."
     order = sorted(got, key=lambda v: (got[v], collected.variants.index(v)))
     parts = [f"{v}{' needed' * (i == 0)} {reached_text(found[v])}" for i, v in enumerate(order)]
     missed = [v for v in found if v not in got]
     tail = f"; {listed(missed)} did not reach it with up to {most}" if missed else ""
-    return f"For {goal}, {listed(parts)} examples (median over seeds){tail}."
+    return f"For {goal}, {listed(parts)} examples ({over}){tail}."
 
 
 def differences(measures: Measures) -> str:
@@ -92,11 +95,11 @@ def forgotten(measures: Measures, task: str) -> str:
     if known:
         order = sorted(known, key=lambda v: known[v].mean)
         least, most_forgotten = order[0], order[-1]
-        text = f"of {name}, {least} forgot {'least' if len(known) > 1 else ''}".rstrip()
-        text += f" ({interval_text(known[least], sign=True)})"
+        shown = {v: interval_text(known[v], sign=True) for v in (least, most_forgotten)}
+        text = f"of {name}, {least} forgot {shown[least]}"
         if len(known) > 1:
-            text += f" and {most_forgotten} most ({interval_text(known[most_forgotten], sign=True)})"
-        parts.append(f"{text} after {most:,} examples, by the means")
+            text = f"of {name}, {least} forgot least ({shown[least]}) and {most_forgotten} most ({shown[most_forgotten]})"
+        parts.append(f"{text} after {most:,} examples{', by the means' * (len(known) > 1)}")
     if never:
         parts.append(f"{listed(never)} never learned it")
     if partly:
