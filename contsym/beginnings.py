@@ -50,6 +50,10 @@ class Beginnings:
         """What the untrained encoder of the plan makes of texts, shared by all strategies and seeds."""
         return UntrainedEncodings(self.folder.with_name(ENCODINGS), plan)
 
+    def drop_encodings(self) -> None:
+        """Delete the untrained encodings; whoever wants one again makes it again."""
+        shutil.rmtree(self.folder.with_name(ENCODINGS), ignore_errors=True)
+
     def has(self, key: str) -> bool:
         return (self.folder / key).is_dir()
 

@@ -280,7 +280,7 @@ def main() -> NoReturn:
     except ContsymError as error:
         _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; finished seeds are kept", err=True)
+        click.echo("stopped; what is finished is kept", err=True)
         sys.exit(130)
 
 

@@ -111,7 +111,8 @@ def _variant(config: Any) -> str:
 
 
 def name_runs(runs: Sequence[FoundRun]) -> dict[str, FoundRun]:
-    """Each run under the shortest name that tells it apart: as given with @, else its strategy, else its folder.
+    """Each run under the shortest name that tells it apart: as given with @, else its strategy,
+    else with its shots, else its folder.
 
     Raises ContsymError where one is given twice.
     """
@@ -119,11 +120,14 @@ def name_runs(runs: Sequence[FoundRun]) -> dict[str, FoundRun]:
         for other in runs[:i]:
             if set(map(_real, run.folders.values())) & set(map(_real, other.folders.values())):
                 raise ContsymError(f"{other.given} and {run.given} are the same run; expected different ones")
-    strategies = [run.given if "@" in run.given else run.first["strategy"] for run in runs]
-    short = [
-        s if strategies.count(s) == 1 else Path(r.given).name for s, r in zip(strategies, runs, strict=True)
-    ]
-    names = [s if short.count(s) == 1 else r.given for s, r in zip(short, runs, strict=True)]
+    names = [run.given if "@" in run.given else run.first["strategy"] for run in runs]
+    longer = (
+        lambda run: f"{run.first['strategy']}@{run.first['options']['shots'] or 'all'}",
+        lambda run: Path(run.given).name,
+        lambda run: run.given,
+    )
+    for name in longer:
+        names = [s if names.count(s) == 1 else name(r) for s, r in zip(names, runs, strict=True)]
     return dict(zip(names, runs, strict=True))
 
 

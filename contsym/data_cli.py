@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +117,42 @@ def build(as_json: bool, **given: Any) -> None:
 
     options = BuildOptions(**given)
     err = Console(stderr=True)
-    if err.is_terminal:
-        with err.status("starting") as status:
-            made = build_data(options, lambda step: status.update(step))
-    else:
-        made = build_data(options, lambda step: click.echo(step, err=True))
+    with _stopping_cleanly():
+        if err.is_terminal:
+            with err.status("starting") as status:
+                made = build_data(options, lambda step: status.update(step))
+        else:
+            made = build_data(options, lambda step: click.echo(step, err=True))
     if as_json:
         click.echo(json.dumps(made, ensure_ascii=False))
     else:
         Console().print(manifest_report(made, str(options.out)))
+
+
+@contextmanager
+def _stopping_cleanly() -> Iterator[None]:
+    """A scheduler's SIGTERM and a closed terminal end a build as Ctrl-C does: its tables on disk go."""
+    received = signal.SIGINT
+
+    def stop(number: int, _: object) -> None:
+        nonlocal received
+        received = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    # One that is ignored stays so: that is how nohup works. Only the main thread may set any.
+    is_main = threading.current_thread() is threading.main_thread()
+    wanted = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) and is_main]
+    ours = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("stopped; nothing was written", err=True)
+        sys.exit(128 + received)
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @data.command()

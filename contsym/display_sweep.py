@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,8 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from contsym.data.audit import Audit
+from contsym.data.shortcuts import best
 from contsym.display_data import audit_lines, grid, plain_table
-from contsym.results import variant
+from contsym.metrics.stats import spread
+from contsym.records import variant
 from contsym.sweep.plan import Sweep
 from contsym.sweep.work import Work, is_done
 
@@ -109,57 +112,59 @@ def plan_report(sweep: Sweep, audits: Mapping[str, Audit], engine: Mapping[str, 
 
 
 def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
-    table = plain_table("Sweeps, the latest first", "sweep", "started", "scenario", "strategies")
+    """A row a sweep: how many of its cells are done, failed and missing."""
+    table = plain_table("Sweeps, the latest first")
+    for title in ("sweep", "started"):
+        table.add_column(title, no_wrap=True)
     for title in ("done", "failed", "missing"):
         table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("of", overflow="fold")
     for sweep in sweeps:
         n_done, n_failed = sweep.n_done, len(sweep.failures())
         counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)
         config = sweep.config
-        table.add_row(
-            config.id,
-            sweep.created[:16],
-            Text(config.scenario),
-            Text(", ".join(config.strategies)),
-            *map(str, counts),
-        )
+        what = f"{config.scenario}: {', '.join(config.strategies)}"
+        started = sweep.created[:16].replace("T", " ")
+        table.add_row(config.id, started, *(f"{n:,}" for n in counts), Text(what))
     return table
 
 
-def sweep_report(found: Results) -> Group:
-    """Accuracy of the last task by shots, and forgetting of the others, mean and deviation over the seeds."""
-    tasks = found[0]["tasks"]
-    tables: list[RenderableType] = [
-        by_shots(f"Accuracy, {tasks[-1]}", found, lambda r: r["final"][tasks[-1]])
-    ]
-    tables += [
-        by_shots(
-            f"Forgetting, {task}",
-            found,
-            lambda r, task=task: r["forgetting"][task],
-            sign=True,
-            none="never learned",
-        )
-        for task in tasks[:-1]
-    ]
+def sweep_report(found: Results, varied: Collection[str]) -> Group:
+    """Accuracy of the last task and forgetting of the others: a row a number of shots, a column a strategy."""
+    groups: dict[int, dict[str, list[Mapping[str, Any]]]] = {}
+    for result in sorted(found, key=lambda r: r["options"]["shots"]):
+        row = groups.setdefault(result["options"]["shots"], {})
+        row.setdefault(variant(result, varied), []).append(result)
+    *earlier, last = found[0]["tasks"]
+    tables: list[RenderableType] = [_by_shots(f"Accuracy, {last}", groups, partial(_accuracy, last))]
+    tables += [_by_shots(f"Forgetting, {task}", groups, partial(_forgetting, task)) for task in earlier]
+    if guesses := [best(r["shortcuts"][last])[1] for r in found if r["shortcuts"].get(last)]:
+        tables.append(Text(f"best shortcut, {last}: {spread(guesses)}"))
     return Group(*tables)
 
 
-def by_shots(
-    title: str, found: Results, figure: Any, *, sign: bool = False, none: str = ""
+def _by_shots(
+    title: str,
+    groups: Mapping[int, Mapping[str, Results]],
+    words: Callable[[Results], str],
 ) -> RenderableType:
-    """A row a strategy, a column a number of shots; `none` where a seed has no figure."""
-    from contsym.metrics.stats import spread
-
-    shots = sorted({r["options"]["shots"] for r in found})
     table = plain_table(title)
-    table.add_column("shots", no_wrap=True)
-    for n in shots:
-        table.add_column(str(n), justify="right", no_wrap=True)
-    for name in dict.fromkeys(map(variant, found)):
-        cells = []
-        for n in shots:
-            values = [figure(r) for r in found if variant(r) == name and r["options"]["shots"] == n]
-            cells.append("" if not values else none if None in values else spread(values, sign=sign))
-        table.add_row(Text(name), *cells)
+    table.add_column("shots", justify="right", no_wrap=True)
+    names = list(dict.fromkeys(name for row in groups.values() for name in row))
+    for name in names:
+        table.add_column(name, justify="right")
+    for shots, row in groups.items():
+        table.add_row(f"{shots:,}", *(words(row[name]) if name in row else "" for name in names))
     return table
+
+
+def _accuracy(task: str, seeds: Results) -> str:
+    return spread([r["final"][task] for r in seeds])
+
+
+def _forgetting(task: str, seeds: Results) -> str:
+    figures = [r["forgetting"][task] for r in seeds if r["forgetting"][task] is not None]
+    if not figures:
+        return "never learned"
+    lacking = len(seeds) - len(figures)
+    return spread(figures, sign=True) + (f" ({len(figures)} of {len(seeds)})" if lacking else "")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contsym.sweep.plan import Sweep
 
 Metrics = list[tuple[str, float, int]]
 """(key, value, step)."""
@@ -91,6 +94,78 @@ def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
         sources={},
         matrix="",
     )
+
+
+def cell_record(sweep: Sweep, result: Mapping[str, Any]) -> Record:
+    """What the child run of one cell of a sweep holds."""
+    record = seed_record(result)
+    name = variant(result, sweep.config.varied)
+    record.name = f"{name}, {result['options']['shots']} shots, seed {result['seed']}"
+    record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.config.id}
+    record.params["variant"] = name
+    return record
+
+
+def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
+    """What the run of a sweep holds: for each strategy one point a number of shots, the mean over its seeds.
+
+    A point is there once all its seeds are: points of MLflow cannot be replaced, and the mean
+    would move. All have the time at which the sweep was first started, so that sending them
+    again adds nothing.
+    """
+    config = sweep.config
+    started = int(1000 * datetime.fromisoformat(sweep.created).timestamp())
+    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for result in found:
+        groups.setdefault((variant(result, config.varied), result["options"]["shots"]), []).append(result)
+    metrics: Metrics = []
+    for (name, shots), group in groups.items():
+        if len(group) == len(config.seeds):
+            metrics += [(f"{key}/{safe(name)}", value, shots) for key, value in _sweep_figures(group)]
+    params = {
+        "scenario": config.scenario,
+        "encoder": config.encoder,
+        "strategies": ",".join(config.strategies),
+        "shots": ",".join(map(str, config.shots)),
+        "seeds": ",".join(map(str, config.seeds)),
+        **{f"grid.{safe(name)}": ",".join(values) for name, values in config.settings.items()},
+        **{f"source.{safe(task)}": source["name"] for task, source in found[0]["sources"].items()},
+    }
+    n = f"{len(config.strategies)} strategies, {len(config.shots)} shots, {len(config.seeds)} seeds"
+    return Record(
+        name=f"sweep {config.id}: {n}",
+        started=started,
+        ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
+        timestamp=started,
+        params={key: value[:6000] for key, value in params.items()},
+        tags={
+            "contsym.run": sweep.run_name,
+            "contsym.sweep": config.id,
+            "contsym.cells": f"{len(found)} of {len(sweep.cells)}",
+        },
+        metrics=metrics,
+        sources={},
+        matrix="",
+    )
+
+
+def _sweep_figures(group: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+    """Names and means over the seeds of one strategy at one number of shots."""
+    from contsym.run import summarise
+
+    mean = summarise(group)
+    yield "accuracy_macro", mean["final_macro"]
+    for task in group[0]["tasks"]:
+        yield f"accuracy/{safe(task)}", mean["final"][task]
+        if mean["forgetting"][task] is not None:
+            yield f"forgetting/{safe(task)}", mean["forgetting"][task]
+    yield "seconds", mean["seconds"]
+
+
+def variant(result: Mapping[str, Any], varied: Collection[str]) -> str:
+    """A strategy with the values that tell it from others of its sweep, as `knn_fixed k=5`."""
+    values = [f" {name}={value}" for name, value in result["set"].items() if name in varied]
+    return result["strategy"] + "".join(values)
 
 
 def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:

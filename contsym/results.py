@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,9 @@ from contsym.errors import ContsymError
 
 FORMAT = 1
 RESULT = "result.json"
+PREDICTIONS = "predictions.csv"
 TRACKED = "tracked.json"
+STALE_SECONDS = 3600
 
 
 def runs_folder(output: Path) -> Path:
@@ -64,6 +67,16 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
         raise
 
 
+def clear_partial(folder: Path) -> None:
+    """Delete what processes that were killed more than an hour ago have left half-written."""
+    for partial in folder.glob(".partial-*"):
+        try:
+            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(partial, ignore_errors=True)
+        except FileNotFoundError:
+            continue  # its owner has just finished it
+
+
 def write_file(path: Path, text: str) -> None:
     """Replace a small file by renaming a finished one over it."""
     partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
@@ -94,7 +107,7 @@ def write_result(
 
     def fill(folder: Path) -> None:
         (folder / RESULT).write_text(to_json(result), encoding="utf-8")
-        with (folder / "predictions.csv").open("w", newline="", encoding="utf-8") as file:
+        with (folder / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(predictions[0]))
             writer.writeheader()
             writer.writerows(predictions)
@@ -131,24 +144,20 @@ def read_result(path: Path) -> dict[str, Any]:
 
 def stored_runs(output: Path) -> Iterator[Path]:
     """The run folders of an output folder, oldest first."""
-    folder = runs_folder(output)
-    if folder.is_dir():
-        yield from sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    yield from visible_folders(runs_folder(output))
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """The whole folders in a folder by name, without what a killed process has left."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def stored_seeds(run: Path) -> list[Path]:
     """The seed folders of a run, in order of the seed."""
     found = [p for p in run.iterdir() if p.name.startswith("seed-") and (p / RESULT).is_file()]
     return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))
-
-
-def variant(result: Mapping[str, Any]) -> str:
-    """A strategy with the values that were set for it.
-
-    >>> variant({"strategy": "knn_fixed", "set": {"k": "5"}})
-    'knn_fixed k=5'
-    """
-    return result["strategy"] + "".join(f" {name}={value}" for name, value in result.get("set", {}).items())
 
 
 def _sync(path: Path) -> None:

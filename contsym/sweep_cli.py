@@ -150,7 +150,7 @@ def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | N
     from contsym.display_sweep import SweepProgress, plan_report, sweep_report
     from contsym.sweep.drive import drive
     from contsym.sweep.executors import make_executor
-    from contsym.sweep.plan import plan_sweep, write_sweep
+    from contsym.sweep.plan import claimed, plan_sweep, write_sweep
     from contsym.tracking import display_uri, log_sweep, resolve_uri
 
     err = Console(stderr=True)
@@ -158,7 +158,6 @@ def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | N
         planned, audits = plan_sweep(config)
     uri = resolve_uri(config.output, tracking_uri)
     err.print(plan_report(planned, audits, engine, display_uri(uri)))
-    executor = make_executor(engine["backend"], engine["jobs"], engine["address"])
     made = write_sweep(planned)
     sent_at, warning = time.monotonic(), ""
 
@@ -171,10 +170,12 @@ def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | N
                 warning = str(error)
             sent_at = time.monotonic()
 
-    with SweepProgress(err, made) as progress:
-        failed = drive(made, executor, progress, send)
-        progress.note("logging to MLflow")
-        send(is_last=True)
+    with claimed(made):
+        executor = make_executor(engine["backend"], engine["jobs"], engine["address"])
+        with SweepProgress(err, made) as progress:
+            failed = drive(made, executor, progress, send)
+            progress.note("logging to MLflow")
+            send(is_last=True)
     if warning:
         click.echo(f"warning: {warning}", err=True)
     found = made.results()
@@ -182,7 +183,7 @@ def run_sweep(config: SweepConfig, engine: dict[str, Any], tracking_uri: str | N
     if as_json:
         click.echo(json.dumps(as_plain(made), ensure_ascii=False, allow_nan=False))
     elif found:
-        Console().print(sweep_report(found))
+        Console().print(sweep_report(found, config.varied))
         click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
     for name, error in failed.items():
         click.echo(f"failed: {name}: {error}", err=True)

@@ -17,8 +17,9 @@ import shlex
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -26,7 +27,8 @@ from urllib.parse import quote
 from contsym import results
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
-from contsym.records import Record, parent_record, seed_record
+from contsym.records import Record, cell_record, parent_record, seed_record, sweep_record
+from contsym.sweep.plan import Sweep, stored_sweeps
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,22 +86,67 @@ def display_uri(uri: str) -> str:
 
 
 def pending(output: Path, uri: str) -> int:
-    """Number of stored seeds that were not sent to this URI; asks no server."""
-    return sum(len(_untracked(run, uri)) for run in results.stored_runs(output))
+    """Number of stored seeds and cells that were not sent to this URI; asks no server."""
+    cells = (_untracked_cells(sweep, uri) for sweep in stored_sweeps(output))
+    runs = (_untracked(run, uri) for run in results.stored_runs(output))
+    return sum(map(len, cells)) + sum(map(len, runs))
 
 
 def sync(output: Path, uri: str, on_run: Callable[[str, int], None]) -> int:
-    """Send all that was not sent to this URI; gives the number of seeds.
+    """Send all that was not sent to this URI; gives the number of seeds and cells.
 
-    `on_run` is told each run's name and number of seeds once they are sent. Raises TrackingError
-    at the first failure, since the next would wait as long.
+    `on_run` is told each run's or sweep's name and number of results once they are sent. Raises
+    TrackingError at the first failure, since the next would wait as long.
     """
-    missing = {run: len(_untracked(run, uri)) for run in results.stored_runs(output)}
-    for run, n_untracked in missing.items():
-        if n_untracked:
+    n_sent = 0
+    for run in results.stored_runs(output):
+        if n_untracked := len(_untracked(run, uri)):
             log_run(run, output, uri)
             on_run(run.name, n_untracked)
-    return sum(missing.values())
+            n_sent += n_untracked
+    for sweep in stored_sweeps(output):
+        if n_untracked := len(_untracked_cells(sweep, uri)):
+            log_sweep(sweep, uri)
+            on_run(f"sweep {sweep.config.id}", n_untracked)
+            n_sent += n_untracked
+    return n_sent
+
+
+@dataclass
+class _Child:
+    """A stored result that is to be a run below its parent's."""
+
+    marked_in: Path
+    """The folder that remembers where it was sent."""
+    record: Record
+    files: Sequence[Path]
+
+
+def log_sweep(sweep: Sweep, uri: str) -> str | None:
+    """Send what this URI lacks of a sweep: its finished cells, and a point for each number of shots.
+
+    Gives the id of the sweep's own run, None while no cell is done. May be called as often as one
+    likes, while cells run and after a resume: nothing is sent twice. Raises TrackingError.
+    """
+    cells = sweep.done()
+    if not cells:
+        return None
+    children = []
+    for key, folder in cells.items():
+        mark = sweep.folder / "tracked" / key
+        mark.mkdir(parents=True, exist_ok=True)
+        # Stored vectors are large and of no use in MLflow; they stay where they are.
+        files = [folder / name for name in (results.RESULT, results.PREDICTIONS)]
+        children.append(_Child(mark, cell_record(sweep, results.read_seed(folder)), files))
+    found = [results.read_seed(folder) for folder in cells.values()]
+    parent = sweep_record(sweep, found)
+    output = sweep.config.output
+    with _one_line(f"sending sweep {sweep.config.id}", output, uri):
+        return _send_run(sweep.folder, output, uri, parent, children)
+
+
+def _untracked_cells(sweep: Sweep, uri: str) -> list[str]:
+    return [key for key in sweep.done() if _run_id(sweep.folder / "tracked" / key, uri) is None]
 
 
 def log_run(run_folder: Path, output: Path, uri: str) -> dict[int, str]:
@@ -111,7 +158,10 @@ def log_run(run_folder: Path, output: Path, uri: str) -> dict[int, str]:
         folders = results.stored_seeds(run_folder)
         found = [results.read_seed(folder) for folder in folders]
         parent = parent_record(found)
-        children = {folder: seed_record(r) for folder, r in zip(folders, found, strict=True)}
+        children = [
+            _Child(folder, seed_record(r), _own_files(folder))
+            for folder, r in zip(folders, found, strict=True)
+        ]
         with _one_line(f"sending {run_folder.name}", output, uri):
             _send_run(run_folder, output, uri, parent, children)
     ids = {folder: _run_id(folder, uri) for folder in results.stored_seeds(run_folder)}
@@ -144,8 +194,13 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
     return [*command, "--backend-store-uri", uri], environment
 
 
-def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Mapping[Path, Record]) -> None:
-    """The parent first: a seed marked as tracked then has all that it hangs on."""
+def _own_files(seed_folder: Path) -> list[Path]:
+    hidden = (".", results.TRACKED)
+    return sorted(path for path in seed_folder.iterdir() if not path.name.startswith(hidden))
+
+
+def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Sequence[_Child]) -> str:
+    """The parent first: a seed marked as tracked then has all that it hangs on. Gives the parent's id."""
     from filelock import FileLock
 
     with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
@@ -154,19 +209,19 @@ def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Ma
         known = _known_runs(client, experiment, parent.tags["contsym.run"])
         table = [path for path in [folder / "table.txt"] if path.is_file()]
         parent_id = _send(client, experiment, known.get((None, None)), parent, table)
-        for seed_folder, record in children.items():
-            if _run_id(seed_folder, uri):
+        for child in children:
+            if _run_id(child.marked_in, uri):
                 continue
-            record.tags["mlflow.parentRunId"] = parent_id
-            run = known.get((record.tags["contsym.seed"], record.tags["contsym.key"]))
+            tags = child.record.tags
+            tags["mlflow.parentRunId"] = parent_id
+            run = known.get((tags["contsym.seed"], tags["contsym.key"]))
             if run and run.info.status == "FINISHED":
                 run_id = run.info.run_id
             else:
-                hidden = (".", results.TRACKED)
-                files = sorted(p for p in seed_folder.iterdir() if not p.name.startswith(hidden))
-                run_id = _send(client, experiment, run, record, files)
+                run_id = _send(client, experiment, run, child.record, child.files)
             mark = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
-            results.write_file(seed_folder / results.TRACKED, results.to_json(mark))
+            results.write_file(child.marked_in / results.TRACKED, results.to_json(mark))
+        return parent_id
 
 
 def _send(
@@ -283,7 +338,8 @@ def make_database(path: Path, output: Path) -> None:
 
         for remains in path.parent.glob(f".partial-{path.name}-*"):
             remains.unlink()
-        for mark in results.runs_folder(output).glob(f"*/seed-*/{results.TRACKED}"):
+        marks = (f"results/*/seed-*/{results.TRACKED}", f"sweeps/*/tracked/*/{results.TRACKED}")
+        for mark in (path for pattern in marks for path in output.glob(pattern)):
             if json.dumps(f"{SQLITE}{path}", ensure_ascii=False) in mark.read_text("utf-8"):
                 mark.unlink()
         partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")

@@ -73,6 +73,13 @@ def engine_error() -> type[Exception]:
     return duckdb.Error
 
 
+def out_of_room() -> type[Exception]:
+    """What DuckDB raises where memory and the disk that it spills to are both full."""
+    import duckdb
+
+    return duckdb.OutOfMemoryException
+
+
 def hash_share(*columns: str) -> str:
     """SQL for a number in [0, 1), drawn by a hash of the columns: the same on every machine.
 

@@ -100,15 +100,12 @@ def parse(text: str, where: str) -> Registry:
     relations = {key: _relation(key, entry, text, where) for key, entry in _tables(found, "relations", where)}
     if not relations:
         raise DataError(f"{where}:1: no relations; expected entries such as [relations.P26]")
-    owners: dict[str, str] = {}
-    for relation in relations.values():
-        for phrasing in relation.phrasings:
-            other = owners.setdefault(phrasing, relation.id)
-            if other != relation.id:
-                line = _line(text, f"relations.{relation.id}", phrasing)
-                raise DataError(f"{where}:{line}: {phrasing!r} is a phrasing of {other} already")
+    _check_distinct(relations, text, where)
     refused, names = {}, {key: relation.name for key, relation in relations.items()}
     for key, entry in _tables(found, "refused", where):
+        if _MISSPELT_ID.match(key):
+            line = _line(text, f"refused.{key}")
+            raise DataError(f"{where}:{line}: {key}: no property id; expected P and a number, as in P17")
         if not isinstance(entry, dict) or set(entry) != {"name", "reason"}:
             line = _line(text, f"refused.{key}")
             raise DataError(f"{where}:{line}: refused.{key}: expected name and reason, nothing else")
@@ -118,8 +115,28 @@ def parse(text: str, where: str) -> Registry:
     return Registry(version, relations, refused, names, hashlib.sha256(text.encode()).hexdigest())
 
 
+def _check_distinct(relations: Mapping[str, Relation], text: str, where: str) -> None:
+    """Refuse a phrasing that two relations have, also with [X] and [Y] the other way round.
+
+    A relation and its inverse are apt to: "[Y] is the capital of [X]" and "[X] is the capital of
+    [Y]". With one in training and the other in test, a relation never seen would have been read.
+    """
+    owners: dict[tuple[str, str, str], Relation] = {}
+    for relation in relations.values():
+        for phrasing in relation.phrasings:
+            other = owners.setdefault(template(phrasing)[1], relation)
+            if other is not relation:
+                line = _line(text, f"relations.{relation.id}", phrasing)
+                how = "" if phrasing in other.phrasings else ", with [X] and [Y] the other way round"
+                raise DataError(
+                    f"{where}:{line}: {phrasing!r} is a phrasing of {other.id} already{how}; say it otherwise"
+                )
+
+
 FIELDS = ("name", "kind", "phrasings", "kind_source", "domain", "family", "notes")
 REQUIRED = FIELDS[:4]
+_MISSPELT_ID = re.compile(r"[Pp]\d(?<!P[1-9])|P[1-9]\d*\D")
+"""A key that sets out to be a property id and is none would silently never be found in any data."""
 
 
 def _tables(found: Mapping[str, object], name: str, where: str):
@@ -133,6 +150,8 @@ def _relation(key: str, entry: object, text: str, where: str) -> Relation:
     def fail(said: str, *after: str) -> DataError:
         return DataError(f"{where}:{_line(text, f'relations.{key}', *after)}: {key}: {said}")
 
+    if _MISSPELT_ID.match(key):
+        raise fail("no property id; expected P and a number as in P26, or a name that does not begin so")
     if not isinstance(entry, dict):
         raise fail(f"expected a table with {', '.join(REQUIRED)}")
     for field in entry:
@@ -160,9 +179,17 @@ def _relation(key: str, entry: object, text: str, where: str) -> Relation:
 
 
 def _line(text: str, *path: str) -> int:
-    """The line of the first place that names each of `path` in turn; TOML keeps no line numbers."""
-    position = 0
-    for name in path:
-        found = text.find(name, position)
-        position = found if found >= 0 else position
+    """The line of the first place that names each of `path` in turn; TOML keeps no line numbers.
+
+    The first is the key of a table, or the name of one of all entries; text of comments does not count.
+    """
+    head, *rest = path
+    # A whole name: P3 is not in P36, and `kind` is not in `kind_source`.
+    place = rf"^[ \t]*\[?[ \t]*{re.escape(head)}(?![\w-])"
+    found = re.search(place, text, re.MULTILINE)
+    position = found.end() if found else 0
+    for name in rest:
+        whole = rf"(?<![\w-]){re.escape(name)}(?![\w-])" if re.fullmatch(r"[\w-]+", name) else re.escape(name)
+        found = re.compile(whole).search(text, position)
+        position = found.start() if found else position
     return text.count("\n", 0, position) + 1

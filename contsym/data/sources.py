@@ -85,7 +85,7 @@ BUNDLED = {
 
 @dataclass(frozen=True)
 class Files:
-    """A file, or a folder with a train and a test part."""
+    """A file, or a folder with a train and a test part, or with one file."""
 
     path: Path
     stand_in: bool = False
@@ -99,6 +99,8 @@ class Files:
         if self.path.is_file():
             return read_rows(self.path), None
         files = _readable_files(self.path)
+        if len(files) == 1:  # as the file itself
+            return read_rows(files[0]), None
         train = _part(files, task.train_names, self.path)
         test = _part(files, task.test_names, self.path)
         return _chained(train), _chained(test)
@@ -159,7 +161,9 @@ def load_task(
         notes += remarks
     elif len(tables) == 1:
         tables = _split(tables[0])
-        notes.append(f"no test part: {TEST_SHARE:.0%} of the pairs are set aside by a hash of their text")
+        notes.append(
+            f"one part only: {TEST_SHARE:.0%} of its pairs are set aside for the test by a hash of their text"
+        )
     train, test = tables
     for part, pairs in (("train", train), ("test", test)):
         if len(pairs) == 0:

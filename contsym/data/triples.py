@@ -12,23 +12,28 @@ import gzip
 import json
 import lzma
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from contsym.data.engine import engine_error, insert, one_row, quoted
+from contsym.data.engine import engine_error, insert, one_row, out_of_room, quoted
 from contsym.data.relations import Registry
 from contsym.data.schema import file_sha256
-from contsym.errors import DataError
+from contsym.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from contsym.data.engine import Connection
+
+_T = TypeVar("_T")
 
 ENTITY_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
 """A Wikidata item, property or lexeme; whatever else names an entity is its name."""
 
 OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
+"""What the openers raise for a file that is cut off, damaged or not packed as its name says."""
 _URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
 
 # The columns of a SPARQL result, by the names that queries usually give them.
@@ -75,6 +80,11 @@ def read_triples(
     lines than `max_bad`.
     """
     kind = _format_of(path)
+    if sole_property is not None and kind != "sparql":
+        raise SettingError(
+            f"--property {sole_property}: {path.name} says the property of each triple; --property is for "
+            "a SPARQL result (.csv) without a column for it; leave it out"
+        )
     con.execute("CREATE TABLE known (given VARCHAR, relation VARCHAR)")
     insert(con, "known", _spellings(registry))
     con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
@@ -82,7 +92,7 @@ def read_triples(
         if kind == "dump":
             read = _from_dump(con, path, registry, workspace)
         elif kind == "sparql":
-            read = _from_sparql(con, path, sole_property)
+            read = _scanned(path, workspace, lambda source: _from_sparql(con, path, source, sole_property))
         else:
             read = _from_tsv(con, path, workspace)
     n_lines, n_bad, first_bad = read
@@ -107,25 +117,12 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
     number of ids that the file has more than once (the first line counts) and the first such.
     """
     with _Hashing(path) as hashing:
-        source = _plain(path, workspace)
-        # A line is read whole: the number of its columns differs.
-        scan = _csv(con, source, {"line": "VARCHAR"}, "labels_bad", delimiter="\x01")
         _run(
             con,
             path,
             "CREATE TABLE entity_ids AS SELECT subject AS entity FROM triples UNION SELECT object FROM triples",
         )
-        con.execute("SET preserve_insertion_order = true")
-        con.execute("CREATE SEQUENCE label_lines")
-        _run(
-            con,
-            path,
-            f"""CREATE TABLE titles AS
-            SELECT nextval('label_lines') AS number, split_part(line, chr(9), 1) AS entity,
-              nullif(trim(regexp_replace(split_part(line, chr(9), 2), '[\\x00-\\x20\\x7f]+', ' ', 'g')), '') AS label
-            FROM {scan} WHERE line IS NOT NULL""",
-        )
-        con.execute("SET preserve_insertion_order = false")
+        _scanned(path, workspace, lambda source: _titles(con, path, source))
     n_lines, n_untitled = one_row(
         con, "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
     )
@@ -157,6 +154,23 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
     return read, n_twice, example or ""
 
 
+def _titles(con: Connection, path: Path, source: Path) -> None:
+    """Fill titles(number, entity, label) with the lines of a label file, in their order."""
+    # A line is read whole: the number of its columns differs.
+    scan = _csv(con, source, {"line": "VARCHAR"}, "labels_bad", delimiter="\x01")
+    con.execute("SET preserve_insertion_order = true")
+    con.execute("CREATE OR REPLACE SEQUENCE label_lines")
+    _run(
+        con,
+        path,
+        f"""CREATE TABLE titles AS
+        SELECT nextval('label_lines') AS number, split_part(line, chr(9), 1) AS entity,
+          nullif(trim(regexp_replace(split_part(line, chr(9), 2), '[\\x00-\\x20\\x7f]+', ' ', 'g')), '') AS label
+        FROM {scan} WHERE line IS NOT NULL""",
+    )
+    con.execute("SET preserve_insertion_order = false")
+
+
 def _format_of(path: Path) -> str:
     if not path.is_file():
         raise DataError(f"--triples {path}: no such file; expected triples as .tsv, .txt, .csv or .json")
@@ -184,8 +198,9 @@ def _spellings(registry: Registry) -> list[tuple[str, str]]:
 
 def _from_tsv(con: Connection, path: Path, workspace: Path) -> tuple[int, int, str]:
     columns = dict.fromkeys(("subject", "property", "object"), "VARCHAR")
-    plain = _plain(path, workspace)
-    return _count(con, path, _csv(con, plain, columns, "triples_bad"))
+    return _scanned(
+        path, workspace, lambda source: _count(con, path, _csv(con, source, columns, "triples_bad"))
+    )
 
 
 def _count(con: Connection, path: Path, rows: str) -> tuple[int, int, str]:
@@ -228,12 +243,18 @@ def _count(con: Connection, path: Path, rows: str) -> tuple[int, int, str]:
 # ---- SPARQL ----
 
 
-def _from_sparql(con: Connection, path: Path, sole_property: str | None) -> tuple[int, int, str]:
+def _from_sparql(
+    con: Connection, path: Path, source: Path, sole_property: str | None
+) -> tuple[int, int, str]:
     header = _sparql_header(path)
     given = {name.lower(): name for name in header}
     columns = {}
     for role, names in SPARQL_COLUMNS.items():
         columns[role] = next((given[name] for name in names if name in given), None)
+        if role == "property" and sole_property and columns[role] is not None:
+            raise SettingError(
+                f"--property {sole_property}: {path.name} has a column for it, {columns[role]}; leave it out"
+            )
         if columns[role] is None and not (role == "property" and sole_property):
             hint = "; or say which property it is about with --property P26" if role == "property" else ""
             raise DataError(
@@ -248,7 +269,7 @@ def _from_sparql(con: Connection, path: Path, sole_property: str | None) -> tupl
 
     def scan(rejects: str | None) -> str:
         names = dict.fromkeys(header, "VARCHAR")
-        return _csv(con, path, names, rejects, delimiter=",", quote='"', header=True)
+        return _csv(con, source, names, rejects, delimiter=",", quote='"', header=True)
 
     found = _count(
         con,
@@ -386,17 +407,52 @@ def _csv(
     )
 
 
+class _MixedLineEnds(DataError):
+    """The engine's parser takes one kind of line end, that of the first line, and gave up at another."""
+
+
+def _scanned(path: Path, workspace: Path, scan: Callable[[Path], _T]) -> _T:
+    """What `scan` gives of the file, or of a copy with one kind of line end where it mixes them."""
+    source = _plain(path, workspace)
+    try:
+        return scan(source)
+    except _MixedLineEnds:
+        return scan(_one_line_end(source, workspace))
+
+
 def _run(con: Connection, path: Path, sql: str) -> None:
     """Run a scan of a user's file; the engine's message becomes one line."""
     try:
         con.execute(sql)
+    except out_of_room():
+        raise  # says nothing of the file
     except engine_error() as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0].replace(f": {path}", "")[:200]
-    return DataError(f"{path}: cannot be read to its end ({reason}); is it whole? fetch or pack it again")
+    reason = (str(error) or type(error).__name__).splitlines()[0].replace(f": {path}", "")[:200].rstrip(". ")
+    if "state machine" in reason:
+        return _MixedLineEnds(f"{path}: line ends of more than one kind; convert them to one")
+    line, is_broken = _last_line(path)
+    if not is_broken:
+        return DataError(f"{path}: cannot be read ({reason})")
+    return DataError(
+        f"{path}:{line}: cannot be read to its end ({reason}); is it whole? fetch or pack it again"
+    )
+
+
+def _last_line(path: Path) -> tuple[int, bool]:
+    """The number of the last line that can be unpacked, and whether the file ends badly there."""
+    n_ends = 0
+    try:
+        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
+            # In small steps: what is unpacked before the error is lost with it.
+            while chunk := file.read(1 << 10):
+                n_ends += chunk.count(b"\n")
+    except BROKEN:
+        return n_ends + 1, True
+    return n_ends, False
 
 
 def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
@@ -439,12 +495,25 @@ def _plain(path: Path, workspace: Path) -> Path:
     return unpacked
 
 
+def _one_line_end(path: Path, workspace: Path) -> Path:
+    """A copy whose lines all end with LF; a CR that ends no line is a space, as in any name."""
+    copy = workspace / f"{path.stem}.lines"
+    held = b""
+    with copy.open("wb") as file:
+        for chunk in _chunks(path):
+            # The LF of a CR at the end of one chunk is in the next.
+            text = held + chunk
+            held = b"\r" if text.endswith(b"\r") else b""
+            file.write(text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b" "))
+    return copy
+
+
 def _chunks(path: Path) -> Iterator[bytes]:
     try:
         with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 yield chunk
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except BROKEN as error:
         raise _unreadable(path, error) from None
 
 
@@ -452,7 +521,7 @@ def _bytes_lines(path: Path) -> Iterator[bytes]:
     try:
         with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
             yield from file
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except BROKEN as error:
         raise _unreadable(path, error) from None
 
 

@@ -13,6 +13,7 @@ from contsym import results
 from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
+from contsym.records import variant
 from contsym.sweep.plan import SWEEP, Sweep, find_sweep, read_sweep, stored_sweeps
 from contsym.sweep.work import cell_folder, is_done
 
@@ -71,25 +72,25 @@ class Collected:
 
     def variant_of(self, result: Result) -> str:
         """The strategy, with those of its set values that are not the same in all its results."""
-        shown = self._varying.get(result["strategy"], set())
-        kept = {name: value for name, value in result.get("set", {}).items() if name in shown}
-        return results.variant({"strategy": result["strategy"], "set": kept})
+        # Results from before there were sweeps have no set values of their own.
+        return variant({"set": {}, **result}, self._varied.get(result["strategy"], set()))
 
     def strategy_of(self, variant: str) -> str:
         return next(s.result["strategy"] for s in self.stored if self.variant_of(s.result) == variant)
 
     @cached_property
-    def _varying(self) -> dict[str, set[str]]:
+    def _varied(self) -> dict[str, set[str]]:
         """Names of settings that have several values, by strategy."""
-        asked = self.sweep.config.settings if self.sweep else {}
+        asked = set(self.sweep.config.varied) if self.sweep else set()
         given: dict[str, list[Mapping[str, str]]] = {}
         for stored in self.stored:
             given.setdefault(stored.result["strategy"], []).append(stored.result.get("set", {}))
         return {
-            strategy: {
+            strategy: asked
+            | {
                 name
                 for name in {name for values in own for name in values}
-                if len({values.get(name) for values in own}) > 1 or len(asked.get(name, ())) > 1
+                if len({values.get(name) for values in own}) > 1
             }
             for strategy, own in given.items()
         }
@@ -259,12 +260,13 @@ def _checked(
                     f"{_short(one)} and {_short(first)} differ in {what} ({_said(of(one.result))}; "
                     f"{_said(of(first.result))}); a report needs the same: report on them one by one"
                 )
-    seen: dict[tuple[str, int, int], Stored] = {}
+    seen: dict[tuple[object, ...], Stored] = {}
     for one in stored:
-        same = (results.variant(one.result), shots_of(one.result), one.result["seed"])
+        set_values = tuple(one.result.get("set", {}).items())
+        same = (one.result["strategy"], set_values, shots_of(one.result), one.result["seed"])
         if same in seen:
             raise ContsymError(
-                f"{_short(one)} and {_short(seen[same])} are both {same[0]}, {same[1]} shots, seed {same[2]}; "
+                f"{_short(one)} and {_short(seen[same])} are both {same[0]}, {same[2]} shots, seed {same[3]}; "
                 "leave one of them out"
             )
         seen[same] = one

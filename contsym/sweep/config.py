@@ -78,6 +78,11 @@ class SweepConfig:
             del chosen[name]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Settings with more than one value: they belong to the name of what is compared."""
+        return tuple(name for name, values in self.settings.items() if len(values) > 1)
+
     def cell(self, strategy: str, seed: int, shots: int, settings: Mapping[str, str]) -> RunConfig:
         shared = {f.name for f in fields(self)} - {"strategies", "shots", "seeds", "settings"}
         return RunConfig(

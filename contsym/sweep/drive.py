@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,7 +72,6 @@ def drive(
     queue, failed = _Queue(todo), {}
     running: dict[Any, Work] = {}
     tries: dict[str, int] = {}
-    kept = Beginnings(beginnings_folder(sweep.config.output))
     by_key = {cell.work.key: cell for cell in sweep.cells}
 
     def fail(work: Work, error: str) -> None:
@@ -105,21 +104,30 @@ def drive(
                     watcher.ended(work, None)
                     if not work.is_beginning:
                         (sweep.folder / FAILED / f"{work.key}.json").unlink(missing_ok=True)
-                        _drop_used(kept, by_key[work.key], sweep.cells, failed)
+                        _drop_used(sweep, by_key[work.key].beginning)
                         on_result()
             watcher.tick()
     finally:
         executor.close()
+    if not failed:
+        # Here too what an earlier start, killed right behind its last cell, has left.
+        for cell in {cell.beginning.key: cell for cell in sweep.cells if cell.beginning}.values():
+            _drop_used(sweep, cell.beginning)
+        _kept(sweep).drop_encodings()
     return failed
 
 
-def _drop_used(kept: Beginnings, cell: Cell, cells: Sequence[Cell], failed: dict[str, str]) -> None:
+def _drop_used(sweep: Sweep, beginning: Work | None) -> None:
     """A beginning goes once all its cells are there: it is as large as the encoder."""
-    if cell.beginning is None:
+    if beginning is None:
         return
-    own = [c for c in cells if c.beginning and c.beginning.key == cell.beginning.key]
-    if all(is_done(c.work) or c.work.name in failed for c in own):
-        kept.drop(cell.beginning.key)
+    own = [cell.work for cell in sweep.cells if cell.beginning and cell.beginning.key == beginning.key]
+    if all(map(is_done, own)):
+        _kept(sweep).drop(beginning.key)
+
+
+def _kept(sweep: Sweep) -> Beginnings:
+    return Beginnings(beginnings_folder(sweep.config.output))
 
 
 def _remember_failure(folder: Path, work: Work, error: str) -> None:

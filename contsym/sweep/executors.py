@@ -10,12 +10,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
-from contsym.errors import ContsymError, SettingError
+from contsym.config import DEFAULT_OUTPUT
+from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.work import Work, perform
 
 BACKENDS = ("local", "ray", "slurm")
@@ -26,8 +29,10 @@ class Lost(Exception):
 
 
 class Executor(Protocol):
-    n_slots: int
-    """Pieces that may be under way at a time."""
+    @property
+    def n_slots(self) -> int:
+        """Pieces that may be under way at a time; it may change while a sweep runs."""
+        ...
 
     def submit(self, work: Work) -> Any:
         """Start a piece; gives a hashable handle."""
@@ -49,17 +54,20 @@ class LocalExecutor:
     it is known which.
     """
 
-    def __init__(self, n_jobs: int) -> None:
+    def __init__(self, n_jobs: int, n_threads: int | None = None) -> None:
         self.n_slots = n_jobs
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # More threads than cores slow training down tenfold.
-        self.n_threads = max(1, cores // n_jobs)
+        self.n_threads = n_threads or max(1, cores // n_jobs)
         self._free: list[ProcessPoolExecutor] = []
         self._busy: dict[Future, ProcessPoolExecutor] = {}
 
     def submit(self, work: Work) -> Future:
         pool = self._free.pop() if self._free else self._new_pool()
-        future = pool.submit(perform, work)
+        # A new process is started here. OpenMP reads its threads once, when torch is loaded, and
+        # the program that a spawned process imports first may do that before any code of ours.
+        with _environment(worker_environment(self.n_threads)):
+            future = pool.submit(perform, work)
         self._busy[future] = pool
         return future
 
@@ -68,8 +76,7 @@ class LocalExecutor:
 
         # Not forked: torch and DuckDB have threads, which a fork does not take along.
         context = multiprocessing.get_context("spawn")
-        arguments = (os.getpid(), self.n_threads)
-        return ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=arguments)
+        return ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(os.getpid(),))
 
     def wait(self, handles: Collection[Future], seconds: float) -> list[tuple[Future, BaseException | None]]:
         found: list[tuple[Future, BaseException | None]] = []
@@ -91,10 +98,27 @@ class LocalExecutor:
         self._free, self._busy = [], {}
 
 
-def begin_worker(parent: int, n_threads: int) -> None:
-    """What a local process does first: threads, signals, and an eye on the one that started it."""
-    os.environ["OMP_NUM_THREADS"] = str(n_threads)
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+def worker_environment(n_threads: int) -> dict[str, str]:
+    """Variables of a worker: its threads, and a short spin where they wait (benchmarks/waiting.py)."""
+    return {"OMP_NUM_THREADS": str(n_threads), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "30000")}
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def begin_worker(parent: int) -> None:
+    """What a local process does first: signals, and an eye on the one that started it."""
     # Ctrl-C goes to every process of the terminal; the sweep ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -107,23 +131,83 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def make_executor(backend: str, n_jobs: int, address: str | None) -> Executor:
-    """The engine of that name. Raises ContsymError where it is not installed or cannot be reached."""
-    if n_jobs < 1:
-        raise SettingError(f"--jobs {n_jobs}: expected at least 1")
-    if address and backend != "ray":
-        raise SettingError(f"--address goes with --backend ray, not {backend}")
+def make_executor(
+    backend: str,
+    n_jobs: int | None,
+    address: str | None = None,
+    options: Mapping[str, str] | None = None,
+    output: Path = Path(DEFAULT_OUTPUT),
+) -> Executor:
+    """The engine of that name. Without `n_jobs`, it takes what it finds: this machine does one piece at a
+    time, SLURM too, a Ray cluster one for each GPU or node.
+
+    Raises ContsymError where it is not installed or cannot be reached, SettingError for an option
+    that it has not.
+    """
+    options = options or {}
+    check_engine(backend, n_jobs, address, options)
     if backend == "local":
-        return LocalExecutor(n_jobs)
+        return LocalExecutor(n_jobs or 1)
     try:
         if backend == "ray":
             from contsym.sweep.ray_executor import RayExecutor
 
-            return RayExecutor(n_jobs, address)
+            return RayExecutor(n_jobs, address, options)
         from contsym.sweep.slurm_executor import SlurmExecutor
 
-        return SlurmExecutor(n_jobs)
+        return SlurmExecutor(n_jobs, output, options)
     except ModuleNotFoundError as error:
         raise ContsymError(
             f"--backend {backend}: {error.name} is not installed; pip install 'contsym[{backend}]'"
         ) from None
+
+
+def check_engine(backend: str, n_jobs: int | None, address: str | None, options: Mapping[str, str]) -> None:
+    """Raises SettingError for what can be told without the engine itself, before anything is loaded."""
+    if n_jobs is not None and n_jobs < 1:
+        raise SettingError(f"--jobs {n_jobs}: expected at least 1")
+    if address and backend != "ray":
+        raise SettingError(f"--address goes with --backend ray, not {backend}")
+    if options and backend == "local":
+        raise SettingError(f"--engine-option {next(iter(options))}: --backend local has none")
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, str]:
+    """What --engine-option was given, by name. Raises SettingError for what is not NAME=VALUE.
+
+    >>> read_options(["partition=gpu", "gres=gpu:a100=2"])
+    {'partition': 'gpu', 'gres': 'gpu:a100=2'}
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not name or not value:
+            raise SettingError(f"--engine-option {pair!r}: expected name=value, as partition=gpu")
+        if name in found:
+            raise SettingError(f"--engine-option {name} is given twice; give it once")
+        found[name] = value
+    return found
+
+
+def parse_options(backend: str, given: Mapping[str, str], known: Mapping[str, type]) -> dict[str, Any]:
+    """Options of an engine as values; a `-` in a name counts as `_`. Numbers are above 0.
+
+    >>> parse_options("slurm", {"cpus-per-task": "4"}, {"cpus_per_task": int})
+    {'cpus_per_task': 4}
+    """
+    found: dict[str, Any] = {}
+    for option, text in given.items():
+        name = option.replace("-", "_")
+        if name not in known:
+            raise SettingError(
+                f"--engine-option {option}: {backend} has no such option; {nearest(name, known)}"
+            )
+        kind = known[name]
+        try:
+            found[name] = kind(text)
+        except ValueError:
+            found[name] = 0
+        if kind is not str and not 0 < found[name] < 1e9:
+            what = "a whole number" if kind is int else "a number"
+            raise SettingError(f"--engine-option {option}={text}: expected {what} above 0")
+    return found

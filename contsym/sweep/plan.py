@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from contsym import results
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.config import SweepConfig, from_dict
-from contsym.sweep.work import Work, cell_folder, is_done
+from contsym.sweep.work import Work, beginnings_folder, cell_folder, cells_folder, is_done
 
 if TYPE_CHECKING:
     from contsym.data.audit import Audit
@@ -45,10 +47,20 @@ class Sweep:
     def folder(self) -> Path:
         return sweeps_folder(self.config.output) / self.config.id
 
+    @property
+    def run_name(self) -> str:
+        """For MLflow: another one where other cells are wanted, as after a change of the code."""
+        keys = "".join(cell.work.key for cell in self.cells)
+        return f"sweep-{self.config.id}-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
+
+    def done(self) -> dict[str, Path]:
+        """The folders of its finished cells by key, in the order of the cells."""
+        output = self.config.output
+        return {c.work.key: cell_folder(output, c.work.key) for c in self.cells if is_done(c.work)}
+
     def results(self) -> list[dict[str, Any]]:
         """The stored results of its finished cells, in the order of the cells."""
-        output = self.config.output
-        return [results.read_seed(cell_folder(output, c.work.key)) for c in self.cells if is_done(c.work)]
+        return [results.read_seed(folder) for folder in self.done().values()]
 
     def failures(self) -> dict[str, dict[str, str]]:
         """Name and error of each cell that failed when it was last tried, by its key."""
@@ -112,6 +124,31 @@ def _strategy(name: str):
     from contsym.registry import load_strategy
 
     return load_strategy(name)
+
+
+@contextmanager
+def claimed(sweep: Sweep) -> Iterator[None]:
+    """Hold the sweep: two processes at the same one would do every cell twice.
+
+    Raises ContsymError where another process has it. A killed one holds nothing.
+    """
+    from filelock import FileLock, Timeout
+
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(sweep.folder / ".running.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ContsymError(
+            f"sweep {sweep.config.id} is being run by another process; expected to be the only one; "
+            "contsym sweep --status shows how far it is"
+        ) from None
+    try:
+        for folder in (cells_folder, beginnings_folder):
+            results.clear_partial(folder(sweep.config.output))
+        yield
+    finally:
+        lock.release()
 
 
 def write_sweep(sweep: Sweep) -> Sweep:

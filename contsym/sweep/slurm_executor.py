@@ -3,74 +3,110 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 
 from contsym.errors import ContsymError
-from contsym.sweep.executors import Lost
-from contsym.sweep.work import Work, perform
+from contsym.sweep.elsewhere import not_arrived, perform_there
+from contsym.sweep.executors import Lost, parse_options
+from contsym.sweep.work import Work
 
-CLUSTER_VARIABLE = "CONTSYM_SLURM"
-"""Options for sbatch, as `partition=gpu,gpus_per_node=1,timeout_min=120`."""
-POLL_SECONDS = 5.0
+LOGS = "slurm-logs"
+DEFAULT_MINUTES = 240
+"""submitit's own default of 5 minutes would end most cells."""
+POLL_SECONDS = 0.2
+
+OPTIONS = {
+    **dict.fromkeys(("account", "comment", "constraint", "exclude", "gres", "mem", "mem_per_cpu"), str),
+    **dict.fromkeys(("nodelist", "partition", "qos", "wckey"), str),
+    **dict.fromkeys(("time", "cpus_per_task", "gpus_per_node"), int),
+}
+"""What sbatch may be told with --engine-option, by the names of its long options; time in minutes."""
 
 
 class SlurmExecutor:
-    """One job a piece. All nodes need contsym and see the output folder and the data at the same paths."""
+    """One job a piece. All nodes need contsym and see the output folder and the data at the same paths.
 
-    def __init__(self, n_jobs: int, cluster: str = "slurm") -> None:
-        self.n_slots = n_jobs
-        try:
-            self._executor = submitit.AutoExecutor(
-                folder=os.path.abspath("contsym-slurm-logs"), cluster=cluster
-            )
-            self._executor.update_parameters(name="contsym", **_options())
-        except (RuntimeError, TypeError, ValueError, NameError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ContsymError(
-                f"--backend slurm: {reason}; run it where sbatch is, with {CLUSTER_VARIABLE} set"
-            ) from None
-        self._jobs: dict[str, Any] = {}
+    What submitit writes about jobs is in OUTPUT/slurm-logs. It sends a job and its outcome by pickle
+    through files there, so whoever can write to that folder can run code as this user.
+
+    With cluster="local", the jobs are processes of this machine, for tests.
+    """
+
+    def __init__(
+        self, n_jobs: int | None, output: Path, options: Mapping[str, str], cluster: str = "slurm"
+    ) -> None:
+        given = {"time": DEFAULT_MINUTES, **parse_options("slurm", options, OPTIONS)}
+        self.n_slots = n_jobs or 1
+        self._folder = os.getcwd()
+        self._minutes = given.pop("time")
+        if cluster == "slurm":
+            for command in ("sbatch", "srun", "scancel"):
+                if shutil.which(command) is None:
+                    raise ContsymError(
+                        f"--backend slurm: this machine has no {command}; start the sweep on a login node of a "
+                        "SLURM cluster"
+                    )
+        self._executor = submitit.AutoExecutor(folder=output.absolute() / LOGS, cluster=cluster)
+        self._executor.update_parameters(
+            timeout_min=self._minutes, **{f"slurm_{name}": value for name, value in given.items()}
+        )
+        self._jobs: dict[str, tuple[Any, Work]] = {}
 
     def submit(self, work: Work) -> str:
-        job = self._executor.submit(perform, work)
-        self._jobs[job.job_id] = job
+        config = work.config
+        size = "beginning" if work.is_beginning else config.shots
+        self._executor.update_parameters(name=f"contsym-{config.strategy}-{size}-{config.seeds[0]}")
+        try:
+            job = self._executor.submit(perform_job, work, self._folder)
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
+            told = [line for line in str(error).splitlines() if line.strip()]
+            named = [line for line in told if "error:" in line]
+            reason = (named or told or [type(error).__name__])[-1].strip()
+            raise ContsymError(f"--backend slurm: a job cannot be submitted ({reason[:300]})") from None
+        self._jobs[job.job_id] = job, work
         return job.job_id
 
     def wait(self, handles: Collection[str], seconds: float) -> list[tuple[str, BaseException | None]]:
-        until = time.monotonic() + max(seconds, POLL_SECONDS)
-        while not (done := [handle for handle in handles if self._jobs[handle].done()]):
+        until = time.monotonic() + seconds
+        while not (done := [handle for handle in handles if self._jobs[handle][0].done()]):
             if time.monotonic() >= until:
                 return []
-            time.sleep(0.2)
-        return [(handle, _error(self._jobs.pop(handle))) for handle in done]
+            time.sleep(POLL_SECONDS)
+        return [(handle, self._error(*self._jobs.pop(handle))) for handle in done]
+
+    def _error(self, job: Any, work: Work) -> BaseException | None:
+        try:
+            told = job.result()
+        except FailedJobError as error:
+            if "timed-out" in str(error):
+                return ContsymError(
+                    f"job {job.job_id} reached its limit of {self._minutes} minutes; give it more with "
+                    "--engine-option time=MINUTES"
+                )
+            # Raised in the job: its traceback ends with what went wrong, before two lines about logs.
+            trace = str(error).partition("\n----------------------\nYou can")[0].splitlines()
+            return ContsymError(f"job {job.job_id}: {trace[-1].strip()[:300]}")
+        except UncompletedJobError:
+            return Lost(f"job {job.job_id} ended without a result ({job.state})")
+        return ContsymError(told) if told else not_arrived(work)
 
     def close(self) -> None:
-        for job in self._jobs.values():
-            job.cancel()
+        for job, _ in self._jobs.values():
+            job.cancel(check=False)
         self._jobs = {}
 
 
-def _error(job: Any) -> BaseException | None:
-    try:
-        error = job.exception()
-    except Exception as lost:
-        return Lost(f"job {job.job_id} is gone ({type(lost).__name__})")
-    if isinstance(error, submitit.core.utils.FailedJobError):
-        # Raised in the job: its traceback ends with what went wrong.
-        return ContsymError(str(error).strip().splitlines()[-1])
-    return (
-        Lost(f"job {job.job_id} left no result")
-        if isinstance(error, submitit.core.utils.UncompletedJobError)
-        else error
-    )
-
-
-def _options() -> dict[str, Any]:
-    pairs = [pair.partition("=") for pair in os.environ.get(CLUSTER_VARIABLE, "").split(",") if pair]
-    return {
-        name.strip(): int(value) if value.strip().isdecimal() else value.strip() for name, _, value in pairs
-    }
+def perform_job(work: Work, folder: str) -> str | None:
+    """`perform_there` with the threads that the job was given, where SLURM says how many."""
+    if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
+        # Unless torch is told, it counts the cores of the whole node.
+        os.environ["OMP_NUM_THREADS"] = cores
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    return perform_there(work, folder)

@@ -299,8 +299,28 @@ def test_the_manifest_is_read_whole(tmp_path):
 # -- interruption --
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
-def test_an_interrupted_build_leaves_nothing(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_an_interrupted_build_leaves_nothing(name, code, tmp_path):
+    process, said = _signalled(tmp_path, name)
+    assert process.returncode == code, said
+    assert said.splitlines()[-1] == "stopped; nothing was written"
+    assert "Traceback" not in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["triples.tsv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
+def test_a_killed_build_leaves_no_data_set(tmp_path):
+    _signalled(tmp_path, "SIGKILL")
+    # What nobody could clean up is hidden, and no data set.
+    left = [p for p in tmp_path.iterdir() if p.name != "triples.tsv"]
+    assert [p.name.startswith(".partial-out-") for p in left] == [True]
+    assert not (left[0] / "manifest.json").exists()
+    assert built(tmp_path, tmp_path / "triples.tsv", form="lexicalised")["labels"]["test"]
+
+
+def _signalled(tmp_path, name):
+    """A build that got a signal while it was working, and what it said."""
     import signal
 
     lines = [(f"a{i}", "P26" if i % 2 else "P40", f"b{i}") for i in range(400_000)]
@@ -322,8 +342,6 @@ def test_an_interrupted_build_leaves_nothing(tmp_path):
         if list(tmp_path.glob(".partial-out*/.engine-*/tables.db")):
             break
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["triples.tsv"]
+    return process, said

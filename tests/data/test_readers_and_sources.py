@@ -124,7 +124,9 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
     assert train & test == set()
     assert train
     assert test
-    assert data.notes == ("no test part: 20% of the pairs are set aside by a hash of their text",)
+    assert data.notes == (
+        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
+    )
 
 
 # -- what is wrong, and where --
@@ -204,9 +206,22 @@ def test_what_is_neither_file_nor_folder(spec):
 
 
 def test_a_folder_without_a_test_part_lists_what_it_has(tmp_path):
-    jsonl(tmp_path / "train.jsonl", [row(1)])
-    with pytest.raises(DataError, match=r"no file for dev_matched or .*; the folder has train\.jsonl$"):
+    for name in ("more", "train"):
+        jsonl(tmp_path / f"{name}.jsonl", [row(1)])
+    with pytest.raises(
+        DataError, match=r"no file for dev_matched or .*; the folder has more\.jsonl, train\.jsonl$"
+    ):
         load_task("mnli", str(tmp_path))
+
+
+def test_a_folder_with_one_file_is_that_file(tmp_path):
+    path = jsonl(tmp_path / "test.jsonl", [row(i) for i in range(40)])
+    data = load_task("snli", str(tmp_path))
+    assert data.fingerprint == load_task("snli", str(path)).fingerprint
+    assert sum(data.rows.values()) == 40
+    assert data.notes == (
+        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
+    )
 
 
 def test_the_same_part_in_two_formats_is_refused(tmp_path):

@@ -1,0 +1,123 @@
+"""What a sweep is, and what is said of one that cannot be."""
+
+import re
+
+import pytest
+
+from contsym.errors import ContsymError, SettingError
+from contsym.sweep.config import SweepConfig, from_dict, parse_grid, parse_shots, parse_sweep_seeds, read_file
+
+
+def config(**changes):
+    chosen = {"strategies": ("knn_fixed", "fine_tune"), "scenario": "mnli_then_wikidata", "shots": (8, 16)}
+    return SweepConfig(**{**chosen, **changes})
+
+
+def test_a_number_of_seeds_counts_from_zero():
+    assert parse_sweep_seeds("3") == (0, 1, 2)
+    assert parse_sweep_seeds("7,9") == (7, 9)
+    assert parse_sweep_seeds("4-6") == (4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("parse", "given", "message"),
+    [
+        (parse_sweep_seeds, "0", "--seeds 0: expected between 1 and 10,000 seeds, or a list as 0,1,2"),
+        (parse_sweep_seeds, "x", "--seeds 'x' is not understood; expected 0,1,2 or 0-4"),
+        (parse_shots, "8,,16", "--shots '8,,16' is not understood; expected numbers such as 8,16,32,64"),
+        (parse_grid, ("k",), "--set 'k' is no setting; expected name=value or name=value,value, as k=1,3,5"),
+        (parse_grid, ("k=1", "k=2"), "--set k is given twice; give its values once, as k=1,3,5"),
+    ],
+)
+def test_what_is_not_understood_is_said(parse, given, message):
+    with pytest.raises(SettingError, match=f"^{re.escape(message)}$"):
+        parse(given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shots": (8, 8)}, "--shots 8,8 names one twice"),
+        ({"shots": ()}, "--shots is empty; expected at least one"),
+        ({"shots": (1,)}, "--shots 1 is too few; expected at least 2"),
+        ({"strategies": ("knn",)}, "strategy 'knn' is unknown; did you mean"),
+        ({"settings": {"k": ("3", "3")}}, "--set k=3,3: expected values that differ, as k=1,3,5"),
+        ({"settings": {"k": tuple(map(str, range(100_000)))}}, "a sweep of more than 100,000 cells"),
+        ({"target": 0.0}, "--target 0.0 is out of range; expected 0 < target <= 1"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_one_line(changes, message):
+    with pytest.raises(ContsymError, match=f"^{re.escape(message)}"):
+        config(**changes)
+
+
+def test_the_grid_goes_to_strategies_that_have_the_setting():
+    sweep = config(settings={"k": ("1", "3"), "margin": ("0.4", "0.5"), "steps": ("9",)})
+    assert list(sweep.grid(["k", "steps"])) == [{"k": "1", "steps": "9"}, {"k": "3", "steps": "9"}]
+    assert list(sweep.grid([])) == [{}]
+    assert len(list(sweep.grid(["k", "margin"]))) == 4
+    assert sweep.varied == ("k", "margin")
+
+
+def test_the_same_sweep_has_the_same_id_wherever_it_is_kept(tmp_path):
+    assert config().id == config(output=tmp_path, audit=False).id
+    assert len({config().id, config(seeds=(0,)).id, config(shots=(8,)).id, config(split="pair").id}) == 4
+
+
+def test_a_stored_sweep_is_read_back(tmp_path):
+    sweep = config(settings={"k": ("1", "3")}, sizes={"mnli": 30}, sources={"mnli": "x"}, output=tmp_path)
+    assert from_dict(sweep.as_dict(), tmp_path) == sweep
+
+
+FILE = """
+strategies = ["knn_fixed", "fine_tune"]
+scenario = "mnli_then_wikidata"
+shots = [8, 16]
+seeds = 2
+mnli = "path/to/mnli"
+mnli-size = 300
+curve = true
+
+[set]
+k = [1, 3]
+margin = 0.4
+"""
+
+
+def test_a_file_says_what_the_options_say(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(FILE)
+    assert read_file(path) == {
+        "strategies": ("knn_fixed", "fine_tune"),
+        "scenario": "mnli_then_wikidata",
+        "shots": (8, 16),
+        "seeds": (0, 1),
+        "sources": {"mnli": "path/to/mnli"},
+        "sizes": {"mnli": 300},
+        "curve": True,
+        "settings": {"k": ("1", "3"), "margin": ("0.4",)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("strategy = 'knn_fixed'", "'strategy' is unknown; did you mean strategies?"),
+        ("shots = 8", "shots is 8; expected a list of numbers"),
+        ("shots = [true]", "shots is True; expected a list of numbers"),
+        ("mnli-size = 'all'", "mnli-size is 'all'; expected a number"),
+        ("set = 3", "set is 3; expected a table of values, as [set]"),
+        ("curve = 1", "curve is 1; expected true or false"),
+        ("shots = [8", "not TOML"),
+    ],
+)
+def test_a_wrong_line_of_a_file_is_named(text, message, tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(text)
+    with pytest.raises(ContsymError, match=f"^--config {re.escape(f'{path}: {message}')}"):
+        read_file(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ContsymError, match=r"cannot be read .*; expected a TOML file$"):
+        read_file(tmp_path / "none.toml")

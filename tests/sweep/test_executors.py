@@ -1,0 +1,78 @@
+"""Engines by name: what is not there, and what does not go together, in one line."""
+
+import sys
+
+import pytest
+
+from contsym.errors import ContsymError, SettingError
+from contsym.sweep.executors import make_executor, parse_options, read_options
+
+
+@pytest.mark.parametrize(("backend", "library"), [("ray", "ray"), ("slurm", "submitit")])
+def test_an_engine_that_is_not_installed(monkeypatch, backend, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, f"contsym.sweep.{backend}_executor", raising=False)
+    with pytest.raises(ContsymError) as error:
+        make_executor(backend, 1)
+    assert str(error.value) == (
+        f"--backend {backend}: {library} is not installed; pip install 'contsym[{backend}]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("local", 0), "--jobs 0: expected at least 1"),
+        (("slurm", 1, "head:6379"), "--address goes with --backend ray, not slurm"),
+        (("local", 1, None, {"time": "5"}), "--engine-option time: --backend local has none"),
+    ],
+)
+def test_what_does_not_go_together(arguments, message):
+    with pytest.raises(SettingError) as error:
+        make_executor(*arguments)
+    assert str(error.value) == message
+
+
+def test_one_local_process_unless_told():
+    executor = make_executor("local", None)
+    assert executor.n_slots == 1
+    executor.close()
+
+
+KNOWN = {"time": int, "num_gpus": float, "partition": str}
+
+
+def test_options_are_read_by_kind():
+    given = {"time": "90", "num-gpus": "0.5", "partition": "7"}
+    assert parse_options("slurm", given, KNOWN) == {"time": 90, "num_gpus": 0.5, "partition": "7"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("partitoin", "gpu", "--engine-option partitoin: slurm has no such option; did you mean partition?"),
+        ("time", "2:00:00", "--engine-option time=2:00:00: expected a whole number above 0"),
+        ("time", "0", "--engine-option time=0: expected a whole number above 0"),
+        ("num_gpus", "-1", "--engine-option num_gpus=-1: expected a number above 0"),
+        ("num_gpus", "nan", "--engine-option num_gpus=nan: expected a number above 0"),
+    ],
+)
+def test_options_that_are_wrong(name, text, message):
+    with pytest.raises(SettingError) as error:
+        parse_options("slurm", {name: text}, KNOWN)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["partition"], "--engine-option 'partition': expected name=value, as partition=gpu"),
+        (["=gpu"], "--engine-option '=gpu': expected name=value, as partition=gpu"),
+        (["time= "], "--engine-option 'time= ': expected name=value, as partition=gpu"),
+        (["time=5", "time=6"], "--engine-option time is given twice; give it once"),
+    ],
+)
+def test_options_that_are_no_pairs(pairs, message):
+    with pytest.raises(SettingError) as error:
+        read_options(pairs)
+    assert str(error.value) == message

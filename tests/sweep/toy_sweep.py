@@ -1,0 +1,77 @@
+"""A sweep that takes seconds: a tiny encoder, toy tasks, two strategies, two shots, two seeds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from contsym import results
+from contsym.sweep.config import SweepConfig
+from tests.toy import nli_rows, relation_rows, write_task
+
+TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")
+OPTIONS = ("--strategies", "fine_tune,knn_fixed", "--scenario", "mnli_then_wikidata", "--shots", "8,16")
+OPTIONS += ("--seeds", "2", "--set", "steps=4", "--no-audit", "--device", "cpu", "--precision", "fp32")
+
+
+def write_tasks(folder: Path) -> dict[str, str]:
+    """The toy tasks as files; their sources by name."""
+    return {
+        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
+        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
+    }
+
+
+def toy_config(sources: dict[str, str], encoder: Path, output: Path, **changes: Any) -> SweepConfig:
+    chosen: dict[str, Any] = {
+        "strategies": ("fine_tune", "knn_fixed"),
+        "scenario": "mnli_then_wikidata",
+        "shots": (8, 16),
+        "seeds": (0, 1),
+        "settings": {"steps": ("4",)},
+        "encoder": str(encoder),
+        "sources": sources,
+        "device": "cpu",
+        "precision": "fp32",
+        "audit": False,
+        "output": output,
+    }
+    return SweepConfig(**{**chosen, **changes})
+
+
+def arguments(sources: dict[str, str], encoder: Path, output: Path) -> list[str]:
+    named = [word for task, source in sources.items() for word in (f"--{task}", source)]
+    return ["sweep", *OPTIONS, *named, "--encoder", str(encoder), "--output", str(output)]
+
+
+def contsym(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "contsym", *words], capture_output=True, text=True, cwd=cwd,
+                          env=environment())  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+
+
+def comparable(folder: Path) -> dict[str, Any]:
+    """A stored result less what no two runs share."""
+    result = results.read_seed(folder)
+    cost = {name: value for name, value in result["cost"].items() if name not in TIMED}
+    left_out = ("seconds", "started_at", "run", "cost", "threads")
+    return {**{name: value for name, value in result.items() if name not in left_out}, "cost": cost}
+
+
+def cells(output: Path) -> dict[str, dict[str, Any]]:
+    """All stored cells by key, without their times."""
+    return {path.name: comparable(path) for path in results.visible_folders(output / "cells")}
+
+
+def read_json(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
