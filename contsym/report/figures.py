@@ -263,7 +263,7 @@ class Figures:
                 views.append(self._trade_off_view(task, points))
         if not views:
             return None
-        left_out = f" Not shown, as never learned in every seed: {', '.join(absent)}." if absent else ""
+        left_out = f" Not shown, as not learned in every seed: {', '.join(absent)}." if absent else ""
         return Figure(
             "trade-off",
             "Accuracy against forgetting",

@@ -115,7 +115,7 @@ def test_figures_hold_the_measured_numbers(output):
     # Never learned: no point, and the caption says so.
     names = [trace["name"] for trace in figures["trade-off"].plots[0]["data"]]
     assert names == ["Pareto front", "random_labels", "knn_fixed", "fine_tune"]
-    assert "never learned in every seed: knn_learned (MNLI)" in figures["trade-off"].caption
+    assert "not learned in every seed: knn_learned (MNLI)" in figures["trade-off"].caption
 
 
 def test_more_strategies_than_colours_still_differ():
