@@ -27,6 +27,7 @@ from contsym.options import (
     task_options,
     uri_option,
 )
+from contsym.report_cli import report
 from contsym.results_cli import compare, metrics
 from contsym.sweep_cli import sweep
 
@@ -43,6 +44,7 @@ def cli() -> None:
 
 
 cli.add_command(data)
+cli.add_command(report)
 cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(metrics)

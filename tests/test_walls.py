@@ -36,14 +36,16 @@ def files_that_import(name: str) -> set[str]:
     [
         ("mlflow", {"tracking.py"}),
         ("faiss", {"memory.py"}),
-        ("click", {"cli.py", "data_cli.py", "results_cli.py", "sweep_cli.py", "options.py"}),
+        ("click", {"cli.py", "data_cli.py", "report_cli.py", "results_cli.py", "sweep_cli.py", "options.py"}),
         (
             "rich",
             {"cli.py", "data_cli.py", "results_cli.py", "sweep_cli.py"}
             | {"display.py", "display_compare.py", "display_data.py", "display_sweep.py"},
         ),
         ("duckdb", {"data/engine.py"}),
-        ("sklearn", {"data/shortcuts.py"}),
+        ("sklearn", {"data/shortcuts.py", "report/view.py"}),
+        ("plotly", {"report/figures.py", "report/render.py"}),
+        ("jinja2", {"report/render.py"}),
         ("ray", {"sweep/ray_executor.py"}),
         ("submitit", {"sweep/slurm_executor.py"}),
         ("avalanche", {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "seed_run.py"}),
@@ -85,13 +87,14 @@ def test_weights_are_never_loaded_by_torch_or_remote_code():
         ["sweep", "--help"],
         ["compare", "--help"],
         ["metrics", "--help"],
+        ["report", "--help"],
     ],
 )
 def test_help_and_list_import_nothing_heavy(arguments):
     program = (
         "import sys\nfrom contsym.cli import cli\n"
         f"cli({arguments!r}, standalone_mode=False)\n"
-        "heavy = {'torch', 'avalanche', 'transformers', 'datasets', 'mlflow', 'numpy', 'duckdb', 'sklearn'}\n"
+        "heavy = {'torch', 'avalanche', 'transformers', 'datasets', 'mlflow', 'numpy', 'duckdb', 'sklearn', 'plotly'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

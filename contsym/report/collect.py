@@ -1,0 +1,295 @@
+"""Which stored results a report is about, and the groups that they form; nothing is computed here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from contsym import results
+from contsym.config import DEFAULT_TARGET
+from contsym.data.tasks import TASKS
+from contsym.errors import ContsymError, SettingError
+from contsym.records import variant
+from contsym.sweep.plan import SWEEP, Sweep, find_sweep, read_sweep, stored_sweeps
+from contsym.sweep.work import cell_folder, is_done
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One result and the folder that it lies in."""
+
+    folder: Path
+    result: Result
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The results of a report: of one sweep, or of plain runs; all on the same data.
+
+    A group is the results of one variant (a strategy with its set values) at one number of shots,
+    one for each seed.
+    """
+
+    name: str
+    """The sweep's id, or what the runs are called together; also the folder's name."""
+    stored: tuple[Stored, ...]
+    sweep: Sweep | None = None
+    failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    n_planned: int = 0
+
+    @property
+    def first(self) -> Result:
+        return self.stored[0].result
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(self.first["tasks"])
+
+    @property
+    def new_task(self) -> str:
+        """The task that the shots are of: the last one of relations, or the last."""
+        return new_task_of(self.first)
+
+    @property
+    def earlier_tasks(self) -> list[str]:
+        """Those that something came after, so that they can have been forgotten."""
+        return self.tasks[:-1]
+
+    @cached_property
+    def variants(self) -> list[str]:
+        """In the order that they were asked for."""
+        found = {self.variant_of(s.result): s.result["strategy"] for s in self.stored}
+        if self.sweep:
+            order = list(self.sweep.config.strategies)
+            return sorted(found, key=lambda name: order.index(found[name]))
+        return list(found)
+
+    def variant_of(self, result: Result) -> str:
+        """The strategy, with those of its set values that are not the same in all its results."""
+        # Results from before there were sweeps have no set values of their own.
+        return variant({"set": {}, **result}, self._varied.get(result["strategy"], set()))
+
+    def strategy_of(self, variant: str) -> str:
+        return next(s.result["strategy"] for s in self.stored if self.variant_of(s.result) == variant)
+
+    @cached_property
+    def _varied(self) -> dict[str, set[str]]:
+        """Names of settings that have several values, by strategy."""
+        asked = set(self.sweep.config.varied) if self.sweep else set()
+        given: dict[str, list[Mapping[str, str]]] = {}
+        for stored in self.stored:
+            given.setdefault(stored.result["strategy"], []).append(stored.result.get("set", {}))
+        return {
+            strategy: asked
+            | {
+                name
+                for name in {name for values in own for name in values}
+                if len({values.get(name) for values in own}) > 1
+            }
+            for strategy, own in given.items()
+        }
+
+    @cached_property
+    def shots(self) -> list[int]:
+        return sorted({shots_of(s.result) for s in self.stored})
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        return sorted({s.result["seed"] for s in self.stored})
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, int], list[Stored]]:
+        found: dict[tuple[str, int], list[Stored]] = {}
+        for stored in sorted(self.stored, key=lambda s: s.result["seed"]):
+            found.setdefault((self.variant_of(stored.result), shots_of(stored.result)), []).append(stored)
+        return found
+
+    def group(self, variant: str, shots: int) -> list[Stored]:
+        """In the order of the seeds; empty where none is stored."""
+        return self._groups.get((variant, shots), [])
+
+    def values(self, variant: str, shots: int, figure: Callable[[Result], Any]) -> list[Any]:
+        return [figure(stored.result) for stored in self.group(variant, shots)]
+
+    def whole_seeds(self, variant: str) -> list[int]:
+        """Seeds of which every number of shots is stored."""
+        per_shots = [{s.result["seed"] for s in self.group(variant, n)} for n in self.shots]
+        return sorted(set.intersection(*per_shots))
+
+    def common_seeds(self, variants: Sequence[str], shots: int) -> list[int]:
+        """Seeds that every one of the variants has at this number of shots."""
+        if not variants:
+            return []
+        return sorted(set.intersection(*({s.result["seed"] for s in self.group(v, shots)} for v in variants)))
+
+    @property
+    def target(self) -> float:
+        """The accuracy that the results were made to look for, where they agree on one."""
+        found = {s.result["options"]["target"] for s in self.stored}
+        return found.pop() if len(found) == 1 else DEFAULT_TARGET
+
+    @property
+    def stand_ins(self) -> dict[str, str]:
+        """Source by task, of those that only stand in for real data."""
+        return {task: s["name"] for task, s in self.first["sources"].items() if s["stand_in"]}
+
+    @property
+    def seeds_said(self) -> str:
+        """For captions: `1 seed`, `3 seeds`, or `up to 3 seeds` where some groups have fewer."""
+        n = len(self.seeds)
+        is_whole = all(len(self.group(v, s)) == n for v in self.variants for s in self.shots)
+        return f"{'' if is_whole else 'up to '}{n} seed{'s' * (n > 1)}"
+
+    @property
+    def n_missing(self) -> int:
+        return self.n_planned - len(self.stored) - len(self.failures)
+
+
+def shots_of(result: Result) -> int:
+    """Training pairs of the task that the shots are of; all there are where none were asked for."""
+    shots = result["options"]["shots"]
+    if shots is not None:
+        return shots
+    return result["sources"][new_task_of(result)]["rows"]["train"]
+
+
+def new_task_of(result: Result) -> str:
+    relational = [task for task in result["tasks"] if is_relational(task)]
+    return (relational or result["tasks"])[-1]
+
+
+def is_relational(task: str) -> bool:
+    return task in TASKS and TASKS[task].relational
+
+
+def title_of(task: str) -> str:
+    return TASKS[task].title if task in TASKS else task
+
+
+def collect(output: Path, given: Sequence[str]) -> Collected:
+    """The results of the sweep or the runs that were named; without names, of the latest sweep.
+
+    A name is a sweep's id or the beginning of it, a run's folder in OUTPUT/results, or the path of
+    a sweep, run, seed or cell folder. Raises ContsymError where there is no such thing, where
+    nothing of it is finished, and where results are not of the same data.
+    """
+    if not given:
+        if not any(stored_sweeps(output)) and (runs := [p.name for p in results.stored_runs(output)]):
+            raise ContsymError(
+                f"--output {output}: no sweep there; name the runs to report on, as contsym report {runs[-1]}"
+            )
+        return of_sweep(find_sweep(output, None))
+    sweeps = [sweep for name in given if (sweep := _sweep_named(output, name))]
+    if sweeps and len(given) > 1:
+        raise SettingError(f"{' '.join(given)}: expected one sweep or several runs, not both")
+    if sweeps:
+        return of_sweep(sweeps[0])
+    return of_runs([_run_named(output, name) for name in given])
+
+
+def _sweep_named(output: Path, name: str) -> Sweep | None:
+    if (Path(name) / SWEEP).is_file():
+        return read_sweep(Path(name))
+    if (results.runs_folder(output) / name).is_dir() or Path(name).exists():
+        return None
+    matching = [sweep for sweep in stored_sweeps(output) if sweep.config.id.startswith(name)]
+    if len(matching) > 1:
+        ids = ", ".join(sweep.config.id for sweep in matching)
+        raise ContsymError(f"{name!r} begins more than one sweep: {ids}; give more of the id")
+    return matching[0] if matching else None
+
+
+def _run_named(output: Path, name: str) -> Path:
+    for folder in (results.runs_folder(output) / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    known = [sweep.config.id for sweep in stored_sweeps(output)][:5]
+    known += [path.name for path in results.stored_runs(output)][-5:]
+    there = f"there are {', '.join(known)}" if known else "there is none yet; contsym sweep or run makes one"
+    raise ContsymError(f"{name!r} is no sweep or run in {output} and no folder; {there}")
+
+
+def of_sweep(sweep: Sweep) -> Collected:
+    """The finished cells of a sweep, in the order of its cells."""
+    folders = [cell_folder(sweep.config.output, c.work.key) for c in sweep.cells if is_done(c.work)]
+    failures = sweep.failures()
+    if not folders:
+        raise ContsymError(
+            f"sweep {sweep.config.id}: none of its {len(sweep.cells)} cells is finished "
+            f"({len(failures)} failed); contsym sweep --resume goes on with it"
+        )
+    return _checked(sweep.config.id, _read(folders), sweep, failures, len(sweep.cells))
+
+
+def of_runs(folders: Sequence[Path]) -> Collected:
+    """The seeds of runs, in the order given."""
+    found = []
+    for folder in folders:
+        seeds = [folder] if (folder / results.RESULT).is_file() else results.stored_seeds(folder)
+        if not seeds:
+            raise ContsymError(
+                f"{folder}: no finished seed there; expected a run, seed, cell or sweep folder"
+            )
+        found += seeds
+    stored = _read(list(dict.fromkeys(path.resolve() for path in found)))
+    names = list(dict.fromkeys(s.result["run"] for s in stored))
+    joined = "+".join(sorted(s.result["key"] for s in stored))
+    name = names[0] if len(names) == 1 else f"runs-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+    return _checked(name, stored, None, {}, len(stored))
+
+
+def _read(folders: Sequence[Path]) -> list[Stored]:
+    return [Stored(folder, results.read_seed(folder)) for folder in folders]
+
+
+def _checked(
+    name: str, stored: list[Stored], sweep: Sweep | None, failures: Mapping[str, Any], n_planned: int
+) -> Collected:
+    """Figures stand side by side only where they are of the same tasks, data and encoder."""
+    first = stored[0]
+    for one in stored[1:]:
+        for what, of in COMPARABLE.items():
+            if of(one.result) != of(first.result):
+                raise ContsymError(
+                    f"{_short(one)} and {_short(first)} differ in {what} ({_said(of(one.result))}; "
+                    f"{_said(of(first.result))}); a report needs the same: report on them one by one"
+                )
+    seen: dict[tuple[object, ...], Stored] = {}
+    for one in stored:
+        set_values = tuple(one.result.get("set", {}).items())
+        same = (one.result["strategy"], set_values, shots_of(one.result), one.result["seed"])
+        if same in seen:
+            raise ContsymError(
+                f"{_short(one)} and {_short(seen[same])} are both {same[0]}, {same[2]} shots, seed {same[3]}; "
+                "leave one of them out"
+            )
+        seen[same] = one
+    return Collected(name, tuple(stored), sweep, failures, n_planned)
+
+
+COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
+    "scenario": lambda r: r["scenario"],
+    "encoder": lambda r: r["encoder"],
+    "encoder weights": lambda r: r["encoder_weights"]["sha256"],
+    "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},
+    "training pairs": lambda r: {
+        task: source["rows"]["train"] for task, source in r["sources"].items() if not is_relational(task)
+    },
+}
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {str(each)[:12]}" for key, each in value.items())
+    return str(value)[:40]
+
+
+def _short(stored: Stored) -> str:
+    result = stored.result
+    return f"{result['run']} seed {result['seed']}"

@@ -1,0 +1,112 @@
+"""Which results a report takes, and what it refuses, word by word."""
+
+import pytest
+
+from contsym import results
+from contsym.errors import ContsymError
+from contsym.report.collect import collect, shots_of
+from tests.stored_results import make_result, store_run, store_sweep
+
+
+def test_the_latest_sweep_is_the_default(tmp_path):
+    sweep = store_sweep(tmp_path, with_view=False)
+    found = collect(tmp_path, [])
+    assert found.name == sweep.config.id
+    assert len(found.stored) == found.n_planned == 4 * 4 * 3
+    assert found.variants == ["random_labels", "knn_fixed", "knn_learned", "fine_tune"]
+    assert found.shots == [8, 16, 32, 64] and found.seeds == [0, 1, 2]
+    assert [s.result["seed"] for s in found.group("knn_fixed", 16)] == [0, 1, 2]
+    assert (found.new_task, found.earlier_tasks, found.target) == ("wikidata", ["mnli"], 0.99)
+
+
+def test_a_sweep_is_named_by_the_beginning_of_its_id_or_by_its_folder(tmp_path):
+    sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8], with_view=False)
+    for name in (sweep.config.id, sweep.config.id[:6], str(sweep.folder)):
+        assert collect(tmp_path, [name]).name == sweep.config.id
+
+
+def test_an_unfinished_sweep_says_what_is_missing_and_failed(tmp_path):
+    sweep = store_sweep(tmp_path, leave_out=5, with_view=False)
+    failed = sweep.folder / "failed"
+    failed.mkdir()
+    key = sweep.cells[-1].work.key
+    results.write_file(failed / f"{key}.json", results.to_json({"name": "fine_tune", "error": "no memory"}))
+    found = collect(tmp_path, [])
+    assert (len(found.stored), found.n_missing, len(found.failures)) == (43, 4, 1)
+    # Of fine_tune, seed 2 lacks every number of shots, seed 1 lacks 64.
+    assert found.whole_seeds("fine_tune") == [0]
+    assert found.common_seeds(found.variants, 64) == [0]
+
+
+def test_a_sweep_without_a_finished_cell_is_an_error(tmp_path):
+    sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8], leave_out=3)
+    with pytest.raises(ContsymError) as error:
+        collect(tmp_path, [])
+    assert str(error.value) == (
+        f"sweep {sweep.config.id}: none of its 3 cells is finished (0 failed); contsym sweep --resume goes on with it"
+    )
+
+
+def test_runs_are_named_by_folder_and_put_together(tmp_path):
+    store_run(tmp_path, "a", [0, 1])
+    store_run(tmp_path, "b", [0, 1], strategy="fine_tune")
+    found = collect(tmp_path, ["a", "b"])
+    assert found.variants == ["knn_fixed", "fine_tune"] and found.shots == [64] and found.sweep is None
+    assert found.name.startswith("runs-")
+    assert collect(tmp_path, ["b", "a"]).name == found.name
+    one = collect(tmp_path, [str(tmp_path / "results" / "a" / "seed-1")])
+    assert one.name == "a" and one.seeds == [1]
+
+
+def test_without_a_sweep_the_runs_are_named(tmp_path):
+    store_run(tmp_path, "a", [0])
+    with pytest.raises(ContsymError) as error:
+        collect(tmp_path, [])
+    assert str(error.value) == (
+        f"--output {tmp_path}: no sweep there; name the runs to report on, as contsym report a"
+    )
+
+
+def test_an_unknown_name_says_what_there_is(tmp_path):
+    store_run(tmp_path, "a", [0])
+    with pytest.raises(ContsymError) as error:
+        collect(tmp_path, ["zzz"])
+    assert str(error.value) == f"'zzz' is no sweep or run in {tmp_path} and no folder; there are a"
+
+
+def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
+    store_run(tmp_path, "a", [0])
+    other = make_result()["sources"]
+    other = {**other, "wikidata": {**other["wikidata"], "fingerprint": "c3" * 32}}
+    store_run(tmp_path, "b", [0], strategy="fine_tune", sources=other)
+    with pytest.raises(ContsymError) as error:
+        collect(tmp_path, ["a", "b"])
+    assert str(error.value) == (
+        "b seed 0 and a seed 0 differ in data (mnli a1a1a1a1a1a1, wikidata c3c3c3c3c3c3; mnli a1a1a1a1a1a1, "
+        "wikidata b2b2b2b2b2b2); a report needs the same: report on them one by one"
+    )
+
+
+def test_the_same_cell_twice_is_refused(tmp_path):
+    store_run(tmp_path, "a", [0])
+    store_run(tmp_path, "b", [0])
+    with pytest.raises(ContsymError) as error:
+        collect(tmp_path, ["a", "b"])
+    assert str(error.value) == (
+        "b seed 0 and a seed 0 are both knn_fixed, 64 shots, seed 0; leave one of them out"
+    )
+
+
+def test_a_run_without_shots_has_as_many_as_it_trained_on():
+    result = make_result()
+    assert shots_of({**result, "options": {**result["options"], "shots": None}}) == 64
+
+
+def test_only_values_that_differ_are_part_of_a_name(tmp_path):
+    store_run(tmp_path, "a", [0], set={"k": "1", "epochs": "2"})
+    store_run(tmp_path, "b", [0], set={"k": "3", "epochs": "2"})
+    store_run(tmp_path, "c", [0], strategy="fine_tune", set={"epochs": "2"})
+    found = collect(tmp_path, ["a", "b", "c"])
+    assert found.variants == ["knn_fixed k=1", "knn_fixed k=3", "fine_tune"]
+    assert found.strategy_of("knn_fixed k=3") == "knn_fixed"
+    assert [s.result["set"]["k"] for s in found.group("knn_fixed k=3", 64)] == ["3"]

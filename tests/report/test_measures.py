@@ -1,0 +1,217 @@
+"""The figures of a report, worked out on paper from made-up cells."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contsym.metrics.stats import Comparison, Summary
+from contsym.report import contents, words
+from contsym.report.collect import collect
+from contsym.report.measures import Family, Forgetting, Measures, pareto_front
+from contsym.report.paper import read_paper
+from tests.stored_results import store_sweep
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole")
+    store_sweep(output, with_view=False)
+    return Measures(collect(output, []), 0.99)
+
+
+@pytest.fixture(scope="module")
+def partly(tmp_path_factory):
+    """Two strategies that never learned MNLI, and five cells to come."""
+    output = tmp_path_factory.mktemp("partly")
+    store_sweep(output, never_learned=["knn_fixed", "fine_tune"], leave_out=5, with_view=False)
+    return Measures(collect(output, []), 0.95)
+
+
+def test_accuracy_is_the_mean_over_seeds(whole):
+    # 36, 37 and 35 of 40.
+    found = whole.accuracy("random_labels", 16, "wikidata")
+    assert found.mean == pytest.approx(0.9) and found.n == 3
+    assert (found.low, found.high) == pytest.approx((35 / 40, 37 / 40))
+    assert whole.own_accuracy("random_labels", 16, "mnli").mean == pytest.approx(0.8)
+
+
+def test_forgetting_of_what_was_learned(whole):
+    # From 0.80 to 0.72, 0.73 and 0.71.
+    found = whole.forgetting("random_labels", 64, "mnli")
+    assert found.summary.mean == pytest.approx(0.08) and (found.n_learned, found.n) == (3, 3)
+    kept = whole.retention("random_labels", 64, "mnli")
+    assert kept.summary.mean == pytest.approx(0.9)
+
+
+def test_what_was_never_learned_has_words_and_no_figure(partly):
+    found = partly.forgetting("knn_fixed", 8, "mnli")
+    assert found == Forgetting(None, 0, 3) and found.words == "never learned"
+    assert partly.retention("knn_fixed", 8, "mnli").words == "never learned"
+    table = contents.forgetting_table(partly, "mnli")
+    row = next(row for row in table.rows if row[0].text == "knn_fixed")
+    assert [cell.text for cell in row[1:]] == ["never learned"] * 4
+    assert all(cell.values == (None,) * 4 for cell in row[1:])
+    assert "knn_fixed" not in {point.variant for point in partly.trade_offs["mnli"]}
+
+
+def test_learned_in_some_seeds_only_has_no_figure_either(whole, monkeypatch):
+    group = whole.collected.group("knn_fixed", 8)
+    monkeypatch.setitem(group[1].result["learned"], "mnli", False)
+    found = whole.forgetting("knn_fixed", 8, "mnli")
+    assert found.summary is None and found.words == "never learned in 1 of 3 seeds"
+
+
+def test_cells_that_are_not_there_yet_are_dashes(partly):
+    table = contents.accuracy_table(partly, "wikidata")
+    last = next(row for row in table.rows if row[0].text == "fine_tune")
+    assert last[1].values[3] == 2  # of three seeds, the last is missing
+    assert contents.cost_table(partly).rows
+
+
+def test_shots_needed_keep_not_reached(whole):
+    found = whole.efficiency("random_labels")
+    # 39, 40 and 38 of 40 at 32 shots, all of them at 64.
+    assert found.reached.per_seed == (64, 32, 64) and found.reached.median == 64
+    cell = contents.reached_cell(contents.Column("x", "x", ("median", "low", "high")), whole, "fine_tune")
+    assert cell.text == "not reached" and cell.values == (None, None, None)
+
+
+def test_paper_table_has_the_paper_s_figures_beside_ours(whole):
+    table = contents.paper_table(whole, read_paper())
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["random labels (random_labels)", "48", "64 [32, 64]", "5.8", "+8.0 [+7.0, +9.0]"],
+        ["k-NN, fixed labels (knn_fixed)", "64", "64", "7.7", "+10.0 [+9.0, +11.0]"],
+        ["k-NN, learned labels (knn_learned)", "400", "not reached", "21.5", "+22.0 [+21.0, +23.0]"],
+        ["fine-tuning (fine_tune)", "336", "not reached", "11.2", "+44.0 [+43.0, +45.0]"],
+    ]
+    assert table.notes[0] == "Paper: RoBERTa-Large, full MNLI, then Wikidata pairs."
+    assert table.notes[2] == (
+        "Not the paper's protocol: minilm in place of roberta-large; 300 MNLI training pairs in place of 392,702. "
+        "Orders may be compared, figures may not."
+    )
+
+
+def test_a_method_of_the_paper_that_was_not_run_says_so(tmp_path):
+    store_sweep(tmp_path, strategies=["fine_tune"], with_view=False)
+    table = contents.paper_table(Measures(collect(tmp_path, []), 0.99), read_paper())
+    assert [row[2].text for row in table.rows] == ["not reached", "not run", "not run", "not run"]
+
+
+def test_headline_says_what_the_numbers_say(whole):
+    said = words.answer(whole)
+    assert said[0] == (
+        "For an accuracy of 0.99 on Wikidata, random_labels needed 64 [32, 64] and knn_fixed 64 examples "
+        "(median over 3 seeds); knn_learned and fine_tune did not reach it with up to 64."
+    )
+    assert said[2] == (
+        "Of MNLI, random_labels forgot least (+0.080 [+0.070, +0.090]) and fine_tune most "
+        "(+0.440 [+0.430, +0.450]) after 64 examples, by the means."
+    )
+    assert words.question(whole.collected) == (
+        "How many Wikidata examples does each method need, and what does it cost in forgetting MNLI?"
+    )
+
+
+def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
+    store_sweep(
+        tmp_path, strategies=["knn_learned", "fine_tune"], never_learned=["knn_learned", "fine_tune"],
+        with_view=False,
+    )  # fmt: skip
+    said = words.answer(Measures(collect(tmp_path, []), 0.99))
+    assert (
+        said[0]
+        == "With up to 64 examples no method reached an accuracy of 0.99 on Wikidata (median over 3 seeds)."
+    )
+    assert said[1] == "At 64 examples there is no difference in accuracy that these 3 seeds could show."
+    assert said[2] == (
+        "MNLI was never learned by any method, so there is nothing that it could have forgotten."
+    )
+
+
+@pytest.mark.parametrize(
+    ("p_values", "best", "expected"),
+    [
+        (
+            (0.01, 0.01, 0.5),
+            "a",
+            "At 64 examples a is the most accurate, and better than every other by the tests (3 seeds).",
+        ),
+        (
+            (0.5, 0.01, 0.5),
+            None,
+            "At 64 examples no method is better than every other; of 3 pairs these 3 seeds tell 1 apart: a above c.",
+        ),
+        ((0.5, 0.5, 0.5), None, "At 64 examples there is no difference in accuracy that these 3 seeds could show."),
+    ],
+)  # fmt: skip
+def test_headline_of_differences_follows_the_tests(whole, monkeypatch, p_values, best, expected):
+    pairs = itertools.combinations("abc", 2)
+    comparisons = tuple(
+        Comparison(a, b, 0.1, 0.0, 0.2, p, p, p, p, 0.1, 3, 40)
+        for (a, b), p in zip(pairs, p_values, strict=True)
+    )
+    family = Family("wikidata", 64, (0, 1, 2), comparisons, best)
+    monkeypatch.setattr(whole, "family", lambda task, shots: family if shots == 64 else None)
+    assert words.differences(whole) == expected
+
+
+def test_warnings_name_stand_ins_shortcuts_and_missing_cells(partly):
+    assert words.warnings(partly) == [
+        "MNLI was measured on nli_mini (stand-in for MNLI): no figure to compare or publish.",
+        "On Wikidata a shortcut (relation phrase) scores 1.000 by itself: an accuracy as high does not show "
+        "that the relation was understood.",
+        "43 of 48 cells are finished, 5 are missing: figures will change.",
+    ]
+
+
+def test_bold_only_where_the_test_says_best(whole, monkeypatch):
+    family = Family("wikidata", 64, (0, 1, 2), (), "knn_fixed")
+    monkeypatch.setattr(whole, "family", lambda task, shots: family if shots == 64 else None)
+    table = contents.accuracy_table(whole, "wikidata")
+    bold = [(row[0].text, i) for row in table.rows for i, cell in enumerate(row) if cell.strong]
+    assert bold == [("knn_fixed", 4)]
+
+
+def test_every_pair_is_compared_on_every_task_and_number_of_shots(whole):
+    assert len(whole.families) == 2 * 4
+    assert all(len(family.comparisons) == 6 for family in whole.families)
+    found = whole.family("wikidata", 8).comparisons[0]
+    # 30 of 40 against 26 of 40, one more or less in both.
+    assert (found.a, found.b, found.difference) == ("random_labels", "knn_fixed", pytest.approx(0.1))
+
+
+def test_kinds_and_relations_add_up_to_the_accuracy(whole):
+    for key, n in (("by_kind", 20), ("by_relation", 10)):
+        parts = whole.by_group("knn_learned", 32, "wikidata", key)
+        assert {part.n for part in parts.values()} == {n}
+        mean = sum(part.accuracy.mean * part.n for part in parts.values()) / 40
+        assert mean == pytest.approx(whole.accuracy("knn_learned", 32, "wikidata").mean)
+
+
+def slow_front(points):
+    """Those that no other beats, by looking at all pairs."""
+
+    def beats(a, b):
+        return a[0] >= b[0] and a[1] <= b[1] and a != b
+
+    return {i for i, p in enumerate(points) if not any(beats(q, p) for q in points)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8))
+def test_pareto_front_is_that_of_the_slow_twin(points):
+    assert set(pareto_front(points)) == slow_front(points)
+
+
+def test_a_lone_seed_has_wilson_intervals_and_no_verdict(tmp_path):
+    store_sweep(tmp_path, seeds=[0], with_view=False)
+    measures = Measures(collect(tmp_path, []), 0.99)
+    assert isinstance(found := measures.accuracy("knn_fixed", 8, "wikidata"), Summary)
+    assert found.method == "wilson"
+    assert words.differences(measures) == (
+        "At 64 examples there is one seed, which cannot tell methods apart."
+    )
+    assert words.warnings(measures)[-1] == (
+        "There is one seed: intervals are over test pairs alone, and no difference between methods counts."
+    )

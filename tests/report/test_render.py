@@ -1,0 +1,172 @@
+"""The HTML file: whole, the same every time, and safe whatever the data say."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from contsym.report.collect import collect
+from contsym.report.figures import COLOURS, Figures, styles
+from contsym.report.measures import Measures
+from contsym.report.render import make_report, script_json, to_html, write_report
+from contsym.report.view import label_views, plane
+from tests.stored_results import store_run, store_sweep
+
+EVIL = "</script><script>window.evil = 1</script>]]> & <b>\u2028'\""
+SECTIONS = (
+    "answer paper accuracy trade-off matrices relations kinds learning embeddings statistics cost provenance"
+)
+
+
+class Elements(HTMLParser):
+    """Every element that is opened, with its attributes; and the text of tables."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.cells, self.open = [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        self.open = tag
+
+    def handle_data(self, data):
+        if self.open in ("td", "th"):
+            self.cells.append(data)
+
+
+def without_plotly(text):
+    """All but the library's own script, which is the one of several megabytes."""
+    return re.sub(r"<script>/\*\*.*?</script>", "", text, flags=re.S)
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    output = tmp_path_factory.mktemp("sweep")
+    store_sweep(output, never_learned=["knn_learned"])
+    return output
+
+
+@pytest.fixture(scope="module")
+def text(output):
+    return to_html(make_report(collect(output, []), 0.99))
+
+
+def test_every_section_is_there_and_in_order(text):
+    found = [attrs["id"] for tag, attrs in Elements(without_plotly(text)).found if tag == "section"]
+    assert found == SECTIONS.split()
+
+
+def test_the_same_results_give_the_same_bytes(output, text):
+    assert to_html(make_report(collect(output, []), 0.99)) == text
+
+
+def test_nothing_is_loaded_from_anywhere(text):
+    loads = [
+        (tag, attrs)
+        for tag, attrs in Elements(without_plotly(text)).found
+        if {"src", "href"} & set(attrs) and not str(attrs.get("href", "")).startswith("#")
+    ]
+    assert loads == []
+    assert "default-src 'none'" in text
+    assert len(text) < 10_000_000
+
+
+def test_names_from_the_data_are_text_and_nothing_else(tmp_path):
+    relations = {"symmetric": (EVIL, "borders"), "antisymmetric": ("<img src=x onerror=alert(1)>", "in")}
+    store_sweep(tmp_path, strategies=["knn_fixed", "fine_tune"], relations=relations)
+    page = Elements(without_plotly(to_html(make_report(collect(tmp_path, []), 0.99))))
+    # The library's script is cut out; ours is one, and the others are data.
+    kinds = [attrs.get("type") for tag, attrs in page.found if tag == "script"]
+    assert kinds.count(None) == 1 and set(kinds) == {None, "application/json"}
+    assert not [tag for tag, _ in page.found if tag in ("img", "b")]
+    assert "".join(page.cells).count(EVIL) == 2  # in the table, for each strategy
+
+
+def test_names_of_strategies_are_escaped_too(tmp_path):
+    store_run(tmp_path, "a", [0, 1], strategy="<i>knn</i>")
+    page = Elements(without_plotly(to_html(make_report(collect(tmp_path, ["a"]), 0.99))))
+    assert not [tag for tag, _ in page.found if tag == "i"]
+
+
+def test_script_json_is_json_and_cannot_end_its_element():
+    value = {"name": EVIL, "n": [1, None, 0.5]}
+    written = script_json(value)
+    assert json.loads(written) == value
+    assert not set("<>&\u2028") & set(written)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        script_json(float("nan"))
+
+
+def test_figures_hold_the_measured_numbers(output):
+    collected = collect(output, [])
+    measures = Measures(collected, 0.99)
+    figures = Figures(measures, label_views(collected)).all()
+    view = figures["accuracy"].plots[0]
+    lines = {trace["name"]: trace for trace in view["data"] if "name" in trace}
+    assert lines["random_labels"]["x"] == [8, 16, 32, 64]
+    assert lines["random_labels"]["y"] == pytest.approx([30 / 40, 36 / 40, 39 / 40, 1.0])
+    assert lines["target 0.99"]["y"] == [0.99, 0.99]
+    assert lines["best shortcut (relation phrase)"]["y"] == [1.0] * 4
+    assert view["layout"]["xaxis"]["type"] == "log"
+    bands = [trace for trace in view["data"] if trace.get("fill") == "tonexty"]
+    assert len(bands) == 4
+    # Never learned: no point, and the caption says so.
+    names = [trace["name"] for trace in figures["trade-off"].plots[0]["data"]]
+    assert names == ["Pareto front", "random_labels", "knn_fixed", "fine_tune"]
+    assert "not learned in every seed: knn_learned (MNLI)" in figures["trade-off"].caption
+
+
+def test_more_strategies_than_colours_still_differ():
+    many = [f"strategy {i}" for i in range(3 * len(COLOURS))]
+    found = styles(many)
+    assert len({(s.colour, s.symbol, s.dash) for s in found.values()}) == len(many)
+
+
+def test_a_single_task_and_a_single_strategy_say_what_there_is_not(tmp_path):
+    store_run(
+        tmp_path, "a", [0], tasks=["wikidata"], matrix=[[0.5], [0.95]], n_test={"wikidata": 40},
+        final={"wikidata": 0.95}, learned={"wikidata": True}, forgetting={"wikidata": None},
+        loss=[[]], curve=[],
+    )  # fmt: skip
+    text = without_plotly(to_html(make_report(collect(tmp_path, ["a"]), 0.99)))
+    for sentence in (
+        "This scenario has one task, so nothing can be forgotten.",
+        "With one strategy there is nothing to compare.",
+        "These results hold no label embeddings for a picture.",
+        "None of these strategies trains, so there is no course to show.",
+    ):
+        assert sentence in text
+    assert 'id="plot-trade-off"' not in text and 'id="plot-embeddings"' not in text
+
+
+def test_plane_of_known_points_and_of_no_variance():
+    np = pytest.importorskip("numpy")
+    # All variance on two axes, three times as wide on the first: shares 0.9 and 0.1.
+    points, shares = plane(np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]]))
+    assert shares == pytest.approx((0.9, 0.1))
+    assert np.abs(points).tolist() == [[3, 0], [3, 0], [0, 1], [0, 1]]
+    points, shares = plane(np.ones((4, 3)))
+    assert shares == (0.0, 0.0) and not points.any()
+
+
+def test_views_before_and_after_share_their_axes(output):
+    (first, *_) = label_views(collect(output, []))
+    assert (first.variant, first.shots, first.seed) == ("random_labels", 64, 0)
+    assert len(first.before) == len(first.after) == len(first.relations) == 40
+    by_kind = {
+        kind: [x for (x, _), k in zip(first.after, first.kinds, strict=True) if k == kind]
+        for kind in ("symmetric", "antisymmetric")
+    }
+    # Made to lie apart after training: along the first axis the kinds have a gap between them.
+    low, high = sorted(by_kind.values(), key=min)
+    assert max(low) < min(high)
+
+
+def test_written_files_are_where_they_are_said_to_be(output, tmp_path):
+    report = make_report(collect(output, []), 0.99)
+    html, tables = write_report(report, tmp_path / "to" / "here")
+    assert html.read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert {p.suffix for p in tables.iterdir()} == {".md", ".csv", ".tex"}
+    assert len(list(tables.iterdir())) == 3 * len(report.tables)
