@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +194,8 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
                 warning = str(error)
             sent_at = time.monotonic()
 
-    with claimed(made):
+    # Ray tells of lost workers on stdout, whatever it is told about logging; stdout is for the answer.
+    with claimed(made), redirect_stdout(sys.stderr):
         executor = make_executor(*engine, config.output)
         with SweepProgress(err, made) as progress:
             failed = drive(made, executor, progress, send)

@@ -59,7 +59,7 @@ class Node:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(lambda: "Ray runtime started" in self.log.read_text(), "a Ray node starts", 90)
+        wait_for(lambda: "Ray runtime started" in self.log.read_text(), "a Ray node starts", 300)
 
     def workers(self) -> list[psutil.Process]:
         """The processes that are at a piece; Ray gives them its name as a title."""
@@ -258,7 +258,7 @@ def test_ctrl_c_ends_the_work_on_the_cluster_too(world, head):
 
 
 LOST = """
-import os, time
+import os, sys, time
 from pathlib import Path
 from contsym.config import RunConfig
 from contsym.sweep import ray_executor
@@ -271,16 +271,18 @@ def stand_in(work, folder):
 # A function of this script travels as a whole, as one of a library would not.
 ray_executor.perform_there = stand_in
 ray_executor.not_arrived = lambda work: None
+# Ray tells of lost workers on stdout, as `contsym sweep` knows.
+answer, sys.stdout = sys.stdout, sys.stderr
 executor = ray_executor.RayExecutor({n_jobs}, {address!r}, {options!r})
 def work(key):
     return Work(key, RunConfig("knn_fixed", "wikidata_only", device="cpu"))
 running = {{executor.submit(work(str(i))): i for i in range(executor.n_slots)}}
-print(executor.n_slots, flush=True)
+print(executor.n_slots, file=answer, flush=True)
 while running:
     for handle, error in executor.wait(list(running), 1):
         running.pop(handle)
-        print(f"{{type(error).__name__}}: {{error}}", flush=True)
-print(executor.n_slots)
+        print(f"{{type(error).__name__}}: {{error}}", file=answer, flush=True)
+print(executor.n_slots, file=answer)
 executor.close()
 """
 
