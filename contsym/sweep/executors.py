@@ -91,7 +91,9 @@ class LocalExecutor:
         return found
 
     def close(self) -> None:
-        for pool in (*self._free, *self._busy.values()):
+        for pool in self._free:
+            pool.shutdown()
+        for pool in self._busy.values():
             for process in list((pool._processes or {}).values()):  # the public way would wait for the work
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
