@@ -140,10 +140,9 @@ def sweep_report(found: Results, varied: Collection[str]) -> Group:
         row = groups.setdefault(result["options"]["shots"], {})
         row.setdefault(variant(result, varied), []).append(result)
     *earlier, last = found[0]["tasks"]
-    tables: list[RenderableType] = [_by_shots(f"Accuracy, {last}", groups, partial(_accuracy, last))]
+    guessed = {n: _best_shortcuts(last, row) for n, row in groups.items()}
+    tables: list[RenderableType] = [_by_shots(f"Accuracy, {last}", groups, partial(_accuracy, last), guessed)]
     tables += [_by_shots(f"Forgetting, {task}", groups, partial(_forgetting, task)) for task in earlier]
-    if guesses := [best(r["shortcuts"][last])[1] for r in found if r["shortcuts"].get(last)]:
-        tables.append(Text(f"best shortcut, {last}: {spread(guesses)}"))
     return Group(*tables)
 
 
@@ -151,15 +150,29 @@ def _by_shots(
     title: str,
     groups: Mapping[int, Mapping[str, Results]],
     words: Callable[[Results], str],
+    guessed: Mapping[int, Sequence[float]] | None = None,
 ) -> RenderableType:
+    """`guessed` are the best shortcuts by number of shots, shown in a last column if there are any."""
     table = plain_table(title)
     table.add_column("shots", justify="right", no_wrap=True)
     names = list(dict.fromkeys(name for row in groups.values() for name in row))
     for name in names:
         table.add_column(name, justify="right")
+    shows_guesses = any((guessed or {}).values())
+    if shows_guesses:
+        table.add_column("best shortcut", justify="right", style="dim")
     for shots, row in groups.items():
-        table.add_row(f"{shots:,}", *(words(row[name]) if name in row else "" for name in names))
+        cells = [words(row[name]) if name in row else "" for name in names]
+        if shows_guesses and guessed:
+            cells.append(spread(guessed[shots]) if guessed[shots] else "")
+        table.add_row(f"{shots:,}", *cells)
     return table
+
+
+def _best_shortcuts(task: str, row: Mapping[str, Results]) -> list[float]:
+    """What the best shortcut scores, once a seed: it does not depend on the strategy."""
+    scores = {r["seed"]: r["shortcuts"].get(task) for seeds in row.values() for r in seeds}
+    return [best(measured)[1] for measured in scores.values() if measured]
 
 
 def _accuracy(task: str, seeds: Results) -> str:
