@@ -160,11 +160,12 @@ def _by_shots(
         table.add_column(name, justify="right")
     shows_guesses = any((guessed or {}).values())
     if shows_guesses:
+        # Its mean alone: four strategies and this fit into 80 columns.
         table.add_column("best shortcut", justify="right", style="dim")
     for shots, row in groups.items():
         cells = [words(row[name]) if name in row else "" for name in names]
         if shows_guesses and guessed:
-            cells.append(spread(guessed[shots]) if guessed[shots] else "")
+            cells.append(spread(guessed[shots]).partition("±")[0] if guessed[shots] else "")
         table.add_row(f"{shots:,}", *cells)
     return table
 
