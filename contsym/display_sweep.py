@@ -157,7 +157,7 @@ def _by_shots(
     table.add_column("shots", justify="right", no_wrap=True)
     names = list(dict.fromkeys(name for row in groups.values() for name in row))
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=min(len(name), 16))
     shows_guesses = any((guessed or {}).values())
     if shows_guesses:
         # Its mean alone: four strategies and this fit into 80 columns.
