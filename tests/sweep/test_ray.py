@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -29,6 +30,8 @@ from tests.toy import nli_rows, relation_rows, write_task
 SECONDS = 600
 """No sweep of these tests may take longer, even where cores are busy with other work."""
 SHOTS = (8, 16, 32)
+TOKEN = secrets.token_hex(32)
+"""What nodes and sweeps of these tests show each other."""
 
 
 def free_port() -> int:
@@ -40,7 +43,10 @@ def free_port() -> int:
 def environment(**more: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     root = str(Path(__file__).parents[2])
-    return {**inherited, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", **more}
+    # `ray start --head` asks for a token from 2.60 on, if it finds one at home or makes one there.
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    ours = {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    return {**inherited, **ours, **token, **more}
 
 
 class Node:
