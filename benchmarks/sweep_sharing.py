@@ -98,7 +98,7 @@ def sharing(sweep: SweepConfig) -> dict[str, object]:
 
 
 def parallel(sweep: SweepConfig, n_repeats: int) -> dict[str, object]:
-    """Seconds of the same eight cells through one worker and through two."""
+    """Seconds of the same four cells through one worker and through two."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     shared = Shared()
     executors = {n: LocalExecutor(n, n_threads=1) for n in seconds}
@@ -108,7 +108,7 @@ def parallel(sweep: SweepConfig, n_repeats: int) -> dict[str, object]:
         for repeat in range(n_repeats + 1):
             for n, executor in executors.items():
                 works = []
-                for i in range(2 if repeat == 0 else 8):
+                for i in range(2 if repeat == 0 else 4):
                     output = config.output / f"{repeat}-{n}-{i}"
                     run = replace(config.cell("fine_tune", i, 32, {"steps": "50"}), output=output)
                     works.append(Work(key_of(prepare(run, shared), i), run))
