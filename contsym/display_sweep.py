@@ -122,14 +122,15 @@ def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
         table.add_column(title, no_wrap=True)
     for title in ("done", "failed", "missing"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("of", overflow="fold")
+    table.add_column("of")
     for sweep in sweeps:
         n_done, n_failed = sweep.n_done, len(sweep.failures())
         counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)
         config = sweep.config
         what = f"{config.scenario}: {', '.join(config.strategies)}"
         started = sweep.created[:16].replace("T", " ")
-        table.add_row(config.id, started, *(f"{n:,}" for n in counts), Text(what))
+        # The beginning of an id names it, and 80 columns are few.
+        table.add_row(config.id[:8], started, *(f"{n:,}" for n in counts), Text(what))
     return table
 
 

@@ -84,7 +84,9 @@ def test_status_and_json_say_how_far_it_is(swept):
     folder, _, _ = swept
     done = contsym("sweep", "--status", "--output", str(folder / "mlruns"), cwd=folder)
     assert done.returncode == 0
-    (row,) = [line.split() for line in done.stdout.splitlines() if "mnli_then_wikidata" in line]
+    sweep = find_sweep(folder / "mlruns", None)
+    (row,) = [line.split() for line in done.stdout.splitlines() if sweep.config.id[:8] in line]
+    assert "mnli_then_wikidata:" in row
     # id, date and time, then done, failed and missing.
     assert row[3:6] == ["8", "0", "0"]
     (found,) = read_json(
