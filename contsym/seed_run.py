@@ -28,6 +28,7 @@ from contsym.metrics.plugins import AccuracyMatrix, CurvePoint, Progress, Sample
 from contsym.pooling import NliClassifier
 from contsym.relations.algebra import guarded_division
 from contsym.scenarios.build import build_benchmark
+from contsym.strategies.base import under
 
 if TYPE_CHECKING:
     from contsym.run import Plan
@@ -148,16 +149,12 @@ class SeedRun:
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """(plain values, tensors) of all that the experiences so far have changed."""
         strategy, log = self.strategy, self.log
-        tensors = {
-            f"model.{name}": t.detach().cpu().clone() for name, t in strategy.model.state_dict().items()
-        }
+        tensors = {f"strategy.{name}": t for name, t in strategy.state().items()}
         tensors |= {f"random.{name}": t for name, t in _random_state(self.plan.device).items()}
         for i, row in enumerate(self.matrix.predictions):
             tensors |= {f"predictions.{i}.{j}": torch.from_numpy(p) for j, p in enumerate(row)}
         if self.view_before is not None:
             tensors["view_before"] = self.view_before
-        if strategy.memory:
-            tensors |= {f"memory.{name}": t for name, t in strategy.memory.state().items()}
         values = {
             "n_done": self.n_done,
             "clock": {name: n for name, n in vars(strategy.clock).items() if isinstance(n, int)},
@@ -175,19 +172,12 @@ class SeedRun:
     def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Put in what `state` gave, of a run of the same strategy, seed and first experiences."""
         strategy, log = self.strategy, self.log
-
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
         n_done = values["n_done"]
-        strategy.model.load_state_dict(under("model."))
-        rows = under("predictions.")
+        strategy.restore(under("strategy.", tensors), self.parts[:n_done])
+        rows = under("predictions.", tensors)
         self.matrix.predictions = [
             [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
         ]
-        strategy.past = list(self.parts[:n_done])
-        if strategy.memory:
-            strategy.memory.restore(under("memory."))
         for name, n in values["clock"].items():
             setattr(strategy.clock, name, n)
         self.curve.points = [CurvePoint(**point) for point in values["curve"]]
@@ -200,7 +190,7 @@ class SeedRun:
         self.view_before = tensors.get("view_before")
         self.encoder.kept = None
         # Last: making a strategy draws from the generators.
-        _set_random_state(under("random."), self.plan.device)
+        _set_random_state(under("random.", tensors), self.plan.device)
 
 
 def view_pairs(plan: Plan) -> Dataset | None:

@@ -92,6 +92,9 @@ class Strategy(SupervisedTemplate):
       head's output. Without one the output itself is the scores: (batch, n_labels), larger is
       likelier.
 
+    A method that needs more may also give `begin(n)`, before an experience is trained on, `fit(pairs)`,
+    at its end, `score_pairs(pairs)`, and with any state of its own `state()` and `restore(...)`.
+
     `past` holds the pairs of finished experiences, `current` those seen of the one under way.
     Before any training `current` is what was `lent`: the whole first experience, whose labels
     may be looked at (a k-NN has nothing else to vote with) before a gradient step is taken.
@@ -109,6 +112,17 @@ class Strategy(SupervisedTemplate):
 
     def make_memory(self) -> VotingMemory | None:
         return None
+
+    def begin(self, n: int) -> None:
+        """Get ready for experience n (from 0) before its first gradient step; the optimizer is made
+        afterwards, and takes in the parameters that are there then. Default: nothing."""
+
+    def fit(self, pairs: Dataset) -> None:
+        """Take in a finished experience's pairs without gradient steps, as into buffers of the head.
+
+        Called once at the end of each experience, in evaluation mode and without gradients, before
+        anything is predicted. Default: nothing.
+        """
 
     @property
     def is_joint(self) -> bool:
@@ -130,6 +144,20 @@ class Strategy(SupervisedTemplate):
         """Named tensors that belong to a result, kept as safetensors."""
         stored = self.memory.artifacts() if self.memory else {}
         return {**{name: t.detach().cpu() for name, t in self.model.head.state_dict().items()}, **stored}
+
+    def state(self) -> dict[str, Tensor]:
+        """All that finished experiences have changed, on the CPU; `restore` puts it back."""
+        found = {f"model.{name}": t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
+        if self.memory:
+            found |= {f"memory.{name}": t for name, t in self.memory.state().items()}
+        return found
+
+    def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:
+        """Make this new strategy the one whose `state` this is, behind the `past` experiences."""
+        self.model.load_state_dict(under("model.", state))
+        self.past = list(past)
+        if self.memory:
+            self.memory.restore(under("memory.", state))
 
     # -- The seam to Avalanche: nothing below needs to be known to write a method. --
 
@@ -219,6 +247,7 @@ class Strategy(SupervisedTemplate):
         self.seen_rows, self.n_pairs_seen = {}, 0
         self.lent, self.is_under_way = None, True
         self._pairs = pairs_of(self.experience.dataset)
+        self.begin(len(self.past))
         self.n_steps_left = self.settings.n_steps(len(self._pairs)) if self.trains else 0
         super()._before_training_exp(**kwargs)
 
@@ -241,6 +270,9 @@ class Strategy(SupervisedTemplate):
     def _after_training_exp(self, **kwargs) -> None:
         self.is_under_way = False
         self.past.append(self._pairs)
+        self.model.eval()
+        with torch.no_grad():
+            self.fit(self._pairs)
         self.refresh()
         super()._after_training_exp(**kwargs)
 
@@ -251,6 +283,11 @@ class Strategy(SupervisedTemplate):
     def _before_eval_exp(self, **kwargs) -> None:
         self._eval_scores = self.score_pairs(pairs_of(self.experience.dataset))
         super()._before_eval_exp(**kwargs)
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def rows_only(pairs: Sequence[Mapping[str, object]]) -> list[object]:
