@@ -17,7 +17,11 @@ import contsym
 RESULT_CODE = (
     *("run.py", "seed_run.py", "config.py", "memory.py", "encoders.py", "pooling.py", "beginnings.py"),
     "encodings.py",
-    *(f"{folder}/*.{kind}" for folder in ("relations", "strategies", "scenarios") for kind in ("py", "toml")),
+    *(
+        f"{folder}/*.{kind}"
+        for folder in ("relations", "strategies", "addons", "scenarios")
+        for kind in ("py", "toml")
+    ),
     # Of metrics/ only what makes a result; statistics and conventions read stored ones.
     *("metrics/matrix.py", "metrics/plugins.py"),
     *("data/*.py", "data/*.toml", "data/bundled/*"),

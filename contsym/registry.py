@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from contsym.errors import unknown_name
+from contsym.errors import ContsymError, unknown_name
 
 if TYPE_CHECKING:
     from contsym.strategies.base import Strategy
@@ -66,20 +66,77 @@ def read_card(name: str, source: str) -> Card:
     raise ValueError(f"strategies/{name}.py has no CARD")
 
 
+@cache
+def addons() -> Mapping[str, Card]:
+    """The cards of what goes on top of a strategy, by name."""
+    folder = resources.files("contsym.addons")
+    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
+    return {
+        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
+        for name in names
+        if name not in NOT_A_STRATEGY
+    }
+
+
+DEFAULT_BASE = "fine_tune"
+"""What an add-on goes on top of where it is named alone."""
+
+
+def split_name(name: str) -> tuple[str, tuple[str, ...]]:
+    """The strategy and the add-ons of a name; an add-on named alone is on top of fine_tune.
+
+    Raises ContsymError for a part that nobody registered or an add-on that is named twice.
+
+    >>> split_name("knn_fixed+replay"), split_name("ewc")
+    (('knn_fixed', ('replay',)), ('fine_tune', ('ewc',)))
+    """
+    base, *on_top = (part.strip() for part in name.split("+"))
+    if base in addons() and base not in strategies():
+        base, on_top = DEFAULT_BASE, [base, *on_top]
+    if base not in strategies():
+        raise unknown_name("strategy", base, [*strategies(), *addons()])
+    for part in on_top:
+        if part not in addons():
+            raise unknown_name("add-on", part, addons())
+    if len(set(on_top)) < len(on_top):
+        raise ContsymError(f"strategy {name!r} names an add-on twice; name each once")
+    return base, tuple(on_top)
+
+
 def find_strategy(name: str) -> Card:
     """The card of that name. Raises ContsymError, with the nearest names, if there is none."""
-    if name not in strategies():
-        raise unknown_name("strategy", name, strategies())
-    return strategies()[name]
+    base, on_top = split_name(name)
+    card = strategies()[base]
+    for part in on_top:
+        extra = addons()[part]
+        card = Card(name, f"{card.summary} {extra.summary}", f"{card.source}; {extra.source}",
+                    card.trains, f"{card.stores}; {extra.stores}")  # fmt: skip
+    return card
 
 
 def load_strategy(name: str) -> type[Strategy]:
-    """The strategy class of that name; imports torch and Avalanche."""
-    find_strategy(name)
+    """The strategy class of that name, with its add-ons; imports torch and Avalanche.
+
+    Raises ContsymError for an add-on on top of a method that takes no gradient steps.
+    """
+    base, on_top = split_name(name)
     with warnings.catch_warnings():
         # Avalanche imports qpsolvers for GEM, which contsym does not offer.
         warnings.filterwarnings("ignore", message="no QP solver found")
-        module = importlib.import_module(f"contsym.strategies.{name}")
+        strategy = _only_class(importlib.import_module(f"contsym.strategies.{base}"))
+        extras = [_only_class(importlib.import_module(f"contsym.addons.{part}")) for part in on_top]
+    if not extras:
+        return strategy
+    if not strategy.trains:
+        raise ContsymError(
+            f"strategy {name!r}: {base} takes no gradient steps, so {on_top[0]} would do nothing"
+        )
+    # One flat set of settings: the fields of an add-on begin with its name.
+    settings = type("Settings", (strategy.Settings, *(extra.Settings for extra in extras)), {})
+    return type(strategy.__name__, (strategy,), {"Settings": settings, "addons": tuple(extras)})
+
+
+def _only_class(module) -> type:
     (found,) = (
         value
         for value in vars(module).values()

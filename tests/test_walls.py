@@ -48,7 +48,13 @@ def files_that_import(name: str) -> set[str]:
         ("jinja2", {"report/render.py"}),
         ("ray", {"sweep/ray_executor.py"}),
         ("submitit", {"sweep/slurm_executor.py"}),
-        ("avalanche", {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "seed_run.py"}),
+        (
+            "avalanche",
+            {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "seed_run.py"}
+            | {
+                f"addons/{name}.py" for name in ("agem", "cumulative", "derpp", "ewc", "lwf", "mas", "replay")
+            },
+        ),
     ],
 )
 def test_a_library_stays_in_its_room(library, allowed):

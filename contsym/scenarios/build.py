@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets
@@ -19,17 +20,24 @@ def build_benchmark(parts: Sequence[tuple[Dataset, Dataset]], collate: Collate) 
 
     All tasks share one label space and task label 0: no strategy is told which task it sees.
     `collate` turns a list of pairs (with `row` and `targets_task_labels` added) into
-    [BatchEncoding, y, t].
+    [BatchEncoding, y, t]. Training rows are numbered through all experiences, so that a replayed
+    pair is told from a present one.
     """
+    first_rows = itertools.accumulate((len(train) for train, _ in parts), initial=0)
     return benchmark_from_datasets(
-        train=[avalanche_dataset(train, collate) for train, _ in parts],
+        train=[
+            avalanche_dataset(train, collate, first)
+            for (train, _), first in zip(parts, first_rows, strict=False)
+        ],
         test=[avalanche_dataset(test, collate) for _, test in parts],
     )
 
 
-def avalanche_dataset(pairs: Dataset, collate: Collate) -> TaskAwareSupervisedClassificationDataset:
+def avalanche_dataset(
+    pairs: Dataset, collate: Collate, first_row: int = 0
+) -> TaskAwareSupervisedClassificationDataset:
     """The pairs with a `row` column, so that a batch knows which pairs it holds."""
-    numbered = pairs.add_column("row", list(range(len(pairs))))
+    numbered = pairs.add_column("row", list(range(first_row, first_row + len(pairs))))
     return TaskAwareSupervisedClassificationDataset(
         # A list around the data set and around each column: a bare HF column is not accepted.
         [numbered],

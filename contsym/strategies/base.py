@@ -11,10 +11,11 @@ from avalanche.training.templates import SupervisedTemplate
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import BatchEncoding
 
 from contsym.memory import VotingMemory
-from contsym.pooling import PooledEncoder, Text
+from contsym.pooling import NliClassifier, PooledEncoder, Text
 from contsym.scenarios.build import pairs_of
 
 HEAD_BATCH = 4096
@@ -43,18 +44,29 @@ class PairModel(nn.Module):
 
     The batch's ids have shape (batch, texts, tokens): two texts, premise and hypothesis, are
     encoded in one pass; a jointly encoded pair is one text.
+
+    With `known_rows`, training batches may hold pairs of the known task, those with a row below it,
+    and `known` is that task's frozen head. The output then has the columns (known logits, the
+    head's output, 1 for a known pair or 0), with zeros for what a pair is not of: one tensor, since
+    that is what Avalanche's plugins take.
     """
 
-    def __init__(self, encoder: PooledEncoder, head: nn.Module, *, is_joint: bool) -> None:
+    def __init__(
+        self, encoder: PooledEncoder, head: nn.Module, *, is_joint: bool, known: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.encoder, self.head, self.is_joint = encoder, head, is_joint
+        self.known = None if known is None else known.requires_grad_(False)
+        self.known_rows = 0
 
     def collate(self, pairs: Sequence[Mapping[str, object]]) -> list[object]:
         """[BatchEncoding, labels, task labels] of pairs."""
-        if self.is_joint:
-            texts: list[Text] = [(str(pair["premise"]), str(pair["hypothesis"])) for pair in pairs]
-        else:
-            texts = [str(pair[role]) for pair in pairs for role in ("premise", "hypothesis")]
+        roles = ("premise", "hypothesis")
+        texts: list[Text] = []
+        for pair in pairs:
+            apart = [str(pair[role]) for role in roles]
+            texts += [(apart[0], apart[1])] if self.is_joint else apart
+            texts += apart if self.is_joint and self.known_rows else []
         tokens = self.encoder.tokenize(texts)
         batch = {name: ids.unflatten(0, (len(pairs), -1)) for name, ids in tokens.items()}
         return [BatchEncoding({**batch, "row": _column(pairs, "row")}), *_targets(pairs)]
@@ -62,7 +74,28 @@ class PairModel(nn.Module):
     def forward(self, batch: BatchEncoding) -> Tensor:
         flat = {name: ids.flatten(0, 1) for name, ids in batch.items() if name != "row"}
         pooled = self.encoder(BatchEncoding(flat))
-        return self.head(*pooled.unflatten(0, (len(batch["row"]), -1)).unbind(1))
+        parts = pooled.unflatten(0, (len(batch["row"]), -1)).unbind(1)
+        own = self.head(*(parts[:1] if self.is_joint else parts))
+        if not self.known_rows or self.known is None:
+            return own
+        is_known = (batch["row"] < self.known_rows)[:, None]
+        return torch.cat([self.known(*parts[-2:]), own.masked_fill(is_known, 0), is_known], dim=1)
+
+    @staticmethod
+    def apart(output: Tensor, n_labels: int) -> tuple[Tensor, Tensor, Tensor]:
+        """(known logits, the head's output, which rows are known) of an output with `known_rows`."""
+        return output[:, :n_labels], output[:, n_labels:-1], output[:, -1] > 0
+
+    def known_scores(self, pairs: Dataset) -> Tensor:
+        """The known task's scores by its own head, (len(pairs), labels), on the CPU."""
+        assert self.known is not None
+        premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
+        if isinstance(self.known, NliClassifier):
+            return self.known.encode(list(zip(premises, hypotheses, strict=True)))
+        p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
+        device = next(self.known.parameters()).device
+        with torch.inference_mode():
+            return self.known(p.to(device), h.to(device)).cpu()
 
     @torch.inference_mode()
     def outputs(self, pairs: Dataset) -> Tensor:
@@ -103,6 +136,8 @@ class Strategy(SupervisedTemplate):
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
     trains: ClassVar[bool] = True
     prefers_nli_head: ClassVar[bool] = False
+    addons: ClassVar[tuple[type, ...]] = ()
+    """What was put on top of the method, as by `fine_tune+ewc`; see contsym/addons."""
 
     def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
         raise NotImplementedError
@@ -138,7 +173,8 @@ class Strategy(SupervisedTemplate):
     def n_stored_bytes(self) -> int:
         """Bytes kept beside the encoder to predict with: memory, label vectors, heads."""
         tensors = (*self.model.head.parameters(), *self.model.head.buffers())
-        return sum(t.nbytes for t in tensors) + (self.memory.n_bytes if self.memory else 0)
+        kept = sum(addon.n_bytes for addon in self.active_addons)
+        return sum(t.nbytes for t in tensors) + (self.memory.n_bytes if self.memory else 0) + kept
 
     def artifacts(self) -> dict[str, Tensor]:
         """Named tensors that belong to a result, kept as safetensors."""
@@ -172,11 +208,15 @@ class Strategy(SupervisedTemplate):
         device: str,
         evaluator,
         plugins=(),
+        known: nn.Module | None = None,
     ) -> None:
-        self.settings, self.n_labels = settings, n_labels
+        self.settings, self.n_labels, self.seed = settings, n_labels, seed
         generator = torch.Generator().manual_seed(seed)
         head = self.make_head(encoder.dim, n_labels, generator)
-        model = PairModel(encoder, head, is_joint=self.is_joint)
+        model = PairModel(encoder, head, is_joint=self.is_joint, known=known)
+        self.active_addons = [addon(settings, seed) for addon in self.addons]
+        for addon in self.active_addons:
+            addon.start(model)
         self.memory = self.make_memory()
         self.past: list[Dataset] = []
         self.lent: Dataset | None = None
@@ -189,13 +229,14 @@ class Strategy(SupervisedTemplate):
             optimizer=torch.optim.AdamW(
                 model.parameters(), lr=learning_rate, weight_decay=settings.weight_decay, fused=True
             ),
-            criterion=self.objective,
+            criterion=self._loss,
             train_mb_size=settings.batch_size,
             # The budget is in steps: `_after_training_iteration` ends the experience.
             train_epochs=2**31,
             eval_mb_size=HEAD_BATCH,
             device=device,
-            plugins=list(plugins),
+            # Add-ons first: what they take counts among the seconds of training.
+            plugins=[*self.active_addons, *plugins],
             evaluator=evaluator,
         )
 
@@ -204,7 +245,9 @@ class Strategy(SupervisedTemplate):
         """Pairs seen of the experience under way; picked out only when asked for."""
         if not self.is_under_way:
             return self.lent
-        return self._pairs.select(list(self.seen_rows)) if self.seen_rows else None
+        if not self.seen_rows:
+            return None
+        return self._pairs.select([row - self.first_row for row in self.seen_rows])
 
     def score_pairs(self, pairs: Dataset) -> Tensor:
         """Scores (len(pairs), n_labels), on the CPU; call `refresh` first after training."""
@@ -219,6 +262,37 @@ class Strategy(SupervisedTemplate):
         if self.memory:
             step = self.clock.train_iterations
             self.memory.update(self.past, self.current, step, self.model.outputs, past_limit)
+
+    def take_as_known(self, experience, n_pairs: int) -> None:
+        """Start behind an experience that the encoder learned before, through the `known` head.
+
+        Add-ons get to see it as if it had been trained on here.
+        """
+        self.model.known_rows = n_pairs if self.addons else 0
+        self.rejoin(experience)
+        self.clock.train_exp_counter += 1
+
+    def rejoin(self, experience) -> None:
+        """Let add-ons take from a finished first experience what they would have at its end."""
+        self.experience = experience
+        n_before, self.clock.train_exp_counter = self.clock.train_exp_counter, 0
+        for addon in self.active_addons:
+            addon.after_training_exp(self)
+        self.clock.train_exp_counter = n_before
+
+    def _loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """The objective; with known pairs in the batch, each part by its own loss and its share."""
+        if not self.model.known_rows:
+            return self.objective(output, labels)
+        logits, own, is_known = self.model.apart(output, self.n_labels)
+        loss = output.sum() * 0.0
+        if is_known.any():
+            share = is_known.float().mean()
+            loss = loss + share * functional.cross_entropy(logits[is_known], labels[is_known])
+        if not is_known.all():
+            share = (~is_known).float().mean()
+            loss = loss + share * self.objective(own[~is_known], labels[~is_known])
+        return loss
 
     def eval(self, exp_list, **kwargs):
         # Each DataLoader draws from the global generator: without the fork an extra
@@ -247,9 +321,14 @@ class Strategy(SupervisedTemplate):
         self.seen_rows, self.n_pairs_seen = {}, 0
         self.lent, self.is_under_way = None, True
         self._pairs = pairs_of(self.experience.dataset)
+        self.first_row = self._pairs["row"][0]
         self.begin(len(self.past))
-        self.n_steps_left = self.settings.n_steps(len(self._pairs)) if self.trains else 0
         super()._before_training_exp(**kwargs)
+
+    def _after_train_dataset_adaptation(self, **kwargs) -> None:
+        super()._after_train_dataset_adaptation(**kwargs)
+        # Behind the add-ons: one that trains on earlier pairs too has more of them.
+        self.n_steps_left = self.settings.n_steps(len(self.adapted_dataset)) if self.trains else 0
 
     def _train_exp(self, experience, eval_streams=None, **kwargs) -> None:
         if self.n_steps_left > 0:
@@ -261,8 +340,10 @@ class Strategy(SupervisedTemplate):
 
     def _after_training_iteration(self, **kwargs) -> None:
         self.n_steps_left -= 1
-        self.n_pairs_seen += len(self.mb_y)
-        self.seen_rows.update(dict.fromkeys(self.mb_x["row"].tolist()))
+        last = self.first_row + len(self._pairs)
+        own = [row for row in self.mb_x["row"].tolist() if self.first_row <= row < last]
+        self.n_pairs_seen += len(own)
+        self.seen_rows.update(dict.fromkeys(own))
         super()._after_training_iteration(**kwargs)
         if self.n_steps_left <= 0:
             self.stop_training()
@@ -281,7 +362,9 @@ class Strategy(SupervisedTemplate):
         super()._before_eval(**kwargs)
 
     def _before_eval_exp(self, **kwargs) -> None:
-        self._eval_scores = self.score_pairs(pairs_of(self.experience.dataset))
+        pairs = pairs_of(self.experience.dataset)
+        is_known = self.model.known is not None and self.experience.current_experience == 0
+        self._eval_scores = self.model.known_scores(pairs) if is_known else self.score_pairs(pairs)
         super()._before_eval_exp(**kwargs)
 
 

@@ -1,0 +1,83 @@
+"""What an add-on is: an Avalanche plugin with settings of its own, taken aside from the random state."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+
+class AddonSettings(BaseModel):
+    """Hyper-parameters of an add-on; their names begin with the add-on's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Addon:
+    """Comes first among the bases of an add-on, before Avalanche's plugin if there is one.
+
+    Subclass it in a file of its own, with a CARD, and give `Settings` (AddonSettings, whose fields
+    begin with the add-on's name), `__init__(settings, seed)` and `n_bytes`. `take(strategy)` is
+    called at the end of each experience, where Avalanche's plugin has its `after_training_exp`.
+
+    What `take` draws comes from a random state of its own, so that it changes neither the training that
+    follows nor, in a run that goes on from a kept beginning, anything at all.
+    """
+
+    Settings = AddonSettings
+    seed: int = 0
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes kept from one experience to the next."""
+        raise NotImplementedError
+
+    def start(self, model) -> None:
+        """Look at the model before it has learned anything. Default: nothing."""
+
+    def take(self, strategy) -> None:
+        super().after_training_exp(strategy)  # type: ignore[misc]
+
+    def after_training_exp(self, strategy, **kwargs) -> None:
+        was_training = strategy.model.training
+        with aside(hash((self.seed, strategy.clock.train_exp_counter))):
+            self.take(strategy)
+        strategy.optimizer.zero_grad()
+        strategy.model.train(was_training)
+
+
+@contextmanager
+def aside(seed: int) -> Iterator[None]:
+    """A random state of its own for torch and Python; the present one comes back unharmed."""
+    before = random.getstate()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed % 2**32)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before)
+
+
+@contextmanager
+def part_of(strategy, n_pairs: int) -> Iterator[None]:
+    """Let the strategy's experience be a random part of at most n_pairs of it, for a look at its pairs."""
+    whole = strategy.experience
+    dataset = whole.dataset
+    if len(dataset) > n_pairs:
+        dataset = dataset.subset(sorted(torch.randperm(len(dataset))[:n_pairs].tolist()))
+    strategy.experience = SimpleNamespace(dataset=dataset)
+    try:
+        yield
+    finally:
+        strategy.experience = whole
+
+
+def text_bytes(*datasets) -> int:
+    """Bytes of the sentences and labels of the pairs of Avalanche data sets."""
+    rows = (dataset[i] for dataset in datasets for i in range(len(dataset)))
+    return sum(len((row["premise"] + row["hypothesis"]).encode()) + 8 for row in rows)
