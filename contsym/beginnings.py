@@ -11,19 +11,23 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from contsym import results
-from contsym.config import DEFAULT_TARGET
+from contsym import registry, results
+from contsym.config import DEFAULT_TARGET, RunConfig
 from contsym.data.tasks import TASKS
 from contsym.encodings import UntrainedEncodings
 from contsym.errors import ContsymError
+from contsym.starts import pretraining_config
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from contsym.metrics.plugins import Progress
     from contsym.run import Plan
     from contsym.seed_run import SeedRun
 
-STATE, TENSORS = "state.json", "state.safetensors"
+STATE, TENSORS, REUSED = "state.json", "state.safetensors", "reused"
 ENCODINGS = "encodings"
 
 
@@ -35,20 +39,39 @@ class Beginnings:
 
     def begin(self, run: SeedRun, seed: int) -> None:
         """Bring a new run behind its first experience, by what is kept or by its own work."""
-        run.encoder.kept = self.encodings(run.plan)
-        key = beginning_key(run.plan, seed)
+        run.encoder.kept = self.encodings(run.plan, run.start.key if run.start else "")
+        # Under retrain the shared part is behind the run already.
+        key = None if run.start else beginning_key(beginning_plan(run.plan), seed)
         if key is None:
             return
         if not self.has(key):
+            # A strategy and its add-ons begin as the strategy alone does.
             run.go_on()
             self._keep(key, run)
             return
         values, tensors = self._read(key)
         run.restore(values, tensors)
 
-    def encodings(self, plan: Plan) -> UntrainedEncodings:
-        """What the untrained encoder of the plan makes of texts, shared by all strategies and seeds."""
-        return UntrainedEncodings(self.folder.with_name(ENCODINGS), plan)
+    def make(self, plan: Plan, seed: int, progress: Progress) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The kept beginning of a plan that has one, trained first where it is not there yet."""
+        from contsym.run import training_part
+        from contsym.seed_run import SeedRun
+
+        key = beginning_key(plan, seed)
+        assert key is not None, "a plan without a beginning"
+        if not self.has(key):
+            parts = [training_part(task, plan.config, seed) for task in plan.tasks]
+            self.begin(SeedRun(plan, parts, seed, progress), seed)
+        return self._read(key)
+
+    def mark_for_reuse(self, key: str) -> None:
+        """Let a beginning stay when the sweep that made it has no more use for it."""
+        (self.folder / key / REUSED).touch()
+
+    def encodings(self, plan: Plan, start: str = "") -> UntrainedEncodings:
+        """What the encoder of the plan makes of texts before this run trains it, shared by all strategies;
+        `start` names the weights where they are not the checkpoint's."""
+        return UntrainedEncodings(self.folder.with_name(ENCODINGS), plan, start)
 
     def drop_encodings(self) -> None:
         """Delete the untrained encodings; whoever wants one again makes it again."""
@@ -58,8 +81,9 @@ class Beginnings:
         return (self.folder / key).is_dir()
 
     def drop(self, key: str) -> None:
-        """Delete what no run needs any more."""
-        shutil.rmtree(self.folder / key, ignore_errors=True)
+        """Delete what no run needs any more, unless it was marked for reuse."""
+        if not (self.folder / key / REUSED).exists():
+            shutil.rmtree(self.folder / key, ignore_errors=True)
 
     def _keep(self, key: str, run: SeedRun) -> None:
         from safetensors.torch import save_file
@@ -87,6 +111,28 @@ class Beginnings:
         except (OSError, ValueError, SafetensorError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ContsymError(f"{folder}: a kept beginning cannot be read ({reason}); delete it") from None
+
+
+def beginning_config(config: RunConfig) -> RunConfig:
+    """The run whose first experience a run of this config goes on from: without add-ons, which act later,
+    and under retrain the fine-tuning that makes its encoder."""
+    if config.protocol == "retrain":
+        return pretraining_config(config)
+    base, on_top = registry.split_name(config.strategy)
+    settings = {
+        name: value
+        for name, value in config.settings.items()
+        if not any(name.startswith(f"{part}_") for part in on_top)
+    }
+    return replace(config, strategy=base, settings=settings)
+
+
+def beginning_plan(plan: Plan) -> Plan:
+    """The plan of `beginning_config`."""
+    from contsym.run import resolved
+
+    config = beginning_config(plan.config)
+    return plan if config == plan.config else resolved(plan, config)
 
 
 def beginning_key(plan: Plan, seed: int) -> str | None:

@@ -21,12 +21,14 @@ from contsym.options import (
     form_option,
     output_option,
     precision_option,
+    protocol_options,
     sources_and_sizes,
     split_option,
     target_option,
     task_options,
     uri_option,
 )
+from contsym.pretrain_cli import pretrain
 from contsym.report_cli import report
 from contsym.results_cli import compare, metrics
 from contsym.sweep_cli import sweep
@@ -47,6 +49,7 @@ cli.add_command(data)
 cli.add_command(report)
 cli.add_command(sweep)
 cli.add_command(compare)
+cli.add_command(pretrain)
 cli.add_command(metrics)
 
 
@@ -66,6 +69,7 @@ cli.add_command(metrics)
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
+@protocol_options
 @device_option
 @precision_option
 @target_option
@@ -82,6 +86,7 @@ cli.add_command(metrics)
 def run(
     seeds: str,
     assignments: tuple[str, ...],
+    pretraining: tuple[str, ...],
     as_json: bool,
     **options,
 ) -> None:
@@ -104,6 +109,7 @@ def run(
         sizes=sizes,
         seeds=parse_seeds(seeds),
         settings=parse_assignments(assignments),
+        pretrain=parse_assignments(pretraining, "--pretrain"),
         **options,
     )
     from rich.console import Console

@@ -14,6 +14,10 @@ from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 
+Protocol = Literal["sequential", "retrain"]
+"""sequential: the strategy learns every task. retrain: all strategies start from one encoder that
+knows the first task by a head, and that task is measured by that head, frozen."""
+
 DEFAULT_OUTPUT = "mlruns"
 DEFAULT_TARGET = 0.99
 
@@ -36,6 +40,9 @@ class RunConfig:
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, str] = field(default_factory=dict)
     """Hyper-parameters as given with --set, still text."""
+    protocol: Protocol = "sequential"
+    pretrain: Mapping[str, str] = field(default_factory=dict)
+    """Hyper-parameters of the fine-tuning that makes the encoder of protocol retrain, still text."""
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     target: float = DEFAULT_TARGET
@@ -57,6 +64,11 @@ class RunConfig:
         for task, size in self.sizes.items():
             if size < 3:
                 raise SettingError(f"--{task}-size {size} is too few; expected at least 3")
+        if self.pretrain and self.protocol != "retrain":
+            raise SettingError(
+                f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
+                "leave it out or add --protocol retrain"
+            )
         if not 0 < self.target <= 1:
             raise SettingError(f"--target {self.target} is out of range; expected 0 < target <= 1")
 
@@ -75,15 +87,15 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse_assignments(pairs: tuple[str, ...]) -> dict[str, str]:
+def parse_assignments(pairs: tuple[str, ...], option: str = "--set") -> dict[str, str]:
     """`("k=5", "margin=0.4")` to a dict. Raises SettingError for anything else."""
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise SettingError(f"--set {pair!r} is no setting; expected name=value, as k=5")
+            raise SettingError(f"{option} {pair!r} is no setting; expected name=value, as k=5")
         if name.strip() in found:
-            raise SettingError(f"--set {name.strip()} is given twice; give it once")
+            raise SettingError(f"{option} {name.strip()} is given twice; give it once")
         found[name.strip()] = value.strip()
     return found
 

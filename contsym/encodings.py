@@ -28,9 +28,9 @@ FILE, VECTORS = "vectors.safetensors", "vectors"
 class UntrainedEncodings:
     """Encodings of one pretrained encoder in a folder."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, plan: Plan, start: str = "") -> None:
         self.folder = folder
-        facts = [plan.encoder.weights_sha256, plan.precision, plan.device, n_threads(), code_sha256()]
+        facts = [plan.encoder.weights_sha256, start, plan.precision, plan.device, n_threads(), code_sha256()]
         self._facts = json.dumps([*facts, library_versions()])
         self.saved_seconds = 0.0
         """What the kept encodings took whoever made them: a cell costs what it would cost alone."""

@@ -16,7 +16,7 @@ import contsym
 
 RESULT_CODE = (
     *("run.py", "seed_run.py", "config.py", "memory.py", "encoders.py", "pooling.py", "beginnings.py"),
-    "encodings.py",
+    *("encodings.py", "starts.py"),
     *(
         f"{folder}/*.{kind}"
         for folder in ("relations", "strategies", "addons", "scenarios")

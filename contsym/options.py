@@ -86,3 +86,22 @@ target_option = click.option(
     show_default=True,
     help="Accuracy for which the least number of pairs is reported.",
 )
+
+
+def protocol_options(command):
+    """`--protocol` and `--pretrain`."""
+    command = click.option(
+        "--pretrain",
+        "pretraining",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="With --protocol retrain: a hyper-parameter of the fine-tuning that makes the encoder; repeatable.",
+    )(command)
+    return click.option(
+        "--protocol",
+        type=click.Choice(["sequential", "retrain"]),
+        default="sequential",
+        show_default=True,
+        help="sequential: the strategy learns every task. retrain: all start from one encoder that knows the "
+        "first task by a head, and are measured by that head (docs/protocols.md).",
+    )(command)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,9 @@ class PooledEncoder(nn.Module):
         """Texts encoded so far, training and evaluation together."""
         self.kept: UntrainedEncodings | None = None
         """Where the encodings of the weights as loaded are shared; None once they are trained."""
+        self.nli_head: Mapping[str, Tensor] | None = None
+        """Weights of the pair classifier that contsym trained with this encoder, if it did."""
+        self._remembered: dict[Text, Tensor] | None = None
 
     @classmethod
     def from_folder(cls, folder: Path) -> PooledEncoder:
@@ -81,14 +84,30 @@ class PooledEncoder(nn.Module):
         """
         if not texts:
             return torch.empty(0, self.dim)
-        distinct = list(dict.fromkeys(texts))
+        known = {} if self._remembered is None else self._remembered
+        distinct = list(dict.fromkeys(text for text in texts if text not in known))
         n_before = self.n_forwards
-        encode = partial(self._encode, distinct)
-        vectors = self.kept.get(distinct, encode) if self.kept else encode()
+        if distinct:
+            encode = partial(self._encode, distinct)
+            vectors = self.kept.get(distinct, encode) if self.kept else encode()
+            known.update(zip(distinct, vectors, strict=True))
         # Shared or not, a run counts what it needs.
         self.n_forwards = n_before + len(distinct)
-        place = {text: row for row, text in enumerate(distinct)}
-        return vectors[[place[text] for text in texts]]
+        return torch.stack([known[text] for text in texts])
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Inside, a text is encoded once however often it is asked for. Nothing may be trained inside."""
+        self._remembered = {}
+        try:
+            yield
+        finally:
+            self._remembered = None
+
+    def load_body(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of another encoder of this kind, whatever head this one's transformer has on top."""
+        body: Any = getattr(self.transformer, "base_model", self.transformer)
+        body.load_state_dict({name.removeprefix("transformer."): t for name, t in state.items()})
 
     def _encode(self, distinct: Sequence[Text]) -> Tensor:
         """Vectors of distinct texts in their order, sorted by length on the way."""

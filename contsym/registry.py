@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contsym.errors import ContsymError, unknown_name
 
@@ -136,7 +136,7 @@ def load_strategy(name: str) -> type[Strategy]:
     return type(strategy.__name__, (strategy,), {"Settings": settings, "addons": tuple(extras)})
 
 
-def _only_class(module) -> type:
+def _only_class(module) -> Any:
     (found,) = (
         value
         for value in vars(module).values()

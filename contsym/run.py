@@ -25,6 +25,7 @@ from contsym.environment import (
 )
 from contsym.errors import SettingError
 from contsym.metrics import matrix as measures
+from contsym.starts import PRETRAINING, check_start, find_start
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -108,6 +109,9 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     loaded = {task: shared.load(task, config) for task in set(scenario.tasks)}
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
+    if config.protocol == "retrain":
+        check_start(config, files, scenario.tasks, bool(strategy.addons))
+        parse_settings(registry.load_strategy(PRETRAINING), config.pretrain, "--pretrain")
     tasks = tuple(loaded[task] for task in scenario.tasks)
     for task in tasks:
         training_part(task, config, config.seeds[0])
@@ -162,7 +166,17 @@ def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:
     return task.train
 
 
-def parse_settings(strategy: type[Strategy], given: Mapping[str, str]) -> TrainingSettings:
+def resolved(plan: Plan, config: RunConfig) -> Plan:
+    """The plan with another strategy or other settings on the same data and encoder."""
+    strategy = registry.load_strategy(config.strategy)
+    settings = parse_settings(strategy, config.settings)
+    rate = settings.learning_rate or default_learning_rate(plan.encoder)
+    return replace(plan, config=config, strategy=strategy, settings=settings, learning_rate=rate)
+
+
+def parse_settings(
+    strategy: type[Strategy], given: Mapping[str, str], option: str = "--set"
+) -> TrainingSettings:
     """The strategy's settings with the given ones in place, checked.
 
     Raises SettingError that names the setting, the value and what was expected.
@@ -177,7 +191,7 @@ def parse_settings(strategy: type[Strategy], given: Mapping[str, str]) -> Traini
             near = get_close_matches(name, fields, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
             raise SettingError(
-                f"--set {name}: no setting of this strategy; {hint}it has {', '.join(sorted(fields))}"
+                f"{option} {name}: no setting of this strategy; {hint}it has {', '.join(sorted(fields))}"
             )
     try:
         return strategy.Settings.model_validate(dict(given))
@@ -185,7 +199,7 @@ def parse_settings(strategy: type[Strategy], given: Mapping[str, str]) -> Traini
         first = error.errors()[0]
         name = str(first["loc"][0])
         expected = str(first["msg"]).removeprefix("Input should be ")
-        raise SettingError(f"--set {name}={given[name]}: expected {expected}") from None
+        raise SettingError(f"{option} {name}={given[name]}: expected {expected}") from None
 
 
 def default_learning_rate(files: encoders.EncoderFiles) -> float:
@@ -222,14 +236,16 @@ def run_seed(
         for task, part in zip(plan.tasks, parts, strict=True)
         if task.task in plan.audits
     }
+    start = find_start(plan, seed, progress, beginnings)
     started_at = datetime.now(UTC)
-    run = SeedRun(plan, parts, seed, progress)
+    run = SeedRun(plan, parts, seed, progress, start)
     if beginnings is not None:
         beginnings.begin(run, seed)
     while run.n_done < len(plan.tasks):
         run.go_on()
     result = {
         **record(plan, seed, started_at, [len(part) for part in parts]),
+        "start": run.start.key if run.start else None,
         **measured(plan, run.predictions, guesses),
         "shortcuts": guesses,
         "leaks": {
@@ -242,7 +258,7 @@ def run_seed(
         "seconds": round(run.seconds, 3),
     }
     tensors = dict(run.strategy.artifacts())
-    before, after = run.view_before, run.view()
+    before, after = run.view_before, run.view_after
     if before is not None and after is not None and run.view_pairs is not None:
         tensors |= {"view.before": before, "view.after": after}
         result["view"] = {name: run.view_pairs[name][:] for name in ("id", "relation", "kind")}
@@ -284,6 +300,8 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
                 f"{t.task}_size": config.sizes.get(t.task) for t in plan.tasks if not TASKS[t.task].relational
             },
             "split": config.split,
+            "protocol": config.protocol,
+            "pretrain": dict(config.pretrain),
             "target": config.target,
             "curve": config.curve,
         },

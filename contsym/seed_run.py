@@ -28,10 +28,12 @@ from contsym.metrics.plugins import AccuracyMatrix, CurvePoint, Progress, Sample
 from contsym.pooling import NliClassifier
 from contsym.relations.algebra import guarded_division
 from contsym.scenarios.build import build_benchmark
+from contsym.starts import kind_of_head, read_head
 from contsym.strategies.base import under
 
 if TYPE_CHECKING:
     from contsym.run import Plan
+    from contsym.starts import Start
 
 CURVE_PART = 256
 """Test pairs that the learning curve is measured on; the same for every strategy and seed."""
@@ -44,17 +46,26 @@ VIEW_PART = 400
 class SeedRun:
     """The strategy of a plan, its benchmark and what was measured so far.
 
-    `parts` are the training pairs of each experience. Call `go_on` once for each of them.
+    `parts` are the training pairs of each experience. Call `go_on` once for each of them. With a
+    `start`, the encoder knows the first task already and is measured on it by the start's head.
     """
 
-    def __init__(self, plan: Plan, parts: Sequence[Dataset], seed: int, progress: Progress) -> None:
-        self.plan, self.parts, self.progress = plan, parts, progress
+    def __init__(
+        self,
+        plan: Plan,
+        parts: Sequence[Dataset],
+        seed: int,
+        progress: Progress,
+        start: Start | None = None,
+    ) -> None:
+        self.plan, self.parts, self.progress, self.start = plan, parts, progress, start
         self._began, self._seconds_before = time.perf_counter(), 0.0
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Would write NaN into every new tensor, to show who reads what was never written; costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.encoder = _load_encoder(plan)
+        known = start.install(self.encoder, plan.encoder.folder) if start else None
         self.matrix = AccuracyMatrix()
         with warnings.catch_warnings():
             # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
@@ -73,12 +84,14 @@ class SeedRun:
             device=plan.device,
             evaluator=evaluator,
             plugins=[self.curve, self.log] if plan.config.curve else [self.log],
+            known=known,
         )
         pairs = list(zip(parts, tests, strict=True))
         self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
         self.view_pairs = view_pairs(plan)
         self.view_before: Tensor | None = None
         """`view()` of the untrained encoder."""
+        self.view_after: Tensor | None = None
         self.n_evaluated = 0
         """Texts encoded in evaluations."""
 
@@ -94,12 +107,18 @@ class SeedRun:
     def go_on(self) -> None:
         """Train on the next experience and evaluate; before the first, evaluate untrained."""
         if not self.matrix.predictions:
-            self.view_before = self.view()
-            self.strategy.lent = self.parts[0]
+            self.strategy.lent = self.parts[1 if self.start else 0]
             self._evaluate("before any training")
+            if self.start:
+                # Nothing is trained, so nothing else would be answered.
+                self.matrix.predictions.append(list(self.matrix.predictions[0]))
+                self.strategy.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
+                self.log.skip()
             if self.encoder.kept:
                 self._seconds_before += self.encoder.kept.saved_seconds
                 self.encoder.kept = None
+            if self.start:
+                return
         experience = self.benchmark.train_stream[self.n_done]
         name = self.names[self.n_done]
         self.strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
@@ -108,8 +127,18 @@ class SeedRun:
     def _evaluate(self, phase: str) -> None:
         self.progress.phase(phase, None)
         n_before = self.encoder.n_forwards
-        self.strategy.eval(self.benchmark.test_stream)
-        self.n_evaluated += self.encoder.n_forwards - n_before
+        with self.encoder.remembering():
+            self.strategy.eval(self.benchmark.test_stream)
+            self.n_evaluated += self.encoder.n_forwards - n_before
+            self._look(len(self.matrix.predictions) - 1)
+
+    def _look(self, row: int) -> None:
+        """What is measured of the encoder itself, beside its predictions, at this row of the matrix."""
+        last = len(self.parts)
+        if row == 0:
+            self.view_before = self.view()
+        if row == last:
+            self.view_after = self.view()
 
     @torch.inference_mode()
     def view(self) -> Tensor | None:
@@ -174,6 +203,9 @@ class SeedRun:
         strategy, log = self.strategy, self.log
         n_done = values["n_done"]
         strategy.restore(under("strategy.", tensors), self.parts[:n_done])
+        if strategy.active_addons:
+            assert n_done == 1, "an add-on takes from the first experience alone"
+            strategy.rejoin(self.benchmark.train_stream[0])
         rows = under("predictions.", tensors)
         self.matrix.predictions = [
             [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
@@ -204,6 +236,8 @@ def _load_encoder(plan: Plan):
     config = encoders.read_config(plan.encoder.folder)
     has_head = plan.strategy.prefers_nli_head and encoders.nli_labels(config) is not None
     encoder = encoders.load(plan.encoder, head=has_head)
+    if kind_of_head(plan.encoder) == "pair":
+        encoder.nli_head = read_head(plan.encoder.folder)
     encoder.precision = plan.precision
     return encoder
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contsym.config import DEFAULT_OUTPUT
+from contsym.config import DEFAULT_OUTPUT, parse_assignments
 from contsym.errors import SettingError, TrackingError
 from contsym.options import (
     device_option,
@@ -19,6 +19,7 @@ from contsym.options import (
     form_option,
     output_option,
     precision_option,
+    protocol_options,
     sources_and_sizes,
     split_option,
     target_option,
@@ -62,6 +63,7 @@ SEND_SECONDS = 30
 @task_options
 @form_option
 @split_option
+@protocol_options
 @device_option
 @precision_option
 @target_option
@@ -133,7 +135,9 @@ def sweep(context: click.Context, /, **options: Any) -> None:
 
     config = find_sweep(output, None).config if resume else _config(context, options)
     if resume and any(
-        _is_given(context, name) for name in (*options, "assignments", "config_file") if name != "output"
+        _is_given(context, name)
+        for name in (*options, "assignments", "pretraining", "config_file")
+        if name != "output"
     ):
         raise SettingError("--resume goes on with what was given then; leave the other options out")
     run_sweep(config, engine, tracking_uri, as_json)
@@ -146,12 +150,14 @@ def _is_given(context: click.Context, name: str) -> bool:
 def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     sources, sizes = sources_and_sizes(options)
     file, assignments = options.pop("config_file"), options.pop("assignments")
+    pretraining = parse_assignments(options.pop("pretraining"), "--pretrain")
     found = read_file(file) if file else {}
     given = {name: value for name, value in options.items() if _is_given(context, name) or name not in found}
     given = {name: value for name, value in given.items() if value is not None}
     parsers = {"strategies": _names, "shots": parse_shots, "seeds": parse_sweep_seeds}
     given |= {name: parse(given[name]) for name, parse in parsers.items() if name in given}
     given |= {"settings": parse_grid(assignments)} if assignments else {}
+    given |= {"pretrain": pretraining} if pretraining else {}
     merged = {**found, **given}
     merged["sources"] = {**found.get("sources", {}), **sources}
     merged["sizes"] = {**found.get("sizes", {}), **sizes}

@@ -36,10 +36,21 @@ def files_that_import(name: str) -> set[str]:
     [
         ("mlflow", {"tracking.py"}),
         ("faiss", {"memory.py"}),
-        ("click", {"cli.py", "data_cli.py", "report_cli.py", "results_cli.py", "sweep_cli.py", "options.py"}),
+        (
+            "click",
+            {
+                "cli.py",
+                "data_cli.py",
+                "pretrain_cli.py",
+                "report_cli.py",
+                "results_cli.py",
+                "sweep_cli.py",
+                "options.py",
+            },
+        ),
         (
             "rich",
-            {"cli.py", "data_cli.py", "results_cli.py", "sweep_cli.py"}
+            {"cli.py", "data_cli.py", "pretrain_cli.py", "results_cli.py", "sweep_cli.py"}
             | {"display.py", "display_compare.py", "display_data.py", "display_sweep.py"},
         ),
         ("duckdb", {"data/engine.py"}),

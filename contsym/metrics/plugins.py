@@ -140,6 +140,12 @@ class TrainingLog(SupervisedPlugin):
     seconds: list[float] = field(default_factory=list)
     _started: float = 0.0
 
+    def skip(self) -> None:
+        """Note an experience that nothing was done for."""
+        self.losses.append([])
+        self.n_pairs_seen.append(0)
+        self.seconds.append(0.0)
+
     def before_training_exp(self, strategy, **kwargs) -> None:
         task = self.tasks[strategy.experience.current_experience]
         self.progress.phase(f"training on {task}", strategy.n_steps_left)

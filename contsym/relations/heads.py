@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -54,12 +56,23 @@ class LearnedRelation(nn.Module):
 
 
 class PairClassifier(nn.Module):
-    """(p, h) -> logits over [p, h, |p - h|, p ∘ h]. Shapes: (batch, dim) twice -> (batch, labels)."""
+    """(p, h) -> logits over [p, h, |p - h|, p ∘ h]. Shapes: (batch, dim) twice -> (batch, labels).
 
-    def __init__(self, dim: int, n_labels: int, generator: torch.Generator) -> None:
+    With `weights`, those of an earlier one are taken in place of new ones.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        n_labels: int,
+        generator: torch.Generator,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.linear = nn.Linear(4 * dim, n_labels)
         seeded_init(self, generator)
+        if weights is not None:
+            self.load_state_dict(dict(weights))
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         return self.linear(pair_features(p, h))

@@ -191,7 +191,7 @@ class Strategy(SupervisedTemplate):
     def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:
         """Make this new strategy the one whose `state` this is, behind the `past` experiences."""
         self.model.load_state_dict(under("model.", state))
-        self.past = list(past)
+        self.past[:] = past
         if self.memory:
             self.memory.restore(under("memory.", state))
 

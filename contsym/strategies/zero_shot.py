@@ -1,7 +1,7 @@
 """No training: a checkpoint's own NLI head, or k-NN over untrained label embeddings.
 
 An encoder whose checkpoint has a head over entailment, neutral and contradiction (by the
-names in its id2label) is asked as it is. Any other encoder stores the label embeddings
+names in its id2label), or one made by `contsym pretrain`, is asked as it is. Any other encoder stores the label embeddings
 l = h ⊘ p of the training pairs, untrained, and lets the k nearest vote. This is the baseline
 that shows the problem.
 Source: the untrained models of Yuan and Vlachos 2025 (arXiv 2504.16312).
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from contsym.memory import VotingMemory
 from contsym.pooling import NliClassifier, PooledEncoder
 from contsym.relations.algebra import DIVISION_GUARD
-from contsym.relations.heads import Division
+from contsym.relations.heads import Division, PairClassifier
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -39,18 +39,23 @@ class ZeroShot(Strategy):
     settings: Settings
 
     def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
-        self.has_nli_head = isinstance(encoder, NliClassifier)
+        self.asks_head = isinstance(encoder, NliClassifier)
+        self.pair_head = encoder.nli_head
         super().__init__(encoder=encoder, **kwargs)
 
     @property
     def is_joint(self) -> bool:
-        return self.has_nli_head
+        return self.asks_head
 
     def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return nn.Identity() if self.has_nli_head else Division(self.settings.guard)
+        if self.asks_head:
+            return nn.Identity()
+        if self.pair_head is not None:
+            return PairClassifier(dim, n_labels, generator, self.pair_head)
+        return Division(self.settings.guard)
 
     def make_memory(self) -> VotingMemory | None:
-        if self.has_nli_head:
+        if self.asks_head or self.pair_head is not None:
             return None
         # Nothing changes the encoder, so vectors cannot go stale.
         return VotingMemory(k=self.settings.k, n_labels=self.n_labels, mode="stale")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from contsym import registry
-from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, RunConfig, parse_seeds
+from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Protocol, RunConfig, parse_seeds
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
@@ -36,6 +36,8 @@ class SweepConfig:
     sizes: Mapping[str, int] = field(default_factory=dict)
     form: Form = "lexicalised"
     split: SplitRule | None = None
+    protocol: Protocol = "sequential"
+    pretrain: Mapping[str, str] = field(default_factory=dict)
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     target: float = DEFAULT_TARGET
@@ -148,7 +150,7 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 FILE_KEYS = (
-    *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split"),
+    *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split", "protocol", "pretrain"),
     *("device", "precision", "target", "curve", "audit"),
 )
 
@@ -178,6 +180,9 @@ def read_file(path: Path) -> dict[str, Any]:
             sources[key] = _typed(path, key, value, str, "text")
         elif key.endswith("-size"):
             sizes[key.removesuffix("-size")] = _typed(path, key, value, int, "a number")
+        elif key == "pretrain":
+            table = _typed(path, key, value, dict, "a table of values, as [pretrain]")
+            given[key] = {name: str(v) for name, v in table.items()}
         elif key == "set":
             table = _typed(path, key, value, dict, "a table of values, as [set]")
             given["settings"] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym import results
+from contsym.beginnings import beginning_config
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.config import SweepConfig, from_dict
 from contsym.sweep.work import Work, beginnings_folder, cell_folder, cells_folder, is_done
@@ -86,8 +87,9 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
     Loads the data and looks everything up, so that a mistake shows before anything is trained.
     Raises ContsymError.
     """
-    from contsym.beginnings import beginning_key
+    from contsym.beginnings import beginning_key, beginning_plan
     from contsym.run import Shared, key_of, parse_settings, prepare, training_part
+    from contsym.starts import kind_of_head
 
     shared, cells, audits = Shared(), [], {}
     fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
@@ -107,11 +109,13 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
                     one = replace(plan, config=run)
                     parts = [len(training_part(task, run, seed)) for task in plan.tasks]
                     steps = [plan.settings.n_steps(n) if plan.strategy.trains else 1 for n in parts]
-                    key = beginning_key(one, seed)
+                    before = beginning_plan(one)
+                    has_head = config.protocol == "retrain" and kind_of_head(plan.encoder)
+                    key = None if has_head else beginning_key(before, seed)
                     cells.append(
                         Cell(
                             Work(key_of(one, seed), run),
-                            Work(key, run, is_beginning=True) if key else None,
+                            Work(key, before.config, is_beginning=True) if key else None,
                             sum(steps[1:]) if key else sum(steps),
                             steps[0] if key else 0,
                         )
@@ -190,7 +194,8 @@ def read_sweep(folder: Path) -> Sweep:
 
 def _cell(config: SweepConfig, entry: Mapping[str, Any]) -> Cell:
     run = config.cell(entry["strategy"], entry["seed"], entry["shots"], entry["settings"])
-    beginning = Work(entry["beginning"], run, is_beginning=True) if entry["beginning"] else None
+    key = entry["beginning"]
+    beginning = Work(key, beginning_config(run), is_beginning=True) if key else None
     return Cell(Work(entry["key"], run), beginning, entry["n_steps"][1], entry["n_steps"][0])
 
 

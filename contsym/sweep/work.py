@@ -74,7 +74,7 @@ def perform(work: Work) -> None:
     version of contsym or a library, or other data.
     """
     from contsym.beginnings import Beginnings, beginning_key
-    from contsym.run import Shared, key_of, prepare, run_seed, training_part
+    from contsym.run import Shared, key_of, prepare, run_seed
 
     global _shared
     _shared = _shared or Shared()
@@ -90,10 +90,7 @@ def perform(work: Work) -> None:
         )
     beginnings = Beginnings(beginnings_folder(work.config.output))
     if work.is_beginning:
-        from contsym.seed_run import SeedRun
-
-        parts = [training_part(task, plan.config, seed) for task in plan.tasks]
-        beginnings.begin(SeedRun(plan, parts, seed, _Silent()), seed)
+        beginnings.make(plan, seed, _Silent())
         return
     result, predictions, tensors = run_seed(plan, seed, _Silent(), beginnings)
     folder = cell_folder(work.config.output, work.key)

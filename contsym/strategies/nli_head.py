@@ -1,0 +1,53 @@
+"""An NLI head fine-tuned on: the checkpoint's own classifier goes on learning, and answers every task.
+
+The head is that of a Hub checkpoint over entailment, neutral and contradiction (the pair encoded as one
+text), or that of `contsym pretrain` over [p, h, |p - h|, p ∘ h]; cross-entropy trains it with the
+encoder. Under protocol retrain a frozen copy of it measures the first task.
+Source: the fine-tuned NLI models that Yuan and Vlachos 2025 (arXiv 2504.16312) retrain; transfer from an
+intermediate task as in Phang et al. 2018 (STILTs).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contsym.errors import EncoderError
+from contsym.pooling import NliClassifier, PooledEncoder
+from contsym.relations.heads import PairClassifier
+from contsym.strategies.base import Strategy
+
+CARD = {
+    "source": "Phang et al. 2018 (arXiv 1811.01088); NLI models of Yuan and Vlachos 2025",
+    "trains": "encoder and its NLI head",
+    "stores": "the head",
+}
+
+
+class NliHead(Strategy):
+    """The head that knows NLI, trained on."""
+
+    prefers_nli_head = True
+
+    def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
+        self.asks_checkpoint = isinstance(encoder, NliClassifier)
+        self.pair_head = encoder.nli_head
+        if not self.asks_checkpoint and self.pair_head is None:
+            raise EncoderError(
+                "strategy nli_head: the encoder has no NLI head; expected a Hub checkpoint with one, a folder "
+                "made by contsym pretrain, or --protocol retrain"
+            )
+        super().__init__(encoder=encoder, **kwargs)
+
+    @property
+    def is_joint(self) -> bool:
+        return self.asks_checkpoint
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        if self.asks_checkpoint:
+            return nn.Identity()
+        return PairClassifier(dim, n_labels, generator, self.pair_head)
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(output, labels)
