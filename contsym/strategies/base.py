@@ -56,7 +56,12 @@ class PairModel(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.head, self.is_joint = encoder, head, is_joint
-        self.known = None if known is None else known.requires_grad_(False)
+        self.known = known
+        if known is not None:
+            # A checkpoint's own head sits on the very body that is trained here.
+            trained = {id(p) for p in encoder.parameters()}
+            for p in known.parameters():
+                p.requires_grad_(id(p) in trained)
         self.known_rows = 0
 
     def collate(self, pairs: Sequence[Mapping[str, object]]) -> list[object]:

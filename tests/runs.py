@@ -1,0 +1,40 @@
+"""Runs on the toy tasks with a tiny encoder, for the tests of what acts between experiences."""
+
+from __future__ import annotations
+
+from contsym import registry
+from contsym.config import RunConfig
+from contsym.run import prepare, run_seed
+
+
+class Silent:
+    def phase(self, description, total):
+        pass
+
+    def advance(self, loss=None):
+        pass
+
+
+def toy_config(toy, encoder, output, strategy, scenario="mnli_then_wikidata", **changes):
+    """A run of the toy data; few steps at a rate that the tiny encoder learns with."""
+    tasks = registry.find_scenario(scenario).tasks
+    settings = {"learning_rate": "3e-3", "steps": "12", **changes.pop("settings", {})}
+    return RunConfig(
+        strategy=strategy,
+        scenario=scenario,
+        encoder=str(encoder),
+        sources={task: toy[task] for task in tasks},
+        settings=settings,
+        output=output,
+        device="cpu",
+        precision="fp32",
+        **{"curve": False, "audit": False, **changes},
+    )
+
+
+def toy_run(
+    toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=0, beginnings=None, **changes
+):
+    """Result, prediction rows and tensors of one seed."""
+    plan = prepare(toy_config(toy, encoder, output, strategy, scenario, **changes))
+    return run_seed(plan, seed, Silent(), beginnings)
