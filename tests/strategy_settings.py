@@ -2,8 +2,13 @@
 
 SETTINGS: dict[str, dict[str, str]] = {
     "fine_tune": {"learning_rate": "3e-3"},
+    "frozen_probe": {"learning_rate": "3e-2"},
     "knn_fixed": {"learning_rate": "3e-3"},
     "knn_learned": {"learning_rate": "3e-3"},
+    "ncm": {},
     "random_labels": {"learning_rate": "3e-3"},
+    "ridge": {},
+    "setfit": {"learning_rate": "3e-3"},
+    "slda": {},
     "zero_shot": {},
 }

@@ -54,7 +54,7 @@ def files_that_import(name: str) -> set[str]:
             | {"display.py", "display_compare.py", "display_data.py", "display_sweep.py"},
         ),
         ("duckdb", {"data/engine.py"}),
-        ("sklearn", {"data/shortcuts.py", "report/view.py"}),
+        ("sklearn", {"data/shortcuts.py", "logistic.py", "report/view.py"}),
         ("plotly", {"report/figures.py", "report/render.py"}),
         ("jinja2", {"report/render.py"}),
         ("ray", {"sweep/ray_executor.py"}),

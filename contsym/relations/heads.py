@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from contsym.relations.algebra import DIVISION_GUARD, guarded_division, pair_features
 from contsym.relations.distances import label_distances
@@ -88,6 +90,30 @@ class JointClassifier(nn.Module):
 
     def forward(self, pair: Tensor) -> Tensor:
         return self.linear(pair)
+
+
+class ReadEmbedding(nn.Module):
+    """(p, h) -> an embedding of the pair to train on; `read` gives it a label's logits.
+
+    The embedding is [p, h, |p - h|, p ∘ h], or l = h ⊘ p. `weight` and `bias` are buffers that somebody
+    sets, zero until then: saved with the model, and no part of the gradient.
+    Shapes: (batch, dim) twice -> (batch, 4 * dim) or (batch, dim); read -> (batch, labels).
+    """
+
+    def __init__(self, dim: int, n_labels: int, embedding: Literal["features", "division"]) -> None:
+        super().__init__()
+        self.embedding = embedding
+        width = 4 * dim if embedding == "features" else dim
+        self.weight: Tensor
+        self.bias: Tensor
+        self.register_buffer("weight", torch.zeros(n_labels, width))
+        self.register_buffer("bias", torch.zeros(n_labels))
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return pair_features(p, h) if self.embedding == "features" else guarded_division(h, p)
+
+    def read(self, embeddings: Tensor) -> Tensor:
+        return functional.linear(embeddings.to(self.weight.device), self.weight, self.bias)
 
 
 def seeded_init(module: nn.Module, generator: torch.Generator) -> None:

@@ -1,7 +1,8 @@
-"""The two training objectives of the paper, as functions of distances and labels."""
+"""Training objectives as functions of distances, embeddings and labels."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -36,3 +37,24 @@ def contrastive_loss(embeddings: Tensor, labels: Tensor, margin: float) -> Tenso
     same = labels[:, None] == labels[None, :]
     loss = distances.square().where(same, (margin - distances).clamp_min(0).square())
     return loss[off_diagonal(n, loss.device)].mean()
+
+
+def cosine_similarity_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
+    """Same label: (1 - cos)^2; different label: cos^2; the two means over unordered pairs, averaged.
+
+    Each kind counts half, as in a draw of as many pairs of one as of the other; with one kind alone its
+    mean is the loss. A batch of one has no pairs: its loss is 0, with a gradient of 0.
+
+    Shapes: embeddings (batch, dim), labels (batch,) -> scalar.
+    Source: Tunstall et al. 2022 (SetFit, arXiv 2209.11055), section 3.1, with the squared error on
+    cosines of Reimers and Gurevych 2019 (Sentence-BERT), section 3. They draw pairs from the whole
+    training set; here they are all those within a batch, so that an example is encoded once a step.
+    """
+    n = len(labels)
+    if n < 2:
+        return embeddings.sum() * 0.0
+    cosines = 1 - pairwise_cosine_distance(embeddings, embeddings)
+    same = labels[:, None] == labels[None, :]
+    kinds = (same & off_diagonal(n, labels.device), ~same)
+    errors = (cosines - same.to(cosines.dtype)).square()
+    return torch.stack([errors[kind].mean() for kind in kinds if kind.any()]).mean()

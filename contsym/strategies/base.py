@@ -102,14 +102,25 @@ class PairModel(nn.Module):
         with torch.inference_mode():
             return self.known(p.to(device), h.to(device)).cpu()
 
-    @torch.inference_mode()
-    def outputs(self, pairs: Dataset) -> Tensor:
-        """The head's output for many pairs, on the CPU; each distinct text is encoded once."""
+    def train(self, mode: bool = True) -> PairModel:
+        """Training mode, but for an encoder that nothing trains: dropout would only blur its vectors."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.encoder.parameters()):
+            self.encoder.eval()
+        return self
+
+    def vectors(self, pairs: Dataset) -> tuple[Tensor, ...]:
+        """What the head is given for many pairs, (len(pairs), dim) each, on the CPU: (p, h), or one
+        where `is_joint`. Each distinct text is encoded once."""
         premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
         if self.is_joint:
-            parts: tuple[Tensor, ...] = (self.encoder.encode(list(zip(premises, hypotheses, strict=True))),)
-        else:
-            parts = self.encoder.encode([*premises, *hypotheses]).chunk(2)
+            return (self.encoder.encode(list(zip(premises, hypotheses, strict=True))),)
+        return self.encoder.encode([*premises, *hypotheses]).chunk(2)
+
+    @torch.inference_mode()
+    def outputs(self, pairs: Dataset) -> Tensor:
+        """The head's output for many pairs, (len(pairs), ...), on the CPU."""
+        parts = self.vectors(pairs)
         was_training = self.training
         self.eval()
         device = next(self.parameters()).device

@@ -13,6 +13,7 @@ from contsym.relations.heads import (
     LearnedRelation,
     PairClassifier,
     RandomLabelVectors,
+    ReadEmbedding,
 )
 
 
@@ -149,3 +150,15 @@ def test_zero_vectors_give_finite_outputs_and_gradients(head):
     assert found.isfinite().all()
     assert p.grad.isfinite().all()
     assert h.grad.isfinite().all()
+
+
+def test_read_embedding_reads_its_own_embedding_with_what_was_set():
+    features, division = (ReadEmbedding(8, 3, kind) for kind in ("features", "division"))
+    assert torch.equal(features(P, H), torch.cat([P, H, (P - H).abs(), P * H], dim=-1))
+    assert torch.equal(division(P, H), Division()(P, H))
+    assert division.read(division(P, H)).tolist() == [[0.0] * 3] * 5
+    division.weight.copy_(torch.eye(3, 8))
+    division.bias.copy_(torch.tensor([1.0, 0.0, -1.0]))
+    expected = division(P, H)[:, :3] + torch.tensor([1.0, 0.0, -1.0])
+    assert torch.allclose(division.read(division(P, H)), expected)
+    assert list(division.parameters()) == []

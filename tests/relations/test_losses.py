@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from contsym.relations.losses import contrastive_loss, margin_loss
+from contsym.relations.losses import contrastive_loss, cosine_similarity_loss, margin_loss
 
 
 def generator(seed):
@@ -148,3 +148,32 @@ def test_bfloat16_embeddings_cost_nearly_the_same():
     expected = contrastive_loss(embeddings, labels, 0.5).item()
     # 8 bits of mantissa, in vectors, cosines and squares.
     assert contrastive_loss(embeddings.bfloat16(), labels, 0.5).item() == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_cosine_similarity_loss_is_the_mean_of_two_loops(n):
+    embeddings, labels = batch(n)
+    errors = {True: [], False: []}
+    for i, j in itertools.combinations(range(n), 2):
+        same = bool(labels[i] == labels[j])
+        cosine = torch.nn.functional.cosine_similarity(embeddings[i], embeddings[j], dim=0).item()
+        errors[same].append((cosine - same) ** 2)
+    means = [sum(kind) / len(kind) for kind in errors.values() if kind]
+    expected = sum(means) / len(means)
+    assert cosine_similarity_loss(embeddings, labels).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_each_kind_counts_half_however_many_pairs_it_has():
+    # Two of label 0 at a right angle: 1. Against label 1, cosines 1 and 0, squared and averaged: 1/2.
+    embeddings = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
+    assert cosine_similarity_loss(embeddings, torch.tensor([0, 0, 1])).item() == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("labels", [[0], [0, 0, 0], [0, 1, 2]])
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1.0, 1e18])
+def test_cosine_similarity_loss_is_finite_with_one_kind_of_pair_or_none(labels, size):
+    embeddings = (size * batch(len(labels))[0]).requires_grad_()
+    loss = cosine_similarity_loss(embeddings, torch.tensor(labels))
+    loss.backward()
+    assert loss.isfinite()
+    assert embeddings.grad.isfinite().all()

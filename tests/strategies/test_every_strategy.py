@@ -11,7 +11,9 @@ from contsym.run import parse_settings, prepare, run_seed
 from tests.strategy_settings import SETTINGS
 from tests.toy import nli_rows, relation_rows, write_task
 
-TRAINED = [name for name in SETTINGS if name != "zero_shot"]
+LEARNS = [name for name in SETTINGS if name != "zero_shot"]
+TAKES_STEPS = [name for name in SETTINGS if registry.strategies()[name].trains != "nothing"]
+TAKES_NONE = sorted(SETTINGS.keys() - TAKES_STEPS)
 
 
 class Silent:
@@ -56,10 +58,12 @@ def test_every_strategy_is_in_the_table():
     assert set(SETTINGS) == set(registry.strategies())
 
 
-@pytest.mark.parametrize("strategy", TRAINED)
+@pytest.mark.parametrize("strategy", LEARNS)
 def test_learns_a_separable_task(toy, tiny_encoder_folder, tmp_path, strategy):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy)
     assert result["matrix"][1][0] >= 0.9
+    # What the card says is what happens.
+    assert bool(result["loss"][0]) == (strategy in TAKES_STEPS)
     # Above the majority class, and not above the shortcut that reads the phrase.
     assert result["shortcuts"]["wikidata"]["relation_phrase"] == 1.0
     assert result["learned"] == {"wikidata": False}
@@ -83,7 +87,7 @@ def test_same_seed_same_result_to_the_bit(toy, tiny_encoder_folder, tmp_path, st
     assert all(torch.equal(tensors[name], same_tensors[name]) for name in tensors)
 
 
-@pytest.mark.parametrize("strategy", TRAINED)
+@pytest.mark.parametrize("strategy", TAKES_STEPS)
 def test_measuring_the_curve_does_not_change_training(toy, tiny_encoder_folder, tmp_path, strategy):
     with_curve, without = (
         one_seed(
@@ -103,7 +107,7 @@ def test_measuring_the_curve_does_not_change_training(toy, tiny_encoder_folder, 
     assert with_curve["matrix"] == without["matrix"]
 
 
-@pytest.mark.parametrize("strategy", TRAINED)
+@pytest.mark.parametrize("strategy", TAKES_STEPS)
 def test_another_seed_is_another_run(toy, tiny_encoder_folder, tmp_path, strategy):
     one, two = (
         one_seed(toy, tiny_encoder_folder, tmp_path, strategy, seed=seed, settings={"steps": "3"})[0]
@@ -112,10 +116,17 @@ def test_another_seed_is_another_run(toy, tiny_encoder_folder, tmp_path, strateg
     assert one["loss"] != two["loss"]
 
 
-def test_zero_shot_takes_no_step(toy, tiny_encoder_folder, tmp_path):
-    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "zero_shot", "mnli_then_wikidata")
+@pytest.mark.parametrize("strategy", TAKES_NONE)
+def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, strategy):
+    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
     assert result["loss"] == [[], []]
+    assert result["curve"] == []
+    assert result["cost"]["pairs_seen"] == [0, 0]
     assert result["cost"]["trained_parameters"] == 0
+
+
+def test_zero_shot_only_remembers(toy, tiny_encoder_folder, tmp_path):
+    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "zero_shot", "mnli_then_wikidata")
     # Only the memory grew: what it says of MNLI before and after its own experience is the same.
     assert result["matrix"][0][0] == result["matrix"][1][0]
 

@@ -1,0 +1,42 @@
+"""Linear probe: logistic regression on the frozen encoder's [p, h, |p - h|, p ∘ h], by gradient.
+
+Cross-entropy on the present experience alone, with the head that the last one left: the encoder cannot
+forget, the head can. Against fine_tune it tells what training the encoder is worth, against ridge, ncm
+and slda what learning one after another costs a linear classifier.
+Source: Alain and Bengio 2016 (arXiv 1610.01644), linear probes; features of Conneau et al. 2017
+(InferSent), section 3.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contsym.pooling import PooledEncoder
+from contsym.relations.heads import PairClassifier
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {
+    "source": "Alain and Bengio 2016 (arXiv 1610.01644), linear probes; Conneau et al. 2017",
+    "trains": "linear head",
+    "stores": "the linear head",
+}
+
+
+class FrozenProbe(Strategy):
+    """A linear head trained by cross-entropy over an encoder that stays."""
+
+    class Settings(TrainingSettings):
+        # The presets' rates are for the weights of a transformer and leave a new head where it was.
+        learning_rate: float | None = Field(1e-3, gt=0, le=1, description="of the head; the encoder has none")
+
+    def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
+        super().__init__(encoder=encoder.requires_grad_(False), **kwargs)
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return PairClassifier(dim, n_labels, generator)
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(output, labels)

@@ -1,0 +1,46 @@
+"""Nearest class mean on the frozen encoder: one mean a label, no gradient step.
+
+x = [p, h, |p - h|, p ∘ h]; m_c is the mean of x over all pairs of label c seen so far, experience after
+experience; predicts the label of least distance d(x, m_c), cosine or Euclidean. Learning a task and
+learning it later are the same, so what is lost is lost to means that tasks share, not to drift.
+Source: Mensink et al. 2013 (TPAMI 35), section 3; as a continual-learning baseline Rebuffi et al. 2017
+(iCaRL), equation 2.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from datasets import Dataset
+from pydantic import Field
+from torch import Tensor, nn
+
+from contsym.relations.closed_form import ClassMeans
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {
+    "source": "Mensink et al. 2013, nearest class mean",
+    "trains": "nothing",
+    "stores": "one mean vector and one count a label",
+}
+
+
+class NearestClassMean(Strategy):
+    """Class means of frozen pair features."""
+
+    trains = False
+
+    class Settings(TrainingSettings):
+        metric: Literal["cosine", "euclidean"] = Field("cosine", description="distance to a label's mean")
+
+    settings: Settings
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return ClassMeans(dim, n_labels, self.settings.metric)
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        raise AssertionError("ncm takes no training step")
+
+    def fit(self, pairs: Dataset) -> None:
+        self.model.head.add(*self.model.vectors(pairs), torch.tensor(pairs["label"][:]))

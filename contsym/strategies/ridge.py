@@ -1,0 +1,56 @@
+"""Ridge classifier on the frozen encoder, from sums over all pairs seen; RanPAC with a projection.
+
+x = [p, h, |p - h|, p ∘ h], or max(0, x R) with a random R of `projection` columns; W and b minimise the
+mean of |y - W x - b|^2 + ridge * sum_i var(x_i) |W_i|^2, y the one-hot label. The sums of x x^T and x y^T
+hold all that the solution needs, so nothing is forgotten that one classifier can hold; where two tasks
+ask for different answers it settles between them.
+Source: McDonnell et al. 2023 (RanPAC, arXiv 2307.02251), equations 3 to 5. Where we depart: features are
+standardised, and with weigh=experiences (the default) every experience counts as much as any other; with
+theirs, weigh=pairs, 64 pairs have no say beside thousands.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from datasets import Dataset
+from pydantic import Field
+from torch import Tensor, nn
+
+from contsym.relations.closed_form import RidgeClassifier
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {
+    "source": "McDonnell et al. 2023 (RanPAC, arXiv 2307.02251); ridge regression",
+    "trains": "nothing",
+    "stores": "the Gram matrix and label sums of the pair features, the classifier, the projection",
+}
+
+
+class Ridge(Strategy):
+    """Least squares with a ridge on frozen pair features."""
+
+    trains = False
+
+    class Settings(TrainingSettings):
+        ridge: float = Field(3.0, gt=0, description="penalty, as a multiple of each feature's variance")
+        projection: int = Field(
+            0, ge=0, le=10_000, description="random features in place of the pair's; 0: none"
+        )
+        weigh: Literal["experiences", "pairs"] = Field(
+            "experiences", description="what counts alike in the sums, each experience or each pair"
+        )
+
+    settings: Settings
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return RidgeClassifier(dim, n_labels, self.settings.ridge, self.settings.projection, generator)
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        raise AssertionError("ridge takes no training step")
+
+    def fit(self, pairs: Dataset) -> None:
+        pair_weight = 1.0 if self.settings.weigh == "pairs" else 1 / len(pairs)
+        labels = torch.tensor(pairs["label"][:])
+        self.model.head.add(*self.model.vectors(pairs), labels, pair_weight)
