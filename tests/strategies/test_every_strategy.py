@@ -11,7 +11,8 @@ from contsym.run import parse_settings, prepare, run_seed
 from tests.strategy_settings import SETTINGS
 from tests.toy import nli_rows, relation_rows, write_task
 
-TRAINED = [name for name in SETTINGS if name != "zero_shot"]
+UNTRAINED = {"zero_shot", "prompt_llm"}
+TRAINED = [name for name in SETTINGS if name not in UNTRAINED]
 
 
 class Silent:
@@ -23,9 +24,11 @@ class Silent:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
+def toy(tmp_path_factory, tiny_masked_lm_folder, tiny_causal_folder):
     folder = tmp_path_factory.mktemp("toy")
     return {
+        # Checkpoints by strategy, of those that need one of their own.
+        "encoders": {"cloze": tiny_masked_lm_folder, "prompt_llm": tiny_causal_folder},
         "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
         "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
     }
@@ -37,7 +40,7 @@ def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes
     return RunConfig(
         strategy=strategy,
         scenario=scenario,
-        encoder=str(encoder),
+        encoder=str(toy["encoders"].get(strategy, encoder)),
         sources={task: toy[task] for task in tasks},
         settings=settings,
         output=tmp_path,
