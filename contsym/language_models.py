@@ -271,7 +271,7 @@ def answer_tokens(tokenizer, words: Mapping[str, str], before: str = "") -> list
         ids = whole[len(stem) :] if whole[: len(stem)] == stem else tokens(f" {word}")
         if not ids or tokenizer.unk_token_id in ids:
             raise SettingError(
-                f"--set {name}={word}: this encoder's tokenizer does not know it; expected others"
+                f"--set {name}={word}: this encoder's tokenizer does not know it; expected a word that it does"
             )
         if tuple(ids) in found:
             other = found[tuple(ids)]

@@ -107,9 +107,11 @@ class PromptLlm(Strategy):
         scores = self.language_model.log_likelihoods(self.prompts(examples, asked), self.answers)
         if self.settings.calibrated:
             nothing = self.asked({"premise": NOTHING, "hypothesis": NOTHING})
-            scores -= self.language_model.log_likelihoods(self.prompts(examples, [nothing]), self.answers)
+            scores = scores - self.language_model.log_likelihoods(
+                self.prompts(examples, [nothing]), self.answers
+            )
         if self.settings.length_normalised:
-            scores /= torch.tensor([len(answer) for answer in self.answers])
+            scores = scores / torch.tensor([len(answer) for answer in self.answers])
         return scores
 
     def asked(self, pair: Mapping[str, object]) -> str:
