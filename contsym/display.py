@@ -105,6 +105,8 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
         source = first["sources"][task]
         if source["stand_in"]:
             lines.append(Text(f"! {task} was measured on {source['name']}: no figure to compare or publish"))
+    # Results stored before contsym kept notes have none.
+    lines += [Text(f"! {note}") for note in dict.fromkeys(n for r in found for n in r.get("notes", ()))]
     for run_seed, run_id in (run_ids or {}).items():
         lines.append(Text(f"MLflow run of seed {run_seed}: {run_id}"))
     return Group(*lines)

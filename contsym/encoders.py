@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "bf16"]
 
+Head = Literal["none", "nli", "masked_lm", "language_model"]
+"""What a strategy asks of a checkpoint beside its sentence vectors: an NLI classifier where there is
+one, words at a mask, or the likelihood of words after a prompt."""
+
 WEIGHT_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched from the Hub: safetensors and tokenizer files, no pickles, no code."""
 
@@ -228,15 +232,28 @@ def choose_precision(asked: str, device: str) -> Precision:
     return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
 
 
-def load(files: EncoderFiles, *, head: bool = False):
-    """The encoder of a verified folder; with `head` its own NLI classifier, if it has one.
+def load(files: EncoderFiles, *, head: Head = "none"):
+    """The encoder of a verified folder, with the head asked for.
 
-    Raises EncoderError where transformers cannot read the folder, or the head's labels are
-    not the three of NLI.
+    Raises EncoderError where transformers cannot read the folder, or the checkpoint has no such
+    head: no classifier over the three labels of NLI, or no language model.
     """
     from contsym.pooling import NliClassifier, PooledEncoder
 
-    return (NliClassifier if head else PooledEncoder).from_folder(files.folder)
+    if head in ("masked_lm", "language_model"):
+        from contsym.language_models import LanguageModel, MaskedEncoder
+
+        return (MaskedEncoder if head == "masked_lm" else LanguageModel).from_folder(files.folder)
+    return (NliClassifier if head == "nli" else PooledEncoder).from_folder(files.folder)
+
+
+def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:
+    """What kind of language model a checkpoint's config.json says it is; None for any other model."""
+    architectures = config.get("architectures") or []
+    endings = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+    if not any(str(name).endswith(endings) for name in architectures):  # type: ignore[attr-defined]
+        return None
+    return "seq2seq" if config.get("is_encoder_decoder") else "causal"
 
 
 def nli_labels(config: Mapping[str, object]) -> list[int] | None:

@@ -35,9 +35,12 @@ class UntrainedEncodings:
         self.saved_seconds = 0.0
         """What the kept encodings took whoever made them: a cell costs what it would cost alone."""
 
-    def get(self, texts: Sequence[Text], encode: Callable[[], Tensor]) -> Tensor:
-        """The vectors of these texts: kept ones, or those that `encode` makes, kept from now on."""
-        digest = hashlib.sha256(json.dumps([self._facts, *texts]).encode()).hexdigest()
+    def get(self, texts: Sequence[Text], encode: Callable[[], Tensor], kind: str) -> Tensor:
+        """The vectors of these texts: kept ones, or those that `encode` makes, kept from now on.
+
+        `kind` is what reads the texts: a checkpoint's NLI head and its pooled states differ.
+        """
+        digest = hashlib.sha256(json.dumps([self._facts, kind, *texts]).encode()).hexdigest()
         found = _read(self.folder / digest / FILE)
         if found is not None:
             vectors, seconds = found

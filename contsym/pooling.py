@@ -52,7 +52,7 @@ class PooledEncoder(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: Path) -> PooledEncoder:
-        transformer: Any = _from_pretrained(AutoModel, folder)
+        transformer: Any = from_pretrained(AutoModel, folder)
         return cls(transformer, load_tokenizer(folder), transformer.config.hidden_size)
 
     @property
@@ -89,7 +89,7 @@ class PooledEncoder(nn.Module):
         n_before = self.n_forwards
         if distinct:
             encode = partial(self._encode, distinct)
-            vectors = self.kept.get(distinct, encode) if self.kept else encode()
+            vectors = self.kept.get(distinct, encode, type(self).__name__) if self.kept else encode()
             known.update(zip(distinct, vectors, strict=True))
         # Shared or not, a run counts what it needs.
         self.n_forwards = n_before + len(distinct)
@@ -117,7 +117,7 @@ class PooledEncoder(nn.Module):
         order = sorted(range(len(distinct)), key=lambda i: lengths[i])
         device = next(self.parameters()).device
         rows: list[Tensor] = []
-        for part in _budgeted(order, lengths):
+        for part in budgeted(order, lengths):
             batch = self.tokenize([distinct[i] for i in part]).to(device)
             rows.append(self(batch).cpu())
         self.train(was_training)
@@ -147,9 +147,7 @@ class NliClassifier(PooledEncoder):
                 f"{folder}: no NLI head; expected a sequence classifier whose id2label names "
                 "entailment, neutral and contradiction"
             )
-        return cls(
-            _from_pretrained(AutoModelForSequenceClassification, folder), load_tokenizer(folder), order
-        )
+        return cls(from_pretrained(AutoModelForSequenceClassification, folder), load_tokenizer(folder), order)
 
     def forward(self, batch: BatchEncoding) -> Tensor:
         self.n_forwards += len(batch["input_ids"])
@@ -172,9 +170,13 @@ def mean_pool(states: Tensor, attention_mask: Tensor) -> Tensor:
 def load_tokenizer(folder: Path):
     """The tokenizer of a checkpoint; nothing is fetched, no code of the checkpoint runs."""
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({_line(error)})") from error
+    if tokenizer.pad_token is None and tokenizer.eos_token is not None:
+        # GPT-2's pads with nothing; what is padded is masked, so any token does.
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def length_limit(tokenizer) -> int:
@@ -183,7 +185,7 @@ def length_limit(tokenizer) -> int:
     return min(MAX_LENGTH, tokenizer.model_max_length)
 
 
-def _budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+def budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
     """Cuts ascending lengths into batches of at most TOKEN_BUDGET padded tokens each."""
     batches: list[list[int]] = [[]]
     for i in order:
@@ -193,7 +195,8 @@ def _budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _from_pretrained(auto, folder: Path) -> nn.Module:
+def from_pretrained(auto, folder: Path, **options) -> nn.Module:
+    """A checkpoint by one of transformers' Auto classes: safetensors alone, nothing fetched, no code of its own."""
     try:
         return auto.from_pretrained(
             folder,
@@ -201,6 +204,7 @@ def _from_pretrained(auto, folder: Path) -> nn.Module:
             trust_remote_code=False,
             local_files_only=True,
             dtype=torch.float32,
+            **options,
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise EncoderError(f"{folder}: transformers cannot load it ({_line(error)})") from error

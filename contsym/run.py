@@ -109,6 +109,7 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     loaded = {task: shared.load(task, config) for task in set(scenario.tasks)}
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
+    strategy.check(files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, bool(strategy.addons))
         parse_settings(registry.load_strategy(PRETRAINING), config.pretrain, "--pretrain")
@@ -255,6 +256,7 @@ def run_seed(
         "sample_efficiency": sample_efficiency(plan, run.curve.points),
         "loss": run.log.losses,
         "cost": run.cost(),
+        "notes": run.strategy.notes(),
         "seconds": round(run.seconds, 3),
     }
     tensors = dict(run.strategy.artifacts())
@@ -475,7 +477,7 @@ def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str
     )
     own = (
         *("seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned"),
-        *("bwt", "fwt", "by_kind", "shortcuts", "leaks", "sample_efficiency", "cost", "seconds"),
+        *("bwt", "fwt", "by_kind", "shortcuts", "leaks", "sample_efficiency", "cost", "seconds", "notes"),
     )
     seeds = [
         {**{name: r.get(name) for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found

@@ -232,10 +232,11 @@ def view_pairs(plan: Plan) -> Dataset | None:
 
 
 def _load_encoder(plan: Plan):
-    """A fresh copy of the pretrained encoder, with its NLI head where the strategy wants it."""
-    config = encoders.read_config(plan.encoder.folder)
-    has_head = plan.strategy.prefers_nli_head and encoders.nli_labels(config) is not None
-    encoder = encoders.load(plan.encoder, head=has_head)
+    """A fresh copy of the pretrained encoder, with the head that the strategy wants."""
+    wanted = plan.strategy.wants_head
+    if wanted == "nli" and encoders.nli_labels(encoders.read_config(plan.encoder.folder)) is None:
+        wanted = "none"
+    encoder = encoders.load(plan.encoder, head=wanted)
     if kind_of_head(plan.encoder) == "pair":
         encoder.nli_head = read_head(plan.encoder.folder)
     encoder.precision = plan.precision

@@ -22,7 +22,10 @@ WORDS = (
 )
 
 
-def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS) -> int:
+ANSWERS = ("yes", "maybe", "no", "true", "neither", "false", "question", "answer", "or", "?", ":", ",", "/")
+
+
+def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS, **changes) -> int:
     """A word-piece tokenizer of whole words and letters, so that no text is all unknown."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
@@ -32,7 +35,14 @@ def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS) -> int:
     from transformers import PreTrainedTokenizerFast
 
     letters = (*string.ascii_lowercase, *string.digits, *"-.,'")
-    pieces = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *words, *letters, *(f"##{c}" for c in letters))
+    special = (
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *([changes["mask_token"]] if "mask_token" in changes else []),
+    )
+    pieces = (*special, *words, *letters, *(f"##{c}" for c in letters))
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer()
@@ -44,7 +54,7 @@ def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS) -> int:
         unk_token="[UNK]",
         cls_token="[CLS]",
         sep_token="[SEP]",
-        model_max_length=64,
+        **{"model_max_length": 64, **changes},
     )
     wrapped.save_pretrained(folder)
     return len(vocabulary)
@@ -93,4 +103,63 @@ def tiny_nli_folder(tmp_path_factory) -> Path:
         label2id={name: i for i, name in enumerate(names)},
     )
     BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_masked_lm_folder(tmp_path_factory) -> Path:
+    """A BERT with a masked-language-model head, a mask token and words to answer with."""
+    import torch
+    from transformers import BertForMaskedLM
+
+    folder = tmp_path_factory.mktemp("tiny-masked-lm")
+    n_words = save_tokenizer(folder, (*WORDS, *ANSWERS), mask_token="[MASK]")
+    torch.manual_seed(0)
+    BertForMaskedLM(tiny_config(n_words)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_causal_folder(tmp_path_factory) -> Path:
+    """A GPT-2 of 32 dimensions and 160 positions with random weights."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("tiny-causal")
+    n_words = save_tokenizer(folder, (*WORDS, *ANSWERS), model_max_length=160)
+    torch.manual_seed(0)
+    GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=n_words,
+            n_positions=160,
+            n_embd=32,
+            n_layer=2,
+            n_head=2,
+            bos_token_id=3,
+            eos_token_id=3,
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_seq2seq_folder(tmp_path_factory) -> Path:
+    """A T5 of 32 dimensions with random weights."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("tiny-seq2seq")
+    n_words = save_tokenizer(folder, (*WORDS, *ANSWERS), model_max_length=160)
+    torch.manual_seed(0)
+    T5ForConditionalGeneration(
+        T5Config(
+            vocab_size=n_words,
+            d_model=32,
+            d_kv=16,
+            d_ff=64,
+            num_layers=2,
+            num_heads=2,
+            decoder_start_token_id=0,
+        )
+    ).save_pretrained(folder)
     return folder

@@ -1,11 +1,14 @@
 """The settings each strategy is tested with: a new strategy needs one line here, and no more."""
 
 SETTINGS: dict[str, dict[str, str]] = {
+    "cloze": {"learning_rate": "3e-3"},
     "fine_tune": {"learning_rate": "3e-3"},
     "frozen_probe": {"learning_rate": "3e-2"},
     "knn_fixed": {"learning_rate": "3e-3"},
     "knn_learned": {"learning_rate": "3e-3"},
     "ncm": {},
+    "nli_head": {"learning_rate": "3e-3"},
+    "prompt_llm": {"k": "2"},
     "random_labels": {"learning_rate": "3e-3"},
     "ridge": {},
     "setfit": {"learning_rate": "3e-3"},

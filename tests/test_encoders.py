@@ -128,7 +128,7 @@ def test_bf16_stays_near_fp32(encoder):
 
 
 def test_an_nli_head_is_read_by_the_names_of_its_labels(tiny_nli_folder):
-    head = load(locate(str(tiny_nli_folder)), head=True)
+    head = load(locate(str(tiny_nli_folder)), head="nli")
     assert head.order == [1, 2, 0]
     head.eval()
     batch = head.tokenize([("anna is near ben", "ben is near anna")])

@@ -140,6 +140,17 @@ class Collected:
         return {task: s["name"] for task, s in self.first["sources"].items() if s["stand_in"]}
 
     @property
+    def notes(self) -> list[tuple[str, str]]:
+        """(variant, note) of what results say of themselves; of each variant the notes of its first result
+        that has any."""
+        found: dict[str, list[str]] = {}
+        for stored in self.stored:
+            # Results stored before contsym kept notes have none.
+            if notes := stored.result.get("notes"):
+                found.setdefault(self.variant_of(stored.result), notes)
+        return [(variant, note) for variant, notes in found.items() for note in notes]
+
+    @property
     def seeds_said(self) -> str:
         """For captions: `1 seed`, `3 seeds`, or `up to 3 seeds` where some groups have fewer."""
         n = len(self.seeds)

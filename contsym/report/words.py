@@ -115,6 +115,7 @@ def warnings(measures: Measures) -> list[str]:
         f"{title_of(task)} was measured on {source}: no figure to compare or publish."
         for task, source in collected.stand_ins.items()
     ]
+    said += [f"{name}: {note}." for name, note in collected.notes]
     best = measures.best_shortcut(collected.new_task, collected.shots[-1])
     if best and best[1] >= measures.target:
         said.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BatchEncoding
 
+from contsym.encoders import EncoderFiles, Head
 from contsym.memory import VotingMemory
 from contsym.pooling import NliClassifier, PooledEncoder, Text
 from contsym.scenarios.build import pairs_of
@@ -43,7 +44,7 @@ class PairModel(nn.Module):
     """The encoder and a head; `forward` takes one batch and gives the head's output.
 
     The batch's ids have shape (batch, texts, tokens): two texts, premise and hypothesis, are
-    encoded in one pass; a jointly encoded pair is one text.
+    encoded in one pass; a pair that `joined` makes one text of is one.
 
     With `known_rows`, training batches may hold pairs of the known task, those with a row below it,
     and `known` is that task's frozen head. The output then has the columns (known logits, the
@@ -52,10 +53,15 @@ class PairModel(nn.Module):
     """
 
     def __init__(
-        self, encoder: PooledEncoder, head: nn.Module, *, is_joint: bool, known: nn.Module | None = None
+        self,
+        encoder: PooledEncoder,
+        head: nn.Module,
+        *,
+        joined: Callable[[str, str], Text] | None,
+        known: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.head, self.is_joint = encoder, head, is_joint
+        self.encoder, self.head, self.joined = encoder, head, joined
         self.known = known
         if known is not None:
             # A checkpoint's own head sits on the very body that is trained here.
@@ -70,8 +76,8 @@ class PairModel(nn.Module):
         texts: list[Text] = []
         for pair in pairs:
             apart = [str(pair[role]) for role in roles]
-            texts += [(apart[0], apart[1])] if self.is_joint else apart
-            texts += apart if self.is_joint and self.known_rows else []
+            texts += [self.joined(*apart)] if self.joined else apart
+            texts += apart if self.joined and self.known_rows else []
         tokens = self.encoder.tokenize(texts)
         batch = {name: ids.unflatten(0, (len(pairs), -1)) for name, ids in tokens.items()}
         return [BatchEncoding({**batch, "row": _column(pairs, "row")}), *_targets(pairs)]
@@ -80,7 +86,7 @@ class PairModel(nn.Module):
         flat = {name: ids.flatten(0, 1) for name, ids in batch.items() if name != "row"}
         pooled = self.encoder(BatchEncoding(flat))
         parts = pooled.unflatten(0, (len(batch["row"]), -1)).unbind(1)
-        own = self.head(*(parts[:1] if self.is_joint else parts))
+        own = self.head(*(parts[:1] if self.joined else parts))
         if not self.known_rows or self.known is None:
             return own
         is_known = (batch["row"] < self.known_rows)[:, None]
@@ -113,8 +119,8 @@ class PairModel(nn.Module):
         """What the head is given for many pairs, (len(pairs), dim) each, on the CPU: (p, h), or one
         where `is_joint`. Each distinct text is encoded once."""
         premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
-        if self.is_joint:
-            return (self.encoder.encode(list(zip(premises, hypotheses, strict=True))),)
+        if self.joined:
+            return (self.encoder.encode([*map(self.joined, premises, hypotheses)]),)
         return self.encoder.encode([*premises, *hypotheses]).chunk(2)
 
     @torch.inference_mode()
@@ -151,7 +157,8 @@ class Strategy(SupervisedTemplate):
 
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
     trains: ClassVar[bool] = True
-    prefers_nli_head: ClassVar[bool] = False
+    wants_head: ClassVar[Head] = "none"
+    """Of the checkpoint: an NLI classifier where it has one, or a language model's head."""
     addons: ClassVar[tuple[type, ...]] = ()
     """What was put on top of the method, as by `fine_tune+ewc`; see contsym/addons."""
 
@@ -163,6 +170,14 @@ class Strategy(SupervisedTemplate):
 
     def make_memory(self) -> VotingMemory | None:
         return None
+
+    @classmethod
+    def check(cls, files: EncoderFiles, settings: TrainingSettings) -> None:
+        """Raise ContsymError where the checkpoint does not suit the method; nothing is loaded yet."""
+
+    def notes(self) -> list[str]:
+        """What a reader must know before comparing this result, in a line each. Default: nothing."""
+        return []
 
     def begin(self, n: int) -> None:
         """Get ready for experience n (from 0) before its first gradient step; the optimizer is made
@@ -179,6 +194,11 @@ class Strategy(SupervisedTemplate):
     def is_joint(self) -> bool:
         """Whether premise and hypothesis are encoded as one text."""
         return False
+
+    @property
+    def joined(self) -> Callable[[str, str], Text]:
+        """What that one text is. Give a plain function: the model is copied with it."""
+        return as_pair
 
     @property
     def n_trained_parameters(self) -> int:
@@ -229,7 +249,7 @@ class Strategy(SupervisedTemplate):
         self.settings, self.n_labels, self.seed = settings, n_labels, seed
         generator = torch.Generator().manual_seed(seed)
         head = self.make_head(encoder.dim, n_labels, generator)
-        model = PairModel(encoder, head, is_joint=self.is_joint, known=known)
+        model = PairModel(encoder, head, joined=self.joined if self.is_joint else None, known=known)
         self.active_addons = [addon(settings, seed) for addon in self.addons]
         for addon in self.active_addons:
             addon.start(model)
@@ -387,6 +407,11 @@ class Strategy(SupervisedTemplate):
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def as_pair(premise: str, hypothesis: str) -> Text:
+    """Both sentences as the tokenizer pairs them."""
+    return premise, hypothesis
 
 
 def rows_only(pairs: Sequence[Mapping[str, object]]) -> list[object]:

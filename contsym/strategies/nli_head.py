@@ -28,7 +28,7 @@ CARD = {
 class NliHead(Strategy):
     """The head that knows NLI, trained on."""
 
-    prefers_nli_head = True
+    wants_head = "nli"
 
     def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
         self.asks_checkpoint = isinstance(encoder, NliClassifier)

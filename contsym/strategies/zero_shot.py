@@ -30,7 +30,7 @@ class ZeroShot(Strategy):
     """The encoder as it comes."""
 
     trains = False
-    prefers_nli_head = True
+    wants_head = "nli"
 
     class Settings(TrainingSettings):
         k: int = Field(3, ge=1, description="stored neighbours that vote, without an NLI head")

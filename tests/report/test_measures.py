@@ -11,7 +11,7 @@ from contsym.report import contents, words
 from contsym.report.collect import collect
 from contsym.report.measures import Family, Forgetting, Measures, pareto_front
 from contsym.report.paper import read_paper
-from tests.stored_results import store_sweep
+from tests.stored_results import store_run, store_sweep
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +164,13 @@ def test_warnings_name_stand_ins_shortcuts_and_missing_cells(partly):
         "that the relation was understood.",
         "43 of 48 cells are finished, 5 are missing: figures will change.",
     ]
+
+
+def test_notes_of_results_are_warnings_once_for_each_variant(tmp_path):
+    store_run(tmp_path, "a", (0, 1), strategy="cloze", notes=["a tied head"])
+    store_run(tmp_path, "b", (0,))
+    found = words.warnings(Measures(collect(tmp_path, ["a", "b"]), 0.95))
+    assert [line for line in found if "tied" in line] == ["cloze: a tied head."]
 
 
 def test_bold_only_where_the_test_says_best(whole, monkeypatch):

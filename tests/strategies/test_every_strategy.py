@@ -11,7 +11,7 @@ from contsym.run import parse_settings, prepare, run_seed
 from tests.strategy_settings import SETTINGS
 from tests.toy import nli_rows, relation_rows, write_task
 
-LEARNS = [name for name in SETTINGS if name != "zero_shot"]
+LEARNS = [name for name in SETTINGS if name not in {"zero_shot", "prompt_llm"}]
 TAKES_STEPS = [name for name in SETTINGS if registry.strategies()[name].trains != "nothing"]
 TAKES_NONE = sorted(SETTINGS.keys() - TAKES_STEPS)
 
@@ -25,9 +25,15 @@ class Silent:
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
+def toy(tmp_path_factory, tiny_masked_lm_folder, tiny_causal_folder, tiny_nli_folder):
     folder = tmp_path_factory.mktemp("toy")
     return {
+        # Checkpoints by strategy, of those that need one of their own.
+        "encoders": {
+            "cloze": tiny_masked_lm_folder,
+            "prompt_llm": tiny_causal_folder,
+            "nli_head": tiny_nli_folder,
+        },
         "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
         "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
     }
@@ -39,7 +45,7 @@ def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes
     return RunConfig(
         strategy=strategy,
         scenario=scenario,
-        encoder=str(encoder),
+        encoder=str(toy["encoders"].get(strategy, encoder)),
         sources={task: toy[task] for task in tasks},
         settings=settings,
         output=tmp_path,

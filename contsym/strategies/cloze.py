@@ -1,0 +1,128 @@
+"""A cloze question: a masked language model fills in Yes, Maybe or No between the two sentences.
+
+A pattern turns a pair into one text with a mask, "PREMISE? [MASK], HYPOTHESIS"; the score of a label
+is the logit of its word at the mask. Cross-entropy over the three words' logits trains the encoder
+and its masked-language-model head. A checkpoint without such a head, as a sentence encoder, is read
+by a tied one: the dot product of its state at the mask and its input embeddings of the words. The
+result says so. Texts that name the mask token lose it.
+Source: Schick and Schütze 2021 (PET, arXiv 2001.07676), section 3.1, equations 1 and 2; patterns and
+verbaliser of its MNLI experiments. One pattern, no unlabelled data and no auxiliary language-model
+loss: PET's are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contsym.data.schema import LABELS
+from contsym.encoders import EncoderFiles, read_config
+from contsym.errors import EncoderError, SettingError
+from contsym.language_models import MaskedEncoder, Verbaliser, answer_tokens
+from contsym.pooling import Text, load_tokenizer
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {
+    "source": "Schick and Schütze 2021 (PET, arXiv 2001.07676), sections 3.1 and 4",
+    "trains": "encoder and its masked-language-model head",
+    "stores": "nothing beside the encoder",
+}
+
+PATTERNS = {
+    "question": ("{premise}?", "{mask}, {hypothesis}"),
+    "quoted": ('"{premise}"?', '{mask}, "{hypothesis}"'),
+    "follows": ("{premise}. Does it follow that {hypothesis}?", "{mask}."),
+}
+"""Two sequences each: the mask opens the second, so that no truncation reaches it."""
+
+
+class Cloze(Strategy):
+    """Words at a mask, scored by the language model."""
+
+    wants_head = "masked_lm"
+
+    class Settings(TrainingSettings):
+        pattern: Literal["question", "quoted", "follows"] = Field(
+            "question", description="how a pair is asked about; the first two are PET's"
+        )
+        entailment: str = Field("Yes", min_length=1, description="the word of this label, one token")
+        neutral: str = Field("Maybe", min_length=1, description="the word of this label, one token")
+        contradiction: str = Field("No", min_length=1, description="the word of this label, one token")
+
+    settings: Settings
+
+    @classmethod
+    def check(cls, files: EncoderFiles, settings: TrainingSettings) -> None:
+        assert isinstance(settings, cls.Settings)
+        if read_config(files.folder).get("is_encoder_decoder"):
+            raise EncoderError(
+                f"strategy cloze: encoder {files.name} is a sequence-to-sequence model; expected an encoder "
+                "with a mask token, as minilm or roberta-large"
+            )
+        tokenizer = load_tokenizer(files.folder)
+        if tokenizer.mask_token is None:
+            raise EncoderError(
+                f"strategy cloze: encoder {files.name} has no mask token in its tokenizer; expected a masked "
+                "language model, or an encoder made from one, as minilm or roberta-large"
+            )
+        word_tokens(tokenizer, settings)
+
+    def __init__(self, *, encoder: MaskedEncoder, settings: Settings, **kwargs) -> None:
+        self.masked_encoder = encoder
+        self.words = word_tokens(encoder.tokenizer, settings)
+        super().__init__(encoder=encoder, settings=settings, **kwargs)
+
+    @property
+    def is_joint(self) -> bool:
+        return True
+
+    @property
+    def joined(self) -> Callable[[str, str], Text]:
+        mask = self.masked_encoder.tokenizer.mask_token
+        return partial(said, pattern=PATTERNS[self.settings.pattern], mask=mask)
+
+    def notes(self) -> list[str]:
+        if not self.masked_encoder.is_tied:
+            return []
+        return [
+            "cloze read the mask by a tied head (input embeddings, no transform): the checkpoint has no "
+            "masked-language-model head"
+        ]
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return Verbaliser(self.masked_encoder, self.words)
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(output, labels)
+
+
+def said(premise: str, hypothesis: str, *, pattern: tuple[str, str], mask: str) -> tuple[str, str]:
+    """The pair in the words of a pattern; final full stops give way to the pattern's own marks.
+
+    >>> said("Anna sings.", "She sings.", pattern=PATTERNS["question"], mask="[MASK]")
+    ('Anna sings?', '[MASK], She sings.')
+    """
+    premise, hypothesis = (text.replace(mask, " ").strip() for text in (premise, hypothesis))
+    inner = hypothesis.rstrip(".?! ") if "{hypothesis}" in pattern[0] else hypothesis
+    words = {"premise": premise.rstrip(".?! "), "hypothesis": inner, "mask": mask}
+    first, second = (part.format(**words) for part in pattern)
+    return first, second
+
+
+def word_tokens(tokenizer, settings: Cloze.Settings) -> list[int]:
+    """The token of each label's word. Raises SettingError for a word of several tokens, or of none."""
+    words: dict[str, str] = {label: str(getattr(settings, label)) for label in LABELS}
+    found = answer_tokens(tokenizer, words)
+    for (name, word), ids in zip(words.items(), found, strict=True):
+        if len(ids) != 1:
+            pieces = " ".join(tokenizer.convert_ids_to_tokens(ids))
+            raise SettingError(
+                f"--set {name}={word}: {len(ids)} tokens of this encoder ({pieces}); expected a word of one token"
+            )
+    return [ids[0] for ids in found]
