@@ -2,8 +2,11 @@
 
 SETTINGS: dict[str, dict[str, str]] = {
     "fine_tune": {"learning_rate": "3e-3"},
+    "knn_cosine": {"learning_rate": "3e-3"},
     "knn_fixed": {"learning_rate": "3e-3"},
     "knn_learned": {"learning_rate": "3e-3"},
+    "protonet": {"learning_rate": "3e-3"},
     "random_labels": {"learning_rate": "3e-3"},
+    "text_labels": {"learning_rate": "3e-3"},
     "zero_shot": {},
 }

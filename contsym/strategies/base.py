@@ -173,7 +173,7 @@ class Strategy(SupervisedTemplate):
         evaluator,
         plugins=(),
     ) -> None:
-        self.settings, self.n_labels = settings, n_labels
+        self.settings, self.n_labels, self.seed = settings, n_labels, seed
         generator = torch.Generator().manual_seed(seed)
         head = self.make_head(encoder.dim, n_labels, generator)
         model = PairModel(encoder, head, is_joint=self.is_joint)

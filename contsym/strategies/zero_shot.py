@@ -14,9 +14,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from contsym.memory import VotingMemory
+from contsym.method_settings import RelationSettings
 from contsym.pooling import NliClassifier, PooledEncoder
-from contsym.relations.algebra import DIVISION_GUARD
-from contsym.relations.heads import Division
+from contsym.relations.heads import Relation
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -32,9 +32,8 @@ class ZeroShot(Strategy):
     trains = False
     prefers_nli_head = True
 
-    class Settings(TrainingSettings):
+    class Settings(RelationSettings, TrainingSettings):
         k: int = Field(3, ge=1, description="stored neighbours that vote, without an NLI head")
-        guard: float = Field(DIVISION_GUARD, gt=0, description="strength of the guard in h ⊘ p")
 
     settings: Settings
 
@@ -47,7 +46,11 @@ class ZeroShot(Strategy):
         return self.has_nli_head
 
     def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return nn.Identity() if self.has_nli_head else Division(self.settings.guard)
+        return (
+            nn.Identity()
+            if self.has_nli_head
+            else Relation(self.settings.relation, guard=self.settings.guard)
+        )
 
     def make_memory(self) -> VotingMemory | None:
         if self.has_nli_head:

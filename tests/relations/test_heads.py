@@ -8,11 +8,11 @@ from torch.nn import functional
 
 from contsym.relations.distances import cosine_distance
 from contsym.relations.heads import (
-    Division,
     JointClassifier,
     LearnedRelation,
     PairClassifier,
     RandomLabelVectors,
+    Relation,
 )
 
 
@@ -62,7 +62,7 @@ def test_label_vectors_come_back_with_the_saved_state():
 
 
 def test_division_head_has_nothing_to_learn_and_uses_its_guard():
-    head = Division(guard=1.0)
+    head = Relation(guard=1.0)
     assert list(head.parameters()) == []
     # p = (3, 4): ridge 12.5; (6*3 / 21.5, 8*4 / 28.5); p and h are not mixed up.
     found = head(torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0]]))
@@ -138,7 +138,7 @@ def test_weights_depend_on_the_generator_and_not_on_the_global_seed(make):
         RandomLabelVectors(8, 3, seeded()),
         LearnedRelation(8, seeded()),
         PairClassifier(8, 3, seeded()),
-        Division(),
+        Relation(),
     ],
     ids=lambda head: type(head).__name__,
 )
