@@ -32,13 +32,16 @@ def vote(distances: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     """Scores whose argmax is the majority label; of tied labels the nearer sum wins.
 
     score_c = votes_c - (sum of the distances of c's voters) / (2k + 1). Cosine distances are
-    at most 2, so the subtracted part stays below 1 and never outweighs a vote. Labels
-    without a vote score 0; two labels equal in votes and in sum go to the lower index.
+    at most 2, so the subtracted part stays below 1 and never outweighs a vote; where a query has
+    a voter farther away than 2, its distances are scaled down to that. Labels without a vote
+    score 0; two labels equal in votes and in sum go to the lower index.
 
     Shapes: distances and labels (batch, k) -> (batch, n_labels), float32.
     """
     k = distances.shape[1]
-    share = 1 - distances.float().clamp(0, 2) / (2 * k + 1)
+    distances = distances.float().clamp_min(0)
+    scale = 2 / distances.amax(dim=1, keepdim=True).clamp_min(2)
+    share = 1 - scale * distances / (2 * k + 1)
     scores = torch.zeros(len(distances), n_labels, device=distances.device)
     return scores.scatter_add_(1, labels, share)
 

@@ -33,6 +33,15 @@ def pairwise_cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     return 1 - a @ b.T
 
 
+def unit(vectors: Tensor) -> Tensor:
+    """The vectors at length 1; those too short to have a direction become zeros, with a gradient of 0.
+
+    Shapes: (..., dim) -> (..., dim).
+    """
+    length = vectors.norm(dim=-1, keepdim=True)
+    return torch.where(length > EPSILON, vectors / length.clamp_min(EPSILON), torch.zeros_like(vectors))
+
+
 def pairwise_euclidean_distance(a: Tensor, b: Tensor) -> Tensor:
     """The Euclidean distance of every row of a to every row of b, taken as they are.
 

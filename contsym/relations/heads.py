@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from contsym.relations.algebra import (
     DIVISION_GUARD,
@@ -15,7 +14,7 @@ from contsym.relations.algebra import (
     guarded_division,
     pair_features,
 )
-from contsym.relations.distances import cosine_distance, label_distances
+from contsym.relations.distances import cosine_distance, label_distances, unit
 
 
 class RandomLabelVectors(nn.Module):
@@ -54,7 +53,7 @@ class Relation(nn.Module):
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         embedding = self.relate(h, p)
-        return functional.normalize(embedding, dim=-1) if self.unit_length else embedding
+        return unit(embedding) if self.unit_length else embedding
 
 
 class Similarity(nn.Module):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from contsym.relations.algebra import RELATIONS
 from contsym.relations.distances import cosine_distance
 from contsym.relations.heads import (
     JointClassifier,
@@ -13,6 +14,7 @@ from contsym.relations.heads import (
     PairClassifier,
     RandomLabelVectors,
     Relation,
+    Similarity,
 )
 
 
@@ -67,6 +69,26 @@ def test_division_head_has_nothing_to_learn_and_uses_its_guard():
     # p = (3, 4): ridge 12.5; (6*3 / 21.5, 8*4 / 28.5); p and h are not mixed up.
     found = head(torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0]]))
     assert found[0].tolist() == pytest.approx([18 / 21.5, 32 / 28.5])
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_a_relation_is_its_function_of_h_and_p(name):
+    assert torch.equal(Relation(name)(P, H), RELATIONS[name](H, P))
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_at_unit_length_a_relation_keeps_its_direction_alone(name):
+    found, expected = Relation(name, unit_length=True)(P, H), RELATIONS[name](H, P)
+    assert torch.allclose(found.norm(dim=-1), torch.ones(5))
+    assert cosine_distance(found, expected).abs().max() < 1e-6
+
+
+def test_similarity_is_one_cosine_a_pair_and_the_same_in_both_directions():
+    # (3, 4) and (4, 3): 24 / 25.
+    assert Similarity()(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]])).tolist() == [
+        [pytest.approx(0.96)]
+    ]
+    assert torch.equal(Similarity()(P, H), Similarity()(H, P))
 
 
 def test_learned_relation_is_norm_linear_gelu_linear_over_the_pair_features():
@@ -138,7 +160,8 @@ def test_weights_depend_on_the_generator_and_not_on_the_global_seed(make):
         RandomLabelVectors(8, 3, seeded()),
         LearnedRelation(8, seeded()),
         PairClassifier(8, 3, seeded()),
-        Relation(),
+        *(Relation(name, unit_length=True) for name in RELATIONS),
+        Similarity(),
     ],
     ids=lambda head: type(head).__name__,
 )
