@@ -3,7 +3,7 @@
 d_c(p, h) = 1 - cos(h, p ∘ l_c), where l_c is the encoding of the word for label c. Every
 training step encodes the words anew, with gradients, so that they move as the sentences do;
 after training they are encoded once and kept. Minimises d_pos^2 + sum over other labels of
-max(0, margin - d_neg)^2; predicts the label of least distance. `--set words=` takes other words.
+max(0, margin - d_neg)^2; predicts the label of least distance. `--set words=yes/maybe/no` takes other words.
 Source: the label scoring of Yuan and Vlachos 2025 (arXiv 2504.16312), with label names in place
 of random vectors, as in the code that the authors published.
 """
@@ -31,15 +31,15 @@ CARD = {
 
 
 def split_words(text: str) -> list[str]:
-    """The words or phrases between the commas."""
-    return [word.strip() for word in text.split(",")]
+    """The words or phrases between the slashes. A comma would part the values of a sweep."""
+    return [word.strip() for word in text.split("/")]
 
 
 def _one_for_each_label(text: str) -> str:
     words = split_words(text)
     if len(words) != len(LABELS) or len(set(words)) != len(words) or not all(words):
         raise PydanticCustomError(
-            "words", "three different words or phrases with commas between, for " + ", ".join(LABELS)
+            "words", "three different words or phrases with / between, for " + ", ".join(LABELS)
         )
     return text
 
@@ -50,7 +50,7 @@ class TextLabels(Strategy):
     class Settings(TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
         words: Annotated[str, AfterValidator(_one_for_each_label)] = Field(
-            ",".join(LABELS), description="what the labels are called, with commas between"
+            "/".join(LABELS), description="what the labels are called, with / between"
         )
 
     settings: Settings

@@ -77,15 +77,15 @@ def test_the_kept_vectors_are_those_of_the_trained_encoder(toy, tiny_encoder_fol
     assert cost["encoder_forwards"] - cost["encoder_forwards_evaluation"] >= 5 * (32 + 3)
 
 
-def test_words_are_parted_at_commas():
-    assert split_words(" it is true,maybe , it is false ") == ["it is true", "maybe", "it is false"]
+def test_words_are_parted_at_slashes():
+    assert split_words(" it is true/maybe / it is false ") == ["it is true", "maybe", "it is false"]
 
 
-@pytest.mark.parametrize("words", ["yes,no", "yes,no,no", "yes,,no", "a,b,c,d"])
+@pytest.mark.parametrize("words", ["yes/no", "yes/no/no", "yes//no", "a/b/c/d", "yes,maybe,no"])
 def test_words_must_be_three_different_ones(words):
     with pytest.raises(SettingError) as error:
         parse_settings(registry.load_strategy("text_labels"), {"words": words})
     assert str(error.value) == (
-        f"--set words={words}: expected three different words or phrases with commas between, for "
+        f"--set words={words}: expected three different words or phrases with / between, for "
         "entailment, neutral, contradiction"
     )
