@@ -32,6 +32,8 @@ def same_tensors(one, two):
     [
         *((strategy, {}) for strategy in SETTINGS),
         *((strategy, {"memory": "stale"}) for strategy in SETTINGS if strategy.startswith("knn")),
+        ("knn_fixed", {"memory": "reservoir:20"}),
+        ("protonet", {"memory": "stale"}),
         ("fine_tune", {"head": "cross"}),
     ],
 )

@@ -7,33 +7,119 @@ import pytest
 import torch
 from datasets import Dataset
 
-from contsym.memory import LabelMemory, VotingMemory, thinned, vote
+from contsym.memory import LabelMemory, PrototypeMemory, VotingMemory, thinned, vote
 
 
-def slow_vote(query, stored, labels, k):
-    """Majority of the k nearest by cosine; ties to the nearer sum, then to the lower label."""
+def cosine(a, b):
+    lengths = math.hypot(*a) * math.hypot(*b)
+    return 1 - sum(x * y for x, y in zip(a, b, strict=True)) / lengths if lengths else 1.0
 
-    def distance(v):
-        return 1 - sum(a * b for a, b in zip(query, v, strict=True)) / (math.hypot(*query) * math.hypot(*v))
 
-    nearest = sorted(range(len(stored)), key=lambda i: (distance(stored[i]), i))[:k]
+DISTANCE = {"cosine": cosine, "euclidean": math.dist}
+
+
+def slow_nearest(query, stored, k, metric="cosine"):
+    """Rows of the k nearest; of equal distances the one stored first."""
+    return sorted(range(len(stored)), key=lambda i: (DISTANCE[metric](query, stored[i]), i))[:k]
+
+
+def slow_vote(query, stored, labels, k, metric="cosine"):
+    """Majority of the k nearest; ties to the nearer sum, then to the lower label."""
+    nearest = slow_nearest(query, stored, k, metric)
     votes = Counter(labels[i] for i in nearest)
-    sums = {c: sum(distance(stored[i]) for i in nearest if labels[i] == c) for c in votes}
+    sums = {c: sum(DISTANCE[metric](query, stored[i]) for i in nearest if labels[i] == c) for c in votes}
     return min(votes, key=lambda c: (-votes[c], sums[c], c))
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
-def test_vote_equals_a_brute_force_loop(seed, k):
+@pytest.mark.parametrize("metric", DISTANCE)
+def test_vote_equals_a_brute_force_loop(seed, k, metric):
     generator = torch.Generator().manual_seed(seed)
     stored = torch.randn(40, 5, generator=generator)
     labels = torch.randint(3, (40,), generator=generator)
     queries = torch.randn(25, 5, generator=generator)
-    memory = LabelMemory(5, 3, k)
+    memory = LabelMemory(5, 3, k, metric=metric)
     memory.add(stored, labels)
     found = memory.scores(queries).argmax(dim=1).tolist()
-    expected = [slow_vote(q, stored.tolist(), labels.tolist(), k) for q in queries.tolist()]
+    expected = [slow_vote(q, stored.tolist(), labels.tolist(), k, metric) for q in queries.tolist()]
     assert found == expected
+
+
+# Corners of a cube: few distinct vectors, so that nearly every vote has ties. Their cosines are exact
+# (all lengths are equal), and so are their squared distances.
+CORNERS = torch.tensor([[x, y, z, 1.0] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
+
+
+@pytest.mark.parametrize("n_queries", [1, 8, 64])
+@pytest.mark.parametrize("k", [1, 3, 4, 7, 30, 150])
+@pytest.mark.parametrize("metric", DISTANCE)
+def test_ties_are_taken_in_the_order_of_storing(n_queries, k, metric):
+    generator = torch.Generator().manual_seed(k)
+    stored = CORNERS[torch.randint(8, (200,), generator=generator)]
+    queries = CORNERS[torch.randint(8, (n_queries,), generator=generator)]
+    memory = LabelMemory(4, 200, k, metric=metric)
+    # Each its own label: the labels of the nearest are their rows.
+    memory.add(stored, torch.arange(200))
+    _, found = memory.nearest(queries)
+    assert found.tolist() == [slow_nearest(q, stored.tolist(), k, metric) for q in queries.tolist()]
+
+
+def test_single_numbers_are_told_apart_to_the_last_digits():
+    # Cosines near 1 that differ by 2^-22: the expanded square would lose the difference.
+    stored = 1 - torch.arange(40)[:, None] * 2.0**-22
+    memory = LabelMemory(1, 40, 1, metric="euclidean")
+    memory.add(stored, torch.arange(40))
+    distances, found = memory.nearest(stored)
+    assert found[:, 0].tolist() == list(range(40))
+    assert distances.tolist() == [[0.0]] * 40
+
+
+def test_euclidean_distances_by_hand():
+    memory = LabelMemory(2, 3, 2, metric="euclidean")
+    memory.add(torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.tensor([2, 1]))
+    distances, labels = memory.nearest(torch.zeros(1, 2))
+    assert distances.tolist() == [[1, 5]]
+    assert labels.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("metric", DISTANCE)
+def test_the_approximate_index_finds_nearly_all_that_the_exact_one_does(metric):
+    generator = torch.Generator().manual_seed(0)
+    stored, queries = torch.randn(4000, 64, generator=generator), torch.randn(300, 64, generator=generator)
+    memories = [
+        LabelMemory(64, 4000, 10, metric=metric, search=search) for search in ("exact", "approximate")
+    ]
+    for memory in memories:
+        memory.add(stored, torch.arange(4000))
+    exact, approximate = (memory.nearest(queries)[1].tolist() for memory in memories)
+    shared = [len(set(a) & set(b)) for a, b in zip(exact, approximate, strict=True)]
+    # Random vectors in 64 dimensions, all about equally far, are the hardest that there are.
+    assert sum(shared) / 3000 >= 0.9
+    again = LabelMemory(64, 4000, 10, metric=metric, search="approximate")
+    again.add(stored, torch.arange(4000))
+    assert again.nearest(queries)[1].tolist() == approximate
+
+
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_the_approximate_index_answers_among_equal_vectors(k):
+    memory = LabelMemory(2, 3, k, search="approximate")
+    memory.add(torch.tensor([[1.0, 0.0]]).repeat(500, 1), torch.full((500,), 2))
+    memory.add(torch.tensor([[0.0, 1.0]]).repeat(12, 1), torch.full((12,), 1))
+    distances, labels = memory.nearest(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+    assert distances.tolist() == [[0.0] * k] * 2
+    assert labels.tolist() == [[2] * k, [1] * k]
+
+
+def test_the_bytes_of_the_approximate_index_are_what_faiss_would_write():
+    import faiss
+
+    memory = LabelMemory(6, 3, 1, metric="euclidean", search="approximate")
+    assert memory.n_bytes == 0
+    memory.add(torch.randn(100, 6), torch.zeros(100, dtype=torch.long))
+    written = len(faiss.serialize_index(memory._built()))
+    # A header and the tables of level sizes, less than a kilobyte, are not counted.
+    assert 0 <= written + 100 * 8 - memory.n_bytes < 1024
 
 
 def test_vote_tie_goes_to_the_nearer_sum():
@@ -58,6 +144,14 @@ def test_vote_scores_by_hand():
     assert scores[0].tolist() == pytest.approx([1 - 0.2 / 7, 2 - 0.5 / 7, 0])
 
 
+def test_far_voters_are_scaled_down_and_never_outweigh_a_vote():
+    # The farthest, 800, counts 2; so 400 counts 1 and 100 counts .25. k = 4: ninths.
+    scores = vote(torch.tensor([[100.0, 400.0, 800.0, 800.0]]), torch.tensor([[0, 0, 1, 1]]), 3)
+    assert scores[0].tolist() == pytest.approx([2 - 1.25 / 9, 2 - 4 / 9, 0])
+    three = vote(torch.tensor([[0.0, 1e9, 1e9]]), torch.tensor([[0, 1, 1]]), 3)
+    assert three.argmax().item() == 1
+
+
 def test_fewer_stored_pairs_than_k_all_vote():
     memory = LabelMemory(2, 3, 5)
     memory.add(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([2, 2]))
@@ -69,6 +163,14 @@ def test_a_zero_embedding_can_be_stored_and_asked():
     memory.add(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]))
     assert memory.scores(torch.zeros(1, 2)).isfinite().all()
     assert memory.scores(torch.tensor([[2.0, 0.0]])).argmax().item() == 1
+
+
+def test_a_zero_embedding_is_at_distance_one_from_everything():
+    memory = LabelMemory(2, 3, 3)
+    memory.add(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, -3.0]]), torch.tensor([0, 1, 2]))
+    distances, labels = memory.nearest(torch.tensor([[0.0, 0.0], [5.0, 0.0]]))
+    assert distances.tolist() == [[1, 1, 1], [0, 1, 1]]
+    assert labels.tolist() == [[0, 1, 2], [1, 0, 2]]
 
 
 def test_half_precision_queries_vote_like_float32():
@@ -122,3 +224,90 @@ def test_bytes_are_those_of_vectors_and_labels():
     assert memory.n_bytes == 0
     memory.update([pairs(0, 1)], pairs(2), 1, lambda data: torch.ones(len(data), 6))
     assert memory.n_bytes == 3 * 6 * 4 + 3 * 8
+
+
+# -- reservoir --
+
+
+def texts(n, start=0, label=0):
+    names = [f"pair {i}" for i in range(start, start + n)]
+    return Dataset.from_dict({"premise": names, "hypothesis": names, "label": [label] * n})
+
+
+def number(data):
+    """An embedding that says which pair it is."""
+    return torch.tensor([[float(premise.split()[1])] for premise in data["premise"][:]])
+
+
+def kept(past, current=None, n=10, seed=0):
+    memory = VotingMemory(k=1, n_labels=3, mode=f"reservoir:{n}", metric="euclidean", seed=seed)
+    memory.update(past, current, 1, number)
+    return sorted(memory.index.embeddings[:, 0].tolist())
+
+
+def test_a_reservoir_never_holds_more_than_n():
+    memory = VotingMemory(k=1, n_labels=3, mode="reservoir:10", metric="euclidean")
+    past = []
+    for step, (start, n) in enumerate([(0, 4), (4, 5), (9, 40), (49, 3)]):
+        for n_seen in range(1, n + 1):
+            memory.update(past, texts(n_seen, start), 100 * step + n_seen, number)
+            assert len(memory.index) == min(10, start + n_seen)
+        past.append(texts(n, start))
+        memory.update(past, None, 100 * step + 99, number)
+        assert len(memory.index) == min(10, start + n)
+    assert memory.n_bytes == 10 * (4 + 8)
+    # What it holds does not depend on the way there: a look at all of it at once says the same.
+    assert sorted(memory.index.embeddings[:, 0].tolist()) == kept(past)
+
+
+def test_a_reservoir_depends_on_the_seed_and_not_on_the_order():
+    parts = [texts(30), texts(30, 30)]
+    assert kept(parts) == kept(parts[::-1]) == kept([texts(60)]) == kept([texts(30)], texts(30, 30))
+    assert kept(parts) != kept(parts, seed=1)
+    assert set(kept(parts)) < set(kept(parts, n=20))
+
+
+def test_every_pair_has_the_same_chance_to_stay():
+    # 50 of 200 for 100 seeds: each experience's share is binomial-like about 25 of 100, and each
+    # pair stays 25 times, with a standard deviation of 4.3.
+    counts = Counter(p for seed in range(100) for p in kept([texts(100), texts(100, 100)], n=50, seed=seed))
+    assert sum(counts.values()) == 100 * 50
+    early = sum(n for pair, n in counts.items() if pair < 100)
+    assert early == pytest.approx(2500, abs=4 * 31)
+    assert all(5 <= counts[float(pair)] <= 48 for pair in range(200))
+
+
+def test_a_reservoirs_pairs_are_encoded_anew():
+    memory = VotingMemory(k=1, n_labels=3, mode="reservoir:2", metric="euclidean")
+    memory.update([texts(2)], None, 1, number)
+    memory.update([texts(2)], None, 2, lambda data: number(data) + 7)
+    assert sorted(memory.index.embeddings[:, 0].tolist()) == [7, 8]
+
+
+def test_a_restored_reservoir_goes_on_alike():
+    past = [texts(30), texts(30, 30)]
+    one, other = (VotingMemory(k=1, n_labels=3, mode="reservoir:9", metric="euclidean") for _ in range(2))
+    one.update(past, None, 1, number)
+    other.update([texts(5, 500)], None, 1, number)
+    other.restore(one.state())
+    for memory in (one, other):
+        memory.update([*past, texts(30, 60)], None, 2, number)
+    assert one.index.embeddings.tolist() == other.index.embeddings.tolist()
+
+
+# -- prototypes --
+
+
+def test_prototypes_by_hand():
+    memory = PrototypeMemory(n_labels=3, mode="refresh")
+    memory.update([texts(2, 0, label=2)], texts(2, 10, label=0), 1, number)
+    # Means 10.5 of label 0 and .5 of label 2; 4 is 6.5 and 3.5 away. Nothing is stored of label 1.
+    scores = memory.scores(torch.tensor([[4.0]]))
+    assert scores[0, [0, 2]].tolist() == [-42.25, -12.25]
+    assert scores.isfinite().all()
+    assert scores.argmin().item() == 1
+    assert memory.n_bytes == 2 * (4 + 8)
+    assert {name: t.tolist() for name, t in memory.artifacts().items()} == {
+        "memory.embeddings": [[10.5], [0.5]],
+        "memory.labels": [0, 2],
+    }

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+RelationName = Literal["division", "product", "rotation", "difference", "concat"]
 
 DIVISION_GUARD = 0.5
 """Default strength g of the guard, as a share of each premise's root mean square."""
+
+PHASE_GUARD = 1e-8
+"""Complex numbers shorter than this have no angle; `rotation` lets them go to 0."""
 
 
 def product(p: Tensor, label: Tensor) -> Tensor:
     """The premise carried to where a hypothesis of this label should be: p ∘ l.
 
+    Of a hypothesis and its premise, h ∘ p, it is a label embedding by itself: the same in both
+    directions, and large where the two sentences agree.
+
     Shapes: p (..., dim), label broadcastable to it.
-    Source: Yuan and Vlachos 2025 (arXiv 2504.16312), label scoring after RotatE.
+    Source: Yuan and Vlachos 2025 (arXiv 2504.16312), label scoring after RotatE; as a label
+    embedding it is DistMult's composition (Yang et al. 2015), ours here as an ablation.
     """
     return p * label
 
@@ -42,6 +55,59 @@ def guarded_division(h: Tensor, p: Tensor, guard: float = DIVISION_GUARD) -> Ten
     ridge = guard**2 * squared.mean(dim=-1, keepdim=True)
     # A row of zeros has no scale of its own; the smallest normal number keeps 0 / 0 away.
     return h * p / (squared + ridge).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def rotation(h: Tensor, p: Tensor) -> Tensor:
+    """The angles by which p has to be turned to point where h does, l = h·conj(p) / |h·conj(p)|.
+
+    The first half of a vector is read as real parts, the second as imaginary ones; the result
+    has the same layout. Each component has modulus 1, and goes smoothly to 0 where h or p has
+    a modulus below PHASE_GUARD. Swapping h and p gives the conjugate. Of an odd number of dimensions the last real part
+    goes with an imaginary part of 0.
+
+    Shapes: h and p (..., dim) -> (..., dim), or (..., dim + 1) of an odd dim; float32.
+    Source: Sun et al. 2019 (RotatE), equation 2, solved for the relation.
+
+    >>> rotation(torch.tensor([0.0, 3.0]), torch.tensor([2.0, 0.0]))  # 3i against 2: a right angle
+    tensor([0., 1.])
+    """
+    (h_re, h_im), (p_re, p_im) = _phases(h), _phases(p)
+    return torch.cat([h_re * p_re + h_im * p_im, h_im * p_re - h_re * p_im], dim=-1)
+
+
+def _phases(vector: Tensor) -> tuple[Tensor, Tensor]:
+    vector = vector.float()
+    real, imaginary = functional.pad(vector, (0, vector.shape[-1] % 2)).chunk(2, dim=-1)
+    # A floor under the square, and not under the root: the root has no gradient at 0.
+    shrink = (real.square() + imaginary.square()).clamp_min(PHASE_GUARD**2).rsqrt()
+    return real * shrink, imaginary * shrink
+
+
+def difference(h: Tensor, p: Tensor) -> Tensor:
+    """What leads from the premise to the hypothesis by addition, h - p; negated by swapping the two.
+
+    Shapes: (..., dim) twice -> (..., dim).
+    Source: Bordes et al. 2013 (TransE), solved for the relation.
+    """
+    return h - p
+
+
+def concatenation(h: Tensor, p: Tensor) -> Tensor:
+    """[p, h]: the two sentences themselves, with no relation between them.
+
+    Shapes: (..., dim) twice -> (..., 2 * dim).
+    """
+    return torch.cat([p, h], dim=-1)
+
+
+RELATIONS: dict[RelationName, Callable[[Tensor, Tensor], Tensor]] = {
+    "division": guarded_division,
+    "product": product,
+    "rotation": rotation,
+    "difference": difference,
+    "concat": concatenation,
+}
+"""Label embeddings l of (h, p), by name."""
 
 
 def pair_features(p: Tensor, h: Tensor) -> Tensor:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Metric = Literal["cosine", "euclidean"]
 
 EPSILON = 1e-8
 """Vectors shorter than this have no direction; their cosine with anything is 0."""
@@ -26,6 +31,34 @@ def pairwise_cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     a = functional.normalize(a, dim=-1, eps=EPSILON)
     b = functional.normalize(b, dim=-1, eps=EPSILON)
     return 1 - a @ b.T
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """The vectors at length 1; those too short to have a direction become zeros, with a gradient of 0.
+
+    Shapes: (..., dim) -> (..., dim).
+    """
+    length = vectors.norm(dim=-1, keepdim=True)
+    return torch.where(length > EPSILON, vectors / length.clamp_min(EPSILON), torch.zeros_like(vectors))
+
+
+def pairwise_euclidean_distance(a: Tensor, b: Tensor) -> Tensor:
+    """The Euclidean distance of every row of a to every row of b, taken as they are.
+
+    Of vectors of length 1 it is the chord sqrt(2 * cosine distance), in [0, 2]. The differences
+    are formed one by one: |a|^2 + |b|^2 - 2 ab would lose near neighbours to rounding. The
+    gradient of a distance of 0 is 0.
+
+    Shapes: (n, dim) and (m, dim) -> (n, m); makes a tensor of (n, m, dim).
+    """
+    return torch.linalg.vector_norm(a[:, None] - b[None], dim=-1)
+
+
+PAIRWISE: dict[Metric, Callable[[Tensor, Tensor], Tensor]] = {
+    "cosine": pairwise_cosine_distance,
+    "euclidean": pairwise_euclidean_distance,
+}
+"""Distances of all rows of two matrices, by name."""
 
 
 def label_distances(p: Tensor, h: Tensor, label_vectors: Tensor) -> Tensor:

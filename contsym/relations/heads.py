@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.relations.algebra import DIVISION_GUARD, guarded_division, pair_features
-from contsym.relations.distances import label_distances
+from contsym.relations.algebra import (
+    DIVISION_GUARD,
+    RELATIONS,
+    RelationName,
+    guarded_division,
+    pair_features,
+)
+from contsym.relations.distances import cosine_distance, label_distances, unit
 
 
 class RandomLabelVectors(nn.Module):
@@ -29,15 +36,34 @@ class RandomLabelVectors(nn.Module):
         return -label_distances(p, h, self.label_vectors)
 
 
-class Division(nn.Module):
-    """(p, h) -> l = h ⊘ p, nothing to learn. Shapes: (batch, dim) twice -> (batch, dim)."""
+class Relation(nn.Module):
+    """(p, h) -> the label embedding l of a relation of algebra.RELATIONS; nothing to learn.
 
-    def __init__(self, guard: float = DIVISION_GUARD) -> None:
+    The guard is division's. With unit_length every l is scaled to length 1 (zeros stay zeros).
+    Shapes: (batch, dim) twice -> (batch, dim); of concat (batch, 2 * dim).
+    """
+
+    def __init__(
+        self,
+        name: RelationName = "division",
+        *,
+        guard: float = DIVISION_GUARD,
+        unit_length: bool = False,
+    ) -> None:
         super().__init__()
-        self.guard = guard
+        self.relate = partial(guarded_division, guard=guard) if name == "division" else RELATIONS[name]
+        self.unit_length = unit_length
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
-        return guarded_division(h, p, self.guard)
+        embedding = self.relate(h, p)
+        return unit(embedding) if self.unit_length else embedding
+
+
+class Similarity(nn.Module):
+    """(p, h) -> cos(p, h), one number for a pair. Shapes: (batch, dim) twice -> (batch, 1)."""
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return 1 - cosine_distance(p, h)[:, None]
 
 
 class LearnedRelation(nn.Module):

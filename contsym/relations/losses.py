@@ -1,4 +1,4 @@
-"""Training objectives as functions of distances, embeddings and labels."""
+"""Training objectives, as functions of distances, embeddings and labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsym.relations.distances import off_diagonal, pairwise_cosine_distance
+from contsym.relations.distances import PAIRWISE, Metric, off_diagonal, pairwise_cosine_distance
 
 
 def margin_loss(distances: Tensor, labels: Tensor, margin: float) -> Tensor:
@@ -21,11 +21,13 @@ def margin_loss(distances: Tensor, labels: Tensor, margin: float) -> Tensor:
     return pull.where(positive, push).sum(dim=1).mean()
 
 
-def contrastive_loss(embeddings: Tensor, labels: Tensor, margin: float) -> Tensor:
+def contrastive_loss(embeddings: Tensor, labels: Tensor, margin: float, metric: Metric = "cosine") -> Tensor:
     """Same label: d^2; different label: max(0, margin - d)^2; mean over unordered pairs.
 
-    d is the cosine distance of two label embeddings. A batch of one has no pairs: its loss
-    is 0 (and has a gradient of 0, so that training goes on).
+    d is the distance of two label embeddings. The cosine distance does not see their lengths;
+    the Euclidean one takes them as they come, so that the margin is in their unit: give it
+    vectors of length 1, or numbers of a known range. A batch of one has no pairs: its loss is 0
+    (and has a gradient of 0, so that training goes on).
 
     Shapes: embeddings (batch, dim), labels (batch,) -> scalar.
     Source: Yuan and Vlachos 2025 (arXiv 2504.16312), after Hadsell et al. 2006, equation 4.
@@ -33,7 +35,7 @@ def contrastive_loss(embeddings: Tensor, labels: Tensor, margin: float) -> Tenso
     n = len(labels)
     if n < 2:
         return embeddings.sum() * 0.0
-    distances = pairwise_cosine_distance(embeddings, embeddings)
+    distances = PAIRWISE[metric](embeddings, embeddings)
     same = labels[:, None] == labels[None, :]
     loss = distances.square().where(same, (margin - distances).clamp_min(0).square())
     return loss[off_diagonal(n, loss.device)].mean()
@@ -58,3 +60,41 @@ def cosine_similarity_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
     kinds = (same & off_diagonal(n, labels.device), ~same)
     errors = (cosines - same.to(cosines.dtype)).square()
     return torch.stack([errors[kind].mean() for kind in kinds if kind.any()]).mean()
+
+
+def prototype_loss(embeddings: Tensor, labels: Tensor, n_labels: int) -> Tensor:
+    """Cross-entropy of each pair's label against the mean embeddings of the others of the batch.
+
+    The scores are minus the squared Euclidean distances to the prototypes. Every pair is a query once,
+    and is left out of its own label's mean then. A pair without another of its label cannot be
+    a query; a batch without queries costs 0 (and has a gradient of 0). Labels that are not in
+    the batch are no candidates.
+
+    Shapes: embeddings (batch, dim), labels (batch,) of label indices -> scalar.
+    Source: Snell et al. 2017 (Prototypical Networks), equations 1 and 2. Theirs splits an
+    episode into support and query; leaving one out uses all of a small batch as both.
+    """
+    one_hot = functional.one_hot(labels, n_labels).to(embeddings.dtype)
+    sums, counts = one_hot.T @ embeddings, one_hot.sum(dim=0)
+    # (batch, labels, dim) and (batch, labels): what each label has without the query itself.
+    others = sums[None] - one_hot[:, :, None] * embeddings[:, None]
+    n_others = counts[None] - one_hot
+    prototypes = others / n_others.clamp_min(1)[:, :, None]
+    squares = (embeddings[:, None] - prototypes).square().sum(dim=-1)
+    scores = (-squares).masked_fill(n_others == 0, -torch.inf)
+    is_query = n_others.gather(1, labels[:, None])[:, 0] > 0
+    if not is_query.any():
+        return embeddings.sum() * 0.0
+    return functional.cross_entropy(scores[is_query], labels[is_query])
+
+
+def label_means(embeddings: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
+    """The mean embedding of each label that occurs, and those labels in ascending order.
+
+    Shapes: embeddings (n, dim), labels (n,) -> (m, dim), (m,) with m <= n_labels.
+    Source: Snell et al. 2017, equation 1.
+    """
+    one_hot = functional.one_hot(labels, n_labels).to(embeddings.dtype)
+    counts = one_hot.sum(dim=0)
+    means = one_hot.T @ embeddings / counts.clamp_min(1)[:, None]
+    return means[counts > 0], counts.nonzero()[:, 0]

@@ -8,13 +8,12 @@ not give the network's shape, ours is stated in relations/heads.py.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from contsym.memory import VotingMemory
+from contsym.method_settings import VoteSettings
 from contsym.relations.heads import LearnedRelation
 from contsym.relations.losses import contrastive_loss
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -29,12 +28,8 @@ CARD = {
 class KnnLearned(Strategy):
     """Label embeddings by a learned map, compared by cosine."""
 
-    class Settings(TrainingSettings):
+    class Settings(VoteSettings, TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
-        k: int = Field(3, ge=1, description="stored neighbours that vote")
-        memory: Literal["refresh", "stale"] = Field(
-            "refresh", description="encode stored pairs again after an experience, or not"
-        )
 
     settings: Settings
 
@@ -42,7 +37,14 @@ class KnnLearned(Strategy):
         return LearnedRelation(dim, generator)
 
     def make_memory(self) -> VotingMemory:
-        return VotingMemory(k=self.settings.k, n_labels=self.n_labels, mode=self.settings.memory)
+        settings = self.settings
+        return VotingMemory(
+            k=settings.k,
+            n_labels=self.n_labels,
+            mode=settings.memory,
+            search=settings.index,
+            seed=self.seed,
+        )
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return contrastive_loss(output, labels, self.settings.margin)

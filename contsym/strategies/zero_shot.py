@@ -14,9 +14,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from contsym.memory import VotingMemory
+from contsym.method_settings import RelationSettings
 from contsym.pooling import NliClassifier, PooledEncoder
-from contsym.relations.algebra import DIVISION_GUARD
-from contsym.relations.heads import Division, PairClassifier
+from contsym.relations.heads import PairClassifier, Relation
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -32,9 +32,8 @@ class ZeroShot(Strategy):
     trains = False
     wants_head = "nli"
 
-    class Settings(TrainingSettings):
+    class Settings(RelationSettings, TrainingSettings):
         k: int = Field(3, ge=1, description="stored neighbours that vote, without an NLI head")
-        guard: float = Field(DIVISION_GUARD, gt=0, description="strength of the guard in h ⊘ p")
 
     settings: Settings
 
@@ -52,7 +51,7 @@ class ZeroShot(Strategy):
             return nn.Identity()
         if self.pair_head is not None:
             return PairClassifier(dim, n_labels, generator, self.pair_head)
-        return Division(self.settings.guard)
+        return Relation(self.settings.relation, guard=self.settings.guard)
 
     def make_memory(self) -> VotingMemory | None:
         if self.asks_head or self.pair_head is not None:

@@ -1,11 +1,20 @@
-"""Product, guarded division and pair features: numbers by hand, a loop twin, laws and limits."""
+"""Relations of two sentences and pair features: numbers by hand, loop twins, laws and limits."""
 
 import math
 
 import pytest
 import torch
 
-from contsym.relations.algebra import DIVISION_GUARD, guarded_division, pair_features, product
+from contsym.relations.algebra import (
+    DIVISION_GUARD,
+    RELATIONS,
+    concatenation,
+    difference,
+    guarded_division,
+    pair_features,
+    product,
+    rotation,
+)
 
 
 def vectors(*shape, seed=0):
@@ -126,6 +135,116 @@ def test_division_takes_any_leading_shape():
     h, p = vectors(2, 3, 4), vectors(2, 3, 4, seed=1)
     assert torch.equal(guarded_division(h, p)[1, 2], guarded_division(h[1, 2], p[1, 2]))
     assert guarded_division(torch.empty(0, 4), torch.empty(0, 4)).shape == (0, 4)
+
+
+# -- rotation --
+
+
+def slow_rotation(h, p):
+    n = len(h) // 2
+    turned = [complex(h[i], h[n + i]) * complex(p[i], p[n + i]).conjugate() for i in range(n)]
+    unit = [z / abs(z) for z in turned]
+    return [z.real for z in unit] + [z.imag for z in unit]
+
+
+@pytest.mark.parametrize("dim", [2, 4, 10])
+def test_rotation_equals_pythons_complex_numbers(dim):
+    h, p = vectors(6, dim), vectors(6, dim, seed=1)
+    for row, h_row, p_row in zip(rotation(h, p).tolist(), h.tolist(), p.tolist(), strict=True):
+        assert row == pytest.approx(slow_rotation(h_row, p_row), abs=1e-6)
+
+
+def test_rotation_by_hand():
+    # h = (1 + i, -2), p = (1 - i, 5i): (1 + i)(1 + i) = 2i -> i; -2 (-5i) = 10i -> i.
+    h, p = torch.tensor([1.0, -2.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, -1.0, 5.0])
+    assert rotation(h, p).tolist() == pytest.approx([0, 0, 1, 1], abs=1e-7)
+
+
+def test_rotation_turns_the_premises_angles_into_the_hypothesis():
+    # p with its own moduli, turned by l, points where h does.
+    h, p = vectors(5, 8), vectors(5, 8, seed=1)
+    re, im = rotation(h, p).chunk(2, dim=-1)
+    turned = torch.complex(*p.chunk(2, dim=-1)) * torch.complex(re, im)
+    assert torch.allclose(turned.angle(), torch.complex(*h.chunk(2, dim=-1)).angle(), atol=1e-5)
+    assert torch.allclose(re.square() + im.square(), torch.ones(5, 4), atol=1e-6)
+
+
+def test_swapping_the_sentences_conjugates_the_rotation():
+    h, p = vectors(5, 8), vectors(5, 8, seed=1)
+    (re, im), (re_back, im_back) = (rotation(*pair).chunk(2, dim=-1) for pair in ((h, p), (p, h)))
+    assert torch.equal(re_back, re)
+    assert torch.equal(im_back, -im)
+
+
+def test_equal_sentences_are_turned_by_no_angle():
+    h = vectors(3, 8)
+    assert torch.allclose(rotation(h, h), torch.tensor([1.0] * 4 + [0.0] * 4).expand(3, 8), atol=1e-6)
+
+
+def test_rotation_knows_angles_and_no_lengths():
+    h, p = vectors(4, 6), vectors(4, 6, seed=1)
+    assert torch.allclose(rotation(1e3 * h, 1e-3 * p), rotation(h, p), atol=1e-6)
+
+
+def test_an_odd_last_dimension_is_real():
+    # 3 dimensions: (h_0 + i h_2, h_1); of a real number only its sign is left.
+    h, p = torch.tensor([1.0, -2.0, 0.0]), torch.tensor([0.0, 4.0, 1.0])
+    assert rotation(h, p).tolist() == pytest.approx([0, -1, -1, 0], abs=1e-7)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-10, 1.0, 1e9, 1e18])
+def test_rotation_and_its_gradient_are_finite(size):
+    h, p = (size * vectors(2, 4)).requires_grad_(), (size * vectors(2, 4, seed=1)).requires_grad_()
+    found = rotation(h, p)
+    found.sum().backward()
+    assert found.isfinite().all()
+    assert found.abs().max() <= 1 + 1e-6
+    assert h.grad.isfinite().all()
+    assert p.grad.isfinite().all()
+
+
+# -- laws of all relations --
+
+
+def test_difference_and_concatenation_by_hand():
+    h, p = torch.tensor([3.0, -1.0]), torch.tensor([1.0, 2.0])
+    assert difference(h, p).tolist() == [2, -3]
+    assert concatenation(h, p).tolist() == [1, 2, 3, -1]
+
+
+def test_swapping_the_sentences_keeps_the_product_negates_the_difference_and_exchanges_the_halves():
+    h, p = vectors(5, 8), vectors(5, 8, seed=1)
+    assert torch.equal(product(h, p), product(p, h))
+    assert torch.equal(difference(h, p), -difference(p, h))
+    assert torch.equal(concatenation(h, p), concatenation(p, h).roll(8, dims=-1))
+
+
+def test_swapping_the_sentences_about_inverts_the_division():
+    # Components of modulus 1 or more, where a small guard does little.
+    h, p = (vectors(5, 8, seed=s).sign() * (1 + vectors(5, 8, seed=s + 2).abs()) for s in (0, 1))
+    assert torch.allclose(
+        guarded_division(h, p, 0.01) * guarded_division(p, h, 0.01), torch.ones(5, 8), atol=1e-2
+    )
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+@pytest.mark.parametrize("zero", ["h", "p", "both"])
+def test_every_relation_and_its_gradient_are_finite_at_zero(name, zero):
+    h, p = vectors(2, 6), vectors(2, 6, seed=1)
+    h, p = (h * (zero == "p")).requires_grad_(), (p * (zero == "h")).requires_grad_()
+    found = RELATIONS[name](h, p)
+    found.sum().backward()
+    assert found.shape == (2, 12 if name == "concat" else 6)
+    assert found.isfinite().all()
+    assert h.grad.isfinite().all()
+    assert p.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_every_relation_is_made_row_by_row(name):
+    h, p = vectors(2, 3, 4), vectors(2, 3, 4, seed=1)
+    assert torch.equal(RELATIONS[name](h, p)[1, 2], RELATIONS[name](h[1, 2], p[1, 2]))
+    assert len(RELATIONS[name](torch.empty(0, 4), torch.empty(0, 4))) == 0
 
 
 # -- pair features --

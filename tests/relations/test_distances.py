@@ -10,6 +10,7 @@ from contsym.relations.distances import (
     label_distances,
     off_diagonal,
     pairwise_cosine_distance,
+    pairwise_euclidean_distance,
 )
 
 
@@ -53,7 +54,37 @@ def test_label_distances_by_hand():
     assert found[0].tolist() == pytest.approx([1 - 11 / (5 * math.sqrt(5)), 1, 2], abs=1e-6)
 
 
+def test_euclidean_distance_equals_a_loop():
+    found = pairwise_euclidean_distance(P, LABELS)
+    for i, a in enumerate(P.tolist()):
+        for j, b in enumerate(LABELS.tolist()):
+            assert found[i, j].item() == pytest.approx(math.dist(a, b), rel=1e-6)
+
+
+def test_euclidean_distance_by_hand():
+    a, b = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[3.0, 4.0]])
+    assert pairwise_euclidean_distance(a, b).tolist() == [[5], [0]]
+
+
 # -- laws --
+
+
+def test_of_vectors_of_length_one_the_euclidean_distance_is_the_chord():
+    p, h = (torch.nn.functional.normalize(x, dim=-1) for x in (P, H))
+    chord = (2 * pairwise_cosine_distance(p, h)).sqrt()
+    assert torch.allclose(pairwise_euclidean_distance(p, h), chord, atol=1e-6)
+
+
+def test_euclidean_distance_keeps_small_gaps_between_large_numbers():
+    # 1000.0001 in float32 is 1000.000122; the expanded square would lose it.
+    a, b = torch.tensor([[1000.0, 1000.0]]), torch.tensor([[1000.0, 1000.0001220703125]])
+    assert pairwise_euclidean_distance(a, b).item() == pytest.approx(1.220703125e-4, rel=1e-6)
+
+
+def test_a_euclidean_distance_of_zero_has_a_gradient_of_zero():
+    p = P.clone().requires_grad_()
+    pairwise_euclidean_distance(p, p)[0, 0].backward()
+    assert p.grad.abs().max() == 0
 
 
 def test_cosine_distance_is_symmetric_and_pairwise_transposes():

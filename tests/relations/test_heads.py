@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch.nn import functional
 
+from contsym.relations.algebra import RELATIONS
 from contsym.relations.distances import cosine_distance
 from contsym.relations.heads import (
-    Division,
     JointClassifier,
     LearnedRelation,
     PairClassifier,
     RandomLabelVectors,
     ReadEmbedding,
+    Relation,
+    Similarity,
 )
 
 
@@ -63,11 +65,31 @@ def test_label_vectors_come_back_with_the_saved_state():
 
 
 def test_division_head_has_nothing_to_learn_and_uses_its_guard():
-    head = Division(guard=1.0)
+    head = Relation(guard=1.0)
     assert list(head.parameters()) == []
     # p = (3, 4): ridge 12.5; (6*3 / 21.5, 8*4 / 28.5); p and h are not mixed up.
     found = head(torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0]]))
     assert found[0].tolist() == pytest.approx([18 / 21.5, 32 / 28.5])
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_a_relation_is_its_function_of_h_and_p(name):
+    assert torch.equal(Relation(name)(P, H), RELATIONS[name](H, P))
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_at_unit_length_a_relation_keeps_its_direction_alone(name):
+    found, expected = Relation(name, unit_length=True)(P, H), RELATIONS[name](H, P)
+    assert torch.allclose(found.norm(dim=-1), torch.ones(5))
+    assert cosine_distance(found, expected).abs().max() < 1e-6
+
+
+def test_similarity_is_one_cosine_a_pair_and_the_same_in_both_directions():
+    # (3, 4) and (4, 3): 24 / 25.
+    assert Similarity()(torch.tensor([[3.0, 4.0]]), torch.tensor([[4.0, 3.0]])).tolist() == [
+        [pytest.approx(0.96)]
+    ]
+    assert torch.equal(Similarity()(P, H), Similarity()(H, P))
 
 
 def test_learned_relation_is_norm_linear_gelu_linear_over_the_pair_features():
@@ -139,7 +161,8 @@ def test_weights_depend_on_the_generator_and_not_on_the_global_seed(make):
         RandomLabelVectors(8, 3, seeded()),
         LearnedRelation(8, seeded()),
         PairClassifier(8, 3, seeded()),
-        Division(),
+        *(Relation(name, unit_length=True) for name in RELATIONS),
+        Similarity(),
     ],
     ids=lambda head: type(head).__name__,
 )
@@ -155,7 +178,7 @@ def test_zero_vectors_give_finite_outputs_and_gradients(head):
 def test_read_embedding_reads_its_own_embedding_with_what_was_set():
     features, division = (ReadEmbedding(8, 3, kind) for kind in ("features", "division"))
     assert torch.equal(features(P, H), torch.cat([P, H, (P - H).abs(), P * H], dim=-1))
-    assert torch.equal(division(P, H), Division()(P, H))
+    assert torch.equal(division(P, H), Relation("division")(P, H))
     assert division.read(division(P, H)).tolist() == [[0.0] * 3] * 5
     division.weight.copy_(torch.eye(3, 8))
     division.bias.copy_(torch.tensor([1.0, 0.0, -1.0]))

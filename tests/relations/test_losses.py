@@ -1,4 +1,4 @@
-"""The two objectives: numbers by hand, loop twins, laws, and what their gradients do."""
+"""The objectives: numbers by hand, loop twins, laws, and what their gradients do."""
 
 import itertools
 import math
@@ -6,7 +6,13 @@ import math
 import pytest
 import torch
 
-from contsym.relations.losses import contrastive_loss, cosine_similarity_loss, margin_loss
+from contsym.relations.losses import (
+    contrastive_loss,
+    cosine_similarity_loss,
+    label_means,
+    margin_loss,
+    prototype_loss,
+)
 
 
 def generator(seed):
@@ -63,11 +69,14 @@ def test_margin_loss_does_not_depend_on_the_order_of_labels_or_pairs():
 # -- contrastive loss --
 
 
-def slow_contrastive_loss(embeddings, labels, margin):
+def slow_cosine_distance(a, b):
+    return 1 - sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
+
+
+def slow_contrastive_loss(embeddings, labels, margin, distance=slow_cosine_distance):
     terms = []
     for (a, a_label), (b, b_label) in itertools.combinations(zip(embeddings, labels, strict=True), 2):
-        dot = sum(x * y for x, y in zip(a, b, strict=True))
-        d = 1 - dot / (math.hypot(*a) * math.hypot(*b))
+        d = distance(a, b)
         terms.append(d * d if a_label == b_label else max(0.0, margin - d) ** 2)
     return sum(terms) / len(terms)
 
@@ -79,6 +88,25 @@ def test_contrastive_loss_equals_its_slow_twin(n, margin):
     expected = slow_contrastive_loss(embeddings.tolist(), labels.tolist(), margin)
     # Cosines of float32 vectors, some of them differences near zero.
     assert contrastive_loss(embeddings, labels, margin).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 3, 16])
+@pytest.mark.parametrize("dim", [1, 4])
+def test_euclidean_contrastive_loss_equals_its_slow_twin(n, dim):
+    embeddings, labels = batch(n, dim, seed=n)
+    expected = slow_contrastive_loss(embeddings.tolist(), labels.tolist(), 0.5, math.dist)
+    found = contrastive_loss(embeddings, labels, 0.5, "euclidean").item()
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+def test_euclidean_contrastive_loss_of_three_numbers_by_hand():
+    # 0 and 1 are alike: .1^2 = .01; 0 and 2: .8 apart, beyond the margin; 1 and 2: .9 apart.
+    # With the third at .7: .2 and .3 apart: (.5 - .2)^2 + (.5 - .3)^2 = .09 + .04.
+    numbers = torch.tensor([[0.9], [1.0], [0.1]])
+    labels = torch.tensor([0, 0, 1])
+    assert contrastive_loss(numbers, labels, 0.5, "euclidean").item() == pytest.approx(0.01 / 3)
+    numbers[2] = 0.7
+    assert contrastive_loss(numbers, labels, 0.5, "euclidean").item() == pytest.approx(0.14 / 3)
 
 
 @pytest.mark.parametrize(
@@ -177,3 +205,70 @@ def test_cosine_similarity_loss_is_finite_with_one_kind_of_pair_or_none(labels, 
     loss.backward()
     assert loss.isfinite()
     assert embeddings.grad.isfinite().all()
+
+
+# -- prototypes --
+
+
+def slow_prototype_loss(embeddings, labels):
+    terms = []
+    for i, (query, own) in enumerate(zip(embeddings, labels, strict=True)):
+        squares = {}
+        for label in set(labels):
+            rows = [e for j, e in enumerate(embeddings) if j != i and labels[j] == label]
+            if rows:
+                mean = [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+                squares[label] = math.dist(query, mean) ** 2
+        if own in squares:
+            total = sum(math.exp(-d) for d in squares.values())
+            terms.append(squares[own] + math.log(total))
+    return sum(terms) / len(terms) if terms else 0.0
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 16])
+@pytest.mark.parametrize("seed", range(3))
+def test_prototype_loss_equals_its_slow_twin(n, seed):
+    embeddings, labels = batch(n, seed=seed)
+    expected = slow_prototype_loss(embeddings.tolist(), labels.tolist())
+    assert prototype_loss(embeddings, labels, 3).item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_prototype_loss_by_hand():
+    # Numbers 0 and 2 of label 0, 1 and 5 of label 2.
+    # 0: d^2 to the other of its own 4, to (1 + 5) / 2 = 3 it is 9;  2: 4 and 1;
+    # 1: 16 and, to (0 + 2) / 2 = 1, 0;                               5: 16 and 16.
+    own, other = [4, 4, 16, 16], [9, 1, 0, 16]
+    expected = sum(math.log(1 + math.exp(a - b)) for a, b in zip(own, other, strict=True)) / 4
+    numbers, labels = torch.tensor([[0.0], [2.0], [1.0], [5.0]]), torch.tensor([0, 0, 2, 2])
+    assert prototype_loss(numbers, labels, 3).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_pair_alone_with_its_label_is_no_query_but_a_candidate():
+    # 0 and 1 of label 0 each see 1 of themselves at distance 1, and the lone 3 of label 1.
+    numbers, labels = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1])
+    expected = (math.log(1 + math.exp(1 - 9)) + math.log(1 + math.exp(1 - 4))) / 2
+    assert prototype_loss(numbers, labels, 3).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("labels", [[0], [0, 1, 2], [1, 1, 1]])
+def test_a_batch_that_cannot_be_told_apart_costs_nothing_and_has_a_gradient(labels):
+    embeddings = batch(len(labels))[0].requires_grad_()
+    loss = prototype_loss(embeddings, torch.tensor(labels), 3)
+    loss.backward()
+    assert loss.item() == 0
+    assert embeddings.grad.abs().max() == 0
+
+
+def test_prototype_loss_does_not_depend_on_the_order_of_the_batch_or_where_zero_is():
+    embeddings, labels = batch(9)
+    expected = prototype_loss(embeddings, labels, 3).item()
+    assert prototype_loss(embeddings.flip(0), labels.flip(0), 3).item() == pytest.approx(expected, rel=1e-5)
+    assert prototype_loss(embeddings + 2, labels, 3).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_label_means_by_hand():
+    means, labels = label_means(
+        torch.tensor([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]]), torch.tensor([2, 2, 0]), 3
+    )
+    assert labels.tolist() == [0, 2]
+    assert means.tolist() == [[5, 5], [2, 1]]

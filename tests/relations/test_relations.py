@@ -7,7 +7,7 @@ import torch
 
 from contsym.relations.algebra import guarded_division, pair_features, product
 from contsym.relations.distances import cosine_distance, label_distances, pairwise_cosine_distance
-from contsym.relations.heads import Division, LearnedRelation, PairClassifier, RandomLabelVectors
+from contsym.relations.heads import LearnedRelation, PairClassifier, RandomLabelVectors, Relation
 from contsym.relations.losses import contrastive_loss, margin_loss
 
 
@@ -183,4 +183,4 @@ def test_random_label_vectors_are_no_parameters():
 
 def test_division_head_is_the_equation():
     p, h = vectors(2, 4), vectors(2, 4, seed=1)
-    assert torch.equal(Division(0.5)(p, h), guarded_division(h, p, 0.5))
+    assert torch.equal(Relation(guard=0.5)(p, h), guarded_division(h, p, 0.5))

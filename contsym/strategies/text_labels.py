@@ -1,0 +1,98 @@
+"""Label embeddings are the encoder's own vectors of the label words, and are trained with it.
+
+d_c(p, h) = 1 - cos(h, p ∘ l_c), where l_c is the encoding of the word for label c. Every
+training step encodes the words anew, with gradients, so that they move as the sentences do;
+after training they are encoded once and kept. Minimises d_pos^2 + sum over other labels of
+max(0, margin - d_neg)^2; predicts the label of least distance. `--set words=yes/maybe/no` takes other words.
+Source: the label scoring of Yuan and Vlachos 2025 (arXiv 2504.16312), with label names in place
+of random vectors, as in the code that the authors published.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+from torch import Tensor, nn
+
+from contsym.data.schema import LABELS
+from contsym.pooling import PooledEncoder
+from contsym.relations.distances import label_distances
+from contsym.relations.losses import margin_loss
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {
+    "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), released code: label words",
+    "trains": "encoder",
+    "stores": "one vector a label",
+}
+
+
+def split_words(text: str) -> list[str]:
+    """The words or phrases between the slashes. A comma would part the values of a sweep."""
+    return [word.strip() for word in text.split("/")]
+
+
+def _one_for_each_label(text: str) -> str:
+    words = split_words(text)
+    if len(words) != len(LABELS) or len(set(words)) != len(words) or not all(words):
+        raise PydanticCustomError(
+            "words", "three different words or phrases with / between, for " + ", ".join(LABELS)
+        )
+    return text
+
+
+class TextLabels(Strategy):
+    """Label vectors by the encoder itself."""
+
+    class Settings(TrainingSettings):
+        margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
+        words: Annotated[str, AfterValidator(_one_for_each_label)] = Field(
+            "/".join(LABELS), description="what the labels are called, with / between"
+        )
+
+    settings: Settings
+
+    def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
+        self.encoder = encoder
+        super().__init__(encoder=encoder, **kwargs)
+
+    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return _EncodedLabels(self.encoder, split_words(self.settings.words))
+
+    def refresh(self, past_limit: int | None = None) -> None:
+        super().refresh(past_limit)
+        self.model.head.update()
+
+    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
+        return margin_loss(-output, labels, self.settings.margin)
+
+
+class _EncodedLabels(nn.Module):
+    """(p, h) -> scores -d_c(p, h), with l_c the encoding of word c.
+
+    In training the words are encoded by every call; in evaluation `label_vectors` is used, which
+    `update` fills. Shapes: (batch, dim) twice -> (batch, labels).
+    """
+
+    def __init__(self, encoder: PooledEncoder, words: list[str]) -> None:
+        super().__init__()
+        # In a tuple, so that the encoder's weights are not the head's as well.
+        self._encoder = (encoder,)
+        self.words = words
+        self.label_vectors: Tensor
+        self.register_buffer("label_vectors", torch.zeros(len(words), encoder.dim))
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        if not self.training:
+            return -label_distances(p, h, self.label_vectors)
+        (encoder,) = self._encoder
+        return -label_distances(p, h, encoder(encoder.tokenize(self.words).to(p.device)))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take the present encoder's vectors of the words."""
+        (encoder,) = self._encoder
+        self.label_vectors.copy_(encoder.encode(self.words))

@@ -1,0 +1,112 @@
+"""knn_fixed's choices: which are refused, what reaches the head and the memory, what is stored."""
+
+import pytest
+import torch
+
+from contsym import registry
+from contsym.errors import SettingError
+from contsym.run import parse_settings
+from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a fixture
+
+
+@pytest.mark.parametrize(
+    ("strategy", "given", "message"),
+    [
+        (
+            "knn_fixed",
+            {"relation": "sum"},
+            "--set relation=sum: expected 'division', 'product', 'rotation', 'difference' or 'concat'",
+        ),
+        ("knn_fixed", {"metric": "l1"}, "--set metric=l1: expected 'cosine' or 'euclidean'"),
+        ("knn_fixed", {"index": "fast"}, "--set index=fast: expected 'exact' or 'approximate'"),
+        (
+            "knn_learned",
+            {"memory": "reservoir"},
+            "--set memory=reservoir: expected refresh, stale or reservoir:N, as reservoir:500",
+        ),
+        (
+            "knn_fixed",
+            {"memory": "reservoir:0"},
+            "--set memory=reservoir:0: expected refresh, stale or reservoir:N, as reservoir:500",
+        ),
+        (
+            "zero_shot",
+            {"relation": "product", "guard": "1"},
+            "--set guard=1: expected relation=division with it, since no other relation divides",
+        ),
+    ],
+)
+def test_what_is_refused(strategy, given, message):
+    with pytest.raises(SettingError) as error:
+        parse_settings(registry.load_strategy(strategy), given)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("order", [("guard", "relation"), ("relation", "guard")])
+def test_a_guard_goes_with_division_in_either_order(order):
+    given = {"guard": "1", "relation": "division"}
+    settings = parse_settings(registry.load_strategy("protonet"), {name: given[name] for name in order})
+    assert (settings.guard, settings.relation) == (1.0, "division")
+
+
+@pytest.mark.parametrize(
+    ("relation", "metric", "dim"),
+    [
+        ("product", "cosine", 32),
+        ("rotation", "euclidean", 32),
+        ("difference", "euclidean", 32),
+        ("concat", "cosine", 64),
+    ],
+)
+def test_every_relation_learns_the_toy_task(relation, metric, dim, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+    result, _, tensors = one_seed(
+        toy,
+        tiny_encoder_folder,
+        tmp_path,
+        "knn_fixed",
+        settings={"relation": relation, "metric": metric},
+        curve=False,
+        audit=False,
+    )
+    # Rotation sees no more than angles, and of 16 of them; the others must learn what division learns.
+    assert result["matrix"][1][0] >= (0.6 if relation == "rotation" else 0.9)
+    assert tensors["memory.embeddings"].shape == (200, dim)
+    assert torch.allclose(tensors["memory.embeddings"].norm(dim=1), torch.ones(200), atol=1e-5)
+
+
+def test_a_reservoir_stores_its_number_of_pairs_of_both_tasks(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+    result, _, tensors = one_seed(
+        toy,
+        tiny_encoder_folder,
+        tmp_path,
+        "knn_fixed",
+        "mnli_then_wikidata",
+        settings={"steps": "2", "memory": "reservoir:50"},
+        audit=False,
+    )
+    assert len(tensors["memory.labels"]) == 50
+    assert result["cost"]["stored_bytes"] == 50 * (32 * 4 + 8)
+    # Neutral pairs are MNLI's alone: something of the first task is left.
+    assert (tensors["memory.labels"] == 1).any()
+
+
+def test_the_approximate_index_answers_like_the_exact_one(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+    found = {
+        index: one_seed(
+            toy,
+            tiny_encoder_folder,
+            tmp_path,
+            "knn_fixed",
+            "mnli_then_wikidata",
+            settings={"steps": "20", "index": index},
+            curve=False,
+            audit=False,
+        )
+        for index in ("exact", "approximate")
+    }
+    (exact, exact_rows, _), (approximate, rows, _) = found.values()
+    assert exact["loss"] == approximate["loss"]
+    # Of 260 vectors a walk of breadth 128 misses next to nothing; equal neighbours may differ.
+    agree = sum(a == b for a, b in zip(exact_rows, rows, strict=True))
+    assert agree >= 0.95 * len(rows)
+    assert approximate["cost"]["stored_bytes"] > exact["cost"]["stored_bytes"]
