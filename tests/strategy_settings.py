@@ -5,5 +5,6 @@ SETTINGS: dict[str, dict[str, str]] = {
     "knn_fixed": {"learning_rate": "3e-3"},
     "knn_learned": {"learning_rate": "3e-3"},
     "random_labels": {"learning_rate": "3e-3"},
+    "routed_adapters": {"learning_rate": "3e-3"},
     "zero_shot": {},
 }

@@ -48,6 +48,7 @@ def files_that_import(name: str) -> set[str]:
         ("jinja2", {"report/render.py"}),
         ("ray", {"sweep/ray_executor.py"}),
         ("submitit", {"sweep/slurm_executor.py"}),
+        ("peft", {"strategies/routed_adapters.py"}),
         ("avalanche", {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "seed_run.py"}),
     ],
 )
