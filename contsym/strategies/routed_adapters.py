@@ -12,6 +12,7 @@ what was trained for a task is Wang et al. 2022 (L2P, arXiv 2112.08654), section
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -51,8 +52,8 @@ class RoutedAdapters(Strategy):
     """A frozen encoder with adapters that are chosen by nearest stored pairs."""
 
     class Settings(TrainingSettings):
-        rank: int = Field(16, ge=1, description="of an adapter's matrices")
-        scale: float = Field(8.0, gt=0, description="what an adapter's product is multiplied by")
+        rank: int = Field(64, ge=1, description="of an adapter's matrices")
+        scale: float = Field(4.0, gt=0, description="what an adapter's product is multiplied by")
         stored: int = Field(256, ge=1, description="pairs of an experience kept to choose by, at most")
         drawn: int = Field(16, ge=1, description="of them, how many an experience is compared by")
 
@@ -67,7 +68,10 @@ class RoutedAdapters(Strategy):
             exclude_modules=r".*pooler.*",
         )
         self._tokens = encoder.transformer.get_input_embeddings()
-        encoder.transformer = get_peft_model(encoder.transformer, self._lora, adapter_name="0")
+        with warnings.catch_warnings():
+            # peft asks transformers by a name that will go away.
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+            encoder.transformer = get_peft_model(encoder.transformer, self._lora, adapter_name="0")
         self.stored: list[Tensor] = []
         self._settled: list[Tensor] = []
         super().__init__(encoder=encoder, settings=settings, **kwargs)

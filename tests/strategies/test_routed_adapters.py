@@ -1,5 +1,6 @@
 """What routed_adapters promises: nothing of a finished experience moves, however many follow."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,6 @@ import torch
 
 from contsym.routing import evenly
 from contsym.run import prepare
-from contsym.seed_run import SeedRun
 from tests.strategies.test_every_strategy import Silent, config, toy  # noqa: F401 (a fixture)
 
 N_MNLI, N_WIKIDATA = 60, 4 * 66 - 64
@@ -18,6 +18,8 @@ def seed_run(toy, encoder, tmp_path, n_experiences=2, **settings):  # noqa: F811
     changes = {"settings": {"steps": "12", "rank": "4", "stored": str(STORED), **settings}}
     plan = prepare(config(toy, encoder, tmp_path, "routed_adapters", "mnli_then_wikidata", **changes))
     plan = replace(plan, tasks=[plan.tasks[i % 2] for i in range(n_experiences)])
+    from contsym.seed_run import SeedRun
+
     return SeedRun(plan, [task.train for task in plan.tasks], 0, Silent())
 
 
@@ -70,9 +72,9 @@ def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder,
     run.go_on()
     chosen = run.strategy.routes(run.plan.tasks[0].test)
     kept = (chosen == 0).numpy()
-    # Two data sets with other words: most pairs find their own adapter, with no task identity given.
-    assert kept.mean() >= 0.9
-    assert (run.strategy.routes(run.plan.tasks[1].test) == 1).float().mean() >= 0.9
+    # The toy tasks share their names and one phrase; still most pairs find their own adapter.
+    assert 0.8 <= kept.mean() < 1
+    assert (run.strategy.routes(run.plan.tasks[1].test) == 1).float().mean() >= 0.8
     before, after = run.predictions[1][0], run.predictions[2][0]
     assert (before[kept] == after[kept]).all()
 
@@ -83,10 +85,13 @@ def test_goes_on_from_a_kept_state_to_the_bit(toy, tiny_encoder_folder, tmp_path
     for _ in range(n_done):
         whole.go_on()
     values, tensors = whole.state()
-    resumed = seed_run(toy, tiny_encoder_folder, tmp_path, 3)
-    resumed.restore(values, tensors)
+    values = json.loads(json.dumps(values))
     while whole.n_done < 3:
         whole.go_on()
+    # Only now: all runs of a process draw from one generator.
+    resumed = seed_run(toy, tiny_encoder_folder, tmp_path, 3)
+    resumed.restore(values, tensors)
+    while resumed.n_done < 3:
         resumed.go_on()
     assert whole.log.losses == resumed.log.losses
     for one, two in zip(whole.predictions, resumed.predictions, strict=True):
