@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -51,8 +51,3 @@ def evenly(n: int, limit: int) -> list[int]:
     """At most `limit` of n rows, evenly spaced, the first among them."""
     n_kept = min(n, limit)
     return [i * n // n_kept for i in range(n_kept)]
-
-
-def n_bytes(tensors: Mapping[str, Tensor]) -> int:
-    """Bytes that the tensors take."""
-    return sum(t.nbytes for t in tensors.values())

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -67,11 +68,12 @@ class RoutedAdapters(Strategy):
             # Mean pooling does not use a checkpoint's pooler, so it would be an adapter of nothing.
             exclude_modules=r".*pooler.*",
         )
-        self._tokens = encoder.transformer.get_input_embeddings()
+        transformer: Any = encoder.transformer
+        self._tokens = transformer.get_input_embeddings()
         with warnings.catch_warnings():
             # peft asks transformers by a name that will go away.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-            encoder.transformer = get_peft_model(encoder.transformer, self._lora, adapter_name="0")
+            encoder.transformer = get_peft_model(transformer, self._lora, adapter_name="0")
         self.stored: list[Tensor] = []
         self._settled: list[Tensor] = []
         super().__init__(encoder=encoder, settings=settings, **kwargs)
@@ -149,6 +151,6 @@ class RoutedAdapters(Strategy):
         return {**super().artifacts(), **stored}
 
     def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:
-        self._grow(len(past))
+        self.begin(max(0, len(past) - 1))
         super().restore(state, past)
         self._settled = []
