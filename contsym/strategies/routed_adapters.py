@@ -1,8 +1,8 @@
 """A LoRA adapter and a classifier for each experience; a vote of stored pairs chooses among them.
 
 W x becomes W x + s B_e A_e x with the encoder's W frozen and A_e, B_e of rank r trained on experience e
-alone, together with a linear classifier on [p, h, |p - h|, p ∘ h] by cross-entropy. Nothing learned before is
-touched, so all that can be forgotten is lost by choosing wrongly. No task identity is given: a pair goes to
+alone, together with a linear classifier on [p, h, |p - h|, p ∘ h] by cross-entropy; both begin as copies of
+those of the experience before. Nothing learned before is touched, so all that can be forgotten is lost by choosing wrongly. No task identity is given: a pair goes to
 the experience whose stored pairs are nearest, in the mean over draws of equally many from each, by
 [p + h, 2 |p - h|] of the means of the frozen token embeddings.
 Source: own; LoRA is Hu et al. 2022 (arXiv 2106.09685), section 4.1; a frozen encoder that chooses
@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from datasets import Dataset
@@ -55,6 +55,9 @@ class RoutedAdapters(Strategy):
     class Settings(TrainingSettings):
         rank: int = Field(64, ge=1, description="of an adapter's matrices")
         scale: float = Field(4.0, gt=0, description="what an adapter's product is multiplied by")
+        begins: Literal["last", "new"] = Field(
+            "last", description="an adapter and its head begin as the last ones ended, or as new ones"
+        )
         stored: int = Field(256, ge=1, description="pairs of an experience kept to choose by, at most")
         drawn: int = Field(16, ge=1, description="of them, how many an experience is compared by")
 
@@ -96,8 +99,18 @@ class RoutedAdapters(Strategy):
         heads = self.model.head.heads
         for i in range(len(heads), n):
             self.model.encoder.transformer.add_adapter(str(i), self._lora)
-            heads.append(copy.deepcopy(self._first_head))
+            is_new = self.settings.begins == "new"
+            heads.append(copy.deepcopy(self._first_head if is_new else heads[-1]))
+            if not is_new:
+                self._copy_adapter(i - 1, i)
         self.model.to(self.device)
+
+    @torch.no_grad()
+    def _copy_adapter(self, source: int, target: int) -> None:
+        weights = dict(self.model.encoder.named_parameters())
+        for name, weight in weights.items():
+            if "lora_" in name and name.endswith(f".{target}.weight"):
+                weight.copy_(weights[name.removesuffix(f".{target}.weight") + f".{source}.weight"])
 
     def _choose(self, n: int) -> None:
         """Put the adapter and the head of experience n to use."""
