@@ -2,9 +2,9 @@
 
 W x becomes W x + s B_e A_e x with the encoder's W frozen and A_e, B_e of rank r trained on experience e
 alone, together with a linear classifier on [p, h, |p - h|, p ∘ h] by cross-entropy; both begin as copies of
-those of the experience before. Nothing learned before is touched, so all that can be forgotten is lost by choosing wrongly. No task identity is given: a pair goes to
-the experience whose stored pairs are nearest, in the mean over draws of equally many from each, by
-[p + h, 2 |p - h|] of the means of the frozen token embeddings.
+those of the experience before. Nothing learned before is touched, so all that can be forgotten is lost by
+choosing wrongly. No task identity is given: a pair goes to the experience whose stored pairs are nearest, in
+the mean over draws of equally many from each, by [p + h, 2 |p - h|] of the means of the frozen token embeddings.
 Source: own; LoRA is Hu et al. 2022 (arXiv 2106.09685), section 4.1; a frozen encoder that chooses
 what was trained for a task is Wang et al. 2022 (L2P, arXiv 2112.08654), section 4.
 """

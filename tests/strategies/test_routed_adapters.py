@@ -66,6 +66,24 @@ def test_an_untrained_adapter_changes_nothing(toy, tiny_encoder_folder, tmp_path
         assert torch.equal(run.encoder.encode(texts), with_adapter)
 
 
+@pytest.mark.parametrize("begins", ["last", "new"])
+def test_where_an_adapter_begins(toy, tiny_encoder_folder, tmp_path, begins):  # noqa: F811
+    run = seed_run(toy, tiny_encoder_folder, tmp_path, begins=begins)
+    new_head = [p.clone() for p in run.strategy.model.head.heads[0].parameters()]
+    run.go_on()
+    run.strategy.begin(1)
+    first, second = (list(of_experience(run.strategy, n).items()) for n in (0, 1))
+    copied = [torch.equal(a, b) for (_, a), (_, b) in zip(first, second, strict=True)]
+    head = run.strategy.model.head.heads[1].parameters()
+    if begins == "last":
+        assert all(copied)
+    else:
+        assert not any(copied)
+        # LoRA's B is zero at first, so W is what it was.
+        assert all(not p.any() for name, p in second if "lora_B" in name)
+        assert all(torch.equal(a, b) for a, b in zip(new_head, head, strict=True))
+
+
 def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
     run = seed_run(toy, tiny_encoder_folder, tmp_path)
     run.go_on()
