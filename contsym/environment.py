@@ -16,17 +16,20 @@ import contsym
 
 RESULT_CODE = (
     *("run.py", "seed_run.py", "config.py", "memory.py", "encoders.py", "pooling.py", "beginnings.py"),
-    *("encodings.py", "starts.py"),
+    *("encodings.py", "starts.py", "language_models.py", "method_settings.py", "logistic.py", "routing.py"),
     *(
         f"{folder}/*.{kind}"
         for folder in ("relations", "strategies", "addons", "scenarios")
         for kind in ("py", "toml")
     ),
     # Of metrics/ only what makes a result; statistics and conventions read stored ones.
-    *("metrics/matrix.py", "metrics/plugins.py"),
+    *("metrics/matrix.py", "metrics/plugins.py", "metrics/probe.py"),
     *("data/*.py", "data/*.toml", "data/bundled/*"),
 )
-LIBRARIES = ("torch", "transformers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "mlflow")
+LIBRARIES = (
+    *("torch", "transformers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "mlflow"),
+    *("peft", "scikit-learn"),
+)
 
 
 def library_versions() -> dict[str, str]:

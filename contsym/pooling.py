@@ -104,6 +104,10 @@ class PooledEncoder(nn.Module):
         finally:
             self._remembered = None
 
+    def forget(self) -> None:
+        """Inside `remembering`: what was encoded so far was of other weights."""
+        self._remembered = None if self._remembered is None else {}
+
     def load_body(self, state: Mapping[str, Tensor]) -> None:
         """Take the weights of another encoder of this kind, whatever head this one's transformer has on top."""
         body: Any = getattr(self.transformer, "base_model", self.transformer)

@@ -16,5 +16,6 @@ SETTINGS: dict[str, dict[str, str]] = {
     "setfit": {"learning_rate": "3e-3"},
     "slda": {},
     "text_labels": {"learning_rate": "3e-3"},
+    "routed_adapters": {"learning_rate": "3e-3"},
     "zero_shot": {},
 }

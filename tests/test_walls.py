@@ -66,6 +66,7 @@ def files_that_import(name: str) -> set[str]:
                 f"addons/{name}.py" for name in ("agem", "cumulative", "derpp", "ewc", "lwf", "mas", "replay")
             },
         ),
+        ("peft", {"strategies/routed_adapters.py"}),
     ],
 )
 def test_a_library_stays_in_its_room(library, allowed):

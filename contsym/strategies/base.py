@@ -17,6 +17,7 @@ from transformers import BatchEncoding
 from contsym.encoders import EncoderFiles, Head
 from contsym.memory import VotingMemory
 from contsym.pooling import NliClassifier, PooledEncoder, Text
+from contsym.relations.algebra import pair_features
 from contsym.scenarios.build import pairs_of
 
 HEAD_BATCH = 4096
@@ -64,10 +65,11 @@ class PairModel(nn.Module):
         self.encoder, self.head, self.joined = encoder, head, joined
         self.known = known
         if known is not None:
-            # A checkpoint's own head sits on the very body that is trained here.
-            trained = {id(p) for p in encoder.parameters()}
+            # A checkpoint's own head sits on the very body that may be trained here.
+            body = {id(p) for p in encoder.parameters()}
             for p in known.parameters():
-                p.requires_grad_(id(p) in trained)
+                if id(p) not in body:
+                    p.requires_grad_(False)
         self.known_rows = 0
 
     def collate(self, pairs: Sequence[Mapping[str, object]]) -> list[object]:
@@ -290,6 +292,15 @@ class Strategy(SupervisedTemplate):
         output = self.model.outputs(pairs)
         return self.memory.scores(output) if self.memory else output
 
+    def known_scores(self, pairs: Dataset) -> Tensor:
+        """Scores for pairs of the known task, by its own head, (len(pairs), n_labels), on the CPU."""
+        return self.model.known_scores(pairs)
+
+    def features(self, pairs: Dataset) -> Tensor:
+        """[p, h, |p - h|, p ∘ h] of the present encoder, (len(pairs), 4 * dim), on the CPU: what a probe reads."""
+        texts = [*pairs["premise"][:], *pairs["hypothesis"][:]]
+        return pair_features(*self.model.encoder.encode(texts).chunk(2))
+
     def refresh(self, past_limit: int | None = None) -> None:
         """Bring the memory, if there is one, up to date with the present encoder.
 
@@ -400,7 +411,7 @@ class Strategy(SupervisedTemplate):
     def _before_eval_exp(self, **kwargs) -> None:
         pairs = pairs_of(self.experience.dataset)
         is_known = self.model.known is not None and self.experience.current_experience == 0
-        self._eval_scores = self.model.known_scores(pairs) if is_known else self.score_pairs(pairs)
+        self._eval_scores = self.known_scores(pairs) if is_known else self.score_pairs(pairs)
         super()._before_eval_exp(**kwargs)
 
 
