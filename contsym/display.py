@@ -65,7 +65,7 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
     rows = [
         ("strategy", f"{plan.config.strategy}  " + _assignments(settings)),
         ("encoder", f"{plan.encoder.name}  ({plan.encoder.origin}, {plan.encoder.weights_sha256[:12]})"),
-        ("scenario", f"{plan.config.scenario}  (form {plan.config.form})"),
+        ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *((f"  {task.task}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
         ("results", str(plan.folder)),
@@ -95,7 +95,8 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
     """The accuracy matrix, what was forgotten, the kinds, and the MLflow runs if there are any."""
     first, mean = found[0], summarise(found)
     tasks = first["tasks"]
-    title = f"{first['strategy']} · {first['scenario']} · {first['encoder']}"
+    retrained = " · retrain" if first["options"].get("protocol") == "retrain" else ""
+    title = f"{first['strategy']} · {first['scenario']} · {first['encoder']}{retrained}"
     lines: list[Any] = [
         Text(""),
         _matrix_table(f"Accuracy: {title}", found, mean),
@@ -122,7 +123,7 @@ def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[
         )
         for kind in mean["by_kind"].get(task, {}):
             table.add_column(SHORT_KINDS[kind], justify="right", style="dim", no_wrap=True)
-    names = ["untrained", *first["tasks"]]
+    names = ["pretrained" if first["options"].get("protocol") == "retrain" else "untrained", *first["tasks"]]
     for i, name in enumerate(names):
         cells = []
         for j, task in enumerate(first["tasks"]):
@@ -163,6 +164,13 @@ def _summary_table(found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) 
         table.add_row(f"above the best shortcut, {task}", words)
     for j, task in enumerate(first["tasks"]):
         table.add_row(f"forgetting, {task}", Text(forgetting_words(task, j, found, mean)))
+    probes = [probe for r in found if (probe := r.get("probe"))]
+    if len(probes) == len(found):
+        before, after = (spread([p[name] for p in probes]) for name in ("before", "after"))
+        lost = spread([p["forgetting"] for p in probes], sign=True)
+        table.add_row(
+            f"probe forgetting, {first['tasks'][0]}", f"{lost} (a fresh linear probe: {before}, then {after})"
+        )
     for name, title in (("bwt", "backward transfer"), ("fwt", "forward transfer")):
         if mean[name] is not None:
             table.add_row(title, f"{mean[name]:+.3f}")

@@ -176,6 +176,8 @@ def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     params |= {name: options[name] for name in ("form", "target", "curve")}
     sizes = ("shots", *(name for name in options if name.endswith("_size")))
     params |= {name: "all" if options[name] is None else options[name] for name in sizes}
+    params["protocol"] = options.get("protocol", "sequential")
+    params |= {f"pretrain.{safe(name)}": value for name, value in options.get("pretrain", {}).items()}
     if options.get("split"):
         params["split"] = options["split"]
     params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
@@ -199,6 +201,9 @@ def _final_metrics(result: Mapping[str, Any]) -> Metrics:
     figures = {"accuracy_macro": result["final_macro"], "accuracy_micro": result["final_micro"]}
     figures |= {f"forgetting/{safe(task)}": f for task, f in result["forgetting"].items()}
     figures |= {name: result[name] for name in ("bwt", "fwt", "seconds")}
+    figures["probe_forgetting"] = result.get(
+        "probe_forgetting", (result.get("probe") or {}).get("forgetting")
+    )
     last = len(result["matrix"]) - 1
     for task, scores in result["shortcuts"].items():
         figures |= {f"shortcut/{safe(task)}/{safe(name)}": score for name, score in scores.items()}

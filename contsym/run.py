@@ -111,7 +111,7 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
     if config.protocol == "retrain":
-        check_start(config, files, scenario.tasks, bool(strategy.addons))
+        check_start(config, files, scenario.tasks, strategy)
         parse_settings(registry.load_strategy(PRETRAINING), config.pretrain, "--pretrain")
     tasks = tuple(loaded[task] for task in scenario.tasks)
     for task in tasks:
@@ -247,6 +247,7 @@ def run_seed(
     result = {
         **record(plan, seed, started_at, [len(part) for part in parts]),
         "start": run.start.key if run.start else None,
+        "probe": probe(run.probes),
         **measured(plan, run.predictions, guesses),
         "shortcuts": guesses,
         "leaks": {
@@ -265,6 +266,14 @@ def run_seed(
         tensors |= {"view.before": before, "view.after": after}
         result["view"] = {name: run.view_pairs[name][:] for name in ("id", "relation", "kind")}
     return result, prediction_rows(plan, run.predictions), tensors
+
+
+def probe(accuracies: Sequence[float | None]) -> dict[str, float] | None:
+    """What a fresh linear probe reads of the first task off the encoder, before and after the others."""
+    if len(accuracies) < 2 or accuracies[0] is None or accuracies[1] is None:
+        return None
+    before, after = accuracies[0], accuracies[1]
+    return {"before": before, "after": after, "forgetting": before - after}
 
 
 def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
@@ -440,6 +449,7 @@ def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             }
             for t in found[0]["by_kind"]
         },
+        "probe_forgetting": mean([(r.get("probe") or {}).get("forgetting") for r in found]),
         "bwt": mean([r["bwt"] for r in found]),
         "fwt": mean([r["fwt"] for r in found]),
         "seconds": mean([r["seconds"] for r in found]),
@@ -477,7 +487,18 @@ def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str
     )
     own = (
         *("seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned"),
-        *("bwt", "fwt", "by_kind", "shortcuts", "leaks", "sample_efficiency", "cost", "seconds", "notes"),
+        *(
+            "probe",
+            "bwt",
+            "fwt",
+            "by_kind",
+            "shortcuts",
+            "leaks",
+            "sample_efficiency",
+            "cost",
+            "seconds",
+            "notes",
+        ),
     )
     seeds = [
         {**{name: r.get(name) for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found

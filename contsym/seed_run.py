@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from avalanche.training.plugins import EvaluationPlugin
 from datasets import Dataset
@@ -25,7 +26,8 @@ from contsym.data.shots import subset
 from contsym.data.tasks import TASKS
 from contsym.environment import peak_memory
 from contsym.metrics.plugins import AccuracyMatrix, CurvePoint, Progress, SampleEfficiency, TrainingLog
-from contsym.pooling import NliClassifier
+from contsym.metrics.probe import probe_accuracy
+from contsym.pooling import NliClassifier, PooledEncoder
 from contsym.relations.algebra import guarded_division
 from contsym.scenarios.build import build_benchmark
 from contsym.starts import kind_of_head, read_head
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 CURVE_PART = 256
 """Test pairs that the learning curve is measured on; the same for every strategy and seed."""
 
+
+PROBE_PART = 1000
+"""Training pairs of the first task that the linear probe is fitted on."""
 
 VIEW_PART = 400
 """Test pairs in the picture of the label embeddings."""
@@ -92,6 +97,8 @@ class SeedRun:
         self.view_before: Tensor | None = None
         """`view()` of the untrained encoder."""
         self.view_after: Tensor | None = None
+        self.probes: list[float | None] = []
+        """Accuracy of a linear probe for the first task: right after it, and at the end."""
         self.n_evaluated = 0
         """Texts encoded in evaluations."""
 
@@ -99,6 +106,11 @@ class SeedRun:
     def n_done(self) -> int:
         """Experiences that are behind it."""
         return max(0, len(self.matrix.predictions) - 1)
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether the encoder gives a vector of a sentence, which a checkpoint's own head does not."""
+        return isinstance(self.encoder, PooledEncoder) and not isinstance(self.encoder, NliClassifier)
 
     @property
     def predictions(self):
@@ -135,10 +147,31 @@ class SeedRun:
     def _look(self, row: int) -> None:
         """What is measured of the encoder itself, beside its predictions, at this row of the matrix."""
         last = len(self.parts)
+        began, n_before = time.perf_counter(), self.encoder.n_forwards
         if row == 0:
             self.view_before = self.view()
         if row == last:
             self.view_after = self.view()
+        if last > 1 and row in (0 if self.start else 1, last):
+            self.probes.append(self._probe())
+        # Looks, not a part of the method: neither their texts nor their seconds count.
+        self.encoder.n_forwards = n_before
+        self._began += time.perf_counter() - began
+
+    def _probe(self) -> float | None:
+        """Accuracy of a fresh linear probe for the first task on the present encoder's features.
+
+        None where the encoder gives no vector of a sentence.
+        """
+        if not self.gives_vectors:
+            return None
+        parts = (
+            subset(self.parts[0], min(PROBE_PART, len(self.parts[0])), 0, "probe"),
+            self.plan.tasks[0].test,
+        )
+        features = [self.strategy.features(part).numpy() for part in parts]
+        labels = [np.asarray(part["label"][:]) for part in parts]
+        return probe_accuracy(features[0], labels[0], features[1], labels[1], seed=0)
 
     @torch.inference_mode()
     def view(self) -> Tensor | None:
@@ -147,13 +180,10 @@ class SeedRun:
         The same formula for every strategy, whatever it trains and predicts by. None where the
         encoder gives no vector of a sentence, as a checkpoint with an NLI head.
         """
-        if self.view_pairs is None or isinstance(self.encoder, NliClassifier):
+        if self.view_pairs is None or not self.gives_vectors:
             return None
-        n_before = self.encoder.n_forwards
         premises, hypotheses = self.view_pairs["premise"][:], self.view_pairs["hypothesis"][:]
         p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
-        # A look, not a part of the method: it does not count among the texts that a run needs.
-        self.encoder.n_forwards = n_before
         return normalize(guarded_division(h, p), dim=-1).half()
 
     @property
@@ -189,6 +219,7 @@ class SeedRun:
             "clock": {name: n for name, n in vars(strategy.clock).items() if isinstance(n, int)},
             "curve": [asdict(point) for point in self.curve.points],
             "curve_seconds": self.curve.seconds,
+            "probes": self.probes,
             "losses": log.losses,
             "pairs_seen": log.n_pairs_seen,
             "training_seconds": log.seconds,
@@ -214,6 +245,7 @@ class SeedRun:
             setattr(strategy.clock, name, n)
         self.curve.points = [CurvePoint(**point) for point in values["curve"]]
         self.curve.seconds = values["curve_seconds"]
+        self.probes = list(values["probes"])
         log.losses, log.n_pairs_seen = list(values["losses"]), list(values["pairs_seen"])
         log.seconds = list(values["training_seconds"])
         self.encoder.n_forwards = values["encoder_forwards"]

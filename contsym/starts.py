@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contsym.metrics.plugins import Progress
     from contsym.pooling import PooledEncoder
     from contsym.run import Plan
+    from contsym.strategies.base import Strategy
 
 NLI_HEAD = "nli_head.safetensors"
 """Beside a checkpoint's weights: the head over [p, h, |p - h|, p ∘ h] that contsym trained with it."""
@@ -92,7 +93,7 @@ def read_head(folder: Path) -> dict[str, Tensor]:
 
 
 def check_start(
-    config: RunConfig, files: encoders.EncoderFiles, tasks: tuple[str, ...], has_addons: bool
+    config: RunConfig, files: encoders.EncoderFiles, tasks: tuple[str, ...], strategy: type[Strategy]
 ) -> None:
     """Raises SettingError where protocol retrain cannot be done with these choices."""
     from contsym.data.tasks import TASKS
@@ -102,12 +103,17 @@ def check_start(
             f"--protocol retrain: scenario {config.scenario} is {', '.join(tasks)}; expected an NLI task that "
             "the encoder knows before, and others after it, as mnli_then_wikidata"
         )
+    if strategy.wants_head == "language_model":
+        raise SettingError(
+            f"--protocol retrain: {config.strategy} asks a language model and has no encoder to retrain; "
+            "expected --protocol sequential"
+        )
     kind = kind_of_head(files)
     if kind and config.pretrain:
         raise SettingError(
             f"--pretrain: encoder {files.name} has an NLI head already and is not pretrained; leave it out"
         )
-    if kind == "joint" and has_addons:
+    if kind == "joint" and strategy.addons:
         raise SettingError(
             f"--strategy {config.strategy}: under --protocol retrain an add-on needs a head over two sentences, "
             f"and that of {files.name} reads them as one text; make an encoder with contsym pretrain"

@@ -203,6 +203,11 @@ class Strategy(SupervisedTemplate):
         return as_pair
 
     @property
+    def outputs_scores(self) -> bool:
+        """Whether the head's output is scores of labels, and no embedding that something else reads."""
+        return self.memory is None
+
+    @property
     def n_trained_parameters(self) -> int:
         """Parameters that take gradient steps."""
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad and self.trains)

@@ -69,6 +69,10 @@ class SetFit(Strategy):
         self.model.head.weight.copy_(torch.from_numpy(weight))
         self.model.head.bias.copy_(torch.from_numpy(bias))
 
+    @property
+    def outputs_scores(self) -> bool:
+        return False
+
     def score_pairs(self, pairs: Dataset) -> Tensor:
         return self.model.head.read(self.model.outputs(pairs)).cpu()
 
