@@ -94,7 +94,7 @@ def beginning_key(plan: Plan, seed: int) -> str | None:
     from contsym.run import key_of
 
     first, *rest = (task.task for task in plan.tasks)
-    if not rest or TASKS[first].relational or first in rest:
+    if not rest or TASKS[first].relational:
         return None
     config = plan.config
     sizes = {task: size for task, size in config.sizes.items() if task == first}

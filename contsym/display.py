@@ -66,7 +66,7 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
         ("strategy", f"{plan.config.strategy}  " + _assignments(settings)),
         ("encoder", f"{plan.encoder.name}  ({plan.encoder.origin}, {plan.encoder.weights_sha256[:12]})"),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form})"),
-        *((f"  {task.task}", _source_line(task, plan)) for task in plan.tasks),
+        *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
         ("results", str(plan.folder)),
         ("tracking", tracking),

@@ -44,6 +44,11 @@ def safe(name: str) -> str:
     return re.sub(r"^\.*$", "_", re.sub(r"[^\w.\- ]", "_", name))
 
 
+def task_of(result: Mapping[str, Any], name: str) -> str:
+    """What the experience of that name is of: the name itself, where its source does not say another task."""
+    return result["sources"].get(name, {}).get("task", name)
+
+
 def seed_record(result: Mapping[str, Any]) -> Record:
     """What the child run of one stored seed holds."""
     from contsym.run import beside_shortcuts

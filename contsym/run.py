@@ -51,7 +51,7 @@ class Shared:
         return self.tasks[key]
 
     def shortcut_scores(self, task: TaskData, part: Dataset) -> dict[str, float]:
-        key = task.fingerprint, hash(tuple(part["id"]))
+        key = task.fingerprint, _hash_of(part)
         if key not in self.scores:
             self.scores[key] = shortcuts.scores(part, task.test)
         return self.scores[key]
@@ -63,10 +63,14 @@ class Shared:
 
         if task.fingerprint not in self.audits:
             self.audits[task.fingerprint] = audit(task, part, tokenizer, length_limit(tokenizer))
-            self.scores[task.fingerprint, hash(tuple(part["id"]))] = self.audits[task.fingerprint].shortcuts
+            self.scores[task.fingerprint, _hash_of(part)] = self.audits[task.fingerprint].shortcuts
         known = self.audits[task.fingerprint]
         n = min(len(part), shortcuts.MAX_TRAIN)
-        return replace(known, n_trained_on=n, shortcuts=self.shortcut_scores(task, part))
+        return replace(known, task=task.name, n_trained_on=n, shortcuts=self.shortcut_scores(task, part))
+
+
+def _hash_of(part: Dataset) -> int:
+    return hash((*part["id"], *part["label"]))
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def _audits(
 
     tokenizer = load_tokenizer(files.folder)
     seed = config.seeds[0]
-    return {task.task: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
+    return {task.name: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
 
 
 def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
@@ -218,9 +222,9 @@ def run_seed(
 
     parts = [training_part(task, plan.config, seed) for task in plan.tasks]
     guesses = {
-        task.task: plan.shared.shortcut_scores(task, part)
+        task.name: plan.shared.shortcut_scores(task, part)
         for task, part in zip(plan.tasks, parts, strict=True)
-        if task.task in plan.audits
+        if task.name in plan.audits
     }
     started_at = datetime.now(UTC)
     run = SeedRun(plan, parts, seed, progress)
@@ -253,8 +257,10 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
     """What made a result: enough to make it again."""
     config, versions = plan.config, library_versions()
     sources = {
-        task.task: {
+        task.name: {
             "name": task.source,
+            # Only where the name does not say it.
+            **({"task": task.task} if task.name != task.task else {}),
             "rows": {"train": n, "test": len(task.test)},
             "available": task.rows,
             "fingerprint": task.fingerprint,
@@ -272,7 +278,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "scenario": config.scenario,
         "encoder": config.encoder,
         "encoder_weights": {"sha256": plan.encoder.weights_sha256, "origin": plan.encoder.origin},
-        "tasks": [task.task for task in plan.tasks],
+        "tasks": [task.name for task in plan.tasks],
         "sources": sources,
         "seed": seed,
         "settings": settings,
@@ -304,7 +310,7 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
     """
     return (config or plan.config).key(
         seed,
-        data={task.task: task.fingerprint for task in plan.tasks},
+        data={task.name: task.fingerprint for task in plan.tasks},
         weights=plan.encoder.weights_sha256,
         code=code_sha256(),
         versions=library_versions(),
@@ -324,7 +330,7 @@ def measured(
     import numpy as np
 
     labels = [np.asarray(task.test["label"][:]) for task in plan.tasks]
-    names = [task.task for task in plan.tasks]
+    names = [task.name for task in plan.tasks]
     matrix = np.array(
         [[measures.accuracy(p, y) for p, y in zip(row, labels, strict=True)] for row in predictions]
     )
@@ -339,7 +345,7 @@ def measured(
     }
     forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
     kinds = {
-        task.task: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
+        task.name: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
         for j, task in enumerate(plan.tasks)
         if any(task.test["kind"][:])
     }
@@ -357,9 +363,9 @@ def measured(
         "fwt": measures.forward_transfer(matrix),
         "by_kind": kinds,
         "by_relation": {
-            task.task: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
+            task.name: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
             for j, task in enumerate(plan.tasks)
-            if task.task in kinds
+            if task.name in kinds
         },
         "confusion": {
             name: measures.confusion(predictions[-1][j], labels[j], len(LABELS))
@@ -374,7 +380,7 @@ def sample_efficiency(plan: Plan, points) -> dict[str, dict[str, int | None]]:
     for j, task in enumerate(plan.tasks):
         own = [point for point in points if point.experience == j]
         accuracies = [point.accuracy for point in own]
-        found[task.task] = {
+        found[task.name] = {
             name: measures.least_to_reach([getattr(p, name) for p in own], accuracies, plan.config.target)
             for name in ("n_distinct_pairs", "n_pairs_seen")
         }
@@ -385,7 +391,7 @@ def prediction_rows(plan: Plan, predictions) -> list[dict[str, object]]:
     """One row per test pair: its label and what was predicted after each experience."""
     return [
         {
-            "task": task.task,
+            "task": task.name,
             "id": pair_id,
             "label": LABELS[label],
             **{f"row_{i}": LABELS[int(row[j][n])] for i, row in enumerate(predictions)},

@@ -60,7 +60,7 @@ class SeedRun:
             # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
             warnings.filterwarnings("ignore", message="No loggers specified")
             evaluator = EvaluationPlugin(self.matrix, loggers=[])
-        self.names = [task.task for task in plan.tasks]
+        self.names = [task.name for task in plan.tasks]
         tests = [task.test for task in plan.tasks]
         self.curve = SampleEfficiency([subset(t, min(CURVE_PART, len(t)), 0, "curve") for t in tests])
         self.log = TrainingLog(self.names, progress, self.curve)

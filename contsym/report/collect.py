@@ -13,7 +13,7 @@ from contsym import results
 from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
-from contsym.records import variant
+from contsym.records import task_of, variant
 from contsym.sweep.plan import SWEEP, Sweep, find_sweep, read_sweep, stored_sweeps
 from contsym.sweep.work import cell_folder, is_done
 
@@ -160,11 +160,13 @@ def shots_of(result: Result) -> int:
 
 
 def new_task_of(result: Result) -> str:
-    relational = [task for task in result["tasks"] if is_relational(task)]
+    relational = [name for name in result["tasks"] if is_relational(result, name)]
     return (relational or result["tasks"])[-1]
 
 
-def is_relational(task: str) -> bool:
+def is_relational(result: Result, name: str) -> bool:
+    """Whether the experience of that name is of a task of relations."""
+    task = task_of(result, name)
     return task in TASKS and TASKS[task].relational
 
 
@@ -279,7 +281,7 @@ COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
     "encoder weights": lambda r: r["encoder_weights"]["sha256"],
     "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},
     "training pairs": lambda r: {
-        task: source["rows"]["train"] for task, source in r["sources"].items() if not is_relational(task)
+        name: source["rows"]["train"] for name, source in r["sources"].items() if not is_relational(r, name)
     },
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.data.sources import BUNDLED
+from contsym.records import task_of
 from contsym.report.collect import Collected
 from contsym.sweep.config import SweepConfig
 
@@ -76,7 +77,7 @@ def run_commands(collected: Collected) -> list[str]:
         words += ["--seeds", _numbers(result["seed"] for result in results)]
         for name, value in first.get("set", {}).items():
             words += ["--set", f"{name}={value}"]
-        for task, source in first["sources"].items():
+        for task, source in {task_of(first, name): s for name, s in first["sources"].items()}.items():
             if task not in BUNDLED or source["name"] != BUNDLED[task].name:
                 # Of two Hub data sets together, only the plain word can be given.
                 words += [
