@@ -16,9 +16,11 @@ from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_s
 from contsym.data_cli import data
 from contsym.errors import ContsymError
 from contsym.options import (
+    SCENARIO_HELP,
     device_option,
     encoder_option,
     form_option,
+    noise_option,
     output_option,
     precision_option,
     sources_and_sizes,
@@ -52,12 +54,15 @@ cli.add_command(metrics)
 
 @cli.command()
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
-@click.option("--scenario", required=True, metavar="NAME", help="Tasks (contsym list scenarios).")
+@click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
 @encoder_option
 @task_options
 @form_option
-@click.option("--shots", type=int, metavar="N", help="Wikidata training pairs in all; default: all.")
+@click.option(
+    "--shots", type=int, metavar="N", help="Training pairs of each Wikidata experience; default: all."
+)
 @split_option
+@noise_option
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
 @click.option(
     "--set",

@@ -82,12 +82,12 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
 
 
 def _source_line(task, plan: Plan) -> str:
-    from contsym.run import training_part
+    from contsym.run import n_training_steps, training_part
 
     n_train = len(training_part(task, plan.config, plan.config.seeds[0]))
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     notes = "".join(f"; {note}" for note in task.notes)
-    steps = f", {plan.settings.n_steps(n_train):,} steps" if plan.strategy.trains else ""
+    steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""
     return f"{task.source}: train {used}{steps}; test {len(task.test):,}{notes}"
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Metrics = list[tuple[str, float, int]]
 """(key, value, step)."""
 
+AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
+"""Costs that are sent experience by experience; of other lists the sum is."""
+
 MAX_LOSSES = 1000
 """Points of a loss curve that are sent; a longer one is thinned."""
 
@@ -181,8 +184,7 @@ def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     params |= {name: options[name] for name in ("form", "target", "curve")}
     sizes = ("shots", *(name for name in options if name.endswith("_size")))
     params |= {name: "all" if options[name] is None else options[name] for name in sizes}
-    if options.get("split"):
-        params["split"] = options["split"]
+    params |= {name: options[name] for name in ("split", "label_noise") if options.get(name) is not None}
     params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
     tags = {f"version.{safe(name)}": version for name, version in result["versions"].items()}
     tags |= {f"encoder_weights.{k}": v for k, v in result["encoder_weights"].items()}
@@ -234,7 +236,9 @@ def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int
         for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
             yield f"loss/{safe(task)}", losses[step - 1], step
     for name, cost in result["cost"].items():
-        if cost is not None:
+        if name in AFTER_EACH:
+            yield from ((f"cost/{safe(name)}", value, i) for i, value in enumerate(cost, 1))
+        elif cost is not None:
             yield f"cost/{safe(name)}", sum(cost) if isinstance(cost, list) else cost, 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, registry, results
-from contsym.config import RunConfig
+from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
 from contsym.data.shots import few_shot, subset
@@ -25,6 +25,7 @@ from contsym.environment import (
 )
 from contsym.errors import SettingError
 from contsym.metrics import matrix as measures
+from contsym.scenarios.parts import experience_data, flip_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from contsym.beginnings import Beginnings
     from contsym.data.audit import Audit
     from contsym.metrics.plugins import Progress
+    from contsym.scenarios.files import Experience, ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
 
 
@@ -43,12 +45,16 @@ class Shared:
     audits: dict[str, Audit] = field(default_factory=dict)
     scores: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
 
-    def load(self, task: str, config: RunConfig) -> TaskData:
-        split = config.split if TASKS[task].relational else None
-        key = (task, config.source(task), config.form, split)
+    def load(self, experience: Experience, config: RunConfig) -> TaskData:
+        """The pairs of an experience, whole tasks and experiences each loaded once."""
+        task, form = experience.task, "lexicalised" if experience.form else config.form
+        split = (experience.split or config.split) if TASKS[task].relational else None
+        key = (task, config.source(task), form, split)
         if key not in self.tasks:
-            self.tasks[key] = load_task(task, config.source(task), config.form, split)
-        return self.tasks[key]
+            self.tasks[key] = load_task(task, config.source(task), form, split)
+        if (*key, experience) not in self.tasks:
+            self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
+        return self.tasks[*key, experience]
 
     def shortcut_scores(self, task: TaskData, part: Dataset) -> dict[str, float]:
         key = task.fingerprint, _hash_of(part)
@@ -79,6 +85,7 @@ class Plan:
 
     config: RunConfig
     name: str
+    scenario: ScenarioPlan
     strategy: type[Strategy]
     settings: TrainingSettings
     learning_rate: float
@@ -105,20 +112,20 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     shared = Shared() if shared is None else shared
     registry.find_strategy(config.strategy)
     scenario = registry.find_scenario(config.scenario)
-    _check_sources(config, scenario.tasks)
+    _check_sources(config, scenario)
     results.check_writable(config.output)
     files = encoders.locate(config.encoder)
     quiet_libraries()
-    loaded = {task: shared.load(task, config) for task in set(scenario.tasks)}
+    tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
-    tasks = tuple(loaded[task] for task in scenario.tasks)
     for task in tasks:
         training_part(task, config, config.seeds[0])
     device = encoders.choose_device(config.device)
     return Plan(
         config=config,
-        name=results.new_run_name(config.strategy, config.scenario),
+        name=results.new_run_name(config.strategy, scenario.name),
+        scenario=scenario,
         strategy=strategy,
         settings=settings,
         learning_rate=settings.learning_rate or default_learning_rate(files),
@@ -141,7 +148,8 @@ def _audits(
     return {task.name: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
 
 
-def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
+def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
+    tasks = tuple(dict.fromkeys(scenario.tasks))
     for task in config.sources:
         if task not in tasks:
             raise SettingError(
@@ -155,15 +163,45 @@ def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
     for task in config.sizes:
         if task not in tasks:
             raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")
+    for option, is_given in (("form", config.form != DEFAULT_FORM), ("split", config.split is not None)):
+        own = [e.name for e in scenario.experiences if getattr(e, option) is not None]
+        if is_given and own:
+            raise SettingError(
+                f"--{option}: scenario {config.scenario} says the {option} of {', '.join(own)} itself; leave it out"
+            )
+    if config.label_noise is not None and not any(e.label_noise is not None for e in scenario.experiences):
+        raise SettingError(
+            f"--label-noise: scenario {config.scenario} has no experience with noisy labels; noisy_labels has"
+        )
 
 
 def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:
-    """The training pairs that this seed of this run may use."""
+    """The training pairs that this seed of this run may use in an experience."""
+    try:
+        part = _chosen(task, config, seed)
+        if task.label_noise is None:
+            return part
+        share = task.label_noise if config.label_noise is None else config.label_noise
+        return flip_labels(part, share, seed, task.train.unique("label"))
+    except SettingError as error:
+        if task.name == task.task:
+            raise
+        raise SettingError(f"{error} (experience {task.name})") from None
+
+
+def _chosen(task: TaskData, config: RunConfig, seed: int) -> Dataset:
+    """As many of the experience's training pairs as were asked for."""
     if TASKS[task.task].relational and config.shots is not None:
         return few_shot(task.train, config.shots, seed)
     if task.task in config.sizes:
         return subset(task.train, config.sizes[task.task], seed, f"--{task.task}-size")
     return task.train
+
+
+def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
+    """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
+    only_stores = task.storing_only and plan.strategy.has_memory()
+    return plan.settings.n_steps(n_pairs) if plan.strategy.trains and not only_stores else 0
 
 
 def parse_settings(strategy: type[Strategy], given: Mapping[str, str]) -> TrainingSettings:
@@ -275,7 +313,8 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "run": plan.name,
         "key": key_of(plan, seed),
         "strategy": config.strategy,
-        "scenario": config.scenario,
+        "scenario": plan.scenario.name,
+        **_scenario_facts(plan),
         "encoder": config.encoder,
         "encoder_weights": {"sha256": plan.encoder.weights_sha256, "origin": plan.encoder.origin},
         "tasks": [task.name for task in plan.tasks],
@@ -290,6 +329,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
                 f"{t.task}_size": config.sizes.get(t.task) for t in plan.tasks if not TASKS[t.task].relational
             },
             "split": config.split,
+            **({} if config.label_noise is None else {"label_noise": config.label_noise}),
             "target": config.target,
             "curve": config.curve,
         },
@@ -303,6 +343,15 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
     }
 
 
+def _scenario_facts(plan: Plan) -> dict[str, Any]:
+    """What the scenario's name does not say: its file, and experiences that are more than a task."""
+    given, experiences = plan.config.scenario, plan.scenario.experiences
+    found: dict[str, Any] = {"scenario_file": given} if registry.is_scenario_file(given) else {}
+    if not all(experience.is_plain for experience in experiences):
+        found["experiences"] = [experience.as_dict() for experience in experiences]
+    return found
+
+
 def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
     """The hash of all that decides a seed's result: settings, data, weights, code, libraries.
 
@@ -311,6 +360,7 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
     return (config or plan.config).key(
         seed,
         data={task.name: task.fingerprint for task in plan.tasks},
+        experiences=[experience.as_dict() for experience in plan.scenario.experiences],
         weights=plan.encoder.weights_sha256,
         code=code_sha256(),
         versions=library_versions(),

@@ -102,6 +102,7 @@ class SeedRun:
                 self.encoder.kept = None
         experience = self.benchmark.train_stream[self.n_done]
         name = self.names[self.n_done]
+        self.strategy.only_stores = self.plan.tasks[self.n_done].storing_only
         self.strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
         self._evaluate(f"evaluating after {name}")
 
@@ -136,7 +137,10 @@ class SeedRun:
         return {
             "training_seconds": [round(s, 3) for s in self.log.seconds],
             "curve_seconds": round(self.curve.seconds, 3),
+            "training_steps": [len(losses) for losses in self.log.losses],
             "pairs_seen": self.log.n_pairs_seen,
+            "training_forwards": self.log.n_forwards,
+            "stored_bytes_after": self.log.n_stored_bytes,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "trained_parameters": self.strategy.n_trained_parameters,
@@ -163,6 +167,9 @@ class SeedRun:
             "losses": log.losses,
             "pairs_seen": log.n_pairs_seen,
             "training_seconds": log.seconds,
+            "training_forwards": log.n_forwards,
+            "stored_bytes_after": log.n_stored_bytes,
+            "curve_forwards": self.curve.n_forwards,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "seconds": self.seconds,
@@ -184,6 +191,8 @@ class SeedRun:
         self.curve.seconds = values["curve_seconds"]
         log.losses, log.n_pairs_seen = list(values["losses"]), list(values["pairs_seen"])
         log.seconds = list(values["training_seconds"])
+        log.n_forwards, self.curve.n_forwards = list(values["training_forwards"]), values["curve_forwards"]
+        log.n_stored_bytes = list(values["stored_bytes_after"])
         self.encoder.n_forwards = values["encoder_forwards"]
         self.n_evaluated = values["encoder_forwards_evaluation"]
         self._seconds_before = values["seconds"]

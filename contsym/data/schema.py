@@ -50,6 +50,10 @@ class TaskData:
     """The rule that the parts were made by, where it is known."""
     name: str = ""
     """Of the experience, no other of its scenario has it; results are kept under it. Default: the task's."""
+    label_noise: float | None = None
+    """Share of a seed's training labels that are flipped; None: none, and a run cannot ask for any."""
+    storing_only: bool = False
+    """A method with a memory takes no gradient step on it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.task)

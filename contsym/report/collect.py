@@ -277,6 +277,7 @@ def _checked(
 
 COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
     "scenario": lambda r: r["scenario"],
+    "experiences": lambda r: r.get("experiences"),
     "encoder": lambda r: r["encoder"],
     "encoder weights": lambda r: r["encoder_weights"]["sha256"],
     "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},

@@ -44,9 +44,9 @@ def sweep_command(config: SweepConfig) -> str:
         words += [f"--{task}", source]
     for task, size in config.sizes.items():
         words += [f"--{task}-size", str(size)]
-    for name in ("encoder", "form", "split", "device", "precision", "target"):
+    for name in ("encoder", "form", "split", "label_noise", "device", "precision", "target"):
         if getattr(config, name) != getattr(DEFAULTS, name):
-            words += [f"--{name}", str(getattr(config, name))]
+            words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
     if config.curve:
         words.append("--curve")
     if not config.audit:
@@ -70,7 +70,14 @@ def run_commands(collected: Collected) -> list[str]:
     found = []
     for results in runs.values():
         first, options = results[0], results[0]["options"]
-        words = ["contsym", "run", "--strategy", first["strategy"], "--scenario", first["scenario"]]
+        words = [
+            "contsym",
+            "run",
+            "--strategy",
+            first["strategy"],
+            "--scenario",
+            first.get("scenario_file", first["scenario"]),
+        ]
         words += ["--encoder", first["encoder"]]
         if options["shots"] is not None:
             words += ["--shots", str(options["shots"])]
@@ -88,6 +95,8 @@ def run_commands(collected: Collected) -> list[str]:
                 words += [f"--{task}-size", str(options[f"{task}_size"])]
         words += ["--form", options["form"]] if options["form"] != DEFAULTS.form else []
         words += ["--split", options["split"]] if options.get("split") else []
+        noise = options.get("label_noise")
+        words += [] if noise is None else ["--label-noise", str(noise)]
         words += ["--target", str(options["target"])] if options["target"] != DEFAULTS.target else []
         words += [] if options["curve"] else ["--no-curve"]
         words += ["--device", first["device"], "--precision", first["precision"]]

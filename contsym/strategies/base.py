@@ -113,6 +113,11 @@ class Strategy(SupervisedTemplate):
     def make_memory(self) -> VotingMemory | None:
         return None
 
+    @classmethod
+    def has_memory(cls) -> bool:
+        """Whether the method stores pairs to predict with."""
+        return cls.make_memory is not Strategy.make_memory
+
     def begin(self, n: int) -> None:
         """Get ready for experience n (from 0) before its first gradient step; the optimizer is made
         afterwards, and takes in the parameters that are there then. Default: nothing."""
@@ -179,6 +184,8 @@ class Strategy(SupervisedTemplate):
         model = PairModel(encoder, head, is_joint=self.is_joint)
         self.memory = self.make_memory()
         self.past: list[Dataset] = []
+        self.only_stores = False
+        """Set before an experience whose pairs a memory takes in without a gradient step."""
         self.lent: Dataset | None = None
         self.seen_rows: dict[int, None] = {}
         self.is_under_way = False
@@ -248,7 +255,8 @@ class Strategy(SupervisedTemplate):
         self.lent, self.is_under_way = None, True
         self._pairs = pairs_of(self.experience.dataset)
         self.begin(len(self.past))
-        self.n_steps_left = self.settings.n_steps(len(self._pairs)) if self.trains else 0
+        takes_steps = self.trains and not (self.only_stores and self.memory)
+        self.n_steps_left = self.settings.n_steps(len(self._pairs)) if takes_steps else 0
         super()._before_training_exp(**kwargs)
 
     def _train_exp(self, experience, eval_streams=None, **kwargs) -> None:

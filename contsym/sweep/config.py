@@ -36,6 +36,7 @@ class SweepConfig:
     sizes: Mapping[str, int] = field(default_factory=dict)
     form: Form = "lexicalised"
     split: SplitRule | None = None
+    label_noise: float | None = None
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     target: float = DEFAULT_TARGET
@@ -76,6 +77,9 @@ class SweepConfig:
         chosen = asdict(self)
         for name in ("output", "audit"):
             del chosen[name]
+        if self.label_noise is None:
+            # As sweeps have it that were made before there was such an option.
+            del chosen["label_noise"]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @property
@@ -148,7 +152,7 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 FILE_KEYS = (
-    *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split"),
+    *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split", "label_noise"),
     *("device", "precision", "target", "curve", "audit"),
 )
 
@@ -194,7 +198,7 @@ def read_file(path: Path) -> dict[str, Any]:
             given[key] = tuple(
                 _typed(path, key, each, kind, said) for each in _typed(path, key, value, list, said)
             )
-        elif key == "target":
+        elif key in ("target", "label_noise"):
             given[key] = float(_typed(path, key, value, (int, float), "a number"))
         elif key in ("curve", "audit"):
             given[key] = _typed(path, key, value, bool, "true or false")

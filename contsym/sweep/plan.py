@@ -87,7 +87,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
     Raises ContsymError.
     """
     from contsym.beginnings import beginning_key
-    from contsym.run import Shared, key_of, parse_settings, prepare, training_part
+    from contsym.run import Shared, key_of, n_training_steps, parse_settings, prepare, training_part
 
     shared, cells, audits = Shared(), [], {}
     fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
@@ -106,7 +106,8 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
                     run = config.cell(strategy, seed, shots, settings)
                     one = replace(plan, config=run)
                     parts = [len(training_part(task, run, seed)) for task in plan.tasks]
-                    steps = [plan.settings.n_steps(n) if plan.strategy.trains else 1 for n in parts]
+                    each = zip(plan.tasks, parts, strict=True)
+                    steps = [n_training_steps(plan, task, n) or 1 for task, n in each]
                     key = beginning_key(one, seed)
                     cells.append(
                         Cell(
