@@ -107,7 +107,7 @@ def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
 def cell_record(sweep: Sweep, result: Mapping[str, Any]) -> Record:
     """What the child run of one cell of a sweep holds."""
     record = seed_record(result)
-    name = variant(result, sweep.config.varied)
+    name = in_order(result, variant(result, sweep.config.varied))
     record.name = f"{name}, {result['options']['shots']} shots, seed {result['seed']}"
     record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.config.id}
     record.params["variant"] = name
@@ -125,7 +125,8 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
     started = int(1000 * datetime.fromisoformat(sweep.created).timestamp())
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for result in found:
-        groups.setdefault((variant(result, config.varied), result["options"]["shots"]), []).append(result)
+        name = in_order(result, variant(result, config.varied))
+        groups.setdefault((name, result["options"]["shots"]), []).append(result)
     metrics: Metrics = []
     for (name, shots), group in groups.items():
         if len(group) == len(config.seeds):
@@ -174,6 +175,12 @@ def variant(result: Mapping[str, Any], varied: Collection[str]) -> str:
     """A strategy with the values that tell it from others of its sweep, as `knn_fixed k=5`."""
     values = [f" {name}={value}" for name, value in result["set"].items() if name in varied]
     return result["strategy"] + "".join(values)
+
+
+def in_order(result: Mapping[str, Any], name: str) -> str:
+    """The name with the order of the experiences, where the scenario is run in several."""
+    _, colon, order = result["scenario"].partition(":")
+    return f"{name} {order}" if colon else name
 
 
 def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:

@@ -114,6 +114,16 @@ def find_scenario(given: str) -> ScenarioPlan:
     raise unknown_name("scenario", given, scenarios())
 
 
+def scenario_runs(given: str) -> list[str]:
+    """What to run for a scenario: itself, or each of its orders where all are meant.
+
+    >>> scenario_runs("order")
+    ['order:mnli,wikidata', 'order:wikidata,mnli']
+    """
+    found = find_scenario(given)
+    return [f"{given}:{','.join(names)}" for names in found.orders()] if found.all_orders else [given]
+
+
 def is_scenario_file(given: str) -> bool:
     """Whether a scenario is given by its file, in whatever order of its experiences."""
     return re.search(r"\.toml(:[^/\\]*)?$", given) is not None

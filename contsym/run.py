@@ -112,6 +112,11 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     shared = Shared() if shared is None else shared
     registry.find_strategy(config.strategy)
     scenario = registry.find_scenario(config.scenario)
+    if scenario.all_orders:
+        one = registry.scenario_runs(config.scenario)[0]
+        raise SettingError(
+            f"scenario {config.scenario} stands for a run in each order; expected one, as {one}"
+        )
     _check_sources(config, scenario)
     results.check_writable(config.output)
     files = encoders.locate(config.encoder)

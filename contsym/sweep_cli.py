@@ -235,6 +235,7 @@ def as_plain(sweep: Sweep) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "key": cell.work.key,
             "strategy": config.strategy,
+            "scenario": config.scenario,
             "seed": config.seeds[0],
             "shots": config.shots,
             "settings": dict(config.settings),

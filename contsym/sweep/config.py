@@ -47,7 +47,6 @@ class SweepConfig:
     def __post_init__(self) -> None:
         for name in self.strategies:
             registry.find_strategy(name)
-        registry.find_scenario(self.scenario)
         for option, values in (
             ("--strategies", self.strategies),
             ("--shots", self.shots),
@@ -62,7 +61,7 @@ class SweepConfig:
                 raise SettingError(
                     f"--set {name}={','.join(values)}: expected values that differ, as k=1,3,5"
                 )
-        n = len(self.strategies) * len(self.shots) * len(self.seeds)
+        n = len(self.scenarios) * len(self.strategies) * len(self.shots) * len(self.seeds)
         if n * _product(len(values) for values in self.settings.values()) > MAX_CELLS:
             raise SettingError(
                 f"a sweep of more than {MAX_CELLS:,} cells; expected fewer shots, seeds or values"
@@ -83,14 +82,23 @@ class SweepConfig:
         return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @property
+    def scenarios(self) -> tuple[str, ...]:
+        """What its cells run: the scenario, or each order of it where all are meant."""
+        return tuple(registry.scenario_runs(self.scenario))
+
+    @property
     def varied(self) -> tuple[str, ...]:
         """Settings with more than one value: they belong to the name of what is compared."""
         return tuple(name for name, values in self.settings.items() if len(values) > 1)
 
-    def cell(self, strategy: str, seed: int, shots: int, settings: Mapping[str, str]) -> RunConfig:
-        shared = {f.name for f in fields(self)} - {"strategies", "shots", "seeds", "settings"}
+    def cell(
+        self, strategy: str, seed: int, shots: int, settings: Mapping[str, str], scenario: str | None = None
+    ) -> RunConfig:
+        """`scenario` is one of `scenarios`, where there are several."""
+        shared = {f.name for f in fields(self)} - {"strategies", "shots", "seeds", "settings", "scenario"}
         return RunConfig(
             strategy=strategy,
+            scenario=scenario or self.scenario,
             seeds=(seed,),
             shots=shots,
             settings=dict(settings),
