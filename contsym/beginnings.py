@@ -140,8 +140,10 @@ def beginning_key(plan: Plan, seed: int) -> str | None:
     from contsym.run import key_of
 
     first, *rest = (task.task for task in plan.tasks)
-    if not rest or TASKS[first].relational or first in rest:
+    if not rest or TASKS[first].relational:
         return None
     config = plan.config
     sizes = {task: size for task, size in config.sizes.items() if task == first}
-    return key_of(plan, seed, replace(config, shots=None, sizes=sizes, target=DEFAULT_TARGET))
+    noise = None if plan.tasks[0].label_noise is None else config.label_noise
+    alike = replace(config, shots=None, sizes=sizes, target=DEFAULT_TARGET, label_noise=noise)
+    return key_of(plan, seed, alike)

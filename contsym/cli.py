@@ -6,8 +6,9 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -16,9 +17,11 @@ from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_s
 from contsym.data_cli import data
 from contsym.errors import ContsymError
 from contsym.options import (
+    SCENARIO_HELP,
     device_option,
     encoder_option,
     form_option,
+    noise_option,
     output_option,
     precision_option,
     protocol_options,
@@ -32,6 +35,11 @@ from contsym.pretrain_cli import pretrain
 from contsym.report_cli import report
 from contsym.results_cli import compare, metrics
 from contsym.sweep_cli import sweep
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from contsym.run import Plan
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -55,12 +63,15 @@ cli.add_command(metrics)
 
 @cli.command()
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
-@click.option("--scenario", required=True, metavar="NAME", help="Tasks (contsym list scenarios).")
+@click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
 @encoder_option
 @task_options
 @form_option
-@click.option("--shots", type=int, metavar="N", help="Wikidata training pairs in all; default: all.")
+@click.option(
+    "--shots", type=int, metavar="N", help="Training pairs of each Wikidata experience; default: all."
+)
 @split_option
+@noise_option
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
 @click.option(
     "--set",
@@ -114,32 +125,55 @@ def run(
     )
     from rich.console import Console
 
-    from contsym.display import TerminalProgress, plan_lines, result_tables
+    from contsym.display import orders_table, result_tables
+    from contsym.orders import by_order, over_orders
+    from contsym.registry import scenario_runs
+    from contsym.run import Shared, prepare
     from contsym.run import as_json as result_as_json
-    from contsym.run import prepare, run_seeds
-    from contsym.tracking import display_uri, resolve_uri
+    from contsym.tracking import resolve_uri
 
     err = Console(stderr=True)
+    shared = Shared()
     with err.status("looking at data and encoder"):
-        plan = prepare(config)
+        # All orders, where the scenario means all, before the first of them is run.
+        plans = [prepare(replace(config, scenario=each), shared) for each in scenario_runs(config.scenario)]
     uri = resolve_uri(config.output, config.tracking_uri)
+    done = [_run_plan(plan, uri, err) for plan in plans]
+    printed: dict[str, Any] = {}
+    if len(plans) == 1:
+        ((found, run_ids),) = done
+        tables = result_tables(found, run_ids)
+        printed = result_as_json(found, run_ids)
+    else:
+        groups = by_order([result for found, _ in done for result in found])
+        tables = orders_table(groups, over_orders(groups))
+        printed = {"orders": [result_as_json(*each) for each in done], "over_orders": over_orders(groups)}
+    is_tracked = all(run_ids for _, run_ids in done)
+    hint = _ui_hint(config) if is_tracked else "not in MLflow yet: contsym sync sends it"
+    if as_json:
+        err.print(tables)
+        click.echo(hint, err=True)
+        click.echo(json.dumps(printed, ensure_ascii=False, allow_nan=False))
+    else:
+        Console().print(tables)
+        click.echo(hint)
+
+
+def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    """Show, run, store and track a plan; gives the results and their MLflow runs, none where it has none."""
+    from contsym.display import TerminalProgress, plan_lines, result_tables
+    from contsym.run import run_seeds
+    from contsym.tracking import display_uri
+
     err.print(plan_lines(plan, display_uri(uri)))
     with TerminalProgress(err) as progress:
         found = run_seeds(plan, progress)
         _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)
-        run_ids, warning = _track(plan.folder, config.output, uri)
+        run_ids, warning = _track(plan.folder, plan.config.output, uri)
     if warning:
         click.echo(f"warning: {warning}", err=True)
-    tables = result_tables(found, run_ids)
-    hint = _ui_hint(config) if run_ids else "not in MLflow yet: contsym sync sends it"
-    if as_json:
-        err.print(tables)
-        click.echo(hint, err=True)
-        click.echo(json.dumps(result_as_json(found, run_ids), ensure_ascii=False, allow_nan=False))
-    else:
-        Console().print(tables)
-        click.echo(hint)
+    return found, run_ids
 
 
 def _track(folder: Path, output: Path, uri: str) -> tuple[dict[int, str], str | None]:

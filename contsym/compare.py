@@ -13,6 +13,7 @@ from contsym.predictions import read_aligned
 
 if TYPE_CHECKING:
     from contsym.metrics.stats import Comparison, Summary
+    from contsym.sweep.plan import Sweep
 
 EXPECTED = "expected a run of {output}, the folder of a run or a cell, or STRATEGY@SHOTS of its latest sweep"
 
@@ -72,6 +73,7 @@ def _in_sweep(given: str, output: Path) -> FoundRun:
     from contsym.sweep.work import cell_folder, is_done
 
     name, _, shots = given.rpartition("@")
+    shots, _, order = shots.partition(":")
     sweep = find_sweep(output, None)
     in_sweep = f"run {given!r} is not in the sweep {sweep.config.id}"
     if shots not in map(str, sweep.config.shots):
@@ -83,10 +85,13 @@ def _in_sweep(given: str, output: Path) -> FoundRun:
     if len(matching) > 1:
         choices = ", ".join(f"'{variant}@{shots}'" for variant in matching)
         raise ContsymError(f"run {given!r} could be any of {choices}; name one of them")
+    scenario = _scenario_of(given, order, sweep)
     works = [
         cell.work
         for cell in sweep.cells
-        if _variant(cell.work.config) == matching[0] and str(cell.work.config.shots) == shots
+        if _variant(cell.work.config) == matching[0]
+        and str(cell.work.config.shots) == shots
+        and cell.work.config.scenario == scenario
     ]
     if missing := [work.config.seeds[0] for work in works if not is_done(work)]:
         raise ContsymError(
@@ -95,6 +100,23 @@ def _in_sweep(given: str, output: Path) -> FoundRun:
         )
     folders = [cell_folder(output, work.key) for work in works]
     return _found(given, {r["seed"]: (path, r) for path in folders for r in [results.read_seed(path)]})
+
+
+def _scenario_of(given: str, order: str, sweep: Sweep) -> str:
+    """Which of the sweep's orders is meant; the only scenario where it has no orders."""
+    config = sweep.config
+    if len(config.scenarios) == 1 and not order:
+        return config.scenario
+    if (wanted := f"{config.scenario}:{order}") in config.scenarios:
+        return wanted
+    if len(config.scenarios) == 1:
+        raise ContsymError(
+            f"run {given!r}: scenario {config.scenario} has one order only; leave ':{order}' out"
+        )
+    orders = [each.rpartition(":")[2] for each in config.scenarios]
+    plain = given.removesuffix(f":{order}") if order else given
+    choices = " or ".join(f"'{plain}:{each}'" for each in orders)
+    raise ContsymError(f"run {given!r}: the sweep {config.id} has every order; expected {choices}")
 
 
 def _found(given: str, found: Mapping[int, tuple[Path, Mapping[str, Any]]]) -> FoundRun:

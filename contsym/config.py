@@ -20,6 +20,7 @@ knows the first task by a head, and that task is measured by that head, frozen."
 
 DEFAULT_OUTPUT = "mlruns"
 DEFAULT_TARGET = 0.99
+DEFAULT_FORM: Form = "lexicalised"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class RunConfig:
     encoder: str = "minilm"
     sources: Mapping[str, str] = field(default_factory=dict)
     """Source by task; a task that is not named is bundled, or from the Hub where it is not."""
-    form: Form = "lexicalised"
+    form: Form = DEFAULT_FORM
     shots: int | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Training pairs of the tasks that have no shots, as MNLI; a task that is not named gives all."""
     split: SplitRule | None = None
     """How the Wikidata pairs are shared out anew; None: as they come."""
+    label_noise: float | None = None
+    """Share of flipped labels in the experiences that have any; None: what the scenario says."""
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, str] = field(default_factory=dict)
     """Hyper-parameters as given with --set, still text."""
@@ -68,6 +71,10 @@ class RunConfig:
             raise SettingError(
                 f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
                 "leave it out or add --protocol retrain"
+            )
+        if self.label_noise is not None and not 0 <= self.label_noise <= 1:
+            raise SettingError(
+                f"--label-noise {self.label_noise} is out of range; expected a share of 0 to 1"
             )
         if not 0 < self.target <= 1:
             raise SettingError(f"--target {self.target} is out of range; expected 0 < target <= 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -16,6 +17,11 @@ from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.display_data import SHORT_KINDS, audit_lines
 from contsym.metrics.stats import spread
 from contsym.run import summarise
+
+MANY = 6
+"""A longer scenario is shown experience by experience: its matrix would be too wide."""
+MANY_KINDS = 3
+"""With more experiences the matrix has no columns of kinds."""
 
 if TYPE_CHECKING:
     from contsym.run import Plan
@@ -66,7 +72,7 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
         ("strategy", f"{plan.config.strategy}  " + _assignments(settings)),
         ("encoder", f"{plan.encoder.name}  ({plan.encoder.origin}, {plan.encoder.weights_sha256[:12]})"),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
-        *((f"  {task.task}", _source_line(task, plan)) for task in plan.tasks),
+        *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
         ("results", str(plan.folder)),
         ("tracking", tracking),
@@ -82,12 +88,12 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
 
 
 def _source_line(task, plan: Plan) -> str:
-    from contsym.run import training_part
+    from contsym.run import n_training_steps, training_part
 
     n_train = len(training_part(task, plan.config, plan.config.seeds[0]))
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     notes = "".join(f"; {note}" for note in task.notes)
-    steps = f", {plan.settings.n_steps(n_train):,} steps" if plan.strategy.trains else ""
+    steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""
     return f"{task.source}: train {used}{steps}; test {len(task.test):,}{notes}"
 
 
@@ -97,11 +103,10 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
     tasks = first["tasks"]
     retrained = " · retrain" if first["options"].get("protocol") == "retrain" else ""
     title = f"{first['strategy']} · {first['scenario']} · {first['encoder']}{retrained}"
-    lines: list[Any] = [
-        Text(""),
-        _matrix_table(f"Accuracy: {title}", found, mean),
-        _summary_table(found, mean),
-    ]
+    shown = _stream_table if len(tasks) > MANY else _matrix_table
+    lines: list[Any] = [Text(""), shown(f"Accuracy: {title}", found, mean)]
+    lines += [_cost_table(found)] if "experiences" in first else []
+    lines.append(_summary_table(found, mean))
     for task in tasks:
         source = first["sources"][task]
         if source["stand_in"]:
@@ -115,26 +120,27 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
 
 def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
     first = found[0]
+    by_kind = mean["by_kind"] if len(first["tasks"]) <= MANY_KINDS else {}
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("after", no_wrap=True)
     for task in first["tasks"]:
         table.add_column(
             _task_title(task, first), justify="right", no_wrap=not first["sources"][task]["stand_in"]
         )
-        for kind in mean["by_kind"].get(task, {}):
+        for kind in by_kind.get(task, {}):
             table.add_column(SHORT_KINDS[kind], justify="right", style="dim", no_wrap=True)
     names = ["pretrained" if first["options"].get("protocol") == "retrain" else "untrained", *first["tasks"]]
     for i, name in enumerate(names):
         cells = []
         for j, task in enumerate(first["tasks"]):
             cells.append(spread([r["matrix"][i][j] for r in found]))
-            for kind in mean["by_kind"].get(task, {}):
+            for kind in by_kind.get(task, {}):
                 cells.append(spread([r["by_kind"][task][i][kind]["accuracy"] for r in found]))
         table.add_row(name, *cells)
     majority = []
     for task in first["tasks"]:
         majority.append(f"{first['majority'][task]:.3f}")
-        majority += ["" for _ in mean["by_kind"].get(task, {})]
+        majority += ["" for _ in by_kind.get(task, {})]
     table.add_section()
     table.add_row("majority class", *majority, style="dim")
     for name in SHORTCUTS:
@@ -144,10 +150,70 @@ def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[
                 score = mean["shortcuts"].get(task, {}).get(name)
                 cells += [
                     "" if score is None else f"{score:.3f}",
-                    *("" for _ in mean["by_kind"].get(task, {})),
+                    *("" for _ in by_kind.get(task, {})),
                 ]
             table.add_row(name.replace("_", " "), *cells, style="dim")
     return table
+
+
+def _stream_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
+    """A row an experience: its accuracy before and after its own training and at the end, and the best shortcut's."""
+    first = found[0]
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("experience", no_wrap=True)
+    for name in ("before", "after", "at end", "forgetting", "shortcut"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for j, task in enumerate(first["tasks"]):
+        guessed = [best(r["shortcuts"][task])[1] for r in found if r["shortcuts"].get(task)]
+        table.add_row(
+            task,
+            *(spread([r["matrix"][i][j] for r in found]) for i in (j, j + 1, -1)),
+            forgetting_words(task, j, found, mean),
+            spread(guessed).partition("±")[0] if guessed else "",
+        )
+    return table
+
+
+def _cost_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """What each experience took, and what is stored after it."""
+    table = Table(title="Cost by experience", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("experience", no_wrap=True)
+    for name in ("steps", "seconds", "texts encoded", "bytes stored"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for j, task in enumerate(found[0]["tasks"]):
+        costs = [r["cost"] for r in found]
+        steps, texts, stored = (
+            fmean(cost[name][j] for cost in costs)
+            for name in ("training_steps", "training_forwards", "stored_bytes_after")
+        )
+        seconds = fmean(cost["training_seconds"][j] for cost in costs)
+        table.add_row(task, f"{steps:,.0f}", f"{seconds:,.1f}", f"{texts:,.0f}", f"{stored:,.0f}")
+    return table
+
+
+def orders_table(groups: Mapping[str, Sequence[Mapping[str, Any]]], figures: Mapping[str, Any]) -> Group:
+    """Each figure in each order, mean over the seeds, and how far the orders are apart."""
+    first = next(iter(groups.values()))[0]
+    scenario = first["scenario"].partition(":")[0]
+    seeds = ", ".join(str(result["seed"]) for result in next(iter(groups.values())))
+    title = f"{first['strategy']} · {scenario} · {first['encoder']} (mean over seeds {seeds})"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    numbers = {order: f"order {i}" for i, order in enumerate(groups, 1)}
+    # Few orders fit beside one another; of many the spread is shown alone.
+    shown = list(groups) if len(groups) <= MANY_KINDS else []
+    for name in [*(numbers[order] for order in shown), "mean", "sd", "min", "max"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for figure, spread_of in figures.items():
+        form = "{:.3f}" if figure.startswith("accuracy") else "{:+.3f}"
+        values = [*(spread_of["by_order"][order] for order in shown), spread_of["mean"]]
+        cells = ["-" if value is None else form.format(value) for value in values]
+        cells.append("-" if spread_of["sd"] is None else f"{spread_of['sd']:.3f}")
+        cells += ["-" if spread_of[n] is None else form.format(spread_of[n]) for n in ("min", "max")]
+        table.add_row(figure, *cells)
+    runs = [Text(f"{number}: {order} (run {groups[order][0]['run']})") for order, number in numbers.items()]
+    note = Text("-: no such figure in that order (its last task, or never learned)")
+    return Group(Text(""), table, note, *runs)
 
 
 def _summary_table(found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
@@ -158,11 +224,13 @@ def _summary_table(found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) 
     table.add_row(
         "final accuracy", f"{mean['final_macro']:.3f} (mean over tasks), {mean['final_micro']:.3f} (pooled)"
     )
-    for task, above in mean["above_best_shortcut"].items():
+    # In a long stream these are columns of its table.
+    each = [] if len(first["tasks"]) > MANY else first["tasks"]
+    for task, above in mean["above_best_shortcut"].items() if each else ():
         name, score = best(mean["shortcuts"][task])
         words = f"{above:+.3f} ({name.replace('_', ' ')} {score:.3f})"
         table.add_row(f"above the best shortcut, {task}", words)
-    for j, task in enumerate(first["tasks"]):
+    for j, task in enumerate(each):
         table.add_row(f"forgetting, {task}", Text(forgetting_words(task, j, found, mean)))
     probes = [probe for r in found if (probe := r.get("probe"))]
     if len(probes) == len(found):
@@ -175,7 +243,7 @@ def _summary_table(found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) 
         if mean[name] is not None:
             table.add_row(title, f"{mean[name]:+.3f}")
     target = first["options"]["target"]
-    for task in first["tasks"] if first["curve"] else []:
+    for task in each if first["curve"] else []:
         table.add_row(f"pairs to {target:g}, {task}", Text(efficiency_words(task, found)))
     cost = first["cost"]
     table.add_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,8 +14,10 @@ from rich.text import Text
 
 from contsym.data.audit import Audit
 from contsym.data.shortcuts import best
+from contsym.display import MANY
 from contsym.display_data import audit_lines, grid, plain_table
 from contsym.metrics.stats import spread
+from contsym.orders import by_order
 from contsym.records import variant
 from contsym.sweep.plan import Sweep
 from contsym.sweep.work import Work, is_done
@@ -135,16 +138,60 @@ def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
 
 
 def sweep_report(found: Results, varied: Collection[str]) -> Group:
-    """Accuracy of the last task and forgetting of the others: a row a number of shots, a column a strategy."""
+    """Accuracy of the last task and forgetting of the others: a row a number of shots, a column a strategy.
+
+    Of a scenario in every order: these for each order, then how far the orders are apart.
+    """
+    orders = by_order(found)
+    tables = [table for order, own in orders.items() for table in _order_tables(order, own, varied)]
+    if len(orders) > 1:
+        spread_tables = (
+            _by_shots(title, _groups(found, varied), partial(_over_orders, figure))
+            for title, figure in OVER_ORDERS.items()
+        )
+        tables += spread_tables
+    return Group(*tables)
+
+
+OVER_ORDERS = {
+    "Accuracy, mean over tasks: mean ± sd over orders [min, max]": "final_macro",
+    "Backward transfer: mean ± sd over orders [min, max]": "bwt",
+}
+
+
+def _over_orders(figure: str, found: Results) -> str:
+    means = [fmean(r[figure] for r in own) for own in by_order(found).values()]
+    low, high = (spread([value], sign=figure == "bwt") for value in (min(means), max(means)))
+    return f"{spread(means, sign=figure == 'bwt')} [{low}, {high}]"
+
+
+def _order_tables(order: str, found: Results, varied: Collection[str]) -> list[RenderableType]:
+    groups = _groups(found, varied)
+    of = f" ({order})" if order else ""
+    *earlier, last = found[0]["tasks"]
+    guessed = {n: _best_shortcuts(last, row) for n, row in groups.items()}
+    tables = [_by_shots(f"Accuracy, {last}{of}", groups, partial(_accuracy, last), guessed)]
+    if len(earlier) > MANY:
+        title = f"Forgetting, mean over the {len(earlier)} earlier experiences that were learned{of}"
+        return [*tables, _by_shots(title, groups, partial(_mean_forgetting, earlier))]
+    return [
+        *tables,
+        *(_by_shots(f"Forgetting, {t}{of}", groups, partial(_forgetting, t)) for t in earlier),
+    ]
+
+
+def _mean_forgetting(tasks: Sequence[str], seeds: Results) -> str:
+    known = [[f for t in tasks if (f := r["forgetting"][t]) is not None] for r in seeds]
+    means = [fmean(each) for each in known if each]
+    return spread(means, sign=True) if means else "never learned"
+
+
+def _groups(found: Results, varied: Collection[str]) -> dict[int, dict[str, list[Mapping[str, Any]]]]:
     groups: dict[int, dict[str, list[Mapping[str, Any]]]] = {}
     for result in sorted(found, key=lambda r: r["options"]["shots"]):
         row = groups.setdefault(result["options"]["shots"], {})
         row.setdefault(variant(result, varied), []).append(result)
-    *earlier, last = found[0]["tasks"]
-    guessed = {n: _best_shortcuts(last, row) for n, row in groups.items()}
-    tables: list[RenderableType] = [_by_shots(f"Accuracy, {last}", groups, partial(_accuracy, last), guessed)]
-    tables += [_by_shots(f"Forgetting, {task}", groups, partial(_forgetting, task)) for task in earlier]
-    return Group(*tables)
+    return groups
 
 
 def _by_shots(

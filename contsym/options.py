@@ -29,6 +29,13 @@ split_option = click.option(
     type=click.Choice(list(SPLIT_RULES)),
     help="Share the Wikidata pairs out anew (contsym data build --help); default: as they come.",
 )
+noise_option = click.option(
+    "--label-noise",
+    type=float,
+    metavar="SHARE",
+    help="Share of flipped training labels where the scenario has any (noisy_labels); default: the scenario's.",
+)
+SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
 
 
 def task_options(command):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Metrics = list[tuple[str, float, int]]
 """(key, value, step)."""
 
+AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
+"""Costs that are sent experience by experience; of other lists the sum is."""
+
 MAX_LOSSES = 1000
 """Points of a loss curve that are sent; a longer one is thinned."""
 
@@ -42,6 +45,11 @@ def safe(name: str) -> str:
     'part of _P361__ in_on'
     """
     return re.sub(r"^\.*$", "_", re.sub(r"[^\w.\- ]", "_", name))
+
+
+def task_of(result: Mapping[str, Any], name: str) -> str:
+    """What the experience of that name is of: the name itself, where its source does not say another task."""
+    return result["sources"].get(name, {}).get("task", name)
 
 
 def seed_record(result: Mapping[str, Any]) -> Record:
@@ -99,7 +107,7 @@ def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
 def cell_record(sweep: Sweep, result: Mapping[str, Any]) -> Record:
     """What the child run of one cell of a sweep holds."""
     record = seed_record(result)
-    name = variant(result, sweep.config.varied)
+    name = in_order(result, variant(result, sweep.config.varied))
     record.name = f"{name}, {result['options']['shots']} shots, seed {result['seed']}"
     record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.config.id}
     record.params["variant"] = name
@@ -117,7 +125,8 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
     started = int(1000 * datetime.fromisoformat(sweep.created).timestamp())
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for result in found:
-        groups.setdefault((variant(result, config.varied), result["options"]["shots"]), []).append(result)
+        name = in_order(result, variant(result, config.varied))
+        groups.setdefault((name, result["options"]["shots"]), []).append(result)
     metrics: Metrics = []
     for (name, shots), group in groups.items():
         if len(group) == len(config.seeds):
@@ -168,6 +177,12 @@ def variant(result: Mapping[str, Any], varied: Collection[str]) -> str:
     return result["strategy"] + "".join(values)
 
 
+def in_order(result: Mapping[str, Any], name: str) -> str:
+    """The name with the order of the experiences, where the scenario is run in several."""
+    _, colon, order = result["scenario"].partition(":")
+    return f"{name} {order}" if colon else name
+
+
 def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     """Parameters and tags that say how a result was made, without its seed."""
     options, sources = result["options"], result["sources"]
@@ -178,8 +193,7 @@ def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     params |= {name: "all" if options[name] is None else options[name] for name in sizes}
     params["protocol"] = options.get("protocol", "sequential")
     params |= {f"pretrain.{safe(name)}": value for name, value in options.get("pretrain", {}).items()}
-    if options.get("split"):
-        params["split"] = options["split"]
+    params |= {name: options[name] for name in ("split", "label_noise") if options.get(name) is not None}
     params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
     tags = {f"version.{safe(name)}": version for name, version in result["versions"].items()}
     tags |= {f"encoder_weights.{k}": v for k, v in result["encoder_weights"].items()}
@@ -234,7 +248,9 @@ def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int
         for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
             yield f"loss/{safe(task)}", losses[step - 1], step
     for name, cost in result["cost"].items():
-        if cost is not None:
+        if name in AFTER_EACH:
+            yield from ((f"cost/{safe(name)}", value, i) for i, value in enumerate(cost, 1))
+        elif cost is not None:
             yield f"cost/{safe(name)}", sum(cost) if isinstance(cost, list) else cost, 0
 
 

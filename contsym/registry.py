@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import importlib
-import tomllib
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym.errors import ContsymError, unknown_name
+from contsym.scenarios.files import ScenarioPlan, read_scenario
 
 if TYPE_CHECKING:
     from contsym.strategies.base import Strategy
@@ -27,15 +29,6 @@ class Card:
     source: str
     trains: str
     stores: str
-
-
-@dataclass(frozen=True)
-class ScenarioPlan:
-    """A scenario file: its summary and the task of each experience."""
-
-    name: str
-    summary: str
-    tasks: tuple[str, ...]
 
 
 NOT_A_STRATEGY = {"__init__", "base"}
@@ -150,16 +143,44 @@ def scenarios() -> Mapping[str, ScenarioPlan]:
     """All scenarios by name; a scenario's name is its file's."""
     folder = resources.files("contsym.scenarios")
     files = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
-    return {path.name[:-5]: _read_scenario(path.name[:-5], path.read_text("utf-8")) for path in files}
+    return {
+        path.name[:-5]: read_scenario(path.name[:-5], path.read_text("utf-8"), path.name) for path in files
+    }
 
 
-def _read_scenario(name: str, text: str) -> ScenarioPlan:
-    entry = tomllib.loads(text)
-    return ScenarioPlan(name, entry["summary"], tuple(e["task"] for e in entry["experience"]))
+def find_scenario(given: str) -> ScenarioPlan:
+    """The scenario of that name or in that file (`path/to/mine.toml`).
+
+    One order of a scenario of all orders is `NAME:FIRST,SECOND`. Raises ContsymError where there
+    is none, with the nearest names, and for a file that is no scenario.
+    """
+    if given in scenarios():
+        return scenarios()[given]
+    if given.endswith(".toml"):
+        path = Path(given).expanduser()
+        try:
+            return read_scenario(path.stem, path.read_text("utf-8"), given)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ContsymError(
+                f"scenario {given}: cannot be read ({reason}); expected a TOML file (docs/scenarios.md)"
+            ) from None
+    base, colon, order = given.rpartition(":")
+    if colon and (base in scenarios() or base.endswith(".toml")):
+        return find_scenario(base).in_order([name.strip() for name in order.split(",")])
+    raise unknown_name("scenario", given, scenarios())
 
 
-def find_scenario(name: str) -> ScenarioPlan:
-    """The scenario of that name. Raises ContsymError, with the nearest names, if there is none."""
-    if name not in scenarios():
-        raise unknown_name("scenario", name, scenarios())
-    return scenarios()[name]
+def scenario_runs(given: str) -> list[str]:
+    """What to run for a scenario: itself, or each of its orders where all are meant.
+
+    >>> scenario_runs("order")
+    ['order:mnli,wikidata', 'order:wikidata,mnli']
+    """
+    found = find_scenario(given)
+    return [f"{given}:{','.join(names)}" for names in found.orders()] if found.all_orders else [given]
+
+
+def is_scenario_file(given: str) -> bool:
+    """Whether a scenario is given by its file, in whatever order of its experiences."""
+    return re.search(r"\.toml(:[^/\\]*)?$", given) is not None

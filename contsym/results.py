@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -44,7 +45,8 @@ def check_writable(output: Path) -> None:
 
 def new_run_name(strategy: str, scenario: str) -> str:
     """A folder name that sorts by time and never repeats."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{strategy}-{scenario}-{secrets.token_hex(3)}"
+    words = re.sub(r"[^\w.+-]+", "-", f"{strategy}-{scenario}")
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{words}-{secrets.token_hex(3)}"
 
 
 def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:

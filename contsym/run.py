@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, registry, results
-from contsym.config import RunConfig
+from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
 from contsym.data.shots import few_shot, subset
@@ -25,6 +25,7 @@ from contsym.environment import (
 )
 from contsym.errors import SettingError
 from contsym.metrics import matrix as measures
+from contsym.scenarios.parts import experience_data, flip_labels
 from contsym.starts import PRETRAINING, check_start, find_start
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from contsym.beginnings import Beginnings
     from contsym.data.audit import Audit
     from contsym.metrics.plugins import Progress
+    from contsym.scenarios.files import Experience, ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
 
 
@@ -44,15 +46,19 @@ class Shared:
     audits: dict[str, Audit] = field(default_factory=dict)
     scores: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
 
-    def load(self, task: str, config: RunConfig) -> TaskData:
-        split = config.split if TASKS[task].relational else None
-        key = (task, config.source(task), config.form, split)
+    def load(self, experience: Experience, config: RunConfig) -> TaskData:
+        """The pairs of an experience, whole tasks and experiences each loaded once."""
+        task, form = experience.task, "lexicalised" if experience.form else config.form
+        split = (experience.split or config.split) if TASKS[task].relational else None
+        key = (task, config.source(task), form, split)
         if key not in self.tasks:
-            self.tasks[key] = load_task(task, config.source(task), config.form, split)
-        return self.tasks[key]
+            self.tasks[key] = load_task(task, config.source(task), form, split)
+        if (*key, experience) not in self.tasks:
+            self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
+        return self.tasks[*key, experience]
 
     def shortcut_scores(self, task: TaskData, part: Dataset) -> dict[str, float]:
-        key = task.fingerprint, hash(tuple(part["id"]))
+        key = task.fingerprint, _hash_of(part)
         if key not in self.scores:
             self.scores[key] = shortcuts.scores(part, task.test)
         return self.scores[key]
@@ -64,10 +70,14 @@ class Shared:
 
         if task.fingerprint not in self.audits:
             self.audits[task.fingerprint] = audit(task, part, tokenizer, length_limit(tokenizer))
-            self.scores[task.fingerprint, hash(tuple(part["id"]))] = self.audits[task.fingerprint].shortcuts
+            self.scores[task.fingerprint, _hash_of(part)] = self.audits[task.fingerprint].shortcuts
         known = self.audits[task.fingerprint]
         n = min(len(part), shortcuts.MAX_TRAIN)
-        return replace(known, n_trained_on=n, shortcuts=self.shortcut_scores(task, part))
+        return replace(known, task=task.name, n_trained_on=n, shortcuts=self.shortcut_scores(task, part))
+
+
+def _hash_of(part: Dataset) -> int:
+    return hash((*part["id"], *part["label"]))
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,7 @@ class Plan:
 
     config: RunConfig
     name: str
+    scenario: ScenarioPlan
     strategy: type[Strategy]
     settings: TrainingSettings
     learning_rate: float
@@ -102,24 +113,29 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     shared = Shared() if shared is None else shared
     registry.find_strategy(config.strategy)
     scenario = registry.find_scenario(config.scenario)
-    _check_sources(config, scenario.tasks)
+    if scenario.all_orders:
+        one = registry.scenario_runs(config.scenario)[0]
+        raise SettingError(
+            f"scenario {config.scenario} stands for a run in each order; expected one, as {one}"
+        )
+    _check_sources(config, scenario)
     results.check_writable(config.output)
     files = encoders.locate(config.encoder)
     quiet_libraries()
-    loaded = {task: shared.load(task, config) for task in set(scenario.tasks)}
+    tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)
         parse_settings(registry.load_strategy(PRETRAINING), config.pretrain, "--pretrain")
-    tasks = tuple(loaded[task] for task in scenario.tasks)
     for task in tasks:
         training_part(task, config, config.seeds[0])
     device = encoders.choose_device(config.device)
     return Plan(
         config=config,
-        name=results.new_run_name(config.strategy, config.scenario),
+        name=results.new_run_name(config.strategy, scenario.name),
+        scenario=scenario,
         strategy=strategy,
         settings=settings,
         learning_rate=settings.learning_rate or default_learning_rate(files),
@@ -139,10 +155,11 @@ def _audits(
 
     tokenizer = load_tokenizer(files.folder)
     seed = config.seeds[0]
-    return {task.task: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
+    return {task.name: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
 
 
-def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
+def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
+    tasks = tuple(dict.fromkeys(scenario.tasks))
     for task in config.sources:
         if task not in tasks:
             raise SettingError(
@@ -156,10 +173,34 @@ def _check_sources(config: RunConfig, tasks: Sequence[str]) -> None:
     for task in config.sizes:
         if task not in tasks:
             raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")
+    for option, is_given in (("form", config.form != DEFAULT_FORM), ("split", config.split is not None)):
+        own = [e.name for e in scenario.experiences if getattr(e, option) is not None]
+        if is_given and own:
+            raise SettingError(
+                f"--{option}: scenario {config.scenario} says the {option} of {', '.join(own)} itself; leave it out"
+            )
+    if config.label_noise is not None and not any(e.label_noise is not None for e in scenario.experiences):
+        raise SettingError(
+            f"--label-noise: scenario {config.scenario} has no experience with noisy labels; noisy_labels has"
+        )
 
 
 def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:
-    """The training pairs that this seed of this run may use."""
+    """The training pairs that this seed of this run may use in an experience."""
+    try:
+        part = _chosen(task, config, seed)
+        if task.label_noise is None:
+            return part
+        share = task.label_noise if config.label_noise is None else config.label_noise
+        return flip_labels(part, share, seed, task.train.unique("label"))
+    except SettingError as error:
+        if task.name == task.task:
+            raise
+        raise SettingError(f"{error} (experience {task.name})") from None
+
+
+def _chosen(task: TaskData, config: RunConfig, seed: int) -> Dataset:
+    """As many of the experience's training pairs as were asked for."""
     if TASKS[task.task].relational and config.shots is not None:
         return few_shot(task.train, config.shots, seed)
     if task.task in config.sizes:
@@ -173,6 +214,12 @@ def resolved(plan: Plan, config: RunConfig) -> Plan:
     settings = parse_settings(strategy, config.settings)
     rate = settings.learning_rate or default_learning_rate(plan.encoder)
     return replace(plan, config=config, strategy=strategy, settings=settings, learning_rate=rate)
+
+
+def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
+    """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
+    only_stores = task.storing_only and plan.strategy.has_memory()
+    return plan.settings.n_steps(n_pairs) if plan.strategy.trains and not only_stores else 0
 
 
 def parse_settings(
@@ -233,9 +280,9 @@ def run_seed(
 
     parts = [training_part(task, plan.config, seed) for task in plan.tasks]
     guesses = {
-        task.task: plan.shared.shortcut_scores(task, part)
+        task.name: plan.shared.shortcut_scores(task, part)
         for task, part in zip(plan.tasks, parts, strict=True)
-        if task.task in plan.audits
+        if task.name in plan.audits
     }
     start = find_start(plan, seed, progress, beginnings)
     started_at = datetime.now(UTC)
@@ -280,8 +327,10 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
     """What made a result: enough to make it again."""
     config, versions = plan.config, library_versions()
     sources = {
-        task.task: {
+        task.name: {
             "name": task.source,
+            # Only where the name does not say it.
+            **({"task": task.task} if task.name != task.task else {}),
             "rows": {"train": n, "test": len(task.test)},
             "available": task.rows,
             "fingerprint": task.fingerprint,
@@ -296,10 +345,11 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "run": plan.name,
         "key": key_of(plan, seed),
         "strategy": config.strategy,
-        "scenario": config.scenario,
+        "scenario": plan.scenario.name,
+        **_scenario_facts(plan),
         "encoder": config.encoder,
         "encoder_weights": {"sha256": plan.encoder.weights_sha256, "origin": plan.encoder.origin},
-        "tasks": [task.task for task in plan.tasks],
+        "tasks": [task.name for task in plan.tasks],
         "sources": sources,
         "seed": seed,
         "settings": settings,
@@ -313,6 +363,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
             "split": config.split,
             "protocol": config.protocol,
             "pretrain": dict(config.pretrain),
+            **({} if config.label_noise is None else {"label_noise": config.label_noise}),
             "target": config.target,
             "curve": config.curve,
         },
@@ -326,6 +377,15 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
     }
 
 
+def _scenario_facts(plan: Plan) -> dict[str, Any]:
+    """What the scenario's name does not say: its file, and experiences that are more than a task."""
+    given, experiences = plan.config.scenario, plan.scenario.experiences
+    found: dict[str, Any] = {"scenario_file": given} if registry.is_scenario_file(given) else {}
+    if not all(experience.is_plain for experience in experiences):
+        found["experiences"] = [experience.as_dict() for experience in experiences]
+    return found
+
+
 def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
     """The hash of all that decides a seed's result: settings, data, weights, code, libraries.
 
@@ -333,7 +393,8 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
     """
     return (config or plan.config).key(
         seed,
-        data={task.task: task.fingerprint for task in plan.tasks},
+        data={task.name: task.fingerprint for task in plan.tasks},
+        experiences=[experience.as_dict() for experience in plan.scenario.experiences],
         weights=plan.encoder.weights_sha256,
         code=code_sha256(),
         versions=library_versions(),
@@ -353,7 +414,7 @@ def measured(
     import numpy as np
 
     labels = [np.asarray(task.test["label"][:]) for task in plan.tasks]
-    names = [task.task for task in plan.tasks]
+    names = [task.name for task in plan.tasks]
     matrix = np.array(
         [[measures.accuracy(p, y) for p, y in zip(row, labels, strict=True)] for row in predictions]
     )
@@ -368,7 +429,7 @@ def measured(
     }
     forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
     kinds = {
-        task.task: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
+        task.name: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
         for j, task in enumerate(plan.tasks)
         if any(task.test["kind"][:])
     }
@@ -386,9 +447,9 @@ def measured(
         "fwt": measures.forward_transfer(matrix),
         "by_kind": kinds,
         "by_relation": {
-            task.task: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
+            task.name: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
             for j, task in enumerate(plan.tasks)
-            if task.task in kinds
+            if task.name in kinds
         },
         "confusion": {
             name: measures.confusion(predictions[-1][j], labels[j], len(LABELS))
@@ -403,7 +464,7 @@ def sample_efficiency(plan: Plan, points) -> dict[str, dict[str, int | None]]:
     for j, task in enumerate(plan.tasks):
         own = [point for point in points if point.experience == j]
         accuracies = [point.accuracy for point in own]
-        found[task.task] = {
+        found[task.name] = {
             name: measures.least_to_reach([getattr(p, name) for p in own], accuracies, plan.config.target)
             for name in ("n_distinct_pairs", "n_pairs_seen")
         }
@@ -414,7 +475,7 @@ def prediction_rows(plan: Plan, predictions) -> list[dict[str, object]]:
     """One row per test pair: its label and what was predicted after each experience."""
     return [
         {
-            "task": task.task,
+            "task": task.name,
             "id": pair_id,
             "label": LABELS[label],
             **{f"row_{i}": LABELS[int(row[j][n])] for i, row in enumerate(predictions)},

@@ -76,7 +76,7 @@ class SeedRun:
             # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
             warnings.filterwarnings("ignore", message="No loggers specified")
             evaluator = EvaluationPlugin(self.matrix, loggers=[])
-        self.names = [task.task for task in plan.tasks]
+        self.names = [task.name for task in plan.tasks]
         tests = [task.test for task in plan.tasks]
         self.curve = SampleEfficiency([subset(t, min(CURVE_PART, len(t)), 0, "curve") for t in tests])
         self.log = TrainingLog(self.names, progress, self.curve)
@@ -133,6 +133,7 @@ class SeedRun:
                 return
         experience = self.benchmark.train_stream[self.n_done]
         name = self.names[self.n_done]
+        self.strategy.only_stores = self.plan.tasks[self.n_done].storing_only
         self.strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
         self._evaluate(f"evaluating after {name}")
 
@@ -195,7 +196,10 @@ class SeedRun:
         return {
             "training_seconds": [round(s, 3) for s in self.log.seconds],
             "curve_seconds": round(self.curve.seconds, 3),
+            "training_steps": [len(losses) for losses in self.log.losses],
             "pairs_seen": self.log.n_pairs_seen,
+            "training_forwards": self.log.n_forwards,
+            "stored_bytes_after": self.log.n_stored_bytes,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "trained_parameters": self.strategy.n_trained_parameters,
@@ -223,6 +227,9 @@ class SeedRun:
             "losses": log.losses,
             "pairs_seen": log.n_pairs_seen,
             "training_seconds": log.seconds,
+            "training_forwards": log.n_forwards,
+            "stored_bytes_after": log.n_stored_bytes,
+            "curve_forwards": self.curve.n_forwards,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "seconds": self.seconds,
@@ -248,6 +255,8 @@ class SeedRun:
         self.probes = list(values["probes"])
         log.losses, log.n_pairs_seen = list(values["losses"]), list(values["pairs_seen"])
         log.seconds = list(values["training_seconds"])
+        log.n_forwards, self.curve.n_forwards = list(values["training_forwards"]), values["curve_forwards"]
+        log.n_stored_bytes = list(values["stored_bytes_after"])
         self.encoder.n_forwards = values["encoder_forwards"]
         self.n_evaluated = values["encoder_forwards_evaluation"]
         self._seconds_before = values["seconds"]

@@ -14,9 +14,11 @@ import click
 from contsym.config import DEFAULT_OUTPUT, parse_assignments
 from contsym.errors import SettingError, TrackingError
 from contsym.options import (
+    SCENARIO_HELP,
     device_option,
     encoder_option,
     form_option,
+    noise_option,
     output_option,
     precision_option,
     protocol_options,
@@ -42,8 +44,8 @@ SEND_SECONDS = 30
 @click.option(
     "--strategies", metavar="LIST", help="Methods, as knn_fixed,fine_tune (contsym list strategies)."
 )
-@click.option("--scenario", metavar="NAME", help="Tasks (contsym list scenarios).")
-@click.option("--shots", metavar="LIST", help="Wikidata training pairs, as 8,16,32,64.")
+@click.option("--scenario", metavar="NAME|FILE", help=SCENARIO_HELP)
+@click.option("--shots", metavar="LIST", help="Training pairs of each Wikidata experience, as 8,16,32,64.")
 @click.option("--seeds", metavar="N|LIST", help="5 for five seeds, or 0,1,2 or 10-14.  [default: 3]")
 @click.option(
     "--set",
@@ -64,6 +66,7 @@ SEND_SECONDS = 30
 @form_option
 @split_option
 @protocol_options
+@noise_option
 @device_option
 @precision_option
 @target_option
@@ -238,6 +241,7 @@ def as_plain(sweep: Sweep) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "key": cell.work.key,
             "strategy": config.strategy,
+            "scenario": config.scenario,
             "seed": config.seeds[0],
             "shots": config.shots,
             "settings": dict(config.settings),

@@ -205,7 +205,9 @@ def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Se
 
     with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
         client = _open(output, uri)
-        experiment = _experiment(client, output, uri, f"contsym/{parent.params['scenario']}")
+        experiment = _experiment(
+            client, output, uri, f"contsym/{parent.params['scenario'].partition(':')[0]}"
+        )
         known = _known_runs(client, experiment, parent.tags["contsym.run"])
         table = [path for path in [folder / "table.txt"] if path.is_file()]
         parent_id = _send(client, experiment, known.get((None, None)), parent, table)

@@ -90,7 +90,7 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
         else:
             problems.append(_too_long(con, tokenizer, max_length))
     return Audit(
-        task=data.task,
+        task=data.name,
         source=data.source,
         split=data.split,
         rows=data.rows,

@@ -33,9 +33,10 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class TaskData:
-    """The checked train and test part of one task, and where they came from."""
+    """The checked train and test part of one experience, and where they came from."""
 
     task: str
+    """What it is of, one of TASKS; several experiences of a scenario may be of the same task."""
     source: str
     """What a reader of a table must see, as `nli_mini (stand-in for MNLI)`."""
     stand_in: bool
@@ -47,6 +48,15 @@ class TaskData:
     """What was left out or decided while reading, one line each."""
     split: str | None = None
     """The rule that the parts were made by, where it is known."""
+    name: str = ""
+    """Of the experience, no other of its scenario has it; results are kept under it. Default: the task's."""
+    label_noise: float | None = None
+    """Share of a seed's training labels that are flipped; None: none, and a run cannot ask for any."""
+    storing_only: bool = False
+    """A method with a memory takes no gradient step on it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or self.task)
 
     @property
     def rows(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from contsym.data.schema import KIND_OF_LABEL, LABELS, stable_hash
+from contsym.data.wikidata import DELEXICALISED_SUFFIX
 from contsym.errors import SettingError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def few_shot(pairs: Dataset, n_shots: int, seed: int) -> Dataset:
     Symmetric and antisymmetric pairs alternate, and neutral ones are the third where the data
     have any; within a label the relations take turns, and within a relation the order is a
     hash of (seed, id): neither the order of the file nor the strategy has a say. A relation
-    that runs out of pairs is passed over.
+    that runs out of pairs is passed over. Of delexicalised pairs the same are taken as of the
+    lexicalised ones that they were made from.
 
     Raises SettingError where a label has too few pairs for its share.
     """
@@ -30,7 +32,7 @@ def few_shot(pairs: Dataset, n_shots: int, seed: int) -> Dataset:
     n_labels = len(by_label)
     if n_shots < n_labels:
         raise SettingError(f"--shots {n_shots} is too few; expected at least {n_labels}, one of each label")
-    ids = pairs["id"][:]
+    ids = _ids(pairs)
     orders = [_take_turns(groups, ids, seed) for groups in by_label.values()]
     for place, (label, order) in enumerate(zip(by_label, orders, strict=True)):
         share = (n_shots + n_labels - 1 - place) // n_labels
@@ -51,7 +53,14 @@ def subset(pairs: Dataset, size: int, seed: int, option: str) -> Dataset:
     groups: dict[str, list[int]] = defaultdict(list)
     for row, label in enumerate(pairs["label"]):
         groups[str(label)].append(row)
-    return pairs.select(_take_turns(groups, pairs["id"][:], seed)[:size])
+    return pairs.select(_take_turns(groups, _ids(pairs), seed)[:size])
+
+
+def _ids(pairs: Dataset) -> list[str]:
+    ids = pairs["id"][:]
+    if all(pair.endswith(DELEXICALISED_SUFFIX) for pair in ids):
+        return [pair.removesuffix(DELEXICALISED_SUFFIX) for pair in ids]
+    return ids
 
 
 def _take_turns(groups: dict[str, list[int]], ids: list[str], seed: int) -> list[int]:

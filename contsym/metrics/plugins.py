@@ -95,6 +95,8 @@ class SampleEfficiency(SupervisedPlugin):
         self.parts = [(part, torch.tensor(part["label"][:]).numpy()) for part in evaluation_parts]
         self.points: list[CurvePoint] = []
         self.seconds = 0.0
+        self.n_forwards = 0
+        """Texts encoded for it."""
         self._next = 1
 
     def before_training_exp(self, strategy, **kwargs) -> None:
@@ -112,7 +114,7 @@ class SampleEfficiency(SupervisedPlugin):
             self._measure(strategy, n_distinct)
 
     def _measure(self, strategy, n_distinct: int, past_limit: int | None = None) -> None:
-        started = time.perf_counter()
+        started, n_before = time.perf_counter(), strategy.model.encoder.n_forwards
         experience = strategy.experience.current_experience
         part, labels = self.parts[experience]
         with torch.random.fork_rng():
@@ -123,13 +125,15 @@ class SampleEfficiency(SupervisedPlugin):
             CurvePoint(experience, n_steps, strategy.n_pairs_seen, n_distinct, accuracy(predicted, labels))
         )
         self.seconds += time.perf_counter() - started
+        self.n_forwards += strategy.model.encoder.n_forwards - n_before
 
 
 @dataclass
 class TrainingLog(SupervisedPlugin):
-    """Loss of every step, pairs and seconds of every experience, and the progress display.
+    """Loss of every step; pairs, seconds and encoded texts of every experience and the bytes stored
+    after it; and the progress display.
 
-    Comes after the curve in the list of plugins, so that the curve's seconds can be taken off.
+    Comes after the curve in the list of plugins, so that the curve's share can be taken off.
     """
 
     tasks: Sequence[str]
@@ -138,7 +142,11 @@ class TrainingLog(SupervisedPlugin):
     losses: list[list[float]] = field(default_factory=list)
     n_pairs_seen: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    n_forwards: list[int] = field(default_factory=list)
+    """Texts encoded in training and storing."""
+    n_stored_bytes: list[int] = field(default_factory=list)
     _started: float = 0.0
+    _n_before: int = 0
 
     def skip(self) -> None:
         """Note an experience that nothing was done for."""
@@ -151,6 +159,7 @@ class TrainingLog(SupervisedPlugin):
         self.progress.phase(f"training on {task}", strategy.n_steps_left)
         self.losses.append([])
         self._started = time.perf_counter() - self.curve.seconds
+        self._n_before = strategy.model.encoder.n_forwards - self.curve.n_forwards
 
     def after_training_iteration(self, strategy, **kwargs) -> None:
         loss = float(strategy.loss.detach())
@@ -166,3 +175,5 @@ class TrainingLog(SupervisedPlugin):
     def after_training_exp(self, strategy, **kwargs) -> None:
         self.n_pairs_seen.append(strategy.n_pairs_seen)
         self.seconds.append(time.perf_counter() - self.curve.seconds - self._started)
+        self.n_forwards.append(strategy.model.encoder.n_forwards - self.curve.n_forwards - self._n_before)
+        self.n_stored_bytes.append(strategy.n_stored_bytes)

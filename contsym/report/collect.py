@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from contsym import results
 from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
-from contsym.records import variant
+from contsym.records import task_of, variant
 from contsym.sweep.plan import SWEEP, Sweep, find_sweep, read_sweep, stored_sweeps
 from contsym.sweep.work import cell_folder, is_done
 
@@ -171,11 +171,13 @@ def shots_of(result: Result) -> int:
 
 
 def new_task_of(result: Result) -> str:
-    relational = [task for task in result["tasks"] if is_relational(task)]
+    relational = [name for name in result["tasks"] if is_relational(result, name)]
     return (relational or result["tasks"])[-1]
 
 
-def is_relational(task: str) -> bool:
+def is_relational(result: Result, name: str) -> bool:
+    """Whether the experience of that name is of a task of relations."""
+    task = task_of(result, name)
     return task in TASKS and TASKS[task].relational
 
 
@@ -200,20 +202,22 @@ def collect(output: Path, given: Sequence[str]) -> Collected:
     if sweeps and len(given) > 1:
         raise SettingError(f"{' '.join(given)}: expected one sweep or several runs, not both")
     if sweeps:
-        return of_sweep(sweeps[0])
+        return of_sweep(*sweeps[0])
     return of_runs([_run_named(output, name) for name in given])
 
 
-def _sweep_named(output: Path, name: str) -> Sweep | None:
+def _sweep_named(output: Path, given: str) -> tuple[Sweep, str] | None:
+    """A sweep, and after a colon the order of its experiences that is meant."""
+    name, _, order = given.partition(":")
     if (Path(name) / SWEEP).is_file():
-        return read_sweep(Path(name))
+        return read_sweep(Path(name)), order
     if (results.runs_folder(output) / name).is_dir() or Path(name).exists():
         return None
     matching = [sweep for sweep in stored_sweeps(output) if sweep.config.id.startswith(name)]
     if len(matching) > 1:
         ids = ", ".join(sweep.config.id for sweep in matching)
         raise ContsymError(f"{name!r} begins more than one sweep: {ids}; give more of the id")
-    return matching[0] if matching else None
+    return (matching[0], order) if matching else None
 
 
 def _run_named(output: Path, name: str) -> Path:
@@ -226,8 +230,21 @@ def _run_named(output: Path, name: str) -> Path:
     raise ContsymError(f"{name!r} is no sweep or run in {output} and no folder; {there}")
 
 
-def of_sweep(sweep: Sweep) -> Collected:
-    """The finished cells of a sweep, in the order of its cells."""
+def of_sweep(sweep: Sweep, order: str = "") -> Collected:
+    """The finished cells of a sweep, in the order of its cells; of one order, where it has every one."""
+    config = sweep.config
+    scenario = f"{config.scenario}:{order}" if order else config.scenario
+    if len(config.scenarios) > 1 or order:
+        if scenario not in config.scenarios:
+            orders = " or ".join(f"{config.id}:{s.rpartition(':')[2]}" for s in config.scenarios)
+            expected = (
+                f"expected {orders}" if len(config.scenarios) > 1 else f"expected it without ':{order}'"
+            )
+            raise ContsymError(
+                f"sweep {config.id}: a report is of one order of {config.scenario}; {expected}"
+            )
+        cells = tuple(c for c in sweep.cells if c.work.config.scenario == scenario)
+        sweep = replace(sweep, cells=cells)
     folders = [cell_folder(sweep.config.output, c.work.key) for c in sweep.cells if is_done(c.work)]
     failures = sweep.failures()
     if not folders:
@@ -235,7 +252,8 @@ def of_sweep(sweep: Sweep) -> Collected:
             f"sweep {sweep.config.id}: none of its {len(sweep.cells)} cells is finished "
             f"({len(failures)} failed); contsym sweep --resume goes on with it"
         )
-    return _checked(sweep.config.id, _read(folders), sweep, failures, len(sweep.cells))
+    name = "-".join([sweep.config.id, *order.split(",")]) if order else sweep.config.id
+    return _checked(name, _read(folders), sweep, failures, len(sweep.cells))
 
 
 def of_runs(folders: Sequence[Path]) -> Collected:
@@ -286,11 +304,12 @@ def _checked(
 
 COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
     "scenario": lambda r: r["scenario"],
+    "experiences": lambda r: r.get("experiences"),
     "encoder": lambda r: r["encoder"],
     "encoder weights": lambda r: r["encoder_weights"]["sha256"],
     "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},
     "training pairs": lambda r: {
-        task: source["rows"]["train"] for task, source in r["sources"].items() if not is_relational(task)
+        name: source["rows"]["train"] for name, source in r["sources"].items() if not is_relational(r, name)
     },
 }
 

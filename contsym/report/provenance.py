@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.data.sources import BUNDLED
+from contsym.records import task_of
 from contsym.report.collect import Collected
 from contsym.sweep.config import SweepConfig
 
@@ -43,9 +44,9 @@ def sweep_command(config: SweepConfig) -> str:
         words += [f"--{task}", source]
     for task, size in config.sizes.items():
         words += [f"--{task}-size", str(size)]
-    for name in ("encoder", "form", "split", "device", "precision", "target"):
+    for name in ("encoder", "form", "split", "label_noise", "device", "precision", "target"):
         if getattr(config, name) != getattr(DEFAULTS, name):
-            words += [f"--{name}", str(getattr(config, name))]
+            words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
     if config.curve:
         words.append("--curve")
     if not config.audit:
@@ -69,14 +70,21 @@ def run_commands(collected: Collected) -> list[str]:
     found = []
     for results in runs.values():
         first, options = results[0], results[0]["options"]
-        words = ["contsym", "run", "--strategy", first["strategy"], "--scenario", first["scenario"]]
+        words = [
+            "contsym",
+            "run",
+            "--strategy",
+            first["strategy"],
+            "--scenario",
+            first.get("scenario_file", first["scenario"]),
+        ]
         words += ["--encoder", first["encoder"]]
         if options["shots"] is not None:
             words += ["--shots", str(options["shots"])]
         words += ["--seeds", _numbers(result["seed"] for result in results)]
         for name, value in first.get("set", {}).items():
             words += ["--set", f"{name}={value}"]
-        for task, source in first["sources"].items():
+        for task, source in {task_of(first, name): s for name, s in first["sources"].items()}.items():
             if task not in BUNDLED or source["name"] != BUNDLED[task].name:
                 # Of two Hub data sets together, only the plain word can be given.
                 words += [
@@ -87,6 +95,8 @@ def run_commands(collected: Collected) -> list[str]:
                 words += [f"--{task}-size", str(options[f"{task}_size"])]
         words += ["--form", options["form"]] if options["form"] != DEFAULTS.form else []
         words += ["--split", options["split"]] if options.get("split") else []
+        noise = options.get("label_noise")
+        words += [] if noise is None else ["--label-noise", str(noise)]
         words += ["--target", str(options["target"])] if options["target"] != DEFAULTS.target else []
         words += [] if options["curve"] else ["--no-curve"]
         words += ["--device", first["device"], "--precision", first["precision"]]

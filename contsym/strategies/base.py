@@ -181,6 +181,11 @@ class Strategy(SupervisedTemplate):
         """What a reader must know before comparing this result, in a line each. Default: nothing."""
         return []
 
+    @classmethod
+    def has_memory(cls) -> bool:
+        """Whether the method stores pairs to predict with."""
+        return cls.make_memory is not Strategy.make_memory
+
     def begin(self, n: int) -> None:
         """Get ready for experience n (from 0) before its first gradient step; the optimizer is made
         afterwards, and takes in the parameters that are there then. Default: nothing."""
@@ -262,6 +267,8 @@ class Strategy(SupervisedTemplate):
             addon.start(model)
         self.memory = self.make_memory()
         self.past: list[Dataset] = []
+        self.only_stores = False
+        """Set before an experience whose pairs a memory takes in without a gradient step."""
         self.lent: Dataset | None = None
         self.seen_rows: dict[int, None] = {}
         self.is_under_way = False
@@ -380,7 +387,8 @@ class Strategy(SupervisedTemplate):
     def _after_train_dataset_adaptation(self, **kwargs) -> None:
         super()._after_train_dataset_adaptation(**kwargs)
         # Behind the add-ons: one that trains on earlier pairs too has more of them.
-        self.n_steps_left = self.settings.n_steps(len(self.adapted_dataset)) if self.trains else 0
+        takes_steps = self.trains and not (self.only_stores and self.memory)
+        self.n_steps_left = self.settings.n_steps(len(self.adapted_dataset)) if takes_steps else 0
 
     def _train_exp(self, experience, eval_streams=None, **kwargs) -> None:
         if self.n_steps_left > 0:

@@ -38,6 +38,7 @@ class SweepConfig:
     split: SplitRule | None = None
     protocol: Protocol = "sequential"
     pretrain: Mapping[str, str] = field(default_factory=dict)
+    label_noise: float | None = None
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     target: float = DEFAULT_TARGET
@@ -48,7 +49,6 @@ class SweepConfig:
     def __post_init__(self) -> None:
         for name in self.strategies:
             registry.find_strategy(name)
-        registry.find_scenario(self.scenario)
         for option, values in (
             ("--strategies", self.strategies),
             ("--shots", self.shots),
@@ -63,7 +63,7 @@ class SweepConfig:
                 raise SettingError(
                     f"--set {name}={','.join(values)}: expected values that differ, as k=1,3,5"
                 )
-        n = len(self.strategies) * len(self.shots) * len(self.seeds)
+        n = len(self.scenarios) * len(self.strategies) * len(self.shots) * len(self.seeds)
         if n * _product(len(values) for values in self.settings.values()) > MAX_CELLS:
             raise SettingError(
                 f"a sweep of more than {MAX_CELLS:,} cells; expected fewer shots, seeds or values"
@@ -78,17 +78,29 @@ class SweepConfig:
         chosen = asdict(self)
         for name in ("output", "audit"):
             del chosen[name]
+        if self.label_noise is None:
+            # As sweeps have it that were made before there was such an option.
+            del chosen["label_noise"]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """What its cells run: the scenario, or each order of it where all are meant."""
+        return tuple(registry.scenario_runs(self.scenario))
 
     @property
     def varied(self) -> tuple[str, ...]:
         """Settings with more than one value: they belong to the name of what is compared."""
         return tuple(name for name, values in self.settings.items() if len(values) > 1)
 
-    def cell(self, strategy: str, seed: int, shots: int, settings: Mapping[str, str]) -> RunConfig:
-        shared = {f.name for f in fields(self)} - {"strategies", "shots", "seeds", "settings"}
+    def cell(
+        self, strategy: str, seed: int, shots: int, settings: Mapping[str, str], scenario: str | None = None
+    ) -> RunConfig:
+        """`scenario` is one of `scenarios`, where there are several."""
+        shared = {f.name for f in fields(self)} - {"strategies", "shots", "seeds", "settings", "scenario"}
         return RunConfig(
             strategy=strategy,
+            scenario=scenario or self.scenario,
             seeds=(seed,),
             shots=shots,
             settings=dict(settings),
@@ -151,6 +163,7 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 FILE_KEYS = (
     *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split", "protocol", "pretrain"),
+    "label_noise",
     *("device", "precision", "target", "curve", "audit"),
 )
 
@@ -199,7 +212,7 @@ def read_file(path: Path) -> dict[str, Any]:
             given[key] = tuple(
                 _typed(path, key, each, kind, said) for each in _typed(path, key, value, list, said)
             )
-        elif key == "target":
+        elif key in ("target", "label_noise"):
             given[key] = float(_typed(path, key, value, (int, float), "a number"))
         elif key in ("curve", "audit"):
             given[key] = _typed(path, key, value, bool, "true or false")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -88,27 +89,30 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
     Raises ContsymError.
     """
     from contsym.beginnings import beginning_key, beginning_plan
-    from contsym.run import Shared, key_of, parse_settings, prepare, training_part
+    from contsym.run import Shared, key_of, n_training_steps, parse_settings, prepare, training_part
     from contsym.starts import kind_of_head
 
-    shared, cells, audits = Shared(), [], {}
+    shared, cells = Shared(), []
+    audits: dict[str, Audit] = {}
     fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
     known = sorted(set().union(*fields.values()))
     for name in config.settings:
         if name not in known:
             raise SettingError(f"--set {name}: no strategy of the sweep has it; {nearest(name, known)}")
     for strategy in config.strategies:
-        for settings in config.grid(fields[strategy]):
+        grid = itertools.product(config.grid(fields[strategy]), config.scenarios)
+        for settings, scenario in grid:
             parse_settings(_strategy(strategy), settings)
-            first = config.cell(strategy, config.seeds[0], max(config.shots), settings)
+            first = config.cell(strategy, config.seeds[0], max(config.shots), settings, scenario)
             plan = prepare(first, shared)
-            audits = dict(plan.audits)
+            audits |= plan.audits
             for seed in config.seeds:
                 for shots in config.shots:
-                    run = config.cell(strategy, seed, shots, settings)
+                    run = config.cell(strategy, seed, shots, settings, scenario)
                     one = replace(plan, config=run)
                     parts = [len(training_part(task, run, seed)) for task in plan.tasks]
-                    steps = [plan.settings.n_steps(n) if plan.strategy.trains else 1 for n in parts]
+                    each = zip(plan.tasks, parts, strict=True)
+                    steps = [n_training_steps(plan, task, n) or 1 for task, n in each]
                     before = beginning_plan(one)
                     has_head = config.protocol == "retrain" and kind_of_head(plan.encoder)
                     key = None if has_head else beginning_key(before, seed)
@@ -169,6 +173,7 @@ def write_sweep(sweep: Sweep) -> Sweep:
             "seed": cell.work.config.seeds[0],
             "shots": cell.work.config.shots,
             "settings": dict(cell.work.config.settings),
+            "scenario": cell.work.config.scenario,
             "n_steps": [cell.n_beginning_steps, cell.n_steps],
         }
         for cell in sweep.cells
@@ -193,7 +198,8 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def _cell(config: SweepConfig, entry: Mapping[str, Any]) -> Cell:
-    run = config.cell(entry["strategy"], entry["seed"], entry["shots"], entry["settings"])
+    strategy, seed, shots = entry["strategy"], entry["seed"], entry["shots"]
+    run = config.cell(strategy, seed, shots, entry["settings"], entry.get("scenario"))
     key = entry["beginning"]
     beginning = Work(key, beginning_config(run), is_beginning=True) if key else None
     return Cell(Work(entry["key"], run), beginning, entry["n_steps"][1], entry["n_steps"][0])

@@ -33,7 +33,8 @@ class Work:
         config = self.config
         values = "".join(f", {name}={value}" for name, value in config.settings.items())
         shots = "beginning" if self.is_beginning else f"{config.shots} shots"
-        return f"{config.strategy}{values}, {shots}, seed {config.seeds[0]}"
+        order = f", {config.scenario.rpartition(':')[2]}" if ":" in config.scenario else ""
+        return f"{config.strategy}{values}{order}, {shots}, seed {config.seeds[0]}"
 
 
 def cells_folder(output: Path) -> Path:
