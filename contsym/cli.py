@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from contsym import __version__
+from contsym.authoring_cli import check, new
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
 from contsym.data_cli import data
 from contsym.errors import ContsymError
@@ -23,6 +24,7 @@ from contsym.options import (
     form_option,
     noise_option,
     output_option,
+    plugin_option,
     precision_option,
     protocol_options,
     sources_and_sizes,
@@ -59,11 +61,14 @@ cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(pretrain)
 cli.add_command(metrics)
+cli.add_command(new)
+cli.add_command(check)
 
 
 @cli.command()
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
 @click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
+@plugin_option
 @encoder_option
 @task_options
 @form_option
@@ -203,19 +208,24 @@ def _ui_hint(config: RunConfig) -> str:
 
 
 @cli.command(name="list")
-@click.argument("what", type=click.Choice(["strategies", "scenarios", "encoders"]), required=False)
+@click.argument("what", type=click.Choice(["strategies", "addons", "scenarios", "encoders"]), required=False)
 @click.option("--settings", is_flag=True, help="With strategies: their hyper-parameters (slower).")
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_(what: str | None, settings: bool, as_json: bool) -> None:
-    """Show strategies, scenarios and encoders, one line each.
+def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: bool) -> None:
+    """Show strategies, add-ons, scenarios and encoders, one line each.
 
     \b
     Examples:
       contsym list
       contsym list strategies --settings
+      contsym list --plugin my_method.py
     """
     if settings and what not in (None, "strategies"):
         raise click.UsageError("--settings goes with: contsym list strategies --settings")
+    from contsym.plugins import use
+
+    use(plugins)
     listed = {name: entries() for name, entries in LISTS.items() if what in (None, name)}
     if settings:
         for name, entry in listed["strategies"].items():
@@ -224,14 +234,37 @@ def list_(what: str | None, settings: bool, as_json: bool) -> None:
         click.echo(json.dumps(listed, ensure_ascii=False))
         return
     for kind, entries in listed.items():
-        click.echo(f"{kind}:")
+        click.echo(f"{TITLES.get(kind, kind)}:")
         width = max(map(len, entries))
-        for name, entry in entries.items():
-            click.echo(f"  {name:<{width}}  {entry['summary']}")
-            if "stores" in entry:
-                click.echo(f"  {'':<{width}}  trains: {entry['trains']} · stores: {entry['stores']}")
-            for field in entry.get("settings", []):
-                click.echo(f"  {'':<{width}}    {field}")
+        for family, members in _by_family(entries).items():
+            if family:
+                click.echo(f"\n  {family}")
+            for name, entry in members.items():
+                click.echo(f"  {name:<{width}}  {entry['summary']}")
+                if "stores" in entry:
+                    origin = f" · from {entry['origin']}" if entry["origin"] else ""
+                    facts = f"trains: {entry['trains']} · stores: {entry['stores']}{origin}"
+                    click.echo(f"  {'':<{width}}  {facts}")
+                for field in entry.get("settings", []):
+                    click.echo(f"  {'':<{width}}    {field}")
+        click.echo()
+
+
+TITLES = {"addons": "add-ons, on top of a strategy as in knn_fixed+replay"}
+
+
+def _by_family(entries: dict[str, dict]) -> dict[str, dict[str, dict]]:
+    """The entries under the headings of their families; under none where no entry has a family."""
+    from contsym.registry import FAMILIES
+
+    if not any(entry.get("family") for entry in entries.values()):
+        return {"": entries}
+    headings = {**FAMILIES, "": "others"}
+    found = {
+        heading: {name: e for name, e in entries.items() if e["family"] == family}
+        for family, heading in headings.items()
+    }
+    return {heading: members for heading, members in found.items() if members}
 
 
 def _list_strategies() -> dict[str, dict]:
@@ -240,6 +273,14 @@ def _list_strategies() -> dict[str, dict]:
     from contsym.registry import strategies
 
     return {name: asdict(card) for name, card in strategies().items()}
+
+
+def _list_addons() -> dict[str, dict]:
+    from dataclasses import asdict
+
+    from contsym.registry import addons
+
+    return {name: asdict(card) for name, card in addons().items()}
 
 
 def _list_scenarios() -> dict[str, dict]:
@@ -259,7 +300,12 @@ def _list_encoders() -> dict[str, dict]:
     }
 
 
-LISTS = {"strategies": _list_strategies, "scenarios": _list_scenarios, "encoders": _list_encoders}
+LISTS = {
+    "strategies": _list_strategies,
+    "addons": _list_addons,
+    "scenarios": _list_scenarios,
+    "encoders": _list_encoders,
+}
 
 
 def _settings_of(name: str) -> list[str]:

@@ -46,6 +46,8 @@ class RunConfig:
     protocol: Protocol = "sequential"
     pretrain: Mapping[str, str] = field(default_factory=dict)
     """Hyper-parameters of the fine-tuning that makes the encoder of protocol retrain, still text."""
+    plugins: tuple[str, ...] = ()
+    """Files of strategies and scenarios that are not contsym's own; their content counts, not their path."""
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     target: float = DEFAULT_TARGET
@@ -88,7 +90,7 @@ class RunConfig:
         Where results are kept and tracked does not count, nor do the audit and the other seeds.
         """
         chosen = asdict(self)
-        for name in ("output", "tracking_uri", "seeds", "audit"):
+        for name in ("output", "tracking_uri", "seeds", "audit", "plugins"):
             del chosen[name]
         text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -64,6 +64,13 @@ def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str
     return sources, sizes
 
 
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE",
+    help="A strategy's .py or a scenario's .toml of your own; repeatable (docs/adding-a-strategy.md).",
+)
 encoder_option = click.option(
     "--encoder",
     default="minilm",

@@ -6,18 +6,38 @@ import ast
 import importlib
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from contsym.errors import ContsymError, unknown_name
+from contsym import plugins
+from contsym.errors import ContsymError, nearest, unknown_name
+from contsym.plugins import Plugin
 from contsym.scenarios.files import ScenarioPlan, read_scenario
 
 if TYPE_CHECKING:
     from contsym.strategies.base import Strategy
+
+Entry = TypeVar("Entry")
+
+Growth = Literal["no", "labels", "experiences", "pairs"]
+"""With what the stored bytes of a strategy grow, `contsym check` measures it: `no`, with nothing;
+`labels`, with the number of labels alone; `experiences`, with those finished, whatever their size;
+`pairs`, with the training pairs."""
+
+FAMILIES = {
+    "paper": "of the paper",
+    "ablation": "the paper's, with one part changed",
+    "continual": "against forgetting",
+    "few-shot": "for few examples",
+    "frozen": "on frozen features",
+    "baseline": "baselines",
+    "yours": "your own",
+}
+"""Headings of `contsym list strategies`, by the `family` of a card."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +49,31 @@ class Card:
     source: str
     trains: str
     stores: str
+    grows: Growth | None = None
+    """None: not declared."""
+    family: str = ""
+    """One of FAMILIES; empty where the card names none."""
+    origin: str = ""
+    """The file or package of a plug-in; empty for contsym's own."""
+
+
+CARD_NEEDS = ("source", "trains", "stores")
+CARD_ALLOWS: dict[str, tuple[str, ...]] = {"grows": get_args(Growth), "family": tuple(FAMILIES)}
 
 
 NOT_A_STRATEGY = {"__init__", "base"}
 
 
-@cache
 def strategies() -> Mapping[str, Card]:
-    """The cards of all strategies by name; a strategy's name is its file's."""
+    """The cards of all strategies by name, plug-ins last; a strategy's name is its file's.
+
+    Raises ContsymError where a plug-in has no card or the name of another strategy.
+    """
+    return _with_plugins("strategy", _own_strategies(), _plugin_card, taken=addons())
+
+
+@cache
+def _own_strategies() -> Mapping[str, Card]:
     folder = resources.files("contsym.strategies")
     names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
     return {
@@ -46,17 +83,88 @@ def strategies() -> Mapping[str, Card]:
     }
 
 
-def read_card(name: str, source: str) -> Card:
+def _with_plugins(
+    kind: plugins.Kind,
+    own: Mapping[str, Entry],
+    read: Callable[[Plugin], Entry],
+    taken: Mapping[str, object] = {},
+) -> Mapping[str, Entry]:
+    """The own entries and those of the plug-ins. Raises ContsymError for a name that comes twice."""
+    found = dict(own)
+    for plugin in plugins.known(kind):
+        if plugin.name in found or plugin.name in taken:
+            other = next(
+                (p.origin for p in plugins.known(kind) if p.name == plugin.name and p != plugin), None
+            )
+            raise ContsymError(
+                f"plug-in {plugin.origin}: {kind} {plugin.name!r} is already that of {other or 'contsym'}; "
+                "give it another name"
+            )
+        found[plugin.name] = read(plugin)
+    return found
+
+
+@cache
+def _plugin_card(plugin: Plugin) -> Card:
+    card = read_card(plugin.name, plugin.text, f"plug-in {plugin.origin}")
+    return replace(card, family="yours", origin=plugin.origin)
+
+
+def find_plugin(kind: plugins.Kind, name: str) -> Plugin | None:
+    """The plug-in that a strategy (its add-ons apart) or a scenario (its order apart) is, if it is one."""
+    return next((plugin for plugin in plugins.known(kind) if plugin.name == re.split("[+:]", name)[0]), None)
+
+
+def plugins_of(strategy: str, scenario: str) -> list[Plugin]:
+    """The plug-ins that a run is made with; their hashes decide its result."""
+    found = (find_plugin("strategy", strategy), find_plugin("scenario", scenario))
+    return [plugin for plugin in found if plugin]
+
+
+def read_card(name: str, source: str, where: str = "") -> Card:
     """The card of a strategy's source text: its docstring's first line and its CARD.
 
-    CARD is a plain dict literal at module level with the keys source, trains and stores.
+    CARD is a plain dict literal at module level with the keys source, trains and stores, and perhaps
+    grows and family. `where` names the file in errors. Raises ContsymError for anything else.
     """
-    tree = ast.parse(source)
+    where = where or f"strategies/{name}.py"
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise ContsymError(f"{where}:{line}: not Python ({getattr(error, 'msg', error)})") from None
     for node in tree.body:
-        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["CARD"]:
-            docstring = ast.get_docstring(tree) or ""
-            return Card(name=name, summary=docstring.split("\n")[0], **ast.literal_eval(node.value))
-    raise ValueError(f"strategies/{name}.py has no CARD")
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        if [ast.unparse(target) for target in targets] == ["CARD"]:
+            assert isinstance(node, (ast.Assign, ast.AnnAssign)), "nothing else has these targets"
+            entries = _card_entries(node.value, f"{where}:{node.lineno}")
+            docstring = (ast.get_docstring(tree) or "").split("\n")[0]
+            if not docstring:
+                raise ContsymError(f"{where}:1: no docstring; expected one whose first line says what it is")
+            return Card(name=name, summary=docstring, **entries)
+    raise ContsymError(f'{where}: no CARD; expected CARD = {{"source": ..., "trains": ..., "stores": ...}}')
+
+
+def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
+    """The entries of a CARD, checked."""
+    try:
+        found = ast.literal_eval(node) if node else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ContsymError(f"{where}: CARD is not read from a plain dict of texts; expected a literal")
+    keys = (*CARD_NEEDS, *CARD_ALLOWS)
+    for key, value in found.items():
+        if key not in keys:
+            raise ContsymError(f"{where}: CARD key {key!r} is unknown; {nearest(str(key), keys)}")
+        if not isinstance(value, str) or not value.strip():
+            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; expected a text")
+        if value not in CARD_ALLOWS.get(key, (value,)):
+            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; {nearest(value, CARD_ALLOWS[key])}")
+    for key in CARD_NEEDS:
+        if key not in found:
+            raise ContsymError(f"{where}: CARD has no {key!r}; expected {', '.join(CARD_NEEDS)}")
+    return found
 
 
 @cache
@@ -103,7 +211,8 @@ def find_strategy(name: str) -> Card:
     for part in on_top:
         extra = addons()[part]
         card = Card(name, f"{card.summary} {extra.summary}", f"{card.source}; {extra.source}",
-                    card.trains, f"{card.stores}; {extra.stores}")  # fmt: skip
+                    card.trains, f"{card.stores}; {extra.stores}",
+                    family=card.family, origin=card.origin)  # fmt: skip
     return card
 
 
@@ -116,7 +225,12 @@ def load_strategy(name: str) -> type[Strategy]:
     with warnings.catch_warnings():
         # Avalanche imports qpsolvers for GEM, which contsym does not offer.
         warnings.filterwarnings("ignore", message="no QP solver found")
-        strategy = _only_class(importlib.import_module(f"contsym.strategies.{base}"))
+        plugin = find_plugin("strategy", base)
+        strategy = (
+            plugins.load(plugin)
+            if plugin
+            else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
+        )
         extras = [_only_class(importlib.import_module(f"contsym.addons.{part}")) for part in on_top]
     if not extras:
         return strategy
@@ -138,9 +252,25 @@ def _only_class(module) -> Any:
     return found
 
 
-@cache
 def scenarios() -> Mapping[str, ScenarioPlan]:
-    """All scenarios by name; a scenario's name is its file's."""
+    """All scenarios by name, plug-ins last; a scenario's name is its file's."""
+    return _with_plugins("scenario", _own_scenarios(), _plugin_scenario)
+
+
+@cache
+def _plugin_scenario(plugin: Plugin) -> ScenarioPlan:
+    try:
+        return read_scenario(plugin.name, plugin.text, plugin.origin)
+    except (ValueError, KeyError, TypeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ContsymError(
+            f"plug-in {plugin.origin}: not a scenario ({reason}); expected a summary and [[experience]] "
+            "entries, each with a task"
+        ) from None
+
+
+@cache
+def _own_scenarios() -> Mapping[str, ScenarioPlan]:
     folder = resources.files("contsym.scenarios")
     files = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
     return {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym import encoders, registry, results
+from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
@@ -111,6 +111,7 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     whatever the user can mend.
     """
     shared = Shared() if shared is None else shared
+    plugins.use(config.plugins)
     registry.find_strategy(config.strategy)
     scenario = registry.find_scenario(config.scenario)
     if scenario.all_orders:
@@ -347,6 +348,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "strategy": config.strategy,
         "scenario": plan.scenario.name,
         **_scenario_facts(plan),
+        "plugins": [p.record() for p in registry.plugins_of(config.strategy, config.scenario)],
         "encoder": config.encoder,
         "encoder_weights": {"sha256": plan.encoder.weights_sha256, "origin": plan.encoder.origin},
         "tasks": [task.name for task in plan.tasks],
@@ -391,10 +393,12 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
 
     With a config, the key that the plan would have with that one in place of its own.
     """
-    return (config or plan.config).key(
+    config = config or plan.config
+    return config.key(
         seed,
         data={task.name: task.fingerprint for task in plan.tasks},
         experiences=[experience.as_dict() for experience in plan.scenario.experiences],
+        made_with=[p.sha256 for p in registry.plugins_of(config.strategy, config.scenario)],
         weights=plan.encoder.weights_sha256,
         code=code_sha256(),
         versions=library_versions(),

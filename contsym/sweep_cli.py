@@ -20,6 +20,7 @@ from contsym.options import (
     form_option,
     noise_option,
     output_option,
+    plugin_option,
     precision_option,
     protocol_options,
     sources_and_sizes,
@@ -61,6 +62,7 @@ SEND_SECONDS = 30
     type=click.Path(path_type=Path),
     help="Any of these options in TOML; what is given here counts more.",
 )
+@plugin_option
 @encoder_option
 @task_options
 @form_option

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import string
 from pathlib import Path
 
 # Before any library reads them: no test may reach the network.
@@ -14,77 +13,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from tests.toy import NAMES
-
-WORDS = (
-    *NAMES,
-    *("borders", "is", "near", "part", "of", "a", "child", "likes", "hates", "the", "not", "and"),
-)
-
+from contsym.toy import WORDS, save_encoder, save_tokenizer, tiny_config
 
 ANSWERS = ("yes", "maybe", "no", "true", "neither", "false", "question", "answer", "or", "?", ":", ",", "/")
-
-
-def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS, **changes) -> int:
-    """A word-piece tokenizer of whole words and letters, so that no text is all unknown."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-    from tokenizers.normalizers import BertNormalizer
-    from tokenizers.pre_tokenizers import BertPreTokenizer
-    from tokenizers.processors import BertProcessing
-    from transformers import PreTrainedTokenizerFast
-
-    letters = (*string.ascii_lowercase, *string.digits, *"-.,'")
-    special = (
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        *([changes["mask_token"]] if "mask_token" in changes else []),
-    )
-    pieces = (*special, *words, *letters, *(f"##{c}" for c in letters))
-    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = BertNormalizer()
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    tokenizer.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        **{"model_max_length": 64, **changes},
-    )
-    wrapped.save_pretrained(folder)
-    return len(vocabulary)
-
-
-def tiny_config(n_words: int, **changes):
-    from transformers import BertConfig
-
-    return BertConfig(
-        vocab_size=n_words,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        **changes,
-    )
 
 
 @pytest.fixture(scope="session")
 def tiny_encoder_folder(tmp_path_factory) -> Path:
     """A BERT of 32 dimensions with random weights, saved as safetensors."""
-    import torch
-    from transformers import BertModel
-
-    folder = tmp_path_factory.mktemp("tiny-encoder")
-    n_words = save_tokenizer(folder)
-    torch.manual_seed(0)
-    BertModel(tiny_config(n_words)).save_pretrained(folder)
-    return folder
+    return save_encoder(tmp_path_factory.mktemp("tiny-encoder"))
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,16 @@ SETTINGS: dict[str, dict[str, str]] = {
     "protonet": {"learning_rate": "3e-3"},
     "random_labels": {"learning_rate": "3e-3"},
     "ridge": {},
+    "routed_adapters": {"learning_rate": "3e-3"},
     "setfit": {"learning_rate": "3e-3"},
     "slda": {},
     "text_labels": {"learning_rate": "3e-3"},
-    "routed_adapters": {"learning_rate": "3e-3"},
     "zero_shot": {},
 }
+
+ENCODERS: dict[str, str] = {
+    "cloze": "tiny_masked_lm_folder",
+    "nli_head": "tiny_nli_folder",
+    "prompt_llm": "tiny_causal_folder",
+}
+"""The fixture with the checkpoint that a strategy needs, where the tiny BERT does not do."""

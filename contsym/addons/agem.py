@@ -16,6 +16,7 @@ CARD = {
     "source": "Chaudhry et al. 2019 (arXiv 1812.00420); Avalanche's AGEMPlugin",
     "trains": "what the strategy trains",
     "stores": "pairs of each experience",
+    "family": "continual",
 }
 
 

@@ -16,6 +16,7 @@ CARD = {
     "source": "Lomonaco and Maltoni 2017 (arXiv 1705.03550), cumulative",
     "trains": "what the strategy trains, on all pairs so far",
     "stores": "every training pair",
+    "family": "continual",
 }
 
 

@@ -23,6 +23,7 @@ CARD = {
     "source": "Buzzega et al. 2020 (arXiv 2004.07211)",
     "trains": "what the strategy trains",
     "stores": "a buffer of pairs and the outputs they had",
+    "family": "continual",
 }
 
 

@@ -20,6 +20,7 @@ CARD = {
     "source": "Kirkpatrick et al. 2017 (arXiv 1612.00796); Avalanche's EWCPlugin",
     "trains": "what the strategy trains",
     "stores": "two copies of the weights for each experience",
+    "family": "continual",
 }
 
 

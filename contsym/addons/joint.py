@@ -15,6 +15,7 @@ CARD = {
     "source": "van de Ven and Tolias 2019 (arXiv 1904.07734), joint",
     "trains": "what the strategy trains, anew on all pairs so far",
     "stores": "every training pair and the first weights",
+    "family": "continual",
 }
 
 

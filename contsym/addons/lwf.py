@@ -18,6 +18,7 @@ CARD = {
     "source": "Li and Hoiem 2017 (arXiv 1606.09282); Avalanche's LwFPlugin",
     "trains": "what the strategy trains",
     "stores": "a copy of the model",
+    "family": "continual",
 }
 
 

@@ -18,6 +18,7 @@ CARD = {
     "source": "Aljundi et al. 2018 (arXiv 1711.09601); Avalanche's MASPlugin",
     "trains": "what the strategy trains",
     "stores": "two copies of the weights",
+    "family": "continual",
 }
 
 

@@ -17,6 +17,7 @@ CARD = {
     "source": "Chaudhry et al. 2019 (arXiv 1902.10486); Avalanche's ReplayPlugin",
     "trains": "what the strategy trains",
     "stores": "a buffer of pairs",
+    "family": "continual",
 }
 
 

@@ -21,6 +21,8 @@ CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), fine-tuning; Conneau et al. 2017",
     "trains": "encoder and linear head",
     "stores": "the linear head",
+    "grows": "labels",
+    "family": "paper",
 }
 
 

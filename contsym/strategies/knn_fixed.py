@@ -31,6 +31,8 @@ CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a fixed distance",
     "trains": "encoder",
     "stores": "every training pair and its label embedding",
+    "grows": "pairs",
+    "family": "paper",
 }
 
 

@@ -22,6 +22,8 @@ CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a learned distance",
     "trains": "encoder and relation network",
     "stores": "every training pair and its label embedding; the network",
+    "grows": "pairs",
+    "family": "paper",
 }
 
 

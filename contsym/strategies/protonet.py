@@ -25,6 +25,7 @@ CARD = {
     "source": "Snell et al. 2017 (Prototypical Networks)",
     "trains": "encoder",
     "stores": "one prototype a label, and every training pair to make them anew",
+    "family": "few-shot",
 }
 
 

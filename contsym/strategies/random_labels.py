@@ -20,6 +20,8 @@ CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), random label embeddings",
     "trains": "encoder",
     "stores": "one vector a label",
+    "grows": "labels",
+    "family": "paper",
 }
 
 

@@ -23,6 +23,8 @@ CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), untrained models",
     "trains": "nothing",
     "stores": "nothing with an NLI head; else every training pair and its label embedding",
+    "grows": "pairs",
+    "family": "paper",
 }
 
 

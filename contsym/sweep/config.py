@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from contsym import registry
+from contsym import plugins, registry
 from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Protocol, RunConfig, parse_seeds
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
@@ -39,6 +39,7 @@ class SweepConfig:
     protocol: Protocol = "sequential"
     pretrain: Mapping[str, str] = field(default_factory=dict)
     label_noise: float | None = None
+    plugins: tuple[str, ...] = ()
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     target: float = DEFAULT_TARGET
@@ -47,6 +48,7 @@ class SweepConfig:
     output: Path = Path(DEFAULT_OUTPUT)
 
     def __post_init__(self) -> None:
+        plugins.use(self.plugins)
         for name in self.strategies:
             registry.find_strategy(name)
         for option, values in (
@@ -119,7 +121,7 @@ class SweepConfig:
 
 def from_dict(given: Mapping[str, Any], output: Path) -> SweepConfig:
     """The inverse of `as_dict`; results are kept in `output`."""
-    lists = ("strategies", "shots", "seeds")
+    lists = ("strategies", "shots", "seeds", "plugins")
     values: dict[str, Any] = {name: tuple(v) if name in lists else v for name, v in given.items()}
     values["settings"] = {name: tuple(v) for name, v in given["settings"].items()}
     return SweepConfig(**{**values, "output": output})
@@ -164,7 +166,7 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
 FILE_KEYS = (
     *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split", "protocol", "pretrain"),
     "label_noise",
-    *("device", "precision", "target", "curve", "audit"),
+    *("device", "precision", "target", "curve", "audit", "plugins"),
 )
 
 
@@ -207,8 +209,8 @@ def read_file(path: Path) -> dict[str, Any]:
             )
             if isinstance(value, list):
                 given[key] = tuple(_typed(path, key, n, int, "numbers") for n in value)
-        elif key in ("strategies", "shots"):
-            kind, said = (str, "a list of names") if key == "strategies" else (int, "a list of numbers")
+        elif key in ("strategies", "shots", "plugins"):
+            kind, said = (int, "a list of numbers") if key == "shots" else (str, "a list of names")
             given[key] = tuple(
                 _typed(path, key, each, kind, said) for each in _typed(path, key, value, list, said)
             )

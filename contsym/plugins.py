@@ -1,0 +1,224 @@
+"""Plug-ins: strategies and scenarios out of a file that the user names, or of an installed package.
+
+Nothing of a plug-in runs before it is used: names and cards are read from source text. What runs then,
+runs with the user's rights; no file is looked for that was not named or installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata, util
+from importlib.abc import SourceLoader
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+from contsym.errors import ContsymError
+
+if TYPE_CHECKING:
+    from contsym.strategies.base import Strategy
+
+Kind = Literal["strategy", "scenario"]
+KIND_OF_SUFFIX: dict[str, Kind] = {".py": "strategy", ".toml": "scenario"}
+GROUPS: dict[Kind, str] = {"strategy": "contsym.strategies", "scenario": "contsym.scenarios"}
+"""The entry points by which an installed package offers its own."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A strategy or a scenario that is not contsym's own."""
+
+    kind: Kind
+    name: str
+    origin: str
+    """For people: the file as it was given, or the package and its version."""
+    path: Path
+    text: str
+    module: str | None = None
+    """What an installed strategy is imported by; None for a file."""
+    attribute: str | None = None
+    """The class, where the entry point names it."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file; of an installed strategy all Python files of its package, since it may use them."""
+        is_package = self.path.name == "__init__.py"
+        if self.module is None or ("." not in self.module and not is_package):
+            return hashlib.sha256(self.text.encode()).hexdigest()
+        n_below = self.module.count(".") - (not is_package)
+        return _package_sha256(self.path.parents[n_below])
+
+    def record(self) -> dict[str, str]:
+        """What a result says of it."""
+        return {"kind": self.kind, "name": self.name, "origin": self.origin, "sha256": self.sha256}
+
+
+_named: dict[tuple[Kind, str], Plugin] = {}
+_loaded: dict[Plugin, ModuleType] = {}
+
+
+def use(files: Iterable[str | Path]) -> None:
+    """Make the strategies and scenarios of these files known in this process; none of them runs yet.
+
+    Raises ContsymError for a file that cannot be read, and for two of the same name.
+    """
+    for given in files:
+        plugin = _read(str(given))
+        before = _named.get((plugin.kind, plugin.name), plugin)
+        if before.path != plugin.path:
+            raise ContsymError(
+                f"--plugin {given}: {plugin.kind} {plugin.name!r} is already that of {before.origin}; "
+                "expected names that differ; rename one of the files"
+            )
+        _named[plugin.kind, plugin.name] = plugin
+
+
+def forget() -> None:
+    """Undo every `use`."""
+    _named.clear()
+
+
+def known(kind: Kind) -> Iterator[Plugin]:
+    """The named and the installed ones. Raises ContsymError where an installed one cannot be read."""
+    yield from (plugin for plugin in _named.values() if plugin.kind == kind)
+    yield from _installed(kind)
+
+
+def _read(given: str) -> Plugin:
+    path = Path(given).expanduser()
+    if path.suffix not in KIND_OF_SUFFIX:
+        raise ContsymError(f"--plugin {given}: expected a strategy's .py file or a scenario's .toml file")
+    if not path.stem.isidentifier():
+        raise ContsymError(
+            f"--plugin {given}: the file's name is the {KIND_OF_SUFFIX[path.suffix]}'s; expected letters, "
+            "digits and _, as my_method.py"
+        )
+    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, given, path.absolute(), _text(path, given))
+
+
+def _text(path: Path, origin: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ContsymError(
+            f"plug-in {origin}: cannot be read ({reason}); expected a .py or .toml file"
+        ) from None
+
+
+@cache
+def _installed(kind: Kind) -> tuple[Plugin, ...]:
+    return tuple(_of_entry_point(kind, entry) for entry in metadata.entry_points(group=GROUPS[kind]))
+
+
+def _of_entry_point(kind: Kind, entry: metadata.EntryPoint) -> Plugin:
+    """The plug-in behind an entry point, found without importing anything of its package.
+
+    A strategy is `package.module` or `package.module:Class`, a scenario `package:file.toml`.
+    """
+    origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    path = _module_file(entry.module)
+    if path is not None and kind == "scenario":
+        path = path.parent / (entry.attr if entry.attr.endswith(".toml") else f"{entry.attr}.toml")
+    if path is None or not path.is_file():
+        raise ContsymError(
+            f"plug-in {entry.name} of {origin}: {entry.value} is not there; mend its entry point in "
+            f"{GROUPS[kind]}, or uninstall the package"
+        )
+    module = entry.module if kind == "strategy" else None
+    return Plugin(kind, entry.name, origin, path, _text(path, origin), module, entry.attr or None)
+
+
+def _module_file(module: str) -> Path | None:
+    """A module's source file; util.find_spec of a dotted name would import the package around it."""
+    top, *below = module.split(".")
+    try:
+        spec = util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if not below and spec.origin and Path(spec.origin).suffix == ".py":
+        return Path(spec.origin)
+    for location in spec.submodule_search_locations or ():
+        place = Path(location, *below)
+        for path in (place.with_suffix(".py"), place / "__init__.py"):
+            if path.is_file():
+                return path
+    return None
+
+
+@cache
+def _package_sha256(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def load(plugin: Plugin) -> type[Strategy]:
+    """The class of a plug-in strategy; runs its file. Raises ContsymError where that fails."""
+    from contsym.strategies.base import Strategy
+
+    try:
+        if plugin not in _loaded:
+            _loaded[plugin] = _import(plugin)
+    except (Exception, SystemExit) as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(plugin.path)
+        ]
+        where = f"{plugin.origin}:{lines[-1]}" if lines and plugin.module is None else plugin.origin
+        raise ContsymError(
+            f"plug-in {where}: cannot be imported ({type(error).__name__}: {error})"
+        ) from error
+    module = _loaded[plugin]
+    found = [
+        value
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, Strategy)
+        and (name == plugin.attribute if plugin.attribute else value.__module__ == module.__name__)
+    ]
+    if len(found) != 1:
+        raise ContsymError(
+            f"plug-in {plugin.origin}: {len(found)} subclasses of Strategy; expected one, "
+            + (f"named {plugin.attribute}" if plugin.attribute else "the method")
+        )
+    return found[0]
+
+
+def _import(plugin: Plugin) -> ModuleType:
+    if plugin.module is not None:
+        return importlib.import_module(plugin.module)
+    name = f"contsym_plugin_{plugin.name}"
+    spec = util.spec_from_loader(name, _Source(plugin), origin=str(plugin.path))
+    assert spec is not None
+    module = util.module_from_spec(spec)
+    sys.modules[name] = module  # where pydantic looks annotations up
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+class _Source(SourceLoader):
+    """Runs the text that was read, and hashed, not what the file may say by now; writes no bytecode."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.plugin.path)
+
+    def get_data(self, path) -> bytes:
+        if Path(path) != self.plugin.path:
+            raise OSError(f"{path}: no cached bytecode")
+        return self.plugin.text.encode()
