@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from contsym import registry
 from contsym.config import RunConfig
+from contsym.conformance import Silent
 from contsym.run import prepare, run_seed
-
-
-class Silent:
-    def phase(self, description, total):
-        pass
-
-    def advance(self, loss=None):
-        pass
 
 
 def toy_config(toy, encoder, output, strategy, scenario="mnli_then_wikidata", **changes):

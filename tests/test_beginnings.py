@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from contsym.beginnings import STATE, TENSORS, Beginnings, beginning_key
+from contsym.conformance import Silent
 from contsym.errors import ContsymError
 from contsym.run import prepare, run_seed
-from tests.strategies.test_every_strategy import Silent, config, toy  # noqa: F401 - a fixture
+from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
 from tests.strategy_settings import SETTINGS
 
 TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")

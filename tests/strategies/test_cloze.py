@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from contsym.conformance import Silent
 from contsym.data.schema import LABELS
 from contsym.encoders import load, locate
 from contsym.errors import EncoderError, SettingError
 from contsym.run import prepare, run_seed
 from contsym.strategies.cloze import PATTERNS, said
 from tests.conftest import ANSWERS, WORDS, save_tokenizer, tiny_config
-from tests.strategies.test_every_strategy import Silent, config, one_seed, toy  # noqa: F401 - a fixture
+from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
 
 
 @pytest.mark.parametrize(

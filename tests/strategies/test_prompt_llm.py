@@ -8,12 +8,13 @@ import pytest
 import torch
 from datasets import Dataset
 
+from contsym.conformance import Silent
 from contsym.data.schema import LABELS
 from contsym.errors import EncoderError, SettingError
 from contsym.run import prepare, run_seed, training_part
 from contsym.seed_run import SeedRun
 from contsym.strategies.prompt_llm import drawn
-from tests.strategies.test_every_strategy import Silent, config, one_seed, toy  # noqa: F401 - a fixture
+from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
 from tests.test_language_models import rigged
 
 

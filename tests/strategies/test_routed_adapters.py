@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from contsym.conformance import Silent
 from contsym.routing import evenly
 from contsym.run import prepare
-from tests.strategies.test_every_strategy import Silent, config, toy  # noqa: F401 (a fixture)
+from tests.strategies.test_every_strategy import config, toy  # noqa: F401 (a fixture)
 
 N_MNLI, N_WIKIDATA = 60, 4 * 66 - 64
 STORED = 32
