@@ -225,6 +225,8 @@ def load_strategy(name: str) -> type[Strategy]:
     with warnings.catch_warnings():
         # Avalanche imports qpsolvers for GEM, which contsym does not offer.
         warnings.filterwarnings("ignore", message="no QP solver found")
+        # And GPUtil, which still imports distutils.
+        warnings.filterwarnings("ignore", message="The distutils package is deprecated")
         plugin = find_plugin("strategy", base)
         strategy = (
             plugins.load(plugin)

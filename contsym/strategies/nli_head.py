@@ -22,7 +22,6 @@ CARD = {
     "source": "Phang et al. 2018 (arXiv 1811.01088); NLI models of Yuan and Vlachos 2025",
     "trains": "encoder and its NLI head",
     "stores": "the head",
-    "grows": "labels",
     "family": "baseline",
 }
 
