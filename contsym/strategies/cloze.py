@@ -32,6 +32,7 @@ CARD = {
     "source": "Schick and Schütze 2021 (PET, arXiv 2001.07676), sections 3.1 and 4",
     "trains": "encoder and its masked-language-model head",
     "stores": "nothing beside the encoder",
+    "grows": "no",
     "family": "few-shot",
 }
 

@@ -22,6 +22,7 @@ CARD = {
     "source": "Alain and Bengio 2016 (arXiv 1610.01644), linear probes; Conneau et al. 2017",
     "trains": "linear head",
     "stores": "the linear head",
+    "grows": "labels",
     "family": "frozen",
 }
 

@@ -27,6 +27,7 @@ CARD = {
     "source": "ablation of Yuan and Vlachos 2025 (arXiv 2504.16312): a symmetric similarity",
     "trains": "encoder",
     "stores": "every training pair and its cosine",
+    "grows": "pairs",
     "family": "ablation",
 }
 

@@ -23,6 +23,7 @@ CARD = {
     "source": "Mensink et al. 2013, nearest class mean",
     "trains": "nothing",
     "stores": "one mean vector and one count a label",
+    "grows": "labels",
     "family": "frozen",
 }
 

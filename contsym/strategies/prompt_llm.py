@@ -35,6 +35,7 @@ CARD = {
     "source": "Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 2.4; Zhao et al. 2021 (calibration)",
     "trains": "nothing",
     "stores": "the k pairs in the prompt; nothing with k=0",
+    "grows": "no",
     "family": "few-shot",
 }
 

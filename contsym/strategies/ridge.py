@@ -25,6 +25,7 @@ CARD = {
     "source": "McDonnell et al. 2023 (RanPAC, arXiv 2307.02251); ridge regression",
     "trains": "nothing",
     "stores": "the Gram matrix and label sums of the pair features, the classifier, the projection",
+    "grows": "labels",
     "family": "frozen",
 }
 

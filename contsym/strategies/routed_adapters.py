@@ -33,6 +33,7 @@ CARD = {
     "source": "own; LoRA: Hu et al. 2022 (arXiv 2106.09685)",
     "trains": "one adapter and one linear head an experience",
     "stores": "every adapter and head, and frozen embeddings of some pairs of each experience",
+    "grows": "pairs",
     "family": "continual",
 }
 

@@ -29,6 +29,7 @@ CARD = {
     "source": "Tunstall et al. 2022 (SetFit, arXiv 2209.11055)",
     "trains": "encoder, then a logistic regression",
     "stores": "the logistic regression; with memory=all every training pair",
+    "grows": "labels",
     "family": "few-shot",
 }
 

@@ -22,6 +22,7 @@ CARD = {
     "source": "Hayes and Kanan 2020 (arXiv 1909.01520), Deep SLDA",
     "trains": "nothing",
     "stores": "one mean a label, one covariance of the pair features and the discriminants",
+    "grows": "labels",
     "family": "frozen",
 }
 

@@ -27,7 +27,7 @@ def test_the_encoder_stays_as_it_is(strategy, toy, tiny_encoder_folder, tmp_path
 
 
 def test_a_frozen_encoder_has_no_dropout_in_training():
-    frozen, trained = (PairModel(Encoder(), nn.Dropout(), is_joint=False) for _ in range(2))
+    frozen, trained = (PairModel(Encoder(), nn.Dropout(), joined=None) for _ in range(2))
     frozen.encoder.requires_grad_(False)
     for model in (frozen, trained):
         model.eval()

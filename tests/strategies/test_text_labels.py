@@ -51,7 +51,7 @@ def test_training_moves_the_words_and_evaluation_asks_for_what_was_kept(encoder)
 
 
 def test_the_encoder_is_not_a_part_of_the_head_and_a_copy_has_its_own(encoder):
-    model = PairModel(encoder, _EncodedLabels(encoder, WORDS), is_joint=False)
+    model = PairModel(encoder, _EncodedLabels(encoder, WORDS), joined=None)
     assert list(model.head.parameters()) == []
     assert list(model.head.state_dict()) == ["label_vectors"]
     twin = copy.deepcopy(model)
