@@ -103,6 +103,8 @@ def plan_report(
     rows.add_row("strategies", Text(", ".join(config.strategies)))
     rows.add_row("shots", ", ".join(map(str, config.shots)))
     rows.add_row("seeds", ", ".join(map(str, config.seeds)))
+    protocol = config.protocol + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items())
+    rows.add_row("protocol", protocol)
     for name, values in config.settings.items():
         rows.add_row(name, Text(", ".join(values)))
     if beginnings:

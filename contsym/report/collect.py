@@ -305,6 +305,8 @@ def _checked(
 COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
     "scenario": lambda r: r["scenario"],
     "experiences": lambda r: r.get("experiences"),
+    "protocol": lambda r: r["options"].get("protocol", "sequential"),
+    "pretraining": lambda r: r["options"].get("pretrain") or {},
     "encoder": lambda r: r["encoder"],
     "encoder weights": lambda r: r["encoder_weights"]["sha256"],
     "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},

@@ -44,9 +44,13 @@ def sweep_command(config: SweepConfig) -> str:
         words += [f"--{task}", source]
     for task, size in config.sizes.items():
         words += [f"--{task}-size", str(size)]
-    for name in ("encoder", "form", "split", "label_noise", "device", "precision", "target"):
+    for name in ("encoder", "form", "split", "label_noise", "protocol", "device", "precision", "target"):
         if getattr(config, name) != getattr(DEFAULTS, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
+    for name, value in config.pretrain.items():
+        words += ["--pretrain", f"{name}={value}"]
+    for plugin in config.plugins:
+        words += ["--plugin", plugin]
     if config.curve:
         words.append("--curve")
     if not config.audit:
@@ -95,6 +99,12 @@ def run_commands(collected: Collected) -> list[str]:
                 words += [f"--{task}-size", str(options[f"{task}_size"])]
         words += ["--form", options["form"]] if options["form"] != DEFAULTS.form else []
         words += ["--split", options["split"]] if options.get("split") else []
+        words += ["--protocol", "retrain"] if options.get("protocol") == "retrain" else []
+        for name, value in options.get("pretrain", {}).items():
+            words += ["--pretrain", f"{name}={value}"]
+        for plugin in first.get("plugins", []):
+            # An installed one is found by itself.
+            words += ["--plugin", plugin["origin"]] if plugin["origin"].endswith((".py", ".toml")) else []
         noise = options.get("label_noise")
         words += [] if noise is None else ["--label-noise", str(noise)]
         words += ["--target", str(options["target"])] if options["target"] != DEFAULTS.target else []

@@ -59,6 +59,7 @@ def make_report(collected: Collected, target: float) -> Report:
     n = len(collected.stored)
     about = (
         f"{what} · scenario {first['scenario']} · encoder {first['encoder']} · "
+        f"protocol {first['options'].get('protocol', 'sequential')} · "
         f"{n} result{'s' * (n > 1)}, "
         f"seed{'s' * (len(collected.seeds) > 1)} {', '.join(map(str, collected.seeds))}"
     )
