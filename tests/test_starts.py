@@ -146,3 +146,81 @@ def test_a_head_is_needed_and_named(toy, tiny_encoder_folder, tiny_nli_folder, t
         retrain(toy, tiny_nli_folder, tmp_path, "ewc", pretrain={})
     with pytest.raises(ContsymError, match="--pretrain steps: protocol sequential pretrains nothing"):
         toy_config(toy, tiny_encoder_folder, tmp_path, "ewc", pretrain={"steps": "2"})
+
+
+def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_path):
+    frozen, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "ridge")
+    assert frozen["probe"]["before"] == frozen["probe"]["after"]
+    trained, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "fine_tune")
+    assert trained["probe"]["before"] == frozen["probe"]["before"]
+    one_task, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "ridge", scenario="wikidata_only")
+    assert one_task["probe"] is None
+
+
+def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp_path):
+    alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels")
+    kept = Beginnings(tmp_path / "beginnings")
+    for _ in range(2):
+        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", beginnings=kept)
+        assert shared["probe"] == alone["probe"]
+
+
+def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, tmp_path):
+    from contsym.conformance import Silent
+    from contsym.seed_run import SeedRun
+    from contsym.starts import find_start
+    from contsym.strategies.routed_adapters import KNOWN
+
+    changes = {"protocol": "retrain", "pretrain": {"learning_rate": "3e-3", "steps": "60"}}
+    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "routed_adapters", **changes))
+    start = find_start(plan, 0, Silent(), None)
+    run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+    run.go_on()
+    assert set(run.strategy.routes(plan.tasks[1].test).tolist()) == {KNOWN}
+    run.go_on()
+    routes = [run.strategy.routes(task.test).numpy() for task in plan.tasks]
+    assert (routes[1] == 0).mean() > 0.9
+    is_known = routes[0] == KNOWN
+    assert is_known.mean() > 0.5
+    (before, _), (after, learned) = run.predictions[1:]
+    assert (before[is_known] == after[is_known]).all()
+    # The encoder is random: what matters here is that the new task is learned at all.
+    assert (learned == plan.tasks[1].test["label"][:]).mean() > 0.7
+
+
+def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
+    with pytest.raises(ContsymError, match="prompt_llm asks a language model and has no encoder to retrain"):
+        retrain(toy, tiny_causal_folder, tmp_path, "prompt_llm", settings={"learning_rate": "1e-3"})
+
+
+def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
+    from contsym.sweep.config import SweepConfig
+    from contsym.sweep.plan import plan_sweep, read_sweep, write_sweep
+    from contsym.sweep.work import is_done, perform
+
+    config = SweepConfig(
+        strategies=("fine_tune", "knn_fixed", "random_labels+ewc"),
+        scenario="mnli_then_wikidata",
+        shots=(8,),
+        seeds=(0,),
+        settings={"steps": ("4",), "learning_rate": ("3e-3",)},
+        encoder=str(tiny_encoder_folder),
+        sources=toy,
+        protocol="retrain",
+        pretrain={"learning_rate": "3e-3", "steps": "8"},
+        device="cpu",
+        precision="fp32",
+        audit=False,
+        output=tmp_path,
+    )
+    planned, _ = plan_sweep(config)
+    assert len({cell.beginning.key for cell in planned.cells}) == 1
+    assert [cell.n_steps for cell in planned.cells] == [4, 4, 4]
+    again = read_sweep(write_sweep(planned).folder)
+    assert [cell.beginning for cell in again.cells] == [cell.beginning for cell in planned.cells]
+    first = planned.cells[0].beginning
+    perform(first)
+    assert is_done(first)
+    perform(planned.cells[1].work)
+    assert is_done(planned.cells[1].work)
+    assert len(list((tmp_path / "beginnings").iterdir())) == 1
