@@ -28,7 +28,7 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
     [
         (
             ("run", "--strategy", "knn_fixd", "--scenario", "wikidata_only"),
-            "strategy 'knn_fixd' is unknown; did you mean knn_fixed or knn_learned? (contsym list)",
+            "strategy 'knn_fixd' is unknown; did you mean knn_fixed or knn_cosine or knn_learned? (contsym list)",
         ),
         (
             ("run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wiki"),
@@ -164,7 +164,8 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
     assert done.returncode == 2
     assert done.stderr == (
         "error: --set margn: no setting of this strategy; did you mean margin? it has batch_size, clip_norm, "
-        "epochs, guard, k, learning_rate, margin, memory, min_steps, steps, weight_decay\n"
+        "epochs, guard, index, k, learning_rate, margin, memory, metric, min_steps, relation, steps, "
+        "weight_decay\n"
     )
 
 

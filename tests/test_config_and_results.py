@@ -131,6 +131,6 @@ def test_scenarios_name_known_tasks():
         assert set(plan.tasks) <= set(TASKS), name
 
 
-def test_a_strategy_without_a_card_is_a_fault_of_ours():
-    with pytest.raises(ValueError, match="no CARD"):
+def test_a_strategy_without_a_card_is_refused():
+    with pytest.raises(ContsymError, match=r"^strategies/x\.py: no CARD; expected CARD = "):
         registry.read_card("x", '"""Doc."""\nCARDS = {}\n')
