@@ -120,12 +120,13 @@ class SeedRun:
         """Train on the next experience and evaluate; before the first, evaluate untrained."""
         if not self.matrix.predictions:
             self.strategy.lent = self.parts[1 if self.start else 0]
+            if self.start:
+                self.strategy.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
+                self.log.skip()
             self._evaluate("before any training")
             if self.start:
                 # Nothing is trained, so nothing else would be answered.
                 self.matrix.predictions.append(list(self.matrix.predictions[0]))
-                self.strategy.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
-                self.log.skip()
             if self.encoder.kept:
                 self._seconds_before += self.encoder.kept.saved_seconds
                 self.encoder.kept = None

@@ -51,6 +51,19 @@ def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_f
     assert found["fine_tune"]["matrix"][2][0] < 1.0
 
 
+def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tmp_path):
+    from contsym.conformance import Silent
+    from contsym.seed_run import SeedRun
+    from contsym.starts import find_start
+
+    changes = {"protocol": "retrain", "pretrain": {"learning_rate": "1e-9", "steps": "1"}}
+    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "fine_tune", **changes))
+    start = find_start(plan, 0, Silent(), None)
+    model = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start).strategy.model
+    # Hardly trained, the known head is where it was drawn.
+    assert (model.known.linear.weight - model.head.linear.weight).abs().max() > 0.1
+
+
 def test_the_start_is_what_fine_tuning_learns_first(toy, tiny_encoder_folder, tmp_path):
     tuned, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path / "a", "fine_tune", settings={"steps": "60"})
     started, _, _ = retrain(toy, tiny_encoder_folder, tmp_path / "b", "knn_fixed")
