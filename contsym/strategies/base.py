@@ -260,8 +260,9 @@ class Strategy(SupervisedTemplate):
     ) -> None:
         self.settings, self.n_labels, self.seed = settings, n_labels, seed
         # The known task's head was drawn from the seed too, and its encoder has grown to fit those very
-        # draws: a new head of the same draws would answer with what it knows.
-        generator = torch.Generator().manual_seed(seed if known is None else seed + 2**32)
+        # draws: a new head of the same draws would answer with what it knows. (Of a seed the
+        # generator of the CPU takes 32 bits.)
+        generator = torch.Generator().manual_seed((seed + 2**31 * (known is not None)) % 2**32)
         head = self.make_head(encoder.dim, n_labels, generator)
         model = PairModel(encoder, head, joined=self.joined if self.is_joint else None, known=known)
         self.active_addons = [addon(settings, seed) for addon in self.addons]
