@@ -198,8 +198,8 @@ def orders_table(groups: Mapping[str, Sequence[Mapping[str, Any]]], figures: Map
     seeds = ", ".join(str(result["seed"]) for result in next(iter(groups.values())))
     title = f"{first['strategy']} · {scenario} · {first['encoder']} (mean over seeds {seeds})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("", no_wrap=True)
-    numbers = {order: f"order {i}" for i, order in enumerate(groups, 1)}
+    table.add_column("in order", no_wrap=True)
+    numbers = {order: str(i) for i, order in enumerate(groups, 1)}
     # Few orders fit beside one another; of many the spread is shown alone.
     shown = list(groups) if len(groups) <= MANY_KINDS else []
     for name in [*(numbers[order] for order in shown), "mean", "sd", "min", "max"]:

@@ -156,15 +156,15 @@ def sweep_report(found: Results, varied: Collection[str]) -> Group:
 
 
 OVER_ORDERS = {
-    "Accuracy, mean over tasks: mean ± sd over orders [min, max]": "final_macro",
-    "Backward transfer: mean ± sd over orders [min, max]": "bwt",
+    "Accuracy, mean over tasks: mean ± sd over orders (min to max)": "final_macro",
+    "Backward transfer: mean ± sd over orders (min to max)": "bwt",
 }
 
 
 def _over_orders(figure: str, found: Results) -> str:
     means = [fmean(r[figure] for r in own) for own in by_order(found).values()]
     low, high = (spread([value], sign=figure == "bwt") for value in (min(means), max(means)))
-    return f"{spread(means, sign=figure == 'bwt')} [{low}, {high}]"
+    return f"{spread(means, sign=figure == 'bwt')} ({low} to {high})"
 
 
 def _order_tables(order: str, found: Results, varied: Collection[str]) -> list[RenderableType]:

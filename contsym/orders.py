@@ -39,7 +39,7 @@ def _figures(mean: Mapping[str, Any]) -> dict[str, float | None]:
     """By name; experiences by their names, so that each order has the same rows."""
     tasks = sorted(mean["final"])
     return {
-        "accuracy (mean over tasks)": mean["final_macro"],
+        "accuracy, mean": mean["final_macro"],
         **{f"accuracy, {name}": mean["final"][name] for name in tasks},
         **{f"forgetting, {name}": mean["forgetting"][name] for name in tasks},
         "backward transfer": mean["bwt"],
