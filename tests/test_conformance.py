@@ -62,11 +62,13 @@ RIGGED = {
     "grows as declared": ("pairs", "", "CARD[\"grows\"] is 'pairs', but bytes"),
     "frozen parameters stay": (
         "labels",
-        "    def begin(self, n):\n"
-        "        self.model.head.linear.weight.requires_grad_(False)\n"
+        "    def make_head(self, dim, n_labels, generator):\n"
+        "        head = PairClassifier(dim, n_labels, generator)\n"
+        "        head.linear.weight.requires_grad_(False)\n"
+        "        return head\n"
         "    def fit(self, pairs):\n"
         "        self.model.head.linear.weight.add_(1)\n",
-        "expected",
+        "expected it not to, since its requires_grad is False",
     ),
 }
 
