@@ -132,6 +132,7 @@ def run(
 
     from contsym.display import orders_table, result_tables
     from contsym.orders import by_order, over_orders
+    from contsym.plugins import use
     from contsym.registry import scenario_runs
     from contsym.run import Shared, prepare
     from contsym.run import as_json as result_as_json
@@ -140,6 +141,8 @@ def run(
     err = Console(stderr=True)
     shared = Shared()
     with err.status("looking at data and encoder"):
+        # Before prepare() does: a plug-in may be the scenario.
+        use(config.plugins)
         # All orders, where the scenario means all, before the first of them is run.
         plans = [prepare(replace(config, scenario=each), shared) for each in scenario_runs(config.scenario)]
     uri = resolve_uri(config.output, config.tracking_uri)
