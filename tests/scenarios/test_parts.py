@@ -156,11 +156,7 @@ def test_one_label_alone_cannot_be_noisy():
 
 
 def test_the_bundled_relations_in_five_parts():
-<<<<<<< HEAD
     """39 relations, 15 symmetric: every part has both kinds, on both sides."""
-=======
-    """39 relations, 17 symmetric: every part has both kinds, on both sides."""
->>>>>>> main
     task = load_task("wikidata", "bundled")
     parts = [experience_data(task, experience(part=(k, 5))) for k in range(1, 6)]
     for part in parts:
