@@ -18,7 +18,7 @@ from contsym.display_data import SHORT_KINDS, audit_lines
 from contsym.metrics.stats import spread
 from contsym.run import summarise
 
-MANY = 6
+MANY = 4
 """A longer scenario is shown experience by experience: its matrix would be too wide."""
 MANY_KINDS = 3
 """With more experiences the matrix has no columns of kinds."""
@@ -162,7 +162,8 @@ def _stream_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("experience", no_wrap=True)
     for name in ("before", "after", "at end", "forgetting", "shortcut"):
-        table.add_column(name, justify="right", no_wrap=True)
+        # Words in place of a figure may take two lines; figures may not be cut.
+        table.add_column(name, justify="right", no_wrap=name != "forgetting")
     for j, task in enumerate(first["tasks"]):
         guessed = [best(r["shortcuts"][task])[1] for r in found if r["shortcuts"].get(task)]
         table.add_row(
