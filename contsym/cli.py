@@ -22,6 +22,7 @@ from contsym.options import (
     device_option,
     encoder_option,
     form_option,
+    freeze_option,
     noise_option,
     output_option,
     plugin_option,
@@ -32,6 +33,7 @@ from contsym.options import (
     target_option,
     task_options,
     uri_option,
+    with_freeze,
 )
 from contsym.pretrain_cli import pretrain
 from contsym.report_cli import report
@@ -70,6 +72,7 @@ cli.add_command(check)
 @click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
 @plugin_option
 @encoder_option
+@freeze_option
 @task_options
 @form_option
 @click.option(
@@ -102,6 +105,7 @@ cli.add_command(check)
 def run(
     seeds: str,
     assignments: tuple[str, ...],
+    freeze: str | None,
     pretraining: tuple[str, ...],
     as_json: bool,
     **options,
@@ -124,7 +128,7 @@ def run(
         sources=sources,
         sizes=sizes,
         seeds=parse_seeds(seeds),
-        settings=parse_assignments(assignments),
+        settings=parse_assignments(with_freeze(assignments, freeze)),
         pretrain=parse_assignments(pretraining, "--pretrain"),
         **options,
     )

@@ -93,6 +93,12 @@ precision_option = click.option(
     show_default=True,
     help="Of the encoder; auto is bf16 where the hardware is faster with it.",
 )
+freeze_option = click.option(
+    "--freeze",
+    metavar="WHAT",
+    help="Lower part of the encoder that is not trained, and computed once for each text: embeddings, or "
+    "layers:N for those and N layers (the same as --set freeze=WHAT).",
+)
 target_option = click.option(
     "--target",
     type=float,
@@ -100,6 +106,11 @@ target_option = click.option(
     show_default=True,
     help="Accuracy for which the least number of pairs is reported.",
 )
+
+
+def with_freeze(assignments: tuple[str, ...], freeze: str | None) -> tuple[str, ...]:
+    """The assignments of `--set`, and that of `--freeze` where it was given."""
+    return assignments if freeze is None else (*assignments, f"freeze={freeze}")
 
 
 def protocol_options(command):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from contsym.encoders import Precision, nli_labels, read_config
 from contsym.errors import EncoderError
+from contsym.freezing import FrozenPart, n_frozen_layers
 
 if TYPE_CHECKING:
     from contsym.encodings import UntrainedEncodings
@@ -24,6 +26,9 @@ MAX_LENGTH = 128
 
 TOKEN_BUDGET = 2048
 """Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
+
+PART_TOKENS = 128
+"""Padded tokens of a training batch that one more pass through the encoder must save."""
 
 Text = str | tuple[str, str]
 
@@ -49,6 +54,7 @@ class PooledEncoder(nn.Module):
         self.nli_head: Mapping[str, Tensor] | None = None
         """Weights of the pair classifier that contsym trained with this encoder, if it did."""
         self._remembered: dict[Text, Tensor] | None = None
+        self._frozen: FrozenPart | None = None
 
     @classmethod
     def from_folder(cls, folder: Path) -> PooledEncoder:
@@ -64,10 +70,38 @@ class PooledEncoder(nn.Module):
             list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
 
+    def freeze(self, what: str) -> None:
+        """Train the embeddings, and the layers above them, no longer: `embeddings` or `layers:N`.
+
+        Raises SettingError where the transformer is not built as BERT is.
+        """
+        n_layers = n_frozen_layers(what)
+        if n_layers is not None:
+            self._frozen = FrozenPart(self.transformer, n_layers)
+            self.train(self.training)
+
+    def train(self, mode: bool = True) -> PooledEncoder:
+        super().train(mode)
+        if self._frozen:
+            self._frozen.settle()
+        return self
+
     def forward(self, batch: BatchEncoding) -> Tensor:
-        self.n_forwards += len(batch["input_ids"])
-        with self._autocast(batch["input_ids"].device):
-            states = self.transformer(**batch).last_hidden_state
+        mask = batch["attention_mask"]
+        self.n_forwards += len(mask)
+        # One context for all parts: inside it the weights are cast to bfloat16 once.
+        with self._autocast(mask.device):
+            if not self.training or mask.is_cuda:
+                return self._pooled(batch)
+            parts = by_length(mask.sum(dim=1).tolist())
+            if len(parts) == 1:
+                return self._pooled(batch)
+            pooled = [self._pooled(rows_of(batch, rows)) for rows in parts]
+        order = torch.tensor([i for rows in parts for i in rows])
+        return torch.cat(pooled)[order.argsort()]
+
+    def _pooled(self, batch: Mapping[str, Tensor]) -> Tensor:
+        states = self._frozen(batch) if self._frozen else self.transformer(**batch).last_hidden_state
         return mean_pool(states.float(), batch["attention_mask"])
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
@@ -111,6 +145,8 @@ class PooledEncoder(nn.Module):
     def load_body(self, state: Mapping[str, Tensor]) -> None:
         """Take the weights of another encoder of this kind, whatever head this one's transformer has on top."""
         body: Any = getattr(self.transformer, "base_model", self.transformer)
+        if self._frozen:
+            self._frozen.forget()
         body.load_state_dict({name.removeprefix("transformer."): t for name, t in state.items()})
 
     def _encode(self, distinct: Sequence[Text]) -> Tensor:
@@ -121,9 +157,11 @@ class PooledEncoder(nn.Module):
         order = sorted(range(len(distinct)), key=lambda i: lengths[i])
         device = next(self.parameters()).device
         rows: list[Tensor] = []
-        for part in budgeted(order, lengths):
-            batch = self.tokenize([distinct[i] for i in part]).to(device)
-            rows.append(self(batch).cpu())
+        # Around all batches: the weights are cast to bfloat16 once.
+        with self._autocast(device):
+            for part in budgeted(order, lengths):
+                batch = self.tokenize([distinct[i] for i in part]).to(device)
+                rows.append(self(batch).cpu())
         self.train(was_training)
         place = torch.empty(len(order), dtype=torch.long)
         place[order] = torch.arange(len(order))
@@ -181,6 +219,35 @@ def load_tokenizer(folder: Path):
         # GPT-2's pads with nothing; what is padded is masked, so any token does.
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def by_length(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows of a batch in the parts, each of like lengths, that cost the least together.
+
+    A part costs its padded tokens and PART_TOKENS. The best cut of rows sorted by length, by dynamic
+    programming: cost[i] = min over j < i of cost[j] + (i - j) length[i - 1] + PART_TOKENS.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    cost, cut = np.zeros(len(order) + 1), np.zeros(len(order) + 1, dtype=int)
+    places = np.arange(len(order) + 1)
+    for i, row in enumerate(order, start=1):
+        costs = cost[:i] + (i - places[:i]) * lengths[row] + PART_TOKENS
+        cut[i] = costs.argmin()
+        cost[i] = costs[cut[i]]
+    parts, end = [], len(order)
+    while end:
+        parts.append(sorted(order[cut[end] : end]))
+        end = int(cut[end])
+    return parts[::-1]
+
+
+def rows_of(batch: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
+    """Some rows of a batch, no longer padded than the longest of them needs."""
+    chosen = torch.tensor(rows, device=batch["attention_mask"].device)
+    part = {name: t.index_select(0, chosen) for name, t in batch.items()}
+    kept = part["attention_mask"].any(dim=0).nonzero()
+    first, last = int(kept[0]), int(kept[-1])
+    return {name: t[:, first : last + 1] for name, t in part.items()}
 
 
 def length_limit(tokenizer) -> int:

@@ -12,10 +12,12 @@ from contsym.errors import ContsymError
 from contsym.options import (
     device_option,
     encoder_option,
+    freeze_option,
     output_option,
     precision_option,
     sources_and_sizes,
     task_options,
+    with_freeze,
 )
 
 
@@ -38,10 +40,13 @@ from contsym.options import (
     metavar="NAME=VALUE",
     help="A hyper-parameter of fine_tune; repeatable.",
 )
+@freeze_option
 @device_option
 @precision_option
 @output_option
-def pretrain(task: str, out: Path, seed: int, assignments: tuple[str, ...], **options: Any) -> None:
+def pretrain(
+    task: str, out: Path, seed: int, assignments: tuple[str, ...], freeze: str | None, **options: Any
+) -> None:
     """Fine-tune an encoder on NLI and keep it with its head, to start others from.
 
     The folder goes to --encoder: strategies nli_head and zero_shot use its head, and under --protocol
@@ -65,7 +70,7 @@ def pretrain(task: str, out: Path, seed: int, assignments: tuple[str, ...], **op
         seeds=(seed,),
         sources=sources,
         sizes=sizes,
-        settings=parse_assignments(assignments),
+        settings=parse_assignments(with_freeze(assignments, freeze)),
         curve=False,
         audit=False,
         **options,

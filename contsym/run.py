@@ -127,6 +127,7 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
+    _check_freeze(config, files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)
         parse_settings(registry.load_strategy(PRETRAINING), config.pretrain, "--pretrain")
@@ -184,6 +185,14 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
         raise SettingError(
             f"--label-noise: scenario {config.scenario} has no experience with noisy labels; noisy_labels has"
         )
+
+
+def _check_freeze(config: RunConfig, files: encoders.EncoderFiles, settings: TrainingSettings) -> None:
+    from contsym.freezing import check_freeze
+
+    card = registry.find_strategy(config.strategy)
+    n_layers = encoders.read_config(files.folder).get("num_hidden_layers")
+    check_freeze(settings.freeze, card, files.name, n_layers if isinstance(n_layers, int) else None)
 
 
 def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:

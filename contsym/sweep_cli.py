@@ -18,6 +18,7 @@ from contsym.options import (
     device_option,
     encoder_option,
     form_option,
+    freeze_option,
     noise_option,
     output_option,
     plugin_option,
@@ -28,6 +29,7 @@ from contsym.options import (
     target_option,
     task_options,
     uri_option,
+    with_freeze,
 )
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
@@ -64,6 +66,7 @@ SEND_SECONDS = 30
 )
 @plugin_option
 @encoder_option
+@freeze_option
 @task_options
 @form_option
 @split_option
@@ -122,6 +125,7 @@ def sweep(context: click.Context, /, **options: Any) -> None:
       contsym sweep --resume
     """
     output = options["output"]
+    options["assignments"] = with_freeze(options["assignments"], options.pop("freeze"))
     if options.pop("wants_status"):
         show_status(output, options["as_json"])
         return
@@ -207,7 +211,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
 
     # Ray tells of lost workers on stdout, whatever it is told about logging; stdout is for the answer.
     with claimed(made), redirect_stdout(sys.stderr):
-        executor = make_executor(*engine, config.output)
+        executor = make_executor(*engine, config.output, device=config.device)
         with SweepProgress(err, made) as progress:
             failed = drive(made, executor, progress, send)
             progress.note("logging to MLflow")

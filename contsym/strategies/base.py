@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from avalanche.training.templates import SupervisedTemplate
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BatchEncoding
 
 from contsym.encoders import EncoderFiles, Head
+from contsym.freezing import NOTHING, is_freezable
 from contsym.memory import VotingMemory
 from contsym.pooling import NliClassifier, PooledEncoder, Text
 from contsym.relations.algebra import pair_features
 from contsym.scenarios.build import pairs_of
 
 HEAD_BATCH = 4096
+
+
+def _freezable(value: str) -> str:
+    if not is_freezable(value):
+        raise PydanticCustomError("freeze", "nothing, embeddings or layers:N, as layers:3")
+    return value
 
 
 class TrainingSettings(BaseModel):
@@ -35,6 +43,9 @@ class TrainingSettings(BaseModel):
     steps: int | None = Field(None, ge=1, description="exact training steps; overrides both")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of a step's gradient")
+    freeze: Annotated[str, AfterValidator(_freezable)] = Field(
+        NOTHING, description="lower part of the encoder that is not trained: embeddings, or layers:N"
+    )
 
     def n_steps(self, n_pairs: int) -> int:
         """Training steps for an experience of n_pairs."""
@@ -259,6 +270,7 @@ class Strategy(SupervisedTemplate):
         known: nn.Module | None = None,
     ) -> None:
         self.settings, self.n_labels, self.seed = settings, n_labels, seed
+        encoder.freeze(settings.freeze)
         # The known task's head was drawn from the seed too, and its encoder has grown to fit those very
         # draws: a new head of the same draws would answer with what it knows. (Of a seed the
         # generator of the CPU takes 32 bits.)

@@ -51,11 +51,13 @@ class LocalExecutor:
     """n processes of this machine, each with its share of the cores as threads.
 
     Each has a pool of its own: a process that dies (memory, a signal) takes one piece with it, and
-    it is known which.
+    it is known which. With `gpus`, as CUDA_VISIBLE_DEVICES names them, each process sees one, that
+    with the fewest processes so far.
     """
 
-    def __init__(self, n_jobs: int, n_threads: int | None = None) -> None:
-        self.n_slots = n_jobs
+    def __init__(self, n_jobs: int, n_threads: int | None = None, gpus: Sequence[str] = ()) -> None:
+        self.n_slots, self.gpus = n_jobs, tuple(gpus)
+        self._gpu_of: dict[ProcessPoolExecutor, str] = {}
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # More threads than cores slow training down tenfold.
         self.n_threads = n_threads or max(1, cores // n_jobs)
@@ -64,9 +66,11 @@ class LocalExecutor:
 
     def submit(self, work: Work) -> Future:
         pool = self._free.pop() if self._free else self._new_pool()
+        gpu = self._gpu_of.get(pool)
+        seen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
         # A new process is started here. OpenMP reads its threads once, when torch is loaded, and
         # the program that a spawned process imports first may do that before any code of ours.
-        with _environment(worker_environment(self.n_threads)):
+        with _environment(worker_environment(self.n_threads) | seen):
             future = pool.submit(perform, work)
         self._busy[future] = pool
         return future
@@ -76,7 +80,11 @@ class LocalExecutor:
 
         # Not forked: torch and DuckDB have threads, which a fork does not take along.
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(os.getpid(),))
+        pool = ProcessPoolExecutor(1, context, initializer=begin_worker, initargs=(os.getpid(),))
+        if self.gpus:
+            taken = list(self._gpu_of.values())
+            self._gpu_of[pool] = min(self.gpus, key=taken.count)
+        return pool
 
     def wait(self, handles: Collection[Future], seconds: float) -> list[tuple[Future, BaseException | None]]:
         found: list[tuple[Future, BaseException | None]] = []
@@ -84,6 +92,7 @@ class LocalExecutor:
             pool, error = self._busy.pop(future), future.exception()
             if isinstance(error, BrokenProcessPool):
                 pool.shutdown(wait=False)
+                self._gpu_of.pop(pool, None)
                 error = Lost("its process died (out of memory, or killed)")
             else:
                 self._free.append(pool)
@@ -139,6 +148,7 @@ def make_executor(
     address: str | None = None,
     options: Mapping[str, str] | None = None,
     output: Path = Path(DEFAULT_OUTPUT),
+    device: str = "auto",
 ) -> Executor:
     """The engine of that name. Without `n_jobs`, it takes what it finds: this machine does one piece at a
     time, SLURM too, a Ray cluster one for each GPU or node.
@@ -149,7 +159,7 @@ def make_executor(
     options = options or {}
     check_engine(backend, n_jobs, address, options)
     if backend == "local":
-        return LocalExecutor(n_jobs or 1)
+        return LocalExecutor(n_jobs or 1, gpus=several_gpus(device))
     try:
         if backend == "ray":
             from contsym.sweep.ray_executor import RayExecutor
@@ -162,6 +172,21 @@ def make_executor(
         raise ContsymError(
             f"--backend {backend}: {error.name} is not installed; pip install 'contsym[{backend}]'"
         ) from None
+
+
+def several_gpus(device: str) -> list[str]:
+    """The GPUs that processes share out among them, as CUDA_VISIBLE_DEVICES names them.
+
+    None where there are less than two, or a device was named that is not all of them.
+    """
+    if device not in ("auto", "cuda"):
+        return []
+    import torch
+
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = [str(i) for i in range(n_gpus)] if named is None else named.split(",")[:n_gpus]
+    return gpus if len(gpus) > 1 else []
 
 
 def check_engine(backend: str, n_jobs: int | None, address: str | None, options: Mapping[str, str]) -> None:

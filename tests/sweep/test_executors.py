@@ -1,11 +1,18 @@
 """Engines by name: what is not there, and what does not go together, in one line."""
 
+import os
 import sys
 
 import pytest
 
 from contsym.errors import ContsymError, SettingError
-from contsym.sweep.executors import make_executor, parse_options, read_options
+from contsym.sweep.executors import (
+    LocalExecutor,
+    make_executor,
+    parse_options,
+    read_options,
+    several_gpus,
+)
 
 
 @pytest.mark.parametrize(("backend", "library"), [("ray", "ray"), ("slurm", "submitit")])
@@ -40,6 +47,53 @@ def test_one_local_process_unless_told():
 
 
 KNOWN = {"time": int, "num_gpus": float, "partition": str}
+
+
+def test_processes_share_the_gpus(monkeypatch):
+    executor = LocalExecutor(3, gpus=["0", "2"])
+    pools = [executor._new_pool() for _ in range(3)]
+    assert [executor._gpu_of[pool] for pool in pools] == ["0", "2", "0"]
+    # A process that died gives its place to the one that takes over.
+    executor._gpu_of.pop(pools[1])
+    assert executor._gpu_of[executor._new_pool()] == "2"
+
+
+@pytest.mark.parametrize(
+    ("device", "n_gpus", "visible", "expected"),
+    [
+        ("auto", 2, None, ["0", "1"]),
+        ("cuda", 2, "3,5", ["3", "5"]),
+        ("cuda", 1, None, []),
+        ("auto", 0, None, []),
+        ("cuda:1", 4, None, []),
+        ("cpu", 4, None, []),
+    ],
+)
+def test_gpus_are_shared_where_there_are_several_and_none_is_named(
+    monkeypatch, device, n_gpus, visible, expected
+):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: n_gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert several_gpus(device) == expected
+
+
+def test_a_process_sees_its_gpu_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("contsym.sweep.executors.perform", _write_visible)
+    executor = LocalExecutor(1, gpus=["7"])
+    future = executor.submit(tmp_path / "seen")
+    assert executor.wait([future], 120) == [(future, None)]
+    executor.close()
+    assert (tmp_path / "seen").read_text() == "7"
+
+
+def _write_visible(path):
+    path.write_text(os.environ["CUDA_VISIBLE_DEVICES"])
 
 
 def test_options_are_read_by_kind():
