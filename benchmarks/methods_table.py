@@ -1,0 +1,97 @@
+"""Tables of every method from the cells of sweeps, as Markdown: one for each protocol and number of pairs.
+
+    python benchmarks/methods_table.py OUTPUT [OUTPUT ...]
+
+Figures are means over the seeds with 95% intervals (docs/statistics.md). A method that comes with two
+numbers of epochs or another setting has a row for each. Below each table: the best shortcut of each task.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contsym import registry
+from contsym.data import shortcuts
+from contsym.metrics.stats import summarise_values
+from contsym.report.tables import interval_text
+
+Results = Sequence[Mapping[str, Any]]
+COLUMNS = (
+    *("method", "seeds", "Wikidata", "MNLI before", "MNLI after", "forgetting, points"),
+    *("a probe forgets, points", "stored, kB", "seconds"),
+)
+
+
+def main() -> None:
+    tables: dict[tuple[str, str, int], dict[str, list[Mapping[str, Any]]]] = defaultdict(dict)
+    for folder in map(Path, sys.argv[1:]):
+        for path in sorted(folder.glob("cells/*/result.json")):
+            result = json.loads(path.read_text())
+            options = result["options"]
+            place = result["scenario"], options["protocol"], options["shots"]
+            tables[place].setdefault(row_name(result), []).append(result)
+    for (scenario, protocol, shots), rows in sorted(tables.items()):
+        print(f"### {scenario}, protocol {protocol}, {shots} pairs\n")
+        print("| " + " | ".join(COLUMNS) + " |")
+        print("|---" * len(COLUMNS) + "|")
+        for name, found in sorted(rows.items(), key=lambda row: place_of(row[0])):
+            print("| " + " | ".join(cells(name, sorted(found, key=lambda r: r["seed"]))) + " |")
+        print(f"\n{best_shortcuts([r for found in rows.values() for r in found])}\n")
+
+
+def row_name(result: Mapping[str, Any]) -> str:
+    settings = ", ".join(f"{name}={value}" for name, value in sorted(result["set"].items()))
+    return result["strategy"] + (f" ({settings})" if settings else "")
+
+
+def place_of(name: str) -> tuple[int, str]:
+    """The order of `contsym list`: by family, add-ons last."""
+    strategy = name.partition(" ")[0]
+    base, on_top = registry.split_name(strategy)
+    families = list(registry.FAMILIES)
+    family = registry.strategies()[base].family
+    return (families.index(family) + 100 * bool(on_top), name)
+
+
+def cells(name: str, found: Results) -> list[str]:
+    first, last = found[0]["tasks"][0], found[0]["tasks"][-1]
+    before = [r["matrix"][1][0] for r in found]
+    after = [r["matrix"][-1][0] for r in found]
+    n_learned = sum(r["learned"][first] for r in found)
+    forgotten = [100 * (b - a) for b, a in zip(before, after, strict=True)]
+    probes = [r["probe"] for r in found]
+    return [
+        f"`{name}`",
+        str(len(found)),
+        ci([r["final"][last] for r in found]),
+        ci(before),
+        ci(after),
+        ci(forgotten, points=True)
+        if n_learned == len(found)
+        else f"never learned in {len(found) - n_learned} of {len(found)}",
+        ci([100 * p["forgetting"] for p in probes], points=True) if all(probes) else "no vectors",
+        f"{sum(r['cost']['stored_bytes'] for r in found) / len(found) / 1000:,.0f}",
+        f"{sum(r['seconds'] for r in found) / len(found):.0f}",
+    ]
+
+
+def ci(values: Sequence[float], *, points: bool = False) -> str:
+    return interval_text(summarise_values(values), sign=points, digits=1 if points else 3)
+
+
+def best_shortcuts(found: Results) -> str:
+    words = []
+    for task in found[0]["tasks"]:
+        scores = [shortcuts.best(r["shortcuts"][task]) for r in found]
+        mean = sum(score for _, score in scores) / len(scores)
+        words.append(f"{task} {mean:.3f} ({', '.join(sorted({name for name, _ in scores}))})")
+    return "Best shortcut: " + "; ".join(words) + "."
+
+
+if __name__ == "__main__":
+    main()
