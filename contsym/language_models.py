@@ -22,7 +22,14 @@ from transformers import (
 
 from contsym.encoders import language_model_kind, read_config
 from contsym.errors import EncoderError, SettingError
-from contsym.pooling import PooledEncoder, budgeted, from_pretrained, load_tokenizer, mean_pool
+from contsym.pooling import (
+    PooledEncoder,
+    budgeted,
+    from_pretrained,
+    load_tokenizer,
+    mean_pool,
+    token_budget,
+)
 
 
 class MaskedEncoder(PooledEncoder):
@@ -194,7 +201,7 @@ class LanguageModel(PooledEncoder):
         found = torch.empty(len(prompts), len(answers))
         model: Any = self.transformer
         device = next(model.parameters()).device
-        for part in budgeted(order, lengths):
+        for part in budgeted(order, lengths, token_budget(device)):
             rows, texts, positions = [], [], []
             for row, opening in (inputs[i] for i in part):
                 rows.append(row)
@@ -227,7 +234,7 @@ class LanguageModel(PooledEncoder):
         start = model.config.decoder_start_token_id
         if start is None:
             raise EncoderError(f"{type(model).__name__}: its config has no decoder_start_token_id")
-        for part in budgeted(order, lengths):
+        for part in budgeted(order, lengths, token_budget(device)):
             ids, kept = self._padded([prompts[row] for row in part], device)
             self.n_forwards += len(part)
             with self._autocast(device):

@@ -27,6 +27,9 @@ MAX_LENGTH = 128
 TOKEN_BUDGET = 2048
 """Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
 
+GPU_TOKEN_BUDGET = 32768
+"""The same on a GPU, which so few would leave idle."""
+
 PART_TOKENS = 128
 """Padded tokens of a training batch that one more pass through the encoder must save."""
 
@@ -159,7 +162,7 @@ class PooledEncoder(nn.Module):
         rows: list[Tensor] = []
         # Around all batches: the weights are cast to bfloat16 once.
         with self._autocast(device):
-            for part in budgeted(order, lengths):
+            for part in budgeted(order, lengths, token_budget(device)):
                 batch = self.tokenize([distinct[i] for i in part]).to(device)
                 rows.append(self(batch).cpu())
         self.train(was_training)
@@ -256,11 +259,15 @@ def length_limit(tokenizer) -> int:
     return min(MAX_LENGTH, tokenizer.model_max_length)
 
 
-def budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Cuts ascending lengths into batches of at most TOKEN_BUDGET padded tokens each."""
+def token_budget(device: torch.device) -> int:
+    return GPU_TOKEN_BUDGET if device.type == "cuda" else TOKEN_BUDGET
+
+
+def budgeted(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Cuts ascending lengths into batches of at most `budget` padded tokens each."""
     batches: list[list[int]] = [[]]
     for i in order:
-        if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > TOKEN_BUDGET:
+        if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > budget:
             batches.append([])
         batches[-1].append(i)
     return batches

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from contsym import registry
+from contsym import encoders, registry
 from contsym.beginnings import Beginnings
 from contsym.errors import ContsymError
 from contsym.run import prepare
@@ -13,6 +13,7 @@ from tests.toy import nli_rows, relation_rows, write_task
 
 ADDONS = sorted(registry.addons())
 REGULARISERS = {"ewc": "ewc_strength", "lwf": "lwf_strength", "mas": "mas_strength"}
+FROZEN, TRAINED = (f"encoder.layer.{i}.output.dense.weight" for i in (0, 1))
 PENALTIES = {"ewc": "1e12", "mas": "1e5", "lwf": "100"}
 
 
@@ -66,6 +67,21 @@ def test_from_a_kept_beginning_it_is_the_same_to_the_bit(toy, tiny_encoder_folde
     assert shared["matrix"] == alone["matrix"]
     assert shared["cost"]["stored_bytes"] == alone["cost"]["stored_bytes"]
     assert rows == same_rows
+
+
+@pytest.mark.parametrize("addon", ADDONS)
+def test_frozen_embeddings_stay_under_every_addon(toy, tiny_encoder_folder, tmp_path, addon):
+    run, _ = finished(
+        toy,
+        tiny_encoder_folder,
+        tmp_path,
+        f"fine_tune+{addon}",
+        settings={"freeze": "layers:1", "steps": "3"},
+    )
+    fresh = encoders.load(encoders.locate(str(tiny_encoder_folder)))
+    kept, top = (run.encoder.transformer.state_dict()[name] for name in (FROZEN, TRAINED))
+    assert torch.equal(kept, fresh.transformer.state_dict()[FROZEN])
+    assert not torch.equal(top, fresh.transformer.state_dict()[TRAINED])
 
 
 @pytest.mark.parametrize("addon", ["ewc", "mas"])

@@ -7,10 +7,14 @@ import torch
 
 from contsym import conformance, registry, results
 from contsym.config import RunConfig
-from contsym.run import prepare, run_seed
+from contsym.errors import ContsymError
+from contsym.freezing import n_frozen_layers, parts_of
+from contsym.run import prepare, run_seed, training_part
+from contsym.seed_run import SeedRun
 from tests.strategy_settings import ENCODERS, SETTINGS
 from tests.toy import nli_rows, relation_rows, write_task
 
+TRAINS_ENCODER = sorted(name for name in SETTINGS if "encoder" in registry.strategies()[name].trains)
 TAKES_NONE = sorted(name for name in SETTINGS if registry.strategies()[name].trains == "nothing")
 
 
@@ -87,6 +91,33 @@ def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, st
     assert result["curve"] == []
     assert result["cost"]["pairs_seen"] == [0, 0]
     assert result["cost"]["trained_parameters"] == 0
+
+
+@pytest.mark.parametrize("what", ["embeddings", "layers:1"])
+@pytest.mark.parametrize("strategy", TRAINS_ENCODER)
+def test_what_is_frozen_is_not_trained(toy, tiny_encoder_folder, tmp_path, strategy, what):
+    given = {"freeze": what, "steps": "3"}
+    plan = prepare(config(toy, tiny_encoder_folder, tmp_path, strategy, settings=given, curve=False))
+    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
+    embeddings, layers, _ = parts_of(run.encoder.transformer)
+    frozen = [embeddings, *layers[: n_frozen_layers(what)]]
+    before, top = [weights_of(module) for module in frozen], weights_of(layers[-1])
+    run.go_on()
+    assert all(torch.equal(weights_of(m), w) for m, w in zip(frozen, before, strict=True))
+    assert not torch.equal(weights_of(layers[-1]), top)
+    whole = run.strategy.n_trained_parameters + sum(len(w) for w in before)
+    assert whole <= sum(p.numel() for p in run.strategy.model.parameters())
+
+
+@pytest.mark.parametrize("strategy", sorted(set(SETTINGS) - set(TRAINS_ENCODER)))
+def test_what_trains_no_encoder_refuses_to_freeze_it(toy, tiny_encoder_folder, tmp_path, strategy):
+    given = config(toy, tiny_encoder_folder, tmp_path, strategy, settings={"freeze": "embeddings"})
+    with pytest.raises(ContsymError, match=f"--freeze embeddings: strategy {strategy} trains .*; leave"):
+        prepare(given)
+
+
+def weights_of(module):
+    return torch.cat([p.detach().flatten().clone() for p in module.parameters()])
 
 
 def test_zero_shot_only_remembers(toy, tiny_encoder_folder, tmp_path):
