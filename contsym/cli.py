@@ -132,6 +132,7 @@ def run(
 
     from contsym.display import orders_table, result_tables
     from contsym.orders import by_order, over_orders
+    from contsym.plugins import use
     from contsym.registry import scenario_runs
     from contsym.run import Shared, prepare
     from contsym.run import as_json as result_as_json
@@ -139,6 +140,7 @@ def run(
 
     err = Console(stderr=True)
     shared = Shared()
+    use(config.plugins)
     with err.status("looking at data and encoder"):
         # All orders, where the scenario means all, before the first of them is run.
         plans = [prepare(replace(config, scenario=each), shared) for each in scenario_runs(config.scenario)]

@@ -152,7 +152,7 @@ def test_a_mistake_with_new_is_one_line(arguments, message, tmp_path):
         ),
         (
             ("my_method", "--set", "scale=-1"),
-            "--set scale=-1: input should be greater than 0",
+            "--set scale=-1: expected greater than 0",
         ),
     ],
 )
