@@ -67,7 +67,7 @@ def executed(tmp_path_factory, tiny_encoder_folder):
 
 
 def test_every_command_does_what_the_page_says(executed):
-    assert len(executed) == 9
+    assert len(executed) == PAGE.count("\n$ ") > 0
     for command, output, done in executed:
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         # What the page shows as the end of the output is its end, but for an empty line.
