@@ -126,7 +126,15 @@ class Bench:
 
 
 def has_a_card(bench: Bench) -> str:
-    """The card says what the method is, where it is from, what it trains and what it stores."""
+    """The card says what the method is, where it is from, what it trains and what it stores.
+
+    Without a card there is no strategy to check; that it trains nothing is said by card and class alike.
+    """
+    if (bench.card.trains == "nothing") == bench.strategy.trains:
+        raise Failed(
+            f'CARD["trains"] is {bench.card.trains!r}, but the class has trains = {bench.strategy.trains}; '
+            "expected 'nothing' where it is False, and nowhere else"
+        )
     return f"trains {bench.card.trains}; stores {bench.card.stores}"
 
 
