@@ -6,13 +6,14 @@ import pytest
 
 from contsym import conformance, plugins
 from contsym.conformance import CHECKS, Bench, Failed, Skipped, outcomes
+from contsym.errors import ContsymError, SettingError
 
 SOURCE = '''"""A linear head over the features of a pair."""
 
 import itertools
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional
 
@@ -90,6 +91,17 @@ RIGS = {
         "refuses wrong settings",
         "setting scale has no description; expected Field(default, description=...)",
         "    class Settings(TrainingSettings):\n        scale: float = 1.0",
+    ),
+    "has_a_default_out_of_range": Rig(
+        "refuses wrong settings",
+        "--set scale=0.0: expected greater than 0; 0.0 is its own default",
+        "    class Settings(TrainingSettings):\n        scale: float = Field(0.0, gt=0, description='of scores')",
+    ),
+    "has_a_setting_without_a_default": Rig(
+        "refuses wrong settings",
+        "setting scale has no default; expected Field(default, description=...)",
+        "    class Settings(TrainingSettings):\n        scale: float = Field(description='of scores')",
+        settings={"scale": "1.0"},
     ),
     "has_a_score_too_many": Rig(
         "scores are finite",
@@ -280,6 +292,55 @@ def test_a_strategy_that_raises_fails_with_its_line(make_bench):
     for name in set(CHECKS) - passed:
         assert found[name].status == "fail"
         assert found[name].detail == f"IndexError: list index out of range (rigged.py:{line})"
+
+
+@pytest.mark.parametrize(
+    ("loss", "given"),
+    [
+        ("functional.cross_entropy(output, labels, reduction='none')", "tensor of shape (16,)"),
+        ("functional.cross_entropy(output, labels)[None]", "tensor of shape (1,)"),
+        ("functional.cross_entropy(output, labels).item()", "float"),
+    ],
+)
+def test_an_objective_that_is_no_scalar_is_told_in_one_line(loss, given, make_bench):
+    bench = make_bench(f"    def objective(self, output, labels):\n        return {loss}")
+    with pytest.raises(ContsymError) as caught:
+        conformance.scores_are_finite(bench)
+    assert str(caught.value) == (
+        f"Rigged.objective gave a {given}; expected a scalar tensor, as the mean over the batch"
+    )
+
+
+def test_an_objective_that_is_no_scalar_fails_every_check_that_trains(make_bench):
+    body = "    def objective(self, output, labels):\n        return output.sum(dim=1)"
+    found = {outcome.name: (outcome.status, outcome.detail) for outcome in outcomes(make_bench(body))}
+    line = (
+        "Rigged.objective gave a tensor of shape (16,); expected a scalar tensor, as the mean over the batch"
+    )
+    trained = set(CHECKS) - {"has a card", "refuses wrong settings"}
+    assert {name: found[name] for name in trained} == dict.fromkeys(trained, ("fail", line))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "    class Settings(TrainingSettings):\n        scale: float = Field(description='of scores')",
+            "--set scale: has no default that suits it; give it a value",
+        ),
+        (
+            "    class Settings(TrainingSettings):\n"
+            "        @model_validator(mode='after')\n"
+            "        def _together(self):\n"
+            "            raise ValueError('epochs must be a multiple of steps')",
+            "--set: epochs must be a multiple of steps",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_made_are_told_in_one_line(body, message, make_bench):
+    with pytest.raises(SettingError) as caught:
+        make_bench(body)
+    assert str(caught.value) == message
 
 
 def test_the_checks_leave_no_trace_outside_their_folder(make_bench, tmp_path, monkeypatch):
