@@ -66,6 +66,7 @@ def executed(tmp_path_factory, tiny_encoder_folder):
     return found
 
 
+@pytest.mark.slow
 def test_every_command_does_what_the_page_says(executed):
     assert len(executed) == PAGE.count("\n$ ") > 0
     for command, output, done in executed:
