@@ -126,26 +126,46 @@ class Bench:
 
 
 def has_a_card(bench: Bench) -> str:
-    """The card says what the method is, where it is from, what it trains and what it stores."""
+    """The card says what the method is, where it is from, what it trains and what it stores.
+
+    Without a card there is no strategy to check; that it trains nothing is said by card and class alike.
+    """
+    if (bench.card.trains == "nothing") == bench.strategy.trains:
+        raise Failed(
+            f'CARD["trains"] is {bench.card.trains!r}, but the class has trains = {bench.strategy.trains}; '
+            "expected 'nothing' where it is False, and nowhere else"
+        )
     return f"trains {bench.card.trains}; stores {bench.card.stores}"
 
 
 def refuses_wrong_settings(bench: Bench) -> str:
-    """Settings out of range and unknown ones are refused; each setting says what it is."""
+    """A batch of one pair is refused; each setting says what it is, and its default is in its own range.
+
+    (pydantic leaves defaults unchecked. Unknown settings are refused before a strategy is asked.)
+    """
+    settings = bench.strategy.Settings
+    fields = settings.model_fields
+    for name, info in fields.items():
+        if info.is_required() or not info.description:
+            lacks = "default" if info.is_required() else "description"
+            raise Failed(f"setting {name} has no {lacks}; expected Field(default, description=...)")
+    for name, default in settings.model_validate({}).model_dump(mode="json").items():
+        if default is not None and (reason := _refusal(bench, name, default)):
+            raise Failed(f"{reason}; {default} is its own default")
+    if not _refusal(bench, "batch_size", 1):
+        raise Failed("batch_size=1 was taken; expected a subclass of TrainingSettings that refuses it")
+    return f"{len(fields)} settings"
+
+
+def _refusal(bench: Bench, name: str, value: object) -> str | None:
+    """What `--set name=value` is answered with; None where it is taken."""
     from contsym.run import parse_settings
 
-    for given in ({"batch_size": "1"}, {"no_such_setting": "1"}):
-        try:
-            parse_settings(bench.strategy, given)
-        except SettingError:
-            continue
-        ((name, value),) = given.items()
-        raise Failed(f"{name}={value} was taken; expected a subclass of TrainingSettings that refuses it")
-    fields = bench.strategy.Settings.model_fields
-    silent = [name for name, info in fields.items() if not info.description]
-    if silent:
-        raise Failed(f"setting {silent[0]} has no description; expected Field(default, description=...)")
-    return f"{len(fields)} settings"
+    try:
+        parse_settings(bench.strategy, {name: str(value)})
+    except SettingError as error:
+        return str(error)
+    return None
 
 
 def scores_are_finite(bench: Bench) -> str:

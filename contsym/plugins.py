@@ -99,7 +99,7 @@ def _read(given: str) -> Plugin:
             f"--plugin {given}: the file's name is the {KIND_OF_SUFFIX[path.suffix]}'s; expected letters, "
             "digits and _, as my_method.py"
         )
-    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, given, path.absolute(), _text(path, given))
+    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, given, path.resolve(), _text(path, given))
 
 
 def _text(path: Path, origin: str) -> str:

@@ -140,6 +140,10 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
         **{f"grid.{safe(name)}": ",".join(values) for name, values in config.settings.items()},
         **{f"source.{safe(task)}": source["name"] for task, source in found[0]["sources"].items()},
     }
+    # Tags, since more may come with cells that are done later, and a parameter cannot be replaced.
+    plugins = {f"{p['origin']} (SHA-256 {p['sha256']})" for r in found for p in r.get("plugins", ())}
+    notes = {f"{r['strategy']}: {note}" for r in found for note in r.get("notes", ())}
+    said = {"contsym.plugins": ", ".join(sorted(plugins)), "contsym.notes": "; ".join(sorted(notes))}
     n = f"{len(config.strategies)} strategies, {len(config.shots)} shots, {len(config.seeds)} seeds"
     return Record(
         name=f"sweep {config.id}: {n}",
@@ -151,6 +155,7 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
             "contsym.run": sweep.run_name,
             "contsym.sweep": config.id,
             "contsym.cells": f"{len(found)} of {len(sweep.cells)}",
+            **{key: value[:8000] for key, value in said.items() if value},
         },
         metrics=metrics,
         sources={},
@@ -199,6 +204,12 @@ def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     tags |= {f"encoder_weights.{k}": v for k, v in result["encoder_weights"].items()}
     tags |= {"platform": result["platform"], "git_commit": result["git_commit"] or "none"}
     tags["contsym.run"] = result["run"]
+    # Results stored before there were plug-ins and notes have neither.
+    for plugin in result.get("plugins", ()):
+        params[f"plugin.{plugin['kind']}"] = plugin["origin"]
+        tags[f"plugin.{plugin['kind']}.sha256"] = plugin["sha256"]
+    if notes := result.get("notes"):
+        tags["contsym.notes"] = "; ".join(notes)
     stand_ins = [task for task, source in sources.items() if source["stand_in"]]
     tags["contsym.stand_ins"] = ",".join(stand_ins) or "none"
     for task, source in sources.items():

@@ -255,8 +255,13 @@ def parse_settings(
         return strategy.Settings.model_validate(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
         expected = str(first["msg"]).removeprefix("Input should be ")
+        if not first["loc"]:
+            # A plug-in's rule over several settings.
+            raise SettingError(f"{option}: {expected.removeprefix('Value error, ')}") from None
+        name = str(first["loc"][0])
+        if name not in given:
+            raise SettingError(f"{option} {name}: has no default that suits it; give it a value") from None
         raise SettingError(f"{option} {name}={given[name]}: expected {expected}") from None
 
 

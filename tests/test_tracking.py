@@ -18,7 +18,7 @@ import pytest
 
 from contsym import records, tracking
 from contsym.errors import TrackingError
-from tests.stored_results import make_result, store_run
+from tests.stored_results import make_result, store_run, store_sweep
 
 NAME = "20260102T030405-knn_fixed-mnli_then_wikidata-abc123"
 REFUSED = "http://127.0.0.1:9"
@@ -164,6 +164,48 @@ def test_parent_holds_what_is_common_and_the_means(output):
     assert parent.data.metrics["shortcut/wikidata/relation_phrase"] == 1.0
     assert parent.data.metrics["above_best_shortcut/wikidata"] == pytest.approx(0.95 - 1.0)
     assert parent.data.metrics["above_best_shortcut/mnli"] == pytest.approx(0.61 - 0.4)
+
+
+PLUGINS = [
+    {"kind": "strategy", "name": "mine", "origin": "methods/mine.py", "sha256": "c3" * 32},
+    {"kind": "scenario", "name": "stream", "origin": "demo-methods 1.2", "sha256": "d4" * 32},
+]
+
+
+def test_a_result_of_a_plugin_says_so_with_its_notes(output):
+    # Seeds differ in what they say of themselves; the parent has what they share.
+    folder = store_run(output, NAME, [0], plugins=PLUGINS, notes=["a tied head", "no calibration"])
+    store_run(output, NAME, [1], plugins=PLUGINS, notes=["a tied head"])
+    send(output, folder)
+    _, runs = runs_of(output)
+    for run in runs.values():
+        assert run.data.params["plugin.strategy"] == "methods/mine.py"
+        assert run.data.params["plugin.scenario"] == "demo-methods 1.2"
+        assert run.data.tags["plugin.strategy.sha256"] == "c3" * 32
+        assert run.data.tags["plugin.scenario.sha256"] == "d4" * 32
+    notes = {name: run.data.tags.get("contsym.notes") for name, run in runs.items()}
+    assert notes == {NAME: None, "seed-0": "a tied head; no calibration", "seed-1": "a tied head"}
+
+
+def test_a_result_of_contsym_alone_names_no_plugin(output):
+    # As stored before there were plug-ins, and since.
+    for changes in ({}, {"plugins": [], "notes": []}):
+        record = records.seed_record(make_result(**changes))
+        assert not [key for key in (*record.params, *record.tags) if "plugin" in key or "notes" in key]
+
+
+def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
+    sweep = store_sweep(tmp_path, strategies=("knn_fixed",), shots=(8,), seeds=(0,), with_view=False)
+    found = [
+        make_result(strategy="mine", plugins=PLUGINS[:1], notes=["a tied head"]),
+        make_result(strategy="knn_fixed", plugins=[], notes=[]),
+        make_result(1, strategy="mine", plugins=PLUGINS[:1], notes=["a tied head"]),
+    ]
+    found = [{"set": {}, **result} for result in found]
+    tags = records.sweep_record(sweep, found).tags
+    assert tags["contsym.plugins"] == f"methods/mine.py (SHA-256 {'c3' * 32})"
+    assert tags["contsym.notes"] == "mine: a tied head"
+    assert not {"contsym.plugins", "contsym.notes"} & set(records.sweep_record(sweep, found[1:2]).tags)
 
 
 def test_sending_twice_adds_nothing(output):

@@ -1,87 +1,100 @@
-"""docs/adding-a-strategy.md, run as it stands."""
+"""docs/adding-a-strategy.md, executed: its files are written, its commands run, its output compared."""
 
 import os
 import re
 import shlex
-import subprocess
-import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs" / "adding-a-strategy.md"
+from tests.test_cli import contsym
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "adding-a-strategy.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(\w*)[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(PAGE)
 
 
-def blocks(kind):
-    return re.findall(rf"```{kind}\n(.*?)```", DOCS.read_text("utf-8"), re.S)
-
-
-def run(folder, words):
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "PYTHONPATH": str(DOCS.parents[1]), "PYTHONWARNINGS": "ignore"},
-    )
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
-    return done.stdout
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (text,) = blocks("python")
-    (tmp_path / "difference.py").write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-def test_every_command_works(folder, tiny_encoder_folder):
-    answers = []
-    for block in blocks("sh"):
-        for line in block.splitlines():
-            words = shlex.split(line)
-            assert words[0] == "contsym"
-            # A tiny encoder in place of MiniLM, which may not be installed here and would take longer.
-            extra = ["--encoder", str(tiny_encoder_folder), "--device", "cpu"] if words[1] == "run" else []
-            answers.append(run(folder, [*words, *extra]))
-    assert "my_method conforms" in answers[1]
-    assert "Fine-tuning on the difference of the two sentences alone" in answers[2]
-    assert (folder / "test_my_method.py").is_file()
-
-
-def test_the_example_conforms(folder):
-    assert "difference conforms" in run(
-        folder, ["contsym", "check", "difference", "--plugin", "difference.py"]
-    )
-
-
-def test_the_written_test_passes(folder):
-    run(folder, ["contsym", "new", "strategy", "my_method"])
-    run(folder, ["pytest", "-q", "-p", "no:cacheprovider", "test_my_method.py"])
-
-
-def test_an_entry_point_is_found_by_itself(folder):
-    (text,) = [block for block in blocks("toml") if "entry-points" in block]
-    line = text.splitlines()[1]
-    package = folder / "site" / "my_package"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("", encoding="utf-8")
-    (package / "difference.py").write_text(blocks("python")[0], encoding="utf-8")
-    info = folder / "site" / "my_package-1.0.dist-info"
+def install(folder: Path, site: Path) -> None:
+    """What pip would leave of the page's package: its files, and its entry points as a wheel has them."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    (listing,) = (text for kind, words, text in BLOCKS if not kind and not words)
+    for name in listing.split()[:-1]:
+        target = site / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = folder / target.name
+        target.write_bytes(source.read_bytes() if source.exists() else b"")
+    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n", encoding="utf-8"
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
-    (info / "entry_points.txt").write_text(
-        f"[contsym.strategies]\n{line}\n".replace('"', ""), encoding="utf-8"
-    )
-    program = (
-        f"import sys; sys.path.insert(0, {str(folder / 'site')!r})\n"
-        "from contsym.cli import cli\ncli(['list', 'strategies'], standalone_mode=False)\n"
-        "assert 'torch' not in sys.modules\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "difference" in done.stdout
-    assert "from my-package 1.0" in done.stdout
+    lines = [
+        line
+        for group, entries in project["entry-points"].items()
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+
+
+def expected(text: str) -> re.Pattern[str]:
+    """The output as the page has it; `...` stands for anything, over lines too."""
+    return re.compile(".*".join(map(re.escape, text.split("..."))), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory, tiny_encoder_folder):
+    """(command, output of the page, what was printed, whether it succeeded) of each command, in order."""
+    folder, site = tmp_path_factory.mktemp("tutorial"), tmp_path_factory.mktemp("site")
+    found = []
+    for kind, words, text in BLOCKS:
+        if words.startswith("file="):
+            (folder / words.removeprefix("file=")).write_text(text, "utf-8")
+        elif kind == "console":
+            path = str(ROOT)
+            if words == "installed":
+                install(folder, site)
+                path = os.pathsep.join((str(site), path))
+            for command, _, output in (part.partition("\n") for part in text.split("$ ")[1:]):
+                program, *arguments = shlex.split(command)
+                assert program == "contsym", command
+                if arguments[0] == "run":
+                    arguments += ["--encoder", tiny_encoder_folder, "--device", "cpu"]
+                done = contsym(*arguments, cwd=folder, PYTHONPATH=path)
+                found.append((command, output, done))
+    return found
+
+
+@pytest.mark.slow
+def test_every_command_does_what_the_page_says(executed):
+    assert len(executed) == PAGE.count("\n$ ") > 0
+    for command, output, done in executed:
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        # What the page shows as the end of the output is its end, but for an empty line.
+        assert expected(output.rstrip()).fullmatch(done.stdout.rstrip()), f"{command}\n{done.stdout}"
+
+
+def test_the_page_has_no_block_that_is_not_executed():
+    kinds = {(kind, words.split("=")[0]) for kind, words, _ in BLOCKS}
+    assert kinds == {
+        ("console", ""),
+        ("console", "installed"),
+        ("python", "file"),
+        ("toml", "file"),
+        ("", ""),
+    }
+    assert PAGE.count("\n```") == 2 * len(BLOCKS)
+
+
+def test_every_check_is_on_the_page():
+    from contsym.conformance import CHECKS
+
+    assert all(re.search(rf"^pass  {name}  ", PAGE, re.MULTILINE) for name in CHECKS)
+
+
+def test_its_links_lead_somewhere():
+    for target in re.findall(r"`((?:contsym|tests)/[\w/]+\.?\w*/?)`", PAGE):
+        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\(([\w.-]+)\)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target

@@ -151,6 +151,17 @@ class Collected:
         return [(variant, note) for variant, notes in found.items() for note in notes]
 
     @property
+    def plugins(self) -> dict[str, list[str]]:
+        """Where each plug-in came from, with the SHA-256 of its source; several where it was edited in between."""
+        found: dict[str, set[str]] = {}
+        for stored in self.stored:
+            # Results stored before there were plug-ins name none.
+            for p in stored.result.get("plugins", ()):
+                origins = found.setdefault(f"plug-in {p['kind']} {p['name']}", set())
+                origins.add(f"{p['origin']} (SHA-256 {p['sha256']})")
+        return {what: sorted(origins) for what, origins in found.items()}
+
+    @property
     def seeds_said(self) -> str:
         """For captions: `1 seed`, `3 seeds`, or `up to 3 seeds` where some groups have fewer."""
         n = len(self.seeds)

@@ -600,6 +600,8 @@ def version_table(collected: Collected) -> Table:
         "split": lambda r: r["options"].get("split") or "as the data come",
     }
     rows = [(words(name), words(", ".join(_distinct(collected, fact)))) for name, fact in facts.items()]
+    rows += [(words(what), words(", ".join(origins))) for what, origins in collected.plugins.items()]
+    rows += [(words(f"note on {variant}"), words(note)) for variant, note in collected.notes]
     libraries = list(dict.fromkeys(name for s in collected.stored for name in s.result["versions"]))
     for name in libraries:
         found = _distinct(collected, lambda r, name=name: r["versions"].get(name, "not recorded"))

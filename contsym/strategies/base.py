@@ -16,6 +16,7 @@ from torch.nn import functional
 from transformers import BatchEncoding
 
 from contsym.encoders import EncoderFiles, Head
+from contsym.errors import ContsymError
 from contsym.freezing import NOTHING, is_freezable
 from contsym.memory import VotingMemory
 from contsym.pooling import NliClassifier, PooledEncoder, Text
@@ -357,7 +358,7 @@ class Strategy(SupervisedTemplate):
     def _loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """The objective; with known pairs in the batch, each part by its own loss and its share."""
         if not self.model.known_rows:
-            return self.objective(output, labels)
+            return self._own_loss(output, labels)
         logits, own, is_known = self.model.apart(output, self.n_labels)
         loss = output.sum() * 0.0
         if is_known.any():
@@ -365,8 +366,18 @@ class Strategy(SupervisedTemplate):
             loss = loss + share * functional.cross_entropy(logits[is_known], labels[is_known])
         if not is_known.all():
             share = (~is_known).float().mean()
-            loss = loss + share * self.objective(own[~is_known], labels[~is_known])
+            loss = loss + share * self._own_loss(own[~is_known], labels[~is_known])
         return loss
+
+    def _own_loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        loss = self.objective(output, labels)
+        is_tensor = isinstance(loss, Tensor)
+        if is_tensor and loss.ndim == 0:
+            return loss
+        given = f"tensor of shape {tuple(loss.shape)}" if is_tensor else type(loss).__name__
+        raise ContsymError(
+            f"{type(self).__name__}.objective gave a {given}; expected a scalar tensor, as the mean over the batch"
+        )
 
     def eval(self, exp_list, **kwargs):
         # Each DataLoader draws from the global generator: without the fork an extra

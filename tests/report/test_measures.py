@@ -173,6 +173,33 @@ def test_notes_of_results_are_warnings_once_for_each_variant(tmp_path):
     assert [line for line in found if "tied" in line] == ["cloze: a tied head."]
 
 
+def test_versions_name_plugins_and_notes_where_there_are_any(tmp_path):
+    mine, edited, stream = (
+        {"kind": kind, "name": name, "origin": origin, "sha256": digit * 64}
+        for kind, name, origin, digit in (
+            ("strategy", "mine", "mine.py", "a"),
+            ("strategy", "mine", "mine.py", "b"),
+            ("scenario", "stream", "demo-methods 1.2", "c"),
+        )
+    )
+    store_run(tmp_path, "a", (0,), strategy="mine", plugins=[mine, stream], notes=["a tied head"])
+    store_run(tmp_path, "a", (1,), strategy="mine", plugins=[edited, stream], notes=["a tied head"])
+    store_run(tmp_path, "b", (0,), plugins=[], notes=[])
+    said = ("plug-in", "note on")
+
+    def rows(*names):
+        table = contents.version_table(collect(tmp_path, names))
+        return [(what.text, value.text) for what, value in table.rows if what.text.startswith(said)]
+
+    assert rows("a", "b") == [
+        # Edited between two seeds: both sources.
+        ("plug-in strategy mine", f"mine.py (SHA-256 {'a' * 64}), mine.py (SHA-256 {'b' * 64})"),
+        ("plug-in scenario stream", f"demo-methods 1.2 (SHA-256 {'c' * 64})"),
+        ("note on mine", "a tied head"),
+    ]
+    assert rows("b") == []
+
+
 def test_bold_only_where_the_test_says_best(whole, monkeypatch):
     family = Family("wikidata", 64, (0, 1, 2), (), "knn_fixed")
     monkeypatch.setattr(whole, "family", lambda task, shots: family if shots == 64 else None)

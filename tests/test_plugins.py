@@ -1,0 +1,375 @@
+"""Strategies and scenarios of one's own: found by file or entry point, run, told apart in results."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contsym import plugins, registry, results
+from contsym.errors import ContsymError
+from contsym.run import key_of, prepare
+from contsym.starters import write
+from contsym.toy import write_tasks
+from tests.runs import toy_config
+from tests.test_cli import contsym
+
+ROOT = Path(__file__).resolve().parents[1]
+CARD = 'CARD = {"source": "s", "trains": "t", "stores": "u"}\n'
+QUICK = ("--device", "cpu", "--no-audit", "--set", "steps=2")
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_left():
+    yield
+    plugins.forget()
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return write_tasks(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A folder with the strategy and the scenario of `contsym new`."""
+    write("strategy", "my_method", tmp_path)
+    write("scenario", "my_scenario", tmp_path)
+    return tmp_path
+
+
+def sources(toy):
+    return tuple(word for task, source in toy.items() for word in (f"--{task}", source))
+
+
+# -- Named by file --
+
+
+def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
+    done = contsym(
+        *("run", "--strategy", "my_method", "--scenario", "my_scenario", "--encoder", tiny_encoder_folder),
+        *("--plugin", "my_method.py", "--plugin", "my_scenario.toml"),
+        *(*sources(toy), *QUICK, "--no-curve"),
+        cwd=begun,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = results.stored_runs(begun / "mlruns")
+    (seed,) = [results.read_seed(path) for path in results.stored_seeds(run)]
+    assert (seed["strategy"], seed["scenario"]) == ("my_method", "my_scenario")
+    assert [(p["kind"], p["name"], p["origin"]) for p in seed["plugins"]] == [
+        ("strategy", "my_method", "my_method.py"),
+        ("scenario", "my_scenario", "my_scenario.toml"),
+    ]
+    sha256 = subprocess.run(["sha256sum", "my_method.py"], capture_output=True, text=True, cwd=begun).stdout
+    assert seed["plugins"][0]["sha256"] == sha256.split()[0]
+    assert [len(losses) for losses in seed["loss"]] == [2, 2]
+
+
+def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny_encoder_folder):
+    done = contsym(
+        *("sweep", "--strategies", "my_method", "--scenario", "wikidata_only", "--plugin", "my_method.py"),
+        *("--wikidata", toy["wikidata"], "--encoder", tiny_encoder_folder, "--shots", "8", "--seeds", "1"),
+        *(*QUICK, "--jobs", "1", "--json"),
+        cwd=begun,
+    )
+    assert done.returncode == 0, done.stderr
+    (cell,) = results.visible_folders(begun / "mlruns" / "cells")
+    assert [p["name"] for p in results.read_seed(cell)["plugins"]] == ["my_method"]
+    again = contsym("sweep", "--resume", "--json", cwd=begun)
+    assert again.returncode == 0, again.stderr
+    assert "1 cells, 1 of them done" in again.stderr
+
+
+def test_add_ons_go_on_top_of_it(begun):
+    plugins.use([begun / "my_method.py"])
+    card = registry.find_strategy("my_method+replay")
+    assert card.stores == "one vector a label; a buffer of pairs"
+    strategy = registry.load_strategy("my_method+replay")
+    assert {"scale", "replay_size"} <= set(strategy.Settings.model_fields)
+
+
+def test_one_file_by_two_ways_is_one_plugin(begun, monkeypatch):
+    (begun / "sub").mkdir()
+    monkeypatch.chdir(begun)
+    plugins.use(["my_method.py", "sub/../my_method.py", begun / "my_method.py"])
+    assert [plugin.name for plugin in plugins.known("strategy")] == ["my_method"]
+
+
+def test_listing_does_not_run_the_file(tmp_path):
+    (tmp_path / "mine.py").write_text(f'"""Mine."""\n{CARD}raise SystemExit("it ran")\n')
+    done = contsym("list", "strategies", "--plugin", "mine.py", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["strategies"]["mine"] == {
+        "name": "mine",
+        "summary": "Mine.",
+        "source": "s",
+        "trains": "t",
+        "stores": "u",
+        "grows": None,
+        "family": "yours",
+        "origin": "mine.py",
+    }
+
+
+# -- What a result is made with --
+
+
+def test_the_key_follows_the_source_and_not_its_place(begun, toy, tiny_encoder_folder):
+    def key(file):
+        plugins.forget()
+        config = toy_config(toy, tiny_encoder_folder, begun / "out", "my_method", "wikidata_only")
+        return key_of(prepare(replace(config, plugins=(str(file),))), 0)
+
+    file, moved, changed = (begun / place / "my_method.py" for place in ("", "moved", "changed"))
+    text = file.read_text("utf-8")
+    for path, words in ((moved, text), (changed, text.replace("10.0", "20.0"))):
+        path.parent.mkdir()
+        path.write_text(words, "utf-8")
+    first = key(file)
+    assert key(moved) == first
+    assert key(changed) != first
+
+
+def test_what_runs_is_the_text_that_was_hashed(begun):
+    file = begun / "my_method.py"
+    plugins.use([file])
+    text = file.read_text("utf-8")
+    file.write_text("raise ValueError('edited while the run was prepared')")
+    assert registry.load_strategy("my_method").__name__ == "MyMethod"
+    plugins.forget()
+    file.write_text(text.replace("class MyMethod", "class Other"), "utf-8")
+    plugins.use([file])
+    assert registry.load_strategy("my_method").__name__ == "Other"
+
+
+# -- Of an installed package --
+
+
+@pytest.fixture
+def site(begun):
+    """A folder of an installed package that offers a strategy and a scenario, as pip would leave it."""
+    site = begun / "site"
+    package, info = site / "demo_methods", site / "demo_methods-1.2.dist-info"
+    package.mkdir(parents=True)
+    info.mkdir()
+    (package / "__init__.py").write_text("import sys\nprint('imported', file=sys.stderr)\n")
+    (package / "cosine.py").write_text((begun / "my_method.py").read_text("utf-8"), "utf-8")
+    (package / "stream.toml").write_text((begun / "my_scenario.toml").read_text("utf-8"), "utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: demo-methods\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(
+        "[contsym.strategies]\ndemo_cosine = demo_methods.cosine:MyMethod\n"
+        "[contsym.scenarios]\ndemo_stream = demo_methods:stream.toml\n"
+    )
+    return site
+
+
+def with_site(*arguments, site):
+    path = os.pathsep.join(map(str, (site, ROOT)))
+    return contsym(*arguments, cwd=site, PYTHONPATH=path)
+
+
+def test_an_installed_package_is_listed_without_importing_it(site):
+    done = with_site("list", site=site)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert re.search(r"\n  your own\n  demo_cosine +One learned vector a label", done.stdout)
+    assert "stores: one vector a label · from demo-methods 1.2\n" in done.stdout
+    assert re.search(r"\n  demo_stream +MNLI first, then Wikidata pairs\.\n", done.stdout)
+
+
+def test_an_installed_package_runs_and_its_other_files_count(site, toy, tiny_encoder_folder):
+    def run(output):
+        done = with_site(
+            *("run", "--strategy", "demo_cosine", "--scenario", "demo_stream", *sources(toy), *QUICK),
+            *("--encoder", tiny_encoder_folder, "--no-curve", "--output", output),
+            site=site,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "imported" in done.stderr
+        (run,) = results.stored_runs(site / output)
+        (seed,) = [results.read_seed(path) for path in results.stored_seeds(run)]
+        return seed
+
+    first = run("first")
+    assert [(p["name"], p["origin"]) for p in first["plugins"]] == [
+        ("demo_cosine", "demo-methods 1.2"),
+        ("demo_stream", "demo-methods 1.2"),
+    ]
+    # A file that the strategy may import is part of what it is.
+    (site / "demo_methods" / "helper.py").write_text("SCALE = 2\n")
+    second = run("second")
+    assert second["loss"] == first["loss"]
+    assert second["key"] != first["key"]
+    assert second["plugins"][0]["sha256"] != first["plugins"][0]["sha256"]
+    assert second["plugins"][1] == first["plugins"][1]
+
+
+def test_an_entry_point_to_nothing_names_the_package(site):
+    (site / "demo_methods" / "cosine.py").unlink()
+    done = with_site("list", site=site)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: plug-in demo_cosine of demo-methods 1.2: demo_methods.cosine:MyMethod is not there; mend its entry "
+        "point in contsym.strategies, or uninstall the package\n"
+    )
+
+
+def test_an_installed_name_may_not_be_contsyms(site):
+    entry_points = site / "demo_methods-1.2.dist-info" / "entry_points.txt"
+    entry_points.write_text("[contsym.strategies]\nridge = demo_methods.cosine:MyMethod\n")
+    done = with_site("list", site=site)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: plug-in demo-methods 1.2: strategy 'ridge' is already that of contsym; give it another name\n"
+    )
+
+
+def test_an_installed_name_may_not_be_a_files(site, begun):
+    (begun / "demo_cosine.py").write_text(f'"""Mine."""\n{CARD}')
+    done = with_site("list", "--plugin", "../demo_cosine.py", site=site)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: plug-in demo-methods 1.2: strategy 'demo_cosine' is already that of ../demo_cosine.py; "
+        "give it another name\n"
+    )
+
+
+# -- Mistakes --
+
+MINE = '"""Mine."""\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "knn_fixed.py",
+            MINE + CARD,
+            "strategy 'knn_fixed' is already that of contsym; give it another name",
+        ),
+        ("replay.py", MINE + CARD, "strategy 'replay' is already that of contsym; give it another name"),
+        (
+            "mine.py",
+            MINE,
+            'no CARD; expected CARD = {"source": ..., "trains": ..., "stores": ...}',
+        ),
+        ("mine.py:1", CARD, "no docstring; expected one whose first line says what it is"),
+        (
+            "mine.py:2",
+            MINE + CARD.replace("stores", "store"),
+            "CARD key 'store' is unknown; did you mean stores or source?",
+        ),
+        (
+            "mine.py:2",
+            MINE + 'CARD = {"source": "s", "trains": "t"}',
+            "CARD has no 'stores'; expected source, trains, stores",
+        ),
+        ("mine.py:2", MINE + CARD.replace('"u"', "3"), "CARD['stores'] is 3; expected a text"),
+        (
+            "mine.py:2",
+            MINE + CARD.replace("}", ', "grows": "pair"}'),
+            "CARD['grows'] is 'pair'; did you mean pairs?",
+        ),
+        (
+            "mine.py:2",
+            MINE + "CARD = dict(source='s')",
+            "CARD is not read from a plain dict of texts; expected a literal",
+        ),
+        ("mine.py:3", MINE + CARD + "def f(:", "not Python (invalid syntax)"),
+        (
+            "order.toml",
+            'summary = "S."\n[[experience]]\ntask = "mnli"\n',
+            "scenario 'order' is already that of contsym; give it another name",
+        ),
+    ],
+)
+def test_a_file_that_is_no_plugin_is_told_in_one_line(file, text, message, tmp_path):
+    name = file.split(":")[0]
+    (tmp_path / name).write_text(text)
+    done = contsym("list", "--plugin", name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: plug-in {file}: {message}\n"
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            "gone.py",
+            "plug-in gone.py: cannot be read (No such file or directory); expected a .py or .toml file",
+        ),
+        ("bytes.py", "plug-in bytes.py: cannot be read (not UTF-8); expected a .py or .toml file"),
+        ("mine.txt", "--plugin mine.txt: expected a strategy's .py file or a scenario's .toml file"),
+        (
+            "my-method.py",
+            "--plugin my-method.py: the file's name is the strategy's; expected letters, digits and _, "
+            "as my_method.py",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_one_is_told_in_one_line(given, message, tmp_path):
+    (tmp_path / "bytes.py").write_bytes(b"\xff\xfe")
+    for command in (("list",), ("check", "mine")):
+        done = contsym(*command, "--plugin", given, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr == f"error: {message}\n"
+
+
+def test_two_files_may_not_have_one_name(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for path in ("mine.py", "sub/mine.py"):
+        (tmp_path / path).write_text(MINE + CARD)
+    done = contsym("list", "--plugin", "mine.py", "--plugin", "sub/mine.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: --plugin sub/mine.py: strategy 'mine' is already that of mine.py; expected names that differ; "
+        "rename one of the files\n"
+    )
+
+
+STRATEGY = "from contsym.strategies.base import Strategy\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "import no_such_library\n",
+            ":3: cannot be imported (ModuleNotFoundError: No module named 'no_such_library')",
+        ),
+        ("\nraise SystemExit(3)\n", ":4: cannot be imported (SystemExit: 3)"),
+        ("def f():\n    1 / 0\nf()\n", ":4: cannot be imported (ZeroDivisionError: division by zero)"),
+        ("", ": 0 subclasses of Strategy; expected one, the method"),
+        (STRATEGY, ": 0 subclasses of Strategy; expected one, the method"),
+        (
+            STRATEGY + "class A(Strategy): pass\nclass B(Strategy): pass\n",
+            ": 2 subclasses of Strategy; expected one, the method",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_told_with_its_line(body, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE + CARD + body)
+    plugins.use(["mine.py"])
+    with pytest.raises(ContsymError) as caught:
+        registry.load_strategy("mine")
+    assert str(caught.value) == f"plug-in mine.py{message}"
+    assert "contsym_plugin_mine" not in sys.modules or not body.startswith(("import", "\nraise", "def"))
+
+
+def test_a_run_whose_plugin_cannot_be_imported_ends_with_code_2(tmp_path, toy, tiny_encoder_folder):
+    (tmp_path / "mine.py").write_text(f"{MINE}{CARD}import no_such_library\n")
+    done = contsym(
+        *("run", "--strategy", "mine", "--plugin", "mine.py", "--scenario", "wikidata_only"),
+        *("--wikidata", toy["wikidata"], "--encoder", tiny_encoder_folder),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: plug-in mine.py:3: cannot be imported (ModuleNotFoundError: No module named 'no_such_library')\n"
+    )
