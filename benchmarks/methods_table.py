@@ -1,15 +1,15 @@
 """Tables of every method from the cells of sweeps, as Markdown: one for each protocol and number of pairs.
 
-    python benchmarks/methods_table.py OUTPUT [OUTPUT ...]
+    python benchmarks/methods_table.py OUTPUT [OUTPUT ...] [--seeds N]
 
-Figures are means over the seeds with 95% intervals (docs/statistics.md). A method that comes with two
-numbers of epochs or another setting has a row for each. Below each table: the best shortcut of each task.
+Figures are means over the seeds with 95% intervals (docs/statistics.md). A method with another setting has a
+row of its own; one with fewer than N seeds has none. Below each table: the best shortcut of each task.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,19 +23,26 @@ from contsym.report.tables import interval_text
 Results = Sequence[Mapping[str, Any]]
 COLUMNS = (
     *("method", "seeds", "Wikidata", "MNLI before", "MNLI after", "forgetting, points"),
-    *("a probe forgets, points", "stored, kB", "seconds"),
+    *("a probe forgets, points", "stored, kB", "texts encoded in training"),
 )
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("outputs", nargs="+", type=Path)
+    parser.add_argument("--seeds", type=int, default=3, help="the least that a row must have")
+    given = parser.parse_args()
     tables: dict[tuple[str, str, int], dict[str, list[Mapping[str, Any]]]] = defaultdict(dict)
-    for folder in map(Path, sys.argv[1:]):
+    for folder in given.outputs:
         for path in sorted(folder.glob("cells/*/result.json")):
             result = json.loads(path.read_text())
             options = result["options"]
             place = result["scenario"], options["protocol"], options["shots"]
             tables[place].setdefault(row_name(result), []).append(result)
-    for (scenario, protocol, shots), rows in sorted(tables.items()):
+    for (scenario, protocol, shots), all_rows in sorted(tables.items()):
+        rows = {name: found for name, found in all_rows.items() if len(found) >= given.seeds}
+        if not rows:
+            continue
         print(f"### {scenario}, protocol {protocol}, {shots} pairs\n")
         print("| " + " | ".join(COLUMNS) + " |")
         print("|---" * len(COLUMNS) + "|")
@@ -76,7 +83,7 @@ def cells(name: str, found: Results) -> list[str]:
         else f"never learned in {len(found) - n_learned} of {len(found)}",
         ci([100 * p["forgetting"] for p in probes], points=True) if all(probes) else "no vectors",
         f"{sum(r['cost']['stored_bytes'] for r in found) / len(found) / 1000:,.0f}",
-        f"{sum(r['seconds'] for r in found) / len(found):.0f}",
+        f"{sum(sum(r['cost']['training_forwards']) for r in found) / len(found):,.0f}",
     ]
 
 
