@@ -38,7 +38,10 @@ def main() -> None:
             result = json.loads(path.read_text())
             options = result["options"]
             place = result["scenario"], options["protocol"], options["shots"]
-            tables[place].setdefault(row_name(result), []).append(result)
+            row = tables[place].setdefault(row_name(result), [])
+            if result["seed"] in [other["seed"] for other in row]:
+                parser.error(f"{path}: {row_name(result)} has seed {result['seed']} twice; name fewer folders")
+            row.append(result)
     for (scenario, protocol, shots), all_rows in sorted(tables.items()):
         rows = {name: found for name, found in all_rows.items() if len(found) >= given.seeds}
         if not rows:
