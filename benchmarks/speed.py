@@ -19,6 +19,7 @@ Exit codes: 0; 1 where results disagree or a ratio has fallen; 2 for a mistake i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -128,7 +129,9 @@ def measured(names: Sequence[str], options: Options) -> list[Comparison]:
     found: list[Comparison] = []
     for name in names:
         print(f"measuring {name}", file=sys.stderr, flush=True)
-        new = importlib.import_module(f"speed.{name}").measure(options)
+        # Trainers of other libraries print as they go; stdout is for the ratios.
+        with contextlib.redirect_stdout(sys.stderr):
+            new = importlib.import_module(f"speed.{name}").measure(options)
         print(lines(new), flush=True)
         found += new
     return found

@@ -18,11 +18,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from speed.ratios import Comparison, Options, clocked, interleaved
 from torch import Tensor
 
 from contsym import encoders
 from contsym.data.sources import load_task
+from speed.ratios import Comparison, Options, clocked, interleaved
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}
 EQUAL_AIM, DEFAULT_AIM = 1.5, 3.0

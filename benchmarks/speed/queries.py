@@ -17,10 +17,10 @@ import time
 
 import numpy as np
 import torch
-from speed.ratios import Comparison, Options, clocked, interleaved
 from torch import Tensor
 
 from contsym.memory import LabelMemory
+from speed.ratios import Comparison, Options, clocked, interleaved
 
 AIM = 5.0
 LEAST_RECALL = 0.99

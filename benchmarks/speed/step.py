@@ -19,7 +19,6 @@ from dataclasses import replace
 
 import torch
 from avalanche.core import SupervisedPlugin
-from speed.ratios import Comparison, Options, Silent, interleaved
 from torch import nn
 
 from contsym import encoders
@@ -28,6 +27,7 @@ from contsym.relations.algebra import guarded_division
 from contsym.relations.losses import contrastive_loss
 from contsym.run import Plan, prepare, training_part
 from contsym.seed_run import SeedRun
+from speed.ratios import Comparison, Options, Silent, interleaved
 
 AIM = 1 / 1.05
 """An overhead of 5%."""

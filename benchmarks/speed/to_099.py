@@ -24,14 +24,14 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from speed.encode import sentence_transformer
-from speed.ratios import Comparison, Options, Silent, clocked, interleaved
 
 from contsym import encoders
 from contsym.config import RunConfig
 from contsym.data.schema import LABELS
 from contsym.run import Plan, prepare, resolved, training_part
 from contsym.seed_run import SeedRun
+from speed.encode import sentence_transformer
+from speed.ratios import Comparison, Options, Silent, clocked, interleaved
 
 AIM = 2.0
 TARGET = 0.99
