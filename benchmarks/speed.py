@@ -69,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--mnli", default=known.mnli, metavar="SOURCE")
     found.add_argument("--wikidata", default=known.wikidata, metavar="SOURCE")
     found.add_argument("--memory-index", default=known.memory_index, metavar="NAME")
+    found.add_argument("--sweep-strategies", default=known.sweep_strategies, metavar="LIST")
+    found.add_argument("--sweep-seeds", default=known.sweep_seeds, metavar="N")
     found.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     found.add_argument("--check", type=Path, metavar="FILE", help="fail where a ratio of it has fallen")
     found.add_argument("--smoke", action="store_true", help="toy sizes")

@@ -25,6 +25,8 @@ class Options:
     mnli: str = "bundled"
     wikidata: str = "bundled"
     memory_index: str = "approximate"
+    sweep_strategies: str = "fine_tune"
+    sweep_seeds: str = "1"
     smoke: bool = False
     """Tiny sizes, to see that everything runs; the figures mean nothing."""
 

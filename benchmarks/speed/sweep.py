@@ -1,4 +1,8 @@
-"""A sweep of 4 strategies, 4 shots and 3 seeds on mnli_then_wikidata, against the same cells one by one.
+"""A sweep over four numbers of shots on mnli_then_wikidata, against the same cells one by one.
+
+By default these are 4 cells, of one strategy and seed, and take most of an hour on two cores. The sweep of 4
+strategies, 4 numbers of shots and 3 seeds is `--sweep-strategies random_labels,knn_fixed,knn_learned,fine_tune
+--sweep-seeds 3`; it takes a night, and beginnings are shared over the shots only, so its ratio is nearly the same.
 
 This calls benchmarks/sweep_sharing.py, which see: its sharing part does every cell alone and as a sweep does it
 (the experiences that cells have in common once), by turns and on one thread, and asserts that every accuracy
@@ -27,6 +31,7 @@ def measure(options: Options) -> list[Comparison]:
         command += ["--strategies", "random_labels", "--shots", "8,16", "--seeds", "1", "--mnli-size", "30"]
         command += ["--set", "steps=2", "--part", "sharing"]
     else:
+        command += ["--strategies", options.sweep_strategies, "--seeds", options.sweep_seeds]
         command += ["--repeats", str(options.repeats)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True, check=True)
     return comparisons(json.loads(done.stdout.splitlines()[-1]))
