@@ -64,7 +64,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.point:
         what, variant, size = given.point
-        print(json.dumps(POINTS[what](int(size), variant)))
+        print(json.dumps(POINTS[what](int(size), variant, is_small=given.smoke)))
         return
     wanted = given.only.split(",")
     if unknown := [name for name in wanted if name not in SIZES]:
@@ -78,7 +78,7 @@ def main() -> None:
         curve
         for name in wanted
         for variant in variants(name, given.memory_index)
-        for curve in measured(name, variant, sizes[name], given.repeats)
+        for curve in measured(name, variant, sizes[name], given.repeats, is_small=given.smoke)
     ]
     if given.json:
         given.json.write_text(
@@ -101,12 +101,14 @@ def variants(name: str, memory_index: str) -> tuple[str, ...]:
     }[name]
 
 
-def measured(name: str, variant: str, sizes: Sequence[int], repeats: int) -> list[dict[str, Any]]:
+def measured(
+    name: str, variant: str, sizes: Sequence[int], repeats: int, *, is_small: bool
+) -> list[dict[str, Any]]:
     """The curves of one variant, printed as they come."""
     costs: dict[int, list[Cost]] = {size: [] for size in sizes}
     for _ in range(repeats):
         for size in sizes:
-            costs[size].append(in_process(name, variant, size))
+            costs[size].append(in_process(name, variant, size, is_small=is_small))
             shown = "  ".join(f"{what} {cost:,.4g}" for what, cost in costs[size][-1].items())
             print(f"{name} {size:,}, {variant}: {shown}", flush=True)
     found = []
@@ -124,8 +126,9 @@ def measured(name: str, variant: str, sizes: Sequence[int], repeats: int) -> lis
     return found
 
 
-def in_process(name: str, variant: str, size: int) -> Cost:
+def in_process(name: str, variant: str, size: int, *, is_small: bool) -> Cost:
     command = [sys.executable, "-W", "ignore", __file__, "--point", name, variant, str(size)]
+    command += ["--smoke"] if is_small else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -141,10 +144,11 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float | None:
     return float(np.polyfit(x, y, 1)[0])
 
 
-# -- The points; each is called once, in a process of its own. --
+# -- The points; each is called once, in a process of its own, and begins with a little of the same work, so
+# that imports are no part of the cost. --
 
 
-def pairs_point(n: int, variant: str) -> Cost:
+def pairs_point(n: int, variant: str, *, is_small: bool) -> Cost:
     from contsym import encoders
     from contsym.data.sources import load_task
     from contsym.environment import quiet_libraries
@@ -152,9 +156,10 @@ def pairs_point(n: int, variant: str) -> Cost:
 
     quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
+        write_pairs(Path(folder) / "few", 4, 4)
         write_pairs(Path(folder) / "pairs", n, max(2, n // 10))
         encoder = encoders.load(encoders.locate(str(save_encoder(Path(folder) / "encoder"))))
-        encoder.encode(["anna borders ben"])
+        encoder.encode(load_task("wikidata", f"{folder}/few").train["premise"][:])
         before = peak_bytes()
         load_seconds, task = seconds_of(lambda: load_task("wikidata", f"{folder}/pairs"))
         texts = [*task.train["premise"][:], *task.train["hypothesis"][:]]
@@ -163,7 +168,7 @@ def pairs_point(n: int, variant: str) -> Cost:
     return {"load, s": load_seconds, "encode, s": encode_seconds, "peak, bytes": peak_bytes() - before}
 
 
-def memory_point(n: int, variant: str) -> Cost:
+def memory_point(n: int, variant: str, *, is_small: bool) -> Cost:
     import torch
     from speed.queries import N_LABELS, K, clustered
 
@@ -171,14 +176,16 @@ def memory_point(n: int, variant: str) -> Cost:
 
     vectors = clustered(n + N_QUERIES, DIM, seed=0)
     stored, queries = vectors[:n], vectors[n:]
-    memory = LabelMemory(DIM, N_LABELS, K, search=variant)
-    before = peak_bytes()
 
-    def build() -> None:
-        memory.add(stored, torch.arange(n) % N_LABELS)
+    def built(n: int) -> LabelMemory:
+        memory = LabelMemory(DIM, N_LABELS, K, search=variant)
+        memory.add(stored[:n], torch.arange(n) % N_LABELS)
         memory.nearest(queries[:1])  # the index is made for the first query
+        return memory
 
-    build_seconds, _ = seconds_of(build)
+    built(10)
+    before = peak_bytes()
+    build_seconds, memory = seconds_of(lambda: built(n))
     query_seconds, _ = seconds_of(lambda: memory.nearest(queries))
     return {
         "build, s": build_seconds,
@@ -188,7 +195,7 @@ def memory_point(n: int, variant: str) -> Cost:
     }
 
 
-def experiences_point(n: int, variant: str) -> Cost:
+def experiences_point(n: int, variant: str, *, is_small: bool) -> Cost:
     from speed.ratios import Silent
 
     from contsym.config import RunConfig
@@ -196,7 +203,7 @@ def experiences_point(n: int, variant: str) -> Cost:
     from contsym.toy import save_encoder
 
     with tempfile.TemporaryDirectory() as folder:
-        write_pairs(Path(folder) / "pairs", 2000, 1000)
+        write_pairs(Path(folder) / "pairs", *((100, 50) if is_small else (2000, 1000)))
         scenario = Path(folder) / "stream.toml"
         scenario.write_text(
             f'summary = "{n} parts"\n\n[[experience]]\ntask = "wikidata"\nparts = {n}\nby = "pair"\n'
@@ -221,7 +228,7 @@ def experiences_point(n: int, variant: str) -> Cost:
     return {"run, s": seconds, "peak, bytes": peak_bytes() - before}
 
 
-POINTS: dict[str, Callable[[int, str], Cost]] = {
+POINTS: dict[str, Callable[..., Cost]] = {
     "pairs": pairs_point,
     "memory": memory_point,
     "experiences": experiences_point,

@@ -259,7 +259,7 @@ def test_growth_is_measured_written_and_drawn(tmp_path):
 @pytest.mark.slow
 def test_growth_in_memory_and_experiences_has_points():
     growth = importlib.import_module("growth")
-    cost = growth.POINTS["memory"](100, "exact")
+    cost = growth.POINTS["memory"](100, "exact", is_small=True)
     # 100 vectors of 384 float32 numbers and an int64 label each.
     assert cost["stored, bytes"] == 100 * (384 * 4 + 8)
-    assert growth.POINTS["experiences"](2, "fine_tune")["run, s"] > 0
+    assert growth.POINTS["experiences"](2, "fine_tune", is_small=True)["run, s"] > 0
