@@ -149,11 +149,8 @@ def test_slope_of_a_power_is_its_exponent():
 def test_pairs_of_growth_repeat_no_text_and_deal_both_labels_evenly(tmp_path):
     growth = importlib.import_module("growth")
     growth.write_pairs(tmp_path / "pairs", 200, 40)
-    rows = [
-        json.loads(line)
-        for part in ("train", "test")
-        for line in (tmp_path / "pairs" / f"{part}.jsonl").open()
-    ]
+    texts = [(tmp_path / "pairs" / f"{part}.jsonl").read_text() for part in ("train", "test")]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
     assert len(rows) == 240
     assert len({row[role] for row in rows for role in ("premise", "hypothesis")}) == 480
     assert sum(row["label"] == "entailment" for row in rows) == 120
