@@ -32,13 +32,20 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from speed.ratios import Options
+
+if TYPE_CHECKING:
+    from contsym.memory import LabelMemory
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 DIM, N_QUERIES = 384, 1000
+EXACT = "exact"
+"""The memory's index that compares a query with everything stored."""
 SIZES = {
     "pairs": (1000, 10_000, 100_000, 1_000_000),
     "memory": (1000, 10_000, 100_000, 1_000_000),
@@ -56,7 +63,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(SIZES), metavar="LIST")
     parser.add_argument("--largest", type=int, metavar="N", help="leave out larger sizes")
     parser.add_argument("--repeats", type=int, default=1, metavar="N", help="rounds; the median is taken")
-    parser.add_argument("--memory-index", default="approximate", metavar="NAME")
+    parser.add_argument("--memory-index", default=Options().memory_index, metavar="NAME")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE")
     parser.add_argument("--smoke", action="store_true", help="toy sizes, to see that everything runs")
@@ -96,7 +103,7 @@ def variants(name: str, memory_index: str) -> tuple[str, ...]:
     """What is measured of each kind of growth."""
     return {
         "pairs": ("random encoder",),
-        "memory": tuple(dict.fromkeys(("exact", memory_index))),
+        "memory": tuple(dict.fromkeys((EXACT, memory_index))),
         "experiences": ("knn_fixed", "fine_tune"),
     }[name]
 
@@ -170,15 +177,13 @@ def pairs_point(n: int, variant: str, *, is_small: bool) -> Cost:
 
 def memory_point(n: int, variant: str, *, is_small: bool) -> Cost:
     import torch
-    from speed.queries import N_LABELS, K, clustered
-
-    from contsym.memory import LabelMemory
+    from speed.queries import N_LABELS, clustered, new_memory
 
     vectors = clustered(n + N_QUERIES, DIM, seed=0)
     stored, queries = vectors[:n], vectors[n:]
 
     def built(n: int) -> LabelMemory:
-        memory = LabelMemory(DIM, N_LABELS, K, search=variant)
+        memory = new_memory(DIM, variant)
         memory.add(stored[:n], torch.arange(n) % N_LABELS)
         memory.nearest(queries[:1])  # the index is made for the first query
         return memory

@@ -215,7 +215,9 @@ def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
 
 @pytest.mark.slow
 def test_a_ratio_that_falls_twice_fails_and_only_its_measure_is_taken_again(tmp_path):
-    key = "queries: 2,000 x 16, approximate / torch"
+    from speed.ratios import Options
+
+    key = f"queries: 2,000 x 16, {Options().memory_index} / torch"
     kept = {"smoke": True, "options": {"device": "cpu"}, "comparisons": [{"key": key, "ratio": 1e9}]}
     path = tmp_path / "ratios.json"
     path.write_text(json.dumps(kept))
@@ -256,7 +258,7 @@ def test_growth_is_measured_written_and_drawn(tmp_path):
 @pytest.mark.slow
 def test_growth_in_memory_and_experiences_has_points():
     growth = importlib.import_module("growth")
-    cost = growth.POINTS["memory"](100, "exact", is_small=True)
+    cost = growth.POINTS["memory"](100, growth.EXACT, is_small=True)
     # 100 vectors of 384 float32 numbers and an int64 label each.
     assert cost["stored, bytes"] == 100 * (384 * 4 + 8)
     assert growth.POINTS["experiences"](2, "fine_tune", is_small=True)["run, s"] > 0

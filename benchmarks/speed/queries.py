@@ -42,7 +42,7 @@ def at(dim: int, n_stored: int, n_queries: int, options: Options) -> list[Compar
     vectors = clustered(n_stored + n_queries, dim, seed=0)
     stored, queries = vectors[:n_stored], vectors[n_stored:]
     labels = torch.arange(n_stored) % N_LABELS
-    memory = LabelMemory(dim, N_LABELS, K, search=options.memory_index)
+    memory = new_memory(dim, options.memory_index)
     memory.add(stored, labels)
     began = time.perf_counter()
     memory.nearest(queries[:1])  # the index is made for the first query
@@ -78,6 +78,11 @@ def at(dim: int, n_stored: int, n_queries: int, options: Options) -> list[Compar
         )
         for other in ("scikit-learn", "torch")
     ]
+
+
+def new_memory(dim: int, index: str) -> LabelMemory:
+    """An empty memory with the index of that name."""
+    return LabelMemory(dim, N_LABELS, K, search=index)
 
 
 def clustered(n: int, dim: int, seed: int) -> Tensor:
