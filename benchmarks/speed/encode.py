@@ -9,7 +9,7 @@ more with the roles exchanged. Both have the same weights, mean pooling without 
 - distinct: sentence-transformers is given each distinct text once, both in float32: what batching alone gives.
 
 Equal results: the vectors of a text may differ, relative to the length of sentence-transformers' float32 one,
-by at most 1e-4 in float32 (padding changes the order of sums), and by 0.05 where either is in bfloat16, of
+by at most 1e-5 in float32 (padding changes the order of sums), and by 0.05 where either is in bfloat16, of
 8 bits a number.
 """
 
@@ -24,7 +24,7 @@ from contsym import encoders
 from contsym.data.sources import load_task
 from speed.ratios import Comparison, Options, clocked, interleaved
 
-TOLERANCE = {"fp32": 1e-4, "bf16": 0.05}
+TOLERANCE = {"fp32": 1e-5, "bf16": 0.05}
 EQUAL_AIM, DEFAULT_AIM = 1.5, 3.0
 
 
