@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--strategies", default="random_labels,knn_fixed,knn_learned,fine_tune")
     parser.add_argument("--shots", default="8,16,32,64")
     parser.add_argument("--seeds", default="3")
+    parser.add_argument("--encoder", default="minilm")
     parser.add_argument("--mnli", default="bundled")
     parser.add_argument("--wikidata", default="bundled")
     parser.add_argument("--mnli-size", type=int, default=3200)
@@ -59,6 +60,7 @@ def main() -> None:
             shots=parse_shots(given.shots),
             seeds=parse_sweep_seeds(given.seeds),
             settings=parse_grid(given.set or ["epochs=2.5"]),
+            encoder=given.encoder,
             sources={"mnli": given.mnli, "wikidata": given.wikidata},
             sizes={"mnli": given.mnli_size},
             output=Path(folder),

@@ -1,0 +1,219 @@
+"""How long contsym takes against what one would use instead: ratios of one run, taken by turns.
+
+    python benchmarks/speed.py --mnli ../shared/data/mnli --wikidata ../shared/data/asymmetricity
+    python benchmarks/speed.py --only startup,queries --repeats 9 --json found.json
+    python benchmarks/speed.py --check benchmarks/ratios.json
+    python benchmarks/speed.py --device cuda --only gpu
+
+A measure is a module of benchmarks/speed/, whose docstring says what is compared with what, and how equal
+results are made sure of. A ratio is the other way's seconds over contsym's, the median over the rounds;
+--repeats counts the rounds of short measures, --long-repeats those of full_run, to_099 and sweep.
+--json writes everything that was measured; --check reads such a file and fails where a ratio has fallen by
+more than a fifth of itself, also when it is measured once more. --smoke takes toy sizes: it shows that
+everything runs, and nothing else.
+
+encode and to_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
+Exit codes: 0; 1 where results disagree or a ratio has fallen; 2 for a mistake in what was asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+# Before any library reads them: nothing here needs a network.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
+from speed.ratios import Comparison, Options, fallen
+
+from contsym.errors import ContsymError, SettingError, nearest
+
+MEASURES = ("encode", "step", "to_099", "full_run", "sweep", "queries", "startup", "gpu")
+DEFAULT = tuple(name for name in MEASURES if name != "gpu")
+
+
+def main() -> None:
+    given = parser().parse_args()
+    try:
+        sys.exit(run(given))
+    except ContsymError as error:
+        sys.exit(_failed(str(error)))
+    except ModuleNotFoundError as error:
+        if error.name not in ("sentence_transformers", "setfit", "matplotlib"):
+            raise
+        sys.exit(_failed(f"{error.name} is not installed; install it with: pip install -e '.[bench]'"))
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    known = Options()
+    found.add_argument("--only", metavar="LIST", help=f"of {','.join(MEASURES)}; default: all but gpu")
+    found.add_argument("--repeats", type=int, default=known.repeats, metavar="N")
+    found.add_argument("--long-repeats", type=int, default=known.long_repeats, metavar="N")
+    found.add_argument("--device", default=known.device, help="cpu, cuda or cuda:N")
+    found.add_argument("--encoder", default=known.encoder)
+    found.add_argument("--mnli", default=known.mnli, metavar="SOURCE")
+    found.add_argument("--wikidata", default=known.wikidata, metavar="SOURCE")
+    found.add_argument("--memory-index", default=known.memory_index, metavar="NAME")
+    found.add_argument("--sweep-strategies", default=known.sweep_strategies, metavar="LIST")
+    found.add_argument("--sweep-seeds", default=known.sweep_seeds, metavar="N")
+    found.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    found.add_argument("--check", type=Path, metavar="FILE", help="fail where a ratio of it has fallen")
+    found.add_argument("--smoke", action="store_true", help="toy sizes")
+    return found
+
+
+def run(given: argparse.Namespace) -> int:
+    """Measure, print, write and check; the exit code."""
+    names = chosen(given.only)
+    for option in ("repeats", "long_repeats"):
+        if getattr(given, option) < 1:
+            raise SettingError(
+                f"--{option.replace('_', '-')} {getattr(given, option)}: expected at least 1 round"
+            )
+    if given.json and not given.json.absolute().parent.is_dir():
+        raise SettingError(f"--json {given.json}: no such folder; make it first")
+    options = Options(**{name: getattr(given, name) for name in asdict(Options())})
+    # Before anything is measured: an unreadable file should not cost an hour.
+    kept = read_ratios(given.check, options) if given.check else {}
+    # Avalanche imports qpsolvers, whose solvers only GEM needs.
+    warnings.filterwarnings("ignore", message="no QP solver found")
+    from contsym.encoders import choose_device
+    from contsym.environment import quiet_libraries
+
+    choose_device(options.device)
+    quiet_libraries()
+    with tempfile.TemporaryDirectory() as folder:
+        options = toy(options, Path(folder)) if options.smoke else options
+        found = measured(names, options)
+        if given.json:
+            given.json.write_text(json.dumps(record(found, options), indent=1) + "\n", "utf-8")
+        agree = all(each.agrees for each in found)
+        if not agree:
+            print("results disagree: see the table", file=sys.stderr)
+        return max(int(not agree), int(bool(given.check and has_fallen(found, kept, options))))
+
+
+def chosen(only: str | None) -> tuple[str, ...]:
+    if only is None:
+        return DEFAULT
+    names = tuple(name.strip() for name in only.split(","))
+    for name in names:
+        if name not in MEASURES:
+            raise SettingError(f"--only {name}: no such measure; {nearest(name, MEASURES)}")
+    return names
+
+
+def toy(options: Options, folder: Path) -> Options:
+    """The options with an encoder of 32 dimensions and the toy tasks."""
+    from contsym.toy import save_encoder, write_tasks
+
+    encoder = save_encoder(folder / "encoder")
+    return replace(options, encoder=str(encoder), **write_tasks(folder / "tasks"))
+
+
+def measured(names: Sequence[str], options: Options) -> list[Comparison]:
+    """What each measure finds, shown as soon as it is there."""
+    found: list[Comparison] = []
+    for name in names:
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        # Trainers of other libraries print as they go; stdout is for the ratios.
+        with contextlib.redirect_stdout(sys.stderr):
+            new = importlib.import_module(f"speed.{name}").measure(options)
+        print(lines(new), flush=True)
+        found += new
+    return found
+
+
+def lines(found: Sequence[Comparison]) -> str:
+    """Three lines a comparison, for a terminal of 100 columns or more."""
+    shown = []
+    for each in found:
+        low, high = min(each.ratios), max(each.ratios)
+        aim = (
+            "" if each.aim is None else f", aim {each.aim:g}: {'met' if each.ratio >= each.aim else 'missed'}"
+        )
+        shown.append(
+            f"{each.key}\n    {each.ratio:.2f}x ({low:.2f} to {high:.2f}, n={len(each.ratios)}{aim}); "
+            f"contsym {sum(each.ours) / len(each.ours):.3g} s, other {sum(each.theirs) / len(each.theirs):.3g} s"
+            f"\n    {'same result' if each.agrees else 'RESULTS DISAGREE'}: {each.agreement}"
+        )
+        shown += [f"    {name}: {fact}" for name, fact in each.facts.items()]
+    return "\n".join(shown)
+
+
+def record(found: Sequence[Comparison], options: Options) -> dict[str, object]:
+    """What --json writes: the machine, the options and every comparison."""
+    import torch
+
+    from contsym.environment import git_commit, library_versions, n_threads, platform_name
+
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "platform": platform_name(),
+        "threads": n_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "amx": torch.cpu._is_amx_tile_supported(),
+        "gpu": torch.cuda.get_device_name() if options.device.startswith("cuda") else None,
+        "commit": git_commit(),
+        "versions": library_versions(),
+        "smoke": options.smoke,
+        "options": asdict(options),
+        "comparisons": [each.as_dict() for each in found],
+    }
+
+
+def read_ratios(path: Path, options: Options) -> dict[str, float]:
+    """The ratios by comparison of a file that --json wrote."""
+    try:
+        kept = json.loads(path.read_bytes())
+        ratios = {each["key"]: float(each["ratio"]) for each in kept["comparisons"]}
+        device, was_smoke = kept["options"]["device"], bool(kept["smoke"])
+    except OSError as error:
+        raise SettingError(f"--check {path}: {error.strerror}; write one with --json {path}") from None
+    except (ValueError, KeyError, TypeError):
+        raise SettingError(f"--check {path}: no file of ratios; write one with --json {path}") from None
+    if was_smoke != options.smoke or device != options.device:
+        of = f"{'--smoke' if was_smoke else 'full sizes'} on {device}"
+        raise SettingError(f"--check {path}: its ratios are of {of}; ask for the same, or write another")
+    return ratios
+
+
+def has_fallen(found: Sequence[Comparison], kept: dict[str, float], options: Options) -> bool:
+    """Whether a ratio has fallen on two tries; the second measures again what has fallen on the first."""
+    for each in found:
+        if each.key not in kept:
+            print(f"not in the file, so not checked: {each.key}")
+    down = fallen(found, kept)
+    if not down:
+        print(f"none of {sum(each.key in kept for each in found)} ratios has fallen")
+        return False
+    again = tuple(dict.fromkeys(each.measure for each in found if each.key in down))
+    print(f"fallen on the first try: {', '.join(down)}; measuring again: {', '.join(again)}")
+    down = {key: pair for key, pair in fallen(measured(again, options), kept).items() if key in down}
+    for key, (before, now) in down.items():
+        print(f"FALLEN: {key}: {before:.2f}x before, {now:.2f}x now")
+    return bool(down)
+
+
+def _failed(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Two ways of doing the same work, timed by turns: their ratio, whether they agree, and whether it fell."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+FALL = 0.2
+"""A ratio that loses more than this share of itself has fallen."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked for; a source is as for `contsym run --mnli` and `--wikidata`."""
+
+    repeats: int = 5
+    long_repeats: int = 1
+    device: str = "cpu"
+    encoder: str = "minilm"
+    mnli: str = "bundled"
+    wikidata: str = "bundled"
+    memory_index: str = "approximate"
+    sweep_strategies: str = "fine_tune"
+    sweep_seeds: str = "1"
+    smoke: bool = False
+    """Tiny sizes, to see that everything runs; the figures mean nothing."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds of contsym's way and of another, round by round, for results that were compared.
+
+    The ratio of a round is the other's seconds over contsym's: above 1 contsym is faster.
+    """
+
+    measure: str
+    name: str
+    ours: Sequence[float]
+    theirs: Sequence[float]
+    agrees: bool
+    agreement: str
+    """What was compared, by how much it differed and what was allowed."""
+    aim: float | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.measure}: {self.name}"
+
+    @property
+    def ratios(self) -> list[float]:
+        return [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "measure": self.measure,
+            "ratio": self.ratio,
+            "ratio_min": min(self.ratios),
+            "ratio_max": max(self.ratios),
+            "aim": self.aim,
+            "ours_seconds": list(self.ours),
+            "theirs_seconds": list(self.theirs),
+            "agrees": self.agrees,
+            "agreement": self.agreement,
+            "facts": dict(self.facts),
+        }
+
+
+class Silent:
+    """A run's progress that is shown to nobody."""
+
+    def phase(self, description: str, total: int | None) -> None:
+        pass
+
+    def advance(self, loss: float | None = None) -> None:
+        pass
+
+
+def clocked(work: Callable[[], T]) -> Callable[[], tuple[float, T]]:
+    """The work as a way for `interleaved`: its seconds from call to return."""
+
+    def way() -> tuple[float, T]:
+        began = time.perf_counter()
+        result = work()
+        return time.perf_counter() - began, result
+
+    return way
+
+
+def interleaved(
+    ways: Mapping[str, Callable[[], tuple[float, T]]], repeats: int, *, warm_up: bool = True
+) -> tuple[dict[str, list[float]], dict[str, T]]:
+    """Seconds of each way in each round, and its last result.
+
+    Every round does each way once, and each round begins with another one, so that neither the
+    machine's mood nor a warm cache favours any. A first round of all is not counted.
+    """
+    names = list(ways)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    results: dict[str, T] = {}
+    for i in range(-1 if warm_up else 0, repeats):
+        first = i % len(names)
+        for name in names[first:] + names[:first]:
+            took, results[name] = ways[name]()
+            if i >= 0:
+                seconds[name].append(took)
+    return seconds, results
+
+
+def fallen(found: Iterable[Comparison], kept: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """(kept, found) ratios of the comparisons that fell by more than FALL of the kept one."""
+    return {
+        each.key: (kept[each.key], each.ratio)
+        for each in found
+        if each.key in kept and each.ratio < (1 - FALL) * kept[each.key]
+    }

@@ -1,0 +1,264 @@
+"""benchmarks/speed.py and growth.py: the arithmetic by hand, and every measure at toy sizes."""
+
+import importlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+needs_bench = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("sentence_transformers", "setfit")),
+    reason="the libraries that contsym is compared with are an extra: pip install -e '.[bench]'",
+)
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_on_the_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True)
+
+
+def speed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return ran(BENCHMARKS / "speed.py", *arguments)
+
+
+def comparison(ours, theirs, **changes):
+    from speed.ratios import Comparison
+
+    given = {"measure": "m", "name": "n", "agrees": True, "agreement": "", **changes}
+    return Comparison(ours=ours, theirs=theirs, **given)
+
+
+# -- The arithmetic --
+
+
+def test_the_ratio_is_the_median_of_the_rounds_not_of_the_sums():
+    # 4, 1 and 3 by round; the sums would give 16 / 9.
+    found = comparison([1.0, 6.0, 2.0], [4.0, 6.0, 6.0])
+    assert found.ratios == [4.0, 1.0, 3.0]
+    assert found.ratio == 3.0
+    written = found.as_dict()
+    assert (written["ratio_min"], written["ratio_max"], written["key"]) == (1.0, 4.0, "m: n")
+
+
+@pytest.mark.parametrize(("found", "is_fallen"), [(4.0, False), (3.99, True), (6.0, False)])
+def test_a_ratio_falls_when_it_loses_more_than_a_fifth_of_itself(found, is_fallen):
+    from speed.ratios import fallen
+
+    down = fallen([comparison([1.0], [found])], {"m: n": 5.0, "m: other": 9.0})
+    assert down == ({"m: n": (5.0, found)} if is_fallen else {})
+
+
+def test_rounds_take_turns_in_who_comes_first_and_the_warm_up_is_not_counted():
+    from speed.ratios import interleaved
+
+    calls = []
+
+    def way(name):
+        def call():
+            calls.append(name)
+            return float(len(calls)), name.upper()
+
+        return call
+
+    seconds, results = interleaved({name: way(name) for name in "ab"}, 2)
+    assert "".join(calls) == "ba" + "ab" + "ba"
+    assert seconds == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
+    assert results == {"a": "A", "b": "B"}
+
+
+def test_clocked_gives_what_the_work_gave():
+    from speed.ratios import clocked
+
+    took, result = clocked(lambda: 7)()
+    assert took >= 0
+    assert result == 7
+
+
+def test_recall_counts_distances_and_lets_equal_ones_pass():
+    import numpy as np
+
+    queries = importlib.import_module("speed.queries")
+    exact = np.array([[0.1, 0.2, 0.2], [0.0, 0.5, 0.6]])
+    # The second query missed its nearest two and found one farther away; 0.2 for 0.2 is as good.
+    found = np.array([[0.1, 0.2, 0.2], [0.6, 0.7, 0.8]])
+    assert queries.recall_of(found, exact) == pytest.approx(4 / 6)
+    assert queries.recall_of(exact, exact) == 1
+
+
+def test_top_k_in_parts_is_sorting_all_similarities():
+    import torch
+
+    queries = importlib.import_module("speed.queries")
+    stored, asked = queries.clustered(60, 8, seed=1).split([50, 10])
+    slow = (1 - asked @ stored.T).sort(dim=1).values[:, : queries.K]
+    torch.testing.assert_close(queries.top_k(stored, asked, part=3), slow)
+    assert torch.equal(queries.clustered(60, 8, seed=1)[:50], stored)
+    torch.testing.assert_close(stored.norm(dim=1), torch.ones(50))
+
+
+def test_accuracies_agree_by_row_and_task():
+    from speed.full_run import agreement_of
+
+    ours = [[0.33, 0.50], [0.60, 0.50], [0.50, 1.00]]
+    assert agreement_of(ours, ours)[0]
+    # What was forgotten may differ by more than what was learned.
+    assert agreement_of(ours, [*ours[:2], [0.58, 0.96]])[0]
+    assert not agreement_of(ours, [*ours[:2], [0.50, 0.94]])[0]
+    assert not agreement_of(ours, [[0.33, 0.52], *ours[1:]])[0]
+
+
+def test_best_threshold_separates_and_of_equal_ones_is_the_least():
+    import numpy as np
+    from speed.to_099 import best_threshold
+
+    cosines = np.array([0.9, 0.2, 0.8, 0.4])
+    assert best_threshold(cosines, np.array([True, False, True, False])) == 0.8
+    assert best_threshold(cosines, np.array([True, True, True, True])) == 0.2
+
+
+def test_operations_of_a_pass_by_hand():
+    from types import SimpleNamespace
+
+    from speed.gpu import N_TOKENS, forward_flops
+
+    # 3 layers, d = 2, f = 5: 16 + 20 weights, 2 operations each, and 4 * 64 * 2 for the attention.
+    config = SimpleNamespace(hidden_size=2, intermediate_size=5, num_hidden_layers=3)
+    assert N_TOKENS == 64
+    assert forward_flops(config, batch=7) == 7 * 64 * 3 * (2 * 36 + 512)
+
+
+def test_slope_of_a_power_is_its_exponent():
+    growth = importlib.import_module("growth")
+    sizes = (10, 100, 1000)
+    assert growth.slope(sizes, [size**1.5 for size in sizes]) == pytest.approx(1.5)
+    assert growth.slope(sizes, [3.0, 3.0, 3.0]) == pytest.approx(0)
+    # Too little to measure is no point of the line.
+    assert growth.slope(sizes, [0, 20, 200]) == pytest.approx(1)
+    assert growth.slope(sizes, [0, 0, 200]) is None
+
+
+def test_pairs_of_growth_repeat_no_text_and_deal_both_labels_evenly(tmp_path):
+    growth = importlib.import_module("growth")
+    growth.write_pairs(tmp_path / "pairs", 200, 40)
+    texts = [(tmp_path / "pairs" / f"{part}.jsonl").read_text() for part in ("train", "test")]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
+    assert len(rows) == 240
+    assert len({row[role] for row in rows for role in ("premise", "hypothesis")}) == 480
+    assert sum(row["label"] == "entailment" for row in rows) == 120
+
+
+# -- Mistakes --
+
+
+def test_an_unknown_measure_is_a_line_and_exit_code_2():
+    done = speed("--only", "encode,querys")
+    assert done.returncode == 2
+    assert done.stderr == "error: --only querys: no such measure; did you mean queries?\n"
+
+
+def test_no_rounds_is_a_line_and_exit_code_2():
+    done = speed("--repeats", "0")
+    assert done.returncode == 2
+    assert done.stderr == "error: --repeats 0: expected at least 1 round\n"
+
+
+@pytest.mark.parametrize("content", [None, "{}", "no json"])
+def test_a_file_of_ratios_that_is_none_is_named_before_anything_is_measured(tmp_path, content):
+    path = tmp_path / "ratios.json"
+    why = "no file of ratios"
+    if content is None:
+        why = "No such file or directory"
+    else:
+        path.write_text(content)
+    done = speed("--check", path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: --check {path}: {why}; write one with --json {path}\n"
+
+
+def test_ratios_of_toy_sizes_are_not_checked_against_full_ones(tmp_path):
+    path = tmp_path / "ratios.json"
+    path.write_text(json.dumps({"smoke": True, "options": {"device": "cpu"}, "comparisons": []}))
+    done = speed("--check", path)
+    assert done.returncode == 2
+    assert "its ratios are of --smoke on cpu; ask for the same" in done.stderr
+
+
+# -- Every measure, at toy sizes --
+
+
+@pytest.mark.slow
+def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
+    names = ("startup", "queries", "step", "full_run", "sweep")
+    done = speed("--smoke", "--only", ",".join(names), "--json", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "found.json").read_text())
+    found = written["comparisons"]
+    assert written["smoke"]
+    assert {each["measure"] for each in found} == set(names)
+    assert all(each["agrees"] and each["ratio"] > 0 for each in found)
+    assert all(each["key"] in done.stdout for each in found)
+    # The same weights and texts, before any batch was drawn: the plain script is an independent twin.
+    (run,) = (each["facts"] for each in found if each["measure"] == "full_run")
+    ours, plain = run["accuracy matrix, contsym"], run["accuracy matrix, plain script"]
+    assert ours[0] == plain[0]
+    assert [len(row) for row in plain] == [2, 2, 2]
+
+
+@pytest.mark.slow
+def test_a_ratio_that_falls_twice_fails_and_only_its_measure_is_taken_again(tmp_path):
+    from speed.ratios import Options
+
+    key = f"queries: 2,000 x 16, {Options().memory_index} / torch"
+    kept = {"smoke": True, "options": {"device": "cpu"}, "comparisons": [{"key": key, "ratio": 1e9}]}
+    path = tmp_path / "ratios.json"
+    path.write_text(json.dumps(kept))
+    done = speed("--smoke", "--only", "queries", "--check", path)
+    assert done.returncode == 1, done.stderr
+    assert f"fallen on the first try: {key}; measuring again: queries" in done.stdout
+    assert f"FALLEN: {key}: 1000000000.00x before" in done.stdout
+    assert done.stderr.count("measuring queries") == 2
+    kept["comparisons"][0]["ratio"] = 1e-9
+    path.write_text(json.dumps(kept))
+    done = speed("--smoke", "--only", "queries", "--check", path)
+    assert done.returncode == 0, done.stderr
+    assert "none of 1 ratios has fallen" in done.stdout
+
+
+@pytest.mark.slow
+@needs_bench
+def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path):
+    done = speed("--smoke", "--only", "encode,to_099,gpu", "--json", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())["comparisons"]
+    assert {each["measure"] for each in found} == {"encode", "to_099", "gpu"}
+    assert all(each["agrees"] for each in found)
+
+
+@pytest.mark.slow
+def test_growth_is_measured_written_and_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    out, picture = tmp_path / "growth.json", tmp_path / "growth.svg"
+    done = ran(BENCHMARKS / "growth.py", "--smoke", "--only", "pairs", "--json", out, "--picture", picture)
+    assert done.returncode == 0, done.stderr
+    curves = json.loads(out.read_text())["curves"]
+    assert [curve["cost"] for curve in curves] == ["load, s", "encode, s", "peak, bytes"]
+    assert all(curve["sizes"] == [50, 100] for curve in curves)
+    assert picture.read_text().lstrip().startswith("<?xml")
+
+
+@pytest.mark.slow
+def test_growth_in_memory_and_experiences_has_points():
+    growth = importlib.import_module("growth")
+    cost = growth.POINTS["memory"](100, growth.EXACT, is_small=True)
+    # 100 vectors of 384 float32 numbers and an int64 label each.
+    assert cost["stored, bytes"] == 100 * (384 * 4 + 8)
+    assert growth.POINTS["experiences"](2, "fine_tune", is_small=True)["run, s"] > 0
