@@ -22,6 +22,7 @@ from contsym.options import (
     device_option,
     encoder_option,
     form_option,
+    memory_index_option,
     noise_option,
     output_option,
     plugin_option,
@@ -32,6 +33,7 @@ from contsym.options import (
     target_option,
     task_options,
     uri_option,
+    with_memory_index,
 )
 from contsym.pretrain_cli import pretrain
 from contsym.report_cli import report
@@ -85,6 +87,7 @@ cli.add_command(check)
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
+@memory_index_option
 @protocol_options
 @device_option
 @precision_option
@@ -102,6 +105,7 @@ cli.add_command(check)
 def run(
     seeds: str,
     assignments: tuple[str, ...],
+    memory_index: str | None,
     pretraining: tuple[str, ...],
     as_json: bool,
     **options,
@@ -124,7 +128,7 @@ def run(
         sources=sources,
         sizes=sizes,
         seeds=parse_seeds(seeds),
-        settings=parse_assignments(assignments),
+        settings=parse_assignments(with_memory_index(assignments, memory_index)),
         pretrain=parse_assignments(pretraining, "--pretrain"),
         **options,
     )

@@ -102,6 +102,18 @@ target_option = click.option(
 )
 
 
+memory_index_option = click.option(
+    "--memory-index",
+    metavar="NAME",
+    help="Short for --set index=NAME: how a k-NN finds neighbours; auto, flat, hnsw or ivf (docs/method.md).",
+)
+
+
+def with_memory_index(assignments: tuple[str, ...], index: str | None) -> tuple[str, ...]:
+    """What was given with `--set`, and with `--memory-index`."""
+    return assignments if index is None else (*assignments, f"index={index}")
+
+
 def protocol_options(command):
     """`--protocol` and `--pretrain`."""
     command = click.option(

@@ -18,6 +18,7 @@ from contsym.options import (
     device_option,
     encoder_option,
     form_option,
+    memory_index_option,
     noise_option,
     output_option,
     plugin_option,
@@ -28,6 +29,7 @@ from contsym.options import (
     target_option,
     task_options,
     uri_option,
+    with_memory_index,
 )
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
@@ -62,6 +64,7 @@ SEND_SECONDS = 30
     type=click.Path(path_type=Path),
     help="Any of these options in TOML; what is given here counts more.",
 )
+@memory_index_option
 @plugin_option
 @encoder_option
 @task_options
@@ -155,6 +158,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     sources, sizes = sources_and_sizes(options)
     file, assignments = options.pop("config_file"), options.pop("assignments")
+    assignments = with_memory_index(assignments, options.pop("memory_index"))
     pretraining = parse_assignments(options.pop("pretraining"), "--pretrain")
     found = read_file(file) if file else {}
     given = {name: value for name, value in options.items() if _is_given(context, name) or name not in found}

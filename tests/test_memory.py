@@ -7,7 +7,8 @@ import pytest
 import torch
 from datasets import Dataset
 
-from contsym.memory import LabelMemory, PrototypeMemory, VotingMemory, thinned, vote
+from contsym.memory import LabelMemory, PrototypeMemory, VotingMemory, vote
+from contsym.reservoir import thinned
 
 
 def cosine(a, b):
