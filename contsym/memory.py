@@ -148,8 +148,9 @@ class LabelMemory:
             self._zeros(len(vectors)),
         ):
             if more[0].shape[1]:
-                both = (np.concatenate(pair, axis=1) for pair in zip((squares, rows), more, strict=True))
-                squares, rows = nearest_first(*both, k)
+                squares, rows = nearest_first(
+                    np.concatenate([squares, more[0]], axis=1), np.concatenate([rows, more[1]], axis=1), k
+                )
         if self.metric == "cosine" and not (is_some := vectors.any(axis=1)).all():
             squares[~is_some], rows[~is_some] = 2, np.arange(k)
         distances = squares / 2 if self.metric == "cosine" else np.sqrt(squares)

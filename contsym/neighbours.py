@@ -178,16 +178,20 @@ class Neighbours:
     def _graph(self) -> Any:
         import faiss
 
+        index: Any
         if self.stored_as == "float32":
             index = faiss.IndexHNSWFlat(self.dim, HNSW_LINKS)
         else:
-            index = faiss.IndexHNSWSQ(self.dim, faiss.ScalarQuantizer.QT_fp16, HNSW_LINKS)
+            # The library's own type stubs take the type for something else.
+            half: Any = faiss.ScalarQuantizer.QT_fp16
+            index = faiss.IndexHNSWSQ(self.dim, half, HNSW_LINKS)
         index.hnsw.efConstruction = HNSW_BUILD_BREADTH
         return index
 
     def _lists(self, sample: Vectors, n_lists: int) -> Any:
         import faiss
 
+        index: Any
         centres = faiss.IndexFlatL2(self.dim)
         if self.stored_as == "float32":
             index = faiss.IndexIVFFlat(centres, self.dim, n_lists)
@@ -330,14 +334,15 @@ class Neighbours:
         """Broaden a search until it finds the recall, or takes `most` distances, or cannot be broader."""
         import faiss
 
+        counters: Any = faiss.cvar
         n_lists = index.nlist if kind == "ivf" else 0
         widest = min(WIDEST[kind], n_lists or WIDEST[kind])
         breadth = 1 if kind == "ivf" else 16
         while True:
             if kind == "ivf":
-                index.nprobe, counter = breadth, faiss.cvar.indexIVF_stats
+                index.nprobe, counter = breadth, counters.indexIVF_stats
             else:
-                index.hnsw.efSearch, counter = breadth, faiss.cvar.hnsw_stats
+                index.hnsw.efSearch, counter = breadth, counters.hnsw_stats
             counter.reset()
             squares, found = index.search(sample.queries, sample.k)
             each = counter.ndis / len(sample.queries)
