@@ -40,7 +40,7 @@ N_PILOT = 10_000
 WIDEST = {"hnsw": 4096, "ivf": 2**30}
 """The most that is tried of what a search may look at: candidates of a graph, lists (all, at last)."""
 
-LIST_COST, GRAPH_COST = 15, 40
+LIST_COST, GRAPH_COST = 20, 40
 """What a distance to a vector in a list or in a graph takes, in distances of a comparison with all:
 many queries at once are one product of matrices, where the others fetch a vector for each distance."""
 
