@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +36,9 @@ N_SAMPLED = 500
 
 N_PILOT = 10_000
 """Vectors of the small graph that says whether to build a whole one."""
+
+GRAPH_GAIN = 2
+"""How many times less a small graph must need than the best of the others, for a whole one to be built."""
 
 WIDEST = {"hnsw": 4096, "ivf": 2**30}
 """The most that is tried of what a search may look at: candidates of a graph, lists (all, at last)."""
@@ -269,13 +272,14 @@ class Neighbours:
         index, tuning = self._rebuilt("ivf", sample, best.distances)
         if self._is_better(tuning, best):
             best, best_index = tuning, index
-        # A graph takes many times as long to build. A small one of these vectors is a lower bound of what
-        # a walk through all of them would need, since that grows with their number.
+        # A graph takes many times as long to build. What a small one of these vectors needs is less than
+        # a walk through all of them would, so it must promise more than a little.
         pilot = Neighbours(
             self.dim, self.k, kind="hnsw", stored_as=self.stored_as, recall=self.recall, expands=self.expands
         )
         pilot.add(self._at(np.linspace(0, len(self) - 1, min(N_PILOT, len(self)), dtype=np.int64)))
-        if self._is_better(pilot.tuning, best):
+        promised = replace(pilot.tuning, distances=GRAPH_GAIN * pilot.tuning.distances)
+        if self._is_better(promised, best):
             index, tuning = self._rebuilt("hnsw", sample, best.distances)
             if self._is_better(tuning, best):
                 best, best_index = tuning, index
