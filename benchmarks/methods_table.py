@@ -40,7 +40,9 @@ def main() -> None:
             place = result["scenario"], options["protocol"], options["shots"]
             row = tables[place].setdefault(row_name(result), [])
             if result["seed"] in [other["seed"] for other in row]:
-                parser.error(f"{path}: {row_name(result)} has seed {result['seed']} twice; name fewer folders")
+                parser.error(
+                    f"{path}: {row_name(result)} has seed {result['seed']} twice; name fewer folders"
+                )
             row.append(result)
     for (scenario, protocol, shots), all_rows in sorted(tables.items()):
         rows = {name: found for name, found in all_rows.items() if len(found) >= given.seeds}

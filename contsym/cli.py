@@ -19,10 +19,12 @@ from contsym.data_cli import data
 from contsym.errors import ContsymError
 from contsym.options import (
     SCENARIO_HELP,
+    assignments_of,
     device_option,
     encoder_option,
     form_option,
     freeze_option,
+    memory_index_option,
     noise_option,
     output_option,
     plugin_option,
@@ -33,7 +35,6 @@ from contsym.options import (
     target_option,
     task_options,
     uri_option,
-    with_freeze,
 )
 from contsym.pretrain_cli import pretrain
 from contsym.report_cli import report
@@ -88,6 +89,7 @@ cli.add_command(check)
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
+@memory_index_option
 @protocol_options
 @device_option
 @precision_option
@@ -104,8 +106,6 @@ cli.add_command(check)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def run(
     seeds: str,
-    assignments: tuple[str, ...],
-    freeze: str | None,
     pretraining: tuple[str, ...],
     as_json: bool,
     **options,
@@ -128,7 +128,7 @@ def run(
         sources=sources,
         sizes=sizes,
         seeds=parse_seeds(seeds),
-        settings=parse_assignments(with_freeze(assignments, freeze)),
+        settings=parse_assignments(assignments_of(options)),
         pretrain=parse_assignments(pretraining, "--pretrain"),
         **options,
     )

@@ -1,13 +1,18 @@
 """What the untrained encoder makes of texts, kept so that all runs of a sweep encode them once.
 
 An entry is named by everything that decides its bits: weights, precision, device, threads, code,
-libraries and the texts themselves. It comes and goes whole; one that cannot be read is made again.
+libraries and the texts themselves. It comes and goes whole; one that cannot be read is made again. The
+folder is bounded: what has not been used for longest leaves first, also while another process reads it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
+import secrets
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +22,7 @@ from torch import Tensor
 
 from contsym import results
 from contsym.environment import code_sha256, library_versions, n_threads
+from contsym.errors import SettingError
 
 if TYPE_CHECKING:
     from contsym.pooling import Text
@@ -24,12 +30,29 @@ if TYPE_CHECKING:
 
 FILE, VECTORS = "vectors.safetensors", "vectors"
 
+LIMIT, DEFAULT_GIB = "CONTSYM_ENCODINGS_GIB", 4.0
+"""The environment variable with the most that an output folder keeps, and what it is without."""
+
+
+def limit_bytes() -> int:
+    """The most that encodings may take in an output folder; 0 keeps none. Raises SettingError."""
+    given = os.environ.get(LIMIT, "").strip()
+    try:
+        gib = float(given) if given else DEFAULT_GIB
+    except ValueError:
+        gib = math.nan
+    if not 0 <= gib < 2**20:
+        raise SettingError(
+            f"{LIMIT}={given} is no size; expected GiB for kept encodings, as 4 or 0.5, or 0 to keep none"
+        )
+    return int(gib * 2**30)
+
 
 class UntrainedEncodings:
     """Encodings of one pretrained encoder in a folder."""
 
     def __init__(self, folder: Path, plan: Plan, start: str = "") -> None:
-        self.folder = folder
+        self.folder, self._limit = folder, limit_bytes()
         facts = [plan.encoder.weights_sha256, start, plan.precision, plan.device, n_threads(), code_sha256()]
         self._facts = json.dumps([*facts, library_versions()])
         self.saved_seconds = 0.0
@@ -54,6 +77,9 @@ class UntrainedEncodings:
     def _keep(self, folder: Path, vectors: Tensor, seconds: float) -> None:
         from safetensors.torch import save_file
 
+        if vectors.nbytes > self._limit:
+            return
+
         def fill(folder: Path) -> None:
             save_file({VECTORS: vectors.contiguous()}, folder / FILE, metadata={"seconds": str(seconds)})
 
@@ -62,6 +88,35 @@ class UntrainedEncodings:
         except OSError:
             # Another process was faster, or the disk is full: what is not there is encoded again.
             return
+        bound(self.folder, self._limit)
+
+
+def bound(folder: Path, limit: int) -> None:
+    """Delete the entries that have not been used for longest, until what is left takes at most `limit` bytes.
+
+    Safe beside other processes: an entry goes whole by being renamed, and a file that somebody has opened
+    or mapped can be read until it is closed.
+    """
+    results.clear_partial(folder)
+    found = []
+    for entry in results.visible_folders(folder):
+        try:
+            stat = (entry / FILE).stat()
+        except FileNotFoundError:
+            continue  # another process has just deleted it
+        found.append((stat.st_mtime_ns, entry, stat.st_size))
+    excess = sum(size for _, _, size in found) - limit
+    for _, entry, size in sorted(found):
+        if excess <= 0:
+            return
+        gone = folder / f".partial-{entry.name}-{secrets.token_hex(4)}"
+        try:
+            entry.rename(gone)
+        except FileNotFoundError:
+            pass  # another process has deleted it, which helps as much
+        else:
+            shutil.rmtree(gone, ignore_errors=True)
+        excess -= size
 
 
 def _read(path: Path) -> tuple[Tensor, float] | None:
@@ -69,6 +124,8 @@ def _read(path: Path) -> tuple[Tensor, float] | None:
 
     try:
         with safe_open(path, framework="pt") as file:
+            # Says when it was last used. The time of reading would, but many file systems do not keep it.
+            os.utime(path)
             return file.get_tensor(VECTORS), float((file.metadata() or {})["seconds"])
     except (OSError, SafetensorError, KeyError, ValueError):
         return None

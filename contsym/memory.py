@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from contsym.data.schema import stable_hash
+from contsym.neighbours import FLAT_UP_TO, RECALL, IndexKind, Neighbours, StoredType, Tuning, nearest_first
 from contsym.relations.distances import Metric, pairwise_euclidean_distance
 from contsym.relations.losses import label_means
+from contsym.reservoir import RESERVOIR, Reservoir, n_stored, thinned
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-Search = Literal["exact", "approximate"]
-
-HNSW_LINKS = 32
-"""Links of a node of the approximate index, as FAISS recommends for most data."""
-
-HNSW_BREADTH = 128
-"""Candidates that a walk through the approximate index keeps, at least; more finds more."""
-
-RESERVOIR = "reservoir:"
 
 
 def vote(distances: Tensor, labels: Tensor, n_labels: int) -> Tensor:
@@ -46,17 +38,36 @@ def vote(distances: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     return scores.scatter_add_(1, labels, share)
 
 
+class Growing:
+    """Numbers in one array that is appended to without being copied each time."""
+
+    def __init__(self) -> None:
+        self._room, self.n = np.empty(0, dtype=np.int64), 0
+
+    @property
+    def values(self) -> np.ndarray:
+        return self._room[: self.n]
+
+    def extend(self, values: np.ndarray) -> None:
+        n = self.n + len(values)
+        if n > len(self._room):
+            room = np.empty(max(n, 2 * len(self._room)), dtype=np.int64)
+            room[: self.n] = self.values
+            self._room = room
+        self._room[self.n : n], self.n = values, n
+
+
 class LabelMemory:
-    """Label embeddings of stored pairs in one index, by cosine or Euclidean distance.
+    """Label embeddings of stored pairs, asked for the nearest by cosine or Euclidean distance.
 
     `add` takes (n, dim) embeddings and (n,) labels; `scores` answers (batch, n_labels) vote
     scores. With fewer stored pairs than k, all of them vote; an empty memory is an error of
     the caller, because no honest prediction can be made from it.
 
     Of the cosine, vectors are kept at length 1; a zero vector is at distance 1 from everything.
-    Euclidean distances are those of the vectors as they come. The exact index compares a query
-    with everything stored. The approximate one is a graph (HNSW, Malkov and Yashunin 2018) that
-    is walked towards the query: it may miss a neighbour, and of many equal ones any may be found.
+    Euclidean distances are those of the vectors as they come. Which index finds the neighbours, and
+    how surely, is told in neighbours.py. Stored as float16, a vector of length 1 is moved by at most 2^-11,
+    and so is every Euclidean distance from it; a cosine distance changes by at most 2^-10.
     """
 
     def __init__(
@@ -66,50 +77,106 @@ class LabelMemory:
         k: int,
         *,
         metric: Metric = "cosine",
-        search: Search = "exact",
+        index: IndexKind = "auto",
+        stored_as: StoredType = "float32",
+        recall: float = RECALL,
+        flat_up_to: int = FLAT_UP_TO,
+        seed: int = 0,
     ) -> None:
-        self.n_labels, self.k, self.metric, self.search = n_labels, k, metric, search
-        self.embeddings = np.empty((0, dim), dtype=np.float32)
-        self.labels = np.empty(0, dtype=np.int64)
-        self._index: Any = None
+        self.n_labels, self.k, self.metric = n_labels, k, metric
+        # Half the squared Euclidean distance of unit vectors is the cosine distance. FAISS's inner product would
+        # say the same, but takes equal neighbours in no order.
+        new = partial(Neighbours, dim, k, stored_as=stored_as, expands=metric == "cosine")
+        self.kept = new(kind=index, recall=recall, flat_up_to=flat_up_to, seed=seed)
+        self._new_passing = partial(new, kind="flat")
+        self._passing = self._new_passing()
+        self._labels, self._zero_rows = Growing(), Growing()
+        self._n_kept = self._n_kept_zeros = 0
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return self._labels.n
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self._labels.values.copy()
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """A copy of what is stored, (n, dim), of the cosine at length 1."""
+        vectors = np.concatenate([self.kept.vectors, self._passing.vectors])
+        found = np.zeros((len(self), vectors.shape[1]), dtype=vectors.dtype)
+        found[self._rows_of(np.arange(len(vectors)))] = vectors
+        return found
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that the stored embeddings and labels take, and of the approximate index its graph."""
-        graph = 0
-        if self.search == "approximate" and len(self):
-            hnsw = self._built().hnsw
-            graph = 4 * hnsw.neighbors.size() + 8 * hnsw.offsets.size() + 4 * hnsw.levels.size()
-        return self.embeddings.nbytes + self.labels.nbytes + graph
+        """Bytes that the labels and the index of the embeddings take; zero vectors are stored as their row."""
+        return 8 * (len(self) + self._zero_rows.n) + self.kept.n_bytes + self._passing.n_bytes
 
-    def add(self, embeddings: Tensor, labels: Tensor) -> None:
-        self.embeddings = np.concatenate([self.embeddings, self._scaled(embeddings)])
-        self.labels = np.concatenate([self.labels, labels.cpu().numpy()])
-        self._index = None
+    def add(self, embeddings: Tensor, labels: Tensor, *, is_passing: bool = False) -> None:
+        """Store pairs; those that are passing only until `let_go`."""
+        self.put(self._scaled(embeddings), labels.cpu().numpy(), is_passing=is_passing)
+
+    def put(self, vectors: np.ndarray, labels: np.ndarray, *, is_passing: bool = False) -> None:
+        """Store rows of `embeddings`, of this memory or another, as they are."""
+        assert is_passing or not len(self._passing), "what is kept comes before what is passing"
+        if self.metric == "cosine":
+            is_zero = ~vectors.any(axis=1)
+            self._zero_rows.extend(len(self) + np.flatnonzero(is_zero))
+            vectors = vectors[~is_zero] if is_zero.any() else vectors
+        (self._passing if is_passing else self.kept).add(vectors)
+        self._labels.extend(labels)
+        if not is_passing:
+            self._n_kept, self._n_kept_zeros = self._labels.n, self._zero_rows.n
+
+    def let_go(self) -> None:
+        """Forget the passing pairs."""
+        self._passing = self._new_passing()
+        self._labels.n, self._zero_rows.n = self._n_kept, self._n_kept_zeros
 
     def nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Distances and labels of the k nearest stored pairs, both (batch, k), the nearest first.
 
-        Equal distances are taken in the order of storing.
+        Equal distances are taken in the order of storing, where the index is flat.
         """
         assert len(self) > 0, "a vote needs at least one stored pair"
         k = min(self.k, len(self))
-        found = self._placed(self._scaled(queries), "query")
-        squares, rows = self._search(self._built(), found, k)
-        if (missed := (rows < 0).any(axis=1)).any():
-            # The graph has parts that its walk does not reach, as among many equal vectors.
-            squares[missed], rows[missed] = self._search(self._flat(), found[missed], k)
-        order = np.lexsort((rows, squares))
-        squares, rows = (np.take_along_axis(table, order, axis=1) for table in (squares, rows))
+        vectors = self._scaled(queries)
+        squares, rows = self._among(vectors, self.kept, 0)
+        for more in (
+            self._among(vectors, self._passing, len(self.kept)),
+            self._zeros(len(vectors)),
+        ):
+            if more[0].shape[1]:
+                squares, rows = nearest_first(
+                    np.concatenate([squares, more[0]], axis=1), np.concatenate([rows, more[1]], axis=1), k
+                )
+        if self.metric == "cosine" and not (is_some := vectors.any(axis=1)).all():
+            squares[~is_some], rows[~is_some] = 2, np.arange(k)
         distances = squares / 2 if self.metric == "cosine" else np.sqrt(squares)
-        return torch.from_numpy(distances), torch.from_numpy(self.labels[rows])
+        return torch.from_numpy(distances), torch.from_numpy(self._labels.values[rows])
 
     def scores(self, queries: Tensor) -> Tensor:
         distances, labels = self.nearest(queries)
         return vote(distances, labels, self.n_labels)
+
+    def _among(self, queries: np.ndarray, part: Neighbours, n_before: int) -> tuple[np.ndarray, np.ndarray]:
+        if not len(part):
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        squares, found = part.search(queries)
+        return squares, self._rows_of(found + n_before)
+
+    def _zeros(self, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first k zero vectors, at the square of twice distance 1."""
+        rows = self._zero_rows.values[: self.k]
+        shape = n_queries, len(rows)
+        return np.full(shape, 2, dtype=np.float32), np.broadcast_to(rows, shape)
+
+    def _rows_of(self, found: np.ndarray) -> np.ndarray:
+        """Rows of the memory where the n-th of what is in an index lies: zero vectors are in none."""
+        zeros = self._zero_rows.values
+        # How many others are stored before each zero vector.
+        return found + np.searchsorted(zeros - np.arange(len(zeros)), found, side="right")
 
     def _scaled(self, embeddings: Tensor) -> np.ndarray:
         embeddings = embeddings.detach().float()
@@ -118,60 +185,6 @@ class LabelMemory:
             .cpu()
             .numpy()
         )
-
-    def _placed(self, vectors: np.ndarray, role: Literal["stored", "query"]) -> np.ndarray:
-        """Where half the squared Euclidean distance is the metric's.
-
-        Of unit vectors it is the cosine distance. FAISS's inner product would say the same, but takes
-        equal neighbours in no order. Zero vectors get a direction of their own, away from all others.
-        """
-        if self.metric == "euclidean":
-            return vectors
-        is_zero = ~vectors.any(axis=1, keepdims=True)
-        nothing = np.zeros_like(is_zero)
-        own = [is_zero, nothing] if role == "stored" else [nothing, is_zero]
-        return np.concatenate([vectors, *own], axis=1, dtype=np.float32)
-
-    def _built(self) -> Any:
-        if self._index is None:
-            self._index = self._flat() if self.search == "exact" else self._graph()
-        return self._index
-
-    def _flat(self) -> Any:
-        import faiss
-
-        stored = self._placed(self.embeddings, "stored")
-        index = faiss.IndexFlatL2(stored.shape[1])
-        index.add(stored)
-        return index
-
-    def _graph(self) -> Any:
-        import faiss
-
-        stored = self._placed(self.embeddings, "stored")
-        index = faiss.IndexHNSWFlat(stored.shape[1], HNSW_LINKS)
-        index.hnsw.efConstruction = index.hnsw.efSearch = max(HNSW_BREADTH, 2 * self.k)
-        # Threads would link the graph in the order in which they happen to come.
-        n_threads = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(1)
-        try:
-            index.add(stored)
-        finally:
-            faiss.omp_set_num_threads(n_threads)
-        return index
-
-    def _search(self, index: Any, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        import faiss
-
-        if self.metric == "cosine":
-            return index.search(queries, k)
-        # From some 20 queries on FAISS expands the square, in which near neighbours drown.
-        usual = faiss.cvar.distance_compute_blas_threshold
-        faiss.cvar.distance_compute_blas_threshold = 2**31 - 1
-        try:
-            return index.search(queries, k)
-        finally:
-            faiss.cvar.distance_compute_blas_threshold = usual
 
 
 class Prototypes:
@@ -221,18 +234,23 @@ class VotingMemory:
         n_labels: int,
         mode: str,
         metric: Metric = "cosine",
-        search: Search = "exact",
+        index: IndexKind = "auto",
+        stored_as: StoredType = "float32",
+        recall: float = RECALL,
         seed: int = 0,
     ) -> None:
-        self.k, self.n_labels, self.mode, self.metric, self.search = k, n_labels, mode, metric, search
+        self.n_labels, self.mode = n_labels, mode
         self.reservoir = Reservoir(n_stored(mode), seed) if mode.startswith(RESERVOIR) else None
-        self._past: list[tuple[Tensor, Tensor]] = []
+        options = {"k": k, "metric": metric, "index": index, "stored_as": stored_as}
+        self._options: dict[str, Any] = {**options, "recall": recall, "seed": seed}
+        self._n_of_past: list[int] = []
+        """With `stale`, the pairs of each finished experience that the index holds."""
         self._version: tuple[int, ...] | None = None
-        self.index: LabelMemory | Prototypes | None = None
+        self.index: Any = None
 
-    def make_index(self, dim: int) -> LabelMemory | Prototypes:
+    def make_index(self, dim: int) -> Any:
         """The empty index of the label embeddings' dimension."""
-        return LabelMemory(dim, self.n_labels, self.k, metric=self.metric, search=self.search)
+        return LabelMemory(dim, self.n_labels, **self._options)
 
     def update(
         self,
@@ -255,13 +273,35 @@ class VotingMemory:
         self._version = version
         if self.reservoir:
             past, current = self.reservoir.sample(past, current)
-        if self.mode != "stale":
-            self._past.clear()
-            past = past if past_limit is None else thinned(past, past_limit)
-        self._past.extend(_embedded(pairs, embed) for pairs in past[len(self._past) :])
-        parts = [*self._past, *([] if current is None else [_embedded(current, embed)])]
+        if self.mode == "stale":
+            self._append(past, current, embed)
+            return
+        past = past if past_limit is None else thinned(past, past_limit)
+        self._fill([_embedded(pairs, embed) for pairs in (*past, *([] if current is None else [current]))])
+
+    def _fill(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Put the parts, (embeddings, labels) each, into a new index."""
         self.index = self.make_index(parts[0][0].shape[1])
         self.index.add(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _append(
+        self, past: Sequence[Dataset], current: Dataset | None, embed: Callable[[Dataset], Tensor]
+    ) -> None:
+        """Put what has finished since the last time behind what is there, and `current` in passing."""
+        if self.index is not None:
+            self.index.let_go()
+        for pairs in past[len(self._n_of_past) :]:
+            self._index_for(embeddings := embed(pairs)).add(embeddings, _labels_of(pairs))
+            self._n_of_past.append(len(pairs))
+        if current is not None:
+            self._index_for(embeddings := embed(current)).add(
+                embeddings, _labels_of(current), is_passing=True
+            )
+
+    def _index_for(self, embeddings: Tensor) -> Any:
+        if self.index is None:
+            self.index = self.make_index(embeddings.shape[1])
+        return self.index
 
     def scores(self, queries: Tensor) -> Tensor:
         assert self.index is not None, "update() comes before the first vote"
@@ -271,18 +311,29 @@ class VotingMemory:
     def n_bytes(self) -> int:
         return 0 if self.index is None else self.index.n_bytes
 
+    @property
+    def tuning(self) -> Tuning | None:
+        """What was measured of the index, where it does not compare a query with all."""
+        return self.index.kept.tuning if self.index is not None and self.index.kept.tuning.n else None
+
     def state(self) -> dict[str, Tensor]:
         """What `stale` keeps of finished experiences; the others make all of it anew."""
-        if self.mode != "stale":
+        if not self._n_of_past:
             return {}
-        columns = enumerate(self._past)
-        return {f"past.{i}.{name}": t for i, pair in columns for name, t in zip(_PAST, pair, strict=True)}
+        n_kept = sum(self._n_of_past)
+        columns = [
+            [part.clone() for part in torch.from_numpy(column[:n_kept]).split(self._n_of_past)]
+            for column in (self.index.embeddings, self.index.labels)
+        ]
+        return _named(zip(*columns, strict=True))
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Put in what `state` gave; the index is made at the next update."""
-        n = len(state) // len(_PAST)
-        self._past = [(state[f"past.{i}.{_PAST[0]}"], state[f"past.{i}.{_PAST[1]}"]) for i in range(n)]
-        self._version = None
+        """Put in what `state` gave."""
+        self._version, self.index, self._n_of_past = None, None, []
+        for vectors, labels in _parts(state):
+            # One by one, as they came: which graph or lists they make depends on it.
+            self._index_for(vectors).put(vectors.numpy(), labels.numpy())
+            self._n_of_past.append(len(labels))
         if self.reservoir:
             self.reservoir.forget()
 
@@ -301,75 +352,44 @@ class PrototypeMemory(VotingMemory):
 
     def __init__(self, *, n_labels: int, mode: str, seed: int = 0) -> None:
         super().__init__(k=1, n_labels=n_labels, mode=mode, seed=seed)
+        self._past: list[tuple[Tensor, Tensor]] = []
+        """With `stale`, what a mean over further pairs needs of the finished experiences."""
 
     def make_index(self, dim: int) -> Prototypes:
         return Prototypes(self.n_labels)
 
+    @property
+    def tuning(self) -> None:
+        return None
 
-class Reservoir:
-    """A uniform sample of N pairs of a stream of experiences, which never holds more.
+    def _append(
+        self, past: Sequence[Dataset], current: Dataset | None, embed: Callable[[Dataset], Tensor]
+    ) -> None:
+        self._past += [_embedded(pairs, embed) for pairs in past[len(self._past) :]]
+        self._fill([*self._past, *([] if current is None else [_embedded(current, embed)])])
 
-    Each pair draws a number, a hash of its texts and the seed; the N least stay. Like Vitter's
-    algorithm R it gives every pair of the stream the same chance and needs no pair twice, but
-    which ones stay does not depend on the order in which they come.
-    Source: Vitter 1985; the least of random keys: Efraimidis and Spirakis 2006, with equal weights.
-    """
+    def state(self) -> dict[str, Tensor]:
+        return _named(self._past)
 
-    def __init__(self, n: int, seed: int) -> None:
-        self.n, self.seed = n, seed
-        self._kept: list[tuple[Dataset, list[int]]] = []
-        """Of each finished experience what is left, with the pairs' numbers."""
-
-    def forget(self) -> None:
-        self._kept = []
-
-    def sample(
-        self, past: Sequence[Dataset], current: Dataset | None
-    ) -> tuple[list[Dataset], Dataset | None]:
-        """The sample of finished experiences, and of the pairs seen of the one under way.
-
-        Of earlier calls it remembers the samples alone, and looks at what has come since.
-        """
-        new = [(pairs, self._numbers(pairs)) for pairs in past[len(self._kept) :]]
-        self._kept = _least([*self._kept, *new], self.n)
-        if current is None:
-            return [pairs for pairs, _ in self._kept], None
-        parts = _least([*self._kept, (current, self._numbers(current))], self.n)
-        *before, now = (pairs for pairs, _ in parts)
-        return before, now
-
-    def _numbers(self, pairs: Dataset) -> list[int]:
-        texts = zip(pairs["premise"][:], pairs["hypothesis"][:], strict=True)
-        return [stable_hash(self.seed, "reservoir", *pair) for pair in texts]
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        super().restore({})
+        self._past = _parts(state)
 
 
-def n_stored(mode: str) -> int:
-    """The N of `reservoir:N`."""
-    return int(mode.removeprefix(RESERVOIR))
+def _named(parts: Iterable[tuple[Tensor, ...]]) -> dict[str, Tensor]:
+    return {
+        f"past.{i}.{name}": t for i, part in enumerate(parts) for name, t in zip(_PAST, part, strict=True)
+    }
 
 
-def _least(parts: Sequence[tuple[Dataset, list[int]]], n: int) -> list[tuple[Dataset, list[int]]]:
-    """The pairs with the n least numbers of all parts together; of equal ones the earlier."""
-    where = (
-        (number, part, row) for part, (_, numbers) in enumerate(parts) for row, number in enumerate(numbers)
-    )
-    rows: list[list[int]] = [[] for _ in parts]
-    for _, part, row in sorted(where)[:n]:
-        rows[part].append(row)
-    return [
-        (pairs.select(sorted(kept)), [numbers[row] for row in sorted(kept)])
-        for (pairs, numbers), kept in zip(parts, rows, strict=True)
-    ]
-
-
-def thinned(past: Sequence[Dataset], limit: int) -> list[Dataset]:
-    """Every n-th pair of each data set, with the least n that leaves at most `limit` pairs."""
-    n_pairs = sum(len(pairs) for pairs in past)
-    every = max(1, -(-n_pairs // limit))
-    while sum(-(-len(pairs) // every) for pairs in past) > limit and every < n_pairs:
-        every += 1
-    return [pairs.select(range(0, len(pairs), every)) for pairs in past]
+def _parts(state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    n = len(state) // len(_PAST)
+    return [(state[f"past.{i}.{_PAST[0]}"], state[f"past.{i}.{_PAST[1]}"]) for i in range(n)]
 
 
 def _embedded(pairs: Dataset, embed: Callable[[Dataset], Tensor]) -> tuple[Tensor, Tensor]:
-    return embed(pairs), torch.tensor(pairs["label"][:])
+    return embed(pairs), _labels_of(pairs)
+
+
+def _labels_of(pairs: Dataset) -> Tensor:
+    return torch.tensor(pairs["label"][:])

@@ -8,8 +8,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from contsym.memory import RESERVOIR, Search
+from contsym.memory import VotingMemory
+from contsym.neighbours import RECALL, IndexKind, StoredType
 from contsym.relations.algebra import DIVISION_GUARD, RelationName
+from contsym.relations.distances import Metric
+from contsym.reservoir import RESERVOIR
 
 
 class RelationSettings(BaseModel):
@@ -47,4 +50,25 @@ class VoteSettings(MemorySettings):
     """Of methods whose stored pairs vote."""
 
     k: int = Field(3, ge=1, description="stored neighbours that vote")
-    index: Search = Field("exact", description="how neighbours are found: exact, or approximate by a graph")
+    index: IndexKind = Field(
+        "auto",
+        description="how neighbours are found: flat (all compared), hnsw (a graph), ivf (lists); "
+        "auto: flat up to 100,000 pairs, above what is cheapest",
+    )
+    index_recall: float = Field(
+        RECALL, gt=0, le=1, description="share of the true neighbours that hnsw and ivf are to find, measured"
+    )
+    memory_dtype: StoredType = Field("float32", description="of the stored embeddings; float16 halves them")
+
+    def voting_memory(self, n_labels: int, seed: int, metric: Metric = "cosine") -> VotingMemory:
+        """The memory that these settings describe."""
+        return VotingMemory(
+            k=self.k,
+            n_labels=n_labels,
+            mode=self.memory,
+            metric=metric,
+            index=self.index,
+            stored_as=self.memory_dtype,
+            recall=self.index_recall,
+            seed=seed,
+        )

@@ -108,9 +108,22 @@ target_option = click.option(
 )
 
 
-def with_freeze(assignments: tuple[str, ...], freeze: str | None) -> tuple[str, ...]:
-    """The assignments of `--set`, and that of `--freeze` where it was given."""
-    return assignments if freeze is None else (*assignments, f"freeze={freeze}")
+memory_index_option = click.option(
+    "--memory-index",
+    metavar="NAME",
+    help="Short for --set index=NAME: how a k-NN finds neighbours; auto, flat, hnsw or ivf (docs/method.md).",
+)
+
+
+SHORT_FOR = {"freeze": "freeze", "memory_index": "index"}
+"""Options that are short for a setting, with the setting's name."""
+
+
+def assignments_of(options: dict[str, Any]) -> tuple[str, ...]:
+    """Take `assignments` out of the options, with those that `--freeze` and `--memory-index` are short for."""
+    short = {setting: options.pop(name, None) for name, setting in SHORT_FOR.items()}
+    given = (f"{setting}={value}" for setting, value in short.items() if value is not None)
+    return (*options.pop("assignments"), *given)
 
 
 def protocol_options(command):

@@ -10,6 +10,7 @@ import click
 from contsym.config import RunConfig, parse_assignments
 from contsym.errors import ContsymError
 from contsym.options import (
+    assignments_of,
     device_option,
     encoder_option,
     freeze_option,
@@ -17,7 +18,6 @@ from contsym.options import (
     precision_option,
     sources_and_sizes,
     task_options,
-    with_freeze,
 )
 
 
@@ -44,9 +44,7 @@ from contsym.options import (
 @device_option
 @precision_option
 @output_option
-def pretrain(
-    task: str, out: Path, seed: int, assignments: tuple[str, ...], freeze: str | None, **options: Any
-) -> None:
+def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
     """Fine-tune an encoder on NLI and keep it with its head, to start others from.
 
     The folder goes to --encoder: strategies nli_head and zero_shot use its head, and under --protocol
@@ -70,7 +68,7 @@ def pretrain(
         seeds=(seed,),
         sources=sources,
         sizes=sizes,
-        settings=parse_assignments(with_freeze(assignments, freeze)),
+        settings=parse_assignments(assignments_of(options)),
         curve=False,
         audit=False,
         **options,

@@ -15,10 +15,12 @@ from contsym.config import DEFAULT_OUTPUT, parse_assignments
 from contsym.errors import SettingError, TrackingError
 from contsym.options import (
     SCENARIO_HELP,
+    assignments_of,
     device_option,
     encoder_option,
     form_option,
     freeze_option,
+    memory_index_option,
     noise_option,
     output_option,
     plugin_option,
@@ -29,7 +31,6 @@ from contsym.options import (
     target_option,
     task_options,
     uri_option,
-    with_freeze,
 )
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
@@ -64,6 +65,7 @@ SEND_SECONDS = 30
     type=click.Path(path_type=Path),
     help="Any of these options in TOML; what is given here counts more.",
 )
+@memory_index_option
 @plugin_option
 @encoder_option
 @freeze_option
@@ -125,7 +127,6 @@ def sweep(context: click.Context, /, **options: Any) -> None:
       contsym sweep --resume
     """
     output = options["output"]
-    options["assignments"] = with_freeze(options["assignments"], options.pop("freeze"))
     if options.pop("wants_status"):
         show_status(output, options["as_json"])
         return
@@ -158,7 +159,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     sources, sizes = sources_and_sizes(options)
-    file, assignments = options.pop("config_file"), options.pop("assignments")
+    file, assignments = options.pop("config_file"), assignments_of(options)
     pretraining = parse_assignments(options.pop("pretraining"), "--pretrain")
     found = read_file(file) if file else {}
     given = {name: value for name, value in options.items() if _is_given(context, name) or name not in found}

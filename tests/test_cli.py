@@ -46,6 +46,15 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         ((*RUN, "--shots", "1"), "--shots 1 is too few; expected at least 2"),
         ((*RUN, "--seeds", "a,b"), "--seeds 'a,b' is not understood; expected 0,1,2 or 0-4"),
         ((*RUN, "--set", "k"), "--set 'k' is no setting; expected name=value, as k=5"),
+        (
+            (*RUN, "--memory-index", "ivf", "--set", "index=flat"),
+            "--set index is given twice; give it once",
+        ),
+        (
+            ("sweep", "--strategies", "fine_tune", *RUN[3:], "--shots", "8", "--memory-index", "ivf"),
+            "--set index: no strategy of the sweep has it; expected one of batch_size, clip_norm, epochs, head, "
+            "learning_rate, min_steps, steps, weight_decay",
+        ),
         ((*RUN, "--target", "2"), "--target 2.0 is out of range; expected 0 < target <= 1"),
         (
             (*RUN, "--shots", "many"),
@@ -86,6 +95,20 @@ def toy_run(tmp_path_factory, tiny_encoder_folder):
     )
     assert done.returncode == 0, done.stderr
     return folder, done
+
+
+def test_the_index_taken_and_its_recall_are_shown(toy_run, tiny_encoder_folder):
+    folder, _ = toy_run
+    done = contsym(
+        *(*RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--device", "cpu"),
+        *("--shots", "32", "--set", "steps=2", "--no-curve", "--no-audit", "--memory-index", "ivf"),
+        *("--output", "indexed"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    # 4 sqrt(32) is 22.6 lists.
+    assert "! memory index ivf over 32 pairs (23 lists, " in done.stdout
+    assert "looked into): recall " in done.stdout
 
 
 def test_json_is_all_there_is_on_stdout(toy_run):

@@ -190,8 +190,10 @@ class Strategy(SupervisedTemplate):
         """Raise ContsymError where the checkpoint does not suit the method; nothing is loaded yet."""
 
     def notes(self) -> list[str]:
-        """What a reader must know before comparing this result, in a line each. Default: nothing."""
-        return []
+        """What a reader must know before comparing this result, in a line each. Default: how surely the
+        memory finds neighbours, where it does not compare a query with all that is stored."""
+        tuning = self.memory.tuning if self.memory else None
+        return [tuning.words()] if tuning else []
 
     @classmethod
     def has_memory(cls) -> bool:

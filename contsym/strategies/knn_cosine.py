@@ -44,15 +44,7 @@ class KnnCosine(Strategy):
         return Similarity()
 
     def make_memory(self) -> VotingMemory:
-        settings = self.settings
-        return VotingMemory(
-            k=settings.k,
-            n_labels=self.n_labels,
-            mode=settings.memory,
-            metric="euclidean",
-            search=settings.index,
-            seed=self.seed,
-        )
+        return self.settings.voting_memory(self.n_labels, self.seed, "euclidean")
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return contrastive_loss(output, labels, self.settings.margin, "euclidean")

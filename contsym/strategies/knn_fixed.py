@@ -50,15 +50,7 @@ class KnnFixed(Strategy):
         return Relation(settings.relation, guard=settings.guard, unit_length=settings.metric == "euclidean")
 
     def make_memory(self) -> VotingMemory:
-        settings = self.settings
-        return VotingMemory(
-            k=settings.k,
-            n_labels=self.n_labels,
-            mode=settings.memory,
-            metric=settings.metric,
-            search=settings.index,
-            seed=self.seed,
-        )
+        return self.settings.voting_memory(self.n_labels, self.seed, self.settings.metric)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return contrastive_loss(output, labels, self.settings.margin, self.settings.metric)

@@ -39,14 +39,7 @@ class KnnLearned(Strategy):
         return LearnedRelation(dim, generator)
 
     def make_memory(self) -> VotingMemory:
-        settings = self.settings
-        return VotingMemory(
-            k=settings.k,
-            n_labels=self.n_labels,
-            mode=settings.memory,
-            search=settings.index,
-            seed=self.seed,
-        )
+        return self.settings.voting_memory(self.n_labels, self.seed)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return contrastive_loss(output, labels, self.settings.margin)

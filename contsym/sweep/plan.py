@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import results
 from contsym.beginnings import beginning_config
+from contsym.encodings import limit_bytes
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.config import SweepConfig, from_dict
 from contsym.sweep.work import Work, beginnings_folder, cell_folder, cells_folder, is_done
@@ -92,6 +93,8 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
     from contsym.run import Shared, key_of, n_training_steps, parse_settings, prepare, training_part
     from contsym.starts import kind_of_head
 
+    # What every cell would fail with is said before anything is loaded.
+    limit_bytes()
     shared, cells = Shared(), []
     audits: dict[str, Audit] = {}
     fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
