@@ -398,7 +398,7 @@ class Strategy(SupervisedTemplate):
             super()._train_exp(experience, eval_streams, **kwargs)
 
     def _before_update(self, **kwargs) -> None:
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         super()._before_update(**kwargs)
 
     def _after_training_iteration(self, **kwargs) -> None:
