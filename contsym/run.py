@@ -21,6 +21,7 @@ from contsym.environment import (
     library_versions,
     n_threads,
     platform_name,
+    processor_name,
     quiet_libraries,
 )
 from contsym.errors import SettingError
@@ -260,9 +261,16 @@ def default_learning_rate(files: encoders.EncoderFiles) -> float:
 
 
 def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
-    """Train and measure every seed; each is stored whole before the next begins."""
+    """Train and measure every seed; each is stored whole before the next begins.
+
+    What the run has stored before, under the same name, is read and not done again.
+    """
     found = []
     for seed in plan.config.seeds:
+        stored = results.seed_folder(plan.folder, seed)
+        if (stored / results.RESULT).is_file():
+            found.append(results.read_seed(stored))
+            continue
         result, predictions, tensors = run_seed(plan, seed, progress)
         results.write_seed(plan.folder, result, predictions, tensors)
         found.append(result)
@@ -369,12 +377,21 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
             "target": config.target,
             "curve": config.curve,
         },
+        # What was typed and decides the key, beside what it came to.
+        "asked": {
+            "sources": dict(config.sources),
+            "device": config.device,
+            "precision": config.precision,
+            "audit": config.audit,
+        },
         "device": plan.device,
         "precision": plan.precision,
         "threads": n_threads(),
         "platform": platform_name(),
+        "processor": processor_name(plan.device),
         "versions": versions,
         "git_commit": git_commit(),
+        "code_sha256": code_sha256(),
         "started_at": started_at.isoformat(timespec="seconds"),
     }
 
