@@ -194,10 +194,10 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]],
 def _track(folder: Path, output: Path, uri: str) -> tuple[dict[int, str], str | None]:
     """The MLflow run of each seed; none, and a warning, where the store cannot be used."""
     from contsym.errors import TrackingError
-    from contsym.tracking import log_run
+    from contsym.tracking import PATIENCE, log_run
 
     try:
-        return log_run(folder, output, uri), None
+        return log_run(folder, output, uri, PATIENCE), None
     except TrackingError as error:
         return {}, str(error)
 

@@ -24,7 +24,7 @@ from contsym.environment import (
     processor_name,
     quiet_libraries,
 )
-from contsym.errors import SettingError
+from contsym.errors import ContsymError, SettingError
 from contsym.metrics import matrix as measures
 from contsym.scenarios.parts import experience_data, flip_labels
 from contsym.starts import PRETRAINING, check_start, find_start
@@ -274,6 +274,12 @@ def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
         result, predictions, tensors = run_seed(plan, seed, progress)
         results.write_seed(plan.folder, result, predictions, tensors)
         found.append(result)
+    for seed in plan.config.seeds:
+        if not (results.seed_folder(plan.folder, seed) / results.RESULT).is_file():
+            raise ContsymError(
+                f"{results.seed_folder(plan.folder, seed)} was stored and is gone; see who removes it; the same "
+                "command does again what is missing"
+            )
     return found
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -120,10 +120,12 @@ class Bench:
     """
 
     folder: Path
-    n_started: int = field(default=0)
+    n_started: int = 0
     n_outputs: int = 0
     server: subprocess.Popen[str] | None = None
     references: dict[str, Any] = field(default_factory=dict)
+    closing: ExitStack = field(default_factory=ExitStack)
+    """What is ended with it."""
 
     def __enter__(self) -> Bench:
         toy.write_tasks(self.folder)
@@ -142,9 +144,10 @@ class Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.closing.close()
         assert self.server and self.server.stdin and self.server.stdout
         self.server.stdin.close()
-        self.server.wait(30)
+        self.server.wait(60)
         self.server.stdout.close()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -69,16 +69,25 @@ def tracked(database: Path) -> tuple[list[tuple[str, str]], Tracked]:
     Values of what no two runs share (seconds, bytes) are given as 0.
     """
     with closing(sqlite3.connect(database, timeout=60)) as db:
-        runs = db.execute("SELECT name, status FROM runs ORDER BY name").fetchall()
-        rows = db.execute(
-            "SELECT r.name, m.key, m.step, COUNT(*), MAX(m.value) FROM metrics m "
-            "JOIN runs r ON r.run_uuid = m.run_uuid GROUP BY r.name, m.key, m.step"
-        ).fetchall()
+        runs = db.execute(RUNS.format(where="")).fetchall()
+        return as_tracked(runs, db.execute(METRICS.format(where="")).fetchall())
+
+
+RUNS = "SELECT r.name, r.status FROM runs r {where} ORDER BY r.name"
+METRICS = (
+    "SELECT r.name, m.key, m.step, COUNT(*), MAX(m.value) FROM metrics m "
+    "JOIN runs r ON r.run_uuid = m.run_uuid {where} GROUP BY r.name, m.key, m.step"
+)
+
+
+def as_tracked(runs: list[Any], rows: list[Any]) -> tuple[list[tuple[str, str]], Tracked]:
+    """What RUNS and METRICS give, as `tracked` gives it."""
     is_timed = ("seconds", "bytes")
-    return runs, {
+    metrics = {
         (run, key, step): (n, 0.0 if any(word in key for word in is_timed) else value)
         for run, key, step, n, value in rows
     }
+    return [tuple(run) for run in runs], metrics
 
 
 def expect_tracked(database: Path, reference: tuple[list[tuple[str, str]], Tracked]) -> None:

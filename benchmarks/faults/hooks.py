@@ -159,12 +159,6 @@ def limit_data(n_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (now + n_bytes, now + n_bytes))
 
 
-def become(user: int) -> None:
-    """Be somebody else, since root may write everywhere."""
-    os.setgid(user)
-    os.setuid(user)
-
-
 def clock_runs_back(seconds: float) -> None:
     """Each look at the clock shows a time earlier than the one before."""
     import datetime as module

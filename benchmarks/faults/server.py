@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from typing import Any
 
@@ -30,8 +31,8 @@ def main() -> None:
 
 def load() -> None:
     """What a command would import; none of it may start a thread, which a fork would not take along."""
-    import contsym.begun
     import contsym.beginnings
+    import contsym.begun
     import contsym.cli
     import contsym.data.audit
     import contsym.data.build
@@ -80,6 +81,7 @@ def contsym(run: dict[str, Any]) -> int:
         os.dup2(opened, fd)
         os.close(opened)
     os.chdir(run["cwd"])
+    tempfile.tempdir = None  # it was found out before there was TMPDIR
     os.environ.update(run["environment"])
     sys.argv = ["contsym", *run["words"]]
     from benchmarks.faults import hooks
