@@ -159,7 +159,8 @@ def _untracked_cells(sweep: Sweep, uri: str) -> list[str]:
 def log_run(run_folder: Path, output: Path, uri: str, patience: float | None = None) -> dict[int, str]:
     """Send what this URI lacks of a stored run; gives the MLflow run id of each seed.
 
-    Raises TrackingError where the store cannot be used, or is not done within `patience` seconds; what was sent by then is found again.
+    Raises TrackingError where the store cannot be used, or a server is not done within `patience`
+    seconds; what was sent by then is found again.
     """
     if _untracked(run_folder, uri):
         folders = results.stored_seeds(run_folder)
