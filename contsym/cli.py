@@ -175,7 +175,7 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]],
     """Show, run, store and track a plan; gives the results and their MLflow runs, none where it has none."""
     from contsym.begun import n_stored
     from contsym.display import TerminalProgress, plan_lines, result_tables
-    from contsym.run import run_seeds
+    from contsym.run import check_stored, run_seeds
     from contsym.tracking import display_uri
 
     err.print(plan_lines(plan, display_uri(uri)))
@@ -186,6 +186,7 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]],
         _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)
         run_ids, warning = _track(plan.folder, plan.config.output, uri)
+    check_stored(plan)
     if warning:
         click.echo(f"warning: {warning}", err=True)
     return found, run_ids

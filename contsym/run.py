@@ -274,13 +274,17 @@ def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
         result, predictions, tensors = run_seed(plan, seed, progress)
         results.write_seed(plan.folder, result, predictions, tensors)
         found.append(result)
-    for seed in plan.config.seeds:
-        if not (results.seed_folder(plan.folder, seed) / results.RESULT).is_file():
-            raise ContsymError(
-                f"{results.seed_folder(plan.folder, seed)} was stored and is gone; see who removes it; the same "
-                "command does again what is missing"
-            )
     return found
+
+
+def check_stored(plan: Plan) -> None:
+    """Raises ContsymError where a seed that was stored is not there any more."""
+    for seed in plan.config.seeds:
+        folder = results.seed_folder(plan.folder, seed)
+        if not (folder / results.RESULT).is_file():
+            raise ContsymError(
+                f"{folder} was stored and is gone; see who removes it; the same command does again what is missing"
+            )
 
 
 def run_seed(

@@ -12,7 +12,7 @@ from benchmarks.faults.bench import Red
 from contsym import results
 
 TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")
-NO_TWO_SHARE = ("seconds", "started_at", "run", "cost", "threads")
+NO_TWO_SHARE = ("seconds", "started_at", "run", "cost", "threads", "git_commit")
 
 Stored = dict[str, dict[str, Any]]
 

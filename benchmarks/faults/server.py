@@ -42,9 +42,11 @@ def load() -> None:
     import contsym.strategies.knn_fixed
     import contsym.sweep.drive
     import contsym.tracking
-    from contsym.environment import quiet_libraries
+    from contsym.environment import code_sha256, quiet_libraries
 
     quiet_libraries()
+    # Trials are compared with one another: an edit in the middle is for the next start.
+    code_sha256()
     with contsym.tracking._quiet_mlflow():
         import mlflow.store.tracking.rest_store
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401

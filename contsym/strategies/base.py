@@ -276,6 +276,8 @@ class Strategy(SupervisedTemplate):
         self.seen_rows: dict[int, None] = {}
         self.is_under_way = False
         self.n_pairs_seen = 0
+        self.gradient_norm = torch.zeros(())
+        """Of the step under way, before it was clipped."""
         super().__init__(
             model=model.to(device),
             # Fused: on a CPU the plain AdamW took as long as forward and backward together.
