@@ -52,9 +52,9 @@ def _claim(plan: Plan, held: ExitStack) -> Plan:
     begun = _read(record)
     if begun is not None:
         before = replace(plan, name=begun)
-        if before.folder.is_dir():
-            # Whoever wrote there is dead: the lock was free.
-            results.clear_partial(before.folder, older_than=0)
+        # Whoever wrote there is dead: the lock was free.
+        for folder in (before.folder, *(results.seed_folder(before.folder, s) for s in plan.config.seeds)):
+            results.clear_partial(folder, older_than=0)
         return before
     results.write_file(record, results.to_json({"format": FORMAT, "run": plan.name}))
     return plan

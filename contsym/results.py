@@ -22,6 +22,8 @@ RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TRACKED = "tracked.json"
 STALE_SECONDS = 3600
+OS_ERROR = re.compile(r"(?:os error|code:) (\d+)")
+"""How safetensors says the number of an error of the system."""
 
 
 def runs_folder(output: Path) -> Path:
@@ -69,7 +71,7 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         # safetensors has a class of its own for a disk that is full.
-        if type(error).__name__ == "SafetensorError" and (found := re.search(r"code: (\d+)", str(error))):
+        if type(error).__name__ == "SafetensorError" and (found := OS_ERROR.search(str(error))):
             raise OSError(int(found[1]), os.strerror(int(found[1])), str(folder)) from None
         raise
 
@@ -90,7 +92,8 @@ def clear_partial(folder: Path, older_than: float = STALE_SECONDS, of: str | Non
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace a small file by renaming a finished one over it."""
+    """Replace a small file by renaming a finished one over it. Raises OSError."""
+    clear_partial(path.parent, of=path.name)
     partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
     try:
         partial.write_text(text, encoding="utf-8")

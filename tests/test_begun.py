@@ -52,11 +52,12 @@ def test_a_run_that_was_ended_goes_on_and_one_that_has_ended_does_not(tmp_path):
     leave(plan(tmp_path, "first"))
     folder = store_run(tmp_path, "first", [0])
     (folder / ".partial-seed-1-00").mkdir()
+    (folder / "seed-0" / ".partial-tracked.json-00").touch()
     second = plan(tmp_path, "second")
     with begun.going_on([second]) as (going,):
         assert going.name == "first"
         assert begun.n_stored(going) == 1
-        assert not list(folder.glob(".partial-*"))
+        assert not list(folder.rglob(".partial-*"))
     assert name_given(plan(tmp_path, "third")) == ["third"]
     assert not list((tmp_path / "begun").glob("*.json"))
 

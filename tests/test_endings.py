@@ -96,7 +96,14 @@ def test_nohup_is_respected():
         signal.signal(signal.SIGTERM, others)
 
 
-def test_a_seed_that_cannot_be_stored_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        'I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }',
+    ],
+)
+def test_a_seed_that_cannot_be_stored_is_one_line_and_leaves_nothing(said, tmp_path, monkeypatch):
     import safetensors.torch
     from safetensors import SafetensorError
 
