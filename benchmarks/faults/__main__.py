@@ -91,7 +91,7 @@ def inject(bench: Bench, fault: Fault, n_trials: int, seed: int) -> dict[str, An
             happened[f"left out: {reason}"] += 1
             break
         except Red as error:
-            red.append(f"trial {i}: {error}")
+            red.append(f"trial {i}: {' '.join(str(error).split())[-400:]}")
             print(f"RED {fault.name}: {red[-1]}", file=sys.stderr, flush=True)
     n_done = sum(n for what, n in happened.items() if not what.startswith("left out"))
     return {

@@ -43,9 +43,8 @@ def remount(folder: Path, how: str) -> None:
 def full(bench: Bench, rng: random.Random) -> str:
     """A disk that fills up at some moment of a run, or that temporary files fill; with room again it completes."""
     known = reference(bench, "run", bench.run_words, {})
-    size = bench.database.stat().st_size
-    # From hardly more than the empty database to nearly what a whole run takes.
-    size += rng.randint(4, 400) * 1024
+    # From hardly more than the empty database to what a whole run takes.
+    size = rng.randint(bench.database.stat().st_size + 4096, known.n_bytes)
     with small_disk(bench.folder / f"disk-{bench.n_started}", size) as disk:
         output = disk / "out"
         output.mkdir()

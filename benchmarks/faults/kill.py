@@ -27,6 +27,8 @@ class Reference:
     phases: dict[str, list[float]] = field(default_factory=dict)
     """Seconds of each time that a phase is gone through."""
     n_events: int = 0
+    n_bytes: int = 0
+    """What its output folder takes of a disk."""
 
 
 def reference(bench: Bench, name: str, words: Words, hooks: dict[str, Any]) -> Reference:
@@ -54,6 +56,7 @@ def reference(bench: Bench, name: str, words: Words, hooks: dict[str, Any]) -> R
         found.n_events = int(count.read_text("utf-8"))
         found.stored = checks.stored_results(output)
         found.files = parts(output)
+        found.n_bytes = sum(512 * path.stat().st_blocks for path in output.rglob("*"))
         if found.stored:
             checks.expect_nothing_left(output)
             found.tracked = checks.tracked(output / "mlflow.db")

@@ -78,6 +78,8 @@ def contsym(run: dict[str, Any]) -> int:
     """Be the command line with these words, in this folder, with these hooks."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whoever started this under nohup ignores it, and so would a command.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for fd, path in ((0, os.devnull), (1, run["stdout"]), (2, run["stderr"])):
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(opened, fd)
