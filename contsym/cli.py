@@ -16,6 +16,7 @@ from contsym import __version__
 from contsym.authoring_cli import check, new
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
 from contsym.data_cli import data
+from contsym.endings import end_cleanly_on_signals, file_trouble, stopped
 from contsym.errors import ContsymError
 from contsym.options import (
     SCENARIO_HELP,
@@ -38,7 +39,7 @@ from contsym.options import (
 )
 from contsym.pretrain_cli import pretrain
 from contsym.report_cli import report
-from contsym.results_cli import compare, metrics
+from contsym.results_cli import compare, metrics, reproduce
 from contsym.sweep_cli import sweep
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ cli.add_command(sweep)
 cli.add_command(compare)
 cli.add_command(pretrain)
 cli.add_command(metrics)
+cli.add_command(reproduce)
 cli.add_command(new)
 cli.add_command(check)
 
@@ -134,6 +136,7 @@ def run(
     )
     from rich.console import Console
 
+    from contsym.begun import going_on
     from contsym.display import orders_table, result_tables
     from contsym.orders import by_order, over_orders
     from contsym.plugins import use
@@ -150,7 +153,8 @@ def run(
         # All orders, where the scenario means all, before the first of them is run.
         plans = [prepare(replace(config, scenario=each), shared) for each in scenario_runs(config.scenario)]
     uri = resolve_uri(config.output, config.tracking_uri)
-    done = [_run_plan(plan, uri, err) for plan in plans]
+    with going_on(plans) as named:
+        done = [_run_plan(plan, uri, err) for plan in named]
     printed: dict[str, Any] = {}
     if len(plans) == 1:
         ((found, run_ids),) = done
@@ -173,16 +177,20 @@ def run(
 
 def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """Show, run, store and track a plan; gives the results and their MLflow runs, none where it has none."""
+    from contsym.begun import n_stored
     from contsym.display import TerminalProgress, plan_lines, result_tables
-    from contsym.run import run_seeds
+    from contsym.run import check_stored, run_seeds
     from contsym.tracking import display_uri
 
     err.print(plan_lines(plan, display_uri(uri)))
+    if n := n_stored(plan):
+        err.print(f"going on with it: {n} of {len(plan.config.seeds)} seeds are stored already", style="bold")
     with TerminalProgress(err) as progress:
         found = run_seeds(plan, progress)
         _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)
         run_ids, warning = _track(plan.folder, plan.config.output, uri)
+    check_stored(plan)
     if warning:
         click.echo(f"warning: {warning}", err=True)
     return found, run_ids
@@ -191,10 +199,10 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]],
 def _track(folder: Path, output: Path, uri: str) -> tuple[dict[int, str], str | None]:
     """The MLflow run of each seed; none, and a warning, where the store cannot be used."""
     from contsym.errors import TrackingError
-    from contsym.tracking import log_run
+    from contsym.tracking import PATIENCE, log_run
 
     try:
-        return log_run(folder, output, uri), None
+        return log_run(folder, output, uri, PATIENCE), None
     except TrackingError as error:
         return {}, str(error)
 
@@ -362,7 +370,8 @@ def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; a user's mistake is one line and exit code 2."""
+    """Run the command line; a user's mistake is one line and exit code 2, a signal 128 and its number."""
+    end_cleanly_on_signals()
     try:
         sys.exit(cli(standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
@@ -372,9 +381,14 @@ def main() -> NoReturn:
         _fail(f"{error.format_message()} (contsym --help)")
     except ContsymError as error:
         _fail(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; what is finished is kept", err=True)
-        sys.exit(130)
+    except OSError as error:
+        if (message := file_trouble(error)) is None:
+            raise
+        _fail(message)
+    except (click.Abort, KeyboardInterrupt) as error:
+        message, code = stopped(error)
+        click.echo(message, err=True)
+        sys.exit(code)
 
 
 def _fail(message: str) -> NoReturn:

@@ -76,6 +76,22 @@ def platform_name() -> str:
     return platform.platform()
 
 
+def processor_name(device: str) -> str:
+    """The GPU, or the CPU and the vector instructions that torch uses of it: its kernels add in their order."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    model = platform.processor() or platform.machine()
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            model = next(names, model)
+    except OSError:
+        pass  # not Linux
+    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def n_threads() -> int:
     import torch
 

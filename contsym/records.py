@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,8 +94,9 @@ def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
         name=f"{params['strategy']}, {params['shots']} shots",
         started=started,
         ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
-        # Means change when seeds are added: those over more seeds count as the later ones.
-        timestamp=started + len(found),
+        # Means change when seeds are added: those over more seeds count as the later ones, also where the
+        # clock was set back in between; the run's name has the time at which it was first begun.
+        timestamp=_begun(found[0]["run"], started) + len(found),
         params=params,
         tags={**tags, "contsym.seeds": ",".join(str(result["seed"]) for result in found)},
         metrics=metrics,
@@ -263,6 +264,14 @@ def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int
             yield from ((f"cost/{safe(name)}", value, i) for i, value in enumerate(cost, 1))
         elif cost is not None:
             yield f"cost/{safe(name)}", sum(cost) if isinstance(cost, list) else cost, 0
+
+
+def _begun(run: str, otherwise: int) -> int:
+    """The time in the name of a run, in milliseconds."""
+    try:
+        return int(1000 * datetime.strptime(run[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return otherwise
 
 
 def _milliseconds(result: Mapping[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import os
 import re
@@ -21,6 +22,8 @@ RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TRACKED = "tracked.json"
 STALE_SECONDS = 3600
+OS_ERROR = re.compile(r"(?:os error|code:) (\d+)")
+"""How safetensors says the number of an error of the system."""
 
 
 def runs_folder(output: Path) -> Path:
@@ -53,9 +56,10 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
     """Make `folder` by filling a temporary one beside it and renaming it.
 
     A reader sees the folder with everything in it, or no folder; what a killed process leaves
-    starts with a dot and is never read.
+    starts with a dot and is never read. Raises OSError where it cannot be written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    clear_partial(folder.parent, of=folder.name)
     partial = folder.parent / f".partial-{folder.name}-{secrets.token_hex(4)}"
     partial.mkdir()
     try:
@@ -64,27 +68,40 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
             _sync(path)
         partial.rename(folder)
         _sync(folder.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        # safetensors has a class of its own for a disk that is full.
+        if type(error).__name__ == "SafetensorError" and (found := OS_ERROR.search(str(error))):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(folder)) from None
         raise
 
 
-def clear_partial(folder: Path) -> None:
-    """Delete what processes that were killed more than an hour ago have left half-written."""
-    for partial in folder.glob(".partial-*"):
+def clear_partial(folder: Path, older_than: float = STALE_SECONDS, of: str | None = None) -> None:
+    """Delete what killed processes have left half-written, by default more than an hour ago; `of` is the
+    name of the one thing whose remains are meant."""
+    for partial in folder.glob(f".partial-{glob.escape(of)}-*" if of else ".partial-*"):
         try:
-            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+            if older_than and time.time() - partial.stat().st_mtime <= older_than:
+                continue
+            if partial.is_dir():
                 shutil.rmtree(partial, ignore_errors=True)
+            else:
+                partial.unlink()
         except FileNotFoundError:
             continue  # its owner has just finished it
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace a small file by renaming a finished one over it."""
+    """Replace a small file by renaming a finished one over it. Raises OSError."""
+    clear_partial(path.parent, of=path.name)
     partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
-    partial.write_text(text, encoding="utf-8")
-    _sync(partial)
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        _sync(partial)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_seed(
@@ -93,10 +110,23 @@ def write_seed(
     predictions: Sequence[Mapping[str, object]],
     tensors: Mapping[str, Any],
 ) -> Path:
-    """Store one seed's result, predictions and tensors; gives its folder."""
-    folder = run / f"seed-{result['seed']}"
-    write_result(folder, result, predictions, tensors)
+    """Store one seed's result, predictions and tensors; gives its folder.
+
+    Raises ContsymError where it cannot be written, as on a full disk.
+    """
+    folder = seed_folder(run, result["seed"])
+    try:
+        write_result(folder, result, predictions, tensors)
+    except OSError as error:
+        raise ContsymError(
+            f"{folder}: cannot be written ({error.strerror or error}); seeds stored before are kept; mend that, "
+            "then the same command goes on"
+        ) from None
     return folder
+
+
+def seed_folder(run: Path, seed: int) -> Path:
+    return run / f"seed-{seed}"
 
 
 def write_result(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from contsym.errors import SettingError
-from contsym.options import output_option
+from contsym.options import device_option, output_option, precision_option, sources_and_sizes, task_options
+from contsym.reproduce import TOLERANCE
 
 if TYPE_CHECKING:
     from contsym.metrics.conventions import ConventionName
@@ -84,3 +87,78 @@ def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path
         click.echo(json.dumps(as_plain(named, found), ensure_ascii=False, allow_nan=False))
     else:
         Console(highlight=False).print(comparison_report(named, found))
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option("--seed", type=int, metavar="N", help="This seed alone; default: every seed that is stored.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=TOLERANCE,
+    show_default=True,
+    help="Largest difference of an accuracy that will do on another machine, version or precision.",
+)
+@task_options
+@device_option
+@precision_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@output_option
+@click.pass_context
+def reproduce(
+    context: click.Context, /, run: str, seed: int | None, tolerance: float, as_json: bool, **options: Any
+) -> None:
+    """Repeat a stored run from its own record and compare.
+
+    RUN is as for contsym compare. On the same machine, with the same versions, threads and precision, all
+    figures, answers and stored vectors must be equal to the bit. Otherwise it says what differs, and no
+    accuracy may differ by more than the tolerance. Nothing is stored.
+    Exit code 0: equal or within the tolerance; 1: different; 2: cannot be repeated.
+
+    \b
+    Examples:
+      contsym reproduce mlruns/results/RUN
+      contsym reproduce knn_fixed@64 --seed 0 --precision fp32
+      contsym reproduce RUN --wikidata where/the/pairs/are/now.jsonl
+    """
+    from rich.console import Console
+
+    from contsym.compare import find_run
+
+    found = find_run(run, options.pop("output"))
+    if seed is not None and seed not in found.results:
+        stored = ", ".join(map(str, found.results))
+        raise SettingError(f"--seed {seed}: {run} has the seeds {stored}; expected one of them")
+    chosen = {s: r for s, r in found.results.items() if seed is None or s == seed}
+    # Before torch reads it: with another number of threads, sums are taken in another order.
+    os.environ["OMP_NUM_THREADS"] = str(found.first["threads"])
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
+    import torch
+
+    from contsym.display import TerminalProgress
+    from contsym.reproduce import repeat
+
+    torch.set_num_threads(found.first["threads"])
+    sources, sizes = sources_and_sizes(options)
+    if sizes:
+        raise SettingError(f"--{next(iter(sizes))}-size: the record says how many pairs; leave it out")
+    source = context.get_parameter_source
+    given = {
+        name: options[name]
+        for name in ("device", "precision")
+        if source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    done = []
+    for number, result in chosen.items():
+        with TerminalProgress(Console(stderr=True)) as progress:
+            done.append(
+                repeat(found.folders[number], result, progress, tolerance=tolerance, sources=sources, **given)
+            )
+        if not as_json:
+            click.echo("\n".join(done[-1].lines()))
+    if as_json:
+        plain = {"run": run, "seeds": [repeated.as_plain() for repeated in done]}
+        click.echo(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+    if any(repeated.verdict == "different" for repeated in done):
+        sys.exit(1)

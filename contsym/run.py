@@ -21,9 +21,10 @@ from contsym.environment import (
     library_versions,
     n_threads,
     platform_name,
+    processor_name,
     quiet_libraries,
 )
-from contsym.errors import SettingError
+from contsym.errors import ContsymError, SettingError
 from contsym.metrics import matrix as measures
 from contsym.scenarios.parts import experience_data, flip_labels
 from contsym.starts import PRETRAINING, check_start, find_start
@@ -274,13 +275,30 @@ def default_learning_rate(files: encoders.EncoderFiles) -> float:
 
 
 def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
-    """Train and measure every seed; each is stored whole before the next begins."""
+    """Train and measure every seed; each is stored whole before the next begins.
+
+    What the run has stored before, under the same name, is read and not done again.
+    """
     found = []
     for seed in plan.config.seeds:
+        stored = results.seed_folder(plan.folder, seed)
+        if (stored / results.RESULT).is_file():
+            found.append(results.read_seed(stored))
+            continue
         result, predictions, tensors = run_seed(plan, seed, progress)
         results.write_seed(plan.folder, result, predictions, tensors)
         found.append(result)
     return found
+
+
+def check_stored(plan: Plan) -> None:
+    """Raises ContsymError where a seed that was stored is not there any more."""
+    for seed in plan.config.seeds:
+        folder = results.seed_folder(plan.folder, seed)
+        if not (folder / results.RESULT).is_file():
+            raise ContsymError(
+                f"{folder} was stored and is gone; see who removes it; the same command does again what is missing"
+            )
 
 
 def run_seed(
@@ -383,12 +401,21 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
             "target": config.target,
             "curve": config.curve,
         },
+        # What was typed and decides the key, beside what it came to.
+        "asked": {
+            "sources": dict(config.sources),
+            "device": config.device,
+            "precision": config.precision,
+            "audit": config.audit,
+        },
         "device": plan.device,
         "precision": plan.precision,
         "threads": n_threads(),
         "platform": platform_name(),
+        "processor": processor_name(plan.device),
         "versions": versions,
         "git_commit": git_commit(),
+        "code_sha256": code_sha256(),
         "started_at": started_at.isoformat(timespec="seconds"),
     }
 

@@ -31,6 +31,7 @@ from contsym.pooling import NliClassifier, PooledEncoder
 from contsym.relations.algebra import guarded_division
 from contsym.scenarios.build import build_benchmark
 from contsym.starts import kind_of_head, read_head
+from contsym.stops import NotFinite, is_out_of_memory, keep_stopped, out_of_memory
 from contsym.strategies.base import under
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class SeedRun:
         start: Start | None = None,
     ) -> None:
         self.plan, self.parts, self.progress, self.start = plan, parts, progress, start
+        self.seed = seed
         self._began, self._seconds_before = time.perf_counter(), 0.0
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -117,7 +119,20 @@ class SeedRun:
         return self.matrix.predictions
 
     def go_on(self) -> None:
-        """Train on the next experience and evaluate; before the first, evaluate untrained."""
+        """Train on the next experience and evaluate; before the first, evaluate untrained.
+
+        Raises ContsymError where the loss or the gradient is no number, or memory is out.
+        """
+        try:
+            self._go_on()
+        except NotFinite as stop:
+            raise keep_stopped(self, stop) from None
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(self, error) from error
+
+    def _go_on(self) -> None:
         if not self.matrix.predictions:
             self.strategy.lent = self.parts[1 if self.start else 0]
             if self.start:

@@ -191,7 +191,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
     from contsym.sweep.drive import drive
     from contsym.sweep.executors import make_executor
     from contsym.sweep.plan import claimed, plan_sweep, write_sweep
-    from contsym.tracking import display_uri, log_sweep, resolve_uri
+    from contsym.tracking import PATIENCE, display_uri, log_sweep, resolve_uri
 
     err = Console(stderr=True)
     with err.status("looking at data and encoder"):
@@ -205,7 +205,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         nonlocal sent_at, warning
         if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
             try:
-                log_sweep(made, uri)
+                log_sweep(made, uri, PATIENCE)
             except TrackingError as error:
                 warning = str(error)
             sent_at = time.monotonic()

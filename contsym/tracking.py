@@ -21,12 +21,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from contsym import results
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
+from contsym.patience import Patient
 from contsym.records import Record, cell_record, parent_record, seed_record, sweep_record
 from contsym.sweep.plan import Sweep, stored_sweeps
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 60
+PATIENCE = 60.0
+"""Seconds that a run or a sweep waits for a server in all, and one request (ENVIRONMENT) more; `contsym sync`
+waits as long as requests are answered."""
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -47,6 +51,7 @@ ENVIRONMENT = {
 
 FAILURES = (
     ("connection refused", "connection refused", "start the server or mend the address"),
+    ("too slow:", "it is too slow", "see what ails it"),
     ("timed out|timeout=", "no answer in time", "start the server or mend the address"),
     ("failed to resolve|name or service", "unknown host", "mend the address"),
     ("error code 40[13]|unauthorized", "not allowed", "give the right user and password"),
@@ -56,7 +61,8 @@ FAILURES = (
     ("is locked|file lock", "another process holds it", "wait until that has ended"),
     ("not a database|malformed|no such (table|column)|already exists|duplicate column",
      "the database is damaged", "move it away and a new one is made"),
-    ("readonly|read-only|permission|unable to open|errno (2|20|28)]", "it cannot be written",
+    ("disk is full|no space left|errno 28]", "its disk is full", "free some space"),
+    ("readonly|read-only|permission|unable to open|errno (2|20)]", "it cannot be written",
      "give a place that can be written"),
     ("maintenance mode|unsupported|registered|can't load plugin|invalid uri",
      "no such kind of store", "give sqlite:///FILE or http://HOST:PORT"),
@@ -122,11 +128,12 @@ class _Child:
     files: Sequence[Path]
 
 
-def log_sweep(sweep: Sweep, uri: str) -> str | None:
+def log_sweep(sweep: Sweep, uri: str, patience: float | None = None) -> str | None:
     """Send what this URI lacks of a sweep: its finished cells, and a point for each number of shots.
 
     Gives the id of the sweep's own run, None while no cell is done. May be called as often as one
-    likes, while cells run and after a resume: nothing is sent twice. Raises TrackingError.
+    likes, while cells run and after a resume: nothing is sent twice. Raises TrackingError, also where
+    it is not done within `patience` seconds.
     """
     cells = sweep.done()
     if not cells:
@@ -142,17 +149,18 @@ def log_sweep(sweep: Sweep, uri: str) -> str | None:
     parent = sweep_record(sweep, found)
     output = sweep.config.output
     with _one_line(f"sending sweep {sweep.config.id}", output, uri):
-        return _send_run(sweep.folder, output, uri, parent, children)
+        return _send_run(sweep.folder, output, uri, parent, children, patience)
 
 
 def _untracked_cells(sweep: Sweep, uri: str) -> list[str]:
     return [key for key in sweep.done() if _run_id(sweep.folder / "tracked" / key, uri) is None]
 
 
-def log_run(run_folder: Path, output: Path, uri: str) -> dict[int, str]:
+def log_run(run_folder: Path, output: Path, uri: str, patience: float | None = None) -> dict[int, str]:
     """Send what this URI lacks of a stored run; gives the MLflow run id of each seed.
 
-    Raises TrackingError where the store cannot be used; what was sent by then is found again.
+    Raises TrackingError where the store cannot be used, or a server is not done within `patience`
+    seconds; what was sent by then is found again.
     """
     if _untracked(run_folder, uri):
         folders = results.stored_seeds(run_folder)
@@ -163,7 +171,7 @@ def log_run(run_folder: Path, output: Path, uri: str) -> dict[int, str]:
             for folder, r in zip(folders, found, strict=True)
         ]
         with _one_line(f"sending {run_folder.name}", output, uri):
-            _send_run(run_folder, output, uri, parent, children)
+            _send_run(run_folder, output, uri, parent, children, patience)
     ids = {folder: _run_id(folder, uri) for folder in results.stored_seeds(run_folder)}
     return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
 
@@ -199,12 +207,21 @@ def _own_files(seed_folder: Path) -> list[Path]:
     return sorted(path for path in seed_folder.iterdir() if not path.name.startswith(hidden))
 
 
-def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Sequence[_Child]) -> str:
+def _send_run(
+    folder: Path,
+    output: Path,
+    uri: str,
+    parent: Record,
+    children: Sequence[_Child],
+    patience: float | None = None,
+) -> str:
     """The parent first: a seed marked as tracked then has all that it hangs on. Gives the parent's id."""
     from filelock import FileLock
 
     with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
         client = _open(output, uri)
+        if patience is not None and uri.startswith(("http://", "https://")):
+            client = cast("MlflowClient", Patient(client, patience))
         experiment = _experiment(
             client, output, uri, f"contsym/{parent.params['scenario'].partition(':')[0]}"
         )

@@ -266,6 +266,30 @@ def test_seeds_stored_later_join_the_same_parent(output):
     assert runs[NAME].data.metrics["accuracy/mnli"] == pytest.approx(0.61)
 
 
+def test_means_over_more_seeds_count_as_the_later_ones_though_the_clock_went_back(output):
+    folder = store_run(output, NAME, [0])
+    send(output, folder)
+    store_run(output, NAME, [1], started_at="2025-12-31T23:59:59+00:00")
+    send(output, folder)
+    _, runs = runs_of(output)
+    # 0.60 with seed 0, 0.61 with seed 1; MLflow shows what has the latest time.
+    assert runs[NAME].data.metrics["accuracy/mnli"] == pytest.approx(0.605)
+
+
+def test_a_server_that_takes_all_in_all_too_long_is_given_up(output, monkeypatch):
+    from mlflow.store.tracking.rest_store import RestStore
+
+    def answer_slowly(self, *_, **__):
+        time.sleep(0.3)
+        raise TimeoutError("not asked again")
+
+    monkeypatch.setattr(RestStore, "get_experiment_by_name", lambda self, name: time.sleep(0.3))
+    monkeypatch.setattr(RestStore, "create_experiment", answer_slowly)
+    folder = store_run(output, NAME, [0])
+    with pytest.raises(TrackingError, match=r"\(it is too slow\); stored results are kept: see what ails it"):
+        tracking.log_run(folder, output, REFUSED, patience=0.2)
+
+
 def test_a_server_that_is_down_costs_seconds_and_no_result(output):
     folder = store_run(output, NAME, [0])
     stored = (folder / "seed-0" / "result.json").read_bytes()

@@ -107,6 +107,7 @@ def test_weights_are_never_loaded_by_torch_or_remote_code():
         ["sweep", "--help"],
         ["compare", "--help"],
         ["metrics", "--help"],
+        ["reproduce", "--help"],
         ["report", "--help"],
     ],
 )

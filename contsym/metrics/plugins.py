@@ -16,8 +16,8 @@ from avalanche.evaluation.metric_results import MetricValue
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from contsym.errors import ContsymError
 from contsym.metrics.matrix import accuracy
+from contsym.stops import NotFinite
 
 PAST_LIMIT = 512
 """Pairs of earlier experiences that a memory holds while the curve is measured: encoding all of
@@ -133,7 +133,9 @@ class TrainingLog(SupervisedPlugin):
     """Loss of every step; pairs, seconds and encoded texts of every experience and the bytes stored
     after it; and the progress display.
 
-    Comes after the curve in the list of plugins, so that the curve's share can be taken off.
+    Comes after the curve in the list of plugins, so that the curve's share can be taken off, and after the
+    add-ons, so that their part of the loss is looked at too. Raises NotFinite before a step would be taken
+    with a loss or a gradient that is no number: the weights are still those of the step before.
     """
 
     tasks: Sequence[str]
@@ -145,8 +147,11 @@ class TrainingLog(SupervisedPlugin):
     n_forwards: list[int] = field(default_factory=list)
     """Texts encoded in training and storing."""
     n_stored_bytes: list[int] = field(default_factory=list)
+    is_in_step: bool = False
+    """Between a batch and the update by it: what needs memory then needs less with fewer pairs."""
     _started: float = 0.0
     _n_before: int = 0
+    _loss: float = 0.0
 
     def skip(self) -> None:
         """Note an experience that nothing was done for."""
@@ -161,16 +166,31 @@ class TrainingLog(SupervisedPlugin):
         self._started = time.perf_counter() - self.curve.seconds
         self._n_before = strategy.model.encoder.n_forwards - self.curve.n_forwards
 
+    def before_training_iteration(self, strategy, **kwargs) -> None:
+        self.is_in_step = True
+
+    def before_backward(self, strategy, **kwargs) -> None:
+        self._loss = float(strategy.loss.detach())
+        if not math.isfinite(self._loss):
+            raise self._not_finite(strategy, "loss", self._loss)
+
+    def before_update(self, strategy, **kwargs) -> None:
+        norm = float(strategy.gradient_norm)
+        if not math.isfinite(norm):
+            raise self._not_finite(strategy, "norm of the gradient", norm)
+
+    def after_update(self, strategy, **kwargs) -> None:
+        self.is_in_step = False
+
     def after_training_iteration(self, strategy, **kwargs) -> None:
-        loss = float(strategy.loss.detach())
-        self.losses[-1].append(loss)
-        if not math.isfinite(loss):
-            task = self.tasks[strategy.experience.current_experience]
-            raise ContsymError(
-                f"the loss is {loss} at step {len(self.losses[-1])} on {task}; expected a finite "
-                "number; try --set learning_rate= with a smaller value"
-            )
-        self.progress.advance(loss)
+        self.losses[-1].append(self._loss)
+        self.progress.advance(self._loss)
+
+    def _not_finite(self, strategy, what: str, value: float) -> NotFinite:
+        rows = strategy.mb_x["row"].tolist()
+        is_finite = strategy.mb_output.detach().reshape(len(rows), -1).isfinite().all(dim=1).tolist()
+        task = self.tasks[strategy.experience.current_experience]
+        return NotFinite(what, value, task, len(self.losses[-1]) + 1, rows, is_finite)
 
     def after_training_exp(self, strategy, **kwargs) -> None:
         self.n_pairs_seen.append(strategy.n_pairs_seen)

@@ -291,6 +291,8 @@ class Strategy(SupervisedTemplate):
         self.seen_rows: dict[int, None] = {}
         self.is_under_way = False
         self.n_pairs_seen = 0
+        self.gradient_norm = torch.zeros(())
+        """Of the step under way, before it was clipped."""
         super().__init__(
             model=model.to(device),
             # Fused: on a CPU the plain AdamW took as long as forward and backward together.
@@ -423,7 +425,7 @@ class Strategy(SupervisedTemplate):
             super()._train_exp(experience, eval_streams, **kwargs)
 
     def _before_update(self, **kwargs) -> None:
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         super()._before_update(**kwargs)
 
     def _after_training_iteration(self, **kwargs) -> None:

@@ -1,0 +1,162 @@
+"""Signals, trouble with files and servers that are slow: one line, and an exit code that says which."""
+
+import errno
+import signal
+
+import click
+import pytest
+
+from contsym import cli, endings, results
+from contsym.errors import ContsymError
+from contsym.patience import Patient
+from tests.stored_results import make_result
+
+
+def end_of_main(monkeypatch, capsys, raised, words=("run",)):
+    """(exit code, stderr) of the command line where a command raises that."""
+
+    def command(**_):
+        raise raised
+
+    monkeypatch.setattr(cli, "cli", command)
+    monkeypatch.setattr("sys.argv", ["contsym", *words])
+    # The handlers are of this process, and its own.
+    monkeypatch.setattr(cli, "end_cleanly_on_signals", lambda: None)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return caught.value.code, capsys.readouterr().err
+
+
+def aborted(cause):
+    """What click makes of an interrupt."""
+    error = click.Abort()
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (aborted(KeyboardInterrupt()), 130),
+        (aborted(endings.Ended(signal.SIGTERM)), 143),
+        (endings.Ended(signal.SIGHUP), 129),
+    ],
+)
+def test_a_signal_is_told_by_the_exit_code(raised, code, monkeypatch, capsys):
+    assert end_of_main(monkeypatch, capsys, raised) == (
+        code,
+        "stopped; what is finished is kept; the same command goes on from there\n",
+    )
+    assert end_of_main(monkeypatch, capsys, raised, ("report",)) == (
+        code,
+        "stopped; what is finished is kept\n",
+    )
+
+
+def test_a_full_disk_is_one_line(monkeypatch, capsys):
+    full = OSError(errno.ENOSPC, "No space left on device", "mlruns/results/x")
+    assert end_of_main(monkeypatch, capsys, full) == (
+        2,
+        "error: mlruns/results/x: No space left on device; free some space; what is finished is kept; "
+        "the same command goes on from there\n",
+    )
+
+
+def test_an_error_of_another_kind_is_not_hidden(monkeypatch, capsys):
+    monkeypatch.setattr(
+        cli, "cli", lambda **_: (_ for _ in ()).throw(OSError(errno.ENOEXEC, "Exec format error"))
+    )
+    monkeypatch.setattr(cli, "end_cleanly_on_signals", lambda: None)
+    with pytest.raises(OSError, match="Exec format error"):
+        cli.main()
+
+
+def test_the_second_signal_ends_at_once():
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, endings._end)
+        with pytest.raises(endings.Ended):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_nohup_is_respected():
+    before = signal.getsignal(signal.SIGHUP)
+    others = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        endings.end_cleanly_on_signals()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == endings._end
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGTERM, others)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        'I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }',
+    ],
+)
+def test_a_seed_that_cannot_be_stored_is_one_line_and_leaves_nothing(said, tmp_path, monkeypatch):
+    import safetensors.torch
+    from safetensors import SafetensorError
+
+    def full(tensors, path):
+        # As safetensors says it.
+        raise SafetensorError(
+            'I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }'
+        )
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    import torch
+
+    with pytest.raises(ContsymError) as caught:
+        results.write_seed(tmp_path / "run", make_result(), [{"task": "mnli"}], {"x": torch.zeros(1)})
+    assert str(caught.value) == (
+        f"{tmp_path / 'run' / 'seed-0'}: cannot be written (No space left on device); seeds stored before are "
+        "kept; mend that, then the same command goes on"
+    )
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_the_same_folder_goes_after_an_hour(tmp_path):
+    import os
+
+    old, fresh, other = (tmp_path / f".partial-{name}" for name in ("built-00", "built-01", "else-00"))
+    for folder in (old, fresh, other):
+        folder.mkdir()
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+    results.write_whole(tmp_path / "built", lambda folder: None)
+    assert {path.name for path in tmp_path.iterdir()} == {"built", ".partial-built-01", ".partial-else-00"}
+
+
+class Slow:
+    """Each answer takes 5 s of a clock that only it moves."""
+
+    facts = 3
+
+    def __init__(self):
+        self.now = 0.0
+
+    def answer(self):
+        self.now += 5
+        return 7
+
+
+def test_patience_ends_between_calls(monkeypatch):
+    slow = Slow()
+    monkeypatch.setattr("contsym.patience.time.monotonic", lambda: slow.now)
+    patient = Patient(slow, 12)
+    # The third begins at 10 s, and what has begun is not broken off.
+    assert [patient.answer() for _ in range(3)] == [7, 7, 7]
+    with pytest.raises(TimeoutError, match=r"too slow: not done after 12 s"):
+        patient.answer()
+    assert slow.now == 15
+    assert patient.facts == 3
