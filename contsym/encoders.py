@@ -183,7 +183,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise EncoderError(f"{folder}: config.json is missing; expected a transformers checkpoint")
     try:
         config = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
         raise EncoderError(f"{path}: not a JSON object; expected a transformers checkpoint")
@@ -249,9 +249,8 @@ def load(files: EncoderFiles, *, head: Head = "none"):
 
 def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:
     """What kind of language model a checkpoint's config.json says it is; None for any other model."""
-    architectures = config.get("architectures") or []
     endings = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-    if not any(str(name).endswith(endings) for name in architectures):  # type: ignore[attr-defined]
+    if not any(name.endswith(endings) for name in _architectures(config)):
         return None
     return "seq2seq" if config.get("is_encoder_decoder") else "causal"
 
@@ -265,9 +264,16 @@ def nli_labels(config: Mapping[str, object]) -> list[int] | None:
     from contsym.data.schema import LABELS
 
     names = config.get("id2label")
-    architectures = config.get("architectures") or []
-    is_classifier = any("SequenceClassification" in str(name) for name in architectures)  # type: ignore[attr-defined]
+    is_classifier = any("SequenceClassification" in name for name in _architectures(config))
     if not is_classifier or not isinstance(names, Mapping) or len(names) != len(LABELS):
         return None
-    position = {str(label).strip().lower(): int(index) for index, label in names.items()}
-    return [position[label] for label in LABELS] if set(position) == set(LABELS) else None
+    position = {str(label).strip().lower(): str(index) for index, label in names.items()}
+    # Each output once: two labels of one output would both be guesses.
+    if set(position) != set(LABELS) or set(position.values()) != {str(i) for i in range(len(LABELS))}:
+        return None
+    return [int(position[label]) for label in LABELS]
+
+
+def _architectures(config: Mapping[str, object]) -> list[str]:
+    found = config.get("architectures")
+    return [str(name) for name in found] if isinstance(found, list) else []

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contsym import stored
 from contsym.errors import ContsymError
 
 FORMAT = 1
@@ -21,6 +22,7 @@ RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TRACKED = "tracked.json"
 STALE_SECONDS = 3600
+_SEED = re.compile(r"seed-[0-9]{1,10}")
 
 
 def runs_folder(output: Path) -> Path:
@@ -134,13 +136,11 @@ def read_seed(folder: Path) -> dict[str, Any]:
 
 def read_result(path: Path) -> dict[str, Any]:
     """One stored result, wherever its file is. Raises as `read_seed`."""
-    try:
-        result = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ContsymError(f"{path}: cannot be read ({error}); expected a stored result") from None
+    result = stored.read_json(path, "expected a stored result")
     if not isinstance(result, dict) or result.get("format") != FORMAT:
         found = result.get("format") if isinstance(result, dict) else type(result).__name__
         raise ContsymError(f"{path}: format {found!r}; this version reads format {FORMAT}")
+    stored.check("result", result, path)
     return result
 
 
@@ -158,7 +158,7 @@ def visible_folders(folder: Path) -> list[Path]:
 
 def stored_seeds(run: Path) -> list[Path]:
     """The seed folders of a run, in order of the seed."""
-    found = [p for p in run.iterdir() if p.name.startswith("seed-") and (p / RESULT).is_file()]
+    found = [p for p in run.iterdir() if _SEED.fullmatch(p.name) and (p / RESULT).is_file()]
     return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))
 
 

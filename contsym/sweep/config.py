@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError, nearest
+from contsym.toml import read_toml
 
 MAX_CELLS = 100_000
 
@@ -177,12 +177,12 @@ def read_file(path: Path) -> dict[str, Any]:
     of another type than expected.
     """
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        found = read_toml(path.read_text("utf-8"), f"--config {path}")
     except OSError as error:
         raise ContsymError(
             f"--config {path}: cannot be read ({error.strerror}); expected a TOML file"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ContsymError(f"--config {path}: not TOML ({error})") from None
     allowed = (*FILE_KEYS, *TASKS, *(f"{task}-size" for task in TASKS))
     given: dict[str, Any] = {}
