@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.cells import unshield
 from contsym.errors import ContsymError, nearest
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _read(folder: Path, task: str, row: int) -> _Answers:
         raise ContsymError(f"{path}: no predictions for the task {task!r}; {nearest(task, known)}")
     if any(None in line or None in line.values() for line in own):
         raise ContsymError(f"{path}: a line has not {len(names)} values; is the file whole?")
-    ids = _numbered([line["id"] for line in own])
+    ids = _numbered([unshield(line["id"]) for line in own])
     column = columns[row]
     return _Answers(ids, [line["label"] for line in own], [line[column] for line in own])
 

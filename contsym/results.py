@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from contsym import stored
+from contsym.cells import shield
 from contsym.errors import ContsymError
 
 FORMAT = 1
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
+TENSORS = "label_vectors.safetensors"
 TRACKED = "tracked.json"
 STALE_SECONDS = 3600
 _SEED = re.compile(r"seed-[0-9]{1,10}")
@@ -114,12 +116,13 @@ def write_result(
         with (folder / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(predictions[0]))
             writer.writeheader()
-            writer.writerows(predictions)
+            # Ids come from data, which may be anyone's.
+            writer.writerows({name: shield(str(v)) for name, v in row.items()} for row in predictions)
         if tensors:
             from safetensors.torch import save_file
 
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            save_file(contiguous, folder / "label_vectors.safetensors")
+            save_file(contiguous, folder / TENSORS)
 
     write_whole(folder, fill)
 

@@ -53,10 +53,12 @@ def check(
         MODELS[kind].model_validate(found)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=True)[0]
-        place = ".".join(map(str, first["loc"])) or kind
+        place = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise error(f"{path}: {place} is missing; expected a stored {kind}") from None
         said = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-        given = "" if first["type"] in ("missing", "value_error") else f" is {_short(first['input'])}"
-        raise error(f"{path}: {place}{given}: expected {said}") from None
+        given = f"{place} is {_short(first['input'])}; " if place else ""
+        raise error(f"{path}: {given}expected {said}") from None
 
 
 def _short(value: object) -> str:

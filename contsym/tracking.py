@@ -136,7 +136,7 @@ def log_sweep(sweep: Sweep, uri: str) -> str | None:
         mark = sweep.folder / "tracked" / key
         mark.mkdir(parents=True, exist_ok=True)
         # Stored vectors are large and of no use in MLflow; they stay where they are.
-        files = [folder / name for name in (results.RESULT, results.PREDICTIONS)]
+        files = [path for path in _own_files(folder) if path.name != results.TENSORS]
         children.append(_Child(mark, cell_record(sweep, results.read_seed(folder)), files))
     found = [results.read_seed(folder) for folder in cells.values()]
     parent = sweep_record(sweep, found)
@@ -195,8 +195,9 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
 
 
 def _own_files(seed_folder: Path) -> list[Path]:
-    hidden = (".", results.TRACKED)
-    return sorted(path for path in seed_folder.iterdir() if not path.name.startswith(hidden))
+    """What contsym wrote there; a link or a file that someone else put beside it stays where it is."""
+    names = (results.PREDICTIONS, results.RESULT, results.TENSORS)
+    return [path for name in names if (path := seed_folder / name).is_file() and not path.is_symlink()]
 
 
 def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Sequence[_Child]) -> str:
@@ -209,7 +210,7 @@ def _send_run(folder: Path, output: Path, uri: str, parent: Record, children: Se
             client, output, uri, f"contsym/{parent.params['scenario'].partition(':')[0]}"
         )
         known = _known_runs(client, experiment, parent.tags["contsym.run"])
-        table = [path for path in [folder / "table.txt"] if path.is_file()]
+        table = [path for path in [folder / "table.txt"] if path.is_file() and not path.is_symlink()]
         parent_id = _send(client, experiment, known.get((None, None)), parent, table)
         for child in children:
             if _run_id(child.marked_in, uri):
