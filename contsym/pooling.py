@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
@@ -175,7 +174,9 @@ def load_tokenizer(folder: Path):
     """The tokenizer of a checkpoint; nothing is fetched, no code of the checkpoint runs."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        length_limit(tokenizer)
+    # A checkpoint may be anyone's, and a damaged one makes transformers raise whatever it meets first.
+    except Exception as error:
         raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({_line(error)})") from error
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:
         # GPT-2's pads with nothing; what is padded is masked, so any token does.
@@ -186,7 +187,10 @@ def load_tokenizer(folder: Path):
 def length_limit(tokenizer) -> int:
     """Tokens of a sentence that the encoder sees, its special tokens included."""
     # RoBERTa counts two positions for padding; model_max_length knows.
-    return min(MAX_LENGTH, tokenizer.model_max_length)
+    limit = min(MAX_LENGTH, tokenizer.model_max_length)
+    if limit <= tokenizer.num_special_tokens_to_add(pair=True):
+        raise ValueError(f"model_max_length is {limit}; expected room for a pair of sentences")
+    return limit
 
 
 def budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
@@ -200,7 +204,10 @@ def budgeted(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
 
 
 def from_pretrained(auto, folder: Path, **options) -> nn.Module:
-    """A checkpoint by one of transformers' Auto classes: safetensors alone, nothing fetched, no code of its own."""
+    """A checkpoint by one of transformers' Auto classes: safetensors alone, nothing fetched, no code of its own.
+
+    Raises EncoderError for whatever transformers makes of a folder that is no such checkpoint.
+    """
     try:
         return auto.from_pretrained(
             folder,
@@ -210,7 +217,7 @@ def from_pretrained(auto, folder: Path, **options) -> nn.Module:
             dtype=torch.float32,
             **options,
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except Exception as error:
         raise EncoderError(f"{folder}: transformers cannot load it ({_line(error)})") from error
 
 

@@ -312,6 +312,32 @@ def _untracked(run_folder: Path, uri: str) -> list[Path]:
 # The store.
 
 
+def is_local(uri: str) -> bool:
+    """Whether a store can be looked at without a network: a database file."""
+    return _database(uri) is not None
+
+
+def probe(output: Path, uri: str) -> str:
+    """What is in a store, in words; makes nothing. A server gets one question, of 20 s at most.
+
+    Raises TrackingError where it cannot be used.
+    """
+    path = _database(uri)
+    if path is not None and not path.is_file():
+        return "not there yet; the first run makes it"
+    with _one_line("looking at it", output, uri):
+        if path is not None:
+            # With sqlite3: MLflow tries for 100 s to open a damaged file, and would bring an old one up to date.
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+                (n,) = db.execute("SELECT count(*) FROM experiments").fetchone()
+        else:
+            with _quiet_mlflow():
+                from mlflow import MlflowClient
+
+                n = len(MlflowClient(tracking_uri=uri).search_experiments(max_results=1000))
+    return f"{n} experiments"
+
+
 def _open(output: Path, uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 

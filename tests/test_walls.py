@@ -42,6 +42,7 @@ def files_that_import(name: str) -> set[str]:
                 "authoring_cli.py",
                 "cli.py",
                 "data_cli.py",
+                "doctor_cli.py",
                 "pretrain_cli.py",
                 "report_cli.py",
                 "results_cli.py",
@@ -51,8 +52,14 @@ def files_that_import(name: str) -> set[str]:
         ),
         (
             "rich",
-            {"cli.py", "data_cli.py", "pretrain_cli.py", "results_cli.py", "sweep_cli.py"}
-            | {"display.py", "display_compare.py", "display_data.py", "display_sweep.py"},
+            {"cli.py", "data_cli.py", "doctor_cli.py", "pretrain_cli.py", "results_cli.py", "sweep_cli.py"}
+            | {
+                "display.py",
+                "display_compare.py",
+                "display_data.py",
+                "display_doctor.py",
+                "display_sweep.py",
+            },
         ),
         ("duckdb", {"data/engine.py"}),
         ("sklearn", {"data/shortcuts.py", "logistic.py", "report/view.py"}),
@@ -108,6 +115,7 @@ def test_weights_are_never_loaded_by_torch_or_remote_code():
         ["compare", "--help"],
         ["metrics", "--help"],
         ["report", "--help"],
+        ["doctor", "--help"],
     ],
 )
 def test_help_and_list_import_nothing_heavy(arguments):
