@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from contsym.config import is_number
 from contsym.errors import EncoderError, SettingError
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def choose_device(asked: str) -> str:
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, colon, number = asked.partition(":")
-    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and is_number(number))):
         raise SettingError(f"--device {asked}: expected auto, cpu, cuda or cuda:N")
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= n_gpus:

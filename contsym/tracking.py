@@ -82,7 +82,7 @@ def display_uri(uri: str) -> str:
     'https://***@example.org/mlflow'
     """
     masked = re.sub(r"(?<=://)[^/\s]*@", "***@", uri)
-    return re.sub(r"(?i)((?:password|pwd|token|secret)=)[^&\s]+", r"\1***", masked)
+    return re.sub(r"(?i)((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", r"\1***", masked)
 
 
 def pending(output: Path, uri: str) -> int:

@@ -20,7 +20,7 @@ MAX_PARTS = 1000
 MAX_PERMUTED = 5
 """Experiences of a scenario of all orders: of 5 there are 120."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-_PART = re.compile(r"(\d+) of (\d+)")
+_PART = re.compile(r"(\d{1,9}) of (\d{1,9})")
 _FORMS, _TESTS, _BYS = ("lexicalised", "delexicalised"), ("own", "all"), ("relation", "pair")
 
 
