@@ -94,8 +94,22 @@ def test_every_text_has_a_finite_vector_and_the_same_one_whatever_is_encoded_bes
     # Batches of other lengths add up in another order.
     for text, vector in zip(texts, vectors, strict=True):
         torch.testing.assert_close(encoder.encode([text])[0], vector, rtol=1e-4, atol=1e-5)
+    # A pair of long texts once took more than 8 GB.
     pairs = encoder.encode([(text, text) for text in texts])
     assert torch.isfinite(pairs).all()
+
+
+def test_what_is_cut_off_a_long_text_is_nothing_that_the_encoder_would_see(tiny_encoder_folder):
+    import torch
+
+    from contsym import encoders
+    from contsym.pooling import CHARACTERS_A_TOKEN
+
+    encoder = encoders.load(encoders.locate(str(tiny_encoder_folder)))
+    text = "lisbon borders madrid and " * 400
+    assert len(text) > CHARACTERS_A_TOKEN * encoder.max_length
+    whole = encoder.tokenizer([text], truncation=True, max_length=encoder.max_length, return_tensors="pt")
+    assert torch.equal(encoder.tokenize([text])["input_ids"], whole["input_ids"])
 
 
 @every_text
