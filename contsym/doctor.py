@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import contsym
 from contsym.errors import ContsymError, one_line
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 State = Literal["ok", "note", "bad"]
 """`note`: a run works without it, or slower. `bad`: a run cannot work."""
@@ -139,7 +142,7 @@ def _torch_and_torchvision(versions: dict[str, str]) -> Iterator[Finding]:
     remedy = "pip install --force-reinstall torch torchvision in one command, from one index"
     wanted = _wanted_torch("torchvision")
     release = versions["torch"].partition("+")[0]
-    if wanted and wanted != release:
+    if wanted and not wanted.contains(release, prereleases=True):
         yield Finding("torch and torchvision", "bad", f"{both}; torchvision wants torch {wanted}", remedy)
         return
     builds = {versions[name].partition("+")[2] for name in ("torch", "torchvision")}
@@ -156,12 +159,14 @@ def _torch_and_torchvision(versions: dict[str, str]) -> Iterator[Finding]:
     yield Finding("torch and torchvision", "ok", f"{both}, {torch.get_num_threads()} threads")
 
 
-def _wanted_torch(package: str) -> str | None:
-    """The release that a package pins torch to; None where it pins none."""
-    for line in metadata.requires(package) or ():
-        name, pinned, version = line.partition(";")[0].partition("==")
-        if name.strip() == "torch" and pinned:
-            return version.strip()
+def _wanted_torch(package: str) -> SpecifierSet | None:
+    """The releases of torch that a package asks for; None where it asks for none."""
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires(package) or ():
+        needed = Requirement(text)
+        if needed.name == "torch" and needed.marker is None:
+            return needed.specifier
     return None
 
 

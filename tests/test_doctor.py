@@ -5,6 +5,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from packaging.specifiers import SpecifierSet
 from rich.console import Console
 
 from contsym import doctor
@@ -61,26 +62,28 @@ def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
 
 
 def test_torchvision_of_another_release(monkeypatch):
-    monkeypatch.setattr(doctor, "_wanted_torch", lambda _: "2.9.0")
+    monkeypatch.setattr(doctor, "_wanted_torch", lambda _: SpecifierSet("==2.9.0"))
     (found,) = doctor._torch_and_torchvision({"torch": "2.8.0+cpu", "torchvision": "0.24.0+cpu"})
     assert found == Finding(
         "torch and torchvision",
         "bad",
-        "torch 2.8.0+cpu, torchvision 0.24.0+cpu; torchvision wants torch 2.9.0",
+        "torch 2.8.0+cpu, torchvision 0.24.0+cpu; torchvision wants torch ==2.9.0",
         "pip install --force-reinstall torch torchvision in one command, from one index",
     )
 
 
 def test_torchvision_of_another_build(monkeypatch):
-    monkeypatch.setattr(doctor, "_wanted_torch", lambda _: "2.8.0")
+    monkeypatch.setattr(doctor, "_wanted_torch", lambda _: SpecifierSet("==2.8.0"))
     (found,) = doctor._torch_and_torchvision({"torch": "2.8.0+cpu", "torchvision": "0.23.0+cu129"})
     assert found.state == "bad" and found.found.endswith("; of two builds")
 
 
-def test_the_release_that_torchvision_pins_is_that_of_the_installed_torch():
+def test_what_the_installed_torchvision_asks_for_is_what_is_installed():
     from importlib import metadata
 
-    assert doctor._wanted_torch("torchvision") == metadata.version("torch").partition("+")[0]
+    wanted = doctor._wanted_torch("torchvision")
+    assert wanted is not None and wanted.contains(metadata.version("torch").partition("+")[0])
+    assert doctor._wanted_torch("click") is None
 
 
 def test_a_library_that_is_missing(tmp_path, monkeypatch):
