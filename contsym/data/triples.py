@@ -299,7 +299,10 @@ def _sparql_header(path: Path) -> list[str]:
     import csv
 
     for _, line in _text_lines(path):
-        names = next(csv.reader([line]), [])
+        try:
+            names = next(csv.reader([line]), [])
+        except csv.Error as error:
+            raise DataError(f"{path}:1: the header is not CSV ({error}); expected names of columns") from None
         if len(set(map(str.lower, names))) < len(names) or not all(names):
             raise DataError(f"{path}:1: the header has an empty or repeated column: {line[:80]}")
         return names

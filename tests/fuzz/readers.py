@@ -6,17 +6,21 @@ entry. A reader may give a ContsymError and nothing else that is wrong.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
 from contsym.errors import ContsymError
 from tests.fuzz import documents
 from tests.stored_results import make_result
+
+if TYPE_CHECKING:
+    from contsym.data.engine import Connection
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,9 @@ class Reader:
     modules: tuple[str, ...]
     """Where its code is, for the coverage that a trial reaches."""
     is_slow: bool = False
-    """Whether 2,000 documents take it more than some ten seconds."""
+    """Whether the documents of the tests take it more than some ten seconds."""
+    share: int = 1
+    """The tests give it one document out of so many: what it does lies behind a reader that has them all."""
 
 
 def _pairs(task: str) -> Callable[[Path], object]:
@@ -69,27 +75,44 @@ def _shown(path: Path) -> object:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+@cache
+def _engine() -> Connection:
+    """One engine for all documents, in memory: a database on disk waits for the disk at every table."""
+    import duckdb
+
+    from contsym.data.engine import MEMORY_LIMIT
+
+    return duckdb.connect(
+        config={"memory_limit": MEMORY_LIMIT, "threads": 1, "preserve_insertion_order": False}
+    )
+
+
+def _empty_engine() -> Connection:
+    con = _engine()
+    for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+        con.execute(f'DROP TABLE "{name}"')
+    return con
+
+
 def _triples(path: Path) -> object:
-    from contsym.data.engine import open_engine
     from contsym.data.relations import registry
     from contsym.data.triples import read_triples
 
-    with open_engine(path.parent) as con, tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    con = _empty_engine()
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         read_triples(con, path, registry(), 0.3, Path(folder))
-        return con.execute("SELECT * FROM triples").fetchall()
+    return con.execute("SELECT * FROM triples").fetchall()
 
 
 def _labels(path: Path) -> object:
-    from contsym.data.engine import open_engine
     from contsym.data.triples import read_labels
 
-    with open_engine(path.parent) as con, tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        con.execute(
-            "CREATE TABLE triples AS SELECT 'P26' AS relation, 'Q1' AS subject, 'Q2' AS object, 1 AS n"
-        )
-        con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
+    con = _empty_engine()
+    con.execute("CREATE TABLE triples AS SELECT 'P26' AS relation, 'Q1' AS subject, 'Q2' AS object, 1 AS n")
+    con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         read_labels(con, path, 0.3, Path(folder))
-        return con.execute("SELECT * FROM labels").fetchall()
+    return con.execute("SELECT * FROM labels").fetchall()
 
 
 def _build(path: Path) -> object:
@@ -361,25 +384,28 @@ READERS: dict[str, Reader] = {
     "csv": Reader(documents.csv_pairs, "pairs.csv", _pairs("mnli"), _DATA),
     "parquet": Reader(documents.parquet, "pairs.parquet", _pairs("wikidata"), _DATA),
     "resplit": Reader(
-        documents.jsonl, "pairs.jsonl", _resplit, ("data/resplit.py", "data/splits.py"), is_slow=True
+        documents.jsonl, "pairs.jsonl", _resplit, ("data/resplit.py", "data/splits.py"), is_slow=True, share=4
     ),
-    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("display_data.py",)),
+    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("display_data.py",), share=4),
     "triples": Reader(documents.triples, "triples.tsv", _triples, _ENGINE, is_slow=True),
     "sparql": Reader(documents.sparql, "query.csv", _triples, _ENGINE, is_slow=True),
     "dump": Reader(documents.dump, "dump.json", _triples, _ENGINE, is_slow=True),
     "labels": Reader(documents.label_lines, "labels.txt", _labels, _ENGINE, is_slow=True),
-    "build": Reader(documents.triples, "triples.tsv", _build, ("data/build.py",), is_slow=True),
+    "build": Reader(documents.triples, "triples.tsv", _build, ("data/build.py",), is_slow=True, share=4),
     "relations": Reader(documents.relations, "relations.toml", _relations, ("data/relations.py",)),
     "scenario": Reader(documents.scenario, "mine.toml", _scenario, ("scenarios/files.py", "registry.py")),
     "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweep/config.py", "config.py")),
     "result": Reader(documents.dented_json(make_result), "result.json", _result, _STORED),
-    "printed_result": Reader(documents.dented_json(make_result), "result.json", _printed, ("display.py",)),
+    "printed_result": Reader(
+        documents.dented_json(make_result), "result.json", _printed, ("display.py",), share=4
+    ),
     "report": Reader(
         documents.dented_json(make_result, max_dents=1),
         "result.json",
         _report,
         ("report/contents.py",),
         is_slow=True,
+        share=4,
     ),
     "predictions": Reader(_predictions_documents, "predictions.csv", _predictions, ("predictions.py",)),
     "matrix_csv": Reader(_matrix_documents, "matrix.csv", _matrix, ("matrices.py",)),
@@ -402,11 +428,3 @@ def read_document(name: str, document: bytes, folder: Path) -> str | None:
     except ContsymError as error:
         return str(error)
     return None
-
-
-def as_plain(document: bytes) -> object:
-    """For people: a document that is JSON, as such."""
-    try:
-        return json.loads(document)
-    except (ValueError, RecursionError):
-        return document

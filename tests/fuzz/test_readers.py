@@ -20,14 +20,15 @@ SEED = 20260102
     "name", [pytest.param(n, marks=[pytest.mark.slow] if r.is_slow else []) for n, r in READERS.items()]
 )
 def test_a_reader_gives_a_line_or_what_it_read(name, capsys):
-    trial = try_reader(name, N, SEED)
+    n = N // READERS[name].share
+    trial = try_reader(name, n, SEED)
     with capsys.disabled():
         print(f" {trial.n:,} documents, {trial.n_taken:,} read", end=" ")
     assert trial.failures == []
-    assert trial.n == N
+    assert trial.n == n
     if name != "manifest":  # whose data are not there
-        assert trial.n_taken > N / 100, "hardly a document came past the parser"
-    assert len(trial.refusals) > 5, "hardly anything was wrong"
+        assert trial.n_taken > n / 100, "hardly a document came past the parser"
+    assert trial.refusals, "nothing was wrong"
 
 
 # The trial itself: what it must not let pass.
