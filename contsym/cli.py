@@ -16,6 +16,7 @@ from contsym import __version__
 from contsym.authoring_cli import check, new
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
 from contsym.data_cli import data
+from contsym.doctor_cli import doctor
 from contsym.endings import end_cleanly_on_signals, file_trouble, stopped
 from contsym.errors import ContsymError
 from contsym.options import (
@@ -68,6 +69,7 @@ cli.add_command(metrics)
 cli.add_command(reproduce)
 cli.add_command(new)
 cli.add_command(check)
+cli.add_command(doctor)
 
 
 @cli.command()

@@ -109,12 +109,17 @@ def parse_assignments(pairs: tuple[str, ...], option: str = "--set") -> dict[str
     return found
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a count that a person writes; of thousands of digits Python makes no number."""
+    return text.isdecimal() and len(text) <= 18
+
+
 def parse_seeds(text: str) -> tuple[int, ...]:
     """`0,1,2` or `0-4` to numbers. Raises SettingError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        if not is_number(first) or (dash and not is_number(last)):
             raise SettingError(f"--seeds {text!r} is not understood; expected 0,1,2 or 0-4")
         if dash and int(last) - int(first) > 10_000:
             raise SettingError(f"--seeds {text!r} names more than 10,000 seeds")

@@ -121,7 +121,7 @@ def result_tables(found: Sequence[Mapping[str, Any]], run_ids: Mapping[int, str]
 def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
     first = found[0]
     by_kind = mean["by_kind"] if len(first["tasks"]) <= MANY_KINDS else {}
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("after", no_wrap=True)
     for task in first["tasks"]:
         table.add_column(
@@ -159,7 +159,7 @@ def _matrix_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[
 def _stream_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> Table:
     """A row an experience: its accuracy before and after its own training and at the end, and the best shortcut's."""
     first = found[0]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("experience", no_wrap=True)
     for name in ("before", "after", "at end", "forgetting", "shortcut"):
         # Words in place of a figure may take two lines; figures may not be cut.
@@ -198,7 +198,7 @@ def orders_table(groups: Mapping[str, Sequence[Mapping[str, Any]]], figures: Map
     scenario = first["scenario"].partition(":")[0]
     seeds = ", ".join(str(result["seed"]) for result in next(iter(groups.values())))
     title = f"{first['strategy']} · {scenario} · {first['encoder']} (mean over seeds {seeds})"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("in order", no_wrap=True)
     numbers = {order: str(i) for i, order in enumerate(groups, 1)}
     # Few orders fit beside one another; of many the spread is shown alone.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -23,17 +25,19 @@ MOST_RELATIONS = 40
 def manifest_report(manifest: Mapping[str, Any], folder: str) -> Group:
     """The relations of a built data set, what was left out and why, and what to do next."""
     parts: list[RenderableType] = [_relations(manifest), _facts(manifest)]
-    parts += [Text(f"! {warning}", style="yellow") for warning in manifest["warnings"]]
+    parts += [shown(f"! {warning}", style="yellow") for warning in manifest["warnings"]]
     skipped = manifest["skipped_properties"]
     if skipped:
         n = sum(entry["triples"] for entry in skipped.values())
-        shown = ", ".join(list(skipped)[:8]) + (", …" if len(skipped) > 8 else "")
+        names = ", ".join(list(skipped)[:8]) + (", …" if len(skipped) > 8 else "")
         parts.append(
-            Text(f"skipped: {n:,} triples of {len(skipped):,} properties without a registered kind ({shown})")
+            shown(
+                f"skipped: {n:,} triples of {len(skipped):,} properties without a registered kind ({names})"
+            )
         )
         for property_, entry in skipped.items():
             if entry["reason"] != "not in the registry":
-                parts.append(Text(f"  {property_} ({entry['triples']:,}) {entry['reason']}", style="dim"))
+                parts.append(shown(f"  {property_} ({entry['triples']:,}) {entry['reason']}", style="dim"))
     parts.append(Text(f"look at it with: contsym data audit {folder}"))
     return Group(*parts)
 
@@ -49,8 +53,8 @@ def _relations(manifest: Mapping[str, Any]) -> Table:
     for key, entry in found[:MOST_RELATIONS]:
         counts = (f"{entry[name]:,}" for name in ("train", "test"))
         table.add_row(
-            key,
-            Text(entry["name"]),
+            shown(key),
+            shown(entry["name"]),
             SHORT_KINDS[entry["kind"]],
             f"{entry['triples']:,}",
             f"{entry['mirrored_share']:.1%}",
@@ -66,22 +70,25 @@ def _facts(manifest: Mapping[str, Any]) -> Table:
     lines = grid()
     for part, labels in manifest["labels"].items():
         lines.add_row(
-            part,
-            f"{sum(labels.values()):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in labels.items()),
+            shown(part),
+            shown(
+                f"{sum(labels.values()):,} pairs: "
+                + ", ".join(f"{n:,} {label}" for label, n in labels.items())
+            ),
         )
     lines.add_row(
         "split",
-        Text(
+        shown(
             f"{split['rule']}: {split['meaning']} (test share {split['test_share']:g}, seed {split['seed']})"
         ),
     )
-    lines.add_row("forms", " and ".join(manifest["forms"]))
+    lines.add_row("forms", shown(" and ".join(manifest["forms"])))
     for name, entry in manifest["inputs"].items():
         lines.add_row(
-            name, Text(f"{entry['file']}: {entry['lines']:,} lines, SHA-256 {entry['sha256'][:12]}")
+            shown(name), shown(f"{entry['file']}: {entry['lines']:,} lines, SHA-256 {entry['sha256'][:12]}")
         )
     for reason, n in manifest["left_out"].items():
-        lines.add_row("left out", f"{n:,} {reason}")
+        lines.add_row("left out", shown(f"{n:,} {reason}"))
     return lines
 
 
@@ -91,7 +98,7 @@ def task_report(data: TaskData) -> Group:
 
     parts: dict[str, collections.Counter[str]] = {}
     lines = grid()
-    lines.add_row("source", Text(data.source))
+    lines.add_row("source", shown(data.source))
     lines.add_row("fingerprint", data.fingerprint[:12])
     for part, pairs in (("train", data.train), ("test", data.test)):
         labels = collections.Counter(LABELS[label] for label in pairs["label"])
@@ -101,7 +108,7 @@ def task_report(data: TaskData) -> Group:
         )
         parts[part] = collections.Counter(relation for relation in pairs["relation"] if relation)
     for note in data.notes:
-        lines.add_row("note", Text(note))
+        lines.add_row("note", shown(note))
     names = sorted(
         parts["train"] | parts["test"], key=lambda name: -parts["train"][name] - parts["test"][name]
     )
@@ -111,7 +118,7 @@ def task_report(data: TaskData) -> Group:
     for title in parts:
         table.add_column(title, justify="right")
     for name in names[:MOST_RELATIONS]:
-        table.add_row(Text(name), *(f"{counts[name]:,}" for counts in parts.values()))
+        table.add_row(shown(name), *(f"{counts[name]:,}" for counts in parts.values()))
     if len(names) > MOST_RELATIONS:
         table.add_row(f"… {len(names) - MOST_RELATIONS} more")
     return Group(lines, table)
@@ -119,7 +126,7 @@ def task_report(data: TaskData) -> Group:
 
 def audit_report(audit: Audit) -> Group:
     """Everything the audit found, with examples."""
-    leaks = plain_table(f"Test pairs that share something with training: {audit.source}")
+    leaks = plain_table(escape(f"Test pairs that share something with training: {audit.source}"))
     leaks.add_column("shared", no_wrap=True)
     leaks.add_column("test pairs", justify="right", no_wrap=True)
     leaks.add_column("", justify="right", no_wrap=True)
@@ -127,7 +134,7 @@ def audit_report(audit: Audit) -> Group:
     leaks.add_column("as", overflow="ellipsis", no_wrap=True, max_width=30)
     for leak in audit.leaks:
         promise = " (forbidden)" if leak.promised and leak.n_rows else ""
-        leaks.add_row(leak.what + promise, f"{leak.n_rows:,}", f"{leak.share:.1%}", Text(_as(leak.examples)))
+        leaks.add_row(leak.what + promise, f"{leak.n_rows:,}", f"{leak.share:.1%}", shown(_as(leak.examples)))
     n = audit.n_trained_on
     scores = plain_table(
         f"What shortcuts score on the {audit.rows['test']:,} test pairs, trained on {n:,}", "shortcut"
@@ -142,12 +149,12 @@ def audit_report(audit: Audit) -> Group:
         total = sum(labels.values())
         lines.add_row(f"{part} labels", ", ".join(f"{label} {n / total:.1%}" for label, n in labels.items()))
     for problem in audit.problems:
-        lines.add_row("doubtful", Text(f"{problem.n_rows:,} × {problem.what}, as {_as(problem.examples)}"))
+        lines.add_row("doubtful", shown(f"{problem.n_rows:,} × {problem.what}, as {_as(problem.examples)}"))
     if audit.small_relations:
-        shown = [f"{name} ({n})" for name, n in audit.small_relations.items()]
-        more = f", … {len(shown) - 8} more" if len(shown) > 8 else ""
+        names = [f"{name} ({n})" for name, n in audit.small_relations.items()]
+        more = f", … {len(names) - 8} more" if len(names) > 8 else ""
         lines.add_row(
-            "few pairs", Text(f"{len(shown)} relations have fewer than 10: {', '.join(shown[:8])}{more}")
+            "few pairs", shown(f"{len(names)} relations have fewer than 10: {', '.join(names[:8])}{more}")
         )
     for reason in audit.unchecked:
         lines.add_row("not checked", Text(reason))
@@ -171,11 +178,25 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Group:
     for row in rows:
         relation = f" · {row['relation']}" if row["relation"] else ""
         lines += [
-            Text(f"{row['part']} · {row['id']} · {row['label']}{relation}", style="dim"),
-            Text(f"  {row['premise']}"),
-            Text(f"  {row['hypothesis']}"),
+            shown(f"{row['part']} · {row['id']} · {row['label']}{relation}", style="dim"),
+            shown(f"  {row['premise']}"),
+            shown(f"  {row['hypothesis']}"),
         ]
     return Group(*lines)
+
+
+def shown(text: str, style: str = "") -> Text:
+    r"""Text that is no markup, with the signs that a terminal would obey written as their escapes.
+
+    >>> shown("[red]a\x1b[2J").plain
+    '[red]a\\x1b[2J'
+    """
+    return Text("".join(escaped(sign) for sign in text), style=style)
+
+
+def escaped(sign: str) -> str:
+    # Line ends and tabs too: one cell is one line.
+    return sign.encode("unicode_escape").decode() if unicodedata.category(sign) in ("Cc", "Cs") else sign
 
 
 def title_of(shortcut: str) -> str:

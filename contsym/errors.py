@@ -5,9 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 2000
+"""Characters of a message; of a longer one the middle is left out."""
+
 
 class ContsymError(Exception):
-    """A mistake that the person at the keyboard can mend; the command line exits with 2."""
+    """A mistake that the person at the keyboard can mend; the command line exits with 2.
+
+    Its message is one line that a terminal can show, whatever input it quotes.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class DataError(ContsymError):
@@ -24,6 +33,20 @@ class SettingError(ContsymError):
 
 class TrackingError(ContsymError):
     """A tracking store that cannot be used; stored results are unharmed."""
+
+
+def one_line(text: str) -> str:
+    r"""The text without line ends; what a terminal would obey or not show is written as its escape.
+
+    >>> print(one_line("label \x1b[2J\n is\u202e unknown"))
+    label \x1b[2J is\u202e unknown
+    """
+    text = " ".join(text.split())
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 500]} ... {text[-400:]}"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def unknown_name(what: str, given: str, known: Iterable[str]) -> ContsymError:

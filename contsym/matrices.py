@@ -45,20 +45,14 @@ def read_matrices(path: Path) -> list[StoredMatrix]:
 
 def _of_result(path: Path) -> StoredMatrix:
     result = results.read_result(path)
-    try:
-        tasks, rows = result["tasks"], result["matrix"]
-        n_test = tuple(result["n_test"][task] for task in tasks)
-        never_learned = tuple(task for task in tasks if not result["learned"][task])
-        seed = result["seed"]
-    except (KeyError, TypeError) as error:
-        raise ContsymError(f"{path}: {error} is missing; expected a stored result") from None
-    _check_size(path, tasks, rows)
-    for name, row in zip(["untrained", *tasks], rows, strict=True):
-        if len(row) != len(tasks):
-            raise ContsymError(f"{path}: row {name} has {len(row)} accuracies for {len(tasks)} tasks")
-        for task, value in zip(tasks, row, strict=True):
-            _check(value, f"{path}: row {name}, {task}")
-    return StoredMatrix(tuple(tasks), tuple(map(tuple, rows)), seed, n_test, never_learned)
+    tasks = result["tasks"]
+    return StoredMatrix(
+        tuple(tasks),
+        tuple(map(tuple, result["matrix"])),
+        result["seed"],
+        tuple(result["n_test"][task] for task in tasks),
+        tuple(task for task in tasks if not result["learned"][task]),
+    )
 
 
 def _of_csv(path: Path) -> StoredMatrix:

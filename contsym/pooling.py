@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
@@ -23,6 +22,13 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 128
 """Tokens of a sentence; longer ones are cut. MultiNLI's longest sentences reach 400, 1% pass 70."""
+
+CHARACTERS_A_TOKEN = 20
+"""Of a longer text the end is cut off before it is tokenised, at so many for each token that the encoder sees.
+
+Fast tokenizers keep what they truncate, and of a pair every combination of what they cut off both: two sentences of
+100,000 characters took more than 8 GB. Prose has four or five for each token.
+"""
 
 TOKEN_BUDGET = 2048
 """Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
@@ -70,7 +76,7 @@ class PooledEncoder(nn.Module):
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
         return self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+            self._cut(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
 
     def freeze(self, what: str) -> None:
@@ -172,9 +178,13 @@ class PooledEncoder(nn.Module):
 
     def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
         encoded = self.tokenizer(
-            list(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
+            self._cut(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
         )
         return [len(ids) for ids in encoded["input_ids"]]
+
+    def _cut(self, texts: Sequence[Text]) -> list[Text]:
+        most = CHARACTERS_A_TOKEN * self.max_length
+        return [text[:most] if isinstance(text, str) else (text[0][:most], text[1][:most]) for text in texts]
 
 
 class NliClassifier(PooledEncoder):
@@ -216,7 +226,9 @@ def load_tokenizer(folder: Path):
     """The tokenizer of a checkpoint; nothing is fetched, no code of the checkpoint runs."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        length_limit(tokenizer)
+    # A checkpoint may be anyone's, and a damaged one makes transformers raise whatever it meets first.
+    except Exception as error:
         raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({_line(error)})") from error
     if tokenizer.pad_token is None and tokenizer.eos_token is not None:
         # GPT-2's pads with nothing; what is padded is masked, so any token does.
@@ -256,7 +268,10 @@ def rows_of(batch: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tenso
 def length_limit(tokenizer) -> int:
     """Tokens of a sentence that the encoder sees, its special tokens included."""
     # RoBERTa counts two positions for padding; model_max_length knows.
-    return min(MAX_LENGTH, tokenizer.model_max_length)
+    limit = min(MAX_LENGTH, tokenizer.model_max_length)
+    if limit <= tokenizer.num_special_tokens_to_add(pair=True):
+        raise ValueError(f"model_max_length is {limit}; expected room for a pair of sentences")
+    return limit
 
 
 def token_budget(device: torch.device) -> int:
@@ -274,7 +289,10 @@ def budgeted(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[
 
 
 def from_pretrained(auto, folder: Path, **options) -> nn.Module:
-    """A checkpoint by one of transformers' Auto classes: safetensors alone, nothing fetched, no code of its own."""
+    """A checkpoint by one of transformers' Auto classes: safetensors alone, nothing fetched, no code of its own.
+
+    Raises EncoderError for whatever transformers makes of a folder that is no such checkpoint.
+    """
     try:
         return auto.from_pretrained(
             folder,
@@ -284,7 +302,7 @@ def from_pretrained(auto, folder: Path, **options) -> nn.Module:
             dtype=torch.float32,
             **options,
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except Exception as error:
         raise EncoderError(f"{folder}: transformers cannot load it ({_line(error)})") from error
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.cells import unshield
 from contsym.errors import ContsymError, nearest
 
 if TYPE_CHECKING:
@@ -81,13 +82,14 @@ def _read(folder: Path, task: str, row: int) -> _Answers:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            columns = [name for name in reader.fieldnames or () if name.startswith("row_")]
+            names = list(reader.fieldnames or ())
             found = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ContsymError(f"{path}: cannot be read ({reason}); expected stored predictions") from None
-    if not {"task", "id", "label"} <= set(reader.fieldnames or ()) or not columns:
-        given = ",".join(reader.fieldnames or ()) or "nothing"
+    columns = [name for name in names if name.startswith("row_")]
+    if not {"task", "id", "label"} <= set(names) or not columns or len(set(names)) < len(names):
+        given = ",".join(names) or "nothing"
         raise ContsymError(f"{path}: the header is {given}; expected task,id,label,row_0,row_1,...")
     if not -len(columns) <= row < len(columns):
         raise ContsymError(f"{path}: there is no row {row}; expected 0 to {len(columns) - 1}")
@@ -96,10 +98,8 @@ def _read(folder: Path, task: str, row: int) -> _Answers:
         known = list(dict.fromkeys(line["task"] for line in found))
         raise ContsymError(f"{path}: no predictions for the task {task!r}; {nearest(task, known)}")
     if any(None in line or None in line.values() for line in own):
-        raise ContsymError(
-            f"{path}: a line has not {len(reader.fieldnames or ())} values; is the file whole?"
-        )
-    ids = _numbered([line["id"] for line in own])
+        raise ContsymError(f"{path}: a line has not {len(names)} values; is the file whole?")
+    ids = _numbered([unshield(line["id"]) for line in own])
     column = columns[row]
     return _Answers(ids, [line["label"] for line in own], [line[column] for line in own])
 

@@ -130,9 +130,11 @@ def read_card(name: str, source: str, where: str = "") -> Card:
     where = where or f"strategies/{name}.py"
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
-        raise ContsymError(f"{where}:{line}: not Python ({getattr(error, 'msg', error)})") from None
+        raise ContsymError(
+            f"{where}:{line}: not Python ({getattr(error, 'msg', None) or error or 'nested too deeply'})"
+        ) from None
     for node in tree.body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
         if [ast.unparse(target) for target in targets] == ["CARD"]:
@@ -149,7 +151,7 @@ def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
     """The entries of a CARD, checked."""
     try:
         found = ast.literal_eval(node) if node else None
-    except ValueError:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         found = None
     if not isinstance(found, dict):
         raise ContsymError(f"{where}: CARD is not read from a plain dict of texts; expected a literal")

@@ -259,7 +259,7 @@ def _differing_tensors(folder: Path, tensors: Mapping[str, Any]) -> list[str]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = folder / "label_vectors.safetensors"
+    path = folder / results.TENSORS
     if not path.is_file():
         return ["stored tensors"] if tensors else []
     try:

@@ -15,15 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contsym import stored
+from contsym.cells import shield
 from contsym.errors import ContsymError
 
 FORMAT = 1
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
+TENSORS = "label_vectors.safetensors"
 TRACKED = "tracked.json"
 STALE_SECONDS = 3600
 OS_ERROR = re.compile(r"(?:os error|code:) (\d+)")
 """How safetensors says the number of an error of the system."""
+_SEED = re.compile(r"seed-[0-9]{1,10}")
 
 
 def runs_folder(output: Path) -> Path:
@@ -142,12 +146,13 @@ def write_result(
         with (folder / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(predictions[0]))
             writer.writeheader()
-            writer.writerows(predictions)
+            # Ids come from data, which may be anyone's.
+            writer.writerows({name: shield(str(v)) for name, v in row.items()} for row in predictions)
         if tensors:
             from safetensors.torch import save_file
 
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            save_file(contiguous, folder / "label_vectors.safetensors")
+            save_file(contiguous, folder / TENSORS)
 
     write_whole(folder, fill)
 
@@ -164,13 +169,11 @@ def read_seed(folder: Path) -> dict[str, Any]:
 
 def read_result(path: Path) -> dict[str, Any]:
     """One stored result, wherever its file is. Raises as `read_seed`."""
-    try:
-        result = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ContsymError(f"{path}: cannot be read ({error}); expected a stored result") from None
+    result = stored.read_json(path, "expected a stored result")
     if not isinstance(result, dict) or result.get("format") != FORMAT:
         found = result.get("format") if isinstance(result, dict) else type(result).__name__
         raise ContsymError(f"{path}: format {found!r}; this version reads format {FORMAT}")
+    stored.check("result", result, path)
     return result
 
 
@@ -188,7 +191,7 @@ def visible_folders(folder: Path) -> list[Path]:
 
 def stored_seeds(run: Path) -> list[Path]:
     """The seed folders of a run, in order of the seed."""
-    found = [p for p in run.iterdir() if p.name.startswith("seed-") and (p / RESULT).is_file()]
+    found = [p for p in run.iterdir() if _SEED.fullmatch(p.name) and (p / RESULT).is_file()]
     return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))
 
 

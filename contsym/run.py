@@ -270,7 +270,8 @@ def default_learning_rate(files: encoders.EncoderFiles) -> float:
     """The preset's, or for an unknown encoder the one that suits its width."""
     if files.preset:
         return files.preset.learning_rate
-    is_large = int(encoders.read_config(files.folder).get("hidden_size") or 0) >= encoders.LARGE_DIM
+    width = encoders.read_config(files.folder).get("hidden_size")
+    is_large = isinstance(width, int) and width >= encoders.LARGE_DIM
     return encoders.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 

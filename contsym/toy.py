@@ -97,10 +97,10 @@ def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS, **changes: Any)
     tokenizer.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="[PAD]",  # noqa: S106
-        unk_token="[UNK]",  # noqa: S106
-        cls_token="[CLS]",  # noqa: S106
-        sep_token="[SEP]",  # noqa: S106
+        pad_token="[PAD]",  # noqa: S106 - a sign of the vocabulary, no password
+        unk_token="[UNK]",  # noqa: S106 - a sign of the vocabulary, no password
+        cls_token="[CLS]",  # noqa: S106 - a sign of the vocabulary, no password
+        sep_token="[SEP]",  # noqa: S106 - a sign of the vocabulary, no password
         **{"model_max_length": 64, **changes},
     )
     wrapped.save_pretrained(folder)

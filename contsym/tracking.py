@@ -88,7 +88,7 @@ def display_uri(uri: str) -> str:
     'https://***@example.org/mlflow'
     """
     masked = re.sub(r"(?<=://)[^/\s]*@", "***@", uri)
-    return re.sub(r"(?i)((?:password|pwd|token|secret)=)[^&\s]+", r"\1***", masked)
+    return re.sub(r"(?i)((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", r"\1***", masked)
 
 
 def pending(output: Path, uri: str) -> int:
@@ -143,7 +143,7 @@ def log_sweep(sweep: Sweep, uri: str, patience: float | None = None) -> str | No
         mark = sweep.folder / "tracked" / key
         mark.mkdir(parents=True, exist_ok=True)
         # Stored vectors are large and of no use in MLflow; they stay where they are.
-        files = [folder / name for name in (results.RESULT, results.PREDICTIONS)]
+        files = [path for path in _own_files(folder) if path.name != results.TENSORS]
         children.append(_Child(mark, cell_record(sweep, results.read_seed(folder)), files))
     found = [results.read_seed(folder) for folder in cells.values()]
     parent = sweep_record(sweep, found)
@@ -203,8 +203,9 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
 
 
 def _own_files(seed_folder: Path) -> list[Path]:
-    hidden = (".", results.TRACKED)
-    return sorted(path for path in seed_folder.iterdir() if not path.name.startswith(hidden))
+    """What contsym wrote there; a link or a file that someone else put beside it stays where it is."""
+    names = (results.PREDICTIONS, results.RESULT, results.TENSORS)
+    return [path for name in names if (path := seed_folder / name).is_file() and not path.is_symlink()]
 
 
 def _send_run(
@@ -226,7 +227,7 @@ def _send_run(
             client, output, uri, f"contsym/{parent.params['scenario'].partition(':')[0]}"
         )
         known = _known_runs(client, experiment, parent.tags["contsym.run"])
-        table = [path for path in [folder / "table.txt"] if path.is_file()]
+        table = [path for path in [folder / "table.txt"] if path.is_file() and not path.is_symlink()]
         parent_id = _send(client, experiment, known.get((None, None)), parent, table)
         for child in children:
             if _run_id(child.marked_in, uri):
@@ -326,6 +327,32 @@ def _untracked(run_folder: Path, uri: str) -> list[Path]:
 
 
 # The store.
+
+
+def is_local(uri: str) -> bool:
+    """Whether a store can be looked at without a network: a database file."""
+    return _database(uri) is not None
+
+
+def probe(output: Path, uri: str) -> str:
+    """What is in a store, in words; makes nothing. A server gets one question, of 20 s at most.
+
+    Raises TrackingError where it cannot be used.
+    """
+    path = _database(uri)
+    if path is not None and not path.is_file():
+        return "not there yet; the first run makes it"
+    with _one_line("looking at it", output, uri):
+        if path is not None:
+            # With sqlite3: MLflow tries for 100 s to open a damaged file, and would bring an old one up to date.
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+                (n,) = db.execute("SELECT count(*) FROM experiments").fetchone()
+        else:
+            with _quiet_mlflow():
+                from mlflow import MlflowClient
+
+                n = len(MlflowClient(tracking_uri=uri).search_experiments(max_results=1000))
+    return f"{n} experiments"
 
 
 def _open(output: Path, uri: str) -> MlflowClient:

@@ -1,6 +1,7 @@
 """Import directions: which part may know of which, read off the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def files_that_import(name: str) -> set[str]:
                 "authoring_cli.py",
                 "cli.py",
                 "data_cli.py",
+                "doctor_cli.py",
                 "pretrain_cli.py",
                 "report_cli.py",
                 "results_cli.py",
@@ -51,8 +53,14 @@ def files_that_import(name: str) -> set[str]:
         ),
         (
             "rich",
-            {"cli.py", "data_cli.py", "pretrain_cli.py", "results_cli.py", "sweep_cli.py"}
-            | {"display.py", "display_compare.py", "display_data.py", "display_sweep.py"},
+            {"cli.py", "data_cli.py", "doctor_cli.py", "pretrain_cli.py", "results_cli.py", "sweep_cli.py"}
+            | {
+                "display.py",
+                "display_compare.py",
+                "display_data.py",
+                "display_doctor.py",
+                "display_sweep.py",
+            },
         ),
         ("duckdb", {"data/engine.py"}),
         ("sklearn", {"data/shortcuts.py", "logistic.py", "report/view.py"}),
@@ -85,15 +93,62 @@ def test_nothing_is_loaded_by_pickle(forbidden):
     assert files_that_import(forbidden) == set()
 
 
-def test_weights_are_never_loaded_by_torch_or_remote_code():
-    calls = [
-        ast.unparse(node)
+def calls() -> list[tuple[str, str]]:
+    """Every call of contsym's own code: its file and its text."""
+    return [
+        (str(path.relative_to(ROOT)), ast.unparse(node))
         for path in ROOT.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call)
     ]
-    assert not [call for call in calls if call.startswith(("torch.load(", "eval(", "exec("))]
-    assert not [call for call in calls if "trust_remote_code=True" in call]
+
+
+RUNS_CODE = (
+    *(
+        "torch.load(",
+        "eval(",
+        "exec(",
+        "compile(",
+        "__import__(",
+        "marshal.",
+        "shelve.",
+        "os.system(",
+        "os.popen(",
+    ),
+    *("np.load(", "numpy.load(", "torch.hub.", "tempfile.mktemp(", "runpy."),
+)
+
+
+def test_weights_are_never_loaded_by_torch_or_remote_code():
+    assert not [call for _, call in calls() if call.startswith(RUNS_CODE)]
+    for danger in ("trust_remote_code=True", "weights_only=False", "allow_pickle=True", "shell=True"):
+        assert not [call for _, call in calls() if danger in call]
+
+
+def test_every_checkpoint_is_loaded_without_its_own_code():
+    # `from_pretrained(...)` alone is pooling's own, which says so itself.
+    loads = [call for _, call in calls() if ".from_pretrained(" in call.partition("(")[0] + "("]
+    assert len(loads) >= 3
+    assert all("trust_remote_code=False" in call for call in loads)
+
+
+def test_code_from_outside_runs_in_one_place_alone():
+    """`--plugin FILE` and installed plug-ins are the user's own; nothing else of a user's files is run."""
+    found = {
+        file for file, call in calls() if "exec_module(" in call or "importlib.import_module(plugin" in call
+    }
+    assert found == {"plugins.py"}
+
+
+def test_every_lint_warning_that_is_silenced_says_why():
+    """In code: `noqa: S603 - reason`; in pyproject.toml: a comment behind it."""
+    bare = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in ROOT.rglob("*.py")
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if (found := re.search(r"# noqa: S\d+(.*)$", line)) and not re.match(r"\s*-+ \w", found[1])
+    ]
+    assert bare == []
 
 
 @pytest.mark.parametrize(
@@ -109,6 +164,7 @@ def test_weights_are_never_loaded_by_torch_or_remote_code():
         ["metrics", "--help"],
         ["reproduce", "--help"],
         ["report", "--help"],
+        ["doctor", "--help"],
     ],
 )
 def test_help_and_list_import_nothing_heavy(arguments):

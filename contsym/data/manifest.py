@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+from contsym import stored
 from contsym.data.readers import parquet_rows
 from contsym.data.schema import Form, file_sha256
 from contsym.data.splits import SplitRule
@@ -44,10 +44,7 @@ def is_built(path: Path) -> bool:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a built data set. Raises DataError where it is not what contsym wrote."""
     path = folder / MANIFEST
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); build the data set again") from None
+    found = stored.read_json(path, "build the data set again", DataError)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         given = found.get("format") if isinstance(found, dict) else type(found).__name__
         raise DataError(f"{path}: format {given!r}; this version reads format {FORMAT}")
@@ -56,10 +53,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: split.rule is missing or unknown; expected one of {', '.join(get_args(SplitRule))}"
         )
-    if not isinstance(forms, list) or not forms or not set(forms) <= set(FORMS):
+    if not isinstance(forms, list) or not forms or any(form not in FORMS for form in forms):
         raise DataError(f"{path}: forms is {forms!r}; expected a list of {' and '.join(FORMS)}")
     if not isinstance(files, dict) or set(files) != {part_file(part) for part in PARTS}:
         raise DataError(f"{path}: files does not list {' and '.join(map(part_file, PARTS))}")
+    stored.check("manifest", found, path, DataError)
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from typing import get_args
 
 from contsym.data.schema import Kind
 from contsym.errors import DataError, nearest
+from contsym.toml import read_toml
 
 MIXED_DOMAIN = "mixed"
 """The domain of a relation whose things are of many types: it has no distractors."""
@@ -82,12 +82,7 @@ def registry(path: Path | None = None) -> Registry:
 
 def parse(text: str, where: str) -> Registry:
     """A registry out of its TOML text; `where` names the file in errors."""
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        said = re.search(r"at line (\d+)", str(error))
-        place = f"{where}:{said[1] if said else text.count(chr(10)) + 1}"
-        raise DataError(f"{place}: not TOML ({str(error).partition(' (at')[0]})") from None
+    found = read_toml(text, where, DataError)
     for key in found:
         if key not in ("registry_version", "relations", "refused"):
             raise DataError(

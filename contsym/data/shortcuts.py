@@ -97,7 +97,7 @@ def _counter(n_grams: int):
 
     # Words are what space separates: no sentence is without one, as with the default pattern.
     # S106 takes the pattern for a password.
-    return CountVectorizer(ngram_range=(1, n_grams), token_pattern=r"\S+", binary=True)  # noqa: S106
+    return CountVectorizer(ngram_range=(1, n_grams), token_pattern=r"\S+", binary=True)  # noqa: S106 - a pattern of words, no password
 
 
 def _hypothesis_only(pairs: Sequence[Pair], labels: Sequence[int], asked: Sequence[Pair]) -> list[int]:

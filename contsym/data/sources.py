@@ -228,7 +228,23 @@ def _readable_files(folder: Path) -> list[Path]:
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in READERS)
     if not files:
         raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
+    for path in files:
+        check_inside(path, folder)
     return files
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Raise DataError for a link that leads out of its folder: what it names, the folder's maker does not own.
+
+    A snapshot of the Hub's cache is links to its own store, which is a part of it.
+    """
+    root = folder.resolve()
+    roots = [root, root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [root]
+    target = path.resolve()
+    if not any(target.is_relative_to(each) for each in roots):
+        raise DataError(
+            f"{path}: a link out of {folder}, to {target}; give the path of the data themselves, or copy them"
+        )
 
 
 def _part(files: list[Path], alternatives: tuple[tuple[str, ...], ...], folder: Path) -> list[Path]:

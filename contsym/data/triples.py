@@ -34,6 +34,11 @@ ENTITY_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
 OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
 """What the openers raise for a file that is cut off, damaged or not packed as its name says."""
+MAX_LINE = 64 << 20
+"""Bytes of a line, above all of a dump: its largest entity has some 4 MB."""
+MIN_UNPACKED, RATIO = 1 << 30, 200
+"""Bytes that a packed file may unpack to: up to the first whatever its size, above it at most so many for each of
+its own. Wikidata's dumps have 10 to 20, a bomb a thousand and more."""
 _URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
 
 # The columns of a SPARQL result, by the names that queries usually give them.
@@ -294,7 +299,10 @@ def _sparql_header(path: Path) -> list[str]:
     import csv
 
     for _, line in _text_lines(path):
-        names = next(csv.reader([line]), [])
+        try:
+            names = next(csv.reader([line]), [])
+        except csv.Error as error:
+            raise DataError(f"{path}:1: the header is not CSV ({error}); expected names of columns") from None
         if len(set(map(str.lower, names))) < len(names) or not all(names):
             raise DataError(f"{path}:1: the header has an empty or repeated column: {line[:80]}")
         return names
@@ -486,7 +494,11 @@ def _refuse_bad(read: Read, path: Path, max_bad: float, expected: str) -> None:
 
 
 def _plain(path: Path, workspace: Path) -> Path:
-    """A path that the engine can read: .bz2 and .xz are unpacked to a file first."""
+    """A path that the engine can read: .bz2 and .xz are unpacked to a file first, within the limits of `_chunks`."""
+    if path.suffix.lower() == ".gz":
+        # The engine unpacks it itself, and would do so without an end.
+        for _ in _chunks(path):
+            pass
     if path.suffix.lower() not in (".bz2", ".xz"):
         return path
     unpacked = workspace / f"{path.stem}.unpacked"
@@ -509,20 +521,46 @@ def _one_line_end(path: Path, workspace: Path) -> Path:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
+    check = _limit(path)
     try:
         with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
             while chunk := file.read(1 << 20):
+                check(len(chunk))
                 yield chunk
     except BROKEN as error:
         raise _unreadable(path, error) from None
 
 
 def _bytes_lines(path: Path) -> Iterator[bytes]:
+    check = _limit(path)
     try:
         with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-            yield from file
+            lines = iter(lambda: file.readline(MAX_LINE + 1), b"")
+            for number, line in enumerate(lines, 1):
+                if len(line) > MAX_LINE:
+                    raise DataError(f"{path}:{number}: more than {MAX_LINE:,} bytes; expected a shorter line")
+                check(len(line))
+                yield line
     except BROKEN as error:
         raise _unreadable(path, error) from None
+
+
+def _limit(path: Path) -> Callable[[int], None]:
+    """To be told of each part that a file gives: raises DataError once a packed one gives far more than it has."""
+    n_packed, n_bytes = path.stat().st_size, 0
+    most = max(MIN_UNPACKED, RATIO * n_packed)
+    is_packed = path.suffix.lower() in OPENERS
+
+    def check(n: int) -> None:
+        nonlocal n_bytes
+        n_bytes += n
+        if is_packed and n_bytes > most:
+            raise DataError(
+                f"{path}: unpacks to more than {most:,} bytes out of {n_packed:,}; expected triples or labels; "
+                "if they are, unpack the file first"
+            )
+
+    return check
 
 
 def _text_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -154,6 +154,8 @@ def phrasing_of(premise: str, subject: str, object_: str) -> str:
 
 
 def _delexicalised(row: Row, where: str) -> Row:
+    if not all(isinstance(row.get(role), str) for role in ("premise", "hypothesis")):
+        return row  # check_row says what is missing
     names = [str(row.get(role) or "") for role in ("subject", "object")]
     if not all(names):
         raise DataError(

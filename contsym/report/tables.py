@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contsym.cells import shield
 from contsym.metrics.stats import Summary
 from contsym.results import write_file
 
@@ -120,6 +121,7 @@ def _markdown(text: str) -> str:
 def to_csv(table: Table) -> str:
     """The plain values at full precision; what has no figure is empty, what is words is in a column of its own.
 
+    Text that a spreadsheet would take for a formula has an apostrophe before it (contsym.cells).
     A column of several parts gets `KEY_note` behind it where a cell has words in place of figures.
     """
     noted = [
@@ -136,7 +138,7 @@ def to_csv(table: Table) -> str:
         written: list[Value] = []
         for cell, has_note in zip(row, noted, strict=True):
             written += [*cell.values, *([cell.text if _is_words(cell) else None] if has_note else [])]
-        writer.writerow(["" if value is None else value for value in written])
+        writer.writerow([shield(value) if isinstance(value, str) else value for value in written])
     return out.getvalue()
 
 

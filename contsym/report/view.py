@@ -8,8 +8,7 @@ from pathlib import Path
 
 from contsym.errors import ContsymError
 from contsym.report.collect import Collected, Stored
-
-TENSORS = "label_vectors.safetensors"
+from contsym.results import TENSORS
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
@@ -14,13 +13,14 @@ from contsym.data.schema import LABELS, Form, Label
 from contsym.data.splits import SPLIT_RULES, SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, nearest
+from contsym.toml import read_toml
 
 By = Literal["relation", "pair"]
 MAX_PARTS = 1000
 MAX_PERMUTED = 5
 """Experiences of a scenario of all orders: of 5 there are 120."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
-_PART = re.compile(r"(\d+) of (\d+)")
+_PART = re.compile(r"(\d{1,9}) of (\d{1,9})")
 _FORMS, _TESTS, _BYS = ("lexicalised", "delexicalised"), ("own", "all"), ("relation", "pair")
 
 
@@ -119,10 +119,7 @@ def read_scenario(name: str, text: str, where: str) -> ScenarioPlan:
 
     Raises ContsymError, with the file, the experience and the entry, for what is no scenario.
     """
-    try:
-        found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ContsymError(f"{where}: not TOML ({error})") from None
+    found = read_toml(text, where)
     _check_keys(found, ("summary", "experience", "all_orders"), where)
     summary, entries = found.get("summary"), found.get("experience")
     if not isinstance(summary, str) or not summary.strip():
@@ -147,7 +144,7 @@ def _read_experience(entry: Mapping[str, Any], where: str) -> list[Experience]:
     if "task" not in entry:
         raise ContsymError(f"{where}: task is missing; expected one of {', '.join(TASKS)}")
     task = entry["task"]
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         said = nearest(task, TASKS) if isinstance(task, str) else f"expected one of {', '.join(TASKS)}"
         raise ContsymError(f"{where}: task {task!r} is unknown; {said}")
     values = {key: _checked(entry, key, *check, where) for key, check in _ENTRIES.items() if key in entry}

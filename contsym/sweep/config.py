@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from contsym import plugins, registry
-from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Protocol, RunConfig, parse_seeds
+from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Protocol, RunConfig, is_number, parse_seeds
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError, nearest
+from contsym.toml import read_toml
 
 MAX_CELLS = 100_000
 
@@ -133,7 +133,7 @@ def parse_sweep_seeds(text: str) -> tuple[int, ...]:
     >>> parse_sweep_seeds("3"), parse_sweep_seeds("7,8")
     ((0, 1, 2), (7, 8))
     """
-    if text.strip().isdecimal():
+    if is_number(text.strip()):
         if not 1 <= int(text) <= 10_000:
             raise SettingError(f"--seeds {text}: expected between 1 and 10,000 seeds, or a list as 0,1,2")
         return tuple(range(int(text)))
@@ -143,7 +143,7 @@ def parse_sweep_seeds(text: str) -> tuple[int, ...]:
 def parse_shots(text: str) -> tuple[int, ...]:
     """`8,16,32` to numbers. Raises SettingError for anything else."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    if not all(map(is_number, parts)):
         raise SettingError(f"--shots {text!r} is not understood; expected numbers such as 8,16,32,64")
     return tuple(map(int, parts))
 
@@ -177,12 +177,12 @@ def read_file(path: Path) -> dict[str, Any]:
     of another type than expected.
     """
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
+        found = read_toml(path.read_text("utf-8"), f"--config {path}")
     except OSError as error:
         raise ContsymError(
             f"--config {path}: cannot be read ({error.strerror}); expected a TOML file"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ContsymError(f"--config {path}: not TOML ({error})") from None
     allowed = (*FILE_KEYS, *TASKS, *(f"{task}-size" for task in TASKS))
     given: dict[str, Any] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym import results
+from contsym import results, stored
 from contsym.beginnings import beginning_config
 from contsym.encodings import limit_bytes
 from contsym.errors import ContsymError, SettingError, nearest
@@ -71,7 +70,12 @@ class Sweep:
         for cell in self.cells:
             path = self.folder / FAILED / f"{cell.work.key}.json"
             if not is_done(cell.work) and path.is_file():
-                found[cell.work.key] = json.loads(path.read_text("utf-8"))
+                said = stored.read_json(path, "delete it")
+                if not isinstance(said, dict) or not all(
+                    isinstance(said.get(k), str) for k in ("name", "error")
+                ):
+                    raise ContsymError(f"{path}: expected name and error of a failed cell; delete it")
+                found[cell.work.key] = said
         return found
 
     @property
@@ -189,15 +193,17 @@ def write_sweep(sweep: Sweep) -> Sweep:
 def read_sweep(folder: Path) -> Sweep:
     """A remembered sweep. Raises ContsymError where the file is not what contsym wrote."""
     path = folder / SWEEP
+    found = stored.read_json(path, "start the sweep again")
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        given = found.get("format") if isinstance(found, dict) else type(found).__name__
+        raise ContsymError(f"{path}: format {given!r}; this version reads format {FORMAT}")
+    stored.check("sweep", found, path)
     try:
-        found = json.loads(path.read_text("utf-8"))
-        if found["format"] != FORMAT:
-            raise ContsymError(f"{path}: format {found['format']!r}; this version reads format {FORMAT}")
         config = from_dict(found["config"], folder.parent.parent)
         cells = tuple(_cell(config, entry) for entry in found["cells"])
-        return Sweep(config, cells, found["created"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (TypeError, KeyError) as error:
         raise ContsymError(f"{path}: cannot be read ({error}); start the sweep again") from None
+    return Sweep(config, cells, found["created"])
 
 
 def _cell(config: SweepConfig, entry: Mapping[str, Any]) -> Cell:

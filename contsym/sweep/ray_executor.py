@@ -205,7 +205,7 @@ def check_answers(option: str, address: str) -> None:
     # In a process of its own, for Ray's client cannot be told to give up.
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)  # noqa: S603 - a list of words, no shell
     except subprocess.TimeoutExpired:
         raise ContsymError(
             f"{option} {address}: what answers there is no Ray cluster, or one that hangs "

@@ -119,7 +119,7 @@ def test_no_name_comes_twice(experiences):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("summary = ", "mine.toml: not TOML (Invalid value (at end of document))"),
+        ("summary = ", "mine.toml:1: not TOML (Invalid value)"),
         ('summary = "x"\norders = "all"', "mine.toml: 'orders' is unknown; did you mean all_orders?"),
         (
             "[[experience]]\ntask = 'mnli'",

@@ -102,19 +102,19 @@ def test_a_file_says_what_the_options_say(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("strategy = 'knn_fixed'", "'strategy' is unknown; did you mean strategies?"),
-        ("shots = 8", "shots is 8; expected a list of numbers"),
-        ("shots = [true]", "shots is True; expected a list of numbers"),
-        ("mnli-size = 'all'", "mnli-size is 'all'; expected a number"),
-        ("set = 3", "set is 3; expected a table of values, as [set]"),
-        ("curve = 1", "curve is 1; expected true or false"),
-        ("shots = [8", "not TOML"),
+        ("strategy = 'knn_fixed'", ": 'strategy' is unknown; did you mean strategies?"),
+        ("shots = 8", ": shots is 8; expected a list of numbers"),
+        ("shots = [true]", ": shots is True; expected a list of numbers"),
+        ("mnli-size = 'all'", ": mnli-size is 'all'; expected a number"),
+        ("set = 3", ": set is 3; expected a table of values, as [set]"),
+        ("curve = 1", ": curve is 1; expected true or false"),
+        ("shots = [8", ":1: not TOML (Unclosed array)"),
     ],
 )
 def test_a_wrong_line_of_a_file_is_named(text, message, tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text(text)
-    with pytest.raises(ContsymError, match=f"^--config {re.escape(f'{path}: {message}')}"):
+    with pytest.raises(ContsymError, match=f"^--config {re.escape(f'{path}{message}')}"):
         read_file(path)
 
 

@@ -1,0 +1,54 @@
+"""The tables of docs/reliability-inputs.md, out of what benchmarks/fuzz.py and pytest measured.
+
+    python -m benchmarks.fuzz --inputs 100000 --coverage --json fuzz.json
+    python -m pytest tests/test_untrusted.py tests/test_odd_text.py tests/test_secrets_and_ui.py tests/test_doctor.py \
+      -m "slow or not slow" --junit-xml inputs.xml
+    python benchmarks/inputs_table.py fuzz.json inputs.xml
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ElementTree  # of pytest's own report
+from collections import Counter
+from pathlib import Path
+
+
+def readers(path: Path) -> list[str]:
+    """A line a reader, and a line a module where its coverage was measured."""
+    found = json.loads(path.read_text("utf-8"))
+    lines = [
+        "| reader | documents | read | refused | kinds of refusal | slowest | failures |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for each in found["figures"]:
+        refused = each["documents"] - each["read"] - each["failures"]
+        lines.append(
+            f"| {each['reader']} | {each['documents']:,} | {each['read']:,} | {refused:,} | {each['kinds']:,} | "
+            f"{each['slowest']:.2f} s | {each['failures']} |"
+        )
+    if found["coverage"]:
+        lines += ["", "| module | lines reached |", "|---|---:|"]
+        lines += [f"| `contsym/{name}` | {share:.1%} |" for name, share in found["coverage"].items()]
+    return lines
+
+
+def tests(path: Path) -> list[str]:
+    """A line a test function: how many cases it has and how many of them held."""
+    n, failed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for case in ElementTree.parse(path).iter("testcase"):  # noqa: S314 - the same
+        file = case.attrib["classname"].rpartition(".")[2]
+        key = file, case.attrib["name"].partition("[")[0].removeprefix("test_").replace("_", " ")
+        n[key] += 1
+        failed[key] += any(child.tag in ("failure", "error", "skipped") for child in case)
+    lines = ["| file | what was tried | trials | held |", "|---|---|---:|---:|"]
+    return lines + [
+        f"| `{file}` | {name} | {n[file, name]} | {n[file, name] - failed[file, name]} |" for file, name in n
+    ]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    print("\n".join([*readers(Path(sys.argv[1])), "", *tests(Path(sys.argv[2]))]))

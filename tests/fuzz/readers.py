@@ -1,0 +1,430 @@
+"""Every reader of contsym, as a function of a file, with the documents that are tried on it.
+
+`READERS` is what `tests/fuzz/test_readers.py` and `benchmarks/fuzz.py` go through; a new reader is one
+entry. A reader may give a ContsymError and nothing else that is wrong.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+
+from contsym.errors import ContsymError
+from tests.fuzz import documents
+from tests.stored_results import make_result
+
+if TYPE_CHECKING:
+    from contsym.data.engine import Connection
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One reader."""
+
+    documents: st.SearchStrategy[bytes]
+    file: str
+    """Name of the file that a document is written to; the ending decides the format."""
+    read: Callable[[Path], object]
+    modules: tuple[str, ...]
+    """Where its code is, for the coverage that a trial reaches."""
+    is_slow: bool = False
+    """Whether the documents of the tests take it more than some ten seconds."""
+    share: int = 1
+    """The tests give it one document out of so many: what it does lies behind a reader that has them all."""
+
+
+def _pairs(task: str) -> Callable[[Path], object]:
+    def read(path: Path) -> object:
+        from contsym.data.sources import load_task
+
+        # The form and the split follow from the document, so that a document fails again as it did.
+        size = path.stat().st_size
+        form = ("lexicalised", "delexicalised", "both")[size % 3] if task == "wikidata" else "lexicalised"
+        return load_task(task, str(path), form)  # type: ignore[arg-type]
+
+    return read
+
+
+def _resplit(path: Path) -> object:
+    from contsym.data.sources import load_task
+
+    rules = ("pair", "entity", "relation", "phrasing", "random")
+    return load_task("wikidata", str(path), "lexicalised", rules[path.stat().st_size % len(rules)])  # type: ignore[arg-type]
+
+
+def _shown(path: Path) -> object:
+    """What `contsym data show` and `stats` print of a file."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    from contsym.data.schema import LABELS
+    from contsym.data.sources import load_task
+    from contsym.display_data import rows_table, task_report
+
+    loaded = load_task("wikidata", str(path))
+    console = Console(file=StringIO(), width=80, force_terminal=True)
+    rows = [{"part": "train", **row, "label": LABELS[row["label"]]} for row in loaded.train]
+    console.print(rows_table(rows), task_report(loaded))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@cache
+def _engine() -> Connection:
+    """One engine for all documents, in memory: a database on disk waits for the disk at every table."""
+    import duckdb
+
+    from contsym.data.engine import MEMORY_LIMIT
+
+    return duckdb.connect(
+        config={"memory_limit": MEMORY_LIMIT, "threads": 1, "preserve_insertion_order": False}
+    )
+
+
+def _empty_engine() -> Connection:
+    con = _engine()
+    for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+        con.execute(f'DROP TABLE "{name}"')
+    return con
+
+
+def _triples(path: Path) -> object:
+    from contsym.data.relations import registry
+    from contsym.data.triples import read_triples
+
+    con = _empty_engine()
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        read_triples(con, path, registry(), 0.3, Path(folder))
+    return con.execute("SELECT * FROM triples").fetchall()
+
+
+def _labels(path: Path) -> object:
+    from contsym.data.triples import read_labels
+
+    con = _empty_engine()
+    con.execute("CREATE TABLE triples AS SELECT 'P26' AS relation, 'Q1' AS subject, 'Q2' AS object, 1 AS n")
+    con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        read_labels(con, path, 0.3, Path(folder))
+    return con.execute("SELECT * FROM labels").fetchall()
+
+
+def _build(path: Path) -> object:
+    from contsym.data.build import BuildOptions, build
+    from contsym.data.splits import SPLIT_RULES
+
+    size = path.stat().st_size
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        options = BuildOptions(
+            path,
+            Path(folder) / "built",
+            form=("lexicalised", "delexicalised", "both")[size % 3],  # type: ignore[arg-type]
+            split=tuple(SPLIT_RULES)[size % len(SPLIT_RULES)],
+            max_bad=0.3,
+            neutral=size % 2 == 0,
+        )
+        return build(options)
+
+
+def _relations(path: Path) -> object:
+    from contsym.data.relations import registry
+
+    return registry.__wrapped__(path)  # not the one that was read before
+
+
+def _scenario(path: Path) -> object:
+    from contsym.registry import find_scenario
+
+    found = find_scenario(str(path))
+    return found.orders() if found.all_orders else found
+
+
+def _sweep_file(path: Path) -> object:
+    from contsym.sweep.config import SweepConfig, read_file
+
+    found = read_file(path)
+    for name in ("strategies", "scenario", "shots"):
+        if name not in found:
+            return None
+    made = SweepConfig(**found, output=path.parent)
+    return made.id, made.scenarios, next(iter(made.grid(["k"])), None)
+
+
+def _result(path: Path) -> object:
+    """A result of someone else: its matrix, what MLflow is told, what a report groups and what compare shows."""
+    from contsym.compare import differences_of, find_run
+    from contsym.matrices import read_matrices
+    from contsym.records import parent_record, seed_record
+    from contsym.report.collect import of_runs
+    from contsym.report.measures import Measures
+    from contsym.results import read_result
+
+    result = read_result(path)
+    read_matrices(path)
+    record = seed_record(result)
+    parent_record([result])
+    found = find_run(str(path.parent), path.parent)
+    differences_of({"a": found, "b": found})
+    collected = of_runs([path.parent])
+    measures = Measures(collected, 0.9)
+    variant, shots = collected.variants[0], collected.shots[0]
+    for task in collected.tasks:
+        measures.accuracy(variant, shots, task)
+        measures.forgetting(variant, shots, task)
+        measures.retention(variant, shots, task)
+        measures.best_shortcut(task)
+        measures.by_group(variant, shots, task, "by_relation")
+    return record, measures.efficiency(variant), measures.trade_offs, collected.notes
+
+
+def _report(path: Path) -> object:
+    from contsym.report.collect import of_runs
+    from contsym.report.render import make_report
+    from contsym.report.tables import WRITERS
+
+    made = make_report(of_runs([path.parent]), 0.9)
+    return [write(table) for table in made.tables for write in WRITERS.values()]
+
+
+def _printed(path: Path) -> object:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from contsym.display import result_tables
+    from contsym.results import read_result
+
+    console = Console(file=StringIO(), width=80)
+    console.print(result_tables([read_result(path)], {0: "id"}))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def _predictions(path: Path) -> object:
+    from contsym.predictions import read_aligned, read_correct
+
+    read_correct(path.parent, "wikidata", -1)
+    return read_aligned({"a": {0: path.parent}, "b": {0: path.parent}}, "wikidata")
+
+
+def _matrix(path: Path) -> object:
+    import numpy as np
+
+    from contsym.matrices import read_matrices
+    from contsym.metrics.conventions import CONVENTIONS, figures
+
+    (found,) = read_matrices(path)
+    return [figures(name, np.array(found.rows), found.n_test) for name in CONVENTIONS]
+
+
+def _manifest(path: Path) -> object:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from contsym.data.manifest import read_manifest
+    from contsym.data.sources import load_task
+    from contsym.display_data import manifest_report
+
+    Console(file=StringIO(), width=80).print(manifest_report(read_manifest(path.parent), "x"))
+    return load_task("wikidata", str(path.parent))
+
+
+def _stored_sweep(path: Path) -> object:
+    from contsym.sweep.plan import read_sweep
+
+    found = read_sweep(path.parent)
+    return found.run_name, found.done(), found.failures(), found.n_done
+
+
+def _card(path: Path) -> object:
+    from contsym.registry import read_card
+
+    return read_card("mine", path.read_text("utf-8"), str(path)) if _is_text(path) else None
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        path.read_text("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _checkpoint(path: Path) -> object:
+    from contsym.encoders import language_model_kind, nli_labels, read_config
+    from contsym.run import default_learning_rate
+
+    config = read_config(path.parent)
+    files = type("Files", (), {"preset": None, "folder": path.parent})
+    return nli_labels(config), language_model_kind(config), default_learning_rate(files)  # type: ignore[arg-type]
+
+
+# ---- documents of what contsym itself writes ----
+
+
+def _a_predictions_file(rows: list[tuple[str, str, str]], header: str) -> bytes:
+    lines = [header, *(f"wikidata,{','.join(row)}" for row in rows)]
+    return "\r\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+_rows = st.lists(st.tuples(documents.words, documents.words, documents.words), max_size=6)
+_predictions_documents = documents.struck(
+    st.builds(
+        _a_predictions_file,
+        _rows,
+        st.sampled_from(("task,id,label,row_0", "task,id,label", "task,id,label,row_0,row_0", "id,label")),
+    )
+)
+
+
+def _a_matrix(tasks: list[str], rows: list[list[object]]) -> bytes:
+    names = ["untrained", *tasks]
+    lines = [["after", *tasks], *([name, *row] for name, row in zip(names, rows, strict=False))]
+    return "\n".join(",".join(map(str, line)) for line in lines).encode("utf-8", "surrogatepass")
+
+
+_accuracies = documents.mostly(st.sampled_from((0, 0.25, 0.5, 1)), st.floats(0, 1) | documents.scalars)
+_matrix_documents = documents.struck(
+    st.builds(
+        _a_matrix,
+        st.just(["mnli", "wikidata"]) | st.lists(st.sampled_from(("mnli", "snli", "a b")), max_size=3),
+        documents.mostly(st.just(2), st.integers(0, 4)).flatmap(
+            lambda n: st.lists(st.lists(_accuracies, min_size=n, max_size=n), min_size=n + 1, max_size=n + 1)
+        ),
+    )
+)
+
+
+def _a_sweep() -> object:
+    config = {
+        "strategies": ["knn_fixed"], "scenario": "mnli_then_wikidata", "shots": [8], "seeds": [0],
+        "settings": {"k": ["1", "3"]}, "encoder": "minilm", "sources": {}, "sizes": {}, "form": "lexicalised",
+        "split": None, "protocol": "sequential", "pretrain": {}, "label_noise": None, "plugins": [],
+        "device": "auto", "precision": "auto", "target": 0.9, "curve": False, "audit": True, "output": "x",
+    }  # fmt: skip
+    cell = {"key": "ab" * 32, "beginning": "cd" * 32, "strategy": "knn_fixed", "seed": 0, "shots": 8,
+            "settings": {"k": "1"}, "scenario": "mnli_then_wikidata", "n_steps": [4, 5]}  # fmt: skip
+    return {"format": 1, "created": "2026-01-02T03:04:05+00:00", "config": config, "cells": [cell]}
+
+
+def _a_manifest() -> object:
+    return {
+        "format": 1,
+        "tool": "contsym",
+        "split": {"rule": "pair", "meaning": "no pair twice", "test_share": 0.2, "seed": 0},
+        "forms": ["lexicalised"],
+        "options": {},
+        "inputs": {"triples": {"file": "t.tsv", "lines": 3, "sha256": "a" * 64, "bad_lines": 0}},
+        "registry": {"version": 1, "file": "relations.toml", "sha256": "b" * 64},
+        "labels": {"train": {"entailment": 2}, "test": {"entailment": 1}},
+        "relations": {
+            "P26": {
+                "name": "spouse",
+                "kind": "symmetric",
+                "triples": 3,
+                "pairs": 3,
+                "mutual_pairs": 0,
+                "mirrored_share": 0.0,
+                "train": 2,
+                "test": 1,
+            }
+        },
+        "skipped_properties": {"P17": {"triples": 2, "reason": "of its own"}},
+        "left_out": {"repeated triples": 1},
+        "warnings": ["none"],
+        "files": {
+            name: {"sha256": "c" * 64, "bytes": 1, "rows": 1} for name in ("train.parquet", "test.parquet")
+        },
+    }
+
+
+_CARD = '''"""A method."""
+CARD = {"source": "a paper", "trains": "all", "stores": "nothing", "grows": "no"}
+class Mine: ...
+'''
+_card_documents = documents.struck(
+    st.builds(
+        lambda key, value: (
+            (_CARD + f"CARD = {{{key!r}: {value!r}}}\n").encode("utf-8", "surrogatepass")
+            if len(str(value)) % 2
+            else _CARD.encode()
+        ),
+        documents.texts,
+        documents.values,
+    )
+)
+
+
+def _a_config() -> object:
+    names = ("contradiction", "entailment", "neutral")
+    return {
+        "architectures": ["BertForSequenceClassification"],
+        "hidden_size": 32,
+        "model_type": "bert",
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "is_encoder_decoder": False,
+    }
+
+
+_DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata.py")
+_ENGINE = ("data/triples.py", "data/engine.py")
+_STORED = ("results.py", "stored.py", "matrices.py", "records.py", "compare.py", "report/collect.py")
+
+READERS: dict[str, Reader] = {
+    "jsonl": Reader(documents.jsonl, "pairs.jsonl", _pairs("mnli"), _DATA),
+    "relation_jsonl": Reader(documents.jsonl, "pairs.jsonl", _pairs("wikidata"), _DATA),
+    "multinli_txt": Reader(documents.multinli, "train.txt", _pairs("mnli"), _DATA),
+    "tsv": Reader(documents.tsv, "pairs.tsv", _pairs("wikidata"), _DATA),
+    "csv": Reader(documents.csv_pairs, "pairs.csv", _pairs("mnli"), _DATA),
+    "parquet": Reader(documents.parquet, "pairs.parquet", _pairs("wikidata"), _DATA),
+    "resplit": Reader(
+        documents.jsonl, "pairs.jsonl", _resplit, ("data/resplit.py", "data/splits.py"), is_slow=True, share=4
+    ),
+    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("display_data.py",), share=4),
+    "triples": Reader(documents.triples, "triples.tsv", _triples, _ENGINE, is_slow=True),
+    "sparql": Reader(documents.sparql, "query.csv", _triples, _ENGINE, is_slow=True),
+    "dump": Reader(documents.dump, "dump.json", _triples, _ENGINE, is_slow=True),
+    "labels": Reader(documents.label_lines, "labels.txt", _labels, _ENGINE, is_slow=True),
+    "build": Reader(documents.triples, "triples.tsv", _build, ("data/build.py",), is_slow=True, share=4),
+    "relations": Reader(documents.relations, "relations.toml", _relations, ("data/relations.py",)),
+    "scenario": Reader(documents.scenario, "mine.toml", _scenario, ("scenarios/files.py", "registry.py")),
+    "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweep/config.py", "config.py")),
+    "result": Reader(documents.dented_json(make_result), "result.json", _result, _STORED),
+    "printed_result": Reader(
+        documents.dented_json(make_result), "result.json", _printed, ("display.py",), share=4
+    ),
+    "report": Reader(
+        documents.dented_json(make_result, max_dents=1),
+        "result.json",
+        _report,
+        ("report/contents.py",),
+        is_slow=True,
+        share=4,
+    ),
+    "predictions": Reader(_predictions_documents, "predictions.csv", _predictions, ("predictions.py",)),
+    "matrix_csv": Reader(_matrix_documents, "matrix.csv", _matrix, ("matrices.py",)),
+    "manifest": Reader(
+        documents.dented_json(_a_manifest), "manifest.json", _manifest, ("data/manifest.py", "stored.py")
+    ),
+    "stored_sweep": Reader(documents.dented_json(_a_sweep), "sweep.json", _stored_sweep, ("sweep/plan.py",)),
+    "card": Reader(_card_documents, "mine.py", _card, ("registry.py",)),
+    "checkpoint": Reader(documents.dented_json(_a_config), "config.json", _checkpoint, ("encoders.py",)),
+}
+
+
+def read_document(name: str, document: bytes, folder: Path) -> str | None:
+    """Let a reader have a document; gives the line that it refuses it with, None where it takes it."""
+    reader = READERS[name]
+    path = folder / reader.file
+    path.write_bytes(document)
+    try:
+        reader.read(path)
+    except ContsymError as error:
+        return str(error)
+    return None
