@@ -44,7 +44,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 DIM, N_QUERIES = 384, 1000
-EXACT = "exact"
+EXACT = "flat"
 """The memory's index that compares a query with everything stored."""
 SIZES = {
     "pairs": (1000, 10_000, 100_000, 1_000_000),

@@ -24,7 +24,7 @@ class Options:
     encoder: str = "minilm"
     mnli: str = "bundled"
     wikidata: str = "bundled"
-    memory_index: str = "approximate"
+    memory_index: str = "auto"
     sweep_strategies: str = "fine_tune"
     sweep_seeds: str = "1"
     smoke: bool = False
