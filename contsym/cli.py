@@ -17,7 +17,7 @@ from contsym.authoring_cli import check, new
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
 from contsym.data_cli import data
 from contsym.doctor_cli import doctor
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, one_line
 from contsym.options import (
     SCENARIO_HELP,
     device_option,
@@ -367,9 +367,14 @@ def main() -> NoReturn:
         click.echo(error.format_message())
         sys.exit(0)
     except click.ClickException as error:
-        _fail(f"{error.format_message()} (contsym --help)")
+        _fail(one_line(f"{error.format_message()} (contsym --help)"))
     except ContsymError as error:
         _fail(str(error))
+    except OSError as error:
+        # What is wrong with a path shows wherever it is first used: a name too long, a folder without permission.
+        if error.filename is None:
+            raise
+        _fail(one_line(f"{error.filename}: {error.strerror}; check the path"))
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; what is finished is kept", err=True)
         sys.exit(130)
