@@ -18,7 +18,7 @@ from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_s
 from contsym.data_cli import data
 from contsym.doctor_cli import doctor
 from contsym.endings import end_cleanly_on_signals, file_trouble, stopped
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, one_line
 from contsym.options import (
     SCENARIO_HELP,
     assignments_of,
@@ -380,13 +380,16 @@ def main() -> NoReturn:
         click.echo(error.format_message())
         sys.exit(0)
     except click.ClickException as error:
-        _fail(f"{error.format_message()} (contsym --help)")
+        _fail(one_line(f"{error.format_message()} (contsym --help)"))
     except ContsymError as error:
         _fail(str(error))
     except OSError as error:
+        # What is wrong with a path shows wherever it is first used: a name too long, a folder without permission.
         if (message := file_trouble(error)) is None:
-            raise
-        _fail(message)
+            if error.filename is None:
+                raise
+            message = f"{error.filename}: {error.strerror}; check the path"
+        _fail(one_line(message))
     except (click.Abort, KeyboardInterrupt) as error:
         message, code = stopped(error)
         click.echo(message, err=True)
