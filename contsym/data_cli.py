@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import click
 from contsym.data.schema import LABELS
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
+from contsym.endings import exit_code
 
 FORMS = ("lexicalised", "delexicalised", "both")
 
@@ -131,28 +130,12 @@ def build(as_json: bool, **given: Any) -> None:
 
 @contextmanager
 def _stopping_cleanly() -> Iterator[None]:
-    """A scheduler's SIGTERM and a closed terminal end a build as Ctrl-C does: its tables on disk go."""
-    received = signal.SIGINT
-
-    def stop(number: int, _: object) -> None:
-        nonlocal received
-        received = signal.Signals(number)
-        raise KeyboardInterrupt
-
-    # One that is ignored stays so: that is how nohup works. Only the main thread may set any.
-    is_main = threading.current_thread() is threading.main_thread()
-    wanted = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) and is_main]
-    ours = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
-    for number in ours:
-        signal.signal(number, stop)
+    """What asks a build to end leaves nothing of it: its tables on disk go."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         click.echo("stopped; nothing was written", err=True)
-        sys.exit(128 + received)
-    finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        sys.exit(exit_code(error))
 
 
 @data.command()

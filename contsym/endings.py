@@ -45,8 +45,13 @@ def _end(number: int, frame: object) -> NoReturn:
 
 def stopped(error: BaseException) -> tuple[str, int]:
     """What is said of a process that was asked to end, and its exit code: 128 and the signal's number."""
+    return f"stopped; {_kept()}", exit_code(error)
+
+
+def exit_code(error: BaseException) -> int:
+    """128 and the number of the signal that the error came from; Ctrl-C's where it says none."""
     ended = error if isinstance(error, Ended) else error.__cause__
-    return f"stopped; {_kept()}", 128 + (ended.number if isinstance(ended, Ended) else signal.SIGINT)
+    return 128 + (ended.number if isinstance(ended, Ended) else signal.SIGINT)
 
 
 def file_trouble(error: OSError) -> str | None:

@@ -169,9 +169,20 @@ def test_one_task_can_be_named_and_must_be_there(tmp_path):
     )
 
 
+def of_one_task(task):
+    """What a result has of one of its tasks."""
+    own = {
+        name: {task: value[task]}
+        for name, value in make_result().items()
+        if isinstance(value, dict) and task in value
+    }
+    return {**own, "tasks": [task], "matrix": [[0.5], [0.9]], "loss": [[0.1]], "curve": []}
+
+
 def test_runs_without_a_common_task_are_refused(tmp_path):
     names = [
-        store(tmp_path, s, 0.9, tasks=[t]) for s, t in zip(("knn_fixed", "fine_tune"), TASKS, strict=True)
+        store(tmp_path, s, 0.9, **of_one_task(t))
+        for s, t in zip(("knn_fixed", "fine_tune"), TASKS, strict=True)
     ]
     runs = name_runs([find_run(name, tmp_path) for name in names])
     assert says(compare_runs, runs) == (
