@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.faults import checks
 from benchmarks.faults.bench import HANGS_AFTER, Bench, Fault, Red, has_ended, phases_of
+from contsym import results
 from contsym.data.schema import file_sha256
 
 Words = Callable[[Path], list[str]]
@@ -122,8 +123,7 @@ def kill_and_start_again(
             raise Red(f"exit code {child.code}: {child.err[-600:]}")
         before = checks.stored_results(output)
         checks.expect_part_of(before, known.stored)
-        stamps = {path: path.stat().st_mtime_ns for kind in ("results", "cells") for path in
-                  (output / kind).rglob("result.json")}  # fmt: skip
+        stamps = {path: path.stat().st_mtime_ns for path in finished(output)}
         if child.code == 0:
             return "ended before the signal came"
         if name == "run" and before.keys() == known.stored.keys() and not any(output.glob("begun/*.json")):
@@ -138,6 +138,12 @@ def kill_and_start_again(
         if name == "run":
             checks.expect_nothing_left(output)
     return f"killed in: {phase}; next start completed, tables equal"
+
+
+def finished(output: Path) -> list[Path]:
+    """The results that a reader sees."""
+    runs = [folder for run in results.stored_runs(output) for folder in results.stored_seeds(run)]
+    return [folder / results.RESULT for folder in (*runs, *results.visible_folders(output / "cells"))]
 
 
 def run(bench: Bench, rng: random.Random) -> str:
