@@ -124,7 +124,7 @@ def in_one_process(_: object) -> None:
     class InProcess:
         n_slots = 1
 
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **named: object) -> None:
             self.works: dict[int, Any] = {}
 
         def submit(self, work: Any) -> int:

@@ -66,9 +66,8 @@ def larger_than_memory(bench: Bench, rng: random.Random) -> str:
     path = bench.folder / "large"
     if not path.is_dir():
         path.mkdir()
-        rows = [
-            json.loads(line) for line in (bench.folder / "wikidata" / "train.jsonl").open(encoding="utf-8")
-        ]
+        lines = (bench.folder / "wikidata" / "train.jsonl").read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
         with (path / "train.jsonl").open("w", encoding="utf-8") as file:
             for i in range(N_ROWS):
                 row = rows[i % len(rows)]
