@@ -176,6 +176,10 @@ def log_run(run_folder: Path, output: Path, uri: str, patience: float | None = N
     return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
 
 
+STORES = ("sqlite", "postgresql", "mysql", "mssql", "file")
+"""Schemes of MLflow's own stores; `+driver` may follow."""
+
+
 def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
     """The command and the whole environment that start MLflow's own UI on a store.
 
@@ -183,6 +187,11 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
     """
     if uri.startswith(("http://", "https://")):
         raise TrackingError(f"{display_uri(uri)} is a server with a UI of its own: open it there")
+    scheme, is_uri, _ = uri.partition("://")
+    if is_uri and scheme.partition("+")[0] not in STORES:
+        raise TrackingError(
+            f"{display_uri(uri)} is no store that MLflow knows; expected a folder, or {', '.join(STORES)}://..."
+        )
     if path := _database(uri):
         if not path.is_file():
             raise TrackingError(

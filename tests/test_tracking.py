@@ -420,6 +420,12 @@ def test_credentials_are_shown_and_stored_nowhere(output, capfd):
     assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ada:s3cret@h/d"
 
 
+@pytest.mark.parametrize("uri", ["nonsense://x", "databricks://profile", "redis+sqlite://x"])
+def test_the_ui_opens_no_store_that_mlflow_has_not(tmp_path, uri):
+    with pytest.raises(TrackingError, match=r"is no store that MLflow knows; expected a folder, or sqlite, "):
+        tracking.ui_command(tmp_path, uri, "127.0.0.1", 5001)
+
+
 def test_names_become_keys_that_mlflow_takes():
     from mlflow.utils.validation import _validate_metric_name
 
