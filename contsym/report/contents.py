@@ -566,7 +566,7 @@ def source_table(collected: Collected) -> Table:
                 number(source["rows"]["test"]),
                 words(source["fingerprint"]),
                 words("yes" if source["stand_in"] else "no"),
-                words("; ".join(source["notes"])),
+                words("; ".join(source.get("notes", ()))),
             )
         )
     return Table("sources", "Data", columns, tuple(rows))
