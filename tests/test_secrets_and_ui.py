@@ -86,7 +86,7 @@ def test_a_uri_is_shown_without_its_secret(uri):
 
 @pytest.mark.slow
 def test_no_secret_is_in_anything_that_a_run_a_sync_and_a_report_leave_or_say(tmp_path, tiny_encoder_folder):
-    write_task(tmp_path / "wikidata", relation_rows())
+    write_task(tmp_path / "wikidata", relation_rows(), 8)
     environment = {**os.environ, **SECRETS, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
     def run(*arguments):
