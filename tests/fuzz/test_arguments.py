@@ -33,6 +33,8 @@ def test_arguments_end_in_a_line_or_an_answer(tmp_path, monkeypatch, capsys):
         raise AssertionError("a server was started on a store that is not there")
 
     monkeypatch.setattr(os, "execve", serve)
+    # What a test process does at a signal is pytest's.
+    monkeypatch.setattr("contsym.cli.end_cleanly_on_signals", lambda: None)
     codes: Counter[object] = Counter()
 
     @seed(20260102)
