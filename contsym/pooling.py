@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
 
 from contsym.encoders import Precision, nli_labels, read_config
-from contsym.errors import EncoderError
+from contsym.errors import EncoderError, SettingError
 from contsym.freezing import FrozenPart, n_frozen_layers
 
 if TYPE_CHECKING:
@@ -75,17 +75,31 @@ class PooledEncoder(nn.Module):
         return length_limit(self.tokenizer)
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
-        return self.tokenizer(
+        batch = self.tokenizer(
             self._cut(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
+        return batch if batch["input_ids"].shape[1] else self._without_tokens(batch)
+
+    def _without_tokens(self, batch: BatchEncoding) -> BatchEncoding:
+        """One padded place in each row: a transformer refuses rows of none, and so few tokens come out as floats."""
+        n = len(batch["input_ids"])
+        place = {"input_ids": torch.full((n, 1), self.tokenizer.pad_token_id)}
+        others = {name: torch.zeros(n, 1, dtype=torch.long) for name in batch}
+        return BatchEncoding({**others, **place})
 
     def freeze(self, what: str) -> None:
         """Train the embeddings, and the layers above them, no longer: `embeddings` or `layers:N`.
 
-        Raises SettingError where the transformer is not built as BERT is.
+        Raises SettingError where the transformer is not built as BERT is, or its texts are padded on the left.
         """
         n_layers = n_frozen_layers(what)
         if n_layers is not None:
+            if self.tokenizer.padding_side != "right":
+                # What is kept of a text is its first states, without the padding.
+                raise SettingError(
+                    f"--freeze: the encoder's tokenizer pads on the {self.tokenizer.padding_side}; expected one that "
+                    "pads on the right; leave --freeze out"
+                )
             self._frozen = FrozenPart(self.transformer, n_layers)
             self.train(self.training)
 
@@ -260,8 +274,9 @@ def rows_of(batch: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tenso
     """Some rows of a batch, no longer padded than the longest of them needs."""
     chosen = torch.tensor(rows, device=batch["attention_mask"].device)
     part = {name: t.index_select(0, chosen) for name, t in batch.items()}
-    kept = part["attention_mask"].any(dim=0).nonzero()
-    first, last = int(kept[0]), int(kept[-1])
+    kept = part["attention_mask"].any(dim=0).nonzero().flatten().tolist()
+    # Of texts without any token one padded place stays.
+    first, last = (kept[0], kept[-1]) if kept else (0, 0)
     return {name: t[:, first : last + 1] for name, t in part.items()}
 
 

@@ -218,3 +218,49 @@ def test_in_parts_a_batch_has_the_same_vectors_and_gradients(encoder, monkeypatc
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6)
+
+
+# -- Texts of no token at all --
+
+
+@pytest.fixture
+def bare(encoder):
+    """An encoder whose tokenizer puts no special tokens around a text, so that an empty one has none."""
+    from tokenizers.processors import Sequence
+
+    encoder.tokenizer.backend_tokenizer.post_processor = Sequence([])
+    assert encoder.tokenizer("")["input_ids"] == []
+    return encoder
+
+
+@pytest.mark.parametrize("what", ["nothing", "embeddings", "layers:1"])
+def test_a_text_without_tokens_is_the_zero_vector_and_disturbs_no_other(bare, what):
+    bare.freeze(what)
+    alone, both = bare.encode(["oslo"]), bare.encode(["", "oslo"])
+    assert bare.encode([""]).tolist() == [[0.0] * bare.dim]
+    assert both[0].tolist() == [0.0] * bare.dim
+    torch.testing.assert_close(both[1:], alone)
+
+
+def test_a_part_of_a_training_batch_may_hold_texts_without_tokens_alone(bare, monkeypatch):
+    without_dropout(bare)
+    texts, found = ["", "oslo borders bergen"], []
+    for part_tokens in (10**6, 1):
+        monkeypatch.setattr(pooling, "PART_TOKENS", part_tokens)
+        bare.zero_grad()
+        found.append(bare(bare.tokenize(texts)))
+        found[-1].square().sum().backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in bare.parameters())
+    assert len(by_length([0, 19])) == 2
+    torch.testing.assert_close(found[0], found[1])
+    assert found[1][0].tolist() == [0.0] * bare.dim
+
+
+def test_padding_on_the_left_is_not_frozen(encoder):
+    encoder.tokenizer.padding_side = "left"
+    with pytest.raises(SettingError) as error:
+        encoder.freeze("layers:1")
+    assert str(error.value) == (
+        "--freeze: the encoder's tokenizer pads on the left; expected one that pads on the right; leave --freeze out"
+    )
+    encoder.freeze("nothing")

@@ -81,6 +81,16 @@ def test_what_cannot_be_encoded_is_refused_with_its_line(text, message, tmp_path
     assert str(error.value) == f"{path}:2: {message}"
 
 
+@pytest.mark.parametrize("form", ["lexicalised", "delexicalised", "both"])
+def test_a_name_that_cannot_be_encoded_is_refused_with_its_line_in_every_form(form, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    pair = {"premise": "\ud800 borders oslo", "hypothesis": "oslo borders \ud800", "label": "entailment"}
+    path.write_text(json.dumps({**pair, "relation": "borders", "subject": "\ud800", "object": "oslo"}) + "\n")
+    with pytest.raises(ContsymError) as error:
+        load_task("wikidata", str(path), form=form)
+    assert str(error.value) == f"{path}:1: premise holds half a surrogate pair; expected Unicode text"
+
+
 def test_every_text_has_a_finite_vector_and_the_same_one_whatever_is_encoded_beside_it(tiny_encoder_folder):
     import torch
 

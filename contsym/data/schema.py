@@ -80,9 +80,7 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
         text[name] = value.strip()
         if not text[name]:
             raise DataError(f"{where}: {name} is empty; expected a sentence")
-    for name in COLUMNS:
-        if isinstance(value := row.get(name), str) and not _is_unicode(value):
-            raise DataError(f"{where}: {name} holds half a surrogate pair; expected Unicode text")
+    check_unicode(row, where)
     label = row.get("label")
     if label is None:
         raise DataError(f"{where}: field 'label' is missing; expected {_choice(LABELS)}")
@@ -110,6 +108,13 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
         "subject": str(row.get("subject") or ""),
         "object": str(row.get("object") or ""),
     }
+
+
+def check_unicode(row: Mapping[str, object], where: str) -> None:
+    """Raise DataError for half a surrogate pair, which JSON can spell and no encoding has."""
+    for name in COLUMNS:
+        if isinstance(value := row.get(name), str) and not _is_unicode(value):
+            raise DataError(f"{where}: {name} holds half a surrogate pair; expected Unicode text")
 
 
 def table(checked: Iterable[Mapping[str, object]]) -> Dataset:

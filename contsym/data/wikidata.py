@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 
 from contsym.data.relations import registry
-from contsym.data.schema import LABEL_OF_KIND, Form, stable_hash
+from contsym.data.schema import LABEL_OF_KIND, Form, check_unicode, stable_hash
 from contsym.errors import DataError
 
 Row = dict[str, object]
@@ -156,6 +156,7 @@ def phrasing_of(premise: str, subject: str, object_: str) -> str:
 def _delexicalised(row: Row, where: str) -> Row:
     if not all(isinstance(row.get(role), str) for role in ("premise", "hypothesis")):
         return row  # check_row says what is missing
+    check_unicode(row, where)
     names = [str(row.get(role) or "") for role in ("subject", "object")]
     if not all(names):
         raise DataError(
