@@ -204,9 +204,11 @@ def experiences_point(n: int, variant: str, *, is_small: bool) -> Cost:
     from speed.ratios import Silent
 
     from contsym.config import RunConfig
+    from contsym.environment import quiet_libraries
     from contsym.run import prepare, run_seed
     from contsym.toy import save_encoder
 
+    quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
         write_pairs(Path(folder) / "pairs", *((100, 50) if is_small else (2000, 1000)))
         scenario = Path(folder) / "stream.toml"
