@@ -3,7 +3,7 @@
     python -m benchmarks.fuzz --inputs 100000 --coverage --json fuzz.json
     python -m pytest tests/test_untrusted.py tests/test_odd_text.py tests/test_secrets_and_ui.py tests/test_doctor.py \
       -m "slow or not slow" --junit-xml inputs.xml
-    python benchmarks/inputs_table.py fuzz.json inputs.xml
+    python benchmarks/inputs_table.py inputs.xml fuzz.json [MORE.json ...]
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ import sys
 import xml.etree.ElementTree as ElementTree  # of pytest's own report
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 
-def readers(path: Path) -> list[str]:
+def readers(paths: list[Path]) -> list[str]:
     """A line a reader, and a line a module where its coverage was measured."""
-    found = json.loads(path.read_text("utf-8"))
+    found: dict[str, Any] = {"figures": [], "coverage": {}}
+    for path in paths:
+        one = json.loads(path.read_text("utf-8"))
+        found["figures"] += one["figures"]
+        found["coverage"] |= one["coverage"]
     lines = [
         "| reader | documents | read | refused | kinds of refusal | slowest | failures |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -49,6 +54,6 @@ def tests(path: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    print("\n".join([*readers(Path(sys.argv[1])), "", *tests(Path(sys.argv[2]))]))
+    print("\n".join([*readers([Path(name) for name in sys.argv[2:]]), "", *tests(Path(sys.argv[1]))]))

@@ -238,6 +238,24 @@ def _lines_of_json(rows) -> bytes:
 
 
 jsonl = struck(pair_lists.map(_lines_of_json))
+_RELATIONS = (
+    ("borders", LABELS[0]),
+    ("is near", LABELS[0]),
+    ("is in", LABELS[2]),
+    ("was made by", LABELS[2]),
+)
+
+
+def _fact(relation: int, a: int, b: int) -> dict[str, object]:
+    phrase, label = _RELATIONS[relation]
+    return _stated(f"thing {a}", phrase, f"thing {b}", label, True)
+
+
+_facts = st.lists(
+    st.builds(_fact, st.integers(0, 3), st.integers(0, 30), st.integers(31, 60)), min_size=20, max_size=50
+)
+# Enough of them, and alike enough, for both parts of a split to have some.
+many_jsonl = struck(_facts.map(_lines_of_json))
 
 _COLUMNS = ("id", "premise", "hypothesis", "label", "relation", "kind", "subject", "object")
 

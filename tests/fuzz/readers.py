@@ -384,7 +384,12 @@ READERS: dict[str, Reader] = {
     "csv": Reader(documents.csv_pairs, "pairs.csv", _pairs("mnli"), _DATA),
     "parquet": Reader(documents.parquet, "pairs.parquet", _pairs("wikidata"), _DATA),
     "resplit": Reader(
-        documents.jsonl, "pairs.jsonl", _resplit, ("data/resplit.py", "data/splits.py"), is_slow=True, share=4
+        documents.many_jsonl,
+        "pairs.jsonl",
+        _resplit,
+        ("data/resplit.py", "data/splits.py"),
+        is_slow=True,
+        share=4,
     ),
     "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("display_data.py",), share=4),
     "triples": Reader(documents.triples, "triples.tsv", _triples, _ENGINE, is_slow=True),
