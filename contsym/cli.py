@@ -19,6 +19,7 @@ from contsym.data_cli import data
 from contsym.doctor_cli import doctor
 from contsym.endings import end_cleanly_on_signals, file_trouble, stopped
 from contsym.errors import ContsymError, one_line
+from contsym.list_cli import list_
 from contsym.options import (
     SCENARIO_HELP,
     assignments_of,
@@ -60,6 +61,7 @@ def cli() -> None:
     """
 
 
+cli.add_command(list_)
 cli.add_command(data)
 cli.add_command(report)
 cli.add_command(sweep)
@@ -222,114 +224,6 @@ def _store_table(folder: Path, tables: object) -> None:
 def _ui_hint(config: RunConfig) -> str:
     output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {config.output}"
     return f"look at it with: contsym ui{output}"
-
-
-@cli.command(name="list")
-@click.argument("what", type=click.Choice(["strategies", "addons", "scenarios", "encoders"]), required=False)
-@click.option("--settings", is_flag=True, help="With strategies: their hyper-parameters (slower).")
-@plugin_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Show strategies, add-ons, scenarios and encoders, one line each.
-
-    \b
-    Examples:
-      contsym list
-      contsym list strategies --settings
-      contsym list --plugin my_method.py
-    """
-    if settings and what not in (None, "strategies"):
-        raise click.UsageError("--settings goes with: contsym list strategies --settings")
-    from contsym.plugins import use
-
-    use(plugins)
-    listed = {name: entries() for name, entries in LISTS.items() if what in (None, name)}
-    if settings:
-        for name, entry in listed["strategies"].items():
-            entry["settings"] = _settings_of(name)
-    if as_json:
-        click.echo(json.dumps(listed, ensure_ascii=False))
-        return
-    for kind, entries in listed.items():
-        click.echo(f"{TITLES.get(kind, kind)}:")
-        width = max(map(len, entries))
-        for family, members in _by_family(entries).items():
-            if family:
-                click.echo(f"\n  {family}")
-            for name, entry in members.items():
-                click.echo(f"  {name:<{width}}  {entry['summary']}")
-                if "stores" in entry:
-                    origin = f" · from {entry['origin']}" if entry["origin"] else ""
-                    facts = f"trains: {entry['trains']} · stores: {entry['stores']}{origin}"
-                    click.echo(f"  {'':<{width}}  {facts}")
-                for field in entry.get("settings", []):
-                    click.echo(f"  {'':<{width}}    {field}")
-        click.echo()
-
-
-TITLES = {"addons": "add-ons, on top of a strategy as in knn_fixed+replay"}
-
-
-def _by_family(entries: dict[str, dict]) -> dict[str, dict[str, dict]]:
-    """The entries under the headings of their families; under none where no entry has a family."""
-    from contsym.registry import FAMILIES
-
-    if not any(entry.get("family") for entry in entries.values()):
-        return {"": entries}
-    headings = {**FAMILIES, "": "others"}
-    found = {
-        heading: {name: e for name, e in entries.items() if e["family"] == family}
-        for family, heading in headings.items()
-    }
-    return {heading: members for heading, members in found.items() if members}
-
-
-def _list_strategies() -> dict[str, dict]:
-    from dataclasses import asdict
-
-    from contsym.registry import strategies
-
-    return {name: asdict(card) for name, card in strategies().items()}
-
-
-def _list_addons() -> dict[str, dict]:
-    from dataclasses import asdict
-
-    from contsym.registry import addons
-
-    return {name: asdict(card) for name, card in addons().items()}
-
-
-def _list_scenarios() -> dict[str, dict]:
-    from contsym.registry import scenarios
-
-    return {name: {"summary": plan.summary, "tasks": list(plan.tasks)} for name, plan in scenarios().items()}
-
-
-def _list_encoders() -> dict[str, dict]:
-    from contsym.encoders import PRESETS
-
-    own = {name: {"summary": preset.summary, "hub_id": preset.hub_id} for name, preset in PRESETS.items()}
-    return {
-        **own,
-        "OWNER/NAME": {"summary": "any Hub encoder with safetensors weights"},
-        "FOLDER": {"summary": "a local transformers checkpoint with safetensors weights"},
-    }
-
-
-LISTS = {
-    "strategies": _list_strategies,
-    "addons": _list_addons,
-    "scenarios": _list_scenarios,
-    "encoders": _list_encoders,
-}
-
-
-def _settings_of(name: str) -> list[str]:
-    from contsym.registry import load_strategy
-
-    fields = load_strategy(name).Settings.model_fields
-    return [f"{field}={info.default}: {info.description}" for field, info in fields.items()]
 
 
 @cli.command()

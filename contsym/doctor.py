@@ -193,15 +193,8 @@ def _output(asked: Asked) -> Iterator[Finding]:
     except ContsymError as error:
         yield Finding("output folder", "bad", str(error), "name another with --output")
         return
-    free = shutil.disk_usage(asked.output).free
-    shown = f"{asked.output.resolve()}, {free / 2**30:.1f} GiB free"
-    full = free < ROOM_NEEDED
-    yield Finding(
-        "output folder",
-        "bad" if full else "ok",
-        shown,
-        "make room, or name another with --output" if full else "",
-    )
+    remedy = "make room, or name another with --output"
+    yield _room("output folder", asked.output.resolve(), ROOM_NEEDED, "bad", remedy)
     yield from _temporary_folder()
 
 
@@ -210,19 +203,20 @@ def _temporary_folder() -> Iterator[Finding]:
     try:
         folder = Path(tempfile.gettempdir())
         with tempfile.TemporaryFile(dir=folder):
-            free = shutil.disk_usage(folder).free
+            pass
     except OSError as error:
         yield Finding(
             "temporary folder", "bad", one_line(str(error)), "set TMPDIR to a folder that you may write to"
         )
         return
-    full = free < ROOM_NEEDED // 4
-    yield Finding(
-        "temporary folder",
-        "note" if full else "ok",
-        f"{folder}, {free / 2**30:.1f} GiB free",
-        "set TMPDIR to a folder with more room" if full else "",
-    )
+    yield _room("temporary folder", folder, ROOM_NEEDED // 4, "note", "set TMPDIR to a folder with more room")
+
+
+def _room(what: str, folder: Path, needed: int, if_full: State, remedy: str) -> Finding:
+    free = shutil.disk_usage(folder).free
+    full = free < needed
+    shown = f"{folder}, {free / 2**30:.1f} GiB free"
+    return Finding(what, if_full if full else "ok", shown, remedy if full else "")
 
 
 def _store(asked: Asked) -> Iterator[Finding]:

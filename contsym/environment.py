@@ -17,7 +17,7 @@ import contsym
 RESULT_CODE = (
     *("run.py", "seed_run.py", "config.py", "memory.py", "encoders.py", "pooling.py", "beginnings.py"),
     *("encodings.py", "starts.py", "language_models.py", "method_settings.py", "logistic.py", "routing.py"),
-    *("neighbours.py", "reservoir.py"),
+    *("neighbours.py", "reservoir.py", "freezing.py"),
     *(
         f"{folder}/*.{kind}"
         for folder in ("relations", "strategies", "addons", "scenarios")

@@ -44,6 +44,7 @@ def files_that_import(name: str) -> set[str]:
                 "cli.py",
                 "data_cli.py",
                 "doctor_cli.py",
+                "list_cli.py",
                 "pretrain_cli.py",
                 "report_cli.py",
                 "results_cli.py",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import torch
 from avalanche.training.templates import SupervisedTemplate
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
@@ -449,13 +449,30 @@ class Strategy(SupervisedTemplate):
 
     def _before_eval(self, **kwargs) -> None:
         self.refresh()
+        self._scores_to_come = iter(self.scores_of(list(self.current_eval_stream)))
         super()._before_eval(**kwargs)
 
     def _before_eval_exp(self, **kwargs) -> None:
-        pairs = pairs_of(self.experience.dataset)
-        is_known = self.model.known is not None and self.experience.current_experience == 0
-        self._eval_scores = self.known_scores(pairs) if is_known else self.score_pairs(pairs)
+        self._eval_scores = next(self._scores_to_come)
         super()._before_eval_exp(**kwargs)
+
+    def scores_of(self, experiences: Sequence) -> list[Tensor]:
+        """Scores of each experience's pairs.
+
+        All are scored together: after each of n experiences n are evaluated, and what a batch costs, however
+        small it is, would come n^2 times.
+        """
+        parts = [pairs_of(experience.dataset) for experience in experiences]
+        known = [self.model.known is not None and e.current_experience == 0 for e in experiences]
+        own = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
+        scores: Iterator[Tensor] = iter(())
+        if own:
+            all_pairs = own[0] if len(own) == 1 else concatenate_datasets(own)
+            scores = iter(self.score_pairs(all_pairs).split([len(part) for part in own]))
+        return [
+            self.known_scores(part) if is_known else next(scores)
+            for part, is_known in zip(parts, known, strict=True)
+        ]
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

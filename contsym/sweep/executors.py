@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from contsym import allocation
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.work import Work, perform
@@ -110,8 +111,9 @@ class LocalExecutor:
 
 
 def worker_environment(n_threads: int) -> dict[str, str]:
-    """Variables of a worker: its threads, and a short spin where they wait (benchmarks/waiting.py)."""
-    return {"OMP_NUM_THREADS": str(n_threads), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "30000")}
+    """Variables of a worker: its threads, a short spin where they wait (benchmarks/waiting.py), and its memory."""
+    threads = {"OMP_NUM_THREADS": str(n_threads), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "30000")}
+    return threads | allocation.variables()
 
 
 @contextmanager

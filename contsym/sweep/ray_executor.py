@@ -18,7 +18,7 @@ from ray import exceptions
 from contsym.encoders import choose_device
 from contsym.errors import ContsymError, SettingError
 from contsym.sweep.elsewhere import not_arrived, perform_there
-from contsym.sweep.executors import Lost, parse_options
+from contsym.sweep.executors import Lost, parse_options, worker_environment
 from contsym.sweep.work import Work
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
@@ -155,7 +155,7 @@ class RayExecutor:
                 f"no node of the Ray cluster has room for a piece (--engine-option): it needs {need.n_cores} CPU, "
                 f"{need.n_gpus:g} GPU and {need.memory_gb:g} GB of memory"
             )
-        variables = {"OMP_NUM_THREADS": str(need.n_cores), "GOMP_SPINCOUNT": "30000"}
+        variables = worker_environment(need.n_cores)
         options: dict[str, Any] = {
             "name": work.name,
             "num_cpus": need.n_cores,

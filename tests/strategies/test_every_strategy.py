@@ -74,6 +74,21 @@ def test_conforms(bench, check):
         pytest.skip(f"the check is not for this strategy: {reason}")
 
 
+@pytest.mark.parametrize("strategy", SETTINGS)
+def test_experiences_scored_together_have_the_scores_that_each_has_alone(request, toy, strategy, tmp_path):
+    encoder = request.getfixturevalue(ENCODERS.get(strategy, "tiny_encoder_folder"))
+    plan = prepare(config(toy, encoder, tmp_path, strategy, "mnli_then_wikidata"))
+    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
+    run.go_on()
+    experiences = list(run.benchmark.test_stream)
+    together = run.strategy.scores_of(experiences)
+    assert [len(scores) for scores in together] == [len(task.test) for task in plan.tasks]
+    for experience, scores in zip(experiences, together, strict=True):
+        (alone,) = run.strategy.scores_of([experience])
+        # Batches of other lengths add up in another order.
+        torch.testing.assert_close(scores, alone, rtol=1e-3, atol=1e-5)
+
+
 def test_what_a_shortcut_scores_too_was_not_learned(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune")
     assert result["matrix"][1][0] >= 0.9
