@@ -14,7 +14,7 @@ from typing import Any
 
 from contsym.display import efficiency_words, forgetting_words
 from contsym.results import read_seed, stored_runs, stored_seeds
-from contsym.run import summarise
+from contsym.summary import summarise
 
 Seeds = Sequence[Mapping[str, Any]]
 

@@ -146,7 +146,7 @@ def run(
     from contsym.plugins import use
     from contsym.registry import scenario_runs
     from contsym.run import Shared, prepare
-    from contsym.run import as_json as result_as_json
+    from contsym.summary import as_json as result_as_json
     from contsym.tracking import resolve_uri
 
     err = Console(stderr=True)

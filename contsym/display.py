@@ -16,7 +16,7 @@ from rich.text import Text
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.display_data import SHORT_KINDS, audit_lines
 from contsym.metrics.stats import spread
-from contsym.run import summarise
+from contsym.summary import summarise
 
 MANY = 4
 """A longer scenario is shown experience by experience: its matrix would be too wide."""

@@ -15,7 +15,16 @@ from pathlib import Path
 import contsym
 
 RESULT_CODE = (
-    *("run.py", "seed_run.py", "config.py", "memory.py", "encoders.py", "pooling.py", "beginnings.py"),
+    *(
+        "run.py",
+        "outcome.py",
+        "seed_run.py",
+        "config.py",
+        "memory.py",
+        "encoders.py",
+        "pooling.py",
+        "beginnings.py",
+    ),
     *("encodings.py", "starts.py", "language_models.py", "method_settings.py", "logistic.py", "routing.py"),
     *("neighbours.py", "reservoir.py", "freezing.py"),
     *(

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contsym.run import summarise
+from contsym.summary import summarise
 
 Results = Sequence[Mapping[str, Any]]
 

@@ -54,7 +54,7 @@ def task_of(result: Mapping[str, Any], name: str) -> str:
 
 def seed_record(result: Mapping[str, Any]) -> Record:
     """What the child run of one stored seed holds."""
-    from contsym.run import beside_shortcuts
+    from contsym.summary import beside_shortcuts
 
     started, seed = _milliseconds(result), str(result["seed"])
     params, tags = _facts(result)
@@ -77,7 +77,7 @@ def seed_record(result: Mapping[str, Any]) -> Record:
 
 def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
     """What the parent run holds: what its seeds have in common, and their means."""
-    from contsym.run import summarise
+    from contsym.summary import summarise
 
     mean = {**summarise(found), "tasks": found[0]["tasks"]}
     params, tags = (
@@ -166,7 +166,7 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
 
 def _sweep_figures(group: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
     """Names and means over the seeds of one strategy at one number of shots."""
-    from contsym.run import summarise
+    from contsym.summary import summarise
 
     mean = summarise(group)
     yield "accuracy_macro", mean["final_macro"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.data import shortcuts
-from contsym.data.schema import KIND_OF_LABEL, LABELS, TaskData
+from contsym.data.schema import TaskData
 from contsym.data.shots import few_shot, subset
 from contsym.data.sources import load_task, parse_source
 from contsym.data.tasks import TASKS
@@ -25,7 +25,7 @@ from contsym.environment import (
     quiet_libraries,
 )
 from contsym.errors import ContsymError, SettingError
-from contsym.metrics import matrix as measures
+from contsym.outcome import measured, prediction_rows, probe, sample_efficiency
 from contsym.scenarios.parts import experience_data, flip_labels
 from contsym.starts import PRETRAINING, check_start, find_start
 
@@ -349,14 +349,6 @@ def run_seed(
     return result, prediction_rows(plan, run.predictions), tensors
 
 
-def probe(accuracies: Sequence[float | None]) -> dict[str, float] | None:
-    """What a fresh linear probe reads of the first task off the encoder, before and after the others."""
-    if len(accuracies) < 2 or accuracies[0] is None or accuracies[1] is None:
-        return None
-    before, after = accuracies[0], accuracies[1]
-    return {"before": before, "after": after, "forgetting": before - after}
-
-
 def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
     """What made a result: enough to make it again."""
     config, versions = plan.config, library_versions()
@@ -447,167 +439,3 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
         resolved={**plan.settings.model_dump(), "learning_rate": plan.learning_rate},
         on=[plan.device, plan.precision],
     )
-
-
-def measured(
-    plan: Plan, predictions, guesses: Mapping[str, Mapping[str, float]] | None = None
-) -> dict[str, Any]:
-    """The accuracy matrix of the predictions and all that follows from it.
-
-    `guesses` are the scores of the shortcuts by task: what is not above the best of them was not
-    learned. Without them the majority class is the bar.
-    """
-    import numpy as np
-
-    labels = [np.asarray(task.test["label"][:]) for task in plan.tasks]
-    names = [task.name for task in plan.tasks]
-    matrix = np.array(
-        [[measures.accuracy(p, y) for p, y in zip(row, labels, strict=True)] for row in predictions]
-    )
-    n_test = [len(y) for y in labels]
-    majority = [measures.majority_share(y) for y in labels]
-    bars = [
-        max(share, *(guesses or {}).get(name, {}).values(), 0.0)
-        for name, share in zip(names, majority, strict=True)
-    ]
-    learned = {
-        name: measures.is_learned(matrix[j + 1, j], bars[j], n_test[j]) for j, name in enumerate(names)
-    }
-    forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
-    kinds = {
-        task.name: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
-        for j, task in enumerate(plan.tasks)
-        if any(task.test["kind"][:])
-    }
-    return {
-        "matrix": matrix.tolist(),
-        "n_test": dict(zip(names, n_test, strict=True)),
-        "majority": dict(zip(names, majority, strict=True)),
-        "learned": learned,
-        "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
-        "final_macro": measures.final_macro(matrix),
-        "final_micro": measures.final_micro(matrix, n_test),
-        # What was never learned cannot be forgotten; the figure would flatter the method.
-        "forgetting": {name: f if learned[name] else None for name, f in forgotten.items()},
-        "bwt": measures.backward_transfer(matrix),
-        "fwt": measures.forward_transfer(matrix),
-        "by_kind": kinds,
-        "by_relation": {
-            task.name: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
-            for j, task in enumerate(plan.tasks)
-            if task.name in kinds
-        },
-        "confusion": {
-            name: measures.confusion(predictions[-1][j], labels[j], len(LABELS))
-            for j, name in enumerate(names)
-        },
-    }
-
-
-def sample_efficiency(plan: Plan, points) -> dict[str, dict[str, int | None]]:
-    """The least number of pairs, distinct and seen, that reached the target; None: not reached."""
-    found = {}
-    for j, task in enumerate(plan.tasks):
-        own = [point for point in points if point.experience == j]
-        accuracies = [point.accuracy for point in own]
-        found[task.name] = {
-            name: measures.least_to_reach([getattr(p, name) for p in own], accuracies, plan.config.target)
-            for name in ("n_distinct_pairs", "n_pairs_seen")
-        }
-    return found
-
-
-def prediction_rows(plan: Plan, predictions) -> list[dict[str, object]]:
-    """One row per test pair: its label and what was predicted after each experience."""
-    return [
-        {
-            "task": task.name,
-            "id": pair_id,
-            "label": LABELS[label],
-            **{f"row_{i}": LABELS[int(row[j][n])] for i, row in enumerate(predictions)},
-        }
-        for j, task in enumerate(plan.tasks)
-        for n, (pair_id, label) in enumerate(zip(task.test["id"], task.test["label"], strict=True))
-    ]
-
-
-def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the seeds of one run; a task's forgetting only where every seed learned it."""
-    import numpy as np
-
-    tasks = found[0]["tasks"]
-
-    def mean(values: Sequence[float | None]) -> float | None:
-        return None if None in values else float(np.mean(values))  # type: ignore[arg-type]
-
-    return {
-        "matrix": np.mean([r["matrix"] for r in found], axis=0).tolist(),
-        "final": {t: mean([r["final"][t] for r in found]) for t in tasks},
-        "final_macro": mean([r["final_macro"] for r in found]),
-        "final_micro": mean([r["final_micro"] for r in found]),
-        "forgetting": {t: mean([r["forgetting"][t] for r in found]) for t in tasks},
-        "learned_in": {t: sum(r["learned"][t] for r in found) for t in tasks},
-        **beside_shortcuts(found),
-        "by_kind": {
-            t: {
-                kind: mean([r["by_kind"][t][-1][kind]["accuracy"] for r in found])
-                for kind in KIND_OF_LABEL.values()
-                if kind in found[0]["by_kind"][t][-1]
-            }
-            for t in found[0]["by_kind"]
-        },
-        "probe_forgetting": mean([(r.get("probe") or {}).get("forgetting") for r in found]),
-        "bwt": mean([r["bwt"] for r in found]),
-        "fwt": mean([r["fwt"] for r in found]),
-        "seconds": mean([r["seconds"] for r in found]),
-    }
-
-
-def beside_shortcuts(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean scores of the shortcuts, and how far the final accuracy is above the best of each seed.
-
-    Results stored before contsym measured shortcuts have none.
-    """
-    import numpy as np
-
-    tasks = [t for t in found[0]["tasks"] if all(r.get("shortcuts", {}).get(t) for r in found)]
-    return {
-        "shortcuts": {
-            t: {
-                name: float(np.mean([r["shortcuts"][t][name] for r in found]))
-                for name in found[0]["shortcuts"][t]
-            }
-            for t in tasks
-        },
-        "above_best_shortcut": {
-            t: float(np.mean([r["final"][t] - shortcuts.best(r["shortcuts"][t])[1] for r in found]))
-            for t in tasks
-        },
-    }
-
-
-def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str | None]) -> dict[str, Any]:
-    """What `--json` prints: the run once, its seeds, and their mean."""
-    shared = (
-        *("strategy", "scenario", "encoder", "tasks", "sources", "settings", "options"),
-        *("device", "precision", "run"),
-    )
-    own = (
-        *("seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned"),
-        *(
-            "probe",
-            "bwt",
-            "fwt",
-            "by_kind",
-            "shortcuts",
-            "leaks",
-            "sample_efficiency",
-            "cost",
-            "seconds",
-            "notes",
-        ),
-    )
-    seeds = [
-        {**{name: r.get(name) for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found
-    ]
-    return {**{name: found[0][name] for name in shared}, "seeds": seeds, "mean": summarise(found)}

@@ -8,7 +8,7 @@ import pytest
 from contsym import registry, results
 from contsym.config import RunConfig, parse_assignments, parse_seeds
 from contsym.errors import ContsymError, SettingError
-from contsym.run import as_json, summarise
+from contsym.summary import as_json, summarise
 from tests.stored_results import make_result
 
 

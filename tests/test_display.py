@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from contsym.display import efficiency_words, forgetting_words, result_tables
-from contsym.run import summarise
+from contsym.summary import summarise
 from tests.stored_results import make_result
 
 
