@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from contsym.data.joining import Joined
 from contsym.neighbours import FLAT_UP_TO, RECALL, IndexKind, Neighbours, StoredType, Tuning, nearest_first
 from contsym.relations.distances import Metric, pairwise_euclidean_distance
 from contsym.relations.losses import label_means
@@ -246,6 +247,7 @@ class VotingMemory:
         self._n_of_past: list[int] = []
         """With `stale`, the pairs of each finished experience that the index holds."""
         self._version: tuple[int, ...] | None = None
+        self._finished = Joined()
         self.index: Any = None
 
     def make_index(self, dim: int) -> Any:
@@ -277,7 +279,10 @@ class VotingMemory:
             self._append(past, current, embed)
             return
         past = past if past_limit is None else thinned(past, past_limit)
-        self._fill([_embedded(pairs, embed) for pairs in (*past, *([] if current is None else [current]))])
+        # Together: each by itself, a stream of n experiences would come to n^2 / 2 small encodings.
+        parts = [self._finished.of(past)] if past else []
+        parts += [] if current is None else [current]
+        self._fill([_embedded(Joined().of(parts), embed)])
 
     def _fill(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Put the parts, (embeddings, labels) each, into a new index."""

@@ -227,7 +227,7 @@ def pairs(*labels):
     return Dataset.from_dict({"label": list(labels)})
 
 
-@pytest.mark.parametrize(("mode", "calls"), [("refresh", [2, 2, 1]), ("stale", [2, 1])])
+@pytest.mark.parametrize(("mode", "calls"), [("refresh", [2, 3]), ("stale", [2, 1])])
 def test_refresh_encodes_the_past_again_and_stale_does_not(mode, calls):
     encoded = []
 

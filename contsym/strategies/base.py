@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar
 
 import torch
 from avalanche.training.templates import SupervisedTemplate
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BatchEncoding
 
+from contsym.data.joining import Joined
 from contsym.encoders import EncoderFiles, Head
 from contsym.errors import ContsymError
 from contsym.freezing import NOTHING, is_freezable
@@ -285,6 +286,7 @@ class Strategy(SupervisedTemplate):
             addon.start(model)
         self.memory = self.make_memory()
         self.past: list[Dataset] = []
+        self._test_pairs = Joined()
         self.only_stores = False
         """Set before an experience whose pairs a memory takes in without a gradient step."""
         self.lent: Dataset | None = None
@@ -394,6 +396,10 @@ class Strategy(SupervisedTemplate):
             return self.model(self.mb_x)
         return self._eval_scores[self.mb_x["row"].cpu()].to(self.device)
 
+    def model_adaptation(self, model=None):
+        # In an evaluation scores are looked up, and a walk through all modules would come n^2 times (see scores_of).
+        return super().model_adaptation(model) if self.is_training else self.model
+
     def criterion(self) -> Tensor:
         # Scores of an evaluation are no input of an objective over, say, label embeddings.
         return super().criterion() if self.is_training else self._make_empty_loss()
@@ -467,8 +473,7 @@ class Strategy(SupervisedTemplate):
         own = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
         scores: Iterator[Tensor] = iter(())
         if own:
-            all_pairs = own[0] if len(own) == 1 else concatenate_datasets(own)
-            scores = iter(self.score_pairs(all_pairs).split([len(part) for part in own]))
+            scores = iter(self.score_pairs(self._test_pairs.of(own)).split([len(part) for part in own]))
         return [
             self.known_scores(part) if is_known else next(scores)
             for part, is_known in zip(parts, known, strict=True)
