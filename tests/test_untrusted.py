@@ -15,7 +15,7 @@ import pytest
 
 from contsym import encoders, results, tracking
 from contsym.cells import shield, unshield
-from contsym.data import readers, triples
+from contsym.data import readers, text_files
 from contsym.data.engine import open_engine
 from contsym.data.manifest import read_manifest
 from contsym.data.readers import read_rows
@@ -142,7 +142,7 @@ def _read_triples(path, folder):
 )
 @pytest.mark.parametrize("name", ["triples.tsv", "dump.json"])
 def test_a_packed_file_is_unpacked_up_to_a_limit(ending, pack, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(triples, "MIN_UNPACKED", 1 << 20)
+    monkeypatch.setattr(text_files, "MIN_UNPACKED", 1 << 20)
     path = tmp_path / f"{name}.{ending}"
     path.write_bytes(pack(b"Q1\tP26\tQ2\n" * 400_000))
     n_packed = path.stat().st_size
@@ -167,13 +167,13 @@ def test_a_real_bomb_costs_neither_memory_nor_disk(tmp_path):
         for _ in range(4096):
             file.write(block)
     before = peak_bytes()
-    assert f"{path}:1: more than {triples.MAX_LINE:,} bytes; expected a shorter line" in says(
+    assert f"{path}:1: more than {text_files.MAX_LINE:,} bytes; expected a shorter line" in says(
         _read_triples, path, tmp_path
     )
-    assert peak_bytes() - before < 4 * triples.MAX_LINE
+    assert peak_bytes() - before < 4 * text_files.MAX_LINE
     tsv = path.rename(tmp_path / "triples.tsv.gz")
     assert "unpacks to more than" in says(_read_triples, tsv, tmp_path)
-    assert peak_bytes() - before < 4 * triples.MAX_LINE
+    assert peak_bytes() - before < 4 * text_files.MAX_LINE
     assert sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) < 2 * tsv.stat().st_size
 
 

@@ -7,12 +7,8 @@ holds more than a line of the input in Python.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import json
-import lzma
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from contsym.data.engine import engine_error, insert, one_row, out_of_room, quoted
 from contsym.data.relations import Registry
 from contsym.data.schema import file_sha256
+from contsym.data.text_files import OPENERS, bytes_lines, scanned, text_lines, unreadable
 from contsym.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -31,14 +28,6 @@ _T = TypeVar("_T")
 ENTITY_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
 """A Wikidata item, property or lexeme; whatever else names an entity is its name."""
 
-OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
-"""What the openers raise for a file that is cut off, damaged or not packed as its name says."""
-MAX_LINE = 64 << 20
-"""Bytes of a line, above all of a dump: its largest entity has some 4 MB."""
-MIN_UNPACKED, RATIO = 1 << 30, 200
-"""Bytes that a packed file may unpack to: up to the first whatever its size, above it at most so many for each of
-its own. Wikidata's dumps have 10 to 20, a bomb a thousand and more."""
 _URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
 
 # The columns of a SPARQL result, by the names that queries usually give them.
@@ -97,7 +86,7 @@ def read_triples(
         if kind == "dump":
             read = _from_dump(con, path, registry, workspace)
         elif kind == "sparql":
-            read = _scanned(path, workspace, lambda source: _from_sparql(con, path, source, sole_property))
+            read = scanned(path, workspace, lambda source: _from_sparql(con, path, source, sole_property))
         else:
             read = _from_tsv(con, path, workspace)
     n_lines, n_bad, first_bad = read
@@ -127,7 +116,7 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
             path,
             "CREATE TABLE entity_ids AS SELECT subject AS entity FROM triples UNION SELECT object FROM triples",
         )
-        _scanned(path, workspace, lambda source: _titles(con, path, source))
+        scanned(path, workspace, lambda source: _titles(con, path, source))
     n_lines, n_untitled = one_row(
         con, "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
     )
@@ -203,7 +192,7 @@ def _spellings(registry: Registry) -> list[tuple[str, str]]:
 
 def _from_tsv(con: Connection, path: Path, workspace: Path) -> tuple[int, int, str]:
     columns = dict.fromkeys(("subject", "property", "object"), "VARCHAR")
-    return _scanned(
+    return scanned(
         path, workspace, lambda source: _count(con, path, _csv(con, source, columns, "triples_bad"))
     )
 
@@ -298,7 +287,7 @@ def _from_sparql(
 def _sparql_header(path: Path) -> list[str]:
     import csv
 
-    for _, line in _text_lines(path):
+    for _, line in text_lines(path):
         try:
             names = next(csv.reader([line]), [])
         except csv.Error as error:
@@ -319,7 +308,7 @@ def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path)
     first_bad = ""
     triples, labels = workspace / "dump.triples.tsv", workspace / "dump.labels.tsv"
     with triples.open("w", encoding="utf-8") as triple_file, labels.open("w", encoding="utf-8") as label_file:
-        for number, raw in enumerate(_bytes_lines(path), 1):
+        for number, raw in enumerate(bytes_lines(path), 1):
             line = raw.strip().rstrip(b",").removeprefix(b"\xef\xbb\xbf")
             if line in (b"[", b"]", b""):
                 continue
@@ -415,19 +404,6 @@ def _csv(
     )
 
 
-class _MixedLineEnds(DataError):
-    """The engine's parser takes one kind of line end, that of the first line, and gave up at another."""
-
-
-def _scanned(path: Path, workspace: Path, scan: Callable[[Path], _T]) -> _T:
-    """What `scan` gives of the file, or of a copy with one kind of line end where it mixes them."""
-    source = _plain(path, workspace)
-    try:
-        return scan(source)
-    except _MixedLineEnds:
-        return scan(_one_line_end(source, workspace))
-
-
 def _run(con: Connection, path: Path, sql: str) -> None:
     """Run a scan of a user's file; the engine's message becomes one line."""
     try:
@@ -435,32 +411,7 @@ def _run(con: Connection, path: Path, sql: str) -> None:
     except out_of_room():
         raise  # says nothing of the file
     except engine_error() as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    reason = (str(error) or type(error).__name__).splitlines()[0].replace(f": {path}", "")[:200].rstrip(". ")
-    if "state machine" in reason:
-        return _MixedLineEnds(f"{path}: line ends of more than one kind; convert them to one")
-    line, is_broken = _last_line(path)
-    if not is_broken:
-        return DataError(f"{path}: cannot be read ({reason})")
-    return DataError(
-        f"{path}:{line}: cannot be read to its end ({reason}); is it whole? fetch or pack it again"
-    )
-
-
-def _last_line(path: Path) -> tuple[int, bool]:
-    """The number of the last line that can be unpacked, and whether the file ends badly there."""
-    n_ends = 0
-    try:
-        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-            # In small steps: what is unpacked before the error is lost with it.
-            while chunk := file.read(1 << 10):
-                n_ends += chunk.count(b"\n")
-    except BROKEN:
-        return n_ends + 1, True
-    return n_ends, False
+        raise unreadable(path, error) from None
 
 
 def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
@@ -493,84 +444,9 @@ def _refuse_bad(read: Read, path: Path, max_bad: float, expected: str) -> None:
         )
 
 
-def _plain(path: Path, workspace: Path) -> Path:
-    """A path that the engine can read: .bz2 and .xz are unpacked to a file first, within the limits of `_chunks`."""
-    if path.suffix.lower() == ".gz":
-        # The engine unpacks it itself, and would do so without an end.
-        for _ in _chunks(path):
-            pass
-    if path.suffix.lower() not in (".bz2", ".xz"):
-        return path
-    unpacked = workspace / f"{path.stem}.unpacked"
-    with unpacked.open("wb") as file:
-        file.writelines(_chunks(path))
-    return unpacked
-
-
-def _one_line_end(path: Path, workspace: Path) -> Path:
-    """A copy whose lines all end with LF; a CR that ends no line is a space, as in any name."""
-    copy = workspace / f"{path.stem}.lines"
-    held = b""
-    with copy.open("wb") as file:
-        for chunk in _chunks(path):
-            # The LF of a CR at the end of one chunk is in the next.
-            text = held + chunk
-            held = b"\r" if text.endswith(b"\r") else b""
-            file.write(text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b" "))
-    return copy
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    check = _limit(path)
-    try:
-        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                check(len(chunk))
-                yield chunk
-    except BROKEN as error:
-        raise _unreadable(path, error) from None
-
-
-def _bytes_lines(path: Path) -> Iterator[bytes]:
-    check = _limit(path)
-    try:
-        with OPENERS.get(path.suffix.lower(), open)(path, "rb") as file:
-            lines = iter(lambda: file.readline(MAX_LINE + 1), b"")
-            for number, line in enumerate(lines, 1):
-                if len(line) > MAX_LINE:
-                    raise DataError(f"{path}:{number}: more than {MAX_LINE:,} bytes; expected a shorter line")
-                check(len(line))
-                yield line
-    except BROKEN as error:
-        raise _unreadable(path, error) from None
-
-
-def _limit(path: Path) -> Callable[[int], None]:
-    """To be told of each part that a file gives: raises DataError once a packed one gives far more than it has."""
-    n_packed, n_bytes = path.stat().st_size, 0
-    most = max(MIN_UNPACKED, RATIO * n_packed)
-    is_packed = path.suffix.lower() in OPENERS
-
-    def check(n: int) -> None:
-        nonlocal n_bytes
-        n_bytes += n
-        if is_packed and n_bytes > most:
-            raise DataError(
-                f"{path}: unpacks to more than {most:,} bytes out of {n_packed:,}; expected triples or labels; "
-                "if they are, unpack the file first"
-            )
-
-    return check
-
-
-def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    for number, raw in enumerate(_bytes_lines(path), 1):
-        yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8", "replace").rstrip("\r\n")
-
-
 def _first_line(path: Path, is_bad: Callable[[list[str]], bool], said: str) -> str:
     """`file:line: said` of the first line whose cells are bad; a second look, made only on error."""
-    for number, line in _text_lines(path):
+    for number, line in text_lines(path):
         if line and is_bad(line.split("\t")):
             return f"{path}:{number}: {said}"
     return f"{path}: {said}"

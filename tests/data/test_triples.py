@@ -9,7 +9,7 @@ from importlib import resources
 
 import pytest
 
-from contsym.data import triples
+from contsym.data import text_files
 from contsym.data.relations import parse, registry
 from contsym.errors import ContsymError, DataError, SettingError
 from tests.data.built import built, couples, triples_file
@@ -76,8 +76,8 @@ def test_a_copy_with_one_line_end_is_the_same_wherever_a_chunk_ends(tmp_path, mo
     path = write(tmp_path / "t.tsv", raw)
     for size in range(1, len(raw) + 1):
         chunks = [raw[i : i + size] for i in range(0, len(raw), size)]
-        monkeypatch.setattr(triples, "_chunks", lambda _, chunks=chunks: iter(chunks))
-        assert triples._one_line_end(path, tmp_path).read_bytes() == b"a\nb c\n\nd"
+        monkeypatch.setattr(text_files, "chunks", lambda _, chunks=chunks: iter(chunks))
+        assert text_files.one_line_end(path, tmp_path).read_bytes() == b"a\nb c\n\nd"
 
 
 def test_labels_whose_line_ends_differ_keep_their_order(tmp_path):

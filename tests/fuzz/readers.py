@@ -373,7 +373,7 @@ def _a_config() -> object:
 
 
 _DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata.py")
-_ENGINE = ("data/triples.py", "data/engine.py")
+_ENGINE = ("data/triples.py", "data/text_files.py", "data/engine.py")
 _STORED = ("results.py", "stored.py", "matrices.py", "records.py", "compare.py", "report/collect.py")
 
 READERS: dict[str, Reader] = {
