@@ -220,8 +220,8 @@ def choose_precision(asked: str, device: str) -> Precision:
     """`auto` is bfloat16 where the hardware multiplies it faster than float32, else float32.
 
     That is a GPU from compute capability 8 on, and a CPU with AMX tiles. AVX512-BF16 alone
-    does not decide it: on one such CPU bfloat16 took 1.5 times as long as float32
-    (docs/results.md). The choice depends on the hardware alone, never on a timing, so the
+    does not decide it: on one such CPU bfloat16 took 1.1 to 1.3 times as long as
+    float32 (docs/results.md). The choice depends on the hardware alone, never on a timing, so the
     same machine always gives the same numbers.
     """
     import torch

@@ -11,7 +11,7 @@ from contsym.options import plugin_option
 
 @click.command(name="list")
 @click.argument("what", type=click.Choice(["strategies", "addons", "scenarios", "encoders"]), required=False)
-@click.option("--settings", is_flag=True, help="With strategies: their hyper-parameters (slower).")
+@click.option("--settings", is_flag=True, help="With strategies or addons: their hyper-parameters (slower).")
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: bool) -> None:
@@ -23,15 +23,16 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
       contsym list strategies --settings
       contsym list --plugin my_method.py
     """
-    if settings and what not in (None, "strategies"):
-        raise click.UsageError("--settings goes with: contsym list strategies --settings")
+    if settings and what not in (None, *HAVE_SETTINGS):
+        raise click.UsageError(f"--settings goes with: contsym list {' or '.join(HAVE_SETTINGS)} --settings")
     from contsym.plugins import use
 
     use(plugins)
     listed = {name: entries() for name, entries in LISTS.items() if what in (None, name)}
-    if settings:
-        for name, entry in listed["strategies"].items():
-            entry["settings"] = _settings_of(name)
+    for kind, load in HAVE_SETTINGS.items() if settings else ():
+        for name, entry in listed.get(kind, {}).items():
+            fields = load(name).Settings.model_fields.items()
+            entry["settings"] = [f"{field}={info.default}: {info.description}" for field, info in fields]
     if as_json:
         click.echo(json.dumps(listed, ensure_ascii=False))
         return
@@ -110,8 +111,16 @@ LISTS = {
 }
 
 
-def _settings_of(name: str) -> list[str]:
+def _load_strategy(name: str):
     from contsym.registry import load_strategy
 
-    fields = load_strategy(name).Settings.model_fields
-    return [f"{field}={info.default}: {info.description}" for field, info in fields.items()]
+    return load_strategy(name)
+
+
+def _load_addon(name: str):
+    from contsym.registry import load_addon
+
+    return load_addon(name)
+
+
+HAVE_SETTINGS = {"strategies": _load_strategy, "addons": _load_addon}

@@ -6,7 +6,8 @@ import ast
 import importlib
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -19,6 +20,7 @@ from contsym.plugins import Plugin
 from contsym.scenarios.files import ScenarioPlan, read_scenario
 
 if TYPE_CHECKING:
+    from contsym.addons.base import Addon
     from contsym.strategies.base import Strategy
 
 Entry = TypeVar("Entry")
@@ -224,18 +226,14 @@ def load_strategy(name: str) -> type[Strategy]:
     Raises ContsymError for an add-on on top of a method that takes no gradient steps.
     """
     base, on_top = split_name(name)
-    with warnings.catch_warnings():
-        # Avalanche imports qpsolvers for GEM, which contsym does not offer.
-        warnings.filterwarnings("ignore", message="no QP solver found")
-        # And GPUtil, which still imports distutils.
-        warnings.filterwarnings("ignore", message="The distutils package is deprecated")
+    with _imports_of_avalanche():
         plugin = find_plugin("strategy", base)
         strategy = (
             plugins.load(plugin)
             if plugin
             else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
         )
-        extras = [_only_class(importlib.import_module(f"contsym.addons.{part}")) for part in on_top]
+    extras = [load_addon(part) for part in on_top]
     if not extras:
         return strategy
     if not strategy.trains:
@@ -245,6 +243,22 @@ def load_strategy(name: str) -> type[Strategy]:
     # One flat set of settings: the fields of an add-on begin with its name.
     settings = type("Settings", (strategy.Settings, *(extra.Settings for extra in extras)), {})
     return type(strategy.__name__, (strategy,), {"Settings": settings, "addons": tuple(extras)})
+
+
+def load_addon(name: str) -> type[Addon]:
+    """The add-on's class; imports torch and Avalanche."""
+    with _imports_of_avalanche():
+        return _only_class(importlib.import_module(f"contsym.addons.{name}"))
+
+
+@contextmanager
+def _imports_of_avalanche() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # Avalanche imports qpsolvers for GEM, which contsym does not offer.
+        warnings.filterwarnings("ignore", message="no QP solver found")
+        # And GPUtil, which still imports distutils.
+        warnings.filterwarnings("ignore", message="The distutils package is deprecated")
+        yield
 
 
 def _only_class(module) -> Any:

@@ -63,7 +63,7 @@ SEND_SECONDS = 30
     "config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Any of these options in TOML; what is given here counts more.",
+    help="What the sweep is, in TOML (docs/sweeps.md); what is given here counts more.",
 )
 @memory_index_option
 @plugin_option

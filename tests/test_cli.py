@@ -192,6 +192,17 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
     )
 
 
+def test_settings_of_strategies_and_addons_are_listed_and_of_nothing_else(tmp_path):
+    done = contsym("list", "addons", "--settings", "--json", cwd=tmp_path)
+    settings = {name: entry["settings"] for name, entry in json.loads(done.stdout)["addons"].items()}
+    assert settings["ewc"][0] == "ewc_strength=100000.0: weight of the penalty"
+    done = contsym("list", "scenarios", "--settings", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --settings goes with: contsym list strategies or addons --settings (contsym --help)\n",
+    )
+
+
 def test_list_names_every_strategy_with_what_it_stores(tmp_path):
     done = contsym("list", "strategies", "--json", cwd=tmp_path)
     listed = json.loads(done.stdout)["strategies"]

@@ -50,7 +50,7 @@ def main() -> None:
     sys.exit(1 if n_red else 0)
 
 
-MACHINE = f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, {os.cpu_count()} cores"
+MACHINE = f"{time.strftime('%Y-%m-%d')}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 BEGIN, END = "<!-- faults -->\n", "<!-- end of faults -->\n"
 
 
