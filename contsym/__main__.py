@@ -6,7 +6,7 @@ from contsym.allocation import start_again_with_them
 from contsym.cli import main
 
 TRAINING = ("run", "pretrain", "reproduce")
-"""Verbs that train in this process; the workers of a sweep are started with the same environment."""
+"""Verbs that train in this process; the workers of a local or Ray sweep are started with the same environment."""
 
 
 def start() -> None:

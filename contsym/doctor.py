@@ -203,13 +203,14 @@ def _temporary_folder() -> Iterator[Finding]:
     try:
         folder = Path(tempfile.gettempdir())
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            remedy = "set TMPDIR to a folder with more room"
+            finding = _room("temporary folder", folder, ROOM_NEEDED // 4, "note", remedy)
     except OSError as error:
         yield Finding(
             "temporary folder", "bad", one_line(str(error)), "set TMPDIR to a folder that you may write to"
         )
         return
-    yield _room("temporary folder", folder, ROOM_NEEDED // 4, "note", "set TMPDIR to a folder with more room")
+    yield finding
 
 
 def _room(what: str, folder: Path, needed: int, if_full: State, remedy: str) -> Finding:

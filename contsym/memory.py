@@ -280,7 +280,9 @@ class VotingMemory:
             return
         past = past if past_limit is None else thinned(past, past_limit)
         # Together: each by itself, a stream of n experiences would come to n^2 / 2 small encodings.
-        parts = [self._finished.of(past)] if past else []
+        # A thinned or drawn past is another one each time.
+        finished = self._finished if past_limit is None and not self.reservoir else Joined()
+        parts = [finished.of(past)] if past else []
         parts += [] if current is None else [current]
         self._fill([_embedded(Joined().of(parts), embed)])
 

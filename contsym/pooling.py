@@ -90,11 +90,12 @@ class PooledEncoder(nn.Module):
     def freeze(self, what: str) -> None:
         """Train the embeddings, and the layers above them, no longer: `embeddings` or `layers:N`.
 
-        Raises SettingError where the transformer is not built as BERT is, or its texts are padded on the left.
+        Raises SettingError where the transformer is not built as BERT is, and for layers where texts are padded on
+        the left.
         """
         n_layers = n_frozen_layers(what)
         if n_layers is not None:
-            if self.tokenizer.padding_side != "right":
+            if n_layers and self.tokenizer.padding_side != "right":
                 # What is kept of a text is its first states, without the padding.
                 raise SettingError(
                     f"--freeze: the encoder's tokenizer pads on the {self.tokenizer.padding_side}; expected one that "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -312,6 +313,9 @@ def run_seed(
     """
     from contsym.seed_run import SeedRun
 
+    # An earlier seed's model and optimizer hang together with Avalanche's plugins in a circle; three of them were
+    # in memory at a time before Python went to look.
+    gc.collect()
     parts = [training_part(task, plan.config, seed) for task in plan.tasks]
     guesses = {
         task.name: plan.shared.shortcut_scores(task, part)

@@ -25,6 +25,8 @@ from contsym.relations.algebra import pair_features
 from contsym.scenarios.build import pairs_of
 
 HEAD_BATCH = 4096
+GROUP = 16 * HEAD_BATCH
+"""Test pairs that are scored together, about."""
 
 
 def _freezable(value: str) -> str:
@@ -286,7 +288,7 @@ class Strategy(SupervisedTemplate):
             addon.start(model)
         self.memory = self.make_memory()
         self.past: list[Dataset] = []
-        self._test_pairs = Joined()
+        self._test_pairs: dict[int, Joined] = {}
         self.only_stores = False
         """Set before an experience whose pairs a memory takes in without a gradient step."""
         self.lent: Dataset | None = None
@@ -324,7 +326,9 @@ class Strategy(SupervisedTemplate):
     def score_pairs(self, pairs: Dataset) -> Tensor:
         """Scores (len(pairs), n_labels), on the CPU; call `refresh` first after training."""
         output = self.model.outputs(pairs)
-        return self.memory.scores(output) if self.memory else output
+        if self.memory is None:
+            return output
+        return torch.cat([self.memory.scores(part) for part in output.split(HEAD_BATCH)])
 
     def known_scores(self, pairs: Dataset) -> Tensor:
         """Scores for pairs of the known task, by its own head, (len(pairs), n_labels), on the CPU."""
@@ -386,6 +390,8 @@ class Strategy(SupervisedTemplate):
         )
 
     def eval(self, exp_list, **kwargs):
+        if isinstance(exp_list, Iterator):
+            exp_list = list(exp_list)  # gone through twice
         # Each DataLoader draws from the global generator: without the fork an extra
         # evaluation would change the training that follows.
         with torch.random.fork_rng():
@@ -465,19 +471,32 @@ class Strategy(SupervisedTemplate):
     def scores_of(self, experiences: Sequence) -> list[Tensor]:
         """Scores of each experience's pairs.
 
-        All are scored together: after each of n experiences n are evaluated, and what a batch costs, however
-        small it is, would come n^2 times.
+        All are scored together, or in groups where they are many: after each of n experiences n are evaluated, and
+        what a batch costs, however small it is, would come n^2 times.
         """
         parts = [pairs_of(experience.dataset) for experience in experiences]
         known = [self.model.known is not None and e.current_experience == 0 for e in experiences]
         own = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
-        scores: Iterator[Tensor] = iter(())
-        if own:
-            scores = iter(self.score_pairs(self._test_pairs.of(own)).split([len(part) for part in own]))
+        scores = self._scores_by_group(own)
         return [
             self.known_scores(part) if is_known else next(scores)
             for part, is_known in zip(parts, known, strict=True)
         ]
+
+    def _scores_by_group(self, parts: Sequence[Dataset]) -> Iterator[Tensor]:
+        if self.model.encoder.kept:
+            # Each by itself: encodings are kept under the texts that are encoded together, and other runs
+            # have some of the experiences, or others beside them.
+            yield from map(self.score_pairs, parts)
+            return
+        groups: dict[int, list[Dataset]] = {}
+        n_before = 0
+        for part in parts:
+            groups.setdefault(n_before // GROUP, []).append(part)
+            n_before += len(part)
+        for place, group in groups.items():
+            joined = self._test_pairs.setdefault(place, Joined()).of(group)
+            yield from self.score_pairs(joined).split([len(part) for part in group])
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
