@@ -484,9 +484,9 @@ class Strategy(SupervisedTemplate):
         ]
 
     def _scores_by_group(self, parts: Sequence[Dataset]) -> Iterator[Tensor]:
-        if self.model.encoder.kept:
-            # Each by itself: encodings are kept under the texts that are encoded together, and other runs
-            # have some of the experiences, or others beside them.
+        if not self.past:
+            # Each by itself, before anything was trained: encodings of the untrained encoder are kept under the texts
+            # that are encoded together, and other runs have some of the experiences, or others beside them.
             yield from map(self.score_pairs, parts)
             return
         groups: dict[int, list[Dataset]] = {}

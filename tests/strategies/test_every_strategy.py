@@ -89,23 +89,17 @@ def test_experiences_scored_together_have_the_scores_that_each_has_alone(request
         torch.testing.assert_close(scores, alone, rtol=1e-3, atol=1e-5)
 
 
-class KeepsNothing:
-    """In the place of the kept encodings of an untrained encoder."""
-
-    def get(self, texts, encode, kind):
-        return encode()
-
-
 @pytest.mark.parametrize(
-    ("group", "kept", "calls"), [(10**6, None, 1), (1, None, 2), (10**6, KeepsNothing(), 2)], ids=str
+    ("group", "is_trained", "calls"), [(10**6, True, 1), (1, True, 2), (10**6, False, 2)]
 )
-def test_experiences_are_scored_together_in_groups_and_apart_while_encodings_are_kept(
-    group, kept, calls, toy, tiny_encoder_folder, tmp_path, monkeypatch
+def test_experiences_are_scored_together_in_groups_but_apart_before_any_training(
+    group, is_trained, calls, toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("contsym.strategies.base.GROUP", group)
     plan = prepare(config(toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata"))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
-    run.encoder.kept = kept
+    if is_trained:
+        run.go_on()
     asked, score = [], run.strategy.score_pairs
     monkeypatch.setattr(run.strategy, "score_pairs", lambda pairs: asked.append(len(pairs)) or score(pairs))
     scores = run.strategy.scores_of(list(run.benchmark.test_stream))
