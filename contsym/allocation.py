@@ -1,4 +1,4 @@
-"""How a process takes memory, for training on a CPU: in huge pages, and kept between steps.
+"""How a worker of a sweep takes memory, for training on a CPU: in huge pages, and kept between steps.
 
 A training step takes and gives back some hundred megabytes: gradients, above all that of the word embeddings.
 glibc hands blocks of that size back to the kernel each time and takes them anew, page by page. How it does that is
@@ -8,15 +8,12 @@ What it is worth: benchmarks/allocation.py, docs/performance.md.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-import sys
 
 VARIABLE = "GLIBC_TUNABLES"
 FIRST_GLIBC = (2, 35)
 """The first that asks for huge pages."""
-AGAIN = "contsym_again"
 KEPT_BYTES = 2**30
 """Blocks up to this size stay with the process, as do so many free bytes in all."""
 
@@ -30,18 +27,3 @@ def variables() -> dict[str, str]:
         return {}
     settings = {"hugetlb": 1, "mmap_threshold": KEPT_BYTES, "trim_threshold": KEPT_BYTES}
     return {VARIABLE: ":".join(f"glibc.malloc.{name}={value}" for name, value in settings.items())}
-
-
-def start_again_with_them() -> None:
-    """Put the same command in the place of this process, once.
-
-    Nothing happens where its environment has them already, where this process is more than the command (a notebook,
-    a program that calls it), or where the system does not let it: it trains as well without.
-    """
-    is_all_there_is = sys.orig_argv[-len(sys.argv[1:]) :] == sys.argv[1:]
-    # Marked in the command: a start-up file or the loader may take the variable away again.
-    if AGAIN in sys._xoptions or not is_all_there_is or not (new := variables()):
-        return
-    command = [sys.executable, "-X", AGAIN, *sys.orig_argv[1:]]
-    with contextlib.suppress(OSError, ValueError):
-        os.execve(sys.executable, command, {**os.environ, **new})  # noqa: S606 - replaces this process
