@@ -216,6 +216,21 @@ def choose_device(asked: str) -> str:
     return asked
 
 
+def be_deterministic(device: str) -> None:
+    """Ask torch for algorithms that give the same result each time, for the whole process.
+
+    On a GPU those without such an algorithm raise RuntimeError: with warnings alone the attention's
+    backward pass would go on adding in any order, and seeds would mean nothing.
+    """
+    import torch
+
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        # cuBLAS reads it with its first product; without it products of one stream may differ.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=not on_gpu)
+
+
 def choose_precision(asked: str, device: str) -> Precision:
     """`auto` is bfloat16 where the hardware multiplies it faster than float32, else float32.
 

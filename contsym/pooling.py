@@ -36,6 +36,9 @@ TOKEN_BUDGET = 2048
 GPU_TOKEN_BUDGET = 32768
 """The same on a GPU, which so few would leave idle."""
 
+N_WAITING = 64
+"""Batches whose vectors stay on a GPU before they are fetched together."""
+
 PART_TOKENS = 128
 """Padded tokens of a training batch that one more pass through the encoder must save."""
 
@@ -181,11 +184,17 @@ class PooledEncoder(nn.Module):
         order = sorted(range(len(distinct)), key=lambda i: lengths[i])
         device = next(self.parameters()).device
         rows: list[Tensor] = []
+        waiting: list[Tensor] = []
         # Around all batches: the weights are cast to bfloat16 once.
         with self._autocast(device):
             for part in budgeted(order, lengths, token_budget(device)):
                 batch = self.tokenize([distinct[i] for i in part]).to(device)
-                rows.append(self(batch).cpu())
+                waiting.append(self(batch))
+                # A GPU computes while the next batch is tokenized; waiting for each would stop that.
+                if len(waiting) == N_WAITING:
+                    rows += [torch.cat(waiting).cpu()]
+                    waiting = []
+        rows += [torch.cat(waiting).cpu()] if waiting else []
         self.train(was_training)
         place = torch.empty(len(order), dtype=torch.long)
         place[order] = torch.arange(len(order))

@@ -68,7 +68,7 @@ class SeedRun:
         self.seed = seed
         self._began, self._seconds_before = time.perf_counter(), 0.0
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        encoders.be_deterministic(plan.device)
         # Would write NaN into every new tensor, to show who reads what was never written; costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.encoder = _load_encoder(plan)

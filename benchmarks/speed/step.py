@@ -120,7 +120,7 @@ def bare_steps(
 
     `batches` are rows of the training pairs.
     """
-    torch.use_deterministic_algorithms(False)
+    torch.use_deterministic_algorithms(not dropout)
     settings, device = plan.settings, torch.device(plan.device)
     pairs = training_part(plan.tasks[0], plan.config, SEED)
     premises, hypotheses, labels = (pairs[name][:] for name in ("premise", "hypothesis", "label"))
