@@ -147,9 +147,11 @@ def profile(work: Callable[[], object], device: torch.device) -> list[str]:
     with recorder(activities=activities) as recorded:
         work()
         _wait(device)
+    # On a GPU an operation's time is that of its kernels, which are in the list too.
     spent = {
         event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total
         for event in recorded.key_averages()
+        if not on_gpu or event.device_type.name == "CUDA"
     }
     total = sum(spent.values())
     top = sorted(spent.items(), key=lambda item: -item[1])[:N_TOP]
