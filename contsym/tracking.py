@@ -33,7 +33,7 @@ from contsym.sweep.plan import Sweep, stored_sweeps
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import DatasetInput, Run
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 60
@@ -68,6 +68,10 @@ FAILURES = (
      "no such kind of store", "give sqlite:///FILE or http://HOST:PORT"),
 )  # fmt: skip
 """What MLflow and the libraries below it say, what that means, and what to do."""
+
+
+ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
+"""What SQLite, PostgreSQL and MySQL say where another process has added the same row first."""
 
 
 def default_uri(output: Path) -> str:
@@ -278,8 +282,7 @@ def _send(
         # One input for both parts: MLflow takes a name and digest once for a run.
         context = InputTag("mlflow.data.context", "train, test")
         inputs.append(DatasetInput(data, [context, InputTag("task", task)]))
-    if inputs:
-        client.log_inputs(run_id, inputs)
+    _log_inputs(client, run_id, inputs)
     for path in files:
         client.log_artifact(run_id, str(path))
     if record.matrix and "matrix.csv" not in {path.name for path in files}:
@@ -289,6 +292,24 @@ def _send(
             client.log_artifact(run_id, str(path))
     client.set_terminated(run_id, "FINISHED", record.ended)
     return run_id
+
+
+def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+    """Name a run's data sets to MLflow.
+
+    MLflow looks whether it knows a data set and adds it where not. Where another process has added it in
+    between, the whole call fails, and the next finds it; so each of the data sets costs one more call at most.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for n_left in range(len(inputs), -1, -1):
+        try:
+            if inputs:
+                client.log_inputs(run_id, inputs)
+            return
+        except MlflowException as error:
+            if not n_left or not re.search(ADDED_BY_ANOTHER, str(error), re.IGNORECASE):
+                raise
 
 
 def _known_runs(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:

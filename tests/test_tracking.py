@@ -345,6 +345,38 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
     assert not list(tmp_path.glob(".partial-*"))
 
 
+class Rival:
+    """A client whose calls fail as if other processes added the same data sets first, n times."""
+
+    def __init__(self, n: int, said: str) -> None:
+        self.n, self.said, self.taken = n, said, []
+
+    def log_inputs(self, run_id: str, inputs: list[str]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        if self.n:
+            self.n -= 1
+            raise MlflowException(f"(some.IntegrityError) {self.said}")
+        self.taken.append((run_id, inputs))
+
+
+@pytest.mark.parametrize("said", ["UNIQUE constraint failed: datasets.name", "duplicate key value violates"])
+def test_data_sets_that_others_add_at_the_same_time_are_found_in_the_next_call(said):
+    client = Rival(2, said)
+    tracking._log_inputs(client, "a", ["mnli", "wikidata"])
+    assert client.taken == [("a", ["mnli", "wikidata"])]
+
+
+@pytest.mark.parametrize(("n", "said"), [(3, "UNIQUE constraint failed"), (1, "NOT NULL constraint failed")])
+def test_what_is_no_rival_is_told(n, said):
+    from mlflow.exceptions import MlflowException
+
+    client = Rival(n, said)
+    with pytest.raises(MlflowException, match=said):
+        tracking._log_inputs(client, "a", ["mnli", "wikidata"])
+    assert not client.taken
+
+
 def test_moved_output_keeps_its_artifacts_beside_it(output, tmp_path_factory):
     send(output, store_run(output, NAME, [0]))
     moved = tmp_path_factory.mktemp("elsewhere") / "moved here"

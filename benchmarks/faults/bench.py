@@ -59,6 +59,8 @@ class Child:
     stderr: Path
     code: int | None = None
     """Its exit code once it has ended, negative for a signal."""
+    went_on: bool = False
+    """Whether it told of a phase that began or ended after it was sent a signal."""
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         os.kill(self.pid, number)

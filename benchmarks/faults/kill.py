@@ -106,8 +106,12 @@ def disturb(
             if line is None and has_ended(child.pid):
                 break
         time.sleep(wait)
+        # What it has told so far is read, so that the rest was told after the signal.
+        while following(0) is not None:
+            pass
         child.kill(number)
         child.wait()
+        child.went_on = following(0) is not None
     return child, phase
 
 
