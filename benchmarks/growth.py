@@ -48,7 +48,8 @@ EXACT = "flat"
 """The memory's index that compares a query with everything stored."""
 SIZES = {
     "pairs": (1000, 10_000, 100_000, 1_000_000),
-    "memory": (1000, 10_000, 100_000, 1_000_000),
+    # auto makes an index of its own from 100,000 on, so the end of its curve needs two sizes above.
+    "memory": (1000, 10_000, 100_000, 400_000, 1_000_000),
     "experiences": (2, 5, 10, 20, 50),
 }
 SMOKE = {"pairs": (50, 100), "memory": (50, 100), "experiences": (2, 3)}

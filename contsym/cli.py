@@ -17,7 +17,7 @@ from contsym.authoring_cli import check, new
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
 from contsym.data_cli import data
 from contsym.doctor_cli import doctor
-from contsym.endings import end_cleanly_on_signals, file_trouble, stopped
+from contsym.endings import end_cleanly_on_signals, file_trouble, heed, stopped
 from contsym.errors import ContsymError, one_line
 from contsym.list_cli import list_
 from contsym.options import (
@@ -194,6 +194,7 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]],
         _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)
         run_ids, warning = _track(plan.folder, plan.config.output, uri)
+    heed()
     check_stored(plan)
     if warning:
         click.echo(f"warning: {warning}", err=True)
@@ -269,7 +270,12 @@ def main() -> NoReturn:
     """Run the command line; a user's mistake is one line and exit code 2, a signal 128 and its number."""
     end_cleanly_on_signals()
     try:
-        sys.exit(cli(standalone_mode=False))
+        try:
+            sys.exit(cli(standalone_mode=False))
+        except Exception:
+            # A library may have made an error of the signal.
+            heed()
+            raise
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)

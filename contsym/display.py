@@ -15,6 +15,7 @@ from rich.text import Text
 
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.display_data import SHORT_KINDS, audit_lines
+from contsym.endings import heed
 from contsym.metrics.stats import spread
 from contsym.summary import summarise
 
@@ -50,10 +51,12 @@ class TerminalProgress:
         self._bars.stop()
 
     def phase(self, description: str, total: int | None) -> None:
+        heed()
         self._finish()
         self._task = self._bars.add_task(escape(description), total=total, loss="")
 
     def advance(self, loss: float | None = None) -> None:
+        heed()
         self._bars.update(self._task, advance=1, loss="" if loss is None else f"loss {loss:.4f}")
 
     def _finish(self) -> None:

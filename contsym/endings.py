@@ -28,16 +28,32 @@ class Ended(KeyboardInterrupt):
         self.number = number
 
 
+_asked: int | None = None
+"""The signal that has asked this process to end."""
+
+
 def end_cleanly_on_signals() -> None:
-    """Let SIGTERM and SIGHUP (a terminal that is closed) end this process as Ctrl-C does."""
-    for name in ("SIGTERM", "SIGHUP"):
+    """Let SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal that is closed) end this process in one way."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         # A program started by nohup ignores SIGHUP, and goes on to.
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
 
 
+def heed() -> None:
+    """Raise Ended again where a signal has asked this process to end and it is still here.
+
+    What a signal raises comes wherever Python happens to be, and there are places where it is lost: in a
+    `__del__`, or where a library catches everything. So whatever takes long asks here between two steps.
+    """
+    if _asked is not None:
+        raise Ended(_asked)
+
+
 def _end(number: int, frame: object) -> NoReturn:
+    global _asked
+    _asked = number
     # Asked again, it ends at once: what cleans up may hang on what is broken.
     signal.signal(number, signal.SIG_DFL)
     raise Ended(number)

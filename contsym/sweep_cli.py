@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contsym.config import DEFAULT_OUTPUT, parse_assignments
+from contsym.endings import heed
 from contsym.errors import SettingError, TrackingError
 from contsym.options import (
     SCENARIO_HELP,
@@ -217,6 +218,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
             failed = drive(made, executor, progress, send)
             progress.note("logging to MLflow")
             send(is_last=True)
+    heed()
     if warning:
         click.echo(f"warning: {warning}", err=True)
     found = made.results()

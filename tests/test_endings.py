@@ -160,3 +160,45 @@ def test_patience_ends_between_calls(monkeypatch):
         patient.answer()
     assert slow.now == 15
     assert patient.facts == 3
+
+
+@pytest.fixture
+def signals(monkeypatch):
+    """The program's handlers, for one test."""
+    monkeypatch.setattr(endings, "_asked", None)
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    endings.end_cleanly_on_signals()
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+class Swallows:
+    """Python ignores what is raised while an object is taken down."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_is_lost_on_its_way_is_heeded_at_the_next_step(signals):
+    endings.heed()
+    Swallows()
+    with pytest.raises(endings.Ended) as caught:
+        endings.heed()
+    assert endings.exit_code(caught.value) == 143
+
+
+def test_what_a_library_makes_of_a_signal_is_no_error_of_the_user(signals, monkeypatch, capsys):
+    def command(**_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ContsymError("the key is not a key") from None
+
+    monkeypatch.setattr(cli, "cli", command)
+    monkeypatch.setattr("sys.argv", ["contsym", "run"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.startswith("stopped; ")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from contsym import results
 from contsym.beginnings import Beginnings
+from contsym.endings import heed
 from contsym.errors import ContsymError
 from contsym.sweep.executors import Executor, Lost
 from contsym.sweep.plan import FAILED, Cell, Sweep
@@ -81,6 +82,7 @@ def drive(
 
     try:
         while True:
+            heed()
             while len(running) < executor.n_slots and (work := queue.next()):
                 tries[work.key] = tries.get(work.key, 0) + 1
                 running[executor.submit(work)] = work

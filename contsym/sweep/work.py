@@ -11,6 +11,7 @@ from pathlib import Path
 
 from contsym import results
 from contsym.config import RunConfig
+from contsym.endings import heed
 from contsym.errors import ContsymError
 
 
@@ -58,10 +59,10 @@ def is_done(work: Work) -> bool:
 
 class _Silent:
     def phase(self, description: str, total: int | None) -> None:
-        pass
+        heed()
 
     def advance(self, loss: float | None = None) -> None:
-        pass
+        heed()
 
 
 _shared = None
