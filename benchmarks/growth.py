@@ -321,6 +321,10 @@ def draw(curves: Sequence[dict[str, Any]], picture: Path) -> None:
         panel.plot(curve["sizes"], curve["values"], marker="o", markersize=3, label=label)
         panel.set(xscale="log", yscale="log", xlabel=curve["against"])
         panel.set_ylabel("seconds" if unit == "s" else "bytes")
+        if max(curve["sizes"]) < 100:
+            # Between 2 and 50 a logarithmic axis would write labels over one another.
+            panel.set_xticks(curve["sizes"], [f"{size}" for size in curve["sizes"]])
+            panel.set_xticks([], minor=True)
     for panel in axes.flat:
         panel.grid(alpha=0.3)
         panel.legend(fontsize=6)
