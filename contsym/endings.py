@@ -39,6 +39,14 @@ def end_cleanly_on_signals() -> None:
         # A program started by nohup ignores SIGHUP, and goes on to.
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
+    usual = sys.unraisablehook
+
+    def of_no_signal(found: sys.UnraisableHookArgs) -> None:
+        # What was raised in a __del__ cannot go further; heed() raises it again, and the rest is noise.
+        if not issubclass(found.exc_type, Ended):
+            usual(found)
+
+    sys.unraisablehook = of_no_signal
 
 
 def heed() -> None:

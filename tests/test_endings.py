@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import sys
 
 import click
 import pytest
@@ -167,6 +168,7 @@ def signals(monkeypatch):
     """The program's handlers, for one test."""
     monkeypatch.setattr(endings, "_asked", None)
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    monkeypatch.setattr("sys.unraisablehook", sys.__unraisablehook__)
     endings.end_cleanly_on_signals()
     yield
     for number, handler in kept.items():
@@ -180,10 +182,10 @@ class Swallows:
         signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_that_is_lost_on_its_way_is_heeded_at_the_next_step(signals):
+def test_a_signal_that_is_lost_on_its_way_is_heeded_at_the_next_step(signals, capsys):
     endings.heed()
     Swallows()
+    assert not capsys.readouterr().err
     with pytest.raises(endings.Ended) as caught:
         endings.heed()
     assert endings.exit_code(caught.value) == 143
