@@ -139,7 +139,8 @@ def read_card(name: str, source: str, where: str = "") -> Card:
         ) from None
     for node in tree.body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        if [ast.unparse(target) for target in targets] == ["CARD"]:
+        # Not by ast.unparse, which a target of a thousand attributes drives too deep.
+        if len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id == "CARD":
             assert isinstance(node, (ast.Assign, ast.AnnAssign)), "nothing else has these targets"
             entries = _card_entries(node.value, f"{where}:{node.lineno}")
             docstring = (ast.get_docstring(tree) or "").split("\n")[0]

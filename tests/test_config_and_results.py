@@ -134,3 +134,6 @@ def test_scenarios_name_known_tasks():
 def test_a_strategy_without_a_card_is_refused():
     with pytest.raises(ContsymError, match=r"^strategies/x\.py: no CARD; expected CARD = "):
         registry.read_card("x", '"""Doc."""\nCARDS = {}\n')
+    deep = "a" + ".a" * 2000
+    with pytest.raises(ContsymError, match="no CARD"):
+        registry.read_card("x", f'"""Doc."""\n{deep} = {{}}\n')
