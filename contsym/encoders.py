@@ -219,7 +219,7 @@ def choose_device(asked: str) -> str:
 def be_deterministic(device: str) -> None:
     """Ask torch for algorithms that give the same result each time, for the whole process.
 
-    On a GPU those without such an algorithm raise RuntimeError: with warnings alone the attention's
+    On a GPU an operation without such an algorithm raises RuntimeError: with warnings alone the attention's
     backward pass would go on adding in any order, and seeds would mean nothing.
     """
     import torch

@@ -13,7 +13,7 @@ from contsym.conformance import Silent
 from contsym.run import prepare, run_seed
 from tests.runs import toy_config
 from tests.strategy_settings import ENCODERS, SETTINGS
-from tests.toy import nli_rows, relation_rows, write_task
+from tests.toy import both_tasks
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
 
@@ -22,11 +22,7 @@ ADDONS = [f"fine_tune+{name}" for name in sorted(registry.addons())] + ["knn_fix
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    return {
-        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 32)),
-        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
-    }
+    return both_tasks(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture

@@ -11,16 +11,12 @@ from contsym.cli import cli
 from contsym.errors import ContsymError
 from contsym.run import prepare
 from tests.runs import toy_config, toy_run
-from tests.toy import nli_rows, relation_rows, write_task
+from tests.toy import both_tasks
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    return {
-        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 32)),
-        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
-    }
+    return both_tasks(tmp_path_factory.mktemp("toy"))
 
 
 def retrain(toy, encoder, output, strategy, **changes):

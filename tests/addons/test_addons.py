@@ -9,7 +9,7 @@ from contsym.errors import ContsymError
 from contsym.run import prepare
 from contsym.seed_run import SeedRun
 from tests.runs import Silent, toy_config, toy_run
-from tests.toy import nli_rows, relation_rows, write_task
+from tests.toy import both_tasks
 
 ADDONS = sorted(registry.addons())
 REGULARISERS = {"ewc": "ewc_strength", "lwf": "lwf_strength", "mas": "mas_strength"}
@@ -19,11 +19,7 @@ PENALTIES = {"ewc": "1e12", "mas": "1e5", "lwf": "100"}
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    return {
-        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 32)),
-        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
-    }
+    return both_tasks(tmp_path_factory.mktemp("toy"))
 
 
 def finished(toy, encoder, output, strategy, **changes):
