@@ -34,6 +34,8 @@ _asked: int | None = None
 
 def end_cleanly_on_signals() -> None:
     """Let SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal that is closed) end this process in one way."""
+    global _asked
+    _asked = None
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         # A program started by nohup ignores SIGHUP, and goes on to.

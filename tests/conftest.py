@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 
 # Before any library reads them: no test may reach the network.
@@ -13,9 +15,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from contsym import endings
 from contsym.toy import WORDS, save_encoder, save_tokenizer, tiny_config
 
 ANSWERS = ("yes", "maybe", "no", "true", "neither", "false", "question", "answer", "or", "?", ":", ",", "/")
+
+
+@pytest.fixture(autouse=True)
+def no_signal_from_another_test():
+    """What a test of the whole program does to signals ends with it: one that was caught would end the next run."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers, hook = {number: signal.getsignal(number) for number in numbers}, sys.unraisablehook
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    sys.unraisablehook = hook
+    endings._asked = None
 
 
 @pytest.fixture(scope="session")

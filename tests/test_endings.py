@@ -73,28 +73,31 @@ def test_an_error_of_another_kind_is_not_hidden(monkeypatch, capsys):
         cli.main()
 
 
-def test_the_second_signal_ends_at_once():
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        signal.signal(signal.SIGTERM, endings._end)
-        with pytest.raises(endings.Ended):
-            signal.raise_signal(signal.SIGTERM)
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, before)
+@pytest.fixture
+def signals(monkeypatch):
+    """The program's handlers, for one test."""
+    monkeypatch.setattr("sys.unraisablehook", sys.__unraisablehook__)
+    endings.end_cleanly_on_signals()
 
 
-def test_nohup_is_respected():
-    before = signal.getsignal(signal.SIGHUP)
-    others = signal.getsignal(signal.SIGTERM)
-    try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        endings.end_cleanly_on_signals()
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) == endings._end
-    finally:
-        signal.signal(signal.SIGHUP, before)
-        signal.signal(signal.SIGTERM, others)
+def test_the_second_signal_ends_at_once(signals):
+    with pytest.raises(endings.Ended):
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_nohup_is_respected(signals):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    endings.end_cleanly_on_signals()
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) == endings._end
+
+
+def test_a_new_beginning_forgets_what_ended_the_last(signals):
+    with pytest.raises(endings.Ended):
+        signal.raise_signal(signal.SIGTERM)
+    endings.end_cleanly_on_signals()
+    endings.heed()
 
 
 @pytest.mark.parametrize(
@@ -161,18 +164,6 @@ def test_patience_ends_between_calls(monkeypatch):
         patient.answer()
     assert slow.now == 15
     assert patient.facts == 3
-
-
-@pytest.fixture
-def signals(monkeypatch):
-    """The program's handlers, for one test."""
-    monkeypatch.setattr(endings, "_asked", None)
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    monkeypatch.setattr("sys.unraisablehook", sys.__unraisablehook__)
-    endings.end_cleanly_on_signals()
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 class Swallows:
