@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import click
 from contsym.data.schema import LABELS
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
-from contsym.endings import exit_code
+from contsym.endings import exit_code, heed
 
 FORMS = ("lexicalised", "delexicalised", "both")
 
@@ -119,13 +120,23 @@ def build(as_json: bool, **given: Any) -> None:
     with _stopping_cleanly():
         if err.is_terminal:
             with err.status("starting") as status:
-                made = build_data(options, lambda step: status.update(step))
+                made = build_data(options, _heeding(status.update))
         else:
-            made = build_data(options, lambda step: click.echo(step, err=True))
+            made = build_data(options, _heeding(partial(click.echo, err=True)))
     if as_json:
         click.echo(json.dumps(made, ensure_ascii=False))
     else:
         Console().print(manifest_report(made, str(options.out)))
+
+
+def _heeding(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Ends between two steps where a signal was lost in a library."""
+
+    def step(text: str) -> None:
+        heed()
+        say(text)
+
+    return step
 
 
 @contextmanager

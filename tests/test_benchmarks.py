@@ -1,4 +1,4 @@
-"""benchmarks/speed.py and growth.py: the arithmetic by hand, and every measure at toy sizes."""
+"""benchmarks/speed.py, growth.py and sweep_whole.py: the arithmetic by hand, and every measure at toy sizes."""
 
 import importlib
 import importlib.util
@@ -262,3 +262,28 @@ def test_growth_in_memory_and_experiences_has_points():
     # 100 vectors of 384 float32 numbers and an int64 label each.
     assert cost["stored, bytes"] == 100 * (384 * 4 + 8)
     assert growth.POINTS["experiences"](2, "fine_tune", is_small=True)["run, s"] > 0
+
+
+@pytest.mark.slow
+def test_a_sweep_is_the_same_cells_as_commands_of_their_own(tmp_path, tiny_encoder_folder):
+    out = tmp_path / "whole.json"
+    words = [
+        "--strategies",
+        "knn_fixed",
+        "--shots",
+        "4,8",
+        "--encoder",
+        tiny_encoder_folder,
+        "--mnli-size",
+        "20",
+    ]
+    whole = [BENCHMARKS / "sweep_whole.py", *words, "--set", "steps=2", "--json", out]
+    done = ran(*whole, "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    (first,) = json.loads(out.read_text())["rounds"]
+    assert first["n_different"] == 0
+    assert first["ratio"] == first["one_by_one"] / first["sweep"]
+    # What is there is not measured again, and other cells do not go into its file.
+    assert f"2 cells: {first['one_by_one']:.0f} s one by one" in ran(*whole, "--seeds", "1").stdout
+    done = ran(*whole, "--seeds", "1", "--shots", "4")
+    assert (done.returncode, "name another file" in done.stderr) == (2, True)

@@ -299,6 +299,19 @@ def test_the_manifest_is_read_whole(tmp_path):
 # -- interruption --
 
 
+def test_a_signal_that_a_library_lost_ends_it_at_the_next_step(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from contsym import endings
+    from contsym.cli import cli
+
+    monkeypatch.setattr(endings, "_asked", 15)
+    line = ["data", "build", "--triples", str(triples_file(tmp_path, KIN)), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(cli, line)
+    assert (done.exit_code, done.stderr) == (143, "stopped; nothing was written\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["triples.tsv"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_an_interrupted_build_leaves_nothing(name, code, tmp_path):
