@@ -115,7 +115,10 @@ def one_round(
 
 
 def contsym(*words: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "contsym", *words], capture_output=True, text=True)
+    # As a sweep with one job has it: other threads, other sums.
+    threads = {"OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
+    command = [sys.executable, "-m", "contsym", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **threads})
     if done.returncode:
         sys.exit(f"contsym {' '.join(words)}: exit code {done.returncode}\n{done.stderr}")
 

@@ -18,13 +18,18 @@ import pytest
 from contsym import endings
 from contsym.toy import WORDS, save_encoder, save_tokenizer, tiny_config
 
+# What is started by nohup or by `&` in a script ignores these, and so would all that tests start and send them to.
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+        signal.signal(getattr(signal, name), usual)
+
 ANSWERS = ("yes", "maybe", "no", "true", "neither", "false", "question", "answer", "or", "?", ":", ",", "/")
 
 
 @pytest.fixture(autouse=True)
 def no_signal_from_another_test():
     """What a test of the whole program does to signals ends with it: one that was caught would end the next run."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     handlers, hook = {number: signal.getsignal(number) for number in numbers}, sys.unraisablehook
     yield
     for number, handler in handlers.items():
