@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument(
         "--only", metavar="WORD", help="contsym and the variants with this word in their names"
     )
+    parser.add_argument("--part", choices=["training", "encoding", "both"], default="both")
     given = parser.parse_args()
     quiet_libraries()
     torch.manual_seed(0)
@@ -99,7 +100,8 @@ def main() -> None:
     }
     print(json.dumps(facts))
     mnli, wikidata = load_task("mnli", given.mnli).train, load_task("wikidata", given.wikidata)
-    for task, pairs in (("mnli", mnli), ("wikidata", wikidata.train)):
+    trained = () if given.part == "encoding" else (("mnli", mnli), ("wikidata", wikidata.train))
+    for task, pairs in trained:
         batches = [
             (part["premise"], part["hypothesis"])
             for part in pairs.select(range(min(len(pairs), BATCH * given.steps))).iter(BATCH)
@@ -112,7 +114,10 @@ def main() -> None:
             lambda e, v, b=batches: train(e, v, b),
             given.rounds,
         )
-    texts = [*wikidata.test["premise"][:], *wikidata.test["hypothesis"][:]]
+    if given.part == "training":
+        return
+    one_way = [*wikidata.test["premise"][:], *wikidata.test["hypothesis"][:]]
+    texts = [*one_way, *reversed(one_way)]
     print(f"\nencoding, {len(texts)} texts, {len(set(texts))} of them distinct")
     compare(given.encoder, encoding, (usual, other), lambda e, v: encode(e, v, texts), given.rounds)
 
@@ -195,7 +200,8 @@ def encode(encoder: PooledEncoder, variant: Variant, texts: list[str]) -> tuple[
         with torch.inference_mode():
             parts = [encoder(encoder.tokenize(texts[i : i + 32])) for i in range(0, len(texts), 32)]
         return time.perf_counter() - began, torch.cat(parts)
-    found = encoder.encode(texts) if variant.distinct else encoder._encode(texts)
+    with torch.inference_mode():
+        found = encoder.encode(texts) if variant.distinct else encoder._encode(texts)
     return time.perf_counter() - began, found.clone()
 
 
