@@ -3,7 +3,7 @@
     python benchmarks/sweep_whole.py --json FILE
     python benchmarks/sweep_whole.py --mnli ../shared/data/mnli --wikidata ../shared/data/asymmetricity --mnli-size 800
 
-By default 4 strategies, 4 numbers of shots and 3 seeds: 48 cells of the bundled pairs, an hour and three quarters on two cores. A
+By default 4 strategies, 4 numbers of shots and 3 seeds: 48 cells of the bundled pairs, 105 minutes on two cores. A
 round is one seed: `contsym sweep` once, and `contsym run` once for each of its cells, each into an empty folder
 of its own; which of the two comes first changes from round to round. Seconds are those of the commands, from the
 shell's side: with start-up, loading, shortcuts, audits, logging to MLflow. Both use all cores (`--jobs 1`, unless
