@@ -67,7 +67,7 @@ def main() -> None:
         if given.json:
             given.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     totals = [sum(each[way] for each in found["rounds"]) for way in ("one_by_one", "sweep")]
-    print(f"{len(cells) * given.seeds} cells: {totals[0]:.0f} s one by one, {totals[1]:.0f} s as a sweep, "
+    print(f"{len(cells) * len(found['rounds'])} cells: {totals[0]:.0f} s one by one, {totals[1]:.0f} s as a sweep, "
           f"{totals[0] / totals[1]:.2f}; median of rounds "
           f"{statistics.median(each['ratio'] for each in found['rounds']):.2f}")  # fmt: skip
     apart = sum(each["n_different"] for each in found["rounds"])
@@ -82,23 +82,10 @@ def one_round(
     with tempfile.TemporaryDirectory() as folder:
         outputs = {way: Path(folder) / way for way in seconds}
         for way in ("sweep", "one_by_one") if seed % 2 == 0 else ("one_by_one", "sweep"):
+            lines = [["run", "--no-curve", "--strategy", name, "--shots", n] for name, n in cells]
             if way == "sweep":
-                lines = [
-                    [
-                        "sweep",
-                        "--strategies",
-                        given.strategies,
-                        "--shots",
-                        given.shots,
-                        "--jobs",
-                        str(given.jobs),
-                    ]
-                ]
-            else:
-                lines = [
-                    ["run", "--no-curve", "--strategy", strategy, "--shots", shots]
-                    for strategy, shots in cells
-                ]
+                grid = f"--strategies {given.strategies} --shots {given.shots} --jobs {given.jobs}"
+                lines = [["sweep", *grid.split()]]
             for line in lines:
                 began = time.perf_counter()
                 contsym(*line, "--seeds", f"{seed}-{seed}", "--output", str(outputs[way]), *same)

@@ -267,17 +267,8 @@ def test_growth_in_memory_and_experiences_has_points():
 @pytest.mark.slow
 def test_a_sweep_is_the_same_cells_as_commands_of_their_own(tmp_path, tiny_encoder_folder):
     out = tmp_path / "whole.json"
-    words = [
-        "--strategies",
-        "knn_fixed",
-        "--shots",
-        "4,8",
-        "--encoder",
-        tiny_encoder_folder,
-        "--mnli-size",
-        "20",
-    ]
-    whole = [BENCHMARKS / "sweep_whole.py", *words, "--set", "steps=2", "--json", out]
+    words = ["--strategies", "knn_fixed", "--shots", "4,8", "--encoder", tiny_encoder_folder]
+    whole = [BENCHMARKS / "sweep_whole.py", *words, "--mnli-size", "20", "--set", "steps=2", "--json", out]
     done = ran(*whole, "--seeds", "1")
     assert done.returncode == 0, done.stderr
     (first,) = json.loads(out.read_text())["rounds"]
