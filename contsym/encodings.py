@@ -112,10 +112,13 @@ def bound(folder: Path, limit: int) -> None:
         gone = folder / f".partial-{entry.name}-{secrets.token_hex(4)}"
         try:
             entry.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
         except FileNotFoundError:
             pass  # another process has deleted it, which helps as much
-        else:
+        except BaseException:
+            # A signal came between the two, or while it was half deleted.
             shutil.rmtree(gone, ignore_errors=True)
+            raise
         excess -= size
 
 

@@ -65,8 +65,9 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     clear_partial(folder.parent, of=folder.name)
     partial = folder.parent / f".partial-{folder.name}-{secrets.token_hex(4)}"
-    partial.mkdir()
     try:
+        # Inside, since a signal that comes while a folder is made raises as soon as it is there.
+        partial.mkdir()
         fill(partial)
         for path in [*partial.iterdir(), partial]:
             _sync(path)

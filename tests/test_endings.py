@@ -1,13 +1,15 @@
 """Signals, trouble with files and servers that are slow: one line, and an exit code that says which."""
 
 import errno
+import itertools
+import shutil
 import signal
 import sys
 
 import click
 import pytest
 
-from contsym import cli, endings, results
+from contsym import cli, encodings, endings, results
 from contsym.errors import ContsymError
 from contsym.patience import Patient
 from tests.stored_results import make_result
@@ -139,6 +141,62 @@ def test_what_a_killed_process_left_of_the_same_folder_goes_after_an_hour(tmp_pa
         os.utime(folder, (0, 0))
     results.write_whole(tmp_path / "built", lambda folder: None)
     assert {path.name for path in tmp_path.iterdir()} == {"built", ".partial-built-01", ".partial-else-00"}
+
+
+def write_a_folder(at):
+    results.write_whole(at / "new", lambda folder: (folder / "a").write_text("a"))
+
+
+def write_a_file(at):
+    results.write_file(at / "a", "text")
+
+
+def drop_an_entry(at):
+    entry = at / "entry"
+    entry.mkdir(exist_ok=True)
+    (entry / encodings.FILE).write_text("vectors")
+    encodings.bound(at, 0)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a file is not closed by `with`
+@pytest.mark.parametrize("work", [write_a_folder, write_a_file, drop_an_entry])
+def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
+    """Python raises what a signal raises between any two of its instructions: here between each two, once."""
+
+    def trace(frame, event, _):
+        if frame.f_code.co_filename == shutil.__file__:
+            return None  # one instruction of Python 3.11's rmtree makes an OSError of it
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode" and next(count) == nth:
+            raise endings.Ended(signal.SIGTERM)
+        return trace
+
+    def disturbed(at):
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            work(at)
+        finally:
+            sys.settrace(before)
+
+    nth = sys.maxsize
+    for _ in range(2):  # the second time nothing is imported or compiled any more
+        count = itertools.count()
+        disturbed(tmp_path)
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+    n_last, n_ended = next(count), 0
+    for nth in range(n_last):
+        at, count = tmp_path / str(nth), itertools.count()
+        at.mkdir()
+        try:
+            disturbed(at)
+        except endings.Ended:
+            n_ended += 1
+        assert [path.name for path in at.iterdir() if path.name.startswith(".partial-")] == [], f"at {nth}"
+    assert n_ended > 0.9 * n_last
 
 
 class Slow:
