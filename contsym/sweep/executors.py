@@ -56,12 +56,10 @@ class LocalExecutor:
     with the fewest processes so far.
     """
 
-    def __init__(self, n_jobs: int, n_threads: int | None = None, gpus: Sequence[str] = ()) -> None:
+    def __init__(self, n_jobs: int, gpus: Sequence[str] = ()) -> None:
         self.n_slots, self.gpus = n_jobs, tuple(gpus)
         self._gpu_of: dict[ProcessPoolExecutor, str] = {}
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        # More threads than cores slow training down tenfold.
-        self.n_threads = n_threads or max(1, cores // n_jobs)
+        self.n_threads = threads_each(n_jobs)
         self._free: list[ProcessPoolExecutor] = []
         self._busy: dict[Future, ProcessPoolExecutor] = {}
 
@@ -108,6 +106,18 @@ class LocalExecutor:
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
         self._free, self._busy = [], {}
+
+
+def threads_each(n_jobs: int) -> int:
+    """What each of n processes may take of the cores; fewer where OMP_NUM_THREADS asks for fewer.
+
+    Never more: with more threads than cores every process waits for the others.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A list, "4,2", is of nested levels; the first is that of a process.
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    limit = int(asked) if asked.isascii() and asked.isdecimal() and int(asked) > 0 else cores
+    return max(1, min(limit, cores // n_jobs))
 
 
 def worker_environment(n_threads: int) -> dict[str, str]:

@@ -12,6 +12,7 @@ from contsym.sweep.executors import (
     parse_options,
     read_options,
     several_gpus,
+    threads_each,
 )
 
 
@@ -44,6 +45,21 @@ def test_one_local_process_unless_told():
     executor = make_executor("local", None)
     assert executor.n_slots == 1
     executor.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "n_jobs", "expected"),
+    [
+        (None, 1, 6), (None, 2, 3), (None, 4, 1), (None, 9, 1),
+        ("2", 1, 2), ("2", 2, 2), ("2", 4, 1), ("64", 2, 3), (" 4,2", 1, 4), ("0", 2, 3), ("many", 2, 3),
+    ],
+)  # fmt: skip
+def test_the_cores_are_shared_and_fewer_threads_may_be_asked_for(monkeypatch, asked, n_jobs, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_each(n_jobs) == expected
 
 
 KNOWN = {"time": int, "num_gpus": float, "partition": str}
