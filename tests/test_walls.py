@@ -65,7 +65,7 @@ def files_that_import(name: str) -> set[str]:
         ),
         ("duckdb", {"data/engine.py"}),
         ("sklearn", {"data/shortcuts.py", "logistic.py", "report/view.py"}),
-        ("plotly", {"report/figures.py", "report/render.py"}),
+        ("plotly", {"report/figures/look.py", "report/render.py"}),
         ("jinja2", {"report/render.py"}),
         ("ray", {"sweep/ray_executor.py"}),
         ("submitit", {"sweep/slurm_executor.py"}),

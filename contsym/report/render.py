@@ -14,7 +14,7 @@ from contsym.errors import ContsymError
 from contsym.report import provenance, words
 from contsym.report.collect import Collected
 from contsym.report.contents import all_tables, kind_tasks
-from contsym.report.figures import Figure, Figures
+from contsym.report.figures import Figure, all_figures, styles
 from contsym.report.measures import Measures
 from contsym.report.paper import read_paper
 from contsym.report.tables import Table, write_tables
@@ -51,8 +51,7 @@ def make_report(collected: Collected, target: float) -> Report:
     """Everything that the report says; a section without figures says why."""
     measures = Measures(collected, target)
     tables = all_tables(measures, read_paper())
-    makers = Figures(measures, label_views(collected))
-    figures = makers.all()
+    figures = all_figures(measures, label_views(collected))
     sections = _sections(measures, figures, tables)
     first = collected.first
     what = f"sweep {collected.name}" if collected.sweep else collected.name
@@ -66,7 +65,7 @@ def make_report(collected: Collected, target: float) -> Report:
     return Report(
         f"Few-shot need and forgetting: {first['scenario']}",
         about + (f" · started {collected.sweep.created}" if collected.sweep else ""),
-        [{"name": name, "colour": style.colour} for name, style in makers.styles.items()],
+        [{"name": name, "colour": style.colour} for name, style in styles(collected.variants).items()],
         sections,
         list(tables.values()),
     )

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from contsym.report.collect import collect
-from contsym.report.figures import COLOURS, Figures, styles
+from contsym.report.figures import COLOURS, all_figures, styles
 from contsym.report.measures import Measures
 from contsym.report.render import make_report, script_json, to_html, write_report
 from contsym.report.view import label_views, plane
@@ -102,7 +102,7 @@ def test_script_json_is_json_and_cannot_end_its_element():
 def test_figures_hold_the_measured_numbers(output):
     collected = collect(output, [])
     measures = Measures(collected, 0.99)
-    figures = Figures(measures, label_views(collected)).all()
+    figures = all_figures(measures, label_views(collected))
     view = figures["accuracy"].plots[0]
     lines = {trace["name"]: trace for trace in view["data"] if "name" in trace}
     assert lines["random_labels"]["x"] == [8, 16, 32, 64]
