@@ -13,7 +13,8 @@ import contsym
 from contsym.errors import ContsymError
 from contsym.report import provenance, words
 from contsym.report.collect import Collected
-from contsym.report.contents import all_tables, kind_tasks
+from contsym.report.contents import all_tables
+from contsym.report.contents.shared import kind_tasks
 from contsym.report.figures import Figure, all_figures, styles
 from contsym.report.measures import Measures
 from contsym.report.paper import read_paper

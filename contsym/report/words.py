@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contsym.report.collect import Collected, title_of
-from contsym.report.contents import reached_text
+from contsym.report.contents.need import reached_text
 from contsym.report.measures import Measures
 from contsym.report.tables import interval_text
 

@@ -408,7 +408,7 @@ READERS: dict[str, Reader] = {
         documents.dented_json(make_result, max_dents=1),
         "result.json",
         _report,
-        ("report/contents.py",),
+        tuple(f"report/contents/{name}.py" for name in ("accuracy", "forgetting", "need", "origins")),
         is_slow=True,
         share=4,
     ),

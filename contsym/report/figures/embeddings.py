@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contsym.report.contents import relation_title
+from contsym.report.contents.shared import relation_title
 from contsym.report.figures.look import (
     COLOURS,
     GREY,

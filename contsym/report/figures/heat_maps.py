@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contsym.report.collect import title_of
-from contsym.report.contents import kind_tasks, relation_title, relations, row_names
+from contsym.report.contents.shared import kind_tasks, relation_title, relations, row_names
 from contsym.report.figures.look import (
     Canvas,
     Figure,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.contents import KIND_NAMES, interval_note, kind_tasks
+from contsym.report.contents.shared import KIND_NAMES, interval_note, kind_tasks
 from contsym.report.figures.look import (
     Canvas,
     Figure,
