@@ -7,12 +7,12 @@
 
 A measure is a module of benchmarks/speed/, whose docstring says what is compared with what, and how equal
 results are made sure of. A ratio is the other way's seconds over contsym's, the median over the rounds;
---repeats counts the rounds of short measures, --long-repeats those of full_run, to_099 and sweep.
+--repeats counts the rounds of short measures, --long-repeats those of full_run, to_099, until_099 and sweep.
 --json writes everything that was measured; --check reads such a file and fails where a ratio has fallen by
 more than a fifth of itself, also when it is measured once more. --smoke takes toy sizes: it shows that
 everything runs, and nothing else.
 
-encode and to_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
+encode, to_099 and until_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
 Exit codes: 0; 1 where results disagree or a ratio has fallen; 2 for a mistake in what was asked.
 """
 
@@ -40,7 +40,7 @@ from speed.ratios import Comparison, Options, fallen
 
 from contsym.errors import ContsymError, SettingError, nearest
 
-MEASURES = ("encode", "step", "to_099", "full_run", "sweep", "queries", "startup", "gpu")
+MEASURES = ("encode", "step", "to_099", "until_099", "full_run", "sweep", "queries", "startup", "gpu")
 DEFAULT = tuple(name for name in MEASURES if name != "gpu")
 
 

@@ -40,62 +40,75 @@ SEED = 0
 
 Predict = Callable[[Dataset], np.ndarray]
 """Pairs to label indices."""
+Train = Callable[[Plan, Dataset, int], Predict]
+"""A plan, its training pairs and a seed to a trained model."""
 
 
 def measure(options: Options) -> list[Comparison]:
     n_shots, n_steps = (8, 3) if options.smoke else (64, 100)
-    plan = prepare(
-        RunConfig(
-            strategy=STRATEGIES[0],
-            scenario="wikidata_only",
-            encoder=options.encoder,
-            sources={"wikidata": options.wikidata},
-            shots=n_shots,
-            settings={"steps": str(n_steps)},
-            device=options.device,
-            precision="fp32",
-            audit=False,
-            curve=False,
-        )
-    )
-    pairs, test = training_part(plan.tasks[0], plan.config, SEED), plan.tasks[0].test
-    plans = {name: resolved(plan, replace(plan.config, strategy=name)) for name in STRATEGIES}
-    ways: dict[str, Callable[[], Predict]] = {
-        **{name: lambda own=own: with_contsym(own, pairs) for name, own in plans.items()},
-        "sentence-transformers": lambda: with_sentence_transformers(plan, pairs),
-        "SetFit": lambda: with_setfit(plan, pairs),
+    plan = prepared(options, n_shots)
+    pairs = training_part(plan.tasks[0], plan.config, SEED)
+    ways = {
+        name: clocked(lambda name=name, train=train: train(given(plan, name, n_steps), pairs, SEED))
+        for name, train in WAYS.items()
     }
     repeats = 1 if options.smoke else options.long_repeats
     # What is imported on the first call is no part of training.
-    seconds, predict = interleaved(
-        {name: clocked(way) for name, way in ways.items()}, repeats, warm_up=not options.smoke
-    )
-    labels = np.asarray(test["label"][:])
-    accuracy = {name: float((of(test) == labels).mean()) for name, of in predict.items()}
+    seconds, predict = interleaved(ways, repeats, warm_up=not options.smoke)
+    reached = {name: accuracy(of, plan) for name, of in predict.items()}
     return [
         Comparison(
             measure="to_099",
             name=f"{name}, {n_steps} steps on {n_shots} pairs / {other}",
             ours=seconds[name],
             theirs=seconds[other],
-            agrees=options.smoke or accuracy[name] >= TARGET,
-            agreement=f"accuracy {accuracy[name]:.4f}, expected {TARGET} at least; {other} reached {accuracy[other]:.4f}",
+            agrees=options.smoke or reached[name] >= TARGET,
+            agreement=f"accuracy {reached[name]:.4f}, expected {TARGET} at least; {other} reached {reached[other]:.4f}",
             aim=AIM,
         )
         for name in STRATEGIES
-        for other in ("sentence-transformers", "SetFit")
+        for other in OTHERS
     ]
 
 
-def with_contsym(plan: Plan, pairs: Dataset) -> Predict:
-    run = SeedRun(plan, [pairs], SEED, Silent())
+def prepared(options: Options, n_shots: int) -> Plan:
+    """Wikidata alone, in float32, without what a run looks at beside training."""
+    return prepare(
+        RunConfig(
+            strategy=STRATEGIES[0],
+            scenario="wikidata_only",
+            encoder=options.encoder,
+            sources={"wikidata": options.wikidata},
+            shots=n_shots,
+            device=options.device,
+            precision="fp32",
+            audit=False,
+            curve=False,
+        )
+    )
+
+
+def given(plan: Plan, name: str, n_steps: int) -> Plan:
+    """The plan of one way: contsym's of its strategy; the others take their numbers from the first one's."""
+    strategy = name if name in STRATEGIES else STRATEGIES[0]
+    return resolved(plan, replace(plan.config, strategy=strategy, settings={"steps": str(n_steps)}))
+
+
+def accuracy(predict: Predict, plan: Plan) -> float:
+    """On the test pairs."""
+    test = plan.tasks[0].test
+    return float((predict(test) == np.asarray(test["label"][:])).mean())
+
+
+def with_contsym(plan: Plan, pairs: Dataset, seed: int) -> Predict:
+    run = SeedRun(plan, [pairs], seed, Silent())
     run.strategy.train(run.benchmark.train_stream[0], eval_streams=[], reset_optimizer_state=True)
     # It is asked for by each run of contsym; the others should not pay for it.
     torch.use_deterministic_algorithms(False)
     return lambda asked: run.strategy.score_pairs(asked).argmax(dim=1).numpy()
 
 
-def with_sentence_transformers(plan: Plan, pairs: Dataset) -> Predict:
+def with_sentence_transformers(plan: Plan, pairs: Dataset, seed: int) -> Predict:
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import ContrastiveLoss
 
@@ -114,7 +127,7 @@ def with_sentence_transformers(plan: Plan, pairs: Dataset) -> Predict:
                 weight_decay=settings.weight_decay,
                 max_grad_norm=settings.clip_norm,
                 use_cpu=plan.device == "cpu",
-                seed=SEED,
+                seed=seed,
                 save_strategy="no",
                 logging_strategy="no",
                 report_to="none",
@@ -128,7 +141,7 @@ def with_sentence_transformers(plan: Plan, pairs: Dataset) -> Predict:
     return lambda asked: np.where(_cosines(model, asked) >= threshold, yes, no)
 
 
-def with_setfit(plan: Plan, pairs: Dataset) -> Predict:
+def with_setfit(plan: Plan, pairs: Dataset, seed: int) -> Predict:
     from setfit import SetFitModel, Trainer, TrainingArguments
     from sklearn.linear_model import LogisticRegression
 
@@ -143,7 +156,7 @@ def with_setfit(plan: Plan, pairs: Dataset) -> Predict:
                 batch_size=settings.batch_size,
                 body_learning_rate=plan.learning_rate,
                 warmup_proportion=0.0,
-                seed=SEED,
+                seed=seed,
                 save_strategy="no",
                 logging_strategy="no",
                 report_to="none",
@@ -152,6 +165,10 @@ def with_setfit(plan: Plan, pairs: Dataset) -> Predict:
             train_dataset=Dataset.from_dict({"text": _joined(pairs), "label": pairs["label"][:]}),
         ).train()
     return lambda asked: np.asarray(model.predict(_joined(asked), show_progress_bar=False))
+
+
+OTHERS: dict[str, Train] = {"sentence-transformers": with_sentence_transformers, "SetFit": with_setfit}
+WAYS: dict[str, Train] = {**dict.fromkeys(STRATEGIES, with_contsym), **OTHERS}
 
 
 def best_threshold(cosines: np.ndarray, entailed: np.ndarray) -> float:
