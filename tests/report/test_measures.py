@@ -7,10 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contsym.metrics.stats import Comparison, Summary
-from contsym.report import contents, words
+from contsym.report import words
 from contsym.report.collect import collect
+from contsym.report.contents.accuracy import accuracy_table
+from contsym.report.contents.forgetting import forgetting_table
+from contsym.report.contents.need import paper_table, reached_cell
+from contsym.report.contents.origins import cost_table, version_table
 from contsym.report.measures import Family, Forgetting, Measures, pareto_front
 from contsym.report.paper import read_paper
+from contsym.report.tables import Column
 from tests.stored_results import store_run, store_sweep
 
 
@@ -49,7 +54,7 @@ def test_what_was_never_learned_has_words_and_no_figure(partly):
     found = partly.forgetting("knn_fixed", 8, "mnli")
     assert found == Forgetting(None, 0, 3) and found.words == "never learned"
     assert partly.retention("knn_fixed", 8, "mnli").words == "never learned"
-    table = contents.forgetting_table(partly, "mnli")
+    table = forgetting_table(partly, "mnli")
     row = next(row for row in table.rows if row[0].text == "knn_fixed")
     assert [cell.text for cell in row[1:]] == ["never learned"] * 4
     assert all(cell.values == (None,) * 4 for cell in row[1:])
@@ -64,22 +69,22 @@ def test_learned_in_some_seeds_only_has_no_figure_either(whole, monkeypatch):
 
 
 def test_cells_that_are_not_there_yet_are_dashes(partly):
-    table = contents.accuracy_table(partly, "wikidata")
+    table = accuracy_table(partly, "wikidata")
     last = next(row for row in table.rows if row[0].text == "fine_tune")
     assert last[1].values[3] == 2  # of three seeds, the last is missing
-    assert contents.cost_table(partly).rows
+    assert cost_table(partly).rows
 
 
 def test_shots_needed_keep_not_reached(whole):
     found = whole.efficiency("random_labels")
     # 39, 40 and 38 of 40 at 32 shots, all of them at 64.
     assert found.reached.per_seed == (64, 32, 64) and found.reached.median == 64
-    cell = contents.reached_cell(contents.Column("x", "x", ("median", "low", "high")), whole, "fine_tune")
+    cell = reached_cell(Column("x", "x", ("median", "low", "high")), whole, "fine_tune")
     assert cell.text == "not reached" and cell.values == (None, None, None)
 
 
 def test_paper_table_has_the_paper_s_figures_beside_ours(whole):
-    table = contents.paper_table(whole, read_paper())
+    table = paper_table(whole, read_paper())
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["random labels (random_labels)", "48", "64 [32, 64]", "5.8", "+8.0 [+7.0, +9.0]"],
         ["k-NN, fixed labels (knn_fixed)", "64", "64", "7.7", "+10.0 [+9.0, +11.0]"],
@@ -95,7 +100,7 @@ def test_paper_table_has_the_paper_s_figures_beside_ours(whole):
 
 def test_a_method_of_the_paper_that_was_not_run_says_so(tmp_path):
     store_sweep(tmp_path, strategies=["fine_tune"], with_view=False)
-    table = contents.paper_table(Measures(collect(tmp_path, []), 0.99), read_paper())
+    table = paper_table(Measures(collect(tmp_path, []), 0.99), read_paper())
     assert [row[2].text for row in table.rows] == ["not reached", "not run", "not run", "not run"]
 
 
@@ -188,7 +193,7 @@ def test_versions_name_plugins_and_notes_where_there_are_any(tmp_path):
     said = ("plug-in", "note on")
 
     def rows(*names):
-        table = contents.version_table(collect(tmp_path, names))
+        table = version_table(collect(tmp_path, names))
         return [(what.text, value.text) for what, value in table.rows if what.text.startswith(said)]
 
     assert rows("a", "b") == [
@@ -203,7 +208,7 @@ def test_versions_name_plugins_and_notes_where_there_are_any(tmp_path):
 def test_bold_only_where_the_test_says_best(whole, monkeypatch):
     family = Family("wikidata", 64, (0, 1, 2), (), "knn_fixed")
     monkeypatch.setattr(whole, "family", lambda task, shots: family if shots == 64 else None)
-    table = contents.accuracy_table(whole, "wikidata")
+    table = accuracy_table(whole, "wikidata")
     bold = [(row[0].text, i) for row in table.rows for i, cell in enumerate(row) if cell.strong]
     assert bold == [("knn_fixed", 4)]
 
