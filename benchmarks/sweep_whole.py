@@ -27,6 +27,7 @@ from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
+from contsym.cores import n_cores
 from contsym.environment import platform_name
 
 STRATEGIES, SHOTS = "random_labels,knn_fixed,knn_learned,fine_tune", "8,16,32,64"
@@ -103,7 +104,7 @@ def one_round(
 
 def contsym(*words: str) -> None:
     # As a sweep with one job has it: other threads, other sums.
-    threads = {"OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))}
+    threads = {"OMP_NUM_THREADS": str(n_cores())}
     command = [sys.executable, "-m", "contsym", *words]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **threads})
     if done.returncode:

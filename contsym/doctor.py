@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import contsym
+from contsym.cores import n_cores
 from contsym.errors import ContsymError, one_line
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _python(asked: Asked) -> Iterator[Finding]:
 
 
 def _machine(asked: Asked) -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = n_cores()
     memory = _memory()
     shown = f"{platform.system()} {platform.machine()}, {cores} cores"
     if memory is None:

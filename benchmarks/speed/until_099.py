@@ -28,9 +28,8 @@ def measure(options: Options) -> list[Comparison]:
         pairs = training_part(plan.tasks[0], plan.config, seed)
         for name, train in WAYS.items():
             if seed == 0 and not options.smoke:
-                train(
-                    to_099.given(plan, name, steps[0]), pairs, seed
-                )  # what it imports is no part of training
+                # What it imports is no part of training.
+                train(to_099.given(plan, name, steps[0]), pairs, seed)
             for n in steps:
                 own = to_099.given(plan, name, n)
                 took, predict = clocked(lambda own=own, train=train: train(own, pairs, seed))()  # noqa: B023

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from contsym import allocation
 from contsym.config import DEFAULT_OUTPUT
+from contsym.cores import n_cores
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.work import Work, perform
 
@@ -113,7 +114,7 @@ def threads_each(n_jobs: int) -> int:
 
     Never more: with more threads than cores every process waits for the others.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = n_cores()
     # A list, "4,2", is of nested levels; the first is that of a process.
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     limit = int(asked) if asked.isascii() and asked.isdecimal() and int(asked) > 0 else cores

@@ -30,14 +30,13 @@ def accuracy_table(measures: Measures, task: str) -> Table:
         plain = interval(found)
         return Cell(plain.text, plain.values, bool(family and family.best == variant))
 
-    table = by_shots(collected, f"accuracy-{task}", f"Accuracy on {title_of(task)}, at the end", cell)
     notes = [
         f"{collected.first['n_test'][task]:,} test pairs. {interval_note(collected)}. Bold: better than every other "
         "by every test, Holm-corrected."
     ]
     if shown := shortcut_by_shots(measures, task):
         notes.append(f"The best shortcut scores {shown}.")
-    return Table(table.name, table.title, table.columns, table.rows, tuple(notes))
+    return by_shots(collected, f"accuracy-{task}", f"Accuracy on {title_of(task)}, at the end", cell, notes)
 
 
 def shortcut_by_shots(measures: Measures, task: str) -> str:

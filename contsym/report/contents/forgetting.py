@@ -20,32 +20,31 @@ def forgetting_cell(
 
 def forgetting_table(measures: Measures, task: str) -> Table:
     collected = measures.collected
-    table = by_shots(
-        collected,
-        f"forgetting-{task}",
-        f"Forgetting of {title_of(task)}",
-        lambda column, variant, shots: forgetting_cell(column, measures.forgetting(variant, shots, task)),
-    )
     note = (
         "The best accuracy after any experience before the last, minus the one at the end; negative where "
         'later training helped. "Never learned": its accuracy right after its own training was not above the '
         f"best shortcut by more than the Wilson interval, so there is nothing to forget. {interval_note(collected)}."
     )
-    return Table(table.name, table.title, table.columns, table.rows, (note,))
+    return by_shots(
+        collected,
+        f"forgetting-{task}",
+        f"Forgetting of {title_of(task)}",
+        lambda column, variant, shots: forgetting_cell(column, measures.forgetting(variant, shots, task)),
+        [note],
+    )
 
 
 def retention_table(measures: Measures, task: str) -> Table:
     collected = measures.collected
-    table = by_shots(
+    return by_shots(
         collected,
         f"retention-{task}",
         f"Share of {title_of(task)} kept",
         lambda column, variant, shots: forgetting_cell(
             column, measures.retention(variant, shots, task), sign=False
         ),
+        [f"Accuracy at the end over accuracy right after its own training. {interval_note(collected)}."],
     )
-    note = f"Accuracy at the end over accuracy right after its own training. {interval_note(collected)}."
-    return Table(table.name, table.title, table.columns, table.rows, (note,))
 
 
 def trade_off_table(measures: Measures) -> Table:

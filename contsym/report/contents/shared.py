@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contsym.data.relations import registry
 from contsym.report.collect import Collected, title_of
 from contsym.report.measures import Measures
@@ -46,7 +48,7 @@ def row_names(collected: Collected) -> list[str]:
     return ["untrained", *(f"after {title_of(task)}" for task in collected.tasks)]
 
 
-def by_shots(collected: Collected, name: str, title: str, cell) -> Table:
+def by_shots(collected: Collected, name: str, title: str, cell, notes: Sequence[str]) -> Table:
     columns = (
         Column("strategy", "strategy", is_text=True),
         *(Column(f"{n:,} shots", f"shots_{n}", SUMMARY_PARTS) for n in collected.shots),
@@ -55,4 +57,4 @@ def by_shots(collected: Collected, name: str, title: str, cell) -> Table:
         (words(v), *(cell(columns[i + 1], v, n) for i, n in enumerate(collected.shots)))
         for v in collected.variants
     )
-    return Table(name, title, columns, rows)
+    return Table(name, title, columns, rows, tuple(notes))
