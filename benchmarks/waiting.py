@@ -1,9 +1,9 @@
-"""A training step with OpenMP threads that wait by spinning, by sleeping, or by a short spin.
+"""A training step by how long OpenMP threads spin before they sleep.
 
-    python benchmarks/waiting.py --repeats 3
+    python benchmarks/waiting.py --repeats 5
 
-Measures training steps of MiniLM in fresh processes, by turns for each way of waiting, first on
-idle cores and then beside as many busy processes as there are cores.
+Measures training steps of MiniLM in fresh processes, by turns for each way of waiting: on idle
+cores, beside one busy process, and beside as many busy processes as there are cores.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ print((time.perf_counter() - started) / 6)
 
 
 WAYS: dict[str, dict[str, str]] = {
-    "as OpenMP comes": {},
-    "sleep": {"OMP_WAIT_POLICY": "PASSIVE"},
-    "short spin": {"GOMP_SPINCOUNT": "30000"},
+    "OpenMP's default": {},
+    **{f"spin count {n:,}": {"GOMP_SPINCOUNT": str(n)} for n in (0, 100, 1000, 3000, 10_000, 30_000)},
+    "one thread": {"OMP_NUM_THREADS": "1"},
 }
+BASE = "spin count 1,000"
 
 
 def spin() -> None:
@@ -49,26 +50,31 @@ def spin() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    for load in ("idle", "busy"):
-        busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(os.cpu_count() or 1)]
-        for process in busy if load == "busy" else []:
+    n_cores = os.cpu_count() or 1
+    for n_busy in sorted({0, 1, n_cores}):
+        busy = [multiprocessing.Process(target=spin, daemon=True) for _ in range(n_busy)]
+        for process in busy:
             process.start()
         seconds: dict[str, list[float]] = {name: [] for name in WAYS}
         for _ in range(options.repeats):
             for name, setting in WAYS.items():
                 seconds[name].append(measure(setting))
-        for process in busy if load == "busy" else []:
+        for process in busy:
             process.terminate()
-        medians = {name: statistics.median(times) for name, times in seconds.items()}
-        for name, median in medians.items():
-            ratio = median / medians["short spin"]
-            print(f"{load}  {name:<16} {median:.3f} s a step   {ratio:.2f} x short spin")
+        for name, times in seconds.items():
+            # Pair by pair: the machine's speed drifts.
+            ratio = statistics.median(t / base for t, base in zip(times, seconds[BASE], strict=True))
+            low, median, high = min(times), statistics.median(times), max(times)
+            print(
+                f"{n_busy} busy  {name:<18} {median:.3f} s per step ({low:.3f} to {high:.3f})  {ratio:.2f} x {BASE}",
+                flush=True,
+            )
 
 
 def measure(setting: dict[str, str]) -> float:
-    ours = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    ours = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS"}
     environment = {k: v for k, v in os.environ.items() if k not in ours} | setting
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", STEPS],

@@ -142,6 +142,7 @@ def run(
 
     from contsym.begun import going_on
     from contsym.display import orders_table, result_tables
+    from contsym.display_progress import status
     from contsym.orders import by_order, over_orders
     from contsym.plugins import use
     from contsym.registry import scenario_runs
@@ -151,7 +152,7 @@ def run(
 
     err = Console(stderr=True)
     shared = Shared()
-    with err.status("looking at data and encoder"):
+    with status(err, "looking at data and encoder"):
         # Before prepare() does: a plug-in may be the scenario.
         use(config.plugins)
         # All orders, where the scenario means all, before the first of them is run.
@@ -182,14 +183,15 @@ def run(
 def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """Show, run, store and track a plan; gives the results and their MLflow runs, none where it has none."""
     from contsym.begun import n_stored
-    from contsym.display import TerminalProgress, plan_lines, result_tables
+    from contsym.display import plan_lines, result_tables
+    from contsym.display_progress import RunProgress
     from contsym.run import check_stored, run_seeds
     from contsym.tracking import display_uri
 
     err.print(plan_lines(plan, display_uri(uri)))
     if n := n_stored(plan):
         err.print(f"going on with it: {n} of {len(plan.config.seeds)} seeds are stored already", style="bold")
-    with TerminalProgress(err) as progress:
+    with RunProgress(err) as progress:
         found = run_seeds(plan, progress)
         _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)

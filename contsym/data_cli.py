@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,15 +113,12 @@ def build(as_json: bool, **given: Any) -> None:
     from contsym.data.build import BuildOptions
     from contsym.data.build import build as build_data
     from contsym.display_data import manifest_report
+    from contsym.display_progress import status
 
     options = BuildOptions(**given)
     err = Console(stderr=True)
-    with _stopping_cleanly():
-        if err.is_terminal:
-            with err.status("starting") as status:
-                made = build_data(options, _heeding(status.update))
-        else:
-            made = build_data(options, _heeding(partial(click.echo, err=True)))
+    with _stopping_cleanly(), status(err, "starting") as say:
+        made = build_data(options, _heeding(say))
     if as_json:
         click.echo(json.dumps(made, ensure_ascii=False))
     else:

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: the plan, the progress and the table."""
+"""What a person sees of a run in the terminal: the plan and the tables."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.display_data import SHORT_KINDS, audit_lines
-from contsym.endings import heed
 from contsym.metrics.stats import spread
 from contsym.summary import summarise
 
@@ -26,46 +24,6 @@ MANY_KINDS = 3
 
 if TYPE_CHECKING:
     from contsym.run import Plan
-
-
-class TerminalProgress:
-    """A bar for each phase of each seed, on stderr, with the loss while training."""
-
-    def __init__(self, console: Console) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[loss]}"),
-            console=console,
-        )
-        self._task: Any = None
-
-    def __enter__(self) -> TerminalProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._finish()
-        self._bars.stop()
-
-    def phase(self, description: str, total: int | None) -> None:
-        heed()
-        self._finish()
-        self._task = self._bars.add_task(escape(description), total=total, loss="")
-
-    def advance(self, loss: float | None = None) -> None:
-        heed()
-        self._bars.update(self._task, advance=1, loss="" if loss is None else f"loss {loss:.4f}")
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            (task,) = [t for t in self._bars.tasks if t.id == self._task]
-            # A phase without steps is one step that is done.
-            total = task.total or 1
-            self._bars.update(self._task, total=total, completed=task.completed or total)
-            self._bars.stop_task(self._task)
 
 
 def plan_lines(plan: Plan, tracking: str) -> Group:

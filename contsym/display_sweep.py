@@ -1,15 +1,13 @@
-"""What a person sees of a sweep in the terminal: the plan, how far it is, and the figures by shots."""
+"""What a person sees of a sweep in the terminal: the plan, its status and the figures by shots."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from contsym.data.audit import Audit
@@ -20,74 +18,8 @@ from contsym.metrics.stats import spread
 from contsym.orders import by_order
 from contsym.records import variant
 from contsym.sweep.plan import Sweep
-from contsym.sweep.work import Work, is_done
 
 Results = Sequence[Mapping[str, Any]]
-
-
-class SweepProgress:
-    """One bar over all cells with the time left, and a line for each piece under way."""
-
-    def __init__(self, console: Console, sweep: Sweep) -> None:
-        self._console = console
-        steps = {cell.work.key: cell.n_steps for cell in sweep.cells if not is_done(cell.work)}
-        begun = {c.beginning.key: c for c in sweep.cells if c.beginning and c.work.key in steps}
-        steps |= {
-            key: c.n_beginning_steps for key, c in begun.items() if c.beginning and not is_done(c.beginning)
-        }
-        self._steps, self._n_steps_done = steps, 0
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-        )
-        n_done = sum(is_done(cell.work) for cell in sweep.cells)
-        self._all = self._bars.add_task("cells", total=len(sweep.cells), completed=n_done, left="")
-        self._rows: dict[str, Any] = {}
-        self._began = time.monotonic()
-
-    def __enter__(self) -> SweepProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def started(self, work: Work) -> None:
-        self._rows[work.key] = self._bars.add_task(f"  {work.name}", total=None, left="")
-
-    def ended(self, work: Work, error: str | None) -> None:
-        if (row := self._rows.pop(work.key, None)) is not None:
-            self._bars.remove_task(row)
-        if error:
-            self._console.print(Text(f"{work.name}: {error}", style="red"))
-            return
-        self._n_steps_done += self._steps.pop(work.key, 0)
-        if not work.is_beginning:
-            self._bars.advance(self._all)
-
-    def tick(self) -> None:
-        if self._n_steps_done:
-            seconds = (time.monotonic() - self._began) * sum(self._steps.values()) / self._n_steps_done
-            self._bars.update(self._all, left=f"about {duration(seconds)} left")
-
-    def note(self, text: str) -> None:
-        self._bars.update(self._all, left=text)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    >>> duration(42), duration(754), duration(9000)
-    ('42 s', '13 min', '2 h 30 min')
-    """
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def plan_report(

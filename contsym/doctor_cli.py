@@ -44,10 +44,11 @@ def doctor(
     from rich.console import Console
 
     from contsym.display_doctor import findings_report
+    from contsym.display_progress import status
     from contsym.doctor import Asked, as_plain, examine, works
 
     err = Console(stderr=True)
-    with err.status("looking"):
+    with status(err, "looking"):
         findings = list(examine(Asked(output, encoder, tracking_uri, device, precision, network)))
     if as_json:
         click.echo(json.dumps(as_plain(findings), ensure_ascii=False))

@@ -75,9 +75,9 @@ def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
     )
     from rich.console import Console
 
-    from contsym.display import TerminalProgress
+    from contsym.display_progress import RunProgress
     from contsym.starts import pretrain_to
 
-    with TerminalProgress(Console(stderr=True)) as progress:
+    with RunProgress(Console(stderr=True)) as progress:
         accuracy = pretrain_to(out, config, progress)
     click.echo(f"{out}: {task} {accuracy:.3f} on its test pairs; use it with --encoder {out}")

@@ -136,7 +136,7 @@ def reproduce(
 
     import torch
 
-    from contsym.display import TerminalProgress
+    from contsym.display_progress import RunProgress
     from contsym.reproduce import repeat
 
     torch.set_num_threads(found.first["threads"])
@@ -151,7 +151,7 @@ def reproduce(
     }
     done = []
     for number, result in chosen.items():
-        with TerminalProgress(Console(stderr=True)) as progress:
+        with RunProgress(Console(stderr=True)) as progress:
             done.append(
                 repeat(found.folders[number], result, progress, tolerance=tolerance, sources=sources, **given)
             )

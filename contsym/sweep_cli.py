@@ -188,14 +188,15 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
 
     from rich.console import Console
 
-    from contsym.display_sweep import SweepProgress, plan_report, sweep_report
+    from contsym.display_progress import SweepProgress, status
+    from contsym.display_sweep import plan_report, sweep_report
     from contsym.sweep.drive import drive
     from contsym.sweep.executors import make_executor
     from contsym.sweep.plan import claimed, plan_sweep, write_sweep
     from contsym.tracking import PATIENCE, display_uri, log_sweep, resolve_uri
 
     err = Console(stderr=True)
-    with err.status("looking at data and encoder"):
+    with status(err, "looking at data and encoder"):
         planned, audits = plan_sweep(config)
     uri = resolve_uri(config.output, tracking_uri)
     err.print(plan_report(planned, audits, engine[:2], display_uri(uri)))

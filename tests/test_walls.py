@@ -60,6 +60,7 @@ def files_that_import(name: str) -> set[str]:
                 "display_compare.py",
                 "display_data.py",
                 "display_doctor.py",
+                "display_progress.py",
                 "display_sweep.py",
             },
         ),

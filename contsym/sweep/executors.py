@@ -70,7 +70,7 @@ class LocalExecutor:
         seen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
         # A new process is started here. OpenMP reads its threads once, when torch is loaded, and
         # the program that a spawned process imports first may do that before any code of ours.
-        with _environment(worker_environment(self.n_threads) | seen):
+        with changed_environment(worker_environment(self.n_threads) | seen):
             future = pool.submit(perform, work)
         self._busy[future] = pool
         return future
@@ -128,7 +128,8 @@ def worker_environment(n_threads: int) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+def changed_environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables with these values, and what was there before afterwards."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

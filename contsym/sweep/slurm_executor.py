@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
+from submitit.helpers import clean_env
 
 from contsym.errors import ContsymError
 from contsym.sweep.elsewhere import not_arrived, perform_there
-from contsym.sweep.executors import Lost, parse_options
+from contsym.sweep.executors import Lost, changed_environment, parse_options
 from contsym.sweep.work import Work
 
 LOGS = "slurm-logs"
@@ -64,7 +66,8 @@ class SlurmExecutor:
         size = "beginning" if work.is_beginning else config.shots
         self._executor.update_parameters(name=f"contsym-{config.strategy}-{size}-{config.seeds[0]}")
         try:
-            job = self._executor.submit(perform_job, work, self._folder)
+            with outside_of_job():
+                job = self._executor.submit(perform_job, work, self._folder)
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             told = [line for line in str(error).splitlines() if line.strip()]
             named = [line for line in told if "error:" in line]
@@ -101,6 +104,32 @@ class SlurmExecutor:
         for job, _ in self._jobs.values():
             job.cancel(check=False)
         self._jobs = {}
+
+
+CLIENT_SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SBATCH_")
+"""Beginnings of variables by which the user tells sbatch how to submit; all others are the surrounding job's."""
+JOB_SETTINGS = ("SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
+"""Variables of the surrounding job that begin like the user's."""
+
+
+@contextmanager
+def outside_of_job() -> Iterator[None]:
+    """Hide the SLURM job that this process runs in, if it does.
+
+    sbatch and srun read the surrounding job's memory, cores and tasks as if the user had asked for them; the
+    new job would inherit them, or be refused where they contradict its own (SLURM_MEM_PER_CPU beside
+    SLURM_MEM_PER_NODE).
+    """
+    if not {"SLURM_JOB_ID", "SLURM_JOBID"} & os.environ.keys():
+        yield
+        return
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(CLIENT_SETTINGS) and not name.startswith(JOB_SETTINGS)
+    }
+    with clean_env(), changed_environment(kept):
+        yield
 
 
 def perform_job(work: Work, folder: str) -> str | None:

@@ -223,3 +223,51 @@ def test_a_job_has_the_threads_that_slurm_gave_it(monkeypatch):
     )
     slurm_executor.perform_job(work(Path("out")), ".")
     assert seen == ["3"]
+
+
+def environment_of_sbatch(tmp_path, monkeypatch) -> set[str]:
+    """The SLURM_ and SBATCH_ variables that a stand-in for sbatch is given."""
+    sbatch, told = tmp_path / "bin" / "sbatch", tmp_path / "told.txt"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        f"#!/bin/sh\nenv | grep -E '^(SLURM|SBATCH)_' > {told}\necho 'sbatch: error: full' >&2\nexit 1\n"
+    )
+    for name in ("sbatch", "srun", "scancel"):
+        (sbatch.parent / name).write_bytes(sbatch.read_bytes())
+        (sbatch.parent / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(ContsymError, match="full"):
+        SlurmExecutor(1, Path("out"), {"mem": "8G"}).submit(work(Path("out")))
+    return set(told.read_text().splitlines())
+
+
+def test_a_job_does_not_hand_its_own_resources_on(tmp_path, monkeypatch):
+    of_job = {
+        "JOB_ID": "1",
+        "MEM_PER_CPU": "4000",
+        "CPUS_PER_TASK": "2",
+        "NTASKS": "3",
+        "TRES_PER_TASK": "cpu=2",
+    }
+    for name, value in of_job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("SBATCH_MEM_BIND", "local")
+    # What the user set for every job stays.
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
+    assert environment_of_sbatch(tmp_path, monkeypatch) == {
+        "SLURM_CONF=/etc/slurm.conf",
+        "SBATCH_ACCOUNT=mine",
+    }
+    assert os.environ["SLURM_MEM_PER_CPU"] == "4000"
+
+
+def test_outside_of_a_job_all_settings_go_to_sbatch(tmp_path, monkeypatch):
+    for name in [n for n in os.environ if n.startswith(("SLURM_", "SBATCH_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLURM_HINT", "nomultithread")
+    monkeypatch.setenv("SBATCH_PARTITION", "long")
+    assert environment_of_sbatch(tmp_path, monkeypatch) == {
+        "SLURM_HINT=nomultithread",
+        "SBATCH_PARTITION=long",
+    }
