@@ -17,8 +17,9 @@ import subprocess
 import sys
 
 from contsym import allocation
+from contsym.cores import waiting
 
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+os.environ.update(waiting())
 N_UNCOUNTED = 4
 """Steps until the process has what it needs of memory."""
 

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+from contsym.cores import waiting
+
+os.environ.update(waiting())
 
 DIM, N_QUERIES = 384, 1000
 EXACT = "flat"

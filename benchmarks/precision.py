@@ -19,7 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+from contsym.cores import waiting
+
+os.environ.update(waiting())
 
 import torch
 

@@ -13,7 +13,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+from contsym.cores import waiting
+
+os.environ.update(waiting())
 
 import torch
 from torch import Tensor

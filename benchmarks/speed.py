@@ -34,7 +34,9 @@ from pathlib import Path
 # Before any library reads them: nothing here needs a network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+from contsym.cores import waiting
+
+os.environ.update(waiting())
 
 from speed.ratios import Comparison, Options, fallen
 

@@ -21,8 +21,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from contsym.cores import waiting
+
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: what a worker of --jobs 2 has on two cores
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+os.environ.update(waiting())
 
 from contsym.beginnings import Beginnings
 from contsym.environment import platform_name

@@ -25,7 +25,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+from contsym.cores import waiting
+
+os.environ.update(waiting())
 
 from contsym.cores import n_cores
 from contsym.environment import platform_name

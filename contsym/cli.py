@@ -15,6 +15,7 @@ import click
 from contsym import __version__
 from contsym.authoring_cli import check, new
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
+from contsym.cores import waiting
 from contsym.data_cli import data
 from contsym.doctor_cli import doctor
 from contsym.endings import end_cleanly_on_signals, file_trouble, heed, stopped
@@ -125,10 +126,6 @@ def run(
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata \\
         --mnli path/to/mnli --wikidata path/to/pairs.jsonl --shots 64 --set k=5
     """
-    # Read once, when torch loads OpenMP. Threads that spin long while they wait make a training
-    # step several times slower on cores that other processes use too; threads that sleep at
-    # once make it slower on idle cores. A short spin does neither (benchmarks/waiting.py).
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     sources, sizes = sources_and_sizes(options)
     config = RunConfig(
         sources=sources,
@@ -271,6 +268,7 @@ def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line and exit code 2, a signal 128 and its number."""
     end_cleanly_on_signals()
+    os.environ.update(waiting())
     try:
         try:
             sys.exit(cli(standalone_mode=False))

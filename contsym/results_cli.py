@@ -132,7 +132,6 @@ def reproduce(
     chosen = {s: r for s, r in found.results.items() if seed is None or s == seed}
     # Before torch reads it: with another number of threads, sums are taken in another order.
     os.environ["OMP_NUM_THREADS"] = str(found.first["threads"])
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
     import torch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
+from contsym.cores import waiting
 from contsym.data import shortcuts
 from contsym.data.schema import TaskData
 from contsym.data.shots import few_shot, subset
@@ -113,6 +115,8 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     whatever the user can mend.
     """
     shared = Shared() if shared is None else shared
+    # For whoever calls from Python; torch is imported further below, unless it has been before.
+    os.environ.update(waiting())
     plugins.use(config.plugins)
     registry.find_strategy(config.strategy)
     scenario = registry.find_scenario(config.scenario)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from contsym import allocation
 from contsym.config import DEFAULT_OUTPUT
-from contsym.cores import n_cores
+from contsym.cores import n_cores, waiting
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweep.work import Work, perform
 
@@ -122,9 +122,8 @@ def threads_each(n_jobs: int) -> int:
 
 
 def worker_environment(n_threads: int) -> dict[str, str]:
-    """Variables of a worker: its threads, a short spin where they wait (benchmarks/waiting.py), and its memory."""
-    threads = {"OMP_NUM_THREADS": str(n_threads), "GOMP_SPINCOUNT": os.environ.get("GOMP_SPINCOUNT", "30000")}
-    return threads | allocation.variables()
+    """Variables of a worker: its threads, how they wait, and its memory."""
+    return {"OMP_NUM_THREADS": str(n_threads), **waiting(), **allocation.variables()}
 
 
 @contextmanager

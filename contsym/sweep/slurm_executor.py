@@ -14,6 +14,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import clean_env
 
+from contsym.cores import waiting
 from contsym.errors import ContsymError
 from contsym.sweep.elsewhere import not_arrived, perform_there
 from contsym.sweep.executors import Lost, changed_environment, parse_options
@@ -137,5 +138,5 @@ def perform_job(work: Work, folder: str) -> str | None:
     if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
         # Unless torch is told, it counts the cores of the whole node.
         os.environ["OMP_NUM_THREADS"] = cores
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    os.environ.update(waiting())
     return perform_there(work, folder)
