@@ -26,6 +26,7 @@ from contsym.errors import ContsymError, EncoderError
 from contsym.reproduce import config_of
 from contsym.shards import missing_shards
 from tests.hub_server import TOKEN, serving
+from tests.stored_results import make_result
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -403,9 +404,7 @@ def test_an_index_that_is_none(tmp_path, text):
 
 
 def test_a_result_is_repeated_with_the_commit_that_it_had():
-    from tests.stored_results import result
-
-    stored = result()
+    stored = make_result()
     weights = {**stored["encoder_weights"], "commit": "c" * 40}
     task = next(iter(stored["sources"]))
     source = {**stored["sources"][task], "name": f"hub:ada/pairs:one@{'d' * 40}"}
@@ -486,7 +485,7 @@ def no_data(spec, task="mnli"):
     return str(raised.value)
 
 
-def test_the_cards_class_names_are_read_not_gluesorder(server):
+def test_the_cards_class_names_are_read_not_glues_order(server):
     repository = server.add(
         "datasets", "ada/pairs", {"README.md": card("default"), **parts("default", [0, 1, 2, -1])}
     )
@@ -503,9 +502,7 @@ def test_one_configuration_of_several_is_named_and_alone_fetched(server):
     assert no_data("hub:ada/pairs") == (
         "hub:ada/pairs has the configurations one, two; name one, as hub:ada/pairs:one"
     )
-    assert no_data("hub:ada/pairs:tow") == (
-        "hub:ada/pairs has no configuration 'tow'; did you mean two or one?"
-    )
+    assert no_data("hub:ada/pairs:tow") == ("hub:ada/pairs has no configuration 'tow'; did you mean two?")
     data = load_task("mnli", "hub:ada/pairs:two")
     assert data.source == f"hub:ada/pairs:two@{commit}"
     assert labels_of(data.train) == ["entailment"]
@@ -554,6 +551,7 @@ def test_a_file_of_a_part_that_is_not_there(server, monkeypatch, tmp_path):
 
 def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     files = {f"data/train-0000{i}-of-00002.parquet": parquet([i], first=i) for i in range(2)}
+    files["data/test-00000-of-00001.parquet"] = parquet([0], first=9)
     repository = server.add("datasets", "ada/pairs", files)
     load_task("mnli", "hub:ada/pairs")
     cache = hub.Repository("dataset", "ada/pairs").cache / "snapshots" / repository.refs["main"]
@@ -565,7 +563,7 @@ def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     data_hub.find.cache_clear()
-    assert sum(load_task("mnli", "hub:ada/pairs").rows.values()) == 2
+    assert load_task("mnli", "hub:ada/pairs").rows == {"train": 2, "test": 1}
 
 
 def test_a_local_folder_that_lacks_a_file_of_a_part(tmp_path):
@@ -687,35 +685,37 @@ def command(folder, server, *words, **environment):
     )
 
 
-def test_a_run_by_names_alone_and_again_without_a_network(server, tiny_encoder_folder, tmp_path):
+def test_a_run_by_names_alone_from_a_warm_cache(server, tiny_encoder_folder, tmp_path):
+    pairs = {"README.md": card("default"), **parts("default", [0, 1, 2] * 8, [0, 1, 2])}
     server.model("ada/tiny", tiny_encoder_folder)
-    server.add(
-        "datasets", "ada/pairs", {"README.md": card("default"), **parts("default", [0, 1, 2] * 8, [0, 1, 2])}
-    )
-    run = (
+    server.add("datasets", "ada/pairs", pairs)
+    locate("ada/tiny")
+    load_task("mnli", "hub:ada/pairs")
+    run = "run --strategy ncm --scenario mnli_only --encoder ada/tiny --mnli hub:ada/pairs --no-curve --no-audit "
+    words = f"{run}--device cpu --precision fp32 --output out".split()
+    done = command(tmp_path, server, *words, HF_HUB_OFFLINE="1", HF_HUB_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "out" / "results").rglob("seed-0/result.json")
+    stored = json.loads(path.read_text())
+    commits = {name: each.refs["main"] for (_, name), each in server.repositories.items()}
+    assert stored["encoder_weights"]["commit"] == commits["ada/tiny"]
+    assert stored["encoder_weights"]["origin"] == "Hub cache"
+    assert stored["sources"]["mnli"]["name"] == f"hub:ada/pairs@{commits['ada/pairs']}"
+
+
+def test_a_misspelt_encoder_is_one_line_and_exit_code_2(server, tmp_path):
+    done = command(
+        tmp_path,
+        server,
         "run",
         "--strategy",
         "ncm",
         "--scenario",
         "mnli_only",
         "--encoder",
-        "ada/tiny",
-        "--mnli",
-        "hub:ada/pairs",
+        "ada/tny",
+        HF_TOKEN=TOKEN,
     )
-    run = (*run, "--no-curve", "--no-audit", "--device", "cpu", "--precision", "fp32", "--no-mlflow")
-    for name, environment in (("first", {}), ("again", {"HF_HUB_OFFLINE": "1"})):
-        done = command(tmp_path, server, *run, "--output", name, **environment)
-        assert done.returncode == 0, done.stderr
-        (path,) = (tmp_path / name).rglob("result.json")
-        stored = json.loads(path.read_text())
-        assert stored["encoder_weights"]["commit"] == server.repositories["models", "ada/tiny"].refs["main"]
-        assert stored["encoder_weights"]["origin"] == ("Hub" if name == "first" else "Hub cache")
-        assert stored["sources"]["mnli"]["name"].startswith("hub:ada/pairs@")
-
-
-def test_a_misspelt_encoder_is_one_line_and_exit_code_2(server, tmp_path):
-    done = command(tmp_path, server, "run", "--strategy", "ncm", "--encoder", "ada/tny", HF_TOKEN=TOKEN)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

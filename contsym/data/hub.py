@@ -130,9 +130,7 @@ def find(named: Named) -> Found:
         raise _unavailable(repository, refused) from None
     configurations, in_card = _configurations(name, snapshot)
     chosen = _choose(named, configurations)
-    # Where a configuration's files are inferred from folders, datasets looks at those of all.
-    fetches_one = not in_card or all(each.data_files for each in configurations.values())
-    patterns = configurations[chosen].patterns if chosen and fetches_one else ("*",)
+    options, patterns = _how_to_read(snapshot, chosen, configurations, in_card)
     data = _data(snapshot.names)
     files = [each for each in data if _matches(each, patterns)]
     if not files:
@@ -140,15 +138,36 @@ def find(named: Named) -> Found:
     remarks = [remark] if remark else []
     if chosen and not named.configuration and len(configurations) > 1:
         remarks.append(f"{name}: configuration {chosen}, the default of {', '.join(configurations)}")
-    options: dict[str, Any] = {}
-    if chosen and in_card:
-        options = {"name": chosen}
-        if fetches_one:
-            options["data_files"] = configurations[chosen].data_files
-    elif chosen:
-        options = {"data_dir": chosen}
     one_of_several = chosen if len(configurations) > 1 else None
     return Found(snapshot, one_of_several, options, patterns, files, tuple(remarks))
+
+
+def _how_to_read(
+    snapshot: hub.Snapshot, chosen: str | None, configurations: Mapping[str, _Configuration], in_card: bool
+) -> tuple[dict[str, Any], Sequence[str]]:
+    """What datasets is told beside the folder, and which files it then needs: where it can be, only one
+    configuration's.
+
+    It looks at the files of the first configuration to learn the format. For another its files are named, and
+    with them the features, which it forgets then.
+    """
+    if not chosen:
+        return {}, ("*",)
+    own, (first, *others) = configurations[chosen], configurations
+    if not in_card:
+        return {"data_dir": chosen}, own.patterns
+    if others and not all(each.data_files for each in configurations.values()):
+        return {"name": chosen}, ("*",)
+    if chosen == first:
+        return {"name": chosen}, own.patterns
+    if _OLD_CARD in snapshot.names:  # its features are not to be had alone
+        return {"name": chosen}, ("*",)
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCard
+
+    infos = DatasetInfosDict.from_dataset_card_data(DatasetCard.load(snapshot.folder / CARD).data)
+    features = {"features": infos[chosen].features} if chosen in infos and infos[chosen].features else {}
+    return {"name": chosen, "data_files": own.data_files, **features}, own.patterns
 
 
 def _snapshot(repository: hub.Repository) -> tuple[hub.Snapshot, str]:
