@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import huggingface_hub
@@ -24,8 +25,10 @@ from contsym.data.sources import load_task
 from contsym.encoders import locate
 from contsym.errors import ContsymError, EncoderError
 from contsym.reproduce import config_of
+from contsym.run import prepare, record
 from contsym.shards import missing_shards
 from tests.hub_server import TOKEN, serving
+from tests.runs import toy_config
 from tests.stored_results import make_result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -661,7 +664,23 @@ def test_refusals_of_data_sets(server, monkeypatch):
     assert "'hub ada' is no Hub data set; expected hub:OWNER/NAME, with" in no_data("hub:hub ada")
 
 
-# -- the command --
+# -- a run, and the command --
+
+
+def test_a_record_names_the_commits_of_encoder_and_data(server, tiny_encoder_folder, tmp_path, monkeypatch):
+    server.model("ada/tiny", tiny_encoder_folder)
+    server.add("datasets", "ada/pairs", {"README.md": card("default"), **parts("default", [0, 1, 2] * 8)})
+    commits = {name: each.refs["main"] for (_, name), each in server.repositories.items()}
+    for origin in ("Hub", "Hub cache"):
+        config = toy_config({"mnli": "hub:ada/pairs"}, "ada/tiny", tmp_path, "ncm", "mnli_only")
+        made = record(prepare(config), 0, datetime.now(UTC), [24])
+        weights = {"sha256": locate(str(tiny_encoder_folder)).weights_sha256, "origin": origin}
+        assert made["encoder_weights"] == {**weights, "commit": commits["ada/tiny"]}
+        assert made["sources"]["mnli"]["name"] == f"hub:ada/pairs@{commits['ada/pairs']}"
+        again = config_of(made)
+        assert again.encoder == f"ada/tiny@{commits['ada/tiny']}"
+        assert again.sources == {"mnli": f"hub:ada/pairs@{commits['ada/pairs']}"}
+        offline(monkeypatch)
 
 
 def command(folder, server, *words, **environment):
@@ -685,22 +704,11 @@ def command(folder, server, *words, **environment):
     )
 
 
-def test_a_run_by_names_alone_from_a_warm_cache(server, tiny_encoder_folder, tmp_path):
-    pairs = {"README.md": card("default"), **parts("default", [0, 1, 2] * 8, [0, 1, 2])}
-    server.model("ada/tiny", tiny_encoder_folder)
-    server.add("datasets", "ada/pairs", pairs)
-    locate("ada/tiny")
-    load_task("mnli", "hub:ada/pairs")
-    run = "run --strategy ncm --scenario mnli_only --encoder ada/tiny --mnli hub:ada/pairs --no-curve --no-audit "
-    words = f"{run}--device cpu --precision fp32 --output out".split()
-    done = command(tmp_path, server, *words, HF_HUB_OFFLINE="1", HF_HUB_CACHE=str(tmp_path / "cache"))
+def test_data_by_name_from_the_command(server, tmp_path):
+    commit = server.add("datasets", "ada/pairs", {"README.md": card("default"), **parts("default", [0, 1])})
+    done = command(tmp_path, server, "data", "stats", "hub:ada/pairs", "--task", "mnli", "--json")
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "out" / "results").rglob("seed-0/result.json")
-    stored = json.loads(path.read_text())
-    commits = {name: each.refs["main"] for (_, name), each in server.repositories.items()}
-    assert stored["encoder_weights"]["commit"] == commits["ada/tiny"]
-    assert stored["encoder_weights"]["origin"] == "Hub cache"
-    assert stored["sources"]["mnli"]["name"] == f"hub:ada/pairs@{commits['ada/pairs']}"
+    assert json.loads(done.stdout)["source"] == f"hub:ada/pairs@{commit.refs['main']}"
 
 
 def test_a_misspelt_encoder_is_one_line_and_exit_code_2(server, tmp_path):
