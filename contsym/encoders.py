@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
@@ -27,6 +28,10 @@ one, words at a mask, or the likelihood of words after a prompt."""
 WEIGHT_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched from the Hub: safetensors and tokenizer files, no pickles, no code."""
 
+_MODULE = re.compile(r"(?:\w+_)?\d+_[^/]+/")
+"""Folder of a module of a sentence-transformers encoder, as `1_Pooling`."""
+_DECIDING = re.compile(r"/|^(config|modules|sentence_\w+|config_sentence_transformers)\.json$")
+"""Says what the model is and how it makes a vector; without it another one would be made in silence."""
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
@@ -103,8 +108,8 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
         )
     repository = hub.Repository("model", preset.hub_id if preset else name, revision)
     kept = hub.cached(repository)
-    gaps = _gaps(kept) if kept else ""
-    if kept and kept.files is not None and not gaps:
+    gaps, lacking = (_gaps(kept), kept.missing(_wanted(kept.files or ()))) if kept else ("", [])
+    if kept and kept.files is not None and not gaps and not lacking:
         return _verified(name, kept.folder, "Hub cache", preset, kept.commit)
     packaged = _from_package(preset)
     if packaged and not revision:
@@ -116,7 +121,8 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
     except hub.Refused as refused:
         if kept and not gaps and refused.reason != "revision":
             # Put there by another program, which may have left out what it does not use.
-            return _verified(name, kept.folder, "Hub cache, not compared with the Hub", preset, kept.commit)
+            said = f"without {some(lacking)}" if lacking else "not compared with the Hub"
+            return _verified(name, kept.folder, f"Hub cache, {said}", preset, kept.commit)
         partial = f"its copy in the Hub cache is not whole ({gaps}); " if gaps else ""
         raise EncoderError(
             f"encoder {asked!r} is not here: {partial}{refused}{_other_ways(refused, name, preset)}"
@@ -147,14 +153,16 @@ def _from_hub(repository: hub.Repository) -> hub.Snapshot:
 
 
 def _wanted(names: Iterable[str]) -> list[str]:
-    return [name for name in names if any(fnmatch(name, pattern) for pattern in WEIGHT_PATTERNS)]
+    """What of a repository makes the encoder: not its copies for other programs, in folders like `onnx`."""
+    own = (name for name in names if "/" not in name or _MODULE.match(name))
+    return [name for name in own if any(fnmatch(name, pattern) for pattern in WEIGHT_PATTERNS)]
 
 
 def _gaps(found: hub.Snapshot) -> str:
-    """What an encoder lacks in the cache, for people; empty where it is whole as far as one can see."""
-    missing = found.missing(_wanted(found.files or ()))
-    missing = sorted({*missing, *missing_shards(found.folder)})
-    if missing:
+    """What the cache lacks without which an encoder is none or another, for people; empty where nothing."""
+    listed = found.missing(_wanted(found.files or ()))
+    decide = (name for name in listed if name.endswith(".safetensors") or _DECIDING.search(name))
+    if missing := sorted({*decide, *missing_shards(found.folder)}):
         return f"{len(missing)} {'file is' if len(missing) == 1 else 'files are'} missing: {some(missing)}"
     if not any(name.endswith(".safetensors") for name in found.names):
         return "no *.safetensors"

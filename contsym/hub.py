@@ -72,7 +72,7 @@ class Repository:
 
     @property
     def page(self) -> str:
-        return f"{_endpoint()}/{'datasets/' if self.kind == 'dataset' else ''}{self.id}"
+        return f"{endpoint()}/{'datasets/' if self.kind == 'dataset' else ''}{self.id}"
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _limit() -> int:
     return constants.HF_HUB_ETAG_TIMEOUT if "HF_HUB_ETAG_TIMEOUT" in os.environ else ANSWER_SECONDS
 
 
-def _endpoint() -> str:
+def endpoint() -> str:
     """The Hub's address, without a password that may be in it."""
     from huggingface_hub import constants
 
@@ -271,7 +271,7 @@ def _refusal(repository: Repository, error: Exception, file: str) -> Refused | N
         # Read as the Hub's answer, and was none: a login page of the network, or another service.
         return Refused(
             "not the Hub",
-            f"what answers at {_endpoint()} is not the Hub",
+            f"what answers at {endpoint()} is not the Hub",
             "check HF_ENDPOINT, and whether your network asks for a login first",
         )
     return None
@@ -339,13 +339,11 @@ def _unreachable(error: Exception, file: str) -> Refused:
     if "timeout" in type(error).__name__.lower():
         return Refused(
             "unreachable",
-            f"{_endpoint()} did not answer within {_limit()} s",
+            f"{endpoint()} did not answer within {_limit()} s",
             "connect to the network, or give it longer with HF_HUB_ETAG_TIMEOUT=SECONDS",
         )
     reason = _without_token(str(error))[:160] or type(error).__name__
-    return Refused(
-        "unreachable", f"{_endpoint()} cannot be reached ({reason})", "connect to the network once"
-    )
+    return Refused("unreachable", f"{endpoint()} cannot be reached ({reason})", "connect to the network once")
 
 
 def _broken_off(file: str, reason: str) -> Refused:

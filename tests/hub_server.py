@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +56,9 @@ class HubServer:
     """What every request is answered with, where it is not 0."""
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0
+    names_files: bool = True
+    """Whether a repository's description lists its files, as the real one does."""
+    ended: threading.Event = field(default_factory=threading.Event)
     page: bytes | None = None
     """What every request is answered with in place of the Hub's answers."""
 
@@ -88,6 +90,7 @@ def serving() -> Iterator[HubServer]:
     try:
         yield hub
     finally:
+        hub.ended.set()
         server.shutdown()
         server.server_close()
 
@@ -108,7 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         hub, path = self.server_of_tests, urlsplit(self.path).path
         hub.requests.append(f"{self.command} {path}")
-        time.sleep(hub.delay)
+        if hub.ended.wait(hub.delay):
+            self.close_connection = True
+            return
         if hub.page is not None:
             self._send(200, hub.page, {"Content-Type": "text/html"})
             return
@@ -173,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
             "tags": [],
             "siblings": [{"rfilename": path, "size": len(content)} for path, content in files.items()],
         }
+        if not self.server_of_tests.names_files:
+            del found["siblings"]
         self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
 
     def _file(self, file, repository, commit) -> None:

@@ -364,6 +364,28 @@ def test_what_transformers_does_not_fetch_is_fetched_too(server, tiny_encoder_fo
     assert (found.origin, (found.folder / "modules.json").read_bytes()) == ("Hub", b"[]")
 
 
+def test_a_cache_that_lacks_what_decides_nothing_is_used_and_says_so(
+    server, tiny_encoder_folder, monkeypatch
+):
+    more = {"vocab.txt": b"", "onnx/config.json": b"{}", "1_Pooling/config.json": b"{}"}
+    server.model("ada/tiny", tiny_encoder_folder, **more)
+    found = locate("ada/tiny")
+    assert not (found.folder / "onnx").exists()
+    (found.folder / "vocab.txt").unlink()
+    offline(monkeypatch)
+    assert locate("ada/tiny").origin == "Hub cache, without vocab.txt"
+    (found.folder / "1_Pooling/config.json").unlink()
+    assert "its copy in the Hub cache is not whole (1 file is missing: 1_Pooling/config.json); HF_HUB" in (
+        refusal("ada/tiny")
+    )
+
+
+def test_a_hub_that_lists_files_apart(server, tiny_encoder_folder):
+    server.names_files = False
+    server.model("ada/tiny", tiny_encoder_folder)
+    assert locate("ada/tiny").origin == "Hub"
+
+
 def test_a_truncated_file_in_the_cache_is_fetched_again(server, tiny_encoder_folder):
     server.model("ada/tiny", tiny_encoder_folder)
     path = locate("ada/tiny").folder / "model.safetensors"
@@ -523,6 +545,18 @@ def test_the_declared_default_of_several_configurations_is_used_and_said(server)
     data = load_task("mnli", "hub:ada/pairs")
     assert data.source == f"hub:ada/pairs:two@{commit}"
     assert data.notes == ("hub:ada/pairs: configuration two, the default of one, two",)
+
+
+def test_a_configuration_is_a_folder_of_its_own_format(server):
+    """Where the card leaves the files out, those of all are looked at."""
+    made = {"configs": [{"config_name": name, "data_dir": name} for name in ("one", "two")]}
+    files = {"README.md": f"---\n{json.dumps(made)}\n---\n".encode()}
+    for name, label in (("one", "neutral"), ("two", "entailment")):
+        row = json.dumps({"premise": "a", "hypothesis": name, "label": label}).encode() + b"\n"
+        files |= {f"{name}/{part}.jsonl": row for part in ("train", "test")}
+    server.add("datasets", "ada/pairs", files)
+    assert labels_of(load_task("mnli", "hub:ada/pairs:two").train) == ["entailment"]
+    assert labels_of(load_task("mnli", "hub:ada/pairs:one").test) == ["neutral"]
 
 
 def test_folders_of_parts_without_a_card_are_configurations(server):
