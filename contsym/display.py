@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 def plan_lines(plan: Plan, tracking: str) -> Group:
     """What will be done: everything that decides the numbers, and where they go."""
     settings = {**plan.settings.model_dump(exclude_none=True), "learning_rate": plan.learning_rate}
+    encoder = plan.encoder
+    at = f"@{encoder.commit[:12]}" if encoder.commit else ""
     rows = [
         ("strategy", f"{plan.config.strategy}  " + _assignments(settings)),
-        ("encoder", f"{plan.encoder.name}  ({plan.encoder.origin}, {plan.encoder.weights_sha256[:12]})"),
+        ("encoder", f"{encoder.name}{at}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import contsym
+from contsym import hub
 from contsym.cores import n_cores
 from contsym.errors import ContsymError, one_line
 
@@ -276,18 +277,18 @@ def _network(asked: Asked) -> Iterator[Finding]:
 
     from huggingface_hub import constants
 
-    address = constants.ENDPOINT
+    address, shown = constants.ENDPOINT, hub.endpoint()
     try:
         # HEAD: whether anybody answers is all that is asked.
         request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - the Hub's own address
         with urllib.request.urlopen(request, timeout=NETWORK_SECONDS) as answer:  # noqa: S310 - the same
-            yield Finding("network", "ok", f"{address} answers ({answer.status})")
+            yield Finding("network", "ok", f"{shown} answers ({answer.status})")
     except urllib.error.HTTPError as error:
-        yield Finding("network", "ok", f"{address} answers ({error.code})")
+        yield Finding("network", "ok", f"{shown} answers ({error.code})")
     except OSError as error:
         reason = one_line(str(getattr(error, "reason", None) or error))[:160]
         yield Finding(
-            "network", "note", f"{address} does not answer ({reason})", "give local data and a local encoder"
+            "network", "note", f"{shown} does not answer ({reason})", "give local data and a local encoder"
         )
 
 

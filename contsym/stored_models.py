@@ -86,6 +86,7 @@ class Probe(Strict):
 class Weights(Strict):
     sha256: Words
     origin: Words
+    commit: Words | None = None
 
 
 class Result(Strict):

@@ -49,15 +49,15 @@ def test_a_full_disk(tmp_path, monkeypatch):
 def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
     from contsym import encoders
 
-    def refuse(*_, offline, **__):
-        assert offline, "the network was asked"
+    def refuse(_):
+        raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(encoders, "_from_hub", refuse)
+    monkeypatch.setattr(encoders.hub, "ask", refuse)
     (found,) = doctor._encoder(Asked(tmp_path, encoder="nobody/nothing"))
     assert found.state == "bad"
     assert found.found == (
-        "encoder 'nobody/nothing' is not here; connect to the network once, or pass a folder that has it with "
-        "--encoder DIR, or copy nobody/nothing into the Hub cache"
+        "encoder 'nobody/nothing' is not here: the Hub was not asked; connect to the network once, or pass a folder "
+        "that has it with --encoder DIR"
     )
 
 

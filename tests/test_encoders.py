@@ -55,7 +55,7 @@ def test_weights_of_another_hash_are_refused(tiny_encoder_folder, monkeypatch, t
     monkeypatch.syspath_prepend(tmp_path)
     preset = dataclasses.replace(encoders.PRESETS["minilm"], package="fake_minilm")
     monkeypatch.setattr(encoders, "PRESETS", {"minilm": preset})
-    monkeypatch.setattr(encoders, "_from_hub", lambda *_, **__: None)
+    monkeypatch.setattr(encoders.hub, "cached", lambda _: None)
     with pytest.raises(EncoderError, match=r"is not 53aa51172d14\.\.\. that .* has; delete it and install"):
         locate("minilm")
 
@@ -66,7 +66,7 @@ def test_nothing_cached_and_no_network_names_three_ways(monkeypatch):
     with pytest.raises(EncoderError) as raised:
         locate("minilm")
     assert str(raised.value) == (
-        "encoder 'minilm' is not here and the Hub cannot be reached; connect to the network once, or install "
+        "encoder 'minilm' is not here: HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or install "
         "the extra with `pip install 'contsym[offline]'`, or pass a folder that has it with --encoder DIR"
     )
 

@@ -23,6 +23,7 @@ from contsym.data.schema import (
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS, Task
 from contsym.errors import DataError, SettingError
+from contsym.shards import missing_shards, some
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -107,7 +108,7 @@ class Files:
 
 
 def parse_source(task_name: str, spec: str, form: Form = "lexicalised") -> Source:
-    """`bundled`, `hub`, `hub@REVISION`, `hub:OWNER/NAME@REVISION`, or a path.
+    """`bundled`, `hub`, `hub@REVISION`, `hub:OWNER/NAME:CONFIGURATION@REVISION`, or a path.
 
     Raises DataError where the path does not exist.
     """
@@ -164,6 +165,8 @@ def load_task(
         notes.append(
             f"one part only: {TEST_SHARE:.0%} of its pairs are set aside for the test by a hash of their text"
         )
+    if isinstance(source, hub.Hub):
+        notes += source.remarks
     train, test = tables
     for part, pairs in (("train", train), ("test", test)):
         if len(pairs) == 0:
@@ -230,6 +233,8 @@ def _readable_files(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
     for path in files:
         check_inside(path, folder)
+    if missing := [name for name in missing_shards(folder, "*") if Path(name).suffix.lower() in READERS]:
+        raise DataError(f"{folder}: not whole, {some(missing)} missing; copy or download all of its files")
     return files
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.data.sources import BUNDLED
-from contsym.records import task_of
+from contsym.records import encoder_of, task_of
 from contsym.report.collect import Collected
 from contsym.sweep.config import SweepConfig
 
@@ -82,7 +82,7 @@ def run_commands(collected: Collected) -> list[str]:
             "--scenario",
             first.get("scenario_file", first["scenario"]),
         ]
-        words += ["--encoder", first["encoder"]]
+        words += ["--encoder", encoder_of(first)]
         if options["shots"] is not None:
             words += ["--shots", str(options["shots"])]
         words += ["--seeds", _numbers(result["seed"] for result in results)]
@@ -90,11 +90,7 @@ def run_commands(collected: Collected) -> list[str]:
             words += ["--set", f"{name}={value}"]
         for task, source in {task_of(first, name): s for name, s in first["sources"].items()}.items():
             if task not in BUNDLED or source["name"] != BUNDLED[task].name:
-                # Of two Hub data sets together, only the plain word can be given.
-                words += [
-                    f"--{task}",
-                    "hub" if "+" in source["name"] and source["name"].startswith("hub:") else source["name"],
-                ]
+                words += [f"--{task}", source["name"]]
             if options.get(f"{task}_size") is not None:
                 words += [f"--{task}-size", str(options[f"{task}_size"])]
         words += ["--form", options["form"]] if options["form"] != DEFAULTS.form else []
