@@ -185,12 +185,11 @@ def _cost_table(found: Sequence[Mapping[str, Any]]) -> Table:
     for name in ("steps", "seconds", "texts encoded", "bytes stored"):
         table.add_column(name, justify="right", no_wrap=True)
     for j, task in enumerate(found[0]["tasks"]):
-        costs = [r["cost"] for r in found]
-        steps, texts, stored = (
-            fmean(cost[name][j] for cost in costs)
-            for name in ("training_steps", "training_forwards", "stored_bytes_after")
+        costs = [r["cost"]["experiences"][j] for r in found]
+        steps, texts, stored, seconds = (
+            fmean(cost[name] for cost in costs)
+            for name in ("training_steps", "training_forwards", "stored_bytes_after", "training_seconds")
         )
-        seconds = fmean(cost["training_seconds"][j] for cost in costs)
         table.add_row(task, f"{steps:,.0f}", f"{seconds:,.1f}", f"{texts:,.0f}", f"{stored:,.0f}")
     return table
 

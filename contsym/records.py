@@ -15,7 +15,10 @@ Metrics = list[tuple[str, float, int]]
 """(key, value, step)."""
 
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
-"""Costs that are sent experience by experience; of other lists the sum is."""
+"""Costs that are sent per experience, at its row of R."""
+IN_ALL = ("training_seconds", "pairs_seen", "curve_seconds", "encoder_forwards")
+IN_ALL += ("encoder_forwards_evaluation", "trained_parameters", "stored_bytes", "peak_memory_bytes")
+"""Costs that are sent once, for the whole run."""
 
 MAX_LOSSES = 1000
 """Points of a loss curve that are sent; a longer one is thinned."""
@@ -243,6 +246,8 @@ def _final_metrics(result: Mapping[str, Any]) -> Metrics:
 
 def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
     """Kinds by row of R, the learning curve by pairs seen, the loss by step, and the costs."""
+    from contsym.summary import total_cost
+
     for task, rows in result["by_kind"].items():
         for i, kinds in enumerate(rows):
             for kind, measured in kinds.items():
@@ -259,11 +264,9 @@ def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int
         every = -(-len(losses) // MAX_LOSSES) or 1
         for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
             yield f"loss/{safe(task)}", losses[step - 1], step
-    for name, cost in result["cost"].items():
-        if name in AFTER_EACH:
-            yield from ((f"cost/{safe(name)}", value, i) for i, value in enumerate(cost, 1))
-        elif cost is not None:
-            yield f"cost/{safe(name)}", sum(cost) if isinstance(cost, list) else cost, 0
+    for i, cost in enumerate(result["cost"]["experiences"], 1):
+        yield from ((f"cost/{name}", cost[name], i) for name in AFTER_EACH)
+    yield from ((f"cost/{name}", total_cost(result, name), 0) for name in IN_ALL)
 
 
 def _begun(run: str, otherwise: int) -> int:

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from contsym import stored
 from contsym.cells import shield
 from contsym.errors import ContsymError
 
-FORMAT = 1
+FORMAT = 2
+"""2: one record of costs per experience."""
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
@@ -52,7 +53,8 @@ def check_writable(output: Path) -> None:
 
 def new_run_name(strategy: str, scenario: str) -> str:
     """A folder name that sorts by time and never repeats."""
-    words = re.sub(r"[^\w.+-]+", "-", f"{strategy}-{scenario}")
+    # A stored run's name has at most 200 signs.
+    words = re.sub(r"[^\w.+-]+", "-", f"{strategy}-{scenario}")[:150]
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{words}-{secrets.token_hex(3)}"
 
 
@@ -140,10 +142,12 @@ def write_result(
     predictions: Sequence[Mapping[str, object]],
     tensors: Mapping[str, Any],
 ) -> None:
-    """Make the folder of a result, whole or not at all."""
+    """Make the folder of a result, atomically. Raises ContsymError for a result that could not be read again."""
+
+    text = checked_json(result, folder / RESULT)
 
     def fill(folder: Path) -> None:
-        (folder / RESULT).write_text(to_json(result), encoding="utf-8")
+        (folder / RESULT).write_text(text, encoding="utf-8")
         with (folder / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(predictions[0]))
             writer.writeheader()
@@ -156,6 +160,19 @@ def write_result(
             save_file(contiguous, folder / TENSORS)
 
     write_whole(folder, fill)
+
+
+def checked_json(result: Mapping[str, Any], path: Path, kind: Literal["result", "facts"] = "result") -> str:
+    """The text of a result.json, after the check that every reader makes. Raises ContsymError.
+
+    `facts` are the part that is known before training.
+    """
+    try:
+        text = to_json(result)
+    except (TypeError, ValueError) as error:
+        raise ContsymError(f"{path}: cannot be stored ({error}); expected finite numbers and texts") from None
+    stored.check(kind, json.loads(text), path)
+    return text
 
 
 def to_json(value: object) -> str:
@@ -171,9 +188,7 @@ def read_seed(folder: Path) -> dict[str, Any]:
 def read_result(path: Path) -> dict[str, Any]:
     """One stored result, wherever its file is. Raises as `read_seed`."""
     result = stored.read_json(path, "expected a stored result")
-    if not isinstance(result, dict) or result.get("format") != FORMAT:
-        found = result.get("format") if isinstance(result, dict) else type(result).__name__
-        raise ContsymError(f"{path}: format {found!r}; this version reads format {FORMAT}")
+    stored.check_format(result, FORMAT, path)
     stored.check("result", result, path)
     return result
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 
 from contsym.errors import ContsymError
 
-FileKind = Literal["result", "manifest", "sweep"]
+FileKind = Literal["result", "facts", "manifest", "sweep"]
 
 
 def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError) -> Any:
@@ -25,6 +25,21 @@ def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError)
     except (OSError, ValueError, RecursionError) as found:
         reason = found.strerror if isinstance(found, OSError) else _reason(found)
         raise error(f"{path}: cannot be read ({reason}); {remedy}") from None
+
+
+def check_format(found: Any, expected: int, path: Path) -> None:
+    """Raise ContsymError where what was read is of another format, with what to do about it."""
+    given = found.get("format") if isinstance(found, dict) else None
+    if given == expected and not isinstance(given, bool):
+        return
+    is_format = isinstance(given, int) and not isinstance(given, bool)
+    remedy = "expected a file that contsym wrote"
+    if is_format and given > expected:
+        remedy = "a newer contsym wrote it: update this one"
+    elif is_format:
+        remedy = "an older contsym wrote it: run it again with this one"
+    shown = _short(given) if isinstance(found, dict) else type(found).__name__
+    raise ContsymError(f"{path}: format {shown}; this version reads format {expected}; {remedy}")
 
 
 def _reason(error: Exception) -> str:
