@@ -16,8 +16,10 @@ Metrics = list[tuple[str, float, int]]
 
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
 """Costs that are sent per experience, at its row of R."""
-IN_ALL = ("training_seconds", "pairs_seen", "curve_seconds", "encoder_forwards")
-IN_ALL += ("encoder_forwards_evaluation", "trained_parameters", "stored_bytes", "peak_memory_bytes")
+IN_ALL = (
+    *("training_seconds", "pairs_seen", "curve_seconds", "encoder_forwards", "encoder_forwards_evaluation"),
+    *("trained_parameters", "stored_bytes", "peak_memory_bytes"),
+)
 """Costs that are sent once, for the whole run."""
 
 MAX_LOSSES = 1000

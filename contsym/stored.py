@@ -30,13 +30,13 @@ def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError)
 def check_format(found: Any, expected: int, path: Path) -> None:
     """Raise ContsymError where what was read is of another format, with what to do about it."""
     given = found.get("format") if isinstance(found, dict) else None
-    if given == expected and not isinstance(given, bool):
+    if not isinstance(given, int) or isinstance(given, bool):
+        remedy = "expected a file that contsym wrote"
+    elif given == expected:
         return
-    is_format = isinstance(given, int) and not isinstance(given, bool)
-    remedy = "expected a file that contsym wrote"
-    if is_format and given > expected:
+    elif given > expected:
         remedy = "a newer contsym wrote it: update this one"
-    elif is_format:
+    else:
         remedy = "an older contsym wrote it: run it again with this one"
     shown = _short(given) if isinstance(found, dict) else type(found).__name__
     raise ContsymError(f"{path}: format {shown}; this version reads format {expected}; {remedy}")

@@ -70,15 +70,16 @@ class SweepConfig:
         plugins.use(self.plugins)
         for name in self.strategies:
             registry.find_strategy(name)
-        for option, values in (
-            ("--strategies", self.strategies),
-            ("--shots", self.shots),
-            ("--seeds", self.seeds),
-        ):
-            if not values:
+        chosen: dict[str, tuple[object, ...]] = {
+            "--strategies": self.strategies,
+            "--shots": self.shots,
+            "--seeds": self.seeds,
+        }
+        for option, several in chosen.items():
+            if not several:
                 raise SettingError(f"{option} is empty; expected at least one")
-            if len(set(values)) < len(values):
-                raise SettingError(f"{option} {','.join(map(str, values))} names one twice")
+            if len(set(several)) < len(several):
+                raise SettingError(f"{option} {','.join(map(str, several))} names one twice")
         for name, values in self.settings.items():
             if not values or len(set(values)) < len(values):
                 raise SettingError(
