@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contsym.sweep.plan import Sweep
+    from contsym.sweep.stored import StoredSweep
 
 Metrics = list[tuple[str, float, int]]
 """(key, value, step)."""
@@ -110,17 +110,17 @@ def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
     )
 
 
-def cell_record(sweep: Sweep, result: Mapping[str, Any]) -> Record:
+def cell_record(sweep: StoredSweep, result: Mapping[str, Any]) -> Record:
     """What the child run of one cell of a sweep holds."""
     record = seed_record(result)
-    name = in_order(result, variant(result, sweep.config.varied))
+    name = in_order(result, variant(result, sweep.varied))
     record.name = f"{name}, {result['options']['shots']} shots, seed {result['seed']}"
-    record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.config.id}
+    record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.id}
     record.params["variant"] = name
     return record
 
 
-def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
+def sweep_record(sweep: StoredSweep, found: Sequence[Mapping[str, Any]]) -> Record:
     """What the run of a sweep holds: for each strategy one point a number of shots, the mean over its seeds.
 
     A point is there once all its seeds are: points of MLflow cannot be replaced, and the mean
@@ -131,7 +131,7 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
     started = int(1000 * datetime.fromisoformat(sweep.created).timestamp())
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for result in found:
-        name = in_order(result, variant(result, config.varied))
+        name = in_order(result, variant(result, sweep.varied))
         groups.setdefault((name, result["options"]["shots"]), []).append(result)
     metrics: Metrics = []
     for (name, shots), group in groups.items():
@@ -152,14 +152,14 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
     said = {"contsym.plugins": ", ".join(sorted(plugins)), "contsym.notes": "; ".join(sorted(notes))}
     n = f"{len(config.strategies)} strategies, {len(config.shots)} shots, {len(config.seeds)} seeds"
     return Record(
-        name=f"sweep {config.id}: {n}",
+        name=f"sweep {sweep.id}: {n}",
         started=started,
         ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
         timestamp=started,
         params={key: value[:6000] for key, value in params.items()},
         tags={
             "contsym.run": sweep.run_name,
-            "contsym.sweep": config.id,
+            "contsym.sweep": sweep.id,
             "contsym.cells": f"{len(found)} of {len(sweep.cells)}",
             **{key: value[:8000] for key, value in said.items() if value},
         },

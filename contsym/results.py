@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from typing import Any, Literal
 from contsym import stored
 from contsym.cells import shield
 from contsym.errors import ContsymError
+from contsym.stored import Skip, tell_skipped
 
 FORMAT = 2
 """2: one record of costs per experience."""
@@ -193,22 +194,82 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
-def stored_runs(output: Path) -> Iterator[Path]:
+def read_seeds(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, dict[str, Any]]:
+    """The results in these folders; those that cannot be read are told to `skip`."""
+    found = {}
+    for folder in folders:
+        try:
+            found[folder] = read_seed(folder)
+        except ContsymError as error:
+            skip(error)
+    return found
+
+
+def read_run(folder: Path, skip: Skip = tell_skipped) -> dict[Path, dict[str, Any]]:
+    """The results of a folder that was named: a seed or a cell, which must be readable, or those of a run.
+
+    Empty where the folder holds no result. Raises ContsymError where none of them can be read.
+    """
+    if not folder.is_dir() or (folder / RESULT).is_symlink() or (folder / RESULT).exists():
+        return {folder: read_seed(folder)}
+    errors: list[ContsymError] = []
+    found = read_seeds(stored_seeds(folder, errors.append), errors.append)
+    if errors and not found:
+        raise errors[0]
+    for error in errors:
+        skip(error)
+    return found
+
+
+def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The run folders of an output folder, oldest first."""
-    yield from visible_folders(runs_folder(output))
+    return visible_folders(runs_folder(output), skip)
 
 
-def visible_folders(folder: Path) -> list[Path]:
+def visible_folders(folder: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The whole folders in a folder by name, without what a killed process has left."""
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return [path for path in _entries(folder, skip) if not path.name.startswith(".")]
 
 
-def stored_seeds(run: Path) -> list[Path]:
+def stored_seeds(run: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The seed folders of a run, in order of the seed."""
-    found = [p for p in run.iterdir() if _SEED.fullmatch(p.name) and (p / RESULT).is_file()]
+    found = []
+    for path in _entries(run, skip):
+        if not _SEED.fullmatch(path.name):
+            continue
+        # The folder appears with its result in it.
+        if (path / RESULT).is_file():
+            found.append(path)
+        else:
+            skip(ContsymError(f"{path}: holds no {RESULT}; expected a seed that contsym stored"))
     return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))
+
+
+def _entries(folder: Path, skip: Skip) -> list[Path]:
+    """The folders in a folder; what cannot be looked into is told to `skip`."""
+    try:
+        paths = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        skip(unreadable(folder, error))
+        return []
+    found = []
+    for path in paths:
+        try:
+            if path.is_symlink() and not path.exists():
+                skip(ContsymError(f"{path}: a link to {path.readlink()}, which is not there; delete it"))
+            elif path.is_dir():
+                # A folder that must not be looked into shows here.
+                os.scandir(path).close()
+                found.append(path)
+        except OSError as error:
+            skip(unreadable(path, error))
+    return found
+
+
+def unreadable(path: Path, error: OSError) -> ContsymError:
+    return ContsymError(f"{error.filename or path}: cannot be read ({error.strerror or error})")
 
 
 def _sync(path: Path) -> None:

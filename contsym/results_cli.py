@@ -78,10 +78,12 @@ def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path
 
     from contsym.compare import as_plain, compare_runs, find_run, name_runs
     from contsym.display_compare import comparison_report
+    from contsym.stored import Skipped
 
     if len(runs) < 2:
         raise SettingError(f"compare: only {runs[0]} was given; expected two runs or more")
-    named = name_runs([find_run(given, output) for given in runs])
+    skip = Skipped()
+    named = name_runs([find_run(given, output, skip) for given in runs])
     found = compare_runs(named, task)
     if as_json:
         click.echo(json.dumps(as_plain(named, found), ensure_ascii=False, allow_nan=False))

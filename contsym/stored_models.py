@@ -227,7 +227,7 @@ class Manifest(Strict):
     files: dict[Words, File]
 
 
-class Cell(Strict):
+class SweepCell(Strict):
     key: Key
     beginning: Key | None
     strategy: Words
@@ -260,13 +260,13 @@ class SweepSettings(Strict):
     audit: bool = True
 
 
-class StoredSweep(Strict):
+class SweepFile(Strict):
     created: Words
     config: SweepSettings
-    cells: list[Cell]
+    cells: list[SweepCell]
 
     @model_validator(mode="after")
-    def is_consistent(self) -> StoredSweep:
+    def is_consistent(self) -> SweepFile:
         _expect(_is_time(self.created), "created as a date and time with its zone, in ISO 8601")
         return self
 
@@ -275,7 +275,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "result": Result,
     "facts": Facts,
     "manifest": Manifest,
-    "sweep": StoredSweep,
+    "sweep": SweepFile,
 }
 
 

@@ -174,14 +174,14 @@ def store_sweep(
     with_view: bool = True,
     **changes: Any,
 ) -> Any:
-    """Write a whole sweep as `contsym sweep` leaves it; gives the Sweep.
+    """Write a whole sweep as `contsym sweep` leaves it; gives the StoredSweep.
 
     Every figure follows from made-up predictions: 40 Wikidata test pairs, ten of each of four relations, and
     100 of MNLI, of which as many are right as LAST says, one more or less with seeds 1 and 2. The last
     `leave_out` cells are missing; the strategies in `never_learned` stay at 0.36 on MNLI.
     """
     from contsym.sweep.config import SweepConfig
-    from contsym.sweep.plan import Cell, Sweep, write_sweep
+    from contsym.sweep.plan import Cell, Sweep, remember
     from contsym.sweep.work import Work, cell_folder
 
     config = SweepConfig(
@@ -196,7 +196,7 @@ def store_sweep(
                 cells.append(
                     Cell(Work(key, run), Work(f"b{i}{seed}" + "0" * 61, run, is_beginning=True), 100, 100)
                 )
-    sweep = write_sweep(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
+    sweep = remember(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
     for cell in cells[: len(cells) - leave_out]:
         run = cell.work.config
         result, rows, tensors = made_up_cell(

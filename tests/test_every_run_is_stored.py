@@ -138,7 +138,7 @@ def test_a_value_that_cannot_be_typed_is_refused_at_the_door(given, message):
     assert str(caught.value) == message
 
 
-def test_a_sweep_from_python_is_read_again(tmp_path):
+def test_a_sweep_from_python_is_one_from_the_command_line(tmp_path):
     config = SweepConfig(["knn_fixed"], "wikidata_only", [8], seeds=range(2), settings={"k": (1, 3), "steps": 2},
                          output=str(tmp_path))  # fmt: skip
     assert config.settings == {"k": ("1", "3"), "steps": ("2",)}

@@ -29,7 +29,7 @@ from contsym.predictions import read_correct
 from contsym.records import safe, seed_record
 from contsym.scenarios.files import read_scenario
 from contsym.sweep.config import read_file
-from contsym.sweep.plan import read_sweep
+from contsym.sweep.stored import read_sweep
 from tests.stored_results import make_result, store_predictions, store_run
 
 DEEP = 10_000

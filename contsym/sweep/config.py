@@ -110,11 +110,6 @@ class SweepConfig:
         """What its cells run: the scenario, or each order of it where all are meant."""
         return tuple(registry.scenario_runs(self.scenario))
 
-    @property
-    def varied(self) -> tuple[str, ...]:
-        """Settings with more than one value: they belong to the name of what is compared."""
-        return tuple(name for name, values in self.settings.items() if len(values) > 1)
-
     def cell(
         self, strategy: str, seed: int, shots: int, settings: Mapping[str, str], scenario: str | None = None
     ) -> RunConfig:
