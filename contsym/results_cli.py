@@ -133,7 +133,7 @@ def reproduce(
         raise SettingError(f"--seed {seed}: {run} has the seeds {stored}; expected one of them")
     chosen = {s: r for s, r in found.results.items() if seed is None or s == seed}
     # Before torch reads it: with another number of threads, sums are taken in another order.
-    os.environ["OMP_NUM_THREADS"] = str(found.first["threads"])
+    os.environ["OMP_NUM_THREADS"] = str(max(result["threads"] for result in chosen.values()))
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
     import torch
@@ -141,7 +141,6 @@ def reproduce(
     from contsym.display import TerminalProgress
     from contsym.reproduce import repeat
 
-    torch.set_num_threads(found.first["threads"])
     sources, sizes = sources_and_sizes(options)
     if sizes:
         raise SettingError(f"--{next(iter(sizes))}-size: the record says how many pairs; leave it out")
@@ -153,6 +152,7 @@ def reproduce(
     }
     done = []
     for number, result in chosen.items():
+        torch.set_num_threads(result["threads"])
         with TerminalProgress(Console(stderr=True)) as progress:
             done.append(
                 repeat(found.folders[number], result, progress, tolerance=tolerance, sources=sources, **given)

@@ -135,6 +135,7 @@ class Facts(Strict):
     platform: Words
     versions: dict[str, Words]
     git_commit: Words | None
+    code_sha256: Words | None = None
     started_at: Words
 
 

@@ -151,6 +151,21 @@ class Collected:
         return [(variant, note) for variant, notes in found.items() for note in notes]
 
     @property
+    def made_by(self) -> list[str]:
+        """The versions of contsym's code that made the results, by the hash of what decides them."""
+        found: dict[tuple[str, str], str] = {}
+        for stored in self.stored:
+            version, commit = stored.result["versions"].get("contsym", "?"), stored.result["git_commit"]
+            code = stored.result.get("code_sha256") or commit or ""
+            parts = (version, commit and f"commit {commit[:8]}", code and f"code {code[:8]}")
+            found.setdefault((version, code), " ".join(filter(None, parts)))
+        return list(found.values())
+
+    def train_pairs(self, task: str) -> list[int]:
+        """The numbers of training pairs of an experience; several where the shots decide them."""
+        return sorted({stored.result["sources"][task]["rows"]["train"] for stored in self.stored})
+
+    @property
     def plugins(self) -> dict[str, list[str]]:
         """Where each plug-in came from, with the SHA-256 of its source; several where it was edited in between."""
         found: dict[str, set[str]] = {}

@@ -75,7 +75,8 @@ def run_commands(collected: Collected) -> list[str]:
         result = stored.result
         same = {**result, "seed": None, "run": None}
         key = repr(
-            [same[name] for name in ("strategy", "scenario", "encoder", "options")] + [result.get("set")]
+            [same[name] for name in ("strategy", "scenario", "encoder", "options", "device", "precision")]
+            + [result.get("set")]
         )
         runs.setdefault(key, []).append(result)
     found = []
