@@ -123,7 +123,8 @@ def test_a_strong_teacher_holds_the_outputs(toy, tiny_encoder_folder, tmp_path, 
 def test_the_teacher_is_the_model_before_and_answers_without_dropout(toy, tiny_encoder_folder, tmp_path):
     run = behind_the_first(toy, tiny_encoder_folder, tmp_path, "fine_tune+lwf")
     teacher, student = run.strategy.active_addons[0].lwf.prev_model, run.strategy.model
-    batch = student.collate([{**run.parts[0][i], "row": i} for i in range(8)])[0]
+    pairs = [{**run.parts[0][i], "row": i, "targets_task_labels": 0} for i in range(8)]
+    batch = student.collate(pairs)[0]
     student.eval()
     assert torch.equal(teacher(batch), student(batch))
     assert torch.equal(teacher(batch), teacher(batch))
@@ -143,7 +144,7 @@ def test_replay_keeps_as_many_pairs_as_asked_and_counts_present_pairs_only(
     assert [row < 60 for row in rows].count(True) == 5
     assert len(rows) == 10
     # 12 steps of 16 present pairs, whatever was replayed beside them.
-    assert run.log.n_pairs_seen[1] == 12 * 16
+    assert run.log.costs[1].pairs_seen == 12 * 16
     texts = run.cost()["encoder_forwards"] - run.cost()["encoder_forwards_evaluation"]
     assert texts == 2 * (4 * 16 * 3 - 3 * 4 + 12 * (16 + 10))
 
