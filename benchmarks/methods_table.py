@@ -19,6 +19,7 @@ from contsym import registry
 from contsym.data import shortcuts
 from contsym.metrics.stats import summarise_values
 from contsym.report.tables import interval_text
+from contsym.summary import total_cost
 
 Results = Sequence[Mapping[str, Any]]
 COLUMNS = (
@@ -88,7 +89,7 @@ def cells(name: str, found: Results) -> list[str]:
         else f"never learned in {len(found) - n_learned} of {len(found)}",
         ci([100 * p["forgetting"] for p in probes], points=True) if all(probes) else "no vectors",
         f"{sum(r['cost']['stored_bytes'] for r in found) / len(found) / 1000:,.0f}",
-        f"{sum(sum(r['cost']['training_forwards']) for r in found) / len(found):,.0f}",
+        f"{sum(total_cost(r, 'training_forwards') for r in found) / len(found):,.0f}",
     ]
 
 

@@ -232,15 +232,21 @@ def _ui_hint(config: RunConfig) -> str:
 def sync(output: Path, tracking_uri: str | None) -> None:
     """Send stored results that MLflow does not have yet.
 
+    What cannot be read, and what MLflow refuses of one run alone, is named on stderr, and the others are sent.
+    Exit code 0: all is sent; 1: something was skipped; 2: the store cannot be used.
+
     \b
     Example:
       contsym sync --tracking-uri http://127.0.0.1:5000
     """
-    from contsym import tracking
+    from contsym import syncing, tracking
+    from contsym.stored import Skipped
 
-    uri = tracking.resolve_uri(output, tracking_uri)
-    n_sent = tracking.sync(output, uri, lambda name, n: click.echo(f"{name}: {n} seeds", err=True))
+    uri, skipped = tracking.resolve_uri(output, tracking_uri), Skipped()
+    n_sent = syncing.sync(output, uri, lambda name, n: click.echo(f"{name}: {n} seeds", err=True), skipped)
     click.echo(f"{n_sent} results sent to {tracking.display_uri(uri)}")
+    if skipped.errors:
+        sys.exit(1)
 
 
 @cli.command()

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from contsym import results
 from contsym.errors import ContsymError, nearest
 from contsym.predictions import read_aligned
+from contsym.stored import Skip, tell_skipped
 
 if TYPE_CHECKING:
     from contsym.metrics.stats import Comparison, Summary
-    from contsym.sweep.plan import Sweep
+    from contsym.stored_models import SweepCell
+    from contsym.sweep.stored import StoredSweep
 
 EXPECTED = "expected a run of {output}, the folder of a run or a cell, or STRATEGY@SHOTS of its latest sweep"
 
@@ -48,37 +50,38 @@ class TaskComparison:
     n_items: int
 
 
-def find_run(given: str, output: Path) -> FoundRun:
-    """The folders that a name or path stands for. Raises ContsymError where there are none."""
+def find_run(given: str, output: Path, skip: Skip = tell_skipped) -> FoundRun:
+    """The folders that a name or path stands for. Raises ContsymError where there are none.
+
+    Seeds and other sweeps that cannot be read are told to `skip`.
+    """
     for folder in (Path(given), results.runs_folder(output) / given, output / "cells" / given):
         if folder.is_dir():
-            return _in_folder(given, folder)
+            return _in_folder(given, folder, skip)
     if "@" in given:
-        return _in_sweep(given, output)
-    known = [folder.name for folder in results.stored_runs(output)]
+        return _in_sweep(given, output, skip)
+    known = [folder.name for folder in results.stored_runs(output, skip)]
     near = f"; {nearest(given, known[-10:])}" if known else ""
     raise ContsymError(f"run {given!r} is not there; {EXPECTED.format(output=output)}{near}")
 
 
-def _in_folder(given: str, folder: Path) -> FoundRun:
-    folders = [folder] if (folder / results.RESULT).is_file() else results.stored_seeds(folder)
-    if not folders:
+def _in_folder(given: str, folder: Path, skip: Skip) -> FoundRun:
+    found = results.read_run(folder, skip)
+    if not found:
         raise ContsymError(f"run {given!r}: no result in {folder}; expected {results.RESULT} or seed folders")
-    found = {result["seed"]: (path, result) for path in folders for result in [results.read_seed(path)]}
     return _found(given, found)
 
 
-def _in_sweep(given: str, output: Path) -> FoundRun:
-    from contsym.sweep.plan import find_sweep
-    from contsym.sweep.work import cell_folder, is_done
+def _in_sweep(given: str, output: Path, skip: Skip) -> FoundRun:
+    from contsym.sweep.stored import find_sweep
 
     name, _, shots = given.rpartition("@")
     shots, _, order = shots.partition(":")
-    sweep = find_sweep(output, None)
-    in_sweep = f"run {given!r} is not in the sweep {sweep.config.id}"
+    sweep = find_sweep(output, None, skip)
+    in_sweep = f"run {given!r} is not in the sweep {sweep.id}"
     if shots not in map(str, sweep.config.shots):
         raise ContsymError(f"{in_sweep}: its shots are {', '.join(map(str, sweep.config.shots))}")
-    variants = dict.fromkeys(_variant(cell.work.config) for cell in sweep.cells)
+    variants = dict.fromkeys(map(_variant, sweep.cells))
     matching = [v for v in variants if v == name] or [v for v in variants if v.split()[0] == name]
     if not matching:
         raise ContsymError(f"{in_sweep}: {nearest(name, variants)}")
@@ -86,50 +89,44 @@ def _in_sweep(given: str, output: Path) -> FoundRun:
         choices = ", ".join(f"'{variant}@{shots}'" for variant in matching)
         raise ContsymError(f"run {given!r} could be any of {choices}; name one of them")
     scenario = _scenario_of(given, order, sweep)
-    works = [
-        cell.work
+    cells = [
+        cell
         for cell in sweep.cells
-        if _variant(cell.work.config) == matching[0]
-        and str(cell.work.config.shots) == shots
-        and cell.work.config.scenario == scenario
+        if _variant(cell) == matching[0] and str(cell.shots) == shots and sweep.scenario_of(cell) == scenario
     ]
-    if missing := [work.config.seeds[0] for work in works if not is_done(work)]:
+    if missing := [cell.seed for cell in cells if not sweep.is_done(cell)]:
         raise ContsymError(
-            f"run {given!r}: the seeds {','.join(map(str, missing))} of the sweep {sweep.config.id} are not "
+            f"run {given!r}: the seeds {','.join(map(str, missing))} of the sweep {sweep.id} are not "
             "done; contsym sweep --resume goes on with it"
         )
-    folders = [cell_folder(output, work.key) for work in works]
-    return _found(given, {r["seed"]: (path, r) for path in folders for r in [results.read_seed(path)]})
+    found = results.read_seeds([sweep.done()[cell.key] for cell in cells], skip)
+    if not found:
+        raise ContsymError(f"run {given!r}: none of its results in the sweep {sweep.id} can be read")
+    return _found(given, found)
 
 
-def _scenario_of(given: str, order: str, sweep: Sweep) -> str:
+def _scenario_of(given: str, order: str, sweep: StoredSweep) -> str:
     """Which of the sweep's orders is meant; the only scenario where it has no orders."""
-    config = sweep.config
-    if len(config.scenarios) == 1 and not order:
-        return config.scenario
-    if (wanted := f"{config.scenario}:{order}") in config.scenarios:
+    scenario = sweep.config.scenario
+    if len(sweep.scenarios) == 1 and not order:
+        return scenario
+    if (wanted := f"{scenario}:{order}") in sweep.scenarios:
         return wanted
-    if len(config.scenarios) == 1:
-        raise ContsymError(
-            f"run {given!r}: scenario {config.scenario} has one order only; leave ':{order}' out"
-        )
-    orders = [each.rpartition(":")[2] for each in config.scenarios]
+    if len(sweep.scenarios) == 1:
+        raise ContsymError(f"run {given!r}: scenario {scenario} has one order only; leave ':{order}' out")
+    orders = [each.rpartition(":")[2] for each in sweep.scenarios]
     plain = given.removesuffix(f":{order}") if order else given
     choices = " or ".join(f"'{plain}:{each}'" for each in orders)
-    raise ContsymError(f"run {given!r}: the sweep {config.id} has every order; expected {choices}")
+    raise ContsymError(f"run {given!r}: the sweep {sweep.id} has every order; expected {choices}")
 
 
-def _found(given: str, found: Mapping[int, tuple[Path, Mapping[str, Any]]]) -> FoundRun:
-    by_seed = dict(sorted(found.items()))
-    return FoundRun(
-        given,
-        {seed: path for seed, (path, _) in by_seed.items()},
-        {seed: result for seed, (_, result) in by_seed.items()},
-    )
+def _found(given: str, found: Mapping[Path, Mapping[str, Any]]) -> FoundRun:
+    paths = sorted(found, key=lambda path: found[path]["seed"])
+    return FoundRun(given, {found[p]["seed"]: p for p in paths}, {found[p]["seed"]: found[p] for p in paths})
 
 
-def _variant(config: Any) -> str:
-    return config.strategy + "".join(f" {name}={value}" for name, value in config.settings.items())
+def _variant(cell: SweepCell) -> str:
+    return cell.strategy + "".join(f" {name}={value}" for name, value in cell.settings.items())
 
 
 def name_runs(runs: Sequence[FoundRun]) -> dict[str, FoundRun]:

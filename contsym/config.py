@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
+
+if TYPE_CHECKING:
+    from contsym.sweep.config import SweepConfig
 
 Protocol = Literal["sequential", "retrain"]
 """sequential: the strategy learns every task. retrain: all strategies start from one encoder that
@@ -41,11 +45,11 @@ class RunConfig:
     label_noise: float | None = None
     """Share of flipped labels in the experiences that have any; None: what the scenario says."""
     seeds: tuple[int, ...] = (0,)
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Hyper-parameters as given with --set, still text."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Hyper-parameters: text as given with --set, or values from Python, which become that text."""
     protocol: Protocol = "sequential"
-    pretrain: Mapping[str, str] = field(default_factory=dict)
-    """Hyper-parameters of the fine-tuning that makes the encoder of protocol retrain, still text."""
+    pretrain: Mapping[str, Any] = field(default_factory=dict)
+    """Hyper-parameters of the fine-tuning that makes the encoder of protocol retrain, like `settings`."""
     plugins: tuple[str, ...] = ()
     """Files of strategies and scenarios that are not contsym's own; their content counts, not their path."""
     device: str = "auto"
@@ -58,6 +62,14 @@ class RunConfig:
     tracking_uri: str | None = None
 
     def __post_init__(self) -> None:
+        one_form(
+            self,
+            seeds=whole_numbers("seeds", self.seeds),
+            shots=None if self.shots is None else whole_number("shots", self.shots),
+            sizes={task: whole_number(f"{task}-size", size) for task, size in self.sizes.items()},
+            settings=as_texts(self.settings),
+            pretrain=as_texts(self.pretrain, "--pretrain"),
+        )
         if not self.seeds:
             raise SettingError("--seeds is empty; expected numbers such as 0,1,2")
         if len(set(self.seeds)) != len(self.seeds):
@@ -94,6 +106,50 @@ class RunConfig:
             del chosen[name]
         text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def one_form(config: RunConfig | SweepConfig, **values: object) -> None:
+    """Put what a caller from Python gave into the one form that is hashed, stored and read again."""
+    paths = {"output": Path(config.output), "plugins": tuple(map(str, config.plugins))}
+    texts = {"encoder": str(config.encoder), "scenario": str(config.scenario)}
+    sources = {task: str(source) for task, source in config.sources.items()}
+    for name, value in {**paths, **texts, "sources": sources, **values}.items():
+        object.__setattr__(config, name, value)
+
+
+def as_texts(given: Mapping[str, Any], option: str = "--set") -> dict[str, str]:
+    """Each value as it is typed on the command line.
+
+    >>> as_texts({"steps": 20, "margin": 0.5, "calibrated": True, "k": "3"})
+    {'steps': '20', 'margin': '0.5', 'calibrated': 'true', 'k': '3'}
+    """
+    return {str(name): as_text(name, value, option) for name, value in given.items()}
+
+
+def as_text(name: str, value: object, option: str = "--set") -> str:
+    """A value as it is typed on the command line. Raises SettingError for what cannot be typed there."""
+    if isinstance(value, str):
+        return value
+    # numpy's and torch's numbers too.
+    plain = value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    if isinstance(plain, int | float):
+        return str(plain)
+    raise SettingError(f"{option} {name}={value!r}: expected a text, a number, True or False")
+
+
+def whole_numbers(name: str, given: Iterable[Any]) -> tuple[int, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise SettingError(f"--{name} {given!r}: expected a list of whole numbers, as (0, 1, 2)")
+    return tuple(whole_number(name, each) for each in given)
+
+
+def whole_number(name: str, given: Any) -> int:
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise SettingError(f"--{name} {given!r}: expected a whole number") from None
 
 
 def parse_assignments(pairs: tuple[str, ...], option: str = "--set") -> dict[str, str]:

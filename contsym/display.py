@@ -140,17 +140,17 @@ def _stream_table(title: str, found: Sequence[Mapping[str, Any]], mean: Mapping[
 
 def _cost_table(found: Sequence[Mapping[str, Any]]) -> Table:
     """What each experience took, and what is stored after it."""
-    table = Table(title="Cost by experience", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    of = f", mean of {len(found)} seeds" if len(found) > 1 else ""
+    table = Table(title=f"Cost by experience{of}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("experience", no_wrap=True)
     for name in ("steps", "seconds", "texts encoded", "bytes stored"):
         table.add_column(name, justify="right", no_wrap=True)
     for j, task in enumerate(found[0]["tasks"]):
-        costs = [r["cost"] for r in found]
-        steps, texts, stored = (
-            fmean(cost[name][j] for cost in costs)
-            for name in ("training_steps", "training_forwards", "stored_bytes_after")
+        costs = [r["cost"]["experiences"][j] for r in found]
+        steps, texts, stored, seconds = (
+            fmean(cost[name] for cost in costs)
+            for name in ("training_steps", "training_forwards", "stored_bytes_after", "training_seconds")
         )
-        seconds = fmean(cost["training_seconds"][j] for cost in costs)
         table.add_row(task, f"{steps:,.0f}", f"{seconds:,.1f}", f"{texts:,.0f}", f"{stored:,.0f}")
     return table
 
@@ -209,14 +209,26 @@ def _summary_table(found: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) 
     target = first["options"]["target"]
     for task in each if first["curve"] else []:
         table.add_row(f"pairs to {target:g}, {task}", Text(efficiency_words(task, found)))
-    cost = first["cost"]
-    table.add_row(
-        "cost",
-        f"{sum(r['seconds'] for r in found):.0f} s; {cost['encoder_forwards']:,} texts encoded, "
-        f"{cost['trained_parameters']:,} parameters trained, {cost['stored_bytes']:,} bytes stored, "
-        f"peak memory {cost['peak_memory_bytes'] / 2**30:.1f} GiB",
-    )
+    table.add_row("cost", cost_words(found))
     return table
+
+
+def cost_words(found: Sequence[Mapping[str, Any]]) -> str:
+    """Seconds and texts of all seeds together; parameters, bytes and memory of the seed that took most."""
+    seconds, texts = (
+        sum(values) for values in ((r["seconds"] for r in found), _costs(found, "encoder_forwards"))
+    )
+    parameters, n_bytes, memory = (
+        max(_costs(found, name)) for name in ("trained_parameters", "stored_bytes", "peak_memory_bytes")
+    )
+    whole = f"{seconds:.0f} s; {texts:,} texts encoded, "
+    if len(found) > 1:
+        whole = f"{seconds:.0f} s and {texts:,} texts encoded in {len(found)} seeds; per seed at most "
+    return f"{whole}{parameters:,} parameters trained, {n_bytes:,} bytes stored, peak memory {memory / 2**30:.1f} GiB"
+
+
+def _costs(found: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+    return [result["cost"][name] for result in found]
 
 
 def forgetting_words(

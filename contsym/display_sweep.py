@@ -17,7 +17,9 @@ from contsym.display_data import audit_lines, grid, plain_table
 from contsym.metrics.stats import spread
 from contsym.orders import by_order
 from contsym.records import variant
+from contsym.stored import Skip
 from contsym.sweep.plan import Sweep
+from contsym.sweep.stored import StoredSweep
 
 Results = Sequence[Mapping[str, Any]]
 
@@ -52,7 +54,7 @@ def plan_report(
     return Group(rows, audit_lines(list(audits.values()))) if audits else Group(rows)
 
 
-def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
+def status_report(sweeps: Sequence[StoredSweep], skip: Skip) -> RenderableType:
     """A row a sweep: how many of its cells are done, failed and missing."""
     table = plain_table("Sweeps, the latest first")
     for title in ("sweep", "started"):
@@ -61,13 +63,13 @@ def status_report(sweeps: Sequence[Sweep]) -> RenderableType:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("of")
     for sweep in sweeps:
-        n_done, n_failed = sweep.n_done, len(sweep.failures())
+        n_done, n_failed = sweep.n_done, len(sweep.failures(skip))
         counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)
         config = sweep.config
         what = f"{config.scenario}: {', '.join(config.strategies)}"
         started = sweep.created[:16].replace("T", " ")
         # The beginning of an id names it, and 80 columns are few.
-        table.add_row(config.id[:8], started, *(f"{n:,}" for n in counts), Text(what))
+        table.add_row(sweep.id[:8], started, *(f"{n:,}" for n in counts), Text(what))
     return table
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contsym import results
 from contsym.errors import ContsymError
@@ -30,21 +31,17 @@ def read_matrices(path: Path) -> list[StoredMatrix]:
     Raises ContsymError, with file and line where there is one, for what is no matrix.
     """
     if path.is_dir():
-        if (path / results.RESULT).is_file():
-            return [_of_result(path / results.RESULT)]
-        if folders := results.stored_seeds(path):
-            found = [_of_result(folder / results.RESULT) for folder in folders]
+        if found := [_of_result(result) for result in results.read_run(path).values()]:
             if len({matrix.tasks for matrix in found}) > 1:
                 raise ContsymError(f"{path}: its seeds have different tasks; give one seed's folder")
             return found
         raise ContsymError(f"{path}: neither a {results.RESULT} nor seed folders in it; {EXPECTED}")
     if not path.exists():
         raise ContsymError(f"{path} is not there; {EXPECTED}")
-    return [_of_result(path) if path.suffix == ".json" else _of_csv(path)]
+    return [_of_result(results.read_result(path)) if path.suffix == ".json" else _of_csv(path)]
 
 
-def _of_result(path: Path) -> StoredMatrix:
-    result = results.read_result(path)
+def _of_result(result: Mapping[str, Any]) -> StoredMatrix:
     tasks = result["tasks"]
     return StoredMatrix(
         tuple(tasks),

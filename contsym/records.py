@@ -9,13 +9,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contsym.sweep.plan import Sweep
+    from contsym.sweep.stored import StoredSweep
 
 Metrics = list[tuple[str, float, int]]
 """(key, value, step)."""
 
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
-"""Costs that are sent experience by experience; of other lists the sum is."""
+"""Costs that are sent per experience, at its row of R."""
+IN_ALL = (
+    *("training_seconds", "pairs_seen", "curve_seconds", "encoder_forwards", "encoder_forwards_evaluation"),
+    *("trained_parameters", "stored_bytes", "peak_memory_bytes"),
+)
+"""Costs that are sent once, for the whole run."""
 
 MAX_LOSSES = 1000
 """Points of a loss curve that are sent; a longer one is thinned."""
@@ -116,17 +121,17 @@ def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
     )
 
 
-def cell_record(sweep: Sweep, result: Mapping[str, Any]) -> Record:
+def cell_record(sweep: StoredSweep, result: Mapping[str, Any]) -> Record:
     """What the child run of one cell of a sweep holds."""
     record = seed_record(result)
-    name = in_order(result, variant(result, sweep.config.varied))
+    name = in_order(result, variant(result, sweep.varied))
     record.name = f"{name}, {result['options']['shots']} shots, seed {result['seed']}"
-    record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.config.id}
+    record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.id}
     record.params["variant"] = name
     return record
 
 
-def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
+def sweep_record(sweep: StoredSweep, found: Sequence[Mapping[str, Any]]) -> Record:
     """What the run of a sweep holds: for each strategy one point a number of shots, the mean over its seeds.
 
     A point is there once all its seeds are: points of MLflow cannot be replaced, and the mean
@@ -137,7 +142,7 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
     started = int(1000 * datetime.fromisoformat(sweep.created).timestamp())
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for result in found:
-        name = in_order(result, variant(result, config.varied))
+        name = in_order(result, variant(result, sweep.varied))
         groups.setdefault((name, result["options"]["shots"]), []).append(result)
     metrics: Metrics = []
     for (name, shots), group in groups.items():
@@ -158,14 +163,14 @@ def sweep_record(sweep: Sweep, found: Sequence[Mapping[str, Any]]) -> Record:
     said = {"contsym.plugins": ", ".join(sorted(plugins)), "contsym.notes": "; ".join(sorted(notes))}
     n = f"{len(config.strategies)} strategies, {len(config.shots)} shots, {len(config.seeds)} seeds"
     return Record(
-        name=f"sweep {config.id}: {n}",
+        name=f"sweep {sweep.id}: {n}",
         started=started,
         ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
         timestamp=started,
         params={key: value[:6000] for key, value in params.items()},
         tags={
             "contsym.run": sweep.run_name,
-            "contsym.sweep": config.id,
+            "contsym.sweep": sweep.id,
             "contsym.cells": f"{len(found)} of {len(sweep.cells)}",
             **{key: value[:8000] for key, value in said.items() if value},
         },
@@ -254,6 +259,8 @@ def _final_metrics(result: Mapping[str, Any]) -> Metrics:
 
 def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
     """Kinds by row of R, the learning curve by pairs seen, the loss by step, and the costs."""
+    from contsym.summary import total_cost
+
     for task, rows in result["by_kind"].items():
         for i, kinds in enumerate(rows):
             for kind, measured in kinds.items():
@@ -270,11 +277,9 @@ def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int
         every = -(-len(losses) // MAX_LOSSES) or 1
         for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
             yield f"loss/{safe(task)}", losses[step - 1], step
-    for name, cost in result["cost"].items():
-        if name in AFTER_EACH:
-            yield from ((f"cost/{safe(name)}", value, i) for i, value in enumerate(cost, 1))
-        elif cost is not None:
-            yield f"cost/{safe(name)}", sum(cost) if isinstance(cost, list) else cost, 0
+    for i, cost in enumerate(result["cost"]["experiences"], 1):
+        yield from ((f"cost/{name}", cost[name], i) for name in AFTER_EACH)
+    yield from ((f"cost/{name}", total_cost(result, name), 0) for name in IN_ALL)
 
 
 def _begun(run: str, otherwise: int) -> int:

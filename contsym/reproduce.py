@@ -31,6 +31,7 @@ TOLERANCE = 0.05
 """Largest difference of an accuracy that counts as the same result on another machine or in another precision."""
 
 TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")
+"""Costs that no two runs share."""
 SHOWN = 3
 
 
@@ -223,12 +224,15 @@ def _differing(stored: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     plain = json.loads(results.to_json(found))
     measured = [name for name in plain if name not in NOT_MEASURED]
     names = [name for name in measured if name in stored and name != "cost" and stored[name] != plain[name]]
-    cost = [
-        f"cost {name}"
-        for name, value in plain["cost"].items()
-        if name not in TIMED and name in stored["cost"] and stored["cost"][name] != value
-    ]
-    return names + cost
+    here, there = untimed(plain["cost"]), untimed(stored["cost"])
+    return names + [f"cost {name}" for name, value in here.items() if there[name] != value]
+
+
+def untimed(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The costs of a result that a repetition must have too: those in seconds and the memory left out."""
+    kept = {name: value for name, value in cost.items() if name not in TIMED}
+    each = [{n: value for n, value in one.items() if n not in TIMED} for one in cost["experiences"]]
+    return {**kept, "experiences": each}
 
 
 NOT_MEASURED = (

@@ -10,16 +10,18 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from contsym import stored
 from contsym.cells import shield
 from contsym.errors import ContsymError
+from contsym.stored import Skip, tell_skipped
 
-FORMAT = 1
+FORMAT = 2
+"""2: one record of costs per experience."""
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
@@ -52,7 +54,8 @@ def check_writable(output: Path) -> None:
 
 def new_run_name(strategy: str, scenario: str) -> str:
     """A folder name that sorts by time and never repeats."""
-    words = re.sub(r"[^\w.+-]+", "-", f"{strategy}-{scenario}")
+    # A stored run's name has at most 200 signs.
+    words = re.sub(r"[^\w.+-]+", "-", f"{strategy}-{scenario}")[:150]
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{words}-{secrets.token_hex(3)}"
 
 
@@ -140,10 +143,12 @@ def write_result(
     predictions: Sequence[Mapping[str, object]],
     tensors: Mapping[str, Any],
 ) -> None:
-    """Make the folder of a result, whole or not at all."""
+    """Make the folder of a result, atomically. Raises ContsymError for a result that could not be read again."""
+
+    text = checked_json(result, folder / RESULT)
 
     def fill(folder: Path) -> None:
-        (folder / RESULT).write_text(to_json(result), encoding="utf-8")
+        (folder / RESULT).write_text(text, encoding="utf-8")
         with (folder / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(predictions[0]))
             writer.writeheader()
@@ -156,6 +161,19 @@ def write_result(
             save_file(contiguous, folder / TENSORS)
 
     write_whole(folder, fill)
+
+
+def checked_json(result: Mapping[str, Any], path: Path, kind: Literal["result", "facts"] = "result") -> str:
+    """The text of a result.json, after the check that every reader makes. Raises ContsymError.
+
+    `facts` are the part that is known before training.
+    """
+    try:
+        text = to_json(result)
+    except (TypeError, ValueError) as error:
+        raise ContsymError(f"{path}: cannot be stored ({error}); expected finite numbers and texts") from None
+    stored.check(kind, json.loads(text), path)
+    return text
 
 
 def to_json(value: object) -> str:
@@ -171,29 +189,87 @@ def read_seed(folder: Path) -> dict[str, Any]:
 def read_result(path: Path) -> dict[str, Any]:
     """One stored result, wherever its file is. Raises as `read_seed`."""
     result = stored.read_json(path, "expected a stored result")
-    if not isinstance(result, dict) or result.get("format") != FORMAT:
-        found = result.get("format") if isinstance(result, dict) else type(result).__name__
-        raise ContsymError(f"{path}: format {found!r}; this version reads format {FORMAT}")
+    stored.check_format(result, FORMAT, path)
     stored.check("result", result, path)
     return result
 
 
-def stored_runs(output: Path) -> Iterator[Path]:
+def read_seeds(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, dict[str, Any]]:
+    """The results in these folders; those that cannot be read are told to `skip`."""
+    found = {}
+    for folder in folders:
+        try:
+            found[folder] = read_seed(folder)
+        except ContsymError as error:
+            skip(error)
+    return found
+
+
+def read_run(folder: Path, skip: Skip = tell_skipped) -> dict[Path, dict[str, Any]]:
+    """The results of a folder that was named: a seed or a cell, which must be readable, or those of a run.
+
+    Empty where the folder holds no result. Raises ContsymError where none of them can be read.
+    """
+    if not folder.is_dir() or (folder / RESULT).is_symlink() or (folder / RESULT).exists():
+        return {folder: read_seed(folder)}
+    errors: list[ContsymError] = []
+    found = read_seeds(stored_seeds(folder, errors.append), errors.append)
+    if errors and not found:
+        raise errors[0]
+    for error in errors:
+        skip(error)
+    return found
+
+
+def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The run folders of an output folder, oldest first."""
-    yield from visible_folders(runs_folder(output))
+    return visible_folders(runs_folder(output), skip)
 
 
-def visible_folders(folder: Path) -> list[Path]:
+def visible_folders(folder: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The whole folders in a folder by name, without what a killed process has left."""
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return [path for path in _entries(folder, skip) if not path.name.startswith(".")]
 
 
-def stored_seeds(run: Path) -> list[Path]:
+def stored_seeds(run: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The seed folders of a run, in order of the seed."""
-    found = [p for p in run.iterdir() if _SEED.fullmatch(p.name) and (p / RESULT).is_file()]
+    found = []
+    for path in _entries(run, skip):
+        if not _SEED.fullmatch(path.name):
+            continue
+        # The folder appears with its result in it.
+        if (path / RESULT).is_file():
+            found.append(path)
+        else:
+            skip(ContsymError(f"{path}: holds no {RESULT}; expected a seed that contsym stored"))
     return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))
+
+
+def _entries(folder: Path, skip: Skip) -> list[Path]:
+    """The folders in a folder; what cannot be looked into is told to `skip`."""
+    try:
+        paths = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        skip(unreadable(folder, error))
+        return []
+    found = []
+    for path in paths:
+        try:
+            if path.is_symlink() and not path.exists():
+                skip(ContsymError(f"{path}: a link to {path.readlink()}, which is not there; delete it"))
+            elif path.is_dir():
+                # A folder that must not be looked into shows here.
+                os.scandir(path).close()
+                found.append(path)
+        except OSError as error:
+            skip(unreadable(path, error))
+    return found
+
+
+def unreadable(path: Path, error: OSError) -> ContsymError:
+    return ContsymError(f"{error.filename or path}: cannot be read ({error.strerror or error})")
 
 
 def _sync(path: Path) -> None:

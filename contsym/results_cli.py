@@ -78,10 +78,12 @@ def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path
 
     from contsym.compare import as_plain, compare_runs, find_run, name_runs
     from contsym.display_compare import comparison_report
+    from contsym.stored import Skipped
 
     if len(runs) < 2:
         raise SettingError(f"compare: only {runs[0]} was given; expected two runs or more")
-    named = name_runs([find_run(given, output) for given in runs])
+    skip = Skipped()
+    named = name_runs([find_run(given, output, skip) for given in runs])
     found = compare_runs(named, task)
     if as_json:
         click.echo(json.dumps(as_plain(named, found), ensure_ascii=False, allow_nan=False))
@@ -131,14 +133,13 @@ def reproduce(
         raise SettingError(f"--seed {seed}: {run} has the seeds {stored}; expected one of them")
     chosen = {s: r for s, r in found.results.items() if seed is None or s == seed}
     # Before torch reads it: with another number of threads, sums are taken in another order.
-    os.environ["OMP_NUM_THREADS"] = str(found.first["threads"])
+    os.environ["OMP_NUM_THREADS"] = str(max(result["threads"] for result in chosen.values()))
 
     import torch
 
     from contsym.display_progress import RunProgress
     from contsym.reproduce import repeat
 
-    torch.set_num_threads(found.first["threads"])
     sources, sizes = sources_and_sizes(options)
     if sizes:
         raise SettingError(f"--{next(iter(sizes))}-size: the record says how many pairs; leave it out")
@@ -150,6 +151,7 @@ def reproduce(
     }
     done = []
     for number, result in chosen.items():
+        torch.set_num_threads(result["threads"])
         with RunProgress(Console(stderr=True)) as progress:
             done.append(
                 repeat(found.folders[number], result, progress, tolerance=tolerance, sources=sources, **given)

@@ -289,7 +289,12 @@ def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
     for seed in plan.config.seeds:
         stored = results.seed_folder(plan.folder, seed)
         if (stored / results.RESULT).is_file():
-            found.append(results.read_seed(stored))
+            try:
+                found.append(results.read_seed(stored))
+            except ContsymError as error:
+                raise ContsymError(
+                    f"{error}; move {stored} away, and the same command makes this seed again"
+                ) from None
             continue
         result, predictions, tensors = run_seed(plan, seed, progress)
         results.write_seed(plan.folder, result, predictions, tensors)
@@ -326,15 +331,18 @@ def run_seed(
         for task, part in zip(plan.tasks, parts, strict=True)
         if task.name in plan.audits
     }
+    facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])
+    # Before the work, not after it: what could not be stored is not trained.
+    results.checked_json(facts, results.seed_folder(plan.folder, seed) / results.RESULT, "facts")
     start = find_start(plan, seed, progress, beginnings)
-    started_at = datetime.now(UTC)
+    facts["started_at"] = datetime.now(UTC).isoformat(timespec="seconds")
     run = SeedRun(plan, parts, seed, progress, start)
     if beginnings is not None:
         beginnings.begin(run, seed)
     while run.n_done < len(plan.tasks):
         run.go_on()
     result = {
-        **record(plan, seed, started_at, [len(part) for part in parts]),
+        **facts,
         "start": run.start.key if run.start else None,
         "probe": probe(run.probes),
         **measured(plan, run.predictions, guesses),

@@ -32,6 +32,7 @@ from contsym.relations.algebra import guarded_division
 from contsym.scenarios.build import build_benchmark
 from contsym.starts import kind_of_head, read_head
 from contsym.stops import NotFinite, is_out_of_memory, keep_stopped, out_of_memory
+from contsym.stored_models import ExperienceCost
 from contsym.strategies.base import under
 
 if TYPE_CHECKING:
@@ -136,8 +137,10 @@ class SeedRun:
         if not self.matrix.predictions:
             self.strategy.lent = self.parts[1 if self.start else 0]
             if self.start:
+                # Nothing is trained, but an add-on may encode the pairs to remember what is known.
+                self.log.begin(self.strategy)
                 self.strategy.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
-                self.log.skip()
+                self.log.end(self.strategy, n_pairs_seen=0)
             self._evaluate("before any training")
             if self.start:
                 # Nothing is trained, so nothing else would be answered.
@@ -210,12 +213,8 @@ class SeedRun:
 
     def cost(self) -> dict[str, Any]:
         return {
-            "training_seconds": [round(s, 3) for s in self.log.seconds],
+            "experiences": [cost.model_dump() for cost in self.log.costs],
             "curve_seconds": round(self.curve.seconds, 3),
-            "training_steps": [len(losses) for losses in self.log.losses],
-            "pairs_seen": self.log.n_pairs_seen,
-            "training_forwards": self.log.n_forwards,
-            "stored_bytes_after": self.log.n_stored_bytes,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "trained_parameters": self.strategy.n_trained_parameters,
@@ -241,10 +240,7 @@ class SeedRun:
             "curve_seconds": self.curve.seconds,
             "probes": self.probes,
             "losses": log.losses,
-            "pairs_seen": log.n_pairs_seen,
-            "training_seconds": log.seconds,
-            "training_forwards": log.n_forwards,
-            "stored_bytes_after": log.n_stored_bytes,
+            "costs": [cost.model_dump() for cost in log.costs],
             "curve_forwards": self.curve.n_forwards,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
@@ -257,9 +253,17 @@ class SeedRun:
         strategy, log = self.strategy, self.log
         n_done = values["n_done"]
         strategy.restore(under("strategy.", tensors), self.parts[:n_done])
+        log.losses = list(values["losses"])
+        log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
+        self.encoder.n_forwards = values["encoder_forwards"]
         if strategy.active_addons:
             assert n_done == 1, "an add-on takes from the first experience alone"
             strategy.rejoin(self.benchmark.train_stream[0])
+            # The strategy alone made the state: what the add-on encoded and stores is its own cost.
+            n_more = self.encoder.n_forwards - values["encoder_forwards"]
+            n_forwards = log.costs[0].training_forwards + n_more
+            own = {"training_forwards": n_forwards, "stored_bytes_after": strategy.n_stored_bytes}
+            log.costs = [log.costs[0].model_copy(update=own)]
         rows = under("predictions.", tensors)
         self.matrix.predictions = [
             [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
@@ -269,11 +273,7 @@ class SeedRun:
         self.curve.points = [CurvePoint(**point) for point in values["curve"]]
         self.curve.seconds = values["curve_seconds"]
         self.probes = list(values["probes"])
-        log.losses, log.n_pairs_seen = list(values["losses"]), list(values["pairs_seen"])
-        log.seconds = list(values["training_seconds"])
-        log.n_forwards, self.curve.n_forwards = list(values["training_forwards"]), values["curve_forwards"]
-        log.n_stored_bytes = list(values["stored_bytes_after"])
-        self.encoder.n_forwards = values["encoder_forwards"]
+        self.curve.n_forwards = values["curve_forwards"]
         self.n_evaluated = values["encoder_forwards_evaluation"]
         self._seconds_before = values["seconds"]
         self.view_before = tensors.get("view_before")

@@ -9,13 +9,35 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from contsym.errors import ContsymError
 
-FileKind = Literal["result", "manifest", "sweep"]
+Skip = Callable[[ContsymError], None]
+"""Told of a stored file that cannot be read, where the others are used without it."""
+
+
+def tell_skipped(error: ContsymError) -> None:
+    """Name what cannot be read, in one line on stderr."""
+    print(f"skipped: {error}", file=sys.stderr)
+
+
+class Skipped:
+    """Names each file that cannot be read once, however often it is met, and remembers that there was one."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def __call__(self, error: ContsymError) -> None:
+        if str(error) not in self.errors:
+            self.errors.append(str(error))
+            tell_skipped(error)
+
+
+FileKind = Literal["result", "facts", "manifest", "sweep"]
 
 
 def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError) -> Any:
@@ -25,6 +47,21 @@ def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError)
     except (OSError, ValueError, RecursionError) as found:
         reason = found.strerror if isinstance(found, OSError) else _reason(found)
         raise error(f"{path}: cannot be read ({reason}); {remedy}") from None
+
+
+def check_format(found: Any, expected: int, path: Path) -> None:
+    """Raise ContsymError where what was read is of another format, with what to do about it."""
+    given = found.get("format") if isinstance(found, dict) else None
+    if not isinstance(given, int) or isinstance(given, bool):
+        remedy = "expected a file that contsym wrote"
+    elif given == expected:
+        return
+    elif given > expected:
+        remedy = "a newer contsym wrote it: update this one"
+    else:
+        remedy = "an older contsym wrote it: run it again with this one"
+    shown = _short(given) if isinstance(found, dict) else type(found).__name__
+    raise ContsymError(f"{path}: format {shown}; this version reads format {expected}; {remedy}")
 
 
 def _reason(error: Exception) -> str:
@@ -42,15 +79,15 @@ def _no_number(text: str) -> NoReturn:
 
 def check(
     kind: FileKind, found: Mapping[str, Any], path: Path, error: type[ContsymError] = ContsymError
-) -> None:
-    """Raise `error`, with the place of the first wrong entry, where `found` is no file of that kind."""
+) -> Any:
+    """`found` as a model of that kind. Raises `error`, with the place of the first wrong entry, where it is none."""
     # Here, not above: listing names must not load pydantic.
     from pydantic import ValidationError
 
     from contsym.stored_models import MODELS
 
     try:
-        MODELS[kind].model_validate(found)
+        return MODELS[kind].model_validate(found)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=True)[0]
         place = ".".join(map(str, first["loc"]))

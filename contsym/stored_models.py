@@ -89,7 +89,34 @@ class Weights(Strict):
     commit: Words | None = None
 
 
-class Result(Strict):
+class ExperienceCost(Strict):
+    """What one experience took; under protocol retrain the first one is known already and takes no steps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    training_seconds: Amount
+    training_steps: Count
+    pairs_seen: Count
+    training_forwards: Count
+    """Texts encoded to train and to store; evaluation and the learning curve not counted."""
+    stored_bytes_after: Count
+
+
+class Cost(Strict):
+    """What a seed took: one record per experience, and figures of the whole run."""
+
+    experiences: list[ExperienceCost]
+    curve_seconds: Amount
+    encoder_forwards: Count
+    encoder_forwards_evaluation: Count
+    trained_parameters: Count
+    stored_bytes: Count
+    peak_memory_bytes: Count
+
+
+class Facts(Strict):
+    """What made a result, known before anything is trained."""
+
     run: RunName
     key: Key
     strategy: Words
@@ -109,7 +136,11 @@ class Result(Strict):
     platform: Words
     versions: dict[str, Words]
     git_commit: Words | None
+    code_sha256: Words | None = None
     started_at: Words
+
+
+class Result(Facts):
     matrix: list[list[Share]]
     n_test: dict[str, Annotated[int, Field(gt=0, lt=2**63)]]
     majority: dict[str, Share]
@@ -126,7 +157,7 @@ class Result(Strict):
     curve: list[Point]
     sample_efficiency: dict[str, Reached]
     loss: list[list[Figure]]
-    cost: dict[str, list[Amount] | Amount | None]
+    cost: Cost
     probe: Probe | None = None
     view: View | None = None
     notes: list[Words] = []
@@ -147,15 +178,7 @@ class Result(Strict):
             _expect(same, f"by_kind.{task} of {n + 1} rows with the same kinds")
         _expect(len(self.loss) == n, f"loss of {n} experiences")
         _expect(all(point.experience < n for point in self.curve), f"experiences of curve below {n}")
-        if self.experiences:
-            of_each = ("training_steps", "training_forwards", "stored_bytes_after", "training_seconds")
-            lists = [self.cost.get(name) for name in of_each]
-            same = all(isinstance(each, list) and len(each) == n for each in lists)
-            _expect(same, f"costs {', '.join(of_each)} of {n} experiences")
-        numbers = ("encoder_forwards", "trained_parameters", "stored_bytes", "peak_memory_bytes")
-        for name in numbers:
-            is_number = isinstance(self.cost.get(name), int | float)
-            _expect(is_number, f"cost.{name} as a number")
+        _expect(len(self.cost.experiences) == n, f"cost.experiences of {n} experiences")
         if self.view:
             lengths = {len(self.view.id), len(self.view.relation), len(self.view.kind)}
             _expect(len(lengths) == 1, "lists of one length in view")
@@ -206,7 +229,7 @@ class Manifest(Strict):
     files: dict[Words, File]
 
 
-class Cell(Strict):
+class SweepCell(Strict):
     key: Key
     beginning: Key | None
     strategy: Words
@@ -239,18 +262,23 @@ class SweepSettings(Strict):
     audit: bool = True
 
 
-class StoredSweep(Strict):
+class SweepFile(Strict):
     created: Words
     config: SweepSettings
-    cells: list[Cell]
+    cells: list[SweepCell]
 
     @model_validator(mode="after")
-    def is_consistent(self) -> StoredSweep:
+    def is_consistent(self) -> SweepFile:
         _expect(_is_time(self.created), "created as a date and time with its zone, in ISO 8601")
         return self
 
 
-MODELS: dict[str, type[BaseModel]] = {"result": Result, "manifest": Manifest, "sweep": StoredSweep}
+MODELS: dict[str, type[BaseModel]] = {
+    "result": Result,
+    "facts": Facts,
+    "manifest": Manifest,
+    "sweep": SweepFile,
+}
 
 
 def _expect(holds: bool, what: str) -> None:

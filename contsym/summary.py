@@ -41,6 +41,12 @@ def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def total_cost(result: Mapping[str, Any], name: str) -> float:
+    """A cost of a whole seed: a figure of the run, or the sum over its experiences."""
+    cost = result["cost"]
+    return cost[name] if name in cost else sum(each[name] for each in cost["experiences"])
+
+
 def beside_shortcuts(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean scores of the shortcuts, and how far the final accuracy is above the best of each seed.
 

@@ -36,7 +36,8 @@ from contsym.options import (
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
 if TYPE_CHECKING:
-    from contsym.sweep.plan import Sweep
+    from contsym.stored import Skip
+    from contsym.sweep.stored import StoredSweep
 
 Engine = tuple[str, int | None, str | None, dict[str, str]]
 """Backend, jobs, address and options, as make_executor takes them."""
@@ -142,9 +143,9 @@ def sweep(context: click.Context, /, **options: Any) -> None:
     check_engine(*engine)
     as_json, tracking_uri = options.pop("as_json"), options.pop("tracking_uri")
     resume = options.pop("resume")
-    from contsym.sweep.plan import find_sweep
+    from contsym.sweep.stored import find_sweep
 
-    config = find_sweep(output, None).config if resume else _config(context, options)
+    config = find_sweep(output, None).live() if resume else _config(context, options)
     if resume and any(
         _is_given(context, name)
         for name in (*options, "assignments", "pretraining", "config_file")
@@ -190,9 +191,10 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
 
     from contsym.display_progress import SweepProgress, status
     from contsym.display_sweep import plan_report, sweep_report
+    from contsym.stored import Skipped
     from contsym.sweep.drive import drive
     from contsym.sweep.executors import make_executor
-    from contsym.sweep.plan import claimed, plan_sweep, write_sweep
+    from contsym.sweep.plan import claimed, plan_sweep, remember
     from contsym.tracking import PATIENCE, display_uri, log_sweep, resolve_uri
 
     err = Console(stderr=True)
@@ -200,34 +202,34 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         planned, audits = plan_sweep(config)
     uri = resolve_uri(config.output, tracking_uri)
     err.print(plan_report(planned, audits, engine[:2], display_uri(uri)))
-    made = write_sweep(planned)
+    made, skipped = remember(planned), Skipped()
     sent_at, warning = time.monotonic(), ""
 
     def send(*, is_last: bool = False) -> None:
         nonlocal sent_at, warning
         if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
             try:
-                log_sweep(made, uri, PATIENCE)
+                log_sweep(made, uri, PATIENCE, skipped)
             except TrackingError as error:
                 warning = str(error)
             sent_at = time.monotonic()
 
     # Ray tells of lost workers on stdout, whatever it is told about logging; stdout is for the answer.
-    with claimed(made), redirect_stdout(sys.stderr):
+    with claimed(planned), redirect_stdout(sys.stderr):
         executor = make_executor(*engine, config.output, device=config.device)
-        with SweepProgress(err, made) as progress:
-            failed = drive(made, executor, progress, send)
+        with SweepProgress(err, planned) as progress:
+            failed = drive(planned, executor, progress, send)
             progress.note("logging to MLflow")
             send(is_last=True)
     heed()
     if warning:
         click.echo(f"warning: {warning}", err=True)
-    found = made.results()
+    found = made.results(skipped)
     output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
     if as_json:
-        click.echo(json.dumps(as_plain(made), ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(as_plain(made, skipped), ensure_ascii=False, allow_nan=False))
     elif found:
-        Console().print(sweep_report(found, config.varied))
+        Console().print(sweep_report(found, made.varied))
         click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
     for name, error in failed.items():
         click.echo(f"failed: {name}: {error}", err=True)
@@ -239,38 +241,37 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         sys.exit(1)
 
 
-def as_plain(sweep: Sweep) -> dict[str, Any]:
-    """A sweep as JSON: its configuration, and each cell with its main figures, or its error."""
-    from contsym import results
-    from contsym.sweep.work import cell_folder, is_done
+def as_plain(sweep: StoredSweep, skip: Skip) -> dict[str, Any]:
+    """A sweep as JSON: its configuration, and each cell with its main figures, or its error.
 
-    failures = sweep.failures()
+    A cell is done, failed, missing, or unreadable where its result is there and cannot be read.
+    """
+    from contsym import results
+
+    failures, done = sweep.failures(skip), sweep.done()
+    found = {path.name: result for path, result in results.read_seeds(done.values(), skip).items()}
+    shown = ("matrix", "final", "forgetting", "learned", "cost", "seconds")
     cells = []
     for cell in sweep.cells:
-        config = cell.work.config
         entry: dict[str, Any] = {
-            "key": cell.work.key,
-            "strategy": config.strategy,
-            "scenario": config.scenario,
-            "seed": config.seeds[0],
-            "shots": config.shots,
-            "settings": dict(config.settings),
-            "state": "done" if is_done(cell.work) else "failed" if cell.work.key in failures else "missing",
+            "key": cell.key,
+            "strategy": cell.strategy,
+            "scenario": sweep.scenario_of(cell),
+            "seed": cell.seed,
+            "shots": cell.shots,
+            "settings": dict(cell.settings),
         }
-        if entry["state"] == "done":
-            result = results.read_seed(cell_folder(sweep.config.output, cell.work.key))
-            entry |= {
-                name: result[name] for name in ("matrix", "final", "forgetting", "learned", "cost", "seconds")
-            }
-        elif entry["state"] == "failed":
-            entry["error"] = failures[cell.work.key]["error"]
+        if cell.key in found:
+            entry |= {"state": "done", **{name: found[cell.key][name] for name in shown}}
+        elif cell.key in done:
+            entry["state"] = "unreadable"
+        elif cell.key in failures:
+            entry |= {"state": "failed", "error": failures[cell.key]["error"]}
+        else:
+            entry["state"] = "missing"
         cells.append(entry)
-    return {
-        "sweep": sweep.config.id,
-        "created": sweep.created,
-        "config": sweep.config.as_dict(),
-        "cells": cells,
-    }
+    config = {**sweep.config.model_dump(), "output": str(sweep.output)}
+    return {"sweep": sweep.id, "created": sweep.created, "config": config, "cells": cells}
 
 
 def show_status(output: Path, as_json: bool) -> None:
@@ -278,12 +279,15 @@ def show_status(output: Path, as_json: bool) -> None:
     from rich.console import Console
 
     from contsym.display_sweep import status_report
-    from contsym.sweep.plan import stored_sweeps
+    from contsym.stored import Skipped
+    from contsym.sweep.stored import stored_sweeps
 
-    found = list(stored_sweeps(output))
+    skip = Skipped()
+    found = stored_sweeps(output, skip)
     if as_json:
-        click.echo(json.dumps([as_plain(sweep) for sweep in found], ensure_ascii=False, allow_nan=False))
+        plain = [as_plain(sweep, skip) for sweep in found]
+        click.echo(json.dumps(plain, ensure_ascii=False, allow_nan=False))
     elif not found:
         click.echo(f"no sweep in {output} yet; contsym sweep --strategies ... makes one")
     else:
-        Console().print(status_report(found))
+        Console().print(status_report(found, skip))

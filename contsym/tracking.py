@@ -17,7 +17,7 @@ import shlex
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,8 @@ from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.patience import Patient
 from contsym.records import Record, cell_record, parent_record, seed_record, sweep_record
-from contsym.sweep.plan import Sweep, stored_sweeps
+from contsym.stored import Skip, tell_skipped
+from contsym.sweep.stored import StoredSweep
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -95,33 +96,6 @@ def display_uri(uri: str) -> str:
     return re.sub(r"(?i)((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", r"\1***", masked)
 
 
-def pending(output: Path, uri: str) -> int:
-    """Number of stored seeds and cells that were not sent to this URI; asks no server."""
-    cells = (_untracked_cells(sweep, uri) for sweep in stored_sweeps(output))
-    runs = (_untracked(run, uri) for run in results.stored_runs(output))
-    return sum(map(len, cells)) + sum(map(len, runs))
-
-
-def sync(output: Path, uri: str, on_run: Callable[[str, int], None]) -> int:
-    """Send all that was not sent to this URI; gives the number of seeds and cells.
-
-    `on_run` is told each run's or sweep's name and number of results once they are sent. Raises
-    TrackingError at the first failure, since the next would wait as long.
-    """
-    n_sent = 0
-    for run in results.stored_runs(output):
-        if n_untracked := len(_untracked(run, uri)):
-            log_run(run, output, uri)
-            on_run(run.name, n_untracked)
-            n_sent += n_untracked
-    for sweep in stored_sweeps(output):
-        if n_untracked := len(_untracked_cells(sweep, uri)):
-            log_sweep(sweep, uri)
-            on_run(f"sweep {sweep.config.id}", n_untracked)
-            n_sent += n_untracked
-    return n_sent
-
-
 @dataclass
 class _Child:
     """A stored result that is to be a run below its parent's."""
@@ -132,51 +106,53 @@ class _Child:
     files: Sequence[Path]
 
 
-def log_sweep(sweep: Sweep, uri: str, patience: float | None = None) -> str | None:
+def log_sweep(
+    sweep: StoredSweep, uri: str, patience: float | None = None, skip: Skip = tell_skipped
+) -> str | None:
     """Send what this URI lacks of a sweep: its finished cells, and a point for each number of shots.
 
     Gives the id of the sweep's own run, None while no cell is done. May be called as often as one
-    likes, while cells run and after a resume: nothing is sent twice. Raises TrackingError, also where
-    it is not done within `patience` seconds.
+    likes, while cells run and after a resume: nothing is sent twice. Cells that cannot be read are told to
+    `skip`. Raises TrackingError, also where it is not done within `patience` seconds.
     """
-    cells = sweep.done()
-    if not cells:
+    found = results.read_seeds(sweep.done().values(), skip)
+    if not found:
         return None
-    children = []
-    for key, folder in cells.items():
-        mark = sweep.folder / "tracked" / key
-        mark.mkdir(parents=True, exist_ok=True)
-        # Stored vectors are large and of no use in MLflow; they stay where they are.
-        files = [path for path in _own_files(folder) if path.name != results.TENSORS]
-        children.append(_Child(mark, cell_record(sweep, results.read_seed(folder)), files))
-    found = [results.read_seed(folder) for folder in cells.values()]
-    parent = sweep_record(sweep, found)
-    output = sweep.config.output
-    with _one_line(f"sending sweep {sweep.config.id}", output, uri):
-        return _send_run(sweep.folder, output, uri, parent, children, patience)
+    with _one_line(f"sending sweep {sweep.id}", sweep.output, uri):
+        children = []
+        for folder, result in found.items():
+            mark = sweep.folder / "tracked" / folder.name
+            mark.mkdir(parents=True, exist_ok=True)
+            # Stored vectors are large and of no use in MLflow; they stay where they are.
+            files = [path for path in _own_files(folder) if path.name != results.TENSORS]
+            children.append(_Child(mark, cell_record(sweep, result), files))
+        parent = sweep_record(sweep, list(found.values()))
+        return _send_run(sweep.folder, sweep.output, uri, parent, children, patience)
 
 
-def _untracked_cells(sweep: Sweep, uri: str) -> list[str]:
+def untracked_cells(sweep: StoredSweep, uri: str) -> list[str]:
     return [key for key in sweep.done() if _run_id(sweep.folder / "tracked" / key, uri) is None]
 
 
-def log_run(run_folder: Path, output: Path, uri: str, patience: float | None = None) -> dict[int, str]:
+def log_run(
+    run_folder: Path, output: Path, uri: str, patience: float | None = None, skip: Skip = tell_skipped
+) -> dict[int, str]:
     """Send what this URI lacks of a stored run; gives the MLflow run id of each seed.
 
-    Raises TrackingError where the store cannot be used, or a server is not done within `patience`
-    seconds; what was sent by then is found again.
+    Seeds that cannot be read are told to `skip`. Raises TrackingError where the store cannot be used, or
+    a server is not done within `patience` seconds; what was sent by then is found again.
     """
-    if _untracked(run_folder, uri):
-        folders = results.stored_seeds(run_folder)
-        found = [results.read_seed(folder) for folder in folders]
-        parent = parent_record(found)
-        children = [
-            _Child(folder, seed_record(r), _own_files(folder))
-            for folder, r in zip(folders, found, strict=True)
-        ]
+    if untracked := untracked_seeds(run_folder, uri, skip):
+        found = results.read_seeds(results.stored_seeds(run_folder, skip), skip)
         with _one_line(f"sending {run_folder.name}", output, uri):
-            _send_run(run_folder, output, uri, parent, children, patience)
-    ids = {folder: _run_id(folder, uri) for folder in results.stored_seeds(run_folder)}
+            if set(untracked) & set(found):
+                children = [
+                    _Child(folder, seed_record(result), _own_files(folder))
+                    for folder, result in found.items()
+                ]
+                parent = parent_record(list(found.values()))
+                _send_run(run_folder, output, uri, parent, children, patience)
+    ids = {folder: _run_id(folder, uri) for folder in results.stored_seeds(run_folder, skip)}
     return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
 
 
@@ -352,8 +328,8 @@ def _run_id(seed_folder: Path, uri: str) -> str | None:
         return None
 
 
-def _untracked(run_folder: Path, uri: str) -> list[Path]:
-    return [f for f in results.stored_seeds(run_folder) if _run_id(f, uri) is None]
+def untracked_seeds(run_folder: Path, uri: str, skip: Skip) -> list[Path]:
+    return [f for f in results.stored_seeds(run_folder, skip) if _run_id(f, uri) is None]
 
 
 # The store.
@@ -383,6 +359,16 @@ def probe(output: Path, uri: str) -> str:
 
                 n = len(MlflowClient(tracking_uri=uri).search_experiments(max_results=1000))
     return f"{n} experiments"
+
+
+def answers(output: Path, uri: str) -> bool:
+    """Whether the store can be used: it is opened and asked one question."""
+    try:
+        with _one_line("looking at it", output, uri), _quiet_mlflow():
+            _open(output, uri).search_experiments(max_results=1)
+    except TrackingError:
+        return False
+    return True
 
 
 def _open(output: Path, uri: str) -> MlflowClient:

@@ -120,3 +120,14 @@ def tiny_seq2seq_folder(tmp_path_factory) -> Path:
         )
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory):
+    """An empty MLflow database: making one takes seconds, copying it nothing."""
+    from contsym import tracking
+
+    output = tmp_path_factory.mktemp("template")
+    with tracking._quiet_mlflow():
+        tracking.make_database(output / "mlflow.db", output)
+    return output / "mlflow.db"

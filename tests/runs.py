@@ -31,3 +31,8 @@ def toy_run(
     """Result, prediction rows and tensors of one seed."""
     plan = prepare(toy_config(toy, encoder, output, strategy, scenario, **changes))
     return run_seed(plan, seed, Silent(), beginnings)
+
+
+def costs(result, name):
+    """One cost of a result, by experience."""
+    return [cost[name] for cost in result["cost"]["experiences"]]

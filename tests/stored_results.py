@@ -85,9 +85,8 @@ def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         },
         "loss": [[1 / step for step in range(1, 20)], [1 / step for step in range(1, 9)]],
         "cost": {
-            "training_seconds": [2.5, 1.25],
+            "experiences": [_cost(2.5, 19, 304, 512, 52_224), _cost(1.25, 8, 128, 268, 98_816)],
             "curve_seconds": 0.5,
-            "pairs_seen": [304, 128],
             "encoder_forwards": 1200,
             "encoder_forwards_evaluation": 420,
             "trained_parameters": 22_713_216,
@@ -96,7 +95,9 @@ def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         },
         "seconds": 6.0,
     }  # fmt: skip
-    return {**result, **changes}
+    made = {**result, **changes}
+    experiences = made["cost"]["experiences"][: len(made["tasks"])]
+    return {**made, "cost": {**made["cost"], "experiences": experiences}}
 
 
 def store_run(output: Path, name: str, seeds: Iterable[int], **changes: Any) -> Path:
@@ -123,6 +124,16 @@ def _source(name: str, train: int, test: int, fingerprint: str, stand_in: bool) 
         "fingerprint": fingerprint,
         "stand_in": stand_in,
         "notes": [],
+    }
+
+
+def _cost(seconds: float, steps: int, seen: int, forwards: int, stored: int) -> dict[str, Any]:
+    return {
+        "training_seconds": seconds,
+        "training_steps": steps,
+        "pairs_seen": seen,
+        "training_forwards": forwards,
+        "stored_bytes_after": stored,
     }
 
 
@@ -163,14 +174,14 @@ def store_sweep(
     with_view: bool = True,
     **changes: Any,
 ) -> Any:
-    """Write a whole sweep as `contsym sweep` leaves it; gives the Sweep.
+    """Write a whole sweep as `contsym sweep` leaves it; gives the StoredSweep.
 
     Every figure follows from made-up predictions: 40 Wikidata test pairs, ten of each of four relations, and
     100 of MNLI, of which as many are right as LAST says, one more or less with seeds 1 and 2. The last
     `leave_out` cells are missing; the strategies in `never_learned` stay at 0.36 on MNLI.
     """
     from contsym.sweep.config import SweepConfig
-    from contsym.sweep.plan import Cell, Sweep, write_sweep
+    from contsym.sweep.plan import Cell, Sweep, remember
     from contsym.sweep.work import Work, cell_folder
 
     config = SweepConfig(
@@ -185,7 +196,7 @@ def store_sweep(
                 cells.append(
                     Cell(Work(key, run), Work(f"b{i}{seed}" + "0" * 61, run, is_beginning=True), 100, 100)
                 )
-    sweep = write_sweep(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
+    sweep = remember(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
     for cell in cells[: len(cells) - leave_out]:
         run = cell.work.config
         result, rows, tensors = made_up_cell(
@@ -247,7 +258,8 @@ def made_up_cell(
 
     matrix = [[n_right["mnli"][r] / 100, n_right["wikidata"][r] / 40] for r in range(3)]
     base = make_result(seed)
-    cost = {**base["cost"], "training_seconds": [20.0, shots / 4], "stored_bytes": 1000 * shots}
+    each = [_cost(20.0, 19, 304, 512, 0), _cost(shots / 4, 8, 128, 268, 1000 * shots)]
+    cost = {**base["cost"], "experiences": each, "stored_bytes": 1000 * shots}
     options = {**base["options"], "shots": shots, "target": 0.99, "split": None}
     view, tensors = {}, {}
     if with_view:
@@ -280,7 +292,7 @@ def made_up_cell(
         "by_kind": {"wikidata": [shares(4, row) for row in range(3)]},
         "by_relation": {"wikidata": shares(3, 2)},
         "cost": cost,
-        "seconds": sum(cost["training_seconds"]) + 5,
+        "seconds": sum(one["training_seconds"] for one in each) + 5,
         **view,
     }
     return result, rows, tensors

@@ -13,7 +13,7 @@ from contsym.errors import ContsymError
 from contsym.metrics.stats import Comparison, compare_all, summarise_values
 from contsym.predictions import read_aligned
 from contsym.sweep.config import SweepConfig
-from contsym.sweep.plan import Cell, Sweep, write_sweep
+from contsym.sweep.plan import Cell, Sweep, remember
 from contsym.sweep.work import Work, cell_folder
 from tests.stored_results import TASKS, make_result, store_run
 from tests.test_cli import contsym
@@ -64,7 +64,7 @@ def store_sweep(output, cells, settings=None):
         if accuracy is not None:
             result = make_result(seed, strategy=strategy, set=values)
             results.write_result(cell_folder(output, work.key), result, made_up_rows(accuracy, seed), {})
-    return write_sweep(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
+    return remember(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
 
 
 def says(what, *arguments):
@@ -112,11 +112,11 @@ def test_what_is_not_there_is_said(tmp_path):
         f"--output {tmp_path}: no sweep there yet; contsym sweep --strategies ... makes one"
     )
     sweep = store_sweep(tmp_path, [("knn_fixed", {}, 8, 0, 0.9), ("knn_fixed", {}, 8, 1, None)])
-    of = f"is not in the sweep {sweep.config.id}"
+    of = f"is not in the sweep {sweep.id}"
     assert says(find_run, "knn_fixed@9", tmp_path) == f"run 'knn_fixed@9' {of}: its shots are 8"
     assert says(find_run, "knn_fixd@8", tmp_path) == f"run 'knn_fixd@8' {of}: did you mean knn_fixed?"
     assert says(find_run, "knn_fixed@8", tmp_path) == (
-        f"run 'knn_fixed@8': the seeds 1 of the sweep {sweep.config.id} are not done; "
+        f"run 'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; "
         "contsym sweep --resume goes on with it"
     )
     (tmp_path / "empty").mkdir()

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from contsym.display import efficiency_words, forgetting_words, result_tables
+from contsym.display import cost_words, efficiency_words, forgetting_words, result_tables
 from contsym.summary import summarise
 from tests.stored_results import make_result
 
@@ -69,3 +69,20 @@ def test_the_table_fits_80_columns_and_names_the_stand_in():
 def test_a_result_from_before_shortcuts_were_measured_still_has_its_table():
     old = {name: value for name, value in make_result(0).items() if name not in ("shortcuts", "leaks")}
     assert "shortcut" not in shown([old])
+
+
+def test_the_cost_of_several_seeds_says_what_each_figure_is():
+    one, two = make_result(0), make_result(1, seconds=8.0)
+    two["cost"] = {
+        **two["cost"],
+        "encoder_forwards": 1300,
+        "stored_bytes": 100_000,
+        "peak_memory_bytes": 3 * 2**30,
+    }
+    assert cost_words([one]) == (
+        "6 s; 1,200 texts encoded, 22,713,216 parameters trained, 98,816 bytes stored, peak memory 0.9 GiB"
+    )
+    assert cost_words([one, two]) == (
+        "14 s and 2,500 texts encoded in 2 seeds; per seed at most 22,713,216 parameters trained, "
+        "100,000 bytes stored, peak memory 3.0 GiB"
+    )

@@ -88,7 +88,7 @@ def test_folders_and_files_without_a_matrix(tmp_path):
         ({"matrix": [[0.1, 0.2]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [[0.1], *ROWS[1:]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [*ROWS[:2], [0.5, 95]]}, ": matrix.2.1 is 95; expected less than or equal to 1"),
-        ({"format": 7}, ": format 7; this version reads format 1"),
+        ({"format": 7}, ": format 7; this version reads format 2; a newer contsym wrote it: update this one"),
     ],
 )
 def test_a_result_that_was_changed_by_hand(change, message, tmp_path):

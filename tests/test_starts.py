@@ -204,7 +204,7 @@ def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
 
 def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
     from contsym.sweep.config import SweepConfig
-    from contsym.sweep.plan import plan_sweep, read_sweep, write_sweep
+    from contsym.sweep.plan import plan_sweep, remember
     from contsym.sweep.work import is_done, perform
 
     config = SweepConfig(
@@ -225,8 +225,9 @@ def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder
     planned, _ = plan_sweep(config)
     assert len({cell.beginning.key for cell in planned.cells}) == 1
     assert [cell.n_steps for cell in planned.cells] == [4, 4, 4]
-    again = read_sweep(write_sweep(planned).folder)
-    assert [cell.beginning for cell in again.cells] == [cell.beginning for cell in planned.cells]
+    assert [cell.beginning for cell in remember(planned).cells] == [
+        cell.beginning.key for cell in planned.cells
+    ]
     first = planned.cells[0].beginning
     perform(first)
     assert is_done(first)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from contsym import records, tracking
+from contsym import records, syncing, tracking
 from contsym.errors import TrackingError
 from tests.stored_results import make_result, store_run, store_sweep
 
@@ -25,18 +25,9 @@ REFUSED = "http://127.0.0.1:9"
 """Nobody listens there, and a connection is refused at once."""
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory):
-    """An empty MLflow database: making one takes seconds, copying it nothing."""
-    output = tmp_path_factory.mktemp("template")
-    with tracking._quiet_mlflow():
-        tracking.make_database(output / "mlflow.db", output)
-    return output / "mlflow.db"
-
-
 @pytest.fixture
-def output(tmp_path, template):
-    shutil.copy(template, tmp_path / "mlflow.db")
+def output(tmp_path, mlflow_template):
+    shutil.copy(mlflow_template, tmp_path / "mlflow.db")
     return tmp_path
 
 
@@ -243,16 +234,16 @@ def test_a_partly_sent_run_is_completed(output, monkeypatch, broken):
             send(output, folder)
     _, runs = runs_of(output)
     assert runs["seed-1"].info.status == "RUNNING"
-    assert tracking.pending(output, uri) == 1
+    assert syncing.pending(output, uri) == 1
     told = []
-    assert tracking.sync(output, uri, lambda *run: told.append(run)) == 1
+    assert syncing.sync(output, uri, lambda *run: told.append(run)) == 1
     assert told == [(NAME, 1)]
     client, runs = runs_of(output)
     assert set(runs) == {NAME, "seed-0", "seed-1"}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert history(client, runs["seed-1"], "accuracy/mnli") == [(0, 0.34), (1, 0.8), (2, 0.61)]
     assert len(runs["seed-1"].inputs.dataset_inputs) == 2
-    assert tracking.pending(output, uri) == 0
+    assert syncing.pending(output, uri) == 0
 
 
 def test_seeds_stored_later_join_the_same_parent(output):
@@ -304,11 +295,11 @@ def test_a_server_that_is_down_costs_seconds_and_no_result(output):
     )
     assert (folder / "seed-0" / "result.json").read_bytes() == stored
     assert not (folder / "seed-0" / "tracked.json").exists()
-    assert tracking.pending(output, REFUSED) == 1
+    assert syncing.pending(output, REFUSED) == 1
     uri = tracking.default_uri(output)
-    assert tracking.sync(output, uri, lambda *run: None) == 1
-    assert tracking.pending(output, uri) == 0
-    assert tracking.pending(output, REFUSED) == 1
+    assert syncing.sync(output, uri, lambda *run: None) == 1
+    assert syncing.pending(output, uri) == 0
+    assert syncing.pending(output, REFUSED) == 1
 
 
 def test_a_silent_server_is_given_up(output, monkeypatch):
@@ -389,14 +380,14 @@ def test_moved_output_keeps_its_artifacts_beside_it(output, tmp_path_factory):
     assert "matrix.csv" in {a.path for a in client.list_artifacts(runs["seed-0"].info.run_id)}
 
 
-def test_a_deleted_database_counts_as_empty(output, template):
+def test_a_deleted_database_counts_as_empty(output):
     uri = tracking.default_uri(output)
     send(output, store_run(output, NAME, [0]))
     (output / "mlflow.db").unlink()
-    assert tracking.pending(output, uri) == 1
+    assert syncing.pending(output, uri) == 1
     with tracking._quiet_mlflow():
         tracking.make_database(output / "mlflow.db", output)
-    assert tracking.pending(output, uri) == 1, "a new database does not hold what the old one did"
+    assert syncing.pending(output, uri) == 1, "a new database does not hold what the old one did"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.faults.bench import Red
 from contsym import results
+from contsym.reproduce import untimed
 
-TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")
 NO_TWO_SHARE = ("seconds", "started_at", "run", "cost", "threads", "git_commit")
 
 Stored = dict[str, dict[str, Any]]
@@ -35,12 +35,11 @@ def stored_results(output: Path) -> Stored:
             }
         except Exception as error:
             raise Red(f"half-written: {folder}: {error}") from None
-        cost = {name: value for name, value in result["cost"].items() if name not in TIMED}
         plain = {name: value for name, value in result.items() if name not in NO_TWO_SHARE}
         name = f"{result['strategy']}, {result['options']['shots']} shots, seed {result['seed']}"
         if name in found:
             raise Red(f"{name} is stored twice")
-        found[name] = {**plain, "cost": cost, "files": files}
+        found[name] = {**plain, "cost": untimed(result["cost"]), "files": files}
     return found
 
 

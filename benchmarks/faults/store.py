@@ -45,7 +45,8 @@ def _stored(output: Path, n: int, losses: list[float], like: dict) -> None:
     """A stored run of one seed with these losses."""
     result = {name: value for name, value in like.items() if name != "files"}
     run = f"20260102T03040{n}-fine_tune-mnli_then_wikidata-{n:06x}"
-    cost = {"training_seconds": [1.0, 1.0], "curve_seconds": 0.0, "peak_memory_bytes": 1, **like["cost"]}
+    each = [{"training_seconds": 1.0, **cost} for cost in like["cost"]["experiences"]]
+    cost = {**like["cost"], "experiences": each, "curve_seconds": 0.0, "peak_memory_bytes": 1}
     result |= {"run": run, "seed": n, "key": f"{n:064x}", "loss": [losses, []], "threads": 1, "seconds": 1.0}
     result |= {"started_at": "2026-01-02T03:04:05+00:00", "cost": cost, "git_commit": None}
     rows = [{"task": "mnli", "id": "0", "label": "entailment", "row_0": "neutral"}]

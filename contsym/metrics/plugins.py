@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from contsym.metrics.matrix import accuracy
 from contsym.stops import NotFinite
+from contsym.stored_models import ExperienceCost
 
 PAST_LIMIT = 512
 """Pairs of earlier experiences that a memory holds while the curve is measured: encoding all of
@@ -130,8 +131,7 @@ class SampleEfficiency(SupervisedPlugin):
 
 @dataclass
 class TrainingLog(SupervisedPlugin):
-    """Loss of every step; pairs, seconds and encoded texts of every experience and the bytes stored
-    after it; and the progress display.
+    """The loss of every step, the cost of every experience, and the progress display.
 
     Comes after the curve in the list of plugins, so that the curve's share can be taken off, and after the
     add-ons, so that their part of the loss is looked at too. Raises NotFinite before a step would be taken
@@ -142,26 +142,21 @@ class TrainingLog(SupervisedPlugin):
     progress: Progress
     curve: SampleEfficiency
     losses: list[list[float]] = field(default_factory=list)
-    n_pairs_seen: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    n_forwards: list[int] = field(default_factory=list)
-    """Texts encoded in training and storing."""
-    n_stored_bytes: list[int] = field(default_factory=list)
+    costs: list[ExperienceCost] = field(default_factory=list)
+    """One record per finished experience."""
     is_in_step: bool = False
     """Between a batch and the update by it: what needs memory then needs less with fewer pairs."""
     _started: float = 0.0
     _n_before: int = 0
     _loss: float = 0.0
 
-    def skip(self) -> None:
-        """Note an experience that nothing was done for."""
-        self.losses.append([])
-        self.n_pairs_seen.append(0)
-        self.seconds.append(0.0)
-
     def before_training_exp(self, strategy, **kwargs) -> None:
         task = self.tasks[strategy.experience.current_experience]
         self.progress.phase(f"training on {task}", strategy.n_steps_left)
+        self.begin(strategy)
+
+    def begin(self, strategy) -> None:
+        """Start to count what the next experience costs."""
         self.losses.append([])
         self._started = time.perf_counter() - self.curve.seconds
         self._n_before = strategy.model.encoder.n_forwards - self.curve.n_forwards
@@ -193,7 +188,17 @@ class TrainingLog(SupervisedPlugin):
         return NotFinite(what, value, task, len(self.losses[-1]) + 1, rows, is_finite)
 
     def after_training_exp(self, strategy, **kwargs) -> None:
-        self.n_pairs_seen.append(strategy.n_pairs_seen)
-        self.seconds.append(time.perf_counter() - self.curve.seconds - self._started)
-        self.n_forwards.append(strategy.model.encoder.n_forwards - self.curve.n_forwards - self._n_before)
-        self.n_stored_bytes.append(strategy.n_stored_bytes)
+        self.end(strategy, strategy.n_pairs_seen)
+
+    def end(self, strategy, n_pairs_seen: int) -> None:
+        """Note what the experience cost since `begin`."""
+        n_forwards = strategy.model.encoder.n_forwards - self.curve.n_forwards
+        self.costs.append(
+            ExperienceCost(
+                training_seconds=round(time.perf_counter() - self.curve.seconds - self._started, 3),
+                training_steps=len(self.losses[-1]),
+                pairs_seen=n_pairs_seen,
+                training_forwards=n_forwards - self._n_before,
+                stored_bytes_after=strategy.n_stored_bytes,
+            )
+        )

@@ -14,8 +14,8 @@ from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.records import task_of, variant
-from contsym.sweep.plan import SWEEP, Sweep, find_sweep, read_sweep, stored_sweeps
-from contsym.sweep.work import cell_folder, is_done
+from contsym.stored import Skip, Skipped, tell_skipped
+from contsym.sweep.stored import SWEEP, StoredSweep, find_sweep, read_sweep, stored_sweeps, sweeps_folder
 
 Result = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ class Collected:
     name: str
     """The sweep's id, or what the runs are called together; also the folder's name."""
     stored: tuple[Stored, ...]
-    sweep: Sweep | None = None
+    sweep: StoredSweep | None = None
     failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     n_planned: int = 0
 
@@ -81,7 +81,7 @@ class Collected:
     @cached_property
     def _varied(self) -> dict[str, set[str]]:
         """Names of settings that have several values, by strategy."""
-        asked = set(self.sweep.config.varied) if self.sweep else set()
+        asked = set(self.sweep.varied) if self.sweep else set()
         given: dict[str, list[Mapping[str, str]]] = {}
         for stored in self.stored:
             given.setdefault(stored.result["strategy"], []).append(stored.result.get("set", {}))
@@ -151,6 +151,21 @@ class Collected:
         return [(variant, note) for variant, notes in found.items() for note in notes]
 
     @property
+    def made_by(self) -> list[str]:
+        """The versions of contsym's code that made the results, by the hash of what decides them."""
+        found: dict[tuple[str, str], str] = {}
+        for stored in self.stored:
+            version, commit = stored.result["versions"].get("contsym", "?"), stored.result["git_commit"]
+            code = stored.result.get("code_sha256") or commit or ""
+            parts = (version, commit and f"commit {commit[:8]}", code and f"code {code[:8]}")
+            found.setdefault((version, code), " ".join(filter(None, parts)))
+        return list(found.values())
+
+    def train_pairs(self, task: str) -> list[int]:
+        """The numbers of training pairs of an experience; several where the shots decide them."""
+        return sorted({stored.result["sources"][task]["rows"]["train"] for stored in self.stored})
+
+    @property
     def plugins(self) -> dict[str, list[str]]:
         """Where each plug-in came from, with the SHA-256 of its source; several where it was edited in between."""
         found: dict[str, set[str]] = {}
@@ -203,93 +218,90 @@ def collect(output: Path, given: Sequence[str]) -> Collected:
     a sweep, run, seed or cell folder. Raises ContsymError where there is no such thing, where
     nothing of it is finished, and where results are not of the same data.
     """
+    skip = Skipped()
     if not given:
-        if not any(stored_sweeps(output)) and (runs := [p.name for p in results.stored_runs(output)]):
+        if not stored_sweeps(output, skip) and (runs := results.stored_runs(output, skip)):
             raise ContsymError(
-                f"--output {output}: no sweep there; name the runs to report on, as contsym report {runs[-1]}"
+                f"--output {output}: no sweep there; name the runs to report on, as contsym report {runs[-1].name}"
             )
-        return of_sweep(find_sweep(output, None))
-    sweeps = [sweep for name in given if (sweep := _sweep_named(output, name))]
-    if sweeps and len(given) > 1:
+        return of_sweep(find_sweep(output, None, skip), skip=skip)
+    named = [sweep for name in given if (sweep := _sweep_named(output, name, skip))]
+    if named and len(given) > 1:
         raise SettingError(f"{' '.join(given)}: expected one sweep or several runs, not both")
-    if sweeps:
-        return of_sweep(*sweeps[0])
-    return of_runs([_run_named(output, name) for name in given])
+    if named:
+        return of_sweep(*named[0], skip=skip)
+    return of_runs([_run_named(output, name, skip) for name in given], skip)
 
 
-def _sweep_named(output: Path, given: str) -> tuple[Sweep, str] | None:
+def _sweep_named(output: Path, given: str, skip: Skip) -> tuple[StoredSweep, str] | None:
     """A sweep, and after a colon the order of its experiences that is meant."""
     name, _, order = given.partition(":")
-    if (Path(name) / SWEEP).is_file():
-        return read_sweep(Path(name)), order
+    for folder in (Path(name), sweeps_folder(output) / name):
+        if name and (folder / SWEEP).is_file():
+            return read_sweep(folder), order
     if (results.runs_folder(output) / name).is_dir() or Path(name).exists():
         return None
-    matching = [sweep for sweep in stored_sweeps(output) if sweep.config.id.startswith(name)]
+    matching = [sweep for sweep in stored_sweeps(output, skip) if sweep.id.startswith(name)]
     if len(matching) > 1:
-        ids = ", ".join(sweep.config.id for sweep in matching)
+        ids = ", ".join(sweep.id for sweep in matching)
         raise ContsymError(f"{name!r} begins more than one sweep: {ids}; give more of the id")
     return (matching[0], order) if matching else None
 
 
-def _run_named(output: Path, name: str) -> Path:
+def _run_named(output: Path, name: str, skip: Skip) -> Path:
     for folder in (results.runs_folder(output) / name, Path(name)):
         if folder.is_dir():
             return folder
-    known = [sweep.config.id for sweep in stored_sweeps(output)][:5]
-    known += [path.name for path in results.stored_runs(output)][-5:]
+    known = [sweep.id for sweep in stored_sweeps(output, skip)][:5]
+    known += [path.name for path in results.stored_runs(output, skip)][-5:]
     there = f"there are {', '.join(known)}" if known else "there is none yet; contsym sweep or run makes one"
     raise ContsymError(f"{name!r} is no sweep or run in {output} and no folder; {there}")
 
 
-def of_sweep(sweep: Sweep, order: str = "") -> Collected:
+def of_sweep(sweep: StoredSweep, order: str = "", skip: Skip = tell_skipped) -> Collected:
     """The finished cells of a sweep, in the order of its cells; of one order, where it has every one."""
-    config = sweep.config
-    scenario = f"{config.scenario}:{order}" if order else config.scenario
-    if len(config.scenarios) > 1 or order:
-        if scenario not in config.scenarios:
-            orders = " or ".join(f"{config.id}:{s.rpartition(':')[2]}" for s in config.scenarios)
-            expected = (
-                f"expected {orders}" if len(config.scenarios) > 1 else f"expected it without ':{order}'"
-            )
-            raise ContsymError(
-                f"sweep {config.id}: a report is of one order of {config.scenario}; {expected}"
-            )
-        cells = tuple(c for c in sweep.cells if c.work.config.scenario == scenario)
-        sweep = replace(sweep, cells=cells)
-    folders = [cell_folder(sweep.config.output, c.work.key) for c in sweep.cells if is_done(c.work)]
-    failures = sweep.failures()
-    if not folders:
+    whole, scenarios = sweep.config.scenario, sweep.scenarios
+    scenario = f"{whole}:{order}" if order else whole
+    if len(scenarios) > 1 or order:
+        if scenario not in scenarios:
+            orders = " or ".join(f"{sweep.id}:{s.rpartition(':')[2]}" for s in scenarios)
+            expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
+            raise ContsymError(f"sweep {sweep.id}: a report is of one order of {whole}; {expected}")
+        sweep = replace(sweep, cells=tuple(c for c in sweep.cells if sweep.scenario_of(c) == scenario))
+    found = results.read_seeds(sweep.done().values(), skip)
+    failures = sweep.failures(skip)
+    if not found:
         raise ContsymError(
-            f"sweep {sweep.config.id}: none of its {len(sweep.cells)} cells is finished "
+            f"sweep {sweep.id}: none of its {len(sweep.cells)} cells is finished "
             f"({len(failures)} failed); contsym sweep --resume goes on with it"
         )
-    name = "-".join([sweep.config.id, *order.split(",")]) if order else sweep.config.id
-    return _checked(name, _read(folders), sweep, failures, len(sweep.cells))
+    name = "-".join([sweep.id, *order.split(",")]) if order else sweep.id
+    return _checked(name, _stored(found), sweep, failures, len(sweep.cells))
 
 
-def of_runs(folders: Sequence[Path]) -> Collected:
-    """The seeds of runs, in the order given."""
-    found = []
+def of_runs(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
+    """The seeds of runs, in the order given. Raises ContsymError for a run of which nothing can be read."""
+    found: dict[Path, Result] = {}
     for folder in folders:
-        seeds = [folder] if (folder / results.RESULT).is_file() else results.stored_seeds(folder)
+        seeds = results.read_run(folder, skip)
         if not seeds:
             raise ContsymError(
                 f"{folder}: no finished seed there; expected a run, seed, cell or sweep folder"
             )
-        found += seeds
-    stored = _read(list(dict.fromkeys(path.resolve() for path in found)))
+        found |= {path.resolve(): result for path, result in seeds.items()}
+    stored = _stored(found)
     names = list(dict.fromkeys(s.result["run"] for s in stored))
     joined = "+".join(sorted(s.result["key"] for s in stored))
     name = names[0] if len(names) == 1 else f"runs-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
     return _checked(name, stored, None, {}, len(stored))
 
 
-def _read(folders: Sequence[Path]) -> list[Stored]:
-    return [Stored(folder, results.read_seed(folder)) for folder in folders]
+def _stored(found: Mapping[Path, Result]) -> list[Stored]:
+    return [Stored(folder, result) for folder, result in found.items()]
 
 
 def _checked(
-    name: str, stored: list[Stored], sweep: Sweep | None, failures: Mapping[str, Any], n_planned: int
+    name: str, stored: list[Stored], sweep: StoredSweep | None, failures: Mapping[str, Any], n_planned: int
 ) -> Collected:
     """Figures stand side by side only where they are of the same tasks, data and encoder."""
     first = stored[0]

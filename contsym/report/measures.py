@@ -12,6 +12,7 @@ from contsym.metrics.efficiency import Reached, area_under_curve, shots_to_reach
 from contsym.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
 from contsym.predictions import read_aligned
 from contsym.report.collect import Collected, Result, shots_of
+from contsym.summary import total_cost
 
 ALPHA = 0.05
 
@@ -135,11 +136,9 @@ class Measures:
         return Efficiency(len(seeds), reached, summarise_values([float(a) for a in areas]))
 
     def cost(self, variant: str, shots: int, name: str) -> float | None:
-        """Mean over the seeds of a cost; those told by experience are added up. None where one seed has none."""
-        found = self.collected.values(variant, shots, lambda result: result["cost"].get(name))
-        if not found or None in found:
-            return None
-        return sum(sum(v) if isinstance(v, list) else v for v in found) / len(found)
+        """Mean over the seeds of a cost; costs per experience are added up. None where no seed is stored."""
+        found = self.collected.values(variant, shots, lambda result: total_cost(result, name))
+        return sum(found) / len(found) if found else None
 
     def seconds(self, variant: str, shots: int) -> float | None:
         found = self.collected.values(variant, shots, lambda result: result["seconds"])

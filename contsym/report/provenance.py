@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.data.sources import BUNDLED
@@ -11,20 +14,24 @@ from contsym.records import encoder_of, task_of
 from contsym.report.collect import Collected
 from contsym.sweep.config import SweepConfig
 
-DEFAULTS = SweepConfig(("knn_fixed",), "mnli_then_wikidata", (8,))
+if TYPE_CHECKING:
+    from contsym.stored_models import SweepSettings
+
+DEFAULTS = {field.name: field.default for field in fields(SweepConfig)}
 
 
 def commands(collected: Collected) -> list[str]:
     """What to type to have the same results again, quoted for a shell; one line, or one for each run."""
     if collected.sweep:
-        return [sweep_command(collected.sweep.config)]
+        return [sweep_command(collected.sweep.config, collected.sweep.output)]
     return run_commands(collected)
 
 
-def sweep_command(config: SweepConfig) -> str:
+def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
     r"""What was typed, or would have been: options that have their default are left out.
 
-    >>> print(sweep_command(SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,))))
+    >>> asked = SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,))
+    >>> print(sweep_command(asked, asked.output))
     contsym sweep \
       --strategies knn_fixed \
       --scenario wikidata_only \
@@ -45,7 +52,7 @@ def sweep_command(config: SweepConfig) -> str:
     for task, size in config.sizes.items():
         words += [f"--{task}-size", str(size)]
     for name in ("encoder", "form", "split", "label_noise", "protocol", "device", "precision", "target"):
-        if getattr(config, name) != getattr(DEFAULTS, name):
+        if getattr(config, name) != DEFAULTS[name]:
             words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
     for name, value in config.pretrain.items():
         words += ["--pretrain", f"{name}={value}"]
@@ -55,8 +62,8 @@ def sweep_command(config: SweepConfig) -> str:
         words.append("--curve")
     if not config.audit:
         words.append("--no-audit")
-    if str(config.output) != DEFAULT_OUTPUT:
-        words += ["--output", str(config.output)]
+    if str(output) != DEFAULT_OUTPUT:
+        words += ["--output", str(output)]
     return in_lines(words)
 
 
@@ -68,7 +75,8 @@ def run_commands(collected: Collected) -> list[str]:
         result = stored.result
         same = {**result, "seed": None, "run": None}
         key = repr(
-            [same[name] for name in ("strategy", "scenario", "encoder", "options")] + [result.get("set")]
+            [same[name] for name in ("strategy", "scenario", "encoder", "options", "device", "precision")]
+            + [result.get("set")]
         )
         runs.setdefault(key, []).append(result)
     found = []
@@ -93,7 +101,7 @@ def run_commands(collected: Collected) -> list[str]:
                 words += [f"--{task}", source["name"]]
             if options.get(f"{task}_size") is not None:
                 words += [f"--{task}-size", str(options[f"{task}_size"])]
-        words += ["--form", options["form"]] if options["form"] != DEFAULTS.form else []
+        words += ["--form", options["form"]] if options["form"] != DEFAULTS["form"] else []
         words += ["--split", options["split"]] if options.get("split") else []
         words += ["--protocol", "retrain"] if options.get("protocol") == "retrain" else []
         for name, value in options.get("pretrain", {}).items():
@@ -103,7 +111,7 @@ def run_commands(collected: Collected) -> list[str]:
             words += ["--plugin", plugin["origin"]] if plugin["origin"].endswith((".py", ".toml")) else []
         noise = options.get("label_noise")
         words += [] if noise is None else ["--label-noise", str(noise)]
-        words += ["--target", str(options["target"])] if options["target"] != DEFAULTS.target else []
+        words += ["--target", str(options["target"])] if options["target"] != DEFAULTS["target"] else []
         words += [] if options["curve"] else ["--no-curve"]
         words += ["--device", first["device"], "--precision", first["precision"]]
         found.append(in_lines(words))
@@ -135,11 +143,11 @@ def shared(collected: Collected) -> str:
     sweep = collected.sweep
     if sweep is None:
         return ""
-    beginnings = {c.beginning.key: c.n_beginning_steps for c in sweep.cells if c.beginning}
+    beginnings = {cell.beginning: cell.n_steps[0] for cell in sweep.cells if cell.beginning}
     if not beginnings:
         return f"{len(sweep.cells)} cells; no beginning to share: the first task depends on the shots."
-    alone = sum(c.n_beginning_steps + c.n_steps for c in sweep.cells)
-    together = sum(c.n_steps for c in sweep.cells) + sum(beginnings.values())
+    alone = sum(sum(cell.n_steps) for cell in sweep.cells)
+    together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(beginnings.values())
     return (
         f"{len(sweep.cells)} cells went on from {len(beginnings)} beginnings (the first task, trained once for each "
         f"strategy, seed and set of values that decides it): {together:,} training steps, not {alone:,}. "

@@ -133,9 +133,12 @@ def warnings(measures: Measures) -> list[str]:
         said.append(
             "There is one seed: intervals are over test pairs alone, and no difference between methods counts."
         )
-    commits = {s.result["versions"].get("contsym") for s in collected.stored}
-    if len(commits) > 1:
-        said.append("The results were made by more than one version of contsym.")
+    made_by = collected.made_by
+    if len(made_by) > 1:
+        said.append(
+            f"The results were made by {len(made_by)} versions of contsym ({'; '.join(made_by)}): "
+            "differences may be those of its code."
+        )
     return said
 
 

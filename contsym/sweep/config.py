@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from contsym import plugins, registry
-from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Protocol, RunConfig, is_number, parse_seeds
+from contsym.config import (
+    DEFAULT_OUTPUT,
+    DEFAULT_TARGET,
+    Protocol,
+    RunConfig,
+    as_text,
+    as_texts,
+    is_number,
+    one_form,
+    parse_seeds,
+    whole_numbers,
+)
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
@@ -29,15 +40,15 @@ class SweepConfig:
     scenario: str
     shots: tuple[int, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
-    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Values by setting; each goes to the strategies that have such a setting."""
+    settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Values by setting, as those of RunConfig; each goes to the strategies that have such a setting."""
     encoder: str = "minilm"
     sources: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     form: Form = "lexicalised"
     split: SplitRule | None = None
     protocol: Protocol = "sequential"
-    pretrain: Mapping[str, str] = field(default_factory=dict)
+    pretrain: Mapping[str, Any] = field(default_factory=dict)
     label_noise: float | None = None
     plugins: tuple[str, ...] = ()
     device: str = "auto"
@@ -48,18 +59,27 @@ class SweepConfig:
     output: Path = Path(DEFAULT_OUTPUT)
 
     def __post_init__(self) -> None:
+        one_form(
+            self,
+            strategies=tuple(map(str, self.strategies)),
+            shots=whole_numbers("shots", self.shots),
+            seeds=whole_numbers("seeds", self.seeds),
+            settings={name: _texts(name, values) for name, values in self.settings.items()},
+            pretrain=as_texts(self.pretrain, "--pretrain"),
+        )
         plugins.use(self.plugins)
         for name in self.strategies:
             registry.find_strategy(name)
-        for option, values in (
-            ("--strategies", self.strategies),
-            ("--shots", self.shots),
-            ("--seeds", self.seeds),
-        ):
-            if not values:
+        chosen: dict[str, tuple[object, ...]] = {
+            "--strategies": self.strategies,
+            "--shots": self.shots,
+            "--seeds": self.seeds,
+        }
+        for option, several in chosen.items():
+            if not several:
                 raise SettingError(f"{option} is empty; expected at least one")
-            if len(set(values)) < len(values):
-                raise SettingError(f"{option} {','.join(map(str, values))} names one twice")
+            if len(set(several)) < len(several):
+                raise SettingError(f"{option} {','.join(map(str, several))} names one twice")
         for name, values in self.settings.items():
             if not values or len(set(values)) < len(values):
                 raise SettingError(
@@ -90,11 +110,6 @@ class SweepConfig:
         """What its cells run: the scenario, or each order of it where all are meant."""
         return tuple(registry.scenario_runs(self.scenario))
 
-    @property
-    def varied(self) -> tuple[str, ...]:
-        """Settings with more than one value: they belong to the name of what is compared."""
-        return tuple(name for name, values in self.settings.items() if len(values) > 1)
-
     def cell(
         self, strategy: str, seed: int, shots: int, settings: Mapping[str, str], scenario: str | None = None
     ) -> RunConfig:
@@ -117,6 +132,12 @@ class SweepConfig:
 
     def as_dict(self) -> dict[str, Any]:
         return json.loads(json.dumps(asdict(self), default=str))
+
+
+def _texts(name: str, values: Any) -> tuple[str, ...]:
+    """The values of a setting; a single one may stand alone."""
+    several = values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    return tuple(as_text(name, value) for value in several)
 
 
 def from_dict(given: Mapping[str, Any], output: Path) -> SweepConfig:

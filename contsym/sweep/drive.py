@@ -13,7 +13,8 @@ from contsym.beginnings import Beginnings
 from contsym.endings import heed
 from contsym.errors import ContsymError
 from contsym.sweep.executors import Executor, Lost
-from contsym.sweep.plan import FAILED, Cell, Sweep
+from contsym.sweep.plan import Cell, Sweep
+from contsym.sweep.stored import FAILED
 from contsym.sweep.work import Work, beginnings_folder, is_done
 
 MAX_TRIES = 3

@@ -1,29 +1,24 @@
-"""A sweep's cells with their keys, and the folder that remembers them."""
+"""A sweep that is to run: its cells with their keys, looked up and checked."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from contsym import results, stored
-from contsym.beginnings import beginning_config
+from contsym import results
 from contsym.encodings import limit_bytes
 from contsym.errors import ContsymError, SettingError, nearest
-from contsym.sweep.config import SweepConfig, from_dict
-from contsym.sweep.work import Work, beginnings_folder, cell_folder, cells_folder, is_done
+from contsym.sweep.config import SweepConfig
+from contsym.sweep.stored import SWEEP, StoredSweep, read_sweep, sweeps_folder, write_sweep
+from contsym.sweep.work import Work, beginnings_folder, cells_folder, is_done
 
 if TYPE_CHECKING:
     from contsym.data.audit import Audit
-
-FORMAT = 1
-SWEEP = "sweep.json"
-FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All that is known of a sweep before and after it ran."""
+    """What a sweep is about to do; what its folder remembers of it is a StoredSweep."""
 
     config: SweepConfig
     cells: tuple[Cell, ...]
@@ -50,41 +45,8 @@ class Sweep:
         return sweeps_folder(self.config.output) / self.config.id
 
     @property
-    def run_name(self) -> str:
-        """For MLflow: another one where other cells are wanted, as after a change of the code."""
-        keys = "".join(cell.work.key for cell in self.cells)
-        return f"sweep-{self.config.id}-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
-
-    def done(self) -> dict[str, Path]:
-        """The folders of its finished cells by key, in the order of the cells."""
-        output = self.config.output
-        return {c.work.key: cell_folder(output, c.work.key) for c in self.cells if is_done(c.work)}
-
-    def results(self) -> list[dict[str, Any]]:
-        """The stored results of its finished cells, in the order of the cells."""
-        return [results.read_seed(folder) for folder in self.done().values()]
-
-    def failures(self) -> dict[str, dict[str, str]]:
-        """Name and error of each cell that failed when it was last tried, by its key."""
-        found = {}
-        for cell in self.cells:
-            path = self.folder / FAILED / f"{cell.work.key}.json"
-            if not is_done(cell.work) and path.is_file():
-                said = stored.read_json(path, "delete it")
-                if not isinstance(said, dict) or not all(
-                    isinstance(said.get(k), str) for k in ("name", "error")
-                ):
-                    raise ContsymError(f"{path}: expected name and error of a failed cell; delete it")
-                found[cell.work.key] = said
-        return found
-
-    @property
     def n_done(self) -> int:
         return sum(is_done(cell.work) for cell in self.cells)
-
-
-def sweeps_folder(output: Path) -> Path:
-    return output / "sweeps"
 
 
 def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
@@ -166,12 +128,13 @@ def claimed(sweep: Sweep) -> Iterator[None]:
         lock.release()
 
 
-def write_sweep(sweep: Sweep) -> Sweep:
-    """Remember the sweep in its folder; one that is there keeps the time it was first made."""
-    path = sweep.folder / SWEEP
-    if path.is_file():
-        sweep = replace(sweep, created=read_sweep(sweep.folder).created)
-    sweep.folder.mkdir(parents=True, exist_ok=True)
+def remember(sweep: Sweep) -> StoredSweep:
+    """Store the sweep in its folder; one that is there keeps the time it was first made."""
+    created = sweep.created
+    if (sweep.folder / SWEEP).is_file():
+        # One that cannot be read is replaced.
+        with suppress(ContsymError):
+            created = read_sweep(sweep.folder).created
     cells = [
         {
             "key": cell.work.key,
@@ -185,50 +148,5 @@ def write_sweep(sweep: Sweep) -> Sweep:
         }
         for cell in sweep.cells
     ]
-    made = {"format": FORMAT, "created": sweep.created, "config": sweep.config.as_dict(), "cells": cells}
-    results.write_file(path, results.to_json(made))
-    return sweep
-
-
-def read_sweep(folder: Path) -> Sweep:
-    """A remembered sweep. Raises ContsymError where the file is not what contsym wrote."""
-    path = folder / SWEEP
-    found = stored.read_json(path, "start the sweep again")
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        given = found.get("format") if isinstance(found, dict) else type(found).__name__
-        raise ContsymError(f"{path}: format {given!r}; this version reads format {FORMAT}")
-    stored.check("sweep", found, path)
-    try:
-        config = from_dict(found["config"], folder.parent.parent)
-        cells = tuple(_cell(config, entry) for entry in found["cells"])
-    except (TypeError, KeyError) as error:
-        raise ContsymError(f"{path}: cannot be read ({error}); start the sweep again") from None
-    return Sweep(config, cells, found["created"])
-
-
-def _cell(config: SweepConfig, entry: Mapping[str, Any]) -> Cell:
-    strategy, seed, shots = entry["strategy"], entry["seed"], entry["shots"]
-    run = config.cell(strategy, seed, shots, entry["settings"], entry.get("scenario"))
-    key = entry["beginning"]
-    beginning = Work(key, beginning_config(run), is_beginning=True) if key else None
-    return Cell(Work(entry["key"], run), beginning, entry["n_steps"][1], entry["n_steps"][0])
-
-
-def stored_sweeps(output: Path) -> Iterator[Sweep]:
-    """The sweeps of an output folder, the latest first."""
-    folder = sweeps_folder(output)
-    if folder.is_dir():
-        found = [read_sweep(path.parent) for path in folder.glob(f"*/{SWEEP}")]
-        yield from sorted(found, key=lambda sweep: sweep.created, reverse=True)
-
-
-def find_sweep(output: Path, given: str | None) -> Sweep:
-    """The sweep whose id begins as given, or the latest. Raises ContsymError where there is none."""
-    known = list(stored_sweeps(output))
-    if not known:
-        raise ContsymError(f"--output {output}: no sweep there yet; contsym sweep --strategies ... makes one")
-    matching = [sweep for sweep in known if sweep.config.id.startswith(given or "")]
-    if not matching:
-        ids = ", ".join(sweep.config.id for sweep in known[:10])
-        raise ContsymError(f"sweep {given!r} is not in {output}; there are {ids}")
-    return matching[0]
+    write_sweep(sweep.folder, created, sweep.config.as_dict(), cells)
+    return read_sweep(sweep.folder)

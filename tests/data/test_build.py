@@ -70,6 +70,7 @@ def test_bare_has_one_phrasing_a_relation_and_the_default_several(tmp_path):
 
 def test_paraphrase_says_the_hypothesis_in_another_way(tmp_path):
     rows = built(tmp_path, KIN, paraphrase=True)["rows"]
+    assert rows
     assert all(row["phrasing"] != row["hypothesis_phrasing"] for row in rows)
     assert all(row["relation"] == row["hypothesis_relation"] for row in rows)
 
@@ -88,7 +89,9 @@ def test_the_direction_of_a_symmetric_pair_gives_nothing_away(tmp_path):
     first = Counter(row["subject"].endswith("a") for row in rows if row["relation"] == "P26")
     # Each is drawn with probability one half: 400 draws are within 5 standard deviations (50) of it.
     assert abs(first[True] - 200) < 50
-    assert all(row["subject"].endswith("a") for row in rows if row["relation"] == "P40")
+    children = [row["subject"].endswith("a") for row in rows if row["relation"] == "P40"]
+    assert children
+    assert all(children)
 
 
 def test_neutral_hypotheses_state_another_fact_of_one_of_the_entities(tmp_path):
@@ -167,6 +170,7 @@ def test_one_form_leaves_the_other_out(form, tmp_path):
 def test_ids_without_labels_can_be_built_delexicalised(tmp_path):
     facts = [(f"Q{2 * i}", r, f"Q{2 * i + 1}") for i, (_, r, _) in enumerate(KIN, 1)]
     rows = built(tmp_path, facts, form="delexicalised")["rows"]
+    assert rows
     assert all(row["delexicalised_premise"].count("Q") == 2 for row in rows)
 
 

@@ -236,7 +236,7 @@ def _manifest(path: Path) -> object:
 
 
 def _stored_sweep(path: Path) -> object:
-    from contsym.sweep.plan import read_sweep
+    from contsym.sweep.stored import read_sweep
 
     found = read_sweep(path.parent)
     return found.run_name, found.done(), found.failures(), found.n_done
@@ -417,7 +417,9 @@ READERS: dict[str, Reader] = {
     "manifest": Reader(
         documents.dented_json(_a_manifest), "manifest.json", _manifest, ("data/manifest.py", "stored.py")
     ),
-    "stored_sweep": Reader(documents.dented_json(_a_sweep), "sweep.json", _stored_sweep, ("sweep/plan.py",)),
+    "stored_sweep": Reader(
+        documents.dented_json(_a_sweep), "sweep.json", _stored_sweep, ("sweep/stored.py",)
+    ),
     "card": Reader(_card_documents, "mine.py", _card, ("registry.py",)),
     "checkpoint": Reader(documents.dented_json(_a_config), "config.json", _checkpoint, ("encoders.py",)),
 }

@@ -11,7 +11,7 @@ from tests.stored_results import make_result, store_run, store_sweep
 def test_the_latest_sweep_is_the_default(tmp_path):
     sweep = store_sweep(tmp_path, with_view=False)
     found = collect(tmp_path, [])
-    assert found.name == sweep.config.id
+    assert found.name == sweep.id
     assert len(found.stored) == found.n_planned == 4 * 4 * 3
     assert found.variants == ["random_labels", "knn_fixed", "knn_learned", "fine_tune"]
     assert found.shots == [8, 16, 32, 64] and found.seeds == [0, 1, 2]
@@ -21,15 +21,15 @@ def test_the_latest_sweep_is_the_default(tmp_path):
 
 def test_a_sweep_is_named_by_the_beginning_of_its_id_or_by_its_folder(tmp_path):
     sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8], with_view=False)
-    for name in (sweep.config.id, sweep.config.id[:6], str(sweep.folder)):
-        assert collect(tmp_path, [name]).name == sweep.config.id
+    for name in (sweep.id, sweep.id[:6], str(sweep.folder)):
+        assert collect(tmp_path, [name]).name == sweep.id
 
 
 def test_an_unfinished_sweep_says_what_is_missing_and_failed(tmp_path):
     sweep = store_sweep(tmp_path, leave_out=5, with_view=False)
     failed = sweep.folder / "failed"
     failed.mkdir()
-    key = sweep.cells[-1].work.key
+    key = sweep.cells[-1].key
     results.write_file(failed / f"{key}.json", results.to_json({"name": "fine_tune", "error": "no memory"}))
     found = collect(tmp_path, [])
     assert (len(found.stored), found.n_missing, len(found.failures)) == (43, 4, 1)
@@ -43,7 +43,7 @@ def test_a_sweep_without_a_finished_cell_is_an_error(tmp_path):
     with pytest.raises(ContsymError) as error:
         collect(tmp_path, [])
     assert str(error.value) == (
-        f"sweep {sweep.config.id}: none of its 3 cells is finished (0 failed); contsym sweep --resume goes on with it"
+        f"sweep {sweep.id}: none of its 3 cells is finished (0 failed); contsym sweep --resume goes on with it"
     )
 
 

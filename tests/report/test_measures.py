@@ -12,11 +12,11 @@ from contsym.report.collect import collect
 from contsym.report.contents.accuracy import accuracy_table
 from contsym.report.contents.forgetting import forgetting_table
 from contsym.report.contents.need import paper_table, reached_cell
-from contsym.report.contents.origins import cost_table, version_table
+from contsym.report.contents.origins import cost_table, setting_table, source_table, version_table
 from contsym.report.measures import Family, Forgetting, Measures, pareto_front
 from contsym.report.paper import read_paper
 from contsym.report.tables import Column
-from tests.stored_results import store_run, store_sweep
+from tests.stored_results import make_result, store_run, store_sweep
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_cells_that_are_not_there_yet_are_dashes(partly):
     table = accuracy_table(partly, "wikidata")
     last = next(row for row in table.rows if row[0].text == "fine_tune")
     assert last[1].values[3] == 2  # of three seeds, the last is missing
-    assert cost_table(partly).rows
+    assert len(cost_table(partly).rows) == 16  # four strategies at four numbers of shots, each with a seed
 
 
 def test_shots_needed_keep_not_reached(whole):
@@ -254,3 +254,42 @@ def test_a_lone_seed_has_wilson_intervals_and_no_verdict(tmp_path):
     assert words.warnings(measures)[-1] == (
         "There is one seed: intervals are over test pairs alone, and no difference between methods counts."
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        # The same code under two commits, as after a change of the documents.
+        ({"code_sha256": "a" * 64, "git_commit": "c" * 40}, {"code_sha256": "a" * 64, "git_commit": "d" * 40}, []),
+        (
+            {"code_sha256": "a" * 64, "git_commit": "c" * 40},
+            {"code_sha256": "b" * 64, "git_commit": None},
+            ["The results were made by 2 versions of contsym (0.1.0 commit cccccccc code aaaaaaaa; 0.1.0 code bbbbbbbb): "
+             "differences may be those of its code."],
+        ),
+    ],
+)  # fmt: skip
+def test_results_of_several_versions_of_the_code_are_told_apart(tmp_path, first, second, said):
+    store_run(tmp_path, "a", [0], **first)
+    store_run(tmp_path, "b", [0], strategy="fine_tune", **second)
+    found = words.warnings(Measures(collect(tmp_path, ["a", "b"]), 0.95))
+    assert [line for line in found if "versions of contsym" in line] == said
+
+
+def test_training_pairs_and_settings_are_those_of_every_result(tmp_path):
+    """Not of the first one: a stream has as many pairs of each Wikidata experience as there are shots."""
+    for i, (shots, k) in enumerate(((8, 1), (16, 3))):
+        result = make_result()
+        wikidata = {**result["sources"]["wikidata"], "rows": {"train": shots, "test": 40}}
+        changes = {
+            "sources": {
+                **result["sources"],
+                "wikidata": wikidata,
+                "wikidata-2": {**wikidata, "task": "wikidata"},
+            }
+        }
+        changes |= {"options": {**result["options"], "shots": shots}, "settings": {"k": k}}
+        store_run(tmp_path, f"r{i}", [0], **changes)
+    collected = collect(tmp_path, ["r0", "r1"])
+    assert [row[2].text for row in source_table(collected).rows] == ["300", "8, 16", "8, 16"]
+    assert [row[1].text for row in setting_table(collected).rows] == ["k=1; or k=3"]

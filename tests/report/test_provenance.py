@@ -29,7 +29,7 @@ def test_the_command_makes_the_same_sweep(tmp_path, monkeypatch, changes):
     monkeypatch.setattr(sweep_cli, "run_sweep", lambda config, *_: started.append(config))
     from contsym.report.provenance import sweep_command
 
-    typed = shlex.split(sweep_command(config).replace("\\\n", ""))
+    typed = shlex.split(sweep_command(config, output).replace("\\\n", ""))
     assert typed[:2] == ["contsym", "sweep"]
     sweep_cli.sweep(typed[2:], standalone_mode=False)
     assert started == [config]

@@ -17,7 +17,7 @@ from contsym.records import seed_record, task_of
 from contsym.report.collect import collect
 from contsym.run import prepare, training_part
 from contsym.toy import nli_rows, write_task, write_tasks
-from tests.runs import toy_config, toy_run
+from tests.runs import costs, toy_config, toy_run
 
 BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
 """Scenarios that need more relations, or entities that differ more, than the toy task has."""
@@ -60,11 +60,11 @@ def test_every_scenario_goes_through(scenario, toy, tiny_encoder_folder, tmp_pat
     assert len(result["matrix"]) == len(names) + 1
     assert [task_of(result, name) for name in names] == list(registry.find_scenario(scenario).tasks)
     cost = result["cost"]
-    for each in ("training_steps", "training_seconds", "training_forwards", "stored_bytes_after"):
-        assert len(cost[each]) == len(names), each
-    assert cost["stored_bytes_after"][-1] == cost["stored_bytes"]
+    stored_after = [each["stored_bytes_after"] for each in cost["experiences"]]
+    assert len(stored_after) == len(names)
+    assert stored_after[-1] == cost["stored_bytes"]
     # A k-NN stores every pair, so what it stores grows with each experience.
-    assert cost["stored_bytes_after"] == sorted(cost["stored_bytes_after"])
+    assert stored_after == sorted(stored_after)
     folder = results.write_seed(tmp_path / "results" / "run", result, rows, tensors)
     assert results.read_seed(folder)["tasks"] == list(names)
     assert all(name in shown(result_tables([result])) for name in names)
@@ -75,11 +75,11 @@ def test_every_scenario_goes_through(scenario, toy, tiny_encoder_folder, tmp_pat
 def test_storing_only_takes_no_step_where_there_is_a_memory(toy, tiny_encoder_folder, tmp_path):
     stored, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "knn_fixed", "new_label", shots=8)
     trained, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", "new_label", shots=8)
-    assert stored["cost"]["training_steps"] == [12, 0, 0]
-    assert trained["cost"]["training_steps"] == [12, 12, 12]
-    assert stored["cost"]["pairs_seen"][1:] == [0, 0]
+    assert costs(stored, "training_steps") == [12, 0, 0]
+    assert costs(trained, "training_steps") == [12, 12, 12]
+    assert costs(stored, "pairs_seen")[1:] == [0, 0]
     # 40 pairs of two labels, 20 of the third, 8 shots: 32 float32 and an int64 each.
-    assert stored["cost"]["stored_bytes_after"] == [n * (32 * 4 + 8) for n in (40, 60, 68)]
+    assert costs(stored, "stored_bytes_after") == [n * (32 * 4 + 8) for n in (40, 60, 68)]
 
 
 def test_a_label_that_is_stored_is_predicted(toy, tiny_encoder_folder, tmp_path):
@@ -227,7 +227,7 @@ def test_a_file_of_ones_own_runs_and_its_result_says_so(toy, tiny_encoder_folder
     words = ["run", "--strategy", "knn_fixed", "--scenario", str(path), "--json", "--no-curve"]
     printed = json.loads(contsym(*words, *options(toy, tiny_encoder_folder, tmp_path)))
     assert (printed["scenario"], printed["tasks"]) == ("mine", ["mnli", "near"])
-    assert printed["seeds"][0]["cost"]["training_steps"] == [2, 2]
+    assert costs(printed["seeds"][0], "training_steps") == [2, 2]
     (run,) = results.stored_runs(tmp_path)
     stored = results.read_seed(results.stored_seeds(run)[0])
     assert stored["scenario_file"] == str(path)

@@ -11,6 +11,7 @@ from contsym.errors import ContsymError
 from contsym.freezing import n_frozen_layers, parts_of
 from contsym.run import prepare, run_seed, training_part
 from contsym.seed_run import SeedRun
+from tests.runs import costs
 from tests.strategy_settings import ENCODERS, SETTINGS
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -123,7 +124,7 @@ def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, st
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
     assert result["loss"] == [[], []]
     assert result["curve"] == []
-    assert result["cost"]["pairs_seen"] == [0, 0]
+    assert costs(result, "pairs_seen") == [0, 0]
     assert result["cost"]["trained_parameters"] == 0
 
 
@@ -226,7 +227,7 @@ def test_steps_are_kept_exactly(toy, tiny_encoder_folder, tmp_path):
     )
     assert [len(losses) for losses in result["loss"]] == [7, 7]
     # 60 NLI pairs make 3 batches of 16 and one of 12; 7 steps see 16*3 + 12 + 16*3 of them.
-    assert result["cost"]["pairs_seen"] == [108, 7 * 16]
+    assert costs(result, "pairs_seen") == [108, 7 * 16]
 
 
 def test_a_seed_is_stored_whole(toy, tiny_encoder_folder, tmp_path):

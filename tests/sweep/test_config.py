@@ -56,7 +56,6 @@ def test_the_grid_goes_to_strategies_that_have_the_setting():
     assert list(sweep.grid(["k", "steps"])) == [{"k": "1", "steps": "9"}, {"k": "3", "steps": "9"}]
     assert list(sweep.grid([])) == [{}]
     assert len(list(sweep.grid(["k", "margin"]))) == 4
-    assert sweep.varied == ("k", "margin")
 
 
 def test_the_same_sweep_has_the_same_id_wherever_it_is_kept(tmp_path):

@@ -12,7 +12,8 @@ from contsym.run import key_of, prepare, run_seed
 from contsym.sweep import work as pieces
 from contsym.sweep.drive import MAX_TRIES, drive
 from contsym.sweep.executors import Lost
-from contsym.sweep.plan import claimed, find_sweep, plan_sweep, stored_sweeps, write_sweep
+from contsym.sweep.plan import claimed, plan_sweep, remember
+from contsym.sweep.stored import find_sweep, stored_sweeps
 from contsym.sweep.work import is_done, perform
 from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
 
@@ -67,7 +68,8 @@ def sources(tmp_path_factory):
 @pytest.fixture
 def sweep(sources, tiny_encoder_folder, tmp_path):
     planned, _ = plan_sweep(toy_config(sources, tiny_encoder_folder, tmp_path))
-    return write_sweep(planned)
+    remember(planned)
+    return planned
 
 
 def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
@@ -100,7 +102,7 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_
     drive(sweep, again, Silent())
     assert again.done == []
     wider = toy_config(sources, tiny_encoder_folder, tmp_path, shots=(8, 16, 24))
-    made = write_sweep(plan_sweep(wider)[0])
+    made = plan_sweep(wider)[0]
     assert (made.n_done, len(made.cells)) == (8, 12)
     more = Here()
     drive(made, more, Silent())
@@ -110,16 +112,16 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_
     assert changed.n_done == 0
 
 
-def test_a_cell_that_fails_is_kept_in_mind_and_stops_no_other(sweep):
+def test_a_cell_that_fails_is_kept_in_mind_and_stops_no_other(sweep, tmp_path):
     name = "knn_fixed, steps=4, 16 shots, seed 1"
     failed = drive(sweep, Here(faults={name: [ValueError("too\nbad")]}), Silent())
     assert failed == {name: "ValueError: too bad"}
     assert sweep.n_done == 7
-    (remembered,) = sweep.failures().values()
+    (remembered,) = find_sweep(tmp_path, None).failures().values()
     assert (remembered["name"], remembered["error"]) == (name, "ValueError: too bad")
     # The next start tries it again and forgets the failure.
     assert drive(sweep, Here(), Silent()) == {}
-    assert (sweep.n_done, sweep.failures()) == (8, {})
+    assert (sweep.n_done, find_sweep(tmp_path, None).failures()) == (8, {})
 
 
 def test_a_beginning_that_fails_fails_its_cells_only(sweep):
@@ -140,7 +142,7 @@ def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
     assert sorted(watcher.errors) == [(cell, "killed; tried again"), (begun, "killed; tried again")]
     # Under another output nothing is done yet.
     other = replace(sweep.config, output=sweep.config.output / "other")
-    lost = write_sweep(plan_sweep(other)[0])
+    lost = plan_sweep(other)[0]
     failed = drive(lost, Here(faults={cell: [Lost("killed")] * MAX_TRIES}), Silent())
     assert failed == {cell: "killed"}
 
@@ -183,16 +185,22 @@ def test_other_data_than_planned_is_refused_by_the_worker(sweep):
 
 def test_sweeps_are_remembered_and_found(sweep, tmp_path):
     (stored,) = stored_sweeps(tmp_path)
-    assert stored == sweep
-    assert find_sweep(tmp_path, sweep.config.id[:4]) == sweep
+    assert stored.live() == sweep.config
+    assert (stored.id, stored.created) == (sweep.config.id, sweep.created)
+    assert [(cell.key, cell.beginning) for cell in stored.cells] == [
+        (cell.work.key, cell.beginning.key) for cell in sweep.cells
+    ]
+    assert find_sweep(tmp_path, stored.id[:4]) == stored
     with pytest.raises(ContsymError, match=f"^sweep 'zz' is not in .*; there are {sweep.config.id}$"):
         find_sweep(tmp_path, "zz")
     with pytest.raises(ContsymError, match="no sweep there yet"):
         find_sweep(tmp_path / "none", None)
     path = sweep.folder / "sweep.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(ContsymError, match=r"cannot be read .*; start the sweep again"):
+    with pytest.raises(ContsymError, match="none of the sweeps there can be read"):
         find_sweep(tmp_path, None)
+    # The same command makes it anew.
+    assert remember(sweep) == stored
 
 
 def test_a_sweep_is_held_by_one_process(sweep):

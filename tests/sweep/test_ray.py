@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -22,6 +21,7 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed; sweeps on R
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
+from contsym.reproduce import untimed
 from contsym.sweep import ray_executor
 from contsym.sweep.ray_executor import Need, check_answers, needs_gpu, share_nodes
 from contsym.sweep.work import Work
@@ -191,11 +191,7 @@ class Sweep:
             result = json.loads(path.read_text())
             for name in ("run", "seconds", "started_at", "threads"):
                 del result[name]
-            result["cost"] = {
-                name: value
-                for name, value in result["cost"].items()
-                if not re.search("second|memory|peak", name)
-            }
+            result["cost"] = untimed(result["cost"])
             result["curve"] = [{**point, "seconds": None} for point in result["curve"]]
             found[path.parent.name] = result
         return found

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from contsym import tracking
-from contsym.sweep.plan import find_sweep
+from contsym import syncing, tracking
+from contsym.sweep.stored import find_sweep
 from contsym.sweep.work import cell_folder
 from tests.sweep.toy_sweep import arguments, cells, contsym, read_json, write_tasks
 
@@ -77,7 +77,7 @@ def test_the_same_command_again_trains_and_sends_nothing(swept):
     client, parent, children = runs(folder)
     assert len(children) == 8
     assert len(points(client, parent, "accuracy/wikidata/knn_fixed")) == 2
-    assert tracking.pending(folder / "mlruns", tracking.default_uri(folder / "mlruns")) == 0
+    assert syncing.pending(folder / "mlruns", tracking.default_uri(folder / "mlruns")) == 0
 
 
 def test_status_and_json_say_how_far_it_is(swept):
@@ -85,7 +85,7 @@ def test_status_and_json_say_how_far_it_is(swept):
     done = contsym("sweep", "--status", "--output", str(folder / "mlruns"), cwd=folder)
     assert done.returncode == 0
     sweep = find_sweep(folder / "mlruns", None)
-    (row,) = [line.split() for line in done.stdout.splitlines() if sweep.config.id[:8] in line]
+    (row,) = [line.split() for line in done.stdout.splitlines() if sweep.id[:8] in line]
     assert "mnli_then_wikidata:" in row
     # id, date and time, then done, failed and missing.
     assert row[3:6] == ["8", "0", "0"]
@@ -99,14 +99,14 @@ def test_status_and_json_say_how_far_it_is(swept):
 def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     folder, _, _ = swept
     sweep = find_sweep(folder / "mlruns", None)
-    key = sweep.cells[3].work.key
+    key = sweep.cells[3].key
     stored = cell_folder(folder / "mlruns", key)
     kept = stored.rename(folder / "aside")
     stored.write_text("in the way")
     done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), "--json", cwd=folder)
     assert done.returncode == 1
     assert [cell["state"] for cell in json.loads(done.stdout)["cells"]].count("failed") == 1
-    assert f"failed: {sweep.cells[3].work.name}: " in done.stderr
+    assert "failed: fine_tune, steps=4, 16 shots, seed 1: " in done.stderr
     assert "1 of 8 cells failed; contsym sweep --resume --output" in done.stderr
     stored.unlink()
     done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), cwd=folder)

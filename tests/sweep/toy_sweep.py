@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from contsym import results
+from contsym.reproduce import untimed
 from contsym.sweep.config import SweepConfig
 from tests.toy import nli_rows, relation_rows, write_task
 
-TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")
 OPTIONS = ("--strategies", "fine_tune,knn_fixed", "--scenario", "mnli_then_wikidata", "--shots", "8,16")
 OPTIONS += ("--seeds", "2", "--set", "steps=4", "--no-audit", "--device", "cpu", "--precision", "fp32")
 
@@ -62,9 +62,11 @@ def environment() -> dict[str, str]:
 def comparable(folder: Path) -> dict[str, Any]:
     """A stored result less what no two runs share."""
     result = results.read_seed(folder)
-    cost = {name: value for name, value in result["cost"].items() if name not in TIMED}
     left_out = ("seconds", "started_at", "run", "cost", "threads")
-    return {**{name: value for name, value in result.items() if name not in left_out}, "cost": cost}
+    return {
+        **{name: value for name, value in result.items() if name not in left_out},
+        "cost": untimed(result["cost"]),
+    }
 
 
 def cells(output: Path) -> dict[str, dict[str, Any]]:

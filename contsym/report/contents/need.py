@@ -82,7 +82,8 @@ def _sizes(collected: Collected) -> str:
     parts = []
     for task, source in collected.first["sources"].items():
         rows = source["rows"]
-        train = "" if task == collected.new_task else f"{rows['train']:,} training pairs, "
+        sizes = ", ".join(f"{n:,}" for n in collected.train_pairs(task))
+        train = "" if task == collected.new_task else f"{sizes} training pairs, "
         parts.append(f"{title_of(task)} from {source['name']} ({train}{rows['test']:,} test pairs)")
     return "; ".join(parts)
 

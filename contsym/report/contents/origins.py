@@ -71,13 +71,12 @@ def source_table(collected: Collected) -> Table:
     )
     rows = []
     for task, source in collected.first["sources"].items():
-        shots = ", ".join(f"{n:,}" for n in collected.shots)
-        train = source["rows"]["train"]
+        train = ", ".join(f"{n:,}" for n in collected.train_pairs(task))
         rows.append(
             (
                 words(title_of(task)),
                 words(source["name"]),
-                Cell(shots, (shots,)) if task == collected.new_task else number(train),
+                Cell(train, (train,)),
                 number(source["rows"]["test"]),
                 words(source["fingerprint"]),
                 words("yes" if source["stand_in"] else "no"),
@@ -95,11 +94,14 @@ def setting_table(collected: Collected) -> Table:
     )
     rows = []
     for variant in collected.variants:
-        found = next(g[0] for n in collected.shots if (g := collected.group(variant, n)))
-        settings = found.result["settings"]
-        said = ", ".join(f"{name}={'default' if v is None else v}" for name, v in sorted(settings.items()))
-        rows.append((words(variant), words(said)))
+        stored = (s for n in collected.shots for s in collected.group(variant, n))
+        rows.append((words(variant), words("; or ".join(dict.fromkeys(_settings(s.result) for s in stored)))))
     return Table("settings", "Hyper-parameters", columns, tuple(rows))
+
+
+def _settings(result: Result) -> str:
+    settings = sorted(result["settings"].items())
+    return ", ".join(f"{name}={'default' if value is None else value}" for name, value in settings)
 
 
 def version_table(collected: Collected) -> Table:
@@ -111,6 +113,7 @@ def version_table(collected: Collected) -> Table:
         "threads": lambda r: str(r["threads"]),
         "platform": lambda r: r["platform"],
         "git commit": lambda r: r["git_commit"] or "not from a checkout",
+        "code (SHA-256)": lambda r: r.get("code_sha256") or "not recorded",
         "form": lambda r: r["options"]["form"],
         "split": lambda r: r["options"].get("split") or "as the data come",
     }
