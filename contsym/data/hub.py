@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.data import class_names
 from contsym.data.readers import rename
 from contsym.data.schema import Form
 from contsym.data.tasks import Task
@@ -113,5 +114,7 @@ def _chained(
 ) -> Iterator[Placed]:
     for repository, parts in loaded:
         for name in _names(parts, alternatives):
+            names = class_names.of_features(parts[name].features)
             for number, row in enumerate(parts[name], 1):
-                yield f"hub:{repository}/{name}:row {number}", rename(row)
+                where = f"hub:{repository}/{name}:row {number}"
+                yield where, rename(class_names.spelt_out(row, names, where))

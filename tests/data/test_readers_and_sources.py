@@ -174,7 +174,7 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         ("a.tsv", b"premise\tlabel\nx\n", "a.tsv:2: 1 columns; the header has 2"),
         ("a.csv", b"premise,label\nx\n", "a.csv:2: 1 columns; the header has 2"),
         ("a.csv", b'premise,label\n"x,neutral\n', "a.csv:2: not CSV (unexpected end of data)"),
-        ("a.xml", b"<a/>", "a.xml: format '.xml' is unknown; expected .jsonl, .txt, .tsv, .csv, .parquet"),
+        ("a.xml", b"<a/>", "a.xml: format '.xml' is unknown; expected .jsonl, .json, .txt, .tsv, .csv, .parquet"),
     ],
 )
 def test_a_file_that_is_not_what_it_says(tmp_path, name, content, message):
