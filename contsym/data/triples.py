@@ -148,7 +148,8 @@ def _entity_of(sql: str) -> str:
     """SQL that gives an entity as the tables name it: without Wikidata's address, each space a single one."""
     plain = f"trim(regexp_replace({sql}, '[\\x00-\\x20\\x7f]+', ' ', 'g'))"
     # Looked at first: a search in millions of labels takes seconds.
-    return f"CASE WHEN contains({sql}, 'www.wikidata.org/') THEN regexp_replace({plain}, {quoted(_URI)}, '', 'g') ELSE {plain} END"
+    has_address = f"contains({sql}, 'www.wikidata.org/')"
+    return f"CASE WHEN {has_address} THEN regexp_replace({plain}, {quoted(_URI)}, '', 'g') ELSE {plain} END"
 
 
 def _titles(con: Connection, path: Path, source: Path) -> None:
