@@ -67,8 +67,8 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
     Raises DataError for a file that cannot be read.
     """
     reader = _reader(path)
-    own = class_names.of_parquet(_parquet_metadata(path)) if reader is _parquet else {}
-    names = class_names.FileNames(path, own)
+    schema = _parquet_schema(path) if reader is _parquet else None
+    names = class_names.FileNames(path, class_names.of_parquet(schema.metadata) if schema else {})
     for where, row in reader(path):
         yield where, rename(names.spelt_out(row, where))
 
@@ -265,15 +265,20 @@ def _comma_separated(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
-    return parquet_rows(path, KNOWN)
+    import pyarrow.types as types
+
+    schema = _parquet_schema(path)
+    # `set` and the like may hold anything, and lists are no parts.
+    nested = {field.name for field in schema or () if types.is_nested(field.type)}
+    return parquet_rows(path, KNOWN - (nested & _MARKING))
 
 
-def _parquet_metadata(path: Path) -> Mapping[bytes, bytes] | None:
+def _parquet_schema(path: Path) -> pa.Schema | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_schema(path).metadata
+        return pq.read_schema(path)
     except (pa.ArrowException, OSError, ValueError):
         return None  # reading the rows says what is wrong
 

@@ -283,6 +283,8 @@ def _readable_files(folder: Path) -> list[Path]:
     files = sorted(
         p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in READERS and p.name not in METADATA
     )
+    if not files and any((folder / name).is_file() for name in METADATA):
+        raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
     if not files:
         raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
     for path in files:

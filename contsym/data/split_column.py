@@ -12,7 +12,7 @@ from contsym.errors import DataError
 
 Placed = tuple[str, dict[str, object]]
 
-_SHOWN = 5
+_SHOWN, _LONGEST = 5, 30
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def contradicting(counts: Mapping[str, int], part: str) -> str | None:
     }
     if not other:
         return None
-    return f"rows whose column of parts says otherwise ({_listed(other)}) are kept: what the part is called counts"
+    return f"rows marked for another part ({_listed(other)}) are kept; the name of the file or split counts"
 
 
 def _values(known: Mapping[str, str], alternatives: Sequence[Sequence[str]]) -> list[str]:
@@ -91,5 +91,5 @@ def _values(known: Mapping[str, str], alternatives: Sequence[Sequence[str]]) -> 
 
 def _listed(counts: Mapping[str, int]) -> str:
     most = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
-    shown = [f"{value or 'empty'} {n:,}" for value, n in most[:_SHOWN]]
+    shown = [f"{value[:_LONGEST] or 'empty'} {n:,}" for value, n in most[:_SHOWN]]
     return ", ".join(shown) + (f" and {len(most) - _SHOWN} more" if len(most) > _SHOWN else "")

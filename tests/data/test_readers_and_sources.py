@@ -133,7 +133,7 @@ SNLI_LINE = {"sentence1": "a man sleeps", "sentence2": "he is awake", "gold_labe
              "annotator_labels": ["contradiction"], "sentence1_parse": ""}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["scitail_1.0_{}.txt", "{}.tsv", "{}.csv", "{}.json", "{}.jsonl"])
+@pytest.mark.parametrize("name", ["scitail_1.0_{}.txt", "{}.csv", "{}.json"])
 @pytest.mark.parametrize("layout", ["lines", "array", "array a line each", "spread"])
 def test_json_is_read_by_its_content_whatever_its_file_is_named(name, layout, tmp_path):
     rows = [SNLI_LINE, {**SNLI_LINE, "gold_label": "-"}, {**SNLI_LINE, "gold_label": "neutral"}]
@@ -252,6 +252,19 @@ def test_an_empty_part_and_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no data files; expected train and test as \.jsonl"):
         load_task("mnli", str(tmp_path / "empty"))
+
+
+def test_a_folder_that_datasets_saved_is_one_line(tmp_path):
+    from datasets import Dataset, DatasetDict
+
+    DatasetDict(train=Dataset.from_list([row(1)])).save_to_disk(tmp_path / "saved")
+    for folder in (tmp_path / "saved", tmp_path / "saved" / "train"):
+        with pytest.raises(DataError) as raised:
+            load_task("mnli", str(folder))
+        assert (
+            str(raised.value)
+            == f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json"
+        )
 
 
 @pytest.mark.parametrize("spec", ["", "/dev/null", "no/such"])

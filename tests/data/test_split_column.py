@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from contsym.data.readers import part_of
@@ -90,13 +92,19 @@ def test_a_column_of_something_else_is_said_not_to_be_used(tmp_path):
     assert sum(data.rows.values()) == 40
 
 
+def test_a_column_of_lists_is_no_column_of_parts(tmp_path):
+    table = {"premise": list("abcdefgh"), "hypothesis": list("ijklmnop"), "label": ["neutral"] * 8}
+    pq.write_table(pa.table({**table, "set": [["train"]] * 8}), tmp_path / "pairs.parquet")
+    assert sum(load_task("mnli", str(tmp_path)).rows.values()) == 8
+
+
 def test_a_file_whose_column_contradicts_its_name_is_said(tmp_path):
     jsonl(tmp_path / "train.jsonl", rows(["train", "test", "train"]))
     jsonl(tmp_path / "test.jsonl", rows(["test", "test"]))
     data = load_task("mnli", str(tmp_path))
     assert data.rows == {"train": 3, "test": 2}
     assert data.notes == (
-        "train: rows whose column of parts says otherwise (test 1) are kept: what the part is called counts",
+        "train: rows marked for another part (test 1) are kept; the name of the file or split counts",
     )
 
 
