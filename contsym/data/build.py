@@ -11,9 +11,10 @@ import contsym
 from contsym import results
 from contsym.data import manifest, neutral, splits
 from contsym.data.engine import engine_error, hash_share, insert, one_row, open_engine, quoted
+from contsym.data.entities import name_entities
 from contsym.data.relations import Registry, registry, template
 from contsym.data.schema import LABEL_OF_KIND, Form, file_sha256
-from contsym.data.triples import ENTITY_ID, read_labels, read_triples
+from contsym.data.triples import read_labels, read_triples
 from contsym.errors import ContsymError, DataError, SettingError
 
 if TYPE_CHECKING:
@@ -226,36 +227,9 @@ class _Build:
         insert(self.con, "templates", templates)
 
     def entities(self) -> None:
-        """entities(entity, is_id, name, opaque, key): two entities of one key look the same."""
         self.say("naming entities")
-        key = "lower(name)" if "lexicalised" in self.forms else "opaque"
-        self.con.execute(
-            f"""CREATE TABLE entities AS SELECT *, {key} AS key FROM (
-            SELECT e.entity, e.is_id, CASE WHEN e.is_id THEN l.label ELSE e.entity END AS name,
-              CASE WHEN e.is_id THEN e.entity ELSE 'ent-' || left(sha256(lower(e.entity)), 12) END AS opaque
-            FROM (SELECT entity, regexp_full_match(entity, {quoted(ENTITY_ID)}) AS is_id FROM
-              (SELECT subject AS entity FROM triples UNION SELECT object FROM triples)) e
-            LEFT JOIN labels l USING (entity))"""
-        )
-        n_ids, n_named, example = one_row(
-            self.con,
-            "SELECT count(*), count(name), min(entity) FILTER (name IS NULL) FROM entities WHERE is_id",
-        )
-        if "lexicalised" not in self.forms or n_ids == n_named:
-            return
-        if not n_named:
-            given = (
-                f"{self.options.labels} has no label for any"
-                if self.options.labels
-                else "they have no labels"
-            )
-            raise DataError(
-                f"{self.options.triples}: the entities are ids, as {example}, and {given}; give --labels FILE "
-                "(an id, a tab, its title), or --form delexicalised"
-            )
-        self.warnings.append(
-            f"{n_ids - n_named:,} of {n_ids:,} ids have no label, as {example}; their triples are left out"
-        )
+        options = self.options
+        self.warnings += name_entities(self.con, options.triples, options.labels, "lexicalised" in self.forms)
 
     def facts(self) -> None:
         """facts(relation, kind, s, o, s_id, o_id, s_name, o_name): distinct usable triples; s and o are keys."""

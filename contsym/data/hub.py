@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from contsym import hub
+from contsym.data import class_names
 from contsym.data.readers import ALIASES, rename
 from contsym.data.schema import Form
 from contsym.data.tasks import Task
@@ -333,22 +334,16 @@ def _chained(
 ) -> Iterator[Placed]:
     for dataset, parts in loaded:
         for name in _names(parts, alternatives):
+            names = class_names.of_features(parts[name].features)
             for number, row in enumerate(_rows(parts[name]), 1):
-                yield f"hub:{dataset}/{name}:row {number}", rename(row)
+                where = f"hub:{dataset}/{name}:row {number}"
+                yield where, rename(class_names.spelt_out(row, names, where))
 
 
 def _rows(part: Dataset) -> Iterator[dict[str, object]]:
-    """The rows, with a class by its name: what number it has is each data set's own affair."""
-    from datasets import ClassLabel
-
-    known = {alias for aliases in ALIASES.values() for alias in aliases}
+    """The rows with the columns that a pair may have."""
+    known = {*class_names.TEXT_COLUMNS, *(alias for aliases in ALIASES.values() for alias in aliases)}
     part = part.select_columns([name for name in part.column_names if name in known])
-    classes = {name: kind for name, kind in part.features.items() if isinstance(kind, ClassLabel)}
     for batch in part.iter(batch_size=1000):
-        columns = dict(batch)
-        for name, kind in classes.items():
-            columns[name] = [
-                number if number is None or number < 0 else kind.int2str(number) for number in batch[name]
-            ]
-        for values in zip(*columns.values(), strict=True):
-            yield dict(zip(columns, values, strict=True))
+        for values in zip(*batch.values(), strict=True):
+            yield dict(zip(batch, values, strict=True))

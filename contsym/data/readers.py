@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.data import class_names
+from contsym.data.json_values import json_values, reason_of
 from contsym.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,9 +30,25 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject",),
     "object": ("object",),
 }
+PART_COLUMNS = (
+    "split",
+    "partition",
+    "set",
+    "subset",
+    "fold",
+    "part",
+    "data_split",
+    "dataset_split",
+    "SemEval_set",
+)
+"""Columns that may say, row by row, which part of the data a row belongs to; in any case."""
+_MARKING = dict.fromkeys(f(name) for name in PART_COLUMNS for f in (str, str.capitalize, str.upper)).keys()
+KNOWN = {*(alias for each in ALIASES.values() for alias in each), *_MARKING, *class_names.TEXT_COLUMNS}
 
 MAX_LINE = 16 << 20
 """Bytes of a line: what has more is no sentence pair, and would have to be held in memory whole."""
+MAX_DOCUMENT = 512 << 20
+"""Bytes of a file that is one JSON array."""
 _BATCH = 4096
 MAX_GROUP = 1 << 30
 """Bytes that a row group of a Parquet file may unpack to; writers make groups of some 100 MB."""
@@ -40,39 +59,138 @@ MIN_ROWS, ROWS_A_BYTE = 1_000_000, 100
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """(where, row) for each row of a .jsonl, .txt, .tsv, .csv or .parquet file.
+    """(where, row) for each row of a .jsonl, .json, .txt, .tsv, .csv or .parquet file.
 
-    `where` is `file:line` (for Parquet `file:row N`). Field names are mapped by ALIASES;
-    fields that contsym has no use for are dropped. Raises DataError for a file that cannot be
-    read as what its name says.
+    `where` is `file:line` (for Parquet `file:row N`). JSON and Parquet are known by their content,
+    whatever the file's name. Field names are mapped by ALIASES; fields that contsym has no use for
+    are dropped. A class number becomes the name that the file, or a card beside it, gives the class.
+    Raises DataError for a file that cannot be read.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: format {path.suffix!r} is unknown; expected {', '.join(READERS)}")
+    reader = _reader(path)
+    schema = _parquet_schema(path) if reader is _parquet else None
+    names = class_names.FileNames(path, class_names.of_parquet(schema.metadata) if schema else {})
     for where, row in reader(path):
-        yield where, rename(row)
+        yield where, rename(names.spelt_out(row, where))
 
 
 def rename(row: Mapping[str, object]) -> Row:
-    """The row under contsym's field names; the first alias that is present wins."""
+    """The row under contsym's field names; the first alias that says something wins.
+
+    `split` becomes (column, value): the column is named where its values are not understood.
+    """
     found: Row = {}
     for name, aliases in ALIASES.items():
         for alias in aliases:
-            if row.get(alias) is not None:
-                found[name] = row[alias]
-                break
+            value = row.get(alias)
+            if value is None or _is_nan(value) or (name == "id" and not _text(value)):
+                continue
+            found[name] = value
+            break
+    if not _MARKING.isdisjoint(row):
+        marks = [(name, _text(row[name])) for name in _MARKING if name in row]
+        found["split"] = next((mark for mark in marks if part_of(mark[1])), marks[0])
     return found
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(where, line) decoded one by one, so that bad UTF-8 is reported with its line."""
+def part_of(value: str) -> str | None:
+    """The part that a value of a column of parts stands for, None where it names none.
+
+    >>> part_of("TRAIN"), part_of("val"), part_of("dev-matched"), part_of("train_r1"), part_of("3")
+    ('train', 'validation', 'dev_matched', 'train_r1', None)
+    """
+    head, _, rest = value.strip().casefold().replace("-", "_").replace(" ", "_").partition("_")
+    part = _PARTS.get(head)
+    return None if part is None else f"{part}_{rest}" if rest and rest not in ("set", "split") else part
+
+
+_PARTS = {spelling: part for part, spellings in {
+    "train": ("train", "training", "trn"),
+    "test": ("test", "testing", "tst"),
+    "validation": ("validation", "valid", "val", "eval", "evaluation"),
+    "dev": ("dev", "devel", "development", "trial"),
+}.items() for spelling in spellings}  # fmt: skip
+
+
+def _is_nan(value: object) -> bool:
+    """What pandas writes where a cell has no value."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _text(value: object) -> str:
+    return "" if value is None or _is_nan(value) else str(value).strip()
+
+
+def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Row]]]:
+    """The reader for a file's content; its name decides between tabs and commas only."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: format {path.suffix!r} is unknown; expected {', '.join(READERS)}")
+    if reader is _parquet:
+        return reader
+    head = _head(path)
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"PAR1"):
+        return _parquet
+    if text.startswith(b"[") and text[1:].lstrip()[:1] in (b"{", b"]"):
+        return _json_document
+    if text.startswith(b"{"):
+        line = text.partition(b"\n")[0]
+        # A line that goes on behind what was looked at is long for a header, and no matter for JSON.
+        return _json_lines if len(line) == len(text) or _is_object(line) else reader
+    _check_separator(path, text)
+    return reader
+
+
+def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            lines = iter(lambda: file.readline(MAX_LINE + 1), b"")
+            return file.read(_HEAD)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _check_separator(path: Path, text: bytes) -> None:
+    """Raise DataError for a table whose first line is a header by another separator than its name says."""
+    header = text.partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
+    wanted = _SUFFIXES[path.suffix.lower()]
+    for separator, (suffixes, what) in _SEPARATORS.items():
+        if (
+            path.suffix.lower() not in suffixes
+            and len(KNOWN & {c.strip('" ') for c in header.split(separator)}) > 1
+        ):
+            raise DataError(
+                f"{path}:1: a header with {what}; expected {wanted}; name the file {suffixes[0]} if it is such a table"
+            )
+
+
+_HEAD = 1 << 16
+_SEPARATORS = {"\t": ((".tsv", ".txt"), "tabs"), ",": ((".csv",), "commas")}
+_SUFFIXES = {
+    ".jsonl": "one JSON object a line",
+    ".json": "JSON",
+    ".csv": "commas",
+    ".tsv": "tabs",
+    ".txt": "tabs",
+}
+
+
+def _lines(path: Path, most: int | None = None) -> Iterator[tuple[str, str]]:
+    """(where, line) decoded one by one, so that bad UTF-8 is reported with its line."""
+    most = most or MAX_LINE
+    try:
+        with path.open("rb") as file:
+            lines = iter(lambda: file.readline(most + 1), b"")
             for number, raw in enumerate(lines, 1):
                 where = f"{path}:{number}"
-                if len(raw) > MAX_LINE:
-                    raise DataError(f"{where}: more than {MAX_LINE:,} bytes; expected a pair a line")
+                if len(raw) > most:
+                    raise DataError(f"{where}: more than {most:,} bytes; expected a pair a line")
                 try:
                     # utf-8-sig: Windows editors put a byte-order mark on the first line.
                     line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -92,13 +210,29 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Row]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            # Python's own, of a number with thousands of digits, goes on about itself behind a semicolon.
-            said = getattr(error, "msg", None) or str(error).partition(";")[0]
-            reason = "nested too deeply" if isinstance(error, RecursionError) else said
-            raise DataError(f"{where}: not JSON ({reason}); expected one object a line") from None
+            raise DataError(f"{where}: not JSON ({reason_of(error)}); expected one object a line") from None
         if not isinstance(row, dict):
             raise DataError(f"{where}: a {type(row).__name__}; expected one JSON object a line")
         yield where, row
+
+
+def _json_document(path: Path) -> Iterator[tuple[str, Row]]:
+    """The objects of one array, or objects that are spread over lines; the text is held in memory."""
+    if path.stat().st_size > MAX_DOCUMENT:
+        raise DataError(
+            f"{path}: one JSON text of more than {MAX_DOCUMENT:,} bytes; write one object a line (.jsonl)"
+        )
+    text = "\n".join(line for _, line in _lines(path, MAX_DOCUMENT))
+    where = f"{path}:1"
+    try:
+        for line, row in json_values(text):
+            where = f"{path}:{line}"
+            if not isinstance(row, dict):
+                raise DataError(f"{where}: a {type(row).__name__}; expected JSON objects, one a pair")
+            yield where, row
+    except (ValueError, RecursionError) as error:
+        place = f"{path}:{getattr(error, 'lineno', '')}".rstrip(":")
+        raise DataError(f"{place}: not JSON ({reason_of(error)}); expected one array of objects") from None
 
 
 def _tab_separated(path: Path) -> Iterator[tuple[str, Row]]:
@@ -131,7 +265,22 @@ def _comma_separated(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
-    return parquet_rows(path, {alias for aliases in ALIASES.values() for alias in aliases})
+    import pyarrow.types as types
+
+    schema = _parquet_schema(path)
+    # `set` and the like may hold anything, and lists are no parts.
+    nested = {field.name for field in schema or () if types.is_nested(field.type)}
+    return parquet_rows(path, KNOWN - (nested & _MARKING))
+
+
+def _parquet_schema(path: Path) -> pa.Schema | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError, ValueError):
+        return None  # reading the rows says what is wrong
 
 
 def parquet_rows(path: Path, known: Collection[str]) -> Iterator[tuple[str, Row]]:
@@ -200,6 +349,7 @@ def _check_batch(path: Path, number: int, batch: pa.RecordBatch) -> None:
 
 READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, Row]]]] = {
     ".jsonl": _json_lines,
+    ".json": _json_document,
     ".txt": _tab_separated,
     ".tsv": _tab_separated,
     ".csv": _comma_separated,

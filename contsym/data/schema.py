@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ LABEL_OF_KIND: dict[Kind, Label] = {"symmetric": "entailment", "antisymmetric": 
 cannot be true as well (Yuan and Vlachos 2025, section 3)."""
 
 COLUMNS = ("id", "premise", "hypothesis", "label", "relation", "kind", "subject", "object")
+CONTENT_ID = "row-"
+"""What the id of a row begins with that comes without one."""
+CONTENT = ("premise", "hypothesis", "label", "relation", "subject", "object")
 _CHUNK = 4096
 
 
@@ -67,7 +71,8 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
     """The row as the table stores it: text stripped, label as class index.
 
     A relation pair gets its kind from its label where the row does not say it, and a kind
-    that contradicts the label is refused; a neutral pair has none. Raises DataError, which starts with `where`.
+    that contradicts the label is refused; a neutral pair has none. A row without an id gets one of its
+    content. Raises DataError, which starts with `where`.
     """
     text = {}
     for name in ("premise", "hypothesis"):
@@ -100,7 +105,7 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
     elif relation and not kind:
         kind = KIND_OF_LABEL[str(label)]
     return {
-        "id": str(row.get("id") or where),
+        "id": own_id(row) or content_id(row),
         **text,
         "label": LABELS.index(label),  # type: ignore[arg-type]
         "relation": relation,
@@ -108,6 +113,26 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
         "subject": str(row.get("subject") or ""),
         "object": str(row.get("object") or ""),
     }
+
+
+def own_id(row: Mapping[str, object]) -> str:
+    """The id that a row comes with, as text; empty where it has none. The number 0 is an id.
+
+    >>> own_id({"id": 0}), own_id({"id": 7.0}), own_id({"id": " "}), own_id({"id": None})
+    ('0', '7', '', '')
+    """
+    given = row.get("id")
+    if isinstance(given, float):
+        # pandas makes a column of numbers with a gap one of floats, and the gap NaN.
+        given = int(given) if given.is_integer() else None if math.isnan(given) else given
+    text = "" if given is None else str(given)
+    return text if text.strip() else ""
+
+
+def content_id(row: Mapping[str, object]) -> str:
+    """An id made of what a row says, the same in any file of any format."""
+    said = (str(row.get(name) or "").strip() for name in CONTENT)
+    return f"{CONTENT_ID}{stable_hash(*said):016x}"
 
 
 def check_unicode(row: Mapping[str, object], where: str) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from contsym.data import hub, manifest, wikidata
+from contsym.data import hub, manifest, split_column, wikidata
+from contsym.data.class_names import METADATA, as_number
+from contsym.data.identity import Identities, remark_on_repeats, repeated_ids
 from contsym.data.readers import READERS, read_rows
 from contsym.data.schema import (
+    LABELS,
     Form,
     TaskData,
     check_row,
@@ -32,8 +35,9 @@ Row = dict[str, object]
 Placed = tuple[str, Row]
 Parts = tuple[Iterable[Placed], Iterable[Placed] | None]
 
-UNLABELLED = (-1, "-1", "-", "")
-"""No agreed label: MultiNLI writes '-', the Hub's copy -1. Such rows are left out and counted."""
+PARTS = ("train", "test")
+UNLABELLED = ("-", "")
+"""No agreed label: MultiNLI writes '-', the Hub's copy a number below 0. Such rows are left out and counted."""
 TEST_SHARE = 0.2
 """Share of a source without a test part that is set aside by a hash of each pair."""
 
@@ -133,28 +137,17 @@ def load_task(
 ) -> TaskData:
     """The checked train and test part of a task.
 
-    A source without a test part is split by a hash of each pair's sentences, both directions
-    of a pair together. With `split`, the pairs of both parts are shared out anew by that rule;
-    only a relational task knows its entities. Raises DataError for the first row that is
-    wrong, with its place.
+    A source that is one part is divided by its column `split` (or the like), and without one by a
+    hash of each pair's sentences, both directions of a pair together. With `split`, the pairs of
+    both parts are shared out anew by that rule; only a relational task knows its entities. Raises
+    DataError for the first row that is wrong, with its place.
     """
     task, source = TASKS[task_name], parse_source(task_name, spec, form)
     if split and not task.relational:
         raise SettingError(
             f"--split {split}: {task.title} has no relations to split by; expected a Wikidata task"
         )
-    notes: list[str] = []
-    phrases: Counter[str] = Counter()
-    if task.relational and not isinstance(source, manifest.Built):
-        for rows in source.read(task, form):
-            phrases += wikidata.count_phrases(row for _, row in rows or ())
-    tables = []
-    for part, rows in zip(("train", "test"), source.read(task, form), strict=True):
-        if rows is not None:
-            rewrite: Form = "lexicalised" if source.is_in_form or not task.relational else form
-            found, remarks = _table(task, rows, rewrite, phrases)
-            tables.append(found)
-            notes += [f"{part}: {remark}" for remark in remarks]
+    tables, notes = _Reading(task, source, form).tables(together=split is not None)
     if split:
         from contsym.data.resplit import resplit
 
@@ -183,29 +176,91 @@ def load_task(
     )
 
 
-def _table(
-    task: Task, rows: Iterable[Placed], form: Form, phrases: Counter[str]
-) -> tuple[Dataset, list[str]]:
-    counts: Counter[str] = Counter()
-    placed = _labelled(task, rows, counts)
-    if task.relational:
-        placed = wikidata.in_form(_named(placed, phrases, counts), form)
-    found = table(check_row(row, where) for where, row in placed)
-    said = {
-        "unread": "pairs are not of the form 'A r B', 'B r A'",
-        "unlabelled": "rows without an agreed label are left out",
-    }
-    return found, [f"{counts[what]} {words}" for what, words in said.items() if counts[what]]
+class _Reading:
+    """One source read for one task: its rows checked, named and in the form asked for, part by part."""
+
+    def __init__(self, task: Task, source: Source, form: Form) -> None:
+        self._task, self._source, self._form = task, source, form
+        self._rewrite: Form = "lexicalised" if source.is_in_form or not task.relational else form
+        self._division: split_column.Division | None = None
+        self._phrases: Counter[str] = Counter()
+        self._notes: list[str] = []
+
+    def tables(self, *, together: bool) -> tuple[list[Dataset], list[str]]:
+        """The parts and remarks on them; `together`: no id may come in both parts either."""
+        rows, test_rows = self._source.read(self._task, self._form)
+        if test_rows is None:
+            self._division, self._notes = split_column.divided(self._task, rows, self._source.name)
+        if self._task.relational and not isinstance(self._source, manifest.Built):
+            for rows in self._parts().values():
+                self._phrases += wikidata.count_phrases(row for _, row in rows)
+        tables, remarks = self._read({part: Identities() for part in PARTS})
+        repeated = [repeated_ids(group) for group in ([tables] if together else [[each] for each in tables])]
+        if any(repeated):
+            known = [Identities(each) for each in repeated]
+            tables, remarks = self._read(dict(zip(PARTS, known * 2 if together else known, strict=False)))
+            remarks += [remark for each in repeated if (remark := remark_on_repeats(each))]
+        return tables, self._notes + remarks
+
+    def _parts(self) -> dict[str, Iterable[Placed]]:
+        if not self._division:
+            both = zip(PARTS, self._source.read(self._task, self._form), strict=True)
+            return {part: rows for part, rows in both if rows is not None}
+        return {
+            part: self._division.only(self._source.read(self._task, self._form)[0], part)
+            for part in self._division.values
+        }
+
+    def _read(self, identities: Mapping[str, Identities]) -> tuple[list[Dataset], list[str]]:
+        tables, remarks = [], []
+        for part, rows in self._parts().items():
+            counts: Counter[str] = Counter()
+            marks: Counter[str] = Counter()
+            tables.append(self._table(_marked(rows, marks), identities[part], counts))
+            said = [f"{counts[what]} {words}" for what, words in _LEFT_OUT.items() if counts[what]]
+            if counts["numbers"]:
+                order = ", ".join(
+                    f"{n} {name}" for n, name in self._task.written_labels.items() if n.isdecimal()
+                )
+                said.append(f"labels are numbers that the data do not name; they are read as {order}")
+            if remark := split_column.contradicting(marks, part):
+                said.append(remark)
+            remarks += [f"{part}: {remark}" for remark in said]
+        return tables, remarks
+
+    def _table(self, rows: Iterable[Placed], identities: Identities, counts: Counter[str]) -> Dataset:
+        placed = identities.of(_labelled(self._task, rows, counts))
+        if self._task.relational:
+            placed = wikidata.in_form(_named(placed, self._phrases, counts), self._rewrite)
+        return table(check_row(row, where) for where, row in placed)
+
+
+_LEFT_OUT = {
+    "unread": "pairs are not of the form 'A r B', 'B r A'",
+    "unlabelled": "rows without an agreed label are left out",
+}
+
+
+def _marked(rows: Iterable[Placed], marks: Counter[str]) -> Iterator[Placed]:
+    for where, row in rows:
+        if "split" in row:
+            marks[split_column.value_of(row)] += 1
+            del row["split"]
+        yield where, row
 
 
 def _labelled(task: Task, rows: Iterable[Placed], counts: Counter[str]) -> Iterator[Placed]:
     for where, row in rows:
         label = row.get("label")
-        if label in UNLABELLED and label is not None:
-            counts["unlabelled"] += 1
-            continue
         if label is not None:
-            row["label"] = task.written_labels.get(str(label), label)
+            number = as_number(label)
+            label = label.strip().casefold() if isinstance(label, str) else label
+            if label in UNLABELLED or (number is not None and number < 0):
+                counts["unlabelled"] += 1
+                continue
+            counts["numbers"] += number is not None
+            written = str(label if number is None else number)
+            row["label"] = task.written_labels.get(written, label if label in LABELS else row["label"])
         yield where, row
 
 
@@ -228,7 +283,11 @@ def _split(pairs: Dataset) -> list[Dataset]:
 
 
 def _readable_files(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in READERS)
+    files = sorted(
+        p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in READERS and p.name not in METADATA
+    )
+    if not files and any((folder / name).is_file() for name in METADATA):
+        raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
     if not files:
         raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
     for path in files:

@@ -7,26 +7,24 @@ holds more than a line of the input in Python.
 
 from __future__ import annotations
 
-import json
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from contsym.data.dump import DumpCounts, read_dump
 from contsym.data.engine import engine_error, insert, one_row, out_of_room, quoted
 from contsym.data.relations import Registry
 from contsym.data.schema import file_sha256
-from contsym.data.text_files import OPENERS, bytes_lines, scanned, text_lines, unreadable
+from contsym.data.text_files import OPENERS, chunks, scanned, text_lines, unreadable
 from contsym.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from contsym.data.engine import Connection
 
 _T = TypeVar("_T")
-
-ENTITY_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
-"""A Wikidata item, property or lexeme; whatever else names an entity is its name."""
 
 _URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
 
@@ -93,11 +91,9 @@ def read_triples(
     found = Read(path.name, path.stat().st_size, hashing.digest, kind, n_lines, n_bad, first_bad)
     _refuse_bad(found, path, max_bad, "a triple: subject, property and object, separated by tabs")
     con.execute(
-        """CREATE TABLE triples AS
+        f"""CREATE TABLE triples AS
         SELECT relation, subject, object, sum(n)::BIGINT AS n FROM (
-          SELECT relation, n, trim(regexp_replace(subject, '[\\x00-\\x20\\x7f]+', ' ', 'g')) AS subject,
-            trim(regexp_replace(object, '[\\x00-\\x20\\x7f]+', ' ', 'g')) AS object
-          FROM counted)
+          SELECT relation, n, {_entity_of("subject")} AS subject, {_entity_of("object")} AS object FROM counted)
         WHERE subject <> '' AND object <> '' GROUP BY ALL"""
     )
     con.execute("DROP TABLE counted")
@@ -148,6 +144,14 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
     return read, n_twice, example or ""
 
 
+def _entity_of(sql: str) -> str:
+    """SQL that gives an entity as the tables name it: without Wikidata's address, each space a single one."""
+    plain = f"trim(regexp_replace({sql}, '[\\x00-\\x20\\x7f]+', ' ', 'g'))"
+    # Looked at first: a search in millions of labels takes seconds.
+    has_address = f"contains({sql}, 'www.wikidata.org/')"
+    return f"CASE WHEN {has_address} THEN regexp_replace({plain}, {quoted(_URI)}, '', 'g') ELSE {plain} END"
+
+
 def _titles(con: Connection, path: Path, source: Path) -> None:
     """Fill titles(number, entity, label) with the lines of a label file, in their order."""
     # A line is read whole: the number of its columns differs.
@@ -158,7 +162,7 @@ def _titles(con: Connection, path: Path, source: Path) -> None:
         con,
         path,
         f"""CREATE TABLE titles AS
-        SELECT nextval('label_lines') AS number, split_part(line, chr(9), 1) AS entity,
+        SELECT nextval('label_lines') AS number, {_entity_of("split_part(line, chr(9), 1)")} AS entity,
           nullif(trim(regexp_replace(split_part(line, chr(9), 2), '[\\x00-\\x20\\x7f]+', ' ', 'g')), '') AS label
         FROM {scan} WHERE line IS NOT NULL""",
     )
@@ -174,7 +178,15 @@ def _format_of(path: Path) -> str:
     inner = (
         suffixes[-2] if suffixes and suffixes[-1] in OPENERS and len(suffixes) > 1 else "".join(suffixes[-1:])
     )
-    return {".json": "dump", ".csv": "sparql"}.get(inner, "tsv")
+    if inner == ".json" or _is_json(path):
+        return "dump"
+    return "sparql" if inner == ".csv" else "tsv"
+
+
+def _is_json(path: Path) -> bool:
+    """By its first bytes, whatever the file is named; no line of triples begins so."""
+    head = next(chunks(path), b"").removeprefix(b"\xef\xbb\xbf")
+    return re.match(rb'\s*(\[\s*)?\{\s*"', head) is not None
 
 
 def _spellings(registry: Registry) -> list[tuple[str, str]]:
@@ -183,6 +195,7 @@ def _spellings(registry: Registry) -> list[tuple[str, str]]:
     for relation in registry.relations.values():
         for base in ("", "http://www.wikidata.org/prop/direct/", "http://www.wikidata.org/entity/"):
             found[base + relation.id] = relation.id
+            found[f"<{base}{relation.id}>"] = relation.id
         found.setdefault(relation.name, relation.id)
     return list(found.items())
 
@@ -302,56 +315,21 @@ def _sparql_header(path: Path) -> list[str]:
 
 
 def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path) -> tuple[int, int, str]:
-    """An entity a line, between the brackets of one JSON array."""
-    marks = [f'"{key}"'.encode() for key in registry.relations]
-    n_lines = n_bad = 0
-    first_bad = ""
+    counts = DumpCounts()
     triples, labels = workspace / "dump.triples.tsv", workspace / "dump.labels.tsv"
     with triples.open("w", encoding="utf-8") as triple_file, labels.open("w", encoding="utf-8") as label_file:
-        for number, raw in enumerate(bytes_lines(path), 1):
-            line = raw.strip().rstrip(b",").removeprefix(b"\xef\xbb\xbf")
-            if line in (b"[", b"]", b""):
-                continue
-            n_lines += 1
-            try:
-                entity = json.loads(line)
-                name = _clean(entity["labels"].get("en", {}).get("value", "")) if "labels" in entity else ""
-                if name:
-                    label_file.write(f"{_clean(entity['id'])}\t{name}\n")
-                if any(mark in line for mark in marks):
-                    for property_, value in _statements(entity, registry):
-                        triple_file.write(f"{_clean(entity['id'])}\t{property_}\t{value}\n")
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                n_bad += 1
-                first_bad = first_bad or (
-                    f"{path}:{number}: no entity of a Wikidata dump ({type(error).__name__}); "
-                    "expected one JSON object a line with id, labels and claims"
-                )
+        for entity, name, statements in read_dump(path, registry, counts):
+            if name:
+                label_file.write(f"{entity}\t{name}\n")
+            for property_, value in statements:
+                triple_file.write(f"{entity}\t{property_}\t{value}\n")
     _from_tsv(con, triples, workspace)
     scan = _csv(con, labels, {"entity": "VARCHAR", "label": "VARCHAR"}, "labels_bad")
     con.execute(
         f"""INSERT INTO labels SELECT entity, min(label) FROM {scan} WHERE entity IN
         (SELECT subject FROM counted UNION SELECT object FROM counted) GROUP BY entity"""
     )
-    return n_lines, n_bad, first_bad
-
-
-def _statements(entity: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str, str]]:
-    for property_, statements in entity.get("claims", {}).items():
-        if property_ not in registry.relations:
-            continue
-        for statement in statements:
-            snak = statement["mainsnak"]
-            # Deprecated statements are known to be false; "some value" and "no value" name nothing.
-            if statement.get("rank") == "deprecated" or snak.get("snaktype") != "value":
-                continue
-            value = snak["datavalue"]["value"]
-            if isinstance(value, dict) and "id" in value:
-                yield property_, _clean(value["id"])
-
-
-def _clean(text: str) -> str:
-    return " ".join(str(text).split())
+    return counts.n_lines, counts.n_bad, counts.first_bad
 
 
 # ---- reading ----

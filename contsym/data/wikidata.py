@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 
 from contsym.data.relations import registry
-from contsym.data.schema import LABEL_OF_KIND, Form, check_unicode, stable_hash
+from contsym.data.schema import LABEL_OF_KIND, Form, check_unicode, content_id, own_id, stable_hash
 from contsym.errors import DataError
 
 Row = dict[str, object]
@@ -173,7 +173,7 @@ def _delexicalised(row: Row, where: str) -> Row:
                 "the pair cannot be delexicalised; mend 'subject' and 'object', or use --form lexicalised"
             )
     changed = {role: ids[name] for role, name in zip(("subject", "object"), names, strict=True)}
-    return {**row, **texts, **changed, "id": f"{row.get('id') or where}{DELEXICALISED_SUFFIX}"}
+    return {**row, **texts, **changed, "id": f"{own_id(row) or content_id(row)}{DELEXICALISED_SUFFIX}"}
 
 
 def _replaced(text: str, substitutes: Mapping[str, str]) -> tuple[str, int]:

@@ -128,6 +128,36 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
     )
 
 
+SNLI_LINE = {"sentence1": "a man sleeps", "sentence2": "he is awake", "gold_label": "contradiction",
+             "annotator_labels": ["contradiction"], "sentence1_parse": ""}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["scitail_1.0_{}.txt", "{}.csv", "{}.json"])
+@pytest.mark.parametrize("layout", ["lines", "array", "array a line each", "spread"])
+def test_json_is_read_by_its_content_whatever_its_file_is_named(name, layout, tmp_path):
+    rows = [SNLI_LINE, {**SNLI_LINE, "gold_label": "-"}, {**SNLI_LINE, "gold_label": "neutral"}]
+    text = {
+        "lines": "\n".join(map(json.dumps, rows)),
+        "array": json.dumps(rows),
+        "array a line each": "\ufeff[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n",
+        "spread": json.dumps(rows, indent=2),
+    }[layout]
+    for part in ("train", "test"):
+        (tmp_path / name.format(part)).write_text(text)
+    data = load_task("snli", str(tmp_path))
+    assert labels_of(data.train) == ["contradiction", "neutral"]
+    assert data.train["hypothesis"][:] == ["he is awake"] * 2
+
+
+def test_a_wrong_row_of_an_array_is_named_with_its_line(tmp_path):
+    (tmp_path / "train.json").write_text(json.dumps([row(1), {**row(2), "label": "maybe"}], indent=0))
+    (tmp_path / "test.json").write_text(json.dumps([row(3)]))
+    with pytest.raises(
+        DataError, match=r"train\.json:8: label 'maybe' is unknown; expected entailment, neutral or"
+    ):
+        load_task("mnli", str(tmp_path))
+
+
 # -- what is wrong, and where --
 
 
@@ -172,8 +202,33 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         ("a.jsonl", b"{}\n\xff\xfe\n", "a.jsonl:2: byte 0 is not UTF-8; convert the file to UTF-8"),
         ("a.tsv", b"premise\tlabel\nx\n", "a.tsv:2: 1 columns; the header has 2"),
         ("a.csv", b"premise,label\nx\n", "a.csv:2: 1 columns; the header has 2"),
+        (
+            "a.jsonl",
+            b"premise\thypothesis\tlabel\nx\ty\tneutral\n",
+            "a.jsonl:1: a header with tabs; expected one JSON object a line; name the file .tsv if it is such a table",
+        ),
+        (
+            "a.tsv",
+            b"premise,hypothesis,label\nx,y,neutral\n",
+            "a.tsv:1: a header with commas; expected tabs; name the file .csv if it is such a table",
+        ),
+        (
+            "a.csv",
+            b"premise\thypothesis\tlabel\nx\ty\tneutral\n",
+            "a.csv:1: a header with tabs; expected commas; name the file .tsv if it is such a table",
+        ),
+        (
+            "a.json",
+            b'[{"premise": "x"}',
+            "a.json: not JSON (the array has no end); expected one array of objects",
+        ),
+        ("a.json", b'{"a"\n: 1} x', "a.json:2: not JSON (Expecting value); expected one array of objects"),
         ("a.csv", b'premise,label\n"x,neutral\n', "a.csv:2: not CSV (unexpected end of data)"),
-        ("a.xml", b"<a/>", "a.xml: format '.xml' is unknown; expected .jsonl, .txt, .tsv, .csv, .parquet"),
+        (
+            "a.xml",
+            b"<a/>",
+            "a.xml: format '.xml' is unknown; expected .jsonl, .json, .txt, .tsv, .csv, .parquet",
+        ),
     ],
 )
 def test_a_file_that_is_not_what_it_says(tmp_path, name, content, message):
@@ -196,6 +251,19 @@ def test_an_empty_part_and_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: no data files; expected train and test as \.jsonl"):
         load_task("mnli", str(tmp_path / "empty"))
+
+
+def test_a_folder_that_datasets_saved_is_one_line(tmp_path):
+    from datasets import Dataset, DatasetDict
+
+    DatasetDict(train=Dataset.from_list([row(1)])).save_to_disk(tmp_path / "saved")
+    for folder in (tmp_path / "saved", tmp_path / "saved" / "train"):
+        with pytest.raises(DataError) as raised:
+            load_task("mnli", str(folder))
+        assert (
+            str(raised.value)
+            == f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json"
+        )
 
 
 @pytest.mark.parametrize("spec", ["", "/dev/null", "no/such"])
@@ -276,6 +344,24 @@ def test_hub_mnli_names_the_commit_that_was_read(hub):
     assert data.source == f"hub:nyu-mll/multi_nli@{COMMIT}"
     assert labels_of(data.test) == ["entailment", "neutral", "contradiction"]
     assert load_task("mnli", f"hub@{COMMIT}").fingerprint == data.fingerprint
+
+
+@pytest.mark.parametrize("said", ["card", "schema"])
+def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(said, hub, tmp_path):
+    from tests.data.test_class_names import CARD, OTHER_ORDER, parquet
+
+    hub("nyu-mll/multi_nli", [0, 1, 2], ("train", "validation_matched"))
+    (folder,) = (tmp_path / "hub").glob("*/snapshots/*")
+    if said == "card":
+        card = CARD.replace("  - name: label", "  - name: hypothesis\n    dtype: string\n  - name: label")
+        (folder / "README.md").write_text(card)
+    else:
+        for path in folder.glob("data/*.parquet"):
+            features = {name: {"dtype": "string", "_type": "Value"} for name in ("premise", "hypothesis")}
+            parquet(path, [0, 1, 2], OTHER_ORDER, features)
+    data = load_task("mnli", "hub")
+    assert labels_of(data.test) == OTHER_ORDER
+    assert data.notes == ()
 
 
 def test_hub_snli_and_anli(hub):

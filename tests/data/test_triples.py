@@ -146,6 +146,147 @@ def test_a_dump_without_deprecated_and_unknown_values(tmp_path):
     assert len(built(tmp_path, write(tmp_path / "d.json", text))["rows"]) == 30
 
 
+def lined(entities):
+    return "[\n" + ",\n".join(map(json.dumps, entities)) + "\n]\n"
+
+
+def mutual(n):
+    return [entity(i, i + n) for i in range(1, n + 1)] + [entity(i + n, i) for i in range(1, n + 1)]
+
+
+def test_empty_maps_of_a_dump_may_be_arrays(tmp_path):
+    """PHP writes an empty map as []; such an item is an id without a label."""
+    entities = mutual(30)
+    for key in ("descriptions", "aliases", "sitelinks"):
+        entities[0][key] = []
+    entities[1]["labels"] = []
+    entities += [{"id": "Q900", "labels": [], "claims": []}, {"id": "Q901"}]
+    made = built(tmp_path, write(tmp_path / "dump.json", lined(entities)))
+    assert made["inputs"]["triples"]["bad_lines"] == 0
+    assert len(made["rows"]) == 29
+    assert "1 of 60 ids have no label, as Q2; their triples are left out" in made["warnings"]
+
+
+@pytest.mark.parametrize("kind", ["item", "property"])
+def test_values_of_a_dump_may_have_a_number_for_an_id(kind, tmp_path):
+    entities = mutual(30)
+    letter = kind[0].upper().replace("I", "Q")
+    for each in entities:
+        each["id"] = each["id"].replace("Q", letter)
+        value = each["claims"]["P26"][0]["mainsnak"]["datavalue"]["value"]
+        value |= {"entity-type": kind, "numeric-id": int(value.pop("id")[1:])}
+    made = built(tmp_path, write(tmp_path / "dump.json", lined(entities)))
+    assert made["inputs"]["triples"]["bad_lines"] == 0
+    assert made["relations"]["P26"]["mirrored_share"] == 1.0
+    assert {row["subject_id"][0] for row in made["rows"]} == {letter}
+
+
+LAYOUTS = {
+    "entity data": lambda found: json.dumps({"entities": {each["id"]: each for each in found}}),
+    "entity data, spread": lambda found: json.dumps(
+        {"entities": {each["id"]: each for each in found}}, indent=2
+    ),
+    "a list of entities": lambda found: json.dumps({"entities": found}),
+    "an array on one line": json.dumps,
+    "an array, spread": lambda found: json.dumps(found, indent=1),
+    "brackets beside entities": lambda found: "[" + ",\n".join(map(json.dumps, found)) + "]",
+    "commas before entities": lambda found: "\n,".join(map(json.dumps, found)),
+    "entities, spread": lambda found: "\n".join(json.dumps(each, indent=4) for each in found),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("name", ["dump.json", "dump.txt.gz"])
+def test_entities_of_any_layout_are_those_of_a_dump(layout, name, tmp_path):
+    plain = built(tmp_path, write(tmp_path / "plain.json", lined(mutual(20))))
+    raw = LAYOUTS[layout](mutual(20)).encode()
+    path = write(tmp_path / name, gzip.compress(raw) if name.endswith(".gz") else raw)
+    made = built(tmp_path, path, out=tmp_path / "other")
+    assert made["files"] == plain["files"]
+    assert made["inputs"]["triples"]["bad_lines"] == 0
+
+
+def test_a_redirect_keeps_the_name_that_others_use_for_it(tmp_path):
+    """Special:EntityData gives the target under the id that was asked for; others still name that."""
+    entities = {each["id"]: each for each in mutual(20)}
+    entities["Q1"] = {**entities["Q1"], "id": "Q777"}
+    made = built(tmp_path, write(tmp_path / "Q1.json", json.dumps({"entities": entities})))
+    assert "person 1" in names_in(made)
+    assert made["warnings"] == []
+
+
+def test_a_name_that_all_languages_share(tmp_path):
+    entities = [{**each, "labels": {"mul": each["labels"]["en"]}} for each in mutual(20)]
+    made = built(tmp_path, write(tmp_path / "d.json", lined(entities)))
+    assert names_in(made) == {f"person {i}" for i in range(1, 41)}
+
+
+def test_lines_of_a_dump_that_are_no_json_are_counted_and_named(tmp_path):
+    lines = lined(mutual(30)).splitlines(keepends=True)
+    path = write(tmp_path / "d.json", "".join([*lines[:5], '{"id": "Q5", "lab\n', *lines[5:]]))
+    made = built(tmp_path, path, max_bad=0.05)
+    assert (made["inputs"]["triples"]["bad_lines"], len(made["rows"])) == (1, 30)
+    assert made["inputs"]["triples"]["first_bad"].startswith(
+        f"{path}:6: no entity of a Wikidata dump (not JSON: Unterminated string starting at); expected one"
+    )
+
+
+def test_a_sparql_result_as_json_is_one_line(tmp_path):
+    path = write(tmp_path / "query.json", '{"head": {"vars": ["a"]},\n"results": {"bindings": []}}')
+    with pytest.raises(DataError) as caught:
+        built(tmp_path, path)
+    assert str(caught.value) == (
+        f"{path}:1: a SPARQL result as JSON; expected it as CSV (.csv), or a dump of entities"
+    )
+
+
+# -- labels of ids that are not Wikidata's --
+
+FREEBASE = [(f"/m/0x{2 * i:03}", "P26", f"/m/0x{2 * i + 1:03}") for i in range(30)]
+
+
+def titles(n, first="/m/0x"):
+    return "".join(f"{first}{i:03}\tTown {i}\n" for i in range(n))
+
+
+def test_ids_of_another_graph_are_named_by_their_labels(tmp_path):
+    made = built(tmp_path, FREEBASE, labels=write(tmp_path / "entity2text.txt", titles(60)))
+    assert names_in(made) == {f"Town {i}" for i in range(60)}
+    assert {row["subject_id"][:5] for row in made["rows"]} == {"/m/0x"}
+    assert not any("/m/" in row["premise"] + row["hypothesis"] for row in made["rows"])
+
+
+def test_ids_of_another_graph_without_a_label_are_no_names(tmp_path):
+    made = built(tmp_path, FREEBASE, labels=write(tmp_path / "l.txt", titles(58)))
+    assert names_in(made) == {f"Town {i}" for i in range(58)}
+    assert "2 of 60 ids have no label, as /m/0x058; their triples are left out" in made["warnings"]
+
+
+@pytest.mark.parametrize(("first", "n", "named"), [("/g/", 60, "none"), ("/m/0x", 6, "6")])
+def test_labels_that_name_little_or_nothing_are_a_warning(first, n, named, tmp_path):
+    made = built(tmp_path, FREEBASE, labels=write(tmp_path / "l.txt", titles(n, first)))
+    example = FREEBASE[0 if named == "none" else 3][0]
+    assert (
+        f"l.txt names {named} of 60 entities that are not Wikidata ids; those without a label, as {example}, "
+        "are taken for names"
+    ) in made["warnings"]
+
+
+def test_labels_by_the_address_of_an_entity(tmp_path):
+    facts = [(f"<http://www.wikidata.org/entity/Q{2 * i}>", "P26", f"Q{2 * i + 1}") for i in range(1, 30)]
+    labels = "".join(f"http://www.wikidata.org/entity/Q{i}\tName {i}\n" for i in range(2, 60))
+    made = built(tmp_path, facts, labels=write(tmp_path / "l.txt", labels))
+    assert names_in(made) == {f"Name {i}" for i in range(2, 60)}
+
+
+def test_a_key_that_could_be_a_name_is_not_in_delexicalised_sentences(tmp_path):
+    facts = [(f"town {i}", "P26", f"place {i}") for i in range(30)]
+    labels = "".join(f"{s}\tthe {s}\n{o}\tthe {o}\n" for s, _, o in facts)
+    rows = built(tmp_path, facts, labels=write(tmp_path / "l.txt", labels))["rows"]
+    assert all(row["subject"].startswith("the ") for row in rows)
+    assert all(row["delexicalised_premise"].count("ent-") == 2 for row in rows)
+
+
 # -- what is normal in real data is counted and reported --
 
 
@@ -260,8 +401,8 @@ def test_a_bad_line_is_named_with_file_and_line(case, place, tmp_path):
         ("t.tsv", b"a\tP17\tb\n" * 9, "it has P17 (country: Wikidata lets a state be its own country"),
         ("t.tsv", b"Q1\tP26\tQ2\n" * 9, "the entities are ids, as Q1, and they have no labels; give --labels FILE"),
         ("t.tsv", b"a\tP26\ta\n" * 9, "no triple is left to build from (1 triples of an entity with itself, 8 repeated"),
-        ("t.json", b"[\nnot json\n]\n", ":2: no entity of a Wikidata dump (JSONDecodeError); expected one JSON object"),
-        ("t.json", b'[\n{"id": "Q1", "labels": []}\n]\n', ":2: no entity of a Wikidata dump (AttributeError)"),
+        ("t.json", b"[\nnot json\n]\n", ":2: no entity of a Wikidata dump (not JSON: Expecting value); expected one"),
+        ("t.json", b'[\n{"id": "Q1", "labels": [1]}\n]\n', ":2: no entity of a Wikidata dump (labels is a list)"),
         ("t.csv", b"s,p,o\na,P26,b\na,P26\n", ":3: 2 columns; expected 3, separated by commas"),
         ("t.csv", b"a,b\n1,2\n", ":1: no column for the property; the header has a, b; expected one of property"),
         ("t.csv", b"a,a\n1,2\n", ":1: the header has an empty or repeated column: a,a"),

@@ -1,0 +1,165 @@
+"""Class numbers are read by the names that the data give them, and in GLUE's order only where they give none."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from contsym.data.schema import LABELS
+from contsym.data.sources import load_task
+from contsym.errors import DataError
+
+OTHER_ORDER = ["entailment", "contradiction", "neutral"]
+THIRD_ORDER = ["Neutral", "Entailment", " CONTRADICTION "]
+BARE = (
+    "labels are numbers that the data do not name; they are read as 0 entailment, 1 neutral, 2 contradiction"
+)
+
+
+def columns(labels):
+    n = len(labels)
+    return {
+        "premise": [f"it rains {i}" for i in range(n)],
+        "hypothesis": [f"it pours {i}" for i in range(n)],
+        "label": labels,
+    }
+
+
+def parquet(path, labels, names=None, others=None):
+    """A file as `datasets` writes it: with class names in the schema's metadata."""
+    table = pa.table(columns(labels))
+    if names:
+        features = {**(others or {}), "label": {"names": names, "_type": "ClassLabel"}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+def jsonl(path, labels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = columns(labels)
+    lines = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def labels_of(part):
+    return [LABELS[label] for label in part["label"][:]]
+
+
+def test_each_parquet_file_by_its_own_names(tmp_path):
+    parquet(tmp_path / "train.parquet", [0, 1, 2, -1], OTHER_ORDER)
+    parquet(tmp_path / "validation.parquet", [0, 1, 2], THIRD_ORDER)
+    data = load_task("mnli", str(tmp_path))
+    assert labels_of(data.train) == ["entailment", "contradiction", "neutral"]
+    assert labels_of(data.test) == ["neutral", "entailment", "contradiction"]
+    assert data.notes == ("train: 1 rows without an agreed label are left out",)
+
+
+def test_what_datasets_itself_writes(tmp_path):
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features(
+        {"premise": Value("string"), "hypothesis": Value("string"), "label": ClassLabel(names=OTHER_ORDER)}
+    )
+    for part in ("train", "test"):
+        Dataset.from_dict(columns([0, 1, 2]), features=features).to_parquet(tmp_path / f"{part}.parquet")
+    assert labels_of(load_task("snli", str(tmp_path)).test) == OTHER_ORDER
+
+
+CARD = """---
+dataset_info:
+  features:
+  - name: premise
+    dtype: string
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': entailment
+          '1': contradiction
+          '2': neutral
+---
+# A data set
+"""
+DESCRIBED = {"features": {"label": {"names": OTHER_ORDER, "_type": "ClassLabel"}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", CARD),
+        ("dataset_info.json", json.dumps(DESCRIBED)),
+        ("dataset_infos.json", json.dumps({"default": DESCRIBED})),
+    ],
+)
+@pytest.mark.parametrize("folder", [".", "data"])
+def test_a_description_beside_the_data_or_above_their_folder(name, text, folder, tmp_path):
+    (tmp_path / name).write_text(text)
+    for part in ("train", "test"):
+        jsonl(tmp_path / folder / f"{part}.jsonl", [0, "1", 2.0])
+    data = load_task("mnli", str(tmp_path / folder))
+    assert labels_of(data.train) == OTHER_ORDER
+    assert data.notes == ()
+
+
+def test_one_file_with_a_description_beside_it(tmp_path):
+    (tmp_path / "README.md").write_text(CARD)
+    rows = load_task("mnli", str(jsonl(tmp_path / "pairs.jsonl", [1] * 40)))
+    assert {*labels_of(rows.train), *labels_of(rows.test)} == {"contradiction"}
+
+
+def test_configurations_that_disagree_are_refused_unless_the_folder_names_one(tmp_path):
+    other = {"features": {"label": {"names": THIRD_ORDER, "_type": "ClassLabel"}}}
+    (tmp_path / "dataset_infos.json").write_text(json.dumps({"one": DESCRIBED, "two": other}))
+    for folder in ("one", "elsewhere"):
+        for part in ("train", "test"):
+            jsonl(tmp_path / folder / f"{part}.jsonl", [0, 1, 2])
+    assert labels_of(load_task("mnli", str(tmp_path / "one")).train) == OTHER_ORDER
+    with pytest.raises(
+        DataError, match=r"infos\.json: the configurations number their classes differently \(one: ent"
+    ):
+        load_task("mnli", str(tmp_path / "elsewhere"))
+
+
+def test_a_column_of_words_beside_the_numbers(tmp_path):
+    rows = [
+        {**row, "label": 1, "label_text": "contradiction"} for row in ({"premise": "a", "hypothesis": "b"},)
+    ]
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert labels_of(load_task("mnli", str(tmp_path)).train) == ["contradiction"]
+
+
+@pytest.mark.parametrize("number", [0, "0", 0.0, "0.0"])
+def test_bare_numbers_are_in_the_order_of_glue_and_it_is_said(number, tmp_path):
+    for part in ("train", "test"):
+        jsonl(tmp_path / f"{part}.jsonl", [number, 1, 2, "-1", -1.0])
+    data = load_task("mnli", str(tmp_path))
+    assert labels_of(data.train) == ["entailment", "neutral", "contradiction"]
+    assert data.notes == tuple(
+        f"{part}: {said}"
+        for part in ("train", "test")
+        for said in ("2 rows without an agreed label are left out", BARE)
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "label", "message"),
+    [
+        (
+            ["entailment", "not_entailment"],
+            1,
+            "label 'not_entailment' is unknown; expected entailment, neutral or",
+        ),
+        (OTHER_ORDER, 3, "label 3 has no name; the data name 0 entailment, 1 contradiction, 2 neutral"),
+        (None, 3, "label 3 is unknown; expected entailment, neutral or contradiction"),
+    ],
+)
+def test_a_class_that_is_none_of_the_three_is_one_line(names, label, message, tmp_path):
+    for part in ("train", "test"):
+        parquet(tmp_path / f"{part}.parquet", [0, label], names)
+    with pytest.raises(DataError) as raised:
+        load_task("mnli", str(tmp_path))
+    assert str(raised.value).startswith(f"{tmp_path}/train.parquet:row 2: {message}")

@@ -1,0 +1,141 @@
+"""A row is known by its id or its content, never by the place it was read from."""
+
+import csv
+import json
+
+import pytest
+
+from contsym import reproduce, results
+from contsym.conformance import Silent
+from contsym.data.shots import few_shot
+from contsym.data.sources import load_task
+from contsym.run import prepare, run_seeds
+from tests.runs import toy_config
+
+SPLIT = "one part only: 20% of its pairs are set aside for the test by a hash of their text"
+
+
+def pairs(n=80, **more):
+    return [
+        {
+            "premise": f"town {i} {phrase} place {i}",
+            "hypothesis": f"place {i} {phrase} town {i}",
+            "label": label,
+            "relation": phrase,
+            "subject": f"town {i}",
+            "object": f"place {i}",
+            **{name: value(i) for name, value in more.items()},
+        }
+        for i in range(n // 2)
+        for phrase, label in (("borders", "entailment"), ("owns", "contradiction"))
+    ]
+
+
+def jsonl(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def as_csv(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+@pytest.mark.parametrize("form", ["lexicalised", "delexicalised", "both"])
+def test_a_moved_file_and_another_format_are_the_same_data(form, tmp_path):
+    rows = pairs()
+    here = load_task("wikidata", jsonl(tmp_path / "here" / "pairs.jsonl", rows), form)
+    there = load_task("wikidata", jsonl(tmp_path / "there" / "renamed.jsonl", rows), form)
+    other = load_task("wikidata", as_csv(tmp_path / "pairs.csv", rows), form)
+    assert here.fingerprint == there.fingerprint == other.fingerprint
+    assert not any("pairs" in pair or str(tmp_path) in pair for pair in here.train["id"][:])
+    assert len(set(here.train["id"][:])) == len(here.train)
+
+
+def test_the_order_of_the_file_has_no_say_in_ids_or_shots(tmp_path):
+    rows = pairs()
+    one, other = (
+        load_task("wikidata", jsonl(tmp_path / f"{i}.jsonl", each))
+        for i, each in enumerate((rows, rows[::-1]))
+    )
+    assert sorted(one.train["id"][:]) == sorted(other.train["id"][:])
+    assert few_shot(one.train, 16, 3)["premise"][:] == few_shot(other.train, 16, 3)["premise"][:]
+
+
+def test_the_number_0_is_an_id_and_nothing_is_none(tmp_path):
+    given = [0, 7.0, "0x", None, "", float("nan"), " "]
+    rows = [{**row, "id": value} for row, value in zip(pairs(14)[::2], given, strict=True)]
+    folder = tmp_path / "folder"
+    jsonl(folder / "train.jsonl", rows)
+    jsonl(folder / "test.jsonl", rows)
+    ids = load_task("wikidata", str(folder)).train["id"][:]
+    assert ids[:3] == ["0", "7", "0x"]
+    assert all(pair.startswith("row-") and len(pair) == 20 for pair in ids[3:])
+    assert len(set(ids)) == 7
+
+
+def test_exact_repeats_without_an_id_are_numbered(tmp_path):
+    row = pairs(2)[0]
+    folder = tmp_path / "folder"
+    for part in ("train", "test"):
+        jsonl(folder / f"{part}.jsonl", [row, row, row])
+    data = load_task("wikidata", str(folder))
+    first, *others = data.train["id"][:]
+    assert others == [f"{first}#2", f"{first}#3"]
+    assert data.notes == ()
+
+
+@pytest.mark.parametrize("form", ["lexicalised", "delexicalised", "both"])
+def test_ids_that_repeat_are_told_apart_by_content(form, tmp_path):
+    rows = pairs(id=lambda i: "batch-1" if i else "alone")
+    data = load_task("wikidata", jsonl(tmp_path / "pairs.jsonl", rows), form)
+    again = load_task("wikidata", jsonl(tmp_path / "turned.jsonl", rows[::-1]), form)
+    ids = data.train["id"][:]
+    assert len(set(ids)) == len(ids)
+    assert set(ids) == set(again.train["id"][:])
+    assert (
+        data.notes[0]
+        == "80 rows share their id with others, as 'batch-1'; they are told apart by their content"
+    )
+    shots = [set(few_shot(data.train, 16, seed)["premise"][:]) for seed in (0, 1)]
+    assert shots[0] != shots[1]
+    if form == "both":
+        everything = {*ids, *data.test["id"][:]}
+        named = {pair for pair in everything if not pair.endswith("#delexicalised")}
+        assert {f"{pair}#delexicalised" for pair in named} == everything - named
+
+
+def test_ids_that_do_not_repeat_stay_as_they_are(tmp_path):
+    rows = [{**row, "id": f"p{i}"} for i, row in enumerate(pairs())]
+    data = load_task("wikidata", jsonl(tmp_path / "pairs.jsonl", rows))
+    assert {*data.train["id"][:], *data.test["id"][:]} == {f"p{i}" for i in range(80)}
+    assert data.notes == (SPLIT,)
+
+
+@pytest.mark.parametrize("form", ["lexicalised", "both"])
+def test_train_and_test_that_number_alike_are_not_confused_when_split_anew(form, tmp_path):
+    numbered = [{**row, "id": i} for i, row in enumerate(pairs(160))]
+    jsonl(tmp_path / "train.jsonl", numbered[:100])
+    jsonl(tmp_path / "test.jsonl", [{**row, "id": row["id"] - 100} for row in numbered[100:]])
+    as_given = load_task("wikidata", str(tmp_path), form)
+    assert as_given.train["id"][0] == as_given.test["id"][0] == "0"
+    anew = load_task("wikidata", str(tmp_path), form, "pair")
+    ids = [*anew.train["id"][:], *anew.test["id"][:]]
+    assert len(ids) == len(set(ids)) == (320 if form == "both" else 160)
+
+
+def test_a_run_on_a_moved_file_is_reproduced(tmp_path, tiny_encoder_folder):
+    here = jsonl(tmp_path / "here" / "pairs.jsonl", pairs())
+    toy = {"wikidata": here}
+    config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "ncm", "wikidata_only", shots=8)
+    plan = prepare(config)
+    run_seeds(plan, Silent())
+    seed = results.seed_folder(plan.folder, 0)
+    there = jsonl(tmp_path / "there" / "renamed.jsonl", pairs())
+    (tmp_path / "here" / "pairs.jsonl").unlink()
+    found = reproduce.repeat(seed, results.read_seed(seed), Silent(), sources={"wikidata": there})
+    assert (found.verdict, found.differing) == ("equal", [])

@@ -1,0 +1,137 @@
+"""A column that says which part a row is of is followed, and what is not followed is said."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from contsym.data.readers import part_of
+from contsym.data.sources import load_task
+from contsym.errors import DataError
+
+
+def rows(values, column="split"):
+    return [
+        {
+            "id": f"p{i}",
+            "premise": f"it rains {i}",
+            "hypothesis": "it pours",
+            "label": "neutral",
+            column: value,
+        }
+        for i, value in enumerate(values)
+    ]
+
+
+def jsonl(path, found):
+    path.write_text("".join(json.dumps(row) + "\n" for row in found))
+    return str(path)
+
+
+def numbers(part):
+    return [int(pair[1:]) for pair in part["id"][:]]
+
+
+@pytest.mark.parametrize(
+    ("column", "train", "test"),
+    [
+        ("split", "train", "test"),
+        ("Split", "TRAIN", "TEST"),
+        ("partition", "training", "val"),
+        ("set", "Train", "dev"),
+        ("fold", "train", "validation_matched"),
+        ("SemEval_set", "TRAIN", "TRIAL"),
+    ],
+)
+def test_the_parts_are_those_of_the_column(column, train, test, tmp_path):
+    path = jsonl(tmp_path / "pairs.jsonl", rows([train, test, train, test, train], column))
+    data = load_task("mnli", path)
+    assert (numbers(data.train), numbers(data.test)) == ([0, 2, 4], [1, 3])
+    assert data.notes == (f"the parts are those of column {column!r}: {train} 3, {test} 2",)
+
+
+def test_a_table_and_a_folder_with_one_file(tmp_path):
+    lines = ["split\tsentence1\tsentence2\tlabel"]
+    lines += [
+        f"{part}\tit rains {i}\tit pours\tneutral" for i, part in enumerate(["train"] * 3 + ["test"] * 2)
+    ]
+    (tmp_path / "AllPairs.tsv").write_text("\n".join(lines) + "\n")
+    assert load_task("mnli", str(tmp_path)).rows == {"train": 3, "test": 2}
+
+
+def test_other_parts_and_rows_that_say_nothing_are_left_out_and_named(tmp_path):
+    values = ["train", "test", "dev", "extra", None, "train"]
+    data = load_task("snli", jsonl(tmp_path / "pairs.jsonl", rows(values)))
+    assert (numbers(data.train), numbers(data.test)) == ([0, 5], [1])
+    assert data.notes[1] == "rows of other parts in column 'split' are left out: empty 1, dev 1, extra 1"
+
+
+def test_a_test_part_is_made_of_the_training_rows_alone(tmp_path):
+    data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", rows(["train"] * 60 + ["extra"] * 60)))
+    assert {*numbers(data.train), *numbers(data.test)} == set(range(60))
+    assert data.notes == (
+        "rows of other parts in column 'split' are left out: extra 60",
+        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
+    )
+
+
+def test_rows_for_the_test_are_never_trained_on(tmp_path):
+    path = jsonl(tmp_path / "pairs.jsonl", rows(["test"] * 40))
+    with pytest.raises(DataError) as raised:
+        load_task("mnli", path)
+    assert str(raised.value) == (
+        f"{path}: column 'split' marks no row as train (test 40), and rows marked otherwise are not trained on; "
+        "expected training rows, or no such column"
+    )
+
+
+def test_a_column_of_something_else_is_said_not_to_be_used(tmp_path):
+    data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", rows([str(i % 3) for i in range(40)], "fold")))
+    assert data.notes[0] == "column 'fold' names no parts (0 14, 1 13, 2 13) and is not used"
+    assert sum(data.rows.values()) == 40
+
+
+def test_a_column_of_lists_is_no_column_of_parts(tmp_path):
+    table = {"premise": list("abcdefgh"), "hypothesis": list("ijklmnop"), "label": ["neutral"] * 8}
+    pq.write_table(pa.table({**table, "set": [["train"]] * 8}), tmp_path / "pairs.parquet")
+    assert sum(load_task("mnli", str(tmp_path)).rows.values()) == 8
+
+
+def test_a_file_whose_column_contradicts_its_name_is_said(tmp_path):
+    jsonl(tmp_path / "train.jsonl", rows(["train", "test", "train"]))
+    jsonl(tmp_path / "test.jsonl", rows(["test", "test"]))
+    data = load_task("mnli", str(tmp_path))
+    assert data.rows == {"train": 3, "test": 2}
+    assert data.notes == (
+        "train: rows marked for another part (test 1) are kept; the name of the file or split counts",
+    )
+
+
+def test_relation_pairs_keep_to_their_parts_in_both_forms(tmp_path):
+    found = [
+        {
+            "premise": f"a{i} owns b{i}",
+            "hypothesis": f"b{i} owns a{i}",
+            "label": "contradiction",
+            "split": part,
+        }
+        for i, part in enumerate(["train"] * 5 + ["test"] * 2)
+    ]
+    assert load_task("wikidata", jsonl(tmp_path / "p.jsonl", found), "both").rows == {"train": 10, "test": 4}
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("Training set", "train"),
+        ("VAL", "validation"),
+        ("dev-mismatched", "dev_mismatched"),
+        ("train_r2", "train_r2"),
+        ("trainers", None),
+        ("", None),
+        ("2", None),
+    ],
+)
+def test_how_parts_are_spelt(value, part):
+    assert part_of(value) == part
