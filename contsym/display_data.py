@@ -101,12 +101,12 @@ def task_report(data: TaskData) -> Group:
     lines.add_row("source", shown(data.source))
     lines.add_row("fingerprint", data.fingerprint[:12])
     for part, pairs in (("train", data.train), ("test", data.test)):
-        labels = collections.Counter(LABELS[label] for label in pairs["label"])
+        labels = collections.Counter(LABELS[label] for label in pairs["label"][:])
         lines.add_row(
             part,
             f"{len(pairs):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in sorted(labels.items())),
         )
-        parts[part] = collections.Counter(relation for relation in pairs["relation"] if relation)
+        parts[part] = collections.Counter(relation for relation in pairs["relation"][:] if relation)
     for note in data.notes:
         lines.add_row("note", shown(note))
     names = sorted(

@@ -68,7 +68,7 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
     Rows over the encoder's length limit are found with its tokenizer, where one is given.
     """
     train = data.train if train is None else train
-    is_relational = any(data.test["relation"])
+    is_relational = any(data.test["relation"][:])
     with open_engine() as con:
         _load(con, data)
         leaks = _leaks(con, data, is_relational)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.data.readers import rename
-from contsym.data.schema import Form
+from contsym.data.schema import Form, rows_of
 from contsym.data.tasks import Task
 from contsym.errors import ContsymError, DataError
 
@@ -113,5 +113,5 @@ def _chained(
 ) -> Iterator[Placed]:
     for repository, parts in loaded:
         for name in _names(parts, alternatives):
-            for number, row in enumerate(parts[name], 1):
+            for number, row in enumerate(rows_of(parts[name]), 1):
                 yield f"hub:{repository}/{name}:row {number}", rename(row)
