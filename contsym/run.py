@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.data import shortcuts
+from contsym.data.cache import load_task
 from contsym.data.schema import TaskData
 from contsym.data.shots import check_shots, check_size, few_shot_rows, subset_rows
-from contsym.data.sources import load_task, parse_source
+from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
 from contsym.environment import (
     code_sha256,

@@ -10,6 +10,8 @@ from pathlib import Path
 # Before any library reads them: no test may reach the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Nor write into the cache of who runs the tests.
+os.environ["CONTSYM_DATA_GIB"] = "0"
 # Tests may run beside other work, and threads that wait for a busy core cost tenfold.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
