@@ -308,8 +308,8 @@ def show(
 
 def _load(task: str, source: str, form: Any, split: Any):
     """The task's data in the form asked for; by default in the first that a built set has."""
-    from contsym.data.manifest import is_built, read_manifest
     from contsym.data.cache import load_task
+    from contsym.data.manifest import is_built, read_manifest
     from contsym.environment import quiet_libraries
 
     quiet_libraries()

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from contsym.data.audit import Audit
+from contsym.data.audit import Audit, Overview
 from contsym.data.schema import LABELS, TaskData
 from contsym.data.shortcuts import SHORTCUTS
 
@@ -161,7 +161,7 @@ def audit_report(audit: Audit) -> Group:
     return Group(leaks, scores, lines)
 
 
-def audit_lines(audits: Sequence[Audit]) -> Group:
+def audit_lines(audits: Sequence[Overview]) -> Group:
     """The short table that stands before a run."""
     table = plain_table("Before training", "task", "test pairs that share … with training", "best shortcut")
     for audit in audits:

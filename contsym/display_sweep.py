@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from contsym.data.audit import Audit
+from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.display import MANY
 from contsym.display_data import audit_lines, grid, plain_table
@@ -91,7 +91,7 @@ def duration(seconds: float) -> str:
 
 
 def plan_report(
-    sweep: Sweep, audits: Mapping[str, Audit], engine: tuple[str, int | None], tracking: str
+    sweep: Sweep, audits: Mapping[str, Overview], engine: tuple[str, int | None], tracking: str
 ) -> Group:
     """What will be done, how much of it is there already, and what is shared."""
     config = sweep.config

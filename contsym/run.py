@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from contsym.beginnings import Beginnings
-    from contsym.data.audit import Audit
+    from contsym.data.audit import Finding, Overview
     from contsym.metrics.plugins import Progress
     from contsym.scenarios.files import Experience, ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
@@ -50,7 +50,7 @@ class Shared:
     tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
     rows: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
     """Where the chosen training pairs of an experience are, by its fingerprint and the choice."""
-    audits: dict[str, Audit] = field(default_factory=dict)
+    leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
     scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
 
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
@@ -85,19 +85,14 @@ class Shared:
             self.scores[key] = shortcuts.scores(training_part(task, config, seed, self), task.test)
         return self.scores[key]
 
-    def audit(self, task: TaskData, config: RunConfig, tokenizer: Any) -> Audit:
-        """The audit with the shortcuts trained on the pairs of the first seed; the rest does not depend on them."""
-        from contsym.data.audit import audit
-        from contsym.pooling import length_limit
+    def overview(self, task: TaskData, config: RunConfig) -> Overview:
+        """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
+        from contsym.data.audit import Overview, leaks
 
-        seed = config.seeds[0]
-        if task.fingerprint not in self.audits:
-            part = training_part(task, config, seed, self)
-            self.audits[task.fingerprint] = audit(task, part, tokenizer, length_limit(tokenizer))
-            self.scores[_part_key(task, config, seed)] = self.audits[task.fingerprint].shortcuts
-        n = min(n_training_pairs(task, config), shortcuts.MAX_TRAIN)
-        scores = self.shortcut_scores(task, config, seed)
-        return replace(self.audits[task.fingerprint], task=task.name, n_trained_on=n, shortcuts=scores)
+        key = task.fingerprint, task.split
+        if key not in self.leaks:
+            self.leaks[key] = leaks(task)
+        return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ class Plan:
     tasks: tuple[TaskData, ...]
     device: str
     precision: encoders.Precision
-    audits: Mapping[str, Audit] = field(default_factory=dict)
+    audits: Mapping[str, Overview] = field(default_factory=dict)
     """By task, with the training pairs of the first seed; empty where none was asked for."""
     shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
@@ -169,18 +164,9 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
         tasks=tasks,
         device=device,
         precision=encoders.choose_precision(config.precision, device),
-        audits=_audits(config, files, tasks, shared) if config.audit else {},
+        audits={task.name: shared.overview(task, config) for task in tasks} if config.audit else {},
         shared=shared,
     )
-
-
-def _audits(
-    config: RunConfig, files: encoders.EncoderFiles, tasks: Sequence[TaskData], shared: Shared
-) -> dict[str, Audit]:
-    from contsym.pooling import load_tokenizer
-
-    tokenizer = load_tokenizer(files.folder)
-    return {task.name: shared.audit(task, config, tokenizer) for task in tasks}
 
 
 def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from contsym.encoders import load, locate
 from contsym.encodings import FILE, LIMIT, UntrainedEncodings, limit_bytes
-from contsym.files import bound
 from contsym.errors import SettingError
+from contsym.files import bound
 from contsym.run import prepare
 from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
 

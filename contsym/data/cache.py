@@ -12,6 +12,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from importlib import metadata
@@ -178,10 +179,8 @@ def _read(entry: Path, key: str) -> TaskData | None:
         said = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["task"].items()}
         return TaskData(**said, **parts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError, pa.ArrowException):
-        try:
+        with suppress(OSError):  # an entry that is not ours to delete
             drop(entry)
-        except OSError:
-            pass  # not ours to delete
         return None
 
 

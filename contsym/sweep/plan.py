@@ -19,7 +19,7 @@ from contsym.sweep.config import SweepConfig, from_dict
 from contsym.sweep.work import Work, beginnings_folder, cell_folder, cells_folder, is_done
 
 if TYPE_CHECKING:
-    from contsym.data.audit import Audit
+    from contsym.data.audit import Overview
 
 FORMAT = 1
 SWEEP = "sweep.json"
@@ -87,7 +87,7 @@ def sweeps_folder(output: Path) -> Path:
     return output / "sweeps"
 
 
-def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
+def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     """Every cell with its key, and what the audit found, by task.
 
     Loads the data and looks everything up, so that a mistake shows before anything is trained.
@@ -100,7 +100,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
     # What every cell would fail with is said before anything is loaded.
     limit_bytes()
     shared, cells = Shared(), []
-    audits: dict[str, Audit] = {}
+    audits: dict[str, Overview] = {}
     fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
     known = sorted(set().union(*fields.values()))
     for name in config.settings:
