@@ -33,7 +33,7 @@ def main() -> None:
     premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
     p, h = load(locate(options.encoder)).encode([*premises, *hypotheses]).chunk(2)
     cosine = torch.cosine_similarity(p, h).mean().item()
-    n_phrases = len(set(pairs["relation"]))
+    n_phrases = len(set(pairs["relation"][:]))
     print(f"{len(pairs)} pairs, {n_phrases} relation phrases, mean cos(p, h) {cosine:.3f}")
     near = {"same phrase": codes(pairs["relation"][:]), "same label": codes(pairs["label"][:])}
     is_other = ~mirrored(premises, hypotheses)

@@ -89,7 +89,9 @@ def main() -> None:
             parts = [training_part(task, config, seed) for seed in seeds]
             kept.append([part.select(evenly(len(part), STORED)) for part in parts])
         # (p, h) of the two tests, then of what every seed stores of either task.
-        pairs = [encode([*d["premise"], *d["hypothesis"]]).chunk(2) for d in (*tests, *kept[0], *kept[1])]
+        pairs = [
+            encode([*d["premise"][:], *d["hypothesis"][:]]).chunk(2) for d in (*tests, *kept[0], *kept[1])
+        ]
         for name, features in FEATURES.items():
             at = [features(p, h) for p, h in pairs]
             for vote_name, vote in VOTES.items():

@@ -54,13 +54,12 @@ class Beginnings:
 
     def make(self, plan: Plan, seed: int, progress: Progress) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The kept beginning of a plan that has one, trained first where it is not there yet."""
-        from contsym.run import training_part
         from contsym.seed_run import SeedRun
 
         key = beginning_key(plan, seed)
         assert key is not None, "a plan without a beginning"
         if not self.has(key):
-            parts = [training_part(task, plan.config, seed) for task in plan.tasks]
+            parts = [plan.training_part(task, seed) for task in plan.tasks]
             self.begin(SeedRun(plan, parts, seed, progress), seed)
         return self._read(key)
 

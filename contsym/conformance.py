@@ -101,10 +101,9 @@ class Bench:
         return prepare(config, self._shared)
 
     def seed_run(self, plan: Plan, seed: int = 0) -> SeedRun:
-        from contsym.run import training_part
         from contsym.seed_run import SeedRun
 
-        return SeedRun(plan, [training_part(task, plan.config, seed) for task in plan.tasks], seed, Silent())
+        return SeedRun(plan, [plan.training_part(task, seed) for task in plan.tasks], seed, Silent())
 
     def result(self, plan: Plan, seed: int = 0):
         """(result, predictions, tensors) of a whole run."""

@@ -288,7 +288,9 @@ def show(
     matching = (
         {"part": name, **pairs[i], "label": LABELS[its_label]}
         for name, pairs in parts.items()
-        for i, (its_relation, its_label) in enumerate(zip(pairs["relation"], pairs["label"], strict=True))
+        for i, (its_relation, its_label) in enumerate(
+            zip(pairs["relation"][:], pairs["label"][:], strict=True)
+        )
         if relation in (None, its_relation) and label in (None, LABELS[its_label])
     )
     found = list(itertools.islice(matching, n_rows))
@@ -302,8 +304,8 @@ def show(
 
 def _load(task: str, source: str, form: Any, split: Any):
     """The task's data in the form asked for; by default in the first that a built set has."""
+    from contsym.data.cache import load_task
     from contsym.data.manifest import is_built, read_manifest
-    from contsym.data.sources import load_task
     from contsym.environment import quiet_libraries
 
     quiet_libraries()
@@ -320,6 +322,6 @@ def _parts(loaded) -> list[tuple[str, Any]]:
 def _counts(part, column: str) -> dict[str, int]:
     import collections
 
-    counted = collections.Counter(part[column])
+    counted = collections.Counter(part[column][:])
     named = {LABELS[value] if column == "label" else value: n for value, n in counted.items()}
     return dict(sorted((name, n) for name, n in named.items() if name))

@@ -51,9 +51,9 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
 
 
 def _source_line(task, plan: Plan) -> str:
-    from contsym.run import n_training_steps, training_part
+    from contsym.run import n_training_pairs, n_training_steps
 
-    n_train = len(training_part(task, plan.config, plan.config.seeds[0]))
+    n_train = n_training_pairs(task, plan.config)
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     notes = "".join(f"; {note}" for note in task.notes)
     steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""

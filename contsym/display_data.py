@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from contsym.data.audit import Audit
+from contsym.data.audit import Audit, Overview
 from contsym.data.schema import LABELS, TaskData
 from contsym.data.shortcuts import SHORTCUTS
 
@@ -101,12 +101,12 @@ def task_report(data: TaskData) -> Group:
     lines.add_row("source", shown(data.source))
     lines.add_row("fingerprint", data.fingerprint[:12])
     for part, pairs in (("train", data.train), ("test", data.test)):
-        labels = collections.Counter(LABELS[label] for label in pairs["label"])
+        labels = collections.Counter(LABELS[label] for label in pairs["label"][:])
         lines.add_row(
             part,
             f"{len(pairs):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in sorted(labels.items())),
         )
-        parts[part] = collections.Counter(relation for relation in pairs["relation"] if relation)
+        parts[part] = collections.Counter(relation for relation in pairs["relation"][:] if relation)
     for note in data.notes:
         lines.add_row("note", shown(note))
     names = sorted(
@@ -161,7 +161,7 @@ def audit_report(audit: Audit) -> Group:
     return Group(leaks, scores, lines)
 
 
-def audit_lines(audits: Sequence[Audit]) -> Group:
+def audit_lines(audits: Sequence[Overview]) -> Group:
     """The short table that stands before a run."""
     table = plain_table("Before training", "task", "test pairs that share … with training", "best shortcut")
     for audit in audits:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from contsym.data.audit import Audit
+from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.display import MANY
 from contsym.display_data import audit_lines, grid, plain_table
@@ -25,7 +25,7 @@ Results = Sequence[Mapping[str, Any]]
 
 
 def plan_report(
-    sweep: Sweep, audits: Mapping[str, Audit], engine: tuple[str, int | None], tracking: str
+    sweep: Sweep, audits: Mapping[str, Overview], engine: tuple[str, int | None], tracking: str
 ) -> Group:
     """What will be done, how much of it is there already, and what is shared."""
     config = sweep.config

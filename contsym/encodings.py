@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +19,7 @@ from torch import Tensor
 
 from contsym import results
 from contsym.environment import code_sha256, library_versions, n_threads
-from contsym.errors import SettingError
+from contsym.files import bound, gib_from_environment
 
 if TYPE_CHECKING:
     from contsym.pooling import Text
@@ -36,16 +33,7 @@ LIMIT, DEFAULT_GIB = "CONTSYM_ENCODINGS_GIB", 4.0
 
 def limit_bytes() -> int:
     """The most that encodings may take in an output folder; 0 keeps none. Raises SettingError."""
-    given = os.environ.get(LIMIT, "").strip()
-    try:
-        gib = float(given) if given else DEFAULT_GIB
-    except ValueError:
-        gib = math.nan
-    if not 0 <= gib < 2**20:
-        raise SettingError(
-            f"{LIMIT}={given} is no size; expected GiB for kept encodings, as 4 or 0.5, or 0 to keep none"
-        )
-    return int(gib * 2**30)
+    return gib_from_environment(LIMIT, DEFAULT_GIB, "kept encodings")
 
 
 class UntrainedEncodings:
@@ -88,38 +76,7 @@ class UntrainedEncodings:
         except OSError:
             # Another process was faster, or the disk is full: what is not there is encoded again.
             return
-        bound(self.folder, self._limit)
-
-
-def bound(folder: Path, limit: int) -> None:
-    """Delete the entries that have not been used for longest, until what is left takes at most `limit` bytes.
-
-    Safe beside other processes: an entry goes whole by being renamed, and a file that somebody has opened
-    or mapped can be read until it is closed.
-    """
-    results.clear_partial(folder)
-    found = []
-    for entry in results.visible_folders(folder):
-        try:
-            stat = (entry / FILE).stat()
-        except FileNotFoundError:
-            continue  # another process has just deleted it
-        found.append((stat.st_mtime_ns, entry, stat.st_size))
-    excess = sum(size for _, _, size in found) - limit
-    for _, entry, size in sorted(found):
-        if excess <= 0:
-            return
-        gone = folder / f".partial-{entry.name}-{secrets.token_hex(4)}"
-        try:
-            entry.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
-        except FileNotFoundError:
-            pass  # another process has deleted it, which helps as much
-        except BaseException:
-            # A signal came between the two, or while it was half deleted.
-            shutil.rmtree(gone, ignore_errors=True)
-            raise
-        excess -= size
+        bound(self.folder, self._limit, FILE)
 
 
 def _read(path: Path) -> tuple[Tensor, float] | None:

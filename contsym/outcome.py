@@ -90,7 +90,7 @@ def prediction_rows(plan: Plan, predictions) -> list[dict[str, object]]:
             **{f"row_{i}": LABELS[int(row[j][n])] for i, row in enumerate(predictions)},
         }
         for j, task in enumerate(plan.tasks)
-        for n, (pair_id, label) in enumerate(zip(task.test["id"], task.test["label"], strict=True))
+        for n, (pair_id, label) in enumerate(zip(task.test["id"][:], task.test["label"][:], strict=True))
     ]
 
 

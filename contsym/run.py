@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,10 @@ from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.cores import waiting
 from contsym.data import shortcuts
+from contsym.data.cache import load_task
 from contsym.data.schema import TaskData
-from contsym.data.shots import few_shot, subset
-from contsym.data.sources import load_task, parse_source
+from contsym.data.shots import check_shots, check_size, few_shot_rows, subset_rows
+from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
 from contsym.environment import (
     code_sha256,
@@ -33,10 +35,11 @@ from contsym.scenarios.parts import experience_data, flip_labels
 from contsym.starts import PRETRAINING, check_start, find_start
 
 if TYPE_CHECKING:
+    import numpy as np
     from datasets import Dataset
 
     from contsym.beginnings import Beginnings
-    from contsym.data.audit import Audit
+    from contsym.data.audit import Finding, Overview
     from contsym.metrics.plugins import Progress
     from contsym.scenarios.files import Experience, ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
@@ -47,8 +50,10 @@ class Shared:
     """What the plans of one process have in common, so that it is loaded and looked through once."""
 
     tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
-    audits: dict[str, Audit] = field(default_factory=dict)
-    scores: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
+    rows: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
+    """Where the chosen training pairs of an experience are, by its fingerprint and the choice."""
+    leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
+    scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
 
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
         """The pairs of an experience, whole tasks and experiences each loaded once."""
@@ -61,27 +66,35 @@ class Shared:
             self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
         return self.tasks[*key, experience]
 
-    def shortcut_scores(self, task: TaskData, part: Dataset) -> dict[str, float]:
-        key = task.fingerprint, _hash_of(part)
+    def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
+        """As many of the experience's training pairs as were asked for; drawn once for each choice."""
+        option, n = _choice(task, config)
+        if n is None:
+            return task.train
+        key = task.fingerprint, option, n, seed
+        if key not in self.rows:
+            is_shots = option == "--shots"
+            found = (
+                few_shot_rows(task.train, n, seed) if is_shots else subset_rows(task.train, n, seed, option)
+            )
+            self.rows[key] = found
+        return task.train.select(self.rows[key])
+
+    def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
+        """What the shortcuts score with the training pairs of this seed."""
+        key = _part_key(task, config, seed)
         if key not in self.scores:
-            self.scores[key] = shortcuts.scores(part, task.test)
+            self.scores[key] = shortcuts.scores(training_part(task, config, seed, self), task.test)
         return self.scores[key]
 
-    def audit(self, task: TaskData, part: Dataset, tokenizer: Any) -> Audit:
-        """The audit with the shortcuts trained on `part`; the rest does not depend on it."""
-        from contsym.data.audit import audit
-        from contsym.pooling import length_limit
+    def overview(self, task: TaskData, config: RunConfig) -> Overview:
+        """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
+        from contsym.data.audit import Overview, leaks
 
-        if task.fingerprint not in self.audits:
-            self.audits[task.fingerprint] = audit(task, part, tokenizer, length_limit(tokenizer))
-            self.scores[task.fingerprint, _hash_of(part)] = self.audits[task.fingerprint].shortcuts
-        known = self.audits[task.fingerprint]
-        n = min(len(part), shortcuts.MAX_TRAIN)
-        return replace(known, task=task.name, n_trained_on=n, shortcuts=self.shortcut_scores(task, part))
-
-
-def _hash_of(part: Dataset) -> int:
-    return hash((*part["id"], *part["label"]))
+        key = task.fingerprint, task.split
+        if key not in self.leaks:
+            self.leaks[key] = leaks(task)
+        return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 
 @dataclass(frozen=True)
@@ -98,13 +111,17 @@ class Plan:
     tasks: tuple[TaskData, ...]
     device: str
     precision: encoders.Precision
-    audits: Mapping[str, Audit] = field(default_factory=dict)
+    audits: Mapping[str, Overview] = field(default_factory=dict)
     """By task, with the training pairs of the first seed; empty where none was asked for."""
     shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     @property
     def folder(self) -> Path:
         return results.runs_folder(self.config.output) / self.name
+
+    def training_part(self, task: TaskData, seed: int) -> Dataset:
+        """The training pairs of an experience for a seed, drawn once in all plans that share what they have loaded."""
+        return training_part(task, self.config, seed, self.shared)
 
 
 def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
@@ -138,7 +155,7 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
         check_start(config, files, scenario.tasks, strategy)
         parse_settings(registry.load_strategy(PRETRAINING), config.pretrain, "--pretrain")
     for task in tasks:
-        training_part(task, config, config.seeds[0])
+        training_part(task, config, config.seeds[0], shared)
     device = encoders.choose_device(config.device)
     return Plan(
         config=config,
@@ -151,19 +168,9 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
         tasks=tasks,
         device=device,
         precision=encoders.choose_precision(config.precision, device),
-        audits=_audits(config, files, tasks, shared) if config.audit else {},
+        audits={task.name: shared.overview(task, config) for task in tasks} if config.audit else {},
         shared=shared,
     )
-
-
-def _audits(
-    config: RunConfig, files: encoders.EncoderFiles, tasks: Sequence[TaskData], shared: Shared
-) -> dict[str, Audit]:
-    from contsym.pooling import load_tokenizer
-
-    tokenizer = load_tokenizer(files.folder)
-    seed = config.seeds[0]
-    return {task.name: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
 
 
 def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
@@ -201,27 +208,58 @@ def _check_freeze(config: RunConfig, files: encoders.EncoderFiles, settings: Tra
     check_freeze(settings.freeze, card, files.name, n_layers if isinstance(n_layers, int) else None)
 
 
-def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:
-    """The training pairs that this seed of this run may use in an experience."""
+def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared | None = None) -> Dataset:
+    """The training pairs that this seed of this run may use in an experience.
+
+    Raises SettingError where the data have fewer than were asked for.
+    """
+    with _naming(task):
+        part = (shared or Shared()).chosen(task, config, seed)
+        share = _noise(task, config)
+        return part if share is None else flip_labels(part, share, seed, task.train.unique("label"))
+
+
+def n_training_pairs(task: TaskData, config: RunConfig) -> int:
+    """How many pairs `training_part` has, of any seed, without drawing them. Raises SettingError as it does."""
+    option, n = _choice(task, config)
+    if n is None:
+        return len(task.train)
+    with _naming(task):
+        if option == "--shots":
+            check_shots(task.train, n)
+        else:
+            check_size(task.train, n, option)
+    return n
+
+
+@contextmanager
+def _naming(task: TaskData) -> Iterator[None]:
+    """What is wrong with a choice says for which experience, where its name is not the task's."""
     try:
-        part = _chosen(task, config, seed)
-        if task.label_noise is None:
-            return part
-        share = task.label_noise if config.label_noise is None else config.label_noise
-        return flip_labels(part, share, seed, task.train.unique("label"))
+        yield
     except SettingError as error:
         if task.name == task.task:
             raise
         raise SettingError(f"{error} (experience {task.name})") from None
 
 
-def _chosen(task: TaskData, config: RunConfig, seed: int) -> Dataset:
-    """As many of the experience's training pairs as were asked for."""
-    if TASKS[task.task].relational and config.shots is not None:
-        return few_shot(task.train, config.shots, seed)
-    if task.task in config.sizes:
-        return subset(task.train, config.sizes[task.task], seed, f"--{task.task}-size")
-    return task.train
+def _choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
+    """The option that says how many of the experience's training pairs are used, and what it says; None: all."""
+    if TASKS[task.task].relational:
+        return "--shots", config.shots
+    return f"--{task.task}-size", config.sizes.get(task.task)
+
+
+def _noise(task: TaskData, config: RunConfig) -> float | None:
+    """The share of flipped labels; None where the experience has none and a run cannot ask for any."""
+    is_given = task.label_noise is not None and config.label_noise is not None
+    return config.label_noise if is_given else task.label_noise
+
+
+def _part_key(task: TaskData, config: RunConfig, seed: int) -> tuple[object, ...]:
+    """What decides the training pairs of an experience and their labels."""
+    choice, noise = _choice(task, config), _noise(task, config)
+    return task.fingerprint, *choice, noise, None if choice[1] is None and noise is None else seed
 
 
 def resolved(plan: Plan, config: RunConfig) -> Plan:
@@ -325,10 +363,10 @@ def run_seed(
     # An earlier seed's model and optimizer hang together with Avalanche's plugins in a circle; three of them were
     # in memory at a time before Python went to look.
     gc.collect()
-    parts = [training_part(task, plan.config, seed) for task in plan.tasks]
+    parts = [plan.training_part(task, seed) for task in plan.tasks]
     guesses = {
-        task.name: plan.shared.shortcut_scores(task, part)
-        for task, part in zip(plan.tasks, parts, strict=True)
+        task.name: plan.shared.shortcut_scores(task, plan.config, seed)
+        for task in plan.tasks
         if task.name in plan.audits
     }
     facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])

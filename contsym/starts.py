@@ -161,12 +161,12 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
     from contsym import results
     from contsym.data.schema import LABELS
     from contsym.environment import git_commit, library_versions
-    from contsym.run import prepare, training_part
+    from contsym.run import prepare
     from contsym.seed_run import SeedRun
 
     plan = prepare(config)
     (seed,) = config.seeds
-    parts = [training_part(task, config, seed) for task in plan.tasks]
+    parts = [plan.training_part(task, seed) for task in plan.tasks]
     run = SeedRun(plan, parts, seed, progress)
     run.go_on()
     (task,) = plan.tasks

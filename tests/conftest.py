@@ -10,11 +10,14 @@ from pathlib import Path
 # Before any library reads them: no test may reach the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Nor write into the cache of who runs the tests.
+os.environ["CONTSYM_DATA_GIB"] = "0"
 # Tests may run beside other work, and threads that wait for a busy core cost tenfold.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+import contsym
 from contsym import endings
 from contsym.toy import WORDS, save_encoder, save_tokenizer, tiny_config
 
@@ -36,6 +39,36 @@ def no_signal_from_another_test():
         signal.signal(number, handler)
     sys.unraisablehook = hook
     endings._asked = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_row_by_row():
+    """contsym may not iterate a data set or a column of one, which is 25 to 500 times slower than by batches.
+
+    Tests may: theirs are small. Who asks is the nearest frame of either, since `Counter(column)` iterates elsewhere.
+    """
+    from datasets import arrow_dataset
+
+    own, tests = str(Path(contsym.__file__).parent), str(Path(__file__).parent)
+
+    def watched(usual):
+        def __iter__(self):
+            frame = sys._getframe(1)
+            while frame and not frame.f_code.co_filename.startswith((own, tests)):
+                frame = frame.f_back
+            if frame and frame.f_code.co_filename.startswith(own):
+                raise AssertionError(
+                    f"{frame.f_code.co_filename}:{frame.f_lineno} iterates a {type(self).__name__} row by row; "
+                    'expected pairs["label"][:], or schema.rows_of'
+                )
+            return usual(self)
+
+        return __iter__
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (arrow_dataset.Column, arrow_dataset.Dataset):
+            patch.setattr(kind, "__iter__", watched(kind.__iter__))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from contsym.encoders import load, locate
-from contsym.encodings import FILE, LIMIT, UntrainedEncodings, bound, limit_bytes
+from contsym.encodings import FILE, LIMIT, UntrainedEncodings, limit_bytes
 from contsym.errors import SettingError
+from contsym.files import bound
 from contsym.run import prepare
 from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
 
@@ -123,7 +124,7 @@ def test_vectors_in_use_outlive_their_entry(small):
     kept.ask("5")
     found = kept.ask("5")
     assert kept.made == ["5"]
-    bound(small, 0)
+    bound(small, 0, FILE)
     assert list(small.iterdir()) == []
     assert torch.equal(found, vectors("5"))
     kept.ask("5")

@@ -9,7 +9,7 @@ import sys
 import click
 import pytest
 
-from contsym import cli, encodings, endings, results
+from contsym import cli, encodings, endings, files, results
 from contsym.errors import ContsymError
 from contsym.patience import Patient
 from tests.stored_results import make_result
@@ -155,7 +155,7 @@ def drop_an_entry(at):
     entry = at / "entry"
     entry.mkdir(exist_ok=True)
     (entry / encodings.FILE).write_text("vectors")
-    encodings.bound(at, 0)
+    files.bound(at, 0, encodings.FILE)
 
 
 # A file that was open when the signal came is closed without `with`, which Python says.

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from contsym.config import RunConfig
-from contsym.data.schema import LABELS
+from contsym.data.schema import LABELS, rows_of
 from contsym.run import Plan, prepare, training_part
 from speed.ratios import Comparison, Options, clocked, interleaved
 
@@ -87,7 +87,7 @@ def write(plan: Plan, i: int, folder: Path) -> Path:
     folder.mkdir()
     task = plan.tasks[i]
     for name, pairs in (("train", training_part(task, plan.config, SEED)), ("test", task.test)):
-        rows = [{**row, "label": LABELS[row["label"]]} for row in pairs]
+        rows = [{**row, "label": LABELS[row["label"]]} for row in rows_of(pairs)]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return folder
 

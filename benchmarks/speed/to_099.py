@@ -113,7 +113,7 @@ def with_sentence_transformers(plan: Plan, pairs: Dataset, seed: int) -> Predict
     from sentence_transformers.sentence_transformer.losses import ContrastiveLoss
 
     settings, model = plan.settings, _model(plan)
-    entailed = [int(LABELS[label] == "entailment") for label in pairs["label"]]
+    entailed = [int(LABELS[label] == "entailment") for label in pairs["label"][:]]
     data = {"sentence1": pairs["premise"][:], "sentence2": pairs["hypothesis"][:], "label": entailed}
     with tempfile.TemporaryDirectory() as folder:
         SentenceTransformerTrainer(
@@ -194,4 +194,4 @@ def _cosines(model: Any, pairs: Dataset) -> np.ndarray:
 
 
 def _joined(pairs: Dataset) -> list[str]:
-    return [f"{p} {h}" for p, h in zip(pairs["premise"], pairs["hypothesis"], strict=True)]
+    return [f"{p} {h}" for p, h in zip(pairs["premise"][:], pairs["hypothesis"][:], strict=True)]

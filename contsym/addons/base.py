@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
+from datasets import Dataset
 from pydantic import BaseModel, ConfigDict
+
+from contsym.data.schema import rows_of
 
 
 class AddonSettings(BaseModel):
@@ -77,7 +80,14 @@ def part_of(strategy, n_pairs: int) -> Iterator[None]:
         strategy.experience = whole
 
 
+def pairs_bytes(*parts: Dataset) -> int:
+    """Bytes of the sentences and labels of pairs."""
+    return sum(
+        len((row["premise"] + row["hypothesis"]).encode()) + 8 for part in parts for row in rows_of(part)
+    )
+
+
 def text_bytes(*datasets) -> int:
-    """Bytes of the sentences and labels of the pairs of Avalanche data sets."""
+    """Those of Avalanche data sets, which are read pair by pair: for small ones, as a buffer."""
     rows = (dataset[i] for dataset in datasets for i in range(len(dataset)))
     return sum(len((row["premise"] + row["hypothesis"]).encode()) + 8 for row in rows)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from avalanche.benchmarks.utils import concat_datasets
 from avalanche.core import SupervisedPlugin
 
-from contsym.addons.base import Addon, text_bytes
+from contsym.addons.base import Addon, pairs_bytes
+from contsym.scenarios.build import pairs_of
 
 CARD = {
     "source": "Lomonaco and Maltoni 2017 (arXiv 1705.03550), cumulative",
@@ -30,7 +31,7 @@ class Cumulative(Addon, SupervisedPlugin):
 
     @property
     def n_bytes(self) -> int:
-        return text_bytes(*self.past)
+        return pairs_bytes(*map(pairs_of, self.past))
 
     def take(self, strategy) -> None:
         self.past.append(strategy.experience.dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FEW_PAIRS = 10
 """A relation with fewer is listed: its accuracy is a matter of single pairs."""
 N_EXAMPLES = 3
-_BATCH = 4096
+_BATCH = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,32 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """All that is found of one task; `leaks` are shares of the test pairs."""
+class Overview:
+    """What a run shows of a task before training, and keeps; `leaks` are shares of the test pairs."""
 
     task: str
+    leaks: tuple[Finding, ...]
+    shortcuts: dict[str, float]
+
+    @property
+    def best_shortcut(self) -> tuple[str, float]:
+        return shortcuts.best(self.shortcuts)
+
+
+@dataclass(frozen=True)
+class Audit(Overview):
+    """All that is found of one task."""
+
     source: str
     split: str | None
     rows: dict[str, int]
     n_trained_on: int
     """Training pairs that the shortcuts were given."""
     labels: dict[str, dict[str, int]]
-    leaks: tuple[Finding, ...]
-    shortcuts: dict[str, float]
     problems: tuple[Finding, ...]
     small_relations: dict[str, int]
     unchecked: tuple[str, ...]
     """What could not be looked at, and why."""
-
-    @property
-    def best_shortcut(self) -> tuple[str, float]:
-        return shortcuts.best(self.shortcuts)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,11 +74,9 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
     Rows over the encoder's length limit are found with its tokenizer, where one is given.
     """
     train = data.train if train is None else train
-    is_relational = any(data.test["relation"])
     with open_engine() as con:
         _load(con, data)
-        leaks = _leaks(con, data, is_relational)
-        problems = _problems(con, is_relational)
+        problems = _problems(con, _is_relational(data))
         small = dict(
             con.execute(
                 f"""SELECT relation, count(*) AS n FROM loaded WHERE relation <> '' GROUP BY relation
@@ -96,7 +100,7 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
         rows=data.rows,
         n_trained_on=min(len(train), shortcuts.MAX_TRAIN),
         labels=labels,
-        leaks=tuple(leaks),
+        leaks=leaks(data),
         shortcuts=shortcuts.scores(train, data.test),
         problems=tuple(problem for problem in problems if problem.n_rows),
         small_relations=small,
@@ -104,82 +108,105 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
     )
 
 
-def _load(con: Connection, data: TaskData) -> None:
-    """loaded(is_test, id, premise, hypothesis, label, relation, subject, object, phrasing)."""
-    import pyarrow as pa
-
-    con.execute(
-        """CREATE TABLE loaded (is_test BOOLEAN, id VARCHAR, premise VARCHAR, hypothesis VARCHAR, label BIGINT,
-        relation VARCHAR, subject VARCHAR, object VARCHAR, phrasing VARCHAR)"""
-    )
-    columns = ("id", "premise", "hypothesis", "label", "relation", "subject", "object")
-    for is_test, part in ((False, data.train), (True, data.test)):
-        for batch in part.iter(batch_size=_BATCH):
-            texts = zip(*(batch[name] for name in ("premise", "subject", "object")), strict=True)
-            phrasings = [phrasing_of(p, s, o) if s and o else "" for p, s, o in texts]
-            con.register(
-                "batch",
-                pa.table(
-                    {
-                        "is_test": [is_test] * len(phrasings),
-                        **{name: batch[name] for name in columns},
-                        "phrasing": phrasings,
-                    }
-                ),
+def leaks(data: TaskData) -> tuple[Finding, ...]:
+    """What test pairs share with training pairs, kind by kind."""
+    kinds = _kinds(_is_relational(data))
+    promises = {what for what, _ in PROMISES.get(data.split or "", ())}  # type: ignore[call-overload]
+    named = {"the same two entities": "pair of entities", "one of the entities": "entity",
+             "the relation": "relation", "the phrasing": "phrasing"}  # fmt: skip
+    with open_engine() as con:
+        con.execute(f"CREATE TABLE test ({', '.join(f'{name} VARCHAR' for name in (*_SAID, 'phrasing'))})")
+        for _ in _batches(con, data.test, _is_relational(data)):
+            con.execute("INSERT INTO test SELECT * FROM batch")
+        for i, (_, asked, _, has_it) in enumerate(kinds):
+            con.execute(
+                f"""CREATE TABLE asked_{i} AS SELECT row, {asked} AS key FROM
+                (SELECT row_number() OVER () AS row, {_WITH_ENTITIES} FROM test) WHERE {has_it}"""
             )
-            con.execute("INSERT INTO loaded SELECT * FROM batch")
-            con.unregister("batch")
-    con.execute(
-        """CREATE TABLE pairs AS SELECT row_number() OVER () AS row, *, least(lower(subject), lower(object)) AS a,
-        greatest(lower(subject), lower(object)) AS b FROM loaded"""
-    )
+            con.execute(f"CREATE TABLE given_{i} (key VARCHAR)")
+        # Training pairs go by once and are not stored: what no test pair has is of no interest.
+        for _ in _batches(con, data.train, _is_relational(data)):
+            for i, (_, _, given, has_it) in enumerate(kinds):
+                con.execute(
+                    f"""INSERT INTO given_{i} SELECT DISTINCT key FROM
+                    (SELECT {given} AS key FROM (SELECT {_WITH_ENTITIES} FROM batch) WHERE {has_it})
+                    SEMI JOIN asked_{i} USING (key)"""
+                )
+        found = []
+        for i, (what, *_) in enumerate(kinds):
+            con.execute(
+                f"""CREATE OR REPLACE TABLE shared AS SELECT row, min(key) AS key FROM asked_{i}
+                SEMI JOIN given_{i} USING (key) GROUP BY row"""
+            )
+            (n_could,) = one_row(con, f"SELECT count(DISTINCT row) FROM asked_{i}")
+            (n_rows,) = one_row(con, "SELECT count(*) FROM shared")
+            found.append(
+                Finding(
+                    what,
+                    n_rows,
+                    n_rows / n_could if n_could else 0.0,
+                    _examples(con, "SELECT key FROM shared GROUP BY key ORDER BY count(*) DESC, key"),
+                    named.get(what) in promises,
+                )
+            )
+    return tuple(found)
 
 
-def _leaks(con: Connection, data: TaskData, is_relational: bool) -> list[Finding]:
+_SAID = ("premise", "hypothesis", "relation", "subject", "object")
+_WITH_ENTITIES = (
+    """*, least(lower(subject), lower(object)) AS a, greatest(lower(subject), lower(object)) AS b"""
+)
+
+
+def _kinds(is_relational: bool) -> list[tuple[str, str, str, str]]:
+    """(what, key of a test row, key of a training row, which rows have it), as SQL."""
     text = "lower({}) || chr(31) || lower({})"
     forward, backward = text.format("premise", "hypothesis"), text.format("hypothesis", "premise")
     known = "subject <> '' AND object <> ''"
     pair = "a || chr(31) || b"
-    # (what, key of a test row, key of a training row, which rows have it).
     kinds = [
         ("the same pair", forward, forward, "true"),
         ("the mirrored pair", forward, backward, "premise <> hypothesis"),
     ]
-    if is_relational:
-        kinds += [
-            ("the same two entities", pair, pair, known),
-            ("one of the entities", "unnest([a, b])", "unnest([a, b])", known),
-            ("the relation", "relation", "relation", "relation <> ''"),
-            ("the phrasing", "phrasing", "phrasing", "phrasing <> ''"),
-        ]
-    else:
-        kinds.append(("the premise", "lower(premise)", "lower(premise)", "true"))
-    promises = {what for what, _ in PROMISES.get(data.split or "", ())}  # type: ignore[call-overload]
-    named = {"the same two entities": "pair of entities", "one of the entities": "entity",
-             "the relation": "relation", "the phrasing": "phrasing"}  # fmt: skip
-    found = []
-    for what, asked, given, has_it in kinds:
-        con.execute(
-            f"""CREATE OR REPLACE TABLE keys AS
-            SELECT DISTINCT {given} AS key FROM pairs WHERE NOT is_test AND {has_it}"""
-        )
-        con.execute(
-            f"""CREATE OR REPLACE TABLE shared AS SELECT row, any_value(key) AS key FROM
-            (SELECT row, {asked} AS key FROM pairs WHERE is_test AND {has_it})
-            SEMI JOIN keys USING (key) GROUP BY row"""
-        )
-        (n_could,) = one_row(con, f"SELECT count(*) FROM pairs WHERE is_test AND {has_it}")
-        (n_rows,) = one_row(con, "SELECT count(*) FROM shared")
-        found.append(
-            Finding(
-                what,
-                n_rows,
-                n_rows / n_could if n_could else 0.0,
-                _examples(con, "SELECT key FROM shared GROUP BY key ORDER BY count(*) DESC, key"),
-                named.get(what) in promises,
-            )
-        )
-    return found
+    if not is_relational:
+        return [*kinds, ("the premise", "lower(premise)", "lower(premise)", "true")]
+    return [
+        *kinds,
+        ("the same two entities", pair, pair, known),
+        ("one of the entities", "unnest([a, b])", "unnest([a, b])", known),
+        ("the relation", "relation", "relation", "relation <> ''"),
+        ("the phrasing", "phrasing", "phrasing", "phrasing <> ''"),
+    ]
+
+
+def _is_relational(data: TaskData) -> bool:
+    return any(data.test["relation"][:])
+
+
+def _batches(con: Connection, part: Dataset, has_phrasings: bool) -> Iterator[None]:
+    """The rows of a part, some at a time, each time as `batch(premise, hypothesis, relation, subject, object, phrasing)`."""
+    import pyarrow as pa
+
+    for rows in part.select_columns(list(_SAID)).with_format("arrow").iter(batch_size=_BATCH):
+        phrasings = pa.nulls(len(rows), pa.string()).fill_null("")
+        if has_phrasings:
+            texts = zip(*(rows[name].to_pylist() for name in ("premise", "subject", "object")), strict=True)
+            phrasings = pa.array([phrasing_of(p, s, o) if s and o else "" for p, s, o in texts], pa.string())
+        con.register("batch", rows.select(list(_SAID)).append_column("phrasing", phrasings))
+        yield
+        con.unregister("batch")
+
+
+def _load(con: Connection, data: TaskData) -> None:
+    """loaded(is_test, id, premise, hypothesis, label, relation, subject, object)."""
+    columns = ("id", "premise", "hypothesis", "label", "relation", "subject", "object")
+    types = (f"{name} {'BIGINT' if name == 'label' else 'VARCHAR'}" for name in columns)
+    con.execute(f"CREATE TABLE loaded (is_test BOOLEAN, {', '.join(types)})")
+    for is_test, part in ((False, data.train), (True, data.test)):
+        for rows in part.with_format("arrow").iter(batch_size=_BATCH):
+            con.register("batch", rows)
+            con.execute(f"INSERT INTO loaded SELECT {is_test}, {', '.join(columns)} FROM batch")
+            con.unregister("batch")
 
 
 def _problems(con: Connection, is_relational: bool) -> list[Finding]:
@@ -240,9 +267,14 @@ def _too_long(con: Connection, tokenizer: Any, max_length: int) -> Finding:
         f"""SELECT id, premise, hypothesis FROM loaded WHERE
         strlen(premise) + 2 > {max_length} OR strlen(hypothesis) + 2 > {max_length} ORDER BY id"""
     ).fetchall()
-    texts = [text for _, *pair in rows for text in pair]
-    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]] if texts else []
-    ids = [row[0] for i, row in enumerate(rows) if max(lengths[2 * i : 2 * i + 2]) > max_length]
+    # A premise may have several hypotheses.
+    texts = list({text: None for _, *pair in rows for text in pair if len(text.encode()) + 2 > max_length})
+    too_long: set[str] = set()
+    for start in range(0, len(texts), _BATCH):
+        some = texts[start : start + _BATCH]
+        tokens = tokenizer(some)["input_ids"]
+        too_long |= {text for text, ids in zip(some, tokens, strict=True) if len(ids) > max_length}
+    ids = [row[0] for row in rows if not too_long.isdisjoint(row[1:])]
     (n_rows,) = one_row(con, "SELECT count(*) FROM loaded")
     return Finding(
         f"a sentence over the encoder's limit of {max_length} tokens (it is cut)",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from contsym import hub
 from contsym.data import class_names
 from contsym.data.readers import ALIASES, rename
-from contsym.data.schema import Form
+from contsym.data.schema import Form, rows_of
 from contsym.data.tasks import Task
 from contsym.errors import DataError, nearest
 from contsym.shards import missing_shards, some
@@ -335,15 +335,8 @@ def _chained(
     for dataset, parts in loaded:
         for name in _names(parts, alternatives):
             names = class_names.of_features(parts[name].features)
-            for number, row in enumerate(_rows(parts[name]), 1):
+            known = {*class_names.TEXT_COLUMNS, *(alias for aliases in ALIASES.values() for alias in aliases)}
+            part = parts[name].select_columns([c for c in parts[name].column_names if c in known])
+            for number, row in enumerate(rows_of(part), 1):
                 where = f"hub:{dataset}/{name}:row {number}"
                 yield where, rename(class_names.spelt_out(row, names, where))
-
-
-def _rows(part: Dataset) -> Iterator[dict[str, object]]:
-    """The rows with the columns that a pair may have."""
-    known = {*class_names.TEXT_COLUMNS, *(alias for aliases in ALIASES.values() for alias in aliases)}
-    part = part.select_columns([name for name in part.column_names if name in known])
-    for batch in part.iter(batch_size=1000):
-        for values in zip(*batch.values(), strict=True):
-            yield dict(zip(batch, values, strict=True))

@@ -6,10 +6,10 @@ import hashlib
 import itertools
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from contsym.errors import DataError
 
@@ -172,6 +172,16 @@ def arrow_schema():
 def table_from_rows(rows: Iterable[Mapping[str, object]], source: str = "rows") -> Dataset:
     """Rows checked and stored; `source` names them in errors."""
     return table(check_row(row, f"{source}:{number}") for number, row in enumerate(rows, 1))
+
+
+def rows_of(pairs: Dataset) -> Iterator[dict[str, Any]]:
+    """The rows of a data set, read a batch at a time.
+
+    Iterating the data set itself, or one of its columns (`for label in pairs["label"]`), makes a table of
+    each row: 25 to 500 times slower. A whole column is `pairs["label"][:]`.
+    """
+    for batch in pairs.iter(batch_size=_CHUNK):
+        yield from (dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True))
 
 
 def content_fingerprint(*parts: Dataset) -> str:

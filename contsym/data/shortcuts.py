@@ -50,7 +50,7 @@ def scores(train: Dataset, test: Dataset) -> dict[str, float]:
         found[name] = sum(a == b for a, b in zip(answers, wanted, strict=True)) / len(wanted)
 
     commonest = Counter(learned).most_common(1)[0][0]
-    if any(test["relation"]):
+    if any(test["relation"][:]):
         measure("relation_phrase", _by_phrase(train, test, learned, commonest))
     for name, fit in _LEARNERS.items():
         if len(set(learned)) < 2:
@@ -66,12 +66,12 @@ def best(measured: Mapping[str, float]) -> tuple[str, float]:
 
 
 def _texts(pairs: Dataset) -> list[Pair]:
-    return list(zip(pairs["premise"], pairs["hypothesis"], strict=True))
+    return list(zip(pairs["premise"][:], pairs["hypothesis"][:], strict=True))
 
 
 def _by_phrase(train: Dataset, test: Dataset, learned: Sequence[int], commonest: int) -> list[int]:
     def phrases(part: Dataset) -> list[str]:
-        columns = (part[name] for name in ("premise", "subject", "object"))
+        columns = (part[name][:] for name in ("premise", "subject", "object"))
         return [phrasing_of(*row) for row in zip(*columns, strict=True)]
 
     votes: dict[str, Counter[int]] = defaultdict(Counter)

@@ -20,6 +20,7 @@ from contsym.data.schema import (
     TaskData,
     check_row,
     content_fingerprint,
+    rows_of,
     stable_hash,
     table,
 )
@@ -277,8 +278,8 @@ def _split(pairs: Dataset) -> list[Dataset]:
         return stable_hash(*sorted((premise, hypothesis))) % 1000 < 1000 * TEST_SHARE
 
     sides: list[list[int]] = [[], []]
-    for row, texts in enumerate(zip(pairs["premise"], pairs["hypothesis"], strict=True)):
-        sides[is_test(*texts)].append(row)
+    for number, row in enumerate(rows_of(pairs.select_columns(["premise", "hypothesis"]))):
+        sides[is_test(**row)].append(number)
     return [pairs.select(side) for side in sides]
 
 

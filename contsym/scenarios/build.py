@@ -42,7 +42,7 @@ def avalanche_dataset(
         # A list around the data set and around each column: a bare HF column is not accepted.
         [numbered],
         data_attributes=[
-            DataAttribute(list(numbered["label"]), "targets"),
+            DataAttribute(numbered["label"][:], "targets"),
             DataAttribute(ConstantSequence(0, len(numbered)), "targets_task_labels", use_in_getitem=True),
         ],
         collate_fn=collate,

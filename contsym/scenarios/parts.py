@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from contsym.data.schema import LABELS, TaskData, check_row, content_fingerprint, stable_hash, table
+from contsym.data.schema import LABELS, TaskData, check_row, content_fingerprint, rows_of, stable_hash, table
 from contsym.data.wikidata import DELEXICALISED_SUFFIX, in_form
 from contsym.errors import DataError, SettingError, nearest
 
@@ -85,10 +85,10 @@ def deal_relations(train: Dataset, test: Dataset, n_parts: int, where: str) -> l
     about as frequent. A relation is of the kind that most of its pairs are of; equally frequent
     ones go by their names. Raises DataError where there are fewer relations than parts.
     """
-    n_train = Counter(train["relation"])
+    n_train = Counter(train["relation"][:])
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for pairs in (train, test):
-        for relation, kind in zip(pairs["relation"], pairs["kind"], strict=True):
+        for relation, kind in zip(pairs["relation"][:], pairs["kind"][:], strict=True):
             if relation:
                 kinds[relation][kind] += 1
     if len(kinds) < n_parts:
@@ -126,7 +126,7 @@ def flip_labels(pairs: Dataset, share: float, seed: int, among: Sequence[int]) -
     if len(set(among)) < 2 and round(share * len(pairs)):
         only = ", ".join(LABELS[label] for label in set(among))
         raise SettingError(f"label noise needs two labels to choose from; the training pairs have {only}")
-    labels, ids = list(pairs["label"]), pairs["id"][:]
+    labels, ids = pairs["label"][:], pairs["id"][:]
     order = sorted(range(len(pairs)), key=lambda row: stable_hash("noise", seed, ids[row]))
     for row in order[: round(share * len(pairs))]:
         others = sorted(set(among) - {labels[row]})
@@ -144,7 +144,7 @@ def _with_labels(pairs: Dataset, labels: list[int]) -> Dataset:
 
 
 def _delexicalised(pairs: Dataset, where: str) -> Dataset:
-    rows = ({**row, "label": LABELS[row["label"]]} for row in pairs)
+    rows = ({**row, "label": LABELS[row["label"]]} for row in rows_of(pairs))
     placed = ((f"{where}, pair {row['id']}", row) for row in rows)
     return table(check_row(row, place) for place, row in in_form(placed, "delexicalised"))
 

@@ -63,7 +63,7 @@ class SetFit(Strategy):
         if not parts or version == self._fitted_on:
             return
         self._fitted_on = version
-        labels = torch.tensor([label for part in parts for label in part["label"]])
+        labels = torch.tensor([label for part in parts for label in part["label"][:]])
         embeddings = torch.cat([self.model.outputs(part) for part in parts])
         weight, bias = fit_logistic(
             embeddings.numpy(), labels.numpy(), self.n_labels, penalty=self.settings.penalty

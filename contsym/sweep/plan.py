@@ -18,7 +18,7 @@ from contsym.sweep.stored import SWEEP, StoredSweep, read_sweep, sweeps_folder, 
 from contsym.sweep.work import Work, beginnings_folder, cells_folder, is_done
 
 if TYPE_CHECKING:
-    from contsym.data.audit import Audit
+    from contsym.data.audit import Overview
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class Sweep:
         return sum(is_done(cell.work) for cell in self.cells)
 
 
-def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
+def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     """Every cell with its key, and what the audit found, by task.
 
     Loads the data and looks everything up, so that a mistake shows before anything is trained.
     Raises ContsymError.
     """
     from contsym.beginnings import beginning_key, beginning_plan
-    from contsym.run import Shared, key_of, n_training_steps, parse_settings, prepare, training_part
+    from contsym.run import Shared, key_of, n_training_pairs, n_training_steps, parse_settings, prepare
     from contsym.starts import kind_of_head
 
     # What every cell would fail with is said before anything is loaded.
     limit_bytes()
     shared, cells = Shared(), []
-    audits: dict[str, Audit] = {}
+    audits: dict[str, Overview] = {}
     fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
     known = sorted(set().union(*fields.values()))
     for name in config.settings:
@@ -75,12 +75,15 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Audit]]:
             first = config.cell(strategy, config.seeds[0], max(config.shots), settings, scenario)
             plan = prepare(first, shared)
             audits |= plan.audits
+            n_pairs = {
+                shots: [n_training_pairs(task, replace(first, shots=shots)) for task in plan.tasks]
+                for shots in config.shots
+            }
             for seed in config.seeds:
                 for shots in config.shots:
                     run = config.cell(strategy, seed, shots, settings, scenario)
                     one = replace(plan, config=run)
-                    parts = [len(training_part(task, run, seed)) for task in plan.tasks]
-                    each = zip(plan.tasks, parts, strict=True)
+                    each = zip(plan.tasks, n_pairs[shots], strict=True)
                     steps = [n_training_steps(plan, task, n) or 1 for task, n in each]
                     before = beginning_plan(one)
                     has_head = config.protocol == "retrain" and kind_of_head(plan.encoder)

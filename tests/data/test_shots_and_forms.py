@@ -2,16 +2,18 @@
 
 import random
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import zip_longest
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contsym.data.relations import registry
-from contsym.data.schema import LABELS, table_from_rows
-from contsym.data.shots import few_shot, subset
+from contsym.data.schema import LABELS, stable_hash, table_from_rows
+from contsym.data.shots import few_shot, few_shot_rows, subset, subset_rows
 from contsym.data.wikidata import (
+    DELEXICALISED_SUFFIX,
     bundled_pairs,
     count_phrases,
     in_form,
@@ -108,6 +110,63 @@ def test_a_subset_is_nested_and_balanced():
     assert sorted(Counter(small["label"]).values()) == [5, 6]
     with pytest.raises(SettingError, match=r"^--mnli-size 91 is out of range; expected 1 to 90$"):
         subset(ALL, 91, 0, "--mnli-size")
+
+
+# -- beside slow, obvious code --
+
+
+def slow_turns(groups, ids, seed):
+    shuffled = [
+        sorted(groups[name], key=lambda row: stable_hash(seed, ids[row]))
+        for name in sorted(groups, key=lambda name: stable_hash(seed, name))
+    ]
+    return [row for turn in zip_longest(*shuffled) for row in turn if row is not None]
+
+
+def slow_ids(table):
+    ids = list(table["id"])
+    every = all(pair.endswith(DELEXICALISED_SUFFIX) for pair in ids)
+    return [pair.removesuffix(DELEXICALISED_SUFFIX) for pair in ids] if every else ids
+
+
+def slow_few_shot(table, n_shots, seed):
+    by_label = {label: defaultdict(list) for label in ("entailment", "contradiction")}
+    for row, (label, relation) in enumerate(zip(table["label"], table["relation"], strict=True)):
+        by_label.setdefault(LABELS[label], defaultdict(list))[relation].append(row)
+    orders = [slow_turns(groups, slow_ids(table), seed) for groups in by_label.values()]
+    return [row for turn in zip_longest(*orders) for row in turn if row is not None][:n_shots]
+
+
+def slow_subset(table, size, seed):
+    groups = defaultdict(list)
+    for row, label in enumerate(table["label"]):
+        groups[str(label)].append(row)
+    return slow_turns(groups, slow_ids(table), seed)[:size]
+
+
+def odd(n, seed):
+    """Pairs with few and repeated ids, some of them odd, of all labels and of none or few relations."""
+    rng = random.Random(seed)
+    suffix = DELEXICALISED_SUFFIX if seed % 3 == 0 else ""
+    return table_from_rows(
+        {
+            "id": rng.choice(["a", "b\x1fc", "ü", "0", str(rng.randrange(10 * n))]) + suffix,
+            "premise": "p",
+            "hypothesis": "h",
+            "label": rng.choice(LABELS[:3] if seed % 2 else ("contradiction", "entailment")),
+            "relation": rng.choice(("r", "s", "t", f"u{rng.randrange(n)}")),
+        }
+        for _ in range(n)
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_fast_draw_takes_the_pairs_of_the_slow_one_in_its_order(seed):
+    table = odd(20 + 15 * seed, seed)
+    for n in (3, 10, min(Counter(table["label"]).values())):
+        assert few_shot_rows(table, n, seed).tolist() == slow_few_shot(table, n, seed)
+    for n in (1, 7, len(table)):
+        assert subset_rows(table, n, seed, "--mnli-size").tolist() == slow_subset(table, n, seed)
 
 
 # -- forms --

@@ -1,0 +1,188 @@
+"""Checked data sets, kept as Arrow files so that the next process maps them and parses nothing.
+
+An entry is named by everything that decides what the parser says: the content and the place of every file that it
+may read, what was asked for, the code of this package and the libraries under it. It comes and goes whole; one that is
+not what was written is made again. The folder is bounded: what has not been used for longest leaves first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import contsym
+from contsym import results
+from contsym.data import hub, manifest, sources
+from contsym.data.schema import Form, TaskData, arrow_schema, file_sha256
+from contsym.data.splits import SplitRule
+from contsym.errors import DataError
+from contsym.files import bound, drop, gib_from_environment
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FORMAT = 1
+FOLDER = "CONTSYM_CACHE"
+"""The environment variable with the folder of the cache; without it, the user's."""
+LIMIT, DEFAULT_GIB = "CONTSYM_DATA_GIB", 4.0
+"""The environment variable with the most that checked data may take, and what it is without."""
+SMALL = 1 << 20
+"""Bytes: a smaller source is parsed in less time than a person notices, and not kept."""
+MAX_FILES = 1000
+"""A folder with more is no data set alone; it is not hashed."""
+
+FACTS, PARTS = "task.json", ("train", "test")
+_BESIDE = ("README.md", "dataset_info.json", "dataset_infos.json")
+"""Cards that may say, beside the data or above their folder, what the data mean."""
+_LIBRARIES = ("datasets", "pyarrow", "duckdb")
+_BATCH = 4096
+
+
+def load_task(
+    task_name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
+) -> TaskData:
+    """The checked parts of a task, as `sources.load_task` gives them and with its errors: kept ones, or parsed
+    and kept from now on."""
+    limit = gib_from_environment(LIMIT, DEFAULT_GIB, "checked data")
+    source = sources.parse_source(task_name, spec, form)
+    folder = cache_folder() if limit else None
+    try:
+        files = _files(source) if folder else []
+        seen = _stats(files)
+        is_kept = len(files) <= MAX_FILES and sum(size for _, size, _, _ in seen) >= SMALL
+        key = _key(source, files, [task_name, spec, form, split]) if is_kept else None
+    except (OSError, DataError):
+        key = None  # the reader says what is wrong with a file
+    if folder is None or key is None:
+        return sources.load_task(task_name, spec, form, split)
+    entry = folder / key
+    found = _read(entry, key)
+    if found is None:
+        found = sources.load_task(task_name, spec, form, split)
+        # A file that changed while it was read has not the content that the key is of.
+        if _stats(_files(source)) == seen:
+            _keep(entry, key, found, limit)
+    return found
+
+
+def cache_folder() -> Path | None:
+    """Where checked data are kept; None for a user without a home."""
+    if given := os.environ.get(FOLDER, "").strip():
+        return Path(given).expanduser() / "data"
+    try:
+        home = os.environ.get("XDG_CACHE_HOME", "").strip() or Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    return Path(home) / "contsym" / "data"
+
+
+def _files(source: sources.Source) -> list[Path]:
+    """Every file that the pairs of a source may depend on; none of bundled data, which are small."""
+    if isinstance(source, hub.Hub):
+        roots = [hub.snapshot(each, source.revision) for each in source.repositories]
+    elif isinstance(source, manifest.Built):
+        roots = [source.folder]
+    else:
+        roots = [source.path] if isinstance(source, sources.Files) else []
+    found: list[Path] = []
+    for root in roots:
+        inside = [root] if root.is_file() else sorted(root.rglob("*"))
+        cards = [folder / name for folder in (root.parent, root.parent.parent) for name in _BESIDE]
+        found += [path for path in (*inside, *cards) if path.is_file()]
+    return found
+
+
+def _stats(files: Sequence[Path]) -> list[tuple[str, int, int, int]]:
+    found = []
+    for path in files:
+        stat = path.stat()
+        found.append((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    return found
+
+
+def _key(source: sources.Source, files: Sequence[Path], asked: Sequence[str | None]) -> str:
+    # A link may lead elsewhere, to a file of the same content that the reader would refuse.
+    read = [(str(path), str(path.resolve()), file_sha256(path)) for path in files]
+    facts = [FORMAT, contsym.__version__, _code_sha256(), platform.python_version()]
+    facts += [[name, metadata.version(name)] for name in _LIBRARIES]
+    return hashlib.sha256(json.dumps([facts, asked, source.name, read]).encode()).hexdigest()
+
+
+@cache
+def _code_sha256() -> str:
+    """Of this package's code: what parses, checks, splits and names."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.iterdir()):
+        if path.suffix in (".py", ".toml"):
+            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _keep(entry: Path, key: str, task: TaskData, limit: int) -> None:
+    def fill(folder: Path) -> None:
+        folder.chmod(0o700)  # the pairs may be confidential
+        parts = {}
+        for name in PARTS:
+            part: Dataset = getattr(task, name)
+            _write(part, folder / f"{name}.arrow")
+            parts[name] = {"rows": len(part), "sha256": file_sha256(folder / f"{name}.arrow")}
+        said = {f.name: getattr(task, f.name) for f in fields(TaskData) if f.name not in PARTS}
+        facts = {"format": FORMAT, "key": key, "parts": parts, "task": said}
+        (folder / FACTS).write_text(json.dumps({**facts, "sha256": _digest(facts)}), encoding="utf-8")
+
+    try:
+        if sum(part.data.nbytes for part in (task.train, task.test)) > limit:
+            return
+        results.write_whole(entry, fill)
+        bound(entry.parent, limit, FACTS)
+    except OSError:
+        return  # another process was faster, or the disk is full or not ours: it is parsed again
+
+
+def _write(part: Dataset, path: Path) -> None:
+    import pyarrow as pa
+
+    with pa.ipc.new_stream(path, arrow_schema()) as writer:
+        for batch in part.with_format("arrow").iter(batch_size=_BATCH):
+            writer.write_table(batch.cast(arrow_schema()))
+
+
+def _read(entry: Path, key: str) -> TaskData | None:
+    """What is kept under the key; None where nothing is, or something else than was written, which is deleted."""
+    import pyarrow as pa
+    from datasets import Dataset
+
+    if not entry.is_dir():
+        return None
+    try:
+        facts = json.loads((entry / FACTS).read_text("utf-8"))
+        if facts.pop("sha256") != _digest(facts) or facts["key"] != key:
+            raise ValueError("not what was written")
+        parts = {}
+        for name in PARTS:
+            path, said = entry / f"{name}.arrow", facts["parts"][name]
+            if file_sha256(path) != said["sha256"]:
+                raise ValueError("not what was written")
+            parts[name] = Dataset.from_file(str(path))
+        # Says when it was last used. The time of reading would, but many file systems do not keep it.
+        os.utime(entry / FACTS)
+        # JSON has no tuples, and a task's data no lists.
+        said = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["task"].items()}
+        return TaskData(**said, **parts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError, pa.ArrowException):
+        with suppress(OSError):  # an entry that is not ours to delete
+            drop(entry)
+        return None
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,253 @@
+"""Checked data are kept, found again as they were, and never trusted where they are not what was written."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from contsym.data import cache, sources
+from contsym.errors import DataError, SettingError
+from tests.toy import nli_rows, relation_rows, write_task
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache.LIMIT, "1")
+    monkeypatch.setattr(cache, "SMALL", 1)
+    return tmp_path / "cache" / "data"
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """What was parsed, in order."""
+    found, usual = [], sources.load_task
+
+    def load_task(task, spec, form, split):
+        found.append((task, form, split))
+        return usual(task, spec, form, split)
+
+    monkeypatch.setattr(sources, "load_task", load_task)
+    return found
+
+
+def relations(tmp_path):
+    return str(write_task(tmp_path / "wikidata", relation_rows(), 64))
+
+
+def content(task):
+    said = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in cache.PARTS}
+    return said, *(part.with_format(None)[:] for part in (task.train, task.test))
+
+
+def entry_of(folder):
+    (entry,) = folder.iterdir()
+    return entry
+
+
+@pytest.mark.parametrize("asked", [("lexicalised", None), ("both", None), ("delexicalised", "pair")])
+def test_the_second_load_is_equal_and_parses_nothing(folder, parsed, tmp_path, asked):
+    spec = relations(tmp_path)
+    first, second = (cache.load_task("wikidata", spec, *asked) for _ in range(2))
+    assert parsed == [("wikidata", *asked)]
+    assert content(first) == content(second) == content(sources.load_task("wikidata", spec, *asked))
+    assert type(second.notes) is tuple
+    assert second.train.features == first.train.features
+
+
+def test_what_is_asked_for_decides(folder, parsed, tmp_path):
+    spec = relations(tmp_path)
+    for asked in (("lexicalised", None), ("both", None), ("lexicalised", "pair"), ("lexicalised", "entity")):
+        cache.load_task("wikidata", spec, *asked)
+    assert len(parsed) == len(list(folder.iterdir())) == 4
+
+
+def edit(spec):
+    path = spec / "train.jsonl"
+    path.write_text(path.read_text().replace("anna", "ella", 1))  # as many bytes
+
+
+def edit_and_set_the_time_back(spec):
+    before = os.stat(spec / "train.jsonl")
+    edit(spec)
+    os.utime(spec / "train.jsonl", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def add_a_part_that_comes_first(spec):
+    shutil.copy(spec / "train.jsonl", spec / "dev_matched.jsonl")
+
+
+def add_a_card_beside_it(spec):
+    (spec / "README.md").write_text("---\n---\n")
+
+
+def add_a_card_above_it(spec):
+    (spec.parent / "README.md").write_text("---\n---\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit,
+        edit_and_set_the_time_back,
+        add_a_part_that_comes_first,
+        add_a_card_beside_it,
+        add_a_card_above_it,
+    ],
+)
+def test_changed_files_are_parsed_again(folder, parsed, tmp_path, change):
+    spec = write_task(tmp_path / "mnli", nli_rows(), 30)
+    cache.load_task("mnli", str(spec))
+    change(spec)
+    found = cache.load_task("mnli", str(spec))
+    assert len(parsed) == 2
+    assert content(found) == content(sources.load_task("mnli", str(spec), "lexicalised", None))
+
+
+def test_other_code_parses_again(folder, parsed, tmp_path, monkeypatch):
+    spec = relations(tmp_path)
+    cache.load_task("wikidata", spec)
+    monkeypatch.setattr(cache, "_code_sha256", lambda: "other")
+    cache.load_task("wikidata", spec)
+    assert len(parsed) == 2
+
+
+def cut(entry):
+    path = entry / "train.arrow"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_letter(entry):
+    path = entry / "train.arrow"
+    path.write_bytes(path.read_bytes().replace(b"anna", b"ella", 1))
+
+
+def exchange_the_parts(entry):
+    (entry / "train.arrow").rename(entry / "x")
+    (entry / "test.arrow").rename(entry / "train.arrow")
+    (entry / "x").rename(entry / "test.arrow")
+
+
+def lose_a_part(entry):
+    (entry / "test.arrow").unlink()
+
+
+def lose_the_facts(entry):
+    (entry / cache.FACTS).unlink()
+
+
+def say_otherwise(entry):
+    facts = json.loads((entry / cache.FACTS).read_text())
+    facts["task"]["stand_in"] = True
+    (entry / cache.FACTS).write_text(json.dumps(facts))
+
+
+def be_no_json(entry):
+    (entry / cache.FACTS).write_text("[")
+
+
+def be_a_list(entry):
+    (entry / cache.FACTS).write_text("[]")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        flip_a_letter,
+        exchange_the_parts,
+        lose_a_part,
+        lose_the_facts,
+        say_otherwise,
+        be_no_json,
+        be_a_list,
+    ],
+)
+def test_a_damaged_entry_is_made_again(folder, parsed, tmp_path, damage):
+    spec = relations(tmp_path)
+    before = content(cache.load_task("wikidata", spec))
+    damage(entry_of(folder))
+    assert content(cache.load_task("wikidata", spec)) == before
+    assert len(parsed) == 2
+    cache.load_task("wikidata", spec)
+    assert len(parsed) == 2
+
+
+def test_another_entry_under_the_name_is_not_taken(folder, parsed, tmp_path):
+    spec = relations(tmp_path)
+    cache.load_task("wikidata", spec, "delexicalised")
+    foreign = entry_of(folder)
+    wanted = content(cache.load_task("wikidata", spec, "lexicalised"))
+    own = next(entry for entry in folder.iterdir() if entry != foreign)
+    shutil.rmtree(own)
+    shutil.copytree(foreign, own)
+    assert content(cache.load_task("wikidata", spec, "lexicalised")) == wanted
+    assert len(parsed) == 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_kept(folder, tmp_path, monkeypatch):
+    spec = write_task(tmp_path / "mnli", nli_rows(), 30)
+    usual = sources.load_task
+
+    def load_task(*asked):
+        found = usual(*asked)
+        edit(spec)
+        return found
+
+    monkeypatch.setattr(sources, "load_task", load_task)
+    cache.load_task("mnli", str(spec))
+    assert not folder.exists()
+
+
+def test_mistakes_are_told_each_time_and_never_kept(folder, tmp_path):
+    spec = write_task(tmp_path / "mnli", [*nli_rows(), {"premise": "p", "label": "neutral"}], 30)
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"train.jsonl:61: field 'hypothesis' is missing"):
+            cache.load_task("mnli", str(spec))
+    assert not folder.exists()
+
+
+def test_small_and_bundled_data_are_not_kept(folder, parsed, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "SMALL", 1 << 20)
+    cache.load_task("mnli", "bundled")
+    cache.load_task("wikidata", relations(tmp_path))
+    assert not folder.exists()
+
+
+def test_the_bound_and_a_folder_that_cannot_be_written(folder, parsed, tmp_path, monkeypatch):
+    spec = relations(tmp_path)
+    monkeypatch.setenv(cache.LIMIT, "0.00000001")
+    cache.load_task("wikidata", spec)
+    assert not folder.exists()
+    monkeypatch.setenv(cache.LIMIT, "1")
+    folder.parent.mkdir()
+    folder.write_text("no folder")
+    assert cache.load_task("wikidata", spec).rows == {"train": 200, "test": 64}
+    monkeypatch.setenv(cache.LIMIT, "much")
+    with pytest.raises(SettingError) as raised:
+        cache.load_task("wikidata", spec)
+    assert str(raised.value) == (
+        "CONTSYM_DATA_GIB=much is no size; expected GiB for checked data, as 4 or 0.5, or 0 to keep none"
+    )
+
+
+LOAD = """
+import sys
+from contsym.data import cache
+cache.SMALL = 1
+print(cache.load_task("wikidata", sys.argv[1]).fingerprint)
+"""
+
+
+def test_two_processes_at_once(folder, parsed, tmp_path):
+    spec = relations(tmp_path)
+    command = [sys.executable, "-c", LOAD, spec]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = {process.communicate()[0].strip() for process in running}
+    assert said == {cache.load_task("wikidata", spec).fingerprint}
+    assert parsed == []
+    assert [path.name[:1] for path in folder.iterdir()] != ["."]
