@@ -12,6 +12,7 @@ from typing import Literal
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
+from contsym.declared import AUTO, POOLINGS
 from contsym.errors import SettingError
 
 Protocol = Literal["sequential", "retrain"]
@@ -30,6 +31,8 @@ class RunConfig:
     strategy: str
     scenario: str
     encoder: str = "minilm"
+    pooling: str = AUTO
+    """How the encoder's token states become a vector: as it is declared, or one of declared.MODE_NAMES."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Source by task; a task that is not named is bundled, or from the Hub where it is not."""
     form: Form = DEFAULT_FORM
@@ -74,6 +77,8 @@ class RunConfig:
                 f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
                 "leave it out or add --protocol retrain"
             )
+        if self.pooling not in POOLINGS:
+            raise SettingError(f"--pooling {self.pooling}: expected {', '.join(POOLINGS)}")
         if self.label_noise is not None and not 0 <= self.label_noise <= 1:
             raise SettingError(
                 f"--label-noise {self.label_noise} is out of range; expected a share of 0 to 1"
@@ -90,7 +95,8 @@ class RunConfig:
         Where results are kept and tracked does not count, nor do the audit and the other seeds.
         """
         chosen = asdict(self)
-        for name in ("output", "tracking_uri", "seeds", "audit", "plugins"):
+        # What the pooling came to is among the facts.
+        for name in ("output", "tracking_uri", "seeds", "audit", "plugins", "pooling"):
             del chosen[name]
         text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -7,15 +7,13 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from contsym.config import is_number
+from contsym.declared import AUTO, DECLARED, Pooling, declared, read_as_declared, transformer_folder
 from contsym.errors import EncoderError, SettingError
-
-if TYPE_CHECKING:
-    pass
 
 Precision = Literal["fp32", "bf16"]
 
@@ -27,7 +25,15 @@ WEIGHT_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 """What is fetched from the Hub: safetensors and tokenizer files, no pickles, no code."""
 
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+TOKENIZER_FILES = (
+    *("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"),
+    *("tokenizer.model", "spm.model"),
+)
+
+
+PRESET_POOLING = Pooling(origin="of the preset")
+"""Plain means of 128 tokens, which all published results are of. MiniLM's folder declares vectors of length 1 and 256
+tokens: `--pooling declared` gives those."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Preset:
     """An installable package that carries the weights."""
     sha256: str | None = None
     """Of its model.safetensors; checked before use wherever the file came from."""
+    pooling: Pooling = PRESET_POOLING
+    """In place of what its folder declares."""
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -73,11 +81,16 @@ class EncoderFiles:
 
     name: str
     """What the user asked for."""
+    root: Path
+    """The folder that was found."""
     folder: Path
+    """Where in it the transformer's weights, config and tokenizer are."""
     origin: str
     """Where it was found, for the record: `Hub cache`, `package ...`, `Hub`, `folder`."""
     weights_sha256: str
     preset: Preset | None
+    pooling: Pooling | None = None
+    """How texts become vectors; None until `with_pooling` has looked."""
 
 
 def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
@@ -154,16 +167,15 @@ def _from_hub(hub_id: str, revision: str | None, *, offline: bool) -> Path | Non
             "check the name and your access"
         ) from None
     # A cache entry may hold a tokenizer only, left behind by another program.
-    return folder if any(folder.glob("*.safetensors")) or not offline else None
+    return folder if any(transformer_folder(folder).glob("*.safetensors")) or not offline else None
 
 
-def _verified(name: str, folder: Path, origin: str, preset: Preset | None) -> EncoderFiles:
+def _verified(name: str, root: Path, origin: str, preset: Preset | None) -> EncoderFiles:
+    folder = transformer_folder(root)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise EncoderError(
-            f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
-            "save_pretrained(safe_serialization=True)"
-        )
+        raise _without_weights(folder)
+    _check_shards(folder)
     read_config(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         # transformers would make one up, with an empty vocabulary.
@@ -174,7 +186,113 @@ def _verified(name: str, folder: Path, origin: str, preset: Preset | None) -> En
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
             f"{preset.hub_id} has; delete it and install or download it again"
         )
-    return EncoderFiles(name, folder, origin, digest, preset)
+    return EncoderFiles(name, root, folder, origin, digest, preset)
+
+
+def _without_weights(folder: Path) -> EncoderError:
+    """Why a folder has no weights, as far as one can see, and what to do."""
+    below = sorted(
+        path.parent for path in folder.glob("*/*.safetensors") if (path.parent / "config.json").is_file()
+    )
+    if below:
+        return EncoderError(f"{folder}: no *.safetensors; the checkpoint is in {below[0]}: give that folder")
+    pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
+    if pickled:
+        return EncoderError(
+            f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
+            "save_pretrained(safe_serialization=True)"
+        )
+    return EncoderError(
+        f"{folder}: no *.safetensors; expected a transformers checkpoint with model.safetensors"
+    )
+
+
+def _check_shards(folder: Path) -> None:
+    """Raise EncoderError where a file that the list of shards names is not there."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file() or (folder / "model.safetensors").is_file():
+        return
+    try:
+        shards = {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise EncoderError(f"{index}: no list of shards; expected what save_pretrained writes") from None
+    missing = sorted(name for name in shards if not (folder / name).is_file())
+    if missing:
+        raise EncoderError(
+            f"{folder}: {missing[0]} is missing, one of {len(shards)} files of its weights; copy the checkpoint whole"
+        )
+
+
+def with_pooling(files: EncoderFiles, asked: str = AUTO) -> EncoderFiles:
+    """The files with how their texts become vectors.
+
+    `auto` is the preset's pooling, or what the folder declares, or else the last token of a decoder-only model and
+    the mean of any other. A mode takes the place of the pooling and of what follows it; length and prompt stay.
+    Raises EncoderError for a declaration that is asked for and cannot be followed.
+    """
+    own = declared(files.root) if asked == DECLARED or (asked == AUTO and not files.preset) else None
+    if asked == DECLARED and own is None:
+        raise SettingError(
+            f"--pooling declared: {files.root} has no modules.json, as sentence-transformers writes it; expected auto, "
+            "mean, cls, last or max"
+        )
+    if own is not None:
+        return replace(files, pooling=own)
+    plain = files.preset.pooling if files.preset else read_as_declared(files.root, files.folder)
+    if asked != AUTO:
+        return replace(files, pooling=replace(plain, modes=(asked,), after=(), origin="--pooling"))
+    if files.preset:
+        return replace(files, pooling=plain)
+    from contsym.checkpoints import is_decoder_only
+    from contsym.starts import NLI_HEAD
+
+    # A head that contsym trained before poolings were kept sits on means.
+    if (files.folder / NLI_HEAD).is_file() or not is_decoder_only(files.folder):
+        return replace(files, pooling=plain)
+    return replace(files, pooling=replace(plain, modes=("last",), origin="default of decoder-only models"))
+
+
+SIZES = {
+    "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
+    "num_hidden_layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers"),
+}
+"""Names of a size in config.json, by the one that most models use."""
+
+
+def size(files: EncoderFiles, name: str) -> int | None:
+    """A size of the transformer as its config.json says, whatever its kind of model calls it; None where it does not."""
+    config = read_config(files.folder)
+    return next((n for key in SIZES[name] if isinstance(n := config.get(key), int)), None)
+
+
+def tokenizer_of(files: EncoderFiles) -> tuple[Any, int]:
+    """The tokenizer, and the tokens of a text that the encoder sees."""
+    from contsym.checkpoints import length_limit, load_tokenizer
+
+    tokenizer = load_tokenizer(files.folder)
+    pooling = files.pooling or with_pooling(files).pooling
+    assert pooling is not None
+    return tokenizer, length_limit(tokenizer, pooling.max_length)
+
+
+def check(files: EncoderFiles, head: Head) -> None:
+    """Raise EncoderError where the checkpoint cannot be used with the head; its weights are not read yet."""
+    from contsym import checkpoints
+
+    checkpoints.check(files.folder, head_of(files, head))
+
+
+def with_limit(files: EncoderFiles) -> EncoderFiles:
+    """The files with the length that texts are cut at: the tokenizer and the positions may allow fewer tokens than
+    the pooling does."""
+    assert files.pooling is not None
+    _, limit = tokenizer_of(files)
+    return replace(files, pooling=replace(files.pooling, max_length=limit))
+
+
+def head_of(files: EncoderFiles, wanted: Head) -> Head:
+    """The head that is loaded: a checkpoint without an NLI classifier is taken without any."""
+    return "none" if wanted == "nli" and nli_labels(read_config(files.folder)) is None else wanted
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -251,16 +369,21 @@ def choose_precision(asked: str, device: str) -> Precision:
 def load(files: EncoderFiles, *, head: Head = "none"):
     """The encoder of a verified folder, with the head asked for.
 
-    Raises EncoderError where transformers cannot read the folder, or the checkpoint has no such
-    head: no classifier over the three labels of NLI, or no language model.
+    Raises EncoderError where transformers cannot read the folder, where it cannot encode a text, or where the
+    checkpoint has no such head: no classifier over the three labels of NLI, or no language model.
     """
     from contsym.pooling import NliClassifier, PooledEncoder
 
+    kinds: dict[Head, Any] = {"none": PooledEncoder, "nli": NliClassifier}
     if head in ("masked_lm", "language_model"):
         from contsym.language_models import LanguageModel, MaskedEncoder
 
-        return (MaskedEncoder if head == "masked_lm" else LanguageModel).from_folder(files.folder)
-    return (NliClassifier if head == "nli" else PooledEncoder).from_folder(files.folder)
+        kinds = {**kinds, "masked_lm": MaskedEncoder, "language_model": LanguageModel}
+    pooling = files.pooling or with_pooling(files).pooling
+    assert pooling is not None
+    encoder = kinds[head].from_folder(files.folder, pooling)
+    encoder.probe(files.folder)
+    return encoder
 
 
 def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:

@@ -20,6 +20,7 @@ from contsym import registry, results
 from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.data.tasks import TASKS
+from contsym.declared import words_of
 from contsym.errors import ContsymError
 from contsym.records import task_of
 
@@ -108,6 +109,8 @@ def config_of(result: Mapping[str, Any], **changes: Any) -> RunConfig:
         "strategy": result["strategy"],
         "scenario": result.get("scenario_file") or result["scenario"],
         "encoder": result["encoder"],
+        # Results stored before poolings were recorded are of means.
+        "pooling": options.get("pooling", "auto" if result.get("pooling") else "mean"),
         "sources": asked["sources"],
         "form": options["form"],
         "shots": options["shots"],
@@ -191,6 +194,11 @@ def check_same_inputs(plan: Plan, result: Mapping[str, Any]) -> None:
             f"encoder {plan.encoder.name}: other weights (SHA-256 {plan.encoder.weights_sha256[:12]}, the stored "
             f"run had {weights[:12]}); expected the checkpoint that it was made with"
         )
+    if (pooling := result.get("pooling")) and pooling != plan.pooling.facts():
+        raise ContsymError(
+            f"encoder {plan.encoder.name}: other pooling ({words_of(plan.pooling.facts())}; the stored run had "
+            f"{words_of(pooling)}); expected the folder that it was made with"
+        )
     stored_plugins = {plugin["name"]: plugin["sha256"] for plugin in result.get("plugins", ())}
     for plugin in registry.plugins_of(plan.config.strategy, plan.config.scenario):
         if plugin.sha256 != stored_plugins.get(plugin.name):
@@ -231,6 +239,7 @@ NOT_MEASURED = (
     *("format", "run", "key", "strategy", "scenario", "scenario_file", "experiences", "plugins", "encoder"),
     *(
         "encoder_weights",
+        "pooling",
         "tasks",
         "sources",
         "seed",

@@ -16,6 +16,7 @@ from contsym.data.schema import TaskData
 from contsym.data.shots import few_shot, subset
 from contsym.data.sources import load_task, parse_source
 from contsym.data.tasks import TASKS
+from contsym.declared import AUTO, Pooling
 from contsym.environment import (
     code_sha256,
     git_commit,
@@ -47,6 +48,8 @@ class Shared:
     tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
     audits: dict[str, Audit] = field(default_factory=dict)
     scores: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
+    checked: set[tuple[Path, str]] = field(default_factory=set)
+    """Checkpoints that can be used, with the head."""
 
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
         """The pairs of an experience, whole tasks and experiences each loaded once."""
@@ -59,19 +62,24 @@ class Shared:
             self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
         return self.tasks[*key, experience]
 
+    def check(self, files: encoders.EncoderFiles, head: encoders.Head) -> None:
+        """`encoders.check`, once for each head."""
+        if (files.folder, head) not in self.checked:
+            encoders.check(files, head)
+            self.checked.add((files.folder, head))
+
     def shortcut_scores(self, task: TaskData, part: Dataset) -> dict[str, float]:
         key = task.fingerprint, _hash_of(part)
         if key not in self.scores:
             self.scores[key] = shortcuts.scores(part, task.test)
         return self.scores[key]
 
-    def audit(self, task: TaskData, part: Dataset, tokenizer: Any) -> Audit:
+    def audit(self, task: TaskData, part: Dataset, tokenizer: Any, limit: int) -> Audit:
         """The audit with the shortcuts trained on `part`; the rest does not depend on it."""
         from contsym.data.audit import audit
-        from contsym.pooling import length_limit
 
         if task.fingerprint not in self.audits:
-            self.audits[task.fingerprint] = audit(task, part, tokenizer, length_limit(tokenizer))
+            self.audits[task.fingerprint] = audit(task, part, tokenizer, limit)
             self.scores[task.fingerprint, _hash_of(part)] = self.audits[task.fingerprint].shortcuts
         known = self.audits[task.fingerprint]
         n = min(len(part), shortcuts.MAX_TRAIN)
@@ -101,6 +109,11 @@ class Plan:
     shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     @property
+    def pooling(self) -> Pooling:
+        assert self.encoder.pooling is not None, "prepare has looked"
+        return self.encoder.pooling
+
+    @property
     def folder(self) -> Path:
         return results.runs_folder(self.config.output) / self.name
 
@@ -123,11 +136,13 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
         )
     _check_sources(config, scenario)
     results.check_writable(config.output)
-    files = encoders.locate(config.encoder)
+    files = encoders.with_pooling(encoders.locate(config.encoder), config.pooling)
     quiet_libraries()
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
+    shared.check(files, strategy.wants_head)
+    files = encoders.with_limit(files)
     strategy.check(files, settings)
     _check_freeze(config, files, settings)
     if config.protocol == "retrain":
@@ -155,11 +170,11 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
 def _audits(
     config: RunConfig, files: encoders.EncoderFiles, tasks: Sequence[TaskData], shared: Shared
 ) -> dict[str, Audit]:
-    from contsym.pooling import load_tokenizer
-
-    tokenizer = load_tokenizer(files.folder)
+    tokenizer, limit = encoders.tokenizer_of(files)
     seed = config.seeds[0]
-    return {task.name: shared.audit(task, training_part(task, config, seed), tokenizer) for task in tasks}
+    return {
+        task.name: shared.audit(task, training_part(task, config, seed), tokenizer, limit) for task in tasks
+    }
 
 
 def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
@@ -193,8 +208,7 @@ def _check_freeze(config: RunConfig, files: encoders.EncoderFiles, settings: Tra
     from contsym.freezing import check_freeze
 
     card = registry.find_strategy(config.strategy)
-    n_layers = encoders.read_config(files.folder).get("num_hidden_layers")
-    check_freeze(settings.freeze, card, files.name, n_layers if isinstance(n_layers, int) else None)
+    check_freeze(settings.freeze, card, files.name, encoders.size(files, "num_hidden_layers"))
 
 
 def training_part(task: TaskData, config: RunConfig, seed: int) -> Dataset:
@@ -271,8 +285,8 @@ def default_learning_rate(files: encoders.EncoderFiles) -> float:
     """The preset's, or for an unknown encoder the one that suits its width."""
     if files.preset:
         return files.preset.learning_rate
-    width = encoders.read_config(files.folder).get("hidden_size")
-    is_large = isinstance(width, int) and width >= encoders.LARGE_DIM
+    width = encoders.size(files, "hidden_size")
+    is_large = width is not None and width >= encoders.LARGE_DIM
     return encoders.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 
@@ -379,6 +393,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         **_scenario_facts(plan),
         "plugins": [p.record() for p in registry.plugins_of(config.strategy, config.scenario)],
         "encoder": config.encoder,
+        "pooling": plan.pooling.facts(),
         "encoder_weights": {"sha256": plan.encoder.weights_sha256, "origin": plan.encoder.origin},
         "tasks": [task.name for task in plan.tasks],
         "sources": sources,
@@ -395,6 +410,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
             "protocol": config.protocol,
             "pretrain": dict(config.pretrain),
             **({} if config.label_noise is None else {"label_noise": config.label_noise}),
+            **({} if config.pooling == AUTO else {"pooling": config.pooling}),
             "target": config.target,
             "curve": config.curve,
         },
@@ -438,6 +454,7 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
         experiences=[experience.as_dict() for experience in plan.scenario.experiences],
         made_with=[p.sha256 for p in registry.plugins_of(config.strategy, config.scenario)],
         weights=plan.encoder.weights_sha256,
+        pooling=plan.pooling.facts(),
         code=code_sha256(),
         versions=library_versions(),
         resolved={**plan.settings.model_dump(), "learning_rate": plan.learning_rate},

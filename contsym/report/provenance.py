@@ -44,7 +44,17 @@ def sweep_command(config: SweepConfig) -> str:
         words += [f"--{task}", source]
     for task, size in config.sizes.items():
         words += [f"--{task}-size", str(size)]
-    for name in ("encoder", "form", "split", "label_noise", "protocol", "device", "precision", "target"):
+    for name in (
+        "encoder",
+        "pooling",
+        "form",
+        "split",
+        "label_noise",
+        "protocol",
+        "device",
+        "precision",
+        "target",
+    ):
         if getattr(config, name) != getattr(DEFAULTS, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
     for name, value in config.pretrain.items():
@@ -83,6 +93,7 @@ def run_commands(collected: Collected) -> list[str]:
             first.get("scenario_file", first["scenario"]),
         ]
         words += ["--encoder", first["encoder"]]
+        words += ["--pooling", options["pooling"]] if "pooling" in options else []
         if options["shots"] is not None:
             words += ["--shots", str(options["shots"])]
         words += ["--seeds", _numbers(result["seed"] for result in results)]

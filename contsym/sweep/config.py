@@ -15,6 +15,7 @@ from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Protocol, RunConfig, 
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
+from contsym.declared import AUTO
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.toml import read_toml
 
@@ -32,6 +33,7 @@ class SweepConfig:
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values by setting; each goes to the strategies that have such a setting."""
     encoder: str = "minilm"
+    pooling: str = AUTO
     sources: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     form: Form = "lexicalised"
@@ -83,6 +85,8 @@ class SweepConfig:
         if self.label_noise is None:
             # As sweeps have it that were made before there was such an option.
             del chosen["label_noise"]
+        if self.pooling == AUTO:
+            del chosen["pooling"]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @property
@@ -164,7 +168,19 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 FILE_KEYS = (
-    *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split", "protocol", "pretrain"),
+    *(
+        "strategies",
+        "scenario",
+        "shots",
+        "seeds",
+        "set",
+        "encoder",
+        "pooling",
+        "form",
+        "split",
+        "protocol",
+        "pretrain",
+    ),
     "label_noise",
     *("device", "precision", "target", "curve", "audit", "plugins"),
 )
