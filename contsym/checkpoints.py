@@ -120,13 +120,14 @@ def check_fit(model: Any, tokenizer: Any, folder: Path) -> None:
         raise EncoderError(
             f"{folder}: {type(model).__name__} takes no {' and no '.join(lacking)}; expected a text encoder"
         )
-    n_rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
-    ids = tokenizer.get_vocab().values()
-    # What pads is masked, so another token does as well.
-    largest = max((i for i in ids if i != tokenizer.pad_token_id), default=-1)
-    if isinstance(n_rows, int) and largest >= n_rows:
+    state_width(model, folder)
+    n = n_rows(model)
+    # Special tokens that no text is given are needed for nothing, such as one to pad with.
+    unused = set(tokenizer.all_special_ids) - set(tokenizer("a", "b")["input_ids"])
+    largest = max(set(tokenizer.get_vocab().values()) - unused, default=-1)
+    if largest >= n:
         raise EncoderError(
-            f"{folder}: the tokenizer has tokens up to {largest}, and the embedding table has {n_rows} rows; expected "
+            f"{folder}: the tokenizer has tokens up to {largest}, and the embedding table has {n} rows; expected "
             "the tokenizer that the weights were trained with"
         )
 
@@ -256,9 +257,13 @@ def state_width(transformer: Any, folder: Path) -> int:
 
 def pad_id(tokenizer: Any, transformer: Any) -> int:
     """The token that pads: the tokenizer's, or where it has none, or one without a row, any."""
-    n_rows = getattr(transformer.get_input_embeddings(), "num_embeddings", float("inf"))
     own = tokenizer.pad_token_id
-    return own if own is not None and own < n_rows else 0
+    return own if own is not None and own < n_rows(transformer) else 0
+
+
+def n_rows(transformer: Any) -> float:
+    """Rows of the embedding table, one for each token."""
+    return getattr(transformer.get_input_embeddings(), "num_embeddings", float("inf"))
 
 
 def n_prompt_tokens(tokenizer: Any, prompt: str) -> int:

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from transformers import BatchEncoding
 
 from contsym import checkpoints
-from contsym.checkpoints import length_limit, load_tokenizer, n_prompt_tokens, pad_id, state_width
+from contsym.checkpoints import length_limit, load_tokenizer, n_prompt_tokens, n_rows, pad_id, state_width
 from contsym.declared import Dense, Pooling
 from contsym.encoders import Precision, nli_labels, read_config
 from contsym.errors import EncoderError
@@ -81,7 +81,7 @@ class PooledEncoder(nn.Module):
                     )
                 self.dim = layer.n_out
         self._n_token_types = checkpoints.n_token_types(transformer.config)
-        self._pad_id = pad_id(tokenizer, transformer)
+        self._pad_id, self._n_rows = pad_id(tokenizer, transformer), n_rows(transformer)
         self._n_prompt_tokens = 0 if pooling.includes_prompt else n_prompt_tokens(tokenizer, pooling.prompt)
         self.precision: Precision = "fp32"
         self.n_forwards = 0
@@ -112,7 +112,9 @@ class PooledEncoder(nn.Module):
                 f"{folder}: {type(self.transformer).__name__} cannot encode a text "
                 f"({type(error).__name__}: {checkpoints.first_line(error)}); expected a text encoder"
             ) from error
+        # As it was loaded.
         self.n_forwards = 0
+        self.transformer.eval()
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
         """Texts as the transformer takes them, padded on the right; one padded place where no text has a token."""
@@ -132,9 +134,16 @@ class PooledEncoder(nn.Module):
         found = self.tokenizer(
             self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=True
         )
-        names = ["input_ids", "attention_mask"]
+        rows = {name: found[name] for name in ("input_ids", "attention_mask")}
+        if any(max(row, default=0) >= self._n_rows for row in rows["input_ids"]):
+            # A special token that only a text can bring in.
+            token = self.tokenizer.convert_ids_to_tokens(
+                max(max(row, default=0) for row in rows["input_ids"])
+            )
+            raise EncoderError(
+                f"a text has the token {token!r}, and the encoder's embedding table has no row for it; take it out"
+            )
         types = found.get("token_type_ids") if self._n_token_types else None
-        rows = {name: found[name] for name in names}
         if types is None:
             return rows
         # A tokenizer of another model gives types that this one's table lacks.
