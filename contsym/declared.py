@@ -104,12 +104,19 @@ class Pooling:
 
 def words_of(facts: Mapping[str, Any]) -> str:
     """The facts of a pooling, for people."""
+    return f"{kind_of(facts)}; at most {facts['max_length']} tokens"
+
+
+def kind_of(facts: Mapping[str, Any] | None) -> str:
+    """The same without the length. None: of a result from before poolings were recorded, when all were means."""
+    if facts is None:
+        return "mean"
     said = [" + ".join(facts["modes"])]
     said += ["normalised" if layer == NORMALIZE else "a dense layer" for layer in facts["after"]]
     said += ["lower case"] if facts["lower_case"] else []
     if facts["prompt"]:
         said.append(f"prompt {facts['prompt']!r}" + ("" if facts["includes_prompt"] else " (not pooled)"))
-    return f"{', '.join(said)}; at most {facts['max_length']} tokens"
+    return ", ".join(said)
 
 
 def transformer_folder(folder: Path) -> Path:

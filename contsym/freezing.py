@@ -107,9 +107,10 @@ class FrozenPart:
         self._upper = _with(transformer, _Given(), layers[n_layers:])
         self._kept = _Kept()
 
-    def check(self, whole: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Raise SettingError where the two parts, one upon the other, are not the whole transformer: some have more
+    def check(self, transformer: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        """Raise SettingError where the two parts, one upon the other, are not the transformer: some have more
         between their layers than the layers."""
+        whole: Any = getattr(transformer, "base_model", transformer)
         was_training = whole.training
         whole.eval()
         kept = batch["attention_mask"].bool()

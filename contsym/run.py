@@ -141,9 +141,9 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
+    strategy.check(files, settings)
     shared.check(files, strategy.wants_head)
     files = encoders.with_limit(files)
-    strategy.check(files, settings)
     _check_freeze(config, files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)

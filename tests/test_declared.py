@@ -266,9 +266,7 @@ def test_weights_are_where_modules_json_says(declare, tiny_encoder_folder):
     plain = encoders.locate(str(tiny_encoder_folder))
     assert files.weights_sha256 == plain.weights_sha256
     assert files.pooling.max_length == 9
-    torch.testing.assert_close(
-        encoders.load(files).encode(TEXTS[1:3]), encoders.load(plain).encode(TEXTS[1:3])
-    )
+    torch.testing.assert_close(encoders.load(files).encode(TEXTS[:2]), encoders.load(plain).encode(TEXTS[:2]))
     # An unlisted place is named, not searched.
     (folder / "modules.json").unlink()
     assert (
@@ -340,7 +338,10 @@ def test_a_run_records_its_pooling_and_is_repeated_with_it(declare, toy, tmp_pat
     result, _, _ = toy_run(toy, folder, tmp_path, "ncm", "wikidata_only", pooling="last", shots=8)
     assert words_of(result["pooling"]) == "last; at most 64 tokens"
     assert config_of(result).pooling == "last"
-    assert seed_record(result).params["pooling"] == "last; at most 64 tokens"
+    assert {name: seed_record(result).params[name] for name in ("pooling", "max_length")} == {
+        "pooling": "last",
+        "max_length": "64",
+    }
     result, _, _ = toy_run(toy, folder, tmp_path, "ncm", "wikidata_only", shots=8)
     assert result["pooling"]["after"] == [NORMALIZE]
     assert config_of(result).pooling == "auto"
