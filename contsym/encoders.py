@@ -14,6 +14,7 @@ from typing import Any, Literal
 from contsym.config import is_number
 from contsym.declared import AUTO, DECLARED, Pooling, declared, read_as_declared, transformer_folder
 from contsym.errors import EncoderError, SettingError
+from contsym.weight_files import check_shards, without_weights
 
 Precision = Literal["fp32", "bf16"]
 
@@ -174,8 +175,8 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None) -> Enco
     folder = transformer_folder(root)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise _without_weights(folder)
-    _check_shards(folder)
+        raise without_weights(folder)
+    check_shards(folder)
     read_config(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         # transformers would make one up, with an empty vocabulary.
@@ -187,40 +188,6 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None) -> Enco
             f"{preset.hub_id} has; delete it and install or download it again"
         )
     return EncoderFiles(name, root, folder, origin, digest, preset)
-
-
-def _without_weights(folder: Path) -> EncoderError:
-    """Why a folder has no weights, as far as one can see, and what to do."""
-    below = sorted(
-        path.parent for path in folder.glob("*/*.safetensors") if (path.parent / "config.json").is_file()
-    )
-    if below:
-        return EncoderError(f"{folder}: no *.safetensors; the checkpoint is in {below[0]}: give that folder")
-    pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
-    if pickled:
-        return EncoderError(
-            f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
-            "save_pretrained(safe_serialization=True)"
-        )
-    return EncoderError(
-        f"{folder}: no *.safetensors; expected a transformers checkpoint with model.safetensors"
-    )
-
-
-def _check_shards(folder: Path) -> None:
-    """Raise EncoderError where a file that the list of shards names is not there."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file() or (folder / "model.safetensors").is_file():
-        return
-    try:
-        shards = {str(name) for name in json.loads(index.read_bytes())["weight_map"].values()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise EncoderError(f"{index}: no list of shards; expected what save_pretrained writes") from None
-    missing = sorted(name for name in shards if not (folder / name).is_file())
-    if missing:
-        raise EncoderError(
-            f"{folder}: {missing[0]} is missing, one of {len(shards)} files of its weights; copy the checkpoint whole"
-        )
 
 
 def with_pooling(files: EncoderFiles, asked: str = AUTO) -> EncoderFiles:
