@@ -23,7 +23,7 @@ from torch.nn.functional import normalize
 
 from contsym import encoders
 from contsym.config import RunConfig
-from contsym.pooling import mean_pool
+from contsym.pooling_modes import mean_pool
 from contsym.routing import evenly, routes, routing_features
 from contsym.run import prepare, training_part
 

@@ -32,6 +32,7 @@ from contsym.options import (
     noise_option,
     output_option,
     plugin_option,
+    pooling_option,
     precision_option,
     protocol_options,
     sources_and_sizes,
@@ -80,6 +81,7 @@ cli.add_command(doctor)
 @click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
 @plugin_option
 @encoder_option
+@pooling_option
 @freeze_option
 @task_options
 @form_option

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym import results
+from contsym.declared import kind_of
 from contsym.errors import ContsymError, nearest
 from contsym.predictions import read_aligned
 from contsym.stored import Skip, tell_skipped
@@ -204,10 +205,11 @@ def differences_of(runs: Mapping[str, FoundRun]) -> dict[str, dict[str, str]]:
     facts = {
         name: {
             **{key: str(run.first[key]) for key in ("scenario", "encoder", "device", "precision")},
+            "pooling": kind_of(run.first.get("pooling")),
             **{
                 key: str(value)
                 for key, value in run.first["options"].items()
-                if key not in ("curve", "target")
+                if key not in ("curve", "target", "pooling")
             },
             **{f"set {key}": value for key, value in run.first.get("set", {}).items()},
         }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
+from contsym.declared import AUTO, POOLINGS
 from contsym.errors import SettingError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class RunConfig:
     strategy: str
     scenario: str
     encoder: str = "minilm"
+    pooling: str = AUTO
+    """How the encoder's token states become a vector: as it is declared, or one of declared.MODE_NAMES."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Source by task; a task that is not named is bundled, or from the Hub where it is not."""
     form: Form = DEFAULT_FORM
@@ -86,6 +89,8 @@ class RunConfig:
                 f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
                 "leave it out or add --protocol retrain"
             )
+        if self.pooling not in POOLINGS:
+            raise SettingError(f"--pooling {self.pooling}: expected {', '.join(POOLINGS)}")
         if self.label_noise is not None and not 0 <= self.label_noise <= 1:
             raise SettingError(
                 f"--label-noise {self.label_noise} is out of range; expected a share of 0 to 1"
@@ -102,7 +107,8 @@ class RunConfig:
         Where results are kept and tracked does not count, nor do the audit and the other seeds.
         """
         chosen = asdict(self)
-        for name in ("output", "tracking_uri", "seeds", "audit", "plugins"):
+        # What the pooling came to is among the facts.
+        for name in ("output", "tracking_uri", "seeds", "audit", "plugins", "pooling"):
             del chosen[name]
         text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

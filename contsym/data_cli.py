@@ -230,7 +230,7 @@ def audit(
     train = loaded.train if shots is None else few_shot(loaded.train, shots, seed)
     tokenizer, max_length = None, 0
     try:
-        from contsym.encoders import locate
+        from contsym.encoders import locate, tokenizer_of
 
         files = locate(encoder)
     except EncoderError as error:
@@ -238,10 +238,7 @@ def audit(
             raise
         click.echo(f"note: {error}", err=True)
     else:
-        from contsym.pooling import length_limit, load_tokenizer
-
-        tokenizer = load_tokenizer(files.folder)
-        max_length = length_limit(tokenizer)
+        tokenizer, max_length = tokenizer_of(files)
     found = look_through(loaded, train, tokenizer, max_length)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False))

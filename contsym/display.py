@@ -34,6 +34,7 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
     rows = [
         ("strategy", f"{plan.config.strategy}  " + _assignments(settings)),
         ("encoder", f"{encoder.name}{at}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
+        ("pooling", plan.pooling.words()),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),

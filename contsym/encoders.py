@@ -9,15 +9,17 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
 from contsym import hub
 from contsym.config import is_number
+from contsym.declared import AUTO, DECLARED, Pooling, declared, read_as_declared, transformer_folder
 from contsym.errors import EncoderError, SettingError
 from contsym.shards import missing_shards, some
+from contsym.weight_files import without_weights
 
 Precision = Literal["fp32", "bf16"]
 
@@ -33,7 +35,15 @@ _MODULE = re.compile(r"(?:\w+_)?\d+_[^/]+/")
 _DECIDING = re.compile(r"/|^(config|modules|sentence_\w+|config_sentence_transformers)\.json$")
 """Says what the model is and how it makes a vector; without it another one would be made in silence."""
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+TOKENIZER_FILES = (
+    *("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"),
+    *("tokenizer.model", "spm.model"),
+)
+
+
+PRESET_POOLING = Pooling(origin="of the preset")
+"""Plain means of 128 tokens, which all published results are of. MiniLM's folder declares vectors of length 1 and 256
+tokens: `--pooling declared` gives those."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class Preset:
     """An installable package that carries the weights."""
     sha256: str | None = None
     """Of its model.safetensors; checked before use wherever the file came from."""
+    pooling: Pooling = PRESET_POOLING
+    """In place of what its folder declares."""
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -79,13 +91,18 @@ class EncoderFiles:
 
     name: str
     """What the user asked for."""
+    root: Path
+    """The folder that was found."""
     folder: Path
+    """Where in it the transformer's weights, config and tokenizer are."""
     origin: str
     """Where it was found, for the record: `Hub cache`, `package ...`, `Hub`, `folder`; with what is to be said of it."""
     weights_sha256: str
     preset: Preset | None
     commit: str = ""
     """Of the Hub, where it is from there."""
+    pooling: Pooling | None = None
+    """How texts become vectors; None until `with_pooling` has looked."""
 
 
 def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
@@ -162,13 +179,14 @@ def _gaps(found: hub.Snapshot) -> str:
     """What the cache lacks without which an encoder is none or another, for people; empty where nothing."""
     listed = found.missing(_wanted(found.files or ()))
     decide = (name for name in listed if name.endswith(".safetensors") or _DECIDING.search(name))
-    if missing := sorted({*decide, *missing_shards(found.folder)}):
+    folder = transformer_folder(found.folder)
+    if missing := sorted({*decide, *missing_shards(folder)}):
         return f"{len(missing)} {'file is' if len(missing) == 1 else 'files are'} missing: {some(missing)}"
     if not any(name.endswith(".safetensors") for name in found.names):
         return "no *.safetensors"
-    if not any((found.folder / name).is_file() for name in TOKENIZER_FILES):
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return "no tokenizer"
-    return "" if (found.folder / "config.json").is_file() else "no config.json"
+    return "" if (folder / "config.json").is_file() else "no config.json"
 
 
 def _other_ways(refused: hub.Refused, name: str, preset: Preset | None) -> str:
@@ -198,13 +216,11 @@ def _from_package(preset: Preset | None) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _verified(name: str, folder: Path, origin: str, preset: Preset | None, commit: str = "") -> EncoderFiles:
+def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit: str = "") -> EncoderFiles:
+    folder = transformer_folder(root)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise EncoderError(
-            f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
-            "save_pretrained(safe_serialization=True)"
-        )
+        raise without_weights(folder)
     if missing := missing_shards(folder):
         raise EncoderError(
             f"{folder}: the checkpoint is not whole; {len(missing)} of its files are missing: {some(missing)}; "
@@ -220,7 +236,79 @@ def _verified(name: str, folder: Path, origin: str, preset: Preset | None, commi
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
             f"{preset.hub_id} has; delete it and install or download it again"
         )
-    return EncoderFiles(name, folder, origin, digest, preset, commit)
+    return EncoderFiles(name, root, folder, origin, digest, preset, commit)
+
+
+def with_pooling(files: EncoderFiles, asked: str = AUTO) -> EncoderFiles:
+    """The files with how their texts become vectors.
+
+    `auto` is the preset's pooling, or what the folder declares, or else the last token of a decoder-only model and
+    the mean of any other. A mode takes the place of the pooling and of what follows it; length and prompt stay.
+    Raises EncoderError for a declaration that is asked for and cannot be followed.
+    """
+    own = declared(files.root) if asked == DECLARED or (asked == AUTO and not files.preset) else None
+    if asked == DECLARED and own is None:
+        raise SettingError(
+            f"--pooling declared: {files.root} has no modules.json, as sentence-transformers writes it; expected auto, "
+            "mean, cls, last or max"
+        )
+    if own is not None:
+        return replace(files, pooling=own)
+    plain = files.preset.pooling if files.preset else read_as_declared(files.root, files.folder)
+    if asked != AUTO:
+        return replace(files, pooling=replace(plain, modes=(asked,), after=(), origin="--pooling"))
+    if files.preset:
+        return replace(files, pooling=plain)
+    from contsym.checkpoints import is_decoder_only
+    from contsym.starts import NLI_HEAD
+
+    # A head that contsym trained before poolings were kept sits on means.
+    if (files.folder / NLI_HEAD).is_file() or not is_decoder_only(files.folder):
+        return replace(files, pooling=plain)
+    return replace(files, pooling=replace(plain, modes=("last",), origin="default of decoder-only models"))
+
+
+SIZES = {
+    "hidden_size": ("hidden_size", "d_model", "n_embd", "dim"),
+    "num_hidden_layers": ("num_hidden_layers", "num_layers", "n_layer", "n_layers"),
+}
+"""Names of a size in config.json, by the one that most models use."""
+
+
+def size(files: EncoderFiles, name: str) -> int | None:
+    """A size of the transformer as its config.json says, whatever its kind of model calls it; None where it does not."""
+    config = read_config(files.folder)
+    return next((n for key in SIZES[name] if isinstance(n := config.get(key), int)), None)
+
+
+def tokenizer_of(files: EncoderFiles) -> tuple[Any, int]:
+    """The tokenizer, and the tokens of a text that the encoder sees."""
+    from contsym.checkpoints import length_limit, load_tokenizer
+
+    tokenizer = load_tokenizer(files.folder)
+    pooling = files.pooling or with_pooling(files).pooling
+    assert pooling is not None
+    return tokenizer, length_limit(tokenizer, pooling.max_length)
+
+
+def check(files: EncoderFiles, head: Head) -> None:
+    """Raise EncoderError where the checkpoint cannot be used with the head; its weights are not read yet."""
+    from contsym import checkpoints
+
+    checkpoints.check(files.folder, head_of(files, head))
+
+
+def with_limit(files: EncoderFiles) -> EncoderFiles:
+    """The files with the length that texts are cut at: the tokenizer and the positions may allow fewer tokens than
+    the pooling does."""
+    assert files.pooling is not None
+    _, limit = tokenizer_of(files)
+    return replace(files, pooling=replace(files.pooling, max_length=limit))
+
+
+def head_of(files: EncoderFiles, wanted: Head) -> Head:
+    """The head that is loaded: a checkpoint without an NLI classifier is taken without any."""
+    return "none" if wanted == "nli" and nli_labels(read_config(files.folder)) is None else wanted
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -297,16 +385,21 @@ def choose_precision(asked: str, device: str) -> Precision:
 def load(files: EncoderFiles, *, head: Head = "none"):
     """The encoder of a verified folder, with the head asked for.
 
-    Raises EncoderError where transformers cannot read the folder, or the checkpoint has no such
-    head: no classifier over the three labels of NLI, or no language model.
+    Raises EncoderError where transformers cannot read the folder, where it cannot encode a text, or where the
+    checkpoint has no such head: no classifier over the three labels of NLI, or no language model.
     """
     from contsym.pooling import NliClassifier, PooledEncoder
 
+    kinds: dict[Head, Any] = {"none": PooledEncoder, "nli": NliClassifier}
     if head in ("masked_lm", "language_model"):
         from contsym.language_models import LanguageModel, MaskedEncoder
 
-        return (MaskedEncoder if head == "masked_lm" else LanguageModel).from_folder(files.folder)
-    return (NliClassifier if head == "nli" else PooledEncoder).from_folder(files.folder)
+        kinds = {**kinds, "masked_lm": MaskedEncoder, "language_model": LanguageModel}
+    pooling = files.pooling or with_pooling(files).pooling
+    assert pooling is not None
+    encoder = kinds[head].from_folder(files.folder, pooling)
+    encoder.probe(files.folder)
+    return encoder
 
 
 def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:

@@ -41,8 +41,8 @@ class UntrainedEncodings:
 
     def __init__(self, folder: Path, plan: Plan, start: str = "") -> None:
         self.folder, self._limit = folder, limit_bytes()
-        facts = [plan.encoder.weights_sha256, start, plan.precision, plan.device, n_threads(), code_sha256()]
-        self._facts = json.dumps([*facts, library_versions()])
+        made_by = [plan.precision, plan.device, n_threads(), code_sha256(), library_versions()]
+        self._facts = json.dumps([plan.encoder.weights_sha256, plan.pooling.facts(), start, *made_by])
         self.saved_seconds = 0.0
         """What the kept encodings took whoever made them: a cell costs what it would cost alone."""
 

@@ -51,11 +51,15 @@ def parts_of(transformer: Any) -> tuple[nn.Module, nn.ModuleList, nn.Module]:
     )
     embeddings = getattr(body, "embeddings", None)
     if stack is None or not isinstance(layers, nn.ModuleList) or not isinstance(embeddings, nn.Module):
-        raise SettingError(
-            f"--freeze: {type(body).__name__} is not built as BERT is, with embeddings below a list of layers; "
-            "leave --freeze out, or take another encoder"
-        )
+        raise SettingError(_not_as_bert(body))
     return embeddings, layers, stack
+
+
+def _not_as_bert(body: nn.Module) -> str:
+    return (
+        f"--freeze: {type(body).__name__} is not built as BERT is, with embeddings below a list of layers; "
+        "leave --freeze out, or take another encoder"
+    )
 
 
 def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None) -> None:
@@ -73,10 +77,15 @@ def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None)
             "is; leave --freeze out"
         )
     if n_layers is not None and n_frozen >= n_layers:
-        raise SettingError(
-            f"--freeze {value}: encoder {encoder} has {n_layers} layers, and one at least must be trained; "
-            f"expected embeddings, or layers:1 to layers:{n_layers - 1}"
-        )
+        raise SettingError(_too_many(value, encoder, n_layers))
+
+
+def _too_many(value: str, encoder: str, n_layers: int) -> str:
+    up_to = f", or layers:1 to layers:{n_layers - 1}" if n_layers > 1 else ""
+    return (
+        f"--freeze {value}: encoder {encoder} has {n_layers} layers, and one at least must be trained; "
+        f"expected embeddings{up_to}"
+    )
 
 
 class FrozenPart:
@@ -88,7 +97,8 @@ class FrozenPart:
 
     def __init__(self, transformer: nn.Module, n_layers: int) -> None:
         embeddings, layers, _ = parts_of(transformer)
-        assert n_layers < len(layers), "check_freeze comes first"
+        if n_layers >= len(layers):
+            raise SettingError(_too_many(f"layers:{n_layers}", type(transformer).__name__, len(layers)))
         self.modules = (embeddings, *layers[:n_layers])
         for module in self.modules:
             module.requires_grad_(False)
@@ -96,6 +106,26 @@ class FrozenPart:
         self._lower = _with(transformer, embeddings, layers[:n_layers])
         self._upper = _with(transformer, _Given(), layers[n_layers:])
         self._kept = _Kept()
+
+    def check(self, transformer: nn.Module, batch: Mapping[str, Tensor]) -> None:
+        """Raise SettingError where the two parts, one upon the other, are not the transformer: some have more
+        between their layers than the layers."""
+        whole: Any = getattr(transformer, "base_model", transformer)
+        was_training = whole.training
+        whole.eval()
+        kept = batch["attention_mask"].bool()
+        try:
+            with torch.no_grad():
+                expected = whole(**batch).last_hidden_state[kept]
+                found = self(batch)[kept]
+            is_same = torch.allclose(found, expected, rtol=1e-3, atol=1e-4)
+        # Some take no embeddings in the place of tokens, or look at them again further up.
+        except Exception:
+            is_same = False
+        whole.train(was_training)
+        self.forget()
+        if not is_same:
+            raise SettingError(_not_as_bert(whole))
 
     def settle(self) -> None:
         """Evaluation mode for what is frozen: dropout would only blur what never changes."""

@@ -10,26 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import (
-    MODEL_FOR_MASKED_LM_MAPPING,
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForSeq2SeqLM,
-    BatchEncoding,
-)
+from transformers import BatchEncoding
 
+from contsym import checkpoints
+from contsym.declared import Pooling
 from contsym.encoders import language_model_kind, read_config
 from contsym.errors import EncoderError, SettingError
-from contsym.pooling import (
-    PooledEncoder,
-    budgeted,
-    from_pretrained,
-    load_tokenizer,
-    mean_pool,
-    token_budget,
-)
+from contsym.pooling import PLAIN, PooledEncoder, budgeted, load_tokenizer, token_budget
 
 
 class MaskedEncoder(PooledEncoder):
@@ -41,21 +28,29 @@ class MaskedEncoder(PooledEncoder):
     (`is_tied`). Texts without a mask are pooled as by PooledEncoder.
     """
 
-    def __init__(self, transformer: nn.Module, tokenizer, dim: int, *, is_tied: bool) -> None:
-        super().__init__(transformer, tokenizer, dim)
+    def __init__(
+        self, transformer: nn.Module, tokenizer, width: int, pooling: Pooling = PLAIN, *, is_tied: bool
+    ) -> None:
+        super().__init__(transformer, tokenizer, width, pooling)
         self.is_tied = is_tied
-        width = self.decoder.weight.shape[1]
-        if width != dim:
+        n = self.decoder.weight.shape[1]
+        if n != width:
             raise EncoderError(
-                f"{type(transformer).__name__}: word vectors of {width} dimensions over states of {dim}; "
+                f"{type(transformer).__name__}: word vectors of {n} dimensions over states of {width}; "
                 "expected as many, as in BERT and RoBERTa"
+            )
+        if self.dim != width:
+            raise EncoderError(
+                f"{type(transformer).__name__}: states of {width} dimensions are read at the mask, beside vectors of "
+                f"{self.dim} by the pooling {' + '.join(pooling.modes)}; give --pooling mean"
             )
 
     @classmethod
-    def from_folder(cls, folder: Path) -> MaskedEncoder:
-        transformer = _masked_lm(folder)
-        body: Any = from_pretrained(AutoModel, folder) if transformer is None else transformer
-        return cls(body, load_tokenizer(folder), body.config.hidden_size, is_tied=transformer is None)
+    def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> MaskedEncoder:
+        transformer = checkpoints.masked_lm(folder)
+        body: Any = checkpoints.body(folder) if transformer is None else transformer
+        width = checkpoints.state_width(body, folder)
+        return cls(body, load_tokenizer(folder), width, pooling, is_tied=transformer is None)
 
     @property
     def decoder(self) -> Any:
@@ -65,9 +60,8 @@ class MaskedEncoder(PooledEncoder):
 
     def load_body(self, state: Mapping[str, Tensor]) -> None:
         body: Any = getattr(self.transformer, "base_model", self.transformer)
-        weights = {name.removeprefix("transformer."): t for name, t in state.items()}
         # A masked language model leaves out the pooler, which nothing here reads.
-        missing, _ = body.load_state_dict(weights, strict=False)
+        missing, _ = body.load_state_dict(self._split(state), strict=False)
         assert not missing, f"weights of another encoder: {missing[:3]} are missing"
 
     def forward(self, batch: BatchEncoding) -> Tensor:
@@ -77,7 +71,7 @@ class MaskedEncoder(PooledEncoder):
         at = is_mask.int().argmax(dim=1, keepdim=True)
         with self._autocast(ids.device):
             states, read = self._states(batch, at)
-        pooled = mean_pool(states.float(), kept)
+        pooled = self.pool(states, kept)
         return torch.where(is_mask.any(dim=1, keepdim=True), read.squeeze(1).float(), pooled)
 
     def _states(self, batch: BatchEncoding, at: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,27 +119,23 @@ class LanguageModel(PooledEncoder):
     As a PooledEncoder it pools the last states of its transformer, for what looks at sentences.
     """
 
-    def __init__(self, transformer: nn.Module, tokenizer, dim: int, *, is_seq2seq: bool) -> None:
-        super().__init__(transformer, tokenizer, dim)
+    def __init__(
+        self, transformer: nn.Module, tokenizer, width: int, pooling: Pooling = PLAIN, *, is_seq2seq: bool
+    ) -> None:
+        super().__init__(transformer, tokenizer, width, pooling)
         self.is_seq2seq = is_seq2seq
 
     @classmethod
-    def from_folder(cls, folder: Path) -> LanguageModel:
-        kind = language_model_kind(read_config(folder))
-        if kind is None:
-            raise EncoderError(f"{folder}: no causal or sequence-to-sequence language model")
-        auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
-        model: Any = from_pretrained(auto, folder)
-        return cls(model, load_tokenizer(folder), model.config.hidden_size, is_seq2seq=kind == "seq2seq")
+    def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> LanguageModel:
+        model: Any = checkpoints.language_model(folder)
+        is_seq2seq = language_model_kind(read_config(folder)) == "seq2seq"
+        width = checkpoints.state_width(model, folder)
+        return cls(model, load_tokenizer(folder), width, pooling, is_seq2seq=is_seq2seq)
 
-    def forward(self, batch: BatchEncoding) -> Tensor:
-        ids, kept = batch["input_ids"], batch["attention_mask"]
-        self.n_forwards += len(ids)
+    def _hidden(self, batch: Mapping[str, Tensor]) -> Tensor:
         model: Any = self.transformer
         body = model.get_encoder() if self.is_seq2seq else model.base_model
-        with self._autocast(ids.device):
-            states = body(input_ids=ids, attention_mask=kept).last_hidden_state
-        return mean_pool(states.float(), kept)
+        return body(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
 
     @property
     def context(self) -> int | None:
@@ -285,17 +275,6 @@ def answer_tokens(tokenizer, words: Mapping[str, str], before: str = "") -> list
             raise SettingError(f"--set {name}={word}: the same tokens as {other}'s; expected another word")
         found[tuple(ids)] = name
     return [list(ids) for ids in found]
-
-
-def _masked_lm(folder: Path) -> nn.Module | None:
-    """The checkpoint with its masked-language-model head; None where its weights have none."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
-        return None
-    found: Any = from_pretrained(AutoModelForMaskedLM, folder, output_loading_info=True)
-    model, loaded = found
-    # What is missing was drawn at random: a head of noise.
-    return None if loaded["missing_keys"] else model
 
 
 @contextmanager

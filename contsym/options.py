@@ -10,6 +10,7 @@ import click
 from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
+from contsym.declared import AUTO, POOLINGS
 
 output_option = click.option(
     "--output",
@@ -77,6 +78,14 @@ encoder_option = click.option(
     show_default=True,
     metavar="NAME",
     help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors.",
+)
+pooling_option = click.option(
+    "--pooling",
+    type=click.Choice(list(POOLINGS)),
+    default=AUTO,
+    show_default=True,
+    help="Of token states; auto is the preset's, what a sentence-transformers folder declares, or else the last "
+    "token of a decoder-only model and the mean of any other (docs/encoders.md).",
 )
 form_option = click.option(
     "--form",

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BatchEncoding
+from torch.nn.functional import normalize
+from transformers import BatchEncoding
 
+from contsym import checkpoints
+from contsym.checkpoints import length_limit, load_tokenizer, n_prompt_tokens, n_rows, pad_id, state_width
+from contsym.declared import Dense, Pooling
 from contsym.encoders import Precision, nli_labels, read_config
-from contsym.errors import EncoderError, SettingError
+from contsym.errors import EncoderError
 from contsym.freezing import FrozenPart, n_frozen_layers
+from contsym.pooling_modes import pool
 
 if TYPE_CHECKING:
     from contsym.encodings import UntrainedEncodings
-
-MAX_LENGTH = 128
-"""Tokens of a sentence; longer ones are cut. MultiNLI's longest sentences reach 400, 1% pass 70."""
 
 CHARACTERS_A_TOKEN = 20
 """Of a longer text the end is cut off before it is tokenised, at so many for each token that the encoder sees.
@@ -44,20 +48,41 @@ PART_TOKENS = 128
 
 Text = str | tuple[str, str]
 
+PLAIN = Pooling()
+
+
+PROBED_TOKENS = 1024
+"""Of the text that a loaded encoder is tried with, at most."""
+
 
 class PooledEncoder(nn.Module):
-    """A transformer with attention-masked mean pooling.
+    """A transformer with attention-masked pooling of its last states, and what follows the pooling.
 
     `forward` takes a BatchEncoding with (n, tokens) ids and gives (n, dim) float32 vectors.
     Under bf16 the transformer runs in autocast while weights, pooling and everything after
     it stay in float32.
     """
 
-    def __init__(self, transformer: nn.Module, tokenizer, dim: int) -> None:
+    def __init__(self, transformer: nn.Module, tokenizer, width: int, pooling: Pooling = PLAIN) -> None:
+        """`width` is that of the transformer's states."""
         super().__init__()
         self.transformer = transformer
         self.tokenizer = tokenizer
-        self.dim = dim
+        self.pooling = pooling
+        self.dense = nn.ModuleList(dense_layer(layer) for layer in pooling.after if isinstance(layer, Dense))
+        self.width = width
+        self.dim = width * len(pooling.modes)
+        for layer in pooling.after:
+            if isinstance(layer, Dense):
+                if layer.n_in != self.dim:
+                    raise EncoderError(
+                        f"{layer.weights}: takes {layer.n_in} dimensions, and the pooling gives {self.dim}; expected "
+                        "as many"
+                    )
+                self.dim = layer.n_out
+        self._n_token_types = checkpoints.n_token_types(transformer.config)
+        self._pad_id, self._n_rows = pad_id(tokenizer, transformer), n_rows(transformer)
+        self._n_prompt_tokens = 0 if pooling.includes_prompt else n_prompt_tokens(tokenizer, pooling.prompt)
         self.precision: Precision = "fp32"
         self.n_forwards = 0
         """Texts encoded so far, training and evaluation together."""
@@ -69,42 +94,71 @@ class PooledEncoder(nn.Module):
         self._frozen: FrozenPart | None = None
 
     @classmethod
-    def from_folder(cls, folder: Path) -> PooledEncoder:
-        transformer: Any = from_pretrained(AutoModel, folder)
-        return cls(transformer, load_tokenizer(folder), transformer.config.hidden_size)
+    def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> PooledEncoder:
+        transformer: Any = checkpoints.body(folder)
+        return cls(transformer, load_tokenizer(folder), state_width(transformer, folder), pooling)
 
     @property
     def max_length(self) -> int:
-        return length_limit(self.tokenizer)
+        return length_limit(self.tokenizer, self.pooling.max_length)
+
+    def probe(self, folder: Path) -> None:
+        """Raise EncoderError where the encoder cannot encode a short text, or one as long as it takes."""
+        try:
+            self._encode(["a", "a " * min(self.max_length, PROBED_TOKENS)])
+        # The model may be any: what it cannot do is known by trying.
+        except Exception as error:
+            raise EncoderError(
+                f"{folder}: {type(self.transformer).__name__} cannot encode a text "
+                f"({type(error).__name__}: {checkpoints.first_line(error)}); expected a text encoder"
+            ) from error
+        # As it was loaded.
+        self.n_forwards = 0
+        self.transformer.eval()
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
-        batch = self.tokenizer(
-            self._cut(texts), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        """Texts as the transformer takes them, padded on the right; one padded place where no text has a token."""
+        rows = self._token_rows(texts)
+        width = max(1, *map(len, rows["input_ids"]))
+        padding = {"input_ids": self._pad_id}
+        return BatchEncoding(
+            {
+                name: torch.tensor(
+                    [[*row, *[padding.get(name, 0)] * (width - len(row))] for row in rows[name]]
+                )
+                for name in rows
+            }
         )
-        return batch if batch["input_ids"].shape[1] else self._without_tokens(batch)
 
-    def _without_tokens(self, batch: BatchEncoding) -> BatchEncoding:
-        """One padded place in each row: a transformer refuses rows of none, and so few tokens come out as floats."""
-        n = len(batch["input_ids"])
-        place = {"input_ids": torch.full((n, 1), self.tokenizer.pad_token_id)}
-        others = {name: torch.zeros(n, 1, dtype=torch.long) for name in batch}
-        return BatchEncoding({**others, **place})
+    def _token_rows(self, texts: Sequence[Text]) -> dict[str, list[list[int]]]:
+        found = self.tokenizer(
+            self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=True
+        )
+        rows = {name: found[name] for name in ("input_ids", "attention_mask")}
+        if any(max(row, default=0) >= self._n_rows for row in rows["input_ids"]):
+            # A special token that only a text can bring in.
+            token = self.tokenizer.convert_ids_to_tokens(
+                max(max(row, default=0) for row in rows["input_ids"])
+            )
+            raise EncoderError(
+                f"a text has the token {token!r}, and the encoder's embedding table has no row for it; take it out"
+            )
+        types = found.get("token_type_ids") if self._n_token_types else None
+        if types is None:
+            return rows
+        # A tokenizer of another model gives types that this one's table lacks.
+        known = self._n_token_types
+        return {**rows, "token_type_ids": [[t if t < known else 0 for t in row] for row in types]}
 
     def freeze(self, what: str) -> None:
         """Train the embeddings, and the layers above them, no longer: `embeddings` or `layers:N`.
 
-        Raises SettingError where the transformer is not built as BERT is, and for layers where texts are padded on
-        the left.
+        Raises SettingError where the transformer is not built as BERT is.
         """
         n_layers = n_frozen_layers(what)
         if n_layers is not None:
-            if n_layers and self.tokenizer.padding_side != "right":
-                # What is kept of a text is its first states, without the padding.
-                raise SettingError(
-                    f"--freeze: the encoder's tokenizer pads on the {self.tokenizer.padding_side}; expected one that "
-                    "pads on the right; leave --freeze out"
-                )
             self._frozen = FrozenPart(self.transformer, n_layers)
+            self._frozen.check(self.transformer, _seen(self.tokenize(["a", "a b c"])))
             self.train(self.training)
 
     def train(self, mode: bool = True) -> PooledEncoder:
@@ -128,8 +182,21 @@ class PooledEncoder(nn.Module):
         return torch.cat(pooled)[order.argsort()]
 
     def _pooled(self, batch: Mapping[str, Tensor]) -> Tensor:
-        states = self._frozen(batch) if self._frozen else self.transformer(**batch).last_hidden_state
-        return mean_pool(states.float(), batch["attention_mask"])
+        return self.pool(self._hidden(_seen(batch)), batch["attention_mask"])
+
+    def _hidden(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The transformer's last states, (n, tokens, width)."""
+        return self._frozen(batch) if self._frozen else self.transformer(**batch).last_hidden_state
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The vectors of token states, in float32."""
+        vectors = pool(states.float(), mask, self.pooling.modes, self._n_prompt_tokens)
+        dense = iter(self.dense)
+        # Inside a bf16 context too.
+        with torch.autocast(vectors.device.type, enabled=False):
+            for layer in self.pooling.after:
+                vectors = next(dense)(vectors) if isinstance(layer, Dense) else normalize(vectors, dim=-1)
+        return vectors
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
         if self.precision == "fp32":
@@ -174,7 +241,15 @@ class PooledEncoder(nn.Module):
         body: Any = getattr(self.transformer, "base_model", self.transformer)
         if self._frozen:
             self._frozen.forget()
-        body.load_state_dict({name.removeprefix("transformer."): t for name, t in state.items()})
+        body.load_state_dict(self._split(state))
+
+    def _split(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Load the dense layers of another encoder's state; gives the rest, by the names of a transformer alone."""
+        dense = {name.removeprefix("dense."): t for name, t in state.items() if name.startswith("dense.")}
+        self.dense.load_state_dict(dense)
+        return {
+            name.removeprefix("transformer."): t for name, t in state.items() if not name.startswith("dense.")
+        }
 
     def _encode(self, distinct: Sequence[Text]) -> Tensor:
         """Vectors of distinct texts in their order, sorted by length on the way."""
@@ -202,13 +277,22 @@ class PooledEncoder(nn.Module):
 
     def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
         encoded = self.tokenizer(
-            self._cut(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
+            self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
         )
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def _cut(self, texts: Sequence[Text]) -> list[Text]:
+    def _prepared(self, texts: Sequence[Text]) -> list[Text]:
+        """The texts behind their prompt, without what the encoder cannot see of them."""
         most = CHARACTERS_A_TOKEN * self.max_length
-        return [text[:most] if isinstance(text, str) else (text[0][:most], text[1][:most]) for text in texts]
+        cut = [text[:most] if isinstance(text, str) else (text[0][:most], text[1][:most]) for text in texts]
+        prompt = self.pooling.prompt
+        if prompt:
+            cut = [prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in cut]
+        if self.pooling.is_lower_case:
+            cut = [
+                text.lower() if isinstance(text, str) else (text[0].lower(), text[1].lower()) for text in cut
+            ]
+        return cut
 
 
 class NliClassifier(PooledEncoder):
@@ -219,14 +303,20 @@ class NliClassifier(PooledEncoder):
         self.order = order
 
     @classmethod
-    def from_folder(cls, folder: Path) -> NliClassifier:
+    def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> NliClassifier:
+        """`pooling` is not used: the head reads the states by its own rule, pairs as they are."""
         order = nli_labels(read_config(folder))
         if order is None:
             raise EncoderError(
                 f"{folder}: no NLI head; expected a sequence classifier whose id2label names "
                 "entailment, neutral and contradiction"
             )
-        return cls(from_pretrained(AutoModelForSequenceClassification, folder), load_tokenizer(folder), order)
+        transformer: Any = checkpoints.classifier(folder)
+        tokenizer = load_tokenizer(folder)
+        if transformer.config.pad_token_id is None:
+            # By it the head of a decoder-only model finds the last token.
+            transformer.config.pad_token_id = pad_id(tokenizer, transformer)
+        return cls(transformer, tokenizer, order)
 
     def forward(self, batch: BatchEncoding) -> Tensor:
         self.n_forwards += len(batch["input_ids"])
@@ -235,29 +325,25 @@ class NliClassifier(PooledEncoder):
         return logits.float()[:, self.order]
 
 
-def mean_pool(states: Tensor, attention_mask: Tensor) -> Tensor:
-    """The mean of the token vectors that the mask keeps.
-
-    Shapes: states (n, tokens, dim), attention_mask (n, tokens) of 0 and 1 -> (n, dim). A row
-    without any kept token gives zeros.
-    Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3, MEAN strategy.
-    """
-    mask = attention_mask.unsqueeze(-1).to(states.dtype)
-    return (states * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-
-
-def load_tokenizer(folder: Path):
-    """The tokenizer of a checkpoint; nothing is fetched, no code of the checkpoint runs."""
+def dense_layer(dense: Dense) -> nn.Module:
+    """A Dense module of sentence-transformers: a linear layer and its activation."""
+    linear = nn.Linear(dense.n_in, dense.n_out, bias=dense.has_bias)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        length_limit(tokenizer)
-    # A checkpoint may be anyone's, and a damaged one makes transformers raise whatever it meets first.
-    except Exception as error:
-        raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({_line(error)})") from error
-    if tokenizer.pad_token is None and tokenizer.eos_token is not None:
-        # GPT-2's pads with nothing; what is padded is masked, so any token does.
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+        weights = load_file(dense.weights)
+        linear.load_state_dict({name.removeprefix("linear."): t.float() for name, t in weights.items()})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise EncoderError(
+            f"{dense.weights}: cannot be read as a layer from {dense.n_in} to {dense.n_out} dimensions "
+            f"({checkpoints.first_line(error)})"
+        ) from None
+    return nn.Sequential(linear, getattr(nn, dense.activation)())
+
+
+def _seen(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The batch with each text's first place unmasked: attention over nothing would be NaN, and is not pooled."""
+    mask = batch["attention_mask"].clone()
+    mask[:, 0] = 1
+    return {**batch, "attention_mask": mask}
 
 
 def by_length(lengths: Sequence[int]) -> list[list[int]]:
@@ -290,15 +376,6 @@ def rows_of(batch: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tenso
     return {name: t[:, first : last + 1] for name, t in part.items()}
 
 
-def length_limit(tokenizer) -> int:
-    """Tokens of a sentence that the encoder sees, its special tokens included."""
-    # RoBERTa counts two positions for padding; model_max_length knows.
-    limit = min(MAX_LENGTH, tokenizer.model_max_length)
-    if limit <= tokenizer.num_special_tokens_to_add(pair=True):
-        raise ValueError(f"model_max_length is {limit}; expected room for a pair of sentences")
-    return limit
-
-
 def token_budget(device: torch.device) -> int:
     return GPU_TOKEN_BUDGET if device.type == "cuda" else TOKEN_BUDGET
 
@@ -311,25 +388,3 @@ def budgeted(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[
             batches.append([])
         batches[-1].append(i)
     return batches
-
-
-def from_pretrained(auto, folder: Path, **options) -> nn.Module:
-    """A checkpoint by one of transformers' Auto classes: safetensors alone, nothing fetched, no code of its own.
-
-    Raises EncoderError for whatever transformers makes of a folder that is no such checkpoint.
-    """
-    try:
-        return auto.from_pretrained(
-            folder,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            dtype=torch.float32,
-            **options,
-        )
-    except Exception as error:
-        raise EncoderError(f"{folder}: transformers cannot load it ({_line(error)})") from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

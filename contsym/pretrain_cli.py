@@ -15,6 +15,7 @@ from contsym.options import (
     encoder_option,
     freeze_option,
     output_option,
+    pooling_option,
     precision_option,
     sources_and_sizes,
     task_options,
@@ -31,6 +32,7 @@ from contsym.options import (
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
 @encoder_option
+@pooling_option
 @task_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(

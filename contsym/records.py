@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from contsym.declared import kind_of
+
 if TYPE_CHECKING:
     from contsym.sweep.stored import StoredSweep
 
@@ -215,6 +217,8 @@ def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
     params |= {name: "all" if options[name] is None else options[name] for name in sizes}
     params["protocol"] = options.get("protocol", "sequential")
     params |= {f"pretrain.{safe(name)}": value for name, value in options.get("pretrain", {}).items()}
+    params["pooling"] = kind_of(result.get("pooling"))
+    params |= {"max_length": result["pooling"]["max_length"]} if result.get("pooling") else {}
     params |= {name: options[name] for name in ("split", "label_noise") if options.get(name) is not None}
     params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
     tags = {f"version.{safe(name)}": version for name, version in result["versions"].items()}

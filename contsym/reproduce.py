@@ -20,6 +20,7 @@ from contsym import registry, results
 from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.data.tasks import TASKS
+from contsym.declared import words_of
 from contsym.errors import ContsymError
 from contsym.records import encoder_of, task_of
 
@@ -109,6 +110,8 @@ def config_of(result: Mapping[str, Any], **changes: Any) -> RunConfig:
         "strategy": result["strategy"],
         "scenario": result.get("scenario_file") or result["scenario"],
         "encoder": encoder_of(result),
+        # Results stored before poolings were recorded are of means.
+        "pooling": options.get("pooling", "auto" if result.get("pooling") else "mean"),
         # A branch may have moved since: what was read is named with its commit.
         "sources": {
             name: sources.get(name, spec) if spec.startswith("hub") else spec
@@ -196,6 +199,11 @@ def check_same_inputs(plan: Plan, result: Mapping[str, Any]) -> None:
             f"encoder {plan.encoder.name}: other weights (SHA-256 {plan.encoder.weights_sha256[:12]}, the stored "
             f"run had {weights[:12]}); expected the checkpoint that it was made with"
         )
+    if (pooling := result.get("pooling")) and pooling != plan.pooling.facts():
+        raise ContsymError(
+            f"encoder {plan.encoder.name}: other pooling ({words_of(plan.pooling.facts())}; the stored run had "
+            f"{words_of(pooling)}); expected the folder that it was made with"
+        )
     stored_plugins = {plugin["name"]: plugin["sha256"] for plugin in result.get("plugins", ())}
     for plugin in registry.plugins_of(plan.config.strategy, plan.config.scenario):
         if plugin.sha256 != stored_plugins.get(plugin.name):
@@ -239,6 +247,7 @@ NOT_MEASURED = (
     *("format", "run", "key", "strategy", "scenario", "scenario_file", "experiences", "plugins", "encoder"),
     *(
         "encoder_weights",
+        "pooling",
         "tasks",
         "sources",
         "seed",

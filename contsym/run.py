@@ -20,6 +20,7 @@ from contsym.data.schema import TaskData
 from contsym.data.shots import check_shots, check_size, few_shot_rows, subset_rows
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
+from contsym.declared import AUTO, Pooling
 from contsym.environment import (
     code_sha256,
     git_commit,
@@ -54,6 +55,8 @@ class Shared:
     """Where the chosen training pairs of an experience are, by its fingerprint and the choice."""
     leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
     scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
+    checked: set[tuple[Path, str]] = field(default_factory=set)
+    """Checkpoints that can be used, with the head."""
 
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
         """The pairs of an experience, whole tasks and experiences each loaded once."""
@@ -65,6 +68,12 @@ class Shared:
         if (*key, experience) not in self.tasks:
             self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
         return self.tasks[*key, experience]
+
+    def check(self, files: encoders.EncoderFiles, head: encoders.Head) -> None:
+        """`encoders.check`, once for each head."""
+        if (files.folder, head) not in self.checked:
+            encoders.check(files, head)
+            self.checked.add((files.folder, head))
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
         """As many of the experience's training pairs as were asked for; drawn once for each choice."""
@@ -116,6 +125,11 @@ class Plan:
     shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     @property
+    def pooling(self) -> Pooling:
+        assert self.encoder.pooling is not None, "prepare has looked"
+        return self.encoder.pooling
+
+    @property
     def folder(self) -> Path:
         return results.runs_folder(self.config.output) / self.name
 
@@ -144,12 +158,14 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
         )
     _check_sources(config, scenario)
     results.check_writable(config.output)
-    files = encoders.locate(config.encoder)
+    files = encoders.with_pooling(encoders.locate(config.encoder), config.pooling)
     quiet_libraries()
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
+    shared.check(files, strategy.wants_head)
+    files = encoders.with_limit(files)
     _check_freeze(config, files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)
@@ -204,8 +220,7 @@ def _check_freeze(config: RunConfig, files: encoders.EncoderFiles, settings: Tra
     from contsym.freezing import check_freeze
 
     card = registry.find_strategy(config.strategy)
-    n_layers = encoders.read_config(files.folder).get("num_hidden_layers")
-    check_freeze(settings.freeze, card, files.name, n_layers if isinstance(n_layers, int) else None)
+    check_freeze(settings.freeze, card, files.name, encoders.size(files, "num_hidden_layers"))
 
 
 def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared | None = None) -> Dataset:
@@ -313,8 +328,8 @@ def default_learning_rate(files: encoders.EncoderFiles) -> float:
     """The preset's, or for an unknown encoder the one that suits its width."""
     if files.preset:
         return files.preset.learning_rate
-    width = encoders.read_config(files.folder).get("hidden_size")
-    is_large = isinstance(width, int) and width >= encoders.LARGE_DIM
+    width = encoders.size(files, "hidden_size")
+    is_large = width is not None and width >= encoders.LARGE_DIM
     return encoders.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 
@@ -434,6 +449,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
             "origin": plan.encoder.origin,
             **({"commit": plan.encoder.commit} if plan.encoder.commit else {}),
         },
+        "pooling": plan.pooling.facts(),
         "tasks": [task.name for task in plan.tasks],
         "sources": sources,
         "seed": seed,
@@ -449,6 +465,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
             "protocol": config.protocol,
             "pretrain": dict(config.pretrain),
             **({} if config.label_noise is None else {"label_noise": config.label_noise}),
+            **({} if config.pooling == AUTO else {"pooling": config.pooling}),
             "target": config.target,
             "curve": config.curve,
         },
@@ -492,6 +509,7 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
         experiences=[experience.as_dict() for experience in plan.scenario.experiences],
         made_with=[p.sha256 for p in registry.plugins_of(config.strategy, config.scenario)],
         weights=plan.encoder.weights_sha256,
+        pooling=plan.pooling.facts(),
         code=code_sha256(),
         versions=library_versions(),
         resolved={**plan.settings.model_dump(), "learning_rate": plan.learning_rate},

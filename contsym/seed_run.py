@@ -290,12 +290,9 @@ def view_pairs(plan: Plan) -> Dataset | None:
 
 def _load_encoder(plan: Plan):
     """A fresh copy of the pretrained encoder, with the head that the strategy wants."""
-    wanted = plan.strategy.wants_head
-    if wanted == "nli" and encoders.nli_labels(encoders.read_config(plan.encoder.folder)) is None:
-        wanted = "none"
-    encoder = encoders.load(plan.encoder, head=wanted)
+    encoder = encoders.load(plan.encoder, head=encoders.head_of(plan.encoder, plan.strategy.wants_head))
     if kind_of_head(plan.encoder) == "pair":
-        encoder.nli_head = read_head(plan.encoder.folder)
+        encoder.nli_head = read_head(plan.encoder.folder, encoder.dim)
     encoder.precision = plan.precision
     return encoder
 

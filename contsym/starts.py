@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contsym import encoders
+from contsym import declared, encoders
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, EncoderError, SettingError
 
@@ -74,10 +74,15 @@ def kind_of_head(files: encoders.EncoderFiles) -> str | None:
     return "pair" if (files.folder / NLI_HEAD).is_file() else None
 
 
-def read_head(folder: Path) -> dict[str, Tensor]:
-    """The head that contsym trained with a checkpoint. Raises EncoderError where it is none."""
+def read_head(folder: Path, dim: int | None = None) -> dict[str, Tensor]:
+    """The head that contsym trained with a checkpoint.
+
+    Raises EncoderError where it is none, or with `dim` where it is of vectors of another number of dimensions.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    from contsym.data.schema import LABELS
 
     path = folder / NLI_HEAD
     try:
@@ -89,6 +94,14 @@ def read_head(folder: Path) -> dict[str, Tensor]:
         ) from None
     if set(found) != {"linear.weight", "linear.bias"}:
         raise EncoderError(f"{path}: holds {', '.join(sorted(found))}; expected what contsym pretrain writes")
+    if dim is None:
+        return found
+    shape, expected = tuple(found["linear.weight"].shape), (len(LABELS), 4 * dim)
+    if shape != expected or tuple(found["linear.bias"].shape) != expected[:1]:
+        raise EncoderError(
+            f"{path}: a head of shape {shape} over vectors of {dim} dimensions; expected {expected}, as of the "
+            "pooling and the weights that it was trained with"
+        )
     return found
 
 
@@ -112,6 +125,11 @@ def check_start(
     if kind and config.pretrain:
         raise SettingError(
             f"--pretrain: encoder {files.name} has an NLI head already and is not pretrained; leave it out"
+        )
+    if kind == "joint" and encoders.read_config(files.folder).get("is_encoder_decoder"):
+        raise SettingError(
+            f"--protocol retrain: {files.name} is a sequence-to-sequence classifier, whose encoder alone is retrained; "
+            "expected an encoder with an NLI head, or --protocol sequential"
         )
     if kind == "joint" and strategy.addons:
         raise SettingError(
@@ -159,12 +177,18 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
     from safetensors.torch import save_file
 
     from contsym import results
+    from contsym.checkpoints import has_own_encoder
     from contsym.data.schema import LABELS
     from contsym.environment import git_commit, library_versions
     from contsym.run import prepare
     from contsym.seed_run import SeedRun
 
     plan = prepare(config)
+    if not has_own_encoder(plan.encoder.folder):
+        raise EncoderError(
+            f"encoder {plan.encoder.name}: half of a sequence-to-sequence model, which cannot be kept as a checkpoint; "
+            "expected an encoder, a decoder-only model or a T5"
+        )
     (seed,) = config.seeds
     parts = [plan.training_part(task, seed) for task in plan.tasks]
     run = SeedRun(plan, parts, seed, progress)
@@ -174,7 +198,8 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
     card = {
         "task": task.task,
         "labels": list(LABELS),
-        "head": "linear over [p, h, |p - h|, p * h], mean-pooled",
+        "head": "linear over [p, h, |p - h|, p * h]",
+        "pooling": plan.pooling.facts(),
         "source": {"name": task.source, "fingerprint": task.fingerprint, "pairs": len(parts[0])},
         "stand_in": task.stand_in,
         "encoder": {"name": plan.encoder.name, "sha256": plan.encoder.weights_sha256},
@@ -190,6 +215,10 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
     def fill(folder: Path) -> None:
         run.encoder.transformer.save_pretrained(folder, safe_serialization=True)
         run.encoder.tokenizer.save_pretrained(folder)
+        declared.write(folder, plan.pooling, run.encoder.width)
+        for layer, name in zip(run.encoder.dense, declared.dense_folders(plan.pooling), strict=True):
+            weights = {f"linear.{n}": t.detach().cpu().contiguous() for n, t in layer[0].state_dict().items()}
+            save_file(weights, folder / name / "model.safetensors")
         save_file(head, folder / NLI_HEAD)
         (folder / CARD).write_text(results.to_json(card), encoding="utf-8")
 

@@ -56,6 +56,7 @@ class Options(Strict):
     pretrain: dict[str, Words] = {}
     split: Words | None = None
     label_noise: Share | None = None
+    pooling: Words = "auto"
 
 
 class Point(Strict):
@@ -87,6 +88,15 @@ class Weights(Strict):
     sha256: Words
     origin: Words
     commit: Words | None = None
+
+
+class Pooled(Strict):
+    modes: list[Words]
+    after: list[Words | dict[str, Words]]
+    max_length: Count
+    prompt: Words
+    includes_prompt: bool
+    lower_case: bool
 
 
 class ExperienceCost(Strict):
@@ -123,6 +133,7 @@ class Facts(Strict):
     scenario: Words
     encoder: Words
     encoder_weights: Weights
+    pooling: Pooled | None = None
     tasks: Annotated[list[Name], Field(min_length=1, max_length=1000)]
     sources: dict[Name, Source]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -247,6 +258,7 @@ class SweepSettings(Strict):
     seeds: list[Count] = [0, 1, 2]
     settings: dict[str, list[Words]]
     encoder: Words = "minilm"
+    pooling: Words = "auto"
     sources: dict[str, Words] = {}
     sizes: dict[str, Count] = {}
     form: Words = "lexicalised"

@@ -25,6 +25,7 @@ from contsym.options import (
     noise_option,
     output_option,
     plugin_option,
+    pooling_option,
     precision_option,
     protocol_options,
     sources_and_sizes,
@@ -70,6 +71,7 @@ SEND_SECONDS = 30
 @memory_index_option
 @plugin_option
 @encoder_option
+@pooling_option
 @freeze_option
 @task_options
 @form_option

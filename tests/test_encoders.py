@@ -10,7 +10,7 @@ from transformers import BatchEncoding
 from contsym import encoders
 from contsym.encoders import load, locate, nli_labels
 from contsym.errors import EncoderError, SettingError
-from contsym.pooling import mean_pool
+from contsym.pooling_modes import mean_pool
 
 TEXTS = ["anna is near ben", "ben", "carl is a child of dora and emil", "anna is near ben", "x" * 500]
 

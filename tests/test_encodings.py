@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from contsym.declared import Pooling
 from contsym.encoders import load, locate
 from contsym.encodings import FILE, LIMIT, UntrainedEncodings, limit_bytes
 from contsym.errors import SettingError
@@ -35,7 +36,11 @@ def test_a_checkpoints_head_and_its_pooled_states_are_kept_apart(toy, tiny_nli_f
 
 
 PLAN = SimpleNamespace(
-    encoder=SimpleNamespace(weights_sha256="weights"), precision="fp32", device="cpu", strategy=None
+    encoder=SimpleNamespace(weights_sha256="weights"),
+    pooling=Pooling(),
+    precision="fp32",
+    device="cpu",
+    strategy=None,
 )
 N_BYTES = 4 * 1024
 """Of the vectors of one entry in these tests; a file has a header of some 100 bytes more."""

@@ -11,6 +11,7 @@ from contsym.errors import SettingError
 from contsym.freezing import FrozenPart, check_freeze, is_freezable, n_frozen_layers, parts_of
 from contsym.pooling import by_length, rows_of
 from contsym.registry import find_strategy
+from tests.families import save_family
 
 TEXTS = [
     "oslo borders bergen",
@@ -256,13 +257,13 @@ def test_a_part_of_a_training_batch_may_hold_texts_without_tokens_alone(bare, mo
     assert found[1][0].tolist() == [0.0] * bare.dim
 
 
-def test_padding_on_the_left_is_not_frozen(encoder):
-    encoder.tokenizer.padding_side = "left"
+def test_a_layer_between_the_layers_is_not_left_out_unsaid(tmp_path):
+    # DeBERTa's convolution stands behind the first layer: the upper part would apply it to its own first layer.
+    folder = save_family(tmp_path / "deberta", "deberta-v2", conv_kernel_size=3, conv_act="gelu")
+    encoder = encoders.load(encoders.locate(str(folder)))
     with pytest.raises(SettingError) as error:
         encoder.freeze("layers:1")
     assert str(error.value) == (
-        "--freeze: the encoder's tokenizer pads on the left; expected one that pads on the right; leave --freeze out"
+        "--freeze: DebertaV2Model is not built as BERT is, with embeddings below a list of layers; leave --freeze "
+        "out, or take another encoder"
     )
-    # Embeddings are looked up each time, however they are padded.
-    encoder.freeze("nothing")
-    encoder.freeze("embeddings")

@@ -95,14 +95,14 @@ def write(plan: Plan, i: int, folder: Path) -> Path:
 def contsym(plan: Plan, tasks: Sequence[Path], output: Path) -> list[list[float]]:
     mnli, wikidata = map(str, tasks)
     command = ["-m", "contsym", "run", "--strategy", STRATEGY, "--scenario", plan.config.scenario]
-    command += ["--encoder", str(plan.encoder.folder), "--mnli", mnli, "--wikidata", wikidata]
+    command += ["--encoder", plan.config.encoder, "--mnli", mnli, "--wikidata", wikidata]
     command += ["--seeds", str(SEED), "--set", f"steps={plan.settings.steps}"]
     command += ["--set", f"learning_rate={plan.learning_rate}", "--device", plan.device]
     return printed([*command, "--output", str(output), "--json"])["seeds"][0]["matrix"]
 
 
 def plain(plan: Plan, tasks: Sequence[Path]) -> list[list[float]]:
-    from contsym.pooling import length_limit, load_tokenizer
+    from contsym.encoders import tokenizer_of
 
     settings: Any = plan.settings
     script = Path(__file__).with_name("plain_script.py")
@@ -113,7 +113,7 @@ def plain(plan: Plan, tasks: Sequence[Path]) -> list[list[float]]:
         "weight-decay": settings.weight_decay,
         "clip-norm": settings.clip_norm,
         "margin": settings.margin,
-        "length": length_limit(load_tokenizer(plan.encoder.folder)),
+        "length": tokenizer_of(plan.encoder)[1],
         "seed": SEED,
         "device": plan.device,
     }

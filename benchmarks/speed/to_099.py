@@ -179,9 +179,9 @@ def best_threshold(cosines: np.ndarray, entailed: np.ndarray) -> float:
 
 def _model(plan: Plan) -> Any:
     encoder = encoders.read_config(plan.encoder.folder)
-    from contsym.pooling import length_limit, load_tokenizer
+    from contsym.encoders import tokenizer_of
 
-    limit = length_limit(load_tokenizer(plan.encoder.folder))
+    limit = tokenizer_of(plan.encoder)[1]
     return sentence_transformer(plan.encoder.folder, limit, int(encoder["hidden_size"]), plan.device)
 
 

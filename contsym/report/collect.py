@@ -12,6 +12,7 @@ from typing import Any
 from contsym import results
 from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
+from contsym.declared import kind_of
 from contsym.errors import ContsymError, SettingError
 from contsym.records import task_of, variant
 from contsym.stored import Skip, Skipped, tell_skipped
@@ -332,6 +333,7 @@ COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
     "pretraining": lambda r: r["options"].get("pretrain") or {},
     "encoder": lambda r: r["encoder"],
     "encoder weights": lambda r: r["encoder_weights"]["sha256"],
+    "pooling": lambda r: kind_of(r.get("pooling")),
     "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},
     "training pairs": lambda r: {
         name: source["rows"]["train"] for name, source in r["sources"].items() if not is_relational(r, name)

@@ -51,7 +51,8 @@ def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
         words += [f"--{task}", source]
     for task, size in config.sizes.items():
         words += [f"--{task}-size", str(size)]
-    for name in ("encoder", "form", "split", "label_noise", "protocol", "device", "precision", "target"):
+    names = ("encoder", "pooling", "form", "split", "label_noise", "protocol", "device", "precision", "target")
+    for name in names:
         if getattr(config, name) != DEFAULTS[name]:
             words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
     for name, value in config.pretrain.items():
@@ -91,6 +92,7 @@ def run_commands(collected: Collected) -> list[str]:
             first.get("scenario_file", first["scenario"]),
         ]
         words += ["--encoder", encoder_of(first)]
+        words += ["--pooling", options["pooling"]] if "pooling" in options else []
         if options["shots"] is not None:
             words += ["--shots", str(options["shots"])]
         words += ["--seeds", _numbers(result["seed"] for result in results)]

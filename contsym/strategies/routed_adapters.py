@@ -23,7 +23,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.pooling import PooledEncoder, mean_pool
+from contsym.pooling import PooledEncoder
+from contsym.pooling_modes import mean_pool
 from contsym.relations.heads import PairClassifier
 from contsym.routing import evenly, routes, routing_features
 from contsym.scenarios.build import pairs_of

@@ -26,6 +26,7 @@ from contsym.config import (
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
+from contsym.declared import AUTO
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.toml import read_toml
 
@@ -43,6 +44,7 @@ class SweepConfig:
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Values by setting, as those of RunConfig; each goes to the strategies that have such a setting."""
     encoder: str = "minilm"
+    pooling: str = AUTO
     sources: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, int] = field(default_factory=dict)
     form: Form = "lexicalised"
@@ -103,6 +105,8 @@ class SweepConfig:
         if self.label_noise is None:
             # As sweeps have it that were made before there was such an option.
             del chosen["label_noise"]
+        if self.pooling == AUTO:
+            del chosen["pooling"]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @property
@@ -185,7 +189,19 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 FILE_KEYS = (
-    *("strategies", "scenario", "shots", "seeds", "set", "encoder", "form", "split", "protocol", "pretrain"),
+    *(
+        "strategies",
+        "scenario",
+        "shots",
+        "seeds",
+        "set",
+        "encoder",
+        "pooling",
+        "form",
+        "split",
+        "protocol",
+        "pretrain",
+    ),
     "label_noise",
     *("device", "precision", "target", "curve", "audit", "plugins"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contsym.declared import kind_of, words_of
 from contsym.report.collect import Collected, Result, title_of
 from contsym.report.contents.shared import NOT_STORED
 from contsym.report.measures import Measures
@@ -109,6 +110,7 @@ def version_table(collected: Collected) -> Table:
     facts = {
         "encoder": lambda r: f"{r['encoder']} ({r['encoder_weights']['origin']})",
         "encoder weights (SHA-256)": lambda r: r["encoder_weights"]["sha256"],
+        "pooling": lambda r: words_of(r["pooling"]) if r.get("pooling") else kind_of(None),
         "device, precision": lambda r: f"{r['device']}, {r['precision']}",
         "threads": lambda r: str(r["threads"]),
         "platform": lambda r: r["platform"],

@@ -1,0 +1,337 @@
+"""How an encoder's vectors are made: what its folder declares of itself, or what was asked for in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from contsym.errors import EncoderError
+
+MAX_LENGTH = 128
+"""Tokens of a text where nothing is declared; longer texts are cut. MultiNLI's longest sentences reach 400, 1% pass 70."""
+
+MODE_NAMES = ("mean", "cls", "last", "max", "mean_sqrt_len", "weighted_mean")
+AUTO, DECLARED = "auto", "declared"
+POOLINGS = (AUTO, DECLARED, *MODE_NAMES)
+"""What `--pooling` takes."""
+
+NORMALIZE = "normalize"
+
+MODULES = "modules.json"
+"""The list of a sentence-transformers folder's modules: the transformer, its pooling, and what follows."""
+
+LENGTH_FILES = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+PROMPTS = "config_sentence_transformers.json"
+
+# In the order in which sentence-transformers concatenates them.
+FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
+    "pooling_mode_weightedmean_tokens": "weighted_mean",
+    "pooling_mode_lasttoken": "last",
+}
+NAMES = {
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "weightedmean": "weighted_mean",
+    "lasttoken": "last",
+    **{mode: mode for mode in ("cls", "max", "mean")},
+}
+ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU")
+"""Of torch.nn, without arguments."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A linear layer behind the pooling, and its activation."""
+
+    weights: Path
+    sha256: str
+    n_in: int
+    n_out: int
+    has_bias: bool
+    activation: str
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """How a text becomes a vector: its prompt and length, the pooling of its token states, and what follows."""
+
+    modes: tuple[str, ...] = ("mean",)
+    """Several are concatenated."""
+    after: tuple[Dense | str, ...] = ()
+    """Dense layers and NORMALIZE, in their order."""
+    max_length: int = MAX_LENGTH
+    """Tokens of a text, at most; the tokenizer's and the positions' limits count beside it."""
+    prompt: str = ""
+    """Put before each text."""
+    includes_prompt: bool = True
+    """Whether the prompt's tokens are pooled with the others."""
+    is_lower_case: bool = False
+    origin: str = "default"
+    """Who says so, for people."""
+
+    @property
+    def normalizes(self) -> bool:
+        return NORMALIZE in self.after
+
+    def facts(self) -> dict[str, Any]:
+        """All that decides a vector, as plain values."""
+        return {
+            "modes": list(self.modes),
+            "after": [
+                {"dense": layer.sha256, "activation": layer.activation} if isinstance(layer, Dense) else layer
+                for layer in self.after
+            ],
+            "max_length": self.max_length,
+            "prompt": self.prompt,
+            "includes_prompt": self.includes_prompt,
+            "lower_case": self.is_lower_case,
+        }
+
+    def words(self) -> str:
+        """For the plan and the record, as `cls, normalised; at most 64 tokens (declared)`."""
+        return f"{words_of(self.facts())} ({self.origin})"
+
+
+def words_of(facts: Mapping[str, Any]) -> str:
+    """The facts of a pooling, for people."""
+    return f"{kind_of(facts)}; at most {facts['max_length']} tokens"
+
+
+def kind_of(facts: Mapping[str, Any] | None) -> str:
+    """The same without the length. None: of a result from before poolings were recorded, when all were means."""
+    if facts is None:
+        return "mean"
+    said = [" + ".join(facts["modes"])]
+    said += ["normalised" if layer == NORMALIZE else "a dense layer" for layer in facts["after"]]
+    said += ["lower case"] if facts["lower_case"] else []
+    if facts["prompt"]:
+        said.append(f"prompt {facts['prompt']!r}" + ("" if facts["includes_prompt"] else " (not pooled)"))
+    return ", ".join(said)
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Where a folder keeps its transformer: where modules.json says, or in itself."""
+    if not (folder / MODULES).is_file():
+        return folder
+    kind, path = next(iter(_modules(folder)), ("nothing", folder))
+    if kind.rpartition(".")[2] != "Transformer":
+        raise EncoderError(
+            f"{folder / MODULES}: begins with {kind}; expected Transformer, a checkpoint of transformers"
+        )
+    return path
+
+
+def declared(folder: Path) -> Pooling | None:
+    """What a sentence-transformers folder declares; None for any other folder.
+
+    Raises EncoderError for a declaration that cannot be read or that contsym has no such module for.
+    """
+    if not (folder / MODULES).is_file():
+        return None
+    kinds = _modules(folder)
+    found = _length(transformer_folder(folder))
+    if kinds[0][0] != "Transformer":
+        raise _unusable(folder, f"has {kinds[0][0]}, whose code contsym does not run")
+    pooled, origin = False, DECLARED
+    for kind, path in kinds[1:]:
+        if kind == "Pooling" and not pooled and not (path / "config.json").is_file():
+            pooled, origin = True, f"default: {path} has no config.json"
+        elif kind == "Pooling" and not pooled:
+            modes, includes_prompt = _modes(path)
+            found, pooled = replace(found, modes=modes, includes_prompt=includes_prompt), True
+        elif kind == "Normalize" and pooled:
+            found = replace(found, after=(*found.after, NORMALIZE))
+        elif kind == "Dense" and pooled:
+            found = replace(found, after=(*found.after, _dense(path)))
+        elif kind != "Dropout":
+            # Dropout does nothing to a vector that is not trained on.
+            raise _unusable(folder, f"has {kind}, which contsym does not apply")
+    if not pooled:
+        raise _unusable(folder, "has no Pooling")
+    return replace(found, prompt=_prompt(folder), origin=origin)
+
+
+def read_as_declared(root: Path, folder: Path) -> Pooling:
+    """The length and the prompt that a folder declares, with plain mean pooling; contsym's own where it does not."""
+    if not (root / MODULES).is_file():
+        return Pooling()
+    return replace(_length(folder), prompt=_prompt(root))
+
+
+def write(folder: Path, pooling: Pooling, width: int) -> None:
+    """Declare a pooling of states of this width beside a transformer's weights, as sentence-transformers reads it.
+
+    The weights of Dense layers are the caller's to write, into the folders of `dense_folders`.
+    """
+    modes: dict[str, Any] = {flag: mode in pooling.modes for flag, mode in FLAGS.items()}
+    if pooling.modes != tuple(mode for mode in FLAGS.values() if mode in pooling.modes):
+        # Flags have no order; names do, and releases of sentence-transformers before 6 do not know them.
+        names = {own: name for name, own in NAMES.items()}
+        modes = {"pooling_mode": [names[mode] for mode in pooling.modes]}
+    pooled = {"word_embedding_dimension": width, **modes, "include_prompt": pooling.includes_prompt}
+    _write(folder / "1_Pooling" / "config.json", pooled)
+    listed = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    for i, layer in enumerate(pooling.after, 2):
+        kind = "Dense" if isinstance(layer, Dense) else "Normalize"
+        listed.append((kind, f"{i}_{kind}"))
+        if isinstance(layer, Dense):
+            activation = f"torch.nn.modules.{'linear' if layer.activation == 'Identity' else 'activation'}"
+            dense: dict[str, Any] = {
+                "in_features": layer.n_in,
+                "out_features": layer.n_out,
+                "bias": layer.has_bias,
+            }
+            dense["activation_function"] = f"{activation}.{layer.activation}"
+            _write(folder / f"{i}_{kind}" / "config.json", dense)
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, path) in enumerate(listed)
+    ]
+    _write(folder / MODULES, modules)
+    _write(
+        folder / LENGTH_FILES[0],
+        {"max_seq_length": pooling.max_length, "do_lower_case": pooling.is_lower_case},
+    )
+    prompts = {"prompts": {"contsym": pooling.prompt}, "default_prompt_name": "contsym"}
+    _write(folder / PROMPTS, prompts if pooling.prompt else {})
+
+
+def dense_folders(pooling: Pooling) -> list[str]:
+    """The folders of the Dense layers in what `write` writes."""
+    return [f"{i}_Dense" for i, layer in enumerate(pooling.after, 2) if isinstance(layer, Dense)]
+
+
+def _write(path: Path, value: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(value, indent=2) + "\n", "utf-8")
+
+
+def _unusable(folder: Path, reason: str) -> EncoderError:
+    return EncoderError(
+        f"{folder / MODULES}: {reason}; give --pooling mean, cls, last or max to pool its transformer's states alone"
+    )
+
+
+def _modules(folder: Path) -> list[tuple[str, Path]]:
+    """(name, folder) of each module: the class's name, with its place where it is not sentence-transformers' own."""
+    listed = _read(folder / MODULES, list)
+    found = []
+    for module in listed:
+        kind, path = (module.get(n) for n in ("type", "path")) if isinstance(module, dict) else (None, None)
+        parts = PurePosixPath(path).parts if isinstance(path, str) else None
+        # A checkpoint may be anyone's: its modules are inside it.
+        if (
+            not isinstance(kind, str)
+            or parts is None
+            or ".." in parts
+            or PurePosixPath(path or "").is_absolute()
+        ):
+            raise EncoderError(
+                f"{folder / MODULES}: {json.dumps(module)[:100]} is no module; expected a type and a path inside the folder"
+            )
+        is_own = kind.startswith("sentence_transformers.")
+        found.append((kind.rpartition(".")[2] if is_own else kind, folder.joinpath(*parts)))
+    return found
+
+
+def _read(path: Path, shape: type) -> Any:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, shape):
+        kind = "list" if shape is list else "object"
+        raise EncoderError(
+            f"{path}: missing, or not a JSON {kind}; expected what sentence-transformers writes"
+        )
+    return found
+
+
+def _typed(path: Path, config: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value: Any = config.get(name)
+    if value is None:
+        return default
+    # bool is an int in Python.
+    is_count = kind is int and not isinstance(value, bool) and isinstance(value, int) and value > 0
+    if not isinstance(value, kind) or (kind is int and not is_count):
+        expected = {int: "a number from 1", bool: "true or false", str: "text"}[kind]
+        raise EncoderError(f"{path}: {name} is {json.dumps(value)[:60]}; expected {expected}")
+    return value
+
+
+def _length(folder: Path) -> Pooling:
+    path = next((folder / name for name in LENGTH_FILES if (folder / name).is_file()), None)
+    if path is None:
+        return Pooling()
+    config = _read(path, dict)
+    return Pooling(
+        max_length=_typed(path, config, "max_seq_length", int, MAX_LENGTH),
+        is_lower_case=_typed(path, config, "do_lower_case", bool, False),
+    )
+
+
+def _modes(folder: Path) -> tuple[tuple[str, ...], bool]:
+    path = folder / "config.json"
+    config = _read(path, dict)
+    given = config.get("pooling_mode")
+    if given is None:
+        on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
+        unknown = [name for name in on if name not in FLAGS]
+        modes = [mode for flag, mode in FLAGS.items() if config.get(flag)]
+    else:
+        asked = given if isinstance(given, list) else [given]
+        unknown = [str(name) for name in asked if name not in NAMES]
+        modes = [NAMES[name] for name in asked if name in NAMES]
+    if unknown or not modes:
+        raise EncoderError(
+            f"{path}: {', '.join(unknown) or 'no pooling mode'} is declared; expected some of {', '.join(NAMES)}; "
+            "give --pooling mean, cls, last or max in its place"
+        )
+    return tuple(modes), _typed(path, config, "include_prompt", bool, True)
+
+
+def _dense(folder: Path) -> Dense:
+    path, weights = folder / "config.json", folder / "model.safetensors"
+    config = _read(path, dict)
+    module, _, activation = str(
+        config.get("activation_function", "torch.nn.modules.activation.Tanh")
+    ).rpartition(".")
+    of_states = config.get("module_input_name", "sentence_embedding") != "sentence_embedding"
+    if not module.startswith("torch.nn") or activation not in ACTIVATIONS:
+        reason = f"activation {config.get('activation_function')} is none of {', '.join(ACTIVATIONS)}"
+    elif config.get("use_residual") or of_states:
+        reason = "a residual layer, or one over token states, is not applied"
+    elif not weights.is_file():
+        reason = "its weights are no model.safetensors"
+    else:
+        n_in, n_out = (_typed(path, config, name, int, None) for name in ("in_features", "out_features"))
+        if n_in and n_out:
+            digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+            return Dense(weights, digest, n_in, n_out, _typed(path, config, "bias", bool, True), activation)
+        reason = "in_features or out_features is missing"
+    raise EncoderError(f"{path}: {reason}; give --pooling mean, cls, last or max to leave it out")
+
+
+def _prompt(folder: Path) -> str:
+    path = folder / PROMPTS
+    if not path.is_file():
+        return ""
+    config = _read(path, dict)
+    name, prompts = config.get("default_prompt_name"), config.get("prompts")
+    if name is None:
+        return ""
+    if not isinstance(prompts, dict) or not isinstance(prompts.get(name), str):
+        raise EncoderError(
+            f"{path}: default_prompt_name {name!r} is none of its prompts; expected one of them"
+        )
+    return prompts[name]
