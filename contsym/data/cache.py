@@ -88,7 +88,7 @@ def cache_folder() -> Path | None:
 def _files(source: sources.Source) -> list[Path]:
     """Every file that the pairs of a source may depend on; none of bundled data, which are small."""
     if isinstance(source, hub.Hub):
-        roots = [hub.snapshot(each, source.revision) for each in source.repositories]
+        roots = [hub.find(each).snapshot.folder for each in source.named]
     elif isinstance(source, manifest.Built):
         roots = [source.folder]
     else:
