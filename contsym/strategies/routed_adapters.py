@@ -26,7 +26,6 @@ from torch.nn import functional
 from contsym.pooling import PooledEncoder, mean_pool
 from contsym.relations.heads import PairClassifier
 from contsym.routing import evenly, routes, routing_features
-from contsym.scenarios.build import pairs_of
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -68,7 +67,8 @@ class RoutedAdapters(Strategy):
 
     settings: Settings
 
-    def __init__(self, *, encoder: PooledEncoder, settings: Settings, **kwargs) -> None:
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        settings = self.settings
         self._lora = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.rank * settings.scale,  # type: ignore[arg-type]
@@ -85,11 +85,9 @@ class RoutedAdapters(Strategy):
         self.stored: list[Tensor] = []
         self._settled: list[Tensor] = []
         self._known: Tensor | None = None
-        super().__init__(encoder=encoder, settings=settings, **kwargs)
-        self._first_head = copy.deepcopy(self.model.head.heads[0])
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return ChosenHead(PairClassifier(dim, n_labels, generator))
+        head = PairClassifier(encoder.dim, n_labels, generator)
+        self._first_head = copy.deepcopy(head)
+        return ChosenHead(head)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(output, labels)
@@ -124,12 +122,12 @@ class RoutedAdapters(Strategy):
         self.model.encoder.forget()
         self.model.head.chosen = n
 
-    def score_pairs(self, pairs: Dataset) -> Tensor:
+    def score(self, pairs: Dataset) -> Tensor:
         return self._by_route(pairs, self.model.outputs, self.model.known_scores)
 
     def known_scores(self, pairs: Dataset) -> Tensor:
         # What is taken for another task is answered by that task's adapter, and so forgotten.
-        return self.score_pairs(pairs)
+        return self.score(pairs)
 
     def features(self, pairs: Dataset) -> Tensor:
         return self._by_route(pairs, super().features, super().features)
@@ -166,14 +164,14 @@ class RoutedAdapters(Strategy):
             return torch.full((len(pairs),), KNOWN if known else 0, dtype=torch.long)
         return routes(self._features(pairs), stored, self.settings.drawn) - len(known)
 
-    def take_as_known(self, experience, n_pairs: int) -> None:
-        super().take_as_known(experience, n_pairs)
-        self._known = self._store(pairs_of(experience.dataset))
+    def learned_before(self, pairs: Dataset) -> None:
+        self._known = self._store(pairs)
 
     def refresh(self, past_limit: int | None = None) -> None:
         # The token embeddings are frozen: what was stored of a finished experience stays true.
         self._settled += [self._store(pairs) for pairs in self.past[len(self._settled) :]]
-        seen = self.current if self.is_under_way else None
+        # Before any training there is nothing to choose between.
+        seen = self.current if self.n_steps else None
         self.stored = [*self._settled, *([] if seen is None else [self._store(seen)])]
 
     def _store(self, pairs: Dataset) -> Tensor:
