@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -36,7 +37,9 @@ class PairModel(nn.Module):
         known: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.head, self.joined = encoder, head, joined
+        self.encoder, self.joined = encoder, joined
+        # Each method knows its own head's buffers and functions.
+        self.head: Any = head
         self.known = known
         if known is not None:
             # A checkpoint's own head sits on the very body that may be trained here.

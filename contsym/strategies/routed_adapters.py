@@ -81,7 +81,8 @@ class RoutedAdapters(Strategy):
         with warnings.catch_warnings():
             # peft asks transformers by a name that will go away.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-            encoder.transformer = get_peft_model(transformer, self._lora, adapter_name="0")
+            self._adapters: Any = get_peft_model(transformer, self._lora, adapter_name="0")
+        encoder.transformer = self._adapters
         self.stored: list[Tensor] = []
         self._settled: list[Tensor] = []
         self._known: Tensor | None = None
@@ -102,7 +103,7 @@ class RoutedAdapters(Strategy):
         """Make adapters and heads until there are n of each."""
         heads = self.model.head.heads
         for i in range(len(heads), n):
-            self.model.encoder.transformer.add_adapter(str(i), self._lora)
+            self._adapters.add_adapter(str(i), self._lora)
             is_new = self.settings.begins == "new"
             heads.append(copy.deepcopy(self._first_head if is_new else heads[-1]))
             if not is_new:
@@ -118,7 +119,7 @@ class RoutedAdapters(Strategy):
 
     def _choose(self, n: int) -> None:
         """Put the adapter and the head of experience n to use."""
-        self.model.encoder.transformer.set_adapter(str(n))
+        self._adapters.set_adapter(str(n))
         self.model.encoder.forget()
         self.model.head.chosen = n
 
@@ -138,14 +139,13 @@ class RoutedAdapters(Strategy):
         """A function of pairs, each with its own route's adapter and head; `bare` without any adapter."""
         chosen = self.routes(pairs)
         under_way = self.model.head.chosen
-        transformer = self.model.encoder.transformer
         parts, places = [], []
         for n in chosen.unique().tolist():
             places.append((chosen == n).nonzero().flatten())
             part = pairs.select(places[-1].tolist())
             self.model.encoder.forget()
             if n == KNOWN:
-                with transformer.disable_adapter():
+                with self._adapters.disable_adapter():
                     parts.append(bare(part))
             else:
                 self._choose(n)

@@ -105,7 +105,7 @@ def test_a_strong_teacher_holds_the_scores(toy, tiny_encoder_folder, tmp_path, b
         run, _ = finished(
             toy, tiny_encoder_folder, tmp_path, f"{base}+lwf", settings={"lwf_strength": strength}
         )
-        teacher, student = run.strategy.active_addons[0].lwf.prev_model, run.strategy.model
+        teacher, student = run.template.active_addons[0].lwf.prev_model, run.strategy.model
         # prev_model is that of the end by now; what it was distilled from is the first row's predictions.
         assert not any(p.requires_grad for p in teacher.parameters())
         assert not teacher.training
@@ -119,7 +119,7 @@ def test_replay_keeps_as_many_pairs_as_asked_and_counts_present_pairs_only(
     toy, tiny_encoder_folder, tmp_path
 ):
     run, _ = finished(toy, tiny_encoder_folder, tmp_path, "fine_tune+replay", settings={"replay_size": "10"})
-    (replay,) = run.strategy.active_addons
+    (replay,) = run.template.active_addons
     rows = [replay.storage_policy.buffer[i]["row"] for i in range(len(replay.storage_policy.buffer))]
     # Half of each experience; rows are numbered through both.
     assert [row < 60 for row in rows].count(True) == 5
@@ -132,7 +132,7 @@ def test_replay_keeps_as_many_pairs_as_asked_and_counts_present_pairs_only(
 
 def test_agem_turns_a_harmful_step(toy, tiny_encoder_folder, tmp_path):
     run, _ = finished(toy, tiny_encoder_folder, tmp_path, "fine_tune+agem")
-    (agem,) = run.strategy.active_addons
+    (agem,) = run.template.active_addons
     model = run.strategy.model
     parameters = list(model.parameters())
     reference = torch.randn(sum(p.numel() for p in parameters), generator=torch.Generator().manual_seed(0))
@@ -156,7 +156,7 @@ def test_ewc_does_not_depend_on_the_batch_size(toy, tiny_encoder_folder, tmp_pat
             "fine_tune+ewc",
             settings={"steps": "1", "learning_rate": "1e-9", "batch_size": batch_size},
         )
-        importance = run.strategy.active_addons[0].importances[0]
+        importance = run.template.active_addons[0].importances[0]
         sums.append(sum(float(p.data.sum()) for p in importance.values()))
     # Averaged over pairs of all labels the mean gradient is not zero, so they are near and not equal.
     assert 0.3 < sums[0] / sums[1] < 3
@@ -190,7 +190,7 @@ def test_joint_starts_from_the_first_weights(toy, tiny_encoder_folder, tmp_path)
     run, (_, second) = finished(
         toy, tiny_encoder_folder, tmp_path, "joint", settings={"learning_rate": "1e-12", "steps": "1"}
     )
-    begun = torch.cat([t.flatten() for name, t in run.strategy.active_addons[0].first.items()
+    begun = torch.cat([t.flatten() for name, t in run.template.active_addons[0].first.items()
                        if name.startswith("encoder.") and t.is_floating_point()])  # fmt: skip
     assert torch.allclose(second.sort().values, begun.sort().values, atol=1e-6)
 
