@@ -174,11 +174,11 @@ def scores_are_finite(bench: Bench) -> str:
     run = bench.seed_run(bench.plan(settings={"steps": "3"}))
     pairs = run.plan.tasks[1].test
     shape = (len(pairs), run.strategy.n_labels)
-    run.strategy.lent = run.parts[0]
+    run.strategy.current = run.parts[0]
     for when in ("before training", "after it"):
         with torch.random.fork_rng():
-            run.strategy.refresh()
-            scores = run.strategy.score_pairs(pairs)
+            run.template.refresh()
+            scores = run.strategy.score(pairs)
         if tuple(scores.shape) != shape:
             raise Failed(f"scores {when} are {tuple(scores.shape)}; expected (pairs, labels), {shape}")
         if not scores.is_floating_point():
@@ -242,14 +242,14 @@ def saved_and_loaded_is_the_same(bench: Bench) -> str:
     run.go_on()
     pairs = plan.tasks[0].test
     values, tensors = run.state()
-    expected = run.strategy.score_pairs(pairs)
+    expected = run.strategy.score(pairs)
     path = bench.folder / "state.safetensors"
     save_file({name: t.contiguous() for name, t in tensors.items()}, path)
     other = bench.seed_run(plan, 7)
     other.restore(json.loads(results.to_json(values)), load_file(path))
     with torch.random.fork_rng():
-        other.strategy.refresh()
-        found = other.strategy.score_pairs(pairs)
+        other.template.refresh()
+        found = other.strategy.score(pairs)
     if not torch.equal(expected, found):
         n = int((expected != found).any(dim=1).sum())
         raise Failed(
@@ -265,7 +265,7 @@ def saved_and_loaded_is_the_same(bench: Bench) -> str:
 
 def grows_as_declared(bench: Bench) -> str:
     """Stored bytes grow with what CARD["grows"] says, and with nothing else."""
-    import torch
+    from contsym.seed_run import load_encoder
 
     grows = bench.card.grows
     if grows is None:
@@ -275,14 +275,19 @@ def grows_as_declared(bench: Bench) -> str:
     for shots in (16, 64):
         run = bench.seed_run(bench.plan(ONE, settings=short, shots=shots))
         run.go_on()
-        bytes_by_pairs.append(run.strategy.n_stored_bytes)
+        bytes_by_pairs.append(run.template.n_stored_bytes)
     run = bench.seed_run(bench.plan(settings=short, shots=16))
     bytes_by_experiences = []
     for _ in run.parts:
         run.go_on()
-        bytes_by_experiences.append(run.strategy.n_stored_bytes)
-    heads = [run.strategy.make_head(run.encoder.dim, n, torch.Generator().manual_seed(0)) for n in (3, 6)]
-    bytes_by_labels = [sum(t.nbytes for t in (*head.parameters(), *head.buffers())) for head in heads]
+        bytes_by_experiences.append(run.template.n_stored_bytes)
+    plan = run.plan
+    bytes_by_labels = [
+        bench.strategy(
+            encoder=load_encoder(plan), settings=plan.settings, n_labels=n, seed=0, device=plan.device
+        ).n_stored_bytes
+        for n in (3, 6)
+    ]
     measured = {"pairs": bytes_by_pairs, "experiences": bytes_by_experiences, "labels": bytes_by_labels}
     said = (
         "bytes with 16 and 64 pairs {:,} and {:,}, after one and two experiences {:,} and {:,}, "

@@ -27,13 +27,14 @@ from contsym.data.tasks import TASKS
 from contsym.environment import peak_memory
 from contsym.metrics.plugins import AccuracyMatrix, CurvePoint, Progress, SampleEfficiency, TrainingLog
 from contsym.metrics.probe import probe_accuracy
+from contsym.pair_model import under
 from contsym.pooling import NliClassifier, PooledEncoder
 from contsym.relations.algebra import guarded_division
 from contsym.scenarios.build import build_benchmark
 from contsym.starts import kind_of_head, read_head
 from contsym.stops import NotFinite, is_out_of_memory, keep_stopped, out_of_memory
 from contsym.stored_models import ExperienceCost
-from contsym.strategies.base import under
+from contsym.template import Template
 
 if TYPE_CHECKING:
     from contsym.run import Plan
@@ -72,7 +73,7 @@ class SeedRun:
         encoders.be_deterministic(plan.device)
         # Would write NaN into every new tensor, to show who reads what was never written; costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        self.encoder = _load_encoder(plan)
+        self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
         self.matrix = AccuracyMatrix()
         with warnings.catch_warnings():
@@ -86,13 +87,16 @@ class SeedRun:
         self.strategy = plan.strategy(
             encoder=self.encoder,
             settings=plan.settings,
-            learning_rate=plan.learning_rate,
             n_labels=len(LABELS),
             seed=seed,
             device=plan.device,
+            known=known,
+        )
+        self.template = Template(
+            self.strategy,
+            learning_rate=plan.learning_rate,
             evaluator=evaluator,
             plugins=[self.curve, self.log] if plan.config.curve else [self.log],
-            known=known,
         )
         pairs = list(zip(parts, tests, strict=True))
         self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
@@ -135,12 +139,12 @@ class SeedRun:
 
     def _go_on(self) -> None:
         if not self.matrix.predictions:
-            self.strategy.lent = self.parts[1 if self.start else 0]
+            self.strategy.current = self.parts[1 if self.start else 0]
             if self.start:
                 # Nothing is trained, but an add-on may encode the pairs to remember what is known.
-                self.log.begin(self.strategy)
-                self.strategy.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
-                self.log.end(self.strategy, n_pairs_seen=0)
+                self.log.begin(self.template)
+                self.template.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
+                self.log.end(self.template, n_pairs_seen=0)
             self._evaluate("before any training")
             if self.start:
                 # Nothing is trained, so nothing else would be answered.
@@ -152,15 +156,15 @@ class SeedRun:
                 return
         experience = self.benchmark.train_stream[self.n_done]
         name = self.names[self.n_done]
-        self.strategy.only_stores = self.plan.tasks[self.n_done].storing_only
-        self.strategy.train(experience, eval_streams=[], reset_optimizer_state=True)
+        self.template.only_stores = self.plan.tasks[self.n_done].storing_only
+        self.template.train(experience, eval_streams=[], reset_optimizer_state=True)
         self._evaluate(f"evaluating after {name}")
 
     def _evaluate(self, phase: str) -> None:
         self.progress.phase(phase, None)
         n_before = self.encoder.n_forwards
         with self.encoder.remembering():
-            self.strategy.eval(self.benchmark.test_stream)
+            self.template.eval(self.benchmark.test_stream)
             self.n_evaluated += self.encoder.n_forwards - n_before
             self._look(len(self.matrix.predictions) - 1)
 
@@ -218,7 +222,7 @@ class SeedRun:
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "trained_parameters": self.strategy.n_trained_parameters,
-            "stored_bytes": self.strategy.n_stored_bytes,
+            "stored_bytes": self.template.n_stored_bytes,
             "peak_memory_bytes": peak_memory(self.plan.device),
         }
 
@@ -235,7 +239,7 @@ class SeedRun:
             tensors["view_before"] = self.view_before
         values = {
             "n_done": self.n_done,
-            "clock": {name: n for name, n in vars(strategy.clock).items() if isinstance(n, int)},
+            "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
             "curve": [asdict(point) for point in self.curve.points],
             "curve_seconds": self.curve.seconds,
             "probes": self.probes,
@@ -256,20 +260,20 @@ class SeedRun:
         log.losses = list(values["losses"])
         log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
         self.encoder.n_forwards = values["encoder_forwards"]
-        if strategy.active_addons:
+        if self.template.active_addons:
             assert n_done == 1, "an add-on takes from the first experience alone"
-            strategy.rejoin(self.benchmark.train_stream[0])
+            self.template.rejoin(self.benchmark.train_stream[0])
             # The strategy alone made the state: what the add-on encoded and stores is its own cost.
             n_more = self.encoder.n_forwards - values["encoder_forwards"]
             n_forwards = log.costs[0].training_forwards + n_more
-            own = {"training_forwards": n_forwards, "stored_bytes_after": strategy.n_stored_bytes}
+            own = {"training_forwards": n_forwards, "stored_bytes_after": self.template.n_stored_bytes}
             log.costs = [log.costs[0].model_copy(update=own)]
         rows = under("predictions.", tensors)
         self.matrix.predictions = [
             [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
         ]
         for name, n in values["clock"].items():
-            setattr(strategy.clock, name, n)
+            setattr(self.template.clock, name, n)
         self.curve.points = [CurvePoint(**point) for point in values["curve"]]
         self.curve.seconds = values["curve_seconds"]
         self.probes = list(values["probes"])
@@ -288,7 +292,7 @@ def view_pairs(plan: Plan) -> Dataset | None:
     return subset(tests[-1], min(VIEW_PART, len(tests[-1])), 0, "view") if tests else None
 
 
-def _load_encoder(plan: Plan):
+def load_encoder(plan: Plan):
     """A fresh copy of the pretrained encoder, with the head that the strategy wants."""
     encoder = encoders.load(plan.encoder, head=encoders.head_of(plan.encoder, plan.strategy.wants_head))
     if kind_of_head(plan.encoder) == "pair":

@@ -158,7 +158,7 @@ def find_start(plan: Plan, seed: int, progress: Progress, beginnings: Beginnings
     if kind:
         head = read_head(plan.encoder.folder) if kind == "pair" else None
         return Start(plan.encoder.weights_sha256, None, head)
-    from contsym.strategies.base import under
+    from contsym.pair_model import under
 
     kept = beginnings or Beginnings(plan.config.output / "beginnings")
     made = beginning_plan(plan)

@@ -23,4 +23,3 @@ def without_weights(folder: Path) -> EncoderError:
     return EncoderError(
         f"{folder}: no *.safetensors; expected a transformers checkpoint with model.safetensors"
     )
-

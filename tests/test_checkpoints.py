@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, BertForMaskedLM
 
 from contsym import encoders
 from contsym.cli import main
-from contsym.errors import EncoderError
+from contsym.errors import ContsymError, EncoderError
 from contsym.run import prepare
 from tests.families import save_family
 from tests.runs import toy_config, toy_run
@@ -153,11 +153,12 @@ def test_a_shard_too_few_is_named(tiny_encoder_folder, tmp_path):
     with pytest.raises(EncoderError) as error:
         encoders.locate(str(folder))
     assert str(error.value) == (
-        f"{folder}: model-00002-of-00002.safetensors is missing, one of 2 files of its weights; copy the checkpoint whole"
+        f"{folder}: the checkpoint is not whole; 1 of its files are missing: model-00002-of-00002.safetensors; "
+        "copy or download all of them"
     )
     (folder / "model.safetensors.index.json").write_text("[]")
     with pytest.raises(
-        EncoderError, match=r"index\.json: no list of shards; expected what save_pretrained writes$"
+        ContsymError, match=r"index\.json: not an index of weights; expected an object with a weight_map$"
     ):
         encoders.locate(str(folder))
 

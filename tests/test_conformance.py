@@ -33,8 +33,8 @@ class Head(nn.Module):
 
 
 class Rigged(Strategy):
-    def make_head(self, dim, n_labels, generator):
-        return Head(dim, n_labels, generator)
+    def build(self, encoder, n_labels, generator):
+        return Head(encoder.dim, n_labels, generator)
 
     def objective(self, output, labels):
         return functional.cross_entropy(output, labels)
@@ -65,8 +65,8 @@ KEEPS_BESIDE_THE_STATE = """
     def fit(self, pairs):
         self.shift = self.shift + 1.0
 
-    def score_pairs(self, pairs):
-        return super().score_pairs(pairs) * torch.tensor([1.0, 1.0 + self.shift, 1.0])
+    def score(self, pairs):
+        return super().score(pairs) * torch.tensor([1.0, 1.0 + self.shift, 1.0])
 """
 
 RIGS = {
@@ -106,18 +106,17 @@ RIGS = {
     "has_a_score_too_many": Rig(
         "scores are finite",
         "scores before training are (64, 4); expected (pairs, labels), (64, 3)",
-        "    def make_head(self, dim, n_labels, generator):\n        return Head(dim, n_labels + 1, generator)",
+        "    def build(self, encoder, n_labels, generator):\n        return Head(encoder.dim, n_labels + 1, generator)",
     ),
     "answers_with_whole_numbers": Rig(
         "scores are finite",
         "scores before training are torch.int64; expected floating point",
-        "    def score_pairs(self, pairs):\n        return super().score_pairs(pairs).long()",
+        "    def score(self, pairs):\n        return super().score(pairs).long()",
     ),
     "divides_by_zero_once_trained": Rig(
         "scores are finite",
         "192 of 192 scores after it are not finite",
-        "    def score_pairs(self, pairs):\n"
-        "        return super().score_pairs(pairs) / (0.0 if self.past else 1.0)",
+        "    def score(self, pairs):\n        return super().score(pairs) / (0.0 if self.past else 1.0)",
     ),
     "does_not_learn": Rig(
         "learns a separable task",
@@ -129,8 +128,8 @@ RIGS = {
         "same seed same result",
         "the losses differ between two runs; expected them equal to the bit",
         "    draws = itertools.count()\n\n"
-        "    def make_head(self, dim, n_labels, generator):\n"
-        "        return Head(dim, n_labels, torch.Generator().manual_seed(next(self.draws)))",
+        "    def build(self, encoder, n_labels, generator):\n"
+        "        return Head(encoder.dim, n_labels, torch.Generator().manual_seed(next(self.draws)))",
     ),
     "ignores_the_seed": Rig(
         "same seed same result",
@@ -143,9 +142,9 @@ RIGS = {
         """
     n_asked = 0
 
-    def score_pairs(self, pairs):
+    def score(self, pairs):
         self.n_asked += 1
-        return super().score_pairs(pairs)
+        return super().score(pairs)
 
     def objective(self, output, labels):
         return (1 + self.n_asked) * functional.cross_entropy(output, labels)
@@ -155,10 +154,10 @@ RIGS = {
         "measuring does not change training",
         "the losses differ between two runs; expected them equal to the bit",
         """
-    def score_pairs(self, pairs):
+    def score(self, pairs):
         with torch.no_grad():
             self.model.head.weight[0] += 0.1
-        return super().score_pairs(pairs)
+        return super().score(pairs)
 """,
     ),
     "keeps_a_number_beside_its_state": Rig(
@@ -209,8 +208,8 @@ RIGS = {
         "frozen parameters stay",
         "head.weight changed; expected it not to, since its requires_grad is False",
         """
-    def make_head(self, dim, n_labels, generator):
-        return Head(dim, n_labels, generator).requires_grad_(False)
+    def build(self, encoder, n_labels, generator):
+        return Head(encoder.dim, n_labels, generator).requires_grad_(False)
 
     def fit(self, pairs):
         self.model.head.weight += 1.0

@@ -11,9 +11,9 @@ from contsym import stops
 from contsym.conformance import Silent
 from contsym.errors import ContsymError
 from contsym.metrics.plugins import TrainingLog
+from contsym.pair_model import PairModel
 from contsym.run import prepare, run_seed, training_part
 from contsym.seed_run import SeedRun
-from contsym.strategies.base import PairModel
 from tests.runs import toy_config
 from tests.toy import nli_rows, relation_rows, write_task
 

@@ -72,7 +72,7 @@ def files_that_import(name: str) -> set[str]:
         ("submitit", {"sweep/slurm_executor.py"}),
         (
             "avalanche",
-            {"strategies/base.py", "scenarios/build.py", "metrics/plugins.py", "seed_run.py"}
+            {"template.py", "scenarios/build.py", "metrics/plugins.py", "seed_run.py"}
             | {
                 f"addons/{name}.py" for name in ("agem", "cumulative", "derpp", "ewc", "lwf", "mas", "replay")
             },

@@ -17,7 +17,7 @@ from typing import Any
 PHASES = {
     "look": ("contsym.run", "prepare"),
     "build": ("contsym.data.build", "build"),
-    "train": ("contsym.strategies.base", "Strategy.train"),
+    "train": ("contsym.template", "Template.train"),
     "evaluate": ("contsym.seed_run", "SeedRun._evaluate"),
     "keep encodings": ("contsym.encodings", "UntrainedEncodings._keep"),
     "keep a beginning": ("contsym.beginnings", "Beginnings._keep"),
@@ -182,7 +182,7 @@ def fail_in_step(fault: dict[str, Any]) -> None:
     import torch
 
     from contsym.metrics.plugins import TrainingLog
-    from contsym.strategies.base import PairModel
+    from contsym.pair_model import PairModel
 
     count = itertools.count(1)
     forward, look = PairModel.forward, TrainingLog.before_backward

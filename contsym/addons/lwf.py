@@ -40,7 +40,7 @@ class Lwf(Addon, LwFPlugin):
         return 0 if teacher is None else sum(t.nbytes for t in teacher.state_dict().values())
 
     def take(self, strategy) -> None:
-        has_scores = strategy.outputs_scores or strategy.model.known_rows
+        has_scores = strategy.strategy.outputs_scores or strategy.model.known_rows
         self.lwf._distillation_loss = self._distil_scores if has_scores else _distil_embeddings
         super().take(strategy)
         # The plugin copies the model in training mode: its teacher would answer with dropout.

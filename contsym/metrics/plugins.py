@@ -110,7 +110,8 @@ class SampleEfficiency(SupervisedPlugin):
 
     def after_training_exp(self, strategy, **kwargs) -> None:
         # A memory holds all pairs of a finished experience, trained on or not.
-        n_distinct = len(strategy.past[-1]) if strategy.memory else len(strategy.seen_rows)
+        method = strategy.strategy
+        n_distinct = len(method.past[-1]) if method.memory else len(strategy.seen_rows)
         if strategy.n_pairs_seen:
             self._measure(strategy, n_distinct)
 
@@ -120,7 +121,7 @@ class SampleEfficiency(SupervisedPlugin):
         part, labels = self.parts[experience]
         with torch.random.fork_rng():
             strategy.refresh(past_limit)
-            predicted = strategy.score_pairs(part).argmax(dim=1).numpy()
+            predicted = strategy.strategy.score(part).argmax(dim=1).numpy()
         n_steps = strategy.clock.train_exp_iterations + (strategy.n_steps_left > 0)
         self.points.append(
             CurvePoint(experience, n_steps, strategy.n_pairs_seen, n_distinct, accuracy(predicted, labels))

@@ -51,7 +51,17 @@ def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
         words += [f"--{task}", source]
     for task, size in config.sizes.items():
         words += [f"--{task}-size", str(size)]
-    names = ("encoder", "pooling", "form", "split", "label_noise", "protocol", "device", "precision", "target")
+    names = (
+        "encoder",
+        "pooling",
+        "form",
+        "split",
+        "label_noise",
+        "protocol",
+        "device",
+        "precision",
+        "target",
+    )
     for name in names:
         if getattr(config, name) != DEFAULTS[name]:
             words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]

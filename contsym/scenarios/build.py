@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from avalanche.benchmarks import CLScenario, benchmark_from_datasets
 from avalanche.benchmarks.utils import ConstantSequence, DataAttribute
@@ -12,7 +12,7 @@ from avalanche.benchmarks.utils.classification_dataset import (
 )
 from datasets import Dataset
 
-Collate = Callable[[Sequence[object]], list[object]]
+Collate = Callable[[Sequence[Mapping[str, object]]], list[object]]
 
 
 def build_benchmark(parts: Sequence[tuple[Dataset, Dataset]], collate: Collate) -> CLScenario:

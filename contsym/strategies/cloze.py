@@ -25,7 +25,7 @@ from contsym.data.schema import LABELS
 from contsym.encoders import EncoderFiles, read_config
 from contsym.errors import EncoderError, SettingError
 from contsym.language_models import MaskedEncoder, Verbaliser, answer_tokens
-from contsym.pooling import Text, load_tokenizer
+from contsym.pooling import PooledEncoder, Text, load_tokenizer
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -75,14 +75,7 @@ class Cloze(Strategy):
             )
         word_tokens(tokenizer, settings)
 
-    def __init__(self, *, encoder: MaskedEncoder, settings: Settings, **kwargs) -> None:
-        self.masked_encoder = encoder
-        self.words = word_tokens(encoder.tokenizer, settings)
-        super().__init__(encoder=encoder, settings=settings, **kwargs)
-
-    @property
-    def is_joint(self) -> bool:
-        return True
+    is_joint = True
 
     @property
     def joined(self) -> Callable[[str, str], Text]:
@@ -97,8 +90,10 @@ class Cloze(Strategy):
             "masked-language-model head"
         ]
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return Verbaliser(self.masked_encoder, self.words)
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        assert isinstance(encoder, MaskedEncoder)
+        self.masked_encoder = encoder
+        return Verbaliser(encoder, word_tokens(encoder.tokenizer, self.settings))
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(output, labels)

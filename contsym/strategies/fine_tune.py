@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from contsym.pooling import PooledEncoder
 from contsym.relations.heads import JointClassifier, PairClassifier
 from contsym.strategies.base import Strategy, TrainingSettings
 
@@ -36,12 +37,9 @@ class FineTune(Strategy):
 
     settings: Settings
 
-    @property
-    def is_joint(self) -> bool:
-        return self.settings.head == "cross"
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return (JointClassifier if self.is_joint else PairClassifier)(dim, n_labels, generator)
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        self.is_joint = self.settings.head == "cross"
+        return (JointClassifier if self.is_joint else PairClassifier)(encoder.dim, n_labels, generator)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(output, labels)

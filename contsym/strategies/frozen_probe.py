@@ -34,11 +34,9 @@ class FrozenProbe(Strategy):
         # The presets' rates are for the weights of a transformer and leave a new head where it was.
         learning_rate: float | None = Field(1e-3, gt=0, le=1, description="of the head; the encoder has none")
 
-    def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
-        super().__init__(encoder=encoder.requires_grad_(False), **kwargs)
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return PairClassifier(dim, n_labels, generator)
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        encoder.requires_grad_(False)
+        return PairClassifier(encoder.dim, n_labels, generator)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(output, labels)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from contsym.memory import VotingMemory
 from contsym.method_settings import VoteSettings
+from contsym.pooling import PooledEncoder
 from contsym.relations.heads import Similarity
 from contsym.relations.losses import contrastive_loss
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -40,7 +41,7 @@ class KnnCosine(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         return Similarity()
 
     def make_memory(self) -> VotingMemory:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from contsym.memory import VotingMemory
 from contsym.method_settings import RelationSettings, VoteSettings
+from contsym.pooling import PooledEncoder
 from contsym.relations.distances import Metric
 from contsym.relations.heads import Relation
 from contsym.relations.losses import contrastive_loss
@@ -45,7 +46,7 @@ class KnnFixed(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         settings = self.settings
         return Relation(settings.relation, guard=settings.guard, unit_length=settings.metric == "euclidean")
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from contsym.memory import VotingMemory
 from contsym.method_settings import VoteSettings
+from contsym.pooling import PooledEncoder
 from contsym.relations.heads import LearnedRelation
 from contsym.relations.losses import contrastive_loss
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -35,8 +36,8 @@ class KnnLearned(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return LearnedRelation(dim, generator)
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return LearnedRelation(encoder.dim, generator)
 
     def make_memory(self) -> VotingMemory:
         return self.settings.voting_memory(self.n_labels, self.seed)

@@ -14,8 +14,9 @@ from typing import Literal
 import torch
 from datasets import Dataset
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
+from contsym.pooling import PooledEncoder
 from contsym.relations.closed_form import ClassMeans
 from contsym.strategies.base import Strategy, TrainingSettings
 
@@ -38,11 +39,8 @@ class NearestClassMean(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return ClassMeans(dim, n_labels, self.settings.metric)
-
-    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
-        raise AssertionError("ncm takes no training step")
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return ClassMeans(encoder.dim, n_labels, self.settings.metric)
 
     def fit(self, pairs: Dataset) -> None:
         self.model.head.add(*self.model.vectors(pairs), torch.tensor(pairs["label"][:]))

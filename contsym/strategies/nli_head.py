@@ -31,24 +31,18 @@ class NliHead(Strategy):
 
     wants_head = "nli"
 
-    def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
-        self.asks_checkpoint = isinstance(encoder, NliClassifier)
-        self.pair_head = encoder.nli_head
-        if not self.asks_checkpoint and self.pair_head is None:
+    is_joint = False
+
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        if isinstance(encoder, NliClassifier):
+            self.is_joint = True
+            return nn.Identity()
+        if encoder.nli_head is None:
             raise EncoderError(
                 "strategy nli_head: the encoder has no NLI head; expected a Hub checkpoint with one, a folder "
                 "made by contsym pretrain, or --protocol retrain"
             )
-        super().__init__(encoder=encoder, **kwargs)
-
-    @property
-    def is_joint(self) -> bool:
-        return self.asks_checkpoint
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        if self.asks_checkpoint:
-            return nn.Identity()
-        return PairClassifier(dim, n_labels, generator, self.pair_head)
+        return PairClassifier(encoder.dim, n_labels, generator, encoder.nli_head)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(output, labels)

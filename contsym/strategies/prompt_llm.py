@@ -28,7 +28,7 @@ from contsym.data.schema import LABELS, stable_hash
 from contsym.encoders import EncoderFiles, language_model_kind, read_config
 from contsym.errors import EncoderError, SettingError
 from contsym.language_models import LanguageModel, answer_tokens
-from contsym.pooling import load_tokenizer
+from contsym.pooling import PooledEncoder, load_tokenizer
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -81,28 +81,21 @@ class PromptLlm(Strategy):
             )
         answer_tokens(load_tokenizer(files.folder), words_of(settings), ANSWER)
 
-    def __init__(self, *, encoder: LanguageModel, settings: Settings, **kwargs) -> None:
-        self.language_model, self.words = encoder, words_of(settings)
+    is_joint = True
+
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        assert isinstance(encoder, LanguageModel)
+        self.language_model, self.words = encoder, words_of(self.settings)
         self.answers = answer_tokens(encoder.tokenizer, self.words, ANSWER)
         self.n_asked = self.n_shortened = self.n_cut = self.most_left_out = 0
-        super().__init__(encoder=encoder, settings=settings, **kwargs)
-
-    @property
-    def is_joint(self) -> bool:
-        return True
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
         return nn.Identity()
-
-    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
-        raise AssertionError("prompt_llm takes no training step")
 
     @property
     def n_stored_bytes(self) -> int:
         """Of the pairs in the prompt, as UTF-8."""
         return sum(len(f"{pair['premise']}{pair['hypothesis']}".encode()) for pair in self.examples())
 
-    def score_pairs(self, pairs: Dataset) -> Tensor:
+    def score(self, pairs: Dataset) -> Tensor:
         examples = [self.asked(pair) + f" {self.words[LABELS[pair['label']]]}" for pair in self.examples()]
         columns = (pairs["premise"][:], pairs["hypothesis"][:])
         asked = [self.asked({"premise": p, "hypothesis": h}) for p, h in zip(*columns, strict=True)]

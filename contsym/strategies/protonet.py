@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from contsym.memory import PrototypeMemory
 from contsym.method_settings import MemorySettings, RelationSettings
+from contsym.pooling import PooledEncoder
 from contsym.relations.heads import Relation
 from contsym.relations.losses import prototype_loss
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -37,7 +38,7 @@ class Protonet(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         return Relation(self.settings.relation, guard=self.settings.guard)
 
     def make_memory(self) -> PrototypeMemory:

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from contsym.pooling import PooledEncoder
 from contsym.relations.heads import RandomLabelVectors
 from contsym.relations.losses import margin_loss
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -33,8 +34,8 @@ class RandomLabels(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return RandomLabelVectors(dim, n_labels, generator)
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return RandomLabelVectors(encoder.dim, n_labels, generator)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return margin_loss(-output, labels, self.settings.margin)

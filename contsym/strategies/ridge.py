@@ -16,8 +16,9 @@ from typing import Literal
 import torch
 from datasets import Dataset
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
+from contsym.pooling import PooledEncoder
 from contsym.relations.closed_form import RidgeClassifier
 from contsym.strategies.base import Strategy, TrainingSettings
 
@@ -46,11 +47,10 @@ class Ridge(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return RidgeClassifier(dim, n_labels, self.settings.ridge, self.settings.projection, generator)
-
-    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
-        raise AssertionError("ridge takes no training step")
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return RidgeClassifier(
+            encoder.dim, n_labels, self.settings.ridge, self.settings.projection, generator
+        )
 
     def fit(self, pairs: Dataset) -> None:
         pair_weight = 1.0 if self.settings.weigh == "pairs" else 1 / len(pairs)

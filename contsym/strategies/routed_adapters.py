@@ -27,7 +27,6 @@ from contsym.pooling import PooledEncoder
 from contsym.pooling_modes import mean_pool
 from contsym.relations.heads import PairClassifier
 from contsym.routing import evenly, routes, routing_features
-from contsym.scenarios.build import pairs_of
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -69,7 +68,8 @@ class RoutedAdapters(Strategy):
 
     settings: Settings
 
-    def __init__(self, *, encoder: PooledEncoder, settings: Settings, **kwargs) -> None:
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        settings = self.settings
         self._lora = LoraConfig(
             r=settings.rank,
             lora_alpha=settings.rank * settings.scale,  # type: ignore[arg-type]
@@ -82,15 +82,14 @@ class RoutedAdapters(Strategy):
         with warnings.catch_warnings():
             # peft asks transformers by a name that will go away.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-            encoder.transformer = get_peft_model(transformer, self._lora, adapter_name="0")
+            self._adapters: Any = get_peft_model(transformer, self._lora, adapter_name="0")
+        encoder.transformer = self._adapters
         self.stored: list[Tensor] = []
         self._settled: list[Tensor] = []
         self._known: Tensor | None = None
-        super().__init__(encoder=encoder, settings=settings, **kwargs)
-        self._first_head = copy.deepcopy(self.model.head.heads[0])
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return ChosenHead(PairClassifier(dim, n_labels, generator))
+        head = PairClassifier(encoder.dim, n_labels, generator)
+        self._first_head = copy.deepcopy(head)
+        return ChosenHead(head)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(output, labels)
@@ -105,7 +104,7 @@ class RoutedAdapters(Strategy):
         """Make adapters and heads until there are n of each."""
         heads = self.model.head.heads
         for i in range(len(heads), n):
-            self.model.encoder.transformer.add_adapter(str(i), self._lora)
+            self._adapters.add_adapter(str(i), self._lora)
             is_new = self.settings.begins == "new"
             heads.append(copy.deepcopy(self._first_head if is_new else heads[-1]))
             if not is_new:
@@ -121,16 +120,16 @@ class RoutedAdapters(Strategy):
 
     def _choose(self, n: int) -> None:
         """Put the adapter and the head of experience n to use."""
-        self.model.encoder.transformer.set_adapter(str(n))
+        self._adapters.set_adapter(str(n))
         self.model.encoder.forget()
         self.model.head.chosen = n
 
-    def score_pairs(self, pairs: Dataset) -> Tensor:
+    def score(self, pairs: Dataset) -> Tensor:
         return self._by_route(pairs, self.model.outputs, self.model.known_scores)
 
     def known_scores(self, pairs: Dataset) -> Tensor:
         # What is taken for another task is answered by that task's adapter, and so forgotten.
-        return self.score_pairs(pairs)
+        return self.score(pairs)
 
     def features(self, pairs: Dataset) -> Tensor:
         return self._by_route(pairs, super().features, super().features)
@@ -141,14 +140,13 @@ class RoutedAdapters(Strategy):
         """A function of pairs, each with its own route's adapter and head; `bare` without any adapter."""
         chosen = self.routes(pairs)
         under_way = self.model.head.chosen
-        transformer = self.model.encoder.transformer
         parts, places = [], []
         for n in chosen.unique().tolist():
             places.append((chosen == n).nonzero().flatten())
             part = pairs.select(places[-1].tolist())
             self.model.encoder.forget()
             if n == KNOWN:
-                with transformer.disable_adapter():
+                with self._adapters.disable_adapter():
                     parts.append(bare(part))
             else:
                 self._choose(n)
@@ -167,14 +165,14 @@ class RoutedAdapters(Strategy):
             return torch.full((len(pairs),), KNOWN if known else 0, dtype=torch.long)
         return routes(self._features(pairs), stored, self.settings.drawn) - len(known)
 
-    def take_as_known(self, experience, n_pairs: int) -> None:
-        super().take_as_known(experience, n_pairs)
-        self._known = self._store(pairs_of(experience.dataset))
+    def learned_before(self, pairs: Dataset) -> None:
+        self._known = self._store(pairs)
 
     def refresh(self, past_limit: int | None = None) -> None:
         # The token embeddings are frozen: what was stored of a finished experience stays true.
         self._settled += [self._store(pairs) for pairs in self.past[len(self._settled) :]]
-        seen = self.current if self.is_under_way else None
+        # Before any training there is nothing to choose between.
+        seen = self.current if self.n_steps else None
         self.stored = [*self._settled, *([] if seen is None else [self._store(seen)])]
 
     def _store(self, pairs: Dataset) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from contsym.logistic import fit_logistic
 from contsym.memory import thinned
+from contsym.pooling import PooledEncoder
 from contsym.relations.heads import ReadEmbedding
 from contsym.relations.losses import cosine_similarity_loss
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -49,8 +50,8 @@ class SetFit(Strategy):
     settings: Settings
     _fitted_on: tuple[int, ...] | None = None
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return ReadEmbedding(dim, n_labels, self.settings.embedding)
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return ReadEmbedding(encoder.dim, n_labels, self.settings.embedding)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return cosine_similarity_loss(output, labels)
@@ -59,7 +60,7 @@ class SetFit(Strategy):
         """Fit the regression again if pairs or encoder have changed."""
         super().refresh(past_limit)
         parts = self._regression_pairs(past_limit)
-        version = (self.clock.train_iterations, *(len(part) for part in parts))
+        version = (self.n_steps, *(len(part) for part in parts))
         if not parts or version == self._fitted_on:
             return
         self._fitted_on = version
@@ -75,7 +76,7 @@ class SetFit(Strategy):
     def outputs_scores(self) -> bool:
         return False
 
-    def score_pairs(self, pairs: Dataset) -> Tensor:
+    def score(self, pairs: Dataset) -> Tensor:
         return self.model.head.read(self.model.outputs(pairs)).cpu()
 
     def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:

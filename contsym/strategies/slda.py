@@ -13,8 +13,9 @@ from __future__ import annotations
 import torch
 from datasets import Dataset
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
+from contsym.pooling import PooledEncoder
 from contsym.relations.closed_form import StreamingDiscriminant
 from contsym.strategies.base import Strategy, TrainingSettings
 
@@ -39,11 +40,8 @@ class StreamingLda(Strategy):
 
     settings: Settings
 
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return StreamingDiscriminant(dim, n_labels, self.settings.shrinkage)
-
-    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
-        raise AssertionError("slda takes no training step")
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return StreamingDiscriminant(encoder.dim, n_labels, self.settings.shrinkage)
 
     def fit(self, pairs: Dataset) -> None:
         self.model.head.add(*self.model.vectors(pairs), torch.tensor(pairs["label"][:]))

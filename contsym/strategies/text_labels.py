@@ -57,12 +57,8 @@ class TextLabels(Strategy):
 
     settings: Settings
 
-    def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
-        self.encoder = encoder
-        super().__init__(encoder=encoder, **kwargs)
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return _EncodedLabels(self.encoder, split_words(self.settings.words))
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        return _EncodedLabels(encoder, split_words(self.settings.words))
 
     def refresh(self, past_limit: int | None = None) -> None:
         super().refresh(past_limit)

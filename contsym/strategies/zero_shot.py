@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from contsym.memory import VotingMemory
 from contsym.method_settings import RelationSettings
@@ -39,27 +39,21 @@ class ZeroShot(Strategy):
 
     settings: Settings
 
-    def __init__(self, *, encoder: PooledEncoder, **kwargs) -> None:
-        self.asks_head = isinstance(encoder, NliClassifier)
-        self.pair_head = encoder.nli_head
-        super().__init__(encoder=encoder, **kwargs)
+    is_joint = False
+    has_head = False
+    """Whether a head of the checkpoint answers, in place of stored pairs."""
 
-    @property
-    def is_joint(self) -> bool:
-        return self.asks_head
-
-    def make_head(self, dim: int, n_labels: int, generator: torch.Generator) -> nn.Module:
-        if self.asks_head:
+    def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
+        self.is_joint = isinstance(encoder, NliClassifier)
+        self.has_head = self.is_joint or encoder.nli_head is not None
+        if self.is_joint:
             return nn.Identity()
-        if self.pair_head is not None:
-            return PairClassifier(dim, n_labels, generator, self.pair_head)
+        if encoder.nli_head is not None:
+            return PairClassifier(encoder.dim, n_labels, generator, encoder.nli_head)
         return Relation(self.settings.relation, guard=self.settings.guard)
 
     def make_memory(self) -> VotingMemory | None:
-        if self.asks_head or self.pair_head is not None:
+        if self.has_head:
             return None
         # Nothing changes the encoder, so vectors cannot go stale.
         return VotingMemory(k=self.settings.k, n_labels=self.n_labels, mode="stale")
-
-    def objective(self, output: Tensor, labels: Tensor) -> Tensor:
-        raise AssertionError("zero_shot takes no training step")

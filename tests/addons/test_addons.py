@@ -122,7 +122,7 @@ def test_a_strong_teacher_holds_the_outputs(toy, tiny_encoder_folder, tmp_path, 
 
 def test_the_teacher_is_the_model_before_and_answers_without_dropout(toy, tiny_encoder_folder, tmp_path):
     run = behind_the_first(toy, tiny_encoder_folder, tmp_path, "fine_tune+lwf")
-    teacher, student = run.strategy.active_addons[0].lwf.prev_model, run.strategy.model
+    teacher, student = run.template.active_addons[0].lwf.prev_model, run.strategy.model
     pairs = [{**run.parts[0][i], "row": i, "targets_task_labels": 0} for i in range(8)]
     batch = student.collate(pairs)[0]
     student.eval()
@@ -138,7 +138,7 @@ def test_replay_keeps_as_many_pairs_as_asked_and_counts_present_pairs_only(
     toy, tiny_encoder_folder, tmp_path
 ):
     run, _ = finished(toy, tiny_encoder_folder, tmp_path, "fine_tune+replay", settings={"replay_size": "10"})
-    (replay,) = run.strategy.active_addons
+    (replay,) = run.template.active_addons
     rows = [replay.storage_policy.buffer[i]["row"] for i in range(len(replay.storage_policy.buffer))]
     # Half of each experience; rows are numbered through both.
     assert [row < 60 for row in rows].count(True) == 5
@@ -151,7 +151,7 @@ def test_replay_keeps_as_many_pairs_as_asked_and_counts_present_pairs_only(
 
 def test_agem_turns_a_harmful_step(toy, tiny_encoder_folder, tmp_path):
     run, _ = finished(toy, tiny_encoder_folder, tmp_path, "fine_tune+agem")
-    (agem,) = run.strategy.active_addons
+    (agem,) = run.template.active_addons
     model = run.strategy.model
     parameters = list(model.parameters())
     reference = torch.randn(sum(p.numel() for p in parameters), generator=torch.Generator().manual_seed(0))
@@ -175,7 +175,7 @@ def test_ewc_does_not_depend_on_the_batch_size(toy, tiny_encoder_folder, tmp_pat
             "fine_tune+ewc",
             settings={"steps": "1", "learning_rate": "1e-9", "batch_size": batch_size},
         )
-        importance = run.strategy.active_addons[0].importances[0]
+        importance = run.template.active_addons[0].importances[0]
         sums.append(sum(float(p.data.sum()) for p in importance.values()))
     # Averaged over pairs of all labels the mean gradient is not zero, so they are near and not equal.
     assert 0.3 < sums[0] / sums[1] < 3
@@ -207,7 +207,7 @@ def test_joint_starts_from_the_first_weights(toy, tiny_encoder_folder, tmp_path)
     run, (_, second) = finished(
         toy, tiny_encoder_folder, tmp_path, "joint", settings={"learning_rate": "1e-12", "steps": "1"}
     )
-    begun = torch.cat([t.flatten() for name, t in run.strategy.active_addons[0].first.items()
+    begun = torch.cat([t.flatten() for name, t in run.template.active_addons[0].first.items()
                        if name.startswith("encoder.") and t.is_floating_point()])  # fmt: skip
     assert torch.allclose(second.sort().values, begun.sort().values, atol=1e-6)
 

@@ -82,10 +82,10 @@ def test_experiences_scored_together_have_the_scores_that_each_has_alone(request
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
     run.go_on()
     experiences = list(run.benchmark.test_stream)
-    together = run.strategy.scores_of(experiences)
+    together = run.template.scores_of(experiences)
     assert [len(scores) for scores in together] == [len(task.test) for task in plan.tasks]
     for experience, scores in zip(experiences, together, strict=True):
-        (alone,) = run.strategy.scores_of([experience])
+        (alone,) = run.template.scores_of([experience])
         # Batches of other lengths add up in another order.
         torch.testing.assert_close(scores, alone, rtol=1e-3, atol=1e-5)
 
@@ -96,14 +96,14 @@ def test_experiences_scored_together_have_the_scores_that_each_has_alone(request
 def test_experiences_are_scored_together_in_groups_but_apart_before_any_training(
     group, is_trained, calls, toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("contsym.strategies.base.GROUP", group)
+    monkeypatch.setattr("contsym.template.GROUP", group)
     plan = prepare(config(toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata"))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
     if is_trained:
         run.go_on()
-    asked, score = [], run.strategy.score_pairs
-    monkeypatch.setattr(run.strategy, "score_pairs", lambda pairs: asked.append(len(pairs)) or score(pairs))
-    scores = run.strategy.scores_of(list(run.benchmark.test_stream))
+    asked, score = [], run.strategy.score
+    monkeypatch.setattr(run.strategy, "score", lambda pairs: asked.append(len(pairs)) or score(pairs))
+    scores = run.template.scores_of(list(run.benchmark.test_stream))
     n_test = [len(task.test) for task in plan.tasks]
     assert [len(part) for part in scores] == n_test
     assert asked == ([sum(n_test)] if calls == 1 else n_test)

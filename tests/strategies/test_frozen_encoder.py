@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from contsym import registry
-from contsym.strategies.base import PairModel
+from contsym.pair_model import PairModel
 from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401
 
 COMPUTED = ["ncm", "ridge", "slda"]

@@ -68,7 +68,7 @@ def ready(toy, tmp_path, encoder=None, **settings):  # noqa: F811
     plan = prepared(toy, tmp_path, encoder, **settings)
     parts = [training_part(task, plan.config, 0) for task in plan.tasks]
     strategy = SeedRun(plan, parts, 0, Silent()).strategy
-    strategy.lent = parts[0]
+    strategy.current = parts[0]
     return strategy, plan.tasks[0].test.select(range(12))
 
 
@@ -88,7 +88,7 @@ def test_examples_carry_their_answers_and_the_question_comes_last(toy, tmp_path)
     strategy.language_model.log_likelihoods = lambda prompts, answers: (
         asked.extend(prompts) or score(prompts, answers)
     )
-    strategy.score_pairs(pairs)
+    strategy.score(pairs)
     first, second = strategy.examples()
     words = {0: "True", 1: "Neither", 2: "False"}
     assert {first["label"], second["label"]} == {0, 2}
@@ -135,18 +135,18 @@ def test_calibration_takes_away_what_the_model_says_to_nothing(toy, tiny_causal_
     folder = rigged(tiny_causal_folder, tmp_path / "false", "false", math.log(3))
     plain, pairs = ready(toy, tmp_path, folder)
     calibrated, _ = ready(toy, tmp_path, folder, calibrated="true")
-    gap = plain.score_pairs(pairs)
+    gap = plain.score(pairs)
     # It says the same to everything: ln 3 more for one word, and after calibration 0 for all.
     assert (gap[:, 2] - gap[:, 0]).tolist() == pytest.approx([math.log(3)] * 12, abs=1e-5)
-    assert calibrated.score_pairs(pairs).tolist() == [[0, 0, 0]] * 12
+    assert calibrated.score(pairs).tolist() == [[0, 0, 0]] * 12
 
 
 def test_length_normalisation_divides_by_the_tokens_of_the_answer(toy, tmp_path):  # noqa: F811
     words = {"entailment": "is near", "neutral": "true or not"}
     summed, pairs = ready(toy, tmp_path, **words)
     normalised, _ = ready(toy, tmp_path, **words, length_normalised="true")
-    expected = summed.score_pairs(pairs) / torch.tensor([2, 3, 1])
-    assert torch.equal(normalised.score_pairs(pairs), expected)
+    expected = summed.score(pairs) / torch.tensor([2, 3, 1])
+    assert torch.equal(normalised.score(pairs), expected)
 
 
 def test_a_sequence_to_sequence_model_is_asked_alike(toy, tiny_seq2seq_folder, tmp_path):  # noqa: F811

@@ -7,10 +7,10 @@ import torch
 
 from contsym import registry
 from contsym.errors import SettingError
+from contsym.pair_model import PairModel
 from contsym.pooling import PooledEncoder
 from contsym.relations.distances import cosine_distance
 from contsym.run import parse_settings
-from contsym.strategies.base import PairModel
 from contsym.strategies.text_labels import _EncodedLabels, split_words
 from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a fixture
 
