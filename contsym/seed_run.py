@@ -93,7 +93,7 @@ class SeedRun:
             known=known,
         )
         self.template = Template(
-            self.strategy,
+            strategy=self.strategy,
             learning_rate=plan.learning_rate,
             evaluator=evaluator,
             plugins=[self.curve, self.log] if plan.config.curve else [self.log],

@@ -23,7 +23,7 @@ GROUP = 16 * HEAD_BATCH
 class Template(SupervisedTemplate):
     """Trains and evaluates a Strategy. Plugins see what they know of Avalanche, and `strategy`."""
 
-    def __init__(self, strategy: Strategy, *, learning_rate: float, evaluator, plugins=()) -> None:
+    def __init__(self, *, strategy: Strategy, learning_rate: float, evaluator, plugins=()) -> None:
         self.strategy, settings = strategy, strategy.settings
         self.active_addons = [addon(settings, strategy.seed) for addon in strategy.addons]
         for addon in self.active_addons:
