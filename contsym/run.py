@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
-from contsym.data import shortcuts
-from contsym.data.cache import load_task
+from contsym.data import cache
 from contsym.data.schema import TaskData
-from contsym.data.shots import check_shots, check_size, few_shot_rows, subset_rows
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
 from contsym.environment import (
@@ -29,70 +26,17 @@ from contsym.environment import (
 )
 from contsym.errors import ContsymError, SettingError
 from contsym.outcome import measured, prediction_rows, probe, sample_efficiency
-from contsym.scenarios.parts import experience_data, flip_labels
 from contsym.starts import PRETRAINING, check_start, find_start
+from contsym.training_parts import Shared, asked_of, training_part
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
 
     from contsym.beginnings import Beginnings
-    from contsym.data.audit import Finding, Overview
+    from contsym.data.audit import Overview
     from contsym.metrics.plugins import Progress
-    from contsym.scenarios.files import Experience, ScenarioPlan
+    from contsym.scenarios.files import ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
-
-
-@dataclass
-class Shared:
-    """What the plans of one process have in common, so that it is loaded and looked through once."""
-
-    tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
-    rows: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
-    """Where the chosen training pairs of an experience are, by its fingerprint and the choice."""
-    leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
-    scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
-
-    def load(self, experience: Experience, config: RunConfig) -> TaskData:
-        """The pairs of an experience, whole tasks and experiences each loaded once."""
-        task, form = experience.task, "lexicalised" if experience.form else config.form
-        split = (experience.split or config.split) if TASKS[task].relational else None
-        key = (task, config.source(task), form, split)
-        if key not in self.tasks:
-            self.tasks[key] = load_task(task, config.source(task), form, split)
-        if (*key, experience) not in self.tasks:
-            self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
-        return self.tasks[*key, experience]
-
-    def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
-        """As many of the experience's training pairs as were asked for; drawn once for each choice."""
-        option, n = _choice(task, config)
-        if n is None:
-            return task.train
-        key = task.fingerprint, option, n, seed
-        if key not in self.rows:
-            is_shots = option == "--shots"
-            found = (
-                few_shot_rows(task.train, n, seed) if is_shots else subset_rows(task.train, n, seed, option)
-            )
-            self.rows[key] = found
-        return task.train.select(self.rows[key])
-
-    def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
-        """What the shortcuts score with the training pairs of this seed."""
-        key = _part_key(task, config, seed)
-        if key not in self.scores:
-            self.scores[key] = shortcuts.scores(training_part(task, config, seed, self), task.test)
-        return self.scores[key]
-
-    def overview(self, task: TaskData, config: RunConfig) -> Overview:
-        """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
-        from contsym.data.audit import Overview, leaks
-
-        key = task.fingerprint, task.split
-        if key not in self.leaks:
-            self.leaks[key] = leaks(task)
-        return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 
 @dataclass(frozen=True)
@@ -142,8 +86,10 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     results.check_writable(config.output)
     files = encoders.locate(config.encoder)
     quiet_libraries()
+    asked = [asked_of(experience, config) for experience in scenario.experiences]
+    with cache.parsed_ahead(each for each in asked if each not in shared.tasks):
+        strategy = registry.load_strategy(config.strategy)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
-    strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
     _check_freeze(config, files, settings)
@@ -202,60 +148,6 @@ def _check_freeze(config: RunConfig, files: encoders.EncoderFiles, settings: Tra
     card = registry.find_strategy(config.strategy)
     n_layers = encoders.read_config(files.folder).get("num_hidden_layers")
     check_freeze(settings.freeze, card, files.name, n_layers if isinstance(n_layers, int) else None)
-
-
-def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared | None = None) -> Dataset:
-    """The training pairs that this seed of this run may use in an experience.
-
-    Raises SettingError where the data have fewer than were asked for.
-    """
-    with _naming(task):
-        part = (shared or Shared()).chosen(task, config, seed)
-        share = _noise(task, config)
-        return part if share is None else flip_labels(part, share, seed, task.train.unique("label"))
-
-
-def n_training_pairs(task: TaskData, config: RunConfig) -> int:
-    """How many pairs `training_part` has, of any seed, without drawing them. Raises SettingError as it does."""
-    option, n = _choice(task, config)
-    if n is None:
-        return len(task.train)
-    with _naming(task):
-        if option == "--shots":
-            check_shots(task.train, n)
-        else:
-            check_size(task.train, n, option)
-    return n
-
-
-@contextmanager
-def _naming(task: TaskData) -> Iterator[None]:
-    """What is wrong with a choice says for which experience, where its name is not the task's."""
-    try:
-        yield
-    except SettingError as error:
-        if task.name == task.task:
-            raise
-        raise SettingError(f"{error} (experience {task.name})") from None
-
-
-def _choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
-    """The option that says how many of the experience's training pairs are used, and what it says; None: all."""
-    if TASKS[task.task].relational:
-        return "--shots", config.shots
-    return f"--{task.task}-size", config.sizes.get(task.task)
-
-
-def _noise(task: TaskData, config: RunConfig) -> float | None:
-    """The share of flipped labels; None where the experience has none and a run cannot ask for any."""
-    is_given = task.label_noise is not None and config.label_noise is not None
-    return config.label_noise if is_given else task.label_noise
-
-
-def _part_key(task: TaskData, config: RunConfig, seed: int) -> tuple[object, ...]:
-    """What decides the training pairs of an experience and their labels."""
-    choice, noise = _choice(task, config), _noise(task, config)
-    return task.fingerprint, *choice, noise, None if choice[1] is None and noise is None else seed
 
 
 def resolved(plan: Plan, config: RunConfig) -> Plan:
