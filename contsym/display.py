@@ -52,7 +52,8 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
 
 
 def _source_line(task, plan: Plan) -> str:
-    from contsym.run import n_training_pairs, n_training_steps
+    from contsym.run import n_training_steps
+    from contsym.training_parts import n_training_pairs
 
     n_train = n_training_pairs(task, plan.config)
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"

@@ -17,6 +17,7 @@ import contsym
 RESULT_CODE = (
     *(
         "run.py",
+        "training_parts.py",
         "outcome.py",
         "seed_run.py",
         "config.py",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+<<<<<<< HEAD
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+=======
+from collections.abc import Mapping
+>>>>>>> columns
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
+<<<<<<< HEAD
 from contsym.cores import waiting
 from contsym.data import shortcuts
 from contsym.data.cache import load_task
+=======
+from contsym.data import cache
+>>>>>>> columns
 from contsym.data.schema import TaskData
-from contsym.data.shots import check_shots, check_size, few_shot_rows, subset_rows
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
 from contsym.declared import AUTO, Pooling
@@ -32,20 +39,20 @@ from contsym.environment import (
 )
 from contsym.errors import ContsymError, SettingError
 from contsym.outcome import measured, prediction_rows, probe, sample_efficiency
-from contsym.scenarios.parts import experience_data, flip_labels
 from contsym.starts import PRETRAINING, check_start, find_start
+from contsym.training_parts import Shared, asked_of, training_part
 
 if TYPE_CHECKING:
-    import numpy as np
     from datasets import Dataset
 
     from contsym.beginnings import Beginnings
-    from contsym.data.audit import Finding, Overview
+    from contsym.data.audit import Overview
     from contsym.metrics.plugins import Progress
-    from contsym.scenarios.files import Experience, ScenarioPlan
+    from contsym.scenarios.files import ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
 
 
+<<<<<<< HEAD
 @dataclass
 class Shared:
     """What the plans of one process have in common, so that it is loaded and looked through once."""
@@ -106,6 +113,8 @@ class Shared:
         return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 
+=======
+>>>>>>> columns
 @dataclass(frozen=True)
 class Plan:
     """A run with everything looked up and checked: what is shown before it starts."""
@@ -160,8 +169,10 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     results.check_writable(config.output)
     files = encoders.with_pooling(encoders.locate(config.encoder), config.pooling)
     quiet_libraries()
+    asked = [asked_of(experience, config) for experience in scenario.experiences]
+    with cache.parsed_ahead(each for each in asked if each not in shared.tasks):
+        strategy = registry.load_strategy(config.strategy)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
-    strategy = registry.load_strategy(config.strategy)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
     shared.check(files, strategy.wants_head)
@@ -221,60 +232,6 @@ def _check_freeze(config: RunConfig, files: encoders.EncoderFiles, settings: Tra
 
     card = registry.find_strategy(config.strategy)
     check_freeze(settings.freeze, card, files.name, encoders.size(files, "num_hidden_layers"))
-
-
-def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared | None = None) -> Dataset:
-    """The training pairs that this seed of this run may use in an experience.
-
-    Raises SettingError where the data have fewer than were asked for.
-    """
-    with _naming(task):
-        part = (shared or Shared()).chosen(task, config, seed)
-        share = _noise(task, config)
-        return part if share is None else flip_labels(part, share, seed, task.train.unique("label"))
-
-
-def n_training_pairs(task: TaskData, config: RunConfig) -> int:
-    """How many pairs `training_part` has, of any seed, without drawing them. Raises SettingError as it does."""
-    option, n = _choice(task, config)
-    if n is None:
-        return len(task.train)
-    with _naming(task):
-        if option == "--shots":
-            check_shots(task.train, n)
-        else:
-            check_size(task.train, n, option)
-    return n
-
-
-@contextmanager
-def _naming(task: TaskData) -> Iterator[None]:
-    """What is wrong with a choice says for which experience, where its name is not the task's."""
-    try:
-        yield
-    except SettingError as error:
-        if task.name == task.task:
-            raise
-        raise SettingError(f"{error} (experience {task.name})") from None
-
-
-def _choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
-    """The option that says how many of the experience's training pairs are used, and what it says; None: all."""
-    if TASKS[task.task].relational:
-        return "--shots", config.shots
-    return f"--{task.task}-size", config.sizes.get(task.task)
-
-
-def _noise(task: TaskData, config: RunConfig) -> float | None:
-    """The share of flipped labels; None where the experience has none and a run cannot ask for any."""
-    is_given = task.label_noise is not None and config.label_noise is not None
-    return config.label_noise if is_given else task.label_noise
-
-
-def _part_key(task: TaskData, config: RunConfig, seed: int) -> tuple[object, ...]:
-    """What decides the training pairs of an experience and their labels."""
-    choice, noise = _choice(task, config), _noise(task, config)
-    return task.fingerprint, *choice, noise, None if choice[1] is None and noise is None else seed
 
 
 def resolved(plan: Plan, config: RunConfig) -> Plan:

@@ -4,11 +4,15 @@ import pytest
 from click.testing import CliRunner
 
 import contsym.data_cli
+from contsym import training_parts
 from contsym.cli import cli
 from contsym.data.schema import table_from_rows
+from contsym.errors import SettingError
+from contsym.run import prepare
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.plan import plan_sweep
-from tests.runs import toy_run
+from contsym.training_parts import n_training_pairs
+from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks, nli_rows
 
 
@@ -50,7 +54,24 @@ def test_a_run_reads_columns(toy, tiny_encoder_folder, tmp_path, strategy, scena
     assert len(rows) == sum(result["n_test"].values())
 
 
-def test_the_plan_of_a_sweep_reads_columns(toy, tiny_encoder_folder, tmp_path):
+@pytest.fixture
+def draws(monkeypatch):
+    """What was drawn: the option, how many, the seed."""
+    found = []
+
+    def counted(usual, option):
+        def draw(pairs, n, seed, *named):
+            found.append((option, n, seed))
+            return usual(pairs, n, seed, *named)
+
+        return draw
+
+    for name, option in (("few_shot_rows", "shots"), ("subset_rows", "size")):
+        monkeypatch.setattr(training_parts, name, counted(getattr(training_parts, name), option))
+    return found
+
+
+def test_the_plan_of_a_sweep_reads_columns_and_draws_what_it_shows(toy, tiny_encoder_folder, tmp_path, draws):
     config = SweepConfig(
         strategies=("knn_fixed", "fine_tune"),
         scenario="mnli_then_wikidata",
@@ -59,11 +80,36 @@ def test_the_plan_of_a_sweep_reads_columns(toy, tiny_encoder_folder, tmp_path):
         encoder=str(tiny_encoder_folder),
         sources=toy,
         sizes={"mnli": 12},
+        settings={"epochs": ("1",), "min_steps": ("1",), "batch_size": ("4",)},
         output=tmp_path,
     )
     sweep, audits = plan_sweep(config)
-    assert len(sweep.cells) == 8
     assert set(audits) == {"mnli", "wikidata"}
+    # Eight cells: 12 / 4 = 3 steps of MNLI, then 4 / 4 = 1 or 8 / 4 = 2 of Wikidata; no step for knn_fixed.
+    steps = {
+        (c.work.config.strategy, c.work.config.shots): (c.n_beginning_steps, c.n_steps) for c in sweep.cells
+    }
+    assert len(sweep.cells) == 8
+    assert (steps["fine_tune", 4], steps["fine_tune", 8]) == ((3, 1), (3, 2))
+    # For the shortcuts before training, of the first seed and the most shots.
+    assert draws == [("size", 12, 0), ("shots", 8, 0)]
+
+
+def test_a_run_draws_each_training_part_once(toy, tiny_encoder_folder, tmp_path, draws):
+    toy_run(toy, tiny_encoder_folder, tmp_path, "knn_fixed", shots=8, sizes={"mnli": 12}, audit=True)
+    assert draws == [("size", 12, 0), ("shots", 8, 0)]
+
+
+def test_too_many_or_too_few_shots_are_told_before_anything_is_drawn(
+    toy, tiny_encoder_folder, tmp_path, draws
+):
+    for shots, said in ((999, "needs 500 symmetric"), (2, None)):
+        config = toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", shots=shots)
+        if said:
+            with pytest.raises(SettingError, match=said):
+                prepare(config)
+        else:
+            assert [n_training_pairs(task, config) for task in prepare(config).tasks] == [60, 2]
 
 
 @pytest.mark.parametrize("words", [["stats"], ["show", "--label", "entailment"], ["audit", "--shots", "8"]])

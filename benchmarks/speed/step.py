@@ -107,7 +107,7 @@ def contsym_steps(plan: Plan, *, dropout: bool = True) -> tuple[Marks, list[floa
     if not dropout:
         without_dropout(run.encoder)
     marks = Marks()
-    run.strategy.plugins.append(marks)
+    run.template.plugins.append(marks)
     torch.manual_seed(SEED)
     run.template.train(run.benchmark.train_stream[0], eval_streams=[], reset_optimizer_state=True)
     return marks, run.log.losses[0]

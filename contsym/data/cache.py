@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Sequence
-from contextlib import suppress
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import cache
 from importlib import metadata
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import contsym
 from contsym import results
+from contsym.cores import n_cores
 from contsym.data import hub, manifest, sources
 from contsym.data.schema import Form, TaskData, arrow_schema, file_sha256
 from contsym.data.splits import SplitRule
@@ -37,6 +40,8 @@ LIMIT, DEFAULT_GIB = "CONTSYM_DATA_GIB", 4.0
 """The environment variable with the most that checked data may take, and what it is without."""
 SMALL = 1 << 20
 """Bytes: a smaller source is parsed in less time than a person notices, and not kept."""
+LARGE = 16 << 20
+"""Bytes: a larger source is parsed in a process of its own while this one does something else."""
 MAX_FILES = 1000
 """A folder with more is no data set alone; it is not hashed."""
 
@@ -46,6 +51,10 @@ _BESIDE = ("README.md", "dataset_info.json", "dataset_infos.json")
 _LIBRARIES = ("datasets", "pyarrow", "duckdb")
 _BATCH = 4096
 
+Asked = tuple[str, str, Form, SplitRule | None]
+"""Task, source, form and split, as `load_task` takes them."""
+_Stats = list[tuple[str, int, int, int]]
+
 
 def load_task(
     task_name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
@@ -53,25 +62,62 @@ def load_task(
     """The checked parts of a task, as `sources.load_task` gives them and with its errors: kept ones, or parsed
     and kept from now on."""
     limit = gib_from_environment(LIMIT, DEFAULT_GIB, "checked data")
+    asked = task_name, spec, form, split
     source = sources.parse_source(task_name, spec, form)
-    folder = cache_folder() if limit else None
+    seen, entry = _entry(source, asked) if limit else ([], None)
+    if entry is None:
+        return sources.load_task(*asked)
+    found = _read(entry)
+    if found is None:
+        found = sources.load_task(*asked)
+        # A file that changed while it was read has not the content that the entry is named by.
+        if _stats(_files(source)) == seen:
+            _keep(entry, found, limit)
+    return found
+
+
+@contextmanager
+def parsed_ahead(wanted: Iterable[Asked]) -> Iterator[None]:
+    """While the block runs, which imports torch, say, parse large sources that are not kept yet, each in a
+    process of its own; `load_task` finds them afterwards, and parses what could not be kept."""
+    is_possible = gib_from_environment(LIMIT, DEFAULT_GIB, "checked data") > 0 and n_cores() > 1
+    # Modules are looked for where this process finds them, and in no other folder.
+    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    processes = []
+    try:
+        for asked in dict.fromkeys(wanted if is_possible else ()):
+            _, entry = _entry(sources.parse_source(*asked[:3]), asked, LARGE)
+            if entry and not entry.is_dir():
+                command = [sys.executable, "-P", "-m", "contsym.data.cache", json.dumps(asked)]
+                process = subprocess.Popen(  # noqa: S603 - this Python with our own module, no shell
+                    command,
+                    env={**os.environ, "PYTHONPATH": path},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                processes.append(process)
+        yield
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _entry(source: sources.Source, asked: Asked, at_least: int | None = None) -> tuple[_Stats, Path | None]:
+    """The files of a source as they are now, and the folder of its entry; None for one that is not kept."""
+    folder = cache_folder()
     try:
         files = _files(source) if folder else []
         seen = _stats(files)
-        is_kept = len(files) <= MAX_FILES and sum(size for _, size, _, _ in seen) >= SMALL
-        key = _key(source, files, [task_name, spec, form, split]) if is_kept else None
+        n_bytes = sum(size for _, size, _, _ in seen)
+        if folder is None or len(files) > MAX_FILES or n_bytes < (at_least or SMALL):
+            return seen, None
+        return seen, folder / _key(source, files, asked)
     except (OSError, DataError):
-        key = None  # the reader says what is wrong with a file
-    if folder is None or key is None:
-        return sources.load_task(task_name, spec, form, split)
-    entry = folder / key
-    found = _read(entry, key)
-    if found is None:
-        found = sources.load_task(task_name, spec, form, split)
-        # A file that changed while it was read has not the content that the key is of.
-        if _stats(_files(source)) == seen:
-            _keep(entry, key, found, limit)
-    return found
+        return [], None  # the reader says what is wrong with a file
 
 
 def cache_folder() -> Path | None:
@@ -101,7 +147,7 @@ def _files(source: sources.Source) -> list[Path]:
     return found
 
 
-def _stats(files: Sequence[Path]) -> list[tuple[str, int, int, int]]:
+def _stats(files: Sequence[Path]) -> _Stats:
     found = []
     for path in files:
         stat = path.stat()
@@ -109,7 +155,7 @@ def _stats(files: Sequence[Path]) -> list[tuple[str, int, int, int]]:
     return found
 
 
-def _key(source: sources.Source, files: Sequence[Path], asked: Sequence[str | None]) -> str:
+def _key(source: sources.Source, files: Sequence[Path], asked: Asked) -> str:
     # A link may lead elsewhere, to a file of the same content that the reader would refuse.
     read = [(str(path), str(path.resolve()), file_sha256(path)) for path in files]
     facts = [FORMAT, contsym.__version__, _code_sha256(), platform.python_version()]
@@ -127,7 +173,7 @@ def _code_sha256() -> str:
     return digest.hexdigest()
 
 
-def _keep(entry: Path, key: str, task: TaskData, limit: int) -> None:
+def _keep(entry: Path, task: TaskData, limit: int) -> None:
     def fill(folder: Path) -> None:
         folder.chmod(0o700)  # the pairs may be confidential
         parts = {}
@@ -136,7 +182,7 @@ def _keep(entry: Path, key: str, task: TaskData, limit: int) -> None:
             _write(part, folder / f"{name}.arrow")
             parts[name] = {"rows": len(part), "sha256": file_sha256(folder / f"{name}.arrow")}
         said = {f.name: getattr(task, f.name) for f in fields(TaskData) if f.name not in PARTS}
-        facts = {"format": FORMAT, "key": key, "parts": parts, "task": said}
+        facts = {"key": entry.name, "parts": parts, "task": said}
         (folder / FACTS).write_text(json.dumps({**facts, "sha256": _digest(facts)}), encoding="utf-8")
 
     try:
@@ -156,8 +202,8 @@ def _write(part: Dataset, path: Path) -> None:
             writer.write_table(batch.cast(arrow_schema()))
 
 
-def _read(entry: Path, key: str) -> TaskData | None:
-    """What is kept under the key; None where nothing is, or something else than was written, which is deleted."""
+def _read(entry: Path) -> TaskData | None:
+    """What is kept; None where nothing is, or something else than was written, which is deleted."""
     import pyarrow as pa
     from datasets import Dataset
 
@@ -165,7 +211,7 @@ def _read(entry: Path, key: str) -> TaskData | None:
         return None
     try:
         facts = json.loads((entry / FACTS).read_text("utf-8"))
-        if facts.pop("sha256") != _digest(facts) or facts["key"] != key:
+        if facts.pop("sha256") != _digest(facts) or facts["key"] != entry.name:
             raise ValueError("not what was written")
         parts = {}
         for name in PARTS:
@@ -186,3 +232,7 @@ def _read(entry: Path, key: str) -> TaskData | None:
 
 def _digest(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    load_task(*json.loads(sys.argv[1]))

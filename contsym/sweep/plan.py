@@ -56,8 +56,9 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     Raises ContsymError.
     """
     from contsym.beginnings import beginning_key, beginning_plan
-    from contsym.run import Shared, key_of, n_training_pairs, n_training_steps, parse_settings, prepare
+    from contsym.run import Shared, key_of, n_training_steps, parse_settings, prepare
     from contsym.starts import kind_of_head
+    from contsym.training_parts import n_training_pairs
 
     # What every cell would fail with is said before anything is loaded.
     limit_bytes()

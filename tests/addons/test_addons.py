@@ -190,7 +190,7 @@ def test_cumulative_draws_every_experience_equally(toy, tiny_encoder_folder, tmp
 
     def spy(**kwargs):
         seen.append(
-            [run.strategy.adapted_dataset[i]["row"] for i in range(len(run.strategy.adapted_dataset))]
+            [run.template.adapted_dataset[i]["row"] for i in range(len(run.template.adapted_dataset))]
         )
         plain(**kwargs)
 

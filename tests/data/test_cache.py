@@ -235,6 +235,28 @@ def test_the_bound_and_a_folder_that_cannot_be_written(folder, parsed, tmp_path,
     )
 
 
+def test_large_sources_are_parsed_ahead_by_another_process(folder, parsed, tmp_path):
+    rows = [{**row, "premise": row["premise"] + " and" * 300} for row in nli_rows(900)]
+    spec = str(write_task(tmp_path / "mnli", rows, 30))
+    assert sum(path.stat().st_size for path in (tmp_path / "mnli").iterdir()) > 1 << 20
+    asked = ("mnli", spec, "lexicalised", None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "LARGE", 1 << 20)
+        with cache.parsed_ahead([asked, asked]):
+            assert not folder.exists()
+    assert cache.load_task(*asked).rows == {"train": 870, "test": 30}
+    assert parsed == []
+
+
+def test_what_cannot_be_parsed_ahead_is_told_by_who_asks(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "LARGE", 1)
+    spec = write_task(tmp_path / "mnli", [*nli_rows(), {"premise": "p", "label": "neutral"}], 30)
+    with cache.parsed_ahead([("mnli", str(spec), "lexicalised", None)]):
+        pass
+    with pytest.raises(DataError, match=r"train.jsonl:61: field 'hypothesis' is missing"):
+        cache.load_task("mnli", str(spec))
+
+
 LOAD = """
 import sys
 from contsym.data import cache
