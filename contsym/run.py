@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import gc
-<<<<<<< HEAD
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-=======
 from collections.abc import Mapping
->>>>>>> columns
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
-<<<<<<< HEAD
 from contsym.cores import waiting
-from contsym.data import shortcuts
-from contsym.data.cache import load_task
-=======
 from contsym.data import cache
->>>>>>> columns
 from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
@@ -52,69 +42,6 @@ if TYPE_CHECKING:
     from contsym.strategies.base import Strategy, TrainingSettings
 
 
-<<<<<<< HEAD
-@dataclass
-class Shared:
-    """What the plans of one process have in common, so that it is loaded and looked through once."""
-
-    tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
-    rows: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
-    """Where the chosen training pairs of an experience are, by its fingerprint and the choice."""
-    leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
-    scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
-    checked: set[tuple[Path, str]] = field(default_factory=set)
-    """Checkpoints that can be used, with the head."""
-
-    def load(self, experience: Experience, config: RunConfig) -> TaskData:
-        """The pairs of an experience, whole tasks and experiences each loaded once."""
-        task, form = experience.task, "lexicalised" if experience.form else config.form
-        split = (experience.split or config.split) if TASKS[task].relational else None
-        key = (task, config.source(task), form, split)
-        if key not in self.tasks:
-            self.tasks[key] = load_task(task, config.source(task), form, split)
-        if (*key, experience) not in self.tasks:
-            self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
-        return self.tasks[*key, experience]
-
-    def check(self, files: encoders.EncoderFiles, head: encoders.Head) -> None:
-        """`encoders.check`, once for each head."""
-        if (files.folder, head) not in self.checked:
-            encoders.check(files, head)
-            self.checked.add((files.folder, head))
-
-    def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
-        """As many of the experience's training pairs as were asked for; drawn once for each choice."""
-        option, n = _choice(task, config)
-        if n is None:
-            return task.train
-        key = task.fingerprint, option, n, seed
-        if key not in self.rows:
-            is_shots = option == "--shots"
-            found = (
-                few_shot_rows(task.train, n, seed) if is_shots else subset_rows(task.train, n, seed, option)
-            )
-            self.rows[key] = found
-        return task.train.select(self.rows[key])
-
-    def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
-        """What the shortcuts score with the training pairs of this seed."""
-        key = _part_key(task, config, seed)
-        if key not in self.scores:
-            self.scores[key] = shortcuts.scores(training_part(task, config, seed, self), task.test)
-        return self.scores[key]
-
-    def overview(self, task: TaskData, config: RunConfig) -> Overview:
-        """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
-        from contsym.data.audit import Overview, leaks
-
-        key = task.fingerprint, task.split
-        if key not in self.leaks:
-            self.leaks[key] = leaks(task)
-        return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
-
-
-=======
->>>>>>> columns
 @dataclass(frozen=True)
 class Plan:
     """A run with everything looked up and checked: what is shown before it starts."""

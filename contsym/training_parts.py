@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from contsym import encoders
 from contsym.config import RunConfig
 from contsym.data import cache, shortcuts
 from contsym.data.schema import TaskData
@@ -16,10 +17,13 @@ from contsym.errors import SettingError
 from contsym.scenarios.parts import experience_data, flip_labels
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from datasets import Dataset
 
     from contsym.data.audit import Finding, Overview
+    from contsym.encoders import EncoderFiles, Head
     from contsym.scenarios.files import Experience
 
 SHOTS = "--shots"
@@ -34,6 +38,14 @@ class Shared:
     """Where the chosen training pairs of an experience are, by its fingerprint and the choice."""
     leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
     scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
+    checked: set[tuple[Path, str]] = field(default_factory=set)
+    """Checkpoints that can be used, with the head."""
+
+    def check(self, files: EncoderFiles, head: Head) -> None:
+        """`encoders.check`, once for each head."""
+        if (files.folder, head) not in self.checked:
+            encoders.check(files, head)
+            self.checked.add((files.folder, head))
 
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
         """The pairs of an experience, whole tasks and experiences each loaded once."""
