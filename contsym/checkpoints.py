@@ -71,7 +71,8 @@ def _has_encoder_class(config: Any) -> bool:
 
     One that was saved by it does not call itself sequence-to-sequence any more.
     """
-    return MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), object).__name__.endswith("EncoderModel")
+    found: Any = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), None)
+    return found is not None and found.__name__.endswith("EncoderModel")
 
 
 def classifier(folder: Path, **options: Any) -> nn.Module:
