@@ -48,12 +48,11 @@ TEXT_INPUTS = ("input_ids", "attention_mask")
 def body(folder: Path, **options: Any) -> nn.Module:
     """The transformer without any head; of a sequence-to-sequence model its encoder."""
     config = model_config(folder)
-    is_seq2seq = getattr(config, "is_encoder_decoder", False)
-    has_half = is_seq2seq and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    has_half = _has_encoder_class(config)
     model: Any = from_pretrained(
         AutoModelForTextEncoding if has_half else AutoModel, folder, UNUSED, **options
     )
-    if is_seq2seq and not has_half:
+    if config.is_encoder_decoder and not has_half:
         model = model.get_encoder()
     if getattr(model.config, "use_cache", False):
         # A sentence is read once: keys and values kept for more tokens would only take memory.
@@ -64,7 +63,16 @@ def body(folder: Path, **options: Any) -> nn.Module:
 def has_own_encoder(folder: Path) -> bool:
     """Whether what `body` gives is written as a checkpoint that can be read again: half a BART cannot."""
     config = model_config(folder)
-    return not config.is_encoder_decoder or type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING
+    return not config.is_encoder_decoder or _has_encoder_class(config)
+
+
+def _has_encoder_class(config: Any) -> bool:
+    """Whether transformers has a class of a sequence-to-sequence model's encoder, as T5EncoderModel.
+
+    One that was saved by it does not call itself sequence-to-sequence any more.
+    """
+    found: Any = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), None)
+    return found is not None and found.__name__.endswith("EncoderModel")
 
 
 def classifier(folder: Path, **options: Any) -> nn.Module:

@@ -424,3 +424,17 @@ def test_vectors_are_those_of_sentence_transformers(declare):
     torch.testing.assert_close(
         load(folder).encode(texts), torch.from_numpy(model.encode(texts)), atol=1e-5, rtol=1e-4
     )
+
+
+def test_an_asked_pooling_stands_in_the_commands_of_a_report_and_in_a_sweeps_file(tmp_path):
+    from contsym.report.provenance import sweep_command
+    from contsym.sweep.config import SweepConfig, read_file
+
+    (tmp_path / "sweep.toml").write_text('pooling = "cls"')
+    assert read_file(tmp_path / "sweep.toml") == {"pooling": "cls"}
+    plain = SweepConfig(("knn_fixed",), "wikidata_only", (8,))
+    cls = SweepConfig(("knn_fixed",), "wikidata_only", (8,), pooling="cls")
+    assert "--pooling cls" in sweep_command(cls)
+    assert "--pooling" not in sweep_command(plain)
+    assert cls.cell("knn_fixed", 0, 8, {}).pooling == "cls"
+    assert cls.id != plain.id

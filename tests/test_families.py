@@ -4,10 +4,13 @@ import json
 
 import pytest
 import torch
+from click.testing import CliRunner
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from contsym import checkpoints, encoders
+from contsym.cli import cli
 from contsym.errors import EncoderError, SettingError
+from contsym.run import prepare
 from tests.families import DECODERS, FAMILIES, save_family
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
@@ -97,8 +100,6 @@ def test_a_run_ends(kind, made, toy, tmp_path):
 
 
 def test_a_frozen_layer_too_many_is_said_where_the_config_calls_layers_otherwise(made, toy, tmp_path):
-    from contsym.run import prepare
-
     with pytest.raises(
         SettingError, match="has 2 layers, and one at least must be trained; expected embeddings, or"
     ):
@@ -178,3 +179,31 @@ def test_a_minimal_config_has_the_positions_of_its_kind(made, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     # RoBERTa's 512, less those up to padding_idx 0.
     assert checkpoints.n_positions(checkpoints.model_config(tmp_path)) == 511
+
+
+@pytest.mark.parametrize("kind", ["t5", "gpt2", "bart"])
+def test_what_pretrain_makes_of_any_kind_is_read_again_or_refused_before_training(kind, made, toy, tmp_path):
+    out = tmp_path / "made"
+    arguments = ["pretrain", "--mnli", toy["mnli"], "--encoder", str(made(kind)), "--out", str(out)]
+    arguments += ["--set", "steps=3", "--precision", "fp32", "--device", "cpu", "--output", str(tmp_path)]
+    done = CliRunner().invoke(cli, arguments)
+    if kind == "bart":
+        assert str(done.exception) == (
+            f"encoder {made(kind)}: half of a sequence-to-sequence model, which cannot be kept as a checkpoint; "
+            "expected an encoder, a decoder-only model or a T5"
+        )
+        return
+    assert done.exit_code == 0, done.exception
+    result, _, _ = toy_run(toy, out, tmp_path, "nli_head", settings={"steps": "1"})
+    assert result["matrix"][0][0] == json.loads((out / "contsym.json").read_text())["accuracy"]
+
+
+def test_a_sequence_to_sequence_nli_head_cannot_be_retrained(toy, tmp_path):
+    names = ("contradiction", "neutral", "entailment")
+    folder = save_family(
+        tmp_path / "bart", "bart", AutoModelForSequenceClassification, id2label=dict(enumerate(names))
+    )
+    with pytest.raises(
+        SettingError, match="is a sequence-to-sequence classifier, whose encoder alone is retrained"
+    ):
+        prepare(toy_config(toy, folder, tmp_path / "out", "knn_fixed", protocol="retrain"))
