@@ -147,7 +147,6 @@ def run(
     from contsym.registry import scenario_runs
     from contsym.run import Shared, prepare
     from contsym.summary import as_json as result_as_json
-    from contsym.tracking import resolve_uri
 
     err = Console(stderr=True)
     shared = Shared()
@@ -156,6 +155,9 @@ def run(
         use(config.plugins)
         # All orders, where the scenario means all, before the first of them is run.
         plans = [prepare(replace(config, scenario=each), shared) for each in scenario_runs(config.scenario)]
+    # Imports torch, which prepare() does while large data are parsed.
+    from contsym.tracking import resolve_uri
+
     uri = resolve_uri(config.output, config.tracking_uri)
     with going_on(plans) as named:
         done = [_run_plan(plan, uri, err) for plan in named]

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
+<<<<<<< HEAD
 from contsym.cores import waiting
 from contsym.data import cache
+=======
+>>>>>>> columns
 from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
@@ -30,7 +33,7 @@ from contsym.environment import (
 from contsym.errors import ContsymError, SettingError
 from contsym.outcome import measured, prediction_rows, probe, sample_efficiency
 from contsym.starts import PRETRAINING, check_start, find_start
-from contsym.training_parts import Shared, asked_of, training_part
+from contsym.training_parts import Shared, training_part
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -94,10 +97,16 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
         )
     _check_sources(config, scenario)
     results.check_writable(config.output)
+<<<<<<< HEAD
     files = encoders.with_pooling(encoders.locate(config.encoder), config.pooling)
     quiet_libraries()
     asked = [asked_of(experience, config) for experience in scenario.experiences]
     with cache.parsed_ahead(each for each in asked if each not in shared.tasks):
+=======
+    with shared.loading_ahead(scenario, config):
+        files = encoders.locate(config.encoder)
+        quiet_libraries()
+>>>>>>> columns
         strategy = registry.load_strategy(config.strategy)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     settings = parse_settings(strategy, config.settings)

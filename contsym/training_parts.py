@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from contsym.data.audit import Finding, Overview
+<<<<<<< HEAD
     from contsym.encoders import EncoderFiles, Head
     from contsym.scenarios.files import Experience
+=======
+    from contsym.scenarios.files import Experience, ScenarioPlan
+>>>>>>> columns
 
 SHOTS = "--shots"
 
@@ -47,9 +51,16 @@ class Shared:
             encoders.check(files, head)
             self.checked.add((files.folder, head))
 
+    @contextmanager
+    def loading_ahead(self, scenario: ScenarioPlan, config: RunConfig) -> Iterator[None]:
+        """While the block runs, large data that nobody has parsed yet are parsed beside it."""
+        asked = [_asked(experience, config) for experience in scenario.experiences]
+        with cache.parsed_ahead(each for each in asked if each not in self.tasks):
+            yield
+
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
         """The pairs of an experience, whole tasks and experiences each loaded once."""
-        key = asked_of(experience, config)
+        key = _asked(experience, config)
         if key not in self.tasks:
             self.tasks[key] = cache.load_task(*key)
         if (*key, experience) not in self.tasks:
@@ -86,7 +97,7 @@ class Shared:
         return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 
-def asked_of(experience: Experience, config: RunConfig) -> cache.Asked:
+def _asked(experience: Experience, config: RunConfig) -> cache.Asked:
     """The task's pairs that an experience is made of, as they are loaded."""
     task = experience.task
     form = "lexicalised" if experience.form else config.form

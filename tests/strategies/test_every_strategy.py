@@ -209,8 +209,9 @@ def test_stale_memory_keeps_the_old_vectors(toy, tiny_encoder_folder, tmp_path):
             settings={"steps": "8", "memory": mode},
         )
         memories[mode] = tensors["memory.embeddings"]
-    # The same training, so the last experience is stored alike and the first is not.
-    assert torch.equal(memories["refresh"][60:], memories["stale"][60:])
+    # The same training, so the last experience is stored alike and the first is not. The two encode batches of
+    # other sizes, whose products some processors add up in another order.
+    torch.testing.assert_close(memories["refresh"][60:], memories["stale"][60:], rtol=0, atol=1e-6)
     assert not torch.allclose(memories["refresh"][:60], memories["stale"][:60], atol=1e-3)
 
 
