@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import encoders, plugins, registry, results
 from contsym.config import DEFAULT_FORM, RunConfig
-<<<<<<< HEAD
 from contsym.cores import waiting
-from contsym.data import cache
-=======
->>>>>>> columns
 from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
@@ -97,16 +93,9 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
         )
     _check_sources(config, scenario)
     results.check_writable(config.output)
-<<<<<<< HEAD
-    files = encoders.with_pooling(encoders.locate(config.encoder), config.pooling)
-    quiet_libraries()
-    asked = [asked_of(experience, config) for experience in scenario.experiences]
-    with cache.parsed_ahead(each for each in asked if each not in shared.tasks):
-=======
     with shared.loading_ahead(scenario, config):
-        files = encoders.locate(config.encoder)
+        files = encoders.with_pooling(encoders.locate(config.encoder), config.pooling)
         quiet_libraries()
->>>>>>> columns
         strategy = registry.load_strategy(config.strategy)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     settings = parse_settings(strategy, config.settings)

@@ -23,12 +23,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from contsym.data.audit import Finding, Overview
-<<<<<<< HEAD
     from contsym.encoders import EncoderFiles, Head
-    from contsym.scenarios.files import Experience
-=======
     from contsym.scenarios.files import Experience, ScenarioPlan
->>>>>>> columns
 
 SHOTS = "--shots"
 
