@@ -251,7 +251,9 @@ def _read(entry: Path) -> TaskData | None:
                 raise ValueError("not what was written")
         parts = {name: Dataset.from_file(str(entry / f"{name}.arrow")) for name in PARTS}
         # JSON has no tuples, and a task's data no lists.
-        said = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["task"].items()}
+        said: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in facts["task"].items()
+        }
         return TaskData(**said, **parts)
     except (OSError, ValueError, KeyError, TypeError, DataError, pa.ArrowException):
         _forget(entry)
