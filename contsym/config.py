@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
-from contsym.declared import AUTO, POOLINGS
 from contsym.errors import SettingError
+from contsym.models.encoders.declared import AUTO, POOLINGS
 
 if TYPE_CHECKING:
     from contsym.sweep.config import SweepConfig
+
 
 Protocol = Literal["sequential", "retrain"]
 """sequential: the strategy learns every task. retrain: all strategies start from one encoder that

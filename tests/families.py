@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import CONFIG_MAPPING, AutoModel
 
-from contsym.toy import save_tokenizer
+from contsym.testing.toy import save_tokenizer
 
 BERT = {
     "hidden_size": 32,

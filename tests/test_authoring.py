@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from contsym import plugins, registry
+from contsym import plugins
 from contsym.cli import cli
-from contsym.conformance import CHECKS
+from contsym.strategies.catalog import read_card
+from contsym.testing.conformance import CHECKS
 from tests.test_cli import contsym
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,7 +49,7 @@ def test_new_says_what_it_wrote_and_what_to_type_next(begun):
 
 def test_the_new_strategy_is_short_and_has_a_whole_card(begun):
     text = (begun[0] / "my_method.py").read_text("utf-8")
-    card = registry.read_card("my_method", text)
+    card = read_card("my_method", text)
     assert (card.trains, card.stores, card.grows) == (
         "encoder and label vectors",
         "one vector a label",

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from contsym.beginnings import STATE, TENSORS, Beginnings, beginning_key
-from contsym.conformance import Silent
 from contsym.errors import ContsymError
-from contsym.reproduce import untimed
-from contsym.run import prepare, run_seed
+from contsym.training.first_task import STATE, TENSORS, Beginnings, beginning_key
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.reproduce import untimed
+from contsym.training.run import run_seed
 from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
 from tests.strategy_settings import SETTINGS
 

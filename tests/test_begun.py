@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from contsym import begun, results
 from contsym.config import RunConfig
+from contsym.results import store
+from contsym.training import resume
 from tests.stored_results import store_run
 
 
@@ -20,13 +21,13 @@ class StandIn:
 
     @property
     def folder(self) -> Path:
-        return results.runs_folder(self.config.output) / self.name
+        return store.runs_folder(self.config.output) / self.name
 
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch):
     """Keys that depend on the strategy and the seed."""
-    monkeypatch.setattr("contsym.run.key_of", lambda plan, seed: f"{plan.config.strategy}/{seed}")
+    monkeypatch.setattr("contsym.training.plan.key_of", lambda plan, seed: f"{plan.config.strategy}/{seed}")
 
 
 def plan(output, name, strategy="knn_fixed", seeds=(0, 1)):
@@ -34,7 +35,7 @@ def plan(output, name, strategy="knn_fixed", seeds=(0, 1)):
 
 
 def name_given(made):
-    with begun.going_on([made]) as named:
+    with resume.going_on([made]) as named:
         return [each.name for each in named]
 
 
@@ -44,7 +45,7 @@ class Killed(BaseException):
 
 def leave(made):
     """Begin a run and end it in the middle."""
-    with pytest.raises(Killed), begun.going_on([made]):
+    with pytest.raises(Killed), resume.going_on([made]):
         raise Killed
 
 
@@ -54,9 +55,9 @@ def test_a_run_that_was_ended_goes_on_and_one_that_has_ended_does_not(tmp_path):
     (folder / ".partial-seed-1-00").mkdir()
     (folder / "seed-0" / ".partial-tracked.json-00").touch()
     second = plan(tmp_path, "second")
-    with begun.going_on([second]) as (going,):
+    with resume.going_on([second]) as (going,):
         assert going.name == "first"
-        assert begun.n_stored(going) == 1
+        assert resume.n_stored(going) == 1
         assert not list(folder.rglob(".partial-*"))
     assert name_given(plan(tmp_path, "third")) == ["third"]
     assert not list((tmp_path / "begun").glob("*.json"))
@@ -70,7 +71,7 @@ def test_another_run_is_none_to_go_on_with(other, tmp_path):
 
 
 def test_what_another_process_is_at_is_left_to_it(tmp_path):
-    with begun.going_on([plan(tmp_path, "first")]):
+    with resume.going_on([plan(tmp_path, "first")]):
         assert name_given(plan(tmp_path, "second")) == ["second"]
         (record,) = (tmp_path / "begun").glob("*.json")
         assert json.loads(record.read_text("utf-8"))["run"] == "first"
@@ -88,8 +89,8 @@ def test_a_record_that_is_none_is_written_anew(text, tmp_path):
 
 def test_several_orders_each_go_on_where_they_were(tmp_path):
     plans = [plan(tmp_path, "a"), plan(tmp_path, "b", "fine_tune")]
-    with pytest.raises(Killed), begun.going_on(plans):
+    with pytest.raises(Killed), resume.going_on(plans):
         raise Killed
     again = [plan(tmp_path, "c"), plan(tmp_path, "d", "fine_tune")]
-    with begun.going_on(again) as named:
+    with resume.going_on(again) as named:
         assert [each.name for each in named] == ["a", "b"]

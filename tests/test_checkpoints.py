@@ -8,10 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BertForMaskedLM
 
-from contsym import encoders
 from contsym.cli import main
 from contsym.errors import ContsymError, EncoderError
-from contsym.run import prepare
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.load import load
+from contsym.models.encoders.resolve import check
+from contsym.training.plan import prepare
 from tests.families import save_family
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
@@ -42,9 +44,9 @@ def copy(tmp_path):
 def refused(folder, head="none"):
     """The one line, which the look at the names says as the load does."""
     said = []
-    for use in (encoders.check, lambda files, head: encoders.load(files, head=head)):
+    for use in (check, lambda files, head: load(files, head=head)):
         with pytest.raises(EncoderError) as error:
-            use(encoders.locate(str(folder)), head)
+            use(checkpoints.locate(str(folder)), head)
         said.append(str(error.value))
     assert said[0] == said[1]
     assert "\n" not in said[0]
@@ -64,8 +66,8 @@ def test_weights_under_a_prefix_are_missing_and_the_prefix_is_named(tiny_encoder
 
 def test_the_prefix_of_the_models_own_kind_is_known(tiny_encoder_folder, copy):
     folder = copy(tiny_encoder_folder, lambda weights: {f"bert.{name}": t for name, t in weights.items()})
-    whole = encoders.load(encoders.locate(str(tiny_encoder_folder)))
-    torch.testing.assert_close(encoders.load(encoders.locate(str(folder))).encode(["a"]), whole.encode(["a"]))
+    whole = load(checkpoints.locate(str(tiny_encoder_folder)))
+    torch.testing.assert_close(load(checkpoints.locate(str(folder))).encode(["a"]), whole.encode(["a"]))
 
 
 def test_one_weight_too_few_is_named(tiny_encoder_folder, copy):
@@ -87,8 +89,8 @@ def test_a_pooler_is_not_missed(tiny_encoder_folder, copy):
     folder = copy(
         tiny_encoder_folder, lambda weights: {n: t for n, t in weights.items() if "pooler" not in n}
     )
-    whole = encoders.load(encoders.locate(str(tiny_encoder_folder)))
-    assert torch.equal(encoders.load(encoders.locate(str(folder))).encode(["a"]), whole.encode(["a"]))
+    whole = load(checkpoints.locate(str(tiny_encoder_folder)))
+    assert torch.equal(load(checkpoints.locate(str(folder))).encode(["a"]), whole.encode(["a"]))
 
 
 def test_a_head_that_is_asked_is_missed(tiny_nli_folder, copy):
@@ -99,7 +101,7 @@ def test_a_head_that_is_asked_is_missed(tiny_nli_folder, copy):
         "FOLDER: 2 weights are not in its files as BertForSequenceClassification needs them, such as classifier.bias "
         f"(missing); {EXPECTED}"
     )
-    assert encoders.load(encoders.locate(str(folder))).dim == 32
+    assert load(checkpoints.locate(str(folder))).dim == 32
 
 
 def test_a_masked_lm_head_is_there_or_not_and_never_half(tiny_masked_lm_folder, copy, tmp_path):
@@ -110,7 +112,7 @@ def test_a_masked_lm_head_is_there_or_not_and_never_half(tiny_masked_lm_folder, 
     assert "such as cls.predictions.transform.LayerNorm.bias (missing)" in refused(folder, "masked_lm")
     shutil.rmtree(folder)
     folder = copy(tiny_masked_lm_folder, without("cls."))
-    assert encoders.load(encoders.locate(str(folder)), head="masked_lm").is_tied
+    assert load(checkpoints.locate(str(folder)), head="masked_lm").is_tied
     shutil.rmtree(folder)
     folder = copy(tiny_masked_lm_folder, without("cls.", "bert.embeddings.word"))
     assert "such as bert.embeddings.word_embeddings.weight (missing)" in refused(folder, "masked_lm")
@@ -124,7 +126,7 @@ def test_a_language_models_head_is_missed_where_it_is_not_tied(tmp_path, copy):
     )
     tied = save_family(tmp_path / "gpt2", "gpt2", AutoModelForCausalLM)
     assert "lm_head.weight" not in load_file(tied / "model.safetensors")
-    assert encoders.load(encoders.locate(str(tied)), head="language_model").dim == 32
+    assert load(checkpoints.locate(str(tied)), head="language_model").dim == 32
 
 
 def test_a_run_ends_with_code_2_and_the_line_alone(
@@ -151,7 +153,7 @@ def test_a_shard_too_few_is_named(tiny_encoder_folder, tmp_path):
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     with pytest.raises(EncoderError) as error:
-        encoders.locate(str(folder))
+        checkpoints.locate(str(folder))
     assert str(error.value) == (
         f"{folder}: the checkpoint is not whole; 1 of its files are missing: model-00002-of-00002.safetensors; "
         "copy or download all of them"
@@ -160,7 +162,7 @@ def test_a_shard_too_few_is_named(tiny_encoder_folder, tmp_path):
     with pytest.raises(
         ContsymError, match=r"index\.json: not an index of weights; expected an object with a weight_map$"
     ):
-        encoders.locate(str(folder))
+        checkpoints.locate(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_a_folder_without_weights_says_what_it_has_in_their_place(files, message
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(EncoderError) as error:
-        encoders.locate(str(tmp_path))
+        checkpoints.locate(str(tmp_path))
     assert str(error.value).replace(str(tmp_path), "FOLDER") == message
 
 
@@ -202,9 +204,9 @@ def edit(folder, name, **changes):
 
 def test_a_tokenizer_that_pads_with_nothing_pads_with_any_token(tiny_encoder_folder, copy):
     folder = copy(tiny_encoder_folder)
-    whole = encoders.load(encoders.locate(str(folder))).encode(["anna is near ben", "ben"])
+    whole = load(checkpoints.locate(str(folder))).encode(["anna is near ben", "ben"])
     edit(folder, "tokenizer_config.json", pad_token=None)
-    encoder = encoders.load(encoders.locate(str(folder)))
+    encoder = load(checkpoints.locate(str(folder)))
     assert encoder.tokenizer.pad_token is None
     torch.testing.assert_close(encoder.encode(["anna is near ben", "ben"]), whole)
 
@@ -214,7 +216,7 @@ def test_a_tokenizer_of_a_larger_vocabulary_is_refused(tmp_path, copy):
     folder = copy(saved, lambda weights: {**weights, WORDS: weights[WORDS][:60].clone()})
     edit(folder, "config.json", vocab_size=60)
     with pytest.raises(EncoderError) as error:
-        encoders.check(encoders.locate(str(folder)), "none")
+        check(checkpoints.locate(str(folder)), "none")
     assert str(error.value) == (
         f"{folder}: the tokenizer has tokens up to 106, and the embedding table has 60 rows; expected the tokenizer "
         "that the weights were trained with"
@@ -228,9 +230,9 @@ def test_a_special_token_without_a_row_counts_where_a_text_has_it(tiny_encoder_f
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_special_tokens({"pad_token": "[END]", "eos_token": "[END]"})
     tokenizer.save_pretrained(folder)
-    files = encoders.locate(str(folder))
-    encoders.check(files, "none")
-    encoder = encoders.load(files)
+    files = checkpoints.locate(str(folder))
+    check(files, "none")
+    encoder = load(files)
     assert encoder.encode(["anna", "anna is near"]).isfinite().all()
     with pytest.raises(EncoderError) as error:
         encoder.encode(["anna [END]"])
@@ -244,7 +246,7 @@ def test_token_types_that_a_model_has_no_row_for_are_not_given(kind, toy, tmp_pa
     folder = save_family(tmp_path / kind, kind, **({"type_vocab_size": 1} if kind == "roberta" else {}))
     # As BERT's tokenizer does.
     edit(folder, "tokenizer_config.json", model_input_names=["input_ids", "token_type_ids", "attention_mask"])
-    encoder = encoders.load(encoders.locate(str(folder)))
+    encoder = load(checkpoints.locate(str(folder)))
     pair = ("anna is near", "ben")
     assert encoder.tokenizer(*pair)["token_type_ids"][-1] == 1
     given = encoder.tokenize([pair])
@@ -264,7 +266,7 @@ def test_texts_are_cut_at_the_positions_that_are_used(model_max_length, toy, tmp
     plan = prepare(toy_config(toy, folder, tmp_path / "out", "ncm"))
     # Of 64 positions those of 0 and 1 are never used.
     assert plan.pooling.max_length == 62
-    encoder = encoders.load(plan.encoder)
+    encoder = load(plan.encoder)
     assert encoder.tokenize(["anna " * 99])["attention_mask"].sum() == 62
     assert encoder.encode(["anna " * 99]).isfinite().all()
 
@@ -275,11 +277,11 @@ def test_the_side_that_a_tokenizer_pads_does_not_matter(tmp_path):
     found = []
     for side in ("left", "right"):
         edit(folder, "tokenizer_config.json", padding_side=side)
-        found.append(encoders.load(encoders.locate(str(folder))).encode(["anna is near ben", "ben"]))
+        found.append(load(checkpoints.locate(str(folder))).encode(["anna is near ben", "ben"]))
     assert torch.equal(*found)
 
 
 def test_a_masked_lm_saved_whole_has_its_head(tiny_masked_lm_folder):
-    model = encoders.load(encoders.locate(str(tiny_masked_lm_folder)), head="masked_lm")
+    model = load(checkpoints.locate(str(tiny_masked_lm_folder)), head="masked_lm")
     assert isinstance(model.transformer, BertForMaskedLM)
     assert not model.is_tied

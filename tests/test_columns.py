@@ -3,15 +3,15 @@
 import pytest
 from click.testing import CliRunner
 
-import contsym.data_cli
-from contsym import training_parts
+import contsym.commands.data
 from contsym.cli import cli
 from contsym.data.schema import table_from_rows
 from contsym.errors import SettingError
-from contsym.run import prepare
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.plan import plan_sweep
-from contsym.training_parts import n_training_pairs
+from contsym.training import parts
+from contsym.training.parts import n_training_pairs
+from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks, nli_rows
 
@@ -67,7 +67,7 @@ def draws(monkeypatch):
         return draw
 
     for name, option in (("few_shot_rows", "shots"), ("subset_rows", "size")):
-        monkeypatch.setattr(training_parts, name, counted(getattr(training_parts, name), option))
+        monkeypatch.setattr(parts, name, counted(getattr(parts, name), option))
     return found
 
 

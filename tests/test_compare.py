@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contsym import results
-from contsym.compare import compare_runs, differences_of, find_run, name_runs
-from contsym.display_compare import least_words, p_words
+from contsym.commands.views.compare import least_words, p_words
 from contsym.errors import ContsymError
-from contsym.metrics.stats import Comparison, compare_all, summarise_values
-from contsym.predictions import read_aligned
+from contsym.results import store as results
+from contsym.results.compare import compare_runs, differences_of, name_runs
+from contsym.results.metrics.stats import Comparison, compare_all, summarise_values
+from contsym.results.predictions import read_aligned
 from contsym.sweep.config import SweepConfig
+from contsym.sweep.find import find_run
+from contsym.sweep.job import Work, cell_folder
 from contsym.sweep.plan import Cell, Sweep, remember
-from contsym.sweep.work import Work, cell_folder
 from tests.stored_results import TASKS, make_result, store_run
 from tests.test_cli import contsym
 

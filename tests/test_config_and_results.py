@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from contsym import registry, results
 from contsym.config import RunConfig, parse_assignments, parse_seeds
 from contsym.errors import ContsymError, SettingError
-from contsym.summary import as_json, summarise
+from contsym.files import to_json, write_whole
+from contsym.results import store
+from contsym.results.summary import as_json, summarise
+from contsym.scenarios.catalog import scenarios
+from contsym.strategies.catalog import read_card, strategies
 from tests.stored_results import make_result
 
 
@@ -69,35 +72,35 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        results.write_whole(tmp_path / "run" / "seed-0", fill)
+        write_whole(tmp_path / "run" / "seed-0", fill)
     assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_not_read(tmp_path):
-    results.write_seed(tmp_path / "results" / "r", make_result(seed=0), [{"id": "a", "label": "neutral"}], {})
+    store.write_seed(tmp_path / "results" / "r", make_result(seed=0), [{"id": "a", "label": "neutral"}], {})
     (tmp_path / "results" / "r" / ".partial-seed-1-abcd").mkdir()
     (tmp_path / "results" / ".partial-x").mkdir()
-    (run,) = results.stored_runs(tmp_path)
-    assert [p.name for p in results.stored_seeds(run)] == ["seed-0"]
+    (run,) = store.stored_runs(tmp_path)
+    assert [p.name for p in store.stored_seeds(run)] == ["seed-0"]
 
 
 def test_a_seed_is_read_back_as_written(tmp_path):
     result = make_result(seed=3)
-    folder = results.write_seed(tmp_path / "r", result, [{"id": "a,b", "label": '"x"'}], {})
-    assert results.read_seed(folder) == json.loads(json.dumps(result))
+    folder = store.write_seed(tmp_path / "r", result, [{"id": "a,b", "label": '"x"'}], {})
+    assert store.read_seed(folder) == json.loads(json.dumps(result))
     assert (folder / "predictions.csv").read_text() == 'id,label\n"a,b","""x"""\n'
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}'])
 def test_a_result_of_another_format_is_refused(tmp_path, text):
-    (tmp_path / results.RESULT).write_text(text)
+    (tmp_path / store.RESULT).write_text(text)
     with pytest.raises(ContsymError, match=r"result\.json: "):
-        results.read_seed(tmp_path)
+        store.read_seed(tmp_path)
 
 
 def test_no_number_that_is_none_is_written():
     with pytest.raises(ValueError, match="Out of range float"):
-        results.to_json({"loss": float("nan")})
+        to_json({"loss": float("nan")})
 
 
 def test_the_mean_keeps_never_learned_as_it_is():
@@ -116,7 +119,7 @@ def test_the_mean_keeps_never_learned_as_it_is():
 
 
 def test_names_are_file_names_and_cards_are_complete():
-    for name, card in registry.strategies().items():
+    for name, card in strategies().items():
         assert card.name == name
         assert all((card.summary, card.source, card.trains, card.stores)), name
         assert card.summary.endswith("."), name
@@ -124,16 +127,16 @@ def test_names_are_file_names_and_cards_are_complete():
 
 
 def test_scenarios_name_known_tasks():
-    from contsym.data.sources import TASKS
+    from contsym.data.tasks import TASKS
 
-    for name, plan in registry.scenarios().items():
+    for name, plan in scenarios().items():
         assert plan.summary, name
         assert set(plan.tasks) <= set(TASKS), name
 
 
 def test_a_strategy_without_a_card_is_refused():
     with pytest.raises(ContsymError, match=r"^strategies/x\.py: no CARD; expected CARD = "):
-        registry.read_card("x", '"""Doc."""\nCARDS = {}\n')
+        read_card("x", '"""Doc."""\nCARDS = {}\n')
     deep = "a" + ".a" * 2000
     with pytest.raises(ContsymError, match="no CARD"):
-        registry.read_card("x", f'"""Doc."""\n{deep} = {{}}\n')
+        read_card("x", f'"""Doc."""\n{deep} = {{}}\n')

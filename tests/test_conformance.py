@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from contsym import conformance, plugins
-from contsym.conformance import CHECKS, Bench, Failed, Skipped, outcomes
+from contsym import plugins
 from contsym.errors import ContsymError, SettingError
+from contsym.testing import conformance
+from contsym.testing.conformance import CHECKS, Bench, Failed, Skipped, outcomes
 
 SOURCE = '''"""A linear head over the features of a pair."""
 
@@ -17,7 +18,7 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.nn import functional
 
-from contsym.relations.algebra import pair_features
+from contsym.models.algebra import pair_features
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {card}

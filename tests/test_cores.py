@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from contsym.cores import waiting
-from contsym.sweep.executors import worker_environment
+from contsym.machine import waiting
+from contsym.sweep.engines.base import worker_environment
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_threads_wait_as_the_user_has_said(monkeypatch, name, value):
     "code",
     [
         # From Python: prepare() fails on the name, after the threads and before torch.
-        "from contsym.run import prepare; from contsym.config import RunConfig\n"
+        "from contsym.training.plan import prepare; from contsym.config import RunConfig\n"
         "try: prepare(RunConfig('no_such_method', 'wikidata_only'))\nexcept Exception: pass",
         # Any command, one that trains without asking for it (pretrain) included.
         "import contsym.cli; sys.argv = ['contsym', 'pretrain', '--out', '.']\n"

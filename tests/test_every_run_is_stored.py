@@ -10,23 +10,25 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from contsym import registry, results, tracking
-from contsym.beginnings import Beginnings
 from contsym.cli import cli
 from contsym.config import RunConfig
-from contsym.conformance import Silent
 from contsym.errors import ContsymError, SettingError
-from contsym.records import seed_record
-from contsym.reproduce import config_of, untimed
-from contsym.run import prepare, run_seed
+from contsym.results import store, tracking
+from contsym.results.mlflow_records import seed_record
+from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
 from contsym.sweep.config import SweepConfig
-from contsym.toy import nli_rows, write_task, write_tasks
+from contsym.testing.toy import nli_rows, write_task, write_tasks
+from contsym.training.first_task import Beginnings
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.reproduce import config_of, untimed
+from contsym.training.run import run_seed
 from tests.runs import costs, toy_config, toy_run
 from tests.stored_results import make_result
 
-RUNS = [run for name in registry.scenarios() for run in registry.scenario_runs(name)]
-RETRAINED = [name for name in RUNS if registry.find_scenario(name).tasks[0] != "wikidata"]
-RETRAINED = [name for name in RETRAINED if len(registry.find_scenario(name).names) > 1]
+RUNS = [run for name in scenarios() for run in scenario_runs(name)]
+RETRAINED = [name for name in RUNS if find_scenario(name).tasks[0] != "wikidata"]
+RETRAINED = [name for name in RETRAINED if len(find_scenario(name).names) > 1]
 NEEDS_BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
 """Scenarios that need more relations, or entities that differ more, than the toy task has."""
 COMBINED = [*itertools.product(["sequential"], RUNS), *itertools.product(["retrain"], RETRAINED)]
@@ -47,7 +49,7 @@ def metrics_of(result, name):
 def test_every_scenario_under_every_protocol(
     protocol, scenario, toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
-    tasks = dict.fromkeys(registry.find_scenario(scenario).tasks)
+    tasks = dict.fromkeys(find_scenario(scenario).tasks)
     words = ["run", "--strategy", "fine_tune", "--scenario", scenario, "--protocol", protocol, "--no-audit"]
     words += [
         "--encoder",
@@ -76,9 +78,9 @@ def test_every_scenario_under_every_protocol(
     assert again.exit_code == 0, again.exception
     assert "1 of 1 seeds are stored already" in again.stderr
 
-    (run,) = results.stored_runs(tmp_path)
-    (result,) = [results.read_seed(folder) for folder in results.stored_seeds(run)]
-    names = registry.find_scenario(scenario).names
+    (run,) = store.stored_runs(tmp_path)
+    (result,) = [store.read_seed(folder) for folder in store.stored_seeds(run)]
+    names = find_scenario(scenario).names
     steps = [0 if protocol == "retrain" and i == 0 else 2 for i in range(len(names))]
     assert costs(result, "training_steps") == steps
     assert json.loads(again.stdout)["seeds"][0]["cost"] == result["cost"]
@@ -117,9 +119,9 @@ def test_values_from_python_are_stored_as_text(toy, tiny_encoder_folder, tmp_pat
     assert config.settings == texts
     assert config.key(0) == replace(config, settings=texts).key(0)
     plan = prepare(config)
-    folder = results.write_seed(plan.folder, *run_seed(plan, 0, Silent()))
-    assert results.read_seed(folder)["set"] == texts
-    assert config_of(results.read_seed(folder)).settings == texts
+    folder = store.write_seed(plan.folder, *run_seed(plan, 0, Silent()))
+    assert store.read_seed(folder)["set"] == texts
+    assert config_of(store.read_seed(folder)).settings == texts
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_a_sweep_from_python_is_one_from_the_command_line(tmp_path):
 )
 def test_what_could_not_be_read_again_is_not_stored(changes, message, tmp_path):
     with pytest.raises(ContsymError, match=re.escape(message)):
-        results.write_seed(tmp_path / "run", {**make_result(), **changes}, [{"task": "mnli"}], {})
+        store.write_seed(tmp_path / "run", {**make_result(), **changes}, [{"task": "mnli"}], {})
     assert not (tmp_path / "run").exists()
 
 
@@ -182,7 +184,7 @@ def test_a_record_that_could_not_be_stored_is_said_before_training(toy, tiny_enc
     ],
 )  # fmt: skip
 def test_another_format_says_what_to_do(text, said, tmp_path):
-    (tmp_path / results.RESULT).write_text(text)
+    (tmp_path / store.RESULT).write_text(text)
     with pytest.raises(ContsymError) as caught:
-        results.read_seed(tmp_path)
-    assert str(caught.value) == f"{tmp_path / results.RESULT}: {said}"
+        store.read_seed(tmp_path)
+    assert str(caught.value) == f"{tmp_path / store.RESULT}: {said}"

@@ -7,10 +7,12 @@ import torch
 from click.testing import CliRunner
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from contsym import checkpoints, encoders
 from contsym.cli import cli
 from contsym.errors import EncoderError, SettingError
-from contsym.run import prepare
+from contsym.models.encoders import checkpoints, weights
+from contsym.models.encoders import load as encoders_load
+from contsym.models.encoders.resolve import check, with_pooling
+from contsym.training.plan import prepare
 from tests.families import DECODERS, FAMILIES, save_family
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
@@ -39,7 +41,7 @@ def made(tmp_path_factory):
 
 
 def load(folder, pooling="auto"):
-    return encoders.load(encoders.with_pooling(encoders.locate(str(folder)), pooling))
+    return encoders_load.load(with_pooling(checkpoints.locate(str(folder)), pooling))
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
@@ -111,7 +113,7 @@ def test_an_nli_head_of_any_kind_is_asked(kind, tmp_path):
     names = ("contradiction", "neutral", "entailment")
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
     folder = save_family(tmp_path / kind, kind, AutoModelForSequenceClassification, **labels)
-    head = encoders.load(encoders.locate(str(folder)), head="nli")
+    head = encoders_load.load(checkpoints.locate(str(folder)), head="nli")
     pairs = [("anna is near ben", "ben"), ("ben", "carl is a child of dora and emil")]
     together = head.encode(pairs)
     assert together.shape == (2, 3)
@@ -158,7 +160,7 @@ def test_what_reads_no_texts_is_refused_before_training(kind, sizes, message, tm
     for path in tiny_encoder_folder.glob("tokenizer*"):
         (folder / path.name).write_bytes(path.read_bytes())
     with pytest.raises(EncoderError, match=message):
-        encoders.check(encoders.locate(str(folder)), "none")
+        check(checkpoints.locate(str(folder)), "none")
 
 
 def test_what_cannot_encode_after_all_is_one_line(made, monkeypatch):
@@ -178,7 +180,7 @@ def test_a_minimal_config_has_the_positions_of_its_kind(made, tmp_path):
     del config["max_position_embeddings"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     # RoBERTa's 512, less those up to padding_idx 0.
-    assert checkpoints.n_positions(checkpoints.model_config(tmp_path)) == 511
+    assert weights.n_positions(weights.model_config(tmp_path)) == 511
 
 
 @pytest.mark.parametrize("kind", ["t5", "gpt2", "bart"])

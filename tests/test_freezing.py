@@ -6,11 +6,13 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
-from contsym import encoders, pooling
 from contsym.errors import SettingError
-from contsym.freezing import FrozenPart, check_freeze, is_freezable, n_frozen_layers, parts_of
-from contsym.pooling import by_length, rows_of
-from contsym.registry import find_strategy
+from contsym.models.encoders import checkpoints, pooled
+from contsym.models.encoders.freezing import FrozenPart, is_freezable, n_frozen_layers, parts_of
+from contsym.models.encoders.load import load
+from contsym.models.encoders.pooled import by_length, rows_of
+from contsym.strategies.catalog import find_strategy
+from contsym.training.plan import check_freeze
 from tests.families import save_family
 
 TEXTS = [
@@ -31,7 +33,7 @@ SMALL = {
 
 @pytest.fixture
 def encoder(tiny_encoder_folder):
-    return encoders.load(encoders.locate(str(tiny_encoder_folder)))
+    return load(checkpoints.locate(str(tiny_encoder_folder)))
 
 
 def without_dropout(encoder):
@@ -92,7 +94,7 @@ def test_kept_states_fit_any_padding(encoder):
 
 
 def test_beyond_the_bound_states_are_computed_each_time(encoder, monkeypatch):
-    monkeypatch.setattr("contsym.freezing.STATES_BYTES", 1)
+    monkeypatch.setattr("contsym.models.encoders.freezing.STATES_BYTES", 1)
     encoder.eval()
     whole = encoder(encoder.tokenize(TEXTS))
     encoder.freeze("layers:1")
@@ -173,12 +175,12 @@ def test_one_layer_at_least_is_trained():
 
 
 def cost_of(parts, lengths):
-    return sum(len(part) * max(lengths[i] for i in part) + pooling.PART_TOKENS for part in parts)
+    return sum(len(part) * max(lengths[i] for i in part) + pooled.PART_TOKENS for part in parts)
 
 
 @pytest.mark.parametrize("lengths", [[5], [7, 7, 7], [3, 90, 4, 80, 5], list(range(1, 12)), [128, 1] * 5])
 def test_the_parts_are_the_cheapest_of_all_cuts(lengths, monkeypatch):
-    monkeypatch.setattr(pooling, "PART_TOKENS", 20)
+    monkeypatch.setattr(pooled, "PART_TOKENS", 20)
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     best = None
     for cuts in range(2 ** (len(order) - 1)):
@@ -209,7 +211,7 @@ def test_in_parts_a_batch_has_the_same_vectors_and_gradients(encoder, monkeypatc
     without_dropout(encoder)
     batch, gradients, vectors = encoder.tokenize(TEXTS), [], []
     for part_tokens in (10**6, 1):
-        monkeypatch.setattr(pooling, "PART_TOKENS", part_tokens)
+        monkeypatch.setattr(pooled, "PART_TOKENS", part_tokens)
         assert len(by_length(batch["attention_mask"].sum(dim=1).tolist())) == (1 if part_tokens > 1 else 4)
         encoder.zero_grad()
         vectors.append(encoder(batch))
@@ -247,7 +249,7 @@ def test_a_part_of_a_training_batch_may_hold_texts_without_tokens_alone(bare, mo
     without_dropout(bare)
     texts, found = ["", "oslo borders bergen"], []
     for part_tokens in (10**6, 1):
-        monkeypatch.setattr(pooling, "PART_TOKENS", part_tokens)
+        monkeypatch.setattr(pooled, "PART_TOKENS", part_tokens)
         bare.zero_grad()
         found.append(bare(bare.tokenize(texts)))
         found[-1].square().sum().backward()
@@ -260,7 +262,7 @@ def test_a_part_of_a_training_batch_may_hold_texts_without_tokens_alone(bare, mo
 def test_a_layer_between_the_layers_is_not_left_out_unsaid(tmp_path):
     # DeBERTa's convolution stands behind the first layer: the upper part would apply it to its own first layer.
     folder = save_family(tmp_path / "deberta", "deberta-v2", conv_kernel_size=3, conv_act="gelu")
-    encoder = encoders.load(encoders.locate(str(folder)))
+    encoder = load(checkpoints.locate(str(folder)))
     with pytest.raises(SettingError) as error:
         encoder.freeze("layers:1")
     assert str(error.value) == (

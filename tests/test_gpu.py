@@ -8,16 +8,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-from contsym import encoders, registry
-from contsym.conformance import Silent
-from contsym.run import prepare, run_seed
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.device import choose_precision
+from contsym.models.encoders.load import load
+from contsym.strategies.catalog import addons
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.run import run_seed
 from tests.runs import toy_config
 from tests.strategy_settings import ENCODERS, SETTINGS
 from tests.toy import both_tasks
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
 
-ADDONS = [f"fine_tune+{name}" for name in sorted(registry.addons())] + ["knn_fixed+replay"]
+ADDONS = [f"fine_tune+{name}" for name in sorted(addons())] + ["knn_fixed+replay"]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def test_a_frozen_part_gives_what_the_cpu_gives(run):
 
 
 def test_vectors_are_those_of_the_cpu(tiny_encoder_folder):
-    encoder = encoders.load(encoders.locate(str(tiny_encoder_folder)))
+    encoder = load(checkpoints.locate(str(tiny_encoder_folder)))
     texts = [f"the {i} borders {'a ' * (i % 9)}river" for i in range(500)]
     there = encoder.encode(texts)
     here = encoder.to("cuda").encode(texts)
@@ -84,4 +88,4 @@ def test_vectors_are_those_of_the_cpu(tiny_encoder_folder):
 
 def test_auto_is_bfloat16_on_a_gpu_that_multiplies_it():
     expected = "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
-    assert encoders.choose_precision("auto", "cuda") == expected
+    assert choose_precision("auto", "cuda") == expected

@@ -18,15 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contsym import hub
 from contsym.data import hub as data_hub
+from contsym.data import hub_client
 from contsym.data.schema import LABELS
+from contsym.data.shards import missing_shards
 from contsym.data.sources import load_task
-from contsym.encoders import locate
 from contsym.errors import ContsymError, EncoderError
-from contsym.reproduce import config_of
-from contsym.run import prepare, record
-from contsym.shards import missing_shards
+from contsym.models.encoders.checkpoints import locate
+from contsym.training.plan import prepare
+from contsym.training.reproduce import config_of
+from contsym.training.run import record
 from tests.hub_server import TOKEN, serving
 from tests.runs import toy_config
 from tests.stored_results import make_result
@@ -207,7 +208,7 @@ def test_nobody_listens(server, monkeypatch):
 
 
 def test_a_server_that_never_answers(server, monkeypatch):
-    monkeypatch.setattr(hub, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(hub_client, "ANSWER_SECONDS", 1)
     server.delay = 30
     began = time.monotonic()
     assert "did not answer within 1 s; connect to the network, or give it longer with HF_HUB_E" in refusal(
@@ -217,7 +218,7 @@ def test_a_server_that_never_answers(server, monkeypatch):
 
 
 def test_the_user_may_give_the_hub_longer(server, tiny_encoder_folder, monkeypatch):
-    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(hub_client, "ANSWER_SECONDS", 0.1)
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "10")
     server.model("ada/tiny", tiny_encoder_folder)
     server.delay = 0.2
@@ -591,7 +592,7 @@ def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     files["data/test-00000-of-00001.parquet"] = parquet([0], first=9)
     repository = server.add("datasets", "ada/pairs", files)
     load_task("mnli", "hub:ada/pairs")
-    cache = hub.Repository("dataset", "ada/pairs").cache / "snapshots" / repository.refs["main"]
+    cache = hub_client.Repository("dataset", "ada/pairs").cache / "snapshots" / repository.refs["main"]
     (cache / "data/train-00001-of-00002.parquet").unlink()
     offline(monkeypatch)
     assert no_data("hub:ada/pairs") == (

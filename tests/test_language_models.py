@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, BertForMaskedLM, GPT2LMHeadModel
 
-from contsym.encoders import language_model_kind, load, locate
 from contsym.errors import EncoderError, SettingError
-from contsym.language_models import MaskedEncoder, Verbaliser, answer_tokens
+from contsym.models.encoders.checkpoints import language_model_kind, locate
+from contsym.models.encoders.language_models import MaskedEncoder, Verbaliser, answer_tokens
+from contsym.models.encoders.load import load
 
 PROMPTS = [
     "anna is near ben answer",
@@ -66,7 +67,7 @@ def test_log_likelihoods_equal_a_slow_loop_over_tokens(language_model):
 def test_many_batches_are_one_batch(language_model, monkeypatch):
     answers = answer_tokens(language_model.tokenizer, WORDS)
     together = language_model.log_likelihoods(PROMPTS, answers)
-    monkeypatch.setattr("contsym.pooling.TOKEN_BUDGET", 12)
+    monkeypatch.setattr("contsym.models.encoders.pooled.TOKEN_BUDGET", 12)
     torch.testing.assert_close(language_model.log_likelihoods(PROMPTS, answers), together, **CLOSE)
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from contsym.logistic import fit_logistic
+from contsym.models.logistic import fit_logistic
 
 
 def data(n=60, n_seen=3, seed=0):

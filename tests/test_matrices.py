@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from contsym import results
 from contsym.errors import ContsymError
-from contsym.matrices import EXPECTED, StoredMatrix, read_matrices
-from contsym.records import seed_record
+from contsym.files import to_json
+from contsym.results import store
+from contsym.results.matrix_files import EXPECTED, StoredMatrix, read_matrices
+from contsym.results.mlflow_records import seed_record
 from tests.stored_results import make_result, store_run
 
 ROWS = ((0.34, 0.5), (0.8, 0.5), (0.6, 0.95))
@@ -93,7 +94,7 @@ def test_folders_and_files_without_a_matrix(tmp_path):
 )
 def test_a_result_that_was_changed_by_hand(change, message, tmp_path):
     path = tmp_path / "result.json"
-    path.write_text(results.to_json(make_result(**change)))
+    path.write_text(to_json(make_result(**change)))
     assert says(path) == f"{path}{message}"
 
 
@@ -108,5 +109,5 @@ def test_a_result_without_a_matrix(tmp_path):
 def test_seeds_of_different_tasks(tmp_path):
     run = store_run(tmp_path, "run", [0])
     other = make_result(1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], curve=[])
-    results.write_result(run / "seed-1", other, [{"task": "mnli"}], {})
+    store.write_result(run / "seed-1", other, [{"task": "mnli"}], {})
     assert says(run) == f"{run}: its seeds have different tasks; give one seed's folder"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from datasets import Dataset
 
-from contsym.memory import LabelMemory, PrototypeMemory, VotingMemory, vote
-from contsym.reservoir import thinned
+from contsym.models.memory import LabelMemory, PrototypeMemory, VotingMemory, vote
+from contsym.models.reservoir import thinned
 
 
 def cosine(a, b):
@@ -250,7 +250,7 @@ def corner(data):
 
 
 def test_a_stale_memory_appends_and_never_copies_what_it_has(monkeypatch):
-    import contsym.memory as module
+    import contsym.models.memory as module
 
     added = []
     put = module.LabelMemory.put

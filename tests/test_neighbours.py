@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from contsym.errors import ContsymError
-from contsym.neighbours import Neighbours, nearest_first
+from contsym.models.neighbours import Neighbours, nearest_first
 
 KINDS = ("flat", "hnsw", "ivf")
 
@@ -108,7 +108,7 @@ def test_auto_stays_flat_where_nothing_else_is_cheaper():
 
 
 def test_auto_takes_a_graph_where_it_needs_less_than_lists(monkeypatch):
-    import contsym.neighbours as module
+    import contsym.models.neighbours as module
 
     monkeypatch.setattr(module, "LIST_COST", 10_000)
     monkeypatch.setattr(module, "GRAPH_COST", 1)
@@ -118,7 +118,7 @@ def test_auto_takes_a_graph_where_it_needs_less_than_lists(monkeypatch):
 
 
 def test_auto_takes_lists_where_they_need_less_than_a_graph(monkeypatch):
-    import contsym.neighbours as module
+    import contsym.models.neighbours as module
 
     monkeypatch.setattr(module, "LIST_COST", 1)
     index = filled(clustered(3000), flat_up_to=1000)
@@ -208,7 +208,7 @@ def test_the_bytes_are_what_faiss_would_write(kind, stored_as):
 
 
 def test_more_vectors_than_a_block_are_compared_like_one(monkeypatch):
-    import contsym.neighbours as module
+    import contsym.models.neighbours as module
 
     stored, queries = clustered(1000), clustered(60, seed=1)
     stored[700:] = stored[:300]  # ties across blocks

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from contsym.pooling_modes import MODES, pool
+from contsym.models.pooling import MODES, pool
 
 # Three tokens, one padded place before and one after; what stands there must not count.
 STATES = torch.tensor([[[99.0, 99.0], [4.0, 1.0], [2.0, 3.0], [6.0, -1.0], [99.0, 99.0]]])

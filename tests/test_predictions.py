@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from contsym.errors import ContsymError
-from contsym.predictions import read_aligned, read_correct
+from contsym.results.predictions import read_aligned, read_correct
 from tests.stored_results import store_predictions
 
 E, C = "entailment", "contradiction"

@@ -7,8 +7,8 @@ import time
 import pytest
 from rich.console import Console
 
-from contsym import display_progress
-from contsym.display_progress import LINE_SECONDS, RunProgress, status
+from contsym.commands.views import progress as display_progress
+from contsym.commands.views.progress import LINE_SECONDS, RunProgress, status
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from contsym import reproduce, results
 from contsym.cli import cli
-from contsym.conformance import Silent
 from contsym.errors import ContsymError
-from contsym.run import prepare, run_seeds
+from contsym.files import to_json
+from contsym.results import store
+from contsym.training import reproduce
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.run import run_seeds
 from tests.runs import toy_config
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -43,8 +46,8 @@ def stored(config):
     """(folder, result) of a seed that `contsym run` would have stored."""
     plan = prepare(config)
     run_seeds(plan, Silent())
-    seed = results.seed_folder(plan.folder, 0)
-    return seed, results.read_seed(seed)
+    seed = store.seed_folder(plan.folder, 0)
+    return seed, store.read_seed(seed)
 
 
 def test_the_record_gives_back_the_config_it_was_made_with(config, stored):
@@ -55,9 +58,9 @@ def test_the_record_gives_back_the_config_it_was_made_with(config, stored):
     plan = prepare(everything)
     from datetime import UTC, datetime
 
-    from contsym.run import record
+    from contsym.training.run import record
 
-    told = json.loads(results.to_json(record(plan, 0, datetime.now(UTC), [40, 32])))
+    told = json.loads(to_json(record(plan, 0, datetime.now(UTC), [40, 32])))
     assert reproduce.config_of(told, output=config.output) == everything
 
 
@@ -81,10 +84,10 @@ def test_what_is_not_equal_on_the_same_machine_is_an_error_however_small(stored,
     losses = [list(each) for each in stored[1]["loss"]]
     losses[1][39] = losses[1][39] * (1 + 2**-52)
     copy, result = changed(stored, folder, loss=losses)
-    rows = (copy / results.PREDICTIONS).read_text("utf-8").splitlines()
+    rows = (copy / store.PREDICTIONS).read_text("utf-8").splitlines()
     last = rows[-1].rpartition(",")
     other = "neutral" if last[2] != "neutral" else "entailment"
-    (copy / results.PREDICTIONS).write_text("\n".join([*rows[:-1], f"{last[0]},{other}"]) + "\n", "utf-8")
+    (copy / store.PREDICTIONS).write_text("\n".join([*rows[:-1], f"{last[0]},{other}"]) + "\n", "utf-8")
     found = reproduce.repeat(copy, result, Silent())
     assert found.verdict == "different"
     assert found.differing == ["loss", "predictions"]
@@ -125,8 +128,8 @@ def test_other_methods_are_repeated_too(strategy, toy, tiny_encoder_folder, tmp_
         config = dataclasses.replace(config, settings={})
     plan = prepare(config)
     run_seeds(plan, Silent())
-    seed = results.seed_folder(plan.folder, 0)
-    assert reproduce.repeat(seed, results.read_seed(seed), Silent()).verdict == "equal"
+    seed = store.seed_folder(plan.folder, 0)
+    assert reproduce.repeat(seed, store.read_seed(seed), Silent()).verdict == "equal"
 
 
 def test_data_that_changed_or_are_gone_cannot_be_repeated(stored, toy, folder):
@@ -151,11 +154,11 @@ def test_exit_codes_and_json(stored, folder, monkeypatch):
     assert done.exit_code == 0, done.output
     (seed,) = json.loads(done.stdout)["seeds"]
     assert (seed["seed"], seed["verdict"], seed["differing"]) == (0, "equal", [])
-    result = json.loads((stored[0] / results.RESULT).read_text("utf-8"))
+    result = json.loads((stored[0] / store.RESULT).read_text("utf-8"))
     copy = folder / "tampered"
     shutil.copytree(run, copy)
     result["matrix"][2][0] -= 0.5
-    (copy / "seed-0" / results.RESULT).write_text(results.to_json(result), "utf-8")
+    (copy / "seed-0" / store.RESULT).write_text(to_json(result), "utf-8")
     done = CliRunner().invoke(cli, ["reproduce", str(copy)])
     assert done.exit_code == 1
     assert done.stdout.startswith("seed 0: DIFFERENT\n  largest difference of an accuracy 0.5000; ")

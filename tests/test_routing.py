@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from contsym.routing import evenly, expected_nearest, routes, routing_features
+from contsym.models.routing import evenly, expected_nearest, routes, routing_features
 
 
 def test_expected_nearest_on_paper():

@@ -8,8 +8,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from contsym import tracking
 from contsym.cli import cli
+from contsym.results import tracking
 from tests.toy import relation_rows, write_task
 
 SECRETS = {

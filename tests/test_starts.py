@@ -6,10 +6,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from contsym.beginnings import Beginnings
 from contsym.cli import cli
 from contsym.errors import ContsymError
-from contsym.run import prepare
+from contsym.training.first_task import Beginnings
+from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 
@@ -48,9 +48,9 @@ def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_f
 
 
 def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tmp_path):
-    from contsym.conformance import Silent
-    from contsym.seed_run import SeedRun
-    from contsym.starts import find_start
+    from contsym.training.loop import SeedRun
+    from contsym.training.progress import Silent
+    from contsym.training.retrain import find_start
 
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "1e-9", "steps": "1"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "fine_tune", **changes))
@@ -90,8 +90,8 @@ def test_a_checkpoint_with_a_joint_head_is_measured_by_it(toy, tiny_nli_folder, 
 
 
 def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, tmp_path):
-    from contsym.seed_run import SeedRun
-    from contsym.starts import find_start
+    from contsym.training.loop import SeedRun
+    from contsym.training.retrain import find_start
     from tests.runs import Silent
 
     for strategy in ("knn_fixed", "nli_head"):
@@ -175,10 +175,10 @@ def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp
 
 
 def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, tmp_path):
-    from contsym.conformance import Silent
-    from contsym.seed_run import SeedRun
-    from contsym.starts import find_start
     from contsym.strategies.routed_adapters import KNOWN
+    from contsym.training.loop import SeedRun
+    from contsym.training.progress import Silent
+    from contsym.training.retrain import find_start
 
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "3e-3", "steps": "60"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "routed_adapters", **changes))
@@ -204,8 +204,8 @@ def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
 
 def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
     from contsym.sweep.config import SweepConfig
+    from contsym.sweep.job import is_done, perform
     from contsym.sweep.plan import plan_sweep, remember
-    from contsym.sweep.work import is_done, perform
 
     config = SweepConfig(
         strategies=("fine_tune", "knn_fixed", "random_labels+ewc"),

@@ -7,13 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from contsym import stops
-from contsym.conformance import Silent
 from contsym.errors import ContsymError
-from contsym.metrics.plugins import TrainingLog
-from contsym.pair_model import PairModel
-from contsym.run import prepare, run_seed, training_part
-from contsym.seed_run import SeedRun
+from contsym.models.pair_model import PairModel
+from contsym.training import failures
+from contsym.training.loop import SeedRun
+from contsym.training.observers import TrainingLog
+from contsym.training.parts import training_part
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.run import run_seed
 from tests.runs import toy_config
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -182,10 +184,10 @@ def test_memory_that_is_out_elsewhere_does_not_blame_the_batch_size(
 def test_memory_really_out_is_told_from_other_errors():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**46)
-    assert stops.is_out_of_memory(caught.value)
+    assert failures.is_out_of_memory(caught.value)
     with pytest.raises(RuntimeError) as caught:
         torch.ones(2) @ torch.ones(3)
-    assert not stops.is_out_of_memory(caught.value)
+    assert not failures.is_out_of_memory(caught.value)
 
 
 def test_a_full_disk_costs_the_kept_state_but_not_the_message(
@@ -194,7 +196,7 @@ def test_a_full_disk_costs_the_kept_state_but_not_the_message(
     def full(folder, fill):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stops.results, "write_whole", full)
+    monkeypatch.setattr(failures.results, "write_whole", full)
     spoil_at(1, TrainingLog, "before_backward", lambda s: s.loss.data.fill_(float("nan")), monkeypatch)
     config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "fine_tune", "wikidata_only")
     with pytest.raises(ContsymError, match=r"could not be kept \(No space left on device\)"):

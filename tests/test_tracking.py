@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from contsym import records, syncing, tracking
 from contsym.errors import TrackingError
+from contsym.results import mlflow_records, tracking
+from contsym.sweep import syncing, tracking
 from tests.stored_results import make_result, store_run, store_sweep
 
 NAME = "20260102T030405-knn_fixed-mnli_then_wikidata-abc123"
@@ -45,7 +46,7 @@ def runs_of(output, uri=None):
 
 def name_of(run):
     is_child = "contsym.seed" in run.data.tags
-    return run.info.run_name if is_child else run.data.tags["contsym.run"]
+    return run.info.run_name if is_child else run.data.tags["contsym.training.run"]
 
 
 def history(client, run, key):
@@ -181,7 +182,7 @@ def test_a_result_of_a_plugin_says_so_with_its_notes(output):
 def test_a_result_of_contsym_alone_names_no_plugin(output):
     # As stored before there were plug-ins, and since.
     for changes in ({}, {"plugins": [], "notes": []}):
-        record = records.seed_record(make_result(**changes))
+        record = mlflow_records.seed_record(make_result(**changes))
         assert not [key for key in (*record.params, *record.tags) if "plugin" in key or "notes" in key]
 
 
@@ -193,10 +194,10 @@ def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
         make_result(1, strategy="mine", plugins=PLUGINS[:1], notes=["a tied head"]),
     ]
     found = [{"set": {}, **result} for result in found]
-    tags = records.sweep_record(sweep, found).tags
+    tags = tracking.sweep_record(sweep, found).tags
     assert tags["contsym.plugins"] == f"methods/mine.py (SHA-256 {'c3' * 32})"
     assert tags["contsym.notes"] == "mine: a tied head"
-    assert not {"contsym.plugins", "contsym.notes"} & set(records.sweep_record(sweep, found[1:2]).tags)
+    assert not {"contsym.plugins", "contsym.notes"} & set(tracking.sweep_record(sweep, found[1:2]).tags)
 
 
 def test_sending_twice_adds_nothing(output):
@@ -454,7 +455,7 @@ def test_names_become_keys_that_mlflow_takes():
 
     # Names that no stored result may have: the last wall before MLflow, which refuses a whole batch for one key.
     kinds = {"sym [P3373], both": {"accuracy": 0.5, "n": 4}, "..": {"accuracy": 1.0, "n": 2}}
-    metrics = records.seed_record(make_result(by_kind={"wikidata": [{**kinds}] * 3})).metrics
+    metrics = mlflow_records.seed_record(make_result(by_kind={"wikidata": [{**kinds}] * 3})).metrics
     values = {key: value for key, value, _ in metrics}
     assert values["accuracy/wikidata/sym _P3373__ both"] == 0.5
     assert values["accuracy/wikidata/_"] == 1.0
@@ -464,7 +465,7 @@ def test_names_become_keys_that_mlflow_takes():
 
 def test_long_losses_are_thinned_and_keep_the_last(output):
     losses = [[float(n) for n in range(2500)], []]
-    metrics = records.seed_record(make_result(loss=losses)).metrics
+    metrics = mlflow_records.seed_record(make_result(loss=losses)).metrics
     kept = [(step, value) for key, value, step in metrics if key == "loss/mnli"]
     assert len(kept) == 834  # every third of 2500, counted from the end
     assert kept[0] == (2500, 2499.0)

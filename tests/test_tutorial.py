@@ -88,7 +88,7 @@ def test_the_page_has_no_block_that_is_not_executed():
 
 
 def test_every_check_is_on_the_page():
-    from contsym.conformance import CHECKS
+    from contsym.testing.conformance import CHECKS
 
     assert all(re.search(rf"^pass  {name}  ", PAGE, re.MULTILINE) for name in CHECKS)
 

@@ -8,13 +8,14 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from contsym import plugins, results, tracking
+from contsym import plugins
 from contsym.cli import cli
 from contsym.errors import ContsymError
+from contsym.results import store, tracking
 from contsym.sweep.config import SweepConfig
+from contsym.sweep.job import Work
 from contsym.sweep.plan import Cell, Sweep, remember
 from contsym.sweep.stored import find_sweep, stored_sweeps
-from contsym.sweep.work import Work
 from tests.stored_results import make_result, store_run, store_sweep
 
 GOOD = "20260102T030405-knn_fixed-mnli_then_wikidata-aaaaaa"
@@ -92,7 +93,7 @@ BREAK = (cut, not_json, no_fields, not_a_result, newer, without_cost, a_folder, 
 def test_one_broken_result_stops_no_other(spoil, output):
     for name in (GOOD, OTHER):
         store_run(output, name, [0, 1])
-    bad = results.runs_folder(output) / GOOD / "seed-0"
+    bad = store.runs_folder(output) / GOOD / "seed-0"
     spoil(bad / "result.json")
     done = run("sync", "--output", output)
     assert done.exit_code == 1
@@ -127,9 +128,9 @@ def test_a_run_of_which_nothing_can_be_read_is_an_error_where_it_is_named(output
 
 def test_links_to_nothing_and_folders_that_may_not_be_read_are_named(output, monkeypatch):
     store_run(output, GOOD, [0])
-    closed = results.runs_folder(output) / "closed"
+    closed = store.runs_folder(output) / "closed"
     closed.mkdir()
-    link = results.runs_folder(output) / "link"
+    link = store.runs_folder(output) / "link"
     link.symlink_to(output / "gone")
     (output / "sweeps").mkdir()
     (output / "sweeps" / "link").symlink_to(output / "gone")
@@ -159,7 +160,7 @@ def test_what_mlflow_refuses_of_one_run_stops_no_other(output, monkeypatch):
     plain = MlflowClient.log_batch
 
     def refuse(self, run_id, *args, **kwargs):
-        if self.get_run(run_id).data.tags["contsym.run"] == GOOD:
+        if self.get_run(run_id).data.tags["contsym.training.run"] == GOOD:
             raise ValueError("Param value 'x' had length 9000")
         return plain(self, run_id, *args, **kwargs)
 
@@ -230,7 +231,7 @@ def test_one_broken_sweep_stops_no_other(spoil, output):
 
 def test_a_broken_cell_or_failure_of_a_sweep_is_named(output):
     made = store_sweep(output, shots=(8,), leave_out=1, with_view=False)
-    bad = results.RESULT
+    bad = store.RESULT
     first, last = (output / "cells" / cell.key for cell in (made.cells[0], made.cells[-1]))
     cut(first / bad)
     failure = made.folder / "failed" / f"{last.name}.json"
@@ -261,14 +262,14 @@ def test_a_stored_sweep_that_is_started_again_replaces_a_broken_file(output):
 
 
 def test_a_seed_that_cannot_be_read_says_how_to_make_it_again(output):
-    from contsym.run import run_seeds
+    from contsym.training.run import run_seeds
 
     folder = store_run(output, GOOD, [0])
     cut(folder / "seed-0" / "result.json")
 
     class Plan:
         config = type("Config", (), {"seeds": (0,)})
-        folder = results.runs_folder(output) / GOOD
+        folder = store.runs_folder(output) / GOOD
 
     with pytest.raises(
         ContsymError, match=re.escape(f"move {folder / 'seed-0'} away, and the same command makes")

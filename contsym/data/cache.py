@@ -22,16 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import contsym
-from contsym import results
-from contsym.cores import n_cores
-from contsym.data import hub, manifest, sources
+from contsym.data import hub, sources
 from contsym.data.schema import Form, TaskData, arrow_schema, file_sha256
 from contsym.data.splits import SplitRule
+from contsym.data.wikidata import manifest
 from contsym.errors import DataError
-from contsym.files import bound, drop, gib_from_environment
+from contsym.files import bound, drop, gib_from_environment, write_whole
+from contsym.machine import n_cores
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
 
 FORMAT = 1
 FOLDER = "CONTSYM_CACHE"
@@ -188,7 +189,7 @@ def _keep(entry: Path, task: TaskData, limit: int) -> None:
     try:
         if sum(part.data.nbytes for part in (task.train, task.test)) > limit:
             return
-        results.write_whole(entry, fill)
+        write_whole(entry, fill)
         bound(entry.parent, limit, FACTS)
     except OSError:
         return  # another process was faster, or the disk is full or not ours: it is parsed again

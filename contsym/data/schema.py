@@ -16,6 +16,7 @@ from contsym.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+
 Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]
 Form = Literal["lexicalised", "delexicalised", "both"]

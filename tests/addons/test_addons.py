@@ -3,15 +3,18 @@
 import pytest
 import torch
 
-from contsym import encoders, registry
-from contsym.beginnings import Beginnings
 from contsym.errors import ContsymError
-from contsym.run import prepare, training_part
-from contsym.seed_run import SeedRun
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.load import load
+from contsym.strategies.catalog import addons, load_strategy, split_name
+from contsym.training.first_task import Beginnings
+from contsym.training.loop import SeedRun
+from contsym.training.parts import training_part
+from contsym.training.plan import prepare
 from tests.runs import Silent, toy_config, toy_run
 from tests.toy import both_tasks
 
-ADDONS = sorted(registry.addons())
+ADDONS = sorted(addons())
 REGULARISERS = {"ewc": "ewc_strength", "lwf": "lwf_strength", "mas": "mas_strength"}
 FROZEN, TRAINED = (f"encoder.layer.{i}.output.dense.weight" for i in (0, 1))
 PENALTIES = {"ewc": "1e12", "mas": "1e5", "lwf": "100"}
@@ -73,7 +76,7 @@ def test_frozen_embeddings_stay_under_every_addon(toy, tiny_encoder_folder, tmp_
         f"fine_tune+{addon}",
         settings={"freeze": "layers:1", "steps": "3"},
     )
-    fresh = encoders.load(encoders.locate(str(tiny_encoder_folder)))
+    fresh = load(checkpoints.locate(str(tiny_encoder_folder)))
     kept, top = (run.encoder.transformer.state_dict()[name] for name in (FROZEN, TRAINED))
     assert torch.equal(kept, fresh.transformer.state_dict()[FROZEN])
     assert not torch.equal(top, fresh.transformer.state_dict()[TRAINED])
@@ -225,10 +228,10 @@ def test_joint_starts_from_the_first_weights(toy, tiny_encoder_folder, tmp_path)
 )
 def test_what_cannot_be_put_on_top_is_said(name, message):
     with pytest.raises(ContsymError) as caught:
-        registry.load_strategy(name)
+        load_strategy(name)
     assert str(caught.value) == message
 
 
 def test_an_add_on_alone_is_on_top_of_fine_tuning():
-    assert registry.split_name("ewc") == ("fine_tune", ("ewc",))
-    assert registry.split_name("knn_fixed+replay+ewc") == ("knn_fixed", ("replay", "ewc"))
+    assert split_name("ewc") == ("fine_tune", ("ewc",))
+    assert split_name("knn_fixed+replay+ewc") == ("knn_fixed", ("replay", "ewc"))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from contsym.data import nli_mini
+from contsym.data.bundled import nli_mini
 
 BUNDLED = Path(nli_mini.__file__).parent / "bundled"
 PARTS = {

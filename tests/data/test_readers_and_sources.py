@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contsym.data import sources
+from contsym.data import sources, tasks
 from contsym.data.readers import read_rows
 from contsym.data.schema import LABELS
 from contsym.data.sources import load_task
@@ -432,7 +432,7 @@ def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
 
 
 def test_bundled_tasks_have_a_bundled_source():
-    assert {name for name, task in sources.TASKS.items() if task.is_bundled} == set(sources.BUNDLED)
+    assert {name for name, task in tasks.TASKS.items() if task.is_bundled} == set(sources.BUNDLED)
 
 
 def test_snli_has_no_bundled_stand_in():

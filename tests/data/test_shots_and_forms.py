@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.relations import registry
 from contsym.data.schema import LABELS, stable_hash, table_from_rows
 from contsym.data.shots import few_shot, few_shot_rows, subset, subset_rows
-from contsym.data.wikidata import (
+from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
     bundled_pairs,
     count_phrases,
@@ -22,6 +21,7 @@ from contsym.data.wikidata import (
     opaque_id,
     phrasing_of,
 )
+from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
 
 

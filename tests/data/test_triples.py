@@ -9,8 +9,8 @@ from importlib import resources
 
 import pytest
 
-from contsym.data import text_files
-from contsym.data.relations import parse, registry
+from contsym.data.wikidata import text_files
+from contsym.data.wikidata.relations import parse, registry
 from contsym.errors import ContsymError, DataError, SettingError
 from tests.data.built import built, couples, triples_file
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from contsym.metrics.conventions import CONVENTIONS, figures
-from contsym.results_cli import CONVENTION_NAMES
+from contsym.commands.results import CONVENTION_NAMES
+from contsym.results.metrics.conventions import CONVENTIONS, figures
 
 # Rows: untrained, after tasks 1, 2, 3.
 R = np.array([[0.3, 0.2, 0.1], [0.8, 0.3, 0.2], [0.6, 0.9, 0.4], [0.7, 0.5, 0.95]])

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from contsym.metrics.efficiency import Reached, area_under_curve, retention, shots_to_reach
+from contsym.results.metrics.efficiency import Reached, area_under_curve, retention, shots_to_reach
 
 SHOTS = [8, 16, 32, 64]
 

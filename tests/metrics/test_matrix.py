@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from contsym.metrics import matrix as m
-from contsym.metrics.stats import wilson_interval
+from contsym.results.metrics import matrix as m
+from contsym.results.metrics.stats import wilson_interval
 
 # Three tasks. Rows: untrained, after task 0, after task 1, after task 2.
 R3 = np.array([[0.3, 0.4, 0.5], [0.7, 0.5, 0.5], [0.8, 0.9, 0.6], [0.6, 0.7, 0.9]])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.metrics.stats import (
+from contsym.results.metrics.stats import (
     Comparison,
     best,
     compare_all,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from contsym.metrics import probe
-from contsym.metrics.probe import probe_accuracy, probe_forgetting
+from contsym.results.metrics import probe
+from contsym.results.metrics.probe import probe_accuracy, probe_forgetting
 
 
 def drawn(n, dim, seed, shift=0.0):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from contsym.metrics.stats import wilson_interval
+from contsym.results.metrics.stats import wilson_interval
 
 Z = 1.959963984540054
 """The 97.5% point of the normal distribution, from a table."""

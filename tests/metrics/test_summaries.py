@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from contsym.metrics.stats import Summary, expanded_confidence, stretch, summarise_values, wilson_interval
+from contsym.results.metrics.stats import (
+    Summary,
+    expanded_confidence,
+    stretch,
+    summarise_values,
+    wilson_interval,
+)
 
 
 def test_three_values_by_hand():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from contsym.relations.algebra import (
+from contsym.models.algebra import (
     DIVISION_GUARD,
     RELATIONS,
     concatenation,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from contsym.relations import closed_form
-from contsym.relations.algebra import pair_features
-from contsym.relations.closed_form import (
+from contsym.models import closed_form
+from contsym.models.algebra import pair_features
+from contsym.models.closed_form import (
     ClassMeans,
     RidgeClassifier,
     StreamingDiscriminant,

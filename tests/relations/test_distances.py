@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from contsym.relations.distances import (
+from contsym.models.distances import (
     cosine_distance,
     label_distances,
     off_diagonal,

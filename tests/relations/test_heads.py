@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from contsym.relations.algebra import RELATIONS
-from contsym.relations.distances import cosine_distance
-from contsym.relations.heads import (
+from contsym.models.algebra import RELATIONS
+from contsym.models.distances import cosine_distance
+from contsym.models.heads import (
     JointClassifier,
     LearnedRelation,
     PairClassifier,

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from contsym.relations.losses import (
+from contsym.models.losses import (
     contrastive_loss,
     cosine_similarity_loss,
     label_means,

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from contsym.relations.algebra import guarded_division, pair_features, product
-from contsym.relations.distances import cosine_distance, label_distances, pairwise_cosine_distance
-from contsym.relations.heads import LearnedRelation, PairClassifier, RandomLabelVectors, Relation
-from contsym.relations.losses import contrastive_loss, margin_loss
+from contsym.models.algebra import guarded_division, pair_features, product
+from contsym.models.distances import cosine_distance, label_distances, pairwise_cosine_distance
+from contsym.models.heads import LearnedRelation, PairClassifier, RandomLabelVectors, Relation
+from contsym.models.losses import contrastive_loss, margin_loss
 
 
 def vectors(*shape, seed=0):

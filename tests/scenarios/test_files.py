@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from contsym import registry
 from contsym.errors import ContsymError
-from contsym.scenarios.files import Experience, read_scenario
+from contsym.scenarios.catalog import find_scenario, is_scenario_file, scenario_runs, scenarios
+from contsym.scenarios.schema import Experience, read_scenario
 
 
 def read(*experiences, head='summary = "A test."'):
@@ -181,16 +181,16 @@ def test_a_file_of_ones_own_is_a_scenario(tmp_path):
     path.write_text(
         'summary = "Mine."\nall_orders = true\n[[experience]]\ntask = "mnli"\n[[experience]]\ntask = "snli"\n'
     )
-    assert registry.find_scenario(str(path)).name == "mine"
-    assert registry.scenario_runs(str(path)) == [f"{path}:mnli,snli", f"{path}:snli,mnli"]
-    assert registry.find_scenario(f"{path}:snli,mnli").names == ("snli", "mnli")
-    assert registry.is_scenario_file(f"{path}:snli,mnli")
-    assert not registry.is_scenario_file("order:mnli,wikidata")
+    assert find_scenario(str(path)).name == "mine"
+    assert scenario_runs(str(path)) == [f"{path}:mnli,snli", f"{path}:snli,mnli"]
+    assert find_scenario(f"{path}:snli,mnli").names == ("snli", "mnli")
+    assert is_scenario_file(f"{path}:snli,mnli")
+    assert not is_scenario_file("order:mnli,wikidata")
 
 
 def test_a_file_that_is_not_there_is_one_line():
     with pytest.raises(ContsymError) as raised:
-        registry.find_scenario("no/such.toml")
+        find_scenario("no/such.toml")
     assert str(raised.value) == (
         "scenario no/such.toml: cannot be read (No such file or directory); expected a TOML file "
         "(docs/scenarios.md)"
@@ -199,7 +199,7 @@ def test_a_file_that_is_not_there_is_one_line():
 
 def test_a_scenario_of_one_order_has_no_other():
     with pytest.raises(ContsymError) as raised:
-        registry.find_scenario("mnli_then_wikidata:wikidata,mnli")
+        find_scenario("mnli_then_wikidata:wikidata,mnli")
     assert str(raised.value) == (
         "scenario mnli_then_wikidata has one order only; expected it without ':wikidata,mnli'"
     )
@@ -209,9 +209,9 @@ def test_the_scenarios_that_a_reviewer_asks_for_are_there():
     assert {
         *("new_label", "relations_one_by_one", "unseen_relations", "lexicalised_to_delexicalised"),
         *("domain_shift", "noisy_labels", "order", "long_stream"),
-    } <= set(registry.scenarios())
-    assert len(registry.find_scenario("relations_one_by_one").experiences) == 5
-    assert len(registry.find_scenario("long_stream").experiences) == 20
-    for name, plan in registry.scenarios().items():
+    } <= set(scenarios())
+    assert len(find_scenario("relations_one_by_one").experiences) == 5
+    assert len(find_scenario("long_stream").experiences) == 20
+    for name, plan in scenarios().items():
         assert len(set(plan.names)) == len(plan.names), name
         assert len(plan.summary) <= 110, name

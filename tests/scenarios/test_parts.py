@@ -10,8 +10,8 @@ from contsym.data.schema import LABELS, TaskData, content_fingerprint, table_fro
 from contsym.data.shots import few_shot
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, DataError, SettingError
-from contsym.scenarios.files import Experience
-from contsym.scenarios.parts import deal_relations, dealt_to, experience_data, flip_labels
+from contsym.scenarios.experiences import deal_relations, dealt_to, experience_data, flip_labels
+from contsym.scenarios.schema import Experience
 
 
 def pairs(sizes):

@@ -5,16 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from contsym import results
-from contsym.beginnings import Beginnings
 from contsym.errors import ContsymError, SettingError
-from contsym.run import key_of, prepare, run_seed
-from contsym.sweep import work as pieces
-from contsym.sweep.drive import MAX_TRIES, drive
-from contsym.sweep.executors import Lost
+from contsym.files import visible_folders
+from contsym.results import store
+from contsym.sweep import job as pieces
+from contsym.sweep.engines.base import Lost
+from contsym.sweep.job import is_done, perform
 from contsym.sweep.plan import claimed, plan_sweep, remember
+from contsym.sweep.scheduler import MAX_TRIES, drive
 from contsym.sweep.stored import find_sweep, stored_sweeps
-from contsym.sweep.work import is_done, perform
+from contsym.training.first_task import Beginnings
+from contsym.training.plan import key_of, prepare
+from contsym.training.run import run_seed
 from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
 
 
@@ -81,7 +83,7 @@ def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
     begun = [i for i, work in enumerate(executor.done) if work.is_beginning]
     assert begun == [0, 3, 6, 9]
     assert len(executor.done) == 12
-    assert results.visible_folders(pieces.beginnings_folder(tmp_path)) == []
+    assert visible_folders(pieces.beginnings_folder(tmp_path)) == []
     assert not (tmp_path / "encodings").exists()
     for cell in sweep.cells:
         plan = prepare(replace(cell.work.config, output=tmp_path / "alone"))
@@ -89,7 +91,7 @@ def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
         assert key_of(plan, seed) == cell.work.key
         alone, rows, tensors = run_seed(plan, seed, pieces._Silent())
         folder = tmp_path / "alone" / cell.work.key
-        results.write_result(folder, alone, rows, tensors)
+        store.write_result(folder, alone, rows, tensors)
         kept = pieces.cell_folder(tmp_path, cell.work.key)
         assert comparable(kept) == comparable(folder)
         for name in ("predictions.csv", "label_vectors.safetensors"):
@@ -154,7 +156,7 @@ def test_two_slots_never_do_a_piece_twice(sweep):
 
 
 def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch):
-    from contsym.pooling import PooledEncoder
+    from contsym.models.encoders.pooled import PooledEncoder
 
     made = []
     original = PooledEncoder._encode

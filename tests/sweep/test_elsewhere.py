@@ -7,9 +7,9 @@ import time
 import pytest
 
 from contsym.config import RunConfig
-from contsym.sweep import elsewhere
-from contsym.sweep.elsewhere import not_arrived, perform_there
-from contsym.sweep.work import Work, cell_folder
+from contsym.sweep.engines import remote
+from contsym.sweep.engines.remote import not_arrived, perform_there
+from contsym.sweep.job import Work, cell_folder
 
 
 @pytest.fixture(autouse=True)
@@ -31,18 +31,18 @@ def test_a_node_without_the_folder_of_the_sweep_says_so(tmp_path):
 def test_relative_paths_are_those_of_the_folder(tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     seen = []
-    monkeypatch.setattr(elsewhere, "perform", lambda piece: seen.append(os.getcwd()))
+    monkeypatch.setattr(remote, "perform", lambda piece: seen.append(os.getcwd()))
     assert perform_there(work(tmp_path), str(tmp_path / "there")) is None
     assert seen == [str(tmp_path / "there")]
 
 
 def test_what_goes_wrong_comes_back_as_a_line_with_the_node(tmp_path, monkeypatch):
-    monkeypatch.setattr(elsewhere.platform, "node", lambda: "node7")
+    monkeypatch.setattr(remote.platform, "node", lambda: "node7")
 
     def fail(piece):
         raise MemoryError("no room\nat all")
 
-    monkeypatch.setattr(elsewhere, "perform", fail)
+    monkeypatch.setattr(remote, "perform", fail)
     assert perform_there(work(tmp_path), str(tmp_path)) == "MemoryError: no room at all (on node7)"
 
 

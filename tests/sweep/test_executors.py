@@ -6,14 +6,9 @@ import sys
 import pytest
 
 from contsym.errors import ContsymError, SettingError
-from contsym.sweep.executors import (
-    LocalExecutor,
-    make_executor,
-    parse_options,
-    read_options,
-    several_gpus,
-    threads_each,
-)
+from contsym.sweep.engines.base import parse_options, threads_each
+from contsym.sweep.engines.choose import make_executor, read_options, several_gpus
+from contsym.sweep.engines.local import LocalExecutor
 
 
 @pytest.mark.parametrize(("backend", "library"), [("ray", "ray"), ("slurm", "submitit")])
@@ -100,7 +95,7 @@ def test_gpus_are_shared_where_there_are_several_and_none_is_named(
 
 
 def test_a_process_sees_its_gpu_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr("contsym.sweep.executors.perform", _write_visible)
+    monkeypatch.setattr("contsym.sweep.job.perform", _write_visible)
     executor = LocalExecutor(1, gpus=["7"])
     future = executor.submit(tmp_path / "seen")
     assert executor.wait([future], 120) == [(future, None)]

@@ -21,10 +21,10 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed; sweeps on R
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
-from contsym.reproduce import untimed
-from contsym.sweep import ray_executor
-from contsym.sweep.ray_executor import Need, check_answers, needs_gpu, share_nodes
-from contsym.sweep.work import Work
+from contsym.sweep.engines import ray
+from contsym.sweep.engines.ray import Need, check_answers, needs_gpu, share_nodes
+from contsym.sweep.job import Work
+from contsym.training.reproduce import untimed
 from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 600
@@ -264,8 +264,8 @@ LOST = """
 import os, sys, time
 from pathlib import Path
 from contsym.config import RunConfig
-from contsym.sweep import ray_executor
-from contsym.sweep.work import Work
+from contsym.sweep.engines import ray as ray_executor
+from contsym.sweep.job import Work
 
 def stand_in(work, folder):
     while not Path("go on").exists():
@@ -330,7 +330,7 @@ def test_pieces_of_a_killed_worker_and_of_a_dead_node_are_lost(head, second):
 
 
 JOIN = (
-    "import ray\nfrom contsym.sweep.ray_executor import RayExecutor\n"
+    "import ray\nfrom contsym.sweep.engines.ray import RayExecutor\n"
     "executor = RayExecutor(1, None, {})\nprint(ray.get_runtime_context().gcs_address)\nexecutor.close()"
 )
 
@@ -357,8 +357,8 @@ GPU = """
 import ray, time
 from pathlib import Path
 from contsym.config import RunConfig
-from contsym.sweep import ray_executor
-from contsym.sweep.work import Work
+from contsym.sweep.engines import ray as ray_executor
+from contsym.sweep.job import Work
 ray_executor.choose_device = lambda asked: "cuda"
 executor = ray_executor.RayExecutor(8, {address!r}, {{}})
 work = Work("no such key", RunConfig("knn_fixed", "wikidata_only", encoder="./no-such-encoder", output=Path({output!r})))
@@ -411,7 +411,7 @@ def test_an_address_where_nobody_answers_is_one_line_at_once(world, by_variable)
 
 
 def test_what_listens_but_is_no_ray_cluster_is_given_up(monkeypatch):
-    monkeypatch.setattr(ray_executor, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(ray, "ANSWER_SECONDS", 2.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -473,13 +473,13 @@ def work(device: str) -> Work:
 
 
 def test_gpus_are_asked_for_where_the_plan_is_for_one(monkeypatch):
-    monkeypatch.setattr(ray_executor, "choose_device", lambda asked: "cuda" if asked == "auto" else asked)
+    monkeypatch.setattr(ray, "choose_device", lambda asked: "cuda" if asked == "auto" else asked)
     assert needs_gpu(work("auto"), 2)
     assert needs_gpu(work("cuda:0"), 2)
     assert not needs_gpu(work("cpu"), 2)
     with pytest.raises(ContsymError, match="planned for a GPU, but the Ray cluster has none"):
         needs_gpu(work("auto"), 0)
-    monkeypatch.setattr(ray_executor, "choose_device", lambda asked: "cpu")
+    monkeypatch.setattr(ray, "choose_device", lambda asked: "cpu")
     assert not needs_gpu(work("auto"), 0)
     with pytest.raises(ContsymError, match="this machine has no GPU, the Ray cluster has 2"):
         needs_gpu(work("auto"), 2)

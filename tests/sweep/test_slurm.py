@@ -15,12 +15,13 @@ pytest.importorskip("submitit", reason="the extra `slurm` is not installed; swee
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
-from contsym.sweep import slurm_executor
 from contsym.sweep.config import SweepConfig
-from contsym.sweep.executors import Lost, make_executor
+from contsym.sweep.engines import slurm
+from contsym.sweep.engines.base import Lost
+from contsym.sweep.engines.choose import make_executor
+from contsym.sweep.engines.slurm import LOGS, SlurmExecutor
+from contsym.sweep.job import Work, cell_folder, is_done
 from contsym.sweep.plan import plan_sweep
-from contsym.sweep.slurm_executor import LOGS, SlurmExecutor
-from contsym.sweep.work import Work, cell_folder, is_done
 from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 120
@@ -218,10 +219,8 @@ def test_a_job_has_the_threads_that_slurm_gave_it(monkeypatch):
     seen = []
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
-    monkeypatch.setattr(
-        slurm_executor, "perform_there", lambda *_: seen.append(os.environ["OMP_NUM_THREADS"])
-    )
-    slurm_executor.perform_job(work(Path("out")), ".")
+    monkeypatch.setattr(slurm, "perform_there", lambda *_: seen.append(os.environ["OMP_NUM_THREADS"]))
+    slurm.perform_job(work(Path("out")), ".")
     assert seen == ["3"]
 
 
