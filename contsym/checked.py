@@ -7,12 +7,12 @@ import math
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from contsym.errors import ContsymError
 
@@ -30,18 +30,21 @@ Words = Annotated[str, StringConstraints(max_length=10_000)]
 Kind = Literal["symmetric", "antisymmetric"]
 
 
+Model = TypeVar("Model", bound=BaseModel)
+
+
 class Strict(BaseModel):
     """No value is turned into another; entries that nothing reads may be anything."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
-def _expect(holds: bool, what: str) -> None:
+def expect(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(what)
 
 
-def _is_time(text: str) -> bool:
+def is_time(text: str) -> bool:
     try:
         # A time before 1970 or without a zone has no place in MLflow.
         found = datetime.fromisoformat(text)
@@ -69,9 +72,6 @@ class Skipped:
         if str(error) not in self.errors:
             self.errors.append(str(error))
             tell_skipped(error)
-
-
-FileKind = Literal["result", "facts", "manifest", "sweep"]
 
 
 def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError) -> Any:
@@ -111,21 +111,15 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no finite number")
 
 
-def check(
-    kind: FileKind, found: Mapping[str, Any], path: Path, error: type[ContsymError] = ContsymError
-) -> Any:
-    """`found` as a model of that kind. Raises `error`, with the place of the first wrong entry, where it is none."""
-    # Here, not above: listing names must not load pydantic.
-    from pydantic import ValidationError
-
-    from contsym.results.schema import MODELS
-
+def check(model: type[Model], found: object, path: Path, error: type[ContsymError] = ContsymError) -> Model:
+    """`found` as the model. Raises `error`, with the place of the first wrong entry, where it is none."""
     try:
-        return MODELS[kind].model_validate(found)
+        return model.model_validate(found)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=True)[0]
         place = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
+            kind = model.__name__.removesuffix("File").lower()
             raise error(f"{path}: {place} is missing; expected a stored {kind}") from None
         said = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
         given = f"{place} is {_short(first['input'])}; " if place else ""
@@ -160,3 +154,8 @@ def read_toml(text: str, where: str, error: type[ContsymError] = ContsymError) -
         # Python's own, of a number with thousands of digits, goes on about itself behind a semicolon.
         reason = str(wrong).partition(" (at")[0].partition(";")[0]
         raise error(f"{where}:{line}: not TOML ({reason})") from None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a count that a person writes; of thousands of digits Python makes no number."""
+    return text.isdecimal() and len(text) <= 18

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -16,12 +16,11 @@ from contsym.commands.list import list_
 from contsym.commands.pretrain import pretrain
 from contsym.commands.report import report
 from contsym.commands.results import compare, metrics, reproduce
+from contsym.commands.run import run
 from contsym.commands.sweep import sweep
+from contsym.commands.tracking import sync, ui
 from contsym.errors import ContsymError, one_line
 from contsym.machine import end_cleanly_on_signals, file_trouble, heed, stopped, waiting
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,17 +34,12 @@ def cli() -> None:
     """
 
 
-cli.add_command(list_)
-cli.add_command(data)
-cli.add_command(report)
-cli.add_command(sweep)
-cli.add_command(compare)
-cli.add_command(pretrain)
-cli.add_command(metrics)
-cli.add_command(reproduce)
-cli.add_command(new)
-cli.add_command(check)
-cli.add_command(doctor)
+for command in (
+    *(run, sweep, data, list_),
+    *(compare, metrics, reproduce, report, sync, ui),
+    *(pretrain, new, check, doctor),
+):
+    cli.add_command(command)
 
 
 def main() -> NoReturn:

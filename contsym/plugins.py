@@ -161,7 +161,7 @@ def _package_sha256(folder: Path) -> str:
 Entry = TypeVar("Entry")
 
 
-def _with_plugins(
+def with_plugins(
     kind: Kind,
     own: Mapping[str, Entry],
     read: Callable[[Plugin], Entry],

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,23 +10,21 @@ import torch
 from contsym.errors import SettingError
 from contsym.files import bound
 from contsym.models.encoders.checkpoints import locate
-from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.load import load
 from contsym.models.encoders.vector_cache import FILE, LIMIT, UntrainedEncodings, limit_bytes
-from contsym.training.plan import prepare
 from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
 
 PAIRS = [("anna is near ben", "ben is near anna"), ("anna", "ben")]
 
 
 def test_a_checkpoints_head_and_its_pooled_states_are_kept_apart(toy, tiny_nli_folder, tmp_path):  # noqa: F811
-    plan = prepare(config(toy, tiny_nli_folder, tmp_path, "zero_shot", audit=False))
-    shared = UntrainedEncodings(tmp_path / "encodings", plan)
+
+    shared = UntrainedEncodings(tmp_path / "encodings", [])
     pooled, classifier, again = (
         load(locate(str(tiny_nli_folder)), head=head) for head in ("none", "nli", "none")
     )
     for encoder in (pooled, classifier, again):
-        encoder.kept = shared
+        encoder.cache = shared
     vectors = pooled.encode(PAIRS)
     assert vectors.shape == (2, 32)
     assert classifier.encode(PAIRS).shape == (2, 3)
@@ -36,13 +33,6 @@ def test_a_checkpoints_head_and_its_pooled_states_are_kept_apart(toy, tiny_nli_f
     assert len(list(shared.folder.iterdir())) == 2
 
 
-PLAN = SimpleNamespace(
-    encoder=SimpleNamespace(weights_sha256="weights"),
-    pooling=Pooling(),
-    precision="fp32",
-    device="cpu",
-    strategy=None,
-)
 N_BYTES = 4 * 1024
 """Of the vectors of one entry in these tests; a file has a header of some 100 bytes more."""
 
@@ -55,7 +45,7 @@ class Kept(UntrainedEncodings):
     """Encodings of numbers, with a note of those that had to be made."""
 
     def __init__(self, folder):
-        super().__init__(folder, PLAN)
+        super().__init__(folder, [])
         self.made = []
 
     def ask(self, text):

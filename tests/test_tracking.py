@@ -18,7 +18,8 @@ import pytest
 
 from contsym.errors import TrackingError
 from contsym.results import mlflow_records, tracking
-from contsym.sweep import syncing, tracking
+from contsym.sweep import syncing
+from contsym.sweep.tracking import sweep_record
 from tests.stored_results import make_result, store_run, store_sweep
 
 NAME = "20260102T030405-knn_fixed-mnli_then_wikidata-abc123"
@@ -194,10 +195,10 @@ def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
         make_result(1, strategy="mine", plugins=PLUGINS[:1], notes=["a tied head"]),
     ]
     found = [{"set": {}, **result} for result in found]
-    tags = tracking.sweep_record(sweep, found).tags
+    tags = sweep_record(sweep, found).tags
     assert tags["contsym.plugins"] == f"methods/mine.py (SHA-256 {'c3' * 32})"
     assert tags["contsym.notes"] == "mine: a tied head"
-    assert not {"contsym.plugins", "contsym.notes"} & set(tracking.sweep_record(sweep, found[1:2]).tags)
+    assert not {"contsym.plugins", "contsym.notes"} & set(sweep_record(sweep, found[1:2]).tags)
 
 
 def test_sending_twice_adds_nothing(output):

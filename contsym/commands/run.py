@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contsym.cli import cli
 from contsym.commands.options import (
     SCENARIO_HELP,
     assignments_of,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from contsym.training.plan import Plan
 
 
-@cli.command()
+@click.command()
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
 @click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
 @plugin_option

@@ -5,21 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from contsym.cli import cli
 from contsym.commands.options import (
     output_option,
     uri_option,
 )
 
-if TYPE_CHECKING:
-    pass
 
-
-@cli.command()
+@click.command()
 @output_option
 @uri_option
 def sync(output: Path, tracking_uri: str | None) -> None:
@@ -43,7 +38,7 @@ def sync(output: Path, tracking_uri: str | None) -> None:
         sys.exit(1)
 
 
-@cli.command()
+@click.command()
 @output_option
 @uri_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")

@@ -168,9 +168,9 @@ def _key(source: sources.Source, files: Sequence[Path], asked: Asked) -> str:
 def _code_sha256() -> str:
     """Of this package's code: what parses, checks, splits and names."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.iterdir()):
+    for path in sorted(Path(__file__).parent.rglob("*")):
         if path.suffix in (".py", ".toml"):
-            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+            digest.update(f"{path.relative_to(Path(__file__).parent)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

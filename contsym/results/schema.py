@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from contsym.checked import (
     Amount,
@@ -19,11 +19,9 @@ from contsym.checked import (
     Share,
     Strict,
     Words,
-    _expect,
-    _is_time,
+    expect,
+    is_time,
 )
-from contsym.data.wikidata.manifest import Manifest
-from contsym.sweep.schema import SweepFile
 
 if TYPE_CHECKING:
     pass
@@ -196,28 +194,20 @@ class Result(Facts):
     @model_validator(mode="after")
     def is_consistent(self) -> Result:
         tasks, n = self.tasks, len(self.tasks)
-        _expect(len(set(tasks)) == n, "each task once in tasks")
-        _expect(_is_time(self.started_at), "started_at as a date and time with its zone, in ISO 8601")
+        expect(len(set(tasks)) == n, "each task once in tasks")
+        expect(is_time(self.started_at), "started_at as a date and time with its zone, in ISO 8601")
         is_square = len(self.matrix) == n + 1 and all(len(row) == n for row in self.matrix)
-        _expect(is_square, f"a matrix of {n + 1} rows of {n} accuracies")
+        expect(is_square, f"a matrix of {n + 1} rows of {n} accuracies")
         whole = ("sources", "n_test", "majority", "learned", "final", "forgetting", "sample_efficiency")
         for name in whole:
-            _expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
+            expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
         for task, rows in self.by_kind.items():
             same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
-            _expect(same, f"by_kind.{task} of {n + 1} rows with the same kinds")
-        _expect(len(self.loss) == n, f"loss of {n} experiences")
-        _expect(all(point.experience < n for point in self.curve), f"experiences of curve below {n}")
-        _expect(len(self.cost.experiences) == n, f"cost.experiences of {n} experiences")
+            expect(same, f"by_kind.{task} of {n + 1} rows with the same kinds")
+        expect(len(self.loss) == n, f"loss of {n} experiences")
+        expect(all(point.experience < n for point in self.curve), f"experiences of curve below {n}")
+        expect(len(self.cost.experiences) == n, f"cost.experiences of {n} experiences")
         if self.view:
             lengths = {len(self.view.id), len(self.view.relation), len(self.view.kind)}
-            _expect(len(lengths) == 1, "lists of one length in view")
+            expect(len(lengths) == 1, "lists of one length in view")
         return self
-
-
-MODELS: dict[str, type[BaseModel]] = {
-    "result": Result,
-    "facts": Facts,
-    "manifest": Manifest,
-    "sweep": SweepFile,
-}

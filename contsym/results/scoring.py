@@ -9,11 +9,11 @@ from contsym.data.schema import LABELS
 from contsym.results.metrics import matrix as measures
 
 if TYPE_CHECKING:
-    from contsym.training.plan import Plan
+    from contsym.data.schema import TaskData
 
 
 def measured(
-    plan: Plan, predictions, guesses: Mapping[str, Mapping[str, float]] | None = None
+    tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mapping[str, float]] | None = None
 ) -> dict[str, Any]:
     """The accuracy matrix of the predictions and all that follows from it.
 
@@ -22,8 +22,8 @@ def measured(
     """
     import numpy as np
 
-    labels = [np.asarray(task.test["label"][:]) for task in plan.tasks]
-    names = [task.name for task in plan.tasks]
+    labels = [np.asarray(task.test["label"][:]) for task in tasks]
+    names = [task.name for task in tasks]
     matrix = np.array(
         [[measures.accuracy(p, y) for p, y in zip(row, labels, strict=True)] for row in predictions]
     )
@@ -39,7 +39,7 @@ def measured(
     forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
     kinds = {
         task.name: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
-        for j, task in enumerate(plan.tasks)
+        for j, task in enumerate(tasks)
         if any(task.test["kind"][:])
     }
     return {
@@ -57,7 +57,7 @@ def measured(
         "by_kind": kinds,
         "by_relation": {
             task.name: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
-            for j, task in enumerate(plan.tasks)
+            for j, task in enumerate(tasks)
             if task.name in kinds
         },
         "confusion": {
@@ -67,20 +67,20 @@ def measured(
     }
 
 
-def sample_efficiency(plan: Plan, points) -> dict[str, dict[str, int | None]]:
+def sample_efficiency(tasks: Sequence[TaskData], points, target: float) -> dict[str, dict[str, int | None]]:
     """The least number of pairs, distinct and seen, that reached the target; None: not reached."""
     found = {}
-    for j, task in enumerate(plan.tasks):
+    for j, task in enumerate(tasks):
         own = [point for point in points if point.experience == j]
         accuracies = [point.accuracy for point in own]
         found[task.name] = {
-            name: measures.least_to_reach([getattr(p, name) for p in own], accuracies, plan.config.target)
+            name: measures.least_to_reach([getattr(p, name) for p in own], accuracies, target)
             for name in ("n_distinct_pairs", "n_pairs_seen")
         }
     return found
 
 
-def prediction_rows(plan: Plan, predictions) -> list[dict[str, object]]:
+def prediction_rows(tasks: Sequence[TaskData], predictions) -> list[dict[str, object]]:
     """One row per test pair: its label and what was predicted after each experience."""
     return [
         {
@@ -89,7 +89,7 @@ def prediction_rows(plan: Plan, predictions) -> list[dict[str, object]]:
             "label": LABELS[label],
             **{f"row_{i}": LABELS[int(row[j][n])] for i, row in enumerate(predictions)},
         }
-        for j, task in enumerate(plan.tasks)
+        for j, task in enumerate(tasks)
         for n, (pair_id, label) in enumerate(zip(task.test["id"][:], task.test["label"][:], strict=True))
     ]
 

@@ -9,12 +9,13 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from contsym import checked
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
 from contsym.files import _entries, shield, to_json, visible_folders, write_whole
+from contsym.results.schema import Facts, Result
 
 FORMAT = 2
 """2: one record of costs per experience."""
@@ -103,7 +104,7 @@ def write_result(
     write_whole(folder, fill)
 
 
-def checked_json(result: Mapping[str, Any], path: Path, kind: Literal["result", "facts"] = "result") -> str:
+def checked_json(result: Mapping[str, Any], path: Path, model: type[Facts] = Result) -> str:
     """The text of a result.json, after the check that every reader makes. Raises ContsymError.
 
     `facts` are the part that is known before training.
@@ -112,7 +113,7 @@ def checked_json(result: Mapping[str, Any], path: Path, kind: Literal["result", 
         text = to_json(result)
     except (TypeError, ValueError) as error:
         raise ContsymError(f"{path}: cannot be stored ({error}); expected finite numbers and texts") from None
-    checked.check(kind, json.loads(text), path)
+    checked.check(model, json.loads(text), path)
     return text
 
 
@@ -125,7 +126,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """One stored result, wherever its file is. Raises as `read_seed`."""
     result = checked.read_json(path, "expected a stored result")
     checked.check_format(result, FORMAT, path)
-    checked.check("result", result, path)
+    checked.check(Result, result, path)
     return result
 
 

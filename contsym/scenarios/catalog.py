@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.errors import ContsymError, unknown_name
-from contsym.plugins import Plugin, _with_plugins
+from contsym.plugins import Plugin, with_plugins
 from contsym.scenarios.schema import ScenarioPlan, read_scenario
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def scenarios() -> Mapping[str, ScenarioPlan]:
     """All scenarios by name, plug-ins last; a scenario's name is its file's."""
-    return _with_plugins("scenario", _own_scenarios(), _plugin_scenario)
+    return with_plugins("scenario", _own_scenarios(), _plugin_scenario)
 
 
 @cache

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from contsym.errors import ContsymError, nearest, unknown_name
-from contsym.plugins import Plugin, _with_plugins, find_plugin
+from contsym.plugins import Plugin, find_plugin, with_plugins
 
 if TYPE_CHECKING:
     from contsym.plugins import Plugin
@@ -137,7 +137,7 @@ def strategies() -> Mapping[str, Card]:
 
     Raises ContsymError where a plug-in has no card or the name of another strategy.
     """
-    return _with_plugins("strategy", _own_strategies(), _plugin_card, taken=addons())
+    return with_plugins("strategy", _own_strategies(), _plugin_card, taken=addons())
 
 
 @cache
@@ -209,7 +209,7 @@ def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
 @cache
 def addons() -> Mapping[str, Card]:
     """The cards of what goes on top of a strategy, by name."""
-    folder = resources.files("contsym.addons")
+    folder = resources.files("contsym.strategies.addons")
     names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
     return {
         name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
@@ -241,6 +241,17 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     if len(set(on_top)) < len(on_top):
         raise ContsymError(f"strategy {name!r} names an add-on twice; name each once")
     return base, tuple(on_top)
+
+
+def modules_of(name: str) -> tuple[str, ...]:
+    """The modules of contsym that a strategy and its add-ons are in; none for a plug-in.
+
+    >>> modules_of("fine_tune+ewc")
+    ('contsym.strategies.fine_tune', 'contsym.strategies.addons.ewc')
+    """
+    base, on_top = split_name(name)
+    own = () if find_plugin("strategy", base) else (f"contsym.strategies.{base}",)
+    return (*own, *(f"contsym.strategies.addons.{each}" for each in on_top))
 
 
 def find_strategy(name: str) -> Card:
@@ -281,7 +292,7 @@ def load_strategy(name: str) -> type[Strategy]:
 def load_addon(name: str) -> type[Addon]:
     """The add-on's class; imports torch and Avalanche."""
     with _imports_of_avalanche():
-        return _only_class(importlib.import_module(f"contsym.addons.{name}"))
+        return _only_class(importlib.import_module(f"contsym.strategies.addons.{name}"))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from contsym.checked import Count, Key, Share, Strict, Words, _expect, _is_time
+from contsym.checked import Count, Key, Share, Strict, Words, expect, is_time
 
 
 class SweepCell(Strict):
@@ -50,5 +50,5 @@ class SweepFile(Strict):
 
     @model_validator(mode="after")
     def is_consistent(self) -> SweepFile:
-        _expect(_is_time(self.created), "created as a date and time with its zone, in ISO 8601")
+        expect(is_time(self.created), "created as a date and time with its zone, in ISO 8601")
         return self

@@ -15,6 +15,7 @@ from contsym.errors import ContsymError
 from contsym.files import to_json, unreadable, visible_folders, write_file
 from contsym.results import store
 from contsym.sweep.job import cell_folder
+from contsym.sweep.schema import SweepFile
 
 if TYPE_CHECKING:
     from contsym.sweep.config import SweepConfig
@@ -110,7 +111,7 @@ def read_sweep(folder: Path) -> StoredSweep:
     path = folder / SWEEP
     found = checked.read_json(path, "start the sweep again")
     checked.check_format(found, FORMAT, path)
-    file = checked.check("sweep", found, path)
+    file = checked.check(SweepFile, found, path)
     if len(folder.parts) < 2 or folder.name == "..":
         folder = folder.resolve()
     return StoredSweep(folder.parent.parent, folder.name, file.created, file.config, tuple(file.cells))
@@ -120,7 +121,7 @@ def write_sweep(folder: Path, created: str, config: Mapping[str, Any], cells: li
     """Remember a sweep in its folder. Raises ContsymError for one that could not be read again."""
     path = folder / SWEEP
     made = {"format": FORMAT, "created": created, "config": config, "cells": cells}
-    checked.check("sweep", made, path)
+    checked.check(SweepFile, made, path)
     folder.mkdir(parents=True, exist_ok=True)
     write_file(path, to_json(made))
 

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from contsym.data.schema import LABELS
 from contsym.errors import ContsymError
@@ -14,8 +14,25 @@ from contsym.files import to_json, write_whole
 from contsym.results import store
 
 if TYPE_CHECKING:
-    from contsym.training.loop import SeedRun
-    from contsym.training.observers import NotFinite
+    from datasets import Dataset
+
+    from contsym.training.observers import NotFinite, TrainingLog
+    from contsym.training.plan import Plan
+
+
+class StoppedRun(Protocol):
+    """What is asked of a run that cannot go on."""
+
+    plan: Plan
+    seed: int
+    parts: Sequence[Dataset]
+    names: list[str]
+    log: TrainingLog
+
+    @property
+    def n_done(self) -> int: ...
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]: ...
 
 
 STOPPED, STATE = "stopped.json", "state.safetensors"
@@ -29,7 +46,7 @@ OUT_OF_MEMORY = re.compile(
 )
 
 
-def keep_stopped(run: SeedRun, stop: NotFinite) -> ContsymError:
+def keep_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
     """Store the state before the step that was not taken, with the step's pairs; gives the error to raise.
 
     `OUTPUT/stopped/KEY/` then holds `stopped.json` and, as safetensors, the weights that the step
@@ -84,7 +101,7 @@ def _keep(folder: Path, told: dict[str, Any], tensors: dict[str, Any]) -> str:
     return f"the weights before that step are kept in {folder}"
 
 
-def _pair(run: SeedRun, row: int) -> dict[str, Any]:
+def _pair(run: StoppedRun, row: int) -> dict[str, Any]:
     """The training pair of that number, with its experience and its place in it, from 0."""
     first_rows = itertools.accumulate((len(part) for part in run.parts), initial=0)
     for name, part, first in zip(run.names, run.parts, first_rows, strict=False):
@@ -119,7 +136,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or bool(is_told)
 
 
-def out_of_memory(run: SeedRun, error: BaseException) -> ContsymError:
+def out_of_memory(run: StoppedRun, error: BaseException) -> ContsymError:
     """What to do where memory is out: fewer pairs a step, where it was a step that needed it."""
     device, log = run.plan.device, run.log
     said = (str(error).splitlines() or [""])[0].partition(". ")[0][:160] or type(error).__name__

@@ -19,6 +19,7 @@ from contsym.errors import ContsymError
 from contsym.files import to_json, write_whole
 from contsym.models.encoders.vector_cache import UntrainedEncodings
 from contsym.strategies.catalog import split_name
+from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.plan import pretraining_config
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Beginnings:
 
     def begin(self, run: SeedRun, seed: int) -> None:
         """Bring a new run behind its first experience, by what is kept or by its own work."""
-        run.encoder.kept = self.encodings(run.plan, run.start.key if run.start else "")
+        run.encoder.cache = self.encodings(run.plan, run.start.key if run.start else "")
         # Under retrain the shared part is behind the run already.
         key = None if run.start else beginning_key(beginning_plan(run.plan), seed)
         if key is None:
@@ -72,7 +73,9 @@ class Beginnings:
     def encodings(self, plan: Plan, start: str = "") -> UntrainedEncodings:
         """What the encoder of the plan makes of texts before this run trains it, shared by all strategies;
         `start` names the weights where they are not the checkpoint's."""
-        return UntrainedEncodings(self.folder.with_name(ENCODINGS), plan, start)
+        facts = [plan.encoder.weights_sha256, plan.pooling.facts(), start, plan.precision, plan.device]
+        made_by = [*facts, code_sha256("contsym.models.encoders.load"), library_versions()]
+        return UntrainedEncodings(self.folder.with_name(ENCODINGS), made_by)
 
     def drop_encodings(self) -> None:
         """Delete the untrained encodings; whoever wants one again makes it again."""

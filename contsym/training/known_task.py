@@ -43,5 +43,5 @@ class Start:
         # One body: what the strategy makes of it is what the head is measured on.
         body = own.transformer.base_model if own else encoder.transformer
         setattr(whole.transformer, str(whole.transformer.base_model_prefix), body)
-        whole.precision, whole.kept = encoder.precision, None
+        whole.precision, whole.cache = encoder.precision, None
         return whole

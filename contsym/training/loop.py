@@ -153,9 +153,9 @@ class SeedRun:
             if self.start:
                 # Nothing is trained, so nothing else would be answered.
                 self.matrix.predictions.append(list(self.matrix.predictions[0]))
-            if self.encoder.kept:
-                self._seconds_before += self.encoder.kept.saved_seconds
-                self.encoder.kept = None
+            if self.encoder.cache:
+                self._seconds_before += self.encoder.cache.saved_seconds
+                self.encoder.cache = None
             if self.start:
                 return
         experience = self.benchmark.train_stream[self.n_done]
@@ -285,7 +285,7 @@ class SeedRun:
         self.n_evaluated = values["encoder_forwards_evaluation"]
         self._seconds_before = values["seconds"]
         self.view_before = tensors.get("view_before")
-        self.encoder.kept = None
+        self.encoder.cache = None
         # Last: making a strategy draws from the generators.
         _set_random_state(under("random.", tensors), self.plan.device)
 

@@ -23,7 +23,7 @@ from contsym.models.encoders.nli_head import kind_of_head
 from contsym.models.encoders.resolve import size, with_limit, with_pooling
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
-from contsym.strategies.catalog import find_strategy, load_strategy
+from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
 from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.parts import Shared, training_part
 
@@ -270,6 +270,13 @@ def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
     return checkpoints.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 
+def code_of(config: RunConfig) -> str:
+    """The hash of the code that decides a result of this config; a plug-in's own is a fact beside it."""
+    names = modules_of(config.strategy)
+    names += modules_of(PRETRAINING) if config.protocol == "retrain" else ()
+    return code_sha256("contsym.training.run", *names)
+
+
 def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
     """The hash of all that decides a seed's result: settings, data, weights, code, libraries.
 
@@ -283,7 +290,7 @@ def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
         made_with=[p.sha256 for p in plugins.plugins_of(config.strategy, config.scenario)],
         weights=plan.encoder.weights_sha256,
         pooling=plan.pooling.facts(),
-        code=code_sha256(),
+        code=code_of(config),
         versions=library_versions(),
         resolved={**plan.settings.model_dump(), "learning_rate": plan.learning_rate},
         on=[plan.device, plan.precision],

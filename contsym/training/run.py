@@ -13,10 +13,11 @@ from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
 from contsym.models.encoders.declared import AUTO
 from contsym.results import store
+from contsym.results.schema import Facts
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
 from contsym.scenarios.catalog import is_scenario_file
-from contsym.training.fingerprint import code_sha256, git_commit, library_versions
-from contsym.training.plan import key_of
+from contsym.training.fingerprint import git_commit, library_versions
+from contsym.training.plan import code_of, key_of
 from contsym.training.retrain import find_start
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run_seed(
     }
     facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])
     # Before the work, not after it: what could not be stored is not trained.
-    store.checked_json(facts, store.seed_folder(plan.folder, seed) / store.RESULT, "facts")
+    store.checked_json(facts, store.seed_folder(plan.folder, seed) / store.RESULT, Facts)
     start = find_start(plan, seed, progress, beginnings)
     facts["started_at"] = datetime.now(UTC).isoformat(timespec="seconds")
     run = SeedRun(plan, parts, seed, progress, start)
@@ -90,13 +91,13 @@ def run_seed(
         **facts,
         "start": run.start.key if run.start else None,
         "probe": probe(run.probes),
-        **measured(plan, run.predictions, guesses),
+        **measured(plan.tasks, run.predictions, guesses),
         "shortcuts": guesses,
         "leaks": {
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
         },
         "curve": [asdict(point) for point in run.curve.points],
-        "sample_efficiency": sample_efficiency(plan, run.curve.points),
+        "sample_efficiency": sample_efficiency(plan.tasks, run.curve.points, plan.config.target),
         "loss": run.log.losses,
         "cost": run.cost(),
         "notes": run.strategy.notes(),
@@ -107,7 +108,7 @@ def run_seed(
     if before is not None and after is not None and run.view_pairs is not None:
         tensors |= {"view.before": before, "view.after": after}
         result["view"] = {name: run.view_pairs[name][:] for name in ("id", "relation", "kind")}
-    return result, prediction_rows(plan, run.predictions), tensors
+    return result, prediction_rows(plan.tasks, run.predictions), tensors
 
 
 def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "processor": processor_name(plan.device),
         "versions": versions,
         "git_commit": git_commit(),
-        "code_sha256": code_sha256(),
+        "code_sha256": code_of(config),
         "started_at": started_at.isoformat(timespec="seconds"),
     }
 

@@ -103,7 +103,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path}: forms is {forms!r}; expected a list of {' and '.join(FORMS)}")
     if not isinstance(files, dict) or set(files) != {part_file(part) for part in PARTS}:
         raise DataError(f"{path}: files does not list {' and '.join(map(part_file, PARTS))}")
-    checked.check("manifest", found, path, DataError)
+    checked.check(Manifest, found, path, DataError)
     return found
 
 

@@ -69,7 +69,7 @@ def registry(path: Path | None = None) -> Registry:
 
     Raises DataError, with file and line, for a file that is not such a registry.
     """
-    where = path or resources.files("contsym.data").joinpath("relations.toml")
+    where = path or resources.files("contsym.data.wikidata").joinpath("relations.toml")
     try:
         text = where.read_text("utf-8-sig")
     except OSError as error:

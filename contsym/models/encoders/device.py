@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from contsym.config import is_number
+from contsym.checked import is_number
 from contsym.errors import SettingError
 
 Precision = Literal["fp32", "bf16"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -32,10 +32,6 @@ from contsym.models.encoders.weights import (
 )
 from contsym.models.pooling import pool
 
-if TYPE_CHECKING:
-    from contsym.models.encoders.vector_cache import UntrainedEncodings
-
-
 CHARACTERS_A_TOKEN = 20
 """Of a longer text the end is cut off before it is tokenised, at so many for each token that the encoder sees.
 
@@ -58,6 +54,17 @@ PART_TOKENS = 128
 Text = str | tuple[str, str]
 
 PLAIN = Pooling()
+
+
+class VectorCache(Protocol):
+    """Vectors of texts that somebody else may have made."""
+
+    saved_seconds: float
+    """What the vectors found took whoever made them."""
+
+    def get(self, texts: Sequence[Text], encode: Callable[[], Tensor], kind: str) -> Tensor:
+        """The vectors of the texts, found or made by `encode`; `kind` is what reads the texts."""
+        ...
 
 
 PROBED_TOKENS = 1024
@@ -95,7 +102,7 @@ class PooledEncoder(nn.Module):
         self.precision: Precision = "fp32"
         self.n_forwards = 0
         """Texts encoded so far, training and evaluation together."""
-        self.kept: UntrainedEncodings | None = None
+        self.cache: VectorCache | None = None
         """Where the encodings of the weights as loaded are shared; None once they are trained."""
         self.nli_head: Mapping[str, Tensor] | None = None
         """Weights of the pair classifier that contsym trained with this encoder, if it did."""
@@ -226,7 +233,7 @@ class PooledEncoder(nn.Module):
         n_before = self.n_forwards
         if distinct:
             encode = partial(self._encode, distinct)
-            vectors = self.kept.get(distinct, encode, type(self).__name__) if self.kept else encode()
+            vectors = self.cache.get(distinct, encode, type(self).__name__) if self.cache else encode()
             known.update(zip(distinct, vectors, strict=True))
         # Shared or not, a run counts what it needs.
         self.n_forwards = n_before + len(distinct)

@@ -19,11 +19,9 @@ from torch import Tensor
 
 from contsym.files import bound, gib_from_environment, write_whole
 from contsym.machine import n_threads
-from contsym.training.fingerprint import code_sha256, library_versions
 
 if TYPE_CHECKING:
     from contsym.models.encoders.pooled import Text
-    from contsym.training.plan import Plan
 
 
 FILE, VECTORS = "vectors.safetensors", "vectors"
@@ -40,10 +38,10 @@ def limit_bytes() -> int:
 class UntrainedEncodings:
     """Encodings of one pretrained encoder in a folder."""
 
-    def __init__(self, folder: Path, plan: Plan, start: str = "") -> None:
+    def __init__(self, folder: Path, made_by: Sequence[object]) -> None:
+        """`made_by` are the facts, beside the texts, that decide a vector's bits."""
         self.folder, self._limit = folder, limit_bytes()
-        made_by = [plan.precision, plan.device, n_threads(), code_sha256(), library_versions()]
-        self._facts = json.dumps([plan.encoder.weights_sha256, plan.pooling.facts(), start, *made_by])
+        self._facts = json.dumps([*made_by, n_threads()])
         self.saved_seconds = 0.0
         """What the kept encodings took whoever made them: a cell costs what it would cost alone."""
 

@@ -10,7 +10,6 @@ from string import Template
 from contsym.errors import ContsymError
 from contsym.plugins import Kind
 from contsym.scenarios.catalog import scenarios
-from contsym.strategies import catalog as registry
 from contsym.strategies.catalog import addons, strategies
 
 FILES: dict[Kind, dict[str, str]] = {
@@ -37,7 +36,7 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
-            starter = resources.files("contsym.starters").joinpath(text).read_text("utf-8")
+            starter = resources.files("contsym.testing.starters").joinpath(text).read_text("utf-8")
             # "x": between the look and this, nobody's file is overwritten either.
             with path.open("x", encoding="utf-8") as file:
                 file.write(Template(starter).substitute(words))
