@@ -1,4 +1,4 @@
-"""Training steps with the memory settings of contsym/allocation.py, and as the C library comes.
+"""Training steps with the memory settings of contsym/machine.py, and as the C library comes.
 
     OMP_NUM_THREADS=1 python benchmarks/allocation.py --mnli ../shared/data/mnli --repeats 3
 

@@ -102,10 +102,10 @@ def to_json(value: object) -> str:
 
 def visible_folders(folder: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The whole folders in a folder by name, without what a killed process has left."""
-    return [path for path in _entries(folder, skip) if not path.name.startswith(".")]
+    return [path for path in entries(folder, skip) if not path.name.startswith(".")]
 
 
-def _entries(folder: Path, skip: Skip) -> list[Path]:
+def entries(folder: Path, skip: Skip) -> list[Path]:
     """The folders in a folder; what cannot be looked into is told to `skip`."""
     try:
         paths = sorted(folder.iterdir())

@@ -23,7 +23,7 @@ PHASES = {
     "keep a beginning": ("contsym.training.first_task", "Beginnings._keep"),
     "store": ("contsym.results.store", "write_result"),
     "make the database": ("contsym.results.tracking", "make_database"),
-    "track": ("contsym.results.tracking", "_send_run"),
+    "track": ("contsym.results.tracking", "send_run"),
 }
 """What a phase is the time in."""
 

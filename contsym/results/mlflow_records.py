@@ -70,7 +70,7 @@ def seed_record(result: Mapping[str, Any]) -> Record:
     """What the child run of one stored seed holds."""
     from contsym.results.summary import beside_shortcuts
 
-    started, seed = _milliseconds(result), str(result["seed"])
+    started, seed = milliseconds(result), str(result["seed"])
     params, tags = _facts(result)
     tags |= {"contsym.seed": seed, "contsym.key": result["key"]}
     tags |= {f"contsym.learned.{safe(t)}": str(was).lower() for t, was in result["learned"].items()}
@@ -103,11 +103,11 @@ def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
     metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean["learned_in"].items()]
     for task, kinds in mean["by_kind"].items():
         metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
-    started = min(_milliseconds(result) for result in found)
+    started = min(milliseconds(result) for result in found)
     return Record(
         name=f"{params['strategy']}, {params['shots']} shots",
         started=started,
-        ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
+        ended=max(milliseconds(result) + int(1000 * result["seconds"]) for result in found),
         # Means change when seeds are added: those over more seeds count as the later ones, also where the
         # clock was set back in between; the run's name has the time at which it was first begun.
         timestamp=_begun(found[0]["run"], started) + len(found),
@@ -206,5 +206,5 @@ def _begun(run: str, otherwise: int) -> int:
         return otherwise
 
 
-def _milliseconds(result: Mapping[str, Any]) -> int:
+def milliseconds(result: Mapping[str, Any]) -> int:
     return int(1000 * datetime.fromisoformat(result["started_at"]).timestamp())

@@ -14,7 +14,7 @@ from typing import Any
 from contsym import checked
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
-from contsym.files import _entries, shield, to_json, visible_folders, write_whole
+from contsym.files import entries, shield, to_json, visible_folders, write_whole
 from contsym.results.schema import Facts, Result
 
 FORMAT = 2
@@ -165,7 +165,7 @@ def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[Path]:
 def stored_seeds(run: Path, skip: Skip = tell_skipped) -> list[Path]:
     """The seed folders of a run, in order of the seed."""
     found = []
-    for path in _entries(run, skip):
+    for path in entries(run, skip):
         if not _SEED.fullmatch(path.name):
             continue
         # The folder appears with its result in it.

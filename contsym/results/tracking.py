@@ -115,7 +115,7 @@ def display_uri(uri: str) -> str:
 
 
 @dataclass
-class _Child:
+class Child:
     """A stored result that is to be a run below its parent's."""
 
     marked_in: Path
@@ -134,15 +134,14 @@ def log_run(
     """
     if untracked := untracked_seeds(run_folder, uri, skip):
         found = results.read_seeds(results.stored_seeds(run_folder, skip), skip)
-        with _one_line(f"sending {run_folder.name}", output, uri):
+        with as_tracking_error(f"sending {run_folder.name}", output, uri):
             if set(untracked) & set(found):
                 children = [
-                    _Child(folder, seed_record(result), _own_files(folder))
-                    for folder, result in found.items()
+                    Child(folder, seed_record(result), own_files(folder)) for folder, result in found.items()
                 ]
                 parent = parent_record(list(found.values()))
-                _send_run(run_folder, output, uri, parent, children, patience)
-    ids = {folder: _run_id(folder, uri) for folder in results.stored_seeds(run_folder, skip)}
+                send_run(run_folder, output, uri, parent, children, patience)
+    ids = {folder: sent_as(folder, uri) for folder in results.stored_seeds(run_folder, skip)}
     return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
 
 
@@ -168,7 +167,7 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
                 f"{display_uri(uri)} is no store yet; contsym run makes it, or from stored results "
                 + _sync_command(output, uri)
             )
-        with _one_line("opening it", output, uri):
+        with as_tracking_error("opening it", output, uri):
             _repair_locations(path)
     # What others send to this server goes where our own artifacts are.
     artifacts = _artifact_location(path.parent if path else output.resolve(), "")
@@ -181,18 +180,18 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
     return [*command, "--backend-store-uri", uri], environment
 
 
-def _own_files(seed_folder: Path) -> list[Path]:
+def own_files(seed_folder: Path) -> list[Path]:
     """What contsym wrote there; a link or a file that someone else put beside it stays where it is."""
     names = (results.PREDICTIONS, results.RESULT, results.TENSORS)
     return [path for name in names if (path := seed_folder / name).is_file() and not path.is_symlink()]
 
 
-def _send_run(
+def send_run(
     folder: Path,
     output: Path,
     uri: str,
     parent: Record,
-    children: Sequence[_Child],
+    children: Sequence[Child],
     patience: float | None = None,
 ) -> str:
     """The parent first: a seed marked as tracked then has all that it hangs on. Gives the parent's id."""
@@ -209,7 +208,7 @@ def _send_run(
         table = [path for path in [folder / "table.txt"] if path.is_file() and not path.is_symlink()]
         parent_id = _send(client, experiment, known.get((None, None)), parent, table)
         for child in children:
-            if _run_id(child.marked_in, uri):
+            if sent_as(child.marked_in, uri):
                 continue
             tags = child.record.tags
             tags["mlflow.parentRunId"] = parent_id
@@ -307,7 +306,7 @@ def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
     return known.experiment_id
 
 
-def _run_id(seed_folder: Path, uri: str) -> str | None:
+def sent_as(seed_folder: Path, uri: str) -> str | None:
     """The MLflow run of a seed that was sent whole to this URI; else None."""
     if (path := _database(uri)) and not path.is_file():
         return None  # someone deleted the database
@@ -319,7 +318,7 @@ def _run_id(seed_folder: Path, uri: str) -> str | None:
 
 
 def untracked_seeds(run_folder: Path, uri: str, skip: Skip) -> list[Path]:
-    return [f for f in results.stored_seeds(run_folder, skip) if _run_id(f, uri) is None]
+    return [f for f in results.stored_seeds(run_folder, skip) if sent_as(f, uri) is None]
 
 
 # The store.
@@ -336,7 +335,7 @@ def probe(output: Path, uri: str) -> str:
     path = _database(uri)
     if path is not None and not path.is_file():
         return "not there yet; the first run makes it"
-    with _one_line("looking at it", output, uri):
+    with as_tracking_error("looking at it", output, uri):
         if path is not None:
             # With sqlite3: MLflow tries for 100 s to open a damaged file, and would bring an old one up to date.
             with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
@@ -352,7 +351,7 @@ def probe(output: Path, uri: str) -> str:
 def answers(output: Path, uri: str) -> bool:
     """Whether the store can be used: it is opened and asked one question."""
     try:
-        with _one_line("looking at it", output, uri), _quiet_mlflow():
+        with as_tracking_error("looking at it", output, uri), _quiet_mlflow():
             _open(output, uri).search_experiments(max_results=1)
     except TrackingError:
         return False
@@ -449,7 +448,7 @@ def _quiet_mlflow() -> Iterator[None]:
 
 
 @contextmanager
-def _one_line(what: str, output: Path, uri: str) -> Iterator[None]:
+def as_tracking_error(what: str, output: Path, uri: str) -> Iterator[None]:
     """Turn whatever a store raises into a TrackingError."""
     try:
         yield

@@ -129,7 +129,7 @@ CARD_NEEDS = ("source", "trains", "stores")
 CARD_ALLOWS: dict[str, tuple[str, ...]] = {"grows": get_args(Growth), "family": tuple(FAMILIES)}
 
 
-NOT_A_STRATEGY = {"__init__", "base"}
+NOT_A_STRATEGY = ("__init__", "base", "catalog")
 
 
 def strategies() -> Mapping[str, Card]:

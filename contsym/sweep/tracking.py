@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from contsym.checked import Skip, tell_skipped
 from contsym.results import store as results
-from contsym.results.mlflow_records import Record, _milliseconds, safe, seed_record
+from contsym.results.mlflow_records import Record, milliseconds, safe, seed_record
 from contsym.results.schema import in_order, variant
-from contsym.results.tracking import _Child, _one_line, _own_files, _run_id, _send_run
+from contsym.results.tracking import Child, as_tracking_error, own_files, send_run, sent_as
 from contsym.sweep.stored import StoredSweep
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def sweep_record(sweep: StoredSweep, found: Sequence[Mapping[str, Any]]) -> Reco
     return Record(
         name=f"sweep {sweep.id}: {n}",
         started=started,
-        ended=max(_milliseconds(result) + int(1000 * result["seconds"]) for result in found),
+        ended=max(milliseconds(result) + int(1000 * result["seconds"]) for result in found),
         timestamp=started,
         params={key: value[:6000] for key, value in params.items()},
         tags={
@@ -102,17 +102,17 @@ def log_sweep(
     found = results.read_seeds(sweep.done().values(), skip)
     if not found:
         return None
-    with _one_line(f"sending sweep {sweep.id}", sweep.output, uri):
+    with as_tracking_error(f"sending sweep {sweep.id}", sweep.output, uri):
         children = []
         for folder, result in found.items():
             mark = sweep.folder / "tracked" / folder.name
             mark.mkdir(parents=True, exist_ok=True)
             # Stored vectors are large and of no use in MLflow; they stay where they are.
-            files = [path for path in _own_files(folder) if path.name != results.TENSORS]
-            children.append(_Child(mark, cell_record(sweep, result), files))
+            files = [path for path in own_files(folder) if path.name != results.TENSORS]
+            children.append(Child(mark, cell_record(sweep, result), files))
         parent = sweep_record(sweep, list(found.values()))
-        return _send_run(sweep.folder, sweep.output, uri, parent, children, patience)
+        return send_run(sweep.folder, sweep.output, uri, parent, children, patience)
 
 
 def untracked_cells(sweep: StoredSweep, uri: str) -> list[str]:
-    return [key for key in sweep.done() if _run_id(sweep.folder / "tracked" / key, uri) is None]
+    return [key for key in sweep.done() if sent_as(sweep.folder / "tracked" / key, uri) is None]

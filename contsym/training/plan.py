@@ -18,7 +18,7 @@ from contsym.machine import quiet_libraries, waiting
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.device import Precision, choose_device, choose_precision
-from contsym.models.encoders.freezing import _too_many, n_frozen_layers
+from contsym.models.encoders.freezing import n_frozen_layers, too_many_layers
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.models.encoders.resolve import size, with_limit, with_pooling
 from contsym.results import store
@@ -93,7 +93,7 @@ def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None)
             "is; leave --freeze out"
         )
     if n_layers is not None and n_frozen >= n_layers:
-        raise SettingError(_too_many(value, encoder, n_layers))
+        raise SettingError(too_many_layers(value, encoder, n_layers))
 
 
 @dataclass(frozen=True)

@@ -373,9 +373,16 @@ def _a_config() -> object:
     }
 
 
-_DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata.py")
-_ENGINE = ("data/triples.py", "data/text_files.py", "data/engine.py")
-_STORED = ("results.py", "stored.py", "matrices.py", "records.py", "compare.py", "report/collect.py")
+_DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata/pairs.py")
+_ENGINE = ("data/wikidata/triples.py", "data/wikidata/text_files.py", "data/sql.py")
+_STORED = (
+    "results/store.py",
+    "checked.py",
+    "results/matrix_files.py",
+    "results/mlflow_records.py",
+    "results/compare.py",
+    "report/collect.py",
+)
 
 READERS: dict[str, Reader] = {
     "jsonl": Reader(documents.jsonl, "pairs.jsonl", _pairs("mnli"), _DATA),
@@ -392,37 +399,51 @@ READERS: dict[str, Reader] = {
         is_slow=True,
         share=4,
     ),
-    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("display_data.py",), share=4),
+    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("commands/views/data.py",), share=4),
     "triples": Reader(documents.triples, "triples.tsv", _triples, _ENGINE, is_slow=True),
     "sparql": Reader(documents.sparql, "query.csv", _triples, _ENGINE, is_slow=True),
     "dump": Reader(documents.dump, "dump.json", _triples, _ENGINE, is_slow=True),
     "labels": Reader(documents.label_lines, "labels.txt", _labels, _ENGINE, is_slow=True),
-    "build": Reader(documents.triples, "triples.tsv", _build, ("data/build.py",), is_slow=True, share=4),
-    "relations": Reader(documents.relations, "relations.toml", _relations, ("data/relations.py",)),
-    "scenario": Reader(documents.scenario, "mine.toml", _scenario, ("scenarios/files.py", "registry.py")),
+    "build": Reader(
+        documents.triples, "triples.tsv", _build, ("data/wikidata/build.py",), is_slow=True, share=4
+    ),
+    "relations": Reader(documents.relations, "relations.toml", _relations, ("data/wikidata/relations.py",)),
+    "scenario": Reader(
+        documents.scenario, "mine.toml", _scenario, ("scenarios/schema.py", "strategies/catalog.py")
+    ),
     "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweep/config.py", "config.py")),
     "result": Reader(documents.dented_json(make_result), "result.json", _result, _STORED),
     "printed_result": Reader(
-        documents.dented_json(make_result), "result.json", _printed, ("display.py",), share=4
+        documents.dented_json(make_result), "result.json", _printed, ("commands/views/run.py",), share=4
     ),
     "report": Reader(
         documents.dented_json(make_result, max_dents=1),
         "result.json",
         _report,
-        tuple(f"report/contents/{name}.py" for name in ("accuracy", "forgetting", "need", "origins")),
+        tuple(
+            f"report/tables/{name}.py"
+            for name in ("accuracy", "forgetting", "examples_needed", "cost_and_sources")
+        ),
         is_slow=True,
         share=4,
     ),
-    "predictions": Reader(_predictions_documents, "predictions.csv", _predictions, ("predictions.py",)),
-    "matrix_csv": Reader(_matrix_documents, "matrix.csv", _matrix, ("matrices.py",)),
+    "predictions": Reader(
+        _predictions_documents, "predictions.csv", _predictions, ("results/predictions.py",)
+    ),
+    "matrix_csv": Reader(_matrix_documents, "matrix.csv", _matrix, ("results/matrix_files.py",)),
     "manifest": Reader(
-        documents.dented_json(_a_manifest), "manifest.json", _manifest, ("data/manifest.py", "stored.py")
+        documents.dented_json(_a_manifest),
+        "manifest.json",
+        _manifest,
+        ("data/wikidata/manifest.py", "checked.py"),
     ),
     "stored_sweep": Reader(
         documents.dented_json(_a_sweep), "sweep.json", _stored_sweep, ("sweep/stored.py",)
     ),
-    "card": Reader(_card_documents, "mine.py", _card, ("registry.py",)),
-    "checkpoint": Reader(documents.dented_json(_a_config), "config.json", _checkpoint, ("encoders.py",)),
+    "card": Reader(_card_documents, "mine.py", _card, ("strategies/catalog.py",)),
+    "checkpoint": Reader(
+        documents.dented_json(_a_config), "config.json", _checkpoint, ("models/encoders/checkpoints.py",)
+    ),
 }
 
 

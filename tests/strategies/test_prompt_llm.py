@@ -15,8 +15,8 @@ from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
+from tests.models.encoders.test_language_models import rigged
 from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
-from tests.test_language_models import rigged
 
 
 def store(name, labels):

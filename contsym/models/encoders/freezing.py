@@ -63,7 +63,7 @@ def _not_as_bert(body: nn.Module) -> str:
     )
 
 
-def _too_many(value: str, encoder: str, n_layers: int) -> str:
+def too_many_layers(value: str, encoder: str, n_layers: int) -> str:
     up_to = f", or layers:1 to layers:{n_layers - 1}" if n_layers > 1 else ""
     return (
         f"--freeze {value}: encoder {encoder} has {n_layers} layers, and one at least must be trained; "
@@ -81,7 +81,7 @@ class FrozenPart:
     def __init__(self, transformer: nn.Module, n_layers: int) -> None:
         embeddings, layers, _ = parts_of(transformer)
         if n_layers >= len(layers):
-            raise SettingError(_too_many(f"layers:{n_layers}", type(transformer).__name__, len(layers)))
+            raise SettingError(too_many_layers(f"layers:{n_layers}", type(transformer).__name__, len(layers)))
         self.modules = (embeddings, *layers[:n_layers])
         for module in self.modules:
             module.requires_grad_(False)

@@ -146,7 +146,7 @@ def test_a_bound_that_is_none_is_refused(given, monkeypatch):
 WORK = """
 import random, sys
 from pathlib import Path
-from tests.test_encodings import Kept
+from tests.models.encoders.test_vector_cache import Kept
 
 kept, draw = Kept(Path(sys.argv[1])), random.Random(int(sys.argv[2]))
 for _ in range(150):

@@ -34,7 +34,7 @@ def work(output: Path, key: str = "key") -> Work:
 @pytest.fixture(autouse=True)
 def here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     # How long submitit waits for the result of a job that has ended; 15 s would be for network disks.
     monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1)
 

@@ -42,7 +42,7 @@ def free_port() -> int:
 
 def environment(**more: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     # `ray start --head` asks for a token from 2.60 on, if it finds one at home or makes one there.
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     ours = {"PYTHONPATH": root, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from contsym.cli import cli
 from contsym.errors import ContsymError
+from tests.commands.test_commands import contsym
 from tests.data.built import couples, triples_file
-from tests.test_cli import contsym
 
 FACTS = [
     *couples(30),

@@ -13,7 +13,7 @@ from contsym.models.encoders import checkpoints, weights
 from contsym.models.encoders import load as encoders_load
 from contsym.models.encoders.resolve import check, with_pooling
 from contsym.training.plan import prepare
-from tests.families import DECODERS, FAMILIES, save_family
+from tests.models.encoders.families import DECODERS, FAMILIES, save_family
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 

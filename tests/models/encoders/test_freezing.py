@@ -13,7 +13,7 @@ from contsym.models.encoders.load import load
 from contsym.models.encoders.pooled import by_length, rows_of
 from contsym.strategies.catalog import find_strategy
 from contsym.training.plan import check_freeze
-from tests.families import save_family
+from tests.models.encoders.families import save_family
 
 TEXTS = [
     "oslo borders bergen",

@@ -14,7 +14,7 @@ from contsym.models.encoders import checkpoints
 from contsym.models.encoders.load import load
 from contsym.models.encoders.resolve import check
 from contsym.training.plan import prepare
-from tests.families import save_family
+from tests.models.encoders.families import save_family
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 

@@ -12,9 +12,9 @@ from contsym import plugins
 from contsym.cli import cli
 from contsym.strategies.catalog import read_card
 from contsym.testing.conformance import CHECKS
-from tests.test_cli import contsym
+from tests.commands.test_commands import contsym
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

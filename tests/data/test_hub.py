@@ -28,11 +28,11 @@ from contsym.models.encoders.checkpoints import locate
 from contsym.training.plan import prepare
 from contsym.training.reproduce import config_of
 from contsym.training.run import record
-from tests.hub_server import TOKEN, serving
+from tests.data.hub_server import TOKEN, serving
 from tests.runs import toy_config
 from tests.stored_results import make_result
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
