@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import cache
@@ -46,10 +46,12 @@ LARGE = 16 << 20
 MAX_FILES = 1000
 """A folder with more is no data set alone; it is not hashed."""
 
-FACTS, PARTS = "task.json", ("train", "test")
+FACTS, PARTS = "facts.json", ("train", "test")
 _BESIDE = ("README.md", "dataset_info.json", "dataset_infos.json")
 """Cards that may say, beside the data or above their folder, what the data mean."""
-_LIBRARIES = ("datasets", "pyarrow", "duckdb")
+_LIBRARIES = ("datasets", "pyarrow", "duckdb", "scikit-learn", "scipy", "numpy")
+MANY = 50_000
+"""Pairs: what is computed of fewer is computed again."""
 _BATCH = 4096
 
 Asked = tuple[str, str, Form, SplitRule | None]
@@ -75,6 +77,24 @@ def load_task(
         if _stats(_files(source)) == seen:
             _keep(entry, found, limit)
     return found
+
+
+def remembered(task: TaskData, what: Sequence[object], compute: Callable[[], Any]) -> Any:
+    """A value as JSON that is computed of many checked pairs, kept as they are; `what` names it and its options.
+
+    On another machine, or with other threads, it is computed again: sums of floats may differ.
+    """
+    limit = gib_from_environment(LIMIT, DEFAULT_GIB, "checked data")
+    folder = cache_folder() if limit and sum(task.rows.values()) >= MANY else None
+    if folder is None:
+        return compute()
+    on = [platform.machine(), n_cores(), os.environ.get("OMP_NUM_THREADS")]
+    entry = folder / _hash([_made_with(), on, task.fingerprint, *what])
+    found = _facts(entry)
+    if found is None:
+        found = {"value": compute()}
+        _write_entry(entry, lambda _: found, limit)
+    return found["value"]
 
 
 @contextmanager
@@ -159,9 +179,16 @@ def _stats(files: Sequence[Path]) -> _Stats:
 def _key(source: sources.Source, files: Sequence[Path], asked: Asked) -> str:
     # A link may lead elsewhere, to a file of the same content that the reader would refuse.
     read = [(str(path), str(path.resolve()), file_sha256(path)) for path in files]
-    facts = [FORMAT, contsym.__version__, _code_sha256(), platform.python_version()]
-    facts += [[name, metadata.version(name)] for name in _LIBRARIES]
-    return hashlib.sha256(json.dumps([facts, asked, source.name, read]).encode()).hexdigest()
+    return _hash([_made_with(), asked, source.name, read])
+
+
+def _made_with() -> list[object]:
+    versions = [[name, metadata.version(name)] for name in _LIBRARIES]
+    return [FORMAT, contsym.__version__, _code_sha256(), platform.python_version(), versions]
+
+
+def _hash(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @cache
@@ -175,24 +202,33 @@ def _code_sha256() -> str:
 
 
 def _keep(entry: Path, task: TaskData, limit: int) -> None:
-    def fill(folder: Path) -> None:
-        folder.chmod(0o700)  # the pairs may be confidential
+    def fill(folder: Path) -> dict[str, Any]:
         parts = {}
         for name in PARTS:
             part: Dataset = getattr(task, name)
             _write(part, folder / f"{name}.arrow")
             parts[name] = {"rows": len(part), "sha256": file_sha256(folder / f"{name}.arrow")}
-        said = {f.name: getattr(task, f.name) for f in fields(TaskData) if f.name not in PARTS}
-        facts = {"key": entry.name, "parts": parts, "task": said}
-        (folder / FACTS).write_text(json.dumps({**facts, "sha256": _digest(facts)}), encoding="utf-8")
+        return {
+            "parts": parts,
+            "task": {f.name: getattr(task, f.name) for f in fields(task) if f.name not in PARTS},
+        }
 
-    try:
-        if sum(part.data.nbytes for part in (task.train, task.test)) > limit:
-            return
-        write_whole(entry, fill)
+    if sum(part.data.nbytes for part in (task.train, task.test)) <= limit:
+        _write_entry(entry, fill, limit)
+
+
+def _write_entry(entry: Path, fill: Callable[[Path], dict[str, Any]], limit: int) -> None:
+    """Make an entry: the files that `fill` writes, and the facts that it gives."""
+
+    def write(folder: Path) -> None:
+        folder.chmod(0o700)  # the pairs may be confidential
+        facts = {**fill(folder), "key": entry.name}
+        (folder / FACTS).write_text(json.dumps({**facts, "sha256": _hash(facts)}), encoding="utf-8")
+
+    # Another process may be faster, or the disk full or not ours: then it is made again.
+    with suppress(OSError):
+        write_whole(entry, write)
         bound(entry.parent, limit, FACTS)
-    except OSError:
-        return  # another process was faster, or the disk is full or not ours: it is parsed again
 
 
 def _write(part: Dataset, path: Path) -> None:
@@ -204,35 +240,46 @@ def _write(part: Dataset, path: Path) -> None:
 
 
 def _read(entry: Path) -> TaskData | None:
-    """What is kept; None where nothing is, or something else than was written, which is deleted."""
+    """The kept parts of a task; None where there are none."""
     import pyarrow as pa
     from datasets import Dataset
 
+    if (facts := _facts(entry)) is None:
+        return None
+    try:
+        for name in PARTS:
+            if file_sha256(entry / f"{name}.arrow") != facts["parts"][name]["sha256"]:
+                raise ValueError("not what was written")
+        parts = {name: Dataset.from_file(str(entry / f"{name}.arrow")) for name in PARTS}
+        # JSON has no tuples, and a task's data no lists.
+        said: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in facts["task"].items()
+        }
+        return TaskData(**said, **parts)
+    except (OSError, ValueError, KeyError, TypeError, DataError, pa.ArrowException):
+        _forget(entry)
+        return None
+
+
+def _facts(entry: Path) -> dict[str, Any] | None:
+    """The facts of an entry; None where there is none, or something else than was written, which is deleted."""
     if not entry.is_dir():
         return None
     try:
         facts = json.loads((entry / FACTS).read_text("utf-8"))
-        if facts.pop("sha256") != _digest(facts) or facts["key"] != entry.name:
+        if facts.pop("sha256") != _hash(facts) or facts["key"] != entry.name:
             raise ValueError("not what was written")
-        parts = {}
-        for name in PARTS:
-            path, said = entry / f"{name}.arrow", facts["parts"][name]
-            if file_sha256(path) != said["sha256"]:
-                raise ValueError("not what was written")
-            parts[name] = Dataset.from_file(str(path))
         # Says when it was last used. The time of reading would, but many file systems do not keep it.
         os.utime(entry / FACTS)
-        # JSON has no tuples, and a task's data no lists.
-        said = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["task"].items()}
-        return TaskData(**said, **parts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError, pa.ArrowException):
-        with suppress(OSError):  # an entry that is not ours to delete
-            drop(entry)
+        return facts
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        _forget(entry)
         return None
 
 
-def _digest(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+def _forget(entry: Path) -> None:
+    with suppress(OSError):  # an entry that is not ours to delete
+        drop(entry)
 
 
 if __name__ == "__main__":

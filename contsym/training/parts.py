@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from contsym.config import RunConfig
@@ -81,16 +81,21 @@ class Shared:
         """What the shortcuts score with the training pairs of this seed."""
         key = _part_key(task, config, seed)
         if key not in self.scores:
-            self.scores[key] = shortcuts.scores(training_part(task, config, seed, self), task.test)
+
+            def compute() -> dict[str, float]:
+                return shortcuts.scores(training_part(task, config, seed, self), task.test)
+
+            self.scores[key] = cache.remembered(task, ["shortcuts", *key], compute)
         return self.scores[key]
 
     def overview(self, task: TaskData, config: RunConfig) -> Overview:
         """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
-        from contsym.data.audit import Overview, leaks
+        from contsym.data.audit import Finding, Overview, leaks
 
         key = task.fingerprint, task.split
         if key not in self.leaks:
-            self.leaks[key] = leaks(task)
+            found = cache.remembered(task, ["leaks", task.split], lambda: [asdict(f) for f in leaks(task)])
+            self.leaks[key] = tuple(Finding(**{**f, "examples": tuple(f["examples"])}) for f in found)
         return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 

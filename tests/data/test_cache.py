@@ -257,6 +257,25 @@ def test_what_cannot_be_parsed_ahead_is_told_by_who_asks(folder, tmp_path, monke
         cache.load_task("mnli", str(spec))
 
 
+def test_what_many_pairs_come_to_is_kept_as_they_are(folder, tmp_path, monkeypatch):
+    task, values = (
+        sources.load_task("wikidata", relations(tmp_path)),
+        iter([{"a": 0.1}, {"a": 0.2}, {"a": 0.3}]),
+    )
+
+    def ask(*what):
+        return cache.remembered(task, ["x", *what], lambda: next(values))
+
+    assert ask() == {"a": 0.1}  # of few pairs nothing is kept
+    assert not folder.exists()
+    monkeypatch.setattr(cache, "MANY", 264)
+    assert [ask(), ask()] == [{"a": 0.2}, {"a": 0.2}]
+    (entry_of(folder) / cache.FACTS).write_text("{}")
+    assert [ask(), ask()] == [{"a": 0.3}, {"a": 0.3}]
+    with pytest.raises(StopIteration):
+        ask("another option")
+
+
 LOAD = """
 import sys
 from contsym.data import cache

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 import contsym.commands.data
 from contsym.cli import cli
+from contsym.data import cache
 from contsym.data.schema import table_from_rows
 from contsym.errors import SettingError
 from contsym.sweep.config import SweepConfig
@@ -93,6 +94,26 @@ def test_the_plan_of_a_sweep_reads_columns_and_draws_what_it_shows(toy, tiny_enc
     assert (steps["fine_tune", 4], steps["fine_tune", 8]) == ((3, 1), (3, 2))
     # For the shortcuts before training, of the first seed and the most shots.
     assert draws == [("size", 12, 0), ("shots", 8, 0)]
+
+
+def test_a_run_says_the_same_of_what_is_kept(toy, tiny_encoder_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache.LIMIT, "1")
+    config = toy_config(
+        toy,
+        tiny_encoder_folder,
+        tmp_path,
+        "knn_fixed",
+        "noisy_labels",
+        shots=8,
+        sizes={"mnli": 12},
+        audit=True,
+    )
+    plain = prepare(config).audits
+    monkeypatch.setattr(cache, "MANY", 1)
+    first, second = prepare(config).audits, prepare(config).audits
+    assert first == second == plain
+    assert len(list((tmp_path / "cache" / "data").iterdir())) == 2 * len(plain)
 
 
 def test_a_run_draws_each_training_part_once(toy, tiny_encoder_folder, tmp_path, draws):
