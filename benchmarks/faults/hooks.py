@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PHASES = {
-    "look": ("contsym.training.run", "prepare"),
+    "look": ("contsym.training.plan", "prepare"),
     "build": ("contsym.data.wikidata.build", "build"),
     "train": ("contsym.training.template", "Template.train"),
     "evaluate": ("contsym.training.loop", "SeedRun._evaluate"),

@@ -35,7 +35,9 @@ class Server:
 
     def tracked(self, run: str) -> tuple[list[tuple[str, str]], Tracked]:
         """What it has of a stored run; as checks.tracked."""
-        where = f"WHERE r.run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'contsym.training.run' AND value = '{run}')"
+        where = (
+            f"WHERE r.run_uuid IN (SELECT run_uuid FROM tags WHERE key = 'contsym.run' AND value = '{run}')"
+        )
         with closing(self.connect()) as db, closing(db.cursor()) as cursor:
             cursor.execute(RUNS.format(where=where))
             runs = cursor.fetchall()

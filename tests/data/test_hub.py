@@ -351,9 +351,13 @@ def test_what_another_program_left_out_is_fetched(server, tiny_encoder_folder, t
     assert locate("ada/tiny").weights_sha256 == locate(str(tiny_encoder_folder)).weights_sha256
 
 
+MODULES = b'[{"path": "", "type": "sentence_transformers.models.Transformer"}]'
+"""A sentence-transformers encoder whose pooling is not declared."""
+
+
 def test_what_transformers_does_not_fetch_is_fetched_too(server, tiny_encoder_folder, tmp_path, monkeypatch):
     """AutoModel leaves out how a sentence encoder pools: without it an answer would be wrong in silence."""
-    commit = server.model("ada/tiny", tiny_encoder_folder, **{"modules.json": b"[]"}).refs["main"]
+    commit = server.model("ada/tiny", tiny_encoder_folder, **{"modules.json": MODULES}).refs["main"]
     cache = tmp_path / "cache" / "models--ada--tiny"
     shutil.copytree(tiny_encoder_folder, cache / "snapshots" / commit)
     (cache / "refs").mkdir()
@@ -362,7 +366,7 @@ def test_what_transformers_does_not_fetch_is_fetched_too(server, tiny_encoder_fo
         without.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
         assert locate("ada/tiny").origin == "Hub cache, not compared with the Hub"
     found = locate("ada/tiny")
-    assert (found.origin, (found.folder / "modules.json").read_bytes()) == ("Hub", b"[]")
+    assert (found.origin, (found.folder / "modules.json").read_bytes()) == ("Hub", MODULES)
 
 
 def test_a_cache_that_lacks_what_decides_nothing_is_used_and_says_so(

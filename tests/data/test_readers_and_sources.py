@@ -361,7 +361,9 @@ def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(said, hub, tmp_
             parquet(path, [0, 1, 2], OTHER_ORDER, features)
     data = load_task("mnli", "hub")
     assert labels_of(data.test) == OTHER_ORDER
-    assert data.notes == ()
+    assert data.notes == (
+        "hub:nyu-mll/multi_nli: commit 0123456789ab of the Hub cache (HF_HUB_OFFLINE is set)",
+    )
 
 
 def test_hub_snli_and_anli(hub):

@@ -47,7 +47,7 @@ def runs_of(output, uri=None):
 
 def name_of(run):
     is_child = "contsym.seed" in run.data.tags
-    return run.info.run_name if is_child else run.data.tags["contsym.training.run"]
+    return run.info.run_name if is_child else run.data.tags["contsym.run"]
 
 
 def history(client, run, key):

@@ -160,7 +160,7 @@ def test_what_mlflow_refuses_of_one_run_stops_no_other(output, monkeypatch):
     plain = MlflowClient.log_batch
 
     def refuse(self, run_id, *args, **kwargs):
-        if self.get_run(run_id).data.tags["contsym.training.run"] == GOOD:
+        if self.get_run(run_id).data.tags["contsym.run"] == GOOD:
             raise ValueError("Param value 'x' had length 9000")
         return plain(self, run_id, *args, **kwargs)
 

@@ -189,7 +189,7 @@ def test_cumulative_draws_every_experience_equally(toy, tiny_encoder_folder, tmp
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, Silent())
     run.go_on()
     seen = []
-    plain = run.strategy.training_epoch
+    plain = run.template.training_epoch
 
     def spy(**kwargs):
         seen.append(
@@ -197,7 +197,7 @@ def test_cumulative_draws_every_experience_equally(toy, tiny_encoder_folder, tmp
         )
         plain(**kwargs)
 
-    run.strategy.training_epoch = spy
+    run.template.training_epoch = spy
     run.go_on()
     rows = seen[0]
     assert len(rows) == 120
