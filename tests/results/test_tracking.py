@@ -318,7 +318,7 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
     for name in names:
         store_run(tmp_path, name, [0])
     program = (
-        "import sys\nfrom pathlib import Path\nfrom contsym import tracking\n"
+        "import sys\nfrom pathlib import Path\nfrom contsym.results import tracking\n"
         "output = Path(sys.argv[1])\n"
         "tracking.log_run(output / 'results' / sys.argv[2], output, tracking.default_uri(output))\n"
     )
