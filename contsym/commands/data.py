@@ -279,7 +279,7 @@ def show(
 
     loaded = _load(task, source, form, None)
     parts = {name: pairs for name, pairs in _parts(loaded) if part in (None, name)}
-    known = sorted({name for pairs in parts.values() for name in pairs.unique("relation")})
+    known = sorted({name for pairs in parts.values() for name in set(pairs["relation"][:])})
     where = f"in the {part} part of {source}" if part else f"in {source}"
     if relation is not None and relation not in known:
         raise SettingError(f"--relation {relation}: no pair of it {where}; {nearest(relation, known)}")

@@ -163,6 +163,14 @@ def table(checked: Iterable[Mapping[str, object]]) -> Dataset:
         return Dataset.from_file(path)
 
 
+def whole(pairs: Dataset) -> Dataset:
+    """The pairs as a table of their own, in memory, where they are a selection of another's rows.
+
+    `datasets` would write that table beside the mapped file, into a folder that nobody deletes.
+    """
+    return pairs if pairs._indices is None else pairs.flatten_indices(keep_in_memory=True)
+
+
 def arrow_schema():
     """Columns and Arrow types of every part of every task."""
     import pyarrow as pa

@@ -12,6 +12,8 @@ from avalanche.benchmarks.utils.classification_dataset import (
 )
 from datasets import Dataset
 
+from contsym.data.schema import whole
+
 Collate = Callable[[Sequence[Mapping[str, object]]], list[object]]
 
 
@@ -37,7 +39,7 @@ def avalanche_dataset(
     pairs: Dataset, collate: Collate, first_row: int = 0
 ) -> TaskAwareSupervisedClassificationDataset:
     """The pairs with a `row` column, so that a batch knows which pairs it holds."""
-    numbered = pairs.add_column("row", list(range(first_row, first_row + len(pairs))))
+    numbered = whole(pairs).add_column("row", list(range(first_row, first_row + len(pairs))))
     return TaskAwareSupervisedClassificationDataset(
         # A list around the data set and around each column: a bare HF column is not accepted.
         [numbered],

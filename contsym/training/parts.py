@@ -115,7 +115,11 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
     with _naming(task):
         part = (shared or Shared()).chosen(task, config, seed)
         share = _noise(task, config)
-        return part if share is None else flip_labels(part, share, seed, task.train.unique("label"))
+        return (
+            part
+            if share is None
+            else flip_labels(part, share, seed, list(dict.fromkeys(task.train["label"][:])))
+        )
 
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
