@@ -8,6 +8,7 @@ import platform
 import resource
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import NoReturn
 
@@ -156,8 +157,16 @@ def peak_memory(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
+def quiet_avalanche() -> None:
+    """Call it before Avalanche is imported: it imports qpsolvers for GEM, which contsym does not offer, and GPUtil,
+    which still imports distutils."""
+    for message in ("no QP solver found", "The distutils package is deprecated"):
+        warnings.filterwarnings("ignore", message=message)
+
+
 def quiet_libraries() -> None:
     """Their progress bars and advice would break up ours; errors still come through."""
+    quiet_avalanche()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import datasets
     import transformers

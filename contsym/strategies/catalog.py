@@ -6,9 +6,7 @@ import ast
 import importlib
 import sys
 import traceback
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources, util
@@ -18,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from contsym.errors import ContsymError, nearest, unknown_name
+from contsym.machine import quiet_avalanche
 from contsym.plugins import Plugin, find_plugin, with_plugins
 
 if TYPE_CHECKING:
@@ -272,11 +271,8 @@ def load_strategy(name: str) -> type[Strategy]:
     Raises ContsymError for an add-on on top of a method that takes no gradient steps.
     """
     base, on_top = split_name(name)
-    with _imports_of_avalanche():
-        plugin = find_plugin("strategy", base)
-        strategy = (
-            load(plugin) if plugin else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
-        )
+    plugin = find_plugin("strategy", base)
+    strategy = load(plugin) if plugin else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
     extras = [load_addon(part) for part in on_top]
     if not extras:
         return strategy
@@ -291,18 +287,8 @@ def load_strategy(name: str) -> type[Strategy]:
 
 def load_addon(name: str) -> type[Addon]:
     """The add-on's class; imports torch and Avalanche."""
-    with _imports_of_avalanche():
-        return _only_class(importlib.import_module(f"contsym.strategies.addons.{name}"))
-
-
-@contextmanager
-def _imports_of_avalanche() -> Iterator[None]:
-    with warnings.catch_warnings():
-        # Avalanche imports qpsolvers for GEM, which contsym does not offer.
-        warnings.filterwarnings("ignore", message="no QP solver found")
-        # And GPUtil, which still imports distutils.
-        warnings.filterwarnings("ignore", message="The distutils package is deprecated")
-        yield
+    quiet_avalanche()
+    return _only_class(importlib.import_module(f"contsym.strategies.addons.{name}"))
 
 
 def _only_class(module) -> Any:
