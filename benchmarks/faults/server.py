@@ -47,8 +47,8 @@ def load() -> None:
 
     quiet_libraries()
     # Trials are compared with one another: an edit in the middle is for the next start.
-    code_sha256()
-    with contsym.tracking._quiet_mlflow():
+    code_sha256("contsym.training.run", "contsym.strategies.fine_tune", "contsym.strategies.knn_fixed")
+    with contsym.results.tracking._quiet_mlflow():
         import mlflow.store.tracking.rest_store
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 

@@ -52,7 +52,7 @@ def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
     def refuse(_):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(checkpoints.hub, "ask", refuse)
+    monkeypatch.setattr(checkpoints.hub_client, "ask", refuse)
     (found,) = doctor_checks._encoder(Asked(tmp_path, encoder="nobody/nothing"))
     assert found.state == "bad"
     assert found.found == (

@@ -27,7 +27,7 @@ def test_the_watch_sees_contsym_and_nobody_else():
     assert list(pairs["label"]) == [0, 1, 2]
     with pytest.raises(AssertionError, match=r"data_cli.py:\d+ iterates a Column row by row"):
         # Counts what it is given, here a column without [:].
-        contsym.data_cli._counts({"label": Unsliced(pairs["label"])}, "label")
+        contsym.commands.data._counts({"label": Unsliced(pairs["label"])}, "label")
 
 
 class Unsliced:

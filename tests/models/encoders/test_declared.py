@@ -438,7 +438,7 @@ def test_an_asked_pooling_stands_in_the_commands_of_a_report_and_in_a_sweeps_fil
     assert read_file(tmp_path / "sweep.toml") == {"pooling": "cls"}
     plain = SweepConfig(("knn_fixed",), "wikidata_only", (8,))
     cls = SweepConfig(("knn_fixed",), "wikidata_only", (8,), pooling="cls")
-    assert "--pooling cls" in sweep_command(cls)
-    assert "--pooling" not in sweep_command(plain)
+    assert "--pooling cls" in sweep_command(cls, cls.output)
+    assert "--pooling" not in sweep_command(plain, plain.output)
     assert cls.cell("knn_fixed", 0, 8, {}).pooling == "cls"
     assert cls.id != plain.id
