@@ -25,7 +25,7 @@ def toy(tmp_path_factory):
 def test_the_watch_sees_contsym_and_nobody_else():
     pairs = table_from_rows(nli_rows(3))
     assert list(pairs["label"]) == [0, 1, 2]
-    with pytest.raises(AssertionError, match=r"data_cli.py:\d+ iterates a Column row by row"):
+    with pytest.raises(AssertionError, match=r"data.py:\d+ iterates a Column row by row"):
         # Counts what it is given, here a column without [:].
         contsym.commands.data._counts({"label": Unsliced(pairs["label"])}, "label")
 
