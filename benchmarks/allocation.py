@@ -1,4 +1,4 @@
-"""Training steps with the memory settings of contsym/allocation.py, and as the C library comes.
+"""Training steps with the memory settings of contsym/machine.py, and as the C library comes.
 
     OMP_NUM_THREADS=1 python benchmarks/allocation.py --mnli ../shared/data/mnli --repeats 3
 
@@ -16,8 +16,7 @@ import statistics
 import subprocess
 import sys
 
-from contsym import allocation
-from contsym.cores import waiting
+from contsym.machine import VARIABLE, variables, waiting
 
 os.environ.update(waiting())
 N_UNCOUNTED = 4
@@ -36,8 +35,8 @@ def main() -> None:
     if given.child:
         print(json.dumps(steps(given.mnli, given.steps)))
         return
-    os.environ.pop(allocation.VARIABLE, None)
-    ways = {"contsym": allocation.variables(), "as it comes": {}}
+    os.environ.pop(VARIABLE, None)
+    ways = {"contsym": variables(), "as it comes": {}}
     if not ways["contsym"]:
         sys.exit("error: this C library has no such settings; expected glibc 2.35 or later")
     found: dict[str, list[dict]] = {name: [] for name in ways}
@@ -72,7 +71,7 @@ def steps(mnli: str, n_steps: int) -> dict:
     from speed.step import contsym_steps
 
     from contsym.config import RunConfig
-    from contsym.run import prepare
+    from contsym.training.plan import prepare
 
     plan = prepare(
         RunConfig(

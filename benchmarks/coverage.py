@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from contsym.metrics.stats import compare_all, summarise_values
+from contsym.results.metrics.stats import compare_all, summarise_values
 
 N_ITEMS = 400
 ACCURACY = 0.8

@@ -24,7 +24,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from contsym.data.relations import registry
+from contsym.data.wikidata.relations import registry
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def peak_mib() -> float:
 def by_engine(triples: Path, out: Path) -> set[str]:
     import pyarrow.parquet as pq
 
-    from contsym.data.build import BuildOptions, build
+    from contsym.data.wikidata.build import BuildOptions, build
 
     build(BuildOptions(triples, out, form="delexicalised", bare=True))
     return {

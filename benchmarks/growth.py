@@ -37,11 +37,11 @@ from typing import TYPE_CHECKING, Any
 from speed.ratios import Options
 
 if TYPE_CHECKING:
-    from contsym.memory import LabelMemory
+    from contsym.models.memory import LabelMemory
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-from contsym.cores import waiting
+from contsym.machine import waiting
 
 os.environ.update(waiting())
 
@@ -159,16 +159,17 @@ def slope(sizes: Sequence[float], values: Sequence[float]) -> float | None:
 
 
 def pairs_point(n: int, variant: str, *, is_small: bool) -> Cost:
-    from contsym import encoders
     from contsym.data.sources import load_task
-    from contsym.environment import quiet_libraries
-    from contsym.toy import save_encoder
+    from contsym.machine import quiet_libraries
+    from contsym.models.encoders import checkpoints
+    from contsym.models.encoders.load import load
+    from contsym.testing.toy import save_encoder
 
     quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
         write_pairs(Path(folder) / "few", 4, 4)
         write_pairs(Path(folder) / "pairs", n, max(2, n // 10))
-        encoder = encoders.load(encoders.locate(str(save_encoder(Path(folder) / "encoder"))))
+        encoder = load(checkpoints.locate(str(save_encoder(Path(folder) / "encoder"))))
         encoder.encode(load_task("wikidata", f"{folder}/few").train["premise"][:])
         forget_peak()
         before = peak_bytes()
@@ -209,9 +210,10 @@ def experiences_point(n: int, variant: str, *, is_small: bool) -> Cost:
     from speed.ratios import Silent
 
     from contsym.config import RunConfig
-    from contsym.environment import quiet_libraries
-    from contsym.run import prepare, run_seed
-    from contsym.toy import save_encoder
+    from contsym.machine import quiet_libraries
+    from contsym.testing.toy import save_encoder
+    from contsym.training.plan import prepare
+    from contsym.training.run import run_seed
 
     quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
@@ -250,7 +252,7 @@ POINTS: dict[str, Callable[..., Cost]] = {
 
 def write_pairs(folder: Path, n_train: int, n_test: int) -> None:
     """Mirrored pairs over numbered names, half of each label, no text twice."""
-    from contsym.toy import NAMES, PHRASES
+    from contsym.testing.toy import NAMES, PHRASES
 
     folder.mkdir()
     phrases = list(PHRASES.items())
@@ -291,7 +293,8 @@ def peak_bytes() -> int:
 
 
 def machine() -> dict[str, Any]:
-    from contsym.environment import git_commit, library_versions, n_threads, platform_name
+    from contsym.machine import n_threads, platform_name
+    from contsym.training.fingerprint import git_commit, library_versions
 
     return {
         "date": time.strftime("%Y-%m-%d"),

@@ -1,8 +1,8 @@
 """The tables of docs/reliability.md, out of what benchmarks/fuzz.py and pytest measured.
 
     python -m benchmarks.fuzz --inputs 100000 --coverage --json fuzz.json
-    python -m pytest tests/test_untrusted.py tests/test_odd_text.py tests/test_secrets_and_ui.py tests/test_doctor.py \
-      -m "slow or not slow" --junit-xml inputs.xml
+    python -m pytest tests/test_untrusted.py tests/test_odd_text.py tests/commands/test_secrets_and_ui.py \
+      tests/commands/test_doctor.py -m "slow or not slow" --junit-xml inputs.xml
     python benchmarks/inputs_table.py inputs.xml fuzz.json [MORE.json ...]
 """
 

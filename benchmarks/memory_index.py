@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contsym.neighbours import Neighbours
+from contsym.models.neighbours import Neighbours
 
 
 def vectors(n: int, dim: int, data: str, seed: int) -> np.ndarray:

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contsym import registry
 from contsym.data import shortcuts
-from contsym.metrics.stats import summarise_values
-from contsym.report.tables import interval_text
-from contsym.summary import total_cost
+from contsym.report.table_formats import interval_text
+from contsym.results.metrics.stats import summarise_values
+from contsym.results.summary import total_cost
+from contsym.strategies.catalog import FAMILIES, split_name, strategies
 
 Results = Sequence[Mapping[str, Any]]
 COLUMNS = (
@@ -65,9 +65,9 @@ def row_name(result: Mapping[str, Any]) -> str:
 def place_of(name: str) -> tuple[int, str]:
     """The order of `contsym list`: by family, add-ons last."""
     strategy = name.partition(" ")[0]
-    base, on_top = registry.split_name(strategy)
-    families = list(registry.FAMILIES)
-    family = registry.strategies()[base].family
+    base, on_top = split_name(strategy)
+    families = list(FAMILIES)
+    family = strategies()[base].family
     return (families.index(family) + 100 * bool(on_top), name)
 
 

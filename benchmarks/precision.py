@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from contsym.cores import waiting
+from contsym.machine import waiting
 
 os.environ.update(waiting())
 
@@ -27,9 +27,12 @@ import torch
 
 from contsym.config import RunConfig
 from contsym.data.sources import load_task
-from contsym.encoders import load, locate
-from contsym.environment import quiet_libraries
-from contsym.run import Shared, prepare, run_seed
+from contsym.machine import quiet_libraries
+from contsym.models.encoders.checkpoints import locate
+from contsym.models.encoders.load import load
+from contsym.training.parts import Shared
+from contsym.training.plan import prepare
+from contsym.training.run import run_seed
 
 
 def main() -> None:

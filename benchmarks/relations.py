@@ -15,10 +15,11 @@ import torch
 
 from contsym.data.shots import subset
 from contsym.data.sources import load_task
-from contsym.encoders import load, locate
-from contsym.environment import quiet_libraries
-from contsym.relations.algebra import RELATIONS
-from contsym.relations.distances import pairwise_cosine_distance
+from contsym.machine import quiet_libraries
+from contsym.models.algebra import RELATIONS
+from contsym.models.distances import pairwise_cosine_distance
+from contsym.models.encoders.checkpoints import locate
+from contsym.models.encoders.load import load
 
 
 def main() -> None:

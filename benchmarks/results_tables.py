@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contsym.display import efficiency_words, forgetting_words
-from contsym.results import read_seed, stored_runs, stored_seeds
-from contsym.summary import summarise
+from contsym.commands.views.run import efficiency_words, forgetting_words
+from contsym.results.store import read_seed, stored_runs, stored_seeds
+from contsym.results.summary import summarise
 
 Seeds = Sequence[Mapping[str, Any]]
 

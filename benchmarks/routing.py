@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from contsym.cores import waiting
+from contsym.machine import waiting
 
 os.environ.update(waiting())
 
@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from contsym import encoders
 from contsym.config import RunConfig
-from contsym.pooling_modes import mean_pool
-from contsym.routing import evenly, routes, routing_features
-from contsym.run import prepare, training_part
+from contsym.models.encoders.load import load
+from contsym.models.pooling import mean_pool
+from contsym.models.routing import evenly, routes, routing_features
+from contsym.training.parts import training_part
+from contsym.training.plan import prepare
 
 STORED = 256
 
@@ -69,7 +70,7 @@ def main() -> None:
         audit=False,
     )
     plan = prepare(config)
-    encoder = encoders.load(plan.encoder)
+    encoder = load(plan.encoder)
     encoder.precision = plan.precision
     tokens = encoder.transformer.get_input_embeddings()
 

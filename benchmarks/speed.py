@@ -34,7 +34,7 @@ from pathlib import Path
 # Before any library reads them: nothing here needs a network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-from contsym.cores import waiting
+from contsym.machine import waiting
 
 os.environ.update(waiting())
 
@@ -94,8 +94,8 @@ def run(given: argparse.Namespace) -> int:
     kept = read_ratios(given.check, options) if given.check else {}
     # Avalanche imports qpsolvers, whose solvers only GEM needs.
     warnings.filterwarnings("ignore", message="no QP solver found")
-    from contsym.encoders import choose_device
-    from contsym.environment import quiet_libraries
+    from contsym.machine import quiet_libraries
+    from contsym.models.encoders.device import choose_device
 
     choose_device(options.device)
     quiet_libraries()
@@ -122,7 +122,7 @@ def chosen(only: str | None) -> tuple[str, ...]:
 
 def toy(options: Options, folder: Path) -> Options:
     """The options with an encoder of 32 dimensions and the toy tasks."""
-    from contsym.toy import save_encoder, write_tasks
+    from contsym.testing.toy import save_encoder, write_tasks
 
     encoder = save_encoder(folder / "encoder")
     return replace(options, encoder=str(encoder), **write_tasks(folder / "tasks"))
@@ -162,7 +162,8 @@ def record(found: Sequence[Comparison], options: Options) -> dict[str, object]:
     """What --json writes: the machine, the options and every comparison."""
     import torch
 
-    from contsym.environment import git_commit, library_versions, n_threads, platform_name
+    from contsym.machine import n_threads, platform_name
+    from contsym.training.fingerprint import git_commit, library_versions
 
     return {
         "date": time.strftime("%Y-%m-%d"),

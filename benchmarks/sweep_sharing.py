@@ -21,17 +21,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from contsym.cores import waiting
+from contsym.machine import waiting
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: what a worker of --jobs 2 has on two cores
 os.environ.update(waiting())
 
-from contsym.beginnings import Beginnings
-from contsym.environment import platform_name
-from contsym.run import Shared, key_of, prepare, run_seed
+from contsym.machine import platform_name
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds
-from contsym.sweep.executors import LocalExecutor
-from contsym.sweep.work import Work
+from contsym.sweep.engines.local import LocalExecutor
+from contsym.sweep.job import Work
+from contsym.training.first_task import Beginnings
+from contsym.training.parts import Shared
+from contsym.training.plan import key_of, prepare
+from contsym.training.run import run_seed
 
 
 class Silent:

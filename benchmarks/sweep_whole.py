@@ -25,12 +25,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from contsym.cores import waiting
+from contsym.machine import waiting
 
 os.environ.update(waiting())
 
-from contsym.cores import n_cores
-from contsym.environment import platform_name
+from contsym.machine import n_cores, platform_name
 
 STRATEGIES, SHOTS = "random_labels,knn_fixed,knn_learned,fine_tune", "8,16,32,64"
 

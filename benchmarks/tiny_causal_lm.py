@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from contsym.data.sources import load_task
-from contsym.environment import quiet_libraries
+from contsym.machine import quiet_libraries
 
 END = "<|endoftext|>"
 CONTEXT = 256

@@ -18,17 +18,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from contsym.cores import waiting
+from contsym.machine import waiting
 
 os.environ.update(waiting())
 
 import torch
 from torch import Tensor
 
-from contsym import encoders, pooling
 from contsym.data.sources import load_task
-from contsym.environment import platform_name, quiet_libraries
-from contsym.pooling import PooledEncoder
+from contsym.machine import platform_name, quiet_libraries
+from contsym.models.encoders import checkpoints, pooled
+from contsym.models.encoders.device import choose_precision
+from contsym.models.encoders.load import load
+from contsym.models.encoders.pooled import PooledEncoder
 
 BATCH = 16
 
@@ -38,8 +40,8 @@ class Variant:
     name: str
     precision: str = ""
     freeze: str = "nothing"
-    part_tokens: int = pooling.PART_TOKENS
-    token_budget: int = pooling.TOKEN_BUDGET
+    part_tokens: int = pooled.PART_TOKENS
+    token_budget: int = pooled.TOKEN_BUDGET
     optimizer: dict[str, bool] = field(default_factory=lambda: {"fused": True})
     in_one_pass: bool = True
     distinct: bool = True
@@ -86,7 +88,7 @@ def main() -> None:
     given = parser.parse_args()
     quiet_libraries()
     torch.manual_seed(0)
-    usual = encoders.choose_precision("auto", "cpu")
+    usual = choose_precision("auto", "cpu")
     other = "fp32" if usual == "bf16" else "bf16"
     compiled = [Variant("torch.compile", compiled=True)] if given.compile else []
     training, encoding = (
@@ -131,13 +133,13 @@ def compare(
     work: Callable[[PooledEncoder, Variant], tuple[float, Tensor]],
     rounds: int,
 ) -> None:
-    files = encoders.locate(name)
+    files = checkpoints.locate(name)
     seconds: dict[str, list[float]] = {v.name: [] for v in variants}
     vectors: dict[str, Tensor] = {}
     for i in range(rounds + 1):
         for variant in variants:
             torch.manual_seed(0)
-            encoder = encoders.load(files)
+            encoder = load(files)
             encoder.precision = precisions[variant.precision == "other"]  # type: ignore[assignment]
             with chosen(encoder, variant):
                 took, found = work(encoder, variant)
@@ -153,15 +155,15 @@ def compare(
 
 @contextmanager
 def chosen(encoder: PooledEncoder, variant: Variant) -> Iterator[None]:
-    before = pooling.PART_TOKENS, pooling.TOKEN_BUDGET
-    pooling.PART_TOKENS, pooling.TOKEN_BUDGET = variant.part_tokens, variant.token_budget
+    before = pooled.PART_TOKENS, pooled.TOKEN_BUDGET
+    pooled.PART_TOKENS, pooled.TOKEN_BUDGET = variant.part_tokens, variant.token_budget
     encoder.freeze(variant.freeze)
     if variant.compiled:
         encoder.transformer.forward = torch.compile(encoder.transformer.forward, dynamic=True)
     try:
         yield
     finally:
-        pooling.PART_TOKENS, pooling.TOKEN_BUDGET = before
+        pooled.PART_TOKENS, pooled.TOKEN_BUDGET = before
 
 
 def train(

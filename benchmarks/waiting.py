@@ -18,8 +18,9 @@ import sys
 STEPS = """
 import time, torch
 from contsym.data.sources import load_task
-from contsym.encoders import load, locate
-from contsym.environment import quiet_libraries
+from contsym.models.encoders.load import load
+from contsym.models.encoders.checkpoints import locate
+from contsym.machine import quiet_libraries
 quiet_libraries()
 encoder = load(locate("minilm"))
 batch = encoder.tokenize(load_task("wikidata", "bundled").train["premise"][:32])

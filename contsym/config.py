@@ -8,16 +8,14 @@ import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from contsym.checked import is_number
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
-from contsym.declared import AUTO, POOLINGS
 from contsym.errors import SettingError
-
-if TYPE_CHECKING:
-    from contsym.sweep.config import SweepConfig
+from contsym.models.encoders.declared import AUTO, POOLINGS
 
 Protocol = Literal["sequential", "retrain"]
 """sequential: the strategy learns every task. retrain: all strategies start from one encoder that
@@ -114,8 +112,9 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def one_form(config: RunConfig | SweepConfig, **values: object) -> None:
-    """Put what a caller from Python gave into the one form that is hashed, stored and read again."""
+def one_form(config: Any, **values: object) -> None:
+    """Put what a caller from Python gave a RunConfig or SweepConfig into the one form that is hashed, stored and read
+    again."""
     paths = {"output": Path(config.output), "plugins": tuple(map(str, config.plugins))}
     texts = {"encoder": str(config.encoder), "scenario": str(config.scenario)}
     sources = {task: str(source) for task, source in config.sources.items()}
@@ -169,11 +168,6 @@ def parse_assignments(pairs: tuple[str, ...], option: str = "--set") -> dict[str
             raise SettingError(f"{option} {name.strip()} is given twice; give it once")
         found[name.strip()] = value.strip()
     return found
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a count that a person writes; of thousands of digits Python makes no number."""
-    return text.isdecimal() and len(text) <= 18
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -7,22 +7,19 @@ runs with the user's rights; no file is looked for that was not named or install
 from __future__ import annotations
 
 import hashlib
-import importlib
-import sys
-import traceback
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
-from importlib.abc import SourceLoader
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from contsym.errors import ContsymError
 
 if TYPE_CHECKING:
-    from contsym.strategies.base import Strategy
+    pass
+
 
 Kind = Literal["strategy", "scenario"]
 KIND_OF_SUFFIX: dict[str, Kind] = {".py": "strategy", ".toml": "scenario"}
@@ -60,7 +57,6 @@ class Plugin:
 
 
 _named: dict[tuple[Kind, str], Plugin] = {}
-_loaded: dict[Plugin, ModuleType] = {}
 
 
 def use(files: Iterable[str | Path]) -> None:
@@ -162,63 +158,34 @@ def _package_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def load(plugin: Plugin) -> type[Strategy]:
-    """The class of a plug-in strategy; runs its file. Raises ContsymError where that fails."""
-    from contsym.strategies.base import Strategy
-
-    try:
-        if plugin not in _loaded:
-            _loaded[plugin] = _import(plugin)
-    except (Exception, SystemExit) as error:
-        lines = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(plugin.path)
-        ]
-        where = f"{plugin.origin}:{lines[-1]}" if lines and plugin.module is None else plugin.origin
-        raise ContsymError(
-            f"plug-in {where}: cannot be imported ({type(error).__name__}: {error})"
-        ) from error
-    module = _loaded[plugin]
-    found = [
-        value
-        for name, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, Strategy)
-        and (name == plugin.attribute if plugin.attribute else value.__module__ == module.__name__)
-    ]
-    if len(found) != 1:
-        raise ContsymError(
-            f"plug-in {plugin.origin}: {len(found)} subclasses of Strategy; expected one, "
-            + (f"named {plugin.attribute}" if plugin.attribute else "the method")
-        )
-    return found[0]
+Entry = TypeVar("Entry")
 
 
-def _import(plugin: Plugin) -> ModuleType:
-    if plugin.module is not None:
-        return importlib.import_module(plugin.module)
-    name = f"contsym_plugin_{plugin.name}"
-    spec = util.spec_from_loader(name, _Source(plugin), origin=str(plugin.path))
-    assert spec is not None
-    module = util.module_from_spec(spec)
-    sys.modules[name] = module  # where pydantic looks annotations up
-    try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+def with_plugins(
+    kind: Kind,
+    own: Mapping[str, Entry],
+    read: Callable[[Plugin], Entry],
+    taken: Mapping[str, object] = {},
+) -> Mapping[str, Entry]:
+    """The own entries and those of the plug-ins. Raises ContsymError for a name that comes twice."""
+    found = dict(own)
+    for plugin in known(kind):
+        if plugin.name in found or plugin.name in taken:
+            other = next((p.origin for p in known(kind) if p.name == plugin.name and p != plugin), None)
+            raise ContsymError(
+                f"plug-in {plugin.origin}: {kind} {plugin.name!r} is already that of {other or 'contsym'}; "
+                "give it another name"
+            )
+        found[plugin.name] = read(plugin)
+    return found
 
 
-class _Source(SourceLoader):
-    """Runs the text that was read, and hashed, not what the file may say by now; writes no bytecode."""
+def find_plugin(kind: Kind, name: str) -> Plugin | None:
+    """The plug-in that a strategy (its add-ons apart) or a scenario (its order apart) is, if it is one."""
+    return next((plugin for plugin in known(kind) if plugin.name == re.split("[+:]", name)[0]), None)
 
-    def __init__(self, plugin: Plugin) -> None:
-        self.plugin = plugin
 
-    def get_filename(self, fullname: str) -> str:
-        return str(self.plugin.path)
-
-    def get_data(self, path) -> bytes:
-        if Path(path) != self.plugin.path:
-            raise OSError(f"{path}: no cached bytecode")
-        return self.plugin.text.encode()
+def plugins_of(strategy: str, scenario: str) -> list[Plugin]:
+    """The plug-ins that a run is made with; their hashes decide its result."""
+    found = (find_plugin("strategy", strategy), find_plugin("scenario", scenario))
+    return [plugin for plugin in found if plugin]

@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 import contsym
-from contsym import endings
-from contsym.toy import WORDS, save_encoder, save_tokenizer, tiny_config
+from contsym import machine
+from contsym.testing.toy import WORDS, save_encoder, save_tokenizer, tiny_config
 
 # What is started by nohup or by `&` in a script ignores these, and so would all that tests start and send them to.
 for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
@@ -38,7 +38,7 @@ def no_signal_from_another_test():
     for number, handler in handlers.items():
         signal.signal(number, handler)
     sys.unraisablehook = hook
-    endings._asked = None
+    machine._asked = None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -158,7 +158,7 @@ def tiny_seq2seq_folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def mlflow_template(tmp_path_factory):
     """An empty MLflow database: making one takes seconds, copying it nothing."""
-    from contsym import tracking
+    from contsym.results import tracking
 
     output = tmp_path_factory.mktemp("template")
     with tracking._quiet_mlflow():

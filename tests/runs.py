@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contsym import registry
 from contsym.config import RunConfig
-from contsym.conformance import Silent
-from contsym.run import prepare, run_seed
+from contsym.scenarios.catalog import find_scenario
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.run import run_seed
 
 
 def toy_config(toy, encoder, output, strategy, scenario="mnli_then_wikidata", **changes):
     """A run of the toy data; few steps at a rate that the tiny encoder learns with."""
-    tasks = registry.find_scenario(scenario).tasks
+    tasks = find_scenario(scenario).tasks
     settings = {"learning_rate": "3e-3", "steps": "12", **changes.pop("settings", {})}
     return RunConfig(
         strategy=strategy,

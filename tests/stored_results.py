@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from contsym import results
+from contsym.results import store
 
 TASKS = ["mnli", "wikidata"]
 
@@ -20,7 +20,7 @@ def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
     last = [0.6 + seed / 100, 0.95]
     kinds = (("symmetric", (0.4, 0.6, 1.0)), ("antisymmetric", (0.6, 0.4, 0.9)))
     result = {
-        "format": results.FORMAT,
+        "format": store.FORMAT,
         "run": "20260102T030405-knn_fixed-mnli_then_wikidata-abc123",
         "key": f"{seed:064x}",
         "strategy": "knn_fixed",
@@ -102,16 +102,16 @@ def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
 
 def store_run(output: Path, name: str, seeds: Iterable[int], **changes: Any) -> Path:
     """Write a run folder with a result for each seed; gives the folder."""
-    folder = results.runs_folder(output) / name
+    folder = store.runs_folder(output) / name
     for seed in seeds:
         rows = [{"task": task, "id": f"{task}:0", "label": "entailment"} for task in TASKS]
-        results.write_seed(folder, make_result(seed, run=name, **changes), rows, {})
+        store.write_seed(folder, make_result(seed, run=name, **changes), rows, {})
     return folder
 
 
 def store_predictions(folder: Path, rows: list[dict[str, object]], **changes: Any) -> Path:
     """Write the folder of a cell or a seed with these predictions; gives the folder."""
-    results.write_result(folder, make_result(**changes), rows, {})
+    store.write_result(folder, make_result(**changes), rows, {})
     return folder
 
 
@@ -181,8 +181,8 @@ def store_sweep(
     `leave_out` cells are missing; the strategies in `never_learned` stay at 0.36 on MNLI.
     """
     from contsym.sweep.config import SweepConfig
+    from contsym.sweep.job import Work, cell_folder
     from contsym.sweep.plan import Cell, Sweep, remember
-    from contsym.sweep.work import Work, cell_folder
 
     config = SweepConfig(
         tuple(strategies), "mnli_then_wikidata", tuple(shots), tuple(seeds), output=output, **changes
@@ -207,7 +207,7 @@ def store_sweep(
             is_learned=run.strategy not in tuple(never_learned),
             with_view=with_view,
         )
-        results.write_result(
+        store.write_result(
             cell_folder(output, cell.work.key), {**result, "key": cell.work.key}, rows, tensors
         )
     return sweep

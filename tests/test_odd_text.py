@@ -7,7 +7,7 @@ import pytest
 
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError
-from contsym.records import safe
+from contsym.results.mlflow_records import safe
 
 TEXTS = {
     "100,000 characters": "word " * 20_000,
@@ -94,9 +94,10 @@ def test_a_name_that_cannot_be_encoded_is_refused_with_its_line_in_every_form(fo
 def test_every_text_has_a_finite_vector_and_the_same_one_whatever_is_encoded_beside_it(tiny_encoder_folder):
     import torch
 
-    from contsym import encoders
+    from contsym.models.encoders import checkpoints
+    from contsym.models.encoders.load import load
 
-    encoder = encoders.load(encoders.locate(str(tiny_encoder_folder)))
+    encoder = load(checkpoints.locate(str(tiny_encoder_folder)))
     texts = ["", *TEXTS.values()]
     vectors = encoder.encode(texts)
     assert vectors.shape == (len(texts), encoder.dim)
@@ -112,10 +113,11 @@ def test_every_text_has_a_finite_vector_and_the_same_one_whatever_is_encoded_bes
 def test_what_is_cut_off_a_long_text_is_nothing_that_the_encoder_would_see(tiny_encoder_folder):
     import torch
 
-    from contsym import encoders
-    from contsym.pooling import CHARACTERS_A_TOKEN
+    from contsym.models.encoders import checkpoints
+    from contsym.models.encoders.load import load
+    from contsym.models.encoders.pooled import CHARACTERS_A_TOKEN
 
-    encoder = encoders.load(encoders.locate(str(tiny_encoder_folder)))
+    encoder = load(checkpoints.locate(str(tiny_encoder_folder)))
     text = "lisbon borders madrid and " * 400
     assert len(text) > CHARACTERS_A_TOKEN * encoder.max_length
     whole = encoder.tokenizer([text], truncation=True, max_length=encoder.max_length, return_tensors="pt")
@@ -135,7 +137,7 @@ def test_a_key_of_mlflow_and_json_in_a_page_hold_it(text):
 
 @every_text
 def test_the_terminal_is_given_no_order(text):
-    from contsym.display_data import shown
+    from contsym.commands.views.tables import shown
 
     plain = shown(text).plain
     assert not any(ord(sign) < 32 or 127 <= ord(sign) < 160 for sign in plain)

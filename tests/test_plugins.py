@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from contsym import plugins, registry, results
+from contsym import plugins
 from contsym.errors import ContsymError
-from contsym.run import key_of, prepare
-from contsym.starters import write
-from contsym.toy import write_tasks
+from contsym.files import visible_folders
+from contsym.results import store
+from contsym.strategies.catalog import find_strategy, load_strategy
+from contsym.testing.starters import write
+from contsym.testing.toy import write_tasks
+from contsym.training.plan import key_of, prepare
+from tests.commands.test_commands import contsym
 from tests.runs import toy_config
-from tests.test_cli import contsym
 
 ROOT = Path(__file__).resolve().parents[1]
 CARD = 'CARD = {"source": "s", "trains": "t", "stores": "u"}\n'
@@ -57,8 +60,8 @@ def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
         cwd=begun,
     )
     assert done.returncode == 0, done.stderr
-    (run,) = results.stored_runs(begun / "mlruns")
-    (seed,) = [results.read_seed(path) for path in results.stored_seeds(run)]
+    (run,) = store.stored_runs(begun / "mlruns")
+    (seed,) = [store.read_seed(path) for path in store.stored_seeds(run)]
     assert (seed["strategy"], seed["scenario"]) == ("my_method", "my_scenario")
     assert [(p["kind"], p["name"], p["origin"]) for p in seed["plugins"]] == [
         ("strategy", "my_method", "my_method.py"),
@@ -77,8 +80,8 @@ def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny
         cwd=begun,
     )
     assert done.returncode == 0, done.stderr
-    (cell,) = results.visible_folders(begun / "mlruns" / "cells")
-    assert [p["name"] for p in results.read_seed(cell)["plugins"]] == ["my_method"]
+    (cell,) = visible_folders(begun / "mlruns" / "cells")
+    assert [p["name"] for p in store.read_seed(cell)["plugins"]] == ["my_method"]
     again = contsym("sweep", "--resume", "--json", cwd=begun)
     assert again.returncode == 0, again.stderr
     assert "1 cells, 1 of them done" in again.stderr
@@ -86,9 +89,9 @@ def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny
 
 def test_add_ons_go_on_top_of_it(begun):
     plugins.use([begun / "my_method.py"])
-    card = registry.find_strategy("my_method+replay")
+    card = find_strategy("my_method+replay")
     assert card.stores == "one vector a label; a buffer of pairs"
-    strategy = registry.load_strategy("my_method+replay")
+    strategy = load_strategy("my_method+replay")
     assert {"scale", "replay_size"} <= set(strategy.Settings.model_fields)
 
 
@@ -139,11 +142,11 @@ def test_what_runs_is_the_text_that_was_hashed(begun):
     plugins.use([file])
     text = file.read_text("utf-8")
     file.write_text("raise ValueError('edited while the run was prepared')")
-    assert registry.load_strategy("my_method").__name__ == "MyMethod"
+    assert load_strategy("my_method").__name__ == "MyMethod"
     plugins.forget()
     file.write_text(text.replace("class MyMethod", "class Other"), "utf-8")
     plugins.use([file])
-    assert registry.load_strategy("my_method").__name__ == "Other"
+    assert load_strategy("my_method").__name__ == "Other"
 
 
 # -- Of an installed package --
@@ -190,8 +193,8 @@ def test_an_installed_package_runs_and_its_other_files_count(site, toy, tiny_enc
         )
         assert done.returncode == 0, done.stderr
         assert "imported" in done.stderr
-        (run,) = results.stored_runs(site / output)
-        (seed,) = [results.read_seed(path) for path in results.stored_seeds(run)]
+        (run,) = store.stored_runs(site / output)
+        (seed,) = [store.read_seed(path) for path in store.stored_seeds(run)]
         return seed
 
     first = run("first")
@@ -358,7 +361,7 @@ def test_a_file_that_cannot_be_imported_is_told_with_its_line(body, message, tmp
     (tmp_path / "mine.py").write_text(MINE + CARD + body)
     plugins.use(["mine.py"])
     with pytest.raises(ContsymError) as caught:
-        registry.load_strategy("mine")
+        load_strategy("mine")
     assert str(caught.value) == f"plug-in mine.py{message}"
     # A module that could not be imported to its end is not left behind.
     assert ("contsym_plugin_mine" in sys.modules) == ("subclasses" in message)

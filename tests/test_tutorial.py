@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import contsym
+from tests.commands.test_commands import contsym
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "adding-a-strategy.md").read_text("utf-8")
@@ -88,7 +88,7 @@ def test_the_page_has_no_block_that_is_not_executed():
 
 
 def test_every_check_is_on_the_page():
-    from contsym.conformance import CHECKS
+    from contsym.testing.conformance import CHECKS
 
     assert all(re.search(rf"^pass  {name}  ", PAGE, re.MULTILINE) for name in CHECKS)
 

@@ -13,21 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from contsym import encoders, results, tracking
-from contsym.cells import shield, unshield
-from contsym.data import readers, text_files
-from contsym.data.engine import open_engine
-from contsym.data.manifest import read_manifest
+from contsym.data import readers
 from contsym.data.readers import read_rows
-from contsym.data.relations import parse as parse_registry
-from contsym.data.relations import registry
 from contsym.data.sources import load_task
-from contsym.data.triples import read_triples
+from contsym.data.sql import open_engine
+from contsym.data.wikidata import text_files
+from contsym.data.wikidata.manifest import read_manifest
+from contsym.data.wikidata.relations import parse as parse_registry
+from contsym.data.wikidata.relations import registry
+from contsym.data.wikidata.triples import read_triples
 from contsym.errors import ContsymError, DataError, EncoderError
-from contsym.matrices import read_matrices
-from contsym.predictions import read_correct
-from contsym.records import safe, seed_record
-from contsym.scenarios.files import read_scenario
+from contsym.files import shield, unshield
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.load import load
+from contsym.results import store, tracking
+from contsym.results.matrix_files import read_matrices
+from contsym.results.mlflow_records import safe, seed_record
+from contsym.results.predictions import read_correct
+from contsym.scenarios.schema import read_scenario
 from contsym.sweep.config import read_file
 from contsym.sweep.stored import read_sweep
 from tests.stored_results import make_result, store_predictions, store_run
@@ -74,28 +77,28 @@ def checkpoint(tiny_encoder_folder, tmp_path):
 def test_a_pickle_by_the_name_of_safetensors_is_not_unpickled(checkpoint, owned):
     (checkpoint / "model.safetensors").write_bytes(pickle.dumps(_Evil(owned)))
     with pytest.raises(EncoderError, match="transformers cannot load it"):
-        encoders.load(encoders.locate(str(checkpoint)))
+        load(checkpoints.locate(str(checkpoint)))
     assert not owned.exists()
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "state.pt", "model.ckpt", "training_args.bin"])
 def test_pickles_beside_the_weights_are_not_looked_at(name, checkpoint, owned):
     (checkpoint / name).write_bytes(pickle.dumps(_Evil(owned)))
-    assert encoders.load(encoders.locate(str(checkpoint))).dim == 32
+    assert load(checkpoints.locate(str(checkpoint))).dim == 32
     assert not owned.exists()
 
 
 def test_pickled_weights_alone_are_no_encoder(checkpoint, owned):
     (checkpoint / "model.safetensors").unlink()
     (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps(_Evil(owned)))
-    assert "no *.safetensors; contsym loads no pickled weights" in says(encoders.locate, str(checkpoint))
+    assert "no *.safetensors; contsym loads no pickled weights" in says(checkpoints.locate, str(checkpoint))
     assert not owned.exists()
 
 
 def test_a_pickled_head_a_pickled_state_and_pickled_vectors_are_refused(tmp_path, owned):
-    from contsym.beginnings import STATE, TENSORS, Beginnings
-    from contsym.report.view import _vectors
-    from contsym.starts import NLI_HEAD, read_head
+    from contsym.models.encoders.nli_head import NLI_HEAD, read_head
+    from contsym.report.projection import _vectors
+    from contsym.training.first_task import STATE, TENSORS, Beginnings
 
     evil = pickle.dumps(_Evil(owned))
     (tmp_path / NLI_HEAD).write_bytes(evil)
@@ -123,9 +126,9 @@ def test_code_that_a_checkpoint_brings_does_not_run(model_type, checkpoint, owne
         json.dumps({**json.loads(path.read_text()), "auto_map": {"AutoTokenizer": ["theirs.Theirs", None]}})
     )
     if model_type == "bert":
-        assert encoders.load(encoders.locate(str(checkpoint))).dim == 32
+        assert load(checkpoints.locate(str(checkpoint))).dim == 32
     else:
-        says(lambda: encoders.load(encoders.locate(str(checkpoint))))
+        says(lambda: load(checkpoints.locate(str(checkpoint))))
     assert not owned.exists()
 
 
@@ -255,14 +258,14 @@ def test_deep_nesting_is_a_line_in_every_format(tmp_path):
         == f"{path}:1: not JSON (nested too deeply); expected one object a line"
     )
     for name, read in (
-        ("result.json", results.read_seed),
+        ("result.json", store.read_seed),
         ("manifest.json", read_manifest),
         ("sweep.json", read_sweep),
     ):
         (tmp_path / name).write_text(DEEP_JSON)
         assert "cannot be read (nested too deeply)" in says(read, tmp_path)
     (tmp_path / "config.json").write_text(DEEP_JSON)
-    assert "not a JSON object" in says(encoders.read_config, tmp_path)
+    assert "not a JSON object" in says(checkpoints.read_config, tmp_path)
     toml = tmp_path / "x.toml"
     toml.write_text(DEEP_TOML)
     assert says(read_file, toml) == f"--config {toml}: not TOML (nested too deeply)"
@@ -291,7 +294,7 @@ def test_no_name_in_a_result_leads_out_of_its_folder(name, tmp_path):
         ("tasks.0", {"tasks": [name, "wikidata"]}),
     ):
         path.write_text(json.dumps(make_result(**changes)))
-        assert says(results.read_result, path).startswith(
+        assert says(store.read_result, path).startswith(
             f"{path}: {place} is {name!r}"[: len(f"{path}{place}") + 60]
         )
 
@@ -353,7 +356,7 @@ def test_mlflow_gets_what_contsym_wrote_and_nothing_that_was_put_beside_it(tmp_p
     (folder / "notes.txt").symlink_to(secret)
     (folder / "more.txt").write_text("mine")
     (folder / "label_vectors.safetensors").symlink_to(secret)
-    assert [path.name for path in tracking._own_files(folder)] == ["predictions.csv", "result.json"]
+    assert [path.name for path in tracking.own_files(folder)] == ["predictions.csv", "result.json"]
 
 
 # ---- names that are code somewhere else ----
@@ -394,7 +397,7 @@ def test_names_become_plain_keys_and_plain_text_in_mlflow(name):
 def test_a_query_of_mlflow_cannot_be_ended_by_a_runs_name(tmp_path):
     path = tmp_path / "result.json"
     path.write_text(json.dumps(make_result(run="x' OR tags.a = 'b")))
-    assert "run is" in says(results.read_result, path)
+    assert "run is" in says(store.read_result, path)
 
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''+1", "'quoted", "P26/Q1/Q2", "", "'")
@@ -415,7 +418,7 @@ def test_shielding_loses_nothing():
 
 
 def test_tables_of_a_report_have_no_formulas():
-    from contsym.report.tables import Column, Table, to_csv, words
+    from contsym.report.table_formats import Column, Table, to_csv, words
 
     table = Table(
         "t", "t", (Column("relation", "relation", is_text=True),), ((words("=HYPERLINK(1)"),), (words("a"),))

@@ -18,8 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from contsym import toy
-from contsym.data.relations import registry
+from contsym.data.wikidata.relations import registry
+from contsym.testing import toy
 
 ROOT = Path(__file__).resolve().parents[2]
 HANGS_AFTER = 600.0
@@ -200,7 +200,7 @@ class Bench:
     @cached_property
     def database(self) -> Path:
         """An empty tracking database."""
-        from contsym import tracking
+        from contsym.results import tracking
 
         path = self.folder / "template" / "mlflow.db"
         with tracking._quiet_mlflow():

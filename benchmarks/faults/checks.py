@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.bench import Red
-from contsym import results
-from contsym.reproduce import untimed
+from contsym.files import visible_folders
+from contsym.results import store
+from contsym.training.reproduce import untimed
 
 NO_TWO_SHARE = ("seconds", "started_at", "run", "cost", "threads", "git_commit")
 
@@ -23,15 +24,15 @@ def stored_results(output: Path) -> Stored:
     Raises Red for one that is there twice or cannot be read.
     """
     found: Stored = {}
-    folders = [seed for run in results.stored_runs(output) for seed in results.stored_seeds(run)]
-    folders += results.visible_folders(output / "cells")
+    folders = [seed for run in store.stored_runs(output) for seed in store.stored_seeds(run)]
+    folders += visible_folders(output / "cells")
     for folder in folders:
         try:
-            result = results.read_seed(folder)
+            result = store.read_seed(folder)
             files = {
                 path.name: hashlib.sha256(path.read_bytes()).hexdigest()
                 for path in sorted(folder.iterdir())
-                if path.name not in (results.RESULT, results.TRACKED) and not path.name.startswith(".")
+                if path.name not in (store.RESULT, store.TRACKED) and not path.name.startswith(".")
             }
         except Exception as error:
             raise Red(f"half-written: {folder}: {error}") from None

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 PHASES = {
-    "look": ("contsym.run", "prepare"),
-    "build": ("contsym.data.build", "build"),
-    "train": ("contsym.template", "Template.train"),
-    "evaluate": ("contsym.seed_run", "SeedRun._evaluate"),
-    "keep encodings": ("contsym.encodings", "UntrainedEncodings._keep"),
-    "keep a beginning": ("contsym.beginnings", "Beginnings._keep"),
-    "store": ("contsym.results", "write_result"),
-    "make the database": ("contsym.tracking", "make_database"),
-    "track": ("contsym.tracking", "_send_run"),
+    "look": ("contsym.training.plan", "prepare"),
+    "build": ("contsym.data.wikidata.build", "build"),
+    "train": ("contsym.training.template", "Template.train"),
+    "evaluate": ("contsym.training.loop", "SeedRun._evaluate"),
+    "keep encodings": ("contsym.models.encoders.vector_cache", "UntrainedEncodings._keep"),
+    "keep a beginning": ("contsym.training.first_task", "Beginnings._keep"),
+    "store": ("contsym.results.store", "write_result"),
+    "make the database": ("contsym.results.tracking", "make_database"),
+    "track": ("contsym.results.tracking", "send_run"),
 }
 """What a phase is the time in."""
 
@@ -118,8 +118,8 @@ WHAT = {"kill": kill_itself, "remove": remove_folder}
 
 def in_one_process(_: object) -> None:
     """Let a sweep do its pieces in the process that drives it, so that killing that kills all of it."""
-    import contsym.sweep.executors
-    from contsym.sweep.work import perform
+    import contsym.sweep.engines.choose
+    from contsym.sweep.job import perform
 
     class InProcess:
         n_slots = 1
@@ -181,8 +181,8 @@ def fail_in_step(fault: dict[str, Any]) -> None:
     """At the n-th training step: `memory` is out, or the loss is `nan` or `inf`."""
     import torch
 
-    from contsym.metrics.plugins import TrainingLog
-    from contsym.pair_model import PairModel
+    from contsym.models.pair_model import PairModel
+    from contsym.training.observers import TrainingLog
 
     count = itertools.count(1)
     forward, look = PairModel.forward, TrainingLog.before_backward

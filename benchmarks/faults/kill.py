@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.faults import checks
 from benchmarks.faults.bench import HANGS_AFTER, Bench, Fault, Red, has_ended, phases_of
-from contsym import results
 from contsym.data.schema import file_sha256
+from contsym.files import visible_folders
+from contsym.results import store
 
 Words = Callable[[Path], list[str]]
 
@@ -146,8 +147,8 @@ def kill_and_start_again(
 
 def finished(output: Path) -> list[Path]:
     """The results that a reader sees."""
-    runs = [folder for run in results.stored_runs(output) for folder in results.stored_seeds(run)]
-    return [folder / results.RESULT for folder in (*runs, *results.visible_folders(output / "cells"))]
+    runs = [folder for run in store.stored_runs(output) for folder in store.stored_seeds(run)]
+    return [folder / store.RESULT for folder in (*runs, *visible_folders(output / "cells"))]
 
 
 def run(bench: Bench, rng: random.Random) -> str:

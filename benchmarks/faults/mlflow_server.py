@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.faults.bench import Bench, Skipped
 from benchmarks.faults.checks import METRICS, RUNS, Tracked, as_tracked
-from contsym import tracking
+from contsym.results import tracking
 
 STARTS_WITHIN = 600
 NOBODY = 65534

@@ -31,23 +31,24 @@ def main() -> None:
 
 def load() -> None:
     """What a command would import; none of it may start a thread, which a fork would not take along."""
-    import contsym.beginnings
-    import contsym.begun
     import contsym.cli
+    import contsym.commands.views.sweep
     import contsym.data.audit
-    import contsym.data.build
-    import contsym.display_sweep
-    import contsym.seed_run
+    import contsym.data.wikidata.build
+    import contsym.results.tracking
     import contsym.strategies.fine_tune
     import contsym.strategies.knn_fixed
-    import contsym.sweep.drive
-    import contsym.tracking
-    from contsym.environment import code_sha256, quiet_libraries
+    import contsym.sweep.scheduler
+    import contsym.training.first_task
+    import contsym.training.loop
+    import contsym.training.resume
+    from contsym.machine import quiet_libraries
+    from contsym.training.fingerprint import code_sha256
 
     quiet_libraries()
     # Trials are compared with one another: an edit in the middle is for the next start.
-    code_sha256()
-    with contsym.tracking._quiet_mlflow():
+    code_sha256("contsym.training.run", "contsym.strategies.fine_tune", "contsym.strategies.knn_fixed")
+    with contsym.results.tracking._quiet_mlflow():
         import mlflow.store.tracking.rest_store
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.faults import checks
 from benchmarks.faults.bench import Bench, Fault, Red
 from benchmarks.faults.kill import reference
-from contsym import results
+from contsym.results import store
 
 N_WRITERS, N_METRICS = 4, 500
 
@@ -50,7 +50,7 @@ def _stored(output: Path, n: int, losses: list[float], like: dict) -> None:
     result |= {"run": run, "seed": n, "key": f"{n:064x}", "loss": [losses, []], "threads": 1, "seconds": 1.0}
     result |= {"started_at": "2026-01-02T03:04:05+00:00", "cost": cost, "git_commit": None}
     rows = [{"task": "mnli", "id": "0", "label": "entailment", "row_0": "neutral"}]
-    results.write_seed(results.runs_folder(output) / run, json.loads(json.dumps(result)), rows, {})
+    store.write_seed(store.runs_folder(output) / run, json.loads(json.dumps(result)), rows, {})
 
 
 def two_runs(bench: Bench, rng: random.Random) -> str:
@@ -60,7 +60,7 @@ def two_runs(bench: Bench, rng: random.Random) -> str:
         children = [bench.start(bench.run_words(output)) for _ in range(2)]
         for child in children:
             child.expect(0)
-        runs = list(results.stored_runs(output))
+        runs = list(store.stored_runs(output))
         if len(runs) != 2:
             raise Red(f"{len(runs)} runs are stored, expected one of each process")
         for run in runs:

@@ -11,8 +11,8 @@ from benchmarks.faults import checks, mlflow_server
 from benchmarks.faults.bench import Bench, Fault, Red, phases_of
 from benchmarks.faults.kill import reference
 from benchmarks.faults.mlflow_server import Behaviour, Proxy, Server
-from contsym import results
-from contsym.tracking import PATIENCE
+from contsym.results import store as results
+from contsym.results.tracking import PATIENCE
 
 N_REQUESTS = 40
 """Of sending one run of two seeds, about."""

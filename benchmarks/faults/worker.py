@@ -56,12 +56,22 @@ def ray(bench: Bench, rng: random.Random) -> str:
     """The tests of a Ray cluster on this machine: a killed worker, a dead node, a scheduler started again."""
     if importlib.util.find_spec("ray") is None:
         raise Skipped("ray is not installed")
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/sweep/test_ray.py", "-k", RAY_TESTS]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "slow",
+        "tests/sweep/engines/test_ray.py",
+        "-k",
+        RAY_TESTS,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     last = (done.stdout.splitlines() or ["no output"])[-1]
     if done.returncode:
         raise Red(last)
-    return f"tests/sweep/test_ray.py -k '{RAY_TESTS}': " + last.partition(" in ")[0]
+    return f"tests/sweep/engines/test_ray.py -k '{RAY_TESTS}': " + last.partition(" in ")[0]
 
 
 FAULTS = (

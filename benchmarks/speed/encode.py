@@ -20,8 +20,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from contsym import encoders
 from contsym.data.sources import load_task
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.device import Precision, choose_precision
+from contsym.models.encoders.load import load
 from speed.ratios import Comparison, Options, clocked, interleaved
 
 TOLERANCE = {"fp32": 1e-5, "bf16": 0.05}
@@ -29,8 +31,8 @@ EQUAL_AIM, DEFAULT_AIM = 1.5, 3.0
 
 
 def measure(options: Options) -> list[Comparison]:
-    files = encoders.locate(options.encoder)
-    encoder = encoders.load(files).to(options.device)
+    files = checkpoints.locate(options.encoder)
+    encoder = load(files).to(options.device)
     texts = both_directions(options)
     distinct = list(dict.fromkeys(texts))
     index = {text: i for i, text in enumerate(distinct)}
@@ -38,7 +40,7 @@ def measure(options: Options) -> list[Comparison]:
     theirs = sentence_transformer(files.folder, encoder.max_length, encoder.dim, options.device)
     halved = sentence_transformer(files.folder, encoder.max_length, encoder.dim, options.device).bfloat16()
 
-    def contsym(precision: encoders.Precision) -> Tensor:
+    def contsym(precision: Precision) -> Tensor:
         encoder.precision = precision
         return encoder.encode(texts)
 
@@ -58,7 +60,7 @@ def measure(options: Options) -> list[Comparison]:
         1 if options.smoke else options.repeats,
     )
     vectors["distinct"] = vectors["distinct"][place]
-    auto = encoders.choose_precision("auto", options.device)
+    auto = choose_precision("auto", options.device)
     compared = [
         ("fp32", "fp32", "fp32", EQUAL_AIM),
         ("bf16 autocast", "bf16", "bf16 autocast", EQUAL_AIM),

@@ -25,7 +25,8 @@ from typing import Any
 
 from contsym.config import RunConfig
 from contsym.data.schema import LABELS, rows_of
-from contsym.run import Plan, prepare, training_part
+from contsym.training.parts import training_part
+from contsym.training.plan import Plan, prepare
 from speed.ratios import Comparison, Options, clocked, interleaved
 
 AIM = 4.0
@@ -102,7 +103,7 @@ def contsym(plan: Plan, tasks: Sequence[Path], output: Path) -> list[list[float]
 
 
 def plain(plan: Plan, tasks: Sequence[Path]) -> list[list[float]]:
-    from contsym.encoders import tokenizer_of
+    from contsym.models.encoders.resolve import tokenizer_of
 
     settings: Any = plan.settings
     script = Path(__file__).with_name("plain_script.py")

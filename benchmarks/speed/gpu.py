@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contsym.pooling_modes import mean_pool
+from contsym.models.pooling import mean_pool
 from speed.encode import difference
 from speed.ratios import Comparison, Options, interleaved
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from contsym.memory import LabelMemory
+from contsym.models.memory import LabelMemory
 from speed.ratios import Comparison, Options, clocked, interleaved
 
 AIM = 5.0

@@ -22,12 +22,14 @@ import torch
 from avalanche.core import SupervisedPlugin
 from torch import nn
 
-from contsym import encoders
 from contsym.config import RunConfig
-from contsym.relations.algebra import guarded_division
-from contsym.relations.losses import contrastive_loss
-from contsym.run import Plan, prepare, training_part
-from contsym.seed_run import SeedRun
+from contsym.models.algebra import guarded_division
+from contsym.models.encoders.device import Precision
+from contsym.models.encoders.load import load
+from contsym.models.losses import contrastive_loss
+from contsym.training.loop import SeedRun
+from contsym.training.parts import training_part
+from contsym.training.plan import Plan, prepare
 from speed.ratios import Comparison, Options, Silent, interleaved
 
 AIM = 1 / 1.05
@@ -66,7 +68,7 @@ def measure(options: Options) -> list[Comparison]:
             curve=False,
         )
     )
-    precisions: tuple[encoders.Precision, ...] = ("fp32", "bf16")
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
     return [compare(replace(plan, precision=precision), options) for precision in precisions]
 
 
@@ -124,7 +126,7 @@ def bare_steps(
     settings, device = plan.settings, torch.device(plan.device)
     pairs = training_part(plan.tasks[0], plan.config, SEED)
     premises, hypotheses, labels = (pairs[name][:] for name in ("premise", "hypothesis", "label"))
-    encoder = encoders.load(plan.encoder).to(device)
+    encoder = load(plan.encoder).to(device)
     encoder.precision = plan.precision
     if not dropout:
         without_dropout(encoder)

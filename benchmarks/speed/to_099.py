@@ -25,11 +25,12 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from contsym import encoders
 from contsym.config import RunConfig
 from contsym.data.schema import LABELS
-from contsym.run import Plan, prepare, resolved, training_part
-from contsym.seed_run import SeedRun
+from contsym.models.encoders import checkpoints
+from contsym.training.loop import SeedRun
+from contsym.training.parts import training_part
+from contsym.training.plan import Plan, prepare, resolved
 from speed.encode import sentence_transformer
 from speed.ratios import Comparison, Options, Silent, clocked, interleaved
 
@@ -178,8 +179,8 @@ def best_threshold(cosines: np.ndarray, entailed: np.ndarray) -> float:
 
 
 def _model(plan: Plan) -> Any:
-    encoder = encoders.read_config(plan.encoder.folder)
-    from contsym.encoders import tokenizer_of
+    encoder = checkpoints.read_config(plan.encoder.folder)
+    from contsym.models.encoders.resolve import tokenizer_of
 
     limit = tokenizer_of(plan.encoder)[1]
     return sentence_transformer(plan.encoder.folder, limit, int(encoder["hidden_size"]), plan.device)

@@ -10,7 +10,7 @@ What must hold: contsym's way reaches 0.99 with every seed.
 
 from __future__ import annotations
 
-from contsym.run import training_part
+from contsym.training.parts import training_part
 from speed import to_099
 from speed.ratios import Comparison, Options, clocked
 from speed.to_099 import AIM, OTHERS, STRATEGIES, TARGET, WAYS

@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from contsym.data import shortcuts
-from contsym.data.engine import one_row, open_engine
 from contsym.data.schema import LABELS, TaskData
 from contsym.data.splits import PROMISES
-from contsym.data.wikidata import phrasing_of
+from contsym.data.sql import one_row, open_engine
+from contsym.data.wikidata.pairs import phrasing_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from contsym.data.engine import Connection
+    from contsym.data.sql import Connection
+
 
 FEW_PAIRS = 10
 """A relation with fewer is listed: its accuracy is a matter of single pairs."""

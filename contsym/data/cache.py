@@ -22,16 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import contsym
-from contsym import results
-from contsym.cores import n_cores
-from contsym.data import hub, manifest, sources
+from contsym.data import hub, sources
 from contsym.data.schema import Form, TaskData, arrow_schema, file_sha256
 from contsym.data.splits import SplitRule
+from contsym.data.wikidata import manifest
 from contsym.errors import DataError
-from contsym.files import bound, drop, gib_from_environment
+from contsym.files import bound, drop, gib_from_environment, write_whole
+from contsym.machine import n_cores
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
 
 FORMAT = 1
 FOLDER = "CONTSYM_CACHE"
@@ -194,9 +195,9 @@ def _hash(facts: object) -> str:
 def _code_sha256() -> str:
     """Of this package's code: what parses, checks, splits and names."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.iterdir()):
+    for path in sorted(Path(__file__).parent.rglob("*")):
         if path.suffix in (".py", ".toml"):
-            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+            digest.update(f"{path.relative_to(Path(__file__).parent)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -226,7 +227,7 @@ def _write_entry(entry: Path, fill: Callable[[Path], dict[str, Any]], limit: int
 
     # Another process may be faster, or the disk full or not ours: then it is made again.
     with suppress(OSError):
-        results.write_whole(entry, write)
+        write_whole(entry, write)
         bound(entry.parent, limit, FACTS)
 
 

@@ -9,16 +9,16 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from contsym import hub
-from contsym.data import class_names
+from contsym.data import class_names, hub_client
 from contsym.data.readers import ALIASES, rename
 from contsym.data.schema import Form, rows_of
+from contsym.data.shards import missing_shards, some
 from contsym.data.tasks import Task
 from contsym.errors import DataError, nearest
-from contsym.shards import missing_shards, some
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
 
 Placed = tuple[str, dict[str, object]]
 
@@ -45,7 +45,7 @@ class Named:
 class Found:
     """The same as it is: which commit, which configuration, and the files that hold it."""
 
-    snapshot: hub.Snapshot
+    snapshot: hub_client.Snapshot
     configuration: str | None
     """None where there is only one."""
     options: Mapping[str, Any]
@@ -122,12 +122,12 @@ def find(named: Named) -> Found:
     A revision that is no commit (a branch, a tag, none) is resolved by the Hub, and by what the cache
     knows of it where the Hub does not answer. Raises DataError where neither has it.
     """
-    repository = hub.Repository("dataset", named.id, named.revision)
+    repository = hub_client.Repository("dataset", named.id, named.revision)
     snapshot, remark = _snapshot(repository)
     name = f"hub:{named.id}"
     try:
         snapshot.fetch(each for each in (CARD, _OLD_CARD) if each in (snapshot.files or ()))
-    except hub.Refused as refused:
+    except hub_client.Refused as refused:
         raise _unavailable(repository, refused) from None
     configurations, in_card = _configurations(name, snapshot)
     chosen = _choose(named, configurations)
@@ -144,7 +144,10 @@ def find(named: Named) -> Found:
 
 
 def _how_to_read(
-    snapshot: hub.Snapshot, chosen: str | None, configurations: Mapping[str, _Configuration], in_card: bool
+    snapshot: hub_client.Snapshot,
+    chosen: str | None,
+    configurations: Mapping[str, _Configuration],
+    in_card: bool,
 ) -> tuple[dict[str, Any], Sequence[str]]:
     """What datasets is told beside the folder, and which files it then needs: where it can be, only one
     configuration's.
@@ -171,14 +174,14 @@ def _how_to_read(
     return {"name": chosen, "data_files": own.data_files, **features}, own.patterns
 
 
-def _snapshot(repository: hub.Repository) -> tuple[hub.Snapshot, str]:
+def _snapshot(repository: hub_client.Repository) -> tuple[hub_client.Snapshot, str]:
     """The commit to read, and what is to be said where the Hub was not asked for it."""
-    kept = hub.cached(repository)
+    kept = hub_client.cached(repository)
     if kept and repository.is_pinned and kept.files is not None:
         return kept, ""
     try:
-        found = hub.ask(repository)
-    except hub.Refused as refused:
+        found = hub_client.ask(repository)
+    except hub_client.Refused as refused:
         if not kept or refused.reason == "revision":
             raise _unavailable(repository, refused) from None
         said = str(refused).partition(";")[0]
@@ -194,7 +197,7 @@ def _parts(named: Named) -> Mapping[str, Dataset]:
     snapshot = found.snapshot
     try:
         snapshot.fetch(found.files)
-    except hub.Refused as refused:
+    except hub_client.Refused as refused:
         raise _unavailable(snapshot.repository, refused, snapshot.missing(found.files)) from None
     lacking = missing_shards(snapshot.folder, "**/*")
     if lacking := [each for each in lacking if each in _data(lacking) and _matches(each, found.patterns)]:
@@ -223,7 +226,7 @@ class _Configuration:
     """As the card has them."""
 
 
-def _configurations(name: str, snapshot: hub.Snapshot) -> tuple[dict[str, _Configuration], bool]:
+def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str, _Configuration], bool]:
     """What the data set is divided into, and whether the card says so; folders of parts count where it does not."""
     from huggingface_hub import DatasetCard
 
@@ -293,7 +296,9 @@ def _matches(file: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(file, each) or fnmatchcase(file, each.replace("**/", "")) for each in plain)
 
 
-def _no_data(name: str, snapshot: hub.Snapshot, data: Sequence[str], patterns: Sequence[str]) -> DataError:
+def _no_data(
+    name: str, snapshot: hub_client.Snapshot, data: Sequence[str], patterns: Sequence[str]
+) -> DataError:
     scripts = [each for each in snapshot.names if each.endswith(".py")]
     if data:
         return DataError(
@@ -308,7 +313,9 @@ def _no_data(name: str, snapshot: hub.Snapshot, data: Sequence[str], patterns: S
     return DataError(f"{name} has no data files; expected Parquet, JSON lines, CSV or TSV")
 
 
-def _unavailable(repository: hub.Repository, refused: hub.Refused, missing: Sequence[str] = ()) -> DataError:
+def _unavailable(
+    repository: hub_client.Repository, refused: hub_client.Refused, missing: Sequence[str] = ()
+) -> DataError:
     has_copy = refused.reason in ("offline", "unreachable", "failing", "busy", "absent", "gated", "refused")
     copy = ", or give a local copy as a path" if has_copy else ""
     partial = f"its copy in the Hub cache is not whole ({some(missing)} missing); " if missing else ""

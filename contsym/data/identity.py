@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from contsym.data.schema import CONTENT_ID, content_id, own_id
-from contsym.data.wikidata import DELEXICALISED_SUFFIX
+from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
 
 Placed = tuple[str, dict[str, object]]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+
 Row = dict[str, object]
 
 # The same field under the names that MultiNLI 1.0, SNLI, GLUE, ANLI and the Hub give it.

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from contsym.data import splits
-from contsym.data.engine import open_engine
 from contsym.data.schema import LABELS
-from contsym.data.wikidata import DELEXICALISED_SUFFIX, phrasing_of
+from contsym.data.sql import open_engine
+from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
 from contsym.errors import SettingError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
 
 SEED = 0
 """Of the split. It is not the run's: every seed of a run is measured on the same test pairs."""

@@ -16,6 +16,7 @@ from contsym.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+
 Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]
 Form = Literal["lexicalised", "delexicalised", "both"]
@@ -160,6 +161,14 @@ def table(checked: Iterable[Mapping[str, object]]) -> Dataset:
                 columns = {name: [row[name] for row in batch] for name in COLUMNS}
                 writer.write(pa.record_batch(columns, schema=arrow_schema()))
         return Dataset.from_file(path)
+
+
+def whole(pairs: Dataset) -> Dataset:
+    """The pairs as a table of their own, in memory, where they are a selection of another's rows.
+
+    `datasets` would write that table beside the mapped file, into a folder that nobody deletes.
+    """
+    return pairs if pairs._indices is None else pairs.flatten_indices(keep_in_memory=True)
 
 
 def arrow_schema():

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from contsym.data.shots import subset
-from contsym.data.wikidata import phrasing_of
+from contsym.data.wikidata.pairs import phrasing_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
 
 MAX_TRAIN = 20_000
 """Training pairs that a shortcut is given at most: more change its score little and cost minutes."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contsym.data.schema import KIND_OF_LABEL, LABELS, stable_hash
-from contsym.data.wikidata import DELEXICALISED_SUFFIX
+from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import SettingError
 
 if TYPE_CHECKING:

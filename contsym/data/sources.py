@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from contsym.data import hub, manifest, split_column, wikidata
+from contsym.data import hub, split_column
 from contsym.data.class_names import METADATA, as_number
 from contsym.data.identity import Identities, remark_on_repeats, repeated_ids
 from contsym.data.readers import READERS, read_rows
@@ -24,13 +24,16 @@ from contsym.data.schema import (
     stable_hash,
     table,
 )
+from contsym.data.shards import missing_shards, some
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS, Task
+from contsym.data.wikidata import manifest
+from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
-from contsym.shards import missing_shards, some
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
 
 Row = dict[str, object]
 Placed = tuple[str, Row]

@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from contsym.data.engine import hash_share, insert, one_row
 from contsym.data.schema import LABEL_OF_KIND, stable_hash
+from contsym.data.sql import hash_share, insert, one_row
 from contsym.errors import DataError
 
 if TYPE_CHECKING:
-    from contsym.data.engine import Connection
+    from contsym.data.sql import Connection
+
 
 SplitRule = Literal["random", "pair", "entity", "relation", "phrasing"]
 

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from contsym import results
+from contsym.checked import Skip, Skipped, tell_skipped
 from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
-from contsym.declared import kind_of
 from contsym.errors import ContsymError, SettingError
-from contsym.records import task_of, variant
-from contsym.stored import Skip, Skipped, tell_skipped
+from contsym.models.encoders.declared import kind_of
+from contsym.results import store
+from contsym.results.schema import task_of, variant
 from contsym.sweep.stored import SWEEP, StoredSweep, find_sweep, read_sweep, stored_sweeps, sweeps_folder
 
 Result = Mapping[str, Any]
@@ -221,7 +221,7 @@ def collect(output: Path, given: Sequence[str]) -> Collected:
     """
     skip = Skipped()
     if not given:
-        if not stored_sweeps(output, skip) and (runs := results.stored_runs(output, skip)):
+        if not stored_sweeps(output, skip) and (runs := store.stored_runs(output, skip)):
             raise ContsymError(
                 f"--output {output}: no sweep there; name the runs to report on, as contsym report {runs[-1].name}"
             )
@@ -240,7 +240,7 @@ def _sweep_named(output: Path, given: str, skip: Skip) -> tuple[StoredSweep, str
     for folder in (Path(name), sweeps_folder(output) / name):
         if name and (folder / SWEEP).is_file():
             return read_sweep(folder), order
-    if (results.runs_folder(output) / name).is_dir() or Path(name).exists():
+    if (store.runs_folder(output) / name).is_dir() or Path(name).exists():
         return None
     matching = [sweep for sweep in stored_sweeps(output, skip) if sweep.id.startswith(name)]
     if len(matching) > 1:
@@ -250,11 +250,11 @@ def _sweep_named(output: Path, given: str, skip: Skip) -> tuple[StoredSweep, str
 
 
 def _run_named(output: Path, name: str, skip: Skip) -> Path:
-    for folder in (results.runs_folder(output) / name, Path(name)):
+    for folder in (store.runs_folder(output) / name, Path(name)):
         if folder.is_dir():
             return folder
     known = [sweep.id for sweep in stored_sweeps(output, skip)][:5]
-    known += [path.name for path in results.stored_runs(output, skip)][-5:]
+    known += [path.name for path in store.stored_runs(output, skip)][-5:]
     there = f"there are {', '.join(known)}" if known else "there is none yet; contsym sweep or run makes one"
     raise ContsymError(f"{name!r} is no sweep or run in {output} and no folder; {there}")
 
@@ -269,7 +269,7 @@ def of_sweep(sweep: StoredSweep, order: str = "", skip: Skip = tell_skipped) -> 
             expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
             raise ContsymError(f"sweep {sweep.id}: a report is of one order of {whole}; {expected}")
         sweep = replace(sweep, cells=tuple(c for c in sweep.cells if sweep.scenario_of(c) == scenario))
-    found = results.read_seeds(sweep.done().values(), skip)
+    found = store.read_seeds(sweep.done().values(), skip)
     failures = sweep.failures(skip)
     if not found:
         raise ContsymError(
@@ -284,7 +284,7 @@ def of_runs(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
     """The seeds of runs, in the order given. Raises ContsymError for a run of which nothing can be read."""
     found: dict[Path, Result] = {}
     for folder in folders:
-        seeds = results.read_run(folder, skip)
+        seeds = store.read_run(folder, skip)
         if not seeds:
             raise ContsymError(
                 f"{folder}: no finished seed there; expected a run, seed, cell or sweep folder"

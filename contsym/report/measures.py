@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from contsym.data import shortcuts
-from contsym.metrics.efficiency import Reached, area_under_curve, shots_to_reach
-from contsym.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
-from contsym.predictions import read_aligned
 from contsym.report.collect import Collected, Result, shots_of
-from contsym.summary import total_cost
+from contsym.results.metrics.efficiency import Reached, area_under_curve, shots_to_reach
+from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
+from contsym.results.predictions import read_aligned
+from contsym.results.summary import total_cost
 
 ALPHA = 0.05
 
@@ -94,7 +94,7 @@ class Measures:
 
     def retention(self, variant: str, shots: int, task: str) -> Forgetting | None:
         """Accuracy at the end over accuracy after the own experience, as a share; where it was learned."""
-        from contsym.metrics.efficiency import retention
+        from contsym.results.metrics.efficiency import retention
 
         j = self.collected.tasks.index(task)
         found = self.collected.group(variant, shots)

@@ -11,16 +11,17 @@ from typing import Any
 
 import contsym
 from contsym.errors import ContsymError
-from contsym.report import provenance, words
+from contsym.files import write_file
+from contsym.report import rerun_command, sentences
 from contsym.report.collect import Collected
-from contsym.report.contents import all_tables
-from contsym.report.contents.shared import kind_tasks
-from contsym.report.figures import Figure, all_figures, styles
+from contsym.report.figures import all_figures
+from contsym.report.figures.style import Figure, styles
 from contsym.report.measures import Measures
 from contsym.report.paper import read_paper
-from contsym.report.tables import Table, write_tables
-from contsym.report.view import label_views
-from contsym.results import write_file
+from contsym.report.projection import label_views
+from contsym.report.table_formats import Table, write_tables
+from contsym.report.tables import all_tables
+from contsym.report.tables.layout import kind_tasks
 
 REPORT, TABLES = "report.html", "tables"
 
@@ -102,9 +103,9 @@ def _sections(measures: Measures, figures: dict[str, Figure], tables: dict[str, 
         Section(
             "answer",
             "The question and the answer",
-            warnings=words.warnings(measures),
-            question=words.question(collected),
-            answer=words.answer(measures),
+            warnings=sentences.warnings(measures),
+            question=sentences.question(collected),
+            answer=sentences.answer(measures),
         ),
         Section("paper", "The paper's table, and ours", tables=some("paper", is_open=True)),
         Section(
@@ -161,12 +162,12 @@ def _sections(measures: Measures, figures: dict[str, Figure], tables: dict[str, 
         Section(
             "provenance",
             "Where these figures come from",
-            paragraphs=[p for p in (provenance.shared(collected), *failed) if p]
+            paragraphs=[p for p in (rerun_command.shared(collected), *failed) if p]
             + [
                 "The same results again, with the same data, code and libraries "
                 "(to the bit on the same machine with as many threads):"
             ],
-            commands=provenance.commands(collected),
+            commands=rerun_command.commands(collected),
             tables=some("sources", is_open=True) + some("settings", "versions", "cells"),
         ),
     ]

@@ -12,13 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
-from contsym.encoders import EncoderFiles, Head
 from contsym.errors import ContsymError
-from contsym.freezing import NOTHING, is_freezable
-from contsym.memory import VotingMemory
-from contsym.pair_model import HEAD_BATCH, PairModel, as_pair, under
-from contsym.pooling import PooledEncoder, Text
-from contsym.relations.algebra import pair_features
+from contsym.models.algebra import pair_features
+from contsym.models.encoders.checkpoints import EncoderFiles, Head
+from contsym.models.encoders.freezing import NOTHING, is_freezable
+from contsym.models.encoders.pooled import PooledEncoder, Text
+from contsym.models.memory import VotingMemory
+from contsym.models.pair_model import HEAD_BATCH, PairModel, as_pair, under
 
 
 def _freezable(value: str) -> str:

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsym.data.schema import LABELS
-from contsym.encoders import EncoderFiles, read_config
 from contsym.errors import EncoderError, SettingError
-from contsym.language_models import MaskedEncoder, Verbaliser, answer_tokens
-from contsym.pooling import PooledEncoder, Text, load_tokenizer
+from contsym.models.encoders.checkpoints import EncoderFiles, read_config
+from contsym.models.encoders.language_models import MaskedEncoder, Verbaliser, answer_tokens
+from contsym.models.encoders.pooled import PooledEncoder, Text
+from contsym.models.encoders.weights import load_tokenizer
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

@@ -14,8 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.pooling import PooledEncoder
-from contsym.relations.heads import PairClassifier
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.heads import PairClassifier
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

@@ -17,11 +17,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from contsym.memory import VotingMemory
-from contsym.method_settings import VoteSettings
-from contsym.pooling import PooledEncoder
-from contsym.relations.heads import Similarity
-from contsym.relations.losses import contrastive_loss
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.heads import Similarity
+from contsym.models.losses import contrastive_loss
+from contsym.models.memory import VotingMemory
+from contsym.models.settings import VoteSettings
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

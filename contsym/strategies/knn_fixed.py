@@ -20,12 +20,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from contsym.memory import VotingMemory
-from contsym.method_settings import RelationSettings, VoteSettings
-from contsym.pooling import PooledEncoder
-from contsym.relations.distances import Metric
-from contsym.relations.heads import Relation
-from contsym.relations.losses import contrastive_loss
+from contsym.models.distances import Metric
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.heads import Relation
+from contsym.models.losses import contrastive_loss
+from contsym.models.memory import VotingMemory
+from contsym.models.settings import RelationSettings, VoteSettings
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

@@ -16,8 +16,8 @@ from datasets import Dataset
 from pydantic import Field
 from torch import nn
 
-from contsym.pooling import PooledEncoder
-from contsym.relations.closed_form import ClassMeans
+from contsym.models.closed_form import ClassMeans
+from contsym.models.encoders.pooled import PooledEncoder
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsym.errors import EncoderError
-from contsym.pooling import NliClassifier, PooledEncoder
-from contsym.relations.heads import PairClassifier
+from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
+from contsym.models.heads import PairClassifier
 from contsym.strategies.base import Strategy
 
 CARD = {

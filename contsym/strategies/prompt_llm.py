@@ -25,10 +25,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from contsym.data.schema import LABELS, stable_hash
-from contsym.encoders import EncoderFiles, language_model_kind, read_config
 from contsym.errors import EncoderError, SettingError
-from contsym.language_models import LanguageModel, answer_tokens
-from contsym.pooling import PooledEncoder, load_tokenizer
+from contsym.models.encoders.checkpoints import EncoderFiles, language_model_kind, read_config
+from contsym.models.encoders.language_models import LanguageModel, answer_tokens
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.encoders.weights import load_tokenizer
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

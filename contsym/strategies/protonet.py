@@ -15,11 +15,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from contsym.memory import PrototypeMemory
-from contsym.method_settings import MemorySettings, RelationSettings
-from contsym.pooling import PooledEncoder
-from contsym.relations.heads import Relation
-from contsym.relations.losses import prototype_loss
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.heads import Relation
+from contsym.models.losses import prototype_loss
+from contsym.models.memory import PrototypeMemory
+from contsym.models.settings import MemorySettings, RelationSettings
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

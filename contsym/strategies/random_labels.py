@@ -12,9 +12,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from contsym.pooling import PooledEncoder
-from contsym.relations.heads import RandomLabelVectors
-from contsym.relations.losses import margin_loss
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.heads import RandomLabelVectors
+from contsym.models.losses import margin_loss
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

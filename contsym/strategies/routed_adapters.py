@@ -23,10 +23,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.pooling import PooledEncoder
-from contsym.pooling_modes import mean_pool
-from contsym.relations.heads import PairClassifier
-from contsym.routing import evenly, routes, routing_features
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.heads import PairClassifier
+from contsym.models.pooling import mean_pool
+from contsym.models.routing import evenly, routes, routing_features
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

@@ -19,11 +19,11 @@ from datasets import Dataset
 from pydantic import Field
 from torch import Tensor, nn
 
-from contsym.logistic import fit_logistic
-from contsym.memory import thinned
-from contsym.pooling import PooledEncoder
-from contsym.relations.heads import ReadEmbedding
-from contsym.relations.losses import cosine_similarity_loss
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.heads import ReadEmbedding
+from contsym.models.logistic import fit_logistic
+from contsym.models.losses import cosine_similarity_loss
+from contsym.models.reservoir import thinned
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

@@ -15,8 +15,8 @@ from datasets import Dataset
 from pydantic import Field
 from torch import nn
 
-from contsym.pooling import PooledEncoder
-from contsym.relations.closed_form import StreamingDiscriminant
+from contsym.models.closed_form import StreamingDiscriminant
+from contsym.models.encoders.pooled import PooledEncoder
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

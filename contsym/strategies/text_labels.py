@@ -18,9 +18,9 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from contsym.data.schema import LABELS
-from contsym.pooling import PooledEncoder
-from contsym.relations.distances import label_distances
-from contsym.relations.losses import margin_loss
+from contsym.models.distances import label_distances
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.losses import margin_loss
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

@@ -13,10 +13,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from contsym.memory import VotingMemory
-from contsym.method_settings import RelationSettings
-from contsym.pooling import NliClassifier, PooledEncoder
-from contsym.relations.heads import PairClassifier, Relation
+from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
+from contsym.models.heads import PairClassifier, Relation
+from contsym.models.memory import VotingMemory
+from contsym.models.settings import RelationSettings
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {

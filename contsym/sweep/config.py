@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from contsym import plugins, registry
+from contsym import plugins
+from contsym.checked import read_toml
 from contsym.config import (
     DEFAULT_OUTPUT,
     DEFAULT_TARGET,
@@ -26,9 +27,10 @@ from contsym.config import (
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
-from contsym.declared import AUTO
 from contsym.errors import ContsymError, SettingError, nearest
-from contsym.toml import read_toml
+from contsym.models.encoders.declared import AUTO
+from contsym.scenarios.catalog import scenario_runs
+from contsym.strategies.catalog import find_strategy
 
 MAX_CELLS = 100_000
 
@@ -71,7 +73,7 @@ class SweepConfig:
         )
         plugins.use(self.plugins)
         for name in self.strategies:
-            registry.find_strategy(name)
+            find_strategy(name)
         chosen: dict[str, tuple[object, ...]] = {
             "--strategies": self.strategies,
             "--shots": self.shots,
@@ -112,7 +114,7 @@ class SweepConfig:
     @property
     def scenarios(self) -> tuple[str, ...]:
         """What its cells run: the scenario, or each order of it where all are meant."""
-        return tuple(registry.scenario_runs(self.scenario))
+        return tuple(scenario_runs(self.scenario))
 
     def cell(
         self, strategy: str, seed: int, shots: int, settings: Mapping[str, str], scenario: str | None = None

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contsym import results
-from contsym.encodings import limit_bytes
 from contsym.errors import ContsymError, SettingError, nearest
+from contsym.files import clear_partial
+from contsym.models.encoders.vector_cache import limit_bytes
 from contsym.sweep.config import SweepConfig
+from contsym.sweep.job import Work, beginnings_folder, cells_folder, is_done
 from contsym.sweep.stored import SWEEP, StoredSweep, read_sweep, sweeps_folder, write_sweep
-from contsym.sweep.work import Work, beginnings_folder, cells_folder, is_done
 
 if TYPE_CHECKING:
     from contsym.data.audit import Overview
@@ -55,10 +55,10 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     Loads the data and looks everything up, so that a mistake shows before anything is trained.
     Raises ContsymError.
     """
-    from contsym.beginnings import beginning_key, beginning_plan
-    from contsym.run import Shared, key_of, n_training_steps, parse_settings, prepare
-    from contsym.starts import kind_of_head
-    from contsym.training_parts import n_training_pairs
+    from contsym.models.encoders.nli_head import kind_of_head
+    from contsym.training.first_task import beginning_key, beginning_plan
+    from contsym.training.parts import Shared, n_training_pairs
+    from contsym.training.plan import key_of, n_training_steps, parse_settings, prepare
 
     # What every cell would fail with is said before anything is loaded.
     limit_bytes()
@@ -102,7 +102,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
 
 
 def _strategy(name: str):
-    from contsym.registry import load_strategy
+    from contsym.strategies.catalog import load_strategy
 
     return load_strategy(name)
 
@@ -126,7 +126,7 @@ def claimed(sweep: Sweep) -> Iterator[None]:
         ) from None
     try:
         for folder in (cells_folder, beginnings_folder):
-            results.clear_partial(folder(sweep.config.output))
+            clear_partial(folder(sweep.config.output))
         yield
     finally:
         lock.release()

@@ -9,14 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym import results, stored
+from contsym import checked
+from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
-from contsym.stored import Skip, tell_skipped
-from contsym.sweep.work import cell_folder
+from contsym.files import to_json, unreadable, visible_folders, write_file
+from contsym.results import store
+from contsym.sweep.job import cell_folder
+from contsym.sweep.schema import SweepFile
 
 if TYPE_CHECKING:
-    from contsym.stored_models import SweepCell, SweepSettings
     from contsym.sweep.config import SweepConfig
+    from contsym.sweep.schema import SweepCell, SweepSettings
+
 
 FORMAT = 1
 SWEEP = "sweep.json"
@@ -57,7 +61,7 @@ class StoredSweep:
         return cell.scenario or self.config.scenario
 
     def is_done(self, cell: SweepCell) -> bool:
-        return (cell_folder(self.output, cell.key) / results.RESULT).is_file()
+        return (cell_folder(self.output, cell.key) / store.RESULT).is_file()
 
     @property
     def n_done(self) -> int:
@@ -69,7 +73,7 @@ class StoredSweep:
 
     def results(self, skip: Skip = tell_skipped) -> list[dict[str, Any]]:
         """The stored results of its finished cells, in the order of the cells."""
-        return list(results.read_seeds(self.done().values(), skip).values())
+        return list(store.read_seeds(self.done().values(), skip).values())
 
     def failures(self, skip: Skip = tell_skipped) -> dict[str, dict[str, str]]:
         """Name and error of each cell that failed when it was last tried, by its key."""
@@ -92,7 +96,7 @@ class StoredSweep:
 
 
 def _failure(path: Path) -> dict[str, str]:
-    said = stored.read_json(path, "delete it")
+    said = checked.read_json(path, "delete it")
     if not isinstance(said, dict) or not all(isinstance(said.get(k), str) for k in ("name", "error")):
         raise ContsymError(f"{path}: expected name and error of a failed cell; delete it")
     return said
@@ -105,9 +109,9 @@ def sweeps_folder(output: Path) -> Path:
 def read_sweep(folder: Path) -> StoredSweep:
     """A remembered sweep. Raises ContsymError where the file is not what contsym wrote."""
     path = folder / SWEEP
-    found = stored.read_json(path, "start the sweep again")
-    stored.check_format(found, FORMAT, path)
-    file = stored.check("sweep", found, path)
+    found = checked.read_json(path, "start the sweep again")
+    checked.check_format(found, FORMAT, path)
+    file = checked.check(SweepFile, found, path)
     if len(folder.parts) < 2 or folder.name == "..":
         folder = folder.resolve()
     return StoredSweep(folder.parent.parent, folder.name, file.created, file.config, tuple(file.cells))
@@ -117,15 +121,15 @@ def write_sweep(folder: Path, created: str, config: Mapping[str, Any], cells: li
     """Remember a sweep in its folder. Raises ContsymError for one that could not be read again."""
     path = folder / SWEEP
     made = {"format": FORMAT, "created": created, "config": config, "cells": cells}
-    stored.check("sweep", made, path)
+    checked.check(SweepFile, made, path)
     folder.mkdir(parents=True, exist_ok=True)
-    results.write_file(path, results.to_json(made))
+    write_file(path, to_json(made))
 
 
 def stored_sweeps(output: Path, skip: Skip = tell_skipped) -> list[StoredSweep]:
     """The sweeps of an output folder, the latest first; those that cannot be read are told to `skip`."""
     found = []
-    for folder in results.visible_folders(sweeps_folder(output), skip):
+    for folder in visible_folders(sweeps_folder(output), skip):
         try:
             # A sweep is remembered before it is begun, so a folder without the file was never one.
             if (folder / SWEEP).is_symlink() or (folder / SWEEP).exists():
@@ -133,7 +137,7 @@ def stored_sweeps(output: Path, skip: Skip = tell_skipped) -> list[StoredSweep]:
         except ContsymError as error:
             skip(error)
         except OSError as error:
-            skip(results.unreadable(folder, error))
+            skip(unreadable(folder, error))
     return sorted(found, key=lambda sweep: sweep.created, reverse=True)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from contsym.data.build import BuildOptions, build
+from contsym.data.wikidata.build import BuildOptions, build
 
 Triple = tuple[str, str, str]
 

@@ -8,10 +8,10 @@ from collections import Counter
 
 import pytest
 
-from contsym.data.manifest import read_manifest
-from contsym.data.relations import registry
 from contsym.data.schema import LABELS, file_sha256
 from contsym.data.sources import load_task
+from contsym.data.wikidata.manifest import read_manifest
+from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
 from tests.data.built import built, couples, rows_of, triples_file
 
@@ -306,10 +306,10 @@ def test_the_manifest_is_read_whole(tmp_path):
 def test_a_signal_that_a_library_lost_ends_it_at_the_next_step(tmp_path, monkeypatch):
     from click.testing import CliRunner
 
-    from contsym import endings
+    from contsym import machine
     from contsym.cli import cli
 
-    monkeypatch.setattr(endings, "_asked", 15)
+    monkeypatch.setattr(machine, "_asked", 15)
     line = ["data", "build", "--triples", str(triples_file(tmp_path, KIN)), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(cli, line)
     assert (done.exit_code, done.stderr) == (143, "stopped; nothing was written\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 DATA = Path(__file__).resolve().parents[2] / "contsym" / "data"
-REGISTRY = tomllib.loads((DATA / "relations.toml").read_text(encoding="utf-8"))
+REGISTRY = tomllib.loads((DATA / "wikidata" / "relations.toml").read_text(encoding="utf-8"))
 RELATIONS = REGISTRY["relations"]
 REFUSED = REGISTRY["refused"]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from contsym.data import nli_mini
+import contsym
+from tools import nli_mini
 
-BUNDLED = Path(nli_mini.__file__).parent / "bundled"
+BUNDLED = Path(contsym.__file__).parent / "data" / "bundled"
 PARTS = {
     part: [
         json.loads(line)

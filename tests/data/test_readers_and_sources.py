@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contsym.data import sources
+from contsym.data import sources, tasks
 from contsym.data.readers import read_rows
 from contsym.data.schema import LABELS
 from contsym.data.sources import load_task
@@ -361,7 +361,9 @@ def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(said, hub, tmp_
             parquet(path, [0, 1, 2], OTHER_ORDER, features)
     data = load_task("mnli", "hub")
     assert labels_of(data.test) == OTHER_ORDER
-    assert data.notes == ()
+    assert data.notes == (
+        "hub:nyu-mll/multi_nli: commit 0123456789ab of the Hub cache (HF_HUB_OFFLINE is set)",
+    )
 
 
 def test_hub_snli_and_anli(hub):
@@ -432,7 +434,7 @@ def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
 
 
 def test_bundled_tasks_have_a_bundled_source():
-    assert {name for name, task in sources.TASKS.items() if task.is_bundled} == set(sources.BUNDLED)
+    assert {name for name, task in tasks.TASKS.items() if task.is_bundled} == set(sources.BUNDLED)
 
 
 def test_snli_has_no_bundled_stand_in():

@@ -7,7 +7,7 @@ import pytest
 
 from contsym.data.sources import load_task
 from contsym.data.splits import SPLIT_RULES
-from contsym.data.wikidata import phrasing_of
+from contsym.data.wikidata.pairs import phrasing_of
 from contsym.errors import DataError, SettingError
 from tests.toy import relation_rows, write_task
 

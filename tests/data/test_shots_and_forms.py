@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.relations import registry
-from contsym.data.schema import LABELS, stable_hash, table_from_rows
+from contsym.data.schema import LABELS, stable_hash, table_from_rows, whole
 from contsym.data.shots import few_shot, few_shot_rows, subset, subset_rows
-from contsym.data.wikidata import (
+from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
     bundled_pairs,
     count_phrases,
@@ -22,6 +21,7 @@ from contsym.data.wikidata import (
     opaque_id,
     phrasing_of,
 )
+from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
 
 
@@ -298,3 +298,17 @@ def test_bundled_pairs_swap_the_entities_and_follow_the_registry():
         }
         assert (row["premise"], row["hypothesis"]) in spoken
         assert row["label"] in LABELS
+
+
+def test_a_selection_leaves_no_file_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rows = [
+        {"id": str(i), "premise": f"a {i}", "hypothesis": f"b {i}", "label": label, "relation": "r"}
+        for i, label in enumerate(["entailment", "contradiction"] * 8)
+    ]
+    pairs = table_from_rows(rows)
+    part = few_shot(pairs, 8, seed=0)
+    numbered = whole(part).add_column("row", list(range(8)))
+    assert numbered["id"][:] == part["id"][:]
+    assert whole(pairs) is pairs
+    assert list(tmp_path.iterdir()) == []

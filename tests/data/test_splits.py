@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contsym.data.engine import open_engine
-from contsym.data.relations import registry
 from contsym.data.splits import SPLIT_RULES, assign, check, hold_out, violations
+from contsym.data.sql import open_engine
+from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError
 from tests.data.built import built, couples
 

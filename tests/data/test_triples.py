@@ -9,8 +9,8 @@ from importlib import resources
 
 import pytest
 
-from contsym.data import text_files
-from contsym.data.relations import parse, registry
+from contsym.data.wikidata import text_files
+from contsym.data.wikidata.relations import parse, registry
 from contsym.errors import ContsymError, DataError, SettingError
 from tests.data.built import built, couples, triples_file
 
@@ -567,7 +567,12 @@ def test_a_registry_with_a_typo_is_one_line_with_its_place(old, new, message, tm
 )
 def test_the_place_of_a_typo_in_the_registry_of_contsym_is_its_line(old, new, line, tmp_path):
     """Comments and longer ids (P361 beside P36) name the same words."""
-    text = resources.files("contsym.data").joinpath("relations.toml").read_text("utf-8").replace(old, new, 1)
+    text = (
+        resources.files("contsym.data.wikidata")
+        .joinpath("relations.toml")
+        .read_text("utf-8")
+        .replace(old, new, 1)
+    )
     number = next(i for i, each in enumerate(text.splitlines(), 1) if line in each)
     with pytest.raises(DataError, match=rf"^mine\.toml:{number}: "):
         parse(text, "mine.toml")

@@ -20,7 +20,7 @@ from tests.fuzz import documents
 from tests.stored_results import make_result
 
 if TYPE_CHECKING:
-    from contsym.data.engine import Connection
+    from contsym.data.sql import Connection
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def _shown(path: Path) -> object:
 
     from rich.console import Console
 
+    from contsym.commands.views.data import rows_table, task_report
     from contsym.data.schema import LABELS
     from contsym.data.sources import load_task
-    from contsym.display_data import rows_table, task_report
 
     loaded = load_task("wikidata", str(path))
     console = Console(file=StringIO(), width=80, force_terminal=True)
@@ -80,7 +80,7 @@ def _engine() -> Connection:
     """One engine for all documents, in memory: a database on disk waits for the disk at every table."""
     import duckdb
 
-    from contsym.data.engine import MEMORY_LIMIT
+    from contsym.data.sql import MEMORY_LIMIT
 
     return duckdb.connect(
         config={"memory_limit": MEMORY_LIMIT, "threads": 1, "preserve_insertion_order": False}
@@ -95,8 +95,8 @@ def _empty_engine() -> Connection:
 
 
 def _triples(path: Path) -> object:
-    from contsym.data.relations import registry
-    from contsym.data.triples import read_triples
+    from contsym.data.wikidata.relations import registry
+    from contsym.data.wikidata.triples import read_triples
 
     con = _empty_engine()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -105,7 +105,7 @@ def _triples(path: Path) -> object:
 
 
 def _labels(path: Path) -> object:
-    from contsym.data.triples import read_labels
+    from contsym.data.wikidata.triples import read_labels
 
     con = _empty_engine()
     con.execute("CREATE TABLE triples AS SELECT 'P26' AS relation, 'Q1' AS subject, 'Q2' AS object, 1 AS n")
@@ -116,8 +116,8 @@ def _labels(path: Path) -> object:
 
 
 def _build(path: Path) -> object:
-    from contsym.data.build import BuildOptions, build
     from contsym.data.splits import SPLIT_RULES
+    from contsym.data.wikidata.build import BuildOptions, build
 
     size = path.stat().st_size
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -133,13 +133,13 @@ def _build(path: Path) -> object:
 
 
 def _relations(path: Path) -> object:
-    from contsym.data.relations import registry
+    from contsym.data.wikidata.relations import registry
 
     return registry.__wrapped__(path)  # not the one that was read before
 
 
 def _scenario(path: Path) -> object:
-    from contsym.registry import find_scenario
+    from contsym.scenarios.catalog import find_scenario
 
     found = find_scenario(str(path))
     return found.orders() if found.all_orders else found
@@ -158,12 +158,13 @@ def _sweep_file(path: Path) -> object:
 
 def _result(path: Path) -> object:
     """A result of someone else: its matrix, what MLflow is told, what a report groups and what compare shows."""
-    from contsym.compare import differences_of, find_run
-    from contsym.matrices import read_matrices
-    from contsym.records import parent_record, seed_record
     from contsym.report.collect import of_runs
     from contsym.report.measures import Measures
-    from contsym.results import read_result
+    from contsym.results.compare import differences_of
+    from contsym.results.matrix_files import read_matrices
+    from contsym.results.mlflow_records import parent_record, seed_record
+    from contsym.results.store import read_result
+    from contsym.sweep.find import find_run
 
     result = read_result(path)
     read_matrices(path)
@@ -186,7 +187,7 @@ def _result(path: Path) -> object:
 def _report(path: Path) -> object:
     from contsym.report.collect import of_runs
     from contsym.report.render import make_report
-    from contsym.report.tables import WRITERS
+    from contsym.report.table_formats import WRITERS
 
     made = make_report(of_runs([path.parent]), 0.9)
     return [write(table) for table in made.tables for write in WRITERS.values()]
@@ -197,8 +198,8 @@ def _printed(path: Path) -> object:
 
     from rich.console import Console
 
-    from contsym.display import result_tables
-    from contsym.results import read_result
+    from contsym.commands.views.run import result_tables
+    from contsym.results.store import read_result
 
     console = Console(file=StringIO(), width=80)
     console.print(result_tables([read_result(path)], {0: "id"}))
@@ -206,7 +207,7 @@ def _printed(path: Path) -> object:
 
 
 def _predictions(path: Path) -> object:
-    from contsym.predictions import read_aligned, read_correct
+    from contsym.results.predictions import read_aligned, read_correct
 
     read_correct(path.parent, "wikidata", -1)
     return read_aligned({"a": {0: path.parent}, "b": {0: path.parent}}, "wikidata")
@@ -215,8 +216,8 @@ def _predictions(path: Path) -> object:
 def _matrix(path: Path) -> object:
     import numpy as np
 
-    from contsym.matrices import read_matrices
-    from contsym.metrics.conventions import CONVENTIONS, figures
+    from contsym.results.matrix_files import read_matrices
+    from contsym.results.metrics.conventions import CONVENTIONS, figures
 
     (found,) = read_matrices(path)
     return [figures(name, np.array(found.rows), found.n_test) for name in CONVENTIONS]
@@ -227,9 +228,9 @@ def _manifest(path: Path) -> object:
 
     from rich.console import Console
 
-    from contsym.data.manifest import read_manifest
+    from contsym.commands.views.data import manifest_report
     from contsym.data.sources import load_task
-    from contsym.display_data import manifest_report
+    from contsym.data.wikidata.manifest import read_manifest
 
     Console(file=StringIO(), width=80).print(manifest_report(read_manifest(path.parent), "x"))
     return load_task("wikidata", str(path.parent))
@@ -243,7 +244,7 @@ def _stored_sweep(path: Path) -> object:
 
 
 def _card(path: Path) -> object:
-    from contsym.registry import read_card
+    from contsym.strategies.catalog import read_card
 
     return read_card("mine", path.read_text("utf-8"), str(path)) if _is_text(path) else None
 
@@ -257,8 +258,8 @@ def _is_text(path: Path) -> bool:
 
 
 def _checkpoint(path: Path) -> object:
-    from contsym.encoders import language_model_kind, nli_labels, read_config
-    from contsym.run import default_learning_rate
+    from contsym.models.encoders.checkpoints import language_model_kind, nli_labels, read_config
+    from contsym.training.plan import default_learning_rate
 
     config = read_config(path.parent)
     files = type("Files", (), {"preset": None, "folder": path.parent})
@@ -372,9 +373,16 @@ def _a_config() -> object:
     }
 
 
-_DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata.py")
-_ENGINE = ("data/triples.py", "data/text_files.py", "data/engine.py")
-_STORED = ("results.py", "stored.py", "matrices.py", "records.py", "compare.py", "report/collect.py")
+_DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata/pairs.py")
+_ENGINE = ("data/wikidata/triples.py", "data/wikidata/text_files.py", "data/sql.py")
+_STORED = (
+    "results/store.py",
+    "checked.py",
+    "results/matrix_files.py",
+    "results/mlflow_records.py",
+    "results/compare.py",
+    "report/collect.py",
+)
 
 READERS: dict[str, Reader] = {
     "jsonl": Reader(documents.jsonl, "pairs.jsonl", _pairs("mnli"), _DATA),
@@ -391,37 +399,51 @@ READERS: dict[str, Reader] = {
         is_slow=True,
         share=4,
     ),
-    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("display_data.py",), share=4),
+    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("commands/views/data.py",), share=4),
     "triples": Reader(documents.triples, "triples.tsv", _triples, _ENGINE, is_slow=True),
     "sparql": Reader(documents.sparql, "query.csv", _triples, _ENGINE, is_slow=True),
     "dump": Reader(documents.dump, "dump.json", _triples, _ENGINE, is_slow=True),
     "labels": Reader(documents.label_lines, "labels.txt", _labels, _ENGINE, is_slow=True),
-    "build": Reader(documents.triples, "triples.tsv", _build, ("data/build.py",), is_slow=True, share=4),
-    "relations": Reader(documents.relations, "relations.toml", _relations, ("data/relations.py",)),
-    "scenario": Reader(documents.scenario, "mine.toml", _scenario, ("scenarios/files.py", "registry.py")),
+    "build": Reader(
+        documents.triples, "triples.tsv", _build, ("data/wikidata/build.py",), is_slow=True, share=4
+    ),
+    "relations": Reader(documents.relations, "relations.toml", _relations, ("data/wikidata/relations.py",)),
+    "scenario": Reader(
+        documents.scenario, "mine.toml", _scenario, ("scenarios/schema.py", "strategies/catalog.py")
+    ),
     "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweep/config.py", "config.py")),
     "result": Reader(documents.dented_json(make_result), "result.json", _result, _STORED),
     "printed_result": Reader(
-        documents.dented_json(make_result), "result.json", _printed, ("display.py",), share=4
+        documents.dented_json(make_result), "result.json", _printed, ("commands/views/run.py",), share=4
     ),
     "report": Reader(
         documents.dented_json(make_result, max_dents=1),
         "result.json",
         _report,
-        tuple(f"report/contents/{name}.py" for name in ("accuracy", "forgetting", "need", "origins")),
+        tuple(
+            f"report/tables/{name}.py"
+            for name in ("accuracy", "forgetting", "examples_needed", "cost_and_sources")
+        ),
         is_slow=True,
         share=4,
     ),
-    "predictions": Reader(_predictions_documents, "predictions.csv", _predictions, ("predictions.py",)),
-    "matrix_csv": Reader(_matrix_documents, "matrix.csv", _matrix, ("matrices.py",)),
+    "predictions": Reader(
+        _predictions_documents, "predictions.csv", _predictions, ("results/predictions.py",)
+    ),
+    "matrix_csv": Reader(_matrix_documents, "matrix.csv", _matrix, ("results/matrix_files.py",)),
     "manifest": Reader(
-        documents.dented_json(_a_manifest), "manifest.json", _manifest, ("data/manifest.py", "stored.py")
+        documents.dented_json(_a_manifest),
+        "manifest.json",
+        _manifest,
+        ("data/wikidata/manifest.py", "checked.py"),
     ),
     "stored_sweep": Reader(
         documents.dented_json(_a_sweep), "sweep.json", _stored_sweep, ("sweep/stored.py",)
     ),
-    "card": Reader(_card_documents, "mine.py", _card, ("registry.py",)),
-    "checkpoint": Reader(documents.dented_json(_a_config), "config.json", _checkpoint, ("encoders.py",)),
+    "card": Reader(_card_documents, "mine.py", _card, ("strategies/catalog.py",)),
+    "checkpoint": Reader(
+        documents.dented_json(_a_config), "config.json", _checkpoint, ("models/encoders/checkpoints.py",)
+    ),
 }
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from contsym.config import RunConfig
-from contsym.run import prepare, run_seed
+from contsym.training.plan import prepare
+from contsym.training.run import run_seed
 
 REAL = Path(os.environ.get("CONTSYM_REAL_DATA", Path(__file__).parents[2] / "../shared/data")).resolve()
 

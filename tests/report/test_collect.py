@@ -2,8 +2,8 @@
 
 import pytest
 
-from contsym import results
 from contsym.errors import ContsymError
+from contsym.files import to_json, write_file
 from contsym.report.collect import collect, shots_of
 from tests.stored_results import make_result, store_run, store_sweep
 
@@ -30,7 +30,7 @@ def test_an_unfinished_sweep_says_what_is_missing_and_failed(tmp_path):
     failed = sweep.folder / "failed"
     failed.mkdir()
     key = sweep.cells[-1].key
-    results.write_file(failed / f"{key}.json", results.to_json({"name": "fine_tune", "error": "no memory"}))
+    write_file(failed / f"{key}.json", to_json({"name": "fine_tune", "error": "no memory"}))
     found = collect(tmp_path, [])
     assert (len(found.stored), found.n_missing, len(found.failures)) == (43, 4, 1)
     # Of fine_tune, seed 2 lacks every number of shots, seed 1 lacks 64.

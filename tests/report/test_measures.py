@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contsym.metrics.stats import Comparison, Summary
-from contsym.report import words
+from contsym.report import sentences
 from contsym.report.collect import collect
-from contsym.report.contents.accuracy import accuracy_table
-from contsym.report.contents.forgetting import forgetting_table
-from contsym.report.contents.need import paper_table, reached_cell
-from contsym.report.contents.origins import cost_table, setting_table, source_table, version_table
 from contsym.report.measures import Family, Forgetting, Measures, pareto_front
 from contsym.report.paper import read_paper
-from contsym.report.tables import Column
+from contsym.report.table_formats import Column
+from contsym.report.tables.accuracy import accuracy_table
+from contsym.report.tables.cost_and_sources import cost_table, setting_table, source_table, version_table
+from contsym.report.tables.examples_needed import paper_table, reached_cell
+from contsym.report.tables.forgetting import forgetting_table
+from contsym.results.metrics.stats import Comparison, Summary
 from tests.stored_results import make_result, store_run, store_sweep
 
 
@@ -105,7 +105,7 @@ def test_a_method_of_the_paper_that_was_not_run_says_so(tmp_path):
 
 
 def test_headline_says_what_the_numbers_say(whole):
-    said = words.answer(whole)
+    said = sentences.answer(whole)
     assert said[0] == (
         "For an accuracy of 0.99 on Wikidata, random_labels needed 64 [32, 64] and knn_fixed 64 examples "
         "(median over 3 seeds); knn_learned and fine_tune did not reach it with up to 64."
@@ -114,7 +114,7 @@ def test_headline_says_what_the_numbers_say(whole):
         "Of MNLI, random_labels forgot least (+0.080 [+0.070, +0.090]) and fine_tune most "
         "(+0.440 [+0.430, +0.450]) after 64 examples, by the means."
     )
-    assert words.question(whole.collected) == (
+    assert sentences.question(whole.collected) == (
         "How many Wikidata examples does each method need, and what does it cost in forgetting MNLI?"
     )
 
@@ -124,7 +124,7 @@ def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
         tmp_path, strategies=["knn_learned", "fine_tune"], never_learned=["knn_learned", "fine_tune"],
         with_view=False,
     )  # fmt: skip
-    said = words.answer(Measures(collect(tmp_path, []), 0.99))
+    said = sentences.answer(Measures(collect(tmp_path, []), 0.99))
     assert (
         said[0]
         == "With up to 64 examples no method reached an accuracy of 0.99 on Wikidata (median over 3 seeds)."
@@ -159,11 +159,11 @@ def test_headline_of_differences_follows_the_tests(whole, monkeypatch, p_values,
     )
     family = Family("wikidata", 64, (0, 1, 2), comparisons, best)
     monkeypatch.setattr(whole, "family", lambda task, shots: family if shots == 64 else None)
-    assert words.differences(whole) == expected
+    assert sentences.differences(whole) == expected
 
 
 def test_warnings_name_stand_ins_shortcuts_and_missing_cells(partly):
-    assert words.warnings(partly) == [
+    assert sentences.warnings(partly) == [
         "MNLI was measured on nli_mini (stand-in for MNLI): no figure to compare or publish.",
         "On Wikidata a shortcut (relation phrase) scores 1.000 by itself: an accuracy as high does not show "
         "that the relation was understood.",
@@ -174,7 +174,7 @@ def test_warnings_name_stand_ins_shortcuts_and_missing_cells(partly):
 def test_notes_of_results_are_warnings_once_for_each_variant(tmp_path):
     store_run(tmp_path, "a", (0, 1), strategy="cloze", notes=["a tied head"])
     store_run(tmp_path, "b", (0,))
-    found = words.warnings(Measures(collect(tmp_path, ["a", "b"]), 0.95))
+    found = sentences.warnings(Measures(collect(tmp_path, ["a", "b"]), 0.95))
     assert [line for line in found if "tied" in line] == ["cloze: a tied head."]
 
 
@@ -248,10 +248,10 @@ def test_a_lone_seed_has_wilson_intervals_and_no_verdict(tmp_path):
     measures = Measures(collect(tmp_path, []), 0.99)
     assert isinstance(found := measures.accuracy("knn_fixed", 8, "wikidata"), Summary)
     assert found.method == "wilson"
-    assert words.differences(measures) == (
+    assert sentences.differences(measures) == (
         "At 64 examples there is one seed, which cannot tell methods apart."
     )
-    assert words.warnings(measures)[-1] == (
+    assert sentences.warnings(measures)[-1] == (
         "There is one seed: intervals are over test pairs alone, and no difference between methods counts."
     )
 
@@ -272,7 +272,7 @@ def test_a_lone_seed_has_wilson_intervals_and_no_verdict(tmp_path):
 def test_results_of_several_versions_of_the_code_are_told_apart(tmp_path, first, second, said):
     store_run(tmp_path, "a", [0], **first)
     store_run(tmp_path, "b", [0], strategy="fine_tune", **second)
-    found = words.warnings(Measures(collect(tmp_path, ["a", "b"]), 0.95))
+    found = sentences.warnings(Measures(collect(tmp_path, ["a", "b"]), 0.95))
     assert [line for line in found if "versions of contsym" in line] == said
 
 

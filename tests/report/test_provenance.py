@@ -4,9 +4,9 @@ import shlex
 
 import pytest
 
-from contsym import sweep_cli
+from contsym.commands import sweep
 from contsym.report.collect import collect
-from contsym.report.provenance import commands, shared
+from contsym.report.rerun_command import commands, shared
 from contsym.sweep.config import SweepConfig
 from tests.stored_results import store_run, store_sweep
 
@@ -26,12 +26,12 @@ def test_the_command_makes_the_same_sweep(tmp_path, monkeypatch, changes):
     output = tmp_path / "an output; with spaces"
     config = SweepConfig(("knn_fixed", "fine_tune"), "mnli_then_wikidata", (8, 64), output=output, **changes)
     started = []
-    monkeypatch.setattr(sweep_cli, "run_sweep", lambda config, *_: started.append(config))
-    from contsym.report.provenance import sweep_command
+    monkeypatch.setattr(sweep, "run_sweep", lambda config, *_: started.append(config))
+    from contsym.report.rerun_command import sweep_command
 
     typed = shlex.split(sweep_command(config, output).replace("\\\n", ""))
     assert typed[:2] == ["contsym", "sweep"]
-    sweep_cli.sweep(typed[2:], standalone_mode=False)
+    sweep.sweep(typed[2:], standalone_mode=False)
     assert started == [config]
 
 

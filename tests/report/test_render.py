@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 import pytest
 
 from contsym.report.collect import collect
-from contsym.report.figures import COLOURS, all_figures, styles
+from contsym.report.figures import all_figures
+from contsym.report.figures.style import COLOURS, styles
 from contsym.report.measures import Measures
+from contsym.report.projection import label_views, plane
 from contsym.report.render import make_report, script_json, to_html, write_report
-from contsym.report.view import label_views, plane
 from tests.stored_results import store_run, store_sweep
 
 EVIL = "</script><script>window.evil = 1</script>]]> & <b>\u2028'\""

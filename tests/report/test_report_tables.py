@@ -3,8 +3,7 @@
 import csv
 import io
 
-from contsym.metrics.stats import Summary
-from contsym.report.tables import (
+from contsym.report.table_formats import (
     SUMMARY_PARTS,
     Column,
     Table,
@@ -18,6 +17,7 @@ from contsym.report.tables import (
     words,
     write_tables,
 )
+from contsym.results.metrics.stats import Summary
 
 ACCURACY = Column("accuracy", "accuracy", SUMMARY_PARTS)
 TABLE = Table(

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from contsym import registry
 from contsym.errors import ContsymError
-from contsym.run import prepare, training_part
-from contsym.scenarios.files import read_scenario
-from contsym.scenarios.parts import deal_relations, flip_labels
+from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
+from contsym.scenarios.experiences import deal_relations, flip_labels
+from contsym.scenarios.schema import read_scenario
+from contsym.training.parts import training_part
+from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -62,11 +63,11 @@ def test_a_mistake_in_a_file_is_one_line(text, message):
 
 
 def test_names_are_unique_and_a_task_that_comes_once_keeps_its_own():
-    for name, plan in registry.scenarios().items():
+    for name, plan in scenarios().items():
         assert len(set(plan.names)) == len(plan.names), name
-    assert registry.find_scenario("mnli_then_wikidata").names == ("mnli", "wikidata")
-    assert registry.find_scenario("relations_one_by_one").names == tuple(f"wikidata-{i}" for i in range(1, 6))
-    assert len(registry.find_scenario("long_stream").names) == 20
+    assert find_scenario("mnli_then_wikidata").names == ("mnli", "wikidata")
+    assert find_scenario("relations_one_by_one").names == tuple(f"wikidata-{i}" for i in range(1, 6))
+    assert len(find_scenario("long_stream").names) == 20
 
 
 def test_all_orders_are_all_permutations():
@@ -74,9 +75,9 @@ def test_all_orders_are_all_permutations():
         f'[[experience]]\ntask = "{task}"\n' for task in ("mnli", "snli", "wikidata")
     )
     assert len(set(read_scenario("mine", text, "mine.toml").orders())) == 6
-    assert registry.scenario_runs("order") == ["order:mnli,wikidata", "order:wikidata,mnli"]
+    assert scenario_runs("order") == ["order:mnli,wikidata", "order:wikidata,mnli"]
     with pytest.raises(ContsymError, match="'mnli,mnli' is no order of its experiences"):
-        registry.find_scenario("order:mnli,mnli")
+        find_scenario("order:mnli,mnli")
 
 
 def test_relations_are_dealt_with_both_kinds_in_each_part(toy, tiny_encoder_folder, tmp_path):
@@ -136,7 +137,7 @@ def test_strategies_go_through(toy, tiny_encoder_folder, tmp_path, scenario, str
     result, _, _ = toy_run(
         sources, tiny_encoder_folder, tmp_path, strategy, scenario=scenario, settings={"steps": "3"}
     )
-    n = len(registry.find_scenario(scenario).names)
+    n = len(find_scenario(scenario).names)
     assert len(result["matrix"]) == n + 1
     assert all(len(row) == n for row in result["matrix"])
     assert [len(losses) for losses in result["loss"]] == [3] * n
@@ -146,7 +147,7 @@ def test_the_documents_file_is_a_scenario_that_runs(toy, tiny_encoder_folder, tm
     (text,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text("utf-8"), re.S)
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
-    plan = registry.find_scenario(str(path))
+    plan = find_scenario(str(path))
     assert plan.names == ("wikidata-1", "wikidata-2", "without_names")
     result, _, _ = toy_run(
         toy, tiny_encoder_folder, tmp_path, "knn_fixed", scenario=str(path), settings={"steps": "3"}, shots=8
@@ -158,4 +159,4 @@ def test_the_documents_file_is_a_scenario_that_runs(toy, tiny_encoder_folder, tm
 
 def test_every_scenario_is_in_the_documents():
     named = set(re.findall(r"`([a-z_]+)`", DOCS.read_text("utf-8")))
-    assert set(registry.scenarios()) <= named
+    assert set(scenarios()) <= named

@@ -6,17 +6,21 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from contsym import registry, results
 from contsym.cli import cli
-from contsym.compare import compare_runs, find_run
+from contsym.commands.views.run import orders_table, result_tables
 from contsym.config import RunConfig
-from contsym.display import orders_table, result_tables
 from contsym.errors import ContsymError, SettingError
-from contsym.orders import by_order, over_orders
-from contsym.records import seed_record, task_of
 from contsym.report.collect import collect
-from contsym.run import prepare, training_part
-from contsym.toy import nli_rows, write_task, write_tasks
+from contsym.results import store
+from contsym.results.compare import compare_runs
+from contsym.results.mlflow_records import seed_record
+from contsym.results.schema import task_of
+from contsym.results.summary import by_order, over_orders
+from contsym.scenarios.catalog import find_scenario
+from contsym.sweep.find import find_run
+from contsym.testing.toy import nli_rows, write_task, write_tasks
+from contsym.training.parts import training_part
+from contsym.training.plan import prepare
 from tests.runs import costs, toy_config, toy_run
 
 BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
@@ -53,20 +57,20 @@ def test_every_scenario_goes_through(scenario, toy, tiny_encoder_folder, tmp_pat
         sources(toy, scenario), tiny_encoder_folder, tmp_path, "knn_fixed", scenario,
         shots=8, settings={"steps": "1"},
     )  # fmt: skip
-    names = registry.find_scenario(scenario).names
+    names = find_scenario(scenario).names
     assert tuple(result["tasks"]) == names
     assert set(result["sources"]) == set(result["final"]) == set(result["forgetting"]) == set(names)
     assert {row["task"] for row in rows} == set(names)
     assert len(result["matrix"]) == len(names) + 1
-    assert [task_of(result, name) for name in names] == list(registry.find_scenario(scenario).tasks)
+    assert [task_of(result, name) for name in names] == list(find_scenario(scenario).tasks)
     cost = result["cost"]
     stored_after = [each["stored_bytes_after"] for each in cost["experiences"]]
     assert len(stored_after) == len(names)
     assert stored_after[-1] == cost["stored_bytes"]
     # A k-NN stores every pair, so what it stores grows with each experience.
     assert stored_after == sorted(stored_after)
-    folder = results.write_seed(tmp_path / "results" / "run", result, rows, tensors)
-    assert results.read_seed(folder)["tasks"] == list(names)
+    folder = store.write_seed(tmp_path / "results" / "run", result, rows, tensors)
+    assert store.read_seed(folder)["tasks"] == list(names)
     assert all(name in shown(result_tables([result])) for name in names)
     steps = [step for key, _, step in seed_record(result).metrics if key == "cost/stored_bytes_after"]
     assert steps == list(range(1, len(names) + 1))
@@ -93,7 +97,7 @@ def test_a_label_that_is_stored_is_predicted(toy, tiny_encoder_folder, tmp_path)
 
 
 def test_the_plan_knows_that_storing_takes_no_step(toy, tiny_encoder_folder, tmp_path):
-    from contsym.run import n_training_steps
+    from contsym.training.plan import n_training_steps
 
     for strategy, steps in (("knn_fixed", [12, 0, 0]), ("fine_tune", [12, 12, 12])):
         plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, strategy, "new_label"))
@@ -228,8 +232,8 @@ def test_a_file_of_ones_own_runs_and_its_result_says_so(toy, tiny_encoder_folder
     printed = json.loads(contsym(*words, *options(toy, tiny_encoder_folder, tmp_path)))
     assert (printed["scenario"], printed["tasks"]) == ("mine", ["mnli", "near"])
     assert costs(printed["seeds"][0], "training_steps") == [2, 2]
-    (run,) = results.stored_runs(tmp_path)
-    stored = results.read_seed(results.stored_seeds(run)[0])
+    (run,) = store.stored_runs(tmp_path)
+    stored = store.read_seed(store.stored_seeds(run)[0])
     assert stored["scenario_file"] == str(path)
     assert stored["experiences"][1] == {
         "task": "wikidata", "name": "near", "relations": ["borders", "is part of"],
@@ -253,7 +257,7 @@ def test_every_order_is_a_run_of_its_own(toy, tiny_encoder_folder, tmp_path):
     printed = json.loads(contsym(*words, "--shots", "8", *options(toy, tiny_encoder_folder, tmp_path)))
     assert [each["scenario"] for each in printed["orders"]] == ["order:mnli,wikidata", "order:wikidata,mnli"]
     assert [each["tasks"] for each in printed["orders"]] == [["mnli", "wikidata"], ["wikidata", "mnli"]]
-    assert [len(results.stored_seeds(run)) for run in results.stored_runs(tmp_path)] == [2, 2]
+    assert [len(store.stored_seeds(run)) for run in store.stored_runs(tmp_path)] == [2, 2]
     macro = printed["over_orders"]["accuracy, mean"]
     own = [each["mean"]["final_macro"] for each in printed["orders"]]
     assert list(macro["by_order"].values()) == own

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from contsym.conformance import Silent
 from contsym.data.schema import LABELS
-from contsym.encoders import load, locate
 from contsym.errors import EncoderError, SettingError
-from contsym.run import prepare, run_seed
+from contsym.models.encoders.checkpoints import locate
+from contsym.models.encoders.load import load
 from contsym.strategies.cloze import PATTERNS, said
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.run import run_seed
 from tests.conftest import ANSWERS, WORDS, save_tokenizer, tiny_config
 from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
 
@@ -81,7 +83,7 @@ def headless(tmp_path_factory):
 def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):  # noqa: F811
     from rich.console import Console
 
-    from contsym.display import result_tables
+    from contsym.commands.views.run import result_tables
 
     wanted = replace(config(toy, headless, tmp_path, "cloze"), encoder=str(headless))
     result, _, _ = run_seed(prepare(wanted), 0, Silent())

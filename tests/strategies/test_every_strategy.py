@@ -5,18 +5,24 @@ import json
 import pytest
 import torch
 
-from contsym import conformance, registry, results
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
-from contsym.freezing import n_frozen_layers, parts_of
-from contsym.run import prepare, run_seed, training_part
-from contsym.seed_run import SeedRun
+from contsym.models.encoders.freezing import n_frozen_layers, parts_of
+from contsym.results import store
+from contsym.scenarios.catalog import find_scenario
+from contsym.strategies.catalog import strategies
+from contsym.testing import conformance
+from contsym.training import progress
+from contsym.training.loop import SeedRun
+from contsym.training.parts import training_part
+from contsym.training.plan import prepare
+from contsym.training.run import run_seed
 from tests.runs import costs
 from tests.strategy_settings import ENCODERS, SETTINGS
 from tests.toy import nli_rows, relation_rows, write_task
 
-TRAINS_ENCODER = sorted(name for name in SETTINGS if "encoder" in registry.strategies()[name].trains)
-TAKES_NONE = sorted(name for name in SETTINGS if registry.strategies()[name].trains == "nothing")
+TRAINS_ENCODER = sorted(name for name in SETTINGS if "encoder" in strategies()[name].trains)
+TAKES_NONE = sorted(name for name in SETTINGS if strategies()[name].trains == "nothing")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,7 @@ def toy(tmp_path_factory, tiny_masked_lm_folder, tiny_causal_folder, tiny_nli_fo
 
 
 def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes):
-    tasks = registry.find_scenario(scenario).tasks
+    tasks = find_scenario(scenario).tasks
     settings = {**SETTINGS[strategy], **changes.pop("settings", {})}
     return RunConfig(
         strategy=strategy,
@@ -52,11 +58,11 @@ def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes
 
 def one_seed(toy, encoder, tmp_path, strategy, scenario="wikidata_only", seed=0, **changes):
     plan = prepare(config(toy, encoder, tmp_path, strategy, scenario, **changes))
-    return run_seed(plan, seed, conformance.Silent())
+    return run_seed(plan, seed, progress.Silent())
 
 
 def test_every_strategy_is_in_the_table():
-    assert set(SETTINGS) == set(registry.strategies())
+    assert set(SETTINGS) == set(strategies())
 
 
 @pytest.fixture(scope="module", params=SETTINGS)
@@ -79,7 +85,7 @@ def test_conforms(bench, check):
 def test_experiences_scored_together_have_the_scores_that_each_has_alone(request, toy, strategy, tmp_path):
     encoder = request.getfixturevalue(ENCODERS.get(strategy, "tiny_encoder_folder"))
     plan = prepare(config(toy, encoder, tmp_path, strategy, "mnli_then_wikidata"))
-    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
+    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     run.go_on()
     experiences = list(run.benchmark.test_stream)
     together = run.template.scores_of(experiences)
@@ -96,9 +102,9 @@ def test_experiences_scored_together_have_the_scores_that_each_has_alone(request
 def test_experiences_are_scored_together_in_groups_but_apart_before_any_training(
     group, is_trained, calls, toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("contsym.template.GROUP", group)
+    monkeypatch.setattr("contsym.training.template.GROUP", group)
     plan = prepare(config(toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata"))
-    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
+    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     if is_trained:
         run.go_on()
     asked, score = [], run.strategy.score
@@ -133,7 +139,7 @@ def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, st
 def test_what_is_frozen_is_not_trained(toy, tiny_encoder_folder, tmp_path, strategy, what):
     given = {"freeze": what, "steps": "3"}
     plan = prepare(config(toy, tiny_encoder_folder, tmp_path, strategy, settings=given, curve=False))
-    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, conformance.Silent())
+    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     embeddings, layers, _ = parts_of(run.encoder.transformer)
     frozen = [embeddings, *layers[: n_frozen_layers(what)]]
     before, top = [weights_of(module) for module in frozen], weights_of(layers[-1])
@@ -232,11 +238,11 @@ def test_steps_are_kept_exactly(toy, tiny_encoder_folder, tmp_path):
 
 
 def test_a_seed_is_stored_whole(toy, tiny_encoder_folder, tmp_path):
-    from contsym.run import run_seeds
+    from contsym.training.run import run_seeds
 
     plan = prepare(
         config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", seeds=(3, 4), settings={"steps": "2"})
     )
-    found = run_seeds(plan, conformance.Silent())
-    (run,) = results.stored_runs(tmp_path)
-    assert [results.read_seed(p) for p in results.stored_seeds(run)] == json.loads(json.dumps(found))
+    found = run_seeds(plan, progress.Silent())
+    (run,) = store.stored_runs(tmp_path)
+    assert [store.read_seed(p) for p in store.stored_seeds(run)] == json.loads(json.dumps(found))

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from contsym import registry
-from contsym.pair_model import PairModel
+from contsym.models.pair_model import PairModel
+from contsym.strategies.catalog import load_strategy
 from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401
 
 COMPUTED = ["ncm", "ridge", "slda"]
@@ -49,7 +49,7 @@ def test_the_probe_trains_its_head_alone(toy, tiny_encoder_folder, tmp_path):  #
 
 
 def test_the_probes_default_rate_is_of_a_head():
-    assert registry.load_strategy("frozen_probe").Settings().learning_rate == 1e-3
+    assert load_strategy("frozen_probe").Settings().learning_rate == 1e-3
 
 
 @pytest.mark.parametrize("strategy", COMPUTED)

@@ -19,9 +19,10 @@ def test_a_pair_is_stored_as_one_cosine(toy, tiny_encoder_folder, tmp_path):  # 
 def test_it_answers_both_directions_alike_where_division_need_not(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
     from datasets import Dataset
 
-    from contsym.conformance import Silent
-    from contsym.run import prepare, training_part
-    from contsym.seed_run import SeedRun
+    from contsym.training.loop import SeedRun
+    from contsym.training.parts import training_part
+    from contsym.training.plan import prepare
+    from contsym.training.progress import Silent
 
     texts = [f"{a} is near {b}" for a in NAMES[:6] for b in NAMES[6:]]
     other = [f"{b} likes {a}" for a in NAMES[:6] for b in NAMES[6:]]

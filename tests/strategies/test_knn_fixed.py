@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from contsym import registry
 from contsym.errors import SettingError
-from contsym.run import parse_settings
+from contsym.strategies.catalog import load_strategy
+from contsym.training.plan import parse_settings
 from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a fixture
 
 
@@ -48,14 +48,14 @@ from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a
 )
 def test_what_is_refused(strategy, given, message):
     with pytest.raises(SettingError) as error:
-        parse_settings(registry.load_strategy(strategy), given)
+        parse_settings(load_strategy(strategy), given)
     assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize("order", [("guard", "relation"), ("relation", "guard")])
 def test_a_guard_goes_with_division_in_either_order(order):
     given = {"guard": "1", "relation": "division"}
-    settings = parse_settings(registry.load_strategy("protonet"), {name: given[name] for name in order})
+    settings = parse_settings(load_strategy("protonet"), {name: given[name] for name in order})
     assert (settings.guard, settings.relation) == (1.0, "division")
 
 

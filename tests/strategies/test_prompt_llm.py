@@ -8,13 +8,15 @@ import pytest
 import torch
 from datasets import Dataset
 
-from contsym.conformance import Silent
 from contsym.errors import EncoderError, SettingError
-from contsym.run import prepare, run_seed, training_part
-from contsym.seed_run import SeedRun
 from contsym.strategies.prompt_llm import drawn
+from contsym.training.loop import SeedRun
+from contsym.training.parts import training_part
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.run import run_seed
+from tests.models.encoders.test_language_models import rigged
 from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
-from tests.test_language_models import rigged
 
 
 def store(name, labels):

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from contsym.conformance import Silent
-from contsym.routing import evenly
-from contsym.run import prepare
+from contsym.models.routing import evenly
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
 from tests.strategies.test_every_strategy import config, toy  # noqa: F401 (a fixture)
 
 N_MNLI, N_WIKIDATA = 60, 4 * 66 - 64
@@ -19,7 +19,7 @@ def seed_run(toy, encoder, tmp_path, n_experiences=2, **settings):  # noqa: F811
     changes = {"settings": {"steps": "12", "rank": "4", "stored": str(STORED), **settings}}
     plan = prepare(config(toy, encoder, tmp_path, "routed_adapters", "mnli_then_wikidata", **changes))
     plan = replace(plan, tasks=[plan.tasks[i % 2] for i in range(n_experiences)])
-    from contsym.seed_run import SeedRun
+    from contsym.training.loop import SeedRun
 
     return SeedRun(plan, [task.train for task in plan.tasks], 0, Silent())
 

@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 
-from contsym import registry
 from contsym.errors import SettingError
-from contsym.pair_model import PairModel
-from contsym.pooling import PooledEncoder
-from contsym.relations.distances import cosine_distance
-from contsym.run import parse_settings
+from contsym.models.distances import cosine_distance
+from contsym.models.encoders.pooled import PooledEncoder
+from contsym.models.pair_model import PairModel
+from contsym.strategies.catalog import load_strategy
 from contsym.strategies.text_labels import _EncodedLabels, split_words
+from contsym.training.plan import parse_settings
 from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a fixture
 
 WORDS = ["likes", "not", "hates the"]
@@ -84,7 +84,7 @@ def test_words_are_parted_at_slashes():
 @pytest.mark.parametrize("words", ["yes/no", "yes/no/no", "yes//no", "a/b/c/d", "yes,maybe,no"])
 def test_words_must_be_three_different_ones(words):
     with pytest.raises(SettingError) as error:
-        parse_settings(registry.load_strategy("text_labels"), {"words": words})
+        parse_settings(load_strategy("text_labels"), {"words": words})
     assert str(error.value) == (
         f"--set words={words}: expected three different words or phrases with / between, for "
         "entailment, neutral, contradiction"

@@ -82,7 +82,7 @@ def assert_nothing_double(output):
     """MLflow has each cell once and one point for each strategy and number of shots."""
     from mlflow import MlflowClient
 
-    from contsym import tracking
+    from contsym.results import tracking
 
     client = MlflowClient(tracking.default_uri(output))
     experiment = client.get_experiment_by_name("contsym/mnli_then_wikidata")

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from contsym import syncing, tracking
+from contsym.results import tracking
+from contsym.sweep import syncing
+from contsym.sweep.job import cell_folder
 from contsym.sweep.stored import find_sweep
-from contsym.sweep.work import cell_folder
 from tests.sweep.toy_sweep import arguments, cells, contsym, read_json, write_tasks
 
 

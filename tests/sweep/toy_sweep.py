@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from contsym import results
-from contsym.reproduce import untimed
+from contsym.files import visible_folders
+from contsym.results import store
 from contsym.sweep.config import SweepConfig
+from contsym.training.reproduce import untimed
 from tests.toy import nli_rows, relation_rows, write_task
 
 OPTIONS = ("--strategies", "fine_tune,knn_fixed", "--scenario", "mnli_then_wikidata", "--shots", "8,16")
@@ -61,7 +62,7 @@ def environment() -> dict[str, str]:
 
 def comparable(folder: Path) -> dict[str, Any]:
     """A stored result less what no two runs share."""
-    result = results.read_seed(folder)
+    result = store.read_seed(folder)
     left_out = ("seconds", "started_at", "run", "cost", "threads")
     return {
         **{name: value for name, value in result.items() if name not in left_out},
@@ -71,7 +72,7 @@ def comparable(folder: Path) -> dict[str, Any]:
 
 def cells(output: Path) -> dict[str, dict[str, Any]]:
     """All stored cells by key, without their times."""
-    return {path.name: comparable(path) for path in results.visible_folders(output / "cells")}
+    return {path.name: comparable(path) for path in visible_folders(output / "cells")}
 
 
 def read_json(done: subprocess.CompletedProcess[str]) -> Any:

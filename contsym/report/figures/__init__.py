@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contsym.report.figures.embeddings import label_embeddings
 from contsym.report.figures.heat_maps import by_relation, matrices
 from contsym.report.figures.learning import learning
-from contsym.report.figures.look import COLOURS, Canvas, Figure, styles
 from contsym.report.figures.over_shots import accuracy_over_shots, kinds
+from contsym.report.figures.style import COLOURS, Canvas, Figure, styles
 from contsym.report.figures.trade_off import trade_off
 from contsym.report.measures import Measures
-from contsym.report.view import LabelView
+from contsym.report.projection import LabelView
 
 __all__ = ["COLOURS", "Figure", "all_figures", "styles"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contsym.report.contents.shared import relation_title
-from contsym.report.figures.look import (
+from contsym.report.figures.style import (
     COLOURS,
     GREY,
     SYMBOLS,
@@ -18,7 +17,8 @@ from contsym.report.figures.look import (
     traces_of,
     without_template,
 )
-from contsym.report.view import LabelView
+from contsym.report.projection import LabelView
+from contsym.report.tables.layout import relation_title
 
 MAX_RELATIONS = 12
 """Relations with a colour of their own in the view of label embeddings; the rarer ones share two."""

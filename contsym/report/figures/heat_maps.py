@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contsym.report.collect import title_of
-from contsym.report.contents.shared import kind_tasks, relation_title, relations, row_names
-from contsym.report.figures.look import (
+from contsym.report.figures.style import (
     Canvas,
     Figure,
     View,
@@ -15,7 +14,8 @@ from contsym.report.figures.look import (
     traces_of,
     without_template,
 )
-from contsym.report.tables import interval_text
+from contsym.report.table_formats import interval_text
+from contsym.report.tables.layout import kind_tasks, relation_title, relations, row_names
 
 
 def matrices(canvas: Canvas) -> Figure:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.figures.look import Canvas, Figure, Trace, View, axis_title, plain
+from contsym.report.figures.style import Canvas, Figure, Trace, View, axis_title, plain
 
 MAX_LOSSES = 200
 """Points of a loss curve that are drawn; a longer one is thinned."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.contents.shared import KIND_NAMES, interval_note, kind_tasks
-from contsym.report.figures.look import (
+from contsym.report.figures.style import (
     Canvas,
     Figure,
     Trace,
@@ -21,6 +20,7 @@ from contsym.report.figures.look import (
     traces_of,
     without_template,
 )
+from contsym.report.tables.layout import KIND_NAMES, interval_note, kind_tasks
 
 
 def accuracy_over_shots(canvas: Canvas) -> Figure:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from contsym.report.collect import title_of
-from contsym.report.figures.look import GREY, Canvas, Figure, Trace, View, axis_title, legend, plain
+from contsym.report.figures.style import GREY, Canvas, Figure, Trace, View, axis_title, legend, plain
 from contsym.report.measures import TradeOff, pareto_front
-from contsym.report.tables import interval_text
+from contsym.report.table_formats import interval_text
 
 
 def trade_off(canvas: Canvas) -> Figure | None:

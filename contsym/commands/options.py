@@ -1,0 +1,154 @@
+"""Options that several commands have, said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET
+from contsym.data.splits import SPLIT_RULES
+from contsym.data.tasks import TASKS
+from contsym.models.encoders.declared import AUTO, POOLINGS
+
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    help="Folder for results and the MLflow store.",
+)
+uri_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow tracking server or store; default: MLFLOW_TRACKING_URI, else OUTPUT/mlflow.db.",
+)
+
+split_option = click.option(
+    "--split",
+    type=click.Choice(list(SPLIT_RULES)),
+    help="Share the Wikidata pairs out anew (contsym data build --help); default: as they come.",
+)
+noise_option = click.option(
+    "--label-noise",
+    type=float,
+    metavar="SHARE",
+    help="Share of flipped training labels where the scenario has any (noisy_labels); default: the scenario's.",
+)
+SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
+
+
+def task_options(command):
+    """`--TASK SOURCE` for each task, and `--TASK-size N` for those that have no shots."""
+    for task in reversed(list(TASKS.values())):
+        if not task.relational:
+            command = click.option(
+                f"--{task.name}-size",
+                type=int,
+                metavar="N",
+                help=f"{task.title} training pairs; default: all.",
+            )(command)
+        bundled = "bundled, " if task.is_bundled else ""
+        command = click.option(
+            f"--{task.name}",
+            metavar="SOURCE",
+            help=f"{task.title}: {bundled}hub[:OWNER/NAME][@REVISION], or a file or folder; default: {task.default_source}.",
+        )(command)
+    return command
+
+
+def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
+    """Take what `task_options` gave out of the options: source and size by task, where they were given."""
+    sources = {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
+    sizes = {name: size for name in TASKS if (size := options.pop(f"{name}_size", None)) is not None}
+    return sources, sizes
+
+
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE",
+    help="A strategy's .py or a scenario's .toml of your own; repeatable (docs/adding-a-strategy.md).",
+)
+encoder_option = click.option(
+    "--encoder",
+    default="minilm",
+    show_default=True,
+    metavar="NAME",
+    help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors.",
+)
+pooling_option = click.option(
+    "--pooling",
+    type=click.Choice(list(POOLINGS)),
+    default=AUTO,
+    show_default=True,
+    help="Of token states; auto is the preset's, what a sentence-transformers folder declares, or else the last "
+    "token of a decoder-only model and the mean of any other (docs/encoders.md).",
+)
+form_option = click.option(
+    "--form",
+    type=click.Choice(["lexicalised", "delexicalised", "both"]),
+    default="lexicalised",
+    show_default=True,
+    help="Wikidata pairs with entity names, with opaque ids, or both.",
+)
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the encoder; auto is bf16 where the hardware is faster with it.",
+)
+freeze_option = click.option(
+    "--freeze",
+    metavar="WHAT",
+    help="Lower part of the encoder that is not trained, and computed once for each text: embeddings, or "
+    "layers:N for those and N layers (the same as --set freeze=WHAT).",
+)
+target_option = click.option(
+    "--target",
+    type=float,
+    default=DEFAULT_TARGET,
+    show_default=True,
+    help="Accuracy for which the least number of pairs is reported.",
+)
+
+
+memory_index_option = click.option(
+    "--memory-index",
+    metavar="NAME",
+    help="Short for --set index=NAME: how a k-NN finds neighbours; auto, flat, hnsw or ivf (docs/method.md).",
+)
+
+
+SHORT_FOR = {"freeze": "freeze", "memory_index": "index"}
+"""Options that are short for a setting, with the setting's name."""
+
+
+def assignments_of(options: dict[str, Any]) -> tuple[str, ...]:
+    """Take `assignments` out of the options, with those that `--freeze` and `--memory-index` are short for."""
+    short = {setting: options.pop(name, None) for name, setting in SHORT_FOR.items()}
+    given = (f"{setting}={value}" for setting, value in short.items() if value is not None)
+    return (*options.pop("assignments"), *given)
+
+
+def protocol_options(command):
+    """`--protocol` and `--pretrain`."""
+    command = click.option(
+        "--pretrain",
+        "pretraining",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="With --protocol retrain: a hyper-parameter of the fine-tuning that makes the encoder; repeatable.",
+    )(command)
+    return click.option(
+        "--protocol",
+        type=click.Choice(["sequential", "retrain"]),
+        default="sequential",
+        show_default=True,
+        help="sequential: the strategy learns every task. retrain: all start from one encoder that knows the "
+        "first task by a head, and are measured by that head (docs/protocols.md).",
+    )(command)

@@ -1,0 +1,85 @@
+"""`contsym pretrain`: an encoder that knows a task through a head, as a folder for --encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contsym.commands.options import (
+    assignments_of,
+    device_option,
+    encoder_option,
+    freeze_option,
+    output_option,
+    pooling_option,
+    precision_option,
+    sources_and_sizes,
+    task_options,
+)
+from contsym.config import RunConfig, parse_assignments
+from contsym.errors import ContsymError
+
+
+@click.command()
+@click.option(
+    "--task",
+    type=click.Choice(["mnli", "snli"]),
+    default="mnli",
+    show_default=True,
+    help="What the encoder learns.",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
+@encoder_option
+@pooling_option
+@task_options
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A hyper-parameter of fine_tune; repeatable.",
+)
+@freeze_option
+@device_option
+@precision_option
+@output_option
+def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
+    """Fine-tune an encoder on NLI and keep it with its head, to start others from.
+
+    The folder goes to --encoder: strategies nli_head and zero_shot use its head, and under --protocol
+    retrain all strategies start from it, whatever the seed. (Without it that protocol makes an encoder
+    for each seed by itself.)
+
+    \b
+    Examples:
+      contsym pretrain --mnli path/to/mnli --out minilm-mnli
+      contsym run --strategy knn_fixed --scenario mnli_then_wikidata --protocol retrain --encoder minilm-mnli
+    """
+    if out.exists():
+        raise ContsymError(f"--out {out} is there already; expected a new folder")
+    sources, sizes = sources_and_sizes(options)
+    for name in (*sources, *sizes):
+        if name != task:
+            raise ContsymError(f"--{name}: the encoder learns {task}; leave it out or name it with --task")
+    config = RunConfig(
+        strategy="fine_tune",
+        scenario=f"{task}_only",
+        seeds=(seed,),
+        sources=sources,
+        sizes=sizes,
+        settings=parse_assignments(assignments_of(options)),
+        curve=False,
+        audit=False,
+        **options,
+    )
+    from rich.console import Console
+
+    from contsym.commands.views.progress import RunProgress
+    from contsym.training.pretrain import pretrain_to
+
+    with RunProgress(Console(stderr=True)) as progress:
+        accuracy = pretrain_to(out, config, progress)
+    click.echo(f"{out}: {task} {accuracy:.3f} on its test pairs; use it with --encoder {out}")

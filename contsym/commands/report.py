@@ -1,0 +1,57 @@
+"""The command line of reports."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from contsym.commands.options import output_option
+from contsym.errors import SettingError
+
+MANY_PAIRS = 300
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SWEEP|RUN]...")
+@output_option
+@click.option(
+    "--to",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where the report goes; default: OUTPUT/reports/NAME.",
+)
+@click.option("--target", type=float, help="Accuracy to reach; default: the one of the results, mostly 0.99.")
+@click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
+def report(
+    names: tuple[str, ...], output: Path, folder: Path | None, target: float | None, opens: bool
+) -> None:
+    """Make one HTML file, and tables, out of a sweep or of runs.
+
+    Without names it is the latest sweep of OUTPUT, finished or not. A sweep is named by its id or
+    the beginning of it, a run by its folder. The file needs no network to be looked at; the same
+    tables lie in tables/ as Markdown, CSV and LaTeX.
+
+    \b
+    Examples:
+      contsym report
+      contsym report 3f2a --to reports/paper --open
+      contsym report 20260102T030405-knn_fixed-mnli_then_wikidata-abc123
+    """
+    if target is not None and not 0 < target <= 1:
+        raise SettingError(f"--target {target} is out of range; expected 0 < target <= 1")
+    from contsym.report.collect import collect
+    from contsym.report.render import make_report, write_report
+
+    collected = collect(output, names)
+    n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
+    if n_pairs > MANY_PAIRS:
+        click.echo(f"{n_pairs:,} comparisons of strategies; a few seconds for a hundred", err=True)
+    made = make_report(collected, collected.target if target is None else target)
+    html, tables = write_report(made, folder or output / "reports" / collected.name)
+    click.echo(html)
+    click.echo(f"{tables} ({len(made.tables)} tables as Markdown, CSV and LaTeX)")
+    if opens:
+        click.launch(str(html.resolve()))

@@ -1,0 +1,297 @@
+"""The command line of sweeps: start, look at, go on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contsym.commands.options import (
+    SCENARIO_HELP,
+    assignments_of,
+    device_option,
+    encoder_option,
+    form_option,
+    freeze_option,
+    memory_index_option,
+    noise_option,
+    output_option,
+    plugin_option,
+    pooling_option,
+    precision_option,
+    protocol_options,
+    sources_and_sizes,
+    split_option,
+    target_option,
+    task_options,
+    uri_option,
+)
+from contsym.config import DEFAULT_OUTPUT, parse_assignments
+from contsym.errors import SettingError, TrackingError
+from contsym.machine import heed
+from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
+
+if TYPE_CHECKING:
+    from contsym.checked import Skip
+    from contsym.sweep.stored import StoredSweep
+
+
+Engine = tuple[str, int | None, str | None, dict[str, str]]
+"""Backend, jobs, address and options, as make_executor takes them."""
+
+SEND_SECONDS = 30
+"""Finished cells go to MLflow at most this often while others run."""
+
+
+@click.command()
+@click.option(
+    "--strategies", metavar="LIST", help="Methods, as knn_fixed,fine_tune (contsym list strategies)."
+)
+@click.option("--scenario", metavar="NAME|FILE", help=SCENARIO_HELP)
+@click.option("--shots", metavar="LIST", help="Training pairs of each Wikidata experience, as 8,16,32,64.")
+@click.option("--seeds", metavar="N|LIST", help="5 for five seeds, or 0,1,2 or 10-14.  [default: 3]")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Values of a hyper-parameter, as k=1,3,5, each a cell of its own; repeatable.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What the sweep is, in TOML (docs/sweeps.md); what is given here counts more.",
+)
+@memory_index_option
+@plugin_option
+@encoder_option
+@pooling_option
+@freeze_option
+@task_options
+@form_option
+@split_option
+@protocol_options
+@noise_option
+@device_option
+@precision_option
+@target_option
+@click.option(
+    "--curve/--no-curve", default=False, show_default=True, help="Measure learning curves in each cell."
+)
+@click.option(
+    "--audit/--no-audit", default=True, show_default=True, help="Look for leaks and shortcuts in the data."
+)
+@click.option(
+    "--jobs",
+    type=int,
+    metavar="N",
+    help="Cells at a time; they share the cores.  [default: 1; with ray one for each GPU or node]",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["local", "ray", "slurm"]),
+    default="local",
+    show_default=True,
+    help="This machine, a Ray cluster, or SLURM.",
+)
+@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster; default: one is started here.")
+@click.option(
+    "--engine-option",
+    "engine_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Of Ray or SLURM, as partition=gpu (docs/clusters.md); repeatable.",
+)
+@click.option(
+    "--status", "wants_status", is_flag=True, help="Show the sweeps of OUTPUT and how far they are."
+)
+@click.option("--resume", is_flag=True, help="Go on with the latest sweep of OUTPUT.")
+@output_option
+@uri_option
+@click.option("--json", "as_json", is_flag=True, help="Print the cells as JSON on stdout.")
+@click.pass_context
+def sweep(context: click.Context, /, **options: Any) -> None:
+    """Run strategies x seeds x shots x set values; what is finished is never run again.
+
+    What cells have in common (the first task, as MNLI, does not depend on the shots) is done
+    once. Stop it as you like: the same command, or --resume, goes on.
+
+    \b
+    Examples:
+      contsym sweep --strategies random_labels,knn_fixed,knn_learned,fine_tune \\
+        --scenario mnli_then_wikidata --shots 8,16,32,64 --seeds 5 --jobs 2
+      contsym sweep --config sweeps/paper.toml --backend ray --address ray-head:6379
+      contsym sweep --status
+      contsym sweep --resume
+    """
+    output = options["output"]
+    if options.pop("wants_status"):
+        show_status(output, options["as_json"])
+        return
+    from contsym.sweep.engines.choose import check_engine, read_options
+
+    engine = (
+        options.pop("backend"),
+        options.pop("jobs"),
+        options.pop("address"),
+        read_options(options.pop("engine_options")),
+    )
+    check_engine(*engine)
+    as_json, tracking_uri = options.pop("as_json"), options.pop("tracking_uri")
+    resume = options.pop("resume")
+    from contsym.sweep.stored import find_sweep
+
+    config = find_sweep(output, None).live() if resume else _config(context, options)
+    if resume and any(
+        _is_given(context, name)
+        for name in (*options, "assignments", "pretraining", "config_file")
+        if name != "output"
+    ):
+        raise SettingError("--resume goes on with what was given then; leave the other options out")
+    run_sweep(config, engine, tracking_uri, as_json)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
+    sources, sizes = sources_and_sizes(options)
+    file, assignments = options.pop("config_file"), assignments_of(options)
+    pretraining = parse_assignments(options.pop("pretraining"), "--pretrain")
+    found = read_file(file) if file else {}
+    given = {name: value for name, value in options.items() if _is_given(context, name) or name not in found}
+    given = {name: value for name, value in given.items() if value is not None}
+    parsers = {"strategies": _names, "shots": parse_shots, "seeds": parse_sweep_seeds}
+    given |= {name: parse(given[name]) for name, parse in parsers.items() if name in given}
+    given |= {"settings": parse_grid(assignments)} if assignments else {}
+    given |= {"pretrain": pretraining} if pretraining else {}
+    merged = {**found, **given}
+    merged["sources"] = {**found.get("sources", {}), **sources}
+    merged["sizes"] = {**found.get("sizes", {}), **sizes}
+    for name in ("strategies", "scenario", "shots"):
+        if name not in merged:
+            raise SettingError(f"--{name} is missing; give it here or in --config FILE")
+    return SweepConfig(**merged)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_json: bool) -> None:
+    """Plan, run, send and show; exits with 1 where cells failed."""
+    import time
+
+    from rich.console import Console
+
+    from contsym.checked import Skipped
+    from contsym.commands.views.progress import SweepProgress, status
+    from contsym.commands.views.sweep import plan_report, sweep_report
+    from contsym.results.tracking import PATIENCE, display_uri, resolve_uri
+    from contsym.sweep.engines.choose import make_executor
+    from contsym.sweep.plan import claimed, plan_sweep, remember
+    from contsym.sweep.scheduler import drive
+    from contsym.sweep.tracking import log_sweep
+
+    err = Console(stderr=True)
+    with status(err, "looking at data and encoder"):
+        planned, audits = plan_sweep(config)
+    uri = resolve_uri(config.output, tracking_uri)
+    err.print(plan_report(planned, audits, engine[:2], display_uri(uri)))
+    made, skipped = remember(planned), Skipped()
+    sent_at, warning = time.monotonic(), ""
+
+    def send(*, is_last: bool = False) -> None:
+        nonlocal sent_at, warning
+        if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
+            try:
+                log_sweep(made, uri, PATIENCE, skipped)
+            except TrackingError as error:
+                warning = str(error)
+            sent_at = time.monotonic()
+
+    # Ray tells of lost workers on stdout, whatever it is told about logging; stdout is for the answer.
+    with claimed(planned), redirect_stdout(sys.stderr):
+        executor = make_executor(*engine, config.output, device=config.device)
+        with SweepProgress(err, planned) as progress:
+            failed = drive(planned, executor, progress, send)
+            progress.note("logging to MLflow")
+            send(is_last=True)
+    heed()
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    found = made.results(skipped)
+    output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
+    if as_json:
+        click.echo(json.dumps(as_plain(made, skipped), ensure_ascii=False, allow_nan=False))
+    elif found:
+        Console().print(sweep_report(found, made.varied))
+        click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
+    for name, error in failed.items():
+        click.echo(f"failed: {name}: {error}", err=True)
+    if failed:
+        click.echo(
+            f"{len(failed)} of {len(made.cells)} cells failed; contsym sweep --resume{output} tries them again",
+            err=True,
+        )
+        sys.exit(1)
+
+
+def as_plain(sweep: StoredSweep, skip: Skip) -> dict[str, Any]:
+    """A sweep as JSON: its configuration, and each cell with its main figures, or its error.
+
+    A cell is done, failed, missing, or unreadable where its result is there and cannot be read.
+    """
+    from contsym.results import store
+
+    failures, done = sweep.failures(skip), sweep.done()
+    found = {path.name: result for path, result in store.read_seeds(done.values(), skip).items()}
+    shown = ("matrix", "final", "forgetting", "learned", "cost", "seconds")
+    cells = []
+    for cell in sweep.cells:
+        entry: dict[str, Any] = {
+            "key": cell.key,
+            "strategy": cell.strategy,
+            "scenario": sweep.scenario_of(cell),
+            "seed": cell.seed,
+            "shots": cell.shots,
+            "settings": dict(cell.settings),
+        }
+        if cell.key in found:
+            entry |= {"state": "done", **{name: found[cell.key][name] for name in shown}}
+        elif cell.key in done:
+            entry["state"] = "unreadable"
+        elif cell.key in failures:
+            entry |= {"state": "failed", "error": failures[cell.key]["error"]}
+        else:
+            entry["state"] = "missing"
+        cells.append(entry)
+    config = {**sweep.config.model_dump(), "output": str(sweep.output)}
+    return {"sweep": sweep.id, "created": sweep.created, "config": config, "cells": cells}
+
+
+def show_status(output: Path, as_json: bool) -> None:
+    """Every sweep of the folder: how many cells are done, failed and missing."""
+    from rich.console import Console
+
+    from contsym.checked import Skipped
+    from contsym.commands.views.sweep import status_report
+    from contsym.sweep.stored import stored_sweeps
+
+    skip = Skipped()
+    found = stored_sweeps(output, skip)
+    if as_json:
+        plain = [as_plain(sweep, skip) for sweep in found]
+        click.echo(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+    elif not found:
+        click.echo(f"no sweep in {output} yet; contsym sweep --strategies ... makes one")
+    else:
+        Console().print(status_report(found, skip))

@@ -1,0 +1,60 @@
+"""`contsym sync` and `contsym ui`: stored results in MLflow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from contsym.commands.options import (
+    output_option,
+    uri_option,
+)
+
+
+@click.command()
+@output_option
+@uri_option
+def sync(output: Path, tracking_uri: str | None) -> None:
+    """Send stored results that MLflow does not have yet.
+
+    What cannot be read, and what MLflow refuses of one run alone, is named on stderr, and the others are sent.
+    Exit code 0: all is sent; 1: something was skipped; 2: the store cannot be used.
+
+    \b
+    Example:
+      contsym sync --tracking-uri http://127.0.0.1:5000
+    """
+    from contsym.checked import Skipped
+    from contsym.results import tracking
+    from contsym.sweep import syncing
+
+    uri, skipped = tracking.resolve_uri(output, tracking_uri), Skipped()
+    n_sent = syncing.sync(output, uri, lambda name, n: click.echo(f"{name}: {n} seeds", err=True), skipped)
+    click.echo(f"{n_sent} results sent to {tracking.display_uri(uri)}")
+    if skipped.errors:
+        sys.exit(1)
+
+
+@click.command()
+@output_option
+@uri_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
+    """Open the MLflow UI on the store that the runs went to.
+
+    \b
+    Example:
+      contsym ui --port 5001
+    """
+    from contsym.results import tracking
+
+    uri = tracking.resolve_uri(output, tracking_uri)
+    command, environment = tracking.ui_command(output, uri, host, port)
+    click.echo(f"MLflow UI on http://{host}:{port} (starting takes some 15 s; stop with Ctrl-C)", err=True)
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        click.echo(f"note: {host} is reachable from other machines, without a password", err=True)
+    os.execve(command[0], command, environment)  # noqa: S606 - replaces this process

@@ -1,0 +1,479 @@
+"""Wikidata triples to a data set of NLI pairs, at any size: every step is a table of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import contsym
+from contsym.data import splits
+from contsym.data.schema import LABEL_OF_KIND, Form, file_sha256
+from contsym.data.sql import engine_error, hash_share, insert, one_row, open_engine, quoted
+from contsym.data.wikidata import manifest, neutral
+from contsym.data.wikidata.entities import name_entities
+from contsym.data.wikidata.relations import Registry, registry, template
+from contsym.data.wikidata.triples import read_labels, read_triples
+from contsym.errors import ContsymError, DataError, SettingError
+from contsym.files import to_json, write_whole
+
+if TYPE_CHECKING:
+    from contsym.data.sql import Connection
+
+
+MANY_MUTUAL = 0.005
+"""From this share of mutual triples on, the kind of an antisymmetric relation is called into question.
+Slips of Wikidata's editors are rarer (none in CoDEx's 1,393 triples of antisymmetric relations), and a
+relation that is mutual at times need not be so often: of `influenced by` (P737) it is 1.2%."""
+FEW_MIRRORED = 0.05
+"""Below this share of mirrored triples, that of a symmetric one is; most data state one direction
+of many symmetric facts only, so the share says little before it is very small."""
+LEAST_TRIPLES = 20
+"""A relation with fewer is not judged by its data."""
+MAX_SKIPPED = 200
+"""Unregistered properties that the manifest lists, the most frequent ones."""
+_BATCH = 50_000
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a data set is built of, and how. Raises SettingError or DataError for what cannot be."""
+
+    triples: Path
+    out: Path
+    labels: Path | None = None
+    relations: Path | None = None
+    sole_property: str | None = None
+    """The property of a SPARQL result that has no column for it."""
+    form: Form = "both"
+    split: splits.SplitRule = "pair"
+    test_share: float = 0.2
+    seed: int = 0
+    bare: bool = False
+    paraphrase: bool = False
+    neutral: bool = False
+    distract: bool = False
+    balance: bool = False
+    max_per_relation: int | None = None
+    max_bad: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.split not in get_args(splits.SplitRule):
+            raise SettingError(f"--split {self.split}: expected one of {', '.join(splits.SPLIT_RULES)}")
+        if not 0 < self.test_share < 1:
+            raise SettingError(f"--test-share {self.test_share:g}: expected more than 0 and less than 1")
+        if not 0 <= self.max_bad < 1:
+            raise SettingError(f"--max-bad {self.max_bad:g}: expected at least 0 and less than 1")
+        if self.max_per_relation is not None and self.max_per_relation < 1:
+            raise SettingError(f"--max-per-relation {self.max_per_relation}: expected at least 1")
+        if self.bare and (self.paraphrase or self.split == "phrasing"):
+            other = "--paraphrase" if self.paraphrase else "--split phrasing"
+            raise SettingError(
+                f"--bare keeps one phrasing a relation, and {other} needs several; leave one out"
+            )
+        for option, path in (
+            ("triples", self.triples),
+            ("labels", self.labels),
+            ("relations", self.relations),
+        ):
+            if path is not None and not path.is_file():
+                found = "a folder" if path.is_dir() else "no such file"
+                raise DataError(f"--{option} {path}: {found}; expected the path of a file")
+        if self.out.exists():
+            raise SettingError(f"--out {self.out} is there already; name another folder, or remove it")
+
+
+def build(options: BuildOptions, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Write `out` with train.parquet, test.parquet and manifest.json; gives the manifest.
+
+    The folder is there whole or not at all. `say` is told each step as it begins. Raises
+    DataError with file and line where more than max_bad of the lines are bad, and where nothing
+    can be built or the split would not keep its promise.
+    """
+    # Imported before there is a folder: Ctrl-C while DuckDB loads ends the process at once.
+    broken = engine_error()
+    made: dict[str, Any] = {}
+
+    def fill(folder: Path) -> None:
+        with open_engine(folder) as con:
+            made.update(_Build(con, options, folder, say).run())
+        (folder / manifest.MANIFEST).write_text(to_json(made), encoding="utf-8")
+
+    try:
+        write_whole(options.out, fill)
+    except OSError as error:
+        raise ContsymError(f"--out {options.out} cannot be written ({error.strerror or error})") from None
+    except broken as error:
+        reason = str(error).splitlines()[0][:200]
+        raise ContsymError(f"--out {options.out} could not be built ({reason})") from error
+    return made
+
+
+class _Build:
+    """One build; each method makes the tables that it is named after, in the order of `run`."""
+
+    def __init__(
+        self, con: Connection, options: BuildOptions, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self.con, self.options, self.folder, self.say = con, options, folder, say
+        self.registry: Registry = registry(options.relations)
+        self.forms = manifest.FORMS if options.form == "both" else (options.form,)
+        self.left_out: dict[str, int] = {}
+        self.warnings: list[str] = []
+
+    def run(self) -> dict[str, Any]:
+        options = self.options
+        inputs = self.read()
+        self.templates()
+        self.entities()
+        self.facts()
+        relations = self.mirrored()
+        self.pairs()
+        self.say(f"splitting by {options.split}")
+        split = splits.assign(self.con, options.split, options.test_share, options.seed)
+        self._leave_out(split.n_left_out)
+        self.warnings += [split.remark] if split.remark else []
+        if options.balance:
+            n_gone = sum(splits.balance_kinds(self.con, side, options.seed) for side in (False, True))
+            self._leave_out({"pairs of the more frequent kind (--balance)": n_gone})
+        self.rows()
+        if options.neutral or options.distract:
+            wanted = [kind for kind in neutral.KINDS if getattr(options, kind)]
+            self.warnings += neutral.draw(self.con, wanted, options.seed, self.say)
+        self.say("checking the split")
+        self.check()
+        files = self.write()
+        for relation, part, n in self.con.execute(
+            "SELECT relation, is_test, count(*) FROM rows WHERE label <> 'neutral' GROUP BY ALL"
+        ).fetchall():
+            relations[relation][manifest.PARTS[part]] = n
+        return {
+            "format": manifest.FORMAT,
+            "tool": f"contsym {contsym.__version__}",
+            "split": {
+                "rule": options.split,
+                "meaning": splits.SPLIT_RULES[options.split],
+                "test_share": options.test_share,
+                "seed": options.seed,
+            },
+            "forms": list(self.forms),
+            "options": {
+                name: value
+                for name, value in asdict(options).items()
+                if name
+                in ("bare", "paraphrase", "neutral", "distract", "balance", "max_per_relation", "max_bad")
+            },
+            "inputs": inputs,
+            "registry": {
+                "version": self.registry.version,
+                "file": options.relations.name if options.relations else "relations.toml of contsym",
+                "sha256": self.registry.sha256,
+            },
+            "labels": self.counts(),
+            "relations": {key: relations[key] for key in sorted(relations)},
+            "skipped_properties": self.skipped(),
+            "left_out": self.left_out,
+            "warnings": self.warnings,
+            "files": files,
+        }
+
+    def read(self) -> dict[str, Any]:
+        options = self.options
+        self.say(f"reading {options.triples}")
+        sole = options.sole_property
+        if sole is not None and sole not in self.registry.relations:
+            reason = self.registry.refused.get(sole)
+            raise SettingError(
+                f"--property {sole}: {reason or 'not in the registry; add it with --relations FILE'}"
+            )
+        read = read_triples(self.con, options.triples, self.registry, options.max_bad, self.folder, sole)
+        inputs = {"triples": read.as_dict()}
+        if read.n_bad:
+            self.warnings.append(f"{read.n_bad:,} bad lines are left out, as {read.first_bad}")
+        if not self._number("SELECT count(*) FROM triples"):
+            given = [row[0] for row in self._rows("SELECT property FROM skipped ORDER BY n DESC, property")]
+            refused = next((self._why_not(each) for each in given if each in self.registry.refused), None)
+            raise DataError(
+                f"{options.triples}: no triple of a registered relation; it has {', '.join(given[:5]) or 'none'}"
+                + (f" ({refused.rstrip('.')})" if refused else "")
+                + "; expected Wikidata properties such as P26 in the second column, or give a registry with --relations"
+            )
+        if options.labels:
+            self.say(f"reading {options.labels}")
+            read, n_twice, example = read_labels(self.con, options.labels, options.max_bad, self.folder)
+            inputs["labels"] = {**read.as_dict(), "ids_given_twice": n_twice}
+            if read.n_bad:
+                self.warnings.append(f"{read.n_bad:,} bad lines are left out, as {read.first_bad}")
+            if n_twice:
+                self.warnings.append(
+                    f"{n_twice:,} ids have more than one line of labels, as {example}; the first counts"
+                )
+        return inputs
+
+    def templates(self) -> None:
+        self.con.execute(
+            "CREATE TABLE templates (relation VARCHAR, i INTEGER, phrasing VARCHAR, x_first BOOLEAN, "
+            "head VARCHAR, middle VARCHAR, tail VARCHAR)"
+        )
+        self.con.execute(
+            "CREATE TABLE known_relations (relation VARCHAR, kind VARCHAR, domain VARCHAR, family VARCHAR)"
+        )
+        relations = self.registry.relations.values()
+        insert(self.con, "known_relations", [(r.id, r.kind, r.domain, r.family) for r in relations])
+        templates: list[tuple[object, ...]] = []
+        for relation in relations:
+            for i, phrasing in enumerate(relation.phrasings[: 1 if self.options.bare else None]):
+                x_first, texts = template(phrasing)
+                templates.append((relation.id, i, phrasing, x_first, *texts))
+        insert(self.con, "templates", templates)
+
+    def entities(self) -> None:
+        self.say("naming entities")
+        options = self.options
+        self.warnings += name_entities(self.con, options.triples, options.labels, "lexicalised" in self.forms)
+
+    def facts(self) -> None:
+        """facts(relation, kind, s, o, s_id, o_id, s_name, o_name): distinct usable triples; s and o are keys."""
+        joined = "triples t JOIN entities s ON s.entity = t.subject JOIN entities o ON o.entity = t.object"
+        reason = """CASE WHEN t.subject = t.object THEN 'triples of an entity with itself'
+          WHEN s.key IS NULL OR o.key IS NULL THEN 'triples with an unlabelled id'
+          WHEN s.key = o.key THEN 'triples of two entities with the same name' END"""
+        self._leave_out(
+            dict(
+                self._rows(
+                    f"SELECT {reason} AS why, count(*) FROM {joined} GROUP BY 1 HAVING why IS NOT NULL"
+                )
+            )
+        )
+        n_repeated = self._number("SELECT sum(n - 1)::BIGINT FROM triples")
+        self._leave_out({"repeated triples": n_repeated})
+        self.con.execute(
+            f"""CREATE TABLE facts AS SELECT t.relation, r.kind, s.key AS s, o.key AS o, s.opaque AS s_id,
+              o.opaque AS o_id, s.name AS s_name, o.name AS o_name
+            FROM {joined} JOIN known_relations r ON r.relation = t.relation WHERE {reason} IS NULL"""
+        )
+        if not self._number("SELECT count(*) FROM facts"):
+            raise DataError(
+                f"{self.options.triples}: no triple is left to build from ({_counted(self.left_out)})"
+            )
+        # One row for each relation and two entities, whichever of them comes first: no join with itself.
+        self.con.execute(
+            """CREATE TABLE grouped AS SELECT relation, kind, least(s, o) AS a, greatest(s, o) AS b,
+              bool_or(s < o) AS forward, bool_or(s > o) AS backward,
+              min(CASE WHEN s < o THEN s_id ELSE o_id END) AS a_id, min(CASE WHEN s < o THEN o_id ELSE s_id END) AS b_id,
+              arg_min(CASE WHEN s < o THEN s_name ELSE o_name END, CASE WHEN s < o THEN s_id ELSE o_id END) AS a_name,
+              arg_min(CASE WHEN s < o THEN o_name ELSE s_name END, CASE WHEN s < o THEN o_id ELSE s_id END) AS b_name
+            FROM facts GROUP BY ALL"""
+        )
+
+    def mirrored(self) -> dict[str, dict[str, Any]]:
+        """How far the data bear the registry out, relation by relation; contradicting pairs go."""
+        found = {}
+        for relation, kind, n_pairs, n_mutual in self._rows(
+            "SELECT relation, kind, count(*), count(*) FILTER (forward AND backward) FROM grouped GROUP BY ALL ORDER BY ALL"
+        ):
+            n_triples = n_pairs + n_mutual
+            share = 2 * n_mutual / n_triples
+            name = self.registry.names[relation]
+            found[relation] = {
+                "name": name,
+                "kind": kind,
+                "triples": n_triples,
+                "pairs": n_pairs,
+                "mutual_pairs": n_mutual,
+                "mirrored_share": share,
+                **dict.fromkeys(manifest.PARTS, 0),
+            }
+            if n_triples < LEAST_TRIPLES:
+                continue
+            if kind == "antisymmetric" and share >= MANY_MUTUAL:
+                self.warnings.append(
+                    f"{relation} {name} is registered as antisymmetric, and {n_mutual:,} of its {n_pairs:,} pairs "
+                    "are stated both ways; they are left out"
+                )
+            if kind == "symmetric" and share < FEW_MIRRORED:
+                self.warnings.append(
+                    f"{relation} {name} is registered as symmetric, and the mirror image of only {share:.1%} of its "
+                    f"{n_triples:,} triples is stated"
+                )
+        n_contradicting = self._number(
+            "SELECT count(*) FROM grouped WHERE kind = 'antisymmetric' AND forward AND backward"
+        )
+        self._leave_out({"antisymmetric pairs stated both ways": n_contradicting})
+        return found
+
+    def pairs(self) -> None:
+        """pairs(row, id, relation, kind, a, b, phrasing) for the split, and what the rows need."""
+        options = self.options
+        draw = hash_share(str(options.seed), "'direction'", "relation", "a_id", "b_id")
+        # Which of two symmetric entities comes first is drawn: the order of the source must give nothing away.
+        is_forward = f"CASE WHEN kind = 'symmetric' THEN {draw} < 0.5 ELSE forward END"
+        directed = f"SELECT *, {is_forward} AS is_forward FROM usable"
+        if options.split == "random":
+            # As in the paper's data: a symmetric fact that is stated both ways is two pairs.
+            directed += f" UNION ALL SELECT *, NOT ({is_forward}) FROM usable WHERE forward AND backward"
+        n_phrasings = "(SELECT count(*) FROM templates t WHERE t.relation = d.relation)"
+        limit = (
+            f"QUALIFY row_number() OVER (PARTITION BY relation ORDER BY {hash_share(str(options.seed), 'id')}) "
+            f"<= {options.max_per_relation}"
+            if options.max_per_relation
+            else ""
+        )
+        self.con.execute(
+            f"""CREATE TABLE candidates AS
+            WITH usable AS (SELECT * FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)),
+            d AS ({directed}),
+            named AS (SELECT *, relation || '/' || CASE WHEN is_forward THEN a_id || '/' || b_id
+              ELSE b_id || '/' || a_id END AS id FROM d)
+            SELECT *, least(floor({hash_share(str(options.seed), "'phrasing'", "id")} * n_ways), n_ways - 1)::INTEGER AS i
+            FROM (SELECT d.*, {n_phrasings} AS n_ways FROM named d) {limit}"""
+        )
+        self.con.execute(
+            """CREATE TABLE pairs AS SELECT row_number() OVER () AS row, c.id, c.relation, c.kind, c.a, c.b, t.phrasing,
+              c.i, c.is_forward, c.a_id, c.b_id, c.a_name, c.b_name
+            FROM candidates c JOIN templates t ON t.relation = c.relation AND t.i = c.i"""
+        )
+        n = self._number("SELECT count(*) FROM pairs")
+        if options.max_per_relation:
+            n_usable = self._number(
+                "SELECT count(*) FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)"
+            )
+            self._leave_out({"pairs above --max-per-relation": max(0, n_usable - n)})
+        self.con.execute("DROP TABLE candidates; DROP TABLE facts; DROP TABLE entities")
+
+    def rows(self) -> None:
+        """rows: what is written, the fact of the premise and that of the hypothesis side by side."""
+        ends = ", ".join(
+            f"CASE WHEN is_forward THEN {first}_{what} ELSE {second}_{what} END AS {role}_{what}"
+            for role, first, second in (("s", "a", "b"), ("o", "b", "a"))
+            for what in ("id", "name")
+        )
+        cases = " ".join(f"WHEN {quoted(k)} THEN {quoted(label)}" for k, label in LABEL_OF_KIND.items())
+        self.con.execute(
+            f"""CREATE TABLE rows AS SELECT *, relation AS h_relation, i AS h_i, o_id AS hs_id, s_id AS ho_id,
+              o_name AS hs_name, s_name AS ho_name, a AS h_a, b AS h_b FROM
+            (SELECT id, is_test, relation, kind, CASE kind {cases} END AS label, i, a, b, {ends}
+             FROM pairs JOIN sides USING (row))"""
+        )
+        # Which phrasings each part may use.
+        by_phrasing = self.options.split == "phrasing"
+        is_held_out = "phrasing IN (SELECT name FROM held_out)" if by_phrasing else "false"
+        self.con.execute(
+            f"""CREATE TABLE allowed AS SELECT t.relation, t.i, side AS is_test FROM templates t,
+            (VALUES (false), (true)) sides_of(side) WHERE {f"side = ({is_held_out})" if by_phrasing else "true"}"""
+        )
+        if not self.options.paraphrase:
+            return
+        draw = hash_share(str(self.options.seed), "'paraphrase'", "r.id", "t.i")
+        self.con.execute(
+            f"""UPDATE rows SET h_i = other.i FROM
+            (SELECT r.id, arg_min(t.i, {draw}) AS i FROM rows r JOIN allowed t
+             ON t.relation = r.relation AND t.is_test = r.is_test AND t.i <> r.i GROUP BY r.id) other
+            WHERE other.id = rows.id"""
+        )
+        n_alike = self._number("SELECT count(*) FROM rows WHERE h_i = i")
+        if n_alike:
+            self.warnings.append(
+                f"{n_alike:,} pairs have one phrasing only in their part; --paraphrase leaves them as they are"
+            )
+
+    def check(self) -> None:
+        """The promise of the split, on what premises and hypotheses say; an empty part is refused."""
+        self.con.execute(
+            """CREATE VIEW stated AS
+            SELECT r.is_test, r.relation, r.a, r.b, t.phrasing FROM rows r JOIN templates t
+              ON t.relation = r.relation AND t.i = r.i
+            UNION ALL SELECT r.is_test, r.h_relation, r.h_a, r.h_b, t.phrasing FROM rows r JOIN templates t
+              ON t.relation = r.h_relation AND t.i = r.h_i"""
+        )
+        splits.check(self.con, "stated", self.options.split)
+
+    def write(self) -> dict[str, Any]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        def sentence(t: str, subject: str, object_: str) -> str:
+            return (
+                f"CASE WHEN {t}.x_first THEN {t}.head || {subject} || {t}.middle || {object_} || {t}.tail "
+                f"ELSE {t}.head || {object_} || {t}.middle || {subject} || {t}.tail END"
+            )
+
+        def in_form(form: Form, sql: str) -> str:
+            return sql if form in self.forms else "NULL::VARCHAR"
+
+        values = {
+            "id": "r.id",
+            "premise": in_form("lexicalised", sentence("t", "r.s_name", "r.o_name")),
+            "hypothesis": in_form("lexicalised", sentence("h", "r.hs_name", "r.ho_name")),
+            "delexicalised_premise": in_form("delexicalised", sentence("t", "r.s_id", "r.o_id")),
+            "delexicalised_hypothesis": in_form("delexicalised", sentence("h", "r.hs_id", "r.ho_id")),
+            "label": "r.label",
+            "relation": "r.relation",
+            "kind": "r.kind",
+            "phrasing": "t.phrasing",
+            "subject": in_form("lexicalised", "r.s_name"),
+            "object": in_form("lexicalised", "r.o_name"),
+            "subject_id": "r.s_id",
+            "object_id": "r.o_id",
+            "hypothesis_relation": "r.h_relation",
+            "hypothesis_phrasing": "h.phrasing",
+            "hypothesis_subject_id": "r.hs_id",
+            "hypothesis_object_id": "r.ho_id",
+        }
+        assert tuple(values) == manifest.COLUMNS
+        selected = ", ".join(f"{sql} AS {name}" for name, sql in values.items())
+        schema = pa.schema([(name, pa.string()) for name in values])
+        files = {}
+        for is_test, part in enumerate(manifest.PARTS):
+            self.say(f"writing {part}")
+            path = self.folder / manifest.part_file(part)
+            found = self.con.sql(
+                f"""SELECT {selected} FROM rows r
+                JOIN templates t ON t.relation = r.relation AND t.i = r.i
+                JOIN templates h ON h.relation = r.h_relation AND h.i = r.h_i
+                WHERE r.is_test = {bool(is_test)} ORDER BY {hash_share(str(self.options.seed), "'order'", "r.id")}, r.id"""
+            )
+            n_rows = 0
+            with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+                for batch in found.to_arrow_reader(_BATCH):
+                    writer.write_batch(batch.cast(schema))
+                    n_rows += batch.num_rows
+            files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": n_rows}
+        return files
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {part: {} for part in manifest.PARTS}
+        for is_test, label, n in self._rows(
+            "SELECT is_test, label, count(*) FROM rows GROUP BY ALL ORDER BY ALL"
+        ):
+            found[manifest.PARTS[is_test]][label] = n
+        return found
+
+    def skipped(self) -> dict[str, dict[str, Any]]:
+        """Properties that are not in the registry, the most frequent ones, and why."""
+        return {
+            property_: {"triples": n, "reason": self._why_not(property_)}
+            for property_, n in self._rows(
+                f"SELECT property, n FROM skipped ORDER BY n DESC, property LIMIT {MAX_SKIPPED}"
+            )
+        }
+
+    def _why_not(self, property_: str) -> str:
+        reason = self.registry.refused.get(property_)
+        return f"{self.registry.names[property_]}: {reason}" if reason else "not in the registry"
+
+    def _leave_out(self, counts: Mapping[str, int]) -> None:
+        for reason, n in counts.items():
+            if n:
+                self.left_out[reason] = self.left_out.get(reason, 0) + n
+
+    def _rows(self, sql: str) -> list[tuple]:
+        return self.con.execute(sql).fetchall()
+
+    def _number(self, sql: str) -> int:
+        return one_row(self.con, sql)[0] or 0
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} {reason}" for reason, n in counts.items()) or "none was read"

@@ -1,0 +1,182 @@
+"""Entities of Wikidata's JSON: the dump with an entity per line, and small files of any layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contsym.data.json_values import json_values, reason_of
+from contsym.data.wikidata.relations import Registry
+from contsym.data.wikidata.text_files import bytes_lines, chunks
+from contsym.errors import DataError
+
+MAX_DOCUMENT = 256 << 20
+"""Bytes of a file whose entities are not one per line: it is held in memory."""
+_PREFIX = {"item": "Q", "property": "P", "lexeme": "L"}
+"""Letter of an id by entity type; dumps before 2016 give the number alone."""
+_LANGUAGES = ("en", "mul")
+"""Of a name. Wikidata keeps a name that is the same in all languages under `mul` only."""
+
+_WRONG = (TypeError, KeyError, AttributeError, ValueError)
+
+Found = tuple[str, str, list[tuple[str, str]]]
+"""Id, English name or '', and (property, value's id) of each statement of a registered relation."""
+
+
+@dataclass
+class DumpCounts:
+    """What was met while a dump was read."""
+
+    n_lines: int = 0
+    n_bad: int = 0
+    first_bad: str = ""
+
+    def bad(self, where: str, reason: str) -> None:
+        self.n_bad += 1
+        self.first_bad = self.first_bad or (
+            f"{where}: no entity of a Wikidata dump ({reason}); "
+            "expected one JSON object a line with id, labels and claims"
+        )
+
+
+def read_dump(path: Path, registry: Registry, counts: DumpCounts) -> Iterator[Found]:
+    """Each entity.
+
+    The dump has an entity per line, in one array. Where no line is an entity, the file is read as a
+    whole: what Special:EntityData gives, an array on one line, JSON that is spread over lines.
+    """
+    marks = [f'"{key}"'.encode() for key in registry.relations]
+    n_entities = 0
+    for number, raw in enumerate(bytes_lines(path), 1):
+        # The brackets of the array may share a line with its first and last entity.
+        line = raw.strip().removeprefix(b"\xef\xbb\xbf").lstrip(b"[, \t").rstrip(b"], \t")
+        if not line:
+            continue
+        counts.n_lines += 1
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            counts.bad(f"{path}:{number}", f"not JSON: {reason_of(error)}")
+            continue
+        try:
+            # Of most entities no property is asked for, and their claims are long.
+            found = _entity(value, registry if any(mark in line for mark in marks) else None)
+        except _WRONG as error:
+            counts.bad(f"{path}:{number}", _reason(error))
+            continue
+        n_entities += 1
+        if found:
+            yield found
+    if counts.n_lines and not n_entities and _size(path) <= MAX_DOCUMENT:
+        yield from _document(path, registry, counts)
+
+
+def _document(path: Path, registry: Registry, counts: DumpCounts) -> Iterator[Found]:
+    """The entities of a file that is one JSON text; where it is none, the counts of its lines stand."""
+    text = b"".join(chunks(path)).decode("utf-8-sig", "replace")
+    try:
+        values = [each for line, value in json_values(text) for each in _unpacked(path, line, value)]
+    except (ValueError, RecursionError):
+        return
+    whole = DumpCounts()
+    found = []
+    for line, key, value in values:
+        whole.n_lines += 1
+        try:
+            entity = _entity(value, registry, key)
+        except _WRONG as error:
+            whole.bad(f"{path}:{line}", _reason(error))
+            continue
+        found += [entity] if entity else []
+        # A redirect is kept under the id that was asked for; other entities may still name it so.
+        if entity and key and key != entity[0]:
+            found.append((key, entity[1], []))
+    counts.n_lines, counts.n_bad, counts.first_bad = whole.n_lines, whole.n_bad, whole.first_bad
+    yield from found
+
+
+def _unpacked(path: Path, line: int, value: Any) -> Iterator[tuple[int, str, Any]]:
+    if isinstance(value, dict) and isinstance(value.get("results"), dict) and "head" in value:
+        raise DataError(
+            f"{path}:{line}: a SPARQL result as JSON; expected it as CSV (.csv), or a dump of entities"
+        )
+    entities = value.get("entities") if isinstance(value, dict) else None
+    if isinstance(entities, dict):
+        yield from ((line, key, entity) for key, entity in entities.items())
+    elif isinstance(entities, list):
+        yield from ((line, "", entity) for entity in entities)
+    else:
+        yield line, "", value
+
+
+def _entity(value: Any, registry: Registry | None, key: str = "") -> Found | None:
+    """Its id, name and statements of the registry's relations; None for a redirect and a page that is missing.
+
+    Raises one of _WRONG for what is no entity.
+    """
+    if not isinstance(value, dict):
+        raise TypeError(f"a {type(value).__name__}")
+    if "redirect" in value or "missing" in value:
+        return None
+    entity = clean(value["id"] if "id" in value or not key else key)
+    # The parts of an entity have an id as well, and may stand on a line of their own.
+    if "mainsnak" in value or "entity-type" in value:
+        raise TypeError("a part of an entity")
+    labels = _map(value, "labels")
+    name = next((clean(labels[each]["value"]) for each in _LANGUAGES if labels.get(each)), "")
+    claims = _map(value, "claims")
+    return entity, name, list(_statements(claims, registry)) if registry else []
+
+
+def _map(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A map of an entity; PHP writes an empty one as `[]`."""
+    found = value.get(name)
+    if found is None or found == []:
+        return {}
+    if not isinstance(found, dict):
+        raise TypeError(f"{name} is a {type(found).__name__}")
+    return found
+
+
+def _statements(claims: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str, str]]:
+    for property_, statements in claims.items():
+        if property_ not in registry.relations:
+            continue
+        for statement in statements:
+            snak = statement["mainsnak"]
+            # Deprecated statements are known to be false; "some value" and "no value" name nothing.
+            if statement.get("rank") == "deprecated" or snak.get("snaktype") != "value":
+                continue
+            if value := _id_of(snak["datavalue"]["value"]):
+                yield property_, value
+
+
+def _id_of(value: object) -> str:
+    """The id of the entity that a value is; empty for any other value."""
+    if not isinstance(value, dict):
+        return ""
+    if value.get("id"):
+        return clean(value["id"])
+    prefix = _PREFIX.get(value.get("entity-type", ""))
+    return f"{prefix}{int(value['numeric-id'])}" if prefix and "numeric-id" in value else ""
+
+
+def clean(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
+
+
+def _size(path: Path) -> int:
+    """Bytes of the file unpacked, counted up to where it is too large anyway."""
+    n = 0
+    for chunk in chunks(path):
+        n += len(chunk)
+        if n > MAX_DOCUMENT:
+            break
+    return n

@@ -1,0 +1,226 @@
+"""Heads that are computed from sums over pairs and take no gradient step.
+
+Each is given pairs by `add`, in parts of any size, and answers by `forward` from then on. Everything
+that is kept lies in buffers of fixed shape, in float64: sums of many float32 squares lose the digits
+that a covariance is made of. A label that no pair had yet scores below all others; before any pair all
+labels score alike, so that an argmax says the first.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contsym.models.algebra import pair_features
+from contsym.models.distances import pairwise_cosine_distance
+
+PART = 4096
+"""Pairs whose features are in memory at a time."""
+
+CONSTANT = 1e-10
+"""A feature whose variance is a smaller share of its mean square does not vary but by rounding."""
+
+
+def class_sums(features: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
+    """(counts, sums) of the rows of each label: (n_labels,) and (n_labels, features).
+
+    By a product with the one-hot labels, which adds up in a fixed order on a GPU as well.
+    """
+    one_hot = functional.one_hot(labels, n_labels).to(features.dtype)
+    return one_hot.sum(dim=0), one_hot.T @ features
+
+
+def unseen_last(scores: Tensor, counts: Tensor) -> Tensor:
+    """The scores, with labels of count 0 one below the least of their row.
+
+    Shapes: scores (batch, labels), counts (labels,) -> (batch, labels).
+    """
+    return scores.where(counts > 0, scores.amin(dim=1, keepdim=True) - 1)
+
+
+def discriminant(means: Tensor, covariance: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
+    """(weight, bias) of linear discriminants with equal priors, so that scores are x·weight_c + bias_c.
+
+    weight_c = Λ μ_c and bias_c = -μ_c·Λ μ_c / 2 with Λ = [(1 - s) Σ + s v I]^-1 and v the mean of Σ's
+    diagonal (1 where Σ is 0, which leaves the nearest mean).
+
+    Shapes: means (labels, features), covariance (features, features) -> means', (labels,).
+    Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3, where v = 1; features of another scale
+    would need another s.
+    """
+    scale = covariance.diagonal().mean()
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    shrunk = (1 - shrinkage) * covariance + shrinkage * scale * torch.eye(len(covariance)).to(covariance)
+    weight = torch.cholesky_solve(means.T, torch.linalg.cholesky(shrunk)).T
+    return weight, -(means * weight).sum(dim=1) / 2
+
+
+def ridge_solution(
+    gram: Tensor, sums: Tensor, label_sums: Tensor, label_weights: Tensor, strength: float
+) -> tuple[Tensor, Tensor]:
+    """(weight, bias) of least squares on one-hot labels with a ridge, from weighted sums over pairs.
+
+    Minimises the weighted mean of |y - W x - b|^2 plus strength * sum over features of var_i |W_i|^2:
+    a ridge on standardised features, whatever their scale. b is not penalised. A feature that does
+    not vary has weight 0. It is scikit-learn's StandardScaler and Ridge(alpha = strength * pairs).
+
+    Shapes: gram (features, features) of w x x^T, sums (features,) of w x, label_sums
+    (labels, features), label_weights (labels,) of w -> (labels, features), (labels,).
+    """
+    total = label_weights.sum()
+    mean, label_mean = sums / total, label_weights / total
+    second_moments = gram.diagonal() / total
+    covariance = gram / total - torch.outer(mean, mean)
+    towards = label_sums / total - torch.outer(label_mean, mean)
+    variance = covariance.diagonal()
+    varies = variance > CONSTANT * second_moments
+    covariance = covariance * torch.outer(varies, varies)
+    # Where nothing varies the row is that of the identity, and the solution 0.
+    penalty = torch.where(varies, strength * variance, torch.ones_like(variance))
+    penalised = covariance + torch.diag(penalty)
+    weight = torch.cholesky_solve((towards * varies).T, torch.linalg.cholesky(penalised)).T
+    return weight, label_mean - weight @ mean
+
+
+class ClassMeans(nn.Module):
+    """(p, h) -> -distance of [p, h, |p - h|, p ∘ h] to the mean of each label's pairs.
+
+    Shapes: (batch, dim) twice -> (batch, labels), float32.
+    Source: nearest class mean, as in Mensink et al. 2013 (TPAMI), section 3, without a learned metric.
+    """
+
+    def __init__(self, dim: int, n_labels: int, metric: Literal["cosine", "euclidean"]) -> None:
+        super().__init__()
+        self.metric = metric
+        self.counts: Tensor
+        self.means: Tensor
+        self.register_buffer("counts", torch.zeros(n_labels, dtype=torch.float64))
+        self.register_buffer("means", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
+
+    def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
+        for features, part in _parts(p, h, labels, self.means):
+            counts, sums = class_sums(features, part, len(self.counts))
+            self.counts += counts
+            # The new mean from the old: mean + (sum - n * mean) / n_so_far; where n = 0, unchanged.
+            self.means += (sums - counts[:, None] * self.means) / self.counts[:, None].clamp_min(1)
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        features, means = pair_features(p, h).double(), self.means
+        if self.metric == "cosine":
+            distances = pairwise_cosine_distance(features, means)
+        else:
+            # By differences: |a|^2 - 2ab + |b|^2 loses what tells near means apart.
+            distances = torch.cdist(features, means, compute_mode="donot_use_mm_for_euclid_dist")
+        return unseen_last(-distances, self.counts).float()
+
+
+class StreamingDiscriminant(nn.Module):
+    """(p, h) -> linear discriminants on [p, h, |p - h|, p ∘ h]: class means, one shared covariance.
+
+    Shapes: (batch, dim) twice -> (batch, labels), float32. `scatter` is the sum over labels of
+    (x - μ)(x - μ)^T about the label's mean of all its pairs so far, which does not depend on the order.
+    Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3. Their equation 2 weighs a new sample's
+    deviation by the count of all samples, t / (t + 1), which depends on the order; here it is that of
+    its label, n / (n + 1), which gives the pooled covariance exactly (Chan et al. 1979, equation 2.1).
+    """
+
+    def __init__(self, dim: int, n_labels: int, shrinkage: float) -> None:
+        super().__init__()
+        self.shrinkage = shrinkage
+        self.counts: Tensor
+        self.means: Tensor
+        self.scatter: Tensor
+        self.weight: Tensor
+        self.bias: Tensor
+        self.register_buffer("counts", torch.zeros(n_labels, dtype=torch.float64))
+        self.register_buffer("means", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
+        self.register_buffer("scatter", torch.zeros(4 * dim, 4 * dim, dtype=torch.float64))
+        self.register_buffer("weight", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
+        self.register_buffer("bias", torch.zeros(n_labels, dtype=torch.float64))
+
+    def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
+        for features, part in _parts(p, h, labels, self.means):
+            counts, sums = class_sums(features, part, len(self.counts))
+            part_means = sums / counts[:, None].clamp_min(1)
+            within = features - part_means[part]
+            apart = part_means - self.means
+            both = (self.counts + counts).clamp_min(1)
+            # Two groups about their common mean: their own scatters and that of their means.
+            self.scatter += within.T @ within
+            self.scatter += (apart * (self.counts * counts / both)[:, None]).T @ apart
+            self.means += apart * (counts / both)[:, None]
+            self.counts += counts
+        covariance = self.scatter / self.counts.sum().clamp_min(1)
+        weight, bias = discriminant(self.means, covariance, self.shrinkage)
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        scores = functional.linear(pair_features(p, h).double(), self.weight, self.bias)
+        return unseen_last(scores, self.counts).float()
+
+
+class RidgeClassifier(nn.Module):
+    """(p, h) -> ridge regression of one-hot labels on [p, h, |p - h|, p ∘ h], x.
+
+    With n_random > 0 on max(0, x R), R (4 * dim, n_random) of standard normal numbers drawn from the
+    generator, in place of x. Shapes: (batch, dim) twice -> (batch, labels), float32.
+    Source: McDonnell et al. 2023 (RanPAC, arXiv 2307.02251), equations 3 to 5. They neither centre nor
+    standardise, and choose the ridge by cross-validation; see `ridge_solution`.
+    """
+
+    def __init__(
+        self, dim: int, n_labels: int, strength: float, n_random: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.strength = strength
+        width = n_random or 4 * dim
+        self.projection: Tensor | None
+        self.label_weights: Tensor
+        self.sums: Tensor
+        self.label_sums: Tensor
+        self.gram: Tensor
+        self.weight: Tensor
+        self.bias: Tensor
+        random = torch.randn(4 * dim, n_random, generator=generator) if n_random else None
+        self.register_buffer("projection", random)
+        self.register_buffer("label_weights", torch.zeros(n_labels, dtype=torch.float64))
+        self.register_buffer("sums", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("label_sums", torch.zeros(n_labels, width, dtype=torch.float64))
+        self.register_buffer("gram", torch.zeros(width, width, dtype=torch.float64))
+        self.register_buffer("weight", torch.zeros(n_labels, width, dtype=torch.float64))
+        self.register_buffer("bias", torch.zeros(n_labels, dtype=torch.float64))
+
+    def add(self, p: Tensor, h: Tensor, labels: Tensor, pair_weight: float = 1.0) -> None:
+        """Take in pairs, each counting as `pair_weight` pairs."""
+        for features, part in _parts(p, h, labels, self.gram):
+            x = self._projected(features)
+            counts, sums = class_sums(x, part, len(self.label_weights))
+            self.label_weights += pair_weight * counts
+            self.label_sums += pair_weight * sums
+            self.sums += pair_weight * x.sum(dim=0)
+            self.gram += pair_weight * (x.T @ x)
+        weight, bias = ridge_solution(
+            self.gram, self.sums, self.label_sums, self.label_weights, self.strength
+        )
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        x = self._projected(pair_features(p, h).double())
+        return unseen_last(functional.linear(x, self.weight, self.bias), self.label_weights).float()
+
+    def _projected(self, features: Tensor) -> Tensor:
+        if self.projection is None:
+            return features
+        return (features.to(self.projection.dtype) @ self.projection).clamp_min(0).to(features.dtype)
+
+
+def _parts(p: Tensor, h: Tensor, labels: Tensor, like: Tensor):
+    """(features, labels) of at most PART pairs at a time, with the device and type of `like`."""
+    for rows in zip(p.split(PART), h.split(PART), labels.split(PART), strict=True):
+        part_p, part_h, part = (row.to(like.device) for row in rows)
+        yield pair_features(part_p, part_h).to(like.dtype), part

@@ -1,0 +1,54 @@
+"""Heads for NLI that come with a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contsym.errors import EncoderError
+from contsym.models.encoders import checkpoints
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+NLI_HEAD = "nli_head.safetensors"
+"""Beside a checkpoint's weights: the head over [p, h, |p - h|, p ∘ h] that contsym trained with it."""
+
+
+def kind_of_head(files: checkpoints.EncoderFiles) -> str | None:
+    """`joint` for a checkpoint with a classifier over joint texts, `pair` for one of contsym's, else None."""
+    if checkpoints.nli_labels(checkpoints.read_config(files.folder)) is not None:
+        return "joint"
+    return "pair" if (files.folder / NLI_HEAD).is_file() else None
+
+
+def read_head(folder: Path, dim: int | None = None) -> dict[str, Tensor]:
+    """The head that contsym trained with a checkpoint.
+
+    Raises EncoderError where it is none, or with `dim` where it is of vectors of another number of dimensions.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from contsym.data.schema import LABELS
+
+    path = folder / NLI_HEAD
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise EncoderError(
+            f"{path}: cannot be read ({reason}); make it again with contsym pretrain"
+        ) from None
+    if set(found) != {"linear.weight", "linear.bias"}:
+        raise EncoderError(f"{path}: holds {', '.join(sorted(found))}; expected what contsym pretrain writes")
+    if dim is None:
+        return found
+    shape, expected = tuple(found["linear.weight"].shape), (len(LABELS), 4 * dim)
+    if shape != expected or tuple(found["linear.bias"].shape) != expected[:1]:
+        raise EncoderError(
+            f"{path}: a head of shape {shape} over vectors of {dim} dimensions; expected {expected}, as of the "
+            "pooling and the weights that it was trained with"
+        )
+    return found

@@ -1,0 +1,406 @@
+"""Sentences or sentence pairs to pooled vectors, in length-sorted batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from transformers import BatchEncoding
+
+from contsym.errors import EncoderError
+from contsym.models.encoders import weights as checkpoints
+from contsym.models.encoders.checkpoints import nli_labels, read_config
+from contsym.models.encoders.declared import Dense, Pooling
+from contsym.models.encoders.device import Precision
+from contsym.models.encoders.freezing import FrozenPart, n_frozen_layers
+from contsym.models.encoders.weights import (
+    length_limit,
+    load_tokenizer,
+    n_prompt_tokens,
+    n_rows,
+    pad_id,
+    state_width,
+)
+from contsym.models.pooling import pool
+
+CHARACTERS_A_TOKEN = 20
+"""Of a longer text the end is cut off before it is tokenised, at so many for each token that the encoder sees.
+
+Fast tokenizers keep what they truncate, and of a pair every combination of what they cut off both: two sentences of
+100,000 characters took more than 8 GB. Prose has four or five for each token.
+"""
+
+TOKEN_BUDGET = 2048
+"""Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
+
+GPU_TOKEN_BUDGET = 32768
+"""The same on a GPU, which so few would leave idle."""
+
+N_WAITING = 64
+"""Batches whose vectors stay on a GPU before they are fetched together."""
+
+PART_TOKENS = 128
+"""Padded tokens of a training batch that one more pass through the encoder must save."""
+
+Text = str | tuple[str, str]
+
+PLAIN = Pooling()
+
+
+class VectorCache(Protocol):
+    """Vectors of texts that somebody else may have made."""
+
+    saved_seconds: float
+    """What the vectors found took whoever made them."""
+
+    def get(self, texts: Sequence[Text], encode: Callable[[], Tensor], kind: str) -> Tensor:
+        """The vectors of the texts, found or made by `encode`; `kind` is what reads the texts."""
+        ...
+
+
+PROBED_TOKENS = 1024
+"""Of the text that a loaded encoder is tried with, at most."""
+
+
+class PooledEncoder(nn.Module):
+    """A transformer with attention-masked pooling of its last states, and what follows the pooling.
+
+    `forward` takes a BatchEncoding with (n, tokens) ids and gives (n, dim) float32 vectors.
+    Under bf16 the transformer runs in autocast while weights, pooling and everything after
+    it stay in float32.
+    """
+
+    def __init__(self, transformer: nn.Module, tokenizer, width: int, pooling: Pooling = PLAIN) -> None:
+        """`width` is that of the transformer's states."""
+        super().__init__()
+        self.transformer = transformer
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.dense = nn.ModuleList(dense_layer(layer) for layer in pooling.after if isinstance(layer, Dense))
+        self.width = width
+        self.dim = width * len(pooling.modes)
+        for layer in pooling.after:
+            if isinstance(layer, Dense):
+                if layer.n_in != self.dim:
+                    raise EncoderError(
+                        f"{layer.weights}: takes {layer.n_in} dimensions, and the pooling gives {self.dim}; expected "
+                        "as many"
+                    )
+                self.dim = layer.n_out
+        self._n_token_types = checkpoints.n_token_types(transformer.config)
+        self._pad_id, self._n_rows = pad_id(tokenizer, transformer), n_rows(transformer)
+        self._n_prompt_tokens = 0 if pooling.includes_prompt else n_prompt_tokens(tokenizer, pooling.prompt)
+        self.precision: Precision = "fp32"
+        self.n_forwards = 0
+        """Texts encoded so far, training and evaluation together."""
+        self.cache: VectorCache | None = None
+        """Where the encodings of the weights as loaded are shared; None once they are trained."""
+        self.nli_head: Mapping[str, Tensor] | None = None
+        """Weights of the pair classifier that contsym trained with this encoder, if it did."""
+        self._remembered: dict[Text, Tensor] | None = None
+        self._frozen: FrozenPart | None = None
+
+    @classmethod
+    def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> PooledEncoder:
+        transformer: Any = checkpoints.body(folder)
+        return cls(transformer, load_tokenizer(folder), state_width(transformer, folder), pooling)
+
+    @property
+    def max_length(self) -> int:
+        return length_limit(self.tokenizer, self.pooling.max_length)
+
+    def probe(self, folder: Path) -> None:
+        """Raise EncoderError where the encoder cannot encode a short text, or one as long as it takes."""
+        try:
+            self._encode(["a", "a " * min(self.max_length, PROBED_TOKENS)])
+        # The model may be any: what it cannot do is known by trying.
+        except Exception as error:
+            raise EncoderError(
+                f"{folder}: {type(self.transformer).__name__} cannot encode a text "
+                f"({type(error).__name__}: {checkpoints.first_line(error)}); expected a text encoder"
+            ) from error
+        # As it was loaded.
+        self.n_forwards = 0
+        self.transformer.eval()
+
+    def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
+        """Texts as the transformer takes them, padded on the right; one padded place where no text has a token."""
+        rows = self._token_rows(texts)
+        width = max(1, *map(len, rows["input_ids"]))
+        padding = {"input_ids": self._pad_id}
+        return BatchEncoding(
+            {
+                name: torch.tensor(
+                    [[*row, *[padding.get(name, 0)] * (width - len(row))] for row in rows[name]]
+                )
+                for name in rows
+            }
+        )
+
+    def _token_rows(self, texts: Sequence[Text]) -> dict[str, list[list[int]]]:
+        found = self.tokenizer(
+            self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=True
+        )
+        rows = {name: found[name] for name in ("input_ids", "attention_mask")}
+        if any(max(row, default=0) >= self._n_rows for row in rows["input_ids"]):
+            # A special token that only a text can bring in.
+            token = self.tokenizer.convert_ids_to_tokens(
+                max(max(row, default=0) for row in rows["input_ids"])
+            )
+            raise EncoderError(
+                f"a text has the token {token!r}, and the encoder's embedding table has no row for it; take it out"
+            )
+        types = found.get("token_type_ids") if self._n_token_types else None
+        if types is None:
+            return rows
+        # A tokenizer of another model gives types that this one's table lacks.
+        known = self._n_token_types
+        return {**rows, "token_type_ids": [[t if t < known else 0 for t in row] for row in types]}
+
+    def freeze(self, what: str) -> None:
+        """Train the embeddings, and the layers above them, no longer: `embeddings` or `layers:N`.
+
+        Raises SettingError where the transformer is not built as BERT is.
+        """
+        n_layers = n_frozen_layers(what)
+        if n_layers is not None:
+            self._frozen = FrozenPart(self.transformer, n_layers)
+            self._frozen.check(self.transformer, _seen(self.tokenize(["a", "a b c"])))
+            self.train(self.training)
+
+    def train(self, mode: bool = True) -> PooledEncoder:
+        super().train(mode)
+        if self._frozen:
+            self._frozen.settle()
+        return self
+
+    def forward(self, batch: BatchEncoding) -> Tensor:
+        mask = batch["attention_mask"]
+        self.n_forwards += len(mask)
+        # One context for all parts: inside it the weights are cast to bfloat16 once.
+        with self._autocast(mask.device):
+            if not self.training or mask.is_cuda:
+                return self._pooled(batch)
+            parts = by_length(mask.sum(dim=1).tolist())
+            if len(parts) == 1:
+                return self._pooled(batch)
+            pooled = [self._pooled(rows_of(batch, rows)) for rows in parts]
+        order = torch.tensor([i for rows in parts for i in rows])
+        return torch.cat(pooled)[order.argsort()]
+
+    def _pooled(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self.pool(self._hidden(_seen(batch)), batch["attention_mask"])
+
+    def _hidden(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The transformer's last states, (n, tokens, width)."""
+        return self._frozen(batch) if self._frozen else self.transformer(**batch).last_hidden_state
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The vectors of token states, in float32."""
+        vectors = pool(states.float(), mask, self.pooling.modes, self._n_prompt_tokens)
+        dense = iter(self.dense)
+        # Inside a bf16 context too.
+        with torch.autocast(vectors.device.type, enabled=False):
+            for layer in self.pooling.after:
+                vectors = next(dense)(vectors) if isinstance(layer, Dense) else normalize(vectors, dim=-1)
+        return vectors
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, torch.bfloat16)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[Text]) -> Tensor:
+        """Pooled vectors of texts, (len(texts), dim), in evaluation mode, on the CPU.
+
+        Each distinct text is encoded once, with texts of like length: the swapped pairs
+        repeat many sentences, and padding is work. The mode is put back afterwards.
+        """
+        if not texts:
+            return torch.empty(0, self.dim)
+        known = {} if self._remembered is None else self._remembered
+        distinct = list(dict.fromkeys(text for text in texts if text not in known))
+        n_before = self.n_forwards
+        if distinct:
+            encode = partial(self._encode, distinct)
+            vectors = self.cache.get(distinct, encode, type(self).__name__) if self.cache else encode()
+            known.update(zip(distinct, vectors, strict=True))
+        # Shared or not, a run counts what it needs.
+        self.n_forwards = n_before + len(distinct)
+        return torch.stack([known[text] for text in texts])
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Inside, a text is encoded once however often it is asked for. Nothing may be trained inside."""
+        self._remembered = {}
+        try:
+            yield
+        finally:
+            self._remembered = None
+
+    def forget(self) -> None:
+        """Inside `remembering`: what was encoded so far was of other weights."""
+        self._remembered = None if self._remembered is None else {}
+
+    def load_body(self, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of another encoder of this kind, whatever head this one's transformer has on top."""
+        body: Any = getattr(self.transformer, "base_model", self.transformer)
+        if self._frozen:
+            self._frozen.forget()
+        body.load_state_dict(self._split(state))
+
+    def _split(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Load the dense layers of another encoder's state; gives the rest, by the names of a transformer alone."""
+        dense = {name.removeprefix("dense."): t for name, t in state.items() if name.startswith("dense.")}
+        self.dense.load_state_dict(dense)
+        return {
+            name.removeprefix("transformer."): t for name, t in state.items() if not name.startswith("dense.")
+        }
+
+    def _encode(self, distinct: Sequence[Text]) -> Tensor:
+        """Vectors of distinct texts in their order, sorted by length on the way."""
+        was_training = self.training
+        self.eval()
+        lengths = self._n_tokens(distinct)
+        order = sorted(range(len(distinct)), key=lambda i: lengths[i])
+        device = next(self.parameters()).device
+        rows: list[Tensor] = []
+        waiting: list[Tensor] = []
+        # Around all batches: the weights are cast to bfloat16 once.
+        with self._autocast(device):
+            for part in budgeted(order, lengths, token_budget(device)):
+                batch = self.tokenize([distinct[i] for i in part]).to(device)
+                waiting.append(self(batch))
+                # A GPU computes while the next batch is tokenized; waiting for each would stop that.
+                if len(waiting) == N_WAITING:
+                    rows += [torch.cat(waiting).cpu()]
+                    waiting = []
+        rows += [torch.cat(waiting).cpu()] if waiting else []
+        self.train(was_training)
+        place = torch.empty(len(order), dtype=torch.long)
+        place[order] = torch.arange(len(order))
+        return torch.cat(rows)[place]
+
+    def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
+        encoded = self.tokenizer(
+            self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
+        )
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def _prepared(self, texts: Sequence[Text]) -> list[Text]:
+        """The texts behind their prompt, without what the encoder cannot see of them."""
+        most = CHARACTERS_A_TOKEN * self.max_length
+        cut = [text[:most] if isinstance(text, str) else (text[0][:most], text[1][:most]) for text in texts]
+        prompt = self.pooling.prompt
+        if prompt:
+            cut = [prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in cut]
+        if self.pooling.is_lower_case:
+            cut = [
+                text.lower() if isinstance(text, str) else (text[0].lower(), text[1].lower()) for text in cut
+            ]
+        return cut
+
+
+class NliClassifier(PooledEncoder):
+    """A checkpoint's own NLI head: pairs in, the logits of contsym's three labels out."""
+
+    def __init__(self, transformer: nn.Module, tokenizer, order: list[int]) -> None:
+        super().__init__(transformer, tokenizer, len(order))
+        self.order = order
+
+    @classmethod
+    def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> NliClassifier:
+        """`pooling` is not used: the head reads the states by its own rule, pairs as they are."""
+        order = nli_labels(read_config(folder))
+        if order is None:
+            raise EncoderError(
+                f"{folder}: no NLI head; expected a sequence classifier whose id2label names "
+                "entailment, neutral and contradiction"
+            )
+        transformer: Any = checkpoints.classifier(folder)
+        tokenizer = load_tokenizer(folder)
+        if transformer.config.pad_token_id is None:
+            # By it the head of a decoder-only model finds the last token.
+            transformer.config.pad_token_id = pad_id(tokenizer, transformer)
+        return cls(transformer, tokenizer, order)
+
+    def forward(self, batch: BatchEncoding) -> Tensor:
+        self.n_forwards += len(batch["input_ids"])
+        with self._autocast(batch["input_ids"].device):
+            logits = self.transformer(**batch).logits
+        return logits.float()[:, self.order]
+
+
+def dense_layer(dense: Dense) -> nn.Module:
+    """A Dense module of sentence-transformers: a linear layer and its activation."""
+    linear = nn.Linear(dense.n_in, dense.n_out, bias=dense.has_bias)
+    try:
+        weights = load_file(dense.weights)
+        linear.load_state_dict({name.removeprefix("linear."): t.float() for name, t in weights.items()})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise EncoderError(
+            f"{dense.weights}: cannot be read as a layer from {dense.n_in} to {dense.n_out} dimensions "
+            f"({checkpoints.first_line(error)})"
+        ) from None
+    return nn.Sequential(linear, getattr(nn, dense.activation)())
+
+
+def _seen(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The batch with each text's first place unmasked: attention over nothing would be NaN, and is not pooled."""
+    mask = batch["attention_mask"].clone()
+    mask[:, 0] = 1
+    return {**batch, "attention_mask": mask}
+
+
+def by_length(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows of a batch in the parts, each of like lengths, that cost the least together.
+
+    A part costs its padded tokens and PART_TOKENS. The best cut of rows sorted by length, by dynamic
+    programming: cost[i] = min over j < i of cost[j] + (i - j) length[i - 1] + PART_TOKENS.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    cost, cut = np.zeros(len(order) + 1), np.zeros(len(order) + 1, dtype=int)
+    places = np.arange(len(order) + 1)
+    for i, row in enumerate(order, start=1):
+        costs = cost[:i] + (i - places[:i]) * lengths[row] + PART_TOKENS
+        cut[i] = costs.argmin()
+        cost[i] = costs[cut[i]]
+    parts, end = [], len(order)
+    while end:
+        parts.append(sorted(order[cut[end] : end]))
+        end = int(cut[end])
+    return parts[::-1]
+
+
+def rows_of(batch: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
+    """Some rows of a batch, no longer padded than the longest of them needs."""
+    chosen = torch.tensor(rows, device=batch["attention_mask"].device)
+    part = {name: t.index_select(0, chosen) for name, t in batch.items()}
+    kept = part["attention_mask"].any(dim=0).nonzero().flatten().tolist()
+    # Of texts without any token one padded place stays.
+    first, last = (kept[0], kept[-1]) if kept else (0, 0)
+    return {name: t[:, first : last + 1] for name, t in part.items()}
+
+
+def token_budget(device: torch.device) -> int:
+    return GPU_TOKEN_BUDGET if device.type == "cuda" else TOKEN_BUDGET
+
+
+def budgeted(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Cuts ascending lengths into batches of at most `budget` padded tokens each."""
+    batches: list[list[int]] = [[]]
+    for i in order:
+        if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > budget:
+            batches.append([])
+        batches[-1].append(i)
+    return batches

@@ -1,0 +1,94 @@
+"""The 2-D view of label embeddings h ⊘ p before and after training: one PCA for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contsym.errors import ContsymError
+from contsym.report.collect import Collected, Stored
+from contsym.results.store import TENSORS
+
+
+@dataclass(frozen=True)
+class LabelView:
+    """One result's pairs as points, (pairs, 2) before and after, in the same axes."""
+
+    variant: str
+    shots: int
+    seed: int
+    relations: Sequence[str]
+    kinds: Sequence[str]
+    before: list[list[float]]
+    after: list[list[float]]
+    shares: tuple[float, float]
+    """Of the variance of both sets together, by axis."""
+
+
+def label_views(collected: Collected) -> list[LabelView]:
+    """For each variant with vectors, its largest shots and first seed."""
+    found = []
+    for variant in collected.variants:
+        groups = (collected.group(variant, shots) for shots in reversed(collected.shots))
+        stored = next((s for group in groups for s in group if s.result.get("view")), None)
+        if stored and (view := label_view(variant, stored)):
+            found.append(view)
+    return found
+
+
+def label_view(variant: str, stored: Stored) -> LabelView | None:
+    """None where there are fewer than three pairs: a plane needs them."""
+    import numpy as np
+
+    from contsym.report.collect import shots_of
+
+    before, after = _vectors(stored.folder / TENSORS)
+    about = stored.result["view"]
+    if len(about["relation"]) != len(before):
+        raise ContsymError(
+            f"{stored.folder / TENSORS}: {len(before)} vectors for {len(about['relation'])} pairs; "
+            "the result is damaged: run it again"
+        )
+    if len(before) < 3 or before.shape[1] < 2:
+        return None
+    points, shares = plane(np.concatenate([before, after]))
+    n = len(before)
+    return LabelView(
+        variant,
+        shots_of(stored.result),
+        stored.result["seed"],
+        about["relation"],
+        about["kind"],
+        points[:n].tolist(),
+        points[n:].tolist(),
+        shares,
+    )
+
+
+def plane(vectors):
+    """(n, 2) coordinates on the first two principal components, to 4 digits, and their shares of variance.
+
+    Vectors that are all the same have no variance: all points are 0.
+    """
+    import numpy as np
+    from sklearn.decomposition import PCA
+
+    if np.ptp(vectors, axis=0).max() == 0:
+        return np.zeros((len(vectors), 2)), (0.0, 0.0)
+    pca = PCA(n_components=2, svd_solver="full")
+    # Adding zero makes of -0.0 the zero that it is.
+    points = np.round(pca.fit_transform(vectors), 4) + 0.0
+    first, second = pca.explained_variance_ratio_.tolist()
+    return points, (first, second)
+
+
+def _vectors(path: Path):
+    import numpy as np
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return tuple(file.get_tensor(f"view.{when}").astype(np.float32) for when in ("before", "after"))
+    except (OSError, SafetensorError) as error:
+        raise ContsymError(f"{path}: cannot be read ({error}); expected the vectors of a result") from None

@@ -1,0 +1,102 @@
+"""The accuracy matrix and everything that follows from it, as functions of plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contsym.results.metrics.stats import wilson_interval
+
+Matrix = NDArray[np.float64]
+"""R, (experiences + 1, tasks): accuracy after experience i (row 0: before any training) on the
+test part of task j. Experience i, counted from 1, teaches task i - 1."""
+
+
+def accuracy(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    """Share of equal entries; an empty part has no accuracy and is an error of the caller."""
+    assert len(predicted) == len(labels) > 0, "accuracy of nothing"
+    return float(np.mean(predicted == labels))
+
+
+def final_macro(matrix: Matrix) -> float:
+    """Mean over tasks of the last row: a small task counts as much as a large one."""
+    return float(matrix[-1].mean())
+
+
+def final_micro(matrix: Matrix, n_test: Sequence[int]) -> float:
+    """The last row pooled over all test pairs: the larger task dominates."""
+    return float(np.average(matrix[-1], weights=n_test))
+
+
+def forgetting(matrix: Matrix) -> list[float | None]:
+    """f_j = max of R[1..T-1, j] - R[T, j], the best accuracy before the last minus the last.
+
+    None for the task of the last experience: nothing came after it. Negative where later
+    training helped. Row 0 does not count: an untrained model has nothing to forget.
+    Source: Chaudhry et al. 2018 (Riemannian walk), section 3, equation 3.
+    """
+    n_tasks = matrix.shape[1]
+    return [float(matrix[1:-1, j].max() - matrix[-1, j]) if j < n_tasks - 1 else None for j in range(n_tasks)]
+
+
+def backward_transfer(matrix: Matrix) -> float | None:
+    """BWT = mean over tasks but the last of R[T, j] - R[own, j]; None with a single task.
+
+    Source: Lopez-Paz and Ranzato 2017 (GEM), equation 3.
+    """
+    n_tasks = matrix.shape[1]
+    if n_tasks < 2:
+        return None
+    return float(np.mean([matrix[-1, j] - matrix[j + 1, j] for j in range(n_tasks - 1)]))
+
+
+def forward_transfer(matrix: Matrix) -> float | None:
+    """FWT = mean over tasks but the first of R[just before own, j] - R[0, j]; None with one task.
+
+    Source: Lopez-Paz and Ranzato 2017 (GEM), equation 4, with row 0 as the baseline.
+    """
+    n_tasks = matrix.shape[1]
+    if n_tasks < 2:
+        return None
+    return float(np.mean([matrix[j, j] - matrix[0, j] for j in range(1, n_tasks)]))
+
+
+def is_learned(own_accuracy: float, bar: float, n_test: int) -> bool:
+    """Whether the lower end of the accuracy's 95% Wilson interval is above the bar.
+
+    The bar is what answering without learning the task would score: the best shortcut.
+    """
+    return wilson_interval(round(own_accuracy * n_test), n_test)[0] > bar
+
+
+def majority_share(labels: NDArray[np.int64]) -> float:
+    """What always answering the most frequent label would score."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], n_labels: int) -> list[list[int]]:
+    """counts[true][predicted]."""
+    flat = np.bincount(labels * n_labels + predicted, minlength=n_labels**2)
+    return flat.reshape(n_labels, n_labels).tolist()
+
+
+def accuracy_by(
+    groups: Sequence[str], predicted: NDArray[np.int64], labels: NDArray[np.int64]
+) -> Mapping[str, dict[str, float | int]]:
+    """Accuracy and count for each group name, in order of size; '' (no group) is left out."""
+    names = np.asarray(groups)
+    found, counts = np.unique(names[names != ""], return_counts=True)
+    return {
+        str(found[i]): {
+            "accuracy": accuracy(predicted[names == found[i]], labels[names == found[i]]),
+            "n": int(counts[i]),
+        }
+        for i in np.argsort(-counts, kind="stable")
+    }
+
+
+def least_to_reach(amounts: Sequence[int], accuracies: Sequence[float], target: float) -> int | None:
+    """The least amount whose accuracy is at the target or above; None if never reached."""
+    return min((n for n, a in zip(amounts, accuracies, strict=True) if a >= target), default=None)

@@ -1,0 +1,473 @@
+"""A limit to how long a run waits for a server in all, however slowly it answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import shlex
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from contsym.checked import Skip, tell_skipped
+from contsym.config import DEFAULT_OUTPUT
+from contsym.errors import ContsymError, TrackingError
+from contsym.files import to_json, write_file
+from contsym.results import store as results
+from contsym.results.mlflow_records import Record, parent_record, seed_record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Run
+
+
+class Patient:
+    """An object whose methods raise TimeoutError once `seconds` have passed since it was made.
+
+    A call that is under way is not broken off; it has a timeout of its own.
+    """
+
+    def __init__(self, client: Any, seconds: float) -> None:
+        self._client, self._seconds = client, seconds
+        self._until = time.monotonic() + seconds
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        return self._limited(found) if callable(found) else found
+
+    def _limited(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def limited(*args: Any, **kwargs: Any) -> Any:
+            if time.monotonic() > self._until:
+                raise TimeoutError(f"too slow: not done after {self._seconds:g} s")
+            return call(*args, **kwargs)
+
+        return limited
+
+
+SQLITE = "sqlite:///"
+LOCK_SECONDS = 60
+PATIENCE = 60.0
+"""Seconds that a run or a sweep waits for a server in all, and one request (ENVIRONMENT) more; `contsym sync`
+waits as long as requests are answered."""
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # MLflow would print the run's address, password included, on the stdout of `run --json`.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Set before mlflow is imported, where the user has not."""
+
+FAILURES = (
+    ("connection refused", "connection refused", "start the server or mend the address"),
+    ("too slow:", "it is too slow", "see what ails it"),
+    ("timed out|timeout=", "no answer in time", "start the server or mend the address"),
+    ("failed to resolve|name or service", "unknown host", "mend the address"),
+    ("error code 40[13]|unauthorized", "not allowed", "give the right user and password"),
+    ("error code 404 != 200", "no MLflow server answers there", "mend the address"),
+    ("out-of-date|locate revision", "the database is of another MLflow version",
+     "back it up and run mlflow db upgrade, or move it away"),
+    ("is locked|file lock", "another process holds it", "wait until that has ended"),
+    ("not a database|malformed|no such (table|column)|already exists|duplicate column",
+     "the database is damaged", "move it away and a new one is made"),
+    ("disk is full|no space left|errno 28]", "its disk is full", "free some space"),
+    ("readonly|read-only|permission|unable to open|errno (2|20)]", "it cannot be written",
+     "give a place that can be written"),
+    ("maintenance mode|unsupported|registered|can't load plugin|invalid uri",
+     "no such kind of store", "give sqlite:///FILE or http://HOST:PORT"),
+)  # fmt: skip
+"""What MLflow and the libraries below it say, what that means, and what to do."""
+
+
+ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
+"""What SQLite, PostgreSQL and MySQL say where another process has added the same row first."""
+
+
+def default_uri(output: Path) -> str:
+    """The database in the output folder."""
+    return f"{SQLITE}{output.resolve() / 'mlflow.db'}"
+
+
+def resolve_uri(output: Path, given: str | None) -> str:
+    """The given URI, else that of MLFLOW_TRACKING_URI, else default_uri; SQLite paths absolute."""
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
+    return f"{SQLITE}{path}" if (path := _database(uri)) else uri
+
+
+def display_uri(uri: str) -> str:
+    """The URI without user and password.
+
+    >>> display_uri("https://ada:secret@example.org/mlflow")
+    'https://***@example.org/mlflow'
+    """
+    masked = re.sub(r"(?<=://)[^/\s]*@", "***@", uri)
+    return re.sub(r"(?i)((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", r"\1***", masked)
+
+
+@dataclass
+class Child:
+    """A stored result that is to be a run below its parent's."""
+
+    marked_in: Path
+    """The folder that remembers where it was sent."""
+    record: Record
+    files: Sequence[Path]
+
+
+def log_run(
+    run_folder: Path, output: Path, uri: str, patience: float | None = None, skip: Skip = tell_skipped
+) -> dict[int, str]:
+    """Send what this URI lacks of a stored run; gives the MLflow run id of each seed.
+
+    Seeds that cannot be read are told to `skip`. Raises TrackingError where the store cannot be used, or
+    a server is not done within `patience` seconds; what was sent by then is found again.
+    """
+    if untracked := untracked_seeds(run_folder, uri, skip):
+        found = results.read_seeds(results.stored_seeds(run_folder, skip), skip)
+        with as_tracking_error(f"sending {run_folder.name}", output, uri):
+            if set(untracked) & set(found):
+                children = [
+                    Child(folder, seed_record(result), own_files(folder)) for folder, result in found.items()
+                ]
+                parent = parent_record(list(found.values()))
+                send_run(run_folder, output, uri, parent, children, patience)
+    ids = {folder: sent_as(folder, uri) for folder in results.stored_seeds(run_folder, skip)}
+    return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
+
+
+STORES = ("sqlite", "postgresql", "mysql", "mssql", "file")
+"""Schemes of MLflow's own stores; `+driver` may follow."""
+
+
+def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command and the whole environment that start MLflow's own UI on a store.
+
+    Raises TrackingError where there is no store to show, or a server shows it already.
+    """
+    if uri.startswith(("http://", "https://")):
+        raise TrackingError(f"{display_uri(uri)} is a server with a UI of its own: open it there")
+    scheme, is_uri, _ = uri.partition("://")
+    if is_uri and scheme.partition("+")[0] not in STORES:
+        raise TrackingError(
+            f"{display_uri(uri)} is no store that MLflow knows; expected a folder, or {', '.join(STORES)}://..."
+        )
+    if path := _database(uri):
+        if not path.is_file():
+            raise TrackingError(
+                f"{display_uri(uri)} is no store yet; contsym run makes it, or from stored results "
+                + _sync_command(output, uri)
+            )
+        with as_tracking_error("opening it", output, uri):
+            _repair_locations(path)
+    # What others send to this server goes where our own artifacts are.
+    artifacts = _artifact_location(path.parent if path else output.resolve(), "")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
+    command += ["--workers", "1", "--artifacts-destination", artifacts]
+    environment = {**ENVIRONMENT, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    if display_uri(uri) != uri:
+        # ps shows arguments to all users of the machine, and the environment to its owner.
+        return command, {**environment, "MLFLOW_BACKEND_STORE_URI": uri}
+    return [*command, "--backend-store-uri", uri], environment
+
+
+def own_files(seed_folder: Path) -> list[Path]:
+    """What contsym wrote there; a link or a file that someone else put beside it stays where it is."""
+    names = (results.PREDICTIONS, results.RESULT, results.TENSORS)
+    return [path for name in names if (path := seed_folder / name).is_file() and not path.is_symlink()]
+
+
+def send_run(
+    folder: Path,
+    output: Path,
+    uri: str,
+    parent: Record,
+    children: Sequence[Child],
+    patience: float | None = None,
+) -> str:
+    """The parent first: a seed marked as tracked then has all that it hangs on. Gives the parent's id."""
+    from filelock import FileLock
+
+    with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
+        client = _open(output, uri)
+        if patience is not None and uri.startswith(("http://", "https://")):
+            client = cast("MlflowClient", Patient(client, patience))
+        experiment = _experiment(
+            client, output, uri, f"contsym/{parent.params['scenario'].partition(':')[0]}"
+        )
+        known = _known_runs(client, experiment, parent.tags["contsym.run"])
+        table = [path for path in [folder / "table.txt"] if path.is_file() and not path.is_symlink()]
+        parent_id = _send(client, experiment, known.get((None, None)), parent, table)
+        for child in children:
+            if sent_as(child.marked_in, uri):
+                continue
+            tags = child.record.tags
+            tags["mlflow.parentRunId"] = parent_id
+            run = known.get((tags["contsym.seed"], tags["contsym.key"]))
+            if run and run.info.status == "FINISHED":
+                run_id = run.info.run_id
+            else:
+                run_id = _send(client, experiment, run, child.record, child.files)
+            mark = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
+            write_file(child.marked_in / results.TRACKED, to_json(mark))
+        return parent_id
+
+
+def _send(
+    client: MlflowClient, experiment: str, run: Run | None, record: Record, files: Sequence[Path]
+) -> str:
+    """Fill a run, new or begun before, and end it; gives its id."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+    run = run or client.create_run(experiment, record.started, record.tags, record.name)
+    run_id = run.info.run_id
+    params = [Param(key, value) for key, value in record.params.items()]
+    tags = [RunTag(key, value) for key, value in record.tags.items()]
+    metrics = [Metric(k, float(v), record.timestamp, step) for k, v, step in record.metrics]
+    # MLflow takes at most 100 parameters, 100 tags or 1000 metrics in one call.
+    for i in range(0, max(len(params), len(tags)), 100):
+        part = slice(i, i + 100)
+        client.log_batch(run_id, params=params[part], tags=tags[part], synchronous=True)
+    for i in range(0, len(metrics), 1000):
+        client.log_batch(run_id, metrics=metrics[i : i + 1000], synchronous=True)
+    inputs = []
+    for task, source in record.sources.items():
+        name, digest = source["name"][:500], source["fingerprint"][:36]
+        profile = json.dumps({"rows": source["rows"], "available": source["available"]})
+        data = Dataset(name, digest, "contsym", json.dumps({"name": name}), None, profile)
+        # One input for both parts: MLflow takes a name and digest once for a run.
+        context = InputTag("mlflow.data.context", "train, test")
+        inputs.append(DatasetInput(data, [context, InputTag("task", task)]))
+    _log_inputs(client, run_id, inputs)
+    for path in files:
+        client.log_artifact(run_id, str(path))
+    if record.matrix and "matrix.csv" not in {path.name for path in files}:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "matrix.csv")
+            path.write_text(record.matrix, encoding="utf-8")
+            client.log_artifact(run_id, str(path))
+    client.set_terminated(run_id, "FINISHED", record.ended)
+    return run_id
+
+
+def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+    """Name a run's data sets to MLflow.
+
+    MLflow looks whether it knows a data set and adds it where not. Where another process has added it in
+    between, the whole call fails, and the next finds it; so each of the data sets costs one more call at most.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for n_left in range(len(inputs), -1, -1):
+        try:
+            if inputs:
+                client.log_inputs(run_id, inputs)
+            return
+        except MlflowException as error:
+            if not n_left or not re.search(ADDED_BY_ANOTHER, str(error), re.IGNORECASE):
+                raise
+
+
+def _known_runs(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
+    """The runs that MLflow has of a stored run, by seed and key; the parent has neither."""
+    query = f"tags.`contsym.run` = '{name}'"
+    pages = [client.search_runs([experiment], query)]
+    while token := pages[-1].token:
+        pages.append(client.search_runs([experiment], query, page_token=token))
+    tagged = [(run.data.tags, run) for page in pages for run in page]
+    return {(tags.get("contsym.seed"), tags.get("contsym.key")): run for tags, run in tagged}
+
+
+def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    known = client.get_experiment_by_name(name)
+    if known is None:
+        # A server decides itself where artifacts go; a database would say ./mlruns.
+        path = _database(uri)
+        is_served = uri.startswith(("http://", "https://"))
+        location = _artifact_location(path.parent if path else output.resolve(), name)
+        try:
+            return client.create_experiment(name, None if is_served else location)
+        except MlflowException:
+            # Another process may have made it in between.
+            known = client.get_experiment_by_name(name)
+            if known is None:
+                raise
+    return known.experiment_id
+
+
+def sent_as(seed_folder: Path, uri: str) -> str | None:
+    """The MLflow run of a seed that was sent whole to this URI; else None."""
+    if (path := _database(uri)) and not path.is_file():
+        return None  # someone deleted the database
+    try:
+        mark = json.loads((seed_folder / results.TRACKED).read_text("utf-8"))
+        return str(mark["run_id"]) if mark["uri"] == display_uri(uri) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def untracked_seeds(run_folder: Path, uri: str, skip: Skip) -> list[Path]:
+    return [f for f in results.stored_seeds(run_folder, skip) if sent_as(f, uri) is None]
+
+
+# The store.
+def is_local(uri: str) -> bool:
+    """Whether a store can be looked at without a network: a database file."""
+    return _database(uri) is not None
+
+
+def probe(output: Path, uri: str) -> str:
+    """What is in a store, in words; makes nothing. A server gets one question, of 20 s at most.
+
+    Raises TrackingError where it cannot be used.
+    """
+    path = _database(uri)
+    if path is not None and not path.is_file():
+        return "not there yet; the first run makes it"
+    with as_tracking_error("looking at it", output, uri):
+        if path is not None:
+            # With sqlite3: MLflow tries for 100 s to open a damaged file, and would bring an old one up to date.
+            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+                (n,) = db.execute("SELECT count(*) FROM experiments").fetchone()
+        else:
+            with _quiet_mlflow():
+                from mlflow import MlflowClient
+
+                n = len(MlflowClient(tracking_uri=uri).search_experiments(max_results=1000))
+    return f"{n} experiments"
+
+
+def answers(output: Path, uri: str) -> bool:
+    """Whether the store can be used: it is opened and asked one question."""
+    try:
+        with as_tracking_error("looking at it", output, uri), _quiet_mlflow():
+            _open(output, uri).search_experiments(max_results=1)
+    except TrackingError:
+        return False
+    return True
+
+
+def _open(output: Path, uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    if path := _database(uri):
+        make_database(path, output)
+        # This look with sqlite3 comes first: MLflow tries for 100 s to open a damaged file.
+        _repair_locations(path)
+    return MlflowClient(tracking_uri=uri)
+
+
+def make_database(path: Path, output: Path) -> None:
+    """Make an MLflow database unless there is one; any number of processes may ask at once.
+
+    It is made at a temporary name and renamed, because processes that open a fresh database
+    together, or a kill while its tables are made, break it for good. Seeds of the output folder
+    that were sent to a database of this name, deleted since, count as not sent again.
+    """
+    if path.is_file():
+        return
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
+        if path.is_file():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for remains in path.parent.glob(f".partial-{path.name}-*"):
+            remains.unlink()
+        marks = (f"results/*/seed-*/{results.TRACKED}", f"sweeps/*/tracked/*/{results.TRACKED}")
+        for mark in (path for pattern in marks for path in output.glob(pattern)):
+            if json.dumps(f"{SQLITE}{path}", ensure_ascii=False) in mark.read_text("utf-8"):
+                mark.unlink()
+        partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
+        store = SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_location(path.parent, ""))
+        store.engine.dispose()
+        partial.rename(path)
+
+
+def _repair_locations(path: Path) -> None:
+    """Make our experiments keep their artifacts beside the database, wherever it is now.
+
+    MLflow stores their folders absolute. After the output folder was moved or copied they would
+    still be the old ones, and MLflow has no call that changes them.
+    """
+    with closing(sqlite3.connect(path, timeout=20)) as db, db:
+        query = "SELECT experiment_id, name, artifact_location FROM experiments"
+        for experiment, name, old in db.execute(query).fetchall():
+            new = _artifact_location(path.parent, name)
+            ours = f"/artifacts/{quote(name)}"
+            if old == new or not (name.startswith("contsym/") and old.endswith(ours)):
+                continue
+            at = (new, experiment)
+            db.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", at)
+            db.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (new, len(old) + 1, experiment, len(old), old),
+            )
+
+
+def _database(uri: str) -> Path | None:
+    """The file of a SQLite URI."""
+    name = uri.removeprefix(SQLITE).partition("?")[0]
+    return Path(name).resolve() if uri.startswith(SQLITE) and name else None
+
+
+def _artifact_location(root: Path, experiment: str) -> str:
+    return (root / "artifacts" / experiment).as_uri()
+
+
+@contextmanager
+def _quiet_mlflow() -> Iterator[None]:
+    """Import mlflow with bounded waiting; a failure is one line of ours, not pages of its log."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401 -- importing it sets its loggers up
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def as_tracking_error(what: str, output: Path, uri: str) -> Iterator[None]:
+    """Turn whatever a store raises into a TrackingError."""
+    try:
+        yield
+    except ContsymError:
+        raise
+    except Exception as error:  # a plug-in store raises what it likes
+        shown = display_uri(uri)
+        text = " ".join(display_uri(str(error).replace(uri, shown)).split())
+        said = text.replace(shown, "")  # a path may be named like a failure
+        known = [failure for failure in FAILURES if re.search(failure[0], said, re.IGNORECASE)]
+        _, reason, remedy = known[0] if known else ("", text[:200] or repr(error), "mend that")
+        raise TrackingError(
+            f"MLflow store {shown}: {what} failed ({reason}); stored results are kept: "
+            f"{remedy}, then {_sync_command(output, uri)}"
+        ) from None
+
+
+def _sync_command(output: Path, uri: str) -> str:
+    words = ["contsym", "sync"]
+    words += ["--output", str(output)] if str(output) != DEFAULT_OUTPUT else []
+    words += ["--tracking-uri", display_uri(uri)] if uri != default_uri(output) else []
+    return shlex.join(words)

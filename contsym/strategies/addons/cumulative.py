@@ -1,0 +1,48 @@
+"""Cumulative training, an upper bound: each experience goes on with the pairs of all so far.
+
+Every experience is drawn equally often, so that 48 pairs are not lost among thousands. The budget of steps
+is that of all the pairs drawn from.
+Source: the cumulative baseline of Lomonaco and Maltoni 2017 (CORe50).
+"""
+
+from __future__ import annotations
+
+from avalanche.benchmarks.utils import concat_datasets
+from avalanche.core import SupervisedPlugin
+
+from contsym.scenarios.benchmark import pairs_of
+from contsym.strategies.addons.base import Addon, pairs_bytes
+
+CARD = {
+    "source": "Lomonaco and Maltoni 2017 (arXiv 1705.03550), cumulative",
+    "trains": "what the strategy trains, on all pairs so far",
+    "stores": "every training pair",
+    "family": "continual",
+}
+
+
+class Cumulative(Addon, SupervisedPlugin):
+    """All pairs so far."""
+
+    def __init__(self, settings, seed: int) -> None:
+        SupervisedPlugin.__init__(self)
+        self.seed = seed
+        self.past: list = []
+
+    @property
+    def n_bytes(self) -> int:
+        return pairs_bytes(*map(pairs_of, self.past))
+
+    def take(self, strategy) -> None:
+        self.past.append(strategy.experience.dataset)
+
+    def after_train_dataset_adaptation(self, strategy, **kwargs) -> None:
+        if self.past:
+            parts = [*self.past, strategy.adapted_dataset]
+            largest = max(map(len, parts))
+            strategy.adapted_dataset = concat_datasets([_repeated(part, largest) for part in parts])
+
+
+def _repeated(dataset, n: int):
+    """Its pairs over and over until there are n."""
+    return dataset.subset([i % len(dataset) for i in range(n)])

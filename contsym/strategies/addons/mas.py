@@ -1,0 +1,48 @@
+"""Memory aware synapses: weights that the output depends on are held back by a quadratic penalty.
+
+loss + strength * sum over weights of O_i (w_i - w_i*)^2, with O the mean size of the gradient of
+|output|^2; no labels are needed. Over several experiences O is a running mean.
+Source: Aljundi et al. 2018, equations 2 to 4; Avalanche's MASPlugin. O is estimated on `mas_pairs`
+pairs and not on all.
+"""
+
+from __future__ import annotations
+
+import torch
+from avalanche.training.plugins import MASPlugin
+from pydantic import Field
+
+from contsym.strategies.addons.base import Addon, AddonSettings, part_of
+
+CARD = {
+    "source": "Aljundi et al. 2018 (arXiv 1711.09601); Avalanche's MASPlugin",
+    "trains": "what the strategy trains",
+    "stores": "two copies of the weights",
+    "family": "continual",
+}
+
+
+class Mas(Addon, MASPlugin):
+    """A penalty on the change of each weight, by the output's sensitivity to it."""
+
+    class Settings(AddonSettings):
+        mas_strength: float = Field(10.0, ge=0, description="weight of the penalty")
+        mas_pairs: int = Field(256, ge=2, description="pairs that the sensitivity is estimated on")
+
+    def __init__(self, settings, seed: int) -> None:
+        self.seed, self.n_pairs = seed, settings.mas_pairs
+        MASPlugin.__init__(self, lambda_reg=settings.mas_strength)
+
+    @property
+    def n_bytes(self) -> int:
+        kept = (self.params or {}, self.importance or {})
+        return sum(p.data.nbytes for params in kept for p in params.values())
+
+    def take(self, strategy) -> None:
+        with part_of(strategy, self.n_pairs):
+            super().take(strategy)
+
+    def before_backward(self, strategy, **kwargs) -> None:
+        # The plugin takes a loss of exactly 0, which a margin loss reaches, for one that is missing.
+        strategy.loss = strategy.loss + torch.finfo(strategy.loss.dtype).tiny
+        super().before_backward(strategy, **kwargs)

@@ -1,0 +1,41 @@
+"""Experience replay: each step also sees stored pairs of earlier experiences.
+
+A buffer of `replay_size` pairs, shared equally by the experiences so far; a step takes as many
+stored pairs as present ones, and the objective is over both.
+Source: Chaudhry et al. 2019 (On tiny episodic memories); Avalanche's ReplayPlugin.
+"""
+
+from __future__ import annotations
+
+from avalanche.training.plugins import ReplayPlugin
+from avalanche.training.storage_policy import ExperienceBalancedBuffer
+from pydantic import Field
+
+from contsym.strategies.addons.base import Addon, AddonSettings, text_bytes
+
+CARD = {
+    "source": "Chaudhry et al. 2019 (arXiv 1902.10486); Avalanche's ReplayPlugin",
+    "trains": "what the strategy trains",
+    "stores": "a buffer of pairs",
+    "family": "continual",
+}
+
+
+class Replay(Addon, ReplayPlugin):
+    """Stored pairs in every step."""
+
+    class Settings(AddonSettings):
+        replay_size: int = Field(200, ge=1, description="pairs that the buffer holds in all")
+
+    def __init__(self, settings, seed: int) -> None:
+        self.seed = seed
+        buffer = ExperienceBalancedBuffer(max_size=settings.replay_size, adaptive_size=True)
+        ReplayPlugin.__init__(self, mem_size=settings.replay_size, storage_policy=buffer)
+
+    @property
+    def n_bytes(self) -> int:
+        return text_bytes(self.storage_policy.buffer)
+
+    def take(self, strategy) -> None:
+        # The plugin's own hook calls a method that Avalanche has deprecated, which warns.
+        self.storage_policy.post_adapt(strategy, strategy.experience)

@@ -1,0 +1,300 @@
+"""Strategies and add-ons by name, with their cards; none is imported before it is used."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources, util
+from importlib.abc import SourceLoader
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from contsym.errors import ContsymError, nearest, unknown_name
+from contsym.machine import quiet_avalanche
+from contsym.plugins import Plugin, find_plugin, with_plugins
+
+if TYPE_CHECKING:
+    from contsym.plugins import Plugin
+    from contsym.strategies.addons.base import Addon
+    from contsym.strategies.base import Strategy
+
+
+_loaded: dict[Plugin, ModuleType] = {}
+
+
+def load(plugin: Plugin) -> type[Strategy]:
+    """The class of a plug-in strategy; runs its file. Raises ContsymError where that fails."""
+    from contsym.strategies.base import Strategy
+
+    try:
+        if plugin not in _loaded:
+            _loaded[plugin] = _import(plugin)
+    except (Exception, SystemExit) as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(plugin.path)
+        ]
+        where = f"{plugin.origin}:{lines[-1]}" if lines and plugin.module is None else plugin.origin
+        raise ContsymError(
+            f"plug-in {where}: cannot be imported ({type(error).__name__}: {error})"
+        ) from error
+    module = _loaded[plugin]
+    found = [
+        value
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, Strategy)
+        and (name == plugin.attribute if plugin.attribute else value.__module__ == module.__name__)
+    ]
+    if len(found) != 1:
+        raise ContsymError(
+            f"plug-in {plugin.origin}: {len(found)} subclasses of Strategy; expected one, "
+            + (f"named {plugin.attribute}" if plugin.attribute else "the method")
+        )
+    return found[0]
+
+
+def _import(plugin: Plugin) -> ModuleType:
+    if plugin.module is not None:
+        return importlib.import_module(plugin.module)
+    name = f"contsym_plugin_{plugin.name}"
+    spec = util.spec_from_loader(name, _Source(plugin), origin=str(plugin.path))
+    assert spec is not None
+    module = util.module_from_spec(spec)
+    sys.modules[name] = module  # where pydantic looks annotations up
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+class _Source(SourceLoader):
+    """Runs the text that was read, and hashed, not what the file may say by now; writes no bytecode."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.plugin.path)
+
+    def get_data(self, path) -> bytes:
+        if Path(path) != self.plugin.path:
+            raise OSError(f"{path}: no cached bytecode")
+        return self.plugin.text.encode()
+
+
+Growth = Literal["no", "labels", "experiences", "pairs"]
+"""With what the stored bytes of a strategy grow, `contsym check` measures it: `no`, with nothing;
+`labels`, with the number of labels alone; `experiences`, with those finished, whatever their size;
+`pairs`, with the training pairs."""
+
+FAMILIES = {
+    "paper": "of the paper",
+    "ablation": "the paper's, with one part changed",
+    "continual": "against forgetting",
+    "few-shot": "for few examples",
+    "frozen": "on frozen features",
+    "baseline": "baselines",
+    "yours": "your own",
+}
+"""Headings of `contsym list strategies`, by the `family` of a card."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a strategy without importing it."""
+
+    name: str
+    summary: str
+    source: str
+    trains: str
+    stores: str
+    grows: Growth | None = None
+    """None: not declared."""
+    family: str = ""
+    """One of FAMILIES; empty where the card names none."""
+    origin: str = ""
+    """The file or package of a plug-in; empty for contsym's own."""
+
+
+CARD_NEEDS = ("source", "trains", "stores")
+CARD_ALLOWS: dict[str, tuple[str, ...]] = {"grows": get_args(Growth), "family": tuple(FAMILIES)}
+
+
+NOT_A_STRATEGY = ("__init__", "base", "catalog")
+
+
+def strategies() -> Mapping[str, Card]:
+    """The cards of all strategies by name, plug-ins last; a strategy's name is its file's.
+
+    Raises ContsymError where a plug-in has no card or the name of another strategy.
+    """
+    return with_plugins("strategy", _own_strategies(), _plugin_card, taken=addons())
+
+
+@cache
+def _own_strategies() -> Mapping[str, Card]:
+    folder = resources.files("contsym.strategies")
+    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
+    return {
+        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
+        for name in names
+        if name not in NOT_A_STRATEGY
+    }
+
+
+@cache
+def _plugin_card(plugin: Plugin) -> Card:
+    card = read_card(plugin.name, plugin.text, f"plug-in {plugin.origin}")
+    return replace(card, family="yours", origin=plugin.origin)
+
+
+def read_card(name: str, source: str, where: str = "") -> Card:
+    """The card of a strategy's source text: its docstring's first line and its CARD.
+
+    CARD is a plain dict literal at module level with the keys source, trains and stores, and perhaps
+    grows and family. `where` names the file in errors. Raises ContsymError for anything else.
+    """
+    where = where or f"strategies/{name}.py"
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise ContsymError(
+            f"{where}:{line}: not Python ({getattr(error, 'msg', None) or error or 'nested too deeply'})"
+        ) from None
+    for node in tree.body:
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        # Not by ast.unparse, which a target of a thousand attributes drives too deep.
+        if len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id == "CARD":
+            assert isinstance(node, (ast.Assign, ast.AnnAssign)), "nothing else has these targets"
+            entries = _card_entries(node.value, f"{where}:{node.lineno}")
+            docstring = (ast.get_docstring(tree) or "").split("\n")[0]
+            if not docstring:
+                raise ContsymError(f"{where}:1: no docstring; expected one whose first line says what it is")
+            return Card(name=name, summary=docstring, **entries)
+    raise ContsymError(f'{where}: no CARD; expected CARD = {{"source": ..., "trains": ..., "stores": ...}}')
+
+
+def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
+    """The entries of a CARD, checked."""
+    try:
+        found = ast.literal_eval(node) if node else None
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        found = None
+    if not isinstance(found, dict):
+        raise ContsymError(f"{where}: CARD is not read from a plain dict of texts; expected a literal")
+    keys = (*CARD_NEEDS, *CARD_ALLOWS)
+    for key, value in found.items():
+        if key not in keys:
+            raise ContsymError(f"{where}: CARD key {key!r} is unknown; {nearest(str(key), keys)}")
+        if not isinstance(value, str) or not value.strip():
+            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; expected a text")
+        if value not in CARD_ALLOWS.get(key, (value,)):
+            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; {nearest(value, CARD_ALLOWS[key])}")
+    for key in CARD_NEEDS:
+        if key not in found:
+            raise ContsymError(f"{where}: CARD has no {key!r}; expected {', '.join(CARD_NEEDS)}")
+    return found
+
+
+@cache
+def addons() -> Mapping[str, Card]:
+    """The cards of what goes on top of a strategy, by name."""
+    folder = resources.files("contsym.strategies.addons")
+    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
+    return {
+        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
+        for name in names
+        if name not in NOT_A_STRATEGY
+    }
+
+
+DEFAULT_BASE = "fine_tune"
+"""What an add-on goes on top of where it is named alone."""
+
+
+def split_name(name: str) -> tuple[str, tuple[str, ...]]:
+    """The strategy and the add-ons of a name; an add-on named alone is on top of fine_tune.
+
+    Raises ContsymError for a part that nobody registered or an add-on that is named twice.
+
+    >>> split_name("knn_fixed+replay"), split_name("ewc")
+    (('knn_fixed', ('replay',)), ('fine_tune', ('ewc',)))
+    """
+    base, *on_top = (part.strip() for part in name.split("+"))
+    if base in addons() and base not in strategies():
+        base, on_top = DEFAULT_BASE, [base, *on_top]
+    if base not in strategies():
+        raise unknown_name("strategy", base, [*strategies(), *addons()])
+    for part in on_top:
+        if part not in addons():
+            raise unknown_name("add-on", part, addons())
+    if len(set(on_top)) < len(on_top):
+        raise ContsymError(f"strategy {name!r} names an add-on twice; name each once")
+    return base, tuple(on_top)
+
+
+def modules_of(name: str) -> tuple[str, ...]:
+    """The modules of contsym that a strategy and its add-ons are in; none for a plug-in.
+
+    >>> modules_of("fine_tune+ewc")
+    ('contsym.strategies.fine_tune', 'contsym.strategies.addons.ewc')
+    """
+    base, on_top = split_name(name)
+    own = () if find_plugin("strategy", base) else (f"contsym.strategies.{base}",)
+    return (*own, *(f"contsym.strategies.addons.{each}" for each in on_top))
+
+
+def find_strategy(name: str) -> Card:
+    """The card of that name. Raises ContsymError, with the nearest names, if there is none."""
+    base, on_top = split_name(name)
+    card = strategies()[base]
+    for part in on_top:
+        extra = addons()[part]
+        card = Card(name, f"{card.summary} {extra.summary}", f"{card.source}; {extra.source}",
+                    card.trains, f"{card.stores}; {extra.stores}",
+                    family=card.family, origin=card.origin)  # fmt: skip
+    return card
+
+
+def load_strategy(name: str) -> type[Strategy]:
+    """The strategy class of that name, with its add-ons; imports torch and Avalanche.
+
+    Raises ContsymError for an add-on on top of a method that takes no gradient steps.
+    """
+    base, on_top = split_name(name)
+    plugin = find_plugin("strategy", base)
+    strategy = load(plugin) if plugin else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
+    extras = [load_addon(part) for part in on_top]
+    if not extras:
+        return strategy
+    if not strategy.trains:
+        raise ContsymError(
+            f"strategy {name!r}: {base} takes no gradient steps, so {on_top[0]} would do nothing"
+        )
+    # One flat set of settings: the fields of an add-on begin with its name.
+    settings = type("Settings", (strategy.Settings, *(extra.Settings for extra in extras)), {})
+    return type(strategy.__name__, (strategy,), {"Settings": settings, "addons": tuple(extras)})
+
+
+def load_addon(name: str) -> type[Addon]:
+    """The add-on's class; imports torch and Avalanche."""
+    quiet_avalanche()
+    return _only_class(importlib.import_module(f"contsym.strategies.addons.{name}"))
+
+
+def _only_class(module) -> Any:
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "Settings")
+    )
+    return found

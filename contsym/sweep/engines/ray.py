@@ -1,0 +1,256 @@
+"""Pieces of a sweep on a Ray cluster: many machines, each GPU or core given to one piece at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from ray import exceptions
+
+from contsym.errors import ContsymError, SettingError
+from contsym.models.encoders.device import choose_device
+from contsym.sweep.engines.base import Lost, parse_options, worker_environment
+from contsym.sweep.engines.remote import not_arrived, perform_there
+from contsym.sweep.job import Work
+
+ADDRESS_VARIABLE = "RAY_ADDRESS"
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 60.0
+"""Ray's own client asks again for over ten minutes before it gives up."""
+LOOK_SECONDS = 2.0
+"""Nodes that come and go are looked up at most this often."""
+
+OPTIONS = {"num_cpus": int, "num_gpus": float, "memory_gb": float}
+"""What a piece may be given with --engine-option."""
+
+GONE = (
+    exceptions.WorkerCrashedError,
+    exceptions.NodeDiedError,
+    exceptions.LocalRayletDiedError,
+    exceptions.OutOfMemoryError,
+    exceptions.ObjectLostError,
+    exceptions.TaskCancelledError,
+)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a piece takes of a node, in Ray's units."""
+
+    n_cores: int
+    n_gpus: float = 0.0
+    memory_gb: float = 0.0
+
+    def times_in(self, node: Mapping[str, float]) -> int:
+        """How many such pieces a node with these resources holds at a time.
+
+        >>> Need(2, 0.5).times_in({"CPU": 8, "GPU": 1}), Need(4).times_in({"CPU": 6})
+        (2, 1)
+        """
+        wanted = {"CPU": self.n_cores, "GPU": self.n_gpus, "memory": self.memory_gb * 1e9}
+        # Ray counts in ten-thousandths: 0.1 of a GPU goes ten times into one.
+        return min(int(round(node.get(name, 0) / n, 6)) for name, n in wanted.items() if n)
+
+
+def share_nodes(
+    nodes: Sequence[Mapping[str, float]], n_jobs: int | None, least: Need, n_cores: int | None = None
+) -> tuple[int, Need]:
+    """How many pieces run at a time, and what each takes, so that pieces x threads <= cores on every node.
+
+    Each gets as many cores as leaves room for `n_jobs` of them, or `n_cores` if that is given. Without
+    `n_jobs`, there is one for each GPU, or for each node where pieces use none.
+
+    >>> share_nodes([{"CPU": 8}, {"CPU": 4}], 3, Need(1))
+    (3, Need(n_cores=4, n_gpus=0.0, memory_gb=0.0))
+    """
+
+    def room(need: Need) -> int:
+        return sum(max(0, need.times_in(node)) for node in nodes)
+
+    least = replace(least, n_cores=n_cores or 1)
+    if n_jobs is None:
+        n_jobs = room(least) if least.n_gpus else sum(least.times_in(node) > 0 for node in nodes)
+    n_slots = min(n_jobs, room(least))
+    if n_cores is not None:
+        return n_slots, least
+    most = int(max((node.get("CPU", 0) for node in nodes), default=0))
+    fitting = [n for n in range(1, most + 1) if room(replace(least, n_cores=n)) >= n_slots]
+    return n_slots, replace(least, n_cores=max(fitting, default=1))
+
+
+class RayExecutor:
+    """Tasks of a Ray cluster that is running, or of one that is started here for the sweep.
+
+    Joined is the cluster at `address`, or else at RAY_ADDRESS; without both a new one is started,
+    even where another user's is running. All nodes need contsym and see the output folder and the
+    data at the same paths (a shared file system). Pieces that are planned for a GPU get one each.
+    """
+
+    def __init__(self, n_jobs: int | None, address: str | None, options: Mapping[str, str]) -> None:
+        given = parse_options("ray", options, OPTIONS)
+        self._n_cores = given.get("num_cpus")
+        self._gpus_each = given.get("num_gpus", 1.0)
+        self._memory_gb = given.get("memory_gb", 0.0)
+        self._n_jobs = n_jobs
+        self._folder = os.getcwd()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray would pack up the working directory and make a new environment on each worker.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        option = "--address" if address else ADDRESS_VARIABLE
+        address = address or os.environ.get(ADDRESS_VARIABLE)
+        if address:
+            check_answers(option, address)
+        try:
+            # Without "local" Ray would join whatever cluster was started on this machine.
+            ray.init(
+                address=address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+        except (ConnectionError, exceptions.RayError, ValueError, RuntimeError, TimeoutError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            if address:
+                raise ContsymError(
+                    f"{option} {address}: a Ray cluster answers, but it cannot be joined from here ({reason}); "
+                    "start the sweep on one of its nodes"
+                ) from None
+            raise ContsymError(f"--backend ray: no cluster can be started here ({reason})") from None
+        self._work: dict[Any, tuple[Work, Need]] = {}
+        self._nodes: list[dict[str, float]] = []
+        self._looked_at = float("-inf")
+        self._uses_gpu = False
+        if not any(node.get("CPU", 0) >= 1 for node in self._alive()):
+            ray.shutdown()
+            raise ContsymError(f"{option} {address}: no node of the Ray cluster has a CPU to give")
+
+    @property
+    def n_slots(self) -> int:
+        # Never none: a cluster whose nodes all went may get new ones.
+        return max(1, self._share()[0])
+
+    def _share(self) -> tuple[int, Need]:
+        least = Need(1, self._gpus_each if self._uses_gpu else 0.0, self._memory_gb)
+        return share_nodes(self._alive(), self._n_jobs, least, self._n_cores)
+
+    def _alive(self) -> list[dict[str, float]]:
+        if time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            self._looked_at = time.monotonic()
+        return self._nodes
+
+    def submit(self, work: Work) -> Any:
+        self._uses_gpu = needs_gpu(work, sum(node.get("GPU", 0) for node in self._alive()))
+        n_slots, need = self._share()
+        if not n_slots:
+            raise ContsymError(
+                f"no node of the Ray cluster has room for a piece (--engine-option): it needs {need.n_cores} CPU, "
+                f"{need.n_gpus:g} GPU and {need.memory_gb:g} GB of memory"
+            )
+        variables = worker_environment(need.n_cores)
+        options: dict[str, Any] = {
+            "name": work.name,
+            "num_cpus": need.n_cores,
+            # A process that has used a GPU is not used again, which is Ray's default: it could not
+            # change to another GPU.
+            "num_gpus": need.n_gpus,
+            # The sweep itself tries again, so that every loss is seen and counted.
+            "max_retries": 0,
+            "runtime_env": {"env_vars": variables},
+        }
+        if need.memory_gb:
+            options["memory"] = int(need.memory_gb * 1e9)
+        handle = ray.remote(perform_there).options(**options).remote(work, self._folder)
+        self._work[handle] = work, need
+        return handle
+
+    def wait(self, handles: Collection[Any], seconds: float) -> list[tuple[Any, BaseException | None]]:
+        done, waiting = ray.wait(list(handles), timeout=seconds)
+        found = [(handle, _error(handle, self._work.pop(handle)[0])) for handle in done]
+        nodes = self._alive()
+        for handle in waiting:
+            # Ray would wait for such a node without end.
+            if not any(self._work[handle][1].times_in(node) for node in nodes):
+                ray.cancel(handle, force=True)
+                del self._work[handle]
+                found.append((handle, Lost("no node is left that is large enough for it")))
+        return found
+
+    def close(self) -> None:
+        for handle in self._work:
+            ray.cancel(handle, force=True)
+        self._work = {}
+        ray.shutdown()
+
+
+def check_answers(option: str, address: str) -> None:
+    """Raises ContsymError unless a Ray cluster of this version answers at HOST:PORT within about a minute."""
+    found = re.fullmatch(r"\[?([^/\s\]]+)\]?:(\d{1,5})", address)
+    if not found or not 0 < int(found[2]) < 65536:
+        raise SettingError(f"{option} {address}: expected HOST:PORT of the cluster's head, as ray-head:6379")
+    hint = "expected the HOST:PORT that `ray start --head` printed"
+    try:
+        socket.create_connection((found[1], int(found[2])), CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ContsymError(f"{option} {address}: nobody answers there ({reason}); {hint}") from None
+    # In a process of its own, for Ray's client cannot be told to give up.
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)  # noqa: S603 - a list of words, no shell
+    except subprocess.TimeoutExpired:
+        raise ContsymError(
+            f"{option} {address}: what answers there is no Ray cluster, or one that hangs "
+            f"(nothing within {ANSWER_SECONDS:.0f} s); {hint}"
+        ) from None
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or ["health-check failed"]
+        versions = [
+            line.strip() for line in told if "Version mismatch" in line or re.match(r"\s+Ray: ", line)
+        ]
+        reason = " ".join(versions) or told[-1].strip()
+        raise ContsymError(f"{option} {address}: the Ray cluster there cannot be used ({reason[:300]})")
+
+
+def needs_gpu(work: Work, n_gpus: float) -> bool:
+    """Whether a piece was planned for a GPU, by the same rule as the plan.
+
+    Raises ContsymError where the cluster and the plan do not go together: a result's key names the
+    device, so a worker with another one would refuse the piece.
+    """
+    device = choose_device(work.config.device)
+    if device.startswith("cuda") and not n_gpus:
+        raise ContsymError(
+            f"--device {work.config.device}: planned for a GPU, but the Ray cluster has none; give --device cpu"
+        )
+    if work.config.device == "auto" and device == "cpu" and n_gpus:
+        raise ContsymError(
+            f"--device auto: this machine has no GPU, the Ray cluster has {n_gpus:g}; start the sweep on a node "
+            "with a GPU, or give --device cpu"
+        )
+    return device.startswith("cuda")
+
+
+def _error(handle: Any, work: Work) -> BaseException | None:
+    try:
+        told = ray.get(handle)
+    except GONE as error:
+        return Lost(f"its worker is gone ({type(error).__name__})")
+    except exceptions.RayError as error:
+        return ContsymError(f"a Ray worker could not begin it: {_reason(error)}")
+    return ContsymError(told) if told else not_arrived(work)
+
+
+def _reason(error: exceptions.RayError) -> str:
+    """The line that names the cause; Ray tells it amid a traceback and advice."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    return (named or lines or [type(error).__name__])[-1][:300]

@@ -1,0 +1,142 @@
+"""Pieces of a sweep as jobs of a SLURM cluster, through submitit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
+from submitit.helpers import clean_env
+
+from contsym.errors import ContsymError
+from contsym.machine import waiting
+from contsym.sweep.engines.base import Lost, changed_environment, parse_options
+from contsym.sweep.engines.remote import not_arrived, perform_there
+from contsym.sweep.job import Work
+
+LOGS = "slurm-logs"
+DEFAULT_MINUTES = 240
+"""submitit's own default of 5 minutes would end most cells."""
+POLL_SECONDS = 0.2
+
+OPTIONS = {
+    **dict.fromkeys(("account", "comment", "constraint", "exclude", "gres", "mem", "mem_per_cpu"), str),
+    **dict.fromkeys(("nodelist", "partition", "qos", "wckey"), str),
+    **dict.fromkeys(("time", "cpus_per_task", "gpus_per_node"), int),
+}
+"""What sbatch may be told with --engine-option, by the names of its long options; time in minutes."""
+
+
+class SlurmExecutor:
+    """One job a piece. All nodes need contsym and see the output folder and the data at the same paths.
+
+    What submitit writes about jobs is in OUTPUT/slurm-logs. It sends a job and its outcome by pickle
+    through files there, so whoever can write to that folder can run code as this user.
+
+    With cluster="local", the jobs are processes of this machine, for tests.
+    """
+
+    def __init__(
+        self, n_jobs: int | None, output: Path, options: Mapping[str, str], cluster: str = "slurm"
+    ) -> None:
+        given = {"time": DEFAULT_MINUTES, **parse_options("slurm", options, OPTIONS)}
+        self.n_slots = n_jobs or 1
+        self._folder = os.getcwd()
+        self._minutes = given.pop("time")
+        if cluster == "slurm":
+            for command in ("sbatch", "srun", "scancel"):
+                if shutil.which(command) is None:
+                    raise ContsymError(
+                        f"--backend slurm: this machine has no {command}; start the sweep on a login node of a "
+                        "SLURM cluster"
+                    )
+        self._executor = submitit.AutoExecutor(folder=output.absolute() / LOGS, cluster=cluster)
+        self._executor.update_parameters(
+            timeout_min=self._minutes, **{f"slurm_{name}": value for name, value in given.items()}
+        )
+        self._jobs: dict[str, tuple[Any, Work]] = {}
+
+    def submit(self, work: Work) -> str:
+        config = work.config
+        size = "beginning" if work.is_beginning else config.shots
+        self._executor.update_parameters(name=f"contsym-{config.strategy}-{size}-{config.seeds[0]}")
+        try:
+            with outside_of_job():
+                job = self._executor.submit(perform_job, work, self._folder)
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
+            told = [line for line in str(error).splitlines() if line.strip()]
+            named = [line for line in told if "error:" in line]
+            reason = (named or told or [type(error).__name__])[-1].strip()
+            raise ContsymError(f"--backend slurm: a job cannot be submitted ({reason[:300]})") from None
+        self._jobs[job.job_id] = job, work
+        return job.job_id
+
+    def wait(self, handles: Collection[str], seconds: float) -> list[tuple[str, BaseException | None]]:
+        until = time.monotonic() + seconds
+        while not (done := [handle for handle in handles if self._jobs[handle][0].done()]):
+            if time.monotonic() >= until:
+                return []
+            time.sleep(POLL_SECONDS)
+        return [(handle, self._error(*self._jobs.pop(handle))) for handle in done]
+
+    def _error(self, job: Any, work: Work) -> BaseException | None:
+        try:
+            told = job.result()
+        except FailedJobError as error:
+            if "timed-out" in str(error):
+                return ContsymError(
+                    f"job {job.job_id} reached its limit of {self._minutes} minutes; give it more with "
+                    "--engine-option time=MINUTES"
+                )
+            # Raised in the job: its traceback ends with what went wrong, before two lines about logs.
+            trace = str(error).partition("\n----------------------\nYou can")[0].splitlines()
+            return ContsymError(f"job {job.job_id}: {trace[-1].strip()[:300]}")
+        except UncompletedJobError:
+            return Lost(f"job {job.job_id} ended without a result ({job.state})")
+        return ContsymError(told) if told else not_arrived(work)
+
+    def close(self) -> None:
+        for job, _ in self._jobs.values():
+            job.cancel(check=False)
+        self._jobs = {}
+
+
+CLIENT_SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SBATCH_")
+"""Beginnings of variables by which the user tells sbatch how to submit; all others are the surrounding job's."""
+JOB_SETTINGS = ("SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
+"""Variables of the surrounding job that begin like the user's."""
+
+
+@contextmanager
+def outside_of_job() -> Iterator[None]:
+    """Hide the SLURM job that this process runs in, if it does.
+
+    sbatch and srun read the surrounding job's memory, cores and tasks as if the user had asked for them; the
+    new job would inherit them, or be refused where they contradict its own (SLURM_MEM_PER_CPU beside
+    SLURM_MEM_PER_NODE).
+    """
+    if not {"SLURM_JOB_ID", "SLURM_JOBID"} & os.environ.keys():
+        yield
+        return
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(CLIENT_SETTINGS) and not name.startswith(JOB_SETTINGS)
+    }
+    with clean_env(), changed_environment(kept):
+        yield
+
+
+def perform_job(work: Work, folder: str) -> str | None:
+    """`perform_there` with the threads that the job was given, where SLURM says how many."""
+    if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
+        # Unless torch is told, it counts the cores of the whole node.
+        os.environ["OMP_NUM_THREADS"] = cores
+    os.environ.update(waiting())
+    return perform_there(work, folder)

@@ -1,0 +1,54 @@
+"""What a stored sweep holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from contsym.checked import Count, Key, Share, Strict, Words, expect, is_time
+
+
+class SweepCell(Strict):
+    key: Key
+    beginning: Key | None
+    strategy: Words
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    shots: Count
+    settings: dict[str, Words]
+    scenario: Words | None = None
+    n_steps: Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class SweepSettings(Strict):
+    strategies: list[Words]
+    scenario: Words
+    shots: list[Count]
+    seeds: list[Count] = [0, 1, 2]
+    settings: dict[str, list[Words]]
+    encoder: Words = "minilm"
+    pooling: Words = "auto"
+    sources: dict[str, Words] = {}
+    sizes: dict[str, Count] = {}
+    form: Words = "lexicalised"
+    split: Words | None = None
+    protocol: Words = "sequential"
+    pretrain: dict[str, Words] = {}
+    label_noise: Share | None = None
+    plugins: list[Words] = []
+    device: Words = "auto"
+    precision: Words = "auto"
+    target: Share = 0.99
+    curve: bool = False
+    audit: bool = True
+
+
+class SweepFile(Strict):
+    created: Words
+    config: SweepSettings
+    cells: list[SweepCell]
+
+    @model_validator(mode="after")
+    def is_consistent(self) -> SweepFile:
+        expect(is_time(self.created), "created as a date and time with its zone, in ISO 8601")
+        return self

@@ -1,0 +1,396 @@
+"""The suite that every strategy passes, behind `contsym check` and the tests.
+
+A check is a function of a Bench: it gives what it measured, in words, or raises Failed. All of them
+run on toy tasks and a tiny encoder with random weights, in seconds and without a network.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from contsym import plugins
+from contsym.config import RunConfig
+from contsym.errors import ContsymError, SettingError
+from contsym.files import to_json
+from contsym.machine import quiet_libraries
+from contsym.scenarios.catalog import find_scenario
+from contsym.strategies.catalog import find_strategy, load_strategy
+from contsym.testing import toy
+from contsym.training.progress import Silent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from contsym.strategies.base import Strategy
+    from contsym.training.loop import SeedRun
+    from contsym.training.plan import Plan
+
+
+LEARNED = 0.9
+"""Accuracy on the separable task that counts as learned; guessing scores 0.5."""
+
+TOY_LEARNING_RATE = "3e-3"
+"""Random weights have more to learn than a checkpoint's, for which the presets are."""
+
+TWO = "mnli_then_wikidata"
+ONE = "wikidata_only"
+
+
+class Failed(Exception):
+    """What was expected of the strategy, and what was seen."""
+
+
+class Skipped(Exception):
+    """Why a check says nothing of this strategy."""
+
+
+class Bench:
+    """A strategy with its settings, an encoder and the toy tasks; what checks share is made once.
+
+    `encoder` is another checkpoint's folder where the tiny BERT does not do (as for a language model).
+    Raises ContsymError for an unknown strategy, a plug-in that cannot be used, or a wrong setting.
+    """
+
+    def __init__(
+        self,
+        strategy: str,
+        folder: Path,
+        *,
+        encoder: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        files: Sequence[str | Path] = (),
+    ) -> None:
+        self.name, self.folder, self.files = strategy, folder, tuple(map(str, files))
+        plugins.use(self.files)
+        quiet_libraries()
+        self.card = find_strategy(strategy)
+        self.strategy: type[Strategy] = load_strategy(strategy)
+        rate = {"learning_rate": TOY_LEARNING_RATE} if self.strategy.trains else {}
+        self.settings = {**rate, **(settings or {})}
+        self.sources = toy.write_tasks(folder / "tasks")
+        self.encoder = encoder or toy.save_encoder(folder / "encoder")
+        from contsym.training.parts import Shared
+
+        self._shared = Shared()
+        self.plan(ONE)
+
+    def plan(self, scenario: str = TWO, settings: Mapping[str, str] | None = None, **changes: Any) -> Plan:
+        from contsym.training.plan import prepare
+
+        chosen: dict[str, Any] = {"device": "cpu", "precision": "fp32", "curve": False, "audit": False}
+        config = RunConfig(
+            strategy=self.name,
+            scenario=scenario,
+            encoder=str(self.encoder),
+            sources={task: self.sources[task] for task in find_scenario(scenario).tasks},
+            settings={**self.settings, **(settings or {})},
+            plugins=self.files,
+            output=self.folder / "out",
+            **{**chosen, **changes},
+        )
+        return prepare(config, self._shared)
+
+    def seed_run(self, plan: Plan, seed: int = 0) -> SeedRun:
+        from contsym.training.loop import SeedRun
+
+        return SeedRun(plan, [plan.training_part(task, seed) for task in plan.tasks], seed, Silent())
+
+    def result(self, plan: Plan, seed: int = 0):
+        """(result, predictions, tensors) of a whole run."""
+        from contsym.training.run import run_seed
+
+        return run_seed(plan, seed, Silent())
+
+    @cached_property
+    def reference(self):
+        """A short run through two tasks that others are compared with, to the bit."""
+        return self.result(self.plan(settings={"steps": "12"}), 7)
+
+    @property
+    def learns(self) -> bool:
+        """Whether training pairs change what the method answers with: by steps, or in closed form."""
+        from contsym.strategies.base import Strategy
+
+        return self.strategy.trains or self.strategy.fit is not Strategy.fit
+
+
+def has_a_card(bench: Bench) -> str:
+    """The card says what the method is, where it is from, what it trains and what it stores.
+
+    Without a card there is no strategy to check; that it trains nothing is said by card and class alike.
+    """
+    if (bench.card.trains == "nothing") == bench.strategy.trains:
+        raise Failed(
+            f'CARD["trains"] is {bench.card.trains!r}, but the class has trains = {bench.strategy.trains}; '
+            "expected 'nothing' where it is False, and nowhere else"
+        )
+    return f"trains {bench.card.trains}; stores {bench.card.stores}"
+
+
+def refuses_wrong_settings(bench: Bench) -> str:
+    """A batch of one pair is refused; each setting says what it is, and its default is in its own range.
+
+    (pydantic leaves defaults unchecked. Unknown settings are refused before a strategy is asked.)
+    """
+    settings = bench.strategy.Settings
+    fields = settings.model_fields
+    for name, info in fields.items():
+        if info.is_required() or not info.description:
+            lacks = "default" if info.is_required() else "description"
+            raise Failed(f"setting {name} has no {lacks}; expected Field(default, description=...)")
+    for name, default in settings.model_validate({}).model_dump(mode="json").items():
+        if default is not None and (reason := _refusal(bench, name, default)):
+            raise Failed(f"{reason}; {default} is its own default")
+    if not _refusal(bench, "batch_size", 1):
+        raise Failed("batch_size=1 was taken; expected a subclass of TrainingSettings that refuses it")
+    return f"{len(fields)} settings"
+
+
+def _refusal(bench: Bench, name: str, value: object) -> str | None:
+    """What `--set name=value` is answered with; None where it is taken."""
+    from contsym.training.plan import parse_settings
+
+    try:
+        parse_settings(bench.strategy, {name: str(value)})
+    except SettingError as error:
+        return str(error)
+    return None
+
+
+def scores_are_finite(bench: Bench) -> str:
+    """Before training and after it, scores are (pairs, labels), floating and finite."""
+    import torch
+
+    run = bench.seed_run(bench.plan(settings={"steps": "3"}))
+    pairs = run.plan.tasks[1].test
+    shape = (len(pairs), run.strategy.n_labels)
+    run.strategy.current = run.parts[0]
+    for when in ("before training", "after it"):
+        with torch.random.fork_rng():
+            run.template.refresh()
+            scores = run.strategy.score(pairs)
+        if tuple(scores.shape) != shape:
+            raise Failed(f"scores {when} are {tuple(scores.shape)}; expected (pairs, labels), {shape}")
+        if not scores.is_floating_point():
+            raise Failed(f"scores {when} are {scores.dtype}; expected floating point")
+        n_wrong = int((~torch.isfinite(scores)).sum())
+        if n_wrong:
+            raise Failed(f"{n_wrong} of {scores.numel()} scores {when} are not finite")
+        if when == "before training":
+            run.go_on()
+    return f"{shape[0]} x {shape[1]}"
+
+
+def learns_a_separable_task(bench: Bench) -> str:
+    """Four relations that differ in their words, 200 training pairs, 64 others to answer."""
+    if not bench.learns:
+        raise Skipped("it takes no gradient step and fits nothing")
+    plan = bench.plan(ONE)
+    result, _, _ = bench.result(plan)
+    reached = result["matrix"][1][0]
+    said = f"accuracy {reached:.2f} after {len(result['loss'][0])} steps"
+    if reached < LEARNED:
+        raise Failed(f"{said}; expected {LEARNED} or more (another --set learning_rate= may do)")
+    return said
+
+
+def same_seed_same_result(bench: Bench) -> str:
+    """Two runs of one seed are equal to the bit, and of another seed they are not."""
+    first, rows, tensors = bench.reference
+    second, same_rows, same_tensors = bench.result(bench.plan(settings={"steps": "12"}), 7)
+    _expect_same("the losses", first["loss"], second["loss"])
+    _expect_same("the predictions", rows, same_rows)
+    _expect_same_tensors("artifact", tensors, same_tensors)
+    if bench.strategy.trains:
+        other, _, _ = bench.result(bench.plan(ONE, settings={"steps": "3"}), 1)
+        third, _, _ = bench.result(bench.plan(ONE, settings={"steps": "3"}), 2)
+        if other["loss"] == third["loss"]:
+            raise Failed("seeds 1 and 2 have the same losses; expected runs that differ")
+    return "losses, predictions and stored tensors"
+
+
+def measuring_does_not_change_training(bench: Bench) -> str:
+    """With the learning curve and without it, training is the same to the bit."""
+    if not bench.strategy.trains:
+        raise Skipped("it takes no gradient step, so there is no curve")
+    without, rows, _ = bench.reference
+    measured, same_rows, _ = bench.result(bench.plan(settings={"steps": "12"}, curve=True), 7)
+    if not measured["curve"]:
+        raise Failed("no curve was measured; expected a point at 1, 2, 4, ... pairs seen")
+    _expect_same("the losses", without["loss"], measured["loss"])
+    _expect_same("the predictions", rows, same_rows)
+    return f"{len(measured['curve'])} points"
+
+
+def saved_and_loaded_is_the_same(bench: Bench) -> str:
+    """State goes through a file into a new run, which answers alike and then learns alike."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    plan = bench.plan(settings={"steps": "12"})
+    run = bench.seed_run(plan, 7)
+    run.go_on()
+    pairs = plan.tasks[0].test
+    values, tensors = run.state()
+    expected = run.strategy.score(pairs)
+    path = bench.folder / "state.safetensors"
+    save_file({name: t.contiguous() for name, t in tensors.items()}, path)
+    other = bench.seed_run(plan, 7)
+    other.restore(json.loads(to_json(values)), load_file(path))
+    with torch.random.fork_rng():
+        other.template.refresh()
+        found = other.strategy.score(pairs)
+    if not torch.equal(expected, found):
+        n = int((expected != found).any(dim=1).sum())
+        raise Failed(
+            f"the scores of {n} of {len(pairs)} pairs differ after loading; expected state() and restore() "
+            "to hold all that a finished experience changes"
+        )
+    other.go_on()
+    whole, _, last = bench.reference
+    _expect_same("the losses after loading", whole["loss"], other.log.losses)
+    _expect_same_tensors("artifact after loading", _without_view(last), other.strategy.artifacts())
+    return f"{sum(t.nbytes for t in tensors.values()):,} bytes"
+
+
+def grows_as_declared(bench: Bench) -> str:
+    """Stored bytes grow with what CARD["grows"] says, and with nothing else."""
+    from contsym.training.loop import load_encoder
+
+    grows = bench.card.grows
+    if grows is None:
+        raise Skipped('its CARD declares no "grows"')
+    short = {"steps": "2"}
+    bytes_by_pairs = []
+    for shots in (16, 64):
+        run = bench.seed_run(bench.plan(ONE, settings=short, shots=shots))
+        run.go_on()
+        bytes_by_pairs.append(run.template.n_stored_bytes)
+    run = bench.seed_run(bench.plan(settings=short, shots=16))
+    bytes_by_experiences = []
+    for _ in run.parts:
+        run.go_on()
+        bytes_by_experiences.append(run.template.n_stored_bytes)
+    plan = run.plan
+    bytes_by_labels = []
+    for n in (3, 6):
+        new = bench.strategy(
+            encoder=load_encoder(plan), settings=plan.settings, n_labels=n, seed=0, device=plan.device
+        )
+        head = new.model.head
+        bytes_by_labels.append(sum(t.nbytes for t in (*head.parameters(), *head.buffers())))
+    measured = {"pairs": bytes_by_pairs, "experiences": bytes_by_experiences, "labels": bytes_by_labels}
+    said = (
+        "bytes with 16 and 64 pairs {:,} and {:,}, after one and two experiences {:,} and {:,}, "
+        "of a head for 3 and 6 labels {:,} and {:,}"
+    ).format(*bytes_by_pairs, *bytes_by_experiences, *bytes_by_labels)
+    growing = {what for what, (less, more) in measured.items() if more > less}
+    # What grows with the pairs grows with the experiences that bring them, and may have a head of labels.
+    allowed = {
+        "no": set(),
+        "labels": {"labels"},
+        "experiences": {"experiences", "labels"},
+        "pairs": {"pairs", "experiences", "labels"},
+    }[grows]
+    shrinks = any(more < less for less, more in measured.values())
+    if shrinks or not growing <= allowed or (grows != "no" and grows not in growing):
+        raise Failed(f'CARD["grows"] is {grows!r}, but {said}')
+    return f"{grows}: {said}"
+
+
+def frozen_parameters_stay(bench: Bench) -> str:
+    """Only parameters that take gradient steps change, and n_trained_parameters counts them."""
+    import torch
+
+    run = bench.seed_run(bench.plan(ONE, settings={"steps": "3"}))
+    model, trains = run.strategy.model, run.strategy.trains
+    before = {name: (p.detach().clone(), p.requires_grad) for name, p in model.named_parameters()}
+    run.go_on()
+    after = dict(model.named_parameters())
+    changed = [n for n, (p, _) in before.items() if n in after and not torch.equal(p, after[n].detach())]
+    for name in changed:
+        if not trains:
+            raise Failed(f"{name} changed; expected no parameter to, since trains is False (use a buffer)")
+        if not before[name][1]:
+            raise Failed(f"{name} changed; expected it not to, since its requires_grad is False")
+    n_changed, n_said = sum(after[name].numel() for name in changed), run.strategy.n_trained_parameters
+    if trains and not changed and set(after) <= set(before):
+        raise Failed("no parameter changed in 3 steps; expected some to, since trains is True")
+    if n_changed > n_said or (not trains and n_said):
+        raise Failed(f"{n_changed:,} parameters changed, but n_trained_parameters says {n_said:,}")
+    n_all = sum(p.numel() for p in after.values())
+    return f"{n_said:,} of {n_all:,} parameters are trained"
+
+
+CHECKS: Mapping[str, Callable[[Bench], str]] = {
+    check.__name__.replace("_", " "): check
+    for check in (
+        has_a_card,
+        refuses_wrong_settings,
+        scores_are_finite,
+        learns_a_separable_task,
+        same_seed_same_result,
+        measuring_does_not_change_training,
+        saved_and_loaded_is_the_same,
+        grows_as_declared,
+        frozen_parameters_stay,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of one check."""
+
+    name: str
+    status: Literal["pass", "fail", "skip"]
+    detail: str
+
+
+def outcomes(bench: Bench) -> Iterator[Outcome]:
+    """Each check's outcome, as it is done; a strategy that raises fails the check."""
+    for name, check in CHECKS.items():
+        try:
+            yield Outcome(name, "pass", check(bench))
+        except Failed as error:
+            yield Outcome(name, "fail", str(error))
+        except Skipped as error:
+            yield Outcome(name, "skip", str(error))
+        except ContsymError as error:
+            yield Outcome(name, "fail", str(error))
+        except Exception as error:
+            yield Outcome(name, "fail", _told(bench, error))
+
+
+def _told(bench: Bench, error: Exception) -> str:
+    """An exception as a line, with the place in the plug-in that it came through."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+    plugin = plugins.find_plugin("strategy", bench.name)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if plugin and frame.filename == str(plugin.path)]
+    return f"{text} ({Path(plugin.path).name}:{lines[-1]})" if plugin and lines else text
+
+
+def _expect_same(what: str, first: object, second: object) -> None:
+    if first != second:
+        raise Failed(f"{what} differ between two runs; expected them equal to the bit")
+
+
+def _expect_same_tensors(what: str, first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> None:
+    import torch
+
+    if first.keys() != second.keys():
+        raise Failed(f"{what}s differ: {sorted(first)} and {sorted(second)}")
+    for name, tensor in first.items():
+        if not torch.equal(tensor, second[name]):
+            raise Failed(f"{what} {name} differs between two runs; expected it equal to the bit")
+
+
+def _without_view(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t for name, t in tensors.items() if not name.startswith("view.")}

@@ -1,0 +1,99 @@
+"""What decides a result beside its settings: the code and the libraries."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import contsym
+
+LIBRARIES = (
+    *("torch", "transformers", "tokenizers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "scipy"),
+    *("peft", "scikit-learn"),
+)
+UNDECIDED = re.compile(
+    r"contsym(\.(errors|files|checked|plugins|data(?!\.(shots|shortcuts|joining|schema)$).*|results\.(store|schema)))?$"
+)
+"""Modules that a run imports and that have no say in its figures: they read, check and write. What the data
+modules do shows in the fingerprint of the data."""
+
+
+def library_versions() -> dict[str, str]:
+    versions = {"contsym": contsym.__version__, "python": platform.python_version()}
+    return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
+
+
+def git_commit() -> str | None:
+    """The commit of contsym's own checkout, `+` where it has changes; None outside of one."""
+    root = Path(contsym.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    return done.stdout.strip()
+
+
+@cache
+def code_sha256(*modules: str) -> str:
+    """SHA-256 over the source of these modules of contsym and of all that they import, directly or not."""
+    digest = hashlib.sha256()
+    for name in sorted(closure(modules)):
+        digest.update(f"{name}\0".encode() + _file(name).read_bytes())
+    # A built-in scenario's text is part of its facts; relations and settings are Python.
+    return digest.hexdigest()
+
+
+def closure(modules: Iterable[str]) -> set[str]:
+    """The modules and all of contsym that they import, at their top or inside a function, but for the undecided ones."""
+    found: set[str] = set()
+    left = list(modules)
+    while left:
+        name = left.pop()
+        if name not in found and not UNDECIDED.fullmatch(name):
+            found.add(name)
+            left += _imports(_file(name))
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "contsym")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "contsym":
+            assert node.module
+            yield node.module
+            # `from contsym.models import losses` names a module, `from contsym.errors import one_line` does not.
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name for name in names if _path(name).exists())
+
+
+def _path(name: str) -> Path:
+    """The file of a module or the folder of a package."""
+    root = Path(contsym.__file__).resolve().parent
+    path = root.joinpath(*name.split(".")[1:])
+    return path if path.is_dir() else path.with_suffix(".py")
+
+
+def _file(name: str) -> Path:
+    path = _path(name)
+    return path / "__init__.py" if path.is_dir() else path

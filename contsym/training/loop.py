@@ -1,0 +1,318 @@
+"""One seed of a plan on its way through the scenario, experience by experience.
+
+What has been done so far can be taken out as plain values and tensors and put into a new run,
+which then goes on as if it had done it itself, to the bit: the state holds the weights, the
+random state and everything that was counted. Optimizers have none: each experience makes its own.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from avalanche.training.plugins import EvaluationPlugin
+from datasets import Dataset
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from contsym.data.schema import LABELS
+from contsym.data.shots import subset
+from contsym.data.tasks import TASKS
+from contsym.machine import peak_memory
+from contsym.models.algebra import guarded_division
+from contsym.models.encoders.device import be_deterministic
+from contsym.models.encoders.load import load
+from contsym.models.encoders.nli_head import kind_of_head, read_head
+from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
+from contsym.models.encoders.resolve import head_of
+from contsym.models.pair_model import under
+from contsym.results.metrics.probe import probe_accuracy
+from contsym.results.schema import ExperienceCost
+from contsym.scenarios.benchmark import build_benchmark
+from contsym.training.failures import is_out_of_memory, keep_stopped, out_of_memory
+from contsym.training.observers import AccuracyMatrix, CurvePoint, NotFinite, SampleEfficiency, TrainingLog
+from contsym.training.progress import Progress
+from contsym.training.template import Template
+
+if TYPE_CHECKING:
+    from contsym.training.known_task import Start
+    from contsym.training.plan import Plan
+
+
+CURVE_PART = 256
+"""Test pairs that the learning curve is measured on; the same for every strategy and seed."""
+
+
+PROBE_PART = 1000
+"""Training pairs of the first task that the linear probe is fitted on."""
+
+VIEW_PART = 400
+"""Test pairs in the picture of the label embeddings."""
+
+
+class SeedRun:
+    """The strategy of a plan, its benchmark and what was measured so far.
+
+    `parts` are the training pairs of each experience. Call `go_on` once for each of them. With a
+    `start`, the encoder knows the first task already and is measured on it by the start's head.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        parts: Sequence[Dataset],
+        seed: int,
+        progress: Progress,
+        start: Start | None = None,
+    ) -> None:
+        self.plan, self.parts, self.progress, self.start = plan, parts, progress, start
+        self.seed = seed
+        self._began, self._seconds_before = time.perf_counter(), 0.0
+        torch.manual_seed(seed)
+        be_deterministic(plan.device)
+        # Would write NaN into every new tensor, to show who reads what was never written; costs time.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        self.encoder = load_encoder(plan)
+        known = start.install(self.encoder, plan.encoder.folder) if start else None
+        self.matrix = AccuracyMatrix()
+        with warnings.catch_warnings():
+            # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
+            warnings.filterwarnings("ignore", message="No loggers specified")
+            evaluator = EvaluationPlugin(self.matrix, loggers=[])
+        self.names = [task.name for task in plan.tasks]
+        tests = [task.test for task in plan.tasks]
+        self.curve = SampleEfficiency([subset(t, min(CURVE_PART, len(t)), 0, "curve") for t in tests])
+        self.log = TrainingLog(self.names, progress, self.curve)
+        self.strategy = plan.strategy(
+            encoder=self.encoder,
+            settings=plan.settings,
+            n_labels=len(LABELS),
+            seed=seed,
+            device=plan.device,
+            known=known,
+        )
+        self.template = Template(
+            strategy=self.strategy,
+            learning_rate=plan.learning_rate,
+            evaluator=evaluator,
+            plugins=[self.curve, self.log] if plan.config.curve else [self.log],
+        )
+        pairs = list(zip(parts, tests, strict=True))
+        self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
+        self.view_pairs = view_pairs(plan)
+        self.view_before: Tensor | None = None
+        """`view()` of the untrained encoder."""
+        self.view_after: Tensor | None = None
+        self.probes: list[float | None] = []
+        """Accuracy of a linear probe for the first task: right after it, and at the end."""
+        self.n_evaluated = 0
+        """Texts encoded in evaluations."""
+
+    @property
+    def n_done(self) -> int:
+        """Experiences that are behind it."""
+        return max(0, len(self.matrix.predictions) - 1)
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether the encoder gives a vector of a sentence, which a checkpoint's own head does not."""
+        return isinstance(self.encoder, PooledEncoder) and not isinstance(self.encoder, NliClassifier)
+
+    @property
+    def predictions(self):
+        return self.matrix.predictions
+
+    def go_on(self) -> None:
+        """Train on the next experience and evaluate; before the first, evaluate untrained.
+
+        Raises ContsymError where the loss or the gradient is no number, or memory is out.
+        """
+        try:
+            self._go_on()
+        except NotFinite as stop:
+            raise keep_stopped(self, stop) from None
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(self, error) from error
+
+    def _go_on(self) -> None:
+        if not self.matrix.predictions:
+            self.strategy.current = self.parts[1 if self.start else 0]
+            if self.start:
+                # Nothing is trained, but an add-on may encode the pairs to remember what is known.
+                self.log.begin(self.template)
+                self.template.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
+                self.log.end(self.template, n_pairs_seen=0)
+            self._evaluate("before any training")
+            if self.start:
+                # Nothing is trained, so nothing else would be answered.
+                self.matrix.predictions.append(list(self.matrix.predictions[0]))
+            if self.encoder.cache:
+                self._seconds_before += self.encoder.cache.saved_seconds
+                self.encoder.cache = None
+            if self.start:
+                return
+        experience = self.benchmark.train_stream[self.n_done]
+        name = self.names[self.n_done]
+        self.template.only_stores = self.plan.tasks[self.n_done].storing_only
+        self.template.train(experience, eval_streams=[], reset_optimizer_state=True)
+        self._evaluate(f"evaluating after {name}")
+
+    def _evaluate(self, phase: str) -> None:
+        self.progress.phase(phase, None)
+        n_before = self.encoder.n_forwards
+        with self.encoder.remembering():
+            self.template.eval(self.benchmark.test_stream)
+            self.n_evaluated += self.encoder.n_forwards - n_before
+            self._look(len(self.matrix.predictions) - 1)
+
+    def _look(self, row: int) -> None:
+        """What is measured of the encoder itself, beside its predictions, at this row of the matrix."""
+        last = len(self.parts)
+        began, n_before = time.perf_counter(), self.encoder.n_forwards
+        if row == 0:
+            self.view_before = self.view()
+        if row == last:
+            self.view_after = self.view()
+        if last > 1 and row in (0 if self.start else 1, last):
+            self.probes.append(self._probe())
+        # Looks, not a part of the method: neither their texts nor their seconds count.
+        self.encoder.n_forwards = n_before
+        self._began += time.perf_counter() - began
+
+    def _probe(self) -> float | None:
+        """Accuracy of a fresh linear probe for the first task on the present encoder's features.
+
+        None where the encoder gives no vector of a sentence.
+        """
+        if not self.gives_vectors:
+            return None
+        parts = (
+            subset(self.parts[0], min(PROBE_PART, len(self.parts[0])), 0, "probe"),
+            self.plan.tasks[0].test,
+        )
+        features = [self.strategy.features(part).numpy() for part in parts]
+        labels = [np.asarray(part["label"][:]) for part in parts]
+        return probe_accuracy(features[0], labels[0], features[1], labels[1], seed=0)
+
+    @torch.inference_mode()
+    def view(self) -> Tensor | None:
+        """Label embeddings h ⊘ p of the view's pairs, at length 1, for a picture; (pairs, dim) in half precision.
+
+        The same formula for every strategy, whatever it trains and predicts by. None where the
+        encoder gives no vector of a sentence, as a checkpoint with an NLI head.
+        """
+        if self.view_pairs is None or not self.gives_vectors:
+            return None
+        premises, hypotheses = self.view_pairs["premise"][:], self.view_pairs["hypothesis"][:]
+        p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
+        return normalize(guarded_division(h, p), dim=-1).half()
+
+    @property
+    def seconds(self) -> float:
+        """Spent on this run, by whoever did the work."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def cost(self) -> dict[str, Any]:
+        return {
+            "experiences": [cost.model_dump() for cost in self.log.costs],
+            "curve_seconds": round(self.curve.seconds, 3),
+            "encoder_forwards": self.encoder.n_forwards,
+            "encoder_forwards_evaluation": self.n_evaluated,
+            "trained_parameters": self.strategy.n_trained_parameters,
+            "stored_bytes": self.template.n_stored_bytes,
+            "peak_memory_bytes": peak_memory(self.plan.device),
+        }
+
+    # -- What was done so far, to be kept and put into another run. --
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """(plain values, tensors) of all that the experiences so far have changed."""
+        strategy, log = self.strategy, self.log
+        tensors = {f"strategy.{name}": t for name, t in strategy.state().items()}
+        tensors |= {f"random.{name}": t for name, t in _random_state(self.plan.device).items()}
+        for i, row in enumerate(self.matrix.predictions):
+            tensors |= {f"predictions.{i}.{j}": torch.from_numpy(p) for j, p in enumerate(row)}
+        if self.view_before is not None:
+            tensors["view_before"] = self.view_before
+        values = {
+            "n_done": self.n_done,
+            "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
+            "curve": [asdict(point) for point in self.curve.points],
+            "curve_seconds": self.curve.seconds,
+            "probes": self.probes,
+            "losses": log.losses,
+            "costs": [cost.model_dump() for cost in log.costs],
+            "curve_forwards": self.curve.n_forwards,
+            "encoder_forwards": self.encoder.n_forwards,
+            "encoder_forwards_evaluation": self.n_evaluated,
+            "seconds": self.seconds,
+        }
+        return values, tensors
+
+    def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Put in what `state` gave, of a run of the same strategy, seed and first experiences."""
+        strategy, log = self.strategy, self.log
+        n_done = values["n_done"]
+        strategy.restore(under("strategy.", tensors), self.parts[:n_done])
+        log.losses = list(values["losses"])
+        log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
+        self.encoder.n_forwards = values["encoder_forwards"]
+        if self.template.active_addons:
+            assert n_done == 1, "an add-on takes from the first experience alone"
+            self.template.rejoin(self.benchmark.train_stream[0])
+            # The strategy alone made the state: what the add-on encoded and stores is its own cost.
+            n_more = self.encoder.n_forwards - values["encoder_forwards"]
+            n_forwards = log.costs[0].training_forwards + n_more
+            own = {"training_forwards": n_forwards, "stored_bytes_after": self.template.n_stored_bytes}
+            log.costs = [log.costs[0].model_copy(update=own)]
+        rows = under("predictions.", tensors)
+        self.matrix.predictions = [
+            [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
+        ]
+        for name, n in values["clock"].items():
+            setattr(self.template.clock, name, n)
+        self.curve.points = [CurvePoint(**point) for point in values["curve"]]
+        self.curve.seconds = values["curve_seconds"]
+        self.probes = list(values["probes"])
+        self.curve.n_forwards = values["curve_forwards"]
+        self.n_evaluated = values["encoder_forwards_evaluation"]
+        self._seconds_before = values["seconds"]
+        self.view_before = tensors.get("view_before")
+        self.encoder.cache = None
+        # Last: making a strategy draws from the generators.
+        _set_random_state(under("random.", tensors), self.plan.device)
+
+
+def view_pairs(plan: Plan) -> Dataset | None:
+    """Test pairs of the last task of relations, for a picture; the same for every strategy and seed."""
+    tests = [task.test for task in plan.tasks if TASKS[task.task].relational]
+    return subset(tests[-1], min(VIEW_PART, len(tests[-1])), 0, "view") if tests else None
+
+
+def load_encoder(plan: Plan):
+    """A fresh copy of the pretrained encoder, with the head that the strategy wants."""
+    encoder = load(plan.encoder, head=head_of(plan.encoder, plan.strategy.wants_head))
+    if kind_of_head(plan.encoder) == "pair":
+        encoder.nli_head = read_head(plan.encoder.folder, encoder.dim)
+    encoder.precision = plan.precision
+    return encoder
+
+
+def _random_state(device: str) -> dict[str, Tensor]:
+    found = {"cpu": torch.get_rng_state()}
+    if device.startswith("cuda"):
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def _set_random_state(state: Mapping[str, Tensor], device: str) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.startswith("cuda"):
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -1,0 +1,297 @@
+"""A run looked up and checked before anything is trained: data, encoder, settings, key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contsym import plugins
+from contsym.config import DEFAULT_FORM, RunConfig
+from contsym.data.schema import TaskData
+from contsym.data.sources import parse_source
+from contsym.data.tasks import TASKS
+from contsym.errors import SettingError
+from contsym.machine import quiet_libraries, waiting
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.declared import Pooling
+from contsym.models.encoders.device import Precision, choose_device, choose_precision
+from contsym.models.encoders.freezing import n_frozen_layers, too_many_layers
+from contsym.models.encoders.nli_head import kind_of_head
+from contsym.models.encoders.resolve import size, with_limit, with_pooling
+from contsym.results import store
+from contsym.scenarios.catalog import find_scenario, scenario_runs
+from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
+from contsym.training.fingerprint import code_sha256, library_versions
+from contsym.training.parts import Shared, training_part
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from contsym.data.audit import Overview
+    from contsym.scenarios.schema import ScenarioPlan
+    from contsym.strategies.base import Strategy, TrainingSettings
+    from contsym.strategies.catalog import Card
+
+
+PRETRAINING = "fine_tune"
+
+
+def check_start(
+    config: RunConfig, files: checkpoints.EncoderFiles, tasks: tuple[str, ...], strategy: type[Strategy]
+) -> None:
+    """Raises SettingError where protocol retrain cannot be done with these choices."""
+
+    if len(tasks) < 2 or TASKS[tasks[0]].relational:
+        raise SettingError(
+            f"--protocol retrain: scenario {config.scenario} is {', '.join(tasks)}; expected an NLI task that "
+            "the encoder knows before, and others after it, as mnli_then_wikidata"
+        )
+    if strategy.wants_head == "language_model":
+        raise SettingError(
+            f"--protocol retrain: {config.strategy} asks a language model and has no encoder to retrain; "
+            "expected --protocol sequential"
+        )
+    kind = kind_of_head(files)
+    if kind and config.pretrain:
+        raise SettingError(
+            f"--pretrain: encoder {files.name} has an NLI head already and is not pretrained; leave it out"
+        )
+    if kind == "joint" and checkpoints.read_config(files.folder).get("is_encoder_decoder"):
+        raise SettingError(
+            f"--protocol retrain: {files.name} is a sequence-to-sequence classifier, whose encoder alone is retrained; "
+            "expected an encoder with an NLI head, or --protocol sequential"
+        )
+    if kind == "joint" and strategy.addons:
+        raise SettingError(
+            f"--strategy {config.strategy}: under --protocol retrain an add-on needs a head over two sentences, "
+            f"and that of {files.name} reads them as one text; make an encoder with contsym pretrain"
+        )
+
+
+def pretraining_config(config: RunConfig) -> RunConfig:
+    """The run whose first experience makes the encoder that a retrain run starts from."""
+    return replace(
+        config, strategy=PRETRAINING, settings=config.pretrain, protocol="sequential", pretrain={}, shots=None
+    )
+
+
+def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None) -> None:
+    """Raise SettingError where the strategy trains no encoder, or an encoder of n_layers has no layer left.
+
+    n_layers None: not known before the encoder is loaded.
+    """
+    n_frozen = n_frozen_layers(value)
+    if n_frozen is None:
+        return
+    # Of a plug-in the words are its author's.
+    if "encoder" not in strategy.trains and not strategy.origin:
+        raise SettingError(
+            f"--freeze {value}: strategy {strategy.name} trains {strategy.trains} and leaves the encoder as it "
+            "is; leave --freeze out"
+        )
+    if n_layers is not None and n_frozen >= n_layers:
+        raise SettingError(too_many_layers(value, encoder, n_layers))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run with everything looked up and checked: what is shown before it starts."""
+
+    config: RunConfig
+    name: str
+    scenario: ScenarioPlan
+    strategy: type[Strategy]
+    settings: TrainingSettings
+    learning_rate: float
+    encoder: checkpoints.EncoderFiles
+    tasks: tuple[TaskData, ...]
+    device: str
+    precision: Precision
+    audits: Mapping[str, Overview] = field(default_factory=dict)
+    """By task, with the training pairs of the first seed; empty where none was asked for."""
+    shared: Shared = field(default_factory=Shared, repr=False, compare=False)
+
+    @property
+    def pooling(self) -> Pooling:
+        assert self.encoder.pooling is not None, "prepare has looked"
+        return self.encoder.pooling
+
+    @property
+    def folder(self) -> Path:
+        return store.runs_folder(self.config.output) / self.name
+
+    def training_part(self, task: TaskData, seed: int) -> Dataset:
+        """The training pairs of an experience for a seed, drawn once in all plans that share what they have loaded."""
+        return training_part(task, self.config, seed, self.shared)
+
+
+def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
+    """Look up and check everything a run needs; nothing is trained and nothing is written but
+    the output folder. The cheapest checks come first, so that a mistyped name answers at once.
+
+    `shared` holds what earlier plans of this process have loaded. Raises ContsymError for
+    whatever the user can mend.
+    """
+    shared = Shared() if shared is None else shared
+    # For whoever calls from Python; torch is imported further below, unless it has been before.
+    os.environ.update(waiting())
+    plugins.use(config.plugins)
+    find_strategy(config.strategy)
+    scenario = find_scenario(config.scenario)
+    if scenario.all_orders:
+        one = scenario_runs(config.scenario)[0]
+        raise SettingError(
+            f"scenario {config.scenario} stands for a run in each order; expected one, as {one}"
+        )
+    _check_sources(config, scenario)
+    store.check_writable(config.output)
+    with shared.loading_ahead(scenario, config):
+        files = with_pooling(checkpoints.locate(config.encoder), config.pooling)
+        quiet_libraries()
+        strategy = load_strategy(config.strategy)
+    tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
+    settings = parse_settings(strategy, config.settings)
+    strategy.check(files, settings)
+    shared.check(files, strategy.wants_head)
+    files = with_limit(files)
+    _check_freeze(config, files, settings)
+    if config.protocol == "retrain":
+        check_start(config, files, scenario.tasks, strategy)
+        parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
+    for task in tasks:
+        training_part(task, config, config.seeds[0], shared)
+    device = choose_device(config.device)
+    return Plan(
+        config=config,
+        name=store.new_run_name(config.strategy, scenario.name),
+        scenario=scenario,
+        strategy=strategy,
+        settings=settings,
+        learning_rate=settings.learning_rate or default_learning_rate(files),
+        encoder=files,
+        tasks=tasks,
+        device=device,
+        precision=choose_precision(config.precision, device),
+        audits={task.name: shared.overview(task, config) for task in tasks} if config.audit else {},
+        shared=shared,
+    )
+
+
+def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
+    tasks = tuple(dict.fromkeys(scenario.tasks))
+    for task in config.sources:
+        if task not in tasks:
+            raise SettingError(
+                f"--{task}: scenario {config.scenario} has no {task} task; it has {', '.join(tasks)}"
+            )
+        parse_source(task, config.sources[task], config.form)
+    if config.shots is not None and "wikidata" not in tasks:
+        raise SettingError(f"--shots: scenario {config.scenario} has no wikidata task to take it from")
+    if config.split is not None and "wikidata" not in tasks:
+        raise SettingError(f"--split: scenario {config.scenario} has no wikidata task to share out")
+    for task in config.sizes:
+        if task not in tasks:
+            raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")
+    for option, is_given in (("form", config.form != DEFAULT_FORM), ("split", config.split is not None)):
+        own = [e.name for e in scenario.experiences if getattr(e, option) is not None]
+        if is_given and own:
+            raise SettingError(
+                f"--{option}: scenario {config.scenario} says the {option} of {', '.join(own)} itself; leave it out"
+            )
+    if config.label_noise is not None and not any(e.label_noise is not None for e in scenario.experiences):
+        raise SettingError(
+            f"--label-noise: scenario {config.scenario} has no experience with noisy labels; noisy_labels has"
+        )
+
+
+def _check_freeze(config: RunConfig, files: checkpoints.EncoderFiles, settings: TrainingSettings) -> None:
+    from contsym.training.plan import check_freeze
+
+    card = find_strategy(config.strategy)
+    check_freeze(settings.freeze, card, files.name, size(files, "num_hidden_layers"))
+
+
+def resolved(plan: Plan, config: RunConfig) -> Plan:
+    """The plan with another strategy or other settings on the same data and encoder."""
+    strategy = load_strategy(config.strategy)
+    settings = parse_settings(strategy, config.settings)
+    rate = settings.learning_rate or default_learning_rate(plan.encoder)
+    return replace(plan, config=config, strategy=strategy, settings=settings, learning_rate=rate)
+
+
+def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
+    """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
+    only_stores = task.storing_only and plan.strategy.has_memory()
+    return plan.settings.n_steps(n_pairs) if plan.strategy.trains and not only_stores else 0
+
+
+def parse_settings(
+    strategy: type[Strategy], given: Mapping[str, str], option: str = "--set"
+) -> TrainingSettings:
+    """The strategy's settings with the given ones in place, checked.
+
+    Raises SettingError that names the setting, the value and what was expected.
+    """
+    from difflib import get_close_matches
+
+    from pydantic import ValidationError
+
+    fields = strategy.Settings.model_fields
+    for name in given:
+        if name not in fields:
+            near = get_close_matches(name, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise SettingError(
+                f"{option} {name}: no setting of this strategy; {hint}it has {', '.join(sorted(fields))}"
+            )
+    try:
+        return strategy.Settings.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        expected = str(first["msg"]).removeprefix("Input should be ")
+        if not first["loc"]:
+            # A plug-in's rule over several settings.
+            raise SettingError(f"{option}: {expected.removeprefix('Value error, ')}") from None
+        name = str(first["loc"][0])
+        if name not in given:
+            raise SettingError(f"{option} {name}: has no default that suits it; give it a value") from None
+        raise SettingError(f"{option} {name}={given[name]}: expected {expected}") from None
+
+
+def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
+    """The preset's, or for an unknown encoder the one that suits its width."""
+    if files.preset:
+        return files.preset.learning_rate
+    width = size(files, "hidden_size")
+    is_large = width is not None and width >= checkpoints.LARGE_DIM
+    return checkpoints.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
+
+
+def code_of(config: RunConfig) -> str:
+    """The hash of the code that decides a result of this config; a plug-in's own is a fact beside it."""
+    names = modules_of(config.strategy)
+    names += modules_of(PRETRAINING) if config.protocol == "retrain" else ()
+    return code_sha256("contsym.training.run", *names)
+
+
+def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
+    """The hash of all that decides a seed's result: settings, data, weights, code, libraries.
+
+    With a config, the key that the plan would have with that one in place of its own.
+    """
+    config = config or plan.config
+    return config.key(
+        seed,
+        data={task.name: task.fingerprint for task in plan.tasks},
+        experiences=[experience.as_dict() for experience in plan.scenario.experiences],
+        made_with=[p.sha256 for p in plugins.plugins_of(config.strategy, config.scenario)],
+        weights=plan.encoder.weights_sha256,
+        pooling=plan.pooling.facts(),
+        code=code_of(config),
+        versions=library_versions(),
+        resolved={**plan.settings.model_dump(), "learning_rate": plan.learning_rate},
+        on=[plan.device, plan.precision],
+    )

@@ -1,0 +1,323 @@
+"""A stored run repeated from its own record, and what came out compared with what is stored.
+
+On the same machine, with the same versions and number of threads, a result is the same to the bit, so any
+difference is an error. Elsewhere floats are added in another order, which training makes more of: there
+the accuracies are compared, within a stated tolerance.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contsym import plugins as registry_plugins
+from contsym.config import RunConfig
+from contsym.data.sources import BUNDLED
+from contsym.data.tasks import TASKS
+from contsym.errors import ContsymError
+from contsym.files import to_json
+from contsym.models.encoders.declared import words_of
+from contsym.results import store
+from contsym.results.mlflow_records import encoder_of
+from contsym.results.schema import task_of
+
+if TYPE_CHECKING:
+    from contsym.training.plan import Plan
+    from contsym.training.progress import Progress
+
+
+TOLERANCE = 0.05
+"""Largest difference of an accuracy that counts as the same result on another machine or in another precision."""
+
+TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")
+"""Costs that no two runs share."""
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A seed, stored and done again."""
+
+    seed: int
+    differing: Sequence[str]
+    """Names of what is not the same to the bit; empty where all is."""
+    elsewhere: Mapping[str, tuple[object, object]]
+    """What was not the same beforehand: (stored, here) by name, as `versions torch` or `precision`."""
+    largest: float
+    """Largest difference of an entry of the accuracy matrix."""
+    agreement: float
+    """Share of test pairs that were answered alike after the last experience."""
+    tolerance: float
+
+    @property
+    def verdict(self) -> str:
+        """`equal`, `within tolerance` or `different`."""
+        if not self.differing:
+            return "equal"
+        # Where nothing was different beforehand, nothing may be afterwards.
+        is_near = bool(self.elsewhere) and self.largest <= self.tolerance
+        return "within tolerance" if is_near else "different"
+
+    def lines(self) -> list[str]:
+        """For people: the verdict, and what it rests on."""
+        said = {
+            "equal": "equal to the bit",
+            "within tolerance": f"within the tolerance of {self.tolerance:g}",
+            "different": "DIFFERENT",
+        }[self.verdict]
+        found = [f"seed {self.seed}: {said}"]
+        if self.differing:
+            more = f" and {len(self.differing) - SHOWN} more" if len(self.differing) > SHOWN else ""
+            found.append(
+                f"  largest difference of an accuracy {self.largest:.4f}; {self.agreement:.2%} of the final "
+                f"answers alike; not the same: {', '.join(self.differing[:SHOWN])}{more}"
+            )
+        found += [f"  {name}: {stored} then, {here} here" for name, (stored, here) in self.elsewhere.items()]
+        if self.verdict == "different" and not self.elsewhere:
+            found.append("  machine, versions, threads and precision are the same: this should not happen")
+        return found
+
+    def as_plain(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "verdict": self.verdict,
+            "differing": list(self.differing),
+            "elsewhere": {name: list(both) for name, both in self.elsewhere.items()},
+            "largest_accuracy_difference": self.largest,
+            "agreement": self.agreement,
+            "tolerance": self.tolerance,
+        }
+
+
+def config_of(result: Mapping[str, Any], **changes: Any) -> RunConfig:
+    """The config that a stored result was made with, of its seed alone; `changes` replace fields.
+
+    Raises ContsymError where the record does not say enough.
+    """
+    options = result["options"]
+    # Results stored before `asked` was recorded say what it came to.
+    sources = {task_of(result, name): _spec(source) for name, source in result["sources"].items()}
+    asked = result.get("asked") or {
+        "sources": sources,
+        "device": result["device"],
+        "precision": result["precision"],
+        "audit": bool(result.get("leaks")),
+    }
+    plugins = [plugin["origin"] for plugin in result.get("plugins", ())]
+    given: dict[str, Any] = {
+        "strategy": result["strategy"],
+        "scenario": result.get("scenario_file") or result["scenario"],
+        "encoder": encoder_of(result),
+        # Results stored before poolings were recorded are of means.
+        "pooling": options.get("pooling", "auto" if result.get("pooling") else "mean"),
+        # A branch may have moved since: what was read is named with its commit.
+        "sources": {
+            name: sources.get(name, spec) if spec.startswith("hub") else spec
+            for name, spec in asked["sources"].items()
+        },
+        "form": options["form"],
+        "shots": options["shots"],
+        "sizes": {task: size for task in TASKS if (size := options.get(f"{task}_size")) is not None},
+        "split": options.get("split"),
+        "label_noise": options.get("label_noise"),
+        "seeds": (result["seed"],),
+        "settings": result.get("set", {}),
+        "protocol": options.get("protocol", "sequential"),
+        "pretrain": options.get("pretrain", {}),
+        "plugins": tuple(origin for origin in plugins if Path(origin).suffix in (".py", ".toml")),
+        "device": asked["device"],
+        "precision": asked["precision"],
+        "target": options["target"],
+        "curve": options["curve"],
+        "audit": asked["audit"],
+    }
+    return RunConfig(**{**given, **changes})
+
+
+def _spec(source: Mapping[str, Any]) -> str:
+    """What stands for a source on the command line."""
+    bundled = [spec for spec in BUNDLED.values() if spec.name == source["name"]]
+    return "bundled" if bundled else source["name"]
+
+
+def repeat(
+    folder: Path,
+    result: Mapping[str, Any],
+    progress: Progress,
+    *,
+    tolerance: float = TOLERANCE,
+    sources: Mapping[str, str] | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+) -> Repeated:
+    """Do a stored seed again, with nothing kept of what was done before, and compare.
+
+    `sources` say where data are now. Raises ContsymError where it cannot be repeated: the data,
+    the encoder or a plug-in are gone or are others than those of the record.
+    """
+    from contsym.training.plan import prepare
+    from contsym.training.run import run_seed
+
+    changes: dict[str, Any] = {"device": device, "precision": precision}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    with tempfile.TemporaryDirectory(prefix="contsym-", ignore_cleanup_errors=True) as output:
+        config = config_of(result, **changes, output=Path(output))
+        moved = {**config.sources, **(sources or {})}
+        plan = prepare(replace(config, sources=moved))
+        check_same_inputs(plan, result)
+        found, predictions, tensors = run_seed(plan, result["seed"], progress)
+        elsewhere = _elsewhere(result, found)
+    stored_rows = _stored_rows(folder)
+    differing = [*_differing(result, found)]
+    if stored_rows != [{name: str(value) for name, value in row.items()} for row in predictions]:
+        differing.append("predictions")
+    differing += _differing_tensors(folder, tensors)
+    pairs = zip(*(itertools.chain(*each["matrix"]) for each in (result, found)), strict=True)
+    return Repeated(
+        seed=result["seed"],
+        differing=differing,
+        elsewhere=elsewhere,
+        largest=max(abs(a - b) for a, b in pairs),
+        agreement=_agreement(stored_rows, predictions),
+        tolerance=tolerance,
+    )
+
+
+def check_same_inputs(plan: Plan, result: Mapping[str, Any]) -> None:
+    """Raises ContsymError where the data, the encoder or a plug-in are not those of the record."""
+    for task in plan.tasks:
+        stored = result["sources"][task.name]["fingerprint"]
+        if task.fingerprint != stored:
+            raise ContsymError(
+                f"--{task.task} {task.source}: the data have changed (SHA-256 {task.fingerprint[:12]}, the stored "
+                f"run had {stored[:12]}); give what it was made with as --{task.task} PATH"
+            )
+    weights = result["encoder_weights"]["sha256"]
+    if plan.encoder.weights_sha256 != weights:
+        raise ContsymError(
+            f"encoder {plan.encoder.name}: other weights (SHA-256 {plan.encoder.weights_sha256[:12]}, the stored "
+            f"run had {weights[:12]}); expected the checkpoint that it was made with"
+        )
+    if (pooling := result.get("pooling")) and pooling != plan.pooling.facts():
+        raise ContsymError(
+            f"encoder {plan.encoder.name}: other pooling ({words_of(plan.pooling.facts())}; the stored run had "
+            f"{words_of(pooling)}); expected the folder that it was made with"
+        )
+    stored_plugins = {plugin["name"]: plugin["sha256"] for plugin in result.get("plugins", ())}
+    for plugin in registry_plugins.plugins_of(plan.config.strategy, plan.config.scenario):
+        if plugin.sha256 != stored_plugins.get(plugin.name):
+            raise ContsymError(
+                f"plug-in {plugin.origin}: the file has changed since the run was stored; expected the one with "
+                f"SHA-256 {stored_plugins.get(plugin.name, 'none')[:12]}"
+            )
+
+
+def _elsewhere(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    """What of machine, versions, code and precision is not as it was."""
+    unknown = "not recorded"
+    names = ("device", "precision", "threads", "platform", "processor")
+    facts = {name: (stored.get(name, unknown), found[name]) for name in names}
+    for name in found["versions"]:
+        facts[f"version of {name}"] = (stored["versions"].get(name, unknown), found["versions"][name])
+    differing = {name: both for name, both in facts.items() if both[0] != both[1]}
+    if stored.get("code_sha256") != found["code_sha256"]:
+        commits = (stored["git_commit"] or unknown, found["git_commit"] or "outside of a checkout")
+        differing["code of contsym"] = commits
+    return differing
+
+
+def _differing(stored: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Names of measured entries that are not the same, those that no two runs share left out."""
+    plain = json.loads(to_json(found))
+    measured = [name for name in plain if name not in NOT_MEASURED]
+    names = [name for name in measured if name in stored and name != "cost" and stored[name] != plain[name]]
+    here, there = untimed(plain["cost"]), untimed(stored["cost"])
+    return names + [f"cost {name}" for name, value in here.items() if there[name] != value]
+
+
+def untimed(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The costs of a result that a repetition must have too: those in seconds and the memory left out."""
+    kept = {name: value for name, value in cost.items() if name not in TIMED}
+    each = [{n: value for n, value in one.items() if n not in TIMED} for one in cost["experiences"]]
+    return {**kept, "experiences": each}
+
+
+NOT_MEASURED = (
+    *("format", "run", "key", "strategy", "scenario", "scenario_file", "experiences", "plugins", "encoder"),
+    *(
+        "encoder_weights",
+        "pooling",
+        "tasks",
+        "sources",
+        "seed",
+        "settings",
+        "set",
+        "options",
+        "asked",
+        "device",
+        "precision",
+    ),
+    *(
+        "threads",
+        "platform",
+        "processor",
+        "versions",
+        "git_commit",
+        "started_at",
+        "start",
+        "seconds",
+        "notes",
+    ),
+)
+
+
+def _differing_tensors(folder: Path, tensors: Mapping[str, Any]) -> list[str]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / store.TENSORS
+    if not path.is_file():
+        return ["stored tensors"] if tensors else []
+    try:
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ContsymError(f"{path}: cannot be read ({reason}); expected what contsym wrote") from None
+    names = [f"tensor {name}" for name in sorted(stored.keys() ^ tensors.keys())]
+    both = [name for name in tensors if name in stored]
+    return names + [f"tensor {name}" for name in both if not _is_same(stored[name], tensors[name])]
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Equal to the bit, NaN included."""
+    import torch
+
+    return (
+        a.shape == b.shape
+        and a.dtype == b.dtype
+        and torch.equal(
+            a.contiguous().flatten().view(torch.uint8), b.cpu().contiguous().flatten().view(torch.uint8)
+        )
+    )
+
+
+def _stored_rows(folder: Path) -> list[dict[str, str]]:
+    path = folder / store.PREDICTIONS
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ContsymError(f"{path}: cannot be read ({error}); expected what contsym wrote") from None
+
+
+def _agreement(stored: Sequence[Mapping[str, str]], found: Sequence[Mapping[str, object]]) -> float:
+    """Share of test pairs with the same last answer; the pairs are the same, as the data are."""
+    last = list(found[0])[-1]
+    alike = [a.get(last) == b[last] for a, b in zip(stored, found, strict=False)]
+    return sum(alike) / max(len(found), 1)

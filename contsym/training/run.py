@@ -1,0 +1,190 @@
+"""The main verb: train one strategy through one scenario for each seed, and store what came out."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from contsym import plugins
+from contsym.data.tasks import TASKS
+from contsym.errors import ContsymError
+from contsym.machine import n_threads, platform_name, processor_name
+from contsym.models.encoders.declared import AUTO
+from contsym.results import store
+from contsym.results.schema import Facts
+from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
+from contsym.scenarios.catalog import is_scenario_file
+from contsym.training.fingerprint import git_commit, library_versions
+from contsym.training.plan import code_of, key_of
+from contsym.training.retrain import find_start
+
+if TYPE_CHECKING:
+    from contsym.training.first_task import Beginnings
+    from contsym.training.plan import Plan
+    from contsym.training.progress import Progress
+
+
+def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
+    """Train and measure every seed; each is stored whole before the next begins.
+
+    What the run has stored before, under the same name, is read and not done again.
+    """
+    found = []
+    for seed in plan.config.seeds:
+        stored = store.seed_folder(plan.folder, seed)
+        if (stored / store.RESULT).is_file():
+            try:
+                found.append(store.read_seed(stored))
+            except ContsymError as error:
+                raise ContsymError(
+                    f"{error}; move {stored} away, and the same command makes this seed again"
+                ) from None
+            continue
+        result, predictions, tensors = run_seed(plan, seed, progress)
+        store.write_seed(plan.folder, result, predictions, tensors)
+        found.append(result)
+    return found
+
+
+def check_stored(plan: Plan) -> None:
+    """Raises ContsymError where a seed that was stored is not there any more."""
+    for seed in plan.config.seeds:
+        folder = store.seed_folder(plan.folder, seed)
+        if not (folder / store.RESULT).is_file():
+            raise ContsymError(
+                f"{folder} was stored and is gone; see who removes it; the same command does again what is missing"
+            )
+
+
+def run_seed(
+    plan: Plan, seed: int, progress: Progress, beginnings: Beginnings | None = None
+) -> tuple[dict[str, Any], list[dict[str, object]], dict[str, Any]]:
+    """One seed from the pretrained encoder to the result, the predictions and the tensors.
+
+    With `beginnings`, the experiences that do not depend on the shots are taken from there, or
+    done and put there; the result is the same to the bit (seconds and memory apart).
+    """
+    from contsym.training.loop import SeedRun
+
+    # An earlier seed's model and optimizer hang together with Avalanche's plugins in a circle; three of them were
+    # in memory at a time before Python went to look.
+    gc.collect()
+    parts = [plan.training_part(task, seed) for task in plan.tasks]
+    guesses = {
+        task.name: plan.shared.shortcut_scores(task, plan.config, seed)
+        for task in plan.tasks
+        if task.name in plan.audits
+    }
+    facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])
+    # Before the work, not after it: what could not be stored is not trained.
+    store.checked_json(facts, store.seed_folder(plan.folder, seed) / store.RESULT, Facts)
+    start = find_start(plan, seed, progress, beginnings)
+    facts["started_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    run = SeedRun(plan, parts, seed, progress, start)
+    if beginnings is not None:
+        beginnings.begin(run, seed)
+    while run.n_done < len(plan.tasks):
+        run.go_on()
+    result = {
+        **facts,
+        "start": run.start.key if run.start else None,
+        "probe": probe(run.probes),
+        **measured(plan.tasks, run.predictions, guesses),
+        "shortcuts": guesses,
+        "leaks": {
+            name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
+        },
+        "curve": [asdict(point) for point in run.curve.points],
+        "sample_efficiency": sample_efficiency(plan.tasks, run.curve.points, plan.config.target),
+        "loss": run.log.losses,
+        "cost": run.cost(),
+        "notes": run.strategy.notes(),
+        "seconds": round(run.seconds, 3),
+    }
+    tensors = dict(run.strategy.artifacts())
+    before, after = run.view_before, run.view_after
+    if before is not None and after is not None and run.view_pairs is not None:
+        tensors |= {"view.before": before, "view.after": after}
+        result["view"] = {name: run.view_pairs[name][:] for name in ("id", "relation", "kind")}
+    return result, prediction_rows(plan.tasks, run.predictions), tensors
+
+
+def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
+    """What made a result: enough to make it again."""
+    config, versions = plan.config, library_versions()
+    sources = {
+        task.name: {
+            "name": task.source,
+            # Only where the name does not say it.
+            **({"task": task.task} if task.name != task.task else {}),
+            "rows": {"train": n, "test": len(task.test)},
+            "available": task.rows,
+            "fingerprint": task.fingerprint,
+            "stand_in": task.stand_in,
+            "notes": list(task.notes),
+        }
+        for task, n in zip(plan.tasks, n_train, strict=True)
+    }
+    settings = {**plan.settings.model_dump(), "learning_rate": plan.learning_rate}
+    return {
+        "format": store.FORMAT,
+        "run": plan.name,
+        "key": key_of(plan, seed),
+        "strategy": config.strategy,
+        "scenario": plan.scenario.name,
+        **_scenario_facts(plan),
+        "plugins": [p.record() for p in plugins.plugins_of(config.strategy, config.scenario)],
+        "encoder": config.encoder,
+        "encoder_weights": {
+            "sha256": plan.encoder.weights_sha256,
+            "origin": plan.encoder.origin,
+            **({"commit": plan.encoder.commit} if plan.encoder.commit else {}),
+        },
+        "pooling": plan.pooling.facts(),
+        "tasks": [task.name for task in plan.tasks],
+        "sources": sources,
+        "seed": seed,
+        "settings": settings,
+        "set": dict(config.settings),
+        "options": {
+            "form": config.form,
+            "shots": config.shots,
+            **{
+                f"{t.task}_size": config.sizes.get(t.task) for t in plan.tasks if not TASKS[t.task].relational
+            },
+            "split": config.split,
+            "protocol": config.protocol,
+            "pretrain": dict(config.pretrain),
+            **({} if config.label_noise is None else {"label_noise": config.label_noise}),
+            **({} if config.pooling == AUTO else {"pooling": config.pooling}),
+            "target": config.target,
+            "curve": config.curve,
+        },
+        # What was typed and decides the key, beside what it came to.
+        "asked": {
+            "sources": dict(config.sources),
+            "device": config.device,
+            "precision": config.precision,
+            "audit": config.audit,
+        },
+        "device": plan.device,
+        "precision": plan.precision,
+        "threads": n_threads(),
+        "platform": platform_name(),
+        "processor": processor_name(plan.device),
+        "versions": versions,
+        "git_commit": git_commit(),
+        "code_sha256": code_of(config),
+        "started_at": started_at.isoformat(timespec="seconds"),
+    }
+
+
+def _scenario_facts(plan: Plan) -> dict[str, Any]:
+    """What the scenario's name does not say: its file, and experiences that are more than a task."""
+    given, experiences = plan.config.scenario, plan.scenario.experiences
+    found: dict[str, Any] = {"scenario_file": given} if is_scenario_file(given) else {}
+    if not all(experience.is_plain for experience in experiences):
+        found["experiences"] = [experience.as_dict() for experience in experiences]
+    return found

@@ -1,0 +1,227 @@
+"""The one way from a strategy to Avalanche: its training loop, its plugins and its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from avalanche.training.templates import SupervisedTemplate
+from datasets import Dataset
+from torch import Tensor
+from torch.nn import functional
+
+from contsym.data.joining import Joined
+from contsym.errors import ContsymError
+from contsym.models.pair_model import HEAD_BATCH, rows_only
+from contsym.scenarios.benchmark import pairs_of
+from contsym.strategies.base import Strategy
+
+GROUP = 16 * HEAD_BATCH
+"""Test pairs that are scored together, about."""
+
+
+class Template(SupervisedTemplate):
+    """Trains and evaluates a Strategy. Plugins see what they know of Avalanche, and `strategy`."""
+
+    def __init__(self, *, strategy: Strategy, learning_rate: float, evaluator, plugins=()) -> None:
+        self.strategy, settings = strategy, strategy.settings
+        self.active_addons = [addon(settings, strategy.seed) for addon in strategy.addons]
+        for addon in self.active_addons:
+            addon.start(strategy.model)
+        self._test_pairs: dict[int, Joined] = {}
+        self.only_stores = False
+        """Set before an experience whose pairs a memory takes in without a gradient step."""
+        self.seen_rows: dict[int, None] = {}
+        self.n_pairs_seen = 0
+        self._is_training_exp = False
+        self.gradient_norm = torch.zeros(())
+        """Of the step under way, before it was clipped."""
+        super().__init__(
+            model=strategy.model,
+            # Fused: on a CPU the plain AdamW took as long as forward and backward together.
+            optimizer=torch.optim.AdamW(
+                strategy.model.parameters(), lr=learning_rate, weight_decay=settings.weight_decay, fused=True
+            ),
+            criterion=self._loss,
+            train_mb_size=settings.batch_size,
+            # The budget is in steps: `_after_training_iteration` ends the experience.
+            train_epochs=2**31,
+            eval_mb_size=HEAD_BATCH,
+            device=strategy.device,
+            # Add-ons first: what they take counts among the seconds of training.
+            plugins=[*self.active_addons, *plugins],
+            evaluator=evaluator,
+        )
+
+    @property
+    def n_stored_bytes(self) -> int:
+        """Bytes kept beside the encoder, by the strategy and by its add-ons."""
+        return self.strategy.n_stored_bytes + sum(addon.n_bytes for addon in self.active_addons)
+
+    def refresh(self, past_limit: int | None = None) -> None:
+        """Tell the strategy how far it is, and let it bring its memory up to date."""
+        self.strategy.n_steps = self.clock.train_iterations
+        if self._is_training_exp and self.seen_rows:
+            rows = [row - self.first_row for row in self.seen_rows]
+            self.strategy.current = self._pairs.select(rows)
+        self.strategy.refresh(past_limit)
+
+    def take_as_known(self, experience, n_pairs: int) -> None:
+        """Start behind an experience that the encoder learned before, through the `known` head.
+
+        Add-ons get to see it as if it had been trained on here.
+        """
+        self.model.known_rows = n_pairs if self.active_addons else 0
+        self.rejoin(experience)
+        self.clock.train_exp_counter += 1
+        self.strategy.learned_before(pairs_of(experience.dataset))
+
+    def rejoin(self, experience) -> None:
+        """Let add-ons take from a finished first experience what they would have at its end."""
+        self.experience = experience
+        n_before, self.clock.train_exp_counter = self.clock.train_exp_counter, 0
+        for addon in self.active_addons:
+            addon.after_training_exp(self)
+        self.clock.train_exp_counter = n_before
+
+    # -- The loss. --
+
+    def _loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        """The objective; with known pairs in the batch, each part by its own loss and its share."""
+        if not self.model.known_rows:
+            return self._own_loss(output, labels)
+        logits, own, is_known = self.model.apart(output, self.strategy.n_labels)
+        loss = output.sum() * 0.0
+        if is_known.any():
+            share = is_known.float().mean()
+            loss = loss + share * functional.cross_entropy(logits[is_known], labels[is_known])
+        if not is_known.all():
+            share = (~is_known).float().mean()
+            loss = loss + share * self._own_loss(own[~is_known], labels[~is_known])
+        return loss
+
+    def _own_loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        loss = self.strategy.objective(output, labels)
+        is_tensor = isinstance(loss, Tensor)
+        if is_tensor and loss.ndim == 0:
+            return loss
+        given = f"tensor of shape {tuple(loss.shape)}" if is_tensor else type(loss).__name__
+        raise ContsymError(
+            f"{type(self.strategy).__name__}.objective gave a {given}; expected a scalar tensor, as the mean over "
+            "the batch"
+        )
+
+    # -- Training. --
+
+    def _before_training_exp(self, **kwargs) -> None:
+        self.seen_rows, self.n_pairs_seen = {}, 0
+        self.strategy.current, self._is_training_exp = None, True
+        self._pairs = pairs_of(self.experience.dataset)
+        self.first_row = self._pairs["row"][0]
+        self.strategy.begin(len(self.strategy.past))
+        super()._before_training_exp(**kwargs)
+
+    def _after_train_dataset_adaptation(self, **kwargs) -> None:
+        super()._after_train_dataset_adaptation(**kwargs)
+        # Behind the add-ons: one that trains on earlier pairs too has more of them.
+        takes_steps = self.strategy.trains and not (self.only_stores and self.strategy.memory)
+        self.n_steps_left = self.strategy.settings.n_steps(len(self.adapted_dataset)) if takes_steps else 0
+
+    def _train_exp(self, experience, eval_streams=None, **kwargs) -> None:
+        if self.n_steps_left > 0:
+            super()._train_exp(experience, eval_streams, **kwargs)
+
+    def _before_update(self, **kwargs) -> None:
+        self.gradient_norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.strategy.settings.clip_norm
+        )
+        super()._before_update(**kwargs)
+
+    def _after_training_iteration(self, **kwargs) -> None:
+        self.n_steps_left -= 1
+        last = self.first_row + len(self._pairs)
+        own = [row for row in self.mb_x["row"].tolist() if self.first_row <= row < last]
+        self.n_pairs_seen += len(own)
+        self.seen_rows.update(dict.fromkeys(own))
+        super()._after_training_iteration(**kwargs)
+        if self.n_steps_left <= 0:
+            self.stop_training()
+
+    def _after_training_exp(self, **kwargs) -> None:
+        self.strategy.past.append(self._pairs)
+        self.strategy.current, self._is_training_exp = None, False
+        self.model.eval()
+        with torch.no_grad():
+            self.strategy.fit(self._pairs)
+        self.refresh()
+        super()._after_training_exp(**kwargs)
+
+    # -- Evaluation: the strategy scores many pairs at once, and Avalanche's loop looks the scores up. --
+
+    def eval(self, exp_list, **kwargs):
+        if isinstance(exp_list, Iterator):
+            exp_list = list(exp_list)  # gone through twice
+        # Each DataLoader draws from the global generator: without the fork an extra
+        # evaluation would change the training that follows.
+        with torch.random.fork_rng():
+            return super().eval(exp_list, **kwargs)
+
+    def forward(self) -> Tensor:
+        if self.is_training:
+            return self.model(self.mb_x)
+        return self._eval_scores[self.mb_x["row"].cpu()].to(self.device)
+
+    def model_adaptation(self, model=None):
+        # In an evaluation scores are looked up, and a walk through all modules would come n^2 times (see scores_of).
+        return super().model_adaptation(model) if self.is_training else self.model
+
+    def criterion(self) -> Tensor:
+        # Scores of an evaluation are no input of an objective over, say, label embeddings.
+        return super().criterion() if self.is_training else self._make_empty_loss()
+
+    def _obtain_common_dataloader_parameters(self, **kwargs):
+        # Avalanche ignores the data set's collate_fn in training (its issue 1531); in
+        # evaluation nothing needs to be tokenised, since forward() looks the scores up.
+        parameters = super()._obtain_common_dataloader_parameters(**kwargs)
+        collate = self.model.collate if self.is_training else rows_only
+        parameters.setdefault("collate_fn", collate)
+        return parameters
+
+    def _before_eval(self, **kwargs) -> None:
+        self.refresh()
+        self._scores_to_come = iter(self.scores_of(list(self.current_eval_stream)))
+        super()._before_eval(**kwargs)
+
+    def _before_eval_exp(self, **kwargs) -> None:
+        self._eval_scores = next(self._scores_to_come)
+        super()._before_eval_exp(**kwargs)
+
+    def scores_of(self, experiences: Sequence) -> list[Tensor]:
+        """Scores of each experience's pairs.
+
+        All are scored together, or in groups where they are many: after each of n experiences n are evaluated, and
+        what a batch costs, however small it is, would come n^2 times.
+        """
+        parts = [pairs_of(experience.dataset) for experience in experiences]
+        known = [self.model.known is not None and e.current_experience == 0 for e in experiences]
+        own = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
+        scores = self._scores_by_group(own)
+        return [
+            self.strategy.known_scores(part) if is_known else next(scores)
+            for part, is_known in zip(parts, known, strict=True)
+        ]
+
+    def _scores_by_group(self, parts: Sequence[Dataset]) -> Iterator[Tensor]:
+        if not self.strategy.past:
+            # Each by itself, before anything was trained: encodings of the untrained encoder are kept under the texts
+            # that are encoded together, and other runs have some of the experiences, or others beside them.
+            yield from map(self.strategy.score, parts)
+            return
+        groups: dict[int, list[Dataset]] = {}
+        n_before = 0
+        for part in parts:
+            groups.setdefault(n_before // GROUP, []).append(part)
+            n_before += len(part)
+        for place, group in groups.items():
+            joined = self._test_pairs.setdefault(place, Joined()).of(group)
+            yield from self.strategy.score(joined).split([len(part) for part in group])

@@ -1,0 +1,182 @@
+"""`contsym new` and `contsym check` as a user types them: files that pass at once, and what fails."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from contsym import plugins
+from contsym.cli import cli
+from contsym.strategies.catalog import read_card
+from contsym.testing.conformance import CHECKS
+from tests.commands.test_commands import contsym
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A folder in which a strategy and a scenario were begun, and what was printed."""
+    folder = tmp_path_factory.mktemp("begun")
+    return (
+        folder,
+        contsym("new", "strategy", "my_method", cwd=folder),
+        contsym("new", "scenario", "my_scenario", "--out", "sub/folder", cwd=folder),
+    )
+
+
+def test_new_says_what_it_wrote_and_what_to_type_next(begun):
+    folder, strategy, scenario = begun
+    assert (strategy.returncode, strategy.stderr) == (0, "")
+    assert strategy.stdout == (
+        "wrote my_method.py and test_my_method.py\ntry it: contsym check my_method --plugin my_method.py\n"
+    )
+    assert (scenario.returncode, scenario.stderr) == (0, "")
+    assert scenario.stdout == (
+        "wrote sub/folder/my_scenario.toml\n"
+        "try it: contsym run --strategy zero_shot --scenario my_scenario "
+        "--plugin sub/folder/my_scenario.toml\n"
+    )
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*.*")) == [
+        "my_method.py",
+        "sub/folder/my_scenario.toml",
+        "test_my_method.py",
+    ]
+
+
+def test_the_new_strategy_is_short_and_has_a_whole_card(begun):
+    text = (begun[0] / "my_method.py").read_text("utf-8")
+    card = read_card("my_method", text)
+    assert (card.trains, card.stores, card.grows) == (
+        "encoder and label vectors",
+        "one vector a label",
+        "labels",
+    )
+    assert "class MyMethod(Strategy):" in text
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    assert len(lines) < 50
+
+
+def test_the_new_test_passes_at_once(begun):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_method.py"],
+        capture_output=True,
+        text=True,
+        cwd=begun[0],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stdout
+    # Its own figure beside the checks; none of them is skipped.
+    assert f"{len(CHECKS) + 1} passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_check_prints_a_line_a_check(begun):
+    done = contsym("check", "my_method", "--plugin", "my_method.py", cwd=begun[0])
+    assert done.returncode == 0, done.stdout + done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert [line[: len("pass  ") + max(map(len, CHECKS))].split(None, 1) for line in lines] == [
+        ["pass", name.ljust(max(map(len, CHECKS)))] for name in CHECKS
+    ]
+    assert last == "my_method conforms"
+    assert "accuracy 1.00 after 100 steps" in done.stdout
+
+
+def test_new_scenarios_and_strategies_are_listed(begun):
+    done = contsym(
+        *("list", "--plugin", "my_method.py", "--plugin", "sub/folder/my_scenario.toml"), cwd=begun[0]
+    )
+    assert done.returncode == 0, done.stderr
+    assert (
+        "  your own\n"
+        "  my_method        One learned vector a label, compared by cosine with p ∘ h; encoder and vectors "
+        "are trained.\n"
+        "                   trains: encoder and label vectors · stores: one vector a label · from my_method.py\n"
+    ) in done.stdout
+    assert "my_scenario                   MNLI first, then Wikidata pairs.\n" in done.stdout
+
+
+@pytest.mark.parametrize("there", ["my_method.py", "test_my_method.py"])
+def test_nothing_is_overwritten(there, tmp_path):
+    (tmp_path / there).write_text("mine")
+    done = contsym("new", "strategy", "my_method", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {there} is there already and stays as it is; name another with --out DIR\n"
+    assert done.stdout == ""
+    # Neither of the two files is written where one cannot be.
+    assert [path.name for path in tmp_path.iterdir()] == [there]
+    assert (tmp_path / there).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("strategy", "My-Method"),
+            "strategy 'My-Method': expected lower-case letters, digits and _, as my_strategy",
+        ),
+        (
+            ("scenario", "class"),
+            "scenario 'class': expected lower-case letters, digits and _, as my_scenario",
+        ),
+        (
+            ("strategy", "knn_fixed"),
+            "strategy 'knn_fixed' is there already (contsym list); choose another name",
+        ),
+        (("strategy", "ewc"), "strategy 'ewc' is there already (contsym list); choose another name"),
+        (("scenario", "order"), "scenario 'order' is there already (contsym list); choose another name"),
+        (
+            ("strategy", "my_method", "--out", "file/sub"),
+            "--out file/sub: cannot be written (Not a directory)",
+        ),
+    ],
+)
+def test_a_mistake_with_new_is_one_line(arguments, message, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = contsym("new", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {message}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("my_methd",), "strategy 'my_methd' is unknown; did you mean my_method? (contsym list)"),
+        (
+            ("my_method", "--set", "scal=3"),
+            "--set scal: no setting of this strategy; did you mean scale? it has batch_size, clip_norm, epochs, "
+            "freeze, learning_rate, min_steps, scale, steps, weight_decay",
+        ),
+        (
+            ("my_method", "--set", "scale=-1"),
+            "--set scale=-1: expected greater than 0",
+        ),
+    ],
+)
+def test_a_mistake_with_check_is_one_line_and_exit_code_2(arguments, message, begun):
+    done = contsym("check", *arguments, "--plugin", "my_method.py", cwd=begun[0])
+    assert done.returncode == 2
+    assert done.stderr == f"error: {message}\n"
+    assert done.stdout == ""
+
+
+def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path):
+    text = (begun[0] / "my_method.py").read_text("utf-8")
+    assert text.count('"grows": "labels"') == 1
+    (tmp_path / "my_method.py").write_text(text.replace('"grows": "labels"', '"grows": "no"'), "utf-8")
+    try:
+        done = CliRunner().invoke(cli, ["check", "my_method", "--plugin", str(tmp_path / "my_method.py")])
+    finally:
+        plugins.forget()
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    # One vector of 32 numbers of 4 bytes a label.
+    assert [line for line in lines if not line.startswith("pass")] == [
+        "fail  grows as declared                   CARD[\"grows\"] is 'no', but bytes with 16 and 64 pairs 384 and "
+        "384, after one and two experiences 384 and 384, of a head for 3 and 6 labels 384 and 768",
+        f"my_method: 1 of {len(CHECKS)} checks failed",
+    ]

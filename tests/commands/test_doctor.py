@@ -1,0 +1,140 @@
+"""`contsym doctor`: what is said of a machine that works, and of one where something was broken on purpose."""
+
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+from packaging.specifiers import SpecifierSet
+from rich.console import Console
+
+from contsym.cli import cli
+from contsym.commands import doctor_checks
+from contsym.commands.doctor import findings_report
+from contsym.commands.doctor_checks import Asked, Finding, as_plain, examine, works
+
+
+def look(tmp_path, **asked):
+    return {f.what: f for f in examine(Asked(**{"output": tmp_path / "out", **asked}))}
+
+
+def test_a_machine_that_works(tmp_path, tiny_encoder_folder):
+    found = look(tmp_path, encoder=str(tiny_encoder_folder), device="cpu")
+    assert [f.what for f in found.values() if f.state == "bad"] == []
+    assert works(list(found.values()))
+    assert found["encoder"].found.startswith(f"{tiny_encoder_folder}: folder, SHA-256 ")
+    assert found["MLflow store"].found.endswith("; not there yet; the first run makes it")
+    assert (tmp_path / "out").is_dir() and not (tmp_path / "out" / "mlflow.db").exists()
+    assert found["network"].found.startswith("not asked")
+
+
+def test_an_output_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = list(doctor_checks._output(Asked(tmp_path / "file" / "out")))
+    assert (found[0].what, found[0].state) == ("output folder", "bad")
+    assert found[0].found == (
+        f"--output {tmp_path}/file/out cannot be written (Not a directory); expected a folder that you may write "
+        "to; name another with --output"
+    )
+
+
+def test_a_full_disk(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": doctor_checks.ROOM_NEEDED - 1})
+    monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda _: usage)
+    found = list(doctor_checks._output(Asked(tmp_path)))
+    assert [f.state for f in found] == ["bad", "ok"]
+    assert found[0].found.endswith("1.0 GiB free") and found[0].remedy
+
+
+def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
+    from contsym.models.encoders import checkpoints
+
+    def refuse(_):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(checkpoints.hub_client, "ask", refuse)
+    (found,) = doctor_checks._encoder(Asked(tmp_path, encoder="nobody/nothing"))
+    assert found.state == "bad"
+    assert found.found == (
+        "encoder 'nobody/nothing' is not here: the Hub was not asked; connect to the network once, or pass a folder "
+        "that has it with --encoder DIR"
+    )
+
+
+def test_torchvision_of_another_release(monkeypatch):
+    monkeypatch.setattr(doctor_checks, "_wanted_torch", lambda _: SpecifierSet("==2.9.0"))
+    (found,) = doctor_checks._torch_and_torchvision({"torch": "2.8.0+cpu", "torchvision": "0.24.0+cpu"})
+    assert found == Finding(
+        "torch and torchvision",
+        "bad",
+        "torch 2.8.0+cpu, torchvision 0.24.0+cpu; torchvision wants torch ==2.9.0",
+        "pip install --force-reinstall torch torchvision in one command, from one index",
+    )
+
+
+def test_torchvision_of_another_build(monkeypatch):
+    monkeypatch.setattr(doctor_checks, "_wanted_torch", lambda _: SpecifierSet("==2.8.0"))
+    (found,) = doctor_checks._torch_and_torchvision({"torch": "2.8.0+cpu", "torchvision": "0.23.0+cu129"})
+    assert found.state == "bad" and found.found.endswith("; of two builds")
+
+
+def test_what_the_installed_torchvision_asks_for_is_what_is_installed():
+    from importlib import metadata
+
+    wanted = doctor_checks._wanted_torch("torchvision")
+    assert wanted is not None and wanted.contains(metadata.version("torch").partition("+")[0])
+    assert doctor_checks._wanted_torch("click") is None
+
+
+def test_a_library_that_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_checks, "LIBRARIES", ("no-such-library",))
+    (found,) = doctor_checks._libraries(Asked(tmp_path))
+    assert (found.state, found.found) == ("bad", "not installed: no-such-library")
+
+
+def test_a_python_that_is_too_new(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_checks, "PYTHONS", ((3, 5), (3, 6)))
+    assert next(doctor_checks._python(Asked(tmp_path))).remedy == "expected 3.5 to 3.6"
+
+
+def test_a_damaged_store_is_a_note_since_results_do_not_need_it(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
+    (found,) = doctor_checks._store(Asked(tmp_path))
+    assert found.state == "note"
+    assert "the database is damaged" in found.found and "move it away and a new one is made" in found.found
+
+
+def test_a_server_is_asked_only_where_the_network_may_be(tmp_path):
+    (found,) = doctor_checks._store(Asked(tmp_path, uri="http://ada:secret@127.0.0.1:9/"))
+    assert (found.state, found.found) == ("note", "http://***@127.0.0.1:9/; not asked")
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on(tmp_path, monkeypatch):
+    def broken(_):
+        raise RuntimeError("no\nluck")
+        yield
+
+    monkeypatch.setattr(doctor_checks, "CHECKS", (broken, doctor_checks._python))
+    found = list(examine(Asked(tmp_path)))
+    assert found[0].found == "could not be looked at (RuntimeError: no luck)"
+    assert [f.what for f in found[1:]] == ["Python", "contsym"]
+    assert not works(found)
+
+
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("note", 0), ("bad", 1)])
+def test_the_exit_code_says_whether_a_run_can_work(state, code, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_checks, "CHECKS", (lambda _: iter([Finding("x", state, "y", "z")]),))
+    done = CliRunner().invoke(cli, ["doctor", "--output", str(tmp_path), "--json"])
+    assert done.exit_code == code
+    assert json.loads(done.stdout) == as_plain([Finding("x", state, "y", "z")])
+
+
+def test_findings_fit_80_columns_and_markup_is_text():
+    long = Finding("torch and torchvision", "bad", "[red]" + "/a/long/path" * 20, "mend\x1b[2J it")
+    out = io.StringIO()
+    Console(file=out, width=80).print(findings_report([long]))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "".join(line.strip() for line in lines)
+    assert "[red]/a/long" in text and "\\x1b[2J it" in text and "\x1b" not in text
+    assert lines[-1].strip() == "a run cannot work here: 1 to mend"

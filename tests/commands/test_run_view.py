@@ -1,0 +1,88 @@
+"""What the table says, word by word."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from contsym.commands.views.run import cost_words, efficiency_words, forgetting_words, result_tables
+from contsym.results.summary import summarise
+from tests.stored_results import make_result
+
+
+def shown(found, width=80):
+    console = Console(width=width, file=io.StringIO())
+    console.print(result_tables(found, {0: "abc"}))
+    return console.file.getvalue()
+
+
+def never(seed):
+    base = make_result(seed=seed)
+    return {
+        **base,
+        "learned": {**base["learned"], "mnli": False},
+        "forgetting": {**base["forgetting"], "mnli": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([make_result(0)], "+0.200"),
+        # Seeds 0 and 1 forget .20 and .19: mean .195, standard deviation .0071.
+        ([make_result(0), make_result(1)], "+0.195±0.007"),
+        ([never(0)], "never learned"),
+        ([never(0), never(1)], "never learned"),
+        ([make_result(0), never(1)], "never learned in 1 of 2 seeds"),
+    ],
+)
+def test_forgetting_is_a_figure_or_the_words_never_learned(found, words):
+    assert forgetting_words("mnli", 0, found, summarise(found)) == words
+
+
+def test_the_last_task_has_nothing_after_it():
+    found = [make_result(0)]
+    assert forgetting_words("wikidata", 1, found, summarise(found)) == "- (last task)"
+
+
+def test_pairs_to_the_target_are_said_seed_by_seed():
+    found = [make_result(0), make_result(1)]
+    assert efficiency_words("wikidata", found) == "64, 64 distinct; 128, 128 seen"
+    assert efficiency_words("mnli", found) == "not reached, not reached"
+
+
+def test_the_table_fits_80_columns_and_names_the_stand_in():
+    text = shown([make_result(0), make_result(1)])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "nli_mini (stand-in for MNLI)" in text
+    assert "majority class" in text
+    assert re.search(r"hypothesis only +0.400 +0.900", text)
+    assert re.search(r"relation phrase +1.000", text)
+    # 0.605 over both seeds less 0.4; 0.95 less what reading the phrase alone gives.
+    assert "above the best shortcut, mnli      +0.205 (hypothesis only 0.400)" in text
+    assert "above the best shortcut, wikidata  -0.050 (relation phrase 1.000)" in text
+    assert "0.605±0.007" in text
+    assert "MLflow run of seed 0: abc" in text
+
+
+def test_a_result_from_before_shortcuts_were_measured_still_has_its_table():
+    old = {name: value for name, value in make_result(0).items() if name not in ("shortcuts", "leaks")}
+    assert "shortcut" not in shown([old])
+
+
+def test_the_cost_of_several_seeds_says_what_each_figure_is():
+    one, two = make_result(0), make_result(1, seconds=8.0)
+    two["cost"] = {
+        **two["cost"],
+        "encoder_forwards": 1300,
+        "stored_bytes": 100_000,
+        "peak_memory_bytes": 3 * 2**30,
+    }
+    assert cost_words([one]) == (
+        "6 s; 1,200 texts encoded, 22,713,216 parameters trained, 98,816 bytes stored, peak memory 0.9 GiB"
+    )
+    assert cost_words([one, two]) == (
+        "14 s and 2,500 texts encoded in 2 seeds; per seed at most 22,713,216 parameters trained, "
+        "100,000 bytes stored, peak memory 3.0 GiB"
+    )

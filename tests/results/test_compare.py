@@ -1,0 +1,331 @@
+"""Runs found by name, compared, and shown: what `contsym compare` and `contsym metrics` say."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contsym.commands.views.compare import least_words, p_words
+from contsym.errors import ContsymError
+from contsym.results import store as results
+from contsym.results.compare import compare_runs, differences_of, name_runs
+from contsym.results.metrics.stats import Comparison, compare_all, summarise_values
+from contsym.results.predictions import read_aligned
+from contsym.sweep.config import SweepConfig
+from contsym.sweep.find import find_run
+from contsym.sweep.job import Work, cell_folder
+from contsym.sweep.plan import Cell, Sweep, remember
+from tests.commands.test_commands import contsym
+from tests.stored_results import TASKS, make_result, store_run
+
+LABELS = ("entailment", "contradiction")
+N_PAIRS = {"mnli": 60, "wikidata": 100}
+
+
+def made_up_rows(accuracy, seed):
+    """Predictions of which `accuracy` are right in every row, other ones with every seed."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for task, n in N_PAIRS.items():
+        right = generator.permutation(n) < round(accuracy * n)
+        for i in range(n):
+            label = LABELS[i % 2]
+            row = {"task": task, "id": f"{task}:{i}", "label": label}
+            said = label if right[i] else LABELS[1 - i % 2]
+            rows.append({**row, "row_0": said, "row_1": said, "row_2": said})
+    return rows
+
+
+def store(output, strategy, accuracy, seeds=(0, 1, 2), **changes):
+    """A run folder whose seeds have this accuracy and a little more, or less, each."""
+    name = f"20260102T030405-{strategy}-mnli_then_wikidata-{len(list(results.stored_runs(output))):06}"
+    for seed in seeds:
+        result = make_result(seed, run=name, strategy=strategy, **changes)
+        results.write_seed(
+            results.runs_folder(output) / name, result, made_up_rows(accuracy + seed / 100, seed), {}
+        )
+    return name
+
+
+def store_sweep(output, cells, settings=None):
+    """A sweep of these (strategy, settings, shots, seed, accuracy); without accuracy a cell is not done."""
+    config = SweepConfig(
+        strategies=tuple(dict.fromkeys(cell[0] for cell in cells)),
+        scenario="mnli_then_wikidata",
+        shots=tuple(dict.fromkeys(cell[2] for cell in cells)),
+        seeds=tuple(dict.fromkeys(cell[3] for cell in cells)),
+        settings=settings or {},
+        output=output,
+    )
+    planned = []
+    for i, (strategy, values, shots, seed, accuracy) in enumerate(cells):
+        work = Work(f"{i:064x}", config.cell(strategy, seed, shots, values))
+        planned.append(Cell(work, None, 10, 0))
+        if accuracy is not None:
+            result = make_result(seed, strategy=strategy, set=values)
+            results.write_result(cell_folder(output, work.key), result, made_up_rows(accuracy, seed), {})
+    return remember(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
+
+
+def says(what, *arguments):
+    with pytest.raises(ContsymError) as error:
+        what(*arguments)
+    return str(error.value)
+
+
+# Finding runs.
+
+
+def test_a_run_is_found_by_its_name_its_folder_and_its_seeds_folder(tmp_path):
+    name = store(tmp_path, "knn_fixed", 0.9)
+    folder = tmp_path / "results" / name
+    assert find_run(name, tmp_path).folders == {seed: folder / f"seed-{seed}" for seed in (0, 1, 2)}
+    assert find_run(str(folder), Path("elsewhere")).folders == find_run(name, tmp_path).folders
+    assert list(find_run(str(folder / "seed-1"), Path("elsewhere")).folders) == [1]
+
+
+def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):
+    cells = [(s, {}, n, seed, 0.9) for s in ("knn_fixed", "fine_tune") for n in (8, 16) for seed in (1, 0)]
+    store_sweep(tmp_path, cells)
+    found = find_run("fine_tune@16", tmp_path)
+    assert list(found.folders) == [0, 1]
+    assert {run["strategy"] for run in found.results.values()} == {"fine_tune"}
+    assert list(found.folders.values()) == [cell_folder(tmp_path, f"{i:064x}") for i in (7, 6)]
+    assert list(find_run(f"{7:064x}", tmp_path).folders) == [0]
+
+
+def test_a_strategy_with_several_settings_is_told_apart(tmp_path):
+    cells = [("knn_fixed", {"k": k}, 8, 0, 0.9) for k in ("1", "3")]
+    store_sweep(tmp_path, cells, {"k": ("1", "3")})
+    assert says(find_run, "knn_fixed@8", tmp_path) == (
+        "run 'knn_fixed@8' could be any of 'knn_fixed k=1@8', 'knn_fixed k=3@8'; name one of them"
+    )
+    assert find_run("knn_fixed k=3@8", tmp_path).first["set"] == {"k": "3"}
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    assert says(find_run, "knn", tmp_path) == (
+        f"run 'knn' is not there; expected a run of {tmp_path}, the folder of a run or a cell, or "
+        "STRATEGY@SHOTS of its latest sweep"
+    )
+    assert says(find_run, "knn_fixed@8", tmp_path) == (
+        f"--output {tmp_path}: no sweep there yet; contsym sweep --strategies ... makes one"
+    )
+    sweep = store_sweep(tmp_path, [("knn_fixed", {}, 8, 0, 0.9), ("knn_fixed", {}, 8, 1, None)])
+    of = f"is not in the sweep {sweep.id}"
+    assert says(find_run, "knn_fixed@9", tmp_path) == f"run 'knn_fixed@9' {of}: its shots are 8"
+    assert says(find_run, "knn_fixd@8", tmp_path) == f"run 'knn_fixd@8' {of}: did you mean knn_fixed?"
+    assert says(find_run, "knn_fixed@8", tmp_path) == (
+        f"run 'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; "
+        "contsym sweep --resume goes on with it"
+    )
+    (tmp_path / "empty").mkdir()
+    assert says(find_run, str(tmp_path / "empty"), tmp_path) == (
+        f"run '{tmp_path}/empty': no result in {tmp_path}/empty; expected result.json or seed folders"
+    )
+
+
+def test_names_are_as_short_as_they_can_be(tmp_path):
+    runs = [store(tmp_path, name, 0.9) for name in ("knn_fixed", "knn_fixed", "fine_tune")]
+    found = [find_run(run, tmp_path) for run in runs]
+    assert list(name_runs(found)) == [runs[0], runs[1], "fine_tune"]
+    seeds = [find_run(f"{tmp_path}/results/{run}/seed-0", tmp_path) for run in runs[:2]]
+    assert list(name_runs(seeds)) == [run.given for run in seeds]
+
+
+def test_the_same_run_twice_is_refused(tmp_path):
+    name = store(tmp_path, "knn_fixed", 0.9)
+    other = f"{tmp_path}/results/{name}/seed-0"
+    assert says(name_runs, [find_run(given, tmp_path) for given in (name, other)]) == (
+        f"{name} and {other} are the same run; expected different ones"
+    )
+
+
+# Comparing.
+
+
+def three(output):
+    names = [store(output, *of) for of in (("knn_fixed", 0.95), ("fine_tune", 0.6), ("zero_shot", 0.5))]
+    return name_runs([find_run(name, output) for name in names])
+
+
+def test_figures_are_those_of_the_functions(tmp_path):
+    runs = three(tmp_path)
+    mnli, wikidata = compare_runs(runs)
+    assert (mnli.task, wikidata.task, wikidata.n_seeds, wikidata.n_items) == ("mnli", "wikidata", 3, 100)
+    _, _, correct = read_aligned({name: run.folders for name, run in runs.items()}, "wikidata")
+    assert wikidata.comparisons == compare_all(correct)
+    assert wikidata.accuracies["knn_fixed"] == summarise_values([0.95, 0.96, 0.97])
+    assert wikidata.best == "knn_fixed"
+    assert mnli.forgetting["knn_fixed"] == pytest.approx((0.2, 0.19, 0.18))
+    assert wikidata.forgetting["knn_fixed"] == ()
+
+
+def test_one_task_can_be_named_and_must_be_there(tmp_path):
+    runs = three(tmp_path)
+    assert [each.task for each in compare_runs(runs, "mnli")] == ["mnli"]
+    assert (
+        says(compare_runs, runs, "mnl") == "--task mnl: knn_fixed has none of that name; did you mean mnli?"
+    )
+
+
+def of_one_task(task):
+    """What a result has of one of its tasks."""
+    own = {
+        name: {task: value[task]}
+        for name, value in make_result().items()
+        if isinstance(value, dict) and task in value
+    }
+    return {**own, "tasks": [task], "matrix": [[0.5], [0.9]], "loss": [[0.1]], "curve": []}
+
+
+def test_runs_without_a_common_task_are_refused(tmp_path):
+    names = [
+        store(tmp_path, s, 0.9, **of_one_task(t))
+        for s, t in zip(("knn_fixed", "fine_tune"), TASKS, strict=True)
+    ]
+    runs = name_runs([find_run(name, tmp_path) for name in names])
+    assert says(compare_runs, runs) == (
+        "the runs have no task in common: knn_fixed has mnli; fine_tune has wikidata"
+    )
+
+
+def test_what_else_differs_is_told(tmp_path):
+    names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, encoder="roberta-large")]
+    runs = name_runs([find_run(name, tmp_path) for name in names])
+    assert differences_of(runs) == {"encoder": {"knn_fixed": "minilm", "fine_tune": "roberta-large"}}
+
+
+# In words.
+
+
+@pytest.mark.parametrize(
+    ("least", "words"), [(None, "-"), (0.0, "-"), (0.0342, "0.034"), (1.0, "1.000"), (1.7, "none")]
+)
+def test_the_least_difference_in_words(least, words):
+    pair = Comparison("a", "b", 0.1, 0, 0.2, 0.01, 0.01, 0.01, 0.01, least, 3, 100)
+    assert least_words(pair) == words
+
+
+def test_a_small_p_is_only_said_to_be_small():
+    assert [p_words(p) for p in (1.0, 0.0312, 0.001, 0.0004)] == ["1.000", "0.031", "0.001", "<0.001"]
+
+
+# The commands.
+
+
+def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
+    runs = three(tmp_path)
+    done = contsym(
+        "compare", *[run.given for run in runs.values()], "--output", ".", cwd=tmp_path, COLUMNS="80"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "Accuracy, wikidata (100 test pairs, 3 seeds)" in lines
+    assert "knn_fixed 0.960±0.010 0.950 to 0.970 - (last task) best" in lines
+    assert "knn_fixed 0.961±0.010 0.950 to 0.967 +0.190±0.010 best" in lines
+    (line,) = [line for line in lines if line.startswith("fine_tune - zero_shot")][1:]
+    assert line.startswith("fine_tune - zero_shot +0.100 ")
+    assert "best on wikidata: knn_fixed (better than each other run, corrected p < 0.05)" in lines
+    stand_in = "! mnli was measured on nli_mini (stand-in for MNLI): no figure to compare or publish"
+    assert stand_in in " ".join(lines)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_compare_says_where_no_best_is_shown(tmp_path):
+    names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.88)]
+    done = contsym("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
+    assert "best on mnli: none; knn_fixed is not shown to be better than fine_tune" in done.stdout
+    seeds = [f"results/{name}/seed-0" for name in names]
+    done = contsym("compare", *seeds, "--task", "mnli", cwd=tmp_path)
+    assert "best on mnli: not said of one seed" in done.stdout
+    assert "! one seed: intervals and tests are about the test pairs and say nothing of other seeds" in (
+        " ".join(done.stdout.split())
+    )
+
+
+def test_compare_says_never_learned(tmp_path):
+    never = {"learned": {"mnli": False, "wikidata": True}, "forgetting": {"mnli": None, "wikidata": None}}
+    names = [store(tmp_path, "knn_fixed", 0.9, **never), store(tmp_path, "fine_tune", 0.88)]
+    done = contsym("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  knn_fixed  ")]
+    assert line.rstrip().endswith("never learned")
+
+
+def test_compare_prints_json_and_nothing_else(tmp_path):
+    runs = three(tmp_path)
+    given = [run.given for run in runs.values()]
+    done = contsym("compare", *given, "--output", ".", "--json", cwd=tmp_path)
+    printed = json.loads(done.stdout)
+    assert list(printed["runs"]) == ["knn_fixed", "fine_tune", "zero_shot"]
+    assert printed["runs"]["fine_tune"]["seeds"] == [0, 1, 2]
+    assert printed["tasks"]["wikidata"]["best"] == "knn_fixed"
+    first = printed["tasks"]["wikidata"]["comparisons"][0]
+    assert (first["a"], first["b"], first["n_items"]) == ("knn_fixed", "fine_tune", 100)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("compare",), "Missing argument 'RUN RUN...'. (contsym --help)"),
+        (("compare", "a"), "compare: only a was given; expected two runs or more"),
+        (
+            ("compare", "a", "b"),
+            "run 'a' is not there; expected a run of mlruns, the folder of a run or a cell, or "
+            "STRATEGY@SHOTS of its latest sweep",
+        ),
+        (
+            ("metrics", "none.csv"),
+            "none.csv is not there; expected a result.json, the folder of a run, a seed or a cell, or a CSV "
+            "file with a matrix",
+        ),
+        (
+            ("metrics", "none.csv", "--convention", "avalance"),
+            "Invalid value for '--convention': 'avalance' is not one of 'chaudhry', 'lopez-paz', 'avalanche', "
+            "'mammoth'. (contsym --help)",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, tmp_path):
+    done = contsym(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+def test_other_seeds_are_refused_on_the_command_line(tmp_path):
+    names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, seeds=(0, 1))]
+    done = contsym("compare", *names, "--output", ".", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: knn_fixed has the seeds 0,1,2, fine_tune has 0,1; a comparison needs the same seeds in every run\n",
+    )
+
+
+def test_metrics_prints_every_convention_with_formula_and_source(tmp_path):
+    run = store_run(tmp_path, "run", [0, 1], learned={"mnli": False, "wikidata": True})
+    done = contsym("metrics", run, cwd=tmp_path, COLUMNS="100")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[1] == "T = 2: mnli, wikidata; seeds 0, 1"
+    assert lines[2] == "! mnli was never learned: what is said here of forgetting it means nothing"
+    assert "chaudhry: Chaudhry et al. 2018, Riemannian walk (ECCV), section 3" in lines
+    # 0.8 - 0.60 and 0.8 - 0.61.
+    assert "forgetting 0.195±0.007 1/(T-1) sum_{j=1..T-1} (max_{i=1..T-1} R[i,j] - R[T,j])" in lines
+    assert "BWT -0.195±0.007 1/(T-1) sum_{j=1..T-1} (R[T,j] - R[j,j])" in lines
+    assert [
+        line.split(":")[0] for line in lines if line.split(":")[0] in ("lopez-paz", "avalanche", "mammoth")
+    ]
+
+
+def test_metrics_of_a_csv_file_as_json(tmp_path):
+    (tmp_path / "matrix.csv").write_text(
+        "after,mnli,wikidata\nuntrained,0.34,0.5\nmnli,0.8,0.4\nwikidata,0.6,0.95\n"
+    )
+    done = contsym("metrics", "matrix.csv", "--convention", "avalanche", "--json", cwd=tmp_path)
+    printed = json.loads(done.stdout)
+    assert list(printed["conventions"]) == ["avalanche"]
+    found = {name: f["mean"] for name, f in printed["conventions"]["avalanche"]["figures"].items()}
+    assert found == pytest.approx({"stream accuracy": None, "forgetting": 0.2, "BWT": -0.2, "FWT": -0.1})
+    shown = contsym("metrics", "matrix.csv", "--convention", "avalanche", cwd=tmp_path).stdout
+    assert "stream accuracy -" in " ".join(shown.split())
+    assert "(needs the n_j, which a CSV file has not)" in " ".join(shown.split())

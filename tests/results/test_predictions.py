@@ -1,0 +1,95 @@
+"""Stored predictions read and lined up, and what is said of those that do not fit together."""
+
+import numpy as np
+import pytest
+
+from contsym.errors import ContsymError
+from contsym.results.predictions import read_aligned, read_correct
+from tests.stored_results import store_predictions
+
+E, C = "entailment", "contradiction"
+ROWS = [
+    {"task": "mnli", "id": "m:0", "label": E, "row_0": C, "row_1": E, "row_2": E},
+    {"task": "wikidata", "id": "w:1", "label": E, "row_0": C, "row_1": C, "row_2": E},
+    {"task": "wikidata", "id": "w:0", "label": C, "row_0": C, "row_1": E, "row_2": E},
+]
+
+
+def changed(**columns):
+    """The rows with the last one changed."""
+    return [*ROWS[:-1], {**ROWS[-1], **columns}]
+
+
+def test_right_is_where_label_and_prediction_agree(tmp_path):
+    folder = store_predictions(tmp_path / "a", ROWS)
+    for row, right in ((0, [False, True]), (1, [False, False]), (2, [True, False]), (-1, [True, False])):
+        ids, correct = read_correct(folder, "wikidata", row)
+        assert (ids, correct.tolist()) == (["w:1", "w:0"], right)
+
+
+def test_an_id_that_comes_twice_is_told_apart(tmp_path):
+    # As with --form both: the same pair with names and with opaque ids.
+    folder = store_predictions(tmp_path / "a", changed(id="w:1"))
+    assert read_correct(folder, "wikidata")[0] == ["w:1", "w:1#2"]
+
+
+def test_pairs_are_lined_up_by_id_and_seeds_in_order(tmp_path):
+    one = store_predictions(tmp_path / "one", ROWS)
+    turned = store_predictions(tmp_path / "turned", ROWS[::-1])
+    right = store_predictions(tmp_path / "right", changed(row_2=C))
+    seeds, ids, tables = read_aligned({"x": {7: one, 3: right}, "y": {3: turned, 7: one}}, "wikidata")
+    assert (seeds, ids) == ([3, 7], ["w:0", "w:1"])
+    assert np.array_equal(tables["x"], [[True, True], [False, True]])
+    assert np.array_equal(tables["y"], [[False, True], [False, True]])
+
+
+def says(what, *arguments):
+    with pytest.raises(ContsymError) as error:
+        what(*arguments)
+    return str(error.value)
+
+
+def test_other_seeds_are_refused(tmp_path):
+    folder = store_predictions(tmp_path / "a", ROWS)
+    assert says(read_aligned, {"x": {0: folder, 1: folder}, "y": {0: folder}}, "wikidata") == (
+        "x has the seeds 0,1, y has 0; a comparison needs the same seeds in every run"
+    )
+
+
+def test_other_pairs_and_other_labels_are_refused(tmp_path):
+    folder = store_predictions(tmp_path / "a", ROWS)
+    other = store_predictions(tmp_path / "b", changed(id="w:9"))
+    assert says(read_aligned, {"x": {0: folder}, "y": {0: other}}, "wikidata") == (
+        "the test pairs of wikidata differ: 1 are only in x, seed 0 (w:0), not in y, seed 0; "
+        "a comparison needs the same pairs"
+    )
+    fewer = store_predictions(tmp_path / "c", ROWS[:-1])
+    assert says(read_aligned, {"x": {0: fewer}, "y": {0: folder}}, "wikidata") == (
+        "the test pairs of wikidata differ: 1 are only in y, seed 0 (w:0), not in x, seed 0; "
+        "a comparison needs the same pairs"
+    )
+    relabelled = store_predictions(tmp_path / "d", changed(label=E))
+    assert says(read_aligned, {"x": {0: folder}, "y": {0: relabelled}}, "wikidata") == (
+        "the test pairs of wikidata differ: w:0 is contradiction in x, seed 0 and entailment in y, seed 0; "
+        "a comparison needs the same data"
+    )
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path):
+    folder = store_predictions(tmp_path / "a", ROWS)
+    path = folder / "predictions.csv"
+    assert says(read_correct, folder, "wikidta") == (
+        f"{path}: no predictions for the task 'wikidta'; did you mean wikidata?"
+    )
+    assert says(read_correct, folder, "mnli", 3) == f"{path}: there is no row 3; expected 0 to 2"
+    cut = path.read_text().rsplit(",", 1)[0]
+    path.write_text(cut)
+    assert says(read_correct, folder, "wikidata") == f"{path}: a line has not 6 values; is the file whole?"
+    path.write_text("task,id\n")
+    assert says(read_correct, folder, "wikidata") == (
+        f"{path}: the header is task,id; expected task,id,label,row_0,row_1,..."
+    )
+    path.unlink()
+    assert says(read_correct, folder, "wikidata") == (
+        f"{path}: cannot be read (No such file or directory); expected stored predictions"
+    )

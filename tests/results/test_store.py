@@ -1,0 +1,142 @@
+"""Run settings, stored results and the registry."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contsym.config import RunConfig, parse_assignments, parse_seeds
+from contsym.errors import ContsymError, SettingError
+from contsym.files import to_json, write_whole
+from contsym.results import store
+from contsym.results.summary import as_json, summarise
+from contsym.scenarios.catalog import scenarios
+from contsym.strategies.catalog import read_card, strategies
+from tests.stored_results import make_result
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0", (0,)), ("0,1,2", (0, 1, 2)), ("3-5", (3, 4, 5)), ("7, 1-2", (7, 1, 2))]
+)
+def test_seeds(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "1,", "-1", "1-", "1.5", "0-99999"])
+def test_seeds_that_are_not_understood(text):
+    with pytest.raises(SettingError, match=r"^--seeds "):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": ()}, "--seeds is empty; expected numbers such as 0,1,2"),
+        ({"seeds": (1, 1)}, "--seeds 1,1 names one twice"),
+        ({"shots": 0}, "--shots 0 is too few; expected at least 2"),
+        ({"sizes": {"mnli": 1}}, "--mnli-size 1 is too few; expected at least 3"),
+        ({"target": 0.0}, "--target 0.0 is out of range; expected 0 < target <= 1"),
+    ],
+)
+def test_settings_out_of_range(changes, message):
+    with pytest.raises(SettingError) as raised:
+        RunConfig(strategy="knn_fixed", scenario="wikidata_only", **changes)
+    assert str(raised.value) == message
+
+
+def test_assignments():
+    assert parse_assignments(("k=5", "memory = stale", "x=a=b")) == {"k": "5", "memory": "stale", "x": "a=b"}
+    with pytest.raises(SettingError, match=r"^--set k is given twice; give it once$"):
+        parse_assignments(("k=5", "k=6"))
+
+
+def test_a_key_changes_with_what_decides_a_result_and_with_nothing_else():
+    base = RunConfig(strategy="knn_fixed", scenario="wikidata_only")
+
+    def key(seed=0, facts="a", **changes):
+        config = RunConfig(**{"strategy": "knn_fixed", "scenario": "wikidata_only", **changes})
+        return config.key(seed, facts=facts)
+
+    assert key() == base.key(0, facts="a")
+    assert key(output=Path("elsewhere"), tracking_uri="http://x", seeds=(0, 1)) == key()
+    different = [key(seed=1), key(facts="b"), key(shots=8), key(settings={"k": "5"}), key(form="both")]
+    assert len({key(), *different}) == 6
+
+
+# -- results --
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    def fill(folder):
+        (folder / "a").write_text("a")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_whole(tmp_path / "run" / "seed-0", fill)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_not_read(tmp_path):
+    store.write_seed(tmp_path / "results" / "r", make_result(seed=0), [{"id": "a", "label": "neutral"}], {})
+    (tmp_path / "results" / "r" / ".partial-seed-1-abcd").mkdir()
+    (tmp_path / "results" / ".partial-x").mkdir()
+    (run,) = store.stored_runs(tmp_path)
+    assert [p.name for p in store.stored_seeds(run)] == ["seed-0"]
+
+
+def test_a_seed_is_read_back_as_written(tmp_path):
+    result = make_result(seed=3)
+    folder = store.write_seed(tmp_path / "r", result, [{"id": "a,b", "label": '"x"'}], {})
+    assert store.read_seed(folder) == json.loads(json.dumps(result))
+    assert (folder / "predictions.csv").read_text() == 'id,label\n"a,b","""x"""\n'
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}'])
+def test_a_result_of_another_format_is_refused(tmp_path, text):
+    (tmp_path / store.RESULT).write_text(text)
+    with pytest.raises(ContsymError, match=r"result\.json: "):
+        store.read_seed(tmp_path)
+
+
+def test_no_number_that_is_none_is_written():
+    with pytest.raises(ValueError, match="Out of range float"):
+        to_json({"loss": float("nan")})
+
+
+def test_the_mean_keeps_never_learned_as_it_is():
+    learned = make_result(seed=0)
+    never = {**make_result(seed=1)}
+    task = learned["tasks"][0]
+    never["learned"] = {**never["learned"], task: False}
+    never["forgetting"] = {**never["forgetting"], task: None}
+    mean = summarise([learned, never])
+    assert mean["forgetting"][task] is None
+    assert mean["learned_in"][task] == int(learned["learned"][task])
+    assert as_json([learned], {0: "abc"})["seeds"][0]["mlflow_run_id"] == "abc"
+
+
+# -- registry --
+
+
+def test_names_are_file_names_and_cards_are_complete():
+    for name, card in strategies().items():
+        assert card.name == name
+        assert all((card.summary, card.source, card.trains, card.stores)), name
+        assert card.summary.endswith("."), name
+        assert len(card.summary) <= 110, name
+
+
+def test_scenarios_name_known_tasks():
+    from contsym.data.tasks import TASKS
+
+    for name, plan in scenarios().items():
+        assert plan.summary, name
+        assert set(plan.tasks) <= set(TASKS), name
+
+
+def test_a_strategy_without_a_card_is_refused():
+    with pytest.raises(ContsymError, match=r"^strategies/x\.py: no CARD; expected CARD = "):
+        read_card("x", '"""Doc."""\nCARDS = {}\n')
+    deep = "a" + ".a" * 2000
+    with pytest.raises(ContsymError, match="no CARD"):
+        read_card("x", f'"""Doc."""\n{deep} = {{}}\n')

@@ -1,0 +1,284 @@
+"""One stored file that cannot be read is named in one line, and everything else is read, shown and sent."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from contsym import plugins
+from contsym.cli import cli
+from contsym.errors import ContsymError
+from contsym.results import store, tracking
+from contsym.sweep.config import SweepConfig
+from contsym.sweep.job import Work
+from contsym.sweep.plan import Cell, Sweep, remember
+from contsym.sweep.stored import find_sweep, stored_sweeps
+from tests.stored_results import make_result, store_run, store_sweep
+
+GOOD = "20260102T030405-knn_fixed-mnli_then_wikidata-aaaaaa"
+OTHER = "20260102T030406-fine_tune-mnli_then_wikidata-bbbbbb"
+PLUGIN = '''"""Mine."""
+CARD = {"source": "me", "trains": "nothing", "stores": "nothing"}
+'''
+
+
+@pytest.fixture(autouse=True)
+def no_plugin_from_another_test():
+    plugins.forget()
+    yield
+    plugins.forget()
+
+
+@pytest.fixture
+def output(tmp_path, mlflow_template):
+    shutil.copy(mlflow_template, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def run(*words):
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def skipped(done):
+    return [line for line in done.stderr.splitlines() if line.startswith("skipped: ")]
+
+
+def cut(path):
+    path.write_text(path.read_text()[:-20])
+
+
+def not_json(path):
+    path.write_text("{")
+
+
+def no_fields(path):
+    path.write_text("{}")
+
+
+def not_a_result(path):
+    path.write_text("[1, 2]")
+
+
+def newer(path):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+
+
+def without_cost(path):
+    result = json.loads(path.read_text())
+    del result["cost"]
+    path.write_text(json.dumps(result))
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def a_dangling_link(path):
+    path.unlink()
+    path.symlink_to("gone.json")
+
+
+def no_text(path):
+    path.write_bytes(b"\xff\xfe\x00")
+
+
+BREAK = (cut, not_json, no_fields, not_a_result, newer, without_cost, a_folder, a_dangling_link, no_text)
+
+
+@pytest.mark.parametrize("spoil", BREAK)
+def test_one_broken_result_stops_no_other(spoil, output):
+    for name in (GOOD, OTHER):
+        store_run(output, name, [0, 1])
+    bad = store.runs_folder(output) / GOOD / "seed-0"
+    spoil(bad / "result.json")
+    done = run("sync", "--output", output)
+    assert done.exit_code == 1
+    assert "3 results sent" in done.stdout
+    (line,) = skipped(done)
+    assert line.startswith(f"skipped: {bad}")
+    # Of a run that was named, the other seeds; of a seed that was named, an error.
+    done = run("metrics", bad.parent, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["seeds"]) == (0, [1])
+    assert skipped(done) == [line]
+    done = run("report", GOOD, "--output", output)
+    assert done.exit_code == 0, done.exception
+    assert skipped(done) == [line]
+    done = run("metrics", bad)
+    assert isinstance(done.exception, ContsymError)
+    assert str(done.exception).startswith(str(bad))
+
+
+def test_a_run_of_which_nothing_can_be_read_is_an_error_where_it_is_named(output):
+    folder = store_run(output, GOOD, [0])
+    cut(folder / "seed-0" / "result.json")
+    store_run(output, OTHER, [0])
+    for words in (
+        ["metrics", folder],
+        ["report", GOOD, "--output", output],
+        ["compare", GOOD, OTHER, "--output", output],
+    ):
+        done = run(*words)
+        assert isinstance(done.exception, ContsymError), words
+        assert str(done.exception).startswith(f"{folder / 'seed-0' / 'result.json'}: cannot be read"), words
+
+
+def test_links_to_nothing_and_folders_that_may_not_be_read_are_named(output, monkeypatch):
+    store_run(output, GOOD, [0])
+    closed = store.runs_folder(output) / "closed"
+    closed.mkdir()
+    link = store.runs_folder(output) / "link"
+    link.symlink_to(output / "gone")
+    (output / "sweeps").mkdir()
+    (output / "sweeps" / "link").symlink_to(output / "gone")
+    look = os.scandir
+
+    def refuse(path="."):
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    done = run("sync", "--output", output)
+    assert done.exit_code == 1
+    assert "1 results sent" in done.stdout
+    assert skipped(done) == [
+        f"skipped: {closed}: cannot be read (Permission denied)",
+        f"skipped: {link}: a link to {output / 'gone'}, which is not there; delete it",
+        f"skipped: {output / 'sweeps' / 'link'}: a link to {output / 'gone'}, which is not there; delete it",
+    ]
+
+
+def test_what_mlflow_refuses_of_one_run_stops_no_other(output, monkeypatch):
+    from mlflow import MlflowClient
+
+    for name in (GOOD, OTHER):
+        store_run(output, name, [0])
+    plain = MlflowClient.log_batch
+
+    def refuse(self, run_id, *args, **kwargs):
+        if self.get_run(run_id).data.tags["contsym.run"] == GOOD:
+            raise ValueError("Param value 'x' had length 9000")
+        return plain(self, run_id, *args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+    done = run("sync", "--output", output)
+    assert done.exit_code == 1
+    assert "1 results sent" in done.stdout
+    (line,) = skipped(done)
+    assert f"sending {GOOD} failed (Param value 'x' had length 9000)" in line
+
+
+def test_a_store_that_fails_ends_it_at_the_first_run(output, monkeypatch):
+    for name in (GOOD, OTHER):
+        store_run(output, name, [0])
+    done = run("sync", "--output", output, "--tracking-uri", "http://127.0.0.1:9")
+    assert "sending " + GOOD + " failed (connection refused)" in str(done.exception)
+    assert skipped(done) == []
+
+
+def plugin_sweep(output, file, shots=8):
+    """A stored sweep of the strategy in that file; no cell is done."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(PLUGIN)
+    config = SweepConfig(
+        (file.stem,), "mnli_then_wikidata", (shots,), (0,), plugins=(str(file),), output=output
+    )
+    work = Work("ab" * 32, config.cell(file.stem, 0, shots, {}))
+    made = remember(Sweep(config, (Cell(work, None, 4, 0),), "2026-02-02T03:04:05+00:00"))
+    plugins.forget()
+    return made
+
+
+def test_a_sweep_is_read_without_its_plug_ins(output):
+    moved = plugin_sweep(output, output / "moved" / "mine.py")
+    plugin_sweep(output, output / "a" / "other.py")
+    plugin_sweep(output, output / "b" / "other.py")
+    (output / "moved" / "mine.py").unlink()
+    made = store_sweep(output, shots=(8,), with_view=False)
+    done = run("sweep", "--status", "--json", "--output", output)
+    assert (done.exit_code, len(json.loads(done.stdout)), done.stderr) == (0, 4, "")
+    assert run("sweep", "--status", "--output", output).exit_code == 0
+    assert run("report", made.id, "--output", output).exit_code == 0
+    done = run("sync", "--output", output)
+    assert (done.exit_code, "12 results sent" in done.stdout) == (0, True)
+    # Reading has put nothing into the process, and only running it again looks the plug-in up.
+    assert not plugins._named
+    with pytest.raises(ContsymError, match=r"plug-in .*mine\.py: cannot be read"):
+        moved.live()
+
+
+@pytest.mark.parametrize("spoil", [cut, not_json, no_fields, not_a_result, newer, a_dangling_link, no_text])
+def test_one_broken_sweep_stops_no_other(spoil, output):
+    made = store_sweep(output, shots=(8,), with_view=False)
+    bad = output / "sweeps" / "0123456789ab"
+    shutil.copytree(made.folder, bad)
+    spoil(bad / "sweep.json")
+    for words in (["sweep", "--status"], ["report"], ["compare", "knn_fixed@8", "fine_tune@8"]):
+        done = run(*words, "--output", output)
+        assert done.exit_code == 0, (words, done.exception)
+        (line,) = skipped(done)
+        assert line.startswith(f"skipped: {bad / 'sweep.json'}: ")
+    done = run("sync", "--output", output)
+    assert (done.exit_code, "12 results sent" in done.stdout, len(skipped(done))) == (1, True, 1)
+    if spoil is not a_dangling_link:
+        done = run("report", bad.name, "--output", output)
+        assert str(done.exception).startswith(f"{bad / 'sweep.json'}: ")
+
+
+def test_a_broken_cell_or_failure_of_a_sweep_is_named(output):
+    made = store_sweep(output, shots=(8,), leave_out=1, with_view=False)
+    bad = store.RESULT
+    first, last = (output / "cells" / cell.key for cell in (made.cells[0], made.cells[-1]))
+    cut(first / bad)
+    failure = made.folder / "failed" / f"{last.name}.json"
+    failure.parent.mkdir()
+    failure.write_text("[]")
+    done = run("sweep", "--status", "--json", "--output", output)
+    (found,) = json.loads(done.stdout)
+    states = [cell["state"] for cell in found["cells"]]
+    assert (states[0], states[-1], states.count("done")) == ("unreadable", "missing", 10)
+    assert len(skipped(done)) == 2
+    done = run("report", "--output", output)
+    assert done.exit_code == 0
+    assert len(skipped(done)) == 2
+    assert (
+        "10 of 12 cells are finished, 2 are missing"
+        in next((output / "reports").glob("*/*.html")).read_text()
+    )
+
+
+def test_a_stored_sweep_that_is_started_again_replaces_a_broken_file(output):
+    made = store_sweep(output, strategies=("knn_fixed",), shots=(8,), seeds=(0,), with_view=False)
+    cut(made.folder / "sweep.json")
+    assert stored_sweeps(output, lambda error: None) == []
+    again = store_sweep(output / "new", strategies=("knn_fixed",), shots=(8,), seeds=(0,), with_view=False)
+    assert again.id == made.id
+    with pytest.raises(ContsymError, match="none of the sweeps there can be read"):
+        find_sweep(output, None)
+
+
+def test_a_seed_that_cannot_be_read_says_how_to_make_it_again(output):
+    from contsym.training.run import run_seeds
+
+    folder = store_run(output, GOOD, [0])
+    cut(folder / "seed-0" / "result.json")
+
+    class Plan:
+        config = type("Config", (), {"seeds": (0,)})
+        folder = store.runs_folder(output) / GOOD
+
+    with pytest.raises(
+        ContsymError, match=re.escape(f"move {folder / 'seed-0'} away, and the same command makes")
+    ):
+        run_seeds(Plan(), None)
+
+
+def test_costs_of_a_foreign_result_are_those_that_are_known(output):
+    """An entry that nothing checks goes nowhere."""
+    result = make_result()
+    folder = store_run(output, GOOD, [0], cost={**result["cost"], "mine": "not a number"})
+    assert set(tracking.log_run(folder, output, tracking.default_uri(output))) == {0}

@@ -1,0 +1,232 @@
+"""A sweep does everything once, in the right order, and survives what goes wrong."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from contsym.errors import ContsymError, SettingError
+from contsym.files import visible_folders
+from contsym.results import store
+from contsym.sweep import job as pieces
+from contsym.sweep.engines.base import Lost
+from contsym.sweep.job import is_done, perform
+from contsym.sweep.plan import claimed, plan_sweep, remember
+from contsym.sweep.scheduler import MAX_TRIES, drive
+from contsym.sweep.stored import find_sweep, stored_sweeps
+from contsym.training.first_task import Beginnings
+from contsym.training.plan import key_of, prepare
+from contsym.training.run import run_seed
+from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
+
+
+class Here:
+    """An executor that does the work in this process, with faults on demand."""
+
+    def __init__(self, n_slots=1, faults=None):
+        self.n_slots, self.faults, self.done = n_slots, faults or {}, []
+        self.works, self.is_closed = {}, False
+
+    def submit(self, work):
+        self.works[work.key] = work
+        return work.key
+
+    def wait(self, handles, seconds):
+        ended = []
+        for key in handles:
+            work = self.works[key]
+            self.done.append(work)
+            faults = self.faults.get(work.name, [])
+            error = faults.pop(0) if faults else None
+            if error is None:
+                perform(work)
+            ended.append((key, error))
+        return ended
+
+    def close(self):
+        self.is_closed = True
+
+
+class Silent:
+    def __init__(self):
+        self.errors = []
+
+    def started(self, work):
+        pass
+
+    def ended(self, work, error):
+        if error:
+            self.errors.append((work.name, error))
+
+    def tick(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return write_tasks(tmp_path_factory.mktemp("tasks"))
+
+
+@pytest.fixture
+def sweep(sources, tiny_encoder_folder, tmp_path):
+    planned, _ = plan_sweep(toy_config(sources, tiny_encoder_folder, tmp_path))
+    remember(planned)
+    return planned
+
+
+def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
+    executor, seen = Here(), []
+    assert drive(sweep, executor, Silent(), lambda: seen.append(sweep.n_done)) == {}
+    assert executor.is_closed
+    assert seen == list(range(1, 9))
+    # Four beginnings for eight cells, each before its cells; nothing of them is left.
+    begun = [i for i, work in enumerate(executor.done) if work.is_beginning]
+    assert begun == [0, 3, 6, 9]
+    assert len(executor.done) == 12
+    assert visible_folders(pieces.beginnings_folder(tmp_path)) == []
+    assert not (tmp_path / "encodings").exists()
+    for cell in sweep.cells:
+        plan = prepare(replace(cell.work.config, output=tmp_path / "alone"))
+        (seed,) = cell.work.config.seeds
+        assert key_of(plan, seed) == cell.work.key
+        alone, rows, tensors = run_seed(plan, seed, pieces._Silent())
+        folder = tmp_path / "alone" / cell.work.key
+        store.write_result(folder, alone, rows, tensors)
+        kept = pieces.cell_folder(tmp_path, cell.work.key)
+        assert comparable(kept) == comparable(folder)
+        for name in ("predictions.csv", "label_vectors.safetensors"):
+            assert (kept / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_encoder_folder, tmp_path):
+    drive(sweep, Here(), Silent())
+    again = Here()
+    drive(sweep, again, Silent())
+    assert again.done == []
+    wider = toy_config(sources, tiny_encoder_folder, tmp_path, shots=(8, 16, 24))
+    made = plan_sweep(wider)[0]
+    assert (made.n_done, len(made.cells)) == (8, 12)
+    more = Here()
+    drive(made, more, Silent())
+    assert sorted(work.config.shots for work in more.done if not work.is_beginning) == [24] * 4
+    # Other settings or other data are other cells.
+    changed = plan_sweep(toy_config(sources, tiny_encoder_folder, tmp_path, settings={"steps": ("5",)}))[0]
+    assert changed.n_done == 0
+
+
+def test_a_cell_that_fails_is_kept_in_mind_and_stops_no_other(sweep, tmp_path):
+    name = "knn_fixed, steps=4, 16 shots, seed 1"
+    failed = drive(sweep, Here(faults={name: [ValueError("too\nbad")]}), Silent())
+    assert failed == {name: "ValueError: too bad"}
+    assert sweep.n_done == 7
+    (remembered,) = find_sweep(tmp_path, None).failures().values()
+    assert (remembered["name"], remembered["error"]) == (name, "ValueError: too bad")
+    # The next start tries it again and forgets the failure.
+    assert drive(sweep, Here(), Silent()) == {}
+    assert (sweep.n_done, find_sweep(tmp_path, None).failures()) == (8, {})
+
+
+def test_a_beginning_that_fails_fails_its_cells_only(sweep):
+    watcher = Silent()
+    faults = {"fine_tune, steps=4, beginning, seed 0": [ContsymError("no memory")]}
+    failed = drive(sweep, Here(faults=faults), watcher)
+    expected = {f"fine_tune, steps=4, {n} shots, seed 0" for n in (8, 16)}
+    assert failed == dict.fromkeys(expected, "its beginning failed: no memory")
+    assert sweep.n_done == 6
+
+
+def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
+    watcher = Silent()
+    cell, begun = "fine_tune, steps=4, 8 shots, seed 0", "knn_fixed, steps=4, beginning, seed 1"
+    executor = Here(n_slots=2, faults={cell: [Lost("killed")], begun: [Lost("killed")]})
+    assert drive(sweep, executor, watcher) == {}
+    assert sweep.n_done == 8
+    assert sorted(watcher.errors) == [(cell, "killed; tried again"), (begun, "killed; tried again")]
+    # Under another output nothing is done yet.
+    other = replace(sweep.config, output=sweep.config.output / "other")
+    lost = plan_sweep(other)[0]
+    failed = drive(lost, Here(faults={cell: [Lost("killed")] * MAX_TRIES}), Silent())
+    assert failed == {cell: "killed"}
+
+
+def test_two_slots_never_do_a_piece_twice(sweep):
+    executor = Here(n_slots=2)
+    drive(sweep, executor, Silent())
+    assert len({work.key for work in executor.done}) == len(executor.done) == 12
+
+
+def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch):
+    from contsym.models.encoders.pooled import PooledEncoder
+
+    made = []
+    original = PooledEncoder._encode
+    # The texts that a loaded encoder is tried with do not count.
+    monkeypatch.setattr(PooledEncoder, "probe", lambda self, folder: None)
+    monkeypatch.setattr(
+        PooledEncoder, "_encode", lambda self, texts: made.append(tuple(texts)) or original(self, texts)
+    )
+    begun = [cell.beginning for cell in sweep.cells if cell.work.config.strategy == "fine_tune"]
+    perform(begun[0])
+    before = len(made)
+    assert begun[-1].key != begun[0].key
+    perform(begun[-1])
+    # The second seed encodes only with what it has trained, after the first task: both tests together, and
+    # the training pairs of the probe.
+    assert len(made) - before == 2
+    kept = Beginnings(pieces.beginnings_folder(tmp_path))
+    assert kept.has(begun[0].key)
+    assert kept.has(begun[-1].key)
+
+
+def test_other_data_than_planned_is_refused_by_the_worker(sweep):
+    work = replace(sweep.cells[0].work, key="0" * 64)
+    with pytest.raises(
+        ContsymError, match=r"^this worker has other data, another contsym or other libraries"
+    ):
+        perform(work)
+    assert not is_done(work)
+
+
+def test_sweeps_are_remembered_and_found(sweep, tmp_path):
+    (stored,) = stored_sweeps(tmp_path)
+    assert stored.live() == sweep.config
+    assert (stored.id, stored.created) == (sweep.config.id, sweep.created)
+    assert [(cell.key, cell.beginning) for cell in stored.cells] == [
+        (cell.work.key, cell.beginning.key) for cell in sweep.cells
+    ]
+    assert find_sweep(tmp_path, stored.id[:4]) == stored
+    with pytest.raises(ContsymError, match=f"^sweep 'zz' is not in .*; there are {sweep.config.id}$"):
+        find_sweep(tmp_path, "zz")
+    with pytest.raises(ContsymError, match="no sweep there yet"):
+        find_sweep(tmp_path / "none", None)
+    path = sweep.folder / "sweep.json"
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(ContsymError, match="none of the sweeps there can be read"):
+        find_sweep(tmp_path, None)
+    # The same command makes it anew.
+    assert remember(sweep) == stored
+
+
+def test_a_sweep_is_held_by_one_process(sweep):
+    with claimed(sweep), pytest.raises(ContsymError, match="is being run by another process"):  # noqa: SIM117
+        with claimed(sweep):
+            pass
+
+
+def test_a_setting_that_no_strategy_has_is_said(sources, tiny_encoder_folder, tmp_path):
+    wrong = toy_config(sources, tiny_encoder_folder, tmp_path, settings={"stepz": ("4",)})
+    with pytest.raises(
+        SettingError, match=r"^--set stepz: no strategy of the sweep has it; did you mean steps"
+    ):
+        plan_sweep(wrong)
+
+
+def test_a_half_written_cell_is_no_cell(sweep, tmp_path):
+    perform(sweep.cells[0].beginning)
+    folder = pieces.cell_folder(tmp_path, sweep.cells[0].work.key)
+    partial = folder.with_name(f".partial-{folder.name}-0")
+    partial.mkdir(parents=True)
+    (partial / "result.json").write_text(json.dumps({"format": 1}))
+    assert not is_done(sweep.cells[0].work)
+    perform(sweep.cells[0].work)
+    assert list(cells(tmp_path)) == [folder.name]

@@ -1,0 +1,350 @@
+"""A sound strategy passes every check; for each check there are strategies that it catches."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from contsym import plugins
+from contsym.errors import ContsymError, SettingError
+from contsym.testing import conformance
+from contsym.testing.conformance import CHECKS, Bench, Failed, Skipped, outcomes
+
+SOURCE = '''"""A linear head over the features of a pair."""
+
+import itertools
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+from torch.nn import functional
+
+from contsym.models.algebra import pair_features
+from contsym.strategies.base import Strategy, TrainingSettings
+
+CARD = {card}
+
+
+class Head(nn.Module):
+    def __init__(self, dim, n_labels, generator):
+        super().__init__()
+        self.weight = nn.Parameter(0.1 * torch.randn(n_labels, 4 * dim, generator=generator))
+
+    def forward(self, p, h):
+        return pair_features(p, h) @ self.weight.T
+
+
+class Rigged(Strategy):
+    def build(self, encoder, n_labels, generator):
+        return Head(encoder.dim, n_labels, generator)
+
+    def objective(self, output, labels):
+        return functional.cross_entropy(output, labels)
+
+{body}
+'''
+CARD = {"source": "these tests", "trains": "encoder and head", "stores": "a head", "grows": "labels"}
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A fault in the sound strategy above, and what is said of it by the check that catches it."""
+
+    check: str
+    said: str
+    body: str = ""
+    card: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+
+
+STANDS_STILL = """
+    def objective(self, output, labels):
+        return output.sum() * 0.0
+"""
+KEEPS_BESIDE_THE_STATE = """
+    shift = 0.0
+
+    def fit(self, pairs):
+        self.shift = self.shift + 1.0
+
+    def score(self, pairs):
+        return super().score(pairs) * torch.tensor([1.0, 1.0 + self.shift, 1.0])
+"""
+
+RIGS = {
+    "card_says_nothing_is_trained": Rig(
+        "has a card",
+        "CARD[\"trains\"] is 'nothing', but the class has trains = True; "
+        "expected 'nothing' where it is False, and nowhere else",
+        card={"trains": "nothing"},
+    ),
+    "card_says_a_head_is_trained": Rig(
+        "has a card",
+        "CARD[\"trains\"] is 'encoder and head', but the class has trains = False; "
+        "expected 'nothing' where it is False, and nowhere else",
+        "    trains = False",
+    ),
+    "takes_any_batch_size": Rig(
+        "refuses wrong settings",
+        "batch_size=1 was taken; expected a subclass of TrainingSettings that refuses it",
+        "    class Settings(TrainingSettings):\n        batch_size: int = Field(16, description='pairs')",
+    ),
+    "does_not_say_what_a_setting_is": Rig(
+        "refuses wrong settings",
+        "setting scale has no description; expected Field(default, description=...)",
+        "    class Settings(TrainingSettings):\n        scale: float = 1.0",
+    ),
+    "has_a_default_out_of_range": Rig(
+        "refuses wrong settings",
+        "--set scale=0.0: expected greater than 0; 0.0 is its own default",
+        "    class Settings(TrainingSettings):\n        scale: float = Field(0.0, gt=0, description='of scores')",
+    ),
+    "has_a_setting_without_a_default": Rig(
+        "refuses wrong settings",
+        "setting scale has no default; expected Field(default, description=...)",
+        "    class Settings(TrainingSettings):\n        scale: float = Field(description='of scores')",
+        settings={"scale": "1.0"},
+    ),
+    "has_a_score_too_many": Rig(
+        "scores are finite",
+        "scores before training are (64, 4); expected (pairs, labels), (64, 3)",
+        "    def build(self, encoder, n_labels, generator):\n        return Head(encoder.dim, n_labels + 1, generator)",
+    ),
+    "answers_with_whole_numbers": Rig(
+        "scores are finite",
+        "scores before training are torch.int64; expected floating point",
+        "    def score(self, pairs):\n        return super().score(pairs).long()",
+    ),
+    "divides_by_zero_once_trained": Rig(
+        "scores are finite",
+        "192 of 192 scores after it are not finite",
+        "    def score(self, pairs):\n        return super().score(pairs) / (0.0 if self.past else 1.0)",
+    ),
+    "does_not_learn": Rig(
+        "learns a separable task",
+        # What a head that never moves answers, by the seed of the weights.
+        "after 100 steps; expected 0.9 or more (another --set learning_rate= may do)",
+        STANDS_STILL,
+    ),
+    "draws_from_elsewhere": Rig(
+        "same seed same result",
+        "the losses differ between two runs; expected them equal to the bit",
+        "    draws = itertools.count()\n\n"
+        "    def build(self, encoder, n_labels, generator):\n"
+        "        return Head(encoder.dim, n_labels, torch.Generator().manual_seed(next(self.draws)))",
+    ),
+    "ignores_the_seed": Rig(
+        "same seed same result",
+        "seeds 1 and 2 have the same losses; expected runs that differ",
+        STANDS_STILL,
+    ),
+    "learns_from_being_asked": Rig(
+        "measuring does not change training",
+        "the losses differ between two runs; expected them equal to the bit",
+        """
+    n_asked = 0
+
+    def score(self, pairs):
+        self.n_asked += 1
+        return super().score(pairs)
+
+    def objective(self, output, labels):
+        return (1 + self.n_asked) * functional.cross_entropy(output, labels)
+""",
+    ),
+    "changes_a_weight_when_asked": Rig(
+        "measuring does not change training",
+        "the losses differ between two runs; expected them equal to the bit",
+        """
+    def score(self, pairs):
+        with torch.no_grad():
+            self.model.head.weight[0] += 0.1
+        return super().score(pairs)
+""",
+    ),
+    "keeps_a_number_beside_its_state": Rig(
+        "saved and loaded is the same",
+        "the scores of 30 of 30 pairs differ after loading; expected state() and restore() "
+        "to hold all that a finished experience changes",
+        KEEPS_BESIDE_THE_STATE,
+    ),
+    "goes_on_otherwise_after_loading": Rig(
+        "saved and loaded is the same",
+        "the losses after loading differ between two runs; expected them equal to the bit",
+        """
+    n_begun = 0
+
+    def begin(self, n):
+        self.n_begun += 1
+
+    def objective(self, output, labels):
+        return self.n_begun * functional.cross_entropy(output, labels)
+""",
+    ),
+    "grows_with_labels_and_says_no": Rig(
+        "grows as declared",
+        "CARD[\"grows\"] is 'no', but bytes with 16 and 64 pairs 1,536 and 1,536, after one and two "
+        # 3 or 6 labels x 4 * 32 features x 4 bytes.
+        "experiences 1,536 and 1,536, of a head for 3 and 6 labels 1,536 and 3,072",
+        card={"grows": "no"},
+    ),
+    "stores_no_pairs_and_says_so": Rig(
+        "grows as declared",
+        "CARD[\"grows\"] is 'pairs', but bytes with 16 and 64 pairs 1,536 and 1,536, after one and two "
+        "experiences 1,536 and 1,536, of a head for 3 and 6 labels 1,536 and 3,072",
+        card={"grows": "pairs"},
+    ),
+    "forgets_its_head": Rig(
+        "grows as declared",
+        "CARD[\"grows\"] is 'labels', but bytes with 16 and 64 pairs 1,000 and 1,000, after one and two "
+        "experiences 1,000 and 500, of a head for 3 and 6 labels 1,536 and 3,072",
+        "    @property\n    def n_stored_bytes(self):\n        return 1000 // len(self.past)",
+    ),
+    "changes_a_weight_without_training": Rig(
+        "frozen parameters stay",
+        "head.weight changed; expected no parameter to, since trains is False (use a buffer)",
+        "    trains = False\n\n    def fit(self, pairs):\n        self.model.head.weight += 1.0",
+        card={"trains": "nothing"},
+    ),
+    "changes_a_frozen_weight": Rig(
+        "frozen parameters stay",
+        "head.weight changed; expected it not to, since its requires_grad is False",
+        """
+    def build(self, encoder, n_labels, generator):
+        return Head(encoder.dim, n_labels, generator).requires_grad_(False)
+
+    def fit(self, pairs):
+        self.model.head.weight += 1.0
+""",
+    ),
+    "changes_nothing": Rig(
+        "frozen parameters stay",
+        "no parameter changed in 3 steps; expected some to, since trains is True",
+        STANDS_STILL,
+        settings={"weight_decay": "0"},
+    ),
+    "counts_its_head_alone": Rig(
+        "frozen parameters stay",
+        "parameters changed, but n_trained_parameters says 384",
+        "    @property\n    def n_trained_parameters(self):\n        return self.model.head.weight.numel()",
+    ),
+    "counts_what_it_does_not_train": Rig(
+        "frozen parameters stay",
+        "0 parameters changed, but n_trained_parameters says 384",
+        "    trains = False\n\n    @property\n    def n_trained_parameters(self):\n"
+        "        return self.model.head.weight.numel()",
+        card={"trains": "nothing"},
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_left():
+    yield
+    plugins.forget()
+
+
+@pytest.fixture
+def make_bench(tmp_path, tiny_encoder_folder):
+    def make(body="", name="rigged", card=(), settings=()):
+        file = tmp_path / f"{name}.py"
+        file.write_text(SOURCE.format(card={**CARD, **dict(card)}, body=body))
+        return Bench(name, tmp_path, encoder=tiny_encoder_folder, settings=dict(settings), files=[file])
+
+    return make
+
+
+def test_the_sound_strategy_passes_every_check(make_bench):
+    found = list(outcomes(make_bench()))
+    assert [outcome.name for outcome in found] == list(CHECKS)
+    assert [outcome for outcome in found if outcome.status != "pass" or not outcome.detail] == []
+
+
+def test_every_check_can_fail():
+    assert {rig.check for rig in RIGS.values()} == set(CHECKS)
+
+
+@pytest.mark.parametrize("name", RIGS)
+def test_the_check_catches(name, make_bench):
+    rig = RIGS[name]
+    bench = make_bench(rig.body, name, rig.card, rig.settings)
+    with pytest.raises(Failed) as caught:
+        CHECKS[rig.check](bench)
+    # Literal, but for figures that follow from random weights and stand before it.
+    assert str(caught.value).endswith(rig.said)
+
+
+def test_what_does_not_concern_a_strategy_is_skipped_with_a_reason(make_bench):
+    # It answers by an untrained head: there is nothing to learn with and no curve.
+    bench = make_bench("    trains = False", card={"trains": "nothing"})
+    for name in ("learns a separable task", "measuring does not change training"):
+        with pytest.raises(Skipped, match="it takes no gradient step"):
+            CHECKS[name](bench)
+
+
+def test_a_strategy_that_raises_fails_with_its_line(make_bench):
+    body = "    def objective(self, output, labels):\n        return [0.0][labels.numel()]"
+    bench = make_bench(body)
+    line = SOURCE.format(card=CARD, body=body).splitlines().index("        return [0.0][labels.numel()]") + 1
+    found = {outcome.name: outcome for outcome in outcomes(bench)}
+    assert list(found) == list(CHECKS)
+    passed = {"has a card", "refuses wrong settings"}
+    assert {name for name, outcome in found.items() if outcome.status == "pass"} == passed
+    for name in set(CHECKS) - passed:
+        assert found[name].status == "fail"
+        assert found[name].detail == f"IndexError: list index out of range (rigged.py:{line})"
+
+
+@pytest.mark.parametrize(
+    ("loss", "given"),
+    [
+        ("functional.cross_entropy(output, labels, reduction='none')", "tensor of shape (16,)"),
+        ("functional.cross_entropy(output, labels)[None]", "tensor of shape (1,)"),
+        ("functional.cross_entropy(output, labels).item()", "float"),
+    ],
+)
+def test_an_objective_that_is_no_scalar_is_told_in_one_line(loss, given, make_bench):
+    bench = make_bench(f"    def objective(self, output, labels):\n        return {loss}")
+    with pytest.raises(ContsymError) as caught:
+        conformance.scores_are_finite(bench)
+    assert str(caught.value) == (
+        f"Rigged.objective gave a {given}; expected a scalar tensor, as the mean over the batch"
+    )
+
+
+def test_an_objective_that_is_no_scalar_fails_every_check_that_trains(make_bench):
+    body = "    def objective(self, output, labels):\n        return output.sum(dim=1)"
+    found = {outcome.name: (outcome.status, outcome.detail) for outcome in outcomes(make_bench(body))}
+    line = (
+        "Rigged.objective gave a tensor of shape (16,); expected a scalar tensor, as the mean over the batch"
+    )
+    trained = set(CHECKS) - {"has a card", "refuses wrong settings"}
+    assert {name: found[name] for name in trained} == dict.fromkeys(trained, ("fail", line))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "    class Settings(TrainingSettings):\n        scale: float = Field(description='of scores')",
+            "--set scale: has no default that suits it; give it a value",
+        ),
+        (
+            "    class Settings(TrainingSettings):\n"
+            "        @model_validator(mode='after')\n"
+            "        def _together(self):\n"
+            "            raise ValueError('epochs must be a multiple of steps')",
+            "--set: epochs must be a multiple of steps",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_made_are_told_in_one_line(body, message, make_bench):
+    with pytest.raises(SettingError) as caught:
+        make_bench(body)
+    assert str(caught.value) == message
+
+
+def test_the_checks_leave_no_trace_outside_their_folder(make_bench, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    conformance.same_seed_same_result(make_bench())
+    assert list((tmp_path / "here").iterdir()) == []

@@ -1,0 +1,190 @@
+"""Whatever a user may combine is stored, read, answered from what is stored, and sent to MLflow with the right costs."""
+
+import itertools
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from contsym.cli import cli
+from contsym.config import RunConfig
+from contsym.errors import ContsymError, SettingError
+from contsym.results import store, tracking
+from contsym.results.mlflow_records import seed_record
+from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
+from contsym.sweep.config import SweepConfig
+from contsym.testing.toy import nli_rows, write_task, write_tasks
+from contsym.training.first_task import Beginnings
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.reproduce import config_of, untimed
+from contsym.training.run import run_seed
+from tests.runs import costs, toy_config, toy_run
+from tests.stored_results import make_result
+
+RUNS = [run for name in scenarios() for run in scenario_runs(name)]
+RETRAINED = [name for name in RUNS if find_scenario(name).tasks[0] != "wikidata"]
+RETRAINED = [name for name in RETRAINED if len(find_scenario(name).names) > 1]
+NEEDS_BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
+"""Scenarios that need more relations, or entities that differ more, than the toy task has."""
+COMBINED = [*itertools.product(["sequential"], RUNS), *itertools.product(["retrain"], RETRAINED)]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    nli = {name: str(write_task(folder / name, nli_rows(), 30)) for name in ("snli", "anli")}
+    return {**write_tasks(folder), **nli}
+
+
+def metrics_of(result, name):
+    return [(step, value) for key, value, step in seed_record(result).metrics if key == f"cost/{name}"]
+
+
+@pytest.mark.parametrize(("protocol", "scenario"), COMBINED)
+def test_every_scenario_under_every_protocol(
+    protocol, scenario, toy, tiny_encoder_folder, tmp_path, monkeypatch
+):
+    tasks = dict.fromkeys(find_scenario(scenario).tasks)
+    words = ["run", "--strategy", "fine_tune", "--scenario", scenario, "--protocol", protocol, "--no-audit"]
+    words += [
+        "--encoder",
+        str(tiny_encoder_folder),
+        "--set",
+        "steps=2",
+        "--no-curve",
+        "--output",
+        str(tmp_path),
+    ]
+    sources = {**toy, **({"wikidata": "bundled"} if scenario in NEEDS_BUNDLED else {})}
+    words += [word for task in tasks for word in (f"--{task}", sources[task])]
+    words += ["--shots", "8"] if "wikidata" in tasks else []
+    words += ["--pretrain", "steps=2"] if protocol == "retrain" else []
+    words += ["--device", "cpu", "--precision", "fp32", "--json"]
+
+    # As where the database cannot be written: the run stays remembered as begun.
+    def refuse(*_):
+        raise ContsymError("stopped before it was tracked")
+
+    monkeypatch.setattr(tracking, "log_run", refuse)
+    first = CliRunner().invoke(cli, words)
+    assert str(first.exception) == "stopped before it was tracked"
+    monkeypatch.setattr(tracking, "log_run", lambda *_: {})
+    again = CliRunner().invoke(cli, words)
+    assert again.exit_code == 0, again.exception
+    assert "1 of 1 seeds are stored already" in again.stderr
+
+    (run,) = store.stored_runs(tmp_path)
+    (result,) = [store.read_seed(folder) for folder in store.stored_seeds(run)]
+    names = find_scenario(scenario).names
+    steps = [0 if protocol == "retrain" and i == 0 else 2 for i in range(len(names))]
+    assert costs(result, "training_steps") == steps
+    assert json.loads(again.stdout)["seeds"][0]["cost"] == result["cost"]
+    shown = CliRunner().invoke(cli, ["metrics", str(run), "--json"])
+    assert json.loads(shown.stdout)["seeds"] == [0]
+    # One step of MLflow for each experience, which is its row of the matrix.
+    assert metrics_of(result, "training_steps") == list(enumerate(steps, 1))
+    assert metrics_of(result, "pairs_seen") == [(0, sum(costs(result, "pairs_seen")))]
+
+
+def test_what_an_add_on_costs_is_the_same_from_a_kept_beginning(toy, tiny_encoder_folder, tmp_path):
+    """The beginning is the bare strategy's; the pairs that ewc encodes behind it are ewc's own."""
+    kept = Beginnings(tmp_path / "beginnings")
+    wanted = {"strategy": "fine_tune+ewc", "shots": 8}
+    alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted)
+    toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", shots=8, beginnings=kept)
+    shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted, beginnings=kept)
+    assert untimed(shared["cost"]) == untimed(alone["cost"])
+    # Under retrain the first task is known: no step, but ewc remembers how.
+    known, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted, protocol="retrain")
+    first = known["cost"]["experiences"][0]
+    assert (first["training_steps"], first["pairs_seen"]) == (0, 0)
+    # 60 pairs of two texts each.
+    assert first["training_forwards"] == 60 * 2
+    assert first["stored_bytes_after"] > 0
+
+
+def test_values_from_python_are_stored_as_text(toy, tiny_encoder_folder, tmp_path):
+    typed = {"steps": 2, "learning_rate": np.float64(0.003), "batch_size": np.int64(8)}
+    sources = {"wikidata": Path(toy["wikidata"])}
+    config = RunConfig(
+        "fine_tune", "wikidata_only", encoder=tiny_encoder_folder, sources=sources, shots=np.int64(8), seeds=[0],
+        settings=typed, device="cpu", precision="fp32", curve=False, audit=False, output=str(tmp_path),
+    )  # fmt: skip
+    texts = {"steps": "2", "learning_rate": "0.003", "batch_size": "8"}
+    assert config.settings == texts
+    assert config.key(0) == replace(config, settings=texts).key(0)
+    plan = prepare(config)
+    folder = store.write_seed(plan.folder, *run_seed(plan, 0, Silent()))
+    assert store.read_seed(folder)["set"] == texts
+    assert config_of(store.read_seed(folder)).settings == texts
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"settings": {"k": [1, 3]}}, "--set k=[1, 3]: expected a text, a number, True or False"),
+        ({"settings": {"k": None}}, "--set k=None: expected a text, a number, True or False"),
+        ({"seeds": "01"}, "--seeds '01': expected a list of whole numbers, as (0, 1, 2)"),
+        ({"seeds": 3}, "--seeds 3: expected a list of whole numbers, as (0, 1, 2)"),
+        ({"shots": 8.5}, "--shots 8.5: expected a whole number"),
+    ],
+)
+def test_a_value_that_cannot_be_typed_is_refused_at_the_door(given, message):
+    with pytest.raises(SettingError) as caught:
+        RunConfig("knn_fixed", "wikidata_only", **given)
+    assert str(caught.value) == message
+
+
+def test_a_sweep_from_python_is_one_from_the_command_line(tmp_path):
+    config = SweepConfig(["knn_fixed"], "wikidata_only", [8], seeds=range(2), settings={"k": (1, 3), "steps": 2},
+                         output=str(tmp_path))  # fmt: skip
+    assert config.settings == {"k": ("1", "3"), "steps": ("2",)}
+    typed = SweepConfig(("knn_fixed",), "wikidata_only", (8,), seeds=(0, 1), settings={"k": ("1", "3"), "steps": ("2",)},
+                        output=tmp_path)  # fmt: skip
+    assert config == typed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": [[0.5], [float("nan")]]}, "Out of range float values are not JSON compliant"),
+        ({"cost": {"experiences": []}}, "cost.curve_seconds is missing"),
+        ({"notes": [3]}, "notes.0 is 3; expected a valid string"),
+    ],
+)
+def test_what_could_not_be_read_again_is_not_stored(changes, message, tmp_path):
+    with pytest.raises(ContsymError, match=re.escape(message)):
+        store.write_seed(tmp_path / "run", {**make_result(), **changes}, [{"task": "mnli"}], {})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_record_that_could_not_be_stored_is_said_before_training(toy, tiny_encoder_folder, tmp_path):
+    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "text_labels", "wikidata_only", shots=8))
+    long = replace(plan, config=replace(plan.config, settings={"words": "yes " * 3000}))
+
+    class NoTraining(Silent):
+        def phase(self, description, total):
+            raise AssertionError(description)
+
+    with pytest.raises(ContsymError, match=r"set\.words is 'yes yes "):
+        run_seed(long, 0, NoTraining())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"format": 1}', "format 1; this version reads format 2; an older contsym wrote it: run it again with this one"),
+        ('{"format": 99}', "format 99; this version reads format 2; a newer contsym wrote it: update this one"),
+        ("{}", "format None; this version reads format 2; expected a file that contsym wrote"),
+    ],
+)  # fmt: skip
+def test_another_format_says_what_to_do(text, said, tmp_path):
+    (tmp_path / store.RESULT).write_text(text)
+    with pytest.raises(ContsymError) as caught:
+        store.read_seed(tmp_path)
+    assert str(caught.value) == f"{tmp_path / store.RESULT}: {said}"

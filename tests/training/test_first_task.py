@@ -1,0 +1,108 @@
+"""A run that goes on from a kept beginning is the run that did everything itself, to the bit."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from contsym.errors import ContsymError
+from contsym.training.first_task import STATE, TENSORS, Beginnings, beginning_key
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.reproduce import untimed
+from contsym.training.run import run_seed
+from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
+from tests.strategy_settings import SETTINGS
+
+
+def without_time(result):
+    """A result less what no two runs share."""
+    left_out = ("seconds", "started_at", "run", "cost")
+    return {
+        **{name: value for name, value in result.items() if name not in left_out},
+        "cost": untimed(result["cost"]),
+    }
+
+
+def same_tensors(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes"),
+    [
+        *((strategy, {}) for strategy in SETTINGS),
+        *((strategy, {"memory": "stale"}) for strategy in SETTINGS if strategy.startswith("knn")),
+        ("knn_fixed", {"memory": "reservoir:20"}),
+        ("protonet", {"memory": "stale"}),
+        ("fine_tune", {"head": "cross"}),
+    ],
+)
+def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+    kept = Beginnings(tmp_path / "beginnings")
+    for i, shots in enumerate((8, 24, 16)):
+        plan = prepare(
+            config(
+                toy,
+                tiny_encoder_folder,
+                tmp_path,
+                strategy,
+                "mnli_then_wikidata",
+                shots=shots,
+                settings={"steps": "7", **changes},
+                audit=False,
+            )
+        )
+        alone, rows, tensors = run_seed(plan, 3, Silent())
+        shared, shared_rows, shared_tensors = run_seed(plan, 3, Silent(), kept)
+        assert without_time(shared) == without_time(alone)
+        assert shared_rows == rows
+        assert same_tensors(shared_tensors, tensors)
+        # One beginning for all shots; the second and third run find it.
+        assert len(list(kept.folder.iterdir())) == 1, i
+    kept.drop(beginning_key(plan, 3))
+    assert not list(kept.folder.iterdir())
+
+
+@pytest.fixture
+def plan(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+    return prepare(
+        config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", "mnli_then_wikidata", shots=8, audit=False)
+    )
+
+
+def test_what_a_beginning_depends_on_is_in_its_key(plan):
+    def key(seed=0, **changes):
+        return beginning_key(replace(plan, config=replace(plan.config, **changes)), seed)
+
+    assert key(shots=8) == key(shots=64) == key(shots=None)
+    assert key(target=0.5) == key()
+    assert (
+        len({key(), key(seed=1), key(sizes={"mnli": 30}), key(curve=False), key(strategy="fine_tune")}) == 5
+    )
+    assert beginning_key(replace(plan, settings=plan.settings.model_copy(update={"k": 5})), 0) != key()
+    assert beginning_key(replace(plan, tasks=plan.tasks[::-1]), 0) is None
+    assert beginning_key(replace(plan, tasks=plan.tasks[:1]), 0) is None
+
+
+@pytest.mark.parametrize("name", [STATE, TENSORS])
+def test_a_damaged_beginning_is_one_line(name, plan, tmp_path):
+    kept = Beginnings(tmp_path / "beginnings")
+    run_seed(plan, 0, Silent(), kept)
+    path = kept.folder / beginning_key(plan, 0) / name
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ContsymError, match=r"a kept beginning cannot be read .*; delete it"):
+        run_seed(plan, 0, Silent(), kept)
+
+
+def test_the_seconds_of_a_beginning_count(plan, tmp_path):
+    """A cell costs what it would cost alone, whoever did the first part."""
+    kept = Beginnings(tmp_path / "beginnings")
+    run_seed(plan, 0, Silent(), kept)
+    path = kept.folder / beginning_key(plan, 0) / STATE
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "seconds": 1000.0}))
+    result, _, _ = run_seed(plan, 0, Silent(), kept)
+    assert 1000 < result["seconds"] < 1100
+    assert result["cost"]["experiences"][0] == values["costs"][0]

@@ -1,0 +1,236 @@
+"""Protocol retrain: one start for all, measured by its own head, and folders made by contsym pretrain."""
+
+import json
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from contsym.cli import cli
+from contsym.errors import ContsymError
+from contsym.training.first_task import Beginnings
+from contsym.training.plan import prepare
+from tests.runs import toy_config, toy_run
+from tests.toy import both_tasks
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return both_tasks(tmp_path_factory.mktemp("toy"))
+
+
+def retrain(toy, encoder, output, strategy, **changes):
+    return toy_run(
+        toy,
+        encoder,
+        output,
+        strategy,
+        protocol="retrain",
+        **{"pretrain": {"learning_rate": "3e-3", "steps": "60"}, **changes},
+    )
+
+
+def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_folder, tmp_path):
+    found = {
+        name: retrain(toy, tiny_encoder_folder, tmp_path, name)[0]
+        for name in ("fine_tune", "knn_fixed", "random_labels+replay")
+    }
+    (folder,) = (tmp_path / "beginnings").iterdir()
+    for result in found.values():
+        assert result["start"] == folder.name
+        assert result["matrix"][0] == result["matrix"][1]
+        assert result["loss"][0] == []
+        assert result["options"]["protocol"] == "retrain"
+    assert len({result["matrix"][1][0] for result in found.values()}) == 1
+    assert found["fine_tune"]["matrix"][1][0] >= 0.9
+    # What was trained is the encoder, and the head that measures it stayed as it was.
+    assert found["fine_tune"]["matrix"][2][0] < 1.0
+
+
+def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tmp_path):
+    from contsym.training.loop import SeedRun
+    from contsym.training.progress import Silent
+    from contsym.training.retrain import find_start
+
+    changes = {"protocol": "retrain", "pretrain": {"learning_rate": "1e-9", "steps": "1"}}
+    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "fine_tune", **changes))
+    start = find_start(plan, 0, Silent(), None)
+    model = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start).strategy.model
+    # Hardly trained, the known head is where it was drawn.
+    assert (model.known.linear.weight - model.head.linear.weight).abs().max() > 0.1
+
+
+def test_the_start_is_what_fine_tuning_learns_first(toy, tiny_encoder_folder, tmp_path):
+    tuned, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path / "a", "fine_tune", settings={"steps": "60"})
+    started, _, _ = retrain(toy, tiny_encoder_folder, tmp_path / "b", "knn_fixed")
+    assert started["matrix"][1][0] == tuned["matrix"][1][0]
+
+
+def test_a_frozen_encoder_forgets_nothing(toy, tiny_encoder_folder, tmp_path):
+    result, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "zero_shot")
+    assert result["matrix"][2][0] == result["matrix"][1][0]
+    assert result["forgetting"]["mnli"] in (0.0, None)
+
+
+def test_kept_in_a_sweeps_folder_or_made_anew_it_is_the_same(toy, tiny_encoder_folder, tmp_path):
+    first, rows, _ = retrain(toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc")
+    again, same, _ = retrain(
+        toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc", beginnings=Beginnings(tmp_path / "other")
+    )
+    assert (first["matrix"], first["loss"], rows) == (again["matrix"], again["loss"], same)
+
+
+def test_a_checkpoint_with_a_joint_head_is_measured_by_it(toy, tiny_nli_folder, tmp_path):
+    result, _, _ = retrain(toy, tiny_nli_folder, tmp_path, "fine_tune", pretrain={})
+    asked, _, _ = toy_run(toy, tiny_nli_folder, tmp_path, "zero_shot")
+    assert result["matrix"][1][0] == asked["matrix"][0][0]
+    assert result["matrix"][2][1] >= 0.5
+    own, _, _ = retrain(toy, tiny_nli_folder, tmp_path, "nli_head", pretrain={})
+    assert own["matrix"][1] == asked["matrix"][0]
+
+
+def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, tmp_path):
+    from contsym.training.loop import SeedRun
+    from contsym.training.retrain import find_start
+    from tests.runs import Silent
+
+    for strategy in ("knn_fixed", "nli_head"):
+        plan = prepare(toy_config(toy, tiny_nli_folder, tmp_path, strategy, protocol="retrain"))
+        start = find_start(plan, 0, Silent(), None)
+        run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+        before = {name: t.clone() for name, t in run.strategy.model.known.state_dict().items()}
+        run.go_on()
+        run.go_on()
+        after = run.strategy.model.known.state_dict()
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert any("encoder.layer" in name for name in changed)
+        assert not any("classifier" in name for name in changed)
+
+
+def test_pretrain_writes_a_folder_that_is_taken_for_an_encoder(toy, tiny_encoder_folder, tmp_path):
+    out = tmp_path / "made"
+    arguments = ["pretrain", "--mnli", toy["mnli"], "--encoder", str(tiny_encoder_folder), "--out", str(out)]
+    arguments += ["--set", "learning_rate=3e-3", "--set", "steps=60", "--precision", "fp32"]
+    done = CliRunner().invoke(cli, [*arguments, "--output", str(tmp_path / "runs")])
+    assert done.exit_code == 0, done.output
+    card = json.loads((out / "contsym.json").read_text())
+    assert card["task"] == "mnli"
+    assert card["accuracy"] >= 0.9
+    result, _, _ = retrain(toy, out, tmp_path, "random_labels", pretrain={})
+    assert result["matrix"][1][0] == card["accuracy"]
+    # The head is asked by these two too, under the other protocol.
+    asked, _, _ = toy_run(toy, out, tmp_path, "zero_shot")
+    assert asked["matrix"][2][0] == card["accuracy"]
+    tuned, _, _ = toy_run(toy, out, tmp_path, "nli_head")
+    assert tuned["matrix"][0][0] == card["accuracy"]
+    again = CliRunner().invoke(cli, arguments)
+    assert isinstance(again.exception, ContsymError)
+    assert str(again.exception) == f"--out {out} is there already; expected a new folder"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"scenario": "wikidata_only"},
+            "--protocol retrain: scenario wikidata_only is wikidata; expected an NLI task that the encoder "
+            "knows before, and others after it, as mnli_then_wikidata",
+        ),
+        ({"pretrain": {"epoch": "2"}}, "--pretrain epoch: no setting of this strategy; did you mean epochs?"),
+        ({"pretrain": {"epochs": "-2"}}, "--pretrain epochs=-2: expected greater than 0"),
+    ],
+)
+def test_what_cannot_start_is_said(toy, tiny_encoder_folder, tmp_path, changes, message):
+    with pytest.raises(ContsymError) as caught:
+        prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", protocol="retrain", **changes))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_head_is_needed_and_named(toy, tiny_encoder_folder, tiny_nli_folder, tmp_path):
+    with pytest.raises(ContsymError, match="strategy nli_head: the encoder has no NLI head; expected a Hub"):
+        toy_run(toy, tiny_encoder_folder, tmp_path, "nli_head")
+    with pytest.raises(ContsymError, match="has an NLI head already and is not pretrained; leave it out"):
+        retrain(toy, tiny_nli_folder, tmp_path, "fine_tune")
+    with pytest.raises(ContsymError, match="an add-on needs a head over two sentences"):
+        retrain(toy, tiny_nli_folder, tmp_path, "ewc", pretrain={})
+    with pytest.raises(ContsymError, match="--pretrain steps: protocol sequential pretrains nothing"):
+        toy_config(toy, tiny_encoder_folder, tmp_path, "ewc", pretrain={"steps": "2"})
+
+
+def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_path):
+    frozen, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "ridge")
+    assert frozen["probe"]["before"] == frozen["probe"]["after"]
+    trained, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "fine_tune")
+    assert trained["probe"]["before"] == frozen["probe"]["before"]
+    one_task, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "ridge", scenario="wikidata_only")
+    assert one_task["probe"] is None
+
+
+def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp_path):
+    alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels")
+    kept = Beginnings(tmp_path / "beginnings")
+    for _ in range(2):
+        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", beginnings=kept)
+        assert shared["probe"] == alone["probe"]
+
+
+def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, tmp_path):
+    from contsym.strategies.routed_adapters import KNOWN
+    from contsym.training.loop import SeedRun
+    from contsym.training.progress import Silent
+    from contsym.training.retrain import find_start
+
+    changes = {"protocol": "retrain", "pretrain": {"learning_rate": "3e-3", "steps": "60"}}
+    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "routed_adapters", **changes))
+    start = find_start(plan, 0, Silent(), None)
+    run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+    run.go_on()
+    assert set(run.strategy.routes(plan.tasks[1].test).tolist()) == {KNOWN}
+    run.go_on()
+    routes = [run.strategy.routes(task.test).numpy() for task in plan.tasks]
+    assert (routes[1] == 0).mean() > 0.9
+    is_known = routes[0] == KNOWN
+    assert is_known.mean() > 0.5
+    (before, _), (after, learned) = run.predictions[1:]
+    assert (before[is_known] == after[is_known]).all()
+    # The encoder is random: what matters here is that the new task is learned at all.
+    assert (learned == plan.tasks[1].test["label"][:]).mean() > 0.7
+
+
+def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
+    with pytest.raises(ContsymError, match="prompt_llm asks a language model and has no encoder to retrain"):
+        retrain(toy, tiny_causal_folder, tmp_path, "prompt_llm", settings={"learning_rate": "1e-3"})
+
+
+def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
+    from contsym.sweep.config import SweepConfig
+    from contsym.sweep.job import is_done, perform
+    from contsym.sweep.plan import plan_sweep, remember
+
+    config = SweepConfig(
+        strategies=("fine_tune", "knn_fixed", "random_labels+ewc"),
+        scenario="mnli_then_wikidata",
+        shots=(8,),
+        seeds=(0,),
+        settings={"steps": ("4",), "learning_rate": ("3e-3",)},
+        encoder=str(tiny_encoder_folder),
+        sources=toy,
+        protocol="retrain",
+        pretrain={"learning_rate": "3e-3", "steps": "8"},
+        device="cpu",
+        precision="fp32",
+        audit=False,
+        output=tmp_path,
+    )
+    planned, _ = plan_sweep(config)
+    assert len({cell.beginning.key for cell in planned.cells}) == 1
+    assert [cell.n_steps for cell in planned.cells] == [4, 4, 4]
+    assert [cell.beginning for cell in remember(planned).cells] == [
+        cell.beginning.key for cell in planned.cells
+    ]
+    first = planned.cells[0].beginning
+    perform(first)
+    assert is_done(first)
+    perform(planned.cells[1].work)
+    assert is_done(planned.cells[1].work)
+    assert len(list((tmp_path / "beginnings").iterdir())) == 1
