@@ -18,7 +18,7 @@ from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.testing.starters import write
 from contsym.testing.toy import write_tasks
 from contsym.training.plan import key_of, prepare
-from tests.commands.test_commands import contsym
+from tests.command import contsym
 from tests.runs import toy_config
 
 ROOT = Path(__file__).resolve().parents[1]

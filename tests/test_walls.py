@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ def modules(root: Path) -> dict[str, Path]:
     return {name(path): path for path in root.rglob("*.py")}
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every module that a file imports, at its top or inside a function; `.` for a relative import."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -61,7 +63,7 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             module = "." if node.level else node.module or ""
             found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-    return found
+    return frozenset(found)
 
 
 def arrows(root: Path) -> dict[str, set[str]]:
@@ -226,6 +228,7 @@ def test_nothing_is_loaded_by_pickle(forbidden):
     assert files_that_import(forbidden) == set()
 
 
+@cache
 def calls() -> list[tuple[str, str]]:
     """Every call of contsym's own code: its file and its text."""
     return [

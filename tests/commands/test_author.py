@@ -12,7 +12,7 @@ from contsym import plugins
 from contsym.cli import cli
 from contsym.strategies.catalog import read_card
 from contsym.testing.conformance import CHECKS
-from tests.commands.test_commands import contsym
+from tests.command import contsym
 
 ROOT = Path(__file__).resolve().parents[2]
 

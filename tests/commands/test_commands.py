@@ -1,24 +1,11 @@
 """The commands as a user types them: output, messages and exit codes, literally."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
+from tests.command import contsym
 from tests.toy import nli_rows, relation_rows, write_task
-
-
-def contsym(*arguments, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "contsym", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment},
-    )
-
 
 RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from contsym.cli import cli
 from contsym.errors import ContsymError
-from tests.commands.test_commands import contsym
+from tests.command import contsym
 from tests.data.built import couples, triples_file
 
 FACTS = [

@@ -16,7 +16,7 @@ from contsym.sweep.config import SweepConfig
 from contsym.sweep.find import find_run
 from contsym.sweep.job import Work, cell_folder
 from contsym.sweep.plan import Cell, Sweep, remember
-from tests.commands.test_commands import contsym
+from tests.command import contsym
 from tests.stored_results import TASKS, make_result, store_run
 
 LABELS = ("entailment", "contradiction")

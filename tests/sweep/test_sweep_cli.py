@@ -8,7 +8,8 @@ from contsym.results import tracking
 from contsym.sweep import syncing
 from contsym.sweep.job import cell_folder
 from contsym.sweep.stored import find_sweep
-from tests.sweep.toy_sweep import arguments, cells, contsym, read_json, write_tasks
+from tests.command import contsym
+from tests.sweep.toy_sweep import arguments, cells, read_json, write_tasks
 
 
 @pytest.fixture(scope="module")

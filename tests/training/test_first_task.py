@@ -12,7 +12,7 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
-from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
+from tests.runs import config
 from tests.strategy_settings import SETTINGS
 
 
@@ -39,7 +39,7 @@ def same_tensors(one, two):
         ("fine_tune", {"head": "cross"}),
     ],
 )
-def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):
     kept = Beginnings(tmp_path / "beginnings")
     for i, shots in enumerate((8, 24, 16)):
         plan = prepare(
@@ -66,7 +66,7 @@ def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_e
 
 
 @pytest.fixture
-def plan(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def plan(toy, tiny_encoder_folder, tmp_path):
     return prepare(
         config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", "mnli_then_wikidata", shots=8, audit=False)
     )
