@@ -293,6 +293,7 @@ def test_the_spread_over_orders_by_hand():
     assert "…" not in text
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_cell_for_each_order(toy, tiny_encoder_folder, tmp_path):
     words = [
         "sweep",

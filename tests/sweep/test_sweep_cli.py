@@ -8,7 +8,7 @@ from contsym.results import tracking
 from contsym.sweep import syncing
 from contsym.sweep.job import cell_folder
 from contsym.sweep.stored import find_sweep
-from tests.command import contsym
+from tests.command import contsym, contsym_here
 from tests.sweep.toy_sweep import arguments, cells, read_json, write_tasks
 
 
@@ -98,6 +98,7 @@ def test_status_and_json_say_how_far_it_is(swept):
     assert found["cells"][0]["matrix"]
 
 
+@pytest.mark.slow
 def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     folder, _, _ = swept
     sweep = find_sweep(folder / "mlruns", None)
@@ -141,7 +142,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, message, tmp_path):
-    done = contsym("sweep", *words, cwd=tmp_path)
+    done = contsym_here("sweep", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: {message}")

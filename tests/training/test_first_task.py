@@ -13,7 +13,7 @@ from contsym.training.progress import Silent
 from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
 from tests.runs import config
-from tests.strategy_settings import SETTINGS
+from tests.strategy_settings import FAST, SETTINGS
 
 
 def without_time(result):
@@ -32,11 +32,19 @@ def same_tensors(one, two):
 @pytest.mark.parametrize(
     ("strategy", "changes"),
     [
-        *((strategy, {}) for strategy in SETTINGS),
-        *((strategy, {"memory": "stale"}) for strategy in SETTINGS if strategy.startswith("knn")),
-        ("knn_fixed", {"memory": "reservoir:20"}),
-        ("protonet", {"memory": "stale"}),
-        ("fine_tune", {"head": "cross"}),
+        *(
+            pytest.param(strategy, {}, marks=[pytest.mark.slow] * (strategy not in FAST))
+            for strategy in SETTINGS
+        ),
+        *(
+            pytest.param(strategy, settings, marks=pytest.mark.slow)
+            for strategy, settings in (
+                *((strategy, {"memory": "stale"}) for strategy in SETTINGS if strategy.startswith("knn")),
+                ("knn_fixed", {"memory": "reservoir:20"}),
+                ("protonet", {"memory": "stale"}),
+                ("fine_tune", {"head": "cross"}),
+            )
+        ),
     ],
 )
 def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):
