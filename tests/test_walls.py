@@ -152,6 +152,17 @@ def test_tensor_mathematics_knows_only_tensors():
     assert beyond_tensors(ROOT) == set()
 
 
+def test_no_test_imports_from_another():
+    """What several files share is a fixture in a conftest.py or a function in a module of helpers."""
+    tests = Path(__file__).parent
+    assert [
+        (str(path.relative_to(tests)), module)
+        for path in tests.rglob("*.py")
+        for module in imported(path)
+        if re.search(r"\btests\b.*\.test_", module)
+    ] == []
+
+
 # Each of these rules on a small made-up tree that breaks it.
 
 
