@@ -8,6 +8,7 @@ from torch import nn
 from contsym.models.pair_model import PairModel
 from contsym.strategies.catalog import load_strategy
 from tests.runs import one_seed
+from tests.strategy_settings import fast_and_slow
 
 COMPUTED = ["ncm", "ridge", "slda"]
 
@@ -20,7 +21,7 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
 
 
-@pytest.mark.parametrize("strategy", ["frozen_probe", *COMPUTED])
+@pytest.mark.parametrize("strategy", fast_and_slow(["frozen_probe", *COMPUTED], ["frozen_probe", "ridge"]))
 def test_the_encoder_stays_as_it_is(strategy, toy, tiny_encoder_folder, tmp_path):
     _, _, tensors = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
     assert torch.equal(tensors["view.before"], tensors["view.after"])
@@ -52,7 +53,7 @@ def test_the_probes_default_rate_is_of_a_head():
     assert load_strategy("frozen_probe").Settings().learning_rate == 1e-3
 
 
-@pytest.mark.parametrize("strategy", COMPUTED)
+@pytest.mark.parametrize("strategy", fast_and_slow(COMPUTED))
 def test_the_order_of_the_tasks_does_not_matter(strategy, toy, tiny_encoder_folder, tmp_path):
     there, back = (
         one_seed(toy, tiny_encoder_folder, tmp_path, strategy, scenario)

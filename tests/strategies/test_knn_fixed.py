@@ -64,8 +64,8 @@ def test_a_guard_goes_with_division_in_either_order(order):
     [
         ("product", "cosine", 32),
         ("rotation", "euclidean", 32),
-        ("difference", "euclidean", 32),
-        ("concat", "cosine", 64),
+        pytest.param("difference", "euclidean", 32, marks=pytest.mark.slow),
+        pytest.param("concat", "cosine", 64, marks=pytest.mark.slow),
     ],
 )
 def test_every_relation_learns_the_toy_task(relation, metric, dim, toy, tiny_encoder_folder, tmp_path):

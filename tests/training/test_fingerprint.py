@@ -41,7 +41,7 @@ def is_empty(module: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("strategy", ["fine_tune+ewc", "knn_fixed"])
+@pytest.mark.parametrize("strategy", ["fine_tune+ewc", pytest.param("knn_fixed", marks=pytest.mark.slow)])
 def test_all_that_a_run_imports_is_in_its_key(strategy, toy, tiny_encoder_folder, tmp_path):
     sources = json.dumps({task: toy[task] for task in ("mnli", "wikidata")})
     program = [sys.executable, "-W", "ignore", "-c", LOADED, strategy, sources, tiny_encoder_folder, tmp_path]
