@@ -57,7 +57,7 @@ def test_weights_of_another_hash_are_refused(tiny_encoder_folder, monkeypatch, t
     monkeypatch.syspath_prepend(tmp_path)
     preset = dataclasses.replace(checkpoints.PRESETS["minilm"], package="fake_minilm")
     monkeypatch.setattr(checkpoints, "PRESETS", {"minilm": preset})
-    monkeypatch.setattr(checkpoints.hub, "cached", lambda _: None)
+    monkeypatch.setattr(checkpoints.hub_client, "cached", lambda _: None)
     with pytest.raises(EncoderError, match=r"is not 53aa51172d14\.\.\. that .* has; delete it and install"):
         locate("minilm")
 
