@@ -19,7 +19,7 @@ import pytest
 
 import contsym
 from contsym import machine
-from contsym.testing.toy import WORDS, save_encoder, save_tokenizer, tiny_config
+from contsym.testing.toy import WORDS, save_encoder, save_tokenizer, tiny_config, write_tasks
 
 # What is started by nohup or by `&` in a script ignores these, and so would all that tests start and send them to.
 for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
@@ -153,6 +153,19 @@ def tiny_seq2seq_folder(tmp_path_factory) -> Path:
         )
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory, tiny_masked_lm_folder, tiny_causal_folder, tiny_nli_folder):
+    """The sources of both toy tasks; under `encoders`, the checkpoints of strategies that need one of their own."""
+    return {
+        "encoders": {
+            "cloze": tiny_masked_lm_folder,
+            "prompt_llm": tiny_causal_folder,
+            "nli_head": tiny_nli_folder,
+        },
+        **write_tasks(tmp_path_factory.mktemp("toy")),
+    }
 
 
 @pytest.fixture(scope="session")

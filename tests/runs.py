@@ -7,6 +7,7 @@ from contsym.scenarios.catalog import find_scenario
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
+from tests.strategy_settings import SETTINGS
 
 
 def toy_config(toy, encoder, output, strategy, scenario="mnli_then_wikidata", **changes):
@@ -37,3 +38,25 @@ def toy_run(
 def costs(result, name):
     """One cost of a result, by experience."""
     return [cost[name] for cost in result["cost"]["experiences"]]
+
+
+def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes):
+    """A run with the settings that its strategy is tested with, and everything else as it comes."""
+    tasks = find_scenario(scenario).tasks
+    settings = {**SETTINGS[strategy], **changes.pop("settings", {})}
+    return RunConfig(
+        strategy=strategy,
+        scenario=scenario,
+        encoder=str(toy["encoders"].get(strategy, encoder)),
+        sources={task: toy[task] for task in tasks},
+        settings=settings,
+        output=tmp_path,
+        device="cpu",
+        precision="fp32",
+        **changes,
+    )
+
+
+def one_seed(toy, encoder, tmp_path, strategy, scenario="wikidata_only", seed=0, **changes):
+    plan = prepare(config(toy, encoder, tmp_path, strategy, scenario, **changes))
+    return run_seed(plan, seed, Silent())

@@ -1,5 +1,10 @@
 """The settings each strategy is tested with: a new strategy needs one line here, and no more."""
 
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
 SETTINGS: dict[str, dict[str, str]] = {
     "cloze": {"learning_rate": "3e-3"},
     "fine_tune": {"learning_rate": "3e-3"},
@@ -26,3 +31,12 @@ ENCODERS: dict[str, str] = {
     "prompt_llm": "tiny_causal_folder",
 }
 """The fixture with the checkpoint that a strategy needs, where the tiny BERT does not do."""
+
+FAST = ("fine_tune", "knn_fixed", "ridge")
+"""What the fast tests try each law on: one strategy trained by gradient steps, one with a memory, one in closed form."""
+
+
+def fast_and_slow(cases: Iterable[Any], fast: Iterable[Any] = FAST) -> list[Any]:
+    """All cases as parameters of a test; those not in `fast` are for the slow tests."""
+    fast = list(fast)
+    return [case if case in fast else pytest.param(case, marks=pytest.mark.slow) for case in cases]

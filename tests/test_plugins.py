@@ -18,7 +18,7 @@ from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.testing.starters import write
 from contsym.testing.toy import write_tasks
 from contsym.training.plan import key_of, prepare
-from tests.commands.test_commands import contsym
+from tests.command import contsym, contsym_here
 from tests.runs import toy_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +53,7 @@ def sources(toy):
 
 
 def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
-    done = contsym(
+    done = contsym_here(
         *("run", "--strategy", "my_method", "--scenario", "my_scenario", "--encoder", tiny_encoder_folder),
         *("--plugin", "my_method.py", "--plugin", "my_scenario.toml"),
         *(*sources(toy), *QUICK, "--no-curve"),
@@ -72,6 +72,7 @@ def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
     assert [len(losses) for losses in seed["loss"]] == [2, 2]
 
 
+@pytest.mark.slow
 def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny_encoder_folder):
     done = contsym(
         *("sweep", "--strategies", "my_method", "--scenario", "wikidata_only", "--plugin", "my_method.py"),
@@ -104,7 +105,7 @@ def test_one_file_by_two_ways_is_one_plugin(begun, monkeypatch):
 
 def test_listing_does_not_run_the_file(tmp_path):
     (tmp_path / "mine.py").write_text(f'"""Mine."""\n{CARD}raise SystemExit("it ran")\n')
-    done = contsym("list", "strategies", "--plugin", "mine.py", "--json", cwd=tmp_path)
+    done = contsym_here("list", "strategies", "--plugin", "mine.py", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["strategies"]["mine"] == {
         "name": "mine",
@@ -293,7 +294,7 @@ MINE = '"""Mine."""\n'
 def test_a_file_that_is_no_plugin_is_told_in_one_line(file, text, message, tmp_path):
     name = file.split(":")[0]
     (tmp_path / name).write_text(text)
-    done = contsym("list", "--plugin", name, cwd=tmp_path)
+    done = contsym_here("list", "--plugin", name, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: plug-in {file}: {message}\n"
     assert done.stdout == ""
@@ -318,7 +319,7 @@ def test_a_file_that_is_no_plugin_is_told_in_one_line(file, text, message, tmp_p
 def test_a_file_that_cannot_be_one_is_told_in_one_line(given, message, tmp_path):
     (tmp_path / "bytes.py").write_bytes(b"\xff\xfe")
     for command in (("list",), ("check", "mine")):
-        done = contsym(*command, "--plugin", given, cwd=tmp_path)
+        done = contsym_here(*command, "--plugin", given, cwd=tmp_path)
         assert done.returncode == 2
         assert done.stderr == f"error: {message}\n"
 
@@ -327,7 +328,7 @@ def test_two_files_may_not_have_one_name(tmp_path):
     (tmp_path / "sub").mkdir()
     for path in ("mine.py", "sub/mine.py"):
         (tmp_path / path).write_text(MINE + CARD)
-    done = contsym("list", "--plugin", "mine.py", "--plugin", "sub/mine.py", cwd=tmp_path)
+    done = contsym_here("list", "--plugin", "mine.py", "--plugin", "sub/mine.py", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
         "error: --plugin sub/mine.py: strategy 'mine' is already that of mine.py; expected names that differ; "
@@ -369,7 +370,7 @@ def test_a_file_that_cannot_be_imported_is_told_with_its_line(body, message, tmp
 
 def test_a_run_whose_plugin_cannot_be_imported_ends_with_code_2(tmp_path, toy, tiny_encoder_folder):
     (tmp_path / "mine.py").write_text(f"{MINE}{CARD}import no_such_library\n")
-    done = contsym(
+    done = contsym_here(
         *("run", "--strategy", "mine", "--plugin", "mine.py", "--scenario", "wikidata_only"),
         *("--wikidata", toy["wikidata"], "--encoder", tiny_encoder_folder),
         cwd=tmp_path,

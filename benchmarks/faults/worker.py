@@ -61,6 +61,8 @@ def ray(bench: Bench, rng: random.Random) -> str:
         "-m",
         "pytest",
         "-q",
+        "-n",
+        "0",
         "-m",
         "slow",
         "tests/sweep/engines/test_ray.py",

@@ -12,7 +12,7 @@ from contsym import plugins
 from contsym.cli import cli
 from contsym.strategies.catalog import read_card
 from contsym.testing.conformance import CHECKS
-from tests.commands.test_commands import contsym
+from tests.command import contsym_here
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,8 +23,8 @@ def begun(tmp_path_factory):
     folder = tmp_path_factory.mktemp("begun")
     return (
         folder,
-        contsym("new", "strategy", "my_method", cwd=folder),
-        contsym("new", "scenario", "my_scenario", "--out", "sub/folder", cwd=folder),
+        contsym_here("new", "strategy", "my_method", cwd=folder),
+        contsym_here("new", "scenario", "my_scenario", "--out", "sub/folder", cwd=folder),
     )
 
 
@@ -60,6 +60,7 @@ def test_the_new_strategy_is_short_and_has_a_whole_card(begun):
     assert len(lines) < 50
 
 
+@pytest.mark.slow
 def test_the_new_test_passes_at_once(begun):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_method.py"],
@@ -75,7 +76,7 @@ def test_the_new_test_passes_at_once(begun):
 
 
 def test_check_prints_a_line_a_check(begun):
-    done = contsym("check", "my_method", "--plugin", "my_method.py", cwd=begun[0])
+    done = contsym_here("check", "my_method", "--plugin", "my_method.py", cwd=begun[0])
     assert done.returncode == 0, done.stdout + done.stderr
     *lines, last = done.stdout.splitlines()
     assert [line[: len("pass  ") + max(map(len, CHECKS))].split(None, 1) for line in lines] == [
@@ -86,7 +87,7 @@ def test_check_prints_a_line_a_check(begun):
 
 
 def test_new_scenarios_and_strategies_are_listed(begun):
-    done = contsym(
+    done = contsym_here(
         *("list", "--plugin", "my_method.py", "--plugin", "sub/folder/my_scenario.toml"), cwd=begun[0]
     )
     assert done.returncode == 0, done.stderr
@@ -102,7 +103,7 @@ def test_new_scenarios_and_strategies_are_listed(begun):
 @pytest.mark.parametrize("there", ["my_method.py", "test_my_method.py"])
 def test_nothing_is_overwritten(there, tmp_path):
     (tmp_path / there).write_text("mine")
-    done = contsym("new", "strategy", "my_method", cwd=tmp_path)
+    done = contsym_here("new", "strategy", "my_method", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: {there} is there already and stays as it is; name another with --out DIR\n"
     assert done.stdout == ""
@@ -136,7 +137,7 @@ def test_nothing_is_overwritten(there, tmp_path):
 )
 def test_a_mistake_with_new_is_one_line(arguments, message, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    done = contsym("new", *arguments, cwd=tmp_path)
+    done = contsym_here("new", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: {message}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -158,7 +159,7 @@ def test_a_mistake_with_new_is_one_line(arguments, message, tmp_path):
     ],
 )
 def test_a_mistake_with_check_is_one_line_and_exit_code_2(arguments, message, begun):
-    done = contsym("check", *arguments, "--plugin", "my_method.py", cwd=begun[0])
+    done = contsym_here("check", *arguments, "--plugin", "my_method.py", cwd=begun[0])
     assert done.returncode == 2
     assert done.stderr == f"error: {message}\n"
     assert done.stdout == ""

@@ -1,24 +1,11 @@
 """The commands as a user types them: output, messages and exit codes, literally."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
+from tests.command import contsym, contsym_here
 from tests.toy import nli_rows, relation_rows, write_task
-
-
-def contsym(*arguments, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "contsym", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **environment},
-    )
-
 
 RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
 
@@ -63,7 +50,7 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, tmp_path):
-    done = contsym(*arguments, cwd=tmp_path)
+    done = contsym_here(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: {message}\n"
     assert done.stdout == ""
@@ -72,7 +59,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    done = contsym(*RUN, "--output", "file/runs", cwd=tmp_path)
+    done = contsym_here(*RUN, "--output", "file/runs", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
         "error: --output file/runs cannot be written (Not a directory); expected a folder that you "
@@ -99,7 +86,7 @@ def toy_run(tmp_path_factory, tiny_encoder_folder):
 
 def test_the_index_taken_and_its_recall_are_shown(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
-    done = contsym(
+    done = contsym_here(
         *(*RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--device", "cpu"),
         *("--shots", "32", "--set", "steps=2", "--no-curve", "--no-audit", "--memory-index", "ivf"),
         *("--output", "indexed"),
@@ -156,7 +143,7 @@ def test_sync_finds_nothing_left_to_send(toy_run):
 
 def test_a_server_that_is_down_costs_a_warning_and_sync_sends_later(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
-    done = contsym(
+    done = contsym_here(
         *("run", "--strategy", "zero_shot", "--scenario", "wikidata_only"),
         *("--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--output", "later"),
         *("--tracking-uri", "http://127.0.0.1:9"),
@@ -165,13 +152,13 @@ def test_a_server_that_is_down_costs_a_warning_and_sync_sends_later(toy_run, tin
     assert done.returncode == 0, done.stderr
     assert "warning: " in done.stderr
     assert "not in MLflow yet: contsym sync sends it" in done.stdout
-    sent = contsym("sync", "--output", "later", cwd=folder)
+    sent = contsym_here("sync", "--output", "later", cwd=folder)
     assert sent.stdout.startswith("1 results sent to "), sent.stderr
 
 
 def test_too_many_shots_say_how_many_there_are(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
-    done = contsym(
+    done = contsym_here(
         *RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--shots", "900", cwd=folder
     )
     assert done.returncode == 2
@@ -181,7 +168,7 @@ def test_too_many_shots_say_how_many_there_are(toy_run, tiny_encoder_folder):
 
 def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
-    done = contsym(
+    done = contsym_here(
         *RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--set", "margn=0.5", cwd=folder
     )
     assert done.returncode == 2
@@ -193,10 +180,10 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
 
 
 def test_settings_of_strategies_and_addons_are_listed_and_of_nothing_else(tmp_path):
-    done = contsym("list", "addons", "--settings", "--json", cwd=tmp_path)
+    done = contsym_here("list", "addons", "--settings", "--json", cwd=tmp_path)
     settings = {name: entry["settings"] for name, entry in json.loads(done.stdout)["addons"].items()}
     assert settings["ewc"][0] == "ewc_strength=100000.0: weight of the penalty"
-    done = contsym("list", "scenarios", "--settings", cwd=tmp_path)
+    done = contsym_here("list", "scenarios", "--settings", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
         "error: --settings goes with: contsym list strategies or addons --settings (contsym --help)\n",
@@ -204,7 +191,7 @@ def test_settings_of_strategies_and_addons_are_listed_and_of_nothing_else(tmp_pa
 
 
 def test_list_names_every_strategy_with_what_it_stores(tmp_path):
-    done = contsym("list", "strategies", "--json", cwd=tmp_path)
+    done = contsym_here("list", "strategies", "--json", cwd=tmp_path)
     listed = json.loads(done.stdout)["strategies"]
     assert set(listed) >= {"random_labels", "knn_fixed", "knn_learned", "fine_tune", "zero_shot"}
     assert all(

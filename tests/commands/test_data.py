@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from contsym.cli import cli
 from contsym.errors import ContsymError
-from tests.commands.test_commands import contsym
+from tests.command import contsym_here
 from tests.data.built import couples, triples_file
 
 FACTS = [
@@ -124,7 +124,7 @@ def test_a_mistake_is_one_line(arguments, message):
 
 def test_the_command_itself_ends_with_2_and_leaves_nothing(tmp_path):
     (tmp_path / "t.tsv").write_text("a\tP26\n")
-    done = contsym("data", "build", "--triples", "t.tsv", "--out", "set", cwd=tmp_path)
+    done = contsym_here("data", "build", "--triples", "t.tsv", "--out", "set", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: t.tsv:1: 2 columns; expected 3, separated by tabs")
     assert "Traceback" not in done.stderr

@@ -30,9 +30,9 @@ def test_a_machine_that_works(tmp_path, tiny_encoder_folder):
 
 def test_an_output_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    found = list(doctor_checks._output(Asked(tmp_path / "file" / "out")))
-    assert (found[0].what, found[0].state) == ("output folder", "bad")
-    assert found[0].found == (
+    found = look(tmp_path, output=tmp_path / "file" / "out")["output folder"]
+    assert found.state == "bad"
+    assert found.found == (
         f"--output {tmp_path}/file/out cannot be written (Not a directory); expected a folder that you may write "
         "to; name another with --output"
     )
@@ -53,7 +53,7 @@ def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(checkpoints.hub_client, "ask", refuse)
-    (found,) = doctor_checks._encoder(Asked(tmp_path, encoder="nobody/nothing"))
+    found = look(tmp_path, encoder="nobody/nothing")["encoder"]
     assert found.state == "bad"
     assert found.found == (
         "encoder 'nobody/nothing' is not here: the Hub was not asked; connect to the network once, or pass a folder "
@@ -88,7 +88,7 @@ def test_what_the_installed_torchvision_asks_for_is_what_is_installed():
 
 def test_a_library_that_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor_checks, "LIBRARIES", ("no-such-library",))
-    (found,) = doctor_checks._libraries(Asked(tmp_path))
+    found = look(tmp_path)["libraries"]
     assert (found.state, found.found) == ("bad", "not installed: no-such-library")
 
 
@@ -99,13 +99,13 @@ def test_a_python_that_is_too_new(tmp_path, monkeypatch):
 
 def test_a_damaged_store_is_a_note_since_results_do_not_need_it(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
-    (found,) = doctor_checks._store(Asked(tmp_path))
+    found = look(tmp_path, output=tmp_path)["MLflow store"]
     assert found.state == "note"
     assert "the database is damaged" in found.found and "move it away and a new one is made" in found.found
 
 
 def test_a_server_is_asked_only_where_the_network_may_be(tmp_path):
-    (found,) = doctor_checks._store(Asked(tmp_path, uri="http://ada:secret@127.0.0.1:9/"))
+    found = look(tmp_path, uri="http://ada:secret@127.0.0.1:9/")["MLflow store"]
     assert (found.state, found.found) == ("note", "http://***@127.0.0.1:9/; not asked")
 
 

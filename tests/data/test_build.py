@@ -326,6 +326,7 @@ def test_an_interrupted_build_leaves_nothing(name, code, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["triples.tsv"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
 def test_a_killed_build_leaves_no_data_set(tmp_path):
     _signalled(tmp_path, "SIGKILL")

@@ -2,38 +2,17 @@
 
 import json
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from contsym.data.schema import LABELS
 from contsym.data.sources import load_task
 from contsym.errors import DataError
+from tests.data.class_numbers import CARD, OTHER_ORDER, columns, parquet
 
-OTHER_ORDER = ["entailment", "contradiction", "neutral"]
 THIRD_ORDER = ["Neutral", "Entailment", " CONTRADICTION "]
 BARE = (
     "labels are numbers that the data do not name; they are read as 0 entailment, 1 neutral, 2 contradiction"
 )
-
-
-def columns(labels):
-    n = len(labels)
-    return {
-        "premise": [f"it rains {i}" for i in range(n)],
-        "hypothesis": [f"it pours {i}" for i in range(n)],
-        "label": labels,
-    }
-
-
-def parquet(path, labels, names=None, others=None):
-    """A file as `datasets` writes it: with class names in the schema's metadata."""
-    table = pa.table(columns(labels))
-    if names:
-        features = {**(others or {}), "label": {"names": names, "_type": "ClassLabel"}}
-        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
 
 
 def jsonl(path, labels):
@@ -68,21 +47,6 @@ def test_what_datasets_itself_writes(tmp_path):
     assert labels_of(load_task("snli", str(tmp_path)).test) == OTHER_ORDER
 
 
-CARD = """---
-dataset_info:
-  features:
-  - name: premise
-    dtype: string
-  - name: label
-    dtype:
-      class_label:
-        names:
-          '0': entailment
-          '1': contradiction
-          '2': neutral
----
-# A data set
-"""
 DESCRIBED = {"features": {"label": {"names": OTHER_ORDER, "_type": "ClassLabel"}}}
 
 

@@ -11,6 +11,7 @@ from contsym.data.readers import read_rows
 from contsym.data.schema import LABELS
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, DataError
+from tests.data.class_numbers import CARD, OTHER_ORDER, parquet
 
 MULTINLI = ("gold_label", "sentence1", "sentence2", "pairID")
 GLUE = (
@@ -348,8 +349,6 @@ def test_hub_mnli_names_the_commit_that_was_read(hub):
 
 @pytest.mark.parametrize("said", ["card", "schema"])
 def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(said, hub, tmp_path):
-    from tests.data.test_class_names import CARD, OTHER_ORDER, parquet
-
     hub("nyu-mll/multi_nli", [0, 1, 2], ("train", "validation_matched"))
     (folder,) = (tmp_path / "hub").glob("*/snapshots/*")
     if said == "card":

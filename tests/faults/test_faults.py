@@ -11,15 +11,13 @@ from benchmarks.faults.every import FAULTS
 SEED = int(os.environ.get("CONTSYM_FAULT_SEED", "20260102"))
 """Of every random moment, which the speed of the machine then moves; `benchmarks.faults --seed` draws others."""
 
-FAST = {
-    "kill_run": 2, "kill_build": 1, "sigint": 1, "sigterm": 2, "file_limit": 1, "read_only": 1,
-    "folder_removed": 1, "clock": 1, "two_runs": 1, "not_a_number": 1, "out_of_memory": 1,
-}  # fmt: skip
+FAST = {"kill_run": 1, "sigint": 1, "file_limit": 1, "not_a_number": 1}
 """Trials that take seconds."""
 
 SLOW = {
     "kill_run": 8, "kill_sweep": 8, "kill_build": 3, "sigint": 4, "sigterm": 4, "sighup": 2, "disk_full": 4,
-    "file_limit": 3, "folder_removed": 3, "writers": 2, "clock": 2, "not_a_number": 3, "larger_than_memory": 1,
+    "file_limit": 3, "read_only": 1, "folder_removed": 3, "writers": 2, "clock": 2, "two_runs": 1,
+    "not_a_number": 3, "out_of_memory": 1, "larger_than_memory": 1,
     "server_down": 1, "server_goes_down": 3, "server_slow": 1, "server_errors": 3,
     "server_goes_down_postgres": 2, "server_errors_postgres": 2, "worker": 1,
 }  # fmt: skip

@@ -16,7 +16,7 @@ from contsym.sweep.config import SweepConfig
 from contsym.sweep.find import find_run
 from contsym.sweep.job import Work, cell_folder
 from contsym.sweep.plan import Cell, Sweep, remember
-from tests.commands.test_commands import contsym
+from tests.command import contsym_here
 from tests.stored_results import TASKS, make_result, store_run
 
 LABELS = ("entailment", "contradiction")
@@ -217,7 +217,7 @@ def test_a_small_p_is_only_said_to_be_small():
 
 def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
     runs = three(tmp_path)
-    done = contsym(
+    done = contsym_here(
         "compare", *[run.given for run in runs.values()], "--output", ".", cwd=tmp_path, COLUMNS="80"
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -235,10 +235,10 @@ def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
 
 def test_compare_says_where_no_best_is_shown(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.88)]
-    done = contsym("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
+    done = contsym_here("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
     assert "best on mnli: none; knn_fixed is not shown to be better than fine_tune" in done.stdout
     seeds = [f"results/{name}/seed-0" for name in names]
-    done = contsym("compare", *seeds, "--task", "mnli", cwd=tmp_path)
+    done = contsym_here("compare", *seeds, "--task", "mnli", cwd=tmp_path)
     assert "best on mnli: not said of one seed" in done.stdout
     assert "! one seed: intervals and tests are about the test pairs and say nothing of other seeds" in (
         " ".join(done.stdout.split())
@@ -248,7 +248,7 @@ def test_compare_says_where_no_best_is_shown(tmp_path):
 def test_compare_says_never_learned(tmp_path):
     never = {"learned": {"mnli": False, "wikidata": True}, "forgetting": {"mnli": None, "wikidata": None}}
     names = [store(tmp_path, "knn_fixed", 0.9, **never), store(tmp_path, "fine_tune", 0.88)]
-    done = contsym("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
+    done = contsym_here("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("  knn_fixed  ")]
     assert line.rstrip().endswith("never learned")
 
@@ -256,7 +256,7 @@ def test_compare_says_never_learned(tmp_path):
 def test_compare_prints_json_and_nothing_else(tmp_path):
     runs = three(tmp_path)
     given = [run.given for run in runs.values()]
-    done = contsym("compare", *given, "--output", ".", "--json", cwd=tmp_path)
+    done = contsym_here("compare", *given, "--output", ".", "--json", cwd=tmp_path)
     printed = json.loads(done.stdout)
     assert list(printed["runs"]) == ["knn_fixed", "fine_tune", "zero_shot"]
     assert printed["runs"]["fine_tune"]["seeds"] == [0, 1, 2]
@@ -288,13 +288,13 @@ def test_compare_prints_json_and_nothing_else(tmp_path):
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, tmp_path):
-    done = contsym(*arguments, cwd=tmp_path)
+    done = contsym_here(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
 
 
 def test_other_seeds_are_refused_on_the_command_line(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, seeds=(0, 1))]
-    done = contsym("compare", *names, "--output", ".", cwd=tmp_path)
+    done = contsym_here("compare", *names, "--output", ".", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
         "error: knn_fixed has the seeds 0,1,2, fine_tune has 0,1; a comparison needs the same seeds in every run\n",
@@ -303,7 +303,7 @@ def test_other_seeds_are_refused_on_the_command_line(tmp_path):
 
 def test_metrics_prints_every_convention_with_formula_and_source(tmp_path):
     run = store_run(tmp_path, "run", [0, 1], learned={"mnli": False, "wikidata": True})
-    done = contsym("metrics", run, cwd=tmp_path, COLUMNS="100")
+    done = contsym_here("metrics", run, cwd=tmp_path, COLUMNS="100")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert lines[1] == "T = 2: mnli, wikidata; seeds 0, 1"
@@ -321,11 +321,11 @@ def test_metrics_of_a_csv_file_as_json(tmp_path):
     (tmp_path / "matrix.csv").write_text(
         "after,mnli,wikidata\nuntrained,0.34,0.5\nmnli,0.8,0.4\nwikidata,0.6,0.95\n"
     )
-    done = contsym("metrics", "matrix.csv", "--convention", "avalanche", "--json", cwd=tmp_path)
+    done = contsym_here("metrics", "matrix.csv", "--convention", "avalanche", "--json", cwd=tmp_path)
     printed = json.loads(done.stdout)
     assert list(printed["conventions"]) == ["avalanche"]
     found = {name: f["mean"] for name, f in printed["conventions"]["avalanche"]["figures"].items()}
     assert found == pytest.approx({"stream accuracy": None, "forgetting": 0.2, "BWT": -0.2, "FWT": -0.1})
-    shown = contsym("metrics", "matrix.csv", "--convention", "avalanche", cwd=tmp_path).stdout
+    shown = contsym_here("metrics", "matrix.csv", "--convention", "avalanche", cwd=tmp_path).stdout
     assert "stream accuracy -" in " ".join(shown.split())
     assert "(needs the n_j, which a CSV file has not)" in " ".join(shown.split())

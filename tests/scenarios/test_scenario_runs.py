@@ -12,6 +12,7 @@ from contsym.scenarios.schema import read_scenario
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
+from tests.strategy_settings import fast_and_slow
 from tests.toy import nli_rows, relation_rows, write_task
 
 DOCS = Path(__file__).parents[2] / "docs" / "scenarios.md"
@@ -127,7 +128,7 @@ def test_storing_only_takes_no_step_with_a_memory_and_trains_without(toy, tiny_e
     assert len(tensors["memory.labels"]) == 260
 
 
-@pytest.mark.parametrize("strategy", ["knn_fixed", "fine_tune+replay"])
+@pytest.mark.parametrize("strategy", fast_and_slow(["knn_fixed", "fine_tune+replay"]))
 @pytest.mark.parametrize(
     "scenario", ["unseen_relations", "lexicalised_to_delexicalised", "domain_shift", "order:wikidata,mnli"]
 )

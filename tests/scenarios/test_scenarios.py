@@ -22,6 +22,7 @@ from contsym.testing.toy import nli_rows, write_task, write_tasks
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from tests.runs import costs, toy_config, toy_run
+from tests.strategy_settings import fast_and_slow
 
 BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
 """Scenarios that need more relations, or entities that differ more, than the toy task has."""
@@ -47,10 +48,13 @@ def shown(tables):
 
 @pytest.mark.parametrize(
     "scenario",
-    [
-        *("new_label", "relations_one_by_one", "unseen_relations", "lexicalised_to_delexicalised"),
-        *("domain_shift", "noisy_labels", "order:wikidata,mnli", "long_stream"),
-    ],
+    fast_and_slow(
+        [
+            *("new_label", "relations_one_by_one", "unseen_relations", "lexicalised_to_delexicalised"),
+            *("domain_shift", "noisy_labels", "order:wikidata,mnli", "long_stream"),
+        ],
+        fast=["new_label", "relations_one_by_one", "order:wikidata,mnli"],
+    ),
 )
 def test_every_scenario_goes_through(scenario, toy, tiny_encoder_folder, tmp_path):
     result, rows, tensors = toy_run(
@@ -293,6 +297,7 @@ def test_the_spread_over_orders_by_hand():
     assert "…" not in text
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_cell_for_each_order(toy, tiny_encoder_folder, tmp_path):
     words = [
         "sweep",

@@ -13,7 +13,7 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 from tests.conftest import ANSWERS, WORDS, save_tokenizer, tiny_config
-from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
+from tests.runs import config, one_seed
 
 
 @pytest.mark.parametrize(
@@ -43,26 +43,26 @@ def test_truncation_never_takes_the_mask(pattern, tiny_masked_lm_folder):
     assert ids.count(encoder.tokenizer.mask_token_id) == 1
 
 
-def refused(toy, tmp_path, encoder, **settings):  # noqa: F811
+def refused(toy, tmp_path, encoder, **settings):
     wanted = replace(config(toy, encoder, tmp_path, "cloze", settings=settings), encoder=str(encoder))
     with pytest.raises((EncoderError, SettingError)) as raised:
         prepare(wanted)
     return str(raised.value)
 
 
-def test_an_encoder_without_a_mask_token_is_refused(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_an_encoder_without_a_mask_token_is_refused(toy, tiny_encoder_folder, tmp_path):
     assert refused(toy, tmp_path, tiny_encoder_folder) == (
         f"strategy cloze: encoder {tiny_encoder_folder} has no mask token in its tokenizer; expected a masked "
         "language model, or an encoder made from one, as minilm or roberta-large"
     )
 
 
-def test_an_encoder_decoder_is_refused(toy, tiny_seq2seq_folder, tmp_path):  # noqa: F811
+def test_an_encoder_decoder_is_refused(toy, tiny_seq2seq_folder, tmp_path):
     message = refused(toy, tmp_path, tiny_seq2seq_folder)
     assert "is a sequence-to-sequence model; expected an encoder with a mask token" in message
 
 
-def test_a_word_of_several_tokens_is_refused_with_their_number(toy, tiny_masked_lm_folder, tmp_path):  # noqa: F811
+def test_a_word_of_several_tokens_is_refused_with_their_number(toy, tiny_masked_lm_folder, tmp_path):
     assert refused(toy, tmp_path, tiny_masked_lm_folder, neutral="yea") == (
         "--set neutral=yea: 3 tokens of this encoder (y ##e ##a); expected a word of one token"
     )
@@ -80,7 +80,7 @@ def headless(tmp_path_factory):
     return folder
 
 
-def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):  # noqa: F811
+def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):
     from rich.console import Console
 
     from contsym.commands.views.run import result_tables
@@ -98,7 +98,7 @@ def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):
     assert console.export_text().count(f"! {note}") == 1
 
 
-def test_a_checkpoints_own_head_needs_no_note_and_nothing_is_stored(toy, tiny_masked_lm_folder, tmp_path):  # noqa: F811
+def test_a_checkpoints_own_head_needs_no_note_and_nothing_is_stored(toy, tiny_masked_lm_folder, tmp_path):
     result, _, tensors = one_seed(toy, None, tmp_path, "cloze", settings={"steps": "2"}, curve=False)
     assert result["notes"] == []
     assert result["cost"]["stored_bytes"] == 0
@@ -107,7 +107,7 @@ def test_a_checkpoints_own_head_needs_no_note_and_nothing_is_stored(toy, tiny_ma
     assert result["cost"]["encoder_forwards"] - result["cost"]["encoder_forwards_evaluation"] == 2 * 16
 
 
-def test_words_decide_the_scores(toy, tmp_path):  # noqa: F811
+def test_words_decide_the_scores(toy, tmp_path):
     """Untrained, with the words of two labels exchanged, the two labels exchange their predictions."""
     words = dict(zip(LABELS, ("true", "or", "false"), strict=True))
     exchanged = {**words, "entailment": "false", "contradiction": "true"}
@@ -119,7 +119,7 @@ def test_words_decide_the_scores(toy, tmp_path):  # noqa: F811
     assert [row["row_0"] for row in rows[0]] == [swap[row["row_0"]] for row in rows[1]]
 
 
-def test_distillation_copies_the_model_and_its_words(toy, tmp_path, monkeypatch):  # noqa: F811
+def test_distillation_copies_the_model_and_its_words(toy, tmp_path, monkeypatch):
     from tests.strategy_settings import SETTINGS
 
     monkeypatch.setitem(SETTINGS, "cloze+lwf", SETTINGS["cloze"])

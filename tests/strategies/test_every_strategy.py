@@ -5,67 +5,27 @@ import json
 import pytest
 import torch
 
-from contsym.config import RunConfig
 from contsym.errors import ContsymError
 from contsym.models.encoders.freezing import n_frozen_layers, parts_of
 from contsym.results import store
-from contsym.scenarios.catalog import find_scenario
 from contsym.strategies.catalog import strategies
 from contsym.testing import conformance
 from contsym.training import progress
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
-from contsym.training.run import run_seed
-from tests.runs import costs
-from tests.strategy_settings import ENCODERS, SETTINGS
-from tests.toy import nli_rows, relation_rows, write_task
+from tests.runs import config, costs, one_seed
+from tests.strategy_settings import ENCODERS, SETTINGS, fast_and_slow
 
 TRAINS_ENCODER = sorted(name for name in SETTINGS if "encoder" in strategies()[name].trains)
 TAKES_NONE = sorted(name for name in SETTINGS if strategies()[name].trains == "nothing")
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory, tiny_masked_lm_folder, tiny_causal_folder, tiny_nli_folder):
-    folder = tmp_path_factory.mktemp("toy")
-    return {
-        # Checkpoints by strategy, of those that need one of their own.
-        "encoders": {
-            "cloze": tiny_masked_lm_folder,
-            "prompt_llm": tiny_causal_folder,
-            "nli_head": tiny_nli_folder,
-        },
-        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
-        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
-    }
-
-
-def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes):
-    tasks = find_scenario(scenario).tasks
-    settings = {**SETTINGS[strategy], **changes.pop("settings", {})}
-    return RunConfig(
-        strategy=strategy,
-        scenario=scenario,
-        encoder=str(toy["encoders"].get(strategy, encoder)),
-        sources={task: toy[task] for task in tasks},
-        settings=settings,
-        output=tmp_path,
-        device="cpu",
-        precision="fp32",
-        **changes,
-    )
-
-
-def one_seed(toy, encoder, tmp_path, strategy, scenario="wikidata_only", seed=0, **changes):
-    plan = prepare(config(toy, encoder, tmp_path, strategy, scenario, **changes))
-    return run_seed(plan, seed, progress.Silent())
 
 
 def test_every_strategy_is_in_the_table():
     assert set(SETTINGS) == set(strategies())
 
 
-@pytest.fixture(scope="module", params=SETTINGS)
+@pytest.fixture(scope="module", params=fast_and_slow(SETTINGS))
 def bench(request, tmp_path_factory):
     name = request.param
     encoder = request.getfixturevalue(ENCODERS.get(name, "tiny_encoder_folder"))
@@ -81,7 +41,7 @@ def test_conforms(bench, check):
         pytest.skip(f"the check is not for this strategy: {reason}")
 
 
-@pytest.mark.parametrize("strategy", SETTINGS)
+@pytest.mark.parametrize("strategy", fast_and_slow(SETTINGS))
 def test_experiences_scored_together_have_the_scores_that_each_has_alone(request, toy, strategy, tmp_path):
     encoder = request.getfixturevalue(ENCODERS.get(strategy, "tiny_encoder_folder"))
     plan = prepare(config(toy, encoder, tmp_path, strategy, "mnli_then_wikidata"))
@@ -125,7 +85,7 @@ def test_what_a_shortcut_scores_too_was_not_learned(toy, tiny_encoder_folder, tm
     assert unaudited["learned"] == {"wikidata": True}
 
 
-@pytest.mark.parametrize("strategy", TAKES_NONE)
+@pytest.mark.parametrize("strategy", fast_and_slow(TAKES_NONE))
 def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, strategy):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
     assert result["loss"] == [[], []]
@@ -135,7 +95,7 @@ def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, st
 
 
 @pytest.mark.parametrize("what", ["embeddings", "layers:1"])
-@pytest.mark.parametrize("strategy", TRAINS_ENCODER)
+@pytest.mark.parametrize("strategy", fast_and_slow(TRAINS_ENCODER))
 def test_what_is_frozen_is_not_trained(toy, tiny_encoder_folder, tmp_path, strategy, what):
     given = {"freeze": what, "steps": "3"}
     plan = prepare(config(toy, tiny_encoder_folder, tmp_path, strategy, settings=given, curve=False))

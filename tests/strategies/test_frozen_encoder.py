@@ -7,7 +7,8 @@ from torch import nn
 
 from contsym.models.pair_model import PairModel
 from contsym.strategies.catalog import load_strategy
-from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401
+from tests.runs import one_seed
+from tests.strategy_settings import fast_and_slow
 
 COMPUTED = ["ncm", "ridge", "slda"]
 
@@ -20,8 +21,8 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
 
 
-@pytest.mark.parametrize("strategy", ["frozen_probe", *COMPUTED])
-def test_the_encoder_stays_as_it_is(strategy, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("strategy", fast_and_slow(["frozen_probe", *COMPUTED], ["frozen_probe", "ridge"]))
+def test_the_encoder_stays_as_it_is(strategy, toy, tiny_encoder_folder, tmp_path):
     _, _, tensors = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
     assert torch.equal(tensors["view.before"], tensors["view.after"])
 
@@ -37,7 +38,7 @@ def test_a_frozen_encoder_has_no_dropout_in_training():
     assert frozen.head.training and frozen.training
 
 
-def test_the_probe_trains_its_head_alone(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_the_probe_trains_its_head_alone(toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = one_seed(toy, tiny_encoder_folder, tmp_path, "frozen_probe", settings={"steps": "3"})
     n_weights = 3 * 4 * 32 + 3
     assert (
@@ -52,8 +53,8 @@ def test_the_probes_default_rate_is_of_a_head():
     assert load_strategy("frozen_probe").Settings().learning_rate == 1e-3
 
 
-@pytest.mark.parametrize("strategy", COMPUTED)
-def test_the_order_of_the_tasks_does_not_matter(strategy, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("strategy", fast_and_slow(COMPUTED))
+def test_the_order_of_the_tasks_does_not_matter(strategy, toy, tiny_encoder_folder, tmp_path):
     there, back = (
         one_seed(toy, tiny_encoder_folder, tmp_path, strategy, scenario)
         for scenario in ("mnli_then_wikidata", "wikidata_then_mnli")
@@ -78,7 +79,7 @@ def test_stored_bytes_are_the_sums_and_do_not_grow(
     strategy,
     settings,
     n_bytes,
-    toy,  # noqa: F811
+    toy,
     tiny_encoder_folder,
     tmp_path,
 ):
@@ -87,7 +88,7 @@ def test_stored_bytes_are_the_sums_and_do_not_grow(
         assert result["cost"]["stored_bytes"] == n_bytes
 
 
-def test_experiences_weigh_alike_or_pairs_do(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_experiences_weigh_alike_or_pairs_do(toy, tiny_encoder_folder, tmp_path):
     found = {}
     for weigh in ("experiences", "pairs"):
         _, _, found[weigh] = one_seed(

@@ -2,11 +2,11 @@
 
 import torch
 
-from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
+from tests.runs import config, one_seed
 from tests.toy import NAMES
 
 
-def test_a_pair_is_stored_as_one_cosine(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_a_pair_is_stored_as_one_cosine(toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = one_seed(
         toy, tiny_encoder_folder, tmp_path, "knn_cosine", settings={"steps": "2"}, curve=False, audit=False
     )
@@ -16,7 +16,7 @@ def test_a_pair_is_stored_as_one_cosine(toy, tiny_encoder_folder, tmp_path):  # 
     assert result["cost"]["stored_bytes"] == n * (4 + 8)
 
 
-def test_it_answers_both_directions_alike_where_division_need_not(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_it_answers_both_directions_alike_where_division_need_not(toy, tiny_encoder_folder, tmp_path):
     from datasets import Dataset
 
     from contsym.training.loop import SeedRun

@@ -6,7 +6,7 @@ import torch
 from contsym.errors import SettingError
 from contsym.strategies.catalog import load_strategy
 from contsym.training.plan import parse_settings
-from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a fixture
+from tests.runs import one_seed
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_a_guard_goes_with_division_in_either_order(order):
     [
         ("product", "cosine", 32),
         ("rotation", "euclidean", 32),
-        ("difference", "euclidean", 32),
-        ("concat", "cosine", 64),
+        pytest.param("difference", "euclidean", 32, marks=pytest.mark.slow),
+        pytest.param("concat", "cosine", 64, marks=pytest.mark.slow),
     ],
 )
-def test_every_relation_learns_the_toy_task(relation, metric, dim, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_every_relation_learns_the_toy_task(relation, metric, dim, toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = one_seed(
         toy,
         tiny_encoder_folder,
@@ -84,7 +84,7 @@ def test_every_relation_learns_the_toy_task(relation, metric, dim, toy, tiny_enc
     assert torch.allclose(tensors["memory.embeddings"].norm(dim=1), torch.ones(200), atol=1e-5)
 
 
-def test_a_reservoir_stores_its_number_of_pairs_of_both_tasks(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_a_reservoir_stores_its_number_of_pairs_of_both_tasks(toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = one_seed(
         toy,
         tiny_encoder_folder,
@@ -105,7 +105,7 @@ def test_a_reservoir_stores_its_number_of_pairs_of_both_tasks(toy, tiny_encoder_
 )
 def test_every_index_and_type_answers_like_all_compared_in_float32(
     settings,
-    toy,  # noqa: F811
+    toy,
     tiny_encoder_folder,
     tmp_path,
 ):

@@ -15,8 +15,8 @@ from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
-from tests.models.encoders.test_language_models import rigged
-from tests.strategies.test_every_strategy import config, one_seed, toy  # noqa: F401 - a fixture
+from tests.models.encoders.rigged import rigged
+from tests.runs import config, one_seed
 
 
 def store(name, labels):
@@ -60,12 +60,12 @@ def test_too_few_stored_pairs_are_one_line():
     assert drawn([], 0, seed=0) == []
 
 
-def prepared(toy, tmp_path, encoder=None, **settings):  # noqa: F811
+def prepared(toy, tmp_path, encoder=None, **settings):
     wanted = config(toy, None, tmp_path, "prompt_llm", settings={"k": "0", **settings}, audit=False)
     return prepare(replace(wanted, encoder=str(encoder or wanted.encoder)))
 
 
-def ready(toy, tmp_path, encoder=None, **settings):  # noqa: F811
+def ready(toy, tmp_path, encoder=None, **settings):
     """The strategy before any training, as it is evaluated first: lent its training pairs."""
     plan = prepared(toy, tmp_path, encoder, **settings)
     parts = [training_part(task, plan.config, 0) for task in plan.tasks]
@@ -74,7 +74,7 @@ def ready(toy, tmp_path, encoder=None, **settings):  # noqa: F811
     return strategy, plan.tasks[0].test.select(range(12))
 
 
-def test_a_prompt_in_words(toy, tmp_path):  # noqa: F811
+def test_a_prompt_in_words(toy, tmp_path):
     strategy, _ = ready(toy, tmp_path, k="2")
     pair = {"premise": "anna likes ben ", "hypothesis": "ben likes anna"}
     assert strategy.asked(pair) == (
@@ -83,7 +83,7 @@ def test_a_prompt_in_words(toy, tmp_path):  # noqa: F811
     assert strategy.prompts(["x True", "y False"], ["z"]) == ["x True\n\ny False\n\nz"]
 
 
-def test_examples_carry_their_answers_and_the_question_comes_last(toy, tmp_path):  # noqa: F811
+def test_examples_carry_their_answers_and_the_question_comes_last(toy, tmp_path):
     strategy, pairs = ready(toy, tmp_path, k="2")
     asked = []
     score = strategy.language_model.log_likelihoods
@@ -106,7 +106,7 @@ def test_examples_carry_their_answers_and_the_question_comes_last(toy, tmp_path)
     assert strategy.n_stored_bytes == len("".join(texts).encode())
 
 
-def test_examples_that_do_not_fit_are_dropped_from_the_front_with_a_note(toy, tmp_path):  # noqa: F811
+def test_examples_that_do_not_fit_are_dropped_from_the_front_with_a_note(toy, tmp_path):
     strategy, _ = ready(toy, tmp_path)
     # [CLS] and 159 tokens of which the context of 160 has all: each example is 50 words.
     examples = [f"{name} " * 49 + name for name in ("anna", "ben", "carl", "dora")]
@@ -126,14 +126,14 @@ def test_examples_that_do_not_fit_are_dropped_from_the_front_with_a_note(toy, tm
     )
 
 
-def test_a_rigged_model_answers_as_rigged(toy, tiny_causal_folder, tmp_path):  # noqa: F811
+def test_a_rigged_model_answers_as_rigged(toy, tiny_causal_folder, tmp_path):
     folder = rigged(tiny_causal_folder, tmp_path / "false", "false", math.log(3))
     result, rows, _ = run_seed(prepared(toy, tmp_path, folder, k="1"), 0, Silent())
     assert {row["row_0"] for row in rows} == {row["row_1"] for row in rows} == {"contradiction"}
     assert result["matrix"][1][0] == sum(row["label"] == "contradiction" for row in rows) / len(rows)
 
 
-def test_calibration_takes_away_what_the_model_says_to_nothing(toy, tiny_causal_folder, tmp_path):  # noqa: F811
+def test_calibration_takes_away_what_the_model_says_to_nothing(toy, tiny_causal_folder, tmp_path):
     folder = rigged(tiny_causal_folder, tmp_path / "false", "false", math.log(3))
     plain, pairs = ready(toy, tmp_path, folder)
     calibrated, _ = ready(toy, tmp_path, folder, calibrated="true")
@@ -143,7 +143,7 @@ def test_calibration_takes_away_what_the_model_says_to_nothing(toy, tiny_causal_
     assert calibrated.score(pairs).tolist() == [[0, 0, 0]] * 12
 
 
-def test_length_normalisation_divides_by_the_tokens_of_the_answer(toy, tmp_path):  # noqa: F811
+def test_length_normalisation_divides_by_the_tokens_of_the_answer(toy, tmp_path):
     words = {"entailment": "is near", "neutral": "true or not"}
     summed, pairs = ready(toy, tmp_path, **words)
     normalised, _ = ready(toy, tmp_path, **words, length_normalised="true")
@@ -151,7 +151,7 @@ def test_length_normalisation_divides_by_the_tokens_of_the_answer(toy, tmp_path)
     assert torch.equal(normalised.score(pairs), expected)
 
 
-def test_a_sequence_to_sequence_model_is_asked_alike(toy, tiny_seq2seq_folder, tmp_path):  # noqa: F811
+def test_a_sequence_to_sequence_model_is_asked_alike(toy, tiny_seq2seq_folder, tmp_path):
     result, rows, _ = run_seed(prepared(toy, tmp_path, tiny_seq2seq_folder, k="2"), 0, Silent())
     right = [row["row_1"] == row["label"] for row in rows]
     assert result["final"]["wikidata"] == pytest.approx(sum(right) / len(right))
@@ -159,7 +159,7 @@ def test_a_sequence_to_sequence_model_is_asked_alike(toy, tiny_seq2seq_folder, t
     assert result["notes"] == []
 
 
-def test_without_examples_nothing_is_stored_and_nothing_changes(toy, tmp_path):  # noqa: F811
+def test_without_examples_nothing_is_stored_and_nothing_changes(toy, tmp_path):
     result, _, _ = one_seed(toy, None, tmp_path, "prompt_llm", "mnli_then_wikidata", settings={"k": "0"})
     assert result["matrix"][0] == result["matrix"][1] == result["matrix"][2]
     assert result["loss"] == [[], []]
@@ -167,7 +167,7 @@ def test_without_examples_nothing_is_stored_and_nothing_changes(toy, tmp_path): 
     assert result["cost"]["trained_parameters"] == 0
 
 
-def test_any_other_checkpoint_is_refused_before_training(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_any_other_checkpoint_is_refused_before_training(toy, tiny_encoder_folder, tmp_path):
     with pytest.raises(EncoderError) as raised:
         prepared(toy, tmp_path, tiny_encoder_folder)
     assert str(raised.value) == (

@@ -2,10 +2,10 @@
 
 import torch
 
-from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a fixture
+from tests.runs import one_seed
 
 
-def test_one_prototype_a_label_is_kept_of_all_experiences(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_one_prototype_a_label_is_kept_of_all_experiences(toy, tiny_encoder_folder, tmp_path):
     kept = {}
     for mode in ("refresh", "stale"):
         result, _, tensors = one_seed(

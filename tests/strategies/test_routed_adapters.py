@@ -9,13 +9,13 @@ import torch
 from contsym.models.routing import evenly
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
-from tests.strategies.test_every_strategy import config, toy  # noqa: F401 (a fixture)
+from tests.runs import config
 
 N_MNLI, N_WIKIDATA = 60, 4 * 66 - 64
 STORED = 32
 
 
-def seed_run(toy, encoder, tmp_path, n_experiences=2, **settings):  # noqa: F811
+def seed_run(toy, encoder, tmp_path, n_experiences=2, **settings):
     changes = {"settings": {"steps": "12", "rank": "4", "stored": str(STORED), **settings}}
     plan = prepare(config(toy, encoder, tmp_path, "routed_adapters", "mnli_then_wikidata", **changes))
     plan = replace(plan, tasks=[plan.tasks[i % 2] for i in range(n_experiences)])
@@ -46,7 +46,7 @@ def same(one, two):
     return all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_frozen_weights_are_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_frozen_weights_are_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path):
     # A weight decay that would be seen at once in whatever the optimizer moves.
     run = seed_run(toy, tiny_encoder_folder, tmp_path, weight_decay="5")
     untrained = base_weights(run.strategy)
@@ -59,7 +59,7 @@ def test_frozen_weights_are_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_pa
     assert same(untrained, base_weights(run.strategy))
 
 
-def test_an_untrained_adapter_changes_nothing(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_an_untrained_adapter_changes_nothing(toy, tiny_encoder_folder, tmp_path):
     run = seed_run(toy, tiny_encoder_folder, tmp_path)
     texts = ["anna borders ben", "leo likes kim"]
     with_adapter = run.encoder.encode(texts)
@@ -68,7 +68,7 @@ def test_an_untrained_adapter_changes_nothing(toy, tiny_encoder_folder, tmp_path
 
 
 @pytest.mark.parametrize("begins", ["last", "new"])
-def test_where_an_adapter_begins(toy, tiny_encoder_folder, tmp_path, begins):  # noqa: F811
+def test_where_an_adapter_begins(toy, tiny_encoder_folder, tmp_path, begins):
     run = seed_run(toy, tiny_encoder_folder, tmp_path, begins=begins)
     new_head = [p.clone() for p in run.strategy.model.head.heads[0].parameters()]
     run.go_on()
@@ -85,7 +85,7 @@ def test_where_an_adapter_begins(toy, tiny_encoder_folder, tmp_path, begins):  #
         assert all(torch.equal(a, b) for a, b in zip(new_head, head, strict=True))
 
 
-def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder, tmp_path):
     run = seed_run(toy, tiny_encoder_folder, tmp_path)
     run.go_on()
     run.go_on()
@@ -99,7 +99,7 @@ def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder,
 
 
 @pytest.mark.parametrize("n_done", [1, 2])
-def test_goes_on_from_a_kept_state_to_the_bit(toy, tiny_encoder_folder, tmp_path, n_done):  # noqa: F811
+def test_goes_on_from_a_kept_state_to_the_bit(toy, tiny_encoder_folder, tmp_path, n_done):
     whole = seed_run(toy, tiny_encoder_folder, tmp_path, 3)
     for _ in range(n_done):
         whole.go_on()
@@ -117,7 +117,7 @@ def test_goes_on_from_a_kept_state_to_the_bit(toy, tiny_encoder_folder, tmp_path
         assert all((a == b).all() for a, b in zip(one, two, strict=True))
 
 
-def test_five_experiences_cost_as_declared(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_five_experiences_cost_as_declared(toy, tiny_encoder_folder, tmp_path):
     run = seed_run(toy, tiny_encoder_folder, tmp_path, 5, steps="2")
     strategy = run.strategy
     # Rank 4 on the linear layers of 2 BERT layers of width 32, inner width 64; a head on 4 * 32 features.
@@ -132,7 +132,7 @@ def test_five_experiences_cost_as_declared(toy, tiny_encoder_folder, tmp_path): 
     assert [len(features) for features in strategy.stored] == 5 * [STORED]
 
 
-def test_stored_pairs_are_spread_over_the_experience(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_stored_pairs_are_spread_over_the_experience(toy, tiny_encoder_folder, tmp_path):
     run = seed_run(toy, tiny_encoder_folder, tmp_path, 1, steps="2")
     run.go_on()
     pairs = run.parts[0].select(evenly(N_MNLI, STORED))

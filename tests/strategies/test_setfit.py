@@ -4,21 +4,21 @@ import pytest
 import torch
 
 from contsym.strategies.setfit import SetFit
-from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401
+from tests.runs import one_seed
 
 
-def run(toy, encoder, tmp_path, scenario="mnli_then_wikidata", **settings):  # noqa: F811
+def run(toy, encoder, tmp_path, scenario="mnli_then_wikidata", **settings):
     return one_seed(toy, encoder, tmp_path, "setfit", scenario, settings={"steps": "12", **settings})
 
 
-def test_untrained_it_is_a_regression_on_the_first_experience(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_untrained_it_is_a_regression_on_the_first_experience(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = run(toy, tiny_encoder_folder, tmp_path)
     # The toy's NLI is read off one word, and the encoder is random: nothing needs to be trained for it.
     assert result["matrix"][0][0] >= 0.9
 
 
 def test_which_pairs_the_regression_sees_does_not_touch_the_encoder(
-    toy,  # noqa: F811
+    toy,
     tiny_encoder_folder,
     tmp_path,
 ):
@@ -35,7 +35,7 @@ def test_which_pairs_the_regression_sees_does_not_touch_the_encoder(
 
 
 @pytest.mark.parametrize(("embedding", "width"), [("features", 128), ("division", 32)])
-def test_what_is_stored_is_the_regression(embedding, width, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_what_is_stored_is_the_regression(embedding, width, toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = run(toy, tiny_encoder_folder, tmp_path, "wikidata_only", embedding=embedding)
     assert tensors["weight"].shape == (3, width)
     assert result["cost"]["stored_bytes"] == 4 * 3 * (width + 1)
@@ -64,7 +64,7 @@ def test_a_look_in_passing_takes_a_part_of_the_past():
     assert found("current", None) == []
 
 
-def test_the_curve_is_of_a_regression_on_the_pairs_seen(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_the_curve_is_of_a_regression_on_the_pairs_seen(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = run(toy, tiny_encoder_folder, tmp_path)
     passing = [point["accuracy"] for point in result["curve"] if point["experience"] == 1]
     # The regression that NLI left does not answer Wikidata; one fitted at the end alone would not yet.

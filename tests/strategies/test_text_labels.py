@@ -12,7 +12,7 @@ from contsym.models.pair_model import PairModel
 from contsym.strategies.catalog import load_strategy
 from contsym.strategies.text_labels import _EncodedLabels, split_words
 from contsym.training.plan import parse_settings
-from tests.strategies.test_every_strategy import one_seed, toy  # noqa: F401 - a fixture
+from tests.runs import one_seed
 
 WORDS = ["likes", "not", "hates the"]
 
@@ -64,7 +64,7 @@ def test_the_encoder_is_not_a_part_of_the_head_and_a_copy_has_its_own(encoder):
     assert model.head.label_vectors.abs().max() > 0
 
 
-def test_the_kept_vectors_are_those_of_the_trained_encoder(toy, tiny_encoder_folder, tmp_path, encoder):  # noqa: F811
+def test_the_kept_vectors_are_those_of_the_trained_encoder(toy, tiny_encoder_folder, tmp_path, encoder):
     result, _, tensors = one_seed(
         toy, tiny_encoder_folder, tmp_path, "text_labels", settings={"steps": "5"}, curve=False, audit=False
     )

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from tests.sweep.toy_sweep import arguments, cells, contsym, environment, write_tasks
+from tests.command import contsym, environment
+from tests.sweep.toy_sweep import arguments, cells, write_tasks
 
 N_KILLS = 2
 JOBS = ("--jobs", "2")

@@ -17,14 +17,24 @@ from contsym.sweep.stored import find_sweep, stored_sweeps
 from contsym.training.first_task import Beginnings
 from contsym.training.plan import key_of, prepare
 from contsym.training.run import run_seed
+from tests.stored_results import store_predictions
 from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
+
+
+def pretend(work):
+    """Leave what work leaves, without training: the order of work and its faults do not depend on results."""
+    if work.is_beginning:
+        (pieces.beginnings_folder(work.config.output) / work.key).mkdir(parents=True)
+    else:
+        rows = [{"task": "mnli", "id": "mnli:0", "label": "entailment"}]
+        store_predictions(pieces.cell_folder(work.config.output, work.key), rows)
 
 
 class Here:
     """An executor that does the work in this process, with faults on demand."""
 
-    def __init__(self, n_slots=1, faults=None):
-        self.n_slots, self.faults, self.done = n_slots, faults or {}, []
+    def __init__(self, n_slots=1, faults=None, do=pretend):
+        self.n_slots, self.faults, self.do, self.done = n_slots, faults or {}, do, []
         self.works, self.is_closed = {}, False
 
     def submit(self, work):
@@ -39,7 +49,7 @@ class Here:
             faults = self.faults.get(work.name, [])
             error = faults.pop(0) if faults else None
             if error is None:
-                perform(work)
+                self.do(work)
             ended.append((key, error))
         return ended
 
@@ -75,7 +85,7 @@ def sweep(sources, tiny_encoder_folder, tmp_path):
 
 
 def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
-    executor, seen = Here(), []
+    executor, seen = Here(do=perform), []
     assert drive(sweep, executor, Silent(), lambda: seen.append(sweep.n_done)) == {}
     assert executor.is_closed
     assert seen == list(range(1, 9))

@@ -8,7 +8,8 @@ from contsym.results import tracking
 from contsym.sweep import syncing
 from contsym.sweep.job import cell_folder
 from contsym.sweep.stored import find_sweep
-from tests.sweep.toy_sweep import arguments, cells, contsym, read_json, write_tasks
+from tests.command import contsym, contsym_here
+from tests.sweep.toy_sweep import arguments, cells, read_json, write_tasks
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_mlflow_has_a_run_a_sweep_a_child_a_cell_and_a_point_a_number_of_shots(s
 def test_the_same_command_again_trains_and_sends_nothing(swept):
     folder, words, _ = swept
     before = cells(folder / "mlruns")
-    done = contsym(*words, cwd=folder)
+    done = contsym_here(*words, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "8 cells, 8 of them done" in done.stderr
     assert cells(folder / "mlruns") == before
@@ -83,7 +84,7 @@ def test_the_same_command_again_trains_and_sends_nothing(swept):
 
 def test_status_and_json_say_how_far_it_is(swept):
     folder, _, _ = swept
-    done = contsym("sweep", "--status", "--output", str(folder / "mlruns"), cwd=folder)
+    done = contsym_here("sweep", "--status", "--output", str(folder / "mlruns"), cwd=folder)
     assert done.returncode == 0
     sweep = find_sweep(folder / "mlruns", None)
     (row,) = [line.split() for line in done.stdout.splitlines() if sweep.id[:8] in line]
@@ -91,12 +92,13 @@ def test_status_and_json_say_how_far_it_is(swept):
     # id, date and time, then done, failed and missing.
     assert row[3:6] == ["8", "0", "0"]
     (found,) = read_json(
-        contsym("sweep", "--status", "--json", "--output", str(folder / "mlruns"), cwd=folder)
+        contsym_here("sweep", "--status", "--json", "--output", str(folder / "mlruns"), cwd=folder)
     )
     assert [cell["state"] for cell in found["cells"]] == ["done"] * 8
     assert found["cells"][0]["matrix"]
 
 
+@pytest.mark.slow
 def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     folder, _, _ = swept
     sweep = find_sweep(folder / "mlruns", None)
@@ -140,7 +142,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, message, tmp_path):
-    done = contsym("sweep", *words, cwd=tmp_path)
+    done = contsym_here("sweep", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: {message}")

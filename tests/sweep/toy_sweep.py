@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from contsym.files import visible_folders
 from contsym.results import store
 from contsym.sweep.config import SweepConfig
+from contsym.testing.toy import write_tasks
 from contsym.training.reproduce import untimed
-from tests.toy import nli_rows, relation_rows, write_task
+
+__all__ = ["arguments", "cells", "comparable", "read_json", "toy_config", "write_tasks"]
 
 OPTIONS = ("--strategies", "fine_tune,knn_fixed", "--scenario", "mnli_then_wikidata", "--shots", "8,16")
 OPTIONS += ("--seeds", "2", "--set", "steps=4", "--no-audit", "--device", "cpu", "--precision", "fp32")
-
-
-def write_tasks(folder: Path) -> dict[str, str]:
-    """The toy tasks as files; their sources by name."""
-    return {
-        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
-        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
-    }
 
 
 def toy_config(sources: dict[str, str], encoder: Path, output: Path, **changes: Any) -> SweepConfig:
@@ -47,17 +39,6 @@ def toy_config(sources: dict[str, str], encoder: Path, output: Path, **changes: 
 def arguments(sources: dict[str, str], encoder: Path, output: Path) -> list[str]:
     named = [word for task, source in sources.items() for word in (f"--{task}", source)]
     return ["sweep", *OPTIONS, *named, "--encoder", str(encoder), "--output", str(output)]
-
-
-def contsym(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "contsym", *words], capture_output=True, text=True, cwd=cwd,
-                          env=environment())  # fmt: skip
-
-
-def environment() -> dict[str, str]:
-    root = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
 
 
 def comparable(folder: Path) -> dict[str, Any]:

@@ -31,6 +31,11 @@ RETRAINED = [name for name in RUNS if find_scenario(name).tasks[0] != "wikidata"
 RETRAINED = [name for name in RETRAINED if len(find_scenario(name).names) > 1]
 NEEDS_BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
 """Scenarios that need more relations, or entities that differ more, than the toy task has."""
+FAST = [
+    ("sequential", "wikidata_only"),
+    ("sequential", "mnli_then_wikidata"),
+    ("retrain", "mnli_then_wikidata"),
+]
 COMBINED = [*itertools.product(["sequential"], RUNS), *itertools.product(["retrain"], RETRAINED)]
 
 
@@ -45,7 +50,10 @@ def metrics_of(result, name):
     return [(step, value) for key, value, step in seed_record(result).metrics if key == f"cost/{name}"]
 
 
-@pytest.mark.parametrize(("protocol", "scenario"), COMBINED)
+@pytest.mark.parametrize(
+    ("protocol", "scenario"),
+    [pytest.param(*case, marks=[pytest.mark.slow] * (case not in FAST)) for case in COMBINED],
+)
 def test_every_scenario_under_every_protocol(
     protocol, scenario, toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):

@@ -17,16 +17,6 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 from tests.runs import toy_config
-from tests.toy import nli_rows, relation_rows, write_task
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    return {
-        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
-        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
-    }
 
 
 def seed_run(config):

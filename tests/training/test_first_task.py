@@ -12,8 +12,8 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
-from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
-from tests.strategy_settings import SETTINGS
+from tests.runs import config
+from tests.strategy_settings import FAST, SETTINGS
 
 
 def without_time(result):
@@ -32,14 +32,22 @@ def same_tensors(one, two):
 @pytest.mark.parametrize(
     ("strategy", "changes"),
     [
-        *((strategy, {}) for strategy in SETTINGS),
-        *((strategy, {"memory": "stale"}) for strategy in SETTINGS if strategy.startswith("knn")),
-        ("knn_fixed", {"memory": "reservoir:20"}),
-        ("protonet", {"memory": "stale"}),
-        ("fine_tune", {"head": "cross"}),
+        *(
+            pytest.param(strategy, {}, marks=[pytest.mark.slow] * (strategy not in FAST))
+            for strategy in SETTINGS
+        ),
+        *(
+            pytest.param(strategy, settings, marks=pytest.mark.slow)
+            for strategy, settings in (
+                *((strategy, {"memory": "stale"}) for strategy in SETTINGS if strategy.startswith("knn")),
+                ("knn_fixed", {"memory": "reservoir:20"}),
+                ("protonet", {"memory": "stale"}),
+                ("fine_tune", {"head": "cross"}),
+            )
+        ),
     ],
 )
-def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):
     kept = Beginnings(tmp_path / "beginnings")
     for i, shots in enumerate((8, 24, 16)):
         plan = prepare(
@@ -66,7 +74,7 @@ def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_e
 
 
 @pytest.fixture
-def plan(toy, tiny_encoder_folder, tmp_path):  # noqa: F811
+def plan(toy, tiny_encoder_folder, tmp_path):
     return prepare(
         config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", "mnli_then_wikidata", shots=8, audit=False)
     )

@@ -3,8 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-import contsym.commands.data
 from contsym.cli import cli
+from contsym.commands.data import _counts
 from contsym.data import cache
 from contsym.data.schema import table_from_rows
 from contsym.errors import SettingError
@@ -25,9 +25,9 @@ def toy(tmp_path_factory):
 def test_the_watch_sees_contsym_and_nobody_else():
     pairs = table_from_rows(nli_rows(3))
     assert list(pairs["label"]) == [0, 1, 2]
-    with pytest.raises(AssertionError, match=r"data.py:\d+ iterates a Column row by row"):
+    with pytest.raises(AssertionError, match=r"commands/data.py:\d+ iterates a Column row by row"):
         # Counts what it is given, here a column without [:].
-        contsym.commands.data._counts({"label": Unsliced(pairs["label"])}, "label")
+        _counts({"label": Unsliced(pairs["label"])}, "label")
 
 
 class Unsliced:

@@ -16,7 +16,6 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seeds
 from tests.runs import toy_config
-from tests.toy import nli_rows, relation_rows, write_task
 
 STEPS = {"steps": "40"}
 
@@ -24,14 +23,6 @@ STEPS = {"steps": "40"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("reproduce")
-
-
-@pytest.fixture(scope="module")
-def toy(folder):
-    return {
-        "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
-        "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
-    }
 
 
 @pytest.fixture(scope="module")

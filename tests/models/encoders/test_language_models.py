@@ -7,12 +7,13 @@ import shutil
 import pytest
 import torch
 from torch import nn
-from transformers import AutoTokenizer, BertForMaskedLM, GPT2LMHeadModel
+from transformers import AutoTokenizer, BertForMaskedLM
 
 from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders.checkpoints import language_model_kind, locate
 from contsym.models.encoders.language_models import MaskedEncoder, Verbaliser, answer_tokens
 from contsym.models.encoders.load import load
+from tests.models.encoders.rigged import rigged
 
 PROMPTS = [
     "anna is near ben answer",
@@ -78,21 +79,6 @@ def test_prompts_are_scored_once_and_answers_of_one_token_share_a_pass(language_
     language_model.log_likelihoods(PROMPTS, answer_tokens(language_model.tokenizer, WORDS))
     # A causal model sees "..." and "... is"; an encoder-decoder encodes a prompt once for all answers.
     assert language_model.n_forwards == 4 + (4 if language_model.is_seq2seq else 4 * 2)
-
-
-def rigged(folder, out, word, weight):
-    """A GPT-2 whose logits are `weight` for one word and 0 for all others, whatever it reads."""
-    shutil.copytree(folder, out)
-    model = GPT2LMHeadModel.from_pretrained(folder)
-    token = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(word)
-    with torch.no_grad():
-        model.transformer.ln_f.weight.zero_()
-        model.transformer.ln_f.bias.zero_()
-        model.transformer.ln_f.bias[0] = 1.0
-        model.transformer.wte.weight[:, 0] = 0.0
-        model.transformer.wte.weight[token, 0] = weight
-    model.save_pretrained(out)
-    return out
 
 
 def test_log_likelihoods_of_a_rigged_model_by_hand(tiny_causal_folder, tmp_path):

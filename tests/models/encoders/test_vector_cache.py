@@ -12,13 +12,12 @@ from contsym.files import bound
 from contsym.models.encoders.checkpoints import locate
 from contsym.models.encoders.load import load
 from contsym.models.encoders.vector_cache import FILE, LIMIT, UntrainedEncodings, limit_bytes
-from tests.strategies.test_every_strategy import config, toy  # noqa: F401 - a fixture
+from tests.models.encoders.checked_cache import CheckedCache, vectors
 
 PAIRS = [("anna is near ben", "ben is near anna"), ("anna", "ben")]
 
 
-def test_a_checkpoints_head_and_its_pooled_states_are_kept_apart(toy, tiny_nli_folder, tmp_path):  # noqa: F811
-
+def test_a_checkpoints_head_and_its_pooled_states_are_kept_apart(tiny_nli_folder, tmp_path):
     shared = UntrainedEncodings(tmp_path / "encodings", [])
     pooled, classifier, again = (
         load(locate(str(tiny_nli_folder)), head=head) for head in ("none", "nli", "none")
@@ -37,27 +36,6 @@ N_BYTES = 4 * 1024
 """Of the vectors of one entry in these tests; a file has a header of some 100 bytes more."""
 
 
-def vectors(text):
-    return torch.full((1024,), float(text))
-
-
-class Kept(UntrainedEncodings):
-    """Encodings of numbers, with a note of those that had to be made."""
-
-    def __init__(self, folder):
-        super().__init__(folder, [])
-        self.made = []
-
-    def ask(self, text):
-        def encode():
-            self.made.append(text)
-            return vectors(text)
-
-        found = self.get([text], encode, "test")
-        assert torch.equal(found, vectors(text))
-        return found
-
-
 def size(folder):
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -70,7 +48,7 @@ def small(monkeypatch, tmp_path):
 
 
 def test_the_folder_stays_below_its_bound(small):
-    kept = Kept(small)
+    kept = CheckedCache(small)
     for text in map(str, range(8)):
         kept.ask(text)
         assert size(small) <= 3.5 * N_BYTES
@@ -80,7 +58,7 @@ def test_the_folder_stays_below_its_bound(small):
 
 
 def test_what_was_not_used_for_longest_leaves_first(small):
-    kept = Kept(small)
+    kept = CheckedCache(small)
     for age, text in enumerate("123"):
         kept.ask(text)
         # Clocks of file systems may be coarse: the entries were made an hour apart, long ago.
@@ -98,7 +76,7 @@ def test_what_was_not_used_for_longest_leaves_first(small):
 
 
 def test_an_entry_larger_than_the_bound_drives_nothing_out(small):
-    kept = Kept(small)
+    kept = CheckedCache(small)
     kept.ask("1")
     kept.get(["long"], lambda: torch.zeros(5 * 1024), "test")
     kept.ask("1")
@@ -108,7 +86,7 @@ def test_an_entry_larger_than_the_bound_drives_nothing_out(small):
 
 def test_nothing_is_kept_where_the_bound_is_zero(small, monkeypatch):
     monkeypatch.setenv(LIMIT, "0")
-    kept = Kept(small)
+    kept = CheckedCache(small)
     kept.ask("1")
     kept.ask("1")
     assert kept.made == ["1", "1"]
@@ -116,7 +94,7 @@ def test_nothing_is_kept_where_the_bound_is_zero(small, monkeypatch):
 
 
 def test_vectors_in_use_outlive_their_entry(small):
-    kept = Kept(small)
+    kept = CheckedCache(small)
     kept.ask("5")
     found = kept.ask("5")
     assert kept.made == ["5"]
@@ -146,9 +124,9 @@ def test_a_bound_that_is_none_is_refused(given, monkeypatch):
 WORK = """
 import random, sys
 from pathlib import Path
-from tests.models.encoders.test_vector_cache import Kept
+from tests.models.encoders.checked_cache import CheckedCache
 
-kept, draw = Kept(Path(sys.argv[1])), random.Random(int(sys.argv[2]))
+kept, draw = CheckedCache(Path(sys.argv[1])), random.Random(int(sys.argv[2]))
 for _ in range(150):
     kept.ask(str(draw.randrange(8)))
 print(len(kept.made))

@@ -12,9 +12,12 @@ from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from tests.runs import Silent, toy_config, toy_run
+from tests.strategy_settings import fast_and_slow
 from tests.toy import both_tasks
 
 ADDONS = sorted(addons())
+FAST = ("derpp", "ewc", "joint")
+"""A memory with logits, a penalty, and training anew: what the fast tests try."""
 REGULARISERS = {"ewc": "ewc_strength", "lwf": "lwf_strength", "mas": "mas_strength"}
 FROZEN, TRAINED = (f"encoder.layer.{i}.output.dense.weight" for i in (0, 1))
 PENALTIES = {"ewc": "1e12", "mas": "1e5", "lwf": "100"}
@@ -36,7 +39,7 @@ def finished(toy, encoder, output, strategy, **changes):
     return run, weights
 
 
-@pytest.mark.parametrize("addon", ADDONS)
+@pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST))
 def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not(
     toy, tiny_encoder_folder, tmp_path, addon
 ):
@@ -51,8 +54,8 @@ def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not
     assert with_it["cost"]["stored_bytes"] > bare["cost"]["stored_bytes"]
 
 
-@pytest.mark.parametrize("base", ["fine_tune", "knn_fixed"])
-@pytest.mark.parametrize("addon", ADDONS)
+@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
+@pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST))
 def test_from_a_kept_beginning_it_is_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path, base, addon):
     alone, rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}")
     kept = Beginnings(tmp_path / "beginnings")
@@ -67,7 +70,7 @@ def test_from_a_kept_beginning_it_is_the_same_to_the_bit(toy, tiny_encoder_folde
     assert rows == same_rows
 
 
-@pytest.mark.parametrize("addon", ADDONS)
+@pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST))
 def test_frozen_embeddings_stay_under_every_addon(toy, tiny_encoder_folder, tmp_path, addon):
     run, _ = finished(
         toy,
@@ -83,7 +86,7 @@ def test_frozen_embeddings_stay_under_every_addon(toy, tiny_encoder_folder, tmp_
 
 
 @pytest.mark.parametrize("addon", ["ewc", "mas"])
-@pytest.mark.parametrize("base", ["fine_tune", "knn_fixed"])
+@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
 def test_a_strong_penalty_holds_the_weights(toy, tiny_encoder_folder, tmp_path, base, addon):
     drifts = []
     for strength in ("0", PENALTIES[addon]):
@@ -108,7 +111,7 @@ def behind_the_first(toy, encoder, output, strategy, **changes):
     return run
 
 
-@pytest.mark.parametrize("base", ["fine_tune", "knn_fixed"])
+@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
 def test_a_strong_teacher_holds_the_outputs(toy, tiny_encoder_folder, tmp_path, base):
     """Those on the second experience's pairs, which are what the teacher is asked about."""
     drifts = []

@@ -394,7 +394,7 @@ def test_a_piece_gets_a_gpu_of_its_own_and_a_mistake_comes_back_as_a_line(head, 
     assert error.startswith("encoder './no-such-encoder' is no preset and no folder")
 
 
-@pytest.mark.parametrize("by_variable", [False, True])
+@pytest.mark.parametrize("by_variable", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_address_where_nobody_answers_is_one_line_at_once(world, by_variable):
     address = f"127.0.0.1:{free_port()}"
     named = {"RAY_ADDRESS": address} if by_variable else {}
