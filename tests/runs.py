@@ -36,4 +36,4 @@ def toy_run(
 
 def costs(result, name):
     """One cost of a result, by experience."""
-    return [cost[name] for cost in result["cost"]["experiences"]]
+    return [getattr(cost, name) for cost in result.cost.experiences]

@@ -124,8 +124,8 @@ def version_table(collected: Collected) -> Table:
     rows += [(words(f"note on {variant}"), words(note)) for variant, note in collected.notes]
     libraries = list(dict.fromkeys(name for s in collected.stored for name in s.result.versions))
     for name in libraries:
-        found = _distinct(collected, lambda r, name=name: r.versions.get(name, "not recorded"))
-        rows.append((words(name), words(", ".join(found))))
+        found = {s.result.versions.get(name, "not recorded") for s in collected.stored}
+        rows.append((words(name), words(", ".join(sorted(found)))))
     rows.append((words("seeds"), words(", ".join(map(str, collected.seeds)))))
     times = sorted(s.result.started_at for s in collected.stored)
     rows.append((words("started"), words(f"{times[0]} to {times[-1]}" if len(times) > 1 else times[0])))
