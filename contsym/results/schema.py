@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from contsym.checked import (
     Amount,
@@ -31,19 +31,6 @@ from contsym.models.encoders.declared import PoolingFacts
 
 FORMAT = 3
 """2: one record of costs per experience. 3: every entry is always there, and sizes are a table of the options."""
-
-
-def _is_finite(value: JsonValue) -> JsonValue:
-    try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        raise ValueError("finite numbers") from None
-    return value
-
-
-# pydantic lets NaN through here, which is no JSON.
-Plain = Annotated[JsonValue, AfterValidator(_is_finite)]
-"""What strategies, perhaps of someone else, call their settings; and what a scenario says of an experience."""
 
 
 class PartAccuracy(Written):
@@ -181,7 +168,7 @@ class Facts(Written):
     scenario: Words
     scenario_file: Words | None
     """The file that the scenario is from; its name alone would not find it again."""
-    experiences: list[dict[str, Plain]]
+    experiences: list[dict[str, JsonValue]]
     """What is not as by default of each; empty where none is more than a task."""
     plugins: list[StoredPlugin]
     encoder: Words
@@ -191,7 +178,7 @@ class Facts(Written):
     """The names of the experiences, in order."""
     sources: dict[Name, StoredSource]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    settings: dict[str, Plain]
+    settings: dict[str, JsonValue]
     """All of the strategy's, those that were left to their defaults too."""
     set: dict[str, Words]
     """Those that were given, as typed."""

@@ -20,7 +20,7 @@ from tests.stored_results import make_result, plain_result
         ({"cost": {"experiences": []}}, "cost.curve_seconds is missing; expected a stored result"),
         ({"notes": [3]}, "notes.0 is 3; expected a valid string"),
         ({"mine": 3}, "mine is unknown; expected what a stored result holds"),
-        ({"settings": {"k": float("inf")}}, "settings.k is inf; expected finite numbers"),
+        ({"settings": {"k": [float("inf")]}}, "is inf; expected a finite number"),
     ],
 )
 def test_what_could_not_be_read_again_is_no_result(changes, message, tmp_path):
