@@ -14,7 +14,6 @@ from contsym.report.collect import collect
 from contsym.results import store
 from contsym.results.compare import compare_runs
 from contsym.results.mlflow_records import seed_record
-from contsym.results.schema import task_of
 from contsym.results.summary import by_order, over_orders
 from contsym.scenarios.catalog import find_scenario
 from contsym.sweep.find import find_run
@@ -63,7 +62,7 @@ def test_every_scenario_goes_through(scenario, toy, tiny_encoder_folder, tmp_pat
     assert set(result.sources) == set(result.final) == set(result.forgetting) == set(names)
     assert {row["task"] for row in rows} == set(names)
     assert len(result.matrix) == len(names) + 1
-    assert [task_of(result, name) for name in names] == list(find_scenario(scenario).tasks)
+    assert [result.sources[name].task for name in names] == list(find_scenario(scenario).tasks)
     cost = result.cost
     stored_after = [each.stored_bytes_after for each in cost.experiences]
     assert len(stored_after) == len(names)
