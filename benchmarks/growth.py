@@ -239,7 +239,7 @@ def experiences_point(n: int, variant: str, *, is_small: bool) -> Cost:
         forget_peak()
         before = peak_bytes()
         seconds, (result, _, _) = seconds_of(lambda: run_seed(plan, 0, Silent()))
-        assert len(result["matrix"]) == n + 1
+        assert len(result.matrix) == n + 1
     return {"run, s": seconds, "peak, bytes": peak_bytes() - before}
 
 

@@ -100,7 +100,7 @@ def accuracy(strategies: list[str], n_seeds: int, n_shots: int, encoder: str) ->
                         audit=False, precision=precision, output=Path(folder),
                     )  # fmt: skip
                     result, rows, _ = run_seed(prepare(config, shared), seed, Silent())
-                scores[precision] = result["final"]["wikidata"]
+                scores[precision] = result.final["wikidata"]
                 answers[precision] = [row["row_1"] for row in rows]
             n_apart = sum(a != b for a, b in zip(*answers.values(), strict=True))
             print(

@@ -8,15 +8,15 @@ Every figure is the mean over the seeds of a run, ± the standard deviation.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from contsym.commands.views.run import efficiency_words, forgetting_words
+from contsym.results.schema import SeedResult
 from contsym.results.store import read_seed, stored_runs, stored_seeds
 from contsym.results.summary import summarise
 
-Seeds = Sequence[Mapping[str, Any]]
+Seeds = Sequence[SeedResult]
 
 
 def main() -> None:
@@ -29,31 +29,31 @@ def main() -> None:
         print("\n".join(table(group)), "\n")
 
 
-def title(result: Mapping[str, Any]) -> str:
+def title(result: SeedResult) -> str:
     """What the runs of one table have in common."""
-    options, sources = result["options"], result["sources"]
-    split = f", split {options['split']}" if options.get("split") else ""
-    return f"{result['scenario']}, {sources['wikidata']['name']}{split}, {options['shots']} shots"
+    options, sources = result.options, result.sources
+    split = f", split {options.split}" if options.split else ""
+    return f"{result.scenario}, {sources['wikidata'].name}{split}, {options.shots} shots"
 
 
 def table(runs: Sequence[Seeds]) -> list[str]:
     first = runs[0][0]
-    tasks = first["tasks"]
+    tasks = first.tasks
     columns = ["strategy", "seeds"]
     columns += [f"{task}, {when}" for task in tasks for when in row_names(tasks)]
     columns += ["symmetric", "antisymmetric"]
     columns += [f"forgetting, {task}" for task in tasks[:-1]]
-    columns += [f"pairs to {first['options']['target']:g}, {tasks[-1]}"] if first["curve"] else []
+    columns += [f"pairs to {first.options.target:g}, {tasks[-1]}"] if first.curve else []
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for found in runs:
         mean = summarise(found)
-        cells = [found[0]["strategy"], ", ".join(str(r["seed"]) for r in found)]
+        cells = [found[0].strategy, ", ".join(str(r.seed) for r in found)]
         for j in range(len(tasks)):
-            cells += [spread([r["matrix"][i][j] for r in found]) for i in range(len(tasks) + 1)]
-        kinds = mean["by_kind"]["wikidata"]
+            cells += [spread([r.matrix[i][j] for r in found]) for i in range(len(tasks) + 1)]
+        kinds = mean.by_kind["wikidata"]
         cells += [f"{kinds[kind]:.3f}" for kind in ("symmetric", "antisymmetric")]
         cells += [forgetting_words(task, j, found, mean) for j, task in enumerate(tasks[:-1])]
-        cells += [efficiency_words(tasks[-1], found)] if first["curve"] else []
+        cells += [efficiency_words(tasks[-1], found)] if first.curve else []
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

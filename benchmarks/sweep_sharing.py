@@ -93,7 +93,7 @@ def sharing(sweep: SweepConfig) -> dict[str, object]:
                     began = time.perf_counter()
                     result, _, _ = run_seed(plan, seed, Silent(), kept if way == "shared" else None)
                     seconds[way] += time.perf_counter() - began
-                    figures[way] = (result["matrix"], result["loss"])
+                    figures[way] = (result.matrix, result.loss)
                 assert figures["alone"] == figures["shared"], "sharing changed a result"
                 n_cells += 1
                 ratio = seconds["alone"] / seconds["shared"]

@@ -30,6 +30,7 @@ from contsym.machine import waiting
 os.environ.update(waiting())
 
 from contsym.machine import n_cores, platform_name
+from contsym.results import store
 
 STRATEGIES, SHOTS = "random_labels,knn_fixed,knn_learned,fine_tune", "8,16,32,64"
 
@@ -114,8 +115,8 @@ def contsym(*words: str) -> None:
 
 def results(output: Path) -> dict[str, tuple[Any, Any, list[float]]]:
     """Accuracies, losses and final accuracies of every cell below a folder, by the cell's key."""
-    found = [json.loads(path.read_text("utf-8")) for path in output.rglob("result.json")]
-    return {each["key"]: (each["matrix"], each["loss"], list(each["final"].values())) for each in found}
+    found = map(store.read_result, output.rglob(store.RESULT))
+    return {each.key: (each.matrix, each.loss, list(each.final.values())) for each in found}
 
 
 if __name__ == "__main__":

@@ -39,6 +39,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
+class Written(Strict):
+    """What contsym itself writes: never altered, and without an entry that the model does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 def expect(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(what)
@@ -118,9 +124,11 @@ def check(model: type[Model], found: object, path: Path, error: type[ContsymErro
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=True)[0]
         place = ".".join(map(str, first["loc"]))
+        kind = model.model_config.get("title") or model.__name__.removesuffix("File").lower()
         if first["type"] == "missing":
-            kind = model.__name__.removesuffix("File").lower()
             raise error(f"{path}: {place} is missing; expected a stored {kind}") from None
+        if first["type"] == "extra_forbidden":
+            raise error(f"{path}: {place} is unknown; expected what a stored {kind} holds") from None
         said = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
         given = f"{place} is {_short(first['input'])}; " if place else ""
         raise error(f"{path}: {given}expected {said}") from None

@@ -37,7 +37,7 @@ def toy_run(
 
 def costs(result, name):
     """One cost of a result, by experience."""
-    return [cost[name] for cost in result["cost"]["experiences"]]
+    return [getattr(cost, name) for cost in result.cost.experiences]
 
 
 def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes):

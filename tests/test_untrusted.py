@@ -30,10 +30,11 @@ from contsym.results import store, tracking
 from contsym.results.matrix_files import read_matrices
 from contsym.results.mlflow_records import safe, seed_record
 from contsym.results.predictions import read_correct
+from contsym.results.schema import SeedResult
 from contsym.scenarios.schema import read_scenario
 from contsym.sweep.config import read_file
 from contsym.sweep.stored import read_sweep
-from tests.stored_results import make_result, store_predictions, store_run
+from tests.stored_results import plain_result, store_predictions, store_run
 
 DEEP = 10_000
 
@@ -293,7 +294,7 @@ def test_no_name_in_a_result_leads_out_of_its_folder(name, tmp_path):
         ("key", {"key": name}),
         ("tasks.0", {"tasks": [name, "wikidata"]}),
     ):
-        path.write_text(json.dumps(make_result(**changes)))
+        path.write_text(json.dumps(plain_result(**changes)))
         assert says(store.read_result, path).startswith(
             f"{path}: {place} is {name!r}"[: len(f"{path}{place}") + 60]
         )
@@ -382,12 +383,12 @@ def test_a_label_or_kind_that_is_code_is_refused_with_its_line(name, tmp_path):
 
 @pytest.mark.parametrize("name", EVIL_NAMES)
 def test_names_become_plain_keys_and_plain_text_in_mlflow(name):
-    result = make_result(encoder=name)
+    result = plain_result(encoder=name)
     result["sources"]["mnli"]["name"] = name
     result["shortcuts"]["mnli"][name] = 0.2
     result["versions"][name] = "1"
     result["settings"][name] = name
-    record = seed_record(result)
+    record = seed_record(SeedResult.model_validate(result))
     keys = [*record.params, *record.tags, *(key for key, _, _ in record.metrics)]
     assert all(re.fullmatch(r"[\w.\-/ ]+", key) for key in keys)
     assert record.params["encoder"] == name and record.params["source.mnli"] == name
@@ -396,7 +397,7 @@ def test_names_become_plain_keys_and_plain_text_in_mlflow(name):
 
 def test_a_query_of_mlflow_cannot_be_ended_by_a_runs_name(tmp_path):
     path = tmp_path / "result.json"
-    path.write_text(json.dumps(make_result(run="x' OR tags.a = 'b")))
+    path.write_text(json.dumps(plain_result(run="x' OR tags.a = 'b")))
     assert "run is" in says(store.read_result, path)
 
 

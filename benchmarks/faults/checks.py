@@ -36,11 +36,11 @@ def stored_results(output: Path) -> Stored:
             }
         except Exception as error:
             raise Red(f"half-written: {folder}: {error}") from None
-        plain = {name: value for name, value in result.items() if name not in NO_TWO_SHARE}
-        name = f"{result['strategy']}, {result['options']['shots']} shots, seed {result['seed']}"
+        plain = result.model_dump(exclude={*NO_TWO_SHARE, "cost"})
+        name = f"{result.strategy}, {result.options.shots} shots, seed {result.seed}"
         if name in found:
             raise Red(f"{name} is stored twice")
-        found[name] = {**plain, "cost": untimed(result["cost"]), "files": files}
+        found[name] = {**plain, "cost": untimed(result.cost), "files": files}
     return found
 
 

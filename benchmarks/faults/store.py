@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from benchmarks.faults import checks
 from benchmarks.faults.bench import Bench, Fault, Red
 from benchmarks.faults.kill import reference
 from contsym.results import store
+from contsym.results.schema import SeedResult
 
 N_WRITERS, N_METRICS = 4, 500
 
@@ -50,7 +50,7 @@ def _stored(output: Path, n: int, losses: list[float], like: dict) -> None:
     result |= {"run": run, "seed": n, "key": f"{n:064x}", "loss": [losses, []], "threads": 1, "seconds": 1.0}
     result |= {"started_at": "2026-01-02T03:04:05+00:00", "cost": cost, "git_commit": None}
     rows = [{"task": "mnli", "id": "0", "label": "entailment", "row_0": "neutral"}]
-    store.write_seed(store.runs_folder(output) / run, json.loads(json.dumps(result)), rows, {})
+    store.write_seed(store.runs_folder(output) / run, SeedResult.model_validate(result), rows, {})
 
 
 def two_runs(bench: Bench, rng: random.Random) -> str:

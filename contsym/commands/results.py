@@ -141,7 +141,7 @@ def reproduce(
         raise SettingError(f"--seed {seed}: {run} has the seeds {stored}; expected one of them")
     chosen = {s: r for s, r in found.results.items() if seed is None or s == seed}
     # Before torch reads it: with another number of threads, sums are taken in another order.
-    os.environ["OMP_NUM_THREADS"] = str(max(result["threads"] for result in chosen.values()))
+    os.environ["OMP_NUM_THREADS"] = str(max(result.threads for result in chosen.values()))
 
     import torch
 
@@ -159,7 +159,7 @@ def reproduce(
     }
     done = []
     for number, result in chosen.items():
-        torch.set_num_threads(result["threads"])
+        torch.set_num_threads(result.threads)
         with RunProgress(Console(stderr=True)) as progress:
             done.append(
                 repeat(found.folders[number], result, progress, tolerance=tolerance, sources=sources, **given)

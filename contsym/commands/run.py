@@ -36,6 +36,7 @@ from contsym.machine import heed
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from contsym.results.schema import SeedResult
     from contsym.training.plan import Plan
 
 
@@ -145,7 +146,7 @@ def run(
         click.echo(hint)
 
 
-def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]], dict[int, str]]:
+def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[SeedResult], dict[int, str]]:
     """Show, run, store and track a plan; gives the results and their MLflow runs, none where it has none."""
     from contsym.commands.views.progress import RunProgress
     from contsym.commands.views.run import plan_lines, result_tables

@@ -254,7 +254,7 @@ def as_plain(sweep: StoredSweep, skip: Skip) -> dict[str, Any]:
 
     failures, done = sweep.failures(skip), sweep.done()
     found = {path.name: result for path, result in store.read_seeds(done.values(), skip).items()}
-    shown = ("matrix", "final", "forgetting", "learned", "cost", "seconds")
+    shown = {"matrix", "final", "forgetting", "learned", "cost", "seconds"}
     cells = []
     for cell in sweep.cells:
         entry: dict[str, Any] = {
@@ -266,7 +266,7 @@ def as_plain(sweep: StoredSweep, skip: Skip) -> dict[str, Any]:
             "settings": dict(cell.settings),
         }
         if cell.key in found:
-            entry |= {"state": "done", **{name: found[cell.key][name] for name in shown}}
+            entry |= {"state": "done", **found[cell.key].model_dump(mode="json", include=shown)}
         elif cell.key in done:
             entry["state"] = "unreadable"
         elif cell.key in failures:

@@ -13,12 +13,9 @@ from contsym.checked import Skip, Skipped, tell_skipped
 from contsym.config import DEFAULT_TARGET
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
-from contsym.models.encoders.declared import kind_of
 from contsym.results import store
-from contsym.results.schema import task_of, variant
+from contsym.results.schema import SeedResult
 from contsym.sweep.stored import SWEEP, StoredSweep, find_sweep, read_sweep, stored_sweeps, sweeps_folder
-
-Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Stored:
     """One result and the folder that it lies in."""
 
     folder: Path
-    result: Result
+    result: SeedResult
 
 
 @dataclass(frozen=True)
@@ -45,17 +42,17 @@ class Collected:
     n_planned: int = 0
 
     @property
-    def first(self) -> Result:
+    def first(self) -> SeedResult:
         return self.stored[0].result
 
     @property
     def tasks(self) -> list[str]:
-        return list(self.first["tasks"])
+        return list(self.first.tasks)
 
     @property
     def new_task(self) -> str:
         """The task that the shots are of: the last one of relations, or the last."""
-        return new_task_of(self.first)
+        return self.first.new_task
 
     @property
     def earlier_tasks(self) -> list[str]:
@@ -65,19 +62,18 @@ class Collected:
     @cached_property
     def variants(self) -> list[str]:
         """In the order that they were asked for."""
-        found = {self.variant_of(s.result): s.result["strategy"] for s in self.stored}
+        found = {self.variant_of(s.result): s.result.strategy for s in self.stored}
         if self.sweep:
             order = list(self.sweep.config.strategies)
             return sorted(found, key=lambda name: order.index(found[name]))
         return list(found)
 
-    def variant_of(self, result: Result) -> str:
+    def variant_of(self, result: SeedResult) -> str:
         """The strategy, with those of its set values that are not the same in all its results."""
-        # Results from before there were sweeps have no set values of their own.
-        return variant({"set": {}, **result}, self._varied.get(result["strategy"], set()))
+        return result.variant(self._varied.get(result.strategy, set()))
 
     def strategy_of(self, variant: str) -> str:
-        return next(s.result["strategy"] for s in self.stored if self.variant_of(s.result) == variant)
+        return next(s.result.strategy for s in self.stored if self.variant_of(s.result) == variant)
 
     @cached_property
     def _varied(self) -> dict[str, set[str]]:
@@ -85,7 +81,7 @@ class Collected:
         asked = set(self.sweep.varied) if self.sweep else set()
         given: dict[str, list[Mapping[str, str]]] = {}
         for stored in self.stored:
-            given.setdefault(stored.result["strategy"], []).append(stored.result.get("set", {}))
+            given.setdefault(stored.result.strategy, []).append(stored.result.set)
         return {
             strategy: asked
             | {
@@ -98,47 +94,47 @@ class Collected:
 
     @cached_property
     def shots(self) -> list[int]:
-        return sorted({shots_of(s.result) for s in self.stored})
+        return sorted({s.result.n_shots for s in self.stored})
 
     @cached_property
     def seeds(self) -> list[int]:
-        return sorted({s.result["seed"] for s in self.stored})
+        return sorted({s.result.seed for s in self.stored})
 
     @cached_property
     def _groups(self) -> dict[tuple[str, int], list[Stored]]:
         found: dict[tuple[str, int], list[Stored]] = {}
-        for stored in sorted(self.stored, key=lambda s: s.result["seed"]):
-            found.setdefault((self.variant_of(stored.result), shots_of(stored.result)), []).append(stored)
+        for stored in sorted(self.stored, key=lambda s: s.result.seed):
+            found.setdefault((self.variant_of(stored.result), stored.result.n_shots), []).append(stored)
         return found
 
     def group(self, variant: str, shots: int) -> list[Stored]:
         """In the order of the seeds; empty where none is stored."""
         return self._groups.get((variant, shots), [])
 
-    def values(self, variant: str, shots: int, figure: Callable[[Result], Any]) -> list[Any]:
+    def values(self, variant: str, shots: int, figure: Callable[[SeedResult], Any]) -> list[Any]:
         return [figure(stored.result) for stored in self.group(variant, shots)]
 
     def whole_seeds(self, variant: str) -> list[int]:
         """Seeds of which every number of shots is stored."""
-        per_shots = [{s.result["seed"] for s in self.group(variant, n)} for n in self.shots]
+        per_shots = [{s.result.seed for s in self.group(variant, n)} for n in self.shots]
         return sorted(set.intersection(*per_shots))
 
     def common_seeds(self, variants: Sequence[str], shots: int) -> list[int]:
         """Seeds that every one of the variants has at this number of shots."""
         if not variants:
             return []
-        return sorted(set.intersection(*({s.result["seed"] for s in self.group(v, shots)} for v in variants)))
+        return sorted(set.intersection(*({s.result.seed for s in self.group(v, shots)} for v in variants)))
 
     @property
     def target(self) -> float:
         """The accuracy that the results were made to look for, where they agree on one."""
-        found = {s.result["options"]["target"] for s in self.stored}
+        found = {s.result.options.target for s in self.stored}
         return found.pop() if len(found) == 1 else DEFAULT_TARGET
 
     @property
     def stand_ins(self) -> dict[str, str]:
         """Source by task, of those that only stand in for real data."""
-        return {task: s["name"] for task, s in self.first["sources"].items() if s["stand_in"]}
+        return {task: s.name for task, s in self.first.sources.items() if s.stand_in}
 
     @property
     def notes(self) -> list[tuple[str, str]]:
@@ -146,9 +142,8 @@ class Collected:
         that has any."""
         found: dict[str, list[str]] = {}
         for stored in self.stored:
-            # Results stored before contsym kept notes have none.
-            if notes := stored.result.get("notes"):
-                found.setdefault(self.variant_of(stored.result), notes)
+            if stored.result.notes:
+                found.setdefault(self.variant_of(stored.result), stored.result.notes)
         return [(variant, note) for variant, notes in found.items() for note in notes]
 
     @property
@@ -156,25 +151,24 @@ class Collected:
         """The versions of contsym's code that made the results, by the hash of what decides them."""
         found: dict[tuple[str, str], str] = {}
         for stored in self.stored:
-            version, commit = stored.result["versions"].get("contsym", "?"), stored.result["git_commit"]
-            code = stored.result.get("code_sha256") or commit or ""
-            parts = (version, commit and f"commit {commit[:8]}", code and f"code {code[:8]}")
+            version, commit = stored.result.versions.get("contsym", "?"), stored.result.git_commit
+            code = stored.result.code_sha256
+            parts = (version, commit and f"commit {commit[:8]}", f"code {code[:8]}")
             found.setdefault((version, code), " ".join(filter(None, parts)))
         return list(found.values())
 
     def train_pairs(self, task: str) -> list[int]:
         """The numbers of training pairs of an experience; several where the shots decide them."""
-        return sorted({stored.result["sources"][task]["rows"]["train"] for stored in self.stored})
+        return sorted({stored.result.sources[task].rows.train for stored in self.stored})
 
     @property
     def plugins(self) -> dict[str, list[str]]:
         """Where each plug-in came from, with the SHA-256 of its source; several where it was edited in between."""
         found: dict[str, set[str]] = {}
         for stored in self.stored:
-            # Results stored before there were plug-ins name none.
-            for p in stored.result.get("plugins", ()):
-                origins = found.setdefault(f"plug-in {p['kind']} {p['name']}", set())
-                origins.add(f"{p['origin']} (SHA-256 {p['sha256']})")
+            for p in stored.result.plugins:
+                origins = found.setdefault(f"plug-in {p.kind} {p.name}", set())
+                origins.add(f"{p.origin} (SHA-256 {p.sha256})")
         return {what: sorted(origins) for what, origins in found.items()}
 
     @property
@@ -187,25 +181,6 @@ class Collected:
     @property
     def n_missing(self) -> int:
         return self.n_planned - len(self.stored) - len(self.failures)
-
-
-def shots_of(result: Result) -> int:
-    """Training pairs of the task that the shots are of; all there are where none were asked for."""
-    shots = result["options"]["shots"]
-    if shots is not None:
-        return shots
-    return result["sources"][new_task_of(result)]["rows"]["train"]
-
-
-def new_task_of(result: Result) -> str:
-    relational = [name for name in result["tasks"] if is_relational(result, name)]
-    return (relational or result["tasks"])[-1]
-
-
-def is_relational(result: Result, name: str) -> bool:
-    """Whether the experience of that name is of a task of relations."""
-    task = task_of(result, name)
-    return task in TASKS and TASKS[task].relational
 
 
 def title_of(task: str) -> str:
@@ -282,7 +257,7 @@ def of_sweep(sweep: StoredSweep, order: str = "", skip: Skip = tell_skipped) -> 
 
 def of_runs(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
     """The seeds of runs, in the order given. Raises ContsymError for a run of which nothing can be read."""
-    found: dict[Path, Result] = {}
+    found: dict[Path, SeedResult] = {}
     for folder in folders:
         seeds = store.read_run(folder, skip)
         if not seeds:
@@ -291,13 +266,13 @@ def of_runs(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
             )
         found |= {path.resolve(): result for path, result in seeds.items()}
     stored = _stored(found)
-    names = list(dict.fromkeys(s.result["run"] for s in stored))
-    joined = "+".join(sorted(s.result["key"] for s in stored))
+    names = list(dict.fromkeys(s.result.run for s in stored))
+    joined = "+".join(sorted(s.result.key for s in stored))
     name = names[0] if len(names) == 1 else f"runs-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
     return _checked(name, stored, None, {}, len(stored))
 
 
-def _stored(found: Mapping[Path, Result]) -> list[Stored]:
+def _stored(found: Mapping[Path, SeedResult]) -> list[Stored]:
     return [Stored(folder, result) for folder, result in found.items()]
 
 
@@ -315,8 +290,8 @@ def _checked(
                 )
     seen: dict[tuple[object, ...], Stored] = {}
     for one in stored:
-        set_values = tuple(one.result.get("set", {}).items())
-        same = (one.result["strategy"], set_values, shots_of(one.result), one.result["seed"])
+        set_values = tuple(one.result.set.items())
+        same = (one.result.strategy, set_values, one.result.n_shots, one.result.seed)
         if same in seen:
             raise ContsymError(
                 f"{_short(one)} and {_short(seen[same])} are both {same[0]}, {same[2]} shots, seed {same[3]}; "
@@ -326,17 +301,17 @@ def _checked(
     return Collected(name, tuple(stored), sweep, failures, n_planned)
 
 
-COMPARABLE: Mapping[str, Callable[[Result], Any]] = {
-    "scenario": lambda r: r["scenario"],
-    "experiences": lambda r: r.get("experiences"),
-    "protocol": lambda r: r["options"].get("protocol", "sequential"),
-    "pretraining": lambda r: r["options"].get("pretrain") or {},
-    "encoder": lambda r: r["encoder"],
-    "encoder weights": lambda r: r["encoder_weights"]["sha256"],
-    "pooling": lambda r: kind_of(r.get("pooling")),
-    "data": lambda r: {task: source["fingerprint"] for task, source in r["sources"].items()},
+COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
+    "scenario": lambda r: r.scenario,
+    "experiences": lambda r: r.experiences,
+    "protocol": lambda r: r.options.protocol,
+    "pretraining": lambda r: r.options.pretrain,
+    "encoder": lambda r: r.encoder,
+    "encoder weights": lambda r: r.encoder_weights.sha256,
+    "pooling": lambda r: r.pooling.kind,
+    "data": lambda r: {task: source.fingerprint for task, source in r.sources.items()},
     "training pairs": lambda r: {
-        name: source["rows"]["train"] for name, source in r["sources"].items() if not is_relational(r, name)
+        name: source.rows.train for name, source in r.sources.items() if not r.is_relational(name)
     },
 }
 
@@ -349,4 +324,4 @@ def _said(value: object) -> str:
 
 def _short(stored: Stored) -> str:
     result = stored.result
-    return f"{result['run']} seed {result['seed']}"
+    return f"{result.run} seed {result.seed}"

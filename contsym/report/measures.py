@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from contsym.data import shortcuts
-from contsym.report.collect import Collected, Result, shots_of
+from contsym.report.collect import Collected
 from contsym.results.metrics.efficiency import Reached, area_under_curve, shots_to_reach
 from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
 from contsym.results.predictions import read_aligned
-from contsym.results.summary import total_cost
+from contsym.results.schema import PartAccuracy, SeedResult
 
 ALPHA = 0.05
 
@@ -68,23 +68,23 @@ class Measures:
 
     def accuracy(self, variant: str, shots: int, task: str) -> Summary | None:
         """At the end of the scenario; None where nothing is stored."""
-        return self._share(variant, shots, task, lambda result: result["final"][task])
+        return self._share(variant, shots, task, lambda result: result.final[task])
 
     def own_accuracy(self, variant: str, shots: int, task: str) -> Summary | None:
         """Right after the task's own experience."""
         j = self.collected.tasks.index(task)
-        return self._share(variant, shots, task, lambda result: result["matrix"][j + 1][j])
+        return self._share(variant, shots, task, lambda result: result.matrix[j + 1][j])
 
     def _share(
-        self, variant: str, shots: int, task: str, figure: Callable[[Result], float]
+        self, variant: str, shots: int, task: str, figure: Callable[[SeedResult], float]
     ) -> Summary | None:
         values = self.collected.values(variant, shots, figure)
-        return summarise_values(values, n_items=self.collected.first["n_test"][task]) if values else None
+        return summarise_values(values, n_items=self.collected.first.n_test[task]) if values else None
 
     def forgetting(self, variant: str, shots: int, task: str) -> Forgetting | None:
         """None where nothing is stored."""
         found = self.collected.values(
-            variant, shots, lambda result: result["forgetting"][task] if result["learned"][task] else None
+            variant, shots, lambda result: result.forgetting[task] if result.learned[task] else None
         )
         if not found:
             return None
@@ -100,8 +100,8 @@ class Measures:
         found = self.collected.group(variant, shots)
         if not found:
             return None
-        before = [s.result["matrix"][j + 1][j] if s.result["learned"][task] else None for s in found]
-        kept = [v for v in retention(before, [s.result["final"][task] for s in found]) if v is not None]
+        before = [s.result.matrix[j + 1][j] if s.result.learned[task] else None for s in found]
+        kept = [v for v in retention(before, [s.result.final[task] for s in found]) if v is not None]
         return Forgetting(summarise_values(kept) if len(kept) == len(found) else None, len(kept), len(found))
 
     def best_shortcut(self, task: str, shots: int | None = None) -> tuple[str, float] | None:
@@ -109,8 +109,7 @@ class Measures:
         found = [
             scores
             for stored in self.collected.stored
-            if shots in (None, shots_of(stored.result))
-            and (scores := stored.result.get("shortcuts", {}).get(task))
+            if shots in (None, stored.result.n_shots) and (scores := stored.result.shortcuts.get(task))
         ]
         if not found:
             return None
@@ -127,7 +126,7 @@ class Measures:
         # Right after learning it: where it is not the last task, the end tells of forgetting too.
         j = collected.tasks.index(collected.new_task)
         by_shots = [
-            [s.result["matrix"][j + 1][j] for s in collected.group(variant, n) if s.result["seed"] in seeds]
+            [s.result.matrix[j + 1][j] for s in collected.group(variant, n) if s.result.seed in seeds]
             for n in collected.shots
         ]
         table = np.array(by_shots).T
@@ -137,11 +136,11 @@ class Measures:
 
     def cost(self, variant: str, shots: int, name: str) -> float | None:
         """Mean over the seeds of a cost; costs per experience are added up. None where no seed is stored."""
-        found = self.collected.values(variant, shots, lambda result: total_cost(result, name))
+        found = self.collected.values(variant, shots, lambda result: result.cost.total(name))
         return sum(found) / len(found) if found else None
 
     def seconds(self, variant: str, shots: int) -> float | None:
-        found = self.collected.values(variant, shots, lambda result: result["seconds"])
+        found = self.collected.values(variant, shots, lambda result: result.seconds)
         return sum(found) / len(found) if found else None
 
     @cached_property
@@ -162,9 +161,9 @@ class Measures:
     def _family(self, task: str, shots: int, variants: Sequence[str], seeds: Sequence[int]) -> Family:
         folders = {
             variant: {
-                stored.result["seed"]: stored.folder
+                stored.result.seed: stored.folder
                 for stored in self.collected.group(variant, shots)
-                if stored.result["seed"] in seeds
+                if stored.result.seed in seeds
             }
             for variant in variants
         }
@@ -189,15 +188,20 @@ class Measures:
             found[task] = points
         return found
 
-    def by_group(self, variant: str, shots: int, task: str, key: str) -> Mapping[str, Part]:
-        """Mean accuracy of each relation (key `by_relation`) or kind (`by_kind`) at the end."""
-        found = []
-        for value in self.collected.values(variant, shots, lambda result: result[key].get(task)):
-            if value:
-                found.append(value[-1] if isinstance(value, list) else value)
-        names = {name: part["n"] for parts in found for name, part in parts.items()}
+    def by_kind(self, variant: str, shots: int, task: str) -> Mapping[str, Part]:
+        """Mean accuracy on each kind at the end."""
+        rows = self.collected.values(variant, shots, lambda result: result.by_kind.get(task))
+        return self._parts([found[-1] for found in rows if found])
+
+    def by_relation(self, variant: str, shots: int, task: str) -> Mapping[str, Part]:
+        """Mean accuracy on each relation at the end, the commonest first."""
+        found = self.collected.values(variant, shots, lambda result: result.by_relation.get(task))
+        return self._parts([parts for parts in found if parts])
+
+    def _parts(self, found: Sequence[Mapping[str, PartAccuracy]]) -> Mapping[str, Part]:
+        names = {name: part.n for parts in found for name, part in parts.items()}
         return {
-            name: Part(summarise_values([p[name]["accuracy"] for p in found if name in p], n_items=n), n)
+            name: Part(summarise_values([p[name].accuracy for p in found if name in p], n_items=n), n)
             for name, n in sorted(names.items(), key=lambda item: (-item[1], item[0]))
         }
 

@@ -31,23 +31,23 @@ def label_views(collected: Collected) -> list[LabelView]:
     found = []
     for variant in collected.variants:
         groups = (collected.group(variant, shots) for shots in reversed(collected.shots))
-        stored = next((s for group in groups for s in group if s.result.get("view")), None)
+        stored = next((s for group in groups for s in group if s.result.view), None)
         if stored and (view := label_view(variant, stored)):
             found.append(view)
     return found
 
 
 def label_view(variant: str, stored: Stored) -> LabelView | None:
-    """None where there are fewer than three pairs: a plane needs them."""
+    """None where no vectors are stored, or of fewer than three pairs: a plane needs them."""
     import numpy as np
 
-    from contsym.report.collect import shots_of
-
+    about = stored.result.view
+    if about is None:
+        return None
     before, after = _vectors(stored.folder / TENSORS)
-    about = stored.result["view"]
-    if len(about["relation"]) != len(before):
+    if len(about.relation) != len(before):
         raise ContsymError(
-            f"{stored.folder / TENSORS}: {len(before)} vectors for {len(about['relation'])} pairs; "
+            f"{stored.folder / TENSORS}: {len(before)} vectors for {len(about.relation)} pairs; "
             "the result is damaged: run it again"
         )
     if len(before) < 3 or before.shape[1] < 2:
@@ -56,10 +56,10 @@ def label_view(variant: str, stored: Stored) -> LabelView | None:
     n = len(before)
     return LabelView(
         variant,
-        shots_of(stored.result),
-        stored.result["seed"],
-        about["relation"],
-        about["kind"],
+        stored.result.n_shots,
+        stored.result.seed,
+        about.relation,
+        about.kind,
         points[:n].tolist(),
         points[n:].tolist(),
         shares,

@@ -59,13 +59,13 @@ def make_report(collected: Collected, target: float) -> Report:
     what = f"sweep {collected.name}" if collected.sweep else collected.name
     n = len(collected.stored)
     about = (
-        f"{what} · scenario {first['scenario']} · encoder {first['encoder']} · "
-        f"protocol {first['options'].get('protocol', 'sequential')} · "
+        f"{what} · scenario {first.scenario} · encoder {first.encoder} · "
+        f"protocol {first.options.protocol} · "
         f"{n} result{'s' * (n > 1)}, "
         f"seed{'s' * (len(collected.seeds) > 1)} {', '.join(map(str, collected.seeds))}"
     )
     return Report(
-        f"Few-shot need and forgetting: {first['scenario']}",
+        f"Few-shot need and forgetting: {first.scenario}",
         about + (f" · started {collected.sweep.created}" if collected.sweep else ""),
         [{"name": name, "colour": style.colour} for name, style in styles(collected.variants).items()],
         sections,

@@ -12,7 +12,7 @@ from contsym.config import DEFAULT_OUTPUT
 from contsym.data.sources import BUNDLED
 from contsym.report.collect import Collected
 from contsym.results.mlflow_records import encoder_of
-from contsym.results.schema import task_of
+from contsym.results.schema import SeedResult
 from contsym.sweep.config import SweepConfig
 
 if TYPE_CHECKING:
@@ -82,52 +82,49 @@ def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
 
 def run_commands(collected: Collected) -> list[str]:
     """One command for each run; the seeds that are stored."""
-    runs: dict[str, list] = {}
+    runs: dict[str, list[SeedResult]] = {}
     for stored in collected.stored:
         # Cells of a sweep have a run's name each of their own; put together what only differs in the seed.
         result = stored.result
-        same = {**result, "seed": None, "run": None}
-        key = repr(
-            [same[name] for name in ("strategy", "scenario", "encoder", "options", "device", "precision")]
-            + [result.get("set")]
-        )
+        names = ("strategy", "scenario", "encoder", "options", "device", "precision", "set")
+        key = repr([getattr(result, name) for name in names])
         runs.setdefault(key, []).append(result)
     found = []
     for results in runs.values():
-        first, options = results[0], results[0]["options"]
+        first, options = results[0], results[0].options
         words = [
             "contsym",
             "run",
             "--strategy",
-            first["strategy"],
+            first.strategy,
             "--scenario",
-            first.get("scenario_file", first["scenario"]),
+            first.scenario_file or first.scenario,
         ]
         words += ["--encoder", encoder_of(first)]
-        words += ["--pooling", options["pooling"]] if "pooling" in options else []
-        if options["shots"] is not None:
-            words += ["--shots", str(options["shots"])]
-        words += ["--seeds", _numbers(result["seed"] for result in results)]
-        for name, value in first.get("set", {}).items():
+        words += ["--pooling", options.pooling] if options.pooling != DEFAULTS["pooling"] else []
+        if options.shots is not None:
+            words += ["--shots", str(options.shots)]
+        words += ["--seeds", _numbers(result.seed for result in results)]
+        for name, value in first.set.items():
             words += ["--set", f"{name}={value}"]
-        for task, source in {task_of(first, name): s for name, s in first["sources"].items()}.items():
-            if task not in BUNDLED or source["name"] != BUNDLED[task].name:
-                words += [f"--{task}", source["name"]]
-            if options.get(f"{task}_size") is not None:
-                words += [f"--{task}-size", str(options[f"{task}_size"])]
-        words += ["--form", options["form"]] if options["form"] != DEFAULTS["form"] else []
-        words += ["--split", options["split"]] if options.get("split") else []
-        words += ["--protocol", "retrain"] if options.get("protocol") == "retrain" else []
-        for name, value in options.get("pretrain", {}).items():
+        for task, source in {source.task: source for source in first.sources.values()}.items():
+            if task not in BUNDLED or source.name != BUNDLED[task].name:
+                words += [f"--{task}", source.name]
+            if (size := options.sizes.get(task)) is not None:
+                words += [f"--{task}-size", str(size)]
+        words += ["--form", options.form] if options.form != DEFAULTS["form"] else []
+        words += ["--split", options.split] if options.split else []
+        words += ["--protocol", "retrain"] if options.protocol == "retrain" else []
+        for name, value in options.pretrain.items():
             words += ["--pretrain", f"{name}={value}"]
-        for plugin in first.get("plugins", []):
+        for plugin in first.plugins:
             # An installed one is found by itself.
-            words += ["--plugin", plugin["origin"]] if plugin["origin"].endswith((".py", ".toml")) else []
-        noise = options.get("label_noise")
+            words += ["--plugin", plugin.origin] if plugin.origin.endswith((".py", ".toml")) else []
+        noise = options.label_noise
         words += [] if noise is None else ["--label-noise", str(noise)]
-        words += ["--target", str(options["target"])] if options["target"] != DEFAULTS["target"] else []
-        words += [] if options["curve"] else ["--no-curve"]
-        words += ["--device", first["device"], "--precision", first["precision"]]
+        words += ["--target", str(options.target)] if options.target != DEFAULTS["target"] else []
+        words += [] if options.curve else ["--no-curve"]
+        words += ["--device", first.device, "--precision", first.precision]
         found.append(in_lines(words))
     return found
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym.errors import ContsymError, nearest
-from contsym.models.encoders.declared import kind_of
 from contsym.results.predictions import read_aligned
+from contsym.results.schema import SeedResult
 
 if TYPE_CHECKING:
     from contsym.results.metrics.stats import Comparison, Summary
@@ -22,10 +22,10 @@ class FoundRun:
     given: str
     folders: Mapping[int, Path]
     """The folder with result.json and predictions.csv, by seed."""
-    results: Mapping[int, Mapping[str, Any]]
+    results: Mapping[int, SeedResult]
 
     @property
-    def first(self) -> Mapping[str, Any]:
+    def first(self) -> SeedResult:
         return next(iter(self.results.values()))
 
 
@@ -55,9 +55,9 @@ def name_runs(runs: Sequence[FoundRun]) -> dict[str, FoundRun]:
         for other in runs[:i]:
             if set(map(_real, run.folders.values())) & set(map(_real, other.folders.values())):
                 raise ContsymError(f"{other.given} and {run.given} are the same run; expected different ones")
-    names = [run.given if "@" in run.given else run.first["strategy"] for run in runs]
+    names = [run.given if "@" in run.given else run.first.strategy for run in runs]
     longer = (
-        lambda run: f"{run.first['strategy']}@{run.first['options']['shots'] or 'all'}",
+        lambda run: f"{run.first.strategy}@{run.first.options.shots or 'all'}",
         lambda run: Path(run.given).name,
         lambda run: run.given,
     )
@@ -75,7 +75,7 @@ def compare_runs(runs: Mapping[str, FoundRun], task: str | None = None) -> list[
 
     Raises ContsymError where seeds or test pairs differ, or a run lacks the task.
     """
-    tasks = [run.first["tasks"] for run in runs.values()]
+    tasks = [run.first.tasks for run in runs.values()]
     common = [name for name in tasks[0] if all(name in others for others in tasks)]
     if task is not None:
         for name, own in zip(runs, tasks, strict=True):
@@ -101,7 +101,7 @@ def _compare(runs: Mapping[str, FoundRun], task: str) -> TaskComparison:
         task,
         accuracies,
         {name: _forgetting(run, task) for name, run in runs.items()},
-        {name: sum(r["learned"][task] for r in run.results.values()) for name, run in runs.items()},
+        {name: sum(r.learned[task] for r in run.results.values()) for name, run in runs.items()},
         comparisons,
         best(comparisons, {name: summary.mean for name, summary in accuracies.items()}),
         len(seeds),
@@ -110,23 +110,24 @@ def _compare(runs: Mapping[str, FoundRun], task: str) -> TaskComparison:
 
 
 def _forgetting(run: FoundRun, task: str) -> tuple[float | None, ...]:
-    if task == run.first["tasks"][-1]:
+    if task == run.first.tasks[-1]:
         return ()
-    return tuple(result["forgetting"][task] for result in run.results.values())
+    return tuple(result.forgetting[task] for result in run.results.values())
+
+
+OPTIONS = ("form", "shots", "split", "protocol", "pretrain", "label_noise")
+"""Those that decide the figures; of the pooling, what was used is compared."""
 
 
 def differences_of(runs: Mapping[str, FoundRun]) -> dict[str, dict[str, str]]:
     """What the runs do not have in common beside the strategy: scenario, encoder, shots and the like, by run."""
     facts = {
         name: {
-            **{key: str(run.first[key]) for key in ("scenario", "encoder", "device", "precision")},
-            "pooling": kind_of(run.first.get("pooling")),
-            **{
-                key: str(value)
-                for key, value in run.first["options"].items()
-                if key not in ("curve", "target", "pooling")
-            },
-            **{f"set {key}": value for key, value in run.first.get("set", {}).items()},
+            **{key: str(getattr(run.first, key)) for key in ("scenario", "encoder", "device", "precision")},
+            "pooling": run.first.pooling.kind,
+            **{key: str(getattr(run.first.options, key)) for key in OPTIONS},
+            **{f"{task}_size": str(size) for task, size in run.first.options.sizes.items()},
+            **{f"set {key}": value for key, value in run.first.set.items()},
         }
         for name, run in runs.items()
     }
@@ -146,7 +147,7 @@ def as_plain(runs: Mapping[str, FoundRun], found: Sequence[TaskComparison]) -> d
         "runs": {
             name: {
                 "given": run.given,
-                "strategy": run.first["strategy"],
+                "strategy": run.first.strategy,
                 "seeds": list(run.folders),
                 "folders": [str(path) for path in run.folders.values()],
             }

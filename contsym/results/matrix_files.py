@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from contsym.errors import ContsymError
 from contsym.results import store
+from contsym.results.schema import SeedResult
 
 EXPECTED = "expected a result.json, the folder of a run, a seed or a cell, or a CSV file with a matrix"
 
@@ -41,14 +41,14 @@ def read_matrices(path: Path) -> list[StoredMatrix]:
     return [_of_result(store.read_result(path)) if path.suffix == ".json" else _of_csv(path)]
 
 
-def _of_result(result: Mapping[str, Any]) -> StoredMatrix:
-    tasks = result["tasks"]
+def _of_result(result: SeedResult) -> StoredMatrix:
+    tasks = result.tasks
     return StoredMatrix(
         tuple(tasks),
-        tuple(map(tuple, result["matrix"])),
-        result["seed"],
-        tuple(result["n_test"][task] for task in tasks),
-        tuple(task for task in tasks if not result["learned"][task]),
+        tuple(map(tuple, result.matrix)),
+        result.seed,
+        tuple(result.n_test[task] for task in tasks),
+        tuple(task for task in tasks if not result.learned[task]),
     )
 
 

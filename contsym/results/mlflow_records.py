@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-from contsym.models.encoders.declared import kind_of
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    pass
+    from contsym.results.schema import SeedResult, StoredSource
+    from contsym.results.summary import Means
 
 
 Metrics = list[tuple[str, float, int]]
@@ -41,7 +40,7 @@ class Record:
     params: dict[str, str]
     tags: dict[str, str]
     metrics: Metrics
-    sources: Mapping[str, Mapping[str, Any]]
+    sources: Mapping[str, StoredSource]
     matrix: str
     """R as CSV with a header and row names."""
 
@@ -55,147 +54,146 @@ def safe(name: str) -> str:
     return re.sub(r"^\.*$", "_", re.sub(r"[^\w.\- ]", "_", name))
 
 
-def encoder_of(result: Mapping[str, Any]) -> str:
+def encoder_of(result: SeedResult) -> str:
     """What finds the encoder of a result again: of one from the Hub, at the commit that it had then."""
     from contsym.models.encoders.checkpoints import PRESETS
 
-    name, commit = result["encoder"], result["encoder_weights"].get("commit")
+    name, commit = result.encoder, result.encoder_weights.commit
     # A preset with a hash is the same wherever it is from.
     if not commit or (name in PRESETS and PRESETS[name].sha256):
         return name
     return f"{name.partition('@')[0]}@{commit}"
 
 
-def seed_record(result: Mapping[str, Any]) -> Record:
+def seed_record(result: SeedResult) -> Record:
     """What the child run of one stored seed holds."""
-    from contsym.results.summary import beside_shortcuts
+    from contsym.results.summary import summarise
 
-    started, seed = milliseconds(result), str(result["seed"])
+    started, seed = milliseconds(result), str(result.seed)
     params, tags = _facts(result)
-    tags |= {"contsym.seed": seed, "contsym.key": result["key"]}
-    tags |= {f"contsym.learned.{safe(t)}": str(was).lower() for t, was in result["learned"].items()}
-    rows = zip(["untrained", *result["tasks"]], result["matrix"], strict=True)
-    table = [["after", *result["tasks"]], *([name, *row] for name, row in rows)]
+    tags |= {"contsym.seed": seed, "contsym.key": result.key}
+    tags |= {f"contsym.learned.{safe(t)}": str(was).lower() for t, was in result.learned.items()}
+    rows = zip(["untrained", *result.tasks], result.matrix, strict=True)
+    table: list[list[object]] = [["after", *result.tasks], *([name, *row] for name, row in rows)]
     return Record(
         name=f"seed-{seed}",
         started=started,
-        ended=started + int(1000 * result["seconds"]),
+        ended=started + int(1000 * result.seconds),
         timestamp=started,
         params={**params, "seed": seed},
         tags=tags,
-        metrics=[*_final_metrics({**result, **beside_shortcuts([result])}), *_course_metrics(result)],
-        sources=result["sources"],
+        metrics=[*_final_metrics(result.tasks, summarise([result])), *_course_metrics(result)],
+        sources=result.sources,
         matrix="".join(",".join(map(str, row)) + "\n" for row in table),
     )
 
 
-def parent_record(found: Sequence[Mapping[str, Any]]) -> Record:
+def parent_record(found: Sequence[SeedResult]) -> Record:
     """What the parent run holds: what its seeds have in common, and their means."""
     from contsym.results.summary import summarise
 
-    mean = {**summarise(found), "tasks": found[0]["tasks"]}
+    mean = summarise(found)
     params, tags = (
         dict(set.intersection(*(set(facts.items()) for facts in part)))
         for part in zip(*map(_facts, found), strict=True)
     )
-    last = len(mean["matrix"]) - 1
-    metrics = _final_metrics(mean)
-    metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean["learned_in"].items()]
-    for task, kinds in mean["by_kind"].items():
+    last = len(mean.matrix) - 1
+    metrics = _final_metrics(found[0].tasks, mean)
+    metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean.learned_in.items()]
+    for task, kinds in mean.by_kind.items():
         metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
     started = min(milliseconds(result) for result in found)
     return Record(
         name=f"{params['strategy']}, {params['shots']} shots",
         started=started,
-        ended=max(milliseconds(result) + int(1000 * result["seconds"]) for result in found),
+        ended=max(milliseconds(result) + int(1000 * result.seconds) for result in found),
         # Means change when seeds are added: those over more seeds count as the later ones, also where the
         # clock was set back in between; the run's name has the time at which it was first begun.
-        timestamp=_begun(found[0]["run"], started) + len(found),
+        timestamp=_begun(found[0].run, started) + len(found),
         params=params,
-        tags={**tags, "contsym.seeds": ",".join(str(result["seed"]) for result in found)},
+        tags={**tags, "contsym.seeds": ",".join(str(result.seed) for result in found)},
         metrics=metrics,
         sources={},
         matrix="",
     )
 
 
-def _facts(result: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
     """Parameters and tags that say how a result was made, without its seed."""
-    options, sources = result["options"], result["sources"]
+    options, sources = result.options, result.sources
     own = ("strategy", "scenario", "encoder", "device", "precision", "threads")
-    params = {name: result[name] for name in own}
-    params |= {name: options[name] for name in ("form", "target", "curve")}
-    sizes = ("shots", *(name for name in options if name.endswith("_size")))
-    params |= {name: "all" if options[name] is None else options[name] for name in sizes}
-    params["protocol"] = options.get("protocol", "sequential")
-    params |= {f"pretrain.{safe(name)}": value for name, value in options.get("pretrain", {}).items()}
-    params["pooling"] = kind_of(result.get("pooling"))
-    params |= {"max_length": result["pooling"]["max_length"]} if result.get("pooling") else {}
-    params |= {name: options[name] for name in ("split", "label_noise") if options.get(name) is not None}
-    params |= {f"settings.{safe(name)}": value for name, value in result["settings"].items()}
-    tags = {f"version.{safe(name)}": version for name, version in result["versions"].items()}
-    tags |= {f"encoder_weights.{k}": v for k, v in result["encoder_weights"].items()}
-    tags |= {"platform": result["platform"], "git_commit": result["git_commit"] or "none"}
-    tags["contsym.run"] = result["run"]
-    # Results stored before there were plug-ins and notes have neither.
-    for plugin in result.get("plugins", ()):
-        params[f"plugin.{plugin['kind']}"] = plugin["origin"]
-        tags[f"plugin.{plugin['kind']}.sha256"] = plugin["sha256"]
-    if notes := result.get("notes"):
-        tags["contsym.notes"] = "; ".join(notes)
-    stand_ins = [task for task, source in sources.items() if source["stand_in"]]
+    params = {name: getattr(result, name) for name in own}
+    params |= {name: getattr(options, name) for name in ("form", "target", "curve", "protocol")}
+    sizes = {"shots": options.shots, **{f"{task}_size": n for task, n in options.sizes.items()}}
+    params |= {name: "all" if n is None else n for name, n in sizes.items()}
+    params |= {f"pretrain.{safe(name)}": value for name, value in options.pretrain.items()}
+    params |= {"pooling": result.pooling.kind, "max_length": result.pooling.max_length}
+    optional = {"split": options.split, "label_noise": options.label_noise}
+    params |= {name: value for name, value in optional.items() if value is not None}
+    params |= {f"settings.{safe(name)}": value for name, value in result.settings.items()}
+    tags = {f"version.{safe(name)}": version for name, version in result.versions.items()}
+    tags |= {f"encoder_weights.{name}": value for name, value in result.encoder_weights if value is not None}
+    tags |= {"platform": result.platform, "git_commit": result.git_commit or "none"}
+    tags["contsym.run"] = result.run
+    for plugin in result.plugins:
+        params[f"plugin.{plugin.kind}"] = plugin.origin
+        tags[f"plugin.{plugin.kind}.sha256"] = plugin.sha256
+    if result.notes:
+        tags["contsym.notes"] = "; ".join(result.notes)
+    stand_ins = [task for task, source in sources.items() if source.stand_in]
     tags["contsym.stand_ins"] = ",".join(stand_ins) or "none"
     for task, source in sources.items():
-        params[f"source.{safe(task)}"] = tags[f"contsym.source.{safe(task)}"] = source["name"]
-        tags[f"data.{safe(task)}.fingerprint"] = source["fingerprint"]
-        tags[f"data.{safe(task)}.stand_in"] = str(source["stand_in"]).lower()
+        params[f"source.{safe(task)}"] = tags[f"contsym.source.{safe(task)}"] = source.name
+        tags[f"data.{safe(task)}.fingerprint"] = source.fingerprint
+        tags[f"data.{safe(task)}.stand_in"] = str(source.stand_in).lower()
     # MLflow's limits are 6000 and 8000 characters.
     params = {key: str(value)[:6000] for key, value in params.items()}
     return params, {key: str(value)[:8000] for key, value in tags.items()}
 
 
-def _final_metrics(result: Mapping[str, Any]) -> Metrics:
+def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
     """R and the figures that follow from it, of one seed or of the mean; step = row of R."""
-    figures = {"accuracy_macro": result["final_macro"], "accuracy_micro": result["final_micro"]}
-    figures |= {f"forgetting/{safe(task)}": f for task, f in result["forgetting"].items()}
-    figures |= {name: result[name] for name in ("bwt", "fwt", "seconds")}
-    figures["probe_forgetting"] = result.get(
-        "probe_forgetting", (result.get("probe") or {}).get("forgetting")
-    )
-    last = len(result["matrix"]) - 1
-    for task, scores in result["shortcuts"].items():
+    figures: dict[str, float | None] = {
+        "accuracy_macro": mean.final_macro,
+        "accuracy_micro": mean.final_micro,
+        "bwt": mean.bwt,
+        "fwt": mean.fwt,
+        "seconds": mean.seconds,
+        "probe_forgetting": mean.probe_forgetting,
+    }
+    figures |= {f"forgetting/{safe(task)}": f for task, f in mean.forgetting.items()}
+    last = len(mean.matrix) - 1
+    for task, scores in mean.shortcuts.items():
         figures |= {f"shortcut/{safe(task)}/{safe(name)}": score for name, score in scores.items()}
-        figures[f"above_best_shortcut/{safe(task)}"] = result["above_best_shortcut"][task]
+        figures[f"above_best_shortcut/{safe(task)}"] = mean.above_best_shortcut[task]
     return [
         (f"accuracy/{safe(task)}", accuracy, i)
-        for i, row in enumerate(result["matrix"])
-        for task, accuracy in zip(result["tasks"], row, strict=True)
+        for i, row in enumerate(mean.matrix)
+        for task, accuracy in zip(tasks, row, strict=True)
     ] + [(key, value, last) for key, value in figures.items() if value is not None]
 
 
-def _course_metrics(result: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
+def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:
     """Kinds by row of R, the learning curve by pairs seen, the loss by step, and the costs."""
-    from contsym.results.summary import total_cost
-
-    for task, rows in result["by_kind"].items():
+    for task, rows in result.by_kind.items():
         for i, kinds in enumerate(rows):
             for kind, measured in kinds.items():
-                yield f"accuracy/{safe(task)}/{safe(kind)}", measured["accuracy"], i
-    for point in result["curve"]:
-        key, step = f"curve/{safe(result['tasks'][point['experience']])}", point["n_pairs_seen"]
-        yield f"{key}/accuracy", point["accuracy"], step
-        yield f"{key}/distinct_pairs", point["n_distinct_pairs"], step
-    for task, least in result["sample_efficiency"].items():
-        for name, n_pairs in least.items():
+                yield f"accuracy/{safe(task)}/{safe(kind)}", measured.accuracy, i
+    for point in result.curve:
+        key, step = f"curve/{safe(result.tasks[point.experience])}", point.n_pairs_seen
+        yield f"{key}/accuracy", point.accuracy, step
+        yield f"{key}/distinct_pairs", point.n_distinct_pairs, step
+    for task, least in result.sample_efficiency.items():
+        for name, n_pairs in least:
             if n_pairs is not None:
                 yield f"sample_efficiency/{safe(task)}/{safe(name)}", n_pairs, 0
-    for task, losses in zip(result["tasks"], result["loss"], strict=True):
+    for task, losses in zip(result.tasks, result.loss, strict=True):
         every = -(-len(losses) // MAX_LOSSES) or 1
         for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
             yield f"loss/{safe(task)}", losses[step - 1], step
-    for i, cost in enumerate(result["cost"]["experiences"], 1):
-        yield from ((f"cost/{name}", cost[name], i) for name in AFTER_EACH)
-    yield from ((f"cost/{name}", total_cost(result, name), 0) for name in IN_ALL)
+    for i, cost in enumerate(result.cost.experiences, 1):
+        yield from ((f"cost/{name}", getattr(cost, name), i) for name in AFTER_EACH)
+    yield from ((f"cost/{name}", result.cost.total(name), 0) for name in IN_ALL)
 
 
 def _begun(run: str, otherwise: int) -> int:
@@ -206,5 +204,5 @@ def _begun(run: str, otherwise: int) -> int:
         return otherwise
 
 
-def milliseconds(result: Mapping[str, Any]) -> int:
-    return int(1000 * datetime.fromisoformat(result["started_at"]).timestamp())
+def milliseconds(result: SeedResult) -> int:
+    return int(1000 * datetime.fromisoformat(result.started_at).timestamp())

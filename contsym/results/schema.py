@@ -1,11 +1,15 @@
-"""What a stored result holds: one model that is written and read."""
+"""What a stored result holds: one frozen model that is made before anything is written, and that every reader gets.
+
+`python -m contsym.results.schema` prints its JSON Schema.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+from collections.abc import Collection
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from contsym.checked import (
     Amount,
@@ -17,66 +21,82 @@ from contsym.checked import (
     Name,
     RunName,
     Share,
-    Strict,
     Words,
+    Written,
     expect,
     is_time,
 )
+from contsym.data.tasks import TASKS
+from contsym.models.encoders.declared import PoolingFacts
 
-if TYPE_CHECKING:
-    pass
-
-
-def task_of(result: Mapping[str, Any], name: str) -> str:
-    """What the experience of that name is of: the name itself, where its source does not say another task."""
-    return result["sources"].get(name, {}).get("task", name)
+FORMAT = 3
+"""2: one record of costs per experience. 3: every entry is always there, and sizes are a table of the options."""
 
 
-def variant(result: Mapping[str, Any], varied: Collection[str]) -> str:
-    """A strategy with the values that tell it from others of its sweep, as `knn_fixed k=5`."""
-    values = [f" {name}={value}" for name, value in result["set"].items() if name in varied]
-    return result["strategy"] + "".join(values)
+class PartAccuracy(Written):
+    """Accuracy on a part of the test pairs, and how many they are."""
 
-
-def in_order(result: Mapping[str, Any], name: str) -> str:
-    """The name with the order of the experiences, where the scenario is run in several."""
-    _, colon, order = result["scenario"].partition(":")
-    return f"{name} {order}" if colon else name
-
-
-class Part(Strict):
     accuracy: Share
     n: Count
 
 
-class Rows(Strict):
+class PairCounts(Written):
     train: Count
     test: Count
 
 
-class Source(Strict):
+class StoredSource(Written):
+    """Where the pairs of an experience are from."""
+
     name: Words
-    task: Words = ""
-    rows: Rows
-    available: Rows
+    task: Words
+    rows: PairCounts
+    """Used."""
+    available: PairCounts
     fingerprint: Words
     stand_in: bool
-    notes: list[Words] = []
+    notes: list[Words]
 
 
-class Options(Strict):
+class StoredOptions(Written):
     form: Words
     shots: Count | None
+    sizes: dict[Name, Count | None]
+    """Training pairs asked for, by task without relations; None: all."""
+    split: Words | None
+    protocol: Words
+    pretrain: dict[str, Words]
+    label_noise: Share | None
+    pooling: Words
     target: Share
     curve: bool
-    protocol: Words = "sequential"
-    pretrain: dict[str, Words] = {}
-    split: Words | None = None
-    label_noise: Share | None = None
-    pooling: Words = "auto"
 
 
-class Point(Strict):
+class Asked(Written):
+    """What was typed and decides the key, beside what it came to."""
+
+    sources: dict[str, Words]
+    device: Words
+    precision: Words
+    audit: bool
+
+
+class StoredPlugin(Written):
+    kind: Words
+    name: Words
+    origin: Words
+    sha256: Words
+
+
+class EncoderWeights(Written):
+    sha256: Words
+    origin: Words
+    commit: Words | None
+
+
+class StoredPoint(Written):
+    """A point of a learning curve."""
+
     experience: Count
     n_steps: Count
     n_pairs_seen: Count
@@ -84,42 +104,31 @@ class Point(Strict):
     accuracy: Share
 
 
-class Reached(Strict):
+class PairsToTarget(Written):
+    """The least number of pairs that reached the target; None: not reached."""
+
     n_distinct_pairs: Count | None
     n_pairs_seen: Count | None
 
 
-class View(Strict):
+class View(Written):
+    """The pairs whose label embeddings are stored for a picture."""
+
     id: list[str]
     relation: list[str]
     kind: list[str]
 
 
-class Probe(Strict):
+class Probe(Written):
+    """What a fresh linear probe reads of the first task off the encoder, before and after the others."""
+
     before: Share
     after: Share
     forgetting: Gain
 
 
-class Weights(Strict):
-    sha256: Words
-    origin: Words
-    commit: Words | None = None
-
-
-class Pooled(Strict):
-    modes: list[Words]
-    after: list[Words | dict[str, Words]]
-    max_length: Count
-    prompt: Words
-    includes_prompt: bool
-    lower_case: bool
-
-
-class ExperienceCost(Strict):
+class ExperienceCost(Written):
     """What one experience took; under protocol retrain the first one is known already and takes no steps."""
-
-    model_config = ConfigDict(frozen=True)
 
     training_seconds: Amount
     training_steps: Count
@@ -129,7 +138,7 @@ class ExperienceCost(Strict):
     stored_bytes_after: Count
 
 
-class Cost(Strict):
+class Cost(Written):
     """What a seed took: one record per experience, and figures of the whole run."""
 
     experiences: list[ExperienceCost]
@@ -140,36 +149,64 @@ class Cost(Strict):
     stored_bytes: Count
     peak_memory_bytes: Count
 
+    def total(self, name: str) -> float:
+        """A figure of the whole run, or the sum of one over its experiences."""
+        if name in Cost.model_fields:
+            return getattr(self, name)
+        return sum(getattr(each, name) for each in self.experiences)
 
-class Facts(Strict):
-    """What made a result, known before anything is trained."""
 
+class Facts(Written):
+    """What made a result, known before anything is trained: enough to make it again."""
+
+    model_config = ConfigDict(title="result")
+
+    format: Literal[3]
     run: RunName
     key: Key
     strategy: Words
     scenario: Words
+    scenario_file: Words | None
+    """The file that the scenario is from; its name alone would not find it again."""
+    experiences: list[dict[str, JsonValue]]
+    """What is not as by default of each; empty where none is more than a task."""
+    plugins: list[StoredPlugin]
     encoder: Words
-    encoder_weights: Weights
-    pooling: Pooled | None = None
+    encoder_weights: EncoderWeights
+    pooling: PoolingFacts
     tasks: Annotated[list[Name], Field(min_length=1, max_length=1000)]
-    sources: dict[Name, Source]
+    """The names of the experiences, in order."""
+    sources: dict[Name, StoredSource]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    settings: dict[str, Any]
-    set: dict[str, Words] = {}
-    options: Options
-    experiences: list[dict[str, Any]] = []
+    settings: dict[str, JsonValue]
+    """All of the strategy's, those that were left to their defaults too."""
+    set: dict[str, Words]
+    """Those that were given, as typed."""
+    options: StoredOptions
+    asked: Asked
     device: Words
     precision: Words
     threads: Count
     platform: Words
+    processor: Words
     versions: dict[str, Words]
     git_commit: Words | None
-    code_sha256: Words | None = None
+    code_sha256: Words
     started_at: Words
 
+    @model_validator(mode="after")
+    def is_of_its_tasks(self) -> Facts:
+        expect(len(set(self.tasks)) == len(self.tasks), "each task once in tasks")
+        expect(set(self.tasks) <= set(self.sources), f"sources of {', '.join(self.tasks)}")
+        expect(is_time(self.started_at), "started_at as a date and time with its zone, in ISO 8601")
+        return self
 
-class Result(Facts):
+
+class Scores(Written):
+    """The accuracy matrix of a seed and all that follows from its predictions."""
+
     matrix: list[list[Share]]
+    """R: a row before any training and one after each experience; a column per experience."""
     n_test: dict[str, Annotated[int, Field(gt=0, lt=2**63)]]
     majority: dict[str, Share]
     learned: dict[str, bool]
@@ -179,27 +216,39 @@ class Result(Facts):
     forgetting: dict[str, Gain | None]
     bwt: Gain | None
     fwt: Gain | None
-    by_kind: dict[str, list[dict[Kind, Part]]]
-    by_relation: dict[str, dict[Words, Part]]
-    shortcuts: dict[str, dict[Words, Share]] = {}
-    curve: list[Point]
-    sample_efficiency: dict[str, Reached]
+    by_kind: dict[str, list[dict[Kind, PartAccuracy]]]
+    """Of tasks of relations, by row of R."""
+    by_relation: dict[str, dict[str, PartAccuracy]]
+    """At the end."""
+    confusion: dict[str, list[list[Count]]]
+    """At the end: counts[label][prediction]."""
+
+
+class SeedResult(Scores, Facts):
+    """One seed: what made it, what came of it, what it took."""
+
+    start: Words | None
+    """The key of the encoder that a retrain run started from."""
+    probe: Probe | None
+    shortcuts: dict[str, dict[Words, Share]]
+    """What each shortcut scores, by audited experience."""
+    leaks: dict[str, dict[Words, Count]]
+    """Test pairs that each kind of leak touches, by audited experience."""
+    curve: list[StoredPoint]
+    sample_efficiency: dict[str, PairsToTarget]
     loss: list[list[Figure]]
+    """Of every step, by experience."""
     cost: Cost
-    probe: Probe | None = None
-    view: View | None = None
-    notes: list[Words] = []
+    view: View | None
+    notes: list[Words]
     seconds: Annotated[Figure, Field(ge=0, le=1e12)]
 
     @model_validator(mode="after")
-    def is_consistent(self) -> Result:
+    def is_consistent(self) -> SeedResult:
         tasks, n = self.tasks, len(self.tasks)
-        expect(len(set(tasks)) == n, "each task once in tasks")
-        expect(is_time(self.started_at), "started_at as a date and time with its zone, in ISO 8601")
         is_square = len(self.matrix) == n + 1 and all(len(row) == n for row in self.matrix)
         expect(is_square, f"a matrix of {n + 1} rows of {n} accuracies")
-        whole = ("sources", "n_test", "majority", "learned", "final", "forgetting", "sample_efficiency")
-        for name in whole:
+        for name in ("n_test", "majority", "learned", "final", "forgetting", "sample_efficiency"):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
         for task, rows in self.by_kind.items():
             same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
@@ -211,3 +260,43 @@ class Result(Facts):
             lengths = {len(self.view.id), len(self.view.relation), len(self.view.kind)}
             expect(len(lengths) == 1, "lists of one length in view")
         return self
+
+    @property
+    def order(self) -> str:
+        """The order that the scenario is in, as `mnli,wikidata`; empty where the scenario has one only."""
+        return self.scenario.partition(":")[2]
+
+    def is_relational(self, name: str) -> bool:
+        """Whether the experience of that name is of a task of relations."""
+        task = self.sources[name].task
+        return task in TASKS and TASKS[task].relational
+
+    @property
+    def new_task(self) -> str:
+        """The experience that the shots are of: the last one of relations, or the last."""
+        relational = [name for name in self.tasks if self.is_relational(name)]
+        return (relational or self.tasks)[-1]
+
+    @property
+    def n_shots(self) -> int:
+        """Training pairs of the new task; all there are where none were asked for."""
+        shots = self.options.shots
+        return self.sources[self.new_task].rows.train if shots is None else shots
+
+    def variant(self, varied: Collection[str]) -> str:
+        """The strategy with the values that tell it from others of its sweep, as `knn_fixed k=5`."""
+        values = [f" {name}={value}" for name, value in self.set.items() if name in varied]
+        return self.strategy + "".join(values)
+
+    def variant_in_order(self, varied: Collection[str]) -> str:
+        """The same with the order of the experiences, where the scenario is run in several."""
+        return " ".join(filter(None, (self.variant(varied), self.order)))
+
+
+def json_schema() -> str:
+    """The JSON Schema of a result.json, as docs/result.schema.json has it."""
+    return json.dumps(SeedResult.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

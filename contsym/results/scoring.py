@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contsym.data.schema import LABELS
 from contsym.results.metrics import matrix as measures
+from contsym.results.schema import PairsToTarget, Probe, Scores
 
 if TYPE_CHECKING:
     from contsym.data.schema import TaskData
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def measured(
     tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mapping[str, float]] | None = None
-) -> dict[str, Any]:
+) -> Scores:
     """The accuracy matrix of the predictions and all that follows from it.
 
     `guesses` are the scores of the shortcuts by task: what is not above the best of them was not
@@ -42,7 +43,7 @@ def measured(
         for j, task in enumerate(tasks)
         if any(task.test["kind"][:])
     }
-    return {
+    found = {
         "matrix": matrix.tolist(),
         "n_test": dict(zip(names, n_test, strict=True)),
         "majority": dict(zip(names, majority, strict=True)),
@@ -65,18 +66,20 @@ def measured(
             for j, name in enumerate(names)
         },
     }
+    return Scores.model_validate(found)
 
 
-def sample_efficiency(tasks: Sequence[TaskData], points, target: float) -> dict[str, dict[str, int | None]]:
+def sample_efficiency(tasks: Sequence[TaskData], points, target: float) -> dict[str, PairsToTarget]:
     """The least number of pairs, distinct and seen, that reached the target; None: not reached."""
     found = {}
     for j, task in enumerate(tasks):
         own = [point for point in points if point.experience == j]
         accuracies = [point.accuracy for point in own]
-        found[task.name] = {
-            name: measures.least_to_reach([getattr(p, name) for p in own], accuracies, target)
+        n_distinct, n_seen = (
+            measures.least_to_reach([getattr(p, name) for p in own], accuracies, target)
             for name in ("n_distinct_pairs", "n_pairs_seen")
-        }
+        )
+        found[task.name] = PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)
     return found
 
 
@@ -94,9 +97,9 @@ def prediction_rows(tasks: Sequence[TaskData], predictions) -> list[dict[str, ob
     ]
 
 
-def probe(accuracies: Sequence[float | None]) -> dict[str, float] | None:
+def probe(accuracies: Sequence[float | None]) -> Probe | None:
     """What a fresh linear probe reads of the first task off the encoder, before and after the others."""
     if len(accuracies) < 2 or accuracies[0] is None or accuracies[1] is None:
         return None
     before, after = accuracies[0], accuracies[1]
-    return {"before": before, "after": after, "forgetting": before - after}
+    return Probe(before=before, after=after, forgetting=before - after)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from contsym import checked
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
 from contsym.files import entries, shield, to_json, visible_folders, write_whole
-from contsym.results.schema import Facts, Result
+from contsym.results.schema import FORMAT, SeedResult
 
-FORMAT = 2
-"""2: one record of costs per experience."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
@@ -55,15 +55,15 @@ def new_run_name(strategy: str, scenario: str) -> str:
 
 def write_seed(
     run: Path,
-    result: Mapping[str, Any],
+    result: SeedResult,
     predictions: Sequence[Mapping[str, object]],
-    tensors: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
 ) -> Path:
     """Store one seed's result, predictions and tensors; gives its folder.
 
     Raises ContsymError where it cannot be written, as on a full disk.
     """
-    folder = seed_folder(run, result["seed"])
+    folder = seed_folder(run, result.seed)
     try:
         write_result(folder, result, predictions, tensors)
     except OSError as error:
@@ -80,13 +80,12 @@ def seed_folder(run: Path, seed: int) -> Path:
 
 def write_result(
     folder: Path,
-    result: Mapping[str, Any],
+    result: SeedResult,
     predictions: Sequence[Mapping[str, object]],
-    tensors: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
 ) -> None:
-    """Make the folder of a result, atomically. Raises ContsymError for a result that could not be read again."""
-
-    text = checked_json(result, folder / RESULT)
+    """Make the folder of a result, atomically."""
+    text = to_json(result.model_dump(mode="json"))
 
     def fill(folder: Path) -> None:
         (folder / RESULT).write_text(text, encoding="utf-8")
@@ -104,33 +103,19 @@ def write_result(
     write_whole(folder, fill)
 
 
-def checked_json(result: Mapping[str, Any], path: Path, model: type[Facts] = Result) -> str:
-    """The text of a result.json, after the check that every reader makes. Raises ContsymError.
-
-    `facts` are the part that is known before training.
-    """
-    try:
-        text = to_json(result)
-    except (TypeError, ValueError) as error:
-        raise ContsymError(f"{path}: cannot be stored ({error}); expected finite numbers and texts") from None
-    checked.check(model, json.loads(text), path)
-    return text
-
-
-def read_seed(folder: Path) -> dict[str, Any]:
+def read_seed(folder: Path) -> SeedResult:
     """One stored seed. Raises ContsymError where the file is not what contsym wrote."""
     return read_result(folder / RESULT)
 
 
-def read_result(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> SeedResult:
     """One stored result, wherever its file is. Raises as `read_seed`."""
     result = checked.read_json(path, "expected a stored result")
     checked.check_format(result, FORMAT, path)
-    checked.check(Result, result, path)
-    return result
+    return checked.check(SeedResult, result, path)
 
 
-def read_seeds(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, dict[str, Any]]:
+def read_seeds(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, SeedResult]:
     """The results in these folders; those that cannot be read are told to `skip`."""
     found = {}
     for folder in folders:
@@ -141,7 +126,7 @@ def read_seeds(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path,
     return found
 
 
-def read_run(folder: Path, skip: Skip = tell_skipped) -> dict[Path, dict[str, Any]]:
+def read_run(folder: Path, skip: Skip = tell_skipped) -> dict[Path, SeedResult]:
     """The results of a folder that was named: a seed or a cell, which must be readable, or those of a run.
 
     Empty where the folder holds no result. Raises ContsymError where none of them can be read.

@@ -4,113 +4,120 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from contsym.checked import Kind
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL
+from contsym.results.schema import SeedResult
+
+Results = Sequence[SeedResult]
 
 
-def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the seeds of one run; a task's forgetting only where every seed learned it."""
+@dataclass(frozen=True)
+class Means:
+    """Means over the seeds of one run; None where a seed has no such figure."""
+
+    matrix: list[list[float]]
+    final: dict[str, float]
+    final_macro: float
+    final_micro: float
+    forgetting: dict[str, float | None]
+    """Of a task only where every seed learned it."""
+    learned_in: dict[str, int]
+    """Seeds that learned the task."""
+    shortcuts: dict[str, dict[str, float]]
+    """Of audited tasks alone."""
+    above_best_shortcut: dict[str, float]
+    """How far the final accuracy is above the best shortcut of each seed."""
+    by_kind: dict[str, dict[Kind, float]]
+    """At the end."""
+    probe_forgetting: float | None
+    bwt: float | None
+    fwt: float | None
+    seconds: float
+
+
+def summarise(found: Results) -> Means:
+    """Means over the seeds of one run; those of a single seed are its own figures."""
     import numpy as np
 
-    tasks = found[0]["tasks"]
+    first = found[0]
+    tasks = first.tasks
+    audited = [t for t in tasks if all(r.shortcuts.get(t) for r in found)]
 
-    def mean(values: Sequence[float | None]) -> float | None:
-        return None if None in values else float(np.mean(values))  # type: ignore[arg-type]
+    def mean(values: Sequence[float]) -> float:
+        return float(np.mean(values))
 
-    return {
-        "matrix": np.mean([r["matrix"] for r in found], axis=0).tolist(),
-        "final": {t: mean([r["final"][t] for r in found]) for t in tasks},
-        "final_macro": mean([r["final_macro"] for r in found]),
-        "final_micro": mean([r["final_micro"] for r in found]),
-        "forgetting": {t: mean([r["forgetting"][t] for r in found]) for t in tasks},
-        "learned_in": {t: sum(r["learned"][t] for r in found) for t in tasks},
-        **beside_shortcuts(found),
-        "by_kind": {
+    def mean_of_all(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return mean(known) if len(known) == len(values) else None
+
+    return Means(
+        matrix=np.mean([r.matrix for r in found], axis=0).tolist(),
+        final={t: mean([r.final[t] for r in found]) for t in tasks},
+        final_macro=mean([r.final_macro for r in found]),
+        final_micro=mean([r.final_micro for r in found]),
+        forgetting={t: mean_of_all([r.forgetting[t] for r in found]) for t in tasks},
+        learned_in={t: sum(r.learned[t] for r in found) for t in tasks},
+        shortcuts={
+            t: {name: mean([r.shortcuts[t][name] for r in found]) for name in first.shortcuts[t]}
+            for t in audited
+        },
+        above_best_shortcut={
+            t: mean([r.final[t] - shortcuts.best(r.shortcuts[t])[1] for r in found]) for t in audited
+        },
+        by_kind={
             t: {
-                kind: mean([r["by_kind"][t][-1][kind]["accuracy"] for r in found])
+                kind: mean([r.by_kind[t][-1][kind].accuracy for r in found])
                 for kind in KIND_OF_LABEL.values()
-                if kind in found[0]["by_kind"][t][-1]
+                if kind in rows[-1]
             }
-            for t in found[0]["by_kind"]
+            for t, rows in first.by_kind.items()
         },
-        "probe_forgetting": mean([(r.get("probe") or {}).get("forgetting") for r in found]),
-        "bwt": mean([r["bwt"] for r in found]),
-        "fwt": mean([r["fwt"] for r in found]),
-        "seconds": mean([r["seconds"] for r in found]),
-    }
+        probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in found]),
+        bwt=mean_of_all([r.bwt for r in found]),
+        fwt=mean_of_all([r.fwt for r in found]),
+        seconds=mean([r.seconds for r in found]),
+    )
 
 
-def total_cost(result: Mapping[str, Any], name: str) -> float:
-    """A cost of a whole seed: a figure of the run, or the sum over its experiences."""
-    cost = result["cost"]
-    return cost[name] if name in cost else sum(each[name] for each in cost["experiences"])
+SHARED = {
+    *("strategy", "scenario", "encoder", "tasks", "sources", "settings", "options"),
+    *("device", "precision", "run"),
+}
+OWN = {
+    *(
+        "seed",
+        "matrix",
+        "final",
+        "final_macro",
+        "final_micro",
+        "forgetting",
+        "learned",
+        "probe",
+        "bwt",
+        "fwt",
+    ),
+    *("by_kind", "shortcuts", "leaks", "sample_efficiency", "cost", "seconds", "notes"),
+}
 
 
-def beside_shortcuts(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean scores of the shortcuts, and how far the final accuracy is above the best of each seed.
-
-    Results stored before contsym measured shortcuts have none.
-    """
-    import numpy as np
-
-    tasks = [t for t in found[0]["tasks"] if all(r.get("shortcuts", {}).get(t) for r in found)]
-    return {
-        "shortcuts": {
-            t: {
-                name: float(np.mean([r["shortcuts"][t][name] for r in found]))
-                for name in found[0]["shortcuts"][t]
-            }
-            for t in tasks
-        },
-        "above_best_shortcut": {
-            t: float(np.mean([r["final"][t] - shortcuts.best(r["shortcuts"][t])[1] for r in found]))
-            for t in tasks
-        },
-    }
-
-
-def as_json(found: Sequence[Mapping[str, Any]], mlflow_run_ids: Mapping[int, str | None]) -> dict[str, Any]:
+def as_json(found: Results, mlflow_run_ids: Mapping[int, str | None]) -> dict[str, Any]:
     """What `--json` prints: the run once, its seeds, and their mean."""
-    shared = (
-        *("strategy", "scenario", "encoder", "tasks", "sources", "settings", "options"),
-        *("device", "precision", "run"),
-    )
-    own = (
-        *("seed", "matrix", "final", "final_macro", "final_micro", "forgetting", "learned"),
-        *(
-            "probe",
-            "bwt",
-            "fwt",
-            "by_kind",
-            "shortcuts",
-            "leaks",
-            "sample_efficiency",
-            "cost",
-            "seconds",
-            "notes",
-        ),
-    )
     seeds = [
-        {**{name: r.get(name) for name in own}, "mlflow_run_id": mlflow_run_ids.get(r["seed"])} for r in found
+        {**r.model_dump(mode="json", include=OWN), "mlflow_run_id": mlflow_run_ids.get(r.seed)} for r in found
     ]
-    return {**{name: found[0][name] for name in shared}, "seeds": seeds, "mean": summarise(found)}
+    shared = found[0].model_dump(mode="json", include=SHARED)
+    return {**shared, "seeds": seeds, "mean": asdict(summarise(found))}
 
 
-Results = Sequence[Mapping[str, Any]]
-
-
-def order_of(result: Mapping[str, Any]) -> str:
-    """The order that a result's scenario is in, as `mnli,wikidata`; empty where the scenario has one only."""
-    return result["scenario"].partition(":")[2]
-
-
-def by_order(found: Results) -> dict[str, list[Mapping[str, Any]]]:
-    """Results by their order, in the order of their coming."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+def by_order(found: Results) -> dict[str, list[SeedResult]]:
+    """Results by the order of their experiences, in the order of their coming."""
+    groups: dict[str, list[SeedResult]] = {}
     for result in found:
-        groups.setdefault(order_of(result), []).append(result)
+        groups.setdefault(result.order, []).append(result)
     return groups
 
 
@@ -125,14 +132,14 @@ def over_orders(groups: Mapping[str, Results]) -> dict[str, dict[str, Any]]:
     return {name: _spread({order: figures[name] for order, figures in means.items()}) for name in names}
 
 
-def _figures(mean: Mapping[str, Any]) -> dict[str, float | None]:
+def _figures(mean: Means) -> dict[str, float | None]:
     """By name; experiences by their names, so that each order has the same rows."""
-    tasks = sorted(mean["final"])
+    tasks = sorted(mean.final)
     return {
-        "accuracy, mean": mean["final_macro"],
-        **{f"accuracy, {name}": mean["final"][name] for name in tasks},
-        **{f"forgetting, {name}": mean["forgetting"][name] for name in tasks},
-        "backward transfer": mean["bwt"],
+        "accuracy, mean": mean.final_macro,
+        **{f"accuracy, {name}": mean.final[name] for name in tasks},
+        **{f"forgetting, {name}": mean.forgetting[name] for name in tasks},
+        "backward transfer": mean.bwt,
     }
 
 

@@ -241,8 +241,8 @@ def _send(
         client.log_batch(run_id, metrics=metrics[i : i + 1000], synchronous=True)
     inputs = []
     for task, source in record.sources.items():
-        name, digest = source["name"][:500], source["fingerprint"][:36]
-        profile = json.dumps({"rows": source["rows"], "available": source["available"]})
+        name, digest = source.name[:500], source.fingerprint[:36]
+        profile = json.dumps(source.model_dump(include={"rows", "available"}))
         data = Dataset(name, digest, "contsym", json.dumps({"name": name}), None, profile)
         # One input for both parts: MLflow takes a name and digest once for a run.
         context = InputTag("mlflow.data.context", "train, test")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError, nearest
@@ -12,6 +12,7 @@ from contsym.results import store
 from contsym.results.compare import FoundRun
 
 if TYPE_CHECKING:
+    from contsym.results.schema import SeedResult
     from contsym.sweep.schema import SweepCell
     from contsym.sweep.stored import StoredSweep
 
@@ -89,9 +90,9 @@ def _scenario_of(given: str, order: str, sweep: StoredSweep) -> str:
     raise ContsymError(f"run {given!r}: the sweep {sweep.id} has every order; expected {choices}")
 
 
-def _found(given: str, found: Mapping[Path, Mapping[str, Any]]) -> FoundRun:
-    paths = sorted(found, key=lambda path: found[path]["seed"])
-    return FoundRun(given, {found[p]["seed"]: p for p in paths}, {found[p]["seed"]: found[p] for p in paths})
+def _found(given: str, found: Mapping[Path, SeedResult]) -> FoundRun:
+    paths = sorted(found, key=lambda path: found[path].seed)
+    return FoundRun(given, {found[p].seed: p for p in paths}, {found[p].seed: found[p] for p in paths})
 
 
 def _variant(cell: SweepCell) -> str:

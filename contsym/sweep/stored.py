@@ -18,6 +18,7 @@ from contsym.sweep.job import cell_folder
 from contsym.sweep.schema import SweepFile
 
 if TYPE_CHECKING:
+    from contsym.results.schema import SeedResult
     from contsym.sweep.config import SweepConfig
     from contsym.sweep.schema import SweepCell, SweepSettings
 
@@ -71,7 +72,7 @@ class StoredSweep:
         """The folders of its finished cells by key, in the order of the cells."""
         return {c.key: cell_folder(self.output, c.key) for c in self.cells if self.is_done(c)}
 
-    def results(self, skip: Skip = tell_skipped) -> list[dict[str, Any]]:
+    def results(self, skip: Skip = tell_skipped) -> list[SeedResult]:
         """The stored results of its finished cells, in the order of the cells."""
         return list(store.read_seeds(self.done().values(), skip).values())
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contsym.checked import Skip, tell_skipped
 from contsym.results import store as results
 from contsym.results.mlflow_records import Record, milliseconds, safe, seed_record
-from contsym.results.schema import in_order, variant
+from contsym.results.schema import SeedResult
 from contsym.results.tracking import Child, as_tracking_error, own_files, send_run, sent_as
 from contsym.sweep.stored import StoredSweep
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from contsym.sweep.stored import StoredSweep
 
 
-def cell_record(sweep: StoredSweep, result: Mapping[str, Any]) -> Record:
+def cell_record(sweep: StoredSweep, result: SeedResult) -> Record:
     """What the child run of one cell of a sweep holds."""
     record = seed_record(result)
-    name = in_order(result, variant(result, sweep.varied))
-    record.name = f"{name}, {result['options']['shots']} shots, seed {result['seed']}"
+    name = result.variant_in_order(sweep.varied)
+    record.name = f"{name}, {result.n_shots} shots, seed {result.seed}"
     record.tags |= {"contsym.run": sweep.run_name, "contsym.sweep": sweep.id}
     record.params["variant"] = name
     return record
 
 
-def sweep_record(sweep: StoredSweep, found: Sequence[Mapping[str, Any]]) -> Record:
+def sweep_record(sweep: StoredSweep, found: Sequence[SeedResult]) -> Record:
     """What the run of a sweep holds: for each strategy one point a number of shots, the mean over its seeds.
 
     A point is there once all its seeds are: points of MLflow cannot be replaced, and the mean
@@ -37,10 +37,10 @@ def sweep_record(sweep: StoredSweep, found: Sequence[Mapping[str, Any]]) -> Reco
     """
     config = sweep.config
     started = int(1000 * datetime.fromisoformat(sweep.created).timestamp())
-    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, int], list[SeedResult]] = {}
     for result in found:
-        name = in_order(result, variant(result, sweep.varied))
-        groups.setdefault((name, result["options"]["shots"]), []).append(result)
+        name = result.variant_in_order(sweep.varied)
+        groups.setdefault((name, result.n_shots), []).append(result)
     metrics: Metrics = []
     for (name, shots), group in groups.items():
         if len(group) == len(config.seeds):
@@ -52,17 +52,17 @@ def sweep_record(sweep: StoredSweep, found: Sequence[Mapping[str, Any]]) -> Reco
         "shots": ",".join(map(str, config.shots)),
         "seeds": ",".join(map(str, config.seeds)),
         **{f"grid.{safe(name)}": ",".join(values) for name, values in config.settings.items()},
-        **{f"source.{safe(task)}": source["name"] for task, source in found[0]["sources"].items()},
+        **{f"source.{safe(task)}": source.name for task, source in found[0].sources.items()},
     }
     # Tags, since more may come with cells that are done later, and a parameter cannot be replaced.
-    plugins = {f"{p['origin']} (SHA-256 {p['sha256']})" for r in found for p in r.get("plugins", ())}
-    notes = {f"{r['strategy']}: {note}" for r in found for note in r.get("notes", ())}
+    plugins = {f"{p.origin} (SHA-256 {p.sha256})" for r in found for p in r.plugins}
+    notes = {f"{r.strategy}: {note}" for r in found for note in r.notes}
     said = {"contsym.plugins": ", ".join(sorted(plugins)), "contsym.notes": "; ".join(sorted(notes))}
     n = f"{len(config.strategies)} strategies, {len(config.shots)} shots, {len(config.seeds)} seeds"
     return Record(
         name=f"sweep {sweep.id}: {n}",
         started=started,
-        ended=max(milliseconds(result) + int(1000 * result["seconds"]) for result in found),
+        ended=max(milliseconds(result) + int(1000 * result.seconds) for result in found),
         timestamp=started,
         params={key: value[:6000] for key, value in params.items()},
         tags={
@@ -77,17 +77,17 @@ def sweep_record(sweep: StoredSweep, found: Sequence[Mapping[str, Any]]) -> Reco
     )
 
 
-def _sweep_figures(group: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+def _sweep_figures(group: Sequence[SeedResult]) -> Iterator[tuple[str, float]]:
     """Names and means over the seeds of one strategy at one number of shots."""
     from contsym.results.summary import summarise
 
     mean = summarise(group)
-    yield "accuracy_macro", mean["final_macro"]
-    for task in group[0]["tasks"]:
-        yield f"accuracy/{safe(task)}", mean["final"][task]
-        if mean["forgetting"][task] is not None:
-            yield f"forgetting/{safe(task)}", mean["forgetting"][task]
-    yield "seconds", mean["seconds"]
+    yield "accuracy_macro", mean.final_macro
+    for task in group[0].tasks:
+        yield f"accuracy/{safe(task)}", mean.final[task]
+        if (forgotten := mean.forgetting[task]) is not None:
+            yield f"forgetting/{safe(task)}", forgotten
+    yield "seconds", mean.seconds
 
 
 def log_sweep(

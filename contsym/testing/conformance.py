@@ -193,8 +193,8 @@ def learns_a_separable_task(bench: Bench) -> str:
         raise Skipped("it takes no gradient step and fits nothing")
     plan = bench.plan(ONE)
     result, _, _ = bench.result(plan)
-    reached = result["matrix"][1][0]
-    said = f"accuracy {reached:.2f} after {len(result['loss'][0])} steps"
+    reached = result.matrix[1][0]
+    said = f"accuracy {reached:.2f} after {len(result.loss[0])} steps"
     if reached < LEARNED:
         raise Failed(f"{said}; expected {LEARNED} or more (another --set learning_rate= may do)")
     return said
@@ -204,13 +204,13 @@ def same_seed_same_result(bench: Bench) -> str:
     """Two runs of one seed are equal to the bit, and of another seed they are not."""
     first, rows, tensors = bench.reference
     second, same_rows, same_tensors = bench.result(bench.plan(settings={"steps": "12"}), 7)
-    _expect_same("the losses", first["loss"], second["loss"])
+    _expect_same("the losses", first.loss, second.loss)
     _expect_same("the predictions", rows, same_rows)
     _expect_same_tensors("artifact", tensors, same_tensors)
     if bench.strategy.trains:
         other, _, _ = bench.result(bench.plan(ONE, settings={"steps": "3"}), 1)
         third, _, _ = bench.result(bench.plan(ONE, settings={"steps": "3"}), 2)
-        if other["loss"] == third["loss"]:
+        if other.loss == third.loss:
             raise Failed("seeds 1 and 2 have the same losses; expected runs that differ")
     return "losses, predictions and stored tensors"
 
@@ -221,11 +221,11 @@ def measuring_does_not_change_training(bench: Bench) -> str:
         raise Skipped("it takes no gradient step, so there is no curve")
     without, rows, _ = bench.reference
     measured, same_rows, _ = bench.result(bench.plan(settings={"steps": "12"}, curve=True), 7)
-    if not measured["curve"]:
+    if not measured.curve:
         raise Failed("no curve was measured; expected a point at 1, 2, 4, ... pairs seen")
-    _expect_same("the losses", without["loss"], measured["loss"])
+    _expect_same("the losses", without.loss, measured.loss)
     _expect_same("the predictions", rows, same_rows)
-    return f"{len(measured['curve'])} points"
+    return f"{len(measured.curve)} points"
 
 
 def saved_and_loaded_is_the_same(bench: Bench) -> str:
@@ -254,7 +254,7 @@ def saved_and_loaded_is_the_same(bench: Bench) -> str:
         )
     other.go_on()
     whole, _, last = bench.reference
-    _expect_same("the losses after loading", whole["loss"], other.log.losses)
+    _expect_same("the losses after loading", whole.loss, other.log.losses)
     _expect_same_tensors("artifact after loading", _without_view(last), other.strategy.artifacts())
     return f"{sum(t.nbytes for t in tensors.values()):,} bytes"
 

@@ -73,7 +73,13 @@ class Beginnings:
     def encodings(self, plan: Plan, start: str = "") -> UntrainedEncodings:
         """What the encoder of the plan makes of texts before this run trains it, shared by all strategies;
         `start` names the weights where they are not the checkpoint's."""
-        facts = [plan.encoder.weights_sha256, plan.pooling.facts(), start, plan.precision, plan.device]
+        facts = [
+            plan.encoder.weights_sha256,
+            plan.pooling.facts().model_dump(),
+            start,
+            plan.precision,
+            plan.device,
+        ]
         made_by = [*facts, code_sha256("contsym.models.encoders.load"), library_versions()]
         return UntrainedEncodings(self.folder.with_name(ENCODINGS), made_by)
 

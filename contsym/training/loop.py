@@ -32,7 +32,7 @@ from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.models.encoders.resolve import head_of
 from contsym.models.pair_model import under
 from contsym.results.metrics.probe import probe_accuracy
-from contsym.results.schema import ExperienceCost
+from contsym.results.schema import Cost, ExperienceCost
 from contsym.scenarios.benchmark import build_benchmark
 from contsym.training.failures import is_out_of_memory, keep_stopped, out_of_memory
 from contsym.training.observers import AccuracyMatrix, CurvePoint, NotFinite, SampleEfficiency, TrainingLog
@@ -219,16 +219,16 @@ class SeedRun:
         """Spent on this run, by whoever did the work."""
         return self._seconds_before + time.perf_counter() - self._began
 
-    def cost(self) -> dict[str, Any]:
-        return {
-            "experiences": [cost.model_dump() for cost in self.log.costs],
-            "curve_seconds": round(self.curve.seconds, 3),
-            "encoder_forwards": self.encoder.n_forwards,
-            "encoder_forwards_evaluation": self.n_evaluated,
-            "trained_parameters": self.strategy.n_trained_parameters,
-            "stored_bytes": self.template.n_stored_bytes,
-            "peak_memory_bytes": peak_memory(self.plan.device),
-        }
+    def cost(self) -> Cost:
+        return Cost(
+            experiences=self.log.costs,
+            curve_seconds=round(self.curve.seconds, 3),
+            encoder_forwards=self.encoder.n_forwards,
+            encoder_forwards_evaluation=self.n_evaluated,
+            trained_parameters=self.strategy.n_trained_parameters,
+            stored_bytes=self.template.n_stored_bytes,
+            peak_memory_bytes=peak_memory(self.plan.device),
+        )
 
     # -- What was done so far, to be kept and put into another run. --
 

@@ -46,7 +46,7 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
         "task": task.task,
         "labels": list(LABELS),
         "head": "linear over [p, h, |p - h|, p * h]",
-        "pooling": plan.pooling.facts(),
+        "pooling": plan.pooling.facts().model_dump(),
         "source": {"name": task.source, "fingerprint": task.fingerprint, "pairs": len(parts[0])},
         "stand_in": task.stand_in,
         "encoder": {"name": plan.encoder.name, "sha256": plan.encoder.weights_sha256},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +18,10 @@ from typing import TYPE_CHECKING, Any
 from contsym import plugins as registry_plugins
 from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
-from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
-from contsym.files import to_json
-from contsym.models.encoders.declared import words_of
 from contsym.results import store
 from contsym.results.mlflow_records import encoder_of
-from contsym.results.schema import task_of
+from contsym.results.schema import Cost, Facts, SeedResult, StoredSource
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -95,60 +91,50 @@ class Repeated:
         }
 
 
-def config_of(result: Mapping[str, Any], **changes: Any) -> RunConfig:
-    """The config that a stored result was made with, of its seed alone; `changes` replace fields.
-
-    Raises ContsymError where the record does not say enough.
-    """
-    options = result["options"]
-    # Results stored before `asked` was recorded say what it came to.
-    sources = {task_of(result, name): _spec(source) for name, source in result["sources"].items()}
-    asked = result.get("asked") or {
-        "sources": sources,
-        "device": result["device"],
-        "precision": result["precision"],
-        "audit": bool(result.get("leaks")),
-    }
-    plugins = [plugin["origin"] for plugin in result.get("plugins", ())]
+def config_of(result: SeedResult, **changes: Any) -> RunConfig:
+    """The config that a stored result was made with, of its seed alone; `changes` replace fields."""
+    options = result.options
+    asked = result.asked
+    sources = {source.task: _spec(source) for source in result.sources.values()}
+    plugins = [plugin.origin for plugin in result.plugins]
     given: dict[str, Any] = {
-        "strategy": result["strategy"],
-        "scenario": result.get("scenario_file") or result["scenario"],
+        "strategy": result.strategy,
+        "scenario": result.scenario_file or result.scenario,
         "encoder": encoder_of(result),
-        # Results stored before poolings were recorded are of means.
-        "pooling": options.get("pooling", "auto" if result.get("pooling") else "mean"),
+        "pooling": options.pooling,
         # A branch may have moved since: what was read is named with its commit.
         "sources": {
             name: sources.get(name, spec) if spec.startswith("hub") else spec
-            for name, spec in asked["sources"].items()
+            for name, spec in asked.sources.items()
         },
-        "form": options["form"],
-        "shots": options["shots"],
-        "sizes": {task: size for task in TASKS if (size := options.get(f"{task}_size")) is not None},
-        "split": options.get("split"),
-        "label_noise": options.get("label_noise"),
-        "seeds": (result["seed"],),
-        "settings": result.get("set", {}),
-        "protocol": options.get("protocol", "sequential"),
-        "pretrain": options.get("pretrain", {}),
+        "form": options.form,
+        "shots": options.shots,
+        "sizes": {task: size for task, size in options.sizes.items() if size is not None},
+        "split": options.split,
+        "label_noise": options.label_noise,
+        "seeds": (result.seed,),
+        "settings": result.set,
+        "protocol": options.protocol,
+        "pretrain": options.pretrain,
         "plugins": tuple(origin for origin in plugins if Path(origin).suffix in (".py", ".toml")),
-        "device": asked["device"],
-        "precision": asked["precision"],
-        "target": options["target"],
-        "curve": options["curve"],
-        "audit": asked["audit"],
+        "device": asked.device,
+        "precision": asked.precision,
+        "target": options.target,
+        "curve": options.curve,
+        "audit": asked.audit,
     }
     return RunConfig(**{**given, **changes})
 
 
-def _spec(source: Mapping[str, Any]) -> str:
+def _spec(source: StoredSource) -> str:
     """What stands for a source on the command line."""
-    bundled = [spec for spec in BUNDLED.values() if spec.name == source["name"]]
-    return "bundled" if bundled else source["name"]
+    bundled = [spec for spec in BUNDLED.values() if spec.name == source.name]
+    return "bundled" if bundled else source.name
 
 
 def repeat(
     folder: Path,
-    result: Mapping[str, Any],
+    result: SeedResult,
     progress: Progress,
     *,
     tolerance: float = TOLERANCE,
@@ -171,16 +157,16 @@ def repeat(
         moved = {**config.sources, **(sources or {})}
         plan = prepare(replace(config, sources=moved))
         check_same_inputs(plan, result)
-        found, predictions, tensors = run_seed(plan, result["seed"], progress)
+        found, predictions, tensors = run_seed(plan, result.seed, progress)
         elsewhere = _elsewhere(result, found)
     stored_rows = _stored_rows(folder)
     differing = [*_differing(result, found)]
     if stored_rows != [{name: str(value) for name, value in row.items()} for row in predictions]:
         differing.append("predictions")
     differing += _differing_tensors(folder, tensors)
-    pairs = zip(*(itertools.chain(*each["matrix"]) for each in (result, found)), strict=True)
+    pairs = zip(*(itertools.chain(*each.matrix) for each in (result, found)), strict=True)
     return Repeated(
-        seed=result["seed"],
+        seed=result.seed,
         differing=differing,
         elsewhere=elsewhere,
         largest=max(abs(a - b) for a, b in pairs),
@@ -189,27 +175,28 @@ def repeat(
     )
 
 
-def check_same_inputs(plan: Plan, result: Mapping[str, Any]) -> None:
+def check_same_inputs(plan: Plan, result: SeedResult) -> None:
     """Raises ContsymError where the data, the encoder or a plug-in are not those of the record."""
     for task in plan.tasks:
-        stored = result["sources"][task.name]["fingerprint"]
+        stored = result.sources[task.name].fingerprint
         if task.fingerprint != stored:
             raise ContsymError(
                 f"--{task.task} {task.source}: the data have changed (SHA-256 {task.fingerprint[:12]}, the stored "
                 f"run had {stored[:12]}); give what it was made with as --{task.task} PATH"
             )
-    weights = result["encoder_weights"]["sha256"]
+    weights = result.encoder_weights.sha256
     if plan.encoder.weights_sha256 != weights:
         raise ContsymError(
             f"encoder {plan.encoder.name}: other weights (SHA-256 {plan.encoder.weights_sha256[:12]}, the stored "
             f"run had {weights[:12]}); expected the checkpoint that it was made with"
         )
-    if (pooling := result.get("pooling")) and pooling != plan.pooling.facts():
+    pooling = plan.pooling.facts()
+    if pooling != result.pooling:
         raise ContsymError(
-            f"encoder {plan.encoder.name}: other pooling ({words_of(plan.pooling.facts())}; the stored run had "
-            f"{words_of(pooling)}); expected the folder that it was made with"
+            f"encoder {plan.encoder.name}: other pooling ({pooling.words}; the stored run had "
+            f"{result.pooling.words}); expected the folder that it was made with"
         )
-    stored_plugins = {plugin["name"]: plugin["sha256"] for plugin in result.get("plugins", ())}
+    stored_plugins = {plugin.name: plugin.sha256 for plugin in result.plugins}
     for plugin in registry_plugins.plugins_of(plan.config.strategy, plan.config.scenario):
         if plugin.sha256 != stored_plugins.get(plugin.name):
             raise ContsymError(
@@ -218,63 +205,37 @@ def check_same_inputs(plan: Plan, result: Mapping[str, Any]) -> None:
             )
 
 
-def _elsewhere(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+def _elsewhere(stored: SeedResult, found: SeedResult) -> dict[str, tuple[object, object]]:
     """What of machine, versions, code and precision is not as it was."""
     unknown = "not recorded"
     names = ("device", "precision", "threads", "platform", "processor")
-    facts = {name: (stored.get(name, unknown), found[name]) for name in names}
-    for name in found["versions"]:
-        facts[f"version of {name}"] = (stored["versions"].get(name, unknown), found["versions"][name])
+    facts: dict[str, tuple[object, object]] = {
+        name: (getattr(stored, name), getattr(found, name)) for name in names
+    }
+    for name in found.versions:
+        facts[f"version of {name}"] = (stored.versions.get(name, unknown), found.versions[name])
     differing = {name: both for name, both in facts.items() if both[0] != both[1]}
-    if stored.get("code_sha256") != found["code_sha256"]:
-        commits = (stored["git_commit"] or unknown, found["git_commit"] or "outside of a checkout")
+    if stored.code_sha256 != found.code_sha256:
+        commits = (stored.git_commit or unknown, found.git_commit or "outside of a checkout")
         differing["code of contsym"] = commits
     return differing
 
 
-def _differing(stored: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def _differing(stored: SeedResult, found: SeedResult) -> list[str]:
     """Names of measured entries that are not the same, those that no two runs share left out."""
-    plain = json.loads(to_json(found))
-    measured = [name for name in plain if name not in NOT_MEASURED]
-    names = [name for name in measured if name in stored and name != "cost" and stored[name] != plain[name]]
-    here, there = untimed(plain["cost"]), untimed(stored["cost"])
+    names = [name for name in MEASURED if getattr(stored, name) != getattr(found, name)]
+    here, there = untimed(found.cost), untimed(stored.cost)
     return names + [f"cost {name}" for name, value in here.items() if there[name] != value]
 
 
-def untimed(cost: Mapping[str, Any]) -> dict[str, Any]:
+def untimed(cost: Cost) -> dict[str, Any]:
     """The costs of a result that a repetition must have too: those in seconds and the memory left out."""
-    kept = {name: value for name, value in cost.items() if name not in TIMED}
-    each = [{n: value for n, value in one.items() if n not in TIMED} for one in cost["experiences"]]
-    return {**kept, "experiences": each}
+    each = [one.model_dump(exclude={*TIMED}) for one in cost.experiences]
+    return {**cost.model_dump(exclude={*TIMED, "experiences"}), "experiences": each}
 
 
-NOT_MEASURED = (
-    *("format", "run", "key", "strategy", "scenario", "scenario_file", "experiences", "plugins", "encoder"),
-    *(
-        "encoder_weights",
-        "pooling",
-        "tasks",
-        "sources",
-        "seed",
-        "settings",
-        "set",
-        "options",
-        "asked",
-        "device",
-        "precision",
-    ),
-    *(
-        "threads",
-        "platform",
-        "processor",
-        "versions",
-        "git_commit",
-        "started_at",
-        "start",
-        "seconds",
-        "notes",
-    ),
-)
+NOT_MEASURED = {*Facts.model_fields, "start", "cost", "notes", "seconds"}
+MEASURED = tuple(name for name in SeedResult.model_fields if name not in NOT_MEASURED)
 
 
 def _differing_tensors(folder: Path, tensors: Mapping[str, Any]) -> list[str]:

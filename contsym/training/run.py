@@ -5,15 +5,15 @@ from __future__ import annotations
 import gc
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from contsym import plugins
+from contsym import checked, plugins
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
-from contsym.models.encoders.declared import AUTO
 from contsym.results import store
-from contsym.results.schema import Facts
+from contsym.results.schema import FORMAT, Facts, SeedResult
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
@@ -21,12 +21,22 @@ from contsym.training.plan import code_of, key_of
 from contsym.training.retrain import find_start
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from contsym.training.first_task import Beginnings
     from contsym.training.plan import Plan
     from contsym.training.progress import Progress
 
 
-def run_seeds(plan: Plan, progress: Progress) -> list[dict[str, Any]]:
+class SeedOutput(NamedTuple):
+    """All that a seed leaves: one file each."""
+
+    result: SeedResult
+    predictions: list[dict[str, object]]
+    tensors: dict[str, Tensor]
+
+
+def run_seeds(plan: Plan, progress: Progress) -> list[SeedResult]:
     """Train and measure every seed; each is stored whole before the next begins.
 
     What the run has stored before, under the same name, is read and not done again.
@@ -58,9 +68,7 @@ def check_stored(plan: Plan) -> None:
             )
 
 
-def run_seed(
-    plan: Plan, seed: int, progress: Progress, beginnings: Beginnings | None = None
-) -> tuple[dict[str, Any], list[dict[str, object]], dict[str, Any]]:
+def run_seed(plan: Plan, seed: int, progress: Progress, beginnings: Beginnings | None = None) -> SeedOutput:
     """One seed from the pretrained encoder to the result, the predictions and the tensors.
 
     With `beginnings`, the experiences that do not depend on the shots are taken from there, or
@@ -77,21 +85,26 @@ def run_seed(
         for task in plan.tasks
         if task.name in plan.audits
     }
-    facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])
     # Before the work, not after it: what could not be stored is not trained.
-    store.checked_json(facts, store.seed_folder(plan.folder, seed) / store.RESULT, Facts)
+    facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])
     start = find_start(plan, seed, progress, beginnings)
-    facts["started_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
     run = SeedRun(plan, parts, seed, progress, start)
     if beginnings is not None:
         beginnings.begin(run, seed)
     while run.n_done < len(plan.tasks):
         run.go_on()
-    result = {
-        **facts,
+    tensors = dict(run.strategy.artifacts())
+    before, after, view = run.view_before, run.view_after, None
+    if before is not None and after is not None and run.view_pairs is not None:
+        tensors |= {"view.before": before, "view.after": after}
+        view = {name: run.view_pairs[name][:] for name in ("id", "relation", "kind")}
+    made = {
+        **dict(facts),
+        "started_at": started_at,
+        **dict(measured(plan.tasks, run.predictions, guesses)),
         "start": run.start.key if run.start else None,
         "probe": probe(run.probes),
-        **measured(plan.tasks, run.predictions, guesses),
         "shortcuts": guesses,
         "leaks": {
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
@@ -100,69 +113,67 @@ def run_seed(
         "sample_efficiency": sample_efficiency(plan.tasks, run.curve.points, plan.config.target),
         "loss": run.log.losses,
         "cost": run.cost(),
+        "view": view,
         "notes": run.strategy.notes(),
         "seconds": round(run.seconds, 3),
     }
-    tensors = dict(run.strategy.artifacts())
-    before, after = run.view_before, run.view_after
-    if before is not None and after is not None and run.view_pairs is not None:
-        tensors |= {"view.before": before, "view.after": after}
-        result["view"] = {name: run.view_pairs[name][:] for name in ("id", "relation", "kind")}
-    return result, prediction_rows(plan.tasks, run.predictions), tensors
+    result = checked.check(SeedResult, made, _where(plan, seed))
+    return SeedOutput(result, prediction_rows(plan.tasks, run.predictions), tensors)
 
 
-def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> dict[str, Any]:
-    """What made a result: enough to make it again."""
-    config, versions = plan.config, library_versions()
-    sources = {
-        task.name: {
-            "name": task.source,
-            # Only where the name does not say it.
-            **({"task": task.task} if task.name != task.task else {}),
-            "rows": {"train": n, "test": len(task.test)},
-            "available": task.rows,
-            "fingerprint": task.fingerprint,
-            "stand_in": task.stand_in,
-            "notes": list(task.notes),
-        }
-        for task, n in zip(plan.tasks, n_train, strict=True)
-    }
-    settings = {**plan.settings.model_dump(), "learning_rate": plan.learning_rate}
-    return {
-        "format": store.FORMAT,
+def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> Facts:
+    """What made a result. Raises ContsymError for what could not be stored."""
+    config = plan.config
+    experiences = plan.scenario.experiences
+    is_plain = all(experience.is_plain for experience in experiences)
+    given = {
+        "format": FORMAT,
         "run": plan.name,
         "key": key_of(plan, seed),
         "strategy": config.strategy,
         "scenario": plan.scenario.name,
-        **_scenario_facts(plan),
-        "plugins": [p.record() for p in plugins.plugins_of(config.strategy, config.scenario)],
+        "scenario_file": config.scenario if is_scenario_file(config.scenario) else None,
+        "experiences": [] if is_plain else [experience.as_dict() for experience in experiences],
+        "plugins": [plugin.record() for plugin in plugins.plugins_of(config.strategy, config.scenario)],
         "encoder": config.encoder,
         "encoder_weights": {
             "sha256": plan.encoder.weights_sha256,
             "origin": plan.encoder.origin,
-            **({"commit": plan.encoder.commit} if plan.encoder.commit else {}),
+            "commit": plan.encoder.commit,
         },
-        "pooling": plan.pooling.facts(),
+        "pooling": plan.pooling.facts().model_dump(),
         "tasks": [task.name for task in plan.tasks],
-        "sources": sources,
+        "sources": {
+            task.name: {
+                "name": task.source,
+                "task": task.task,
+                "rows": {"train": n, "test": len(task.test)},
+                "available": task.rows,
+                "fingerprint": task.fingerprint,
+                "stand_in": task.stand_in,
+                "notes": list(task.notes),
+            }
+            for task, n in zip(plan.tasks, n_train, strict=True)
+        },
         "seed": seed,
-        "settings": settings,
+        "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
         "set": dict(config.settings),
         "options": {
             "form": config.form,
             "shots": config.shots,
-            **{
-                f"{t.task}_size": config.sizes.get(t.task) for t in plan.tasks if not TASKS[t.task].relational
+            "sizes": {
+                task.task: config.sizes.get(task.task)
+                for task in plan.tasks
+                if not TASKS[task.task].relational
             },
             "split": config.split,
             "protocol": config.protocol,
             "pretrain": dict(config.pretrain),
-            **({} if config.label_noise is None else {"label_noise": config.label_noise}),
-            **({} if config.pooling == AUTO else {"pooling": config.pooling}),
+            "label_noise": config.label_noise,
+            "pooling": config.pooling,
             "target": config.target,
             "curve": config.curve,
         },
-        # What was typed and decides the key, beside what it came to.
         "asked": {
             "sources": dict(config.sources),
             "device": config.device,
@@ -174,17 +185,13 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> d
         "threads": n_threads(),
         "platform": platform_name(),
         "processor": processor_name(plan.device),
-        "versions": versions,
+        "versions": library_versions(),
         "git_commit": git_commit(),
         "code_sha256": code_of(config),
         "started_at": started_at.isoformat(timespec="seconds"),
     }
+    return checked.check(Facts, given, _where(plan, seed))
 
 
-def _scenario_facts(plan: Plan) -> dict[str, Any]:
-    """What the scenario's name does not say: its file, and experiences that are more than a task."""
-    given, experiences = plan.config.scenario, plan.scenario.experiences
-    found: dict[str, Any] = {"scenario_file": given} if is_scenario_file(given) else {}
-    if not all(experience.is_plain for experience in experiences):
-        found["experiences"] = [experience.as_dict() for experience in experiences]
-    return found
+def _where(plan: Plan, seed: int) -> Path:
+    return store.seed_folder(plan.folder, seed) / store.RESULT

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from contsym.commands.views.run import cost_words, efficiency_words, forgetting_words, result_tables
 from contsym.results.summary import summarise
-from tests.stored_results import make_result
+from tests.stored_results import make_result, plain_result
 
 
 def shown(found, width=80):
@@ -18,12 +18,9 @@ def shown(found, width=80):
 
 
 def never(seed):
-    base = make_result(seed=seed)
-    return {
-        **base,
-        "learned": {**base["learned"], "mnli": False},
-        "forgetting": {**base["forgetting"], "mnli": None},
-    }
+    return make_result(
+        seed, learned={"mnli": False, "wikidata": True}, forgetting={"mnli": None, "wikidata": None}
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,19 +63,13 @@ def test_the_table_fits_80_columns_and_names_the_stand_in():
     assert "MLflow run of seed 0: abc" in text
 
 
-def test_a_result_from_before_shortcuts_were_measured_still_has_its_table():
-    old = {name: value for name, value in make_result(0).items() if name not in ("shortcuts", "leaks")}
-    assert "shortcut" not in shown([old])
+def test_a_result_without_an_audit_still_has_its_table():
+    assert "shortcut" not in shown([make_result(0, shortcuts={}, leaks={})])
 
 
 def test_the_cost_of_several_seeds_says_what_each_figure_is():
-    one, two = make_result(0), make_result(1, seconds=8.0)
-    two["cost"] = {
-        **two["cost"],
-        "encoder_forwards": 1300,
-        "stored_bytes": 100_000,
-        "peak_memory_bytes": 3 * 2**30,
-    }
+    costs = {"encoder_forwards": 1300, "stored_bytes": 100_000, "peak_memory_bytes": 3 * 2**30}
+    one, two = make_result(0), make_result(1, seconds=8.0, cost={**plain_result()["cost"], **costs})
     assert cost_words([one]) == (
         "6 s; 1,200 texts encoded, 22,713,216 parameters trained, 98,816 bytes stored, peak memory 0.9 GiB"
     )

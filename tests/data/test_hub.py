@@ -25,12 +25,13 @@ from contsym.data.shards import missing_shards
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, EncoderError
 from contsym.models.encoders.checkpoints import locate
+from contsym.results.schema import SeedResult
 from contsym.training.plan import prepare
 from contsym.training.reproduce import config_of
 from contsym.training.run import record
 from tests.data.hub_server import TOKEN, serving
 from tests.runs import toy_config
-from tests.stored_results import make_result
+from tests.stored_results import plain_result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -434,7 +435,7 @@ def test_an_index_that_is_none(tmp_path, text):
 
 
 def test_a_result_is_repeated_with_the_commit_that_it_had():
-    stored = make_result()
+    stored = plain_result()
     weights = {**stored["encoder_weights"], "commit": "c" * 40}
     task = next(iter(stored["sources"]))
     source = {**stored["sources"][task], "name": f"hub:ada/pairs:one@{'d' * 40}"}
@@ -445,7 +446,7 @@ def test_a_result_is_repeated_with_the_commit_that_it_had():
         "sources": {**stored["sources"], task: source},
         "asked": {"sources": {task: "hub:ada/pairs"}, "device": "cpu", "precision": "fp32", "audit": False},
     }
-    config = config_of(changed)
+    config = config_of(SeedResult.model_validate(changed))
     assert config.encoder == f"ada/tiny@{'c' * 40}"
     assert config.sources == {task: f"hub:ada/pairs:one@{'d' * 40}"}
 

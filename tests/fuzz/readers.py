@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from contsym.errors import ContsymError
 from tests.fuzz import documents
-from tests.stored_results import make_result
+from tests.stored_results import plain_result
 
 if TYPE_CHECKING:
     from contsym.data.sql import Connection
@@ -180,7 +180,7 @@ def _result(path: Path) -> object:
         measures.forgetting(variant, shots, task)
         measures.retention(variant, shots, task)
         measures.best_shortcut(task)
-        measures.by_group(variant, shots, task, "by_relation")
+        measures.by_relation(variant, shots, task)
     return record, measures.efficiency(variant), measures.trade_offs, collected.notes
 
 
@@ -412,12 +412,12 @@ READERS: dict[str, Reader] = {
         documents.scenario, "mine.toml", _scenario, ("scenarios/schema.py", "strategies/catalog.py")
     ),
     "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweep/config.py", "config.py")),
-    "result": Reader(documents.dented_json(make_result), "result.json", _result, _STORED),
+    "result": Reader(documents.dented_json(plain_result), "result.json", _result, _STORED),
     "printed_result": Reader(
-        documents.dented_json(make_result), "result.json", _printed, ("commands/views/run.py",), share=4
+        documents.dented_json(plain_result), "result.json", _printed, ("commands/views/run.py",), share=4
     ),
     "report": Reader(
-        documents.dented_json(make_result, max_dents=1),
+        documents.dented_json(plain_result, max_dents=1),
         "result.json",
         _report,
         tuple(

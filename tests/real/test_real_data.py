@@ -58,7 +58,7 @@ def run(strategy, scenario, tmp_path, seed=0, **changes):
 )
 def test_64_published_pairs_are_enough(strategy, least, tmp_path):
     result = run(strategy, "wikidata_only", tmp_path, curve=False)
-    (before,), (after,) = result["matrix"]
+    (before,), (after,) = result.matrix
     assert after >= least
     if strategy == "knn_fixed":
         assert 0.35 <= before <= 0.65
@@ -66,10 +66,10 @@ def test_64_published_pairs_are_enough(strategy, least, tmp_path):
 
 def test_wikidata_is_learned_after_mnli_and_the_first_task_is_judged(tmp_path):
     result = run("random_labels", "mnli_then_wikidata", tmp_path, sizes={"mnli": 1200}, curve=False)
-    matrix = result["matrix"]
+    matrix = result.matrix
     assert matrix[2][1] >= 0.95
     assert matrix[1][1] < 0.7
-    if result["learned"]["mnli"]:
-        assert result["forgetting"]["mnli"] == pytest.approx(matrix[1][0] - matrix[2][0])
+    if result.learned["mnli"]:
+        assert result.forgetting["mnli"] == pytest.approx(matrix[1][0] - matrix[2][0])
     else:
-        assert result["forgetting"]["mnli"] is None
+        assert result.forgetting["mnli"] is None

@@ -4,8 +4,8 @@ import pytest
 
 from contsym.errors import ContsymError
 from contsym.files import to_json, write_file
-from contsym.report.collect import collect, shots_of
-from tests.stored_results import make_result, store_run, store_sweep
+from contsym.report.collect import collect
+from tests.stored_results import make_result, plain_result, store_run, store_sweep
 
 
 def test_the_latest_sweep_is_the_default(tmp_path):
@@ -15,7 +15,7 @@ def test_the_latest_sweep_is_the_default(tmp_path):
     assert len(found.stored) == found.n_planned == 4 * 4 * 3
     assert found.variants == ["random_labels", "knn_fixed", "knn_learned", "fine_tune"]
     assert found.shots == [8, 16, 32, 64] and found.seeds == [0, 1, 2]
-    assert [s.result["seed"] for s in found.group("knn_fixed", 16)] == [0, 1, 2]
+    assert [s.result.seed for s in found.group("knn_fixed", 16)] == [0, 1, 2]
     assert (found.new_task, found.earlier_tasks, found.target) == ("wikidata", ["mnli"], 0.99)
 
 
@@ -76,7 +76,7 @@ def test_an_unknown_name_says_what_there_is(tmp_path):
 
 def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
     store_run(tmp_path, "a", [0])
-    other = make_result()["sources"]
+    other = plain_result()["sources"]
     other = {**other, "wikidata": {**other["wikidata"], "fingerprint": "c3" * 32}}
     store_run(tmp_path, "b", [0], strategy="fine_tune", sources=other)
     with pytest.raises(ContsymError) as error:
@@ -98,8 +98,8 @@ def test_the_same_cell_twice_is_refused(tmp_path):
 
 
 def test_a_run_without_shots_has_as_many_as_it_trained_on():
-    result = make_result()
-    assert shots_of({**result, "options": {**result["options"], "shots": None}}) == 64
+    options = {**plain_result()["options"], "shots": None}
+    assert make_result(options=options).n_shots == 64
 
 
 def test_only_values_that_differ_are_part_of_a_name(tmp_path):
@@ -109,4 +109,4 @@ def test_only_values_that_differ_are_part_of_a_name(tmp_path):
     found = collect(tmp_path, ["a", "b", "c"])
     assert found.variants == ["knn_fixed k=1", "knn_fixed k=3", "fine_tune"]
     assert found.strategy_of("knn_fixed k=3") == "knn_fixed"
-    assert [s.result["set"]["k"] for s in found.group("knn_fixed k=3", 64)] == ["3"]
+    assert [s.result.set["k"] for s in found.group("knn_fixed k=3", 64)] == ["3"]

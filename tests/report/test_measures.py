@@ -16,7 +16,7 @@ from contsym.report.tables.cost_and_sources import cost_table, setting_table, so
 from contsym.report.tables.examples_needed import paper_table, reached_cell
 from contsym.report.tables.forgetting import forgetting_table
 from contsym.results.metrics.stats import Comparison, Summary
-from tests.stored_results import make_result, store_run, store_sweep
+from tests.stored_results import plain_result, store_run, store_sweep
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_what_was_never_learned_has_words_and_no_figure(partly):
 
 def test_learned_in_some_seeds_only_has_no_figure_either(whole, monkeypatch):
     group = whole.collected.group("knn_fixed", 8)
-    monkeypatch.setitem(group[1].result["learned"], "mnli", False)
+    monkeypatch.setitem(group[1].result.learned, "mnli", False)
     found = whole.forgetting("knn_fixed", 8, "mnli")
     assert found.summary is None and found.words == "never learned in 1 of 3 seeds"
 
@@ -222,8 +222,8 @@ def test_every_pair_is_compared_on_every_task_and_number_of_shots(whole):
 
 
 def test_kinds_and_relations_add_up_to_the_accuracy(whole):
-    for key, n in (("by_kind", 20), ("by_relation", 10)):
-        parts = whole.by_group("knn_learned", 32, "wikidata", key)
+    for parts_of, n in ((whole.by_kind, 20), (whole.by_relation, 10)):
+        parts = parts_of("knn_learned", 32, "wikidata")
         assert {part.n for part in parts.values()} == {n}
         mean = sum(part.accuracy.mean * part.n for part in parts.values()) / 40
         assert mean == pytest.approx(whole.accuracy("knn_learned", 32, "wikidata").mean)
@@ -279,7 +279,7 @@ def test_results_of_several_versions_of_the_code_are_told_apart(tmp_path, first,
 def test_training_pairs_and_settings_are_those_of_every_result(tmp_path):
     """Not of the first one: a stream has as many pairs of each Wikidata experience as there are shots."""
     for i, (shots, k) in enumerate(((8, 1), (16, 3))):
-        result = make_result()
+        result = plain_result()
         wikidata = {**result["sources"]["wikidata"], "rows": {"train": shots, "test": 40}}
         changes = {
             "sources": {

@@ -17,7 +17,7 @@ from contsym.sweep.find import find_run
 from contsym.sweep.job import Work, cell_folder
 from contsym.sweep.plan import Cell, Sweep, remember
 from tests.command import contsym_here
-from tests.stored_results import TASKS, make_result, store_run
+from tests.stored_results import TASKS, make_result, plain_result, store_run
 
 LABELS = ("entailment", "contradiction")
 N_PAIRS = {"mnli": 60, "wikidata": 100}
@@ -90,7 +90,7 @@ def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):
     store_sweep(tmp_path, cells)
     found = find_run("fine_tune@16", tmp_path)
     assert list(found.folders) == [0, 1]
-    assert {run["strategy"] for run in found.results.values()} == {"fine_tune"}
+    assert {run.strategy for run in found.results.values()} == {"fine_tune"}
     assert list(found.folders.values()) == [cell_folder(tmp_path, f"{i:064x}") for i in (7, 6)]
     assert list(find_run(f"{7:064x}", tmp_path).folders) == [0]
 
@@ -101,7 +101,7 @@ def test_a_strategy_with_several_settings_is_told_apart(tmp_path):
     assert says(find_run, "knn_fixed@8", tmp_path) == (
         "run 'knn_fixed@8' could be any of 'knn_fixed k=1@8', 'knn_fixed k=3@8'; name one of them"
     )
-    assert find_run("knn_fixed k=3@8", tmp_path).first["set"] == {"k": "3"}
+    assert find_run("knn_fixed k=3@8", tmp_path).first.set == {"k": "3"}
 
 
 def test_what_is_not_there_is_said(tmp_path):
@@ -174,7 +174,7 @@ def of_one_task(task):
     """What a result has of one of its tasks."""
     own = {
         name: {task: value[task]}
-        for name, value in make_result().items()
+        for name, value in plain_result().items()
         if isinstance(value, dict) and task in value
     }
     return {**own, "tasks": [task], "matrix": [[0.5], [0.9]], "loss": [[0.1]], "curve": []}

@@ -9,7 +9,7 @@ from contsym.files import to_json
 from contsym.results import store
 from contsym.results.matrix_files import EXPECTED, StoredMatrix, read_matrices
 from contsym.results.mlflow_records import seed_record
-from tests.stored_results import make_result, store_run
+from tests.stored_results import make_result, plain_result, store_run
 
 ROWS = ((0.34, 0.5), (0.8, 0.5), (0.6, 0.95))
 CSV = "after,mnli,wikidata\nuntrained,0.34,0.5\nmnli,0.8,0.5\nwikidata,0.6,0.95\n"
@@ -89,18 +89,18 @@ def test_folders_and_files_without_a_matrix(tmp_path):
         ({"matrix": [[0.1, 0.2]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [[0.1], *ROWS[1:]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [*ROWS[:2], [0.5, 95]]}, ": matrix.2.1 is 95; expected less than or equal to 1"),
-        ({"format": 7}, ": format 7; this version reads format 2; a newer contsym wrote it: update this one"),
+        ({"format": 7}, ": format 7; this version reads format 3; a newer contsym wrote it: update this one"),
     ],
 )
 def test_a_result_that_was_changed_by_hand(change, message, tmp_path):
     path = tmp_path / "result.json"
-    path.write_text(to_json(make_result(**change)))
+    path.write_text(to_json(plain_result(**change)))
     assert says(path) == f"{path}{message}"
 
 
 def test_a_result_without_a_matrix(tmp_path):
     path = tmp_path / "result.json"
-    result = make_result()
+    result = plain_result()
     del result["matrix"]
     path.write_text(json.dumps(result))
     assert says(path) == f"{path}: matrix is missing; expected a stored result"
@@ -108,6 +108,6 @@ def test_a_result_without_a_matrix(tmp_path):
 
 def test_seeds_of_different_tasks(tmp_path):
     run = store_run(tmp_path, "run", [0])
-    other = make_result(1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], curve=[])
+    other = make_result(1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], curve=[], by_kind={})
     store.write_result(run / "seed-1", other, [{"task": "mnli"}], {})
     assert says(run) == f"{run}: its seeds have different tasks; give one seed's folder"

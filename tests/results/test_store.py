@@ -1,6 +1,5 @@
 """Run settings, stored results and the registry."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,11 @@ from contsym.config import RunConfig, parse_assignments, parse_seeds
 from contsym.errors import ContsymError, SettingError
 from contsym.files import to_json, write_whole
 from contsym.results import store
+from contsym.results.schema import SeedResult
 from contsym.results.summary import as_json, summarise
 from contsym.scenarios.catalog import scenarios
 from contsym.strategies.catalog import read_card, strategies
-from tests.stored_results import make_result
+from tests.stored_results import make_result, plain_result
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_a_killed_process_left_is_not_read(tmp_path):
 def test_a_seed_is_read_back_as_written(tmp_path):
     result = make_result(seed=3)
     folder = store.write_seed(tmp_path / "r", result, [{"id": "a,b", "label": '"x"'}], {})
-    assert store.read_seed(folder) == json.loads(json.dumps(result))
+    assert store.read_seed(folder) == result
     assert (folder / "predictions.csv").read_text() == 'id,label\n"a,b","""x"""\n'
 
 
@@ -105,13 +105,12 @@ def test_no_number_that_is_none_is_written():
 
 def test_the_mean_keeps_never_learned_as_it_is():
     learned = make_result(seed=0)
-    never = {**make_result(seed=1)}
-    task = learned["tasks"][0]
-    never["learned"] = {**never["learned"], task: False}
-    never["forgetting"] = {**never["forgetting"], task: None}
-    mean = summarise([learned, never])
-    assert mean["forgetting"][task] is None
-    assert mean["learned_in"][task] == int(learned["learned"][task])
+    never = plain_result(seed=1)
+    task = learned.tasks[0]
+    never["learned"][task], never["forgetting"][task] = False, None
+    mean = summarise([learned, SeedResult.model_validate(never)])
+    assert mean.forgetting[task] is None
+    assert mean.learned_in[task] == int(learned.learned[task])
     assert as_json([learned], {0: "abc"})["seeds"][0]["mlflow_run_id"] == "abc"
 
 

@@ -18,9 +18,10 @@ import pytest
 
 from contsym.errors import TrackingError
 from contsym.results import mlflow_records, tracking
+from contsym.results.schema import PartAccuracy
 from contsym.sweep import syncing
 from contsym.sweep.tracking import sweep_record
-from tests.stored_results import make_result, store_run, store_sweep
+from tests.stored_results import make_result, plain_result, store_run, store_sweep
 
 NAME = "20260102T030405-knn_fixed-mnli_then_wikidata-abc123"
 REFUSED = "http://127.0.0.1:9"
@@ -71,21 +72,21 @@ def test_what_is_read_back_equals_the_stored_result(output):
     client, runs = runs_of(output)
     run = runs["seed-3"]
     assert ids == {3: run.info.run_id}
-    for j, task in enumerate(result["tasks"]):
-        column = [(i, row[j]) for i, row in enumerate(result["matrix"])]
+    for j, task in enumerate(result.tasks):
+        column = [(i, row[j]) for i, row in enumerate(result.matrix)]
         assert history(client, run, f"accuracy/{task}") == column
-        points = [p for p in result["curve"] if p["experience"] == j]
+        points = [p for p in result.curve if p.experience == j]
         for key, name in (("accuracy", "accuracy"), ("distinct_pairs", "n_distinct_pairs")):
-            expected = [(p["n_pairs_seen"], p[name]) for p in points]
+            expected = [(p.n_pairs_seen, getattr(p, name)) for p in points]
             assert history(client, run, f"curve/{task}/{key}") == expected
-        assert history(client, run, f"loss/{task}") == list(enumerate(result["loss"][j], start=1))
+        assert history(client, run, f"loss/{task}") == list(enumerate(result.loss[j], start=1))
     assert history(client, run, "accuracy/wikidata/symmetric") == [(0, 0.4), (1, 0.6), (2, 1.0)]
     latest = run.data.metrics
-    assert latest["accuracy_macro"] == result["final_macro"]
-    assert latest["accuracy_micro"] == result["final_micro"]
-    assert latest["forgetting/mnli"] == result["forgetting"]["mnli"]
+    assert latest["accuracy_macro"] == result.final_macro
+    assert latest["accuracy_micro"] == result.final_micro
+    assert latest["forgetting/mnli"] == result.forgetting["mnli"]
     assert "forgetting/wikidata" not in latest
-    assert (latest["bwt"], latest["fwt"], latest["seconds"]) == (result["bwt"], 0.0, 6.0)
+    assert (latest["bwt"], latest["fwt"], latest["seconds"]) == (result.bwt, 0.0, 6.0)
     assert latest["cost/training_seconds"] == 3.75
     assert latest["cost/pairs_seen"] == 432
     assert latest["sample_efficiency/wikidata/n_pairs_seen"] == 128
@@ -135,7 +136,7 @@ def test_artifacts_are_the_seed_folder_and_the_matrix(output):
         ["mnli", "0.8", "0.5"],
         ["wikidata", "0.6", "0.95"],
     ]
-    assert json.loads((at / "result.json").read_text()) == make_result(run=NAME)
+    assert json.loads((at / "result.json").read_text()) == plain_result(run=NAME)
     assert [a.path for a in client.list_artifacts(runs[NAME].info.run_id)] == ["table.txt"]
 
 
@@ -181,10 +182,8 @@ def test_a_result_of_a_plugin_says_so_with_its_notes(output):
 
 
 def test_a_result_of_contsym_alone_names_no_plugin(output):
-    # As stored before there were plug-ins, and since.
-    for changes in ({}, {"plugins": [], "notes": []}):
-        record = mlflow_records.seed_record(make_result(**changes))
-        assert not [key for key in (*record.params, *record.tags) if "plugin" in key or "notes" in key]
+    record = mlflow_records.seed_record(make_result(plugins=[], notes=[]))
+    assert not [key for key in (*record.params, *record.tags) if "plugin" in key or "notes" in key]
 
 
 def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
@@ -194,7 +193,6 @@ def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
         make_result(strategy="knn_fixed", plugins=[], notes=[]),
         make_result(1, strategy="mine", plugins=PLUGINS[:1], notes=["a tied head"]),
     ]
-    found = [{"set": {}, **result} for result in found]
     tags = sweep_record(sweep, found).tags
     assert tags["contsym.plugins"] == f"methods/mine.py (SHA-256 {'c3' * 32})"
     assert tags["contsym.notes"] == "mine: a tied head"
@@ -455,8 +453,10 @@ def test_names_become_keys_that_mlflow_takes():
     from mlflow.utils.validation import _validate_metric_name
 
     # Names that no stored result may have: the last wall before MLflow, which refuses a whole batch for one key.
-    kinds = {"sym [P3373], both": {"accuracy": 0.5, "n": 4}, "..": {"accuracy": 1.0, "n": 2}}
-    metrics = mlflow_records.seed_record(make_result(by_kind={"wikidata": [{**kinds}] * 3})).metrics
+    kinds = {"sym [P3373], both": PartAccuracy(accuracy=0.5, n=4), "..": PartAccuracy(accuracy=1.0, n=2)}
+    kinds |= make_result().by_kind["wikidata"][0]
+    result = make_result().model_copy(update={"by_kind": {"wikidata": [kinds] * 3}})
+    metrics = mlflow_records.seed_record(result).metrics
     values = {key: value for key, value, _ in metrics}
     assert values["accuracy/wikidata/sym _P3373__ both"] == 0.5
     assert values["accuracy/wikidata/_"] == 1.0

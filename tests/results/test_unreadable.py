@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from contsym import plugins
 from contsym.cli import cli
 from contsym.errors import ContsymError
-from contsym.results import store, tracking
+from contsym.results import store
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.job import Work
 from contsym.sweep.plan import Cell, Sweep, remember
 from contsym.sweep.stored import find_sweep, stored_sweeps
-from tests.stored_results import make_result, store_run, store_sweep
+from tests.stored_results import store_run, store_sweep
 
 GOOD = "20260102T030405-knn_fixed-mnli_then_wikidata-aaaaaa"
 OTHER = "20260102T030406-fine_tune-mnli_then_wikidata-bbbbbb"
@@ -277,8 +277,12 @@ def test_a_seed_that_cannot_be_read_says_how_to_make_it_again(output):
         run_seeds(Plan(), None)
 
 
-def test_costs_of_a_foreign_result_are_those_that_are_known(output):
-    """An entry that nothing checks goes nowhere."""
-    result = make_result()
-    folder = store_run(output, GOOD, [0], cost={**result["cost"], "mine": "not a number"})
-    assert set(tracking.log_run(folder, output, tracking.default_uri(output))) == {0}
+def test_an_entry_that_no_result_has_is_named(output):
+    folder = store_run(output, GOOD, [0])
+    path = folder / "seed-0" / "result.json"
+    result = json.loads(path.read_text())
+    result["cost"]["mine"] = "not a number"
+    path.write_text(json.dumps(result))
+    with pytest.raises(ContsymError) as caught:
+        store.read_result(path)
+    assert str(caught.value) == f"{path}: cost.mine is unknown; expected what a stored result holds"

@@ -120,9 +120,9 @@ def test_noise_is_on_the_training_pairs_alone(toy, tiny_encoder_folder, tmp_path
 def test_storing_only_takes_no_step_with_a_memory_and_trains_without(toy, tiny_encoder_folder, tmp_path):
     stored, _, tensors = toy_run(toy, tiny_encoder_folder, tmp_path, "knn_fixed", scenario="new_label")
     trained, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", scenario="new_label")
-    assert [len(losses) for losses in stored["loss"]] == [12, 0, 0]
-    assert [len(losses) for losses in trained["loss"]] == [12, 12, 12]
-    assert stored["tasks"] == ["two_labels", "third_label", "wikidata"]
+    assert [len(losses) for losses in stored.loss] == [12, 0, 0]
+    assert [len(losses) for losses in trained.loss] == [12, 12, 12]
+    assert stored.tasks == ["two_labels", "third_label", "wikidata"]
     # Everything was stored, the third label too: 60 NLI pairs and the 200 of relations.
     assert sorted(set(tensors["memory.labels"].tolist())) == [0, 1, 2]
     assert len(tensors["memory.labels"]) == 260
@@ -139,9 +139,9 @@ def test_strategies_go_through(toy, tiny_encoder_folder, tmp_path, scenario, str
         sources, tiny_encoder_folder, tmp_path, strategy, scenario=scenario, settings={"steps": "3"}
     )
     n = len(find_scenario(scenario).names)
-    assert len(result["matrix"]) == n + 1
-    assert all(len(row) == n for row in result["matrix"])
-    assert [len(losses) for losses in result["loss"]] == [3] * n
+    assert len(result.matrix) == n + 1
+    assert all(len(row) == n for row in result.matrix)
+    assert [len(losses) for losses in result.loss] == [3] * n
 
 
 def test_the_documents_file_is_a_scenario_that_runs(toy, tiny_encoder_folder, tmp_path):
@@ -153,9 +153,9 @@ def test_the_documents_file_is_a_scenario_that_runs(toy, tiny_encoder_folder, tm
     result, _, _ = toy_run(
         toy, tiny_encoder_folder, tmp_path, "knn_fixed", scenario=str(path), settings={"steps": "3"}, shots=8
     )
-    assert result["tasks"] == list(plan.names)
+    assert result.tasks == list(plan.names)
     # N shots of each experience.
-    assert [result["sources"][name]["rows"]["train"] for name in plan.names] == [8, 8, 8]
+    assert [result.sources[name].rows.train for name in plan.names] == [8, 8, 8]
 
 
 def test_every_scenario_is_in_the_documents():

@@ -14,7 +14,6 @@ from contsym.report.collect import collect
 from contsym.results import store
 from contsym.results.compare import compare_runs
 from contsym.results.mlflow_records import seed_record
-from contsym.results.schema import task_of
 from contsym.results.summary import by_order, over_orders
 from contsym.scenarios.catalog import find_scenario
 from contsym.sweep.find import find_run
@@ -22,6 +21,7 @@ from contsym.testing.toy import nli_rows, write_task, write_tasks
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from tests.runs import costs, toy_config, toy_run
+from tests.stored_results import make_result
 from tests.strategy_settings import fast_and_slow
 
 BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
@@ -62,19 +62,19 @@ def test_every_scenario_goes_through(scenario, toy, tiny_encoder_folder, tmp_pat
         shots=8, settings={"steps": "1"},
     )  # fmt: skip
     names = find_scenario(scenario).names
-    assert tuple(result["tasks"]) == names
-    assert set(result["sources"]) == set(result["final"]) == set(result["forgetting"]) == set(names)
+    assert tuple(result.tasks) == names
+    assert set(result.sources) == set(result.final) == set(result.forgetting) == set(names)
     assert {row["task"] for row in rows} == set(names)
-    assert len(result["matrix"]) == len(names) + 1
-    assert [task_of(result, name) for name in names] == list(find_scenario(scenario).tasks)
-    cost = result["cost"]
-    stored_after = [each["stored_bytes_after"] for each in cost["experiences"]]
+    assert len(result.matrix) == len(names) + 1
+    assert [result.sources[name].task for name in names] == list(find_scenario(scenario).tasks)
+    cost = result.cost
+    stored_after = [each.stored_bytes_after for each in cost.experiences]
     assert len(stored_after) == len(names)
-    assert stored_after[-1] == cost["stored_bytes"]
+    assert stored_after[-1] == cost.stored_bytes
     # A k-NN stores every pair, so what it stores grows with each experience.
     assert stored_after == sorted(stored_after)
     folder = store.write_seed(tmp_path / "results" / "run", result, rows, tensors)
-    assert store.read_seed(folder)["tasks"] == list(names)
+    assert store.read_seed(folder).tasks == list(names)
     assert all(name in shown(result_tables([result])) for name in names)
     steps = [step for key, _, step in seed_record(result).metrics if key == "cost/stored_bytes_after"]
     assert steps == list(range(1, len(names) + 1))
@@ -235,15 +235,15 @@ def test_a_file_of_ones_own_runs_and_its_result_says_so(toy, tiny_encoder_folder
     words = ["run", "--strategy", "knn_fixed", "--scenario", str(path), "--json", "--no-curve"]
     printed = json.loads(contsym(*words, *options(toy, tiny_encoder_folder, tmp_path)))
     assert (printed["scenario"], printed["tasks"]) == ("mine", ["mnli", "near"])
-    assert costs(printed["seeds"][0], "training_steps") == [2, 2]
+    assert [each["training_steps"] for each in printed["seeds"][0]["cost"]["experiences"]] == [2, 2]
     (run,) = store.stored_runs(tmp_path)
     stored = store.read_seed(store.stored_seeds(run)[0])
-    assert stored["scenario_file"] == str(path)
-    assert stored["experiences"][1] == {
+    assert stored.scenario_file == str(path)
+    assert stored.experiences[1] == {
         "task": "wikidata", "name": "near", "relations": ["borders", "is part of"],
     }  # fmt: skip
-    assert stored["sources"]["near"]["task"] == "wikidata"
-    assert "task" not in stored["sources"]["mnli"]
+    assert stored.sources["near"].task == "wikidata"
+    assert stored.sources["mnli"].task == "mnli"
 
 
 def test_every_order_is_a_run_of_its_own(toy, tiny_encoder_folder, tmp_path):
@@ -270,13 +270,14 @@ def test_every_order_is_a_run_of_its_own(toy, tiny_encoder_folder, tmp_path):
 
 def fake(order, macro, forgot):
     first, last = order
-    return {
+    figures = {
         "scenario": f"order:{first},{last}", "strategy": "knn_fixed", "encoder": "minilm", "seed": 0, "run": "r",
         "tasks": [first, last], "matrix": [[0.0, 0.0]] * 3, "final": {first: macro, last: macro},
         "final_macro": macro, "final_micro": macro, "forgetting": {first: forgot, last: None},
         "learned": {first: forgot is not None, last: True}, "by_kind": {}, "shortcuts": {},
         "bwt": 0.1, "fwt": 0.0, "seconds": 1.0,
     }  # fmt: skip
+    return make_result().model_copy(update=figures)
 
 
 def test_the_spread_over_orders_by_hand():

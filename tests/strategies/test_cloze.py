@@ -87,12 +87,12 @@ def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):
 
     wanted = replace(config(toy, headless, tmp_path, "cloze"), encoder=str(headless))
     result, _, _ = run_seed(prepare(wanted), 0, Silent())
-    assert result["matrix"][1][0] >= 0.9
+    assert result.matrix[1][0] >= 0.9
     note = (
         "cloze read the mask by a tied head (input embeddings, no transform): the checkpoint has no "
         "masked-language-model head"
     )
-    assert result["notes"] == [note]
+    assert result.notes == [note]
     console = Console(width=200, record=True)
     console.print(result_tables([result, result]))
     assert console.export_text().count(f"! {note}") == 1
@@ -100,11 +100,11 @@ def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):
 
 def test_a_checkpoints_own_head_needs_no_note_and_nothing_is_stored(toy, tiny_masked_lm_folder, tmp_path):
     result, _, tensors = one_seed(toy, None, tmp_path, "cloze", settings={"steps": "2"}, curve=False)
-    assert result["notes"] == []
-    assert result["cost"]["stored_bytes"] == 0
+    assert result.notes == []
+    assert result.cost.stored_bytes == 0
     assert tensors.keys() <= {"view.before", "view.after"}
     # One text for a pair.
-    assert result["cost"]["encoder_forwards"] - result["cost"]["encoder_forwards_evaluation"] == 2 * 16
+    assert result.cost.encoder_forwards - result.cost.encoder_forwards_evaluation == 2 * 16
 
 
 def test_words_decide_the_scores(toy, tmp_path):
@@ -125,4 +125,4 @@ def test_distillation_copies_the_model_and_its_words(toy, tmp_path, monkeypatch)
     monkeypatch.setitem(SETTINGS, "cloze+lwf", SETTINGS["cloze"])
     own = {**toy, "encoders": {**toy["encoders"], "cloze+lwf": toy["encoders"]["cloze"]}}
     result, _, _ = one_seed(own, None, tmp_path, "cloze+lwf", "mnli_then_wikidata", settings={"steps": "3"})
-    assert [len(losses) for losses in result["loss"]] == [3, 3]
+    assert [len(losses) for losses in result.loss] == [3, 3]

@@ -1,7 +1,5 @@
 """The conformance suite over all strategies, and what holds of single ones, with a tiny encoder."""
 
-import json
-
 import pytest
 import torch
 
@@ -77,21 +75,21 @@ def test_experiences_are_scored_together_in_groups_but_apart_before_any_training
 
 def test_what_a_shortcut_scores_too_was_not_learned(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune")
-    assert result["matrix"][1][0] >= 0.9
+    assert result.matrix[1][0] >= 0.9
     # Above the majority class, and not above the shortcut that reads the phrase.
-    assert result["shortcuts"]["wikidata"]["relation_phrase"] == 1.0
-    assert result["learned"] == {"wikidata": False}
+    assert result.shortcuts["wikidata"]["relation_phrase"] == 1.0
+    assert result.learned == {"wikidata": False}
     unaudited, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune", audit=False)
-    assert unaudited["learned"] == {"wikidata": True}
+    assert unaudited.learned == {"wikidata": True}
 
 
 @pytest.mark.parametrize("strategy", fast_and_slow(TAKES_NONE))
 def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, strategy):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
-    assert result["loss"] == [[], []]
-    assert result["curve"] == []
+    assert result.loss == [[], []]
+    assert result.curve == []
     assert costs(result, "pairs_seen") == [0, 0]
-    assert result["cost"]["trained_parameters"] == 0
+    assert result.cost.trained_parameters == 0
 
 
 @pytest.mark.parametrize("what", ["embeddings", "layers:1"])
@@ -124,14 +122,14 @@ def weights_of(module):
 def test_zero_shot_only_remembers(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "zero_shot", "mnli_then_wikidata")
     # Only the memory grew: what it says of MNLI before and after its own experience is the same.
-    assert result["matrix"][0][0] == result["matrix"][1][0]
+    assert result.matrix[0][0] == result.matrix[1][0]
 
 
 def test_zero_shot_asks_the_checkpoints_own_head(toy, tiny_nli_folder, tmp_path):
     result, _, tensors = one_seed(toy, tiny_nli_folder, tmp_path, "zero_shot", "mnli_then_wikidata")
-    assert result["cost"]["stored_bytes"] == 0
+    assert result.cost.stored_bytes == 0
     assert tensors == {}
-    assert result["matrix"][0] == result["matrix"][1] == result["matrix"][2]
+    assert result.matrix[0] == result.matrix[1] == result.matrix[2]
 
 
 def test_cross_head_encodes_a_pair_as_one_text(toy, tiny_encoder_folder, tmp_path):
@@ -147,7 +145,7 @@ def test_cross_head_encodes_a_pair_as_one_text(toy, tiny_encoder_folder, tmp_pat
         for head in ("pair", "cross")
     )
     training = {
-        name: r["cost"]["encoder_forwards"] - r["cost"]["encoder_forwards_evaluation"]
+        name: r.cost.encoder_forwards - r.cost.encoder_forwards_evaluation
         for name, r in (("pair", pair), ("cross", cross))
     }
     assert training == {"pair": 4 * 16 * 2, "cross": 4 * 16}
@@ -160,7 +158,7 @@ def test_stored_memory_grows_by_every_training_pair(toy, tiny_encoder_folder, tm
     n_stored = 60 + (4 * 66 - 64)
     assert len(tensors["memory.labels"]) == n_stored
     assert tensors["memory.embeddings"].shape == (n_stored, 32)
-    assert result["cost"]["stored_bytes"] == n_stored * (32 * 4 + 8)
+    assert result.cost.stored_bytes == n_stored * (32 * 4 + 8)
 
 
 def test_stale_memory_keeps_the_old_vectors(toy, tiny_encoder_folder, tmp_path):
@@ -192,7 +190,7 @@ def test_steps_are_kept_exactly(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = one_seed(
         toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata", settings={"steps": "7"}
     )
-    assert [len(losses) for losses in result["loss"]] == [7, 7]
+    assert [len(losses) for losses in result.loss] == [7, 7]
     # 60 NLI pairs make 3 batches of 16 and one of 12; 7 steps see 16*3 + 12 + 16*3 of them.
     assert costs(result, "pairs_seen") == [108, 7 * 16]
 
@@ -205,4 +203,4 @@ def test_a_seed_is_stored_whole(toy, tiny_encoder_folder, tmp_path):
     )
     found = run_seeds(plan, progress.Silent())
     (run,) = store.stored_runs(tmp_path)
-    assert [store.read_seed(p) for p in store.stored_seeds(run)] == json.loads(json.dumps(found))
+    assert [store.read_seed(p) for p in store.stored_seeds(run)] == found

@@ -42,11 +42,11 @@ def test_the_probe_trains_its_head_alone(toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = one_seed(toy, tiny_encoder_folder, tmp_path, "frozen_probe", settings={"steps": "3"})
     n_weights = 3 * 4 * 32 + 3
     assert (
-        result["cost"]["trained_parameters"]
+        result.cost.trained_parameters
         == n_weights
         == sum(tensors[name].numel() for name in ("linear.weight", "linear.bias"))
     )
-    assert result["cost"]["stored_bytes"] == 4 * n_weights
+    assert result.cost.stored_bytes == 4 * n_weights
 
 
 def test_the_probes_default_rate_is_of_a_head():
@@ -59,7 +59,7 @@ def test_the_order_of_the_tasks_does_not_matter(strategy, toy, tiny_encoder_fold
         one_seed(toy, tiny_encoder_folder, tmp_path, strategy, scenario)
         for scenario in ("mnli_then_wikidata", "wikidata_then_mnli")
     )
-    assert there[0]["final"] == back[0]["final"]
+    assert there[0].final == back[0].final
     names = [name for name in there[2] if not name.startswith("view.")]
     # float64 sums in another order.
     assert names
@@ -85,7 +85,7 @@ def test_stored_bytes_are_the_sums_and_do_not_grow(
 ):
     for scenario in ("wikidata_only", "mnli_then_wikidata"):
         result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, scenario, settings=settings)
-        assert result["cost"]["stored_bytes"] == n_bytes
+        assert result.cost.stored_bytes == n_bytes
 
 
 def test_experiences_weigh_alike_or_pairs_do(toy, tiny_encoder_folder, tmp_path):

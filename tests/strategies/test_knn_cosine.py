@@ -13,7 +13,7 @@ def test_a_pair_is_stored_as_one_cosine(toy, tiny_encoder_folder, tmp_path):
     n = len(tensors["memory.labels"])
     assert tensors["memory.embeddings"].shape == (n, 1)
     assert tensors["memory.embeddings"].abs().max() <= 1 + 1e-6
-    assert result["cost"]["stored_bytes"] == n * (4 + 8)
+    assert result.cost.stored_bytes == n * (4 + 8)
 
 
 def test_it_answers_both_directions_alike_where_division_need_not(toy, tiny_encoder_folder, tmp_path):

@@ -79,7 +79,7 @@ def test_every_relation_learns_the_toy_task(relation, metric, dim, toy, tiny_enc
         audit=False,
     )
     # Rotation sees no more than angles, and of 16 of them; the others must learn what division learns.
-    assert result["matrix"][1][0] >= (0.6 if relation == "rotation" else 0.9)
+    assert result.matrix[1][0] >= (0.6 if relation == "rotation" else 0.9)
     assert tensors["memory.embeddings"].shape == (200, dim)
     assert torch.allclose(tensors["memory.embeddings"].norm(dim=1), torch.ones(200), atol=1e-5)
 
@@ -95,7 +95,7 @@ def test_a_reservoir_stores_its_number_of_pairs_of_both_tasks(toy, tiny_encoder_
         audit=False,
     )
     assert len(tensors["memory.labels"]) == 50
-    assert result["cost"]["stored_bytes"] == 50 * (32 * 4 + 8)
+    assert result.cost.stored_bytes == 50 * (32 * 4 + 8)
     # Neutral pairs are MNLI's alone: something of the first task is left.
     assert (tensors["memory.labels"] == 1).any()
 
@@ -123,19 +123,19 @@ def test_every_index_and_type_answers_like_all_compared_in_float32(
         for given in ({"index": "flat"}, settings)
     ]
     (flat, flat_rows, flat_tensors), (result, rows, tensors) = found
-    assert flat["loss"] == result["loss"]
+    assert flat.loss == result.loss
     # Of 260 pairs some have equal neighbours, of which the indexes may take different ones.
     agree = sum(a == b for a, b in zip(flat_rows, rows, strict=True))
     assert agree >= 0.95 * len(rows)
-    assert flat["notes"] == []
+    assert flat.notes == []
     kept = flat_tensors["memory.embeddings"], tensors["memory.embeddings"]
     if "index" in settings:
-        assert result["cost"]["stored_bytes"] > flat["cost"]["stored_bytes"]
-        (note,) = result["notes"]
+        assert result.cost.stored_bytes > flat.cost.stored_bytes
+        (note,) = result.notes
         assert note.startswith(f"memory index {settings['index']} over 260 pairs (")
         assert torch.equal(*kept)
     else:
-        assert result["notes"] == []
-        assert result["cost"]["stored_bytes"] == 260 * (32 * 2 + 8)
+        assert result.notes == []
+        assert result.cost.stored_bytes == 260 * (32 * 2 + 8)
         assert kept[1].dtype == torch.float16
         assert torch.allclose(kept[0], kept[1].float(), rtol=2**-11, atol=2**-25)

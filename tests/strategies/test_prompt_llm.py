@@ -130,7 +130,7 @@ def test_a_rigged_model_answers_as_rigged(toy, tiny_causal_folder, tmp_path):
     folder = rigged(tiny_causal_folder, tmp_path / "false", "false", math.log(3))
     result, rows, _ = run_seed(prepared(toy, tmp_path, folder, k="1"), 0, Silent())
     assert {row["row_0"] for row in rows} == {row["row_1"] for row in rows} == {"contradiction"}
-    assert result["matrix"][1][0] == sum(row["label"] == "contradiction" for row in rows) / len(rows)
+    assert result.matrix[1][0] == sum(row["label"] == "contradiction" for row in rows) / len(rows)
 
 
 def test_calibration_takes_away_what_the_model_says_to_nothing(toy, tiny_causal_folder, tmp_path):
@@ -154,17 +154,17 @@ def test_length_normalisation_divides_by_the_tokens_of_the_answer(toy, tmp_path)
 def test_a_sequence_to_sequence_model_is_asked_alike(toy, tiny_seq2seq_folder, tmp_path):
     result, rows, _ = run_seed(prepared(toy, tmp_path, tiny_seq2seq_folder, k="2"), 0, Silent())
     right = [row["row_1"] == row["label"] for row in rows]
-    assert result["final"]["wikidata"] == pytest.approx(sum(right) / len(right))
-    assert result["cost"]["trained_parameters"] == 0
-    assert result["notes"] == []
+    assert result.final["wikidata"] == pytest.approx(sum(right) / len(right))
+    assert result.cost.trained_parameters == 0
+    assert result.notes == []
 
 
 def test_without_examples_nothing_is_stored_and_nothing_changes(toy, tmp_path):
     result, _, _ = one_seed(toy, None, tmp_path, "prompt_llm", "mnli_then_wikidata", settings={"k": "0"})
-    assert result["matrix"][0] == result["matrix"][1] == result["matrix"][2]
-    assert result["loss"] == [[], []]
-    assert result["cost"]["stored_bytes"] == 0
-    assert result["cost"]["trained_parameters"] == 0
+    assert result.matrix[0] == result.matrix[1] == result.matrix[2]
+    assert result.loss == [[], []]
+    assert result.cost.stored_bytes == 0
+    assert result.cost.trained_parameters == 0
 
 
 def test_any_other_checkpoint_is_refused_before_training(toy, tiny_encoder_folder, tmp_path):

@@ -14,7 +14,7 @@ def run(toy, encoder, tmp_path, scenario="mnli_then_wikidata", **settings):
 def test_untrained_it_is_a_regression_on_the_first_experience(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = run(toy, tiny_encoder_folder, tmp_path)
     # The toy's NLI is read off one word, and the encoder is random: nothing needs to be trained for it.
-    assert result["matrix"][0][0] >= 0.9
+    assert result.matrix[0][0] >= 0.9
 
 
 def test_which_pairs_the_regression_sees_does_not_touch_the_encoder(
@@ -25,20 +25,20 @@ def test_which_pairs_the_regression_sees_does_not_touch_the_encoder(
     (current, _, seen), (everything, _, all_seen) = (
         run(toy, tiny_encoder_folder, tmp_path, memory=memory) for memory in ("current", "all")
     )
-    assert current["loss"] == everything["loss"]
+    assert current.loss == everything.loss
     assert torch.equal(seen["view.after"], all_seen["view.after"])
     # Wikidata has no neutral pair: a regression on it alone never answers it, one on both does.
     assert seen["bias"][1] == -1
     assert not seen["weight"][1].any()
     assert all_seen["weight"][1].any()
-    assert everything["final"]["mnli"] > current["final"]["mnli"]
+    assert everything.final["mnli"] > current.final["mnli"]
 
 
 @pytest.mark.parametrize(("embedding", "width"), [("features", 128), ("division", 32)])
 def test_what_is_stored_is_the_regression(embedding, width, toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = run(toy, tiny_encoder_folder, tmp_path, "wikidata_only", embedding=embedding)
     assert tensors["weight"].shape == (3, width)
-    assert result["cost"]["stored_bytes"] == 4 * 3 * (width + 1)
+    assert result.cost.stored_bytes == 4 * 3 * (width + 1)
 
 
 def test_a_look_in_passing_takes_a_part_of_the_past():
@@ -66,7 +66,7 @@ def test_a_look_in_passing_takes_a_part_of_the_past():
 
 def test_the_curve_is_of_a_regression_on_the_pairs_seen(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = run(toy, tiny_encoder_folder, tmp_path)
-    passing = [point["accuracy"] for point in result["curve"] if point["experience"] == 1]
+    passing = [point.accuracy for point in result.curve if point.experience == 1]
     # The regression that NLI left does not answer Wikidata; one fitted at the end alone would not yet.
     assert len(passing) > 1
-    assert min(passing) >= 0.9 > result["matrix"][1][1]
+    assert min(passing) >= 0.9 > result.matrix[1][1]

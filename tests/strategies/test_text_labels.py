@@ -69,12 +69,12 @@ def test_the_kept_vectors_are_those_of_the_trained_encoder(toy, tiny_encoder_fol
         toy, tiny_encoder_folder, tmp_path, "text_labels", settings={"steps": "5"}, curve=False, audit=False
     )
     assert list(tensors["label_vectors"].shape) == [3, 32]
-    assert result["cost"]["stored_bytes"] == 3 * 32 * 4
+    assert result.cost.stored_bytes == 3 * 32 * 4
     untrained = encoder.encode(["entailment", "neutral", "contradiction"])
     assert not torch.allclose(tensors["label_vectors"], untrained, atol=1e-3)
     # 5 steps of 16 pairs and 3 words.
-    cost = result["cost"]
-    assert cost["encoder_forwards"] - cost["encoder_forwards_evaluation"] >= 5 * (32 + 3)
+    cost = result.cost
+    assert cost.encoder_forwards - cost.encoder_forwards_evaluation >= 5 * (32 + 3)
 
 
 def test_words_are_parted_at_slashes():

@@ -64,8 +64,8 @@ def test_mlflow_has_a_run_a_sweep_a_child_a_cell_and_a_point_a_number_of_shots(s
     for strategy in ("fine_tune", "knn_fixed"):
         expected = []
         for shots in (8, 16):
-            own = [r for r in results if r["strategy"] == strategy and r["options"]["shots"] == shots]
-            expected.append((shots, pytest.approx(sum(r["final"]["wikidata"] for r in own) / 2)))
+            own = [r for r in results if r.strategy == strategy and r.options.shots == shots]
+            expected.append((shots, pytest.approx(sum(r.final["wikidata"] for r in own) / 2)))
         assert sorted(points(client, parent, f"accuracy/wikidata/{strategy}")) == expected
 
 

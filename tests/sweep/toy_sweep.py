@@ -44,11 +44,8 @@ def arguments(sources: dict[str, str], encoder: Path, output: Path) -> list[str]
 def comparable(folder: Path) -> dict[str, Any]:
     """A stored result less what no two runs share."""
     result = store.read_seed(folder)
-    left_out = ("seconds", "started_at", "run", "cost", "threads")
-    return {
-        **{name: value for name, value in result.items() if name not in left_out},
-        "cost": untimed(result["cost"]),
-    }
+    plain = result.model_dump(exclude={"seconds", "started_at", "run", "cost", "threads"})
+    return {**plain, "cost": untimed(result.cost)}
 
 
 def cells(output: Path) -> dict[str, dict[str, Any]]:

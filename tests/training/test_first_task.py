@@ -18,11 +18,8 @@ from tests.strategy_settings import FAST, SETTINGS
 
 def without_time(result):
     """A result less what no two runs share."""
-    left_out = ("seconds", "started_at", "run", "cost")
-    return {
-        **{name: value for name, value in result.items() if name not in left_out},
-        "cost": untimed(result["cost"]),
-    }
+    plain = result.model_dump(exclude={"seconds", "started_at", "run", "cost"})
+    return {**plain, "cost": untimed(result.cost)}
 
 
 def same_tensors(one, two):
@@ -112,5 +109,5 @@ def test_the_seconds_of_a_beginning_count(plan, tmp_path):
     values = json.loads(path.read_text())
     path.write_text(json.dumps({**values, "seconds": 1000.0}))
     result, _, _ = run_seed(plan, 0, Silent(), kept)
-    assert 1000 < result["seconds"] < 1100
-    assert result["cost"]["experiences"][0] == values["costs"][0]
+    assert 1000 < result.seconds < 1100
+    assert result.cost.experiences[0].model_dump() == values["costs"][0]

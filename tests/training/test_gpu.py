@@ -49,8 +49,8 @@ def run(request, toy, tmp_path):
 def test_a_run_repeats_itself_to_the_bit(run, strategy):
     first, rows = run(strategy)
     again, same_rows = run(strategy)
-    assert again["matrix"] == first["matrix"]
-    assert again["loss"] == first["loss"]
+    assert again.matrix == first.matrix
+    assert again.loss == first.loss
     assert same_rows == rows
 
 
@@ -59,7 +59,7 @@ def test_untrained_it_says_what_the_cpu_says(run, strategy):
     on_gpu, _ = run(strategy)
     on_cpu, _ = run(strategy, device="cpu")
     # Of 60 and some test pairs one may lie on the border.
-    assert on_gpu["matrix"][0] == pytest.approx(on_cpu["matrix"][0], abs=0.05)
+    assert on_gpu.matrix[0] == pytest.approx(on_cpu.matrix[0], abs=0.05)
 
 
 @pytest.mark.parametrize("strategy", ["knn_fixed", "random_labels", "fine_tune"])
@@ -67,14 +67,14 @@ def test_bfloat16_repeats_itself_and_ends_near_float32(run, strategy):
     half, _ = run(strategy, precision="bf16")
     again, _ = run(strategy, precision="bf16")
     full, _ = run(strategy, precision="fp32")
-    assert again["matrix"] == half["matrix"]
-    assert half["loss"][0][0] == pytest.approx(full["loss"][0][0], rel=0.05)
+    assert again.matrix == half.matrix
+    assert half.loss[0][0] == pytest.approx(full.loss[0][0], rel=0.05)
 
 
 def test_a_frozen_part_gives_what_the_cpu_gives(run):
     on_gpu, _ = run("knn_fixed", own={"freeze": "layers:1"})
     on_cpu, _ = run("knn_fixed", device="cpu", own={"freeze": "layers:1"})
-    assert on_gpu["matrix"][0] == pytest.approx(on_cpu["matrix"][0], abs=0.05)
+    assert on_gpu.matrix[0] == pytest.approx(on_cpu.matrix[0], abs=0.05)
 
 
 def test_vectors_are_those_of_the_cpu(tiny_encoder_folder):

@@ -51,7 +51,7 @@ def test_the_record_gives_back_the_config_it_was_made_with(config, stored):
 
     from contsym.training.run import record
 
-    told = json.loads(to_json(record(plan, 0, datetime.now(UTC), [40, 32])))
+    told = record(plan, 0, datetime.now(UTC), [40, 32])
     assert reproduce.config_of(told, output=config.output) == everything
 
 
@@ -67,12 +67,12 @@ def changed(stored, folder, **changes):
     copy = folder / "changed"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(stored[0], copy)
-    return copy, {**stored[1], **changes}
+    return copy, stored[1].model_copy(update=changes)
 
 
 def test_what_is_not_equal_on_the_same_machine_is_an_error_however_small(stored, folder):
     """One loss of 80, changed in the last bit; and one answer of 94."""
-    losses = [list(each) for each in stored[1]["loss"]]
+    losses = [list(each) for each in stored[1].loss]
     losses[1][39] = losses[1][39] * (1 + 2**-52)
     copy, result = changed(stored, folder, loss=losses)
     rows = (copy / store.PREDICTIONS).read_text("utf-8").splitlines()
@@ -89,12 +89,12 @@ def test_what_is_not_equal_on_the_same_machine_is_an_error_however_small(stored,
 
 def test_elsewhere_the_tolerance_decides(stored, folder):
     """A stored accuracy that is 0.04 higher, made with another torch."""
-    matrix = [list(row) for row in stored[1]["matrix"]]
+    matrix = [list(row) for row in stored[1].matrix]
     matrix[2][1] += 0.04
-    versions = {**stored[1]["versions"], "torch": "1.0"}
+    versions = {**stored[1].versions, "torch": "1.0"}
     copy, result = changed(stored, folder, matrix=matrix, versions=versions)
     found = reproduce.repeat(copy, result, Silent())
-    assert found.elsewhere == {"version of torch": ("1.0", stored[1]["versions"]["torch"])}
+    assert found.elsewhere == {"version of torch": ("1.0", stored[1].versions["torch"])}
     assert (found.verdict, found.differing) == ("within tolerance", ["matrix"])
     assert found.largest == pytest.approx(0.04)
     assert dataclasses.replace(found, tolerance=0.03).verdict == "different"
@@ -134,9 +134,9 @@ def test_data_that_changed_or_are_gone_cannot_be_repeated(stored, toy, folder):
         reproduce.repeat(*stored, Silent(), sources={"wikidata": str(moved)})
     with pytest.raises(ContsymError, match="no such file or folder"):
         reproduce.repeat(*stored, Silent(), sources={"wikidata": str(folder / "nowhere")})
-    weights = {**stored[1]["encoder_weights"], "sha256": "0" * 64}
+    weights = stored[1].encoder_weights.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(ContsymError, match="other weights"):
-        reproduce.repeat(stored[0], {**stored[1], "encoder_weights": weights}, Silent())
+        reproduce.repeat(stored[0], stored[1].model_copy(update={"encoder_weights": weights}), Silent())
 
 
 def test_exit_codes_and_json(stored, folder, monkeypatch):

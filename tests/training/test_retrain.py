@@ -37,14 +37,14 @@ def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_f
     }
     (folder,) = (tmp_path / "beginnings").iterdir()
     for result in found.values():
-        assert result["start"] == folder.name
-        assert result["matrix"][0] == result["matrix"][1]
-        assert result["loss"][0] == []
-        assert result["options"]["protocol"] == "retrain"
-    assert len({result["matrix"][1][0] for result in found.values()}) == 1
-    assert found["fine_tune"]["matrix"][1][0] >= 0.9
+        assert result.start == folder.name
+        assert result.matrix[0] == result.matrix[1]
+        assert result.loss[0] == []
+        assert result.options.protocol == "retrain"
+    assert len({result.matrix[1][0] for result in found.values()}) == 1
+    assert found["fine_tune"].matrix[1][0] >= 0.9
     # What was trained is the encoder, and the head that measures it stayed as it was.
-    assert found["fine_tune"]["matrix"][2][0] < 1.0
+    assert found["fine_tune"].matrix[2][0] < 1.0
 
 
 def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tmp_path):
@@ -63,13 +63,13 @@ def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tm
 def test_the_start_is_what_fine_tuning_learns_first(toy, tiny_encoder_folder, tmp_path):
     tuned, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path / "a", "fine_tune", settings={"steps": "60"})
     started, _, _ = retrain(toy, tiny_encoder_folder, tmp_path / "b", "knn_fixed")
-    assert started["matrix"][1][0] == tuned["matrix"][1][0]
+    assert started.matrix[1][0] == tuned.matrix[1][0]
 
 
 def test_a_frozen_encoder_forgets_nothing(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "zero_shot")
-    assert result["matrix"][2][0] == result["matrix"][1][0]
-    assert result["forgetting"]["mnli"] in (0.0, None)
+    assert result.matrix[2][0] == result.matrix[1][0]
+    assert result.forgetting["mnli"] in (0.0, None)
 
 
 def test_kept_in_a_sweeps_folder_or_made_anew_it_is_the_same(toy, tiny_encoder_folder, tmp_path):
@@ -77,16 +77,16 @@ def test_kept_in_a_sweeps_folder_or_made_anew_it_is_the_same(toy, tiny_encoder_f
     again, same, _ = retrain(
         toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc", beginnings=Beginnings(tmp_path / "other")
     )
-    assert (first["matrix"], first["loss"], rows) == (again["matrix"], again["loss"], same)
+    assert (first.matrix, first.loss, rows) == (again.matrix, again.loss, same)
 
 
 def test_a_checkpoint_with_a_joint_head_is_measured_by_it(toy, tiny_nli_folder, tmp_path):
     result, _, _ = retrain(toy, tiny_nli_folder, tmp_path, "fine_tune", pretrain={})
     asked, _, _ = toy_run(toy, tiny_nli_folder, tmp_path, "zero_shot")
-    assert result["matrix"][1][0] == asked["matrix"][0][0]
-    assert result["matrix"][2][1] >= 0.5
+    assert result.matrix[1][0] == asked.matrix[0][0]
+    assert result.matrix[2][1] >= 0.5
     own, _, _ = retrain(toy, tiny_nli_folder, tmp_path, "nli_head", pretrain={})
-    assert own["matrix"][1] == asked["matrix"][0]
+    assert own.matrix[1] == asked.matrix[0]
 
 
 def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, tmp_path):
@@ -117,12 +117,12 @@ def test_pretrain_writes_a_folder_that_is_taken_for_an_encoder(toy, tiny_encoder
     assert card["task"] == "mnli"
     assert card["accuracy"] >= 0.9
     result, _, _ = retrain(toy, out, tmp_path, "random_labels", pretrain={})
-    assert result["matrix"][1][0] == card["accuracy"]
+    assert result.matrix[1][0] == card["accuracy"]
     # The head is asked by these two too, under the other protocol.
     asked, _, _ = toy_run(toy, out, tmp_path, "zero_shot")
-    assert asked["matrix"][2][0] == card["accuracy"]
+    assert asked.matrix[2][0] == card["accuracy"]
     tuned, _, _ = toy_run(toy, out, tmp_path, "nli_head")
-    assert tuned["matrix"][0][0] == card["accuracy"]
+    assert tuned.matrix[0][0] == card["accuracy"]
     again = CliRunner().invoke(cli, arguments)
     assert isinstance(again.exception, ContsymError)
     assert str(again.exception) == f"--out {out} is there already; expected a new folder"
@@ -159,11 +159,11 @@ def test_a_head_is_needed_and_named(toy, tiny_encoder_folder, tiny_nli_folder, t
 
 def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_path):
     frozen, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "ridge")
-    assert frozen["probe"]["before"] == frozen["probe"]["after"]
+    assert frozen.probe.before == frozen.probe.after
     trained, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "fine_tune")
-    assert trained["probe"]["before"] == frozen["probe"]["before"]
+    assert trained.probe.before == frozen.probe.before
     one_task, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "ridge", scenario="wikidata_only")
-    assert one_task["probe"] is None
+    assert one_task.probe is None
 
 
 def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp_path):
@@ -171,7 +171,7 @@ def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp
     kept = Beginnings(tmp_path / "beginnings")
     for _ in range(2):
         shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", beginnings=kept)
-        assert shared["probe"] == alone["probe"]
+        assert shared.probe == alone.probe
 
 
 def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, tmp_path):

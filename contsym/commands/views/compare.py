@@ -68,9 +68,9 @@ def comparison_report(runs: Mapping[str, FoundRun], found: Sequence[TaskComparis
         )
     for each in found:
         sources = dict.fromkeys(
-            run.first["sources"][each.task]["name"]
+            run.first.sources[each.task].name
             for run in runs.values()
-            if run.first["sources"][each.task]["stand_in"]
+            if run.first.sources[each.task].stand_in
         )
         lines += [
             Text(f"! {each.task} was measured on {name}: no figure to compare or publish") for name in sources

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from statistics import fmean
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -17,12 +16,10 @@ from contsym.commands.views.tables import grid, plain_table
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.results.metrics.stats import spread
-from contsym.results.schema import variant
-from contsym.results.summary import by_order
+from contsym.results.schema import SeedResult
+from contsym.results.summary import Results, by_order
 from contsym.sweep.plan import Sweep
 from contsym.sweep.stored import StoredSweep
-
-Results = Sequence[Mapping[str, Any]]
 
 
 def plan_report(
@@ -97,7 +94,7 @@ OVER_ORDERS = {
 
 
 def _over_orders(figure: str, found: Results) -> str:
-    means = [fmean(r[figure] for r in own) for own in by_order(found).values()]
+    means = [fmean(getattr(r, figure) for r in own) for own in by_order(found).values()]
     low, high = (spread([value], sign=figure == "bwt") for value in (min(means), max(means)))
     return f"{spread(means, sign=figure == 'bwt')} ({low} to {high})"
 
@@ -105,7 +102,7 @@ def _over_orders(figure: str, found: Results) -> str:
 def _order_tables(order: str, found: Results, varied: Collection[str]) -> list[RenderableType]:
     groups = _groups(found, varied)
     of = f" ({order})" if order else ""
-    *earlier, last = found[0]["tasks"]
+    *earlier, last = found[0].tasks
     guessed = {n: _best_shortcuts(last, row) for n, row in groups.items()}
     tables = [_by_shots(f"Accuracy, {last}{of}", groups, partial(_accuracy, last), guessed)]
     if len(earlier) > MANY:
@@ -118,16 +115,16 @@ def _order_tables(order: str, found: Results, varied: Collection[str]) -> list[R
 
 
 def _mean_forgetting(tasks: Sequence[str], seeds: Results) -> str:
-    known = [[f for t in tasks if (f := r["forgetting"][t]) is not None] for r in seeds]
+    known = [[f for t in tasks if (f := r.forgetting[t]) is not None] for r in seeds]
     means = [fmean(each) for each in known if each]
     return spread(means, sign=True) if means else "never learned"
 
 
-def _groups(found: Results, varied: Collection[str]) -> dict[int, dict[str, list[Mapping[str, Any]]]]:
-    groups: dict[int, dict[str, list[Mapping[str, Any]]]] = {}
-    for result in sorted(found, key=lambda r: r["options"]["shots"]):
-        row = groups.setdefault(result["options"]["shots"], {})
-        row.setdefault(variant(result, varied), []).append(result)
+def _groups(found: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:
+    groups: dict[int, dict[str, list[SeedResult]]] = {}
+    for result in sorted(found, key=lambda r: r.n_shots):
+        row = groups.setdefault(result.n_shots, {})
+        row.setdefault(result.variant(varied), []).append(result)
     return groups
 
 
@@ -157,16 +154,16 @@ def _by_shots(
 
 def _best_shortcuts(task: str, row: Mapping[str, Results]) -> list[float]:
     """What the best shortcut scores, once a seed: it does not depend on the strategy."""
-    scores = {r["seed"]: r["shortcuts"].get(task) for seeds in row.values() for r in seeds}
+    scores = {r.seed: r.shortcuts.get(task) for seeds in row.values() for r in seeds}
     return [best(measured)[1] for measured in scores.values() if measured]
 
 
 def _accuracy(task: str, seeds: Results) -> str:
-    return spread([r["final"][task] for r in seeds])
+    return spread([r.final[task] for r in seeds])
 
 
 def _forgetting(task: str, seeds: Results) -> str:
-    figures = [r["forgetting"][task] for r in seeds if r["forgetting"][task] is not None]
+    figures = [f for r in seeds if (f := r.forgetting[task]) is not None]
     if not figures:
         return "never learned"
     lacking = len(seeds) - len(figures)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from contsym.checked import Count, Words, Written
 from contsym.errors import EncoderError
 
 MAX_LENGTH = 128
@@ -83,40 +84,48 @@ class Pooling:
     def normalizes(self) -> bool:
         return NORMALIZE in self.after
 
-    def facts(self) -> dict[str, Any]:
-        """All that decides a vector, as plain values."""
-        return {
-            "modes": list(self.modes),
-            "after": [
+    def facts(self) -> PoolingFacts:
+        return PoolingFacts(
+            modes=list(self.modes),
+            after=[
                 {"dense": layer.sha256, "activation": layer.activation} if isinstance(layer, Dense) else layer
                 for layer in self.after
             ],
-            "max_length": self.max_length,
-            "prompt": self.prompt,
-            "includes_prompt": self.includes_prompt,
-            "lower_case": self.is_lower_case,
-        }
+            max_length=self.max_length,
+            prompt=self.prompt,
+            includes_prompt=self.includes_prompt,
+            lower_case=self.is_lower_case,
+        )
 
     def words(self) -> str:
-        """For the plan and the record, as `cls, normalised; at most 64 tokens (declared)`."""
-        return f"{words_of(self.facts())} ({self.origin})"
+        """For the plan, as `cls, normalised; at most 64 tokens (declared)`."""
+        return f"{self.facts().words} ({self.origin})"
 
 
-def words_of(facts: Mapping[str, Any]) -> str:
-    """The facts of a pooling, for people."""
-    return f"{kind_of(facts)}; at most {facts['max_length']} tokens"
+class PoolingFacts(Written):
+    """All of a pooling that decides a vector, for keys and results."""
 
+    modes: list[Words]
+    after: list[Words | dict[str, Words]]
+    max_length: Count
+    prompt: Words
+    includes_prompt: bool
+    lower_case: bool
 
-def kind_of(facts: Mapping[str, Any] | None) -> str:
-    """The same without the length. None: of a result from before poolings were recorded, when all were means."""
-    if facts is None:
-        return "mean"
-    said = [" + ".join(facts["modes"])]
-    said += ["normalised" if layer == NORMALIZE else "a dense layer" for layer in facts["after"]]
-    said += ["lower case"] if facts["lower_case"] else []
-    if facts["prompt"]:
-        said.append(f"prompt {facts['prompt']!r}" + ("" if facts["includes_prompt"] else " (not pooled)"))
-    return ", ".join(said)
+    @property
+    def kind(self) -> str:
+        """For people, without the length."""
+        said = [" + ".join(self.modes)]
+        said += ["normalised" if layer == NORMALIZE else "a dense layer" for layer in self.after]
+        said += ["lower case"] if self.lower_case else []
+        if self.prompt:
+            said.append(f"prompt {self.prompt!r}" + ("" if self.includes_prompt else " (not pooled)"))
+        return ", ".join(said)
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return f"{self.kind}; at most {self.max_length} tokens"
 
 
 def transformer_folder(folder: Path) -> Path:

@@ -39,7 +39,7 @@ def matrices(canvas: Canvas) -> Figure:
             vertical_spacing=min(0.9 / n_rows, 70 / height),
         )
         for i, variant in enumerate(present):
-            found = collected.values(variant, shots, lambda result: result["matrix"])
+            found = collected.values(variant, shots, lambda result: result.matrix)
             grid.add_trace(
                 {
                     "type": "heatmap",
@@ -79,7 +79,7 @@ def by_relation(canvas: Canvas) -> Figure | None:
         n_most = max(n_most, len(names))
         for shots in reversed(collected.shots):
             present = [v for v in collected.variants if collected.group(v, shots)]
-            parts = {v: canvas.measures.by_group(v, shots, task, "by_relation") for v in present}
+            parts = {v: canvas.measures.by_relation(v, shots, task) for v in present}
             z = [
                 [round(parts[v][name].accuracy.mean, 4) if name in parts[v] else None for v in present]
                 for name in names

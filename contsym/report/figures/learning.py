@@ -34,10 +34,10 @@ def _curve_views(canvas: Canvas) -> Iterator[View]:
             traces = []
             for variant in canvas.collected.variants:
                 by_pairs: dict[int, list[float]] = {}
-                for points in canvas.collected.values(variant, shots, lambda result: result["curve"]):
+                for points in canvas.collected.values(variant, shots, lambda result: result.curve):
                     for point in points:
-                        if point["experience"] == j:
-                            by_pairs.setdefault(point["n_pairs_seen"], []).append(point["accuracy"])
+                        if point.experience == j:
+                            by_pairs.setdefault(point.n_pairs_seen, []).append(point.accuracy)
                 if by_pairs:
                     x = sorted(by_pairs)
                     y = [sum(by_pairs[n]) / len(by_pairs[n]) for n in x]
@@ -64,7 +64,7 @@ def _loss_views(canvas: Canvas) -> Iterator[View]:
             for variant in canvas.collected.variants:
                 losses = [
                     result[j]
-                    for result in canvas.collected.values(variant, shots, lambda r: r["loss"])
+                    for result in canvas.collected.values(variant, shots, lambda r: r.loss)
                     if result[j]
                 ]
                 if losses:

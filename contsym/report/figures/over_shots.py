@@ -31,7 +31,7 @@ def accuracy_over_shots(canvas: Canvas) -> Figure:
         if task != collected.tasks[-1]:
             label = f"{title_of(task)}, right after its training"
             views.append(_shots_view(canvas, label, task, canvas.measures.own_accuracy))
-    tests = ", ".join(f"{title_of(t)} {n:,}" for t, n in collected.first["n_test"].items())
+    tests = ", ".join(f"{title_of(t)} {n:,}" for t, n in collected.first.n_test.items())
     return Figure(
         "accuracy",
         "Accuracy over shots by strategy",
@@ -86,7 +86,7 @@ def kinds(canvas: Canvas) -> Figure | None:
         grid = subplots(rows=2, cols=1, subplot_titles=KIND_NAMES, shared_xaxes=True, vertical_spacing=0.1)
         for row, kind in enumerate(KIND_NAMES, start=1):
             for variant in collected.variants:
-                parts = {n: canvas.measures.by_group(variant, n, task, "by_kind") for n in collected.shots}
+                parts = {n: canvas.measures.by_kind(variant, n, task) for n in collected.shots}
                 found = [(n, part[kind].accuracy) for n, part in parts.items() if kind in part]
                 traces = band(
                     canvas, variant, [n for n, _ in found], [s for _, s in found], showlegend=row == 1

@@ -31,7 +31,7 @@ def accuracy_table(measures: Measures, task: str) -> Table:
         return Cell(plain.text, plain.values, bool(family and family.best == variant))
 
     notes = [
-        f"{collected.first['n_test'][task]:,} test pairs. {interval_note(collected)}. Bold: better than every other "
+        f"{collected.first.n_test[task]:,} test pairs. {interval_note(collected)}. Bold: better than every other "
         "by every test, Holm-corrected."
     ]
     if shown := shortcut_by_shots(measures, task):
@@ -79,7 +79,7 @@ def shortcut_table(collected: Collected) -> Table:
 
 
 def _scores_of(task: str):
-    return lambda result: result.get("shortcuts", {}).get(task)
+    return lambda result: result.shortcuts.get(task)
 
 
 def kind_table(measures: Measures, task: str) -> Table:
@@ -93,7 +93,7 @@ def kind_table(measures: Measures, task: str) -> Table:
     rows = []
     for variant in collected.variants:
         for shots in collected.shots:
-            found = measures.by_group(variant, shots, task, "by_kind")
+            found = measures.by_kind(variant, shots, task)
             if not found:
                 continue
             parts = [found.get(name) for name in KIND_NAMES]
@@ -128,7 +128,7 @@ def relation_table(measures: Measures, task: str) -> Table:
         for variant in collected.variants:
             cells: list[Cell] = []
             for i, shots in enumerate(collected.shots):
-                part = measures.by_group(variant, shots, task, "by_relation").get(name)
+                part = measures.by_relation(variant, shots, task).get(name)
                 cells.append(interval(part.accuracy) if part else nothing(columns[3 + i], NOT_STORED))
             rows.append((words(relation_title(name)), number(n), words(variant), *cells))
     note = f"Accuracy at the end; the commonest relation first. {interval_note(collected)}."
@@ -149,7 +149,7 @@ def matrix_table(measures: Measures) -> Table:
     rows = []
     for variant in collected.variants:
         for shots in collected.shots:
-            found = collected.values(variant, shots, lambda result: result["matrix"])
+            found = collected.values(variant, shots, lambda result: result.matrix)
             if found:
                 for name, row in zip(row_names(collected), np.mean(found, axis=0).tolist(), strict=True):
                     rows.append(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from contsym.models.encoders.declared import kind_of, words_of
-from contsym.report.collect import Collected, Result, title_of
+from contsym.report.collect import Collected, title_of
 from contsym.report.measures import Measures
 from contsym.report.table_formats import Cell, Column, Table, Value, number, words
 from contsym.report.tables.layout import NOT_STORED
+from contsym.results.schema import SeedResult
 
 COSTS = {
     "stored_bytes": "stored bytes",
@@ -71,17 +71,17 @@ def source_table(collected: Collected) -> Table:
         Column("notes", "notes", is_text=True),
     )
     rows = []
-    for task, source in collected.first["sources"].items():
+    for task, source in collected.first.sources.items():
         train = ", ".join(f"{n:,}" for n in collected.train_pairs(task))
         rows.append(
             (
                 words(title_of(task)),
-                words(source["name"]),
+                words(source.name),
                 Cell(train, (train,)),
-                number(source["rows"]["test"]),
-                words(source["fingerprint"]),
-                words("yes" if source["stand_in"] else "no"),
-                words("; ".join(source.get("notes", ()))),
+                number(source.rows.test),
+                words(source.fingerprint),
+                words("yes" if source.stand_in else "no"),
+                words("; ".join(source.notes)),
             )
         )
     return Table("sources", "Data", columns, tuple(rows))
@@ -100,40 +100,40 @@ def setting_table(collected: Collected) -> Table:
     return Table("settings", "Hyper-parameters", columns, tuple(rows))
 
 
-def _settings(result: Result) -> str:
-    settings = sorted(result["settings"].items())
+def _settings(result: SeedResult) -> str:
+    settings = sorted(result.settings.items())
     return ", ".join(f"{name}={'default' if value is None else value}" for name, value in settings)
 
 
 def version_table(collected: Collected) -> Table:
     """What made the results: one line a fact, all values of it where they differ."""
-    facts = {
-        "encoder": lambda r: f"{r['encoder']} ({r['encoder_weights']['origin']})",
-        "encoder weights (SHA-256)": lambda r: r["encoder_weights"]["sha256"],
-        "pooling": lambda r: words_of(r["pooling"]) if r.get("pooling") else kind_of(None),
-        "device, precision": lambda r: f"{r['device']}, {r['precision']}",
-        "threads": lambda r: str(r["threads"]),
-        "platform": lambda r: r["platform"],
-        "git commit": lambda r: r["git_commit"] or "not from a checkout",
-        "code (SHA-256)": lambda r: r.get("code_sha256") or "not recorded",
-        "form": lambda r: r["options"]["form"],
-        "split": lambda r: r["options"].get("split") or "as the data come",
+    facts: dict[str, Callable[[SeedResult], str]] = {
+        "encoder": lambda r: f"{r.encoder} ({r.encoder_weights.origin})",
+        "encoder weights (SHA-256)": lambda r: r.encoder_weights.sha256,
+        "pooling": lambda r: r.pooling.words,
+        "device, precision": lambda r: f"{r.device}, {r.precision}",
+        "threads": lambda r: str(r.threads),
+        "platform": lambda r: r.platform,
+        "git commit": lambda r: r.git_commit or "not from a checkout",
+        "code (SHA-256)": lambda r: r.code_sha256,
+        "form": lambda r: r.options.form,
+        "split": lambda r: r.options.split or "as the data come",
     }
     rows = [(words(name), words(", ".join(_distinct(collected, fact)))) for name, fact in facts.items()]
     rows += [(words(what), words(", ".join(origins))) for what, origins in collected.plugins.items()]
     rows += [(words(f"note on {variant}"), words(note)) for variant, note in collected.notes]
-    libraries = list(dict.fromkeys(name for s in collected.stored for name in s.result["versions"]))
+    libraries = list(dict.fromkeys(name for s in collected.stored for name in s.result.versions))
     for name in libraries:
-        found = _distinct(collected, lambda r, name=name: r["versions"].get(name, "not recorded"))
-        rows.append((words(name), words(", ".join(found))))
+        found = {s.result.versions.get(name, "not recorded") for s in collected.stored}
+        rows.append((words(name), words(", ".join(sorted(found)))))
     rows.append((words("seeds"), words(", ".join(map(str, collected.seeds)))))
-    times = sorted(s.result["started_at"] for s in collected.stored)
+    times = sorted(s.result.started_at for s in collected.stored)
     rows.append((words("started"), words(f"{times[0]} to {times[-1]}" if len(times) > 1 else times[0])))
     columns = (Column("what", "what", is_text=True), Column("value", "value", is_text=True))
     return Table("versions", "Versions and machine", columns, tuple(rows))
 
 
-def _distinct(collected: Collected, fact) -> Sequence[str]:
+def _distinct(collected: Collected, fact: Callable[[SeedResult], str]) -> Sequence[str]:
     return sorted({fact(s.result) for s in collected.stored})
 
 
@@ -154,12 +154,12 @@ def cell_table(collected: Collected) -> Table:
     return Table("cells", "Every result", columns, tuple(rows))
 
 
-def _cell_row(result: Result, variant: str, shots: int, tasks: Sequence[str]) -> tuple[Cell, ...]:
-    finals: list[Value] = [result["final"][task] for task in tasks]
+def _cell_row(result: SeedResult, variant: str, shots: int, tasks: Sequence[str]) -> tuple[Cell, ...]:
+    finals: list[Value] = [result.final[task] for task in tasks]
     return (
         words(variant),
         number(shots),
-        number(result["seed"], "{}"),
+        number(result.seed, "{}"),
         *(Cell(f"{value:.3f}", (value,)) for value in finals),
-        words(result["key"]),
+        words(result.key),
     )

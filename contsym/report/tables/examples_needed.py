@@ -46,7 +46,7 @@ def paper_table(measures: Measures, paper: Paper) -> Table:
                 else nothing(forgot, absent if variant not in ours else NOT_STORED),
             )
         )
-    where = f"{collected.first['encoder']}, {_sizes(collected)}"
+    where = f"{collected.first.encoder}, {_sizes(collected)}"
     return Table(
         "paper",
         f"Samples needed and forgetting: the paper's and ours ({paper.source})",
@@ -66,13 +66,13 @@ def paper_table(measures: Measures, paper: Paper) -> Table:
 def _departures(collected: Collected, paper: Paper) -> list[str]:
     """What keeps our figures from being compared with the paper's; nothing where nothing does."""
     found = []
-    if collected.first["encoder"] != paper.encoder:
-        found.append(f"{collected.first['encoder']} in place of {paper.encoder}")
-    mnli = collected.first["sources"].get("mnli")
+    if collected.first.encoder != paper.encoder:
+        found.append(f"{collected.first.encoder} in place of {paper.encoder}")
+    mnli = collected.first.sources.get("mnli")
     if mnli is None:
         found.append("no MNLI before")
-    elif mnli["rows"]["train"] != paper.mnli_train:
-        found.append(f"{mnli['rows']['train']:,} MNLI training pairs in place of {paper.mnli_train:,}")
+    elif mnli.rows.train != paper.mnli_train:
+        found.append(f"{mnli.rows.train:,} MNLI training pairs in place of {paper.mnli_train:,}")
     if not found:
         return []
     return [f"Not the paper's protocol: {'; '.join(found)}. Orders may be compared, figures may not."]
@@ -80,11 +80,11 @@ def _departures(collected: Collected, paper: Paper) -> list[str]:
 
 def _sizes(collected: Collected) -> str:
     parts = []
-    for task, source in collected.first["sources"].items():
-        rows = source["rows"]
+    for task, source in collected.first.sources.items():
+        rows = source.rows
         sizes = ", ".join(f"{n:,}" for n in collected.train_pairs(task))
         train = "" if task == collected.new_task else f"{sizes} training pairs, "
-        parts.append(f"{title_of(task)} from {source['name']} ({train}{rows['test']:,} test pairs)")
+        parts.append(f"{title_of(task)} from {source.name} ({train}{rows.test:,} test pairs)")
     return "; ".join(parts)
 
 

@@ -25,13 +25,13 @@ def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
 
 
 def kind_tasks(collected: Collected) -> list[str]:
-    return [task for task in collected.tasks if collected.first["by_kind"].get(task)]
+    return [task for task in collected.tasks if collected.first.by_kind.get(task)]
 
 
 def relations(measures: Measures, task: str) -> dict[str, int]:
     """Test pairs by relation, the commonest first; the data are the same in all results."""
-    parts = measures.collected.first["by_relation"].get(task, {})
-    return {name: parts[name]["n"] for name in sorted(parts, key=lambda name: (-parts[name]["n"], name))}
+    parts = measures.collected.first.by_relation.get(task, {})
+    return {name: parts[name].n for name in sorted(parts, key=lambda name: (-parts[name].n, name))}
 
 
 def relation_title(name: str) -> str:

@@ -13,7 +13,7 @@ from contsym.cli import cli
 from contsym.errors import ContsymError, EncoderError, SettingError
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders import load as encoders_load
-from contsym.models.encoders.declared import NORMALIZE, Pooling, words_of
+from contsym.models.encoders.declared import NORMALIZE, Pooling
 from contsym.models.encoders.resolve import with_pooling
 from contsym.models.pooling import pool
 from contsym.training.plan import key_of, prepare
@@ -340,14 +340,14 @@ def test_a_run_records_its_pooling_and_is_repeated_with_it(declare, toy, tmp_pat
 
     folder = declare(("Pooling", flags(cls_token=True)), ("Normalize", None))
     result, _, _ = toy_run(toy, folder, tmp_path, "ncm", "wikidata_only", pooling="last", shots=8)
-    assert words_of(result["pooling"]) == "last; at most 64 tokens"
+    assert result.pooling.words == "last; at most 64 tokens"
     assert config_of(result).pooling == "last"
     assert {name: seed_record(result).params[name] for name in ("pooling", "max_length")} == {
         "pooling": "last",
         "max_length": "64",
     }
     result, _, _ = toy_run(toy, folder, tmp_path, "ncm", "wikidata_only", shots=8)
-    assert result["pooling"]["after"] == [NORMALIZE]
+    assert result.pooling.after == [NORMALIZE]
     assert config_of(result).pooling == "auto"
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(flags(max_tokens=True)))
     with pytest.raises(ContsymError) as error:
@@ -398,7 +398,7 @@ def test_pretrain_keeps_the_pooling_it_trained_with(option, declare, toy, tmp_pa
         trained = load_file(out / "2_Dense" / "model.safetensors")
         assert not torch.equal(trained["linear.weight"], weights["linear.weight"])
     result, _, _ = toy_run(toy, out, tmp_path, "nli_head")
-    assert result["matrix"][0][0] == json.loads((out / "contsym.json").read_text())["accuracy"]
+    assert result.matrix[0][0] == json.loads((out / "contsym.json").read_text())["accuracy"]
 
 
 def test_a_head_over_other_vectors_is_refused(declare, toy, tmp_path):

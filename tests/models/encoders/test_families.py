@@ -97,8 +97,8 @@ def test_a_run_ends(kind, made, toy, tmp_path):
     ):
         given = {"settings": settings} if settings else {"settings": {"steps": "1"}}
         result, _, _ = toy_run(toy, made(kind), tmp_path, strategy, "wikidata_only", shots=8, **given)
-        assert result["pooling"]["modes"] == (["last"] if kind in DECODERS else ["mean"])
-        assert 0 <= result["final_macro"] <= 1
+        assert result.pooling.modes == (["last"] if kind in DECODERS else ["mean"])
+        assert 0 <= result.final_macro <= 1
 
 
 def test_a_frozen_layer_too_many_is_said_where_the_config_calls_layers_otherwise(made, toy, tmp_path):
@@ -197,7 +197,7 @@ def test_what_pretrain_makes_of_any_kind_is_read_again_or_refused_before_trainin
         return
     assert done.exit_code == 0, done.exception
     result, _, _ = toy_run(toy, out, tmp_path, "nli_head", settings={"steps": "1"})
-    assert result["matrix"][0][0] == json.loads((out / "contsym.json").read_text())["accuracy"]
+    assert result.matrix[0][0] == json.loads((out / "contsym.json").read_text())["accuracy"]
 
 
 def test_a_sequence_to_sequence_nli_head_cannot_be_retrained(toy, tmp_path):

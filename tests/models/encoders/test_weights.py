@@ -256,7 +256,7 @@ def test_token_types_that_a_model_has_no_row_for_are_not_given(kind, toy, tmp_pa
     result, _, _ = toy_run(
         toy, folder, tmp_path / "out", "fine_tune", "wikidata_only", settings={"head": "cross", "steps": "2"}
     )
-    assert result["final_macro"] >= 0
+    assert result.final_macro >= 0
 
 
 @pytest.mark.parametrize("model_max_length", [64, 10**30])

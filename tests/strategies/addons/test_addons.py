@@ -47,11 +47,11 @@ def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not
     strong = {REGULARISERS[addon]: PENALTIES[addon]} if addon in REGULARISERS else {}
     bare, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune")
     with_it, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"fine_tune+{addon}", settings=strong)
-    assert with_it["loss"][0] == bare["loss"][0]
-    assert with_it["matrix"][1] == bare["matrix"][1]
+    assert with_it.loss[0] == bare.loss[0]
+    assert with_it.matrix[1] == bare.matrix[1]
     if addon != "agem":  # which turns a step only where it would harm: see below
-        assert with_it["loss"][1] != bare["loss"][1]
-    assert with_it["cost"]["stored_bytes"] > bare["cost"]["stored_bytes"]
+        assert with_it.loss[1] != bare.loss[1]
+    assert with_it.cost.stored_bytes > bare.cost.stored_bytes
 
 
 @pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
@@ -64,9 +64,9 @@ def test_from_a_kept_beginning_it_is_the_same_to_the_bit(toy, tiny_encoder_folde
     assert len(list((tmp_path / "beginnings").iterdir())) == 1
     shared, same_rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}", beginnings=kept)
     assert len(list((tmp_path / "beginnings").iterdir())) == 1
-    assert shared["loss"] == alone["loss"]
-    assert shared["matrix"] == alone["matrix"]
-    assert shared["cost"]["stored_bytes"] == alone["cost"]["stored_bytes"]
+    assert shared.loss == alone.loss
+    assert shared.matrix == alone.matrix
+    assert shared.cost.stored_bytes == alone.cost.stored_bytes
     assert rows == same_rows
 
 
@@ -151,7 +151,7 @@ def test_replay_keeps_as_many_pairs_as_asked_and_counts_present_pairs_only(
     assert len(rows) == 10
     # 12 steps of 16 present pairs, whatever was replayed beside them.
     assert run.log.costs[1].pairs_seen == 12 * 16
-    texts = run.cost()["encoder_forwards"] - run.cost()["encoder_forwards_evaluation"]
+    texts = run.cost().encoder_forwards - run.cost().encoder_forwards_evaluation
     assert texts == 2 * (4 * 16 * 3 - 3 * 4 + 12 * (16 + 10))
 
 

@@ -21,6 +21,7 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed; sweeps on R
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
+from contsym.results import store
 from contsym.sweep.engines import ray
 from contsym.sweep.engines.ray import Need, check_answers, needs_gpu, share_nodes
 from contsym.sweep.job import Work
@@ -188,12 +189,9 @@ class Sweep:
         """What each cell found, without what differs from time to time and from place to place."""
         found = {}
         for path in sorted((self.output / "cells").glob("*/result.json")):
-            result = json.loads(path.read_text())
-            for name in ("run", "seconds", "started_at", "threads"):
-                del result[name]
-            result["cost"] = untimed(result["cost"])
-            result["curve"] = [{**point, "seconds": None} for point in result["curve"]]
-            found[path.parent.name] = result
+            result = store.read_result(path)
+            plain = result.model_dump(exclude={"run", "seconds", "started_at", "threads", "cost"})
+            found[path.parent.name] = {**plain, "cost": untimed(result.cost)}
         return found
 
 
