@@ -15,7 +15,6 @@ from contsym.files import bound, write_file, write_whole
 from contsym.machine import Ended, _end, end_cleanly_on_signals, exit_code, heed
 from contsym.models.encoders import vector_cache
 from contsym.results import store
-from contsym.results.tracking import Patient
 from tests.stored_results import make_result
 
 
@@ -200,31 +199,6 @@ def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
             n_ended += 1
         assert [path.name for path in at.iterdir() if path.name.startswith(".partial-")] == [], f"at {nth}"
     assert n_ended > 0.9 * n_last
-
-
-class Slow:
-    """Each answer takes 5 s of a clock that only it moves."""
-
-    facts = 3
-
-    def __init__(self):
-        self.now = 0.0
-
-    def answer(self):
-        self.now += 5
-        return 7
-
-
-def test_patience_ends_between_calls(monkeypatch):
-    slow = Slow()
-    monkeypatch.setattr("contsym.results.tracking.time.monotonic", lambda: slow.now)
-    patient = Patient(slow, 12)
-    # The third begins at 10 s, and what has begun is not broken off.
-    assert [patient.answer() for _ in range(3)] == [7, 7, 7]
-    with pytest.raises(TimeoutError, match=r"too slow: not done after 12 s"):
-        patient.answer()
-    assert slow.now == 15
-    assert patient.facts == 3
 
 
 class Swallows:

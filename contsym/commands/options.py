@@ -117,22 +117,10 @@ target_option = click.option(
 )
 
 
-memory_index_option = click.option(
-    "--memory-index",
-    metavar="NAME",
-    help="Short for --set index=NAME: how a k-NN finds neighbours; auto, flat, hnsw or ivf (docs/method.md).",
-)
-
-
-SHORT_FOR = {"freeze": "freeze", "memory_index": "index"}
-"""Options that are short for a setting, with the setting's name."""
-
-
 def assignments_of(options: dict[str, Any]) -> tuple[str, ...]:
-    """Take `assignments` out of the options, with those that `--freeze` and `--memory-index` are short for."""
-    short = {setting: options.pop(name, None) for name, setting in SHORT_FOR.items()}
-    given = (f"{setting}={value}" for setting, value in short.items() if value is not None)
-    return (*options.pop("assignments"), *given)
+    """Take `assignments` out of the options, and `--freeze`, which is short for one of them."""
+    freeze = options.pop("freeze", None)
+    return (*options.pop("assignments"), *([] if freeze is None else [f"freeze={freeze}"]))
 
 
 def protocol_options(command):

@@ -17,7 +17,6 @@ from contsym.commands.options import (
     encoder_option,
     form_option,
     freeze_option,
-    memory_index_option,
     noise_option,
     output_option,
     plugin_option,
@@ -61,7 +60,6 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
-@memory_index_option
 @protocol_options
 @device_option
 @precision_option
@@ -171,10 +169,10 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]],
 def _track(folder: Path, output: Path, uri: str) -> tuple[dict[int, str], str | None]:
     """The MLflow run of each seed; none, and a warning, where the store cannot be used."""
     from contsym.errors import TrackingError
-    from contsym.results.tracking import PATIENCE, log_run
+    from contsym.results.tracking import log_run
 
     try:
-        return log_run(folder, output, uri, PATIENCE), None
+        return log_run(folder, output, uri), None
     except TrackingError as error:
         return {}, str(error)
 

@@ -18,7 +18,6 @@ from contsym.commands.options import (
     encoder_option,
     form_option,
     freeze_option,
-    memory_index_option,
     noise_option,
     output_option,
     plugin_option,
@@ -69,7 +68,6 @@ SEND_SECONDS = 30
     type=click.Path(path_type=Path),
     help="What the sweep is, in TOML (docs/sweeps.md); what is given here counts more.",
 )
-@memory_index_option
 @plugin_option
 @encoder_option
 @pooling_option
@@ -195,7 +193,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
     from contsym.checked import Skipped
     from contsym.commands.views.progress import SweepProgress, status
     from contsym.commands.views.sweep import plan_report, sweep_report
-    from contsym.results.tracking import PATIENCE, display_uri, resolve_uri
+    from contsym.results.tracking import display_uri, resolve_uri
     from contsym.sweep.engines.choose import make_executor
     from contsym.sweep.plan import claimed, plan_sweep, remember
     from contsym.sweep.scheduler import drive
@@ -213,7 +211,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         nonlocal sent_at, warning
         if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
             try:
-                log_sweep(made, uri, PATIENCE, skipped)
+                log_sweep(made, uri, skipped)
             except TrackingError as error:
                 warning = str(error)
             sent_at = time.monotonic()
