@@ -49,10 +49,8 @@ def main() -> NoReturn:
     try:
         try:
             sys.exit(cli(standalone_mode=False))
-        except Exception:
-            # A library may have made an error of the signal.
-            heed()
-            raise
+        finally:
+            heed()  # a library may have lost the signal, or made an error of it
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)

@@ -15,6 +15,7 @@ from contsym.files import bound, write_file, write_whole
 from contsym.machine import Ended, _end, end_cleanly_on_signals, exit_code, heed
 from contsym.models.encoders import vector_cache
 from contsym.results import store
+from contsym.training.progress import Silent, Steps
 from tests.stored_results import make_result
 
 
@@ -230,3 +231,28 @@ def test_what_a_library_makes_of_a_signal_is_no_error_of_the_user(signals, monke
         cli.main()
     assert caught.value.code == 130
     assert capsys.readouterr().err.startswith("stopped; ")
+
+
+def test_a_signal_that_a_library_lost_ends_the_program_with_its_number(signals, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "cli", lambda **_: Swallows() and None)
+    monkeypatch.setattr("sys.argv", ["contsym", "run"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 143
+    assert capsys.readouterr().err.startswith("stopped; ")
+
+
+def test_a_signal_that_a_library_lost_ends_a_run_at_its_next_step(signals):
+    passed = []
+
+    class Noted(Silent):
+        def advance(self, loss=None):
+            passed.append(loss)
+
+    steps = Steps(Noted())
+    steps.advance(0.5)
+    Swallows()
+    for step in (lambda: steps.advance(0.4), lambda: steps.phase("testing", None)):
+        with pytest.raises(Ended):
+            step()
+    assert passed == [0.5]

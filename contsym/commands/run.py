@@ -30,7 +30,6 @@ from contsym.commands.options import (
     uri_option,
 )
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
-from contsym.machine import heed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -159,7 +158,6 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[dict[str, Any]],
         _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)
         run_ids, warning = _track(plan.folder, plan.config.output, uri)
-    heed()
     check_stored(plan)
     if warning:
         click.echo(f"warning: {warning}", err=True)

@@ -32,7 +32,6 @@ from contsym.commands.options import (
 )
 from contsym.config import DEFAULT_OUTPUT, parse_assignments
 from contsym.errors import SettingError, TrackingError
-from contsym.machine import heed
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
 if TYPE_CHECKING:
@@ -223,7 +222,6 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
             failed = drive(planned, executor, progress, send)
             progress.note("logging to MLflow")
             send(is_last=True)
-    heed()
     if warning:
         click.echo(f"warning: {warning}", err=True)
     found = made.results(skipped)
