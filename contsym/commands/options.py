@@ -140,3 +140,12 @@ def protocol_options(command):
         help="sequential: the strategy learns every task. retrain: all start from one encoder that knows the "
         "first task by a head, and are measured by that head (docs/protocols.md).",
     )(command)
+
+
+def cell_options(command):
+    """What a run and each cell of a sweep are given alike."""
+    learned = (plugin_option, encoder_option, pooling_option, freeze_option, task_options, form_option)
+    how = (split_option, noise_option, protocol_options, device_option, precision_option, target_option)
+    for option in reversed((*learned, *how)):
+        command = option(command)
+    return command

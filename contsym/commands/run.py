@@ -13,20 +13,9 @@ import click
 from contsym.commands.options import (
     SCENARIO_HELP,
     assignments_of,
-    device_option,
-    encoder_option,
-    form_option,
-    freeze_option,
-    noise_option,
+    cell_options,
     output_option,
-    plugin_option,
-    pooling_option,
-    precision_option,
-    protocol_options,
     sources_and_sizes,
-    split_option,
-    target_option,
-    task_options,
     uri_option,
 )
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
@@ -40,17 +29,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
 @click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
-@plugin_option
-@encoder_option
-@pooling_option
-@freeze_option
-@task_options
-@form_option
 @click.option(
     "--shots", type=int, metavar="N", help="Training pairs of each Wikidata experience; default: all."
 )
-@split_option
-@noise_option
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
 @click.option(
     "--set",
@@ -59,10 +40,7 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
-@protocol_options
-@device_option
-@precision_option
-@target_option
+@cell_options
 @click.option("--curve/--no-curve", default=True, show_default=True, help="Measure the learning curve.")
 @click.option(
     "--audit/--no-audit",

@@ -14,20 +14,9 @@ import click
 from contsym.commands.options import (
     SCENARIO_HELP,
     assignments_of,
-    device_option,
-    encoder_option,
-    form_option,
-    freeze_option,
-    noise_option,
+    cell_options,
     output_option,
-    plugin_option,
-    pooling_option,
-    precision_option,
-    protocol_options,
     sources_and_sizes,
-    split_option,
-    target_option,
-    task_options,
     uri_option,
 )
 from contsym.config import DEFAULT_OUTPUT, parse_assignments
@@ -67,18 +56,7 @@ SEND_SECONDS = 30
     type=click.Path(path_type=Path),
     help="What the sweep is, in TOML (docs/sweeps.md); what is given here counts more.",
 )
-@plugin_option
-@encoder_option
-@pooling_option
-@freeze_option
-@task_options
-@form_option
-@split_option
-@protocol_options
-@noise_option
-@device_option
-@precision_option
-@target_option
+@cell_options
 @click.option(
     "--curve/--no-curve", default=False, show_default=True, help="Measure learning curves in each cell."
 )
