@@ -48,9 +48,12 @@ def main() -> NoReturn:
     os.environ.update(waiting())
     try:
         try:
-            sys.exit(cli(standalone_mode=False))
-        finally:
-            heed()  # a library may have lost the signal, or made an error of it
+            code = cli(standalone_mode=False)
+        except Exception:
+            heed()  # a library may have made an error of the signal
+            raise
+        heed()  # or have lost it
+        sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)
