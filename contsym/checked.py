@@ -10,11 +10,14 @@ import tomllib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Gain = Annotated[float, Field(ge=-1, le=1)]
@@ -31,6 +34,20 @@ Kind = Literal["symmetric", "antisymmetric"]
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_tensors(
+    path: Path, failure: type[ContsymError] = ContsymError, remedy: str = ""
+) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises `failure`, which names the `remedy`, where it cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        remedy = remedy or "expected what contsym wrote"
+        raise failure(f"{path}: cannot be read ({first_line(error)}); {remedy}") from None
 
 
 class Strict(BaseModel):

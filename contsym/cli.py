@@ -48,11 +48,12 @@ def main() -> NoReturn:
     os.environ.update(waiting())
     try:
         try:
-            sys.exit(cli(standalone_mode=False))
+            code = cli(standalone_mode=False)
         except Exception:
-            # A library may have made an error of the signal.
-            heed()
+            heed()  # a library may have made an error of the signal
             raise
+        heed()  # or have lost it
+        sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(0)

@@ -49,6 +49,16 @@ def one_line(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
+def first_line(error: BaseException, limit: int = LONGEST) -> str:
+    """The first line of an error that a library raised, for a message; its type where it says nothing.
+
+    >>> first_line(OSError("no such file\\nin /tmp")), first_line(KeyError())
+    ('no such file', 'KeyError')
+    """
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:limit]
+
+
 def unknown_name(what: str, given: str, known: Iterable[str]) -> ContsymError:
     """An error for a name that nobody registered; it names the nearest known ones.
 

@@ -60,7 +60,8 @@ def heed() -> None:
     """Raise Ended again where a signal has asked this process to end and it is still here.
 
     What a signal raises comes wherever Python happens to be, and there are places where it is lost: in a
-    `__del__`, or where a library catches everything. So whatever takes long asks here between two steps.
+    `__del__`, or where a library catches everything. So each kind of long work asks here in one place, between two
+    steps (`training.progress.Steps`, the loop of a sweep, the `status` of a command), and `main` at its end.
     """
     if _asked is not None:
         raise Ended(_asked)

@@ -15,7 +15,7 @@ from contsym.files import bound, write_file, write_whole
 from contsym.machine import Ended, _end, end_cleanly_on_signals, exit_code, heed
 from contsym.models.encoders import vector_cache
 from contsym.results import store
-from contsym.results.tracking import Patient
+from contsym.training.progress import Silent, Steps
 from tests.stored_results import make_result
 
 
@@ -202,31 +202,6 @@ def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
     assert n_ended > 0.9 * n_last
 
 
-class Slow:
-    """Each answer takes 5 s of a clock that only it moves."""
-
-    facts = 3
-
-    def __init__(self):
-        self.now = 0.0
-
-    def answer(self):
-        self.now += 5
-        return 7
-
-
-def test_patience_ends_between_calls(monkeypatch):
-    slow = Slow()
-    monkeypatch.setattr("contsym.results.tracking.time.monotonic", lambda: slow.now)
-    patient = Patient(slow, 12)
-    # The third begins at 10 s, and what has begun is not broken off.
-    assert [patient.answer() for _ in range(3)] == [7, 7, 7]
-    with pytest.raises(TimeoutError, match=r"too slow: not done after 12 s"):
-        patient.answer()
-    assert slow.now == 15
-    assert patient.facts == 3
-
-
 class Swallows:
     """Python ignores what is raised while an object is taken down."""
 
@@ -256,3 +231,28 @@ def test_what_a_library_makes_of_a_signal_is_no_error_of_the_user(signals, monke
         cli.main()
     assert caught.value.code == 130
     assert capsys.readouterr().err.startswith("stopped; ")
+
+
+def test_a_signal_that_a_library_lost_ends_the_program_with_its_number(signals, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "cli", lambda **_: Swallows() and None)
+    monkeypatch.setattr("sys.argv", ["contsym", "run"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 143
+    assert capsys.readouterr().err.startswith("stopped; ")
+
+
+def test_a_signal_that_a_library_lost_ends_a_run_at_its_next_step(signals):
+    passed = []
+
+    class Noted(Silent):
+        def advance(self, loss=None):
+            passed.append(loss)
+
+    steps = Steps(Noted())
+    steps.advance(0.5)
+    Swallows()
+    for step in (lambda: steps.advance(0.4), lambda: steps.phase("testing", None)):
+        with pytest.raises(Ended):
+            step()
+    assert passed == [0.5]

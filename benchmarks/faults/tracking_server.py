@@ -12,12 +12,11 @@ from benchmarks.faults.bench import Bench, Fault, Red, phases_of
 from benchmarks.faults.kill import reference
 from benchmarks.faults.mlflow_server import Behaviour, Proxy, Server
 from contsym.results import store as results
-from contsym.results.tracking import PATIENCE
 
 N_REQUESTS = 40
 """Of sending one run of two seeds, about."""
-BOUND = PATIENCE + 2 * 10 + 40
-"""Seconds: the limit, one request with its second try, and what a busy machine takes on top."""
+BOUND = 2 * 10 + 80
+"""Seconds: one request with its second try, and what a busy machine takes on top."""
 
 
 def server(bench: Bench, store: str) -> Server:
@@ -98,8 +97,8 @@ def goes_down(bench: Bench, rng: random.Random, store: str) -> str:
 
 
 def slow(bench: Bench, rng: random.Random, store: str) -> str:
-    """Answers later than a request waits; or each in time, but all of them together too late."""
-    seconds = rng.choice([0.2, 8.0, 25.0])
+    """Answers that come in time, or later than a request waits."""
+    seconds = rng.choice([0.2, 25.0])
     return through(bench, rng, lambda n: ("wait", seconds), store, f"{seconds:g} s an answer")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import click
 from contsym.data.schema import LABELS
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
-from contsym.machine import exit_code, heed
+from contsym.machine import exit_code
 
 FORMS = ("lexicalised", "delexicalised", "both")
 
@@ -118,21 +118,11 @@ def build(as_json: bool, **given: Any) -> None:
     options = BuildOptions(**given)
     err = Console(stderr=True)
     with _stopping_cleanly(), status(err, "starting") as say:
-        made = build_data(options, _heeding(say))
+        made = build_data(options, say)
     if as_json:
         click.echo(json.dumps(made, ensure_ascii=False))
     else:
         Console().print(manifest_report(made, str(options.out)))
-
-
-def _heeding(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Ends between two steps where a signal was lost in a library."""
-
-    def step(text: str) -> None:
-        heed()
-        say(text)
-
-    return step
 
 
 @contextmanager

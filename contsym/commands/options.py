@@ -117,22 +117,10 @@ target_option = click.option(
 )
 
 
-memory_index_option = click.option(
-    "--memory-index",
-    metavar="NAME",
-    help="Short for --set index=NAME: how a k-NN finds neighbours; auto, flat, hnsw or ivf (docs/method.md).",
-)
-
-
-SHORT_FOR = {"freeze": "freeze", "memory_index": "index"}
-"""Options that are short for a setting, with the setting's name."""
-
-
 def assignments_of(options: dict[str, Any]) -> tuple[str, ...]:
-    """Take `assignments` out of the options, with those that `--freeze` and `--memory-index` are short for."""
-    short = {setting: options.pop(name, None) for name, setting in SHORT_FOR.items()}
-    given = (f"{setting}={value}" for setting, value in short.items() if value is not None)
-    return (*options.pop("assignments"), *given)
+    """Take `assignments` out of the options, and `--freeze`, which is short for one of them."""
+    freeze = options.pop("freeze", None)
+    return (*options.pop("assignments"), *([] if freeze is None else [f"freeze={freeze}"]))
 
 
 def protocol_options(command):
@@ -152,3 +140,12 @@ def protocol_options(command):
         help="sequential: the strategy learns every task. retrain: all start from one encoder that knows the "
         "first task by a head, and are measured by that head (docs/protocols.md).",
     )(command)
+
+
+def cell_options(command):
+    """What a run and each cell of a sweep are given alike."""
+    learned = (plugin_option, encoder_option, pooling_option, freeze_option, task_options, form_option)
+    how = (split_option, noise_option, protocol_options, device_option, precision_option, target_option)
+    for option in reversed((*learned, *how)):
+        command = option(command)
+    return command

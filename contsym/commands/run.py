@@ -13,25 +13,12 @@ import click
 from contsym.commands.options import (
     SCENARIO_HELP,
     assignments_of,
-    device_option,
-    encoder_option,
-    form_option,
-    freeze_option,
-    memory_index_option,
-    noise_option,
+    cell_options,
     output_option,
-    plugin_option,
-    pooling_option,
-    precision_option,
-    protocol_options,
     sources_and_sizes,
-    split_option,
-    target_option,
-    task_options,
     uri_option,
 )
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
-from contsym.machine import heed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,17 +30,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
 @click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
-@plugin_option
-@encoder_option
-@pooling_option
-@freeze_option
-@task_options
-@form_option
 @click.option(
     "--shots", type=int, metavar="N", help="Training pairs of each Wikidata experience; default: all."
 )
-@split_option
-@noise_option
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
 @click.option(
     "--set",
@@ -62,11 +41,7 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
-@memory_index_option
-@protocol_options
-@device_option
-@precision_option
-@target_option
+@cell_options
 @click.option("--curve/--no-curve", default=True, show_default=True, help="Measure the learning curve.")
 @click.option(
     "--audit/--no-audit",
@@ -162,7 +137,6 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[SeedResult], dic
         _store_table(plan.folder, result_tables(found))
         progress.phase("logging to MLflow", None)
         run_ids, warning = _track(plan.folder, plan.config.output, uri)
-    heed()
     check_stored(plan)
     if warning:
         click.echo(f"warning: {warning}", err=True)
@@ -172,10 +146,10 @@ def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[SeedResult], dic
 def _track(folder: Path, output: Path, uri: str) -> tuple[dict[int, str], str | None]:
     """The MLflow run of each seed; none, and a warning, where the store cannot be used."""
     from contsym.errors import TrackingError
-    from contsym.results.tracking import PATIENCE, log_run
+    from contsym.results.tracking import log_run
 
     try:
-        return log_run(folder, output, uri, PATIENCE), None
+        return log_run(folder, output, uri), None
     except TrackingError as error:
         return {}, str(error)
 

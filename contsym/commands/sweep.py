@@ -14,26 +14,13 @@ import click
 from contsym.commands.options import (
     SCENARIO_HELP,
     assignments_of,
-    device_option,
-    encoder_option,
-    form_option,
-    freeze_option,
-    memory_index_option,
-    noise_option,
+    cell_options,
     output_option,
-    plugin_option,
-    pooling_option,
-    precision_option,
-    protocol_options,
     sources_and_sizes,
-    split_option,
-    target_option,
-    task_options,
     uri_option,
 )
 from contsym.config import DEFAULT_OUTPUT, parse_assignments
 from contsym.errors import SettingError, TrackingError
-from contsym.machine import heed
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
 if TYPE_CHECKING:
@@ -69,19 +56,7 @@ SEND_SECONDS = 30
     type=click.Path(path_type=Path),
     help="What the sweep is, in TOML (docs/sweeps.md); what is given here counts more.",
 )
-@memory_index_option
-@plugin_option
-@encoder_option
-@pooling_option
-@freeze_option
-@task_options
-@form_option
-@split_option
-@protocol_options
-@noise_option
-@device_option
-@precision_option
-@target_option
+@cell_options
 @click.option(
     "--curve/--no-curve", default=False, show_default=True, help="Measure learning curves in each cell."
 )
@@ -195,7 +170,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
     from contsym.checked import Skipped
     from contsym.commands.views.progress import SweepProgress, status
     from contsym.commands.views.sweep import plan_report, sweep_report
-    from contsym.results.tracking import PATIENCE, display_uri, resolve_uri
+    from contsym.results.tracking import display_uri, resolve_uri
     from contsym.sweep.engines.choose import make_executor
     from contsym.sweep.plan import claimed, plan_sweep, remember
     from contsym.sweep.scheduler import drive
@@ -213,7 +188,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         nonlocal sent_at, warning
         if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
             try:
-                log_sweep(made, uri, PATIENCE, skipped)
+                log_sweep(made, uri, skipped)
             except TrackingError as error:
                 warning = str(error)
             sent_at = time.monotonic()
@@ -225,7 +200,6 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
             failed = drive(planned, executor, progress, send)
             progress.note("logging to MLflow")
             send(is_last=True)
-    heed()
     if warning:
         click.echo(f"warning: {warning}", err=True)
     found = made.results(skipped)

@@ -14,7 +14,7 @@ from contsym.data.readers import ALIASES, rename
 from contsym.data.schema import Form, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.data.tasks import Task
-from contsym.errors import DataError, nearest
+from contsym.errors import DataError, first_line, nearest
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -212,7 +212,7 @@ def _parts(named: Named) -> Mapping[str, Dataset]:
         # From the folder, not by name: what is read is what the commit holds.
         return datasets.load_dataset(str(snapshot.folder), **found.options)  # type: ignore[arg-type]
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        reason = first_line(error, 160)
         raise DataError(
             f"hub:{found.name} cannot be read ({reason}); name another revision, or give a local copy as a path"
         ) from error
@@ -235,7 +235,7 @@ def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str,
         said = DatasetCard.load(card).data.to_dict().get("configs") if card.is_file() else None
         found = {str(each["config_name"]): _configuration(each) for each in said or ()}
     except Exception as error:  # whatever a parser of YAML may raise on what somebody wrote
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        reason = first_line(error, 160)
         raise DataError(
             f"{name}: the card at commit {snapshot.commit[:12]} cannot be read ({reason}); name another revision, "
             "or give a local copy as a path"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from contsym.data import class_names
 from contsym.data.json_values import json_values, reason_of
-from contsym.errors import DataError
+from contsym.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -303,8 +303,7 @@ def parquet_rows(path: Path, known: Collection[str]) -> Iterator[tuple[str, Row]
                     yield f"{path}:row {number}", row
     # Damaged files make it raise plain ones too, as for a column of bytes that are no UTF-8.
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: not a readable Parquet file ({reason})") from None
+        raise DataError(f"{path}: not a readable Parquet file ({first_line(error)})") from None
 
 
 def _check_parquet(path: Path, file: pq.ParquetFile, columns: Collection[str]) -> None:

@@ -12,17 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsym.data.joining import Joined
-from contsym.models.distances import Metric, pairwise_euclidean_distance
-from contsym.models.losses import label_means
-from contsym.models.neighbours import (
-    FLAT_UP_TO,
-    RECALL,
-    IndexKind,
-    Neighbours,
-    StoredType,
-    Tuning,
-    nearest_first,
-)
+from contsym.models.distances import Metric
+from contsym.models.neighbours import IndexKind, Neighbours, StoredType, nearest_first
 from contsym.models.reservoir import RESERVOIR, Reservoir, n_stored, thinned
 
 if TYPE_CHECKING:
@@ -47,25 +38,6 @@ def vote(distances: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     return scores.scatter_add_(1, labels, share)
 
 
-class Growing:
-    """Numbers in one array that is appended to without being copied each time."""
-
-    def __init__(self) -> None:
-        self._room, self.n = np.empty(0, dtype=np.int64), 0
-
-    @property
-    def values(self) -> np.ndarray:
-        return self._room[: self.n]
-
-    def extend(self, values: np.ndarray) -> None:
-        n = self.n + len(values)
-        if n > len(self._room):
-            room = np.empty(max(n, 2 * len(self._room)), dtype=np.int64)
-            room[: self.n] = self.values
-            self._room = room
-        self._room[self.n : n], self.n = values, n
-
-
 class LabelMemory:
     """Label embeddings of stored pairs, asked for the nearest by cosine or Euclidean distance.
 
@@ -74,9 +46,8 @@ class LabelMemory:
     the caller, because no honest prediction can be made from it.
 
     Of the cosine, vectors are kept at length 1; a zero vector is at distance 1 from everything.
-    Euclidean distances are those of the vectors as they come. Which index finds the neighbours, and
-    how surely, is told in neighbours.py. Stored as float16, a vector of length 1 is moved by at most 2^-11,
-    and so is every Euclidean distance from it; a cosine distance changes by at most 2^-10.
+    Euclidean distances are those of the vectors as they come. Stored as float16, a vector of length 1 is
+    moved by at most 2^-11, and so is every Euclidean distance from it; a cosine distance changes by at most 2^-10.
     """
 
     def __init__(
@@ -88,26 +59,19 @@ class LabelMemory:
         metric: Metric = "cosine",
         index: IndexKind = "auto",
         stored_as: StoredType = "float32",
-        recall: float = RECALL,
-        flat_up_to: int = FLAT_UP_TO,
-        seed: int = 0,
     ) -> None:
         self.n_labels, self.k, self.metric = n_labels, k, metric
         # Half the squared Euclidean distance of unit vectors is the cosine distance. FAISS's inner product would
         # say the same, but takes equal neighbours in no order.
         new = partial(Neighbours, dim, k, stored_as=stored_as, expands=metric == "cosine")
-        self.kept = new(kind=index, recall=recall, flat_up_to=flat_up_to, seed=seed)
+        self.kept = new(kind=index)
         self._new_passing = partial(new, kind="flat")
         self._passing = self._new_passing()
-        self._labels, self._zero_rows = Growing(), Growing()
+        self.labels = self._zero_rows = np.empty(0, dtype=np.int64)
         self._n_kept = self._n_kept_zeros = 0
 
     def __len__(self) -> int:
-        return self._labels.n
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self._labels.values.copy()
+        return len(self.labels)
 
     @property
     def embeddings(self) -> np.ndarray:
@@ -120,7 +84,7 @@ class LabelMemory:
     @property
     def n_bytes(self) -> int:
         """Bytes that the labels and the index of the embeddings take; zero vectors are stored as their row."""
-        return 8 * (len(self) + self._zero_rows.n) + self.kept.n_bytes + self._passing.n_bytes
+        return 8 * (len(self) + len(self._zero_rows)) + self.kept.n_bytes + self._passing.n_bytes
 
     def add(self, embeddings: Tensor, labels: Tensor, *, is_passing: bool = False) -> None:
         """Store pairs; those that are passing only until `let_go`."""
@@ -131,17 +95,17 @@ class LabelMemory:
         assert is_passing or not len(self._passing), "what is kept comes before what is passing"
         if self.metric == "cosine":
             is_zero = ~vectors.any(axis=1)
-            self._zero_rows.extend(len(self) + np.flatnonzero(is_zero))
+            self._zero_rows = np.append(self._zero_rows, len(self) + np.flatnonzero(is_zero))
             vectors = vectors[~is_zero] if is_zero.any() else vectors
         (self._passing if is_passing else self.kept).add(vectors)
-        self._labels.extend(labels)
+        self.labels = np.append(self.labels, labels)
         if not is_passing:
-            self._n_kept, self._n_kept_zeros = self._labels.n, self._zero_rows.n
+            self._n_kept, self._n_kept_zeros = len(self), len(self._zero_rows)
 
     def let_go(self) -> None:
         """Forget the passing pairs."""
         self._passing = self._new_passing()
-        self._labels.n, self._zero_rows.n = self._n_kept, self._n_kept_zeros
+        self.labels, self._zero_rows = self.labels[: self._n_kept], self._zero_rows[: self._n_kept_zeros]
 
     def nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Distances and labels of the k nearest stored pairs, both (batch, k), the nearest first.
@@ -163,7 +127,7 @@ class LabelMemory:
         if self.metric == "cosine" and not (is_some := vectors.any(axis=1)).all():
             squares[~is_some], rows[~is_some] = 2, np.arange(k)
         distances = squares / 2 if self.metric == "cosine" else np.sqrt(squares)
-        return torch.from_numpy(distances), torch.from_numpy(self._labels.values[rows])
+        return torch.from_numpy(distances), torch.from_numpy(self.labels[rows])
 
     def scores(self, queries: Tensor) -> Tensor:
         distances, labels = self.nearest(queries)
@@ -177,13 +141,13 @@ class LabelMemory:
 
     def _zeros(self, n_queries: int) -> tuple[np.ndarray, np.ndarray]:
         """The first k zero vectors, at the square of twice distance 1."""
-        rows = self._zero_rows.values[: self.k]
+        rows = self._zero_rows[: self.k]
         shape = n_queries, len(rows)
         return np.full(shape, 2, dtype=np.float32), np.broadcast_to(rows, shape)
 
     def _rows_of(self, found: np.ndarray) -> np.ndarray:
         """Rows of the memory where the n-th of what is in an index lies: zero vectors are in none."""
-        zeros = self._zero_rows.values
+        zeros = self._zero_rows
         # How many others are stored before each zero vector.
         return found + np.searchsorted(zeros - np.arange(len(zeros)), found, side="right")
 
@@ -194,33 +158,6 @@ class LabelMemory:
             .cpu()
             .numpy()
         )
-
-
-class Prototypes:
-    """The mean embedding of each label; a score is minus the squared Euclidean distance to it.
-
-    Filled once, by (n, dim) embeddings and (n,) labels; `scores` is (batch, n_labels). A label of
-    which nothing is stored scores lower than any other.
-    """
-
-    def __init__(self, n_labels: int) -> None:
-        self.n_labels = n_labels
-        self.embeddings, self.labels = torch.empty(0, 0), torch.empty(0, dtype=torch.long)
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes that the prototypes and their labels take."""
-        return self.embeddings.nbytes + self.labels.nbytes
-
-    def add(self, embeddings: Tensor, labels: Tensor) -> None:
-        embeddings, labels = embeddings.detach().float().cpu(), labels.cpu()
-        self.embeddings, self.labels = label_means(embeddings, labels, self.n_labels)
-
-    def scores(self, queries: Tensor) -> Tensor:
-        queries = queries.detach().float().cpu()
-        found = torch.full((len(queries), self.n_labels), torch.finfo(torch.float32).min)
-        found[:, self.labels] = -pairwise_euclidean_distance(queries, self.embeddings).square()
-        return found
 
 
 _PAST = ("embeddings", "labels")
@@ -245,13 +182,11 @@ class VotingMemory:
         metric: Metric = "cosine",
         index: IndexKind = "auto",
         stored_as: StoredType = "float32",
-        recall: float = RECALL,
         seed: int = 0,
     ) -> None:
         self.n_labels, self.mode = n_labels, mode
         self.reservoir = Reservoir(n_stored(mode), seed) if mode.startswith(RESERVOIR) else None
-        options = {"k": k, "metric": metric, "index": index, "stored_as": stored_as}
-        self._options: dict[str, Any] = {**options, "recall": recall, "seed": seed}
+        self._options: dict[str, Any] = {"k": k, "metric": metric, "index": index, "stored_as": stored_as}
         self._n_of_past: list[int] = []
         """With `stale`, the pairs of each finished experience that the index holds."""
         self._version: tuple[int, ...] | None = None
@@ -292,7 +227,7 @@ class VotingMemory:
         finished = self._finished if past_limit is None and not self.reservoir else Joined()
         parts = [finished.of(past)] if past else []
         parts += [] if current is None else [current]
-        self._fill([_embedded(Joined().of(parts), embed)])
+        self._fill([embedded(Joined().of(parts), embed)])
 
     def _fill(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Put the parts, (embeddings, labels) each, into a new index."""
@@ -327,9 +262,9 @@ class VotingMemory:
         return 0 if self.index is None else self.index.n_bytes
 
     @property
-    def tuning(self) -> Tuning | None:
-        """What was measured of the index, where it does not compare a query with all."""
-        return self.index.kept.tuning if self.index is not None and self.index.kept.tuning.n else None
+    def note(self) -> str | None:
+        """What a reader must know of the search where it does not compare a query with all."""
+        return None if self.index is None else self.index.kept.note
 
     def state(self) -> dict[str, Tensor]:
         """What `stale` keeps of finished experiences; the others make all of it anew."""
@@ -340,13 +275,13 @@ class VotingMemory:
             [part.clone() for part in torch.from_numpy(column[:n_kept]).split(self._n_of_past)]
             for column in (self.index.embeddings, self.index.labels)
         ]
-        return _named(zip(*columns, strict=True))
+        return named(zip(*columns, strict=True))
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put in what `state` gave."""
         self._version, self.index, self._n_of_past = None, None, []
-        for vectors, labels in _parts(state):
-            # One by one, as they came: which graph or lists they make depends on it.
+        for vectors, labels in parts_of(state):
+            # One by one, as they came: which lists they make depends on it.
             self._index_for(vectors).put(vectors.numpy(), labels.numpy())
             self._n_of_past.append(len(labels))
         if self.reservoir:
@@ -362,47 +297,20 @@ class VotingMemory:
         }
 
 
-class PrototypeMemory(VotingMemory):
-    """Stored pairs of which only the mean of each label is asked."""
-
-    def __init__(self, *, n_labels: int, mode: str, seed: int = 0) -> None:
-        super().__init__(k=1, n_labels=n_labels, mode=mode, seed=seed)
-        self._past: list[tuple[Tensor, Tensor]] = []
-        """With `stale`, what a mean over further pairs needs of the finished experiences."""
-
-    def make_index(self, dim: int) -> Prototypes:
-        return Prototypes(self.n_labels)
-
-    @property
-    def tuning(self) -> None:
-        return None
-
-    def _append(
-        self, past: Sequence[Dataset], current: Dataset | None, embed: Callable[[Dataset], Tensor]
-    ) -> None:
-        self._past += [_embedded(pairs, embed) for pairs in past[len(self._past) :]]
-        self._fill([*self._past, *([] if current is None else [_embedded(current, embed)])])
-
-    def state(self) -> dict[str, Tensor]:
-        return _named(self._past)
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        super().restore({})
-        self._past = _parts(state)
-
-
-def _named(parts: Iterable[tuple[Tensor, ...]]) -> dict[str, Tensor]:
+def named(parts: Iterable[tuple[Tensor, ...]]) -> dict[str, Tensor]:
+    """The (embeddings, labels) of finished experiences as tensors with names."""
     return {
         f"past.{i}.{name}": t for i, part in enumerate(parts) for name, t in zip(_PAST, part, strict=True)
     }
 
 
-def _parts(state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+def parts_of(state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The (embeddings, labels) that `named` gave names."""
     n = len(state) // len(_PAST)
     return [(state[f"past.{i}.{_PAST[0]}"], state[f"past.{i}.{_PAST[1]}"]) for i in range(n)]
 
 
-def _embedded(pairs: Dataset, embed: Callable[[Dataset], Tensor]) -> tuple[Tensor, Tensor]:
+def embedded(pairs: Dataset, embed: Callable[[Dataset], Tensor]) -> tuple[Tensor, Tensor]:
     return embed(pairs), _labels_of(pairs)
 
 

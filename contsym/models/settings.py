@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from contsym.models.algebra import DIVISION_GUARD, RelationName
 from contsym.models.distances import Metric
 from contsym.models.memory import VotingMemory
-from contsym.models.neighbours import RECALL, IndexKind, StoredType
+from contsym.models.neighbours import IndexKind, StoredType
 from contsym.models.reservoir import RESERVOIR
 
 
@@ -52,11 +52,8 @@ class VoteSettings(MemorySettings):
     k: int = Field(3, ge=1, description="stored neighbours that vote")
     index: IndexKind = Field(
         "auto",
-        description="how neighbours are found: flat (all compared), hnsw (a graph), ivf (lists); "
-        "auto: flat up to 100,000 pairs, above what is cheapest",
-    )
-    index_recall: float = Field(
-        RECALL, gt=0, le=1, description="share of the true neighbours that hnsw and ivf are to find, measured"
+        description="how neighbours are found: flat (all compared) or ivf (only in near lists); "
+        "auto: flat up to 100,000 pairs, ivf above",
     )
     memory_dtype: StoredType = Field("float32", description="of the stored embeddings; float16 halves them")
 
@@ -69,6 +66,5 @@ class VoteSettings(MemorySettings):
             metric=metric,
             index=self.index,
             stored_as=self.memory_dtype,
-            recall=self.index_recall,
             seed=seed,
         )

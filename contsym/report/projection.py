@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, first_line
 from contsym.report.collect import Collected, Stored
 from contsym.results.store import TENSORS
 
@@ -91,4 +91,6 @@ def _vectors(path: Path):
         with safe_open(path, framework="np") as file:
             return tuple(file.get_tensor(f"view.{when}").astype(np.float32) for when in ("before", "after"))
     except (OSError, SafetensorError) as error:
-        raise ContsymError(f"{path}: cannot be read ({error}); expected the vectors of a result") from None
+        raise ContsymError(
+            f"{path}: cannot be read ({first_line(error)}); expected the vectors of a result"
+        ) from None

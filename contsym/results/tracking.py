@@ -1,4 +1,4 @@
-"""A limit to how long a run waits for a server in all, however slowly it answers."""
+"""Stored results in MLflow: sent after they are stored, once, whatever breaks in between."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import shlex
 import sqlite3
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from contsym.checked import Skip, tell_skipped
 from contsym.config import DEFAULT_OUTPUT
@@ -31,34 +29,8 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Run
 
 
-class Patient:
-    """An object whose methods raise TimeoutError once `seconds` have passed since it was made.
-
-    A call that is under way is not broken off; it has a timeout of its own.
-    """
-
-    def __init__(self, client: Any, seconds: float) -> None:
-        self._client, self._seconds = client, seconds
-        self._until = time.monotonic() + seconds
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        return self._limited(found) if callable(found) else found
-
-    def _limited(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def limited(*args: Any, **kwargs: Any) -> Any:
-            if time.monotonic() > self._until:
-                raise TimeoutError(f"too slow: not done after {self._seconds:g} s")
-            return call(*args, **kwargs)
-
-        return limited
-
-
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 60
-PATIENCE = 60.0
-"""Seconds that a run or a sweep waits for a server in all, and one request (ENVIRONMENT) more; `contsym sync`
-waits as long as requests are answered."""
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -69,25 +41,15 @@ ENVIRONMENT = {
 """Set before mlflow is imported, where the user has not."""
 
 FAILURES = (
-    ("connection refused", "connection refused", "start the server or mend the address"),
-    ("too slow:", "it is too slow", "see what ails it"),
-    ("timed out|timeout=", "no answer in time", "start the server or mend the address"),
-    ("failed to resolve|name or service", "unknown host", "mend the address"),
+    ("refused|timed out|timeout=|failed to resolve", "no answer", "start the server or mend the address"),
     ("error code 40[13]|unauthorized", "not allowed", "give the right user and password"),
-    ("error code 404 != 200", "no MLflow server answers there", "mend the address"),
     ("out-of-date|locate revision", "the database is of another MLflow version",
      "back it up and run mlflow db upgrade, or move it away"),
-    ("is locked|file lock", "another process holds it", "wait until that has ended"),
-    ("not a database|malformed|no such (table|column)|already exists|duplicate column",
-     "the database is damaged", "move it away and a new one is made"),
-    ("disk is full|no space left|errno 28]", "its disk is full", "free some space"),
-    ("readonly|read-only|permission|unable to open|errno (2|20)]", "it cannot be written",
-     "give a place that can be written"),
-    ("maintenance mode|unsupported|registered|can't load plugin|invalid uri",
-     "no such kind of store", "give sqlite:///FILE or http://HOST:PORT"),
+    ("not a database|malformed", "the database is damaged", "move it away and a new one is made"),
+    ("disk is full|no space left", "its disk is full", "free some space"),
+    ("readonly|read-only|permission|unable to open", "it cannot be written", "give a place that can be written"),
 )  # fmt: skip
 """What MLflow and the libraries below it say, what that means, and what to do."""
-
 
 ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
 """What SQLite, PostgreSQL and MySQL say where another process has added the same row first."""
@@ -124,13 +86,11 @@ class Child:
     files: Sequence[Path]
 
 
-def log_run(
-    run_folder: Path, output: Path, uri: str, patience: float | None = None, skip: Skip = tell_skipped
-) -> dict[int, str]:
+def log_run(run_folder: Path, output: Path, uri: str, skip: Skip = tell_skipped) -> dict[int, str]:
     """Send what this URI lacks of a stored run; gives the MLflow run id of each seed.
 
-    Seeds that cannot be read are told to `skip`. Raises TrackingError where the store cannot be used, or
-    a server is not done within `patience` seconds; what was sent by then is found again.
+    Seeds that cannot be read are told to `skip`. Raises TrackingError where the store cannot be used; what was
+    sent by then is found again.
     """
     if untracked := untracked_seeds(run_folder, uri, skip):
         found = results.read_seeds(results.stored_seeds(run_folder, skip), skip)
@@ -140,7 +100,7 @@ def log_run(
                     Child(folder, seed_record(result), own_files(folder)) for folder, result in found.items()
                 ]
                 parent = parent_record(list(found.values()))
-                send_run(run_folder, output, uri, parent, children, patience)
+                send_run(run_folder, output, uri, parent, children)
     ids = {folder: sent_as(folder, uri) for folder in results.stored_seeds(run_folder, skip)}
     return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
 
@@ -168,7 +128,7 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
                 + _sync_command(output, uri)
             )
         with as_tracking_error("opening it", output, uri):
-            _repair_locations(path)
+            _check_readable(path)
     # What others send to this server goes where our own artifacts are.
     artifacts = _artifact_location(path.parent if path else output.resolve(), "")
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
@@ -186,21 +146,12 @@ def own_files(seed_folder: Path) -> list[Path]:
     return [path for name in names if (path := seed_folder / name).is_file() and not path.is_symlink()]
 
 
-def send_run(
-    folder: Path,
-    output: Path,
-    uri: str,
-    parent: Record,
-    children: Sequence[Child],
-    patience: float | None = None,
-) -> str:
+def send_run(folder: Path, output: Path, uri: str, parent: Record, children: Sequence[Child]) -> str:
     """The parent first: a seed marked as tracked then has all that it hangs on. Gives the parent's id."""
     from filelock import FileLock
 
     with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
         client = _open(output, uri)
-        if patience is not None and uri.startswith(("http://", "https://")):
-            client = cast("MlflowClient", Patient(client, patience))
         experiment = _experiment(
             client, output, uri, f"contsym/{parent.params['scenario'].partition(':')[0]}"
         )
@@ -290,19 +241,25 @@ def _known_runs(client: MlflowClient, experiment: str, name: str) -> dict[tuple[
 def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
+    # A server decides itself where artifacts go; a database would say ./mlruns.
+    path = _database(uri)
+    is_served = uri.startswith(("http://", "https://"))
+    location = None if is_served else _artifact_location(path.parent if path else output.resolve(), name)
     known = client.get_experiment_by_name(name)
     if known is None:
-        # A server decides itself where artifacts go; a database would say ./mlruns.
-        path = _database(uri)
-        is_served = uri.startswith(("http://", "https://"))
-        location = _artifact_location(path.parent if path else output.resolve(), name)
         try:
-            return client.create_experiment(name, None if is_served else location)
+            return client.create_experiment(name, location)
         except MlflowException:
             # Another process may have made it in between.
             known = client.get_experiment_by_name(name)
             if known is None:
                 raise
+    if path and known.artifact_location != location:
+        # MLflow keeps absolute paths and has no call that changes them.
+        raise TrackingError(
+            f"{display_uri(uri)} was moved, and MLflow would write to {known.artifact_location}; move this file away, "
+            f"then {_sync_command(output, uri)} makes a new one"
+        )
     return known.experiment_id
 
 
@@ -328,24 +285,23 @@ def is_local(uri: str) -> bool:
 
 
 def probe(output: Path, uri: str) -> str:
-    """What is in a store, in words; makes nothing. A server gets one question, of 20 s at most.
+    """Whether a store can be used, in words; makes nothing. A server gets one question, of 20 s at most.
 
-    Raises TrackingError where it cannot be used.
+    Raises TrackingError where it cannot.
     """
     path = _database(uri)
     if path is not None and not path.is_file():
         return "not there yet; the first run makes it"
     with as_tracking_error("looking at it", output, uri):
         if path is not None:
-            # With sqlite3: MLflow tries for 100 s to open a damaged file, and would bring an old one up to date.
-            with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
-                (n,) = db.execute("SELECT count(*) FROM experiments").fetchone()
-        else:
-            with _quiet_mlflow():
-                from mlflow import MlflowClient
+            # MLflow itself would bring an old database up to date.
+            _check_readable(path)
+            return "a database"
+        with _quiet_mlflow():
+            from mlflow import MlflowClient
 
-                n = len(MlflowClient(tracking_uri=uri).search_experiments(max_results=1000))
-    return f"{n} experiments"
+            MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    return "answers"
 
 
 def answers(output: Path, uri: str) -> bool:
@@ -363,8 +319,7 @@ def _open(output: Path, uri: str) -> MlflowClient:
 
     if path := _database(uri):
         make_database(path, output)
-        # This look with sqlite3 comes first: MLflow tries for 100 s to open a damaged file.
-        _repair_locations(path)
+        _check_readable(path)
     return MlflowClient(tracking_uri=uri)
 
 
@@ -383,7 +338,7 @@ def make_database(path: Path, output: Path) -> None:
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
         if path.is_file():
             return
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+        from mlflow import MlflowClient
 
         for remains in path.parent.glob(f".partial-{path.name}-*"):
             remains.unlink()
@@ -392,31 +347,16 @@ def make_database(path: Path, output: Path) -> None:
             if json.dumps(f"{SQLITE}{path}", ensure_ascii=False) in mark.read_text("utf-8"):
                 mark.unlink()
         partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
-        store = SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_location(path.parent, ""))
-        store.engine.dispose()
+        # The first question makes the tables.
+        MlflowClient(tracking_uri=f"{SQLITE}{partial}").search_experiments(max_results=1)
         partial.rename(path)
 
 
-def _repair_locations(path: Path) -> None:
-    """Make our experiments keep their artifacts beside the database, wherever it is now.
-
-    MLflow stores their folders absolute. After the output folder was moved or copied they would
-    still be the old ones, and MLflow has no call that changes them.
-    """
-    with closing(sqlite3.connect(path, timeout=20)) as db, db:
-        query = "SELECT experiment_id, name, artifact_location FROM experiments"
-        for experiment, name, old in db.execute(query).fetchall():
-            new = _artifact_location(path.parent, name)
-            ours = f"/artifacts/{quote(name)}"
-            if old == new or not (name.startswith("contsym/") and old.endswith(ours)):
-                continue
-            at = (new, experiment)
-            db.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", at)
-            db.execute(
-                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
-                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                (new, len(old) + 1, experiment, len(old), old),
-            )
+def _check_readable(path: Path) -> None:
+    """Raise sqlite3.DatabaseError where the file is no database: MLflow tries for 100 s to open one."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+        if not db.execute("PRAGMA schema_version").fetchone()[0]:
+            raise sqlite3.DatabaseError("file is not a database: it has no tables")
 
 
 def _database(uri: str) -> Path | None:

@@ -172,10 +172,9 @@ class Strategy:
         return pair_features(*self.model.encoder.encode(texts).chunk(2))
 
     def notes(self) -> list[str]:
-        """What a reader must know before comparing this result, in a line each. Default: how surely the
-        memory finds neighbours, where it does not compare a query with all that is stored."""
-        tuning = self.memory.tuning if self.memory else None
-        return [tuning.words()] if tuning else []
+        """What a reader must know before comparing this result, in a line each. Default: that the memory
+        does not compare a query with all that is stored, where it does not."""
+        return [self.memory.note] if self.memory and self.memory.note else []
 
     @property
     def n_trained_parameters(self) -> int:

@@ -136,12 +136,12 @@ def strategies() -> Mapping[str, Card]:
 
     Raises ContsymError where a plug-in has no card or the name of another strategy.
     """
-    return with_plugins("strategy", _own_strategies(), _plugin_card, taken=addons())
+    return with_plugins("strategy", _own_cards("contsym.strategies"), _plugin_card, taken=addons())
 
 
 @cache
-def _own_strategies() -> Mapping[str, Card]:
-    folder = resources.files("contsym.strategies")
+def _own_cards(package: str) -> Mapping[str, Card]:
+    folder = resources.files(package)
     names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
     return {
         name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
@@ -205,16 +205,9 @@ def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
     return found
 
 
-@cache
 def addons() -> Mapping[str, Card]:
     """The cards of what goes on top of a strategy, by name."""
-    folder = resources.files("contsym.strategies.addons")
-    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
-    return {
-        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
-        for name in names
-        if name not in NOT_A_STRATEGY
-    }
+    return _own_cards("contsym.strategies.addons")
 
 
 DEFAULT_BASE = "fine_tune"

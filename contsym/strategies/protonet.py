@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.heads import Relation
 from contsym.models.losses import prototype_loss
-from contsym.models.memory import PrototypeMemory
+from contsym.models.prototypes import PrototypeMemory
 from contsym.models.settings import MemorySettings, RelationSettings
 from contsym.strategies.base import Strategy, TrainingSettings
 

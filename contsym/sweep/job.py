@@ -11,7 +11,6 @@ from pathlib import Path
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
-from contsym.machine import heed
 from contsym.results import store
 
 
@@ -57,14 +56,6 @@ def is_done(work: Work) -> bool:
     return (cell_folder(work.config.output, work.key) / store.RESULT).is_file()
 
 
-class _Silent:
-    def phase(self, description: str, total: int | None) -> None:
-        heed()
-
-    def advance(self, loss: float | None = None) -> None:
-        heed()
-
-
 _shared = None
 """What this process has loaded for earlier pieces."""
 
@@ -78,6 +69,7 @@ def perform(work: Work) -> None:
     from contsym.training.first_task import Beginnings, beginning_key
     from contsym.training.parts import Shared
     from contsym.training.plan import key_of, prepare
+    from contsym.training.progress import Silent
     from contsym.training.run import run_seed
 
     global _shared
@@ -94,9 +86,9 @@ def perform(work: Work) -> None:
         )
     beginnings = Beginnings(beginnings_folder(work.config.output))
     if work.is_beginning:
-        beginnings.make(plan, seed, _Silent())
+        beginnings.make(plan, seed, Silent())
         return
-    result, predictions, tensors = run_seed(plan, seed, _Silent(), beginnings)
+    result, predictions, tensors = run_seed(plan, seed, Silent(), beginnings)
     folder = cell_folder(work.config.output, work.key)
     try:
         store.write_result(folder, result, predictions, tensors)

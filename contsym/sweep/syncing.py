@@ -15,7 +15,7 @@ from contsym.results.tracking import answers, log_run, untracked_seeds
 from contsym.sweep.stored import stored_sweeps
 from contsym.sweep.tracking import log_sweep, untracked_cells
 
-CANNOT_WRITE = "its disk is full|readonly|read-only"
+CANNOT_WRITE = "its disk is full|it cannot be written|was moved, and"
 """Errors of a store that answers and yet takes nothing."""
 
 

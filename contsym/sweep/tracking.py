@@ -90,14 +90,12 @@ def _sweep_figures(group: Sequence[SeedResult]) -> Iterator[tuple[str, float]]:
     yield "seconds", mean.seconds
 
 
-def log_sweep(
-    sweep: StoredSweep, uri: str, patience: float | None = None, skip: Skip = tell_skipped
-) -> str | None:
+def log_sweep(sweep: StoredSweep, uri: str, skip: Skip = tell_skipped) -> str | None:
     """Send what this URI lacks of a sweep: its finished cells, and a point for each number of shots.
 
     Gives the id of the sweep's own run, None while no cell is done. May be called as often as one
     likes, while cells run and after a resume: nothing is sent twice. Cells that cannot be read are told to
-    `skip`. Raises TrackingError, also where it is not done within `patience` seconds.
+    `skip`. Raises TrackingError where the store cannot be used.
     """
     found = results.read_seeds(sweep.done().values(), skip)
     if not found:
@@ -111,7 +109,7 @@ def log_sweep(
             files = [path for path in own_files(folder) if path.name != results.TENSORS]
             children.append(Child(mark, cell_record(sweep, result), files))
         parent = sweep_record(sweep, list(found.values()))
-        return send_run(sweep.folder, sweep.output, uri, parent, children, patience)
+        return send_run(sweep.folder, sweep.output, uri, parent, children)
 
 
 def untracked_cells(sweep: StoredSweep, uri: str) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from contsym.data.schema import LABELS
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, first_line
 from contsym.files import to_json, write_whole
 from contsym.results import store
 
@@ -139,7 +139,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def out_of_memory(run: StoppedRun, error: BaseException) -> ContsymError:
     """What to do where memory is out: fewer pairs a step, where it was a step that needed it."""
     device, log = run.plan.device, run.log
-    said = (str(error).splitlines() or [""])[0].partition(". ")[0][:160] or type(error).__name__
+    said = first_line(error).partition(". ")[0][:160]
     name = run.names[min(run.n_done, len(run.names) - 1)]
     if not log.is_in_step:
         return ContsymError(

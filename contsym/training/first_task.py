@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym.config import DEFAULT_TARGET, RunConfig
 from contsym.data.tasks import TASKS
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, first_line
 from contsym.files import to_json, write_whole
 from contsym.models.encoders.vector_cache import UntrainedEncodings
 from contsym.strategies.catalog import split_name
@@ -119,8 +119,9 @@ class Beginnings:
         try:
             return json.loads((folder / STATE).read_text("utf-8")), load_file(folder / TENSORS)
         except (OSError, ValueError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ContsymError(f"{folder}: a kept beginning cannot be read ({reason}); delete it") from None
+            raise ContsymError(
+                f"{folder}: a kept beginning cannot be read ({first_line(error)}); delete it"
+            ) from None
 
 
 def beginning_config(config: RunConfig) -> RunConfig:

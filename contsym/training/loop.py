@@ -36,7 +36,7 @@ from contsym.results.schema import Cost, ExperienceCost
 from contsym.scenarios.benchmark import build_benchmark
 from contsym.training.failures import is_out_of_memory, keep_stopped, out_of_memory
 from contsym.training.observers import AccuracyMatrix, CurvePoint, NotFinite, SampleEfficiency, TrainingLog
-from contsym.training.progress import Progress
+from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class SeedRun:
         progress: Progress,
         start: Start | None = None,
     ) -> None:
-        self.plan, self.parts, self.progress, self.start = plan, parts, progress, start
+        self.plan, self.parts, self.progress, self.start = plan, parts, Steps(progress), start
         self.seed = seed
         self._began, self._seconds_before = time.perf_counter(), 0.0
         torch.manual_seed(seed)
@@ -87,7 +87,7 @@ class SeedRun:
         self.names = [task.name for task in plan.tasks]
         tests = [task.test for task in plan.tasks]
         self.curve = SampleEfficiency([subset(t, min(CURVE_PART, len(t)), 0, "curve") for t in tests])
-        self.log = TrainingLog(self.names, progress, self.curve)
+        self.log = TrainingLog(self.names, self.progress, self.curve)
         self.strategy = plan.strategy(
             encoder=self.encoder,
             settings=plan.settings,

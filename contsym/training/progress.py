@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    pass
+from contsym.machine import heed
+
+
+class Progress(Protocol):
+    """Where a run says what it is doing; the terminal's is in commands/views/progress.py."""
+
+    def phase(self, description: str, total: int | None) -> None: ...
+
+    def advance(self, loss: float | None = None) -> None: ...
 
 
 class Silent:
@@ -18,9 +25,16 @@ class Silent:
         pass
 
 
-class Progress(Protocol):
-    """Where a run says what it is doing; the terminal's is in display.py."""
+class Steps:
+    """Progress that every phase and training step passes, and that ends the run there if a signal has asked for it."""
 
-    def phase(self, description: str, total: int | None) -> None: ...
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
-    def advance(self, loss: float | None = None) -> None: ...
+    def phase(self, description: str, total: int | None) -> None:
+        heed()
+        self._progress.phase(description, total)
+
+    def advance(self, loss: float | None = None) -> None:
+        heed()
+        self._progress.advance(loss)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym import plugins as registry_plugins
+from contsym.checked import read_tensors
 from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.errors import ContsymError
@@ -239,17 +240,10 @@ MEASURED = tuple(name for name in SeedResult.model_fields if name not in NOT_MEA
 
 
 def _differing_tensors(folder: Path, tensors: Mapping[str, Any]) -> list[str]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path = folder / store.TENSORS
     if not path.is_file():
         return ["stored tensors"] if tensors else []
-    try:
-        stored = load_file(path)
-    except (OSError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ContsymError(f"{path}: cannot be read ({reason}); expected what contsym wrote") from None
+    stored = read_tensors(path)
     names = [f"tensor {name}" for name in sorted(stored.keys() ^ tensors.keys())]
     both = [name for name in tensors if name in stored]
     return names + [f"tensor {name}" for name in both if not _is_same(stored[name], tensors[name])]

@@ -34,11 +34,11 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         ((*RUN, "--seeds", "a,b"), "--seeds 'a,b' is not understood; expected 0,1,2 or 0-4"),
         ((*RUN, "--set", "k"), "--set 'k' is no setting; expected name=value, as k=5"),
         (
-            (*RUN, "--memory-index", "ivf", "--set", "index=flat"),
-            "--set index is given twice; give it once",
+            (*RUN, "--freeze", "embeddings", "--set", "freeze=layers:1"),
+            "--set freeze is given twice; give it once",
         ),
         (
-            ("sweep", "--strategies", "fine_tune", *RUN[3:], "--shots", "8", "--memory-index", "ivf"),
+            ("sweep", "--strategies", "fine_tune", *RUN[3:], "--shots", "8", "--set", "index=ivf"),
             "--set index: no strategy of the sweep has it; expected one of batch_size, clip_norm, epochs, freeze, "
             "head, learning_rate, min_steps, steps, weight_decay",
         ),
@@ -84,18 +84,17 @@ def toy_run(tmp_path_factory, tiny_encoder_folder):
     return folder, done
 
 
-def test_the_index_taken_and_its_recall_are_shown(toy_run, tiny_encoder_folder):
+def test_an_index_that_misses_pairs_is_said(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
     done = contsym_here(
         *(*RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--device", "cpu"),
-        *("--shots", "32", "--set", "steps=2", "--no-curve", "--no-audit", "--memory-index", "ivf"),
+        *("--shots", "32", "--set", "steps=2", "--no-curve", "--no-audit", "--set", "index=ivf"),
         *("--output", "indexed"),
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     # 4 sqrt(32) is 22.6 lists.
-    assert "! memory index ivf over 32 pairs (23 lists, " in done.stdout
-    assert "looked into): recall " in done.stdout
+    assert "! memory index ivf over 32 pairs: 23 of 23 lists are searched" in done.stdout
 
 
 def test_json_is_all_there_is_on_stdout(toy_run):
@@ -174,8 +173,8 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
     assert done.returncode == 2
     assert done.stderr == (
         "error: --set margn: no setting of this strategy; did you mean margin? it has batch_size, clip_norm, "
-        "epochs, freeze, guard, index, index_recall, k, learning_rate, margin, memory, memory_dtype, metric, "
-        "min_steps, relation, steps, weight_decay\n"
+        "epochs, freeze, guard, index, k, learning_rate, margin, memory, memory_dtype, metric, min_steps, "
+        " relation, steps, weight_decay\n"
     )
 
 

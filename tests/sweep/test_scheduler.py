@@ -16,6 +16,7 @@ from contsym.sweep.scheduler import MAX_TRIES, drive
 from contsym.sweep.stored import find_sweep, stored_sweeps
 from contsym.training.first_task import Beginnings
 from contsym.training.plan import key_of, prepare
+from contsym.training.progress import Silent as UntoldProgress
 from contsym.training.run import run_seed
 from tests.stored_results import store_predictions
 from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
@@ -99,7 +100,7 @@ def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
         plan = prepare(replace(cell.work.config, output=tmp_path / "alone"))
         (seed,) = cell.work.config.seeds
         assert key_of(plan, seed) == cell.work.key
-        alone, rows, tensors = run_seed(plan, seed, pieces._Silent())
+        alone, rows, tensors = run_seed(plan, seed, UntoldProgress())
         folder = tmp_path / "alone" / cell.work.key
         store.write_result(folder, alone, rows, tensors)
         kept = pieces.cell_folder(tmp_path, cell.work.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -51,13 +51,11 @@ class RunProgress:
         self._bars.stop()
 
     def phase(self, description: str, total: int | None) -> None:
-        heed()
         self._finish()
         self._phase = Phase(description, total)
         self._bar = self._bars.add_task(escape(description), total=total, note="")
 
     def advance(self, loss: float | None = None) -> None:
-        heed()
         self._phase.n_done += 1
         self._phase.loss = loss
         self._bars.update(self._bar, advance=1, note=self._phase.note())
@@ -221,23 +219,25 @@ class Lines:
 def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
     """Say what goes on before there are steps to count: a spinner in a terminal, else lines.
 
-    Gives a function that replaces the text.
+    Gives a function that replaces the text, and ends the work there if a signal has asked for it.
     """
-    if console.is_terminal:
-        with console.status(escape(text)) as spinner:
-            yield lambda text: spinner.update(escape(text))
-        return
     phase = Phase(text, None)
     lines = Lines(console, lambda: phase.line())
+    spinner = console.status(escape(text)) if console.is_terminal else None
 
     def update(text: str) -> None:
         nonlocal phase
-        phase = Phase(text, None)
-        lines.print(text)
+        heed()
+        if spinner:
+            spinner.update(escape(text))
+        else:
+            phase = Phase(text, None)
+            lines.print(text)
 
     lines.start()
     try:
-        yield update
+        with spinner or nullcontext():
+            yield update
     finally:
         lines.stop()
 

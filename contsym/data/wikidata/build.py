@@ -15,7 +15,7 @@ from contsym.data.wikidata import manifest, neutral
 from contsym.data.wikidata.entities import name_entities
 from contsym.data.wikidata.relations import Registry, registry, template
 from contsym.data.wikidata.triples import read_labels, read_triples
-from contsym.errors import ContsymError, DataError, SettingError
+from contsym.errors import ContsymError, DataError, SettingError, first_line
 from contsym.files import to_json, write_whole
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def build(options: BuildOptions, say: Callable[[str], None] = lambda _: None) ->
     except OSError as error:
         raise ContsymError(f"--out {options.out} cannot be written ({error.strerror or error})") from None
     except broken as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = first_line(error, 200)
         raise ContsymError(f"--out {options.out} could not be built ({reason})") from error
     return made
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from contsym.errors import DataError
+from contsym.errors import DataError, first_line
 
 _T = TypeVar("_T")
 
@@ -38,7 +38,7 @@ def scanned(path: Path, workspace: Path, scan: Callable[[Path], _T]) -> _T:
 
 
 def unreadable(path: Path, error: Exception) -> DataError:
-    reason = (str(error) or type(error).__name__).splitlines()[0].replace(f": {path}", "")[:200].rstrip(". ")
+    reason = first_line(error).replace(f": {path}", "")[:200].rstrip(". ")
     if "state machine" in reason:
         return MixedLineEnds(f"{path}: line ends of more than one kind; convert them to one")
     line, is_broken = _last_line(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.checked import read_tensors
 from contsym.errors import EncoderError
 from contsym.models.encoders import checkpoints
 
@@ -28,19 +29,10 @@ def read_head(folder: Path, dim: int | None = None) -> dict[str, Tensor]:
 
     Raises EncoderError where it is none, or with `dim` where it is of vectors of another number of dimensions.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     from contsym.data.schema import LABELS
 
     path = folder / NLI_HEAD
-    try:
-        found = load_file(path)
-    except (OSError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise EncoderError(
-            f"{path}: cannot be read ({reason}); make it again with contsym pretrain"
-        ) from None
+    found = read_tensors(path, EncoderError, "make it again with contsym pretrain")
     if set(found) != {"linear.weight", "linear.bias"}:
         raise EncoderError(f"{path}: holds {', '.join(sorted(found))}; expected what contsym pretrain writes")
     if dim is None:

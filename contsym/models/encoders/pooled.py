@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import BatchEncoding
 
-from contsym.errors import EncoderError
+from contsym.errors import EncoderError, first_line
 from contsym.models.encoders import weights as checkpoints
 from contsym.models.encoders.checkpoints import nli_labels, read_config
 from contsym.models.encoders.declared import Dense, Pooling
@@ -126,7 +126,7 @@ class PooledEncoder(nn.Module):
         except Exception as error:
             raise EncoderError(
                 f"{folder}: {type(self.transformer).__name__} cannot encode a text "
-                f"({type(error).__name__}: {checkpoints.first_line(error)}); expected a text encoder"
+                f"({type(error).__name__}: {first_line(error, 160)}); expected a text encoder"
             ) from error
         # As it was loaded.
         self.n_forwards = 0
@@ -350,7 +350,7 @@ def dense_layer(dense: Dense) -> nn.Module:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise EncoderError(
             f"{dense.weights}: cannot be read as a layer from {dense.n_in} to {dense.n_out} dimensions "
-            f"({checkpoints.first_line(error)})"
+            f"({first_line(error, 160)})"
         ) from None
     return nn.Sequential(linear, getattr(nn, dense.activation)())
 

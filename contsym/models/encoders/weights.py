@@ -26,7 +26,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from contsym.errors import EncoderError
+from contsym.errors import EncoderError, first_line
 from contsym.models.encoders.checkpoints import Head, language_model_kind, read_config
 from contsym.models.encoders.declared import MAX_LENGTH
 
@@ -177,7 +177,7 @@ def _loaded(auto: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, str
         )
     # A checkpoint may be anyone's, and a damaged one makes transformers raise whatever it meets first.
     except Exception as error:
-        raise EncoderError(f"{folder}: transformers cannot load it ({first_line(error)})") from error
+        raise EncoderError(f"{folder}: transformers cannot load it ({first_line(error, 160)})") from error
     missing = dict.fromkeys(sorted(info["missing_keys"]), "missing")
     for name, found, expected in sorted(info["mismatched_keys"]):
         missing[name] = f"of shape {tuple(found)}, where config.json says {tuple(expected)}"
@@ -190,7 +190,7 @@ def model_config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
         raise EncoderError(
-            f"{folder}: transformers cannot read its config.json ({first_line(error)})"
+            f"{folder}: transformers cannot read its config.json ({first_line(error, 160)})"
         ) from error
 
 
@@ -213,7 +213,7 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer.model_max_length = min(tokenizer.model_max_length, n_positions(model_config(folder)))
         length_limit(tokenizer)
     except Exception as error:
-        raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({first_line(error)})") from error
+        raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({first_line(error, 160)})") from error
     # After the text, so that no position depends on what a text is padded to.
     tokenizer.padding_side = "right"
     return tokenizer
@@ -278,9 +278,3 @@ def n_prompt_tokens(tokenizer: Any, prompt: str) -> int:
     """Tokens at the beginning of a text that are its prompt's, special ones among them."""
     ids = tokenizer(prompt)["input_ids"] if prompt else []
     return len(ids) - bool(ids and ids[-1] in tokenizer.all_special_ids)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error, for a message."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:160]

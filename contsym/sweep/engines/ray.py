@@ -15,7 +15,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from contsym.errors import ContsymError, SettingError
+from contsym.errors import ContsymError, SettingError, first_line
 from contsym.models.encoders.device import choose_device
 from contsym.sweep.engines.base import Lost, parse_options, worker_environment
 from contsym.sweep.engines.remote import not_arrived, perform_there
@@ -117,7 +117,7 @@ class RayExecutor:
                 configure_logging=False,
             )
         except (ConnectionError, exceptions.RayError, ValueError, RuntimeError, TimeoutError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            reason = first_line(error, 200)
             if address:
                 raise ContsymError(
                     f"{option} {address}: a Ray cluster answers, but it cannot be joined from here ({reason}); "
