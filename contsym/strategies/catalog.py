@@ -15,9 +15,12 @@ from importlib import resources, util
 from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from contsym.errors import ContsymError, nearest, unknown_name
+from pydantic import StringConstraints
+
+from contsym.checked import Closed, OneOf, model_from
+from contsym.errors import ContsymError, unknown_name
 from contsym.plugins import Plugin, find_plugin, with_plugins
 
 if TYPE_CHECKING:
@@ -125,8 +128,17 @@ class Card:
     """The file or package of a plug-in; empty for contsym's own."""
 
 
-CARD_NEEDS = ("source", "trains", "stores")
-CARD_ALLOWS: dict[str, tuple[str, ...]] = {"grows": get_args(Growth), "family": tuple(FAMILIES)}
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class _Entries(Closed):
+    """Of a CARD."""
+
+    source: _Text
+    trains: _Text
+    stores: _Text
+    grows: Growth | None = None
+    family: Annotated[str, OneOf(tuple(FAMILIES))] = ""
 
 
 NOT_A_STRATEGY = ("__init__", "base", "catalog")
@@ -180,11 +192,11 @@ def read_card(name: str, source: str, where: str = "") -> Card:
             docstring = (ast.get_docstring(tree) or "").split("\n")[0]
             if not docstring:
                 raise ContsymError(f"{where}:1: no docstring; expected one whose first line says what it is")
-            return Card(name=name, summary=docstring, **entries)
+            return Card(name=name, summary=docstring, **entries.model_dump())
     raise ContsymError(f'{where}: no CARD; expected CARD = {{"source": ..., "trains": ..., "stores": ...}}')
 
 
-def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
+def _card_entries(node: ast.expr | None, where: str) -> _Entries:
     """The entries of a CARD, checked."""
     try:
         found = ast.literal_eval(node) if node else None
@@ -192,18 +204,7 @@ def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise ContsymError(f"{where}: CARD is not read from a plain dict of texts; expected a literal")
-    keys = (*CARD_NEEDS, *CARD_ALLOWS)
-    for key, value in found.items():
-        if key not in keys:
-            raise ContsymError(f"{where}: CARD key {key!r} is unknown; {nearest(str(key), keys)}")
-        if not isinstance(value, str) or not value.strip():
-            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; expected a text")
-        if value not in CARD_ALLOWS.get(key, (value,)):
-            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; {nearest(value, CARD_ALLOWS[key])}")
-    for key in CARD_NEEDS:
-        if key not in found:
-            raise ContsymError(f"{where}: CARD has no {key!r}; expected {', '.join(CARD_NEEDS)}")
-    return found
+    return model_from(found, _Entries, f"{where}: CARD")
 
 
 @cache
