@@ -44,7 +44,7 @@ class Strict(BaseModel):
 class Closed(Strict):
     """What a person writes: an unknown entry is a mistake. A field's description says what errors say is expected."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 Item = TypeVar("Item")

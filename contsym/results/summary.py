@@ -10,6 +10,15 @@ from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL
 
 
+def never_learned(n_learned: int, n_seeds: int) -> str:
+    """In place of a figure of forgetting, where a seed has none.
+
+    >>> never_learned(0, 3), never_learned(2, 3)
+    ('never learned', 'never learned in 1 of 3 seeds')
+    """
+    return "never learned" + (f" in {n_seeds - n_learned} of {n_seeds} seeds" if n_learned else "")
+
+
 def summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over the seeds of one run; a task's forgetting only where every seed learned it."""
     import numpy as np

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from contsym.checked import Closed, OneOf, Several, expect, read_model
-from contsym.data.schema import LABELS, Label
+from contsym.data.schema import LABELS, Label, OneForm
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
@@ -49,7 +49,7 @@ class Experience(Closed):
         description="up to 40 letters, digits and _.- that begin with a letter or digit",
     )
     """No other experience of the scenario has it; results are kept under it."""
-    form: Literal["lexicalised", "delexicalised"] | None = None
+    form: OneForm | None = None
     """Of relation pairs; None: as the run asks for."""
     split: SplitRule | None = None
     """How relation pairs are shared out between train and test; None: as the run asks for."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, create_model
 
@@ -17,6 +17,7 @@ from contsym.checked import Closed, Several, read_model
 from contsym.config import (
     DEFAULT_OUTPUT,
     DEFAULT_TARGET,
+    Precision,
     Protocol,
     RunConfig,
     as_text,
@@ -58,7 +59,7 @@ class SweepConfig:
     label_noise: float | None = None
     plugins: tuple[str, ...] = ()
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     target: float = DEFAULT_TARGET
     curve: bool = False
     audit: bool = True
@@ -198,7 +199,7 @@ def _seeds(given: Any) -> Any:
     return given
 
 
-_TEXTS = ("scenario", "encoder", "pooling", "form", "split", "protocol", "device", "precision", *TASKS)
+_TEXTS = ("scenario", "encoder", "pooling", "device", *TASKS)
 _NAMES = Annotated[Several[str], Field(description="a list of names")]
 _ENTRIES: dict[str, Any] = {
     "strategies": _NAMES,
@@ -212,6 +213,10 @@ _ENTRIES: dict[str, Any] = {
     ],
     "set": Annotated[dict[str, Any], Field(description="a table of values, as [set]")],
     "pretrain": Annotated[dict[str, Any], Field(description="a table of values, as [pretrain]")],
+    "form": Form,
+    "split": SplitRule,
+    "protocol": Protocol,
+    "precision": Precision,
     "label_noise": float,
     "target": float,
     "curve": bool,

@@ -116,6 +116,10 @@ def test_a_file_says_what_the_options_say(tmp_path):
             ":1: seeds is True; expected a number of seeds, a list of numbers or a text as 0-4",
         ),
         ("label_noise = true", ":1: label_noise is True; expected a number"),
+        (
+            "form = 'lexicalized'",
+            ":1: form 'lexicalized' is unknown; did you mean lexicalised or delexicalised?",
+        ),
         ("shots = [8", ":1: not TOML (Unclosed array)"),
     ],
 )
