@@ -113,6 +113,11 @@ class RunConfig:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def to_record(config: Any) -> dict[str, Any]:
+    """The fields of a RunConfig or SweepConfig as JSON has them; the class makes the same config of them again."""
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
 def one_form(config: Any, **values: object) -> None:
     """Put what a caller from Python gave a RunConfig or SweepConfig into the one form that is hashed, stored and read
     again."""

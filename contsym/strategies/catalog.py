@@ -9,7 +9,6 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources, util
 from importlib.abc import SourceLoader
@@ -111,34 +110,29 @@ FAMILIES = {
 """Headings of `contsym list strategies`, by the `family` of a card."""
 
 
-@dataclass(frozen=True)
-class Card:
-    """What is known of a strategy without importing it."""
-
-    name: str
-    summary: str
-    source: str
-    trains: str
-    stores: str
-    grows: Growth | None = None
-    """None: not declared."""
-    family: str = ""
-    """One of FAMILIES; empty where the card names none."""
-    origin: str = ""
-    """The file or package of a plug-in; empty for contsym's own."""
-
-
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Entries(Closed):
-    """Of a CARD."""
+    """What a strategy's file says in its CARD."""
 
     source: _Text
     trains: _Text
     stores: _Text
     grows: Growth | None = None
+    """None: not declared."""
     family: Annotated[str, OneOf(tuple(FAMILIES))] = ""
+    """Empty where the card names none."""
+
+
+class Card(_Entries):
+    """What is known of a strategy without importing it."""
+
+    name: str
+    summary: str
+    """The first line of the file's docstring."""
+    origin: str = ""
+    """The file or package of a plug-in; empty for contsym's own."""
 
 
 NOT_A_STRATEGY = ("__init__", "base", "catalog")
@@ -149,24 +143,23 @@ def strategies() -> Mapping[str, Card]:
 
     Raises ContsymError where a plug-in has no card or the name of another strategy.
     """
-    return with_plugins("strategy", _own_strategies(), _plugin_card, taken=addons())
+    return with_plugins("strategy", _cards("contsym.strategies"), _plugin_card, taken=addons())
 
 
 @cache
-def _own_strategies() -> Mapping[str, Card]:
-    folder = resources.files("contsym.strategies")
-    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
+def _cards(package: str) -> Mapping[str, Card]:
+    files = sorted(resources.files(package).iterdir(), key=lambda file: file.name)
     return {
-        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
-        for name in names
-        if name not in NOT_A_STRATEGY
+        (name := file.name[:-3]): read_card(name, file.read_text("utf-8"))
+        for file in files
+        if file.name.endswith(".py") and file.name[:-3] not in NOT_A_STRATEGY
     }
 
 
 @cache
 def _plugin_card(plugin: Plugin) -> Card:
     card = read_card(plugin.name, plugin.text, f"plug-in {plugin.origin}")
-    return replace(card, family="yours", origin=plugin.origin)
+    return card.model_copy(update={"family": "yours", "origin": plugin.origin})
 
 
 def read_card(name: str, source: str, where: str = "") -> Card:
@@ -207,16 +200,9 @@ def _card_entries(node: ast.expr | None, where: str) -> _Entries:
     return model_from(found, _Entries, f"{where}: CARD")
 
 
-@cache
 def addons() -> Mapping[str, Card]:
     """The cards of what goes on top of a strategy, by name."""
-    folder = resources.files("contsym.strategies.addons")
-    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
-    return {
-        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
-        for name in names
-        if name not in NOT_A_STRATEGY
-    }
+    return _cards("contsym.strategies.addons")
 
 
 DEFAULT_BASE = "fine_tune"
@@ -261,9 +247,9 @@ def find_strategy(name: str) -> Card:
     card = strategies()[base]
     for part in on_top:
         extra = addons()[part]
-        card = Card(name, f"{card.summary} {extra.summary}", f"{card.source}; {extra.source}",
-                    card.trains, f"{card.stores}; {extra.stores}",
-                    family=card.family, origin=card.origin)  # fmt: skip
+        both = {"name": name, "summary": f"{card.summary} {extra.summary}"}
+        both |= {key: f"{getattr(card, key)}; {getattr(extra, key)}" for key in ("source", "stores")}
+        card = card.model_copy(update={**both, "grows": None})
     return card
 
 

@@ -139,22 +139,11 @@ class SweepConfig:
         for values in itertools.product(*(self.settings[name] for name in names)):
             yield dict(zip(names, values, strict=True))
 
-    def as_dict(self) -> dict[str, Any]:
-        return json.loads(json.dumps(asdict(self), default=str))
-
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:
     """The values of a setting; a single one may stand alone."""
     several = values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
     return tuple(as_text(name, value) for value in several)
-
-
-def from_dict(given: Mapping[str, Any], output: Path) -> SweepConfig:
-    """The inverse of `as_dict`; results are kept in `output`."""
-    lists = ("strategies", "shots", "seeds", "plugins")
-    values: dict[str, Any] = {name: tuple(v) if name in lists else v for name, v in given.items()}
-    values["settings"] = {name: tuple(v) for name, v in given["settings"].items()}
-    return SweepConfig(**{**values, "output": output})
 
 
 def parse_sweep_seeds(text: str) -> tuple[int, ...]:

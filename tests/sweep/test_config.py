@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from contsym.config import RunConfig, to_record
 from contsym.errors import ContsymError, SettingError
-from contsym.sweep.config import SweepConfig, from_dict, parse_grid, parse_shots, parse_sweep_seeds, read_file
+from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
 
 def config(**changes):
@@ -63,9 +64,11 @@ def test_the_same_sweep_has_the_same_id_wherever_it_is_kept(tmp_path):
     assert len({config().id, config(seeds=(0,)).id, config(shots=(8,)).id, config(split="pair").id}) == 4
 
 
-def test_a_stored_sweep_is_read_back(tmp_path):
+def test_a_stored_config_is_read_back(tmp_path):
     sweep = config(settings={"k": ("1", "3")}, sizes={"mnli": 30}, sources={"mnli": "x"}, output=tmp_path)
-    assert from_dict(sweep.as_dict(), tmp_path) == sweep
+    assert SweepConfig(**to_record(sweep)) == sweep
+    run = RunConfig("knn_fixed", "order", seeds=(1, 2), settings={"k": 3}, plugins=("a.py",), output=tmp_path)
+    assert RunConfig(**to_record(run)) == run
 
 
 FILE = """
