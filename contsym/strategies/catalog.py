@@ -185,7 +185,7 @@ def read_card(name: str, source: str, where: str = "") -> Card:
             docstring = (ast.get_docstring(tree) or "").split("\n")[0]
             if not docstring:
                 raise ContsymError(f"{where}:1: no docstring; expected one whose first line says what it is")
-            return Card(name=name, summary=docstring, **entries.model_dump())
+            return Card(name=name, summary=docstring, **entries.model_dump(exclude_unset=True))
     raise ContsymError(f'{where}: no CARD; expected CARD = {{"source": ..., "trains": ..., "stores": ...}}')
 
 
