@@ -263,7 +263,7 @@ def _line(text: str, wrong: ErrorDetails) -> int | None:
 
 
 def line_of(text: str, *path: str | int) -> int | None:
-    """The line of the first place that names each of `path` in turn; TOML keeps no line numbers.
+    r"""The line of the first place that names each of `path` in turn; TOML keeps no line numbers.
 
     The first is a table by its name or number, or an entry of the file; comments that name it do not count.
 
