@@ -7,14 +7,16 @@ import math
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Strict as IsStrict
+from pydantic_core import ErrorDetails, core_schema
 
-from contsym.errors import ContsymError, first_line
+from contsym.errors import ContsymError, first_line, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +62,27 @@ class Written(Strict):
     """What contsym itself writes: never altered, and without an entry that the model does not name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Closed(Strict):
+    """What a person writes: an unknown entry is a mistake. A field's description says what errors say is expected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], IsStrict(False)]
+"""A list of a file, as a tuple; the items are not turned into anything."""
+
+
+class OneOf:
+    """Marks a text as one of some names that only the running program knows, where `Literal` cannot list them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.literal_schema(list(self.names))
 
 
 def expect(holds: bool, what: str) -> None:
@@ -179,6 +202,119 @@ def read_toml(text: str, where: str, error: type[ContsymError] = ContsymError) -
         # Python's own, of a number with thousands of digits, goes on about itself behind a semicolon.
         reason = str(wrong).partition(" (at")[0].partition(";")[0]
         raise error(f"{where}:{line}: not TOML ({reason})") from None
+
+
+def read_model(text: str, model: type[Model], where: str, error: type[ContsymError] = ContsymError) -> Model:
+    """The model that a TOML text describes. Raises `error` with the file, the line and the entry of a mistake."""
+    return model_from(read_toml(text, where, error), model, where, error, text)
+
+
+def model_from(
+    found: object,
+    model: type[Model],
+    where: str,
+    error: type[ContsymError] = ContsymError,
+    text: str | None = None,
+) -> Model:
+    """What a person wrote, as the model; the message begins with `where`, and a line of the TOML `text` if there is one."""
+    try:
+        return model.model_validate(found)
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False)
+        # A misspelt entry is the reason why another one is missing.
+        first = next((each for each in errors if each["type"] in _UNKNOWN), errors[0])
+        line = _line(text, first) if text else None
+        raise error(f"{where}:{line or ''}".rstrip(":") + f": {_told(first, model)}") from None
+
+
+_UNKNOWN = ("extra_forbidden", "invalid_key")
+_EXPECTED = {
+    "string_type": "a text",
+    "string_too_short": "a text that is not empty",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "tuple_type": "a list",
+    "model_type": "a table",
+}
+"""What is said of a value of the wrong type, where its field has no description and pydantic's words are no help."""
+
+
+def _told(wrong: ErrorDetails, model: type[BaseModel]) -> str:
+    """One of pydantic's errors: the place in the file, what was given, what was expected."""
+    tables, owner, name = _place(model, wrong["loc"])
+    fields = owner.model_fields
+    value, kind, said = wrong["input"], wrong["type"], wrong["msg"].removeprefix("Value error, ")
+    description = fields[name].description if name in fields else None
+    if kind in _UNKNOWN:
+        what = f"{name!r} is unknown; {nearest(name, fields)}"
+    elif kind == "literal_error" and isinstance(value, str):
+        allowed = re.findall(r"'([^']*)'", wrong["ctx"]["expected"])
+        what = f"{name} {value!r} is unknown; {nearest(value, allowed)}"
+    elif kind == "missing":
+        required = [field for field, info in fields.items() if info.is_required()]
+        what = f"{name} is missing; expected {description or ', '.join(required)}"
+    elif kind == "value_error" and not name:
+        # The check of a whole table, or of its name, says it all.
+        what = said
+    else:
+        expected = description or _EXPECTED.get(kind, said.removeprefix("Input should be "))
+        what = f"{name or tables.pop()} is {_short(value)}; expected {expected}"
+    return ": ".join([*tables, what])
+
+
+def _place(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[list[str], type[BaseModel], str]:
+    """The tables around an entry, as "experience 1"; the model of the innermost one; the entry's name there, if any."""
+    tables: list[str] = []
+    rest = [part for part in loc if part != "[key]"]
+    while rest:
+        name, field = str(rest[0]), model.model_fields.get(str(rest[0]))
+        models = [kind for kind in get_args(field and field.annotation) if hasattr(kind, "model_fields")]
+        if len(rest) == 1 or not models:
+            return tables, model, name
+        tables.append(f"{name} {rest[1] + 1}" if isinstance(rest[1], int) else f"{name}.{rest[1]}")
+        model, rest = models[0], rest[2:]
+    return tables, model, ""
+
+
+def _line(text: str, wrong: ErrorDetails) -> int | None:
+    path = [part for part in wrong["loc"] if part != "[key]"]
+    if wrong["type"] == "missing":
+        path.pop()
+    elif isinstance(wrong["input"], str):
+        path.append(wrong["input"])
+    return line_of(text, *path) if path else None
+
+
+def line_of(text: str, *path: str | int) -> int | None:
+    r"""The line of the first place that names each of `path` in turn; TOML keeps no line numbers.
+
+    The first is a table by its name or number, or an entry of the file; comments that name it do not count.
+
+    >>> line_of("[a.P3]\n[a.P36]\nkind = 1", "a", "P36", "kind"), line_of("[[a]]\n[[a]]\nkind = 1", "a", 1)
+    (3, 2)
+    """
+    head, *rest = path
+    n = rest.pop(0) if rest and isinstance(rest[0], int) else 0
+    if rest and (places := _heads(text, f"{head}.{rest[0]}")):
+        rest.pop(0)
+    else:
+        places = _heads(text, str(head))
+    if not places:
+        return None
+    position = places[min(int(n), len(places) - 1)]
+    for name in (part for part in rest if isinstance(part, str)):
+        whole = rf"(?<![\w-]){re.escape(name)}(?![\w-])" if re.fullmatch(r"[\w-]+", name) else re.escape(name)
+        found = re.compile(whole).search(text, position)
+        position = found.start() if found else position
+    return text.count("\n", 0, position) + 1
+
+
+def _heads(text: str, head: str) -> list[int]:
+    # A whole name: P3 is not in P36, and `kind` is not in `kind_source`.
+    place = rf"^[ \t]*\[*[ \t]*{re.escape(head)}(?![\w-])"
+    return [found.end() for found in re.finditer(place, text, re.MULTILINE)]
 
 
 def is_number(text: str) -> bool:

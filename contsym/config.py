@@ -20,6 +20,7 @@ from contsym.models.encoders.declared import AUTO, POOLINGS
 Protocol = Literal["sequential", "retrain"]
 """sequential: the strategy learns every task. retrain: all strategies start from one encoder that
 knows the first task by a head, and that task is measured by that head, frozen."""
+Precision = Literal["auto", "fp32", "bf16"]
 
 DEFAULT_OUTPUT = "mlruns"
 DEFAULT_TARGET = 0.99
@@ -54,7 +55,7 @@ class RunConfig:
     plugins: tuple[str, ...] = ()
     """Files of strategies and scenarios that are not contsym's own; their content counts, not their path."""
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     target: float = DEFAULT_TARGET
     curve: bool = True
     audit: bool = True
@@ -110,6 +111,11 @@ class RunConfig:
             del chosen[name]
         text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_record(config: Any) -> dict[str, Any]:
+    """The fields of a RunConfig or SweepConfig as JSON has them; the class makes the same config of them again."""
+    return json.loads(json.dumps(asdict(config), default=str))
 
 
 def one_form(config: Any, **values: object) -> None:

@@ -265,18 +265,18 @@ MINE = '"""Mine."""\n'
         (
             "mine.py:2",
             MINE + CARD.replace("stores", "store"),
-            "CARD key 'store' is unknown; did you mean stores or source?",
+            "CARD: 'store' is unknown; did you mean stores or source?",
         ),
         (
             "mine.py:2",
             MINE + 'CARD = {"source": "s", "trains": "t"}',
-            "CARD has no 'stores'; expected source, trains, stores",
+            "CARD: stores is missing; expected source, trains, stores",
         ),
-        ("mine.py:2", MINE + CARD.replace('"u"', "3"), "CARD['stores'] is 3; expected a text"),
+        ("mine.py:2", MINE + CARD.replace('"u"', "3"), "CARD: stores is 3; expected a text"),
         (
             "mine.py:2",
             MINE + CARD.replace("}", ', "grows": "pair"}'),
-            "CARD['grows'] is 'pair'; did you mean pairs?",
+            "CARD: grows 'pair' is unknown; did you mean pairs?",
         ),
         (
             "mine.py:2",

@@ -8,16 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from contsym.data.schema import LABELS
+from contsym.data.schema import LABELS, Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
 from contsym.machine import exit_code
-
-FORMS = ("lexicalised", "delexicalised", "both")
 
 PARTS = ("train", "test")
 
@@ -31,7 +29,7 @@ task_option = click.option(
 )
 form_option = click.option(
     "--form",
-    type=click.Choice(FORMS),
+    type=click.Choice(get_args(Form)),
     help="Entity names, opaque ids, or both; default: names, where the data have them.",
 )
 split_option = click.option(
@@ -81,7 +79,9 @@ def data() -> None:
     help="A registry of relations to use in place of contsym's relations.toml.",
 )
 @click.option("--property", "sole_property", metavar="ID", help="Property of a SPARQL result without one.")
-@click.option("--form", type=click.Choice(FORMS), default="both", show_default=True, help="What is written.")
+@click.option(
+    "--form", type=click.Choice(get_args(Form)), default="both", show_default=True, help="What is written."
+)
 @click.option(
     "--split", type=click.Choice(list(SPLIT_RULES)), default="pair", show_default=True, help=_rules()
 )

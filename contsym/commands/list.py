@@ -71,19 +71,17 @@ def _by_family(entries: dict[str, dict]) -> dict[str, dict[str, dict]]:
 
 
 def _list_strategies() -> dict[str, dict]:
-    from dataclasses import asdict
 
     from contsym.strategies.catalog import strategies
 
-    return {name: asdict(card) for name, card in strategies().items()}
+    return {name: card.model_dump() for name, card in strategies().items()}
 
 
 def _list_addons() -> dict[str, dict]:
-    from dataclasses import asdict
 
     from contsym.strategies.catalog import addons
 
-    return {name: asdict(card) for name, card in addons().items()}
+    return {name: card.model_dump() for name, card in addons().items()}
 
 
 def _list_scenarios() -> dict[str, dict]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET
+from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Precision, Protocol
+from contsym.data.schema import Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import AUTO, POOLINGS
@@ -89,7 +90,7 @@ pooling_option = click.option(
 )
 form_option = click.option(
     "--form",
-    type=click.Choice(["lexicalised", "delexicalised", "both"]),
+    type=click.Choice(get_args(Form)),
     default="lexicalised",
     show_default=True,
     help="Wikidata pairs with entity names, with opaque ids, or both.",
@@ -97,7 +98,7 @@ form_option = click.option(
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
+    type=click.Choice(get_args(Precision)),
     default="auto",
     show_default=True,
     help="Of the encoder; auto is bf16 where the hardware is faster with it.",
@@ -134,7 +135,7 @@ def protocol_options(command):
     )(command)
     return click.option(
         "--protocol",
-        type=click.Choice(["sequential", "retrain"]),
+        type=click.Choice(get_args(Protocol)),
         default="sequential",
         show_default=True,
         help="sequential: the strategy learns every task. retrain: all start from one encoder that knows the "

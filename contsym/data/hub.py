@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym.data import class_names, hub_client
 from contsym.data.readers import ALIASES, rename
-from contsym.data.schema import Form, rows_of
+from contsym.data.schema import FORMS, Form, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.data.tasks import Task
 from contsym.errors import DataError, first_line, nearest
@@ -98,7 +98,7 @@ def parse_hub(task: Task, spec: str, form: Form) -> Hub:
 
     Several data sets are joined by `+`, as in the name that a result records.
     """
-    forms = ("lexicalised", "delexicalised") if form == "both" else (form,)
+    forms = FORMS if form == "both" else (form,)
     own = ("any",) if "any" in task.hub else forms
     usual = tuple(task.hub[each] for each in own)
     _, colon, rest = spec.partition(":") if spec.startswith("hub:") else ("", "", "")

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from contsym.errors import DataError
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]
-Form = Literal["lexicalised", "delexicalised", "both"]
+OneForm = Literal["lexicalised", "delexicalised"]
+Form = Literal[OneForm, "both"]
+FORMS: tuple[OneForm, ...] = get_args(OneForm)
 
 LABELS: tuple[Label, ...] = ("entailment", "neutral", "contradiction")
 """The one label space of every scenario; a label's position is its class index."""

@@ -13,6 +13,7 @@ from contsym.results.metrics.efficiency import Reached, area_under_curve, shots_
 from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
+from contsym.results.summary import never_learned
 
 ALPHA = 0.05
 
@@ -27,16 +28,8 @@ class Forgetting:
 
     @property
     def words(self) -> str:
-        """In place of a figure that there is none of.
-
-        >>> Forgetting(None, 0, 3).words, Forgetting(None, 2, 3).words
-        ('never learned', 'never learned in 1 of 3 seeds')
-        """
-        if self.summary is not None:
-            return ""
-        if self.n_learned == 0:
-            return "never learned"
-        return f"never learned in {self.n - self.n_learned} of {self.n} seeds"
+        """In place of a figure that there is none of."""
+        return "" if self.summary is not None else never_learned(self.n_learned, self.n)
 
 
 @dataclass(frozen=True)

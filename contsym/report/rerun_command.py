@@ -8,18 +8,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contsym.config import DEFAULT_OUTPUT
+from contsym.config import DEFAULT_OUTPUT, RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.report.collect import Collected
-from contsym.results.mlflow_records import encoder_of
-from contsym.results.schema import SeedResult
 from contsym.sweep.config import SweepConfig
+from contsym.training.reproduce import config_of
 
 if TYPE_CHECKING:
     from contsym.sweep.schema import SweepSettings
 
 
-DEFAULTS = {field.name: field.default for field in fields(SweepConfig)}
+OPTIONS = (
+    *("encoder", "pooling", "form", "split", "label_noise"),
+    *("protocol", "device", "precision", "target"),
+)
+"""Of a run and of a sweep, by the names of their fields."""
 
 
 def commands(collected: Collected) -> list[str]:
@@ -49,32 +52,7 @@ def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
     ]
     for name, values in config.settings.items():
         words += ["--set", f"{name}={','.join(values)}"]
-    for task, source in config.sources.items():
-        words += [f"--{task}", source]
-    for task, size in config.sizes.items():
-        words += [f"--{task}-size", str(size)]
-    names = (
-        "encoder",
-        "pooling",
-        "form",
-        "split",
-        "label_noise",
-        "protocol",
-        "device",
-        "precision",
-        "target",
-    )
-    for name in names:
-        if getattr(config, name) != DEFAULTS[name]:
-            words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
-    for name, value in config.pretrain.items():
-        words += ["--pretrain", f"{name}={value}"]
-    for plugin in config.plugins:
-        words += ["--plugin", plugin]
-    if config.curve:
-        words.append("--curve")
-    if not config.audit:
-        words.append("--no-audit")
+    words += _shared(config, SweepConfig)
     if str(output) != DEFAULT_OUTPUT:
         words += ["--output", str(output)]
     return in_lines(words)
@@ -82,51 +60,56 @@ def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
 
 def run_commands(collected: Collected) -> list[str]:
     """One command for each run; the seeds that are stored."""
-    runs: dict[str, list[SeedResult]] = {}
+    seeds: dict[str, list[int]] = {}
+    configs: dict[str, RunConfig] = {}
     for stored in collected.stored:
-        # Cells of a sweep have a run's name each of their own; put together what only differs in the seed.
         result = stored.result
-        names = ("strategy", "scenario", "encoder", "options", "device", "precision", "set")
-        key = repr([getattr(result, name) for name in names])
-        runs.setdefault(key, []).append(result)
-    found = []
-    for results in runs.values():
-        first, options = results[0], results[0].options
-        words = [
-            "contsym",
-            "run",
-            "--strategy",
-            first.strategy,
-            "--scenario",
-            first.scenario_file or first.scenario,
-        ]
-        words += ["--encoder", encoder_of(first)]
-        words += ["--pooling", options.pooling] if options.pooling != DEFAULTS["pooling"] else []
-        if options.shots is not None:
-            words += ["--shots", str(options.shots)]
-        words += ["--seeds", _numbers(result.seed for result in results)]
-        for name, value in first.set.items():
-            words += ["--set", f"{name}={value}"]
-        for task, source in {source.task: source for source in first.sources.values()}.items():
-            if task not in BUNDLED or source.name != BUNDLED[task].name:
-                words += [f"--{task}", source.name]
-            if (size := options.sizes.get(task)) is not None:
-                words += [f"--{task}-size", str(size)]
-        words += ["--form", options.form] if options.form != DEFAULTS["form"] else []
-        words += ["--split", options.split] if options.split else []
-        words += ["--protocol", "retrain"] if options.protocol == "retrain" else []
-        for name, value in options.pretrain.items():
-            words += ["--pretrain", f"{name}={value}"]
-        for plugin in first.plugins:
-            # An installed one is found by itself.
-            words += ["--plugin", plugin.origin] if plugin.origin.endswith((".py", ".toml")) else []
-        noise = options.label_noise
-        words += [] if noise is None else ["--label-noise", str(noise)]
-        words += ["--target", str(options.target)] if options.target != DEFAULTS["target"] else []
-        words += [] if options.curve else ["--no-curve"]
-        words += ["--device", first.device, "--precision", first.precision]
-        found.append(in_lines(words))
-    return found
+        sources = {source.task: source.name for source in result.sources.values()}
+        bundled = {name for name, data in BUNDLED.items() if data.name == sources.get(name)}
+        config = config_of(
+            result,
+            seeds=(0,),
+            sources={task: name for task, name in sources.items() if task not in bundled},
+            device=result.device,
+            precision=result.precision,
+        )
+        # Cells of a sweep have a run's name each of their own; put together what only differs in the seed.
+        seeds.setdefault(repr(config), []).append(result.seed)
+        configs[repr(config)] = config
+    return [_run_command(config, seeds[key]) for key, config in configs.items()]
+
+
+def _run_command(config: RunConfig, seeds: Iterable[int]) -> str:
+    words = ["contsym", "run", "--strategy", config.strategy, "--scenario", config.scenario]
+    words += [] if config.shots is None else ["--shots", str(config.shots)]
+    words += ["--seeds", _numbers(seeds)]
+    for name, value in config.settings.items():
+        words += ["--set", f"{name}={value}"]
+    return in_lines(words + _shared(config, RunConfig))
+
+
+def _shared(
+    config: RunConfig | SweepConfig | SweepSettings, kind: type[RunConfig] | type[SweepConfig]
+) -> list[str]:
+    """The options that runs and sweeps have alike, where they are not the default."""
+    words: list[str] = []
+    for task, source in config.sources.items():
+        words += [f"--{task}", source]
+    for task, size in config.sizes.items():
+        words += [f"--{task}-size", str(size)]
+    defaults = {field.name: field.default for field in fields(kind)}
+    for name in OPTIONS:
+        if (value := getattr(config, name)) != defaults[name]:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for name, value in config.pretrain.items():
+        words += ["--pretrain", f"{name}={value}"]
+    for plugin in config.plugins:
+        words += ["--plugin", plugin]
+    if config.curve != defaults["curve"]:
+        words.append("--curve" if config.curve else "--no-curve")
+    if not config.audit:
+        words.append("--no-audit")
+    return words
 
 
 def in_lines(words: list[str]) -> str:

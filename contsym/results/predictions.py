@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from contsym.errors import ContsymError, nearest
 from contsym.files import unshield
+from contsym.results.store import PREDICTIONS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-PREDICTIONS = "predictions.csv"
 NAMED = 3
 """Ids and seeds that an error names."""
 

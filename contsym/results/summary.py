@@ -15,6 +15,15 @@ from contsym.results.schema import SeedResult
 Results = Sequence[SeedResult]
 
 
+def never_learned(n_learned: int, n_seeds: int) -> str:
+    """In place of a figure of forgetting, where a seed has none.
+
+    >>> never_learned(0, 3), never_learned(2, 3)
+    ('never learned', 'never learned in 1 of 3 seeds')
+    """
+    return "never learned" + (f" in {n_seeds - n_learned} of {n_seeds} seeds" if n_learned else "")
+
+
 @dataclass(frozen=True)
 class Means:
     """Means over the seeds of one run; None where a seed has no such figure."""

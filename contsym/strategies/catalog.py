@@ -7,15 +7,17 @@ import importlib
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources, util
 from importlib.abc import SourceLoader
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from contsym.errors import ContsymError, nearest, unknown_name
+from pydantic import StringConstraints
+
+from contsym.checked import Closed, OneOf, model_from
+from contsym.errors import ContsymError, unknown_name
 from contsym.machine import quiet_avalanche
 from contsym.plugins import Plugin, find_plugin, with_plugins
 
@@ -107,25 +109,29 @@ FAMILIES = {
 """Headings of `contsym list strategies`, by the `family` of a card."""
 
 
-@dataclass(frozen=True)
-class Card:
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class _Entries(Closed):
+    """What a strategy's file says in its CARD."""
+
+    source: _Text
+    trains: _Text
+    stores: _Text
+    grows: Growth | None = None
+    """None: not declared."""
+    family: Annotated[str, OneOf(tuple(FAMILIES))] = ""
+    """Empty where the card names none."""
+
+
+class Card(_Entries):
     """What is known of a strategy without importing it."""
 
     name: str
     summary: str
-    source: str
-    trains: str
-    stores: str
-    grows: Growth | None = None
-    """None: not declared."""
-    family: str = ""
-    """One of FAMILIES; empty where the card names none."""
+    """The first line of the file's docstring."""
     origin: str = ""
     """The file or package of a plug-in; empty for contsym's own."""
-
-
-CARD_NEEDS = ("source", "trains", "stores")
-CARD_ALLOWS: dict[str, tuple[str, ...]] = {"grows": get_args(Growth), "family": tuple(FAMILIES)}
 
 
 NOT_A_STRATEGY = ("__init__", "base", "catalog")
@@ -136,24 +142,23 @@ def strategies() -> Mapping[str, Card]:
 
     Raises ContsymError where a plug-in has no card or the name of another strategy.
     """
-    return with_plugins("strategy", _own_cards("contsym.strategies"), _plugin_card, taken=addons())
+    return with_plugins("strategy", _cards("contsym.strategies"), _plugin_card, taken=addons())
 
 
 @cache
-def _own_cards(package: str) -> Mapping[str, Card]:
-    folder = resources.files(package)
-    names = sorted(p.name[:-3] for p in folder.iterdir() if p.name.endswith(".py"))
+def _cards(package: str) -> Mapping[str, Card]:
+    files = sorted(resources.files(package).iterdir(), key=lambda file: file.name)
     return {
-        name: read_card(name, folder.joinpath(f"{name}.py").read_text("utf-8"))
-        for name in names
-        if name not in NOT_A_STRATEGY
+        (name := file.name[:-3]): read_card(name, file.read_text("utf-8"))
+        for file in files
+        if file.name.endswith(".py") and file.name[:-3] not in NOT_A_STRATEGY
     }
 
 
 @cache
 def _plugin_card(plugin: Plugin) -> Card:
     card = read_card(plugin.name, plugin.text, f"plug-in {plugin.origin}")
-    return replace(card, family="yours", origin=plugin.origin)
+    return card.model_copy(update={"family": "yours", "origin": plugin.origin})
 
 
 def read_card(name: str, source: str, where: str = "") -> Card:
@@ -179,11 +184,11 @@ def read_card(name: str, source: str, where: str = "") -> Card:
             docstring = (ast.get_docstring(tree) or "").split("\n")[0]
             if not docstring:
                 raise ContsymError(f"{where}:1: no docstring; expected one whose first line says what it is")
-            return Card(name=name, summary=docstring, **entries)
+            return Card(name=name, summary=docstring, **entries.model_dump(exclude_unset=True))
     raise ContsymError(f'{where}: no CARD; expected CARD = {{"source": ..., "trains": ..., "stores": ...}}')
 
 
-def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
+def _card_entries(node: ast.expr | None, where: str) -> _Entries:
     """The entries of a CARD, checked."""
     try:
         found = ast.literal_eval(node) if node else None
@@ -191,23 +196,12 @@ def _card_entries(node: ast.expr | None, where: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise ContsymError(f"{where}: CARD is not read from a plain dict of texts; expected a literal")
-    keys = (*CARD_NEEDS, *CARD_ALLOWS)
-    for key, value in found.items():
-        if key not in keys:
-            raise ContsymError(f"{where}: CARD key {key!r} is unknown; {nearest(str(key), keys)}")
-        if not isinstance(value, str) or not value.strip():
-            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; expected a text")
-        if value not in CARD_ALLOWS.get(key, (value,)):
-            raise ContsymError(f"{where}: CARD[{key!r}] is {value!r}; {nearest(value, CARD_ALLOWS[key])}")
-    for key in CARD_NEEDS:
-        if key not in found:
-            raise ContsymError(f"{where}: CARD has no {key!r}; expected {', '.join(CARD_NEEDS)}")
-    return found
+    return model_from(found, _Entries, f"{where}: CARD")
 
 
 def addons() -> Mapping[str, Card]:
     """The cards of what goes on top of a strategy, by name."""
-    return _own_cards("contsym.strategies.addons")
+    return _cards("contsym.strategies.addons")
 
 
 DEFAULT_BASE = "fine_tune"
@@ -252,9 +246,9 @@ def find_strategy(name: str) -> Card:
     card = strategies()[base]
     for part in on_top:
         extra = addons()[part]
-        card = Card(name, f"{card.summary} {extra.summary}", f"{card.source}; {extra.source}",
-                    card.trains, f"{card.stores}; {extra.stores}",
-                    family=card.family, origin=card.origin)  # fmt: skip
+        both = {"name": name, "summary": f"{card.summary} {extra.summary}"}
+        both |= {key: f"{getattr(card, key)}; {getattr(extra, key)}" for key in ("source", "stores")}
+        card = card.model_copy(update={**both, "grows": None})
     return card
 
 

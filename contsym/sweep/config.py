@@ -8,13 +8,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, create_model
 
 from contsym import plugins
-from contsym.checked import read_toml
+from contsym.checked import Closed, Several, read_model
 from contsym.config import (
     DEFAULT_OUTPUT,
     DEFAULT_TARGET,
+    Precision,
     Protocol,
     RunConfig,
     as_text,
@@ -27,7 +30,7 @@ from contsym.config import (
 from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
-from contsym.errors import ContsymError, SettingError, nearest
+from contsym.errors import ContsymError, SettingError
 from contsym.models.encoders.declared import AUTO
 from contsym.scenarios.catalog import scenario_runs
 from contsym.strategies.catalog import find_strategy
@@ -56,7 +59,7 @@ class SweepConfig:
     label_noise: float | None = None
     plugins: tuple[str, ...] = ()
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     target: float = DEFAULT_TARGET
     curve: bool = False
     audit: bool = True
@@ -136,22 +139,11 @@ class SweepConfig:
         for values in itertools.product(*(self.settings[name] for name in names)):
             yield dict(zip(names, values, strict=True))
 
-    def as_dict(self) -> dict[str, Any]:
-        return json.loads(json.dumps(asdict(self), default=str))
-
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:
     """The values of a setting; a single one may stand alone."""
     several = values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
     return tuple(as_text(name, value) for value in several)
-
-
-def from_dict(given: Mapping[str, Any], output: Path) -> SweepConfig:
-    """The inverse of `as_dict`; results are kept in `output`."""
-    lists = ("strategies", "shots", "seeds", "plugins")
-    values: dict[str, Any] = {name: tuple(v) if name in lists else v for name, v in given.items()}
-    values["settings"] = {name: tuple(v) for name, v in given["settings"].items()}
-    return SweepConfig(**{**values, "output": output})
 
 
 def parse_sweep_seeds(text: str) -> tuple[int, ...]:
@@ -190,83 +182,61 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-FILE_KEYS = (
-    *(
-        "strategies",
-        "scenario",
-        "shots",
-        "seeds",
-        "set",
-        "encoder",
-        "pooling",
-        "form",
-        "split",
-        "protocol",
-        "pretrain",
-    ),
-    "label_noise",
-    *("device", "precision", "target", "curve", "audit", "plugins"),
-)
+def _seeds(given: Any) -> Any:
+    if isinstance(given, str) or type(given) is int:
+        return parse_sweep_seeds(str(given))
+    return given
+
+
+_TEXTS = ("scenario", "encoder", "pooling", "device", *TASKS)
+_NAMES = Annotated[Several[str], Field(description="a list of names")]
+_ENTRIES: dict[str, Any] = {
+    "strategies": _NAMES,
+    **dict.fromkeys(_TEXTS, str),
+    **{f"{task}-size": int for task in TASKS},
+    "shots": Annotated[Several[int], Field(description="a list of numbers")],
+    "seeds": Annotated[
+        Several[int],
+        BeforeValidator(_seeds),
+        Field(description="a number of seeds, a list of numbers or a text as 0-4"),
+    ],
+    "set": Annotated[dict[str, Any], Field(description="a table of values, as [set]")],
+    "pretrain": Annotated[dict[str, Any], Field(description="a table of values, as [pretrain]")],
+    "form": Form,
+    "split": SplitRule,
+    "protocol": Protocol,
+    "precision": Precision,
+    "label_noise": float,
+    "target": float,
+    "curve": bool,
+    "audit": bool,
+    "plugins": _NAMES,
+}
+"""What a sweep file may say."""
+_FIELDS: dict[str, Any] = {name: (kind, None) for name, kind in _ENTRIES.items()}
+_File = create_model("_File", __base__=Closed, **_FIELDS)
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The options of a sweep file, by the names of SweepConfig's fields.
+    """The options of a sweep file that it names, by the names of SweepConfig's fields.
 
     Raises ContsymError with the file's name for what is not TOML, a key that is none or a value
     of another type than expected.
     """
     try:
-        found = read_toml(path.read_text("utf-8"), f"--config {path}")
+        text = path.read_text("utf-8")
     except OSError as error:
         raise ContsymError(
             f"--config {path}: cannot be read ({error.strerror}); expected a TOML file"
         ) from None
     except UnicodeDecodeError as error:
         raise ContsymError(f"--config {path}: not TOML ({error})") from None
-    allowed = (*FILE_KEYS, *TASKS, *(f"{task}-size" for task in TASKS))
-    given: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    sizes: dict[str, int] = {}
-    for key, value in found.items():
-        if key not in allowed:
-            raise ContsymError(f"--config {path}: {key!r} is unknown; {nearest(key, allowed)}")
-        if key in TASKS:
-            sources[key] = _typed(path, key, value, str, "text")
-        elif key.endswith("-size"):
-            sizes[key.removesuffix("-size")] = _typed(path, key, value, int, "a number")
-        elif key == "pretrain":
-            table = _typed(path, key, value, dict, "a table of values, as [pretrain]")
-            given[key] = {name: str(v) for name, v in table.items()}
-        elif key == "set":
-            table = _typed(path, key, value, dict, "a table of values, as [set]")
-            given["settings"] = {
-                name: tuple(map(str, v if isinstance(v, list) else [v])) for name, v in table.items()
-            }
-        elif key == "seeds":
-            given[key] = parse_sweep_seeds(
-                ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            )
-            if isinstance(value, list):
-                given[key] = tuple(_typed(path, key, n, int, "numbers") for n in value)
-        elif key in ("strategies", "shots", "plugins"):
-            kind, said = (int, "a list of numbers") if key == "shots" else (str, "a list of names")
-            given[key] = tuple(
-                _typed(path, key, each, kind, said) for each in _typed(path, key, value, list, said)
-            )
-        elif key in ("target", "label_noise"):
-            given[key] = float(_typed(path, key, value, (int, float), "a number"))
-        elif key in ("curve", "audit"):
-            given[key] = _typed(path, key, value, bool, "true or false")
-        else:
-            given[key] = _typed(path, key, value, str, "text")
+    given = read_model(text, _File, f"--config {path}").model_dump(exclude_unset=True)
+    sources = {task: given.pop(task) for task in TASKS if task in given}
+    sizes = {task: given.pop(f"{task}-size") for task in TASKS if f"{task}-size" in given}
+    if "set" in given:
+        given["settings"] = given.pop("set")
     return {**given, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}
-
-
-def _typed(path: Path, key: str, value: Any, kind: Any, said: str) -> Any:
-    is_wrong_bool = isinstance(value, bool) and kind is not bool
-    if not isinstance(value, kind) or is_wrong_bool:
-        raise ContsymError(f"--config {path}: {key} is {value!r}; expected {said}")
-    return value
 
 
 def _product(numbers: Iterator[int]) -> int:

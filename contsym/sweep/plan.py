@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.config import to_record
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
 from contsym.models.encoders.vector_cache import limit_bytes
@@ -152,5 +153,5 @@ def remember(sweep: Sweep) -> StoredSweep:
         }
         for cell in sweep.cells
     ]
-    write_sweep(sweep.folder, created, sweep.config.as_dict(), cells)
+    write_sweep(sweep.folder, created, to_record(sweep.config), cells)
     return read_sweep(sweep.folder)

@@ -91,9 +91,9 @@ class StoredSweep:
 
     def live(self) -> SweepConfig:
         """The sweep to run again: its plug-ins are read and its strategies looked up. Raises ContsymError."""
-        from contsym.sweep.config import from_dict
+        from contsym.sweep.config import SweepConfig
 
-        return from_dict(self.config.model_dump(), self.output)
+        return SweepConfig(**self.config.model_dump(), output=self.output)
 
 
 def _failure(path: Path) -> dict[str, str]:

@@ -188,10 +188,11 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
                 f"--{task}: scenario {config.scenario} has no {task} task; it has {', '.join(tasks)}"
             )
         parse_source(task, config.sources[task], config.form)
-    if config.shots is not None and "wikidata" not in tasks:
-        raise SettingError(f"--shots: scenario {config.scenario} has no wikidata task to take it from")
-    if config.split is not None and "wikidata" not in tasks:
-        raise SettingError(f"--split: scenario {config.scenario} has no wikidata task to share out")
+    if not any(TASKS[task].relational for task in tasks):
+        kinds = ", ".join(name for name, task in TASKS.items() if task.relational)
+        for option, value in (("shots", config.shots), ("split", config.split)):
+            if value is not None:
+                raise SettingError(f"--{option}: scenario {config.scenario} has no relational task ({kinds})")
     for task in config.sizes:
         if task not in tasks:
             raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")

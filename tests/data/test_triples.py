@@ -523,26 +523,39 @@ reason = "no sure label"
         (
             '"symmetric"',
             '"symetric"',
-            ":5: P26: kind 'symetric' is unknown; did you mean symmetric or antisymmetric?",
+            ":5: relations.P26: kind 'symetric' is unknown; did you mean symmetric or antisymmetric?",
         ),
-        ("phrasings", "phrasing", ":7: P26: field 'phrasing' is unknown; did you mean phrasings?"),
-        ('kind = "symmetric"\n', "", ":3: P26: field 'kind' is missing"),
+        ("phrasings", "phrasing", ":7: relations.P26: 'phrasing' is unknown; did you mean phrasings?"),
+        (
+            'kind = "symmetric"\n',
+            "",
+            ":3: relations.P26: kind is missing; expected name, kind, phrasings, kind_source",
+        ),
         (
             "[X] is married to [Y]",
             "[X] is married",
-            ":7: P26: phrasing '[X] is married': expected [X] once and [Y] once",
+            ":7: relations.P26: phrasings is '[X] is married'; expected [X] once and [Y] once",
         ),
-        ("[X] and [Y] are married", "[X] is married to [Y]", ":7: P26: a phrasing is given twice"),
-        ('"spouse"', "7", ":4: P26: name is 7; expected text"),
+        (
+            "[X] and [Y] are married",
+            "[X] is married to [Y]",
+            ":7: relations.P26: phrasings is ['[X] is married to [Y]', '[X] is married to [Y]']; expected different "
+            "sentences with [X] and [Y]",
+        ),
+        ('"spouse"', "7", ":4: relations.P26: name is 7; expected a text"),
         (
             "[relations.P26]",
             "[relation.P26]",
-            ":3: 'relation' is unknown; expected registry_version, [relations.P…]",
+            ":3: 'relation' is unknown; did you mean relations or registry_version?",
         ),
-        ("registry_version = 1", "", ":1: registry_version is missing; expected a number"),
+        (
+            "registry_version = 1",
+            "",
+            ": registry_version is missing; expected a number, as registry_version = 1",
+        ),
         ('name = "spouse"', "name = spouse", ":4: not TOML"),
         ("[refused.P17]", "[refused.P26]", ":9: P26 is under [relations] as well"),
-        ('reason = "no sure label"', "", ":9: refused.P17: expected name and reason, nothing else"),
+        ('reason = "no sure label"', "", ":9: refused.P17: reason is missing; expected name, reason"),
     ],
 )
 def test_a_registry_with_a_typo_is_one_line_with_its_place(old, new, message, tmp_path):
@@ -598,7 +611,7 @@ def test_the_place_of_an_entry_is_not_that_of_a_longer_id():
     text = REGISTRY.replace("[relations.P26]", longer + "[relations.P26]").replace('"symmetric"', '"x"', 2)
     text = text.replace('"x"', '"symmetric"', 1)
     number = text.splitlines().index('kind = "x"') + 1
-    with pytest.raises(DataError, match=rf"^mine\.toml:{number}: P26: kind 'x' is unknown"):
+    with pytest.raises(DataError, match=rf"^mine\.toml:{number}: relations.P26: kind 'x' is unknown"):
         parse(text, "mine.toml")
 
 

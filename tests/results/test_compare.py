@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contsym.commands.views.compare import least_words, p_words
+from contsym.commands.views.compare import least_words
 from contsym.errors import ContsymError
 from contsym.results import store as results
 from contsym.results.compare import compare_runs, differences_of, name_runs
-from contsym.results.metrics.stats import Comparison, compare_all, summarise_values
+from contsym.results.metrics.stats import Comparison, compare_all, p_text, summarise_values
 from contsym.results.predictions import read_aligned
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.find import find_run
@@ -209,7 +209,7 @@ def test_the_least_difference_in_words(least, words):
 
 
 def test_a_small_p_is_only_said_to_be_small():
-    assert [p_words(p) for p in (1.0, 0.0312, 0.001, 0.0004)] == ["1.000", "0.031", "0.001", "<0.001"]
+    assert [p_text(p) for p in (1.0, 0.0312, 0.001, 0.0004)] == ["1.000", "0.031", "0.001", "< 0.001"]
 
 
 # The commands.

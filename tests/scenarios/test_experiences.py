@@ -37,7 +37,7 @@ TASK = TaskData("wikidata", "toy", False, TRAIN, TEST, content_fingerprint(TRAIN
 
 
 def experience(**changes):
-    return Experience("wikidata", "one", **changes)
+    return Experience(task="wikidata", name="one", **changes)
 
 
 def test_relations_of_each_kind_are_dealt_in_turn_the_frequent_first():
@@ -105,7 +105,7 @@ def test_labels_and_relations_by_name():
 
 
 def test_a_plain_experience_is_its_task():
-    found = experience_data(TASK, Experience("wikidata", "wikidata"))
+    found = experience_data(TASK, Experience(task="wikidata", name="wikidata"))
     assert found == TASK
 
 

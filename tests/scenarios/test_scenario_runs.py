@@ -31,24 +31,27 @@ def toy(tmp_path_factory):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("summary = 3", "mine.toml: summary is 3; expected a sentence that says what the scenario is for"),
-        ('summary = "S"', "mine.toml: no experience; expected one [[experience]] or more, each with a task"),
+        ("summary = 3", "mine.toml:1: summary is 3; expected a sentence that says what the scenario is for"),
+        (
+            'summary = "S"',
+            "mine.toml: experience is missing; expected one [[experience]] or more, each with a task",
+        ),
         (
             'summary = "S"\n[[experience]]\ntask = "mnly"',
-            "mine.toml: experience 1: task 'mnly' is unknown; did you mean mnli or snli or anli?",
+            "mine.toml:3: experience 1: task 'mnly' is unknown; did you mean mnli or snli or anli?",
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "mnli"\nform = "delexicalised"',
-            "mine.toml: experience 1: mnli has no relations, which form is about; expected a task of relations, "
+            "mine.toml:2: experience 1: mnli has no relations, which form is about; expected a task of relations, "
             "as wikidata",
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "wikidata"\nlabel_noise = 2',
-            "mine.toml: experience 1: label_noise is 2; expected a share between 0 and 1, as 0.2",
+            "mine.toml:4: experience 1: label_noise is 2; expected a share between 0 and 1, as 0.2",
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "wikidata"\npart = "3 of 2"',
-            'mine.toml: experience 1: part is \'3 of 2\'; expected "K of N", as "2 of 5", with 1 <= K <= N and '
+            'mine.toml:4: experience 1: part is \'3 of 2\'; expected "K of N", as "2 of 5", with 1 <= K <= N and '
             "2 <= N <= 1000",
         ),
         (

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from contsym.cli import cli
 from contsym.commands.views.run import orders_table, result_tables
 from contsym.config import RunConfig
+from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.report.collect import collect
 from contsym.results import store
@@ -17,7 +19,7 @@ from contsym.results.mlflow_records import seed_record
 from contsym.results.summary import by_order, over_orders
 from contsym.scenarios.catalog import find_scenario
 from contsym.sweep.find import find_run
-from contsym.testing.toy import nli_rows, write_task, write_tasks
+from contsym.testing.toy import nli_rows, relation_rows, write_task, write_tasks
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from tests.runs import costs, toy_config, toy_run
@@ -156,6 +158,24 @@ def test_unseen_relations_are_not_trained_on(toy, tiny_encoder_folder, tmp_path)
     task = plan.tasks[1]
     assert not set(task.train["relation"]) & set(task.test["relation"])
     assert set(task.test["kind"]) == {"symmetric", "antisymmetric"}
+
+
+def test_shots_and_split_are_of_any_relational_task(tiny_encoder_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "snli", replace(TASKS["snli"], relational=True))
+    (tmp_path / "mine.toml").write_text('summary = "S"\n[[experience]]\ntask = "snli"\n')
+    chosen = {"snli": str(write_task(tmp_path / "snli", relation_rows(), 64))}
+    config = toy_config(
+        chosen,
+        tiny_encoder_folder,
+        tmp_path,
+        "knn_fixed",
+        str(tmp_path / "mine.toml"),
+        shots=10,
+        split="pair",
+    )
+    (task,) = prepare(config).tasks
+    assert len(training_part(task, config, 0)) == 10
+    assert task.split == "pair"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from contsym.config import RunConfig, to_record
 from contsym.errors import ContsymError, SettingError
-from contsym.sweep.config import SweepConfig, from_dict, parse_grid, parse_shots, parse_sweep_seeds, read_file
+from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
 
 
 def config(**changes):
@@ -63,9 +64,11 @@ def test_the_same_sweep_has_the_same_id_wherever_it_is_kept(tmp_path):
     assert len({config().id, config(seeds=(0,)).id, config(shots=(8,)).id, config(split="pair").id}) == 4
 
 
-def test_a_stored_sweep_is_read_back(tmp_path):
+def test_a_stored_config_is_read_back(tmp_path):
     sweep = config(settings={"k": ("1", "3")}, sizes={"mnli": 30}, sources={"mnli": "x"}, output=tmp_path)
-    assert from_dict(sweep.as_dict(), tmp_path) == sweep
+    assert SweepConfig(**to_record(sweep)) == sweep
+    run = RunConfig("knn_fixed", "order", seeds=(1, 2), settings={"k": 3}, plugins=("a.py",), output=tmp_path)
+    assert RunConfig(**to_record(run)) == run
 
 
 FILE = """
@@ -94,19 +97,32 @@ def test_a_file_says_what_the_options_say(tmp_path):
         "sources": {"mnli": "path/to/mnli"},
         "sizes": {"mnli": 300},
         "curve": True,
-        "settings": {"k": ("1", "3"), "margin": ("0.4",)},
+        "settings": {"k": [1, 3], "margin": 0.4},
     }
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("strategy = 'knn_fixed'", ": 'strategy' is unknown; did you mean strategies?"),
-        ("shots = 8", ": shots is 8; expected a list of numbers"),
-        ("shots = [true]", ": shots is True; expected a list of numbers"),
-        ("mnli-size = 'all'", ": mnli-size is 'all'; expected a number"),
-        ("set = 3", ": set is 3; expected a table of values, as [set]"),
-        ("curve = 1", ": curve is 1; expected true or false"),
+        ("strategy = 'knn_fixed'", ":1: 'strategy' is unknown; did you mean strategies?"),
+        ("shots = 8", ":1: shots is 8; expected a list of numbers"),
+        ("shots = [true]", ":1: shots is True; expected a list of numbers"),
+        ("mnli-size = 'all'", ":1: mnli-size is 'all'; expected a whole number"),
+        ("set = 3", ":1: set is 3; expected a table of values, as [set]"),
+        ("curve = 1", ":1: curve is 1; expected true or false"),
+        (
+            "curve = true\n[set]\nk = 1\n[pretrian]",
+            ":4: 'pretrian' is unknown; did you mean pretrain or precision?",
+        ),
+        (
+            "seeds = [1, true]",
+            ":1: seeds is True; expected a number of seeds, a list of numbers or a text as 0-4",
+        ),
+        ("label_noise = true", ":1: label_noise is True; expected a number"),
+        (
+            "form = 'lexicalized'",
+            ":1: form 'lexicalized' is unknown; did you mean lexicalised or delexicalised?",
+        ),
         ("shots = [8", ":1: not TOML (Unclosed array)"),
     ],
 )
@@ -115,6 +131,19 @@ def test_a_wrong_line_of_a_file_is_named(text, message, tmp_path):
     path.write_text(text)
     with pytest.raises(ContsymError, match=f"^--config {re.escape(f'{path}{message}')}"):
         read_file(path)
+
+
+def test_values_of_a_file_are_those_that_are_typed(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(FILE + "calibrated = true")
+    assert SweepConfig(**read_file(path)).settings == {
+        "k": ("1", "3"),
+        "margin": ("0.4",),
+        "calibrated": ("true",),
+    }
+    path.write_text(FILE + "since = 2020-01-01")
+    with pytest.raises(SettingError, match=r"^--set since=.*: expected a text, a number, True or False$"):
+        SweepConfig(**read_file(path))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -12,7 +12,8 @@ from contsym.commands.views.tables import grid, plain_table
 from contsym.results.compare import FoundRun, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
 from contsym.results.metrics.conventions import CONVENTIONS, NOTATION, ConventionName
-from contsym.results.metrics.stats import Comparison, Summary, spread
+from contsym.results.metrics.stats import Comparison, Summary, p_text, spread
+from contsym.results.summary import never_learned
 
 
 def conventions_report(
@@ -31,10 +32,8 @@ def conventions_report(
     for task in first.tasks[:-1]:
         n = sum(task in matrix.never_learned for matrix in found)
         if n:
-            some = "" if n == len(found) else f" in {n} of {len(found)} seeds"
-            lines.append(
-                Text(f"! {task} was never learned{some}: what is said here of forgetting it means nothing")
-            )
+            words = never_learned(len(found) - n, len(found))
+            lines.append(Text(f"! {task} was {words}: what is said here of forgetting it means nothing"))
     for name, by_figure in figures.items():
         convention = CONVENTIONS[name]
         lines += [Text(""), Text(f"{name}: {convention.source}", style="bold")]
@@ -104,7 +103,7 @@ def _pairs(each: TaskComparison) -> RenderableType:
             Text(f"{pair.a} - {pair.b}"),
             f"{pair.difference:+.3f}",
             f"{pair.low:+.3f} to {pair.high:+.3f}",
-            p_words(pair.p),
+            p_text(pair.p),
             least_words(pair),
         )
     return table
@@ -120,15 +119,6 @@ def interval_words(summary: Summary) -> str:
     return f"{summary.low:.3f} to {summary.high:.3f}"
 
 
-def p_words(p: float) -> str:
-    """A p value; below what matters only that it is below.
-
-    >>> p_words(0.0312), p_words(0.00004)
-    ('0.031', '<0.001')
-    """
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def least_words(pair: Comparison) -> str:
     """The least difference that the seeds could show; - where one seed, or seeds that all agree, tell nothing."""
     if not pair.least_difference:
@@ -142,9 +132,7 @@ def _forgetting(each: TaskComparison, name: str) -> str:
     if not values:
         return "- (last task)"
     if n_learned < len(values):
-        return "never learned" + (
-            f" in {len(values) - n_learned} of {len(values)} seeds" if n_learned else ""
-        )
+        return never_learned(n_learned, len(values))
     return spread([value for value in values if value is not None], sign=True)
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.stats import spread
-from contsym.results.summary import Means, Results, summarise
+from contsym.results.summary import Means, Results, never_learned, summarise
 
 if TYPE_CHECKING:
     from contsym.results.schema import SeedResult
@@ -238,7 +238,7 @@ def forgetting_words(task: str, position: int, found: Results, mean: Means) -> s
         return "- (last task)"
     n_learned, n_seeds = mean.learned_in[task], len(found)
     if n_learned < n_seeds:
-        return "never learned" + (f" in {n_seeds - n_learned} of {n_seeds} seeds" if n_learned else "")
+        return never_learned(n_learned, n_seeds)
     return spread([f for r in found if (f := r.forgetting[task]) is not None], sign=True)
 
 

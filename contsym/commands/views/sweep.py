@@ -17,7 +17,7 @@ from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.results.metrics.stats import spread
 from contsym.results.schema import SeedResult
-from contsym.results.summary import Results, by_order
+from contsym.results.summary import Results, by_order, never_learned
 from contsym.sweep.plan import Sweep
 from contsym.sweep.stored import StoredSweep
 
@@ -117,7 +117,7 @@ def _order_tables(order: str, found: Results, varied: Collection[str]) -> list[R
 def _mean_forgetting(tasks: Sequence[str], seeds: Results) -> str:
     known = [[f for t in tasks if (f := r.forgetting[t]) is not None] for r in seeds]
     means = [fmean(each) for each in known if each]
-    return spread(means, sign=True) if means else "never learned"
+    return spread(means, sign=True) if means else never_learned(0, len(seeds))
 
 
 def _groups(found: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:
@@ -165,6 +165,6 @@ def _accuracy(task: str, seeds: Results) -> str:
 def _forgetting(task: str, seeds: Results) -> str:
     figures = [f for r in seeds if (f := r.forgetting[task]) is not None]
     if not figures:
-        return "never learned"
+        return never_learned(0, len(seeds))
     lacking = len(seeds) - len(figures)
     return spread(figures, sign=True) + (f" ({len(figures)} of {len(seeds)})" if lacking else "")

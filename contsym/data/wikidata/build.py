@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import contsym
 from contsym.data import splits
-from contsym.data.schema import LABEL_OF_KIND, Form, file_sha256
+from contsym.data.schema import FORMS, LABEL_OF_KIND, Form, file_sha256
 from contsym.data.sql import engine_error, hash_share, insert, one_row, open_engine, quoted
 from contsym.data.wikidata import manifest, neutral
 from contsym.data.wikidata.entities import name_entities
@@ -118,7 +118,7 @@ class _Build:
     ) -> None:
         self.con, self.options, self.folder, self.say = con, options, folder, say
         self.registry: Registry = registry(options.relations)
-        self.forms = manifest.FORMS if options.form == "both" else (options.form,)
+        self.forms = FORMS if options.form == "both" else (options.form,)
         self.left_out: dict[str, int] = {}
         self.warnings: list[str] = []
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from contsym import checked
 from contsym.checked import Count, Kind, Share, Strict, Words
 from contsym.data.readers import parquet_rows
-from contsym.data.schema import Form, file_sha256
+from contsym.data.schema import FORMS, Form, file_sha256
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import Task
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
@@ -65,7 +65,6 @@ class Manifest(Strict):
 MANIFEST = "manifest.json"
 FORMAT = 1
 PARTS = ("train", "test")
-FORMS: tuple[Form, Form] = ("lexicalised", "delexicalised")
 
 Placed = tuple[str, dict[str, object]]
 

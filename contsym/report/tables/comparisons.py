@@ -6,7 +6,7 @@ from contsym.report.collect import title_of
 from contsym.report.measures import Family, Measures
 from contsym.report.table_formats import Cell, Column, Table, interval_text, number, words
 from contsym.report.tables.layout import NOT_STORED
-from contsym.results.metrics.stats import Comparison, Summary
+from contsym.results.metrics.stats import Comparison, Summary, p_text
 
 
 def comparison_table(measures: Measures) -> Table:
@@ -53,11 +53,3 @@ def comparison_row(family: Family, c: Comparison) -> tuple[Cell, ...]:
         number(least, "{:.3f}", NOT_STORED),
         number(c.n_seeds),
     )
-
-
-def p_text(p: float) -> str:
-    """
-    >>> p_text(0.0312), p_text(0.00004), p_text(1.0)
-    ('0.031', '< 0.001', '1.000')
-    """
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

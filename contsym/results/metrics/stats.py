@@ -31,6 +31,15 @@ def spread(values: Sequence[float], *, sign: bool = False) -> str:
     return text if len(values) == 1 else f"{text}±{np.std(values, ddof=1):.3f}"
 
 
+def p_text(p: float) -> str:
+    """A p value; of a very small one it matters only that it is small.
+
+    >>> p_text(0.0312), p_text(0.00004), p_text(1.0)
+    ('0.031', '< 0.001', '1.000')
+    """
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def wilson_interval(n_right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """The Wilson score interval of a share n_right / n.
 
