@@ -8,6 +8,7 @@ import random
 from benchmarks.faults import checks
 from benchmarks.faults.bench import Bench, Fault, Red
 from benchmarks.faults.kill import reference
+from contsym.results import store
 
 N_STEPS = 24
 """Of a run: two seeds, two tasks, six steps each."""
@@ -81,7 +82,7 @@ def larger_than_memory(bench: Bench, rng: random.Random) -> str:
         child = bench.run(words, {"limit_data": MEMORY})
         child.expect(0)
         (seed,) = output.glob("results/*/seed-0/result.json")
-        if json.loads(seed.read_text("utf-8"))["sources"]["wikidata"]["rows"]["train"] != N_ROWS:
+        if store.read_result(seed).sources["wikidata"].rows.train != N_ROWS:
             raise Red("not all pairs were trained on")
     size = (path / "train.jsonl").stat().st_size / 2**20
     return f"trained on {size:.0f} MiB of text with {MEMORY / 2**20:.0f} MiB to allocate"

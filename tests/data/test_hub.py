@@ -715,8 +715,8 @@ def test_a_record_names_the_commits_of_encoder_and_data(server, tiny_encoder_fol
         config = toy_config({"mnli": "hub:ada/pairs"}, "ada/tiny", tmp_path, "ncm", "mnli_only")
         made = record(prepare(config), 0, datetime.now(UTC), [24])
         weights = {"sha256": locate(str(tiny_encoder_folder)).weights_sha256, "origin": origin}
-        assert made["encoder_weights"] == {**weights, "commit": commits["ada/tiny"]}
-        assert made["sources"]["mnli"]["name"] == f"hub:ada/pairs@{commits['ada/pairs']}"
+        assert made.encoder_weights.model_dump() == {**weights, "commit": commits["ada/tiny"]}
+        assert made.sources["mnli"].name == f"hub:ada/pairs@{commits['ada/pairs']}"
         again = config_of(made)
         assert again.encoder == f"ada/tiny@{commits['ada/tiny']}"
         assert again.sources == {"mnli": f"hub:ada/pairs@{commits['ada/pairs']}"}
