@@ -15,6 +15,7 @@ from contsym.models.encoders.resolve import check, with_pooling
 from contsym.training.plan import prepare
 from tests.models.encoders.families import DECODERS, FAMILIES, save_family
 from tests.runs import toy_config, toy_run
+from tests.strategy_settings import fast_and_slow
 from tests.toy import both_tasks
 
 AS_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "mpnet", "deberta-v2")
@@ -88,7 +89,10 @@ def test_what_is_frozen_is_the_same_encoder_or_is_refused(kind, what, made):
     torch.testing.assert_close(encoder.encode(TEXTS), expected, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["albert", "modernbert", "t5", "bart", "gpt2", "qwen3", "opt"])
+@pytest.mark.parametrize(
+    "kind",
+    fast_and_slow(["albert", "modernbert", "t5", "bart", "gpt2", "qwen3", "opt"], ["albert", "t5", "gpt2"]),
+)
 def test_a_run_ends(kind, made, toy, tmp_path):
     for strategy, settings in (
         ("ncm", {}),
