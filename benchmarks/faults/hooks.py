@@ -142,7 +142,7 @@ def in_one_process(_: object) -> None:
         def close(self) -> None:
             pass
 
-    contsym.sweep.executors.LocalExecutor = InProcess  # type: ignore[misc,assignment]
+    contsym.sweep.engines.choose.LocalExecutor = InProcess  # type: ignore[misc,assignment]
 
 
 def limit_file_size(n_bytes: int) -> None:

@@ -338,7 +338,7 @@ def make_database(path: Path, output: Path) -> None:
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
         if path.is_file():
             return
-        from mlflow import MlflowClient
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         for remains in path.parent.glob(f".partial-{path.name}-*"):
             remains.unlink()
@@ -347,14 +347,17 @@ def make_database(path: Path, output: Path) -> None:
             if json.dumps(f"{SQLITE}{path}", ensure_ascii=False) in mark.read_text("utf-8"):
                 mark.unlink()
         partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
-        # The first question makes the tables.
-        MlflowClient(tracking_uri=f"{SQLITE}{partial}").search_experiments(max_results=1)
+        # Not by a client: it keeps its connection, and SQLite refuses one whose file was renamed.
+        SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_location(path.parent, "")).engine.dispose()
         partial.rename(path)
 
 
 def _check_readable(path: Path) -> None:
-    """Raise sqlite3.DatabaseError where the file is no database: MLflow tries for 100 s to open one."""
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+    """Raise sqlite3.DatabaseError where the file is no database: MLflow tries for 100 s to open one.
+
+    Not opened for reading alone: what a process that was cut off has begun is rolled back first.
+    """
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as db:
         if not db.execute("PRAGMA schema_version").fetchone()[0]:
             raise sqlite3.DatabaseError("file is not a database: it has no tables")
 

@@ -68,7 +68,7 @@ class Strategy:
     wants_head: ClassVar[Head] = "none"
     """Of the checkpoint: an NLI classifier where it has one, or a language model's head."""
     addons: ClassVar[tuple[type, ...]] = ()
-    """What was put on top of the method, as by `fine_tune+ewc`; see contsym/addons."""
+    """What was put on top of the method, as by `fine_tune+ewc`; see contsym/strategies/addons."""
 
     is_joint: bool = False
     """Whether premise and hypothesis are encoded as one text; `build` may still set it."""

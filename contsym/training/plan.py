@@ -18,7 +18,6 @@ from contsym.machine import quiet_libraries, waiting
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.device import Precision, choose_device, choose_precision
-from contsym.models.encoders.freezing import n_frozen_layers, too_many_layers
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.models.encoders.resolve import size, with_limit, with_pooling
 from contsym.results import store
@@ -83,6 +82,9 @@ def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None)
 
     n_layers None: not known before the encoder is loaded.
     """
+    # Here, not above: it imports torch, and `prepare` says before that how threads wait.
+    from contsym.models.encoders.freezing import n_frozen_layers, too_many_layers
+
     n_frozen = n_frozen_layers(value)
     if n_frozen is None:
         return

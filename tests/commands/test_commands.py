@@ -174,7 +174,7 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
     assert done.stderr == (
         "error: --set margn: no setting of this strategy; did you mean margin? it has batch_size, clip_norm, "
         "epochs, freeze, guard, index, k, learning_rate, margin, memory, memory_dtype, metric, min_steps, "
-        " relation, steps, weight_decay\n"
+        "relation, steps, weight_decay\n"
     )
 
 

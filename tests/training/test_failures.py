@@ -186,7 +186,7 @@ def test_a_full_disk_costs_the_kept_state_but_not_the_message(
     def full(folder, fill):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(failures.results, "write_whole", full)
+    monkeypatch.setattr(failures, "write_whole", full)
     spoil_at(1, TrainingLog, "before_backward", lambda s: s.loss.data.fill_(float("nan")), monkeypatch)
     config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "fine_tune", "wikidata_only")
     with pytest.raises(ContsymError, match=r"could not be kept \(No space left on device\)"):

@@ -49,7 +49,7 @@ def test_all_that_a_run_imports_is_in_its_key(strategy, toy, tiny_encoder_folder
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     covered = closure([RUN, *modules_of(strategy)])
-    assert {"contsym.training.template", "contsym.models.losses", *modules_of(strategy)} <= loaded & covered
+    assert {"contsym.training.template", "contsym.models.heads", *modules_of(strategy)} <= loaded & covered
     assert {m for m in loaded - covered if not UNDECIDED.fullmatch(m) and not is_empty(m)} == set()
     # The tests' own helpers bring in nothing that stands in front of a run.
     assert not {m for m in loaded if m.startswith(("contsym.commands", "contsym.report", "contsym.sweep"))}
@@ -68,7 +68,7 @@ def copy(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "strategies"),
     [
-        ("models/losses.py", {"knn_fixed", "fine_tune+ewc"}),
+        ("models/losses.py", {"knn_fixed"}),
         # `learned` comes of it.
         ("data/shortcuts.py", {"knn_fixed", "fine_tune+ewc"}),
         ("strategies/knn_fixed.py", {"knn_fixed"}),

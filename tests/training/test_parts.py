@@ -52,7 +52,7 @@ class Unsliced:
 )
 def test_a_run_reads_columns(toy, tiny_encoder_folder, tmp_path, strategy, scenario):
     result, rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, strategy, scenario, shots=8, audit=True)
-    assert len(rows) == sum(result["n_test"].values())
+    assert len(rows) == sum(result.n_test.values())
 
 
 @pytest.fixture

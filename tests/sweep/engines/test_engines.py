@@ -14,7 +14,7 @@ from contsym.sweep.engines.local import LocalExecutor
 @pytest.mark.parametrize(("backend", "library"), [("ray", "ray"), ("slurm", "submitit")])
 def test_an_engine_that_is_not_installed(monkeypatch, backend, library):
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, f"contsym.sweep.{backend}_executor", raising=False)
+    monkeypatch.delitem(sys.modules, f"contsym.sweep.engines.{backend}", raising=False)
     with pytest.raises(ContsymError) as error:
         make_executor(backend, 1)
     assert str(error.value) == (
@@ -95,7 +95,7 @@ def test_gpus_are_shared_where_there_are_several_and_none_is_named(
 
 
 def test_a_process_sees_its_gpu_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr("contsym.sweep.job.perform", _write_visible)
+    monkeypatch.setattr("contsym.sweep.engines.local.perform", _write_visible)
     executor = LocalExecutor(1, gpus=["7"])
     future = executor.submit(tmp_path / "seen")
     assert executor.wait([future], 120) == [(future, None)]
