@@ -35,7 +35,7 @@ LIBRARIES = {
     "avalanche": r"scenarios/benchmark|strategies/addons/|training/(template|observers|loop)",
     "peft": r"strategies/",
     "transformers": r"machine\.py|models/|testing/",
-    "torch": r"(machine|checked)\.py|results/store\.py|(models|strategies|training|testing|sweep/engines)/|commands/(?!views/)",
+    "torch": r"(machine|checked|results/store)\.py|(models|strategies|training|testing|sweep/engines)/|commands/(?!views/)",
 }
 """Where each library may be imported: how the path of such a file begins."""
 
