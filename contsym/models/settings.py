@@ -1,15 +1,17 @@
-"""Settings that several methods have: which relation makes a label embedding, what is stored."""
+"""Settings: those of every strategy, and those that several methods share (the relation, the memory)."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from contsym.models.algebra import DIVISION_GUARD, RelationName
 from contsym.models.distances import Metric
+from contsym.models.encoders.freezing import NOTHING, is_freezable
 from contsym.models.memory import VotingMemory
 from contsym.models.neighbours import IndexKind, StoredType
 from contsym.models.reservoir import RESERVOIR
@@ -68,3 +70,30 @@ class VoteSettings(MemorySettings):
             stored_as=self.memory_dtype,
             seed=seed,
         )
+
+
+def _freezable(value: str) -> str:
+    if not is_freezable(value):
+        raise PydanticCustomError("freeze", "nothing, embeddings or layers:N, as layers:3")
+    return value
+
+
+class TrainingSettings(BaseModel):
+    """Hyper-parameters of every strategy; a method adds its own in a subclass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    learning_rate: float | None = Field(None, gt=0, le=1, description="default: the encoder's preset")
+    batch_size: int = Field(16, ge=2, description="pairs in a training step")
+    epochs: float = Field(1.0, gt=0, description="passes over an experience, at least")
+    min_steps: int = Field(100, ge=1, description="training steps for an experience, at least")
+    steps: int | None = Field(None, ge=1, description="exact training steps; overrides both")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of a step's gradient")
+    freeze: Annotated[str, AfterValidator(_freezable)] = Field(
+        NOTHING, description="lower part of the encoder that is not trained: embeddings, or layers:N"
+    )
+
+    def n_steps(self, n_pairs: int) -> int:
+        """Training steps for an experience of n_pairs."""
+        return self.steps or max(self.min_steps, math.ceil(self.epochs * n_pairs / self.batch_size))

@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
 from datasets import Dataset
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from contsym.errors import ContsymError
 from contsym.models.algebra import pair_features
 from contsym.models.encoders.checkpoints import EncoderFiles, Head
-from contsym.models.encoders.freezing import NOTHING, is_freezable
 from contsym.models.encoders.pooled import PooledEncoder, Text
 from contsym.models.memory import VotingMemory
 from contsym.models.pair_model import HEAD_BATCH, PairModel, as_pair, under
-
-
-def _freezable(value: str) -> str:
-    if not is_freezable(value):
-        raise PydanticCustomError("freeze", "nothing, embeddings or layers:N, as layers:3")
-    return value
-
-
-class TrainingSettings(BaseModel):
-    """Hyper-parameters of every strategy; a method adds its own in a subclass."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    learning_rate: float | None = Field(None, gt=0, le=1, description="default: the encoder's preset")
-    batch_size: int = Field(16, ge=2, description="pairs in a training step")
-    epochs: float = Field(1.0, gt=0, description="passes over an experience, at least")
-    min_steps: int = Field(100, ge=1, description="training steps for an experience, at least")
-    steps: int | None = Field(None, ge=1, description="exact training steps; overrides both")
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of a step's gradient")
-    freeze: Annotated[str, AfterValidator(_freezable)] = Field(
-        NOTHING, description="lower part of the encoder that is not trained: embeddings, or layers:N"
-    )
-
-    def n_steps(self, n_pairs: int) -> int:
-        """Training steps for an experience of n_pairs."""
-        return self.steps or max(self.min_steps, math.ceil(self.epochs * n_pairs / self.batch_size))
+from contsym.models.settings import TrainingSettings
 
 
 class Strategy:
