@@ -120,7 +120,7 @@ class _Entries(Closed):
     stores: _Text
     grows: Growth | None = None
     """None: not declared."""
-    family: Annotated[str, OneOf(tuple(FAMILIES))] = ""
+    family: Annotated[str, OneOf(tuple(name for name in FAMILIES if name != "yours"))] = ""
     """Empty where the card names none."""
 
 

@@ -54,6 +54,13 @@ def text(output):
     return to_html(make_report(collect(output, []), 0.99))
 
 
+def test_every_table_stands_in_a_section(output):
+    report = make_report(collect(output, []), 0.99)
+    shown = {id(table) for section in report.sections for table, _ in section.tables}
+    assert len(report.tables) > 5
+    assert [table for table in report.tables if id(table) not in shown] == []
+
+
 def test_every_section_is_there_and_in_order(text):
     found = [attrs["id"] for tag, attrs in Elements(without_plotly(text)).found if tag == "section"]
     assert found == SECTIONS.split()
