@@ -87,7 +87,7 @@ def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
         (0,),
         {"steps": ("20",)},
         str(tiny_encoder_folder),
-        sources,
+        sources=sources,
         device="cpu",
         audit=False,
         output=Path("out"),
