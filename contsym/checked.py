@@ -231,6 +231,7 @@ _UNKNOWN = ("extra_forbidden", "invalid_key")
 _EXPECTED = {
     "string_type": "a text",
     "string_too_short": "a text that is not empty",
+    "string_unicode": "valid Unicode text",
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
@@ -259,8 +260,10 @@ def _told(wrong: ErrorDetails, model: type[BaseModel]) -> str:
         # The check of a whole table, or of its name, says it all.
         what = said
     else:
+        # An error without a place is about a key itself, such as one with half a surrogate pair.
+        of = name or (tables.pop() if tables else "a key")
         expected = description or _EXPECTED.get(kind, said.removeprefix("Input should be "))
-        what = f"{name or tables.pop()} is {_short(value)}; expected {expected}"
+        what = f"{of} is {_short(value)}; expected {expected}"
     return ": ".join([*tables, what])
 
 

@@ -20,7 +20,7 @@ from contsym.commands.run import run
 from contsym.commands.sweep import sweep
 from contsym.commands.tracking import sync, ui
 from contsym.errors import ContsymError, one_line
-from contsym.machine import end_cleanly_on_signals, file_trouble, heed, stopped, waiting
+from contsym.machine import end_cleanly_on_signals, file_trouble, raise_if_asked_to_stop, stopped, waiting
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -50,9 +50,9 @@ def main() -> NoReturn:
         try:
             code = cli(standalone_mode=False)
         except Exception:
-            heed()  # a library may have made an error of the signal
+            raise_if_asked_to_stop()  # a library may have made an error of the signal
             raise
-        heed()  # or have lost it
+        raise_if_asked_to_stop()  # or have lost it
         sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

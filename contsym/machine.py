@@ -49,14 +49,14 @@ def end_cleanly_on_signals() -> None:
     usual = sys.unraisablehook
 
     def of_no_signal(found: sys.UnraisableHookArgs) -> None:
-        # What was raised in a __del__ cannot go further; heed() raises it again, and the rest is noise.
+        # What was raised in a __del__ cannot go further; raise_if_asked_to_stop() raises it again, and the rest is noise.
         if not issubclass(found.exc_type, Ended):
             usual(found)
 
     sys.unraisablehook = of_no_signal
 
 
-def heed() -> None:
+def raise_if_asked_to_stop() -> None:
     """Raise Ended again where a signal has asked this process to end and it is still here.
 
     What a signal raises comes wherever Python happens to be, and there are places where it is lost: in a

@@ -12,7 +12,7 @@ import pytest
 from contsym import cli
 from contsym.errors import ContsymError
 from contsym.files import bound, write_file, write_whole
-from contsym.machine import Ended, _end, end_cleanly_on_signals, exit_code, heed
+from contsym.machine import Ended, _end, end_cleanly_on_signals, exit_code, raise_if_asked_to_stop
 from contsym.models.encoders import vector_cache
 from contsym.results import store
 from contsym.training.progress import Silent, Steps
@@ -103,7 +103,7 @@ def test_a_new_beginning_forgets_what_ended_the_last(signals):
     with pytest.raises(Ended):
         signal.raise_signal(signal.SIGTERM)
     end_cleanly_on_signals()
-    heed()
+    raise_if_asked_to_stop()
 
 
 @pytest.mark.parametrize(
@@ -210,11 +210,11 @@ class Swallows:
 
 
 def test_a_signal_that_is_lost_on_its_way_is_heeded_at_the_next_step(signals, capsys):
-    heed()
+    raise_if_asked_to_stop()
     Swallows()
     assert not capsys.readouterr().err
     with pytest.raises(Ended) as caught:
-        heed()
+        raise_if_asked_to_stop()
     assert exit_code(caught.value) == 143
 
 

@@ -280,6 +280,11 @@ MINE = '"""Mine."""\n'
         ),
         (
             "mine.py:2",
+            MINE + CARD.replace('"t"', '"t", "half\\ud800": "h"'),
+            "CARD: a key is 'half\\ud800'; expected valid Unicode text",
+        ),
+        (
+            "mine.py:2",
             MINE + "CARD = dict(source='s')",
             "CARD is not read from a plain dict of texts; expected a literal",
         ),

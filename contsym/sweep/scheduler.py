@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contsym.files import to_json, write_file
-from contsym.machine import heed
+from contsym.machine import raise_if_asked_to_stop
 from contsym.sweep.engines.base import Executor, Lost, one_line
 from contsym.sweep.job import Work, beginnings_folder, is_done
 from contsym.sweep.plan import Cell, Sweep
@@ -82,7 +82,7 @@ def drive(
 
     try:
         while True:
-            heed()
+            raise_if_asked_to_stop()
             while len(running) < executor.n_slots and (work := queue.next()):
                 tries[work.key] = tries.get(work.key, 0) + 1
                 running[executor.submit(work)] = work

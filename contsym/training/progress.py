@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from contsym.machine import heed
+from contsym.machine import raise_if_asked_to_stop
 
 
 class Progress(Protocol):
@@ -32,9 +32,9 @@ class Steps:
         self._progress = progress
 
     def phase(self, description: str, total: int | None) -> None:
-        heed()
+        raise_if_asked_to_stop()
         self._progress.phase(description, total)
 
     def advance(self, loss: float | None = None) -> None:
-        heed()
+        raise_if_asked_to_stop()
         self._progress.advance(loss)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from contsym.machine import heed
+from contsym.machine import raise_if_asked_to_stop
 from contsym.sweep.job import Work, is_done
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
 
     def update(text: str) -> None:
         nonlocal phase
-        heed()
+        raise_if_asked_to_stop()
         if spinner:
             spinner.update(escape(text))
         else:
