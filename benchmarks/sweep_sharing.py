@@ -29,8 +29,8 @@ os.environ.update(waiting())
 from contsym.machine import platform_name
 from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds
 from contsym.sweep.engines.local import LocalExecutor
-from contsym.sweep.job import Work
-from contsym.training.first_task import Beginnings
+from contsym.sweep.job import Job
+from contsym.training.first_task import FirstTaskCache
 from contsym.training.parts import Shared
 from contsym.training.plan import key_of, prepare
 from contsym.training.run import run_seed
@@ -80,7 +80,7 @@ def main() -> None:
 def sharing(sweep: SweepConfig) -> dict[str, object]:
     """Seconds of all cells alone and shared, and their ratio."""
     shared, seconds = Shared(), {"alone": 0.0, "shared": 0.0}
-    kept = Beginnings(sweep.output / "beginnings")
+    kept = FirstTaskCache(sweep.output / "first_tasks")
     n_cells = 0
     settings = {name: values[0] for name, values in sweep.settings.items()}
     for seed in sweep.seeds:
@@ -99,7 +99,7 @@ def sharing(sweep: SweepConfig) -> dict[str, object]:
                 ratio = seconds["alone"] / seconds["shared"]
                 print(f"{strategy:<14} seed {seed} {shots:>4} shots: alone {seconds['alone']:6.0f} s, "
                       f"shared {seconds['shared']:6.0f} s so far: {ratio:.2f}", flush=True)  # fmt: skip
-    print(f"sharing: {n_cells} cells, without / with shared beginnings = {ratio:.2f}")
+    print(f"sharing: {n_cells} cells, without / with shared first_tasks = {ratio:.2f}")
     return {"n_cells": n_cells, "seconds": seconds, "sharing_ratio": ratio}
 
 
@@ -117,7 +117,7 @@ def parallel(sweep: SweepConfig, n_repeats: int) -> dict[str, object]:
                 for i in range(2 if repeat == 0 else 4):
                     output = config.output / f"{repeat}-{n}-{i}"
                     run = replace(config.cell("fine_tune", i, 32, {"steps": "50"}), output=output)
-                    works.append(Work(key_of(prepare(run, shared), i), run))
+                    works.append(Job(key_of(prepare(run, shared), i), run))
                 began = time.perf_counter()
                 through(executor, works)
                 if repeat:  # the first round starts the workers and loads the data
@@ -132,7 +132,7 @@ def parallel(sweep: SweepConfig, n_repeats: int) -> dict[str, object]:
     return {"parallel_seconds": seconds, "parallel_efficiency": efficiency}
 
 
-def through(executor: LocalExecutor, works: list[Work]) -> None:
+def through(executor: LocalExecutor, works: list[Job]) -> None:
     waiting, running = list(works), set()
     while waiting or running:
         while waiting and len(running) < executor.n_slots:

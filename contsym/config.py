@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import operator
 from collections.abc import Iterable, Mapping
@@ -99,18 +98,6 @@ class RunConfig:
 
     def source(self, task: str) -> str:
         return self.sources.get(task, TASKS[task].default_source)
-
-    def key(self, seed: int, **facts: object) -> str:
-        """SHA-256 of what decides a seed's result: these settings and the given facts.
-
-        Where results are kept and tracked does not count, nor do the audit and the other seeds.
-        """
-        chosen = asdict(self)
-        # What the pooling came to is among the facts.
-        for name in ("output", "tracking_uri", "seeds", "audit", "plugins", "pooling"):
-            del chosen[name]
-        text = json.dumps({**chosen, "seed": seed, **facts}, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_record(config: Any) -> dict[str, Any]:

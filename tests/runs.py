@@ -27,12 +27,10 @@ def toy_config(toy, encoder, output, strategy, scenario="mnli_then_wikidata", **
     )
 
 
-def toy_run(
-    toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=0, beginnings=None, **changes
-):
+def toy_run(toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=0, cache=None, **changes):
     """Result, prediction rows and tensors of one seed."""
     plan = prepare(toy_config(toy, encoder, output, strategy, scenario, **changes))
-    return run_seed(plan, seed, Silent(), beginnings)
+    return run_seed(plan, seed, Silent(), cache)
 
 
 def costs(result, name):

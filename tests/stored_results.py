@@ -212,7 +212,7 @@ def store_sweep(
     `leave_out` cells are missing; the strategies in `never_learned` stay at 0.36 on MNLI.
     """
     from contsym.sweep.config import SweepConfig
-    from contsym.sweep.job import Work, cell_folder
+    from contsym.sweep.job import Job, cell_folder
     from contsym.sweep.plan import Cell, Sweep, remember
 
     config = SweepConfig(
@@ -225,11 +225,11 @@ def store_sweep(
                 run = config.cell(strategy, seed, n, {})
                 key = f"{i:02x}{seed:02x}{n:04x}" + "0" * 56
                 cells.append(
-                    Cell(Work(key, run), Work(f"b{i}{seed}" + "0" * 61, run, is_beginning=True), 100, 100)
+                    Cell(Job(key, run), Job(f"b{i}{seed}" + "0" * 61, run, is_first_task=True), 100, 100)
                 )
     sweep = remember(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
     for cell in cells[: len(cells) - leave_out]:
-        run = cell.work.config
+        run = cell.job.config
         result, rows, tensors = made_up_cell(
             run.strategy,
             run.shots,
@@ -238,8 +238,8 @@ def store_sweep(
             is_learned=run.strategy not in tuple(never_learned),
             with_view=with_view,
         )
-        keyed = result.model_copy(update={"key": cell.work.key})
-        store.write_result(cell_folder(output, cell.work.key), keyed, rows, tensors)
+        keyed = result.model_copy(update={"key": cell.job.key})
+        store.write_result(cell_folder(output, cell.job.key), keyed, rows, tensors)
     return sweep
 
 

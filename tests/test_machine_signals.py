@@ -165,7 +165,7 @@ def drop_an_entry(at):
 # A file that was open when the signal came is closed without `with`, which Python says.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("work", [write_a_folder, write_a_file, drop_an_entry])
-def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
+def test_a_signal_leaves_nothing_half_written_wherever_it_comes(job, tmp_path):
     """Python raises what a signal raises between any two of its instructions: here between each two, once."""
 
     def trace(frame, event, _):

@@ -99,7 +99,7 @@ def test_pickled_weights_alone_are_no_encoder(checkpoint, owned):
 def test_a_pickled_head_a_pickled_state_and_pickled_vectors_are_refused(tmp_path, owned):
     from contsym.models.encoders.nli_head import NLI_HEAD, read_head
     from contsym.report.projection import _vectors
-    from contsym.training.first_task import STATE, TENSORS, Beginnings
+    from contsym.training.first_task import STATE, TENSORS, FirstTaskCache
 
     evil = pickle.dumps(_Evil(owned))
     (tmp_path / NLI_HEAD).write_bytes(evil)
@@ -108,7 +108,7 @@ def test_a_pickled_head_a_pickled_state_and_pickled_vectors_are_refused(tmp_path
     kept.mkdir()
     (kept / STATE).write_text("{}")
     (kept / TENSORS).write_bytes(evil)
-    assert "a kept beginning cannot be read" in says(Beginnings(tmp_path)._read, "kept")
+    assert "a kept beginning cannot be read" in says(FirstTaskCache(tmp_path)._read, "kept")
     assert "expected the vectors of a result" in says(_vectors, tmp_path / NLI_HEAD)
     assert not owned.exists()
 

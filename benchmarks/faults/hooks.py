@@ -20,7 +20,7 @@ PHASES = {
     "train": ("contsym.training.template", "Template.train"),
     "evaluate": ("contsym.training.loop", "SeedRun._evaluate"),
     "keep encodings": ("contsym.models.encoders.vector_cache", "UntrainedEncodings._keep"),
-    "keep a beginning": ("contsym.training.first_task", "Beginnings._keep"),
+    "keep a beginning": ("contsym.training.first_task", "FirstTaskCache._keep"),
     "store": ("contsym.results.store", "write_result"),
     "make the database": ("contsym.results.tracking", "make_database"),
     "track": ("contsym.results.tracking", "send_run"),
@@ -119,7 +119,7 @@ WHAT = {"kill": kill_itself, "remove": remove_folder}
 def in_one_process(_: object) -> None:
     """Let a sweep do its pieces in the process that drives it, so that killing that kills all of it."""
     import contsym.sweep.engines.choose
-    from contsym.sweep.job import perform
+    from contsym.sweep.job import run_job
 
     class InProcess:
         n_slots = 1
@@ -128,13 +128,13 @@ def in_one_process(_: object) -> None:
             self.works: dict[int, Any] = {}
 
         def submit(self, work: Any) -> int:
-            self.works[len(self.works)] = work
+            self.works[len(self.works)] = job
             return len(self.works) - 1
 
         def wait(self, handles: Any, seconds: float) -> list[tuple[int, BaseException | None]]:
             (handle,) = handles
             try:
-                perform(self.works[handle])
+                run_job(self.works[handle])
             except Exception as error:
                 return [(handle, error)]
             return [(handle, None)]

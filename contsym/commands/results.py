@@ -38,22 +38,24 @@ CONVENTION_NAMES: tuple[ConventionName, ...] = ("chaudhry", "lopez-paz", "avalan
 def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> None:
     """Recompute published figures of forgetting and transfer from a stored matrix.
 
-    FILE is a result.json, the folder of a run, a seed or a cell, or a CSV file as MLflow has it
+    FILE is a result.json, the folder of a run or a result, or a CSV file as MLflow has it
     (matrix.csv): the header after,TASK,TASK,... and rows untrained, TASK, TASK, ...
 
     \b
     Examples:
-      contsym metrics mlruns/results/RUN
+      contsym metrics mlruns/runs/RUN
       contsym metrics matrix.csv --convention chaudhry
     """
     import numpy as np
     from rich.console import Console
 
     from contsym.commands.views.compare import conventions_report, figures_as_plain
-    from contsym.results.matrix_files import read_matrices
+    from contsym.results.matrix_files import matrices_of, read_matrices
     from contsym.results.metrics.conventions import CONVENTIONS, figures
+    from contsym.sweep.runs import RECORD, read_run
 
-    found = read_matrices(file)
+    is_run = (file / RECORD).is_file()
+    found = matrices_of(read_run(file).results()) if is_run else read_matrices(file)
     by_convention: dict[ConventionName, dict[str, list[float | None]]] = {}
     for name in [convention] if convention else CONVENTION_NAMES:
         each = [figures(name, np.array(matrix.rows), matrix.n_test) for matrix in found]
@@ -73,25 +75,25 @@ def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> Non
 def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path) -> None:
     """Compare stored runs pair by pair, and name the best only where tests say so.
 
-    RUN is a run of OUTPUT, the folder of a run or a cell, or STRATEGY@SHOTS of the latest sweep
+    RUN is a run of OUTPUT by its name, the folder of a run or a result, or STRATEGY@SHOTS of the latest sweep
     ('knn_fixed k=5@64' where it has several values of k). Seeds and test pairs must be the same.
 
     \b
     Examples:
       contsym compare knn_fixed@64 random_labels@64 fine_tune@64
-      contsym compare mlruns/results/RUN mlruns/results/RUN --task mnli
+      contsym compare mlruns/runs/RUN mlruns/runs/RUN --task mnli
     """
     from rich.console import Console
 
     from contsym.checked import Skipped
     from contsym.commands.views.compare import comparison_report
     from contsym.results.compare import as_plain, compare_runs, name_runs
-    from contsym.sweep.find import find_run
+    from contsym.sweep.find import find_row
 
     if len(runs) < 2:
         raise SettingError(f"compare: only {runs[0]} was given; expected two runs or more")
     skip = Skipped()
-    named = name_runs([find_run(given, output, skip) for given in runs])
+    named = name_runs([find_row(given, output, skip) for given in runs])
     found = compare_runs(named, task)
     if as_json:
         click.echo(json.dumps(as_plain(named, found), ensure_ascii=False, allow_nan=False))
@@ -127,15 +129,15 @@ def reproduce(
 
     \b
     Examples:
-      contsym reproduce mlruns/results/RUN
+      contsym reproduce mlruns/runs/RUN
       contsym reproduce knn_fixed@64 --seed 0 --precision fp32
       contsym reproduce RUN --wikidata where/the/pairs/are/now.jsonl
     """
     from rich.console import Console
 
-    from contsym.sweep.find import find_run
+    from contsym.sweep.find import find_row
 
-    found = find_run(run, options.pop("output"))
+    found = find_row(run, options.pop("output"))
     if seed is not None and seed not in found.results:
         stored = ", ".join(map(str, found.results))
         raise SettingError(f"--seed {seed}: {run} has the seeds {stored}; expected one of them")

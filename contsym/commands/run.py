@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from contsym.results.schema import SeedResult
+    from contsym.sweep.runs import StoredRun
     from contsym.training.plan import Plan
 
 
@@ -84,9 +84,9 @@ def run(
     from contsym.results.summary import as_json as result_as_json
     from contsym.results.summary import by_order, over_orders
     from contsym.scenarios.catalog import scenario_runs
+    from contsym.sweep.plan import check_complete, claimed, plan_run
     from contsym.training.parts import Shared
     from contsym.training.plan import prepare
-    from contsym.training.resume import going_on
 
     err = Console(stderr=True)
     shared = Shared()
@@ -95,73 +95,68 @@ def run(
         use(config.plugins)
         # All orders, where the scenario means all, before the first of them is run.
         plans = [prepare(replace(config, scenario=each), shared) for each in scenario_runs(config.scenario)]
+        planned = plan_run(config, plans)
     # Imports torch, which prepare() does while large data are parsed.
     from contsym.results.tracking import resolve_uri
 
     uri = resolve_uri(config.output, config.tracking_uri)
-    with going_on(plans) as named:
-        done = [_run_plan(plan, uri, err) for plan in named]
-    printed: dict[str, Any] = {}
-    if len(plans) == 1:
-        ((found, run_ids),) = done
-        tables = result_tables(found, run_ids)
-        printed = result_as_json(found, run_ids)
-    else:
-        groups = by_order([result for found, _ in done for result in found])
-        tables = orders_table(groups, over_orders(groups))
-        printed = {"orders": [result_as_json(*each) for each in done], "over_orders": over_orders(groups)}
-    is_tracked = all(run_ids for _, run_ids in done)
-    hint = _ui_hint(config) if is_tracked else "not in MLflow yet: contsym sync sends it"
-    if as_json:
-        err.print(tables)
-        click.echo(hint, err=True)
-        click.echo(json.dumps(printed, ensure_ascii=False, allow_nan=False))
-    else:
-        Console().print(tables)
-        click.echo(hint)
-
-
-def _run_plan(plan: Plan, uri: str, err: Console) -> tuple[list[SeedResult], dict[int, str]]:
-    """Show, run, store and track a plan; gives the results and their MLflow runs, none where it has none."""
-    from contsym.commands.views.progress import RunProgress
-    from contsym.commands.views.run import plan_lines, result_tables
-    from contsym.results.tracking import display_uri
-    from contsym.training.resume import n_stored
-    from contsym.training.run import check_stored, run_seeds
-
-    err.print(plan_lines(plan, display_uri(uri)))
-    if n := n_stored(plan):
-        err.print(f"going on with it: {n} of {len(plan.config.seeds)} seeds are stored already", style="bold")
-    with RunProgress(err) as progress:
-        found = run_seeds(plan, progress)
-        _store_table(plan.folder, result_tables(found))
-        progress.phase("logging to MLflow", None)
-        run_ids, warning = _track(plan.folder, plan.config.output, uri)
-    check_stored(plan)
+    with claimed(planned) as stored:
+        found = [_run_plan(plan, stored, uri, err) for plan in plans]
+        groups = by_order([result for results in found for result in results])
+        several = orders_table(groups, over_orders(groups)) if len(plans) > 1 else None
+        run_ids, warning = _track(stored, several or result_tables(found[0]), uri)
+    check_complete(stored)
     if warning:
         click.echo(f"warning: {warning}", err=True)
-    return found, run_ids
+    tables = several or result_tables(
+        found[0], {r.seed: run_ids[r.key] for r in found[0] if r.key in run_ids}
+    )
+    is_tracked = all(cell.key in run_ids for cell in stored.cells)
+    hint = _ui_hint(config) if is_tracked else "not in MLflow yet: contsym sync sends it"
+    if not as_json:
+        Console().print(tables)
+        click.echo(hint)
+        return
+    err.print(tables)
+    click.echo(hint, err=True)
+    each = [result_as_json(results, run_ids) for results in found]
+    printed = {"orders": each, "over_orders": over_orders(groups)} if several else each[0]
+    click.echo(json.dumps({"run": stored.name, **printed}, ensure_ascii=False, allow_nan=False))
 
 
-def _track(folder: Path, output: Path, uri: str) -> tuple[dict[int, str], str | None]:
-    """The MLflow run of each seed; none, and a warning, where the store cannot be used."""
-    from contsym.errors import TrackingError
-    from contsym.results.tracking import log_run
+def _run_plan(plan: Plan, stored: StoredRun, uri: str, err: Console) -> list[SeedResult]:
+    """Show a plan, and train and store what is not stored yet."""
+    from contsym.commands.views.progress import RunProgress
+    from contsym.commands.views.run import plan_lines
+    from contsym.results.store import is_stored
+    from contsym.results.tracking import display_uri
+    from contsym.training.plan import key_of
+    from contsym.training.run import run_seeds
 
-    try:
-        return log_run(folder, output, uri), None
-    except TrackingError as error:
-        return {}, str(error)
+    err.print(plan_lines(plan, stored.folder, display_uri(uri)))
+    seeds = plan.config.seeds
+    if n := sum(is_stored(stored.output, key_of(plan, seed)) for seed in seeds):
+        rest = "nothing is left to train" if n == len(seeds) else "the others are trained now"
+        err.print(f"{n} of {len(seeds)} seeds are stored already; {rest}", style="bold")
+    with RunProgress(err) as progress:
+        return run_seeds(plan, progress)
 
 
-def _store_table(folder: Path, tables: object) -> None:
+def _track(stored: StoredRun, tables: object, uri: str) -> tuple[dict[str, str], str | None]:
+    """The MLflow run of each key; none, and a warning, where the store cannot be used."""
     from rich.console import Console
 
+    from contsym.errors import TrackingError
     from contsym.files import write_file
+    from contsym.sweep.tracking import log_run
 
     plain = Console(width=110, record=True, file=io.StringIO())
     plain.print(tables)
-    write_file(folder / "table.txt", plain.export_text())
+    write_file(stored.folder / "table.txt", plain.export_text())
+    try:
+        return log_run(stored, uri), None
+    except TrackingError as error:
+        return {}, str(error)
 
 
 def _ui_hint(config: RunConfig) -> str:

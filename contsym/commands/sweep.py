@@ -1,4 +1,4 @@
-"""The command line of sweeps: start, look at, go on."""
+"""The command line of sweeps: start, look at, resume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_swe
 
 if TYPE_CHECKING:
     from contsym.checked import Skip
-    from contsym.sweep.stored import StoredSweep
+    from contsym.sweep.runs import StoredRun
 
 
 Engine = tuple[str, int | None, str | None, dict[str, str]]
@@ -87,7 +87,7 @@ SEND_SECONDS = 30
 @click.option(
     "--status", "wants_status", is_flag=True, help="Show the sweeps of OUTPUT and how far they are."
 )
-@click.option("--resume", is_flag=True, help="Go on with the latest sweep of OUTPUT.")
+@click.option("--resume", is_flag=True, help="Resume the latest sweep of OUTPUT.")
 @output_option
 @uri_option
 @click.option("--json", "as_json", is_flag=True, help="Print the cells as JSON on stdout.")
@@ -96,7 +96,7 @@ def sweep(context: click.Context, /, **options: Any) -> None:
     """Run strategies x seeds x shots x set values; what is finished is never run again.
 
     What cells have in common (the first task, as MNLI, does not depend on the shots) is done
-    once. Stop it as you like: the same command, or --resume, goes on.
+    once. Stop it at any time: the same command, or --resume, resumes it.
 
     \b
     Examples:
@@ -121,15 +121,15 @@ def sweep(context: click.Context, /, **options: Any) -> None:
     check_engine(*engine)
     as_json, tracking_uri = options.pop("as_json"), options.pop("tracking_uri")
     resume = options.pop("resume")
-    from contsym.sweep.stored import find_sweep
+    from contsym.sweep.runs import latest_sweep
 
-    config = find_sweep(output, None).live() if resume else _config(context, options)
+    config = latest_sweep(output).live() if resume else _config(context, options)
     if resume and any(
         _is_given(context, name)
         for name in (*options, "assignments", "pretraining", "config_file")
         if name != "output"
     ):
-        raise SettingError("--resume goes on with what was given then; leave the other options out")
+        raise SettingError("--resume resumes what was given then; leave the other options out")
     run_sweep(config, engine, tracking_uri, as_json)
 
 
@@ -172,34 +172,35 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
     from contsym.commands.views.sweep import plan_report, sweep_report
     from contsym.results.tracking import display_uri, resolve_uri
     from contsym.sweep.engines.choose import make_executor
-    from contsym.sweep.plan import claimed, plan_sweep, remember
-    from contsym.sweep.scheduler import drive
-    from contsym.sweep.tracking import log_sweep
+    from contsym.sweep.plan import check_complete, claimed, plan_sweep
+    from contsym.sweep.scheduler import run_sweep as run_jobs
+    from contsym.sweep.tracking import log_run
 
     err = Console(stderr=True)
     with status(err, "looking at data and encoder"):
         planned, audits = plan_sweep(config)
     uri = resolve_uri(config.output, tracking_uri)
     err.print(plan_report(planned, audits, engine[:2], display_uri(uri)))
-    made, skipped = remember(planned), Skipped()
+    skipped = Skipped()
     sent_at, warning = time.monotonic(), ""
 
     def send(*, is_last: bool = False) -> None:
         nonlocal sent_at, warning
         if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
             try:
-                log_sweep(made, uri, skipped)
+                log_run(made, uri, skipped)
             except TrackingError as error:
                 warning = str(error)
             sent_at = time.monotonic()
 
     # Ray tells of lost workers on stdout, whatever it is told about logging; stdout is for the answer.
-    with claimed(planned), redirect_stdout(sys.stderr):
+    with claimed(planned) as made, redirect_stdout(sys.stderr):
         executor = make_executor(*engine, config.output, device=config.device)
         with SweepProgress(err, planned) as progress:
-            failed = drive(planned, executor, progress, send)
+            failed = run_jobs(planned, executor, progress, send)
             progress.note("logging to MLflow")
             send(is_last=True)
+    check_complete(made, failed)
     if warning:
         click.echo(f"warning: {warning}", err=True)
     found = made.results(skipped)
@@ -219,7 +220,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         sys.exit(1)
 
 
-def as_plain(sweep: StoredSweep, skip: Skip) -> dict[str, Any]:
+def as_plain(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
     """A sweep as JSON: its configuration, and each cell with its main figures, or its error.
 
     A cell is done, failed, missing, or unreadable where its result is there and cannot be read.
@@ -227,14 +228,14 @@ def as_plain(sweep: StoredSweep, skip: Skip) -> dict[str, Any]:
     from contsym.results import store
 
     failures, done = sweep.failures(skip), sweep.done()
-    found = {path.name: result for path, result in store.read_seeds(done.values(), skip).items()}
+    found = {path.name: result for path, result in store.read_results(done.values(), skip).items()}
     shown = {"matrix", "final", "forgetting", "learned", "cost", "seconds"}
     cells = []
     for cell in sweep.cells:
         entry: dict[str, Any] = {
             "key": cell.key,
             "strategy": cell.strategy,
-            "scenario": sweep.scenario_of(cell),
+            "scenario": cell.scenario,
             "seed": cell.seed,
             "shots": cell.shots,
             "settings": dict(cell.settings),
@@ -249,7 +250,7 @@ def as_plain(sweep: StoredSweep, skip: Skip) -> dict[str, Any]:
             entry["state"] = "missing"
         cells.append(entry)
     config = {**sweep.config.model_dump(), "output": str(sweep.output)}
-    return {"sweep": sweep.id, "created": sweep.created, "config": config, "cells": cells}
+    return {"sweep": sweep.id, "name": sweep.name, "created": sweep.created, "config": config, "cells": cells}
 
 
 def show_status(output: Path, as_json: bool) -> None:
@@ -258,7 +259,7 @@ def show_status(output: Path, as_json: bool) -> None:
 
     from contsym.checked import Skipped
     from contsym.commands.views.sweep import status_report
-    from contsym.sweep.stored import stored_sweeps
+    from contsym.sweep.runs import stored_sweeps
 
     skip = Skipped()
     found = stored_sweeps(output, skip)

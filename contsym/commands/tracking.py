@@ -29,10 +29,10 @@ def sync(output: Path, tracking_uri: str | None) -> None:
     """
     from contsym.checked import Skipped
     from contsym.results import tracking
-    from contsym.sweep import syncing
+    from contsym.sweep.tracking import sync as send_all
 
     uri, skipped = tracking.resolve_uri(output, tracking_uri), Skipped()
-    n_sent = syncing.sync(output, uri, lambda name, n: click.echo(f"{name}: {n} seeds", err=True), skipped)
+    n_sent = send_all(output, uri, lambda name, n: click.echo(f"{name}: {n} results", err=True), skipped)
     click.echo(f"{n_sent} results sent to {tracking.display_uri(uri)}")
     if skipped.errors:
         sys.exit(1)

@@ -15,7 +15,8 @@ from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.results import store
 from contsym.results.schema import SeedResult
-from contsym.sweep.stored import SWEEP, StoredSweep, find_sweep, read_sweep, stored_sweeps, sweeps_folder
+from contsym.sweep.find import find, nothing_there
+from contsym.sweep.runs import StoredRun, latest_sweep, stored_runs
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Collected:
     """
 
     name: str
-    """The sweep's id, or what the runs are called together; also the folder's name."""
+    """That of the sweep or run, or what results are called together; also the report's folder."""
     stored: tuple[Stored, ...]
-    sweep: StoredSweep | None = None
+    sweep: StoredRun | None = None
     failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     n_planned: int = 0
 
@@ -79,9 +80,10 @@ class Collected:
     def _varied(self) -> dict[str, set[str]]:
         """Names of settings that have several values, by strategy."""
         asked = set(self.sweep.varied) if self.sweep else set()
-        given: dict[str, list[Mapping[str, str]]] = {}
+        settings: dict[str, list[dict[str, str]]] = {}
         for stored in self.stored:
-            given.setdefault(stored.result.strategy, []).append(stored.result.set)
+            texts = {name: str(value) for name, value in stored.result.settings.items()}
+            settings.setdefault(stored.result.strategy, []).append(texts)
         return {
             strategy: asked
             | {
@@ -89,7 +91,7 @@ class Collected:
                 for name in {name for values in own for name in values}
                 if len({values.get(name) for values in own}) > 1
             }
-            for strategy, own in given.items()
+            for strategy, own in settings.items()
         }
 
     @cached_property
@@ -190,85 +192,79 @@ def title_of(task: str) -> str:
 def collect(output: Path, given: Sequence[str]) -> Collected:
     """The results of the sweep or the runs that were named; without names, of the latest sweep.
 
-    A name is a sweep's id or the beginning of it, a run's folder in OUTPUT/results, or the path of
-    a sweep, run, seed or cell folder. Raises ContsymError where there is no such thing, where
+    A name is that of a sweep or a run, its id, the first letters of either, or the folder of a sweep, a run or a
+    result; of a sweep in every order, `NAME:ORDER`. Raises ContsymError where there is no such thing, where
     nothing of it is finished, and where results are not of the same data.
     """
     skip = Skipped()
     if not given:
-        if not stored_sweeps(output, skip) and (runs := store.stored_runs(output, skip)):
+        runs = stored_runs(output, skip)
+        if runs and not any(run.is_sweep for run in runs):
             raise ContsymError(
-                f"--output {output}: no sweep there; name the runs to report on, as contsym report {runs[-1].name}"
+                f"--output {output}: no sweep there; name the runs to report on, as contsym report {runs[0].name}"
             )
-        return of_sweep(find_sweep(output, None, skip), skip=skip)
-    named = [sweep for name in given if (sweep := _sweep_named(output, name, skip))]
-    if named and len(given) > 1:
-        raise SettingError(f"{' '.join(given)}: expected one sweep or several runs, not both")
-    if named:
-        return of_sweep(*named[0], skip=skip)
-    return of_runs([_run_named(output, name, skip) for name in given], skip)
+        return of_run(latest_sweep(output, skip), skip=skip)
+    found = [_find(name, output, skip) for name in given]
+    if len(found) == 1 and isinstance(found[0][0], StoredRun):
+        return of_run(found[0][0], found[0][1], skip)
+    folders: list[Path] = []
+    for one, _ in found:
+        if isinstance(one, Path):
+            folders.append(one)
+        elif one.is_sweep:
+            raise SettingError(f"{' '.join(given)}: expected one sweep or several runs, not both")
+        elif not (done := one.done()):
+            raise _unfinished(one, {})
+        else:
+            folders += done.values()
+    return of_folders(folders, skip)
 
 
-def _sweep_named(output: Path, given: str, skip: Skip) -> tuple[StoredSweep, str] | None:
-    """A sweep, and after a colon the order of its experiences that is meant."""
+def _find(given: str, output: Path, skip: Skip) -> tuple[StoredRun | Path, str]:
+    """What a name stands for, and after a colon the order of its experiences that is meant."""
     name, _, order = given.partition(":")
-    for folder in (Path(name), sweeps_folder(output) / name):
-        if name and (folder / SWEEP).is_file():
-            return read_sweep(folder), order
-    if (store.runs_folder(output) / name).is_dir() or Path(name).exists():
-        return None
-    matching = [sweep for sweep in stored_sweeps(output, skip) if sweep.id.startswith(name)]
-    if len(matching) > 1:
-        ids = ", ".join(sweep.id for sweep in matching)
-        raise ContsymError(f"{name!r} begins more than one sweep: {ids}; give more of the id")
-    return (matching[0], order) if matching else None
+    found = find(given, output, skip) or find(name, output, skip)
+    if found is None:
+        raise nothing_there(name, output, skip)
+    return found, order if isinstance(found, StoredRun) else ""
 
 
-def _run_named(output: Path, name: str, skip: Skip) -> Path:
-    for folder in (store.runs_folder(output) / name, Path(name)):
-        if folder.is_dir():
-            return folder
-    known = [sweep.id for sweep in stored_sweeps(output, skip)][:5]
-    known += [path.name for path in store.stored_runs(output, skip)][-5:]
-    there = f"there are {', '.join(known)}" if known else "there is none yet; contsym sweep or run makes one"
-    raise ContsymError(f"{name!r} is no sweep or run in {output} and no folder; {there}")
-
-
-def of_sweep(sweep: StoredSweep, order: str = "", skip: Skip = tell_skipped) -> Collected:
-    """The finished cells of a sweep, in the order of its cells; of one order, where it has every one."""
-    whole, scenarios = sweep.config.scenario, sweep.scenarios
+def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collected:
+    """The stored results of a run or sweep, in the order of its cells; of one order, where it has every one."""
+    whole, scenarios = run.config.scenario, run.scenarios
     scenario = f"{whole}:{order}" if order else whole
     if len(scenarios) > 1 or order:
         if scenario not in scenarios:
-            orders = " or ".join(f"{sweep.id}:{s.rpartition(':')[2]}" for s in scenarios)
+            orders = " or ".join(f"{run.id}:{s.rpartition(':')[2]}" for s in scenarios)
             expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
-            raise ContsymError(f"sweep {sweep.id}: a report is of one order of {whole}; {expected}")
-        sweep = replace(sweep, cells=tuple(c for c in sweep.cells if sweep.scenario_of(c) == scenario))
-    found = store.read_seeds(sweep.done().values(), skip)
-    failures = sweep.failures(skip)
+            raise ContsymError(f"{run.name}: a report is of one order of {whole}; {expected}")
+        run = replace(run, cells=tuple(c for c in run.cells if c.scenario == scenario))
+    found = store.read_results(run.done().values(), skip)
+    failures = run.failures(skip)
     if not found:
-        raise ContsymError(
-            f"sweep {sweep.id}: none of its {len(sweep.cells)} cells is finished "
-            f"({len(failures)} failed); contsym sweep --resume goes on with it"
-        )
-    name = "-".join([sweep.id, *order.split(",")]) if order else sweep.id
-    return _checked(name, _stored(found), sweep, failures, len(sweep.cells))
+        raise _unfinished(run, failures)
+    name = "-".join([run.name, *order.split(",")]) if order else run.name
+    return _checked(name, _stored(found), run if run.is_sweep else None, failures, len(run.cells))
 
 
-def of_runs(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
-    """The seeds of runs, in the order given. Raises ContsymError for a run of which nothing can be read."""
-    found: dict[Path, SeedResult] = {}
-    for folder in folders:
-        seeds = store.read_run(folder, skip)
-        if not seeds:
-            raise ContsymError(
-                f"{folder}: no finished seed there; expected a run, seed, cell or sweep folder"
-            )
-        found |= {path.resolve(): result for path, result in seeds.items()}
+def _unfinished(run: StoredRun, failures: Mapping[str, Any]) -> ContsymError:
+    how = "contsym sweep --resume resumes it" if run.is_sweep else "the same command resumes it"
+    return ContsymError(
+        f"{run.name}: none of its {len(run.cells)} cells is finished ({len(failures)} failed); {how}"
+    )
+
+
+def of_folders(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
+    """The results in these folders, in the order given. Raises ContsymError where none of them can be read."""
+    errors: list[ContsymError] = []
+    found = {path.resolve(): result for path, result in store.read_results(folders, errors.append).items()}
+    if errors and not found:
+        raise errors[0]
+    for error in errors:
+        skip(error)
     stored = _stored(found)
-    names = list(dict.fromkeys(s.result.run for s in stored))
     joined = "+".join(sorted(s.result.key for s in stored))
-    name = names[0] if len(names) == 1 else f"runs-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+    name = f"results-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
     return _checked(name, stored, None, {}, len(stored))
 
 
@@ -277,7 +273,7 @@ def _stored(found: Mapping[Path, SeedResult]) -> list[Stored]:
 
 
 def _checked(
-    name: str, stored: list[Stored], sweep: StoredSweep | None, failures: Mapping[str, Any], n_planned: int
+    name: str, stored: list[Stored], sweep: StoredRun | None, failures: Mapping[str, Any], n_planned: int
 ) -> Collected:
     """Figures stand side by side only where they are of the same tasks, data and encoder."""
     first = stored[0]
@@ -290,8 +286,8 @@ def _checked(
                 )
     seen: dict[tuple[object, ...], Stored] = {}
     for one in stored:
-        set_values = tuple(one.result.set.items())
-        same = (one.result.strategy, set_values, one.result.n_shots, one.result.seed)
+        settings = tuple((name, str(value)) for name, value in one.result.settings.items())
+        same = (one.result.strategy, settings, one.result.n_shots, one.result.seed)
         if same in seen:
             raise ContsymError(
                 f"{_short(one)} and {_short(seen[same])} are both {same[0]}, {same[2]} shots, seed {same[3]}; "
@@ -324,4 +320,4 @@ def _said(value: object) -> str:
 
 def _short(stored: Stored) -> str:
     result = stored.result
-    return f"{result.run} seed {result.seed}"
+    return f"{result.strategy} with {result.n_shots} shots, seed {result.seed} ({result.key[:12]})"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from contsym.config import DEFAULT_OUTPUT, RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.report.collect import Collected
-from contsym.sweep.config import SweepConfig
+from contsym.sweep.config import SweepConfig, shots_text
 from contsym.training.reproduce import config_of
 
 if TYPE_CHECKING:
-    from contsym.sweep.schema import SweepSettings
+    from contsym.sweep.schema import StoredSettings
 
 
 OPTIONS = (
@@ -32,7 +32,7 @@ def commands(collected: Collected) -> list[str]:
     return run_commands(collected)
 
 
-def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
+def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
     r"""What was typed, or would have been: options that have their default are left out.
 
     >>> asked = SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,))
@@ -44,7 +44,7 @@ def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
       --seeds 4-4
     """
     words = ["contsym", "sweep", "--strategies", ",".join(config.strategies), "--scenario", config.scenario]
-    words += ["--shots", _numbers(config.shots)]
+    words += ["--shots", ",".join(map(shots_text, config.shots))]
     # A lone number would be a count of seeds.
     words += [
         "--seeds",
@@ -89,7 +89,7 @@ def _run_command(config: RunConfig, seeds: Iterable[int]) -> str:
 
 
 def _shared(
-    config: RunConfig | SweepConfig | SweepSettings, kind: type[RunConfig] | type[SweepConfig]
+    config: RunConfig | SweepConfig | StoredSettings, kind: type[RunConfig] | type[SweepConfig]
 ) -> list[str]:
     """The options that runs and sweeps have alike, where they are not the default."""
     words: list[str] = []
@@ -137,13 +137,13 @@ def shared(collected: Collected) -> str:
     sweep = collected.sweep
     if sweep is None:
         return ""
-    beginnings = {cell.beginning: cell.n_steps[0] for cell in sweep.cells if cell.beginning}
-    if not beginnings:
-        return f"{len(sweep.cells)} cells; no beginning to share: the first task depends on the shots."
+    first_tasks = {cell.first_task: cell.n_steps[0] for cell in sweep.cells if cell.first_task}
+    if not first_tasks:
+        return f"{len(sweep.cells)} cells; no first task to share: it depends on the shots."
     alone = sum(sum(cell.n_steps) for cell in sweep.cells)
-    together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(beginnings.values())
+    together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(first_tasks.values())
     return (
-        f"{len(sweep.cells)} cells went on from {len(beginnings)} beginnings (the first task, trained once for each "
-        f"strategy, seed and set of values that decides it): {together:,} training steps, not {alone:,}. "
+        f"{len(sweep.cells)} cells share {len(first_tasks)} trainings of the first task (one per strategy, seed and "
+        f"set of values that decides it): {together:,} training steps, not {alone:,}. "
         "Each result is the same to the bit as that of its cell run alone."
     )

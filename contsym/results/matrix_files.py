@@ -11,7 +11,7 @@ from contsym.errors import ContsymError
 from contsym.results import store
 from contsym.results.schema import SeedResult
 
-EXPECTED = "expected a result.json, the folder of a run, a seed or a cell, or a CSV file with a matrix"
+EXPECTED = "expected a result.json, the folder of a run or a result, or a CSV file with a matrix"
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,24 @@ class StoredMatrix:
 
 
 def read_matrices(path: Path) -> list[StoredMatrix]:
-    """The matrix of each seed that `path` holds; a CSV file holds one, of no known seed.
+    """The matrix in a result's folder or file, or in a CSV file, which is of no known seed.
 
     Raises ContsymError, with file and line where there is one, for what is no matrix.
     """
-    if path.is_dir():
-        if found := [_of_result(result) for result in store.read_run(path).values()]:
-            if len({matrix.tasks for matrix in found}) > 1:
-                raise ContsymError(f"{path}: its seeds have different tasks; give one seed's folder")
-            return found
-        raise ContsymError(f"{path}: neither a {store.RESULT} nor seed folders in it; {EXPECTED}")
     if not path.exists():
         raise ContsymError(f"{path} is not there; {EXPECTED}")
-    return [_of_result(store.read_result(path)) if path.suffix == ".json" else _of_csv(path)]
+    if path.is_dir() and not (path / store.RESULT).exists():
+        raise ContsymError(f"{path}: no {store.RESULT} in it; {EXPECTED}")
+    if path.is_dir() or path.suffix == ".json":
+        return matrices_of([store.read_result(path)])
+    return [_of_csv(path)]
+
+
+def matrices_of(results: Sequence[SeedResult]) -> list[StoredMatrix]:
+    """The matrices of several seeds. Raises ContsymError where they are not of the same experiences."""
+    if len({tuple(result.tasks) for result in results}) > 1:
+        raise ContsymError("the results have different tasks; give the folder of one result")
+    return [_of_result(result) for result in results]
 
 
 def _of_result(result: SeedResult) -> StoredMatrix:

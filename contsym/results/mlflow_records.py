@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,8 +88,11 @@ def seed_record(result: SeedResult) -> Record:
     )
 
 
-def parent_record(found: Sequence[SeedResult]) -> Record:
-    """What the parent run holds: what its seeds have in common, and their means."""
+def parent_record(found: Sequence[SeedResult], timestamp: int) -> Record:
+    """What the parent run of one row holds: what its seeds have in common, and their means.
+
+    `timestamp` is that of the means: those over more seeds must have a later one to count.
+    """
     from contsym.results.summary import summarise
 
     mean = summarise(found)
@@ -102,14 +105,11 @@ def parent_record(found: Sequence[SeedResult]) -> Record:
     metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean.learned_in.items()]
     for task, kinds in mean.by_kind.items():
         metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
-    started = min(milliseconds(result) for result in found)
     return Record(
         name=f"{params['strategy']}, {params['shots']} shots",
-        started=started,
+        started=min(milliseconds(result) for result in found),
         ended=max(milliseconds(result) + int(1000 * result.seconds) for result in found),
-        # Means change when seeds are added: those over more seeds count as the later ones, also where the
-        # clock was set back in between; the run's name has the time at which it was first begun.
-        timestamp=_begun(found[0].run, started) + len(found),
+        timestamp=timestamp,
         params=params,
         tags={**tags, "contsym.seeds": ",".join(str(result.seed) for result in found)},
         metrics=metrics,
@@ -134,7 +134,6 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
     tags = {f"version.{safe(name)}": version for name, version in result.versions.items()}
     tags |= {f"encoder_weights.{name}": value for name, value in result.encoder_weights if value is not None}
     tags |= {"platform": result.platform, "git_commit": result.git_commit or "none"}
-    tags["contsym.run"] = result.run
     for plugin in result.plugins:
         params[f"plugin.{plugin.kind}"] = plugin.origin
         tags[f"plugin.{plugin.kind}.sha256"] = plugin.sha256
@@ -194,14 +193,6 @@ def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:
     for i, cost in enumerate(result.cost.experiences, 1):
         yield from ((f"cost/{name}", getattr(cost, name), i) for name in AFTER_EACH)
     yield from ((f"cost/{name}", result.cost.total(name), 0) for name in IN_ALL)
-
-
-def _begun(run: str, otherwise: int) -> int:
-    """The time in the name of a run, in milliseconds."""
-    try:
-        return int(1000 * datetime.strptime(run[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp())
-    except ValueError:
-        return otherwise
 
 
 def milliseconds(result: SeedResult) -> int:

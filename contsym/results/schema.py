@@ -19,7 +19,6 @@ from contsym.checked import (
     Key,
     Kind,
     Name,
-    RunName,
     Share,
     Words,
     Written,
@@ -29,8 +28,9 @@ from contsym.checked import (
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 
-FORMAT = 3
-"""2: one record of costs per experience. 3: every entry is always there, and sizes are a table of the options."""
+FORMAT = 4
+"""2: one record of costs per experience. 3: every entry is always there, and sizes are a table of the options. 4: a result
+is named by its key alone, and no run."""
 
 
 class PartAccuracy(Written):
@@ -161,8 +161,7 @@ class Facts(Written):
 
     model_config = ConfigDict(title="result")
 
-    format: Literal[3]
-    run: RunName
+    format: Literal[4]
     key: Key
     strategy: Words
     scenario: Words
@@ -285,12 +284,18 @@ class SeedResult(Scores, Facts):
 
     def variant(self, varied: Collection[str]) -> str:
         """The strategy with the values that tell it from others of its sweep, as `knn_fixed k=5`."""
-        values = [f" {name}={value}" for name, value in self.set.items() if name in varied]
+        # Not as typed: k=05 and a default that was left out are the same result as k=5.
+        values = [f" {name}={_typed(value)}" for name, value in self.settings.items() if name in varied]
         return self.strategy + "".join(values)
 
     def variant_in_order(self, varied: Collection[str]) -> str:
         """The same with the order of the experiences, where the scenario is run in several."""
         return " ".join(filter(None, (self.variant(varied), self.order)))
+
+
+def _typed(value: JsonValue) -> str:
+    """A setting as it is typed on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def json_schema() -> str:

@@ -1,19 +1,17 @@
-"""Results on disk: one folder for a run, one inside it for each seed, whole or not at all."""
+"""Results on disk: one folder per result, `OUTPUT/results/KEY`, which appears atomically."""
 
 from __future__ import annotations
 
 import csv
-import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym import checked
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
-from contsym.files import entries, shield, to_json, visible_folders, write_whole
+from contsym.files import shield, to_json, write_whole
 from contsym.results.schema import FORMAT, SeedResult
 
 if TYPE_CHECKING:
@@ -22,19 +20,27 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
-TRACKED = "tracked.json"
-_SEED = re.compile(r"seed-[0-9]{1,10}")
 
 
-def runs_folder(output: Path) -> Path:
-    """Where the runs of an output folder (`mlruns`) are kept."""
+def results_folder(output: Path) -> Path:
+    """Where an output folder (`mlruns`) keeps its results."""
     return output / "results"
 
 
+def result_folder(output: Path, key: str) -> Path:
+    """Where the result of that key is, whichever run or sweep made it."""
+    return results_folder(output) / key
+
+
+def is_stored(output: Path, key: str) -> bool:
+    # The folder appears with its result in it.
+    return (result_folder(output, key) / RESULT).is_file()
+
+
 def check_writable(output: Path) -> None:
-    """Make the output folder, or raise ContsymError before any work is done."""
+    """Make the output folder, or raise ContsymError before anything is trained."""
     try:
-        folder = runs_folder(output)
+        folder = results_folder(output)
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{secrets.token_hex(4)}"
         probe.write_text("")
@@ -46,45 +52,17 @@ def check_writable(output: Path) -> None:
         ) from None
 
 
-def new_run_name(strategy: str, scenario: str) -> str:
-    """A folder name that sorts by time and never repeats."""
-    # A stored run's name has at most 200 signs.
-    words = re.sub(r"[^\w.+-]+", "-", f"{strategy}-{scenario}")[:150]
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{words}-{secrets.token_hex(3)}"
-
-
-def write_seed(
-    run: Path,
+def write_result(
+    output: Path,
     result: SeedResult,
     predictions: Sequence[Mapping[str, object]],
     tensors: Mapping[str, Tensor],
 ) -> Path:
-    """Store one seed's result, predictions and tensors; gives its folder.
+    """Store a result under its key, atomically; gives its folder.
 
+    Another process that stored the same key first has stored the same result.
     Raises ContsymError where it cannot be written, as on a full disk.
     """
-    folder = seed_folder(run, result.seed)
-    try:
-        write_result(folder, result, predictions, tensors)
-    except OSError as error:
-        raise ContsymError(
-            f"{folder}: cannot be written ({error.strerror or error}); seeds stored before are kept; mend that, "
-            "then the same command goes on"
-        ) from None
-    return folder
-
-
-def seed_folder(run: Path, seed: int) -> Path:
-    return run / f"seed-{seed}"
-
-
-def write_result(
-    folder: Path,
-    result: SeedResult,
-    predictions: Sequence[Mapping[str, object]],
-    tensors: Mapping[str, Tensor],
-) -> None:
-    """Make the folder of a result, atomically."""
     text = to_json(result.model_dump(mode="json"))
 
     def fill(folder: Path) -> None:
@@ -100,62 +78,32 @@ def write_result(
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             save_file(contiguous, folder / TENSORS)
 
-    write_whole(folder, fill)
-
-
-def read_seed(folder: Path) -> SeedResult:
-    """One stored seed. Raises ContsymError where the file is not what contsym wrote."""
-    return read_result(folder / RESULT)
+    folder = result_folder(output, result.key)
+    try:
+        write_whole(folder, fill)
+    except OSError as error:
+        if not is_stored(output, result.key):
+            raise ContsymError(
+                f"{folder}: cannot be written ({error.strerror or error}); stored results are kept; mend that, "
+                "then the same command resumes"
+            ) from None
+    return folder
 
 
 def read_result(path: Path) -> SeedResult:
-    """One stored result, wherever its file is. Raises as `read_seed`."""
-    result = checked.read_json(path, "expected a stored result")
-    checked.check_format(result, FORMAT, path)
-    return checked.check(SeedResult, result, path)
+    """The result in a folder or a file. Raises ContsymError where the file is not what contsym wrote."""
+    path = path / RESULT if path.is_dir() else path
+    found = checked.read_json(path, "expected a stored result")
+    checked.check_format(found, FORMAT, path)
+    return checked.check(SeedResult, found, path)
 
 
-def read_seeds(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, SeedResult]:
-    """The results in these folders; those that cannot be read are told to `skip`."""
+def read_results(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, SeedResult]:
+    """The results in these folders; `skip` is given the error of each that cannot be read."""
     found = {}
     for folder in folders:
         try:
-            found[folder] = read_seed(folder)
+            found[folder] = read_result(folder)
         except ContsymError as error:
             skip(error)
     return found
-
-
-def read_run(folder: Path, skip: Skip = tell_skipped) -> dict[Path, SeedResult]:
-    """The results of a folder that was named: a seed or a cell, which must be readable, or those of a run.
-
-    Empty where the folder holds no result. Raises ContsymError where none of them can be read.
-    """
-    if not folder.is_dir() or (folder / RESULT).is_symlink() or (folder / RESULT).exists():
-        return {folder: read_seed(folder)}
-    errors: list[ContsymError] = []
-    found = read_seeds(stored_seeds(folder, errors.append), errors.append)
-    if errors and not found:
-        raise errors[0]
-    for error in errors:
-        skip(error)
-    return found
-
-
-def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[Path]:
-    """The run folders of an output folder, oldest first."""
-    return visible_folders(runs_folder(output), skip)
-
-
-def stored_seeds(run: Path, skip: Skip = tell_skipped) -> list[Path]:
-    """The seed folders of a run, in order of the seed."""
-    found = []
-    for path in entries(run, skip):
-        if not _SEED.fullmatch(path.name):
-            continue
-        # The folder appears with its result in it.
-        if (path / RESULT).is_file():
-            found.append(path)
-        else:
-            skip(ContsymError(f"{path}: holds no {RESULT}; expected a seed that contsym stored"))
-    return sorted(found, key=lambda p: int(p.name.removeprefix("seed-")))

@@ -10,7 +10,7 @@ from typing import Any
 from contsym.checked import Kind
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL
-from contsym.results.schema import SeedResult
+from contsym.results.schema import Facts, SeedResult
 
 Results = Sequence[SeedResult]
 
@@ -92,31 +92,17 @@ def summarise(found: Results) -> Means:
     )
 
 
-SHARED = {
-    *("strategy", "scenario", "encoder", "tasks", "sources", "settings", "options"),
-    *("device", "precision", "run"),
-}
-OWN = {
-    *(
-        "seed",
-        "matrix",
-        "final",
-        "final_macro",
-        "final_micro",
-        "forgetting",
-        "learned",
-        "probe",
-        "bwt",
-        "fwt",
-    ),
-    *("by_kind", "shortcuts", "leaks", "sample_efficiency", "cost", "seconds", "notes"),
-}
+SHARED = {"strategy", "scenario", "encoder", "tasks", "sources", "settings", "options", "device", "precision"}
+"""Entries that all seeds of a run have alike."""
+LONG = {"by_relation", "confusion", "curve", "loss", "view", "n_test", "majority", "start"}
+"""Entries that `--json` leaves to the stored result."""
+OWN = {"seed", "key", *SeedResult.model_fields.keys() - Facts.model_fields.keys() - LONG}
 
 
-def as_json(found: Results, mlflow_run_ids: Mapping[int, str | None]) -> dict[str, Any]:
-    """What `--json` prints: the run once, its seeds, and their mean."""
+def as_json(found: Results, mlflow_run_ids: Mapping[str, str]) -> dict[str, Any]:
+    """What `--json` prints: the run once, its seeds, and their mean; MLflow's runs are given by key."""
     seeds = [
-        {**r.model_dump(mode="json", include=OWN), "mlflow_run_id": mlflow_run_ids.get(r.seed)} for r in found
+        {**r.model_dump(mode="json", include=OWN), "mlflow_run_id": mlflow_run_ids.get(r.key)} for r in found
     ]
     shared = found[0].model_dump(mode="json", include=SHARED)
     return {**shared, "seeds": seeds, "mean": asdict(summarise(found))}

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contsym.checked import Skip, tell_skipped
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.files import to_json, write_file
 from contsym.results import store as results
-from contsym.results.mlflow_records import Record, parent_record, seed_record
+from contsym.results.mlflow_records import Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 60
+TRACKED = "runs/{}/tracked/{}.json"
+"""Of an output folder: the mark of a result that was sent, by run and key."""
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -80,29 +81,10 @@ def display_uri(uri: str) -> str:
 class Child:
     """A stored result that is to be a run below its parent's."""
 
-    marked_in: Path
-    """The folder that remembers where it was sent."""
+    mark: Path
+    """The file that says where it was sent."""
     record: Record
     files: Sequence[Path]
-
-
-def log_run(run_folder: Path, output: Path, uri: str, skip: Skip = tell_skipped) -> dict[int, str]:
-    """Send what this URI lacks of a stored run; gives the MLflow run id of each seed.
-
-    Seeds that cannot be read are told to `skip`. Raises TrackingError where the store cannot be used; what was
-    sent by then is found again.
-    """
-    if untracked := untracked_seeds(run_folder, uri, skip):
-        found = results.read_seeds(results.stored_seeds(run_folder, skip), skip)
-        with as_tracking_error(f"sending {run_folder.name}", output, uri):
-            if set(untracked) & set(found):
-                children = [
-                    Child(folder, seed_record(result), own_files(folder)) for folder, result in found.items()
-                ]
-                parent = parent_record(list(found.values()))
-                send_run(run_folder, output, uri, parent, children)
-    ids = {folder: sent_as(folder, uri) for folder in results.stored_seeds(run_folder, skip)}
-    return {int(f.name.removeprefix("seed-")): run_id for f, run_id in ids.items() if run_id}
 
 
 STORES = ("sqlite", "postgresql", "mysql", "mssql", "file")
@@ -146,20 +128,23 @@ def own_files(seed_folder: Path) -> list[Path]:
     return [path for name in names if (path := seed_folder / name).is_file() and not path.is_symlink()]
 
 
-def send_run(folder: Path, output: Path, uri: str, parent: Record, children: Sequence[Child]) -> str:
-    """The parent first: a seed marked as tracked then has all that it hangs on. Gives the parent's id."""
+def send_run(
+    folder: Path, output: Path, uri: str, scenario: str, parent: Record, children: Sequence[Child]
+) -> str:
+    """The parent first: a marked child then has all that it hangs on. Gives the parent's id.
+
+    `folder` is that of the run's record; the scenario names the experiment.
+    """
     from filelock import FileLock
 
     with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
         client = _open(output, uri)
-        experiment = _experiment(
-            client, output, uri, f"contsym/{parent.params['scenario'].partition(':')[0]}"
-        )
+        experiment = _experiment(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
         known = _known_runs(client, experiment, parent.tags["contsym.run"])
         table = [path for path in [folder / "table.txt"] if path.is_file() and not path.is_symlink()]
         parent_id = _send(client, experiment, known.get((None, None)), parent, table)
         for child in children:
-            if sent_as(child.marked_in, uri):
+            if sent_as(child.mark, uri):
                 continue
             tags = child.record.tags
             tags["mlflow.parentRunId"] = parent_id
@@ -168,8 +153,9 @@ def send_run(folder: Path, output: Path, uri: str, parent: Record, children: Seq
                 run_id = run.info.run_id
             else:
                 run_id = _send(client, experiment, run, child.record, child.files)
-            mark = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
-            write_file(child.marked_in / results.TRACKED, to_json(mark))
+            child.mark.parent.mkdir(exist_ok=True)
+            sent = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
+            write_file(child.mark, to_json(sent))
         return parent_id
 
 
@@ -263,19 +249,15 @@ def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
     return known.experiment_id
 
 
-def sent_as(seed_folder: Path, uri: str) -> str | None:
-    """The MLflow run of a seed that was sent whole to this URI; else None."""
+def sent_as(mark: Path, uri: str) -> str | None:
+    """The MLflow run of a result that was sent whole to this URI, as its mark says; else None."""
     if (path := _database(uri)) and not path.is_file():
         return None  # someone deleted the database
     try:
-        mark = json.loads((seed_folder / results.TRACKED).read_text("utf-8"))
-        return str(mark["run_id"]) if mark["uri"] == display_uri(uri) else None
+        sent = json.loads(mark.read_text("utf-8"))
+        return str(sent["run_id"]) if sent["uri"] == display_uri(uri) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def untracked_seeds(run_folder: Path, uri: str, skip: Skip) -> list[Path]:
-    return [f for f in results.stored_seeds(run_folder, skip) if sent_as(f, uri) is None]
 
 
 # The store.
@@ -327,8 +309,8 @@ def make_database(path: Path, output: Path) -> None:
     """Make an MLflow database unless there is one; any number of processes may ask at once.
 
     It is made at a temporary name and renamed, because processes that open a fresh database
-    together, or a kill while its tables are made, break it for good. Seeds of the output folder
-    that were sent to a database of this name, deleted since, count as not sent again.
+    together, or a kill while its tables are made, break it for good. Results of the output folder
+    that were sent to a database of this name, deleted since, count as not sent.
     """
     if path.is_file():
         return
@@ -342,8 +324,7 @@ def make_database(path: Path, output: Path) -> None:
 
         for remains in path.parent.glob(f".partial-{path.name}-*"):
             remains.unlink()
-        marks = (f"results/*/seed-*/{results.TRACKED}", f"sweeps/*/tracked/*/{results.TRACKED}")
-        for mark in (path for pattern in marks for path in output.glob(pattern)):
+        for mark in output.glob(TRACKED.format("*", "*")):
             if json.dumps(f"{SQLITE}{path}", ensure_ascii=False) in mark.read_text("utf-8"):
                 mark.unlink()
         partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")

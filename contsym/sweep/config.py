@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +23,7 @@ from contsym.config import (
     is_number,
     one_form,
     parse_seeds,
+    whole_number,
     whole_numbers,
 )
 from contsym.data.schema import Form
@@ -44,7 +43,8 @@ class SweepConfig:
 
     strategies: tuple[str, ...]
     scenario: str
-    shots: tuple[int, ...]
+    shots: tuple[int | None, ...]
+    """None: all pairs."""
     seeds: tuple[int, ...] = (0, 1, 2)
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Values by setting, as those of RunConfig; each goes to the strategies that have such a setting."""
@@ -69,7 +69,7 @@ class SweepConfig:
         one_form(
             self,
             strategies=tuple(map(str, self.strategies)),
-            shots=whole_numbers("shots", self.shots),
+            shots=tuple(None if n is None else whole_number("shots", n) for n in self.shots),
             seeds=whole_numbers("seeds", self.seeds),
             settings={name: _texts(name, values) for name, values in self.settings.items()},
             pretrain=as_texts(self.pretrain, "--pretrain"),
@@ -101,18 +101,18 @@ class SweepConfig:
         for shots in self.shots:
             self.cell(self.strategies[0], self.seeds[0], shots, {})
 
-    @property
-    def id(self) -> str:
-        """The same for the same sweep, wherever its results are kept."""
-        chosen = asdict(self)
-        for name in ("output", "audit"):
-            del chosen[name]
-        if self.label_noise is None:
-            # As sweeps have it that were made before there was such an option.
-            del chosen["label_noise"]
-        if self.pooling == AUTO:
-            del chosen["pooling"]
-        return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    @classmethod
+    def of_run(cls, config: RunConfig) -> SweepConfig:
+        """A run as the sweep that it is: one strategy, one number of shots, one value per setting."""
+        shared = {f.name: getattr(config, f.name) for f in fields(cls) if f.name in _SHARED}
+        return cls(
+            strategies=(config.strategy,),
+            scenario=config.scenario,
+            shots=(config.shots,),
+            seeds=config.seeds,
+            settings={name: (value,) for name, value in config.settings.items()},
+            **shared,
+        )
 
     @property
     def scenarios(self) -> tuple[str, ...]:
@@ -120,17 +120,21 @@ class SweepConfig:
         return tuple(scenario_runs(self.scenario))
 
     def cell(
-        self, strategy: str, seed: int, shots: int, settings: Mapping[str, str], scenario: str | None = None
+        self,
+        strategy: str,
+        seed: int,
+        shots: int | None,
+        settings: Mapping[str, str],
+        scenario: str | None = None,
     ) -> RunConfig:
         """`scenario` is one of `scenarios`, where there are several."""
-        shared = {f.name for f in fields(self)} - {"strategies", "shots", "seeds", "settings", "scenario"}
         return RunConfig(
             strategy=strategy,
             scenario=scenario or self.scenario,
             seeds=(seed,),
             shots=shots,
             settings=dict(settings),
-            **{name: getattr(self, name) for name in shared},
+            **{name: getattr(self, name) for name in _SHARED},
         )
 
     def grid(self, known: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -138,6 +142,18 @@ class SweepConfig:
         names = [name for name in self.settings if name in known]
         for values in itertools.product(*(self.settings[name] for name in names)):
             yield dict(zip(names, values, strict=True))
+
+
+_SHARED = {f.name for f in fields(SweepConfig)} - {"strategies", "scenario", "shots", "seeds", "settings"}
+"""Fields that a sweep has alike for all its cells."""
+
+
+def shots_text(shots: int | None) -> str:
+    """
+    >>> shots_text(8), shots_text(None)
+    ('8', 'all')
+    """
+    return "all" if shots is None else str(shots)
 
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:

@@ -1,13 +1,13 @@
-"""One piece of a sweep, done in any process on any machine: a pure function of its key.
+"""One job of a sweep, done in any process on any machine: a pure function of its key.
 
-A piece is a cell, which leaves a result under its key, or a beginning, which leaves a state. Both
-appear whole or not at all; doing one twice gives the same.
+A job trains a cell, which leaves a result under its key, or the first task that several cells share, which leaves
+a state. Both appear atomically; doing a job twice gives the same.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
@@ -15,84 +15,67 @@ from contsym.results import store
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a worker is told; small and plain, so that any engine can send it."""
+class Job:
+    """What a worker is given; small and plain, so that any engine can send it."""
 
     key: str
-    """Of the cell, or of the beginning."""
+    """Of the result, or of the first task's state."""
     config: RunConfig
-    is_beginning: bool = False
+    is_first_task: bool = False
 
     @property
     def name(self) -> str:
         """For people.
 
-        >>> Work("k", RunConfig("knn_fixed", "mnli_then_wikidata", shots=8)).name
+        >>> Job("k", RunConfig("knn_fixed", "mnli_then_wikidata", shots=8)).name
         'knn_fixed, 8 shots, seed 0'
         """
         config = self.config
         values = "".join(f", {name}={value}" for name, value in config.settings.items())
-        shots = "beginning" if self.is_beginning else f"{config.shots} shots"
+        part = "first task" if self.is_first_task else f"{config.shots or 'all'} shots"
         order = f", {config.scenario.rpartition(':')[2]}" if ":" in config.scenario else ""
-        return f"{config.strategy}{values}{order}, {shots}, seed {config.seeds[0]}"
+        return f"{config.strategy}{values}{order}, {part}, seed {config.seeds[0]}"
 
 
-def cells_folder(output: Path) -> Path:
-    return output / "cells"
+def is_done(job: Job) -> bool:
+    from contsym.training.first_task import first_tasks_folder
+
+    if job.is_first_task:
+        return (first_tasks_folder(job.config.output) / job.key).is_dir()
+    return store.is_stored(job.config.output, job.key)
 
 
-def cell_folder(output: Path, key: str) -> Path:
-    """Where the result of a cell is kept, by whichever sweep it was made."""
-    return cells_folder(output) / key
+@cache
+def _shared():
+    """What this worker has loaded for earlier jobs."""
+    from contsym.training.parts import Shared
+
+    return Shared()
 
 
-def beginnings_folder(output: Path) -> Path:
-    return output / "beginnings"
-
-
-def is_done(work: Work) -> bool:
-    if work.is_beginning:
-        return (beginnings_folder(work.config.output) / work.key).is_dir()
-    return (cell_folder(work.config.output, work.key) / store.RESULT).is_file()
-
-
-_shared = None
-"""What this process has loaded for earlier pieces."""
-
-
-def perform(work: Work) -> None:
-    """Do a piece of work, if it is not done; raises whatever went wrong.
+def run_job(job: Job) -> None:
+    """Do a job unless it is done; raises whatever went wrong. For a process that does nothing else.
 
     Raises ContsymError where this process would make something else than was asked for: another
     version of contsym or a library, or other data.
     """
-    from contsym.training.first_task import Beginnings, beginning_key
-    from contsym.training.parts import Shared
-    from contsym.training.plan import key_of, prepare
+    from contsym.training.first_task import FirstTaskCache, first_tasks_folder
+    from contsym.training.plan import first_task_key, key_of, prepare
     from contsym.training.progress import Silent
     from contsym.training.run import run_seed
 
-    global _shared
-    _shared = _shared or Shared()
-    if is_done(work):
+    if is_done(job):
         return
-    (seed,) = work.config.seeds
-    plan = prepare(work.config, _shared)
-    key = beginning_key(plan, seed) if work.is_beginning else key_of(plan, seed)
-    if key != work.key:
+    (seed,) = job.config.seeds
+    plan = prepare(job.config, _shared())
+    key = first_task_key(plan, seed) if job.is_first_task else key_of(plan, seed)
+    if key != job.key:
         raise ContsymError(
             "this worker has other data, another contsym or other libraries than the one that planned the sweep; "
             "make them the same, or start the sweep again"
         )
-    beginnings = Beginnings(beginnings_folder(work.config.output))
-    if work.is_beginning:
-        beginnings.make(plan, seed, Silent())
-        return
-    result, predictions, tensors = run_seed(plan, seed, Silent(), beginnings)
-    folder = cell_folder(work.config.output, work.key)
-    try:
-        store.write_result(folder, result, predictions, tensors)
-    except OSError as error:
-        # Another worker was faster; its result is the same.
-        if not is_done(work):
-            raise ContsymError(f"{folder}: cannot be written ({error.strerror or error})") from None
+    first_tasks = FirstTaskCache(first_tasks_folder(job.config.output))
+    if job.is_first_task:
+        first_tasks.make(plan, seed, Silent())
+    else:
+        store.write_result(job.config.output, *run_seed(plan, seed, Silent(), first_tasks))

@@ -2,52 +2,90 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contsym.config import to_record
+from contsym.config import RunConfig, to_record
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
 from contsym.models.encoders.vector_cache import limit_bytes
+from contsym.results import store
 from contsym.sweep.config import SweepConfig
-from contsym.sweep.job import Work, beginnings_folder, cells_folder, is_done
-from contsym.sweep.stored import SWEEP, StoredSweep, read_sweep, sweeps_folder, write_sweep
+from contsym.sweep.job import Job, is_done
+from contsym.sweep.runs import RECORD, StoredRun, read_run, runs_folder, write_run
 
 if TYPE_CHECKING:
     from contsym.data.audit import Overview
+    from contsym.sweep.schema import Command
+    from contsym.training.plan import Plan
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell, and the beginning that it shares with others, if it does."""
+    """One cell, and the first task that it shares with others, if it does."""
 
-    work: Work
-    beginning: Work | None
+    job: Job
+    first_task: Job | None
     n_steps: int
-    """Training steps of its own, behind the beginning: what is left of the sweep is told by them."""
-    n_beginning_steps: int
+    """Training steps of its own, after a shared first task."""
+    n_first_task_steps: int
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep is about to do; what its folder remembers of it is a StoredSweep."""
+    """What a run or a sweep is about to do; its folder keeps a StoredRun of it."""
 
     config: SweepConfig
     cells: tuple[Cell, ...]
     created: str
+    command: Command = "sweep"
+
+    @cached_property
+    def id(self) -> str:
+        """The same for the same results, however they were asked for and wherever they are kept."""
+        keys = "".join(sorted(cell.job.key for cell in self.cells))
+        return hashlib.sha256(keys.encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """A folder name: what is run, in words, and the id."""
+        what = self.config.strategies[0] if self.command == "run" else "sweep"
+        scenario = Path(self.config.scenario.partition(":")[0]).stem
+        words = re.sub(r"[^\w.+-]+", "-", f"{what}-{scenario}")[:150]
+        return f"{words}-{self.id}"
 
     @property
     def folder(self) -> Path:
-        return sweeps_folder(self.config.output) / self.config.id
+        return runs_folder(self.config.output) / self.name
 
     @property
     def n_done(self) -> int:
-        return sum(is_done(cell.work) for cell in self.cells)
+        return sum(is_done(cell.job) for cell in self.cells)
+
+
+def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
+    """A run as a sweep of one row: a cell per seed of each of its plans, one per order of the scenario."""
+    from contsym.training.plan import key_of
+
+    jobs = [
+        Job(key_of(plan, seed), replace(plan.config, seeds=(seed,)))
+        for plan in plans
+        for seed in config.seeds
+    ]
+    cells = tuple(Cell(job, None, 1, 0) for job in jobs)
+    return Sweep(SweepConfig.of_run(config), cells, _now(), "run")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
@@ -57,9 +95,9 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     Raises ContsymError.
     """
     from contsym.models.encoders.nli_head import kind_of_head
-    from contsym.training.first_task import beginning_key, beginning_plan
+    from contsym.training.first_task import first_task_plan
     from contsym.training.parts import Shared, n_training_pairs
-    from contsym.training.plan import key_of, n_training_steps, parse_settings, prepare
+    from contsym.training.plan import first_task_key, key_of, n_training_steps, parse_settings, prepare
 
     # What every cell would fail with is said before anything is loaded.
     limit_bytes()
@@ -74,7 +112,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
         grid = itertools.product(config.grid(fields[strategy]), config.scenarios)
         for settings, scenario in grid:
             parse_settings(_strategy(strategy), settings)
-            first = config.cell(strategy, config.seeds[0], max(config.shots), settings, scenario)
+            first = config.cell(strategy, config.seeds[0], _most(config.shots), settings, scenario)
             plan = prepare(first, shared)
             audits |= plan.audits
             n_pairs = {
@@ -87,19 +125,18 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
                     one = replace(plan, config=run)
                     each = zip(plan.tasks, n_pairs[shots], strict=True)
                     steps = [n_training_steps(plan, task, n) or 1 for task, n in each]
-                    before = beginning_plan(one)
+                    before = first_task_plan(one)
                     has_head = config.protocol == "retrain" and kind_of_head(plan.encoder)
-                    key = None if has_head else beginning_key(before, seed)
+                    key = None if has_head else first_task_key(before, seed)
                     cells.append(
                         Cell(
-                            Work(key_of(one, seed), run),
-                            Work(key, before.config, is_beginning=True) if key else None,
+                            Job(key_of(one, seed), run),
+                            Job(key, before.config, is_first_task=True) if key else None,
                             sum(steps[1:]) if key else sum(steps),
                             steps[0] if key else 0,
                         )
                     )
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Sweep(config, tuple(cells), created), audits
+    return Sweep(config, tuple(cells), _now()), audits
 
 
 def _strategy(name: str):
@@ -108,13 +145,20 @@ def _strategy(name: str):
     return load_strategy(name)
 
 
-@contextmanager
-def claimed(sweep: Sweep) -> Iterator[None]:
-    """Hold the sweep: two processes at the same one would do every cell twice.
+def _most(shots: Sequence[int | None]) -> int | None:
+    numbers = [n for n in shots if n is not None]
+    return max(numbers) if len(numbers) == len(shots) else None
 
-    Raises ContsymError where another process has it. A killed one holds nothing.
+
+@contextmanager
+def claimed(sweep: Sweep) -> Iterator[StoredRun]:
+    """Write the record and hold it: two processes at the same run would do every cell twice.
+
+    Raises ContsymError where another process holds it. A killed one holds nothing.
     """
     from filelock import FileLock, Timeout
+
+    from contsym.training.first_task import first_tasks_folder
 
     sweep.folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(sweep.folder / ".running.lock")
@@ -122,36 +166,48 @@ def claimed(sweep: Sweep) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ContsymError(
-            f"sweep {sweep.config.id} is being run by another process; expected to be the only one; "
-            "contsym sweep --status shows how far it is"
+            f"{sweep.name} is being run by another process; expected to be the only one; wait for it, or stop it"
         ) from None
     try:
-        for folder in (cells_folder, beginnings_folder):
+        for folder in (store.results_folder, first_tasks_folder):
             clear_partial(folder(sweep.config.output))
-        yield
+        yield write_record(sweep)
     finally:
         lock.release()
 
 
-def remember(sweep: Sweep) -> StoredSweep:
-    """Store the sweep in its folder; one that is there keeps the time it was first made."""
+def write_record(sweep: Sweep) -> StoredRun:
+    """Store the record in the sweep's folder; one that is there keeps the time at which it was first made."""
     created = sweep.created
-    if (sweep.folder / SWEEP).is_file():
+    if (sweep.folder / RECORD).is_file():
         # One that cannot be read is replaced.
         with suppress(ContsymError):
-            created = read_sweep(sweep.folder).created
+            created = read_run(sweep.folder).created
     cells = [
         {
-            "key": cell.work.key,
-            "beginning": cell.beginning.key if cell.beginning else None,
-            "strategy": cell.work.config.strategy,
-            "seed": cell.work.config.seeds[0],
-            "shots": cell.work.config.shots,
-            "settings": dict(cell.work.config.settings),
-            "scenario": cell.work.config.scenario,
-            "n_steps": [cell.n_beginning_steps, cell.n_steps],
+            "key": cell.job.key,
+            "first_task": cell.first_task.key if cell.first_task else None,
+            "strategy": cell.job.config.strategy,
+            "seed": cell.job.config.seeds[0],
+            "shots": cell.job.config.shots,
+            "settings": dict(cell.job.config.settings),
+            "scenario": cell.job.config.scenario,
+            "n_steps": [cell.n_first_task_steps, cell.n_steps],
         }
         for cell in sweep.cells
     ]
-    write_sweep(sweep.folder, created, to_record(sweep.config), cells)
-    return read_sweep(sweep.folder)
+    config = to_record(sweep.config)
+    # The folder says where it is, and may be moved.
+    del config["output"]
+    write_run(sweep.folder, {"command": sweep.command, "created": created, "config": config, "cells": cells})
+    return read_run(sweep.folder)
+
+
+def check_complete(run: StoredRun, failed: Collection[str] = ()) -> None:
+    """Raises ContsymError where results that were stored are not there any more."""
+    n = len(run.cells) - run.n_done - len(failed)
+    if n > 0:
+        raise ContsymError(
+            f"{n} of the {len(run.cells)} results in {store.results_folder(run.output)} were stored and are gone; "
+            "see who removes them; the same command makes them again"
+        )

@@ -1,4 +1,4 @@
-"""Runs a sweep: beginnings before the cells that go on from them, failures remembered, nothing twice."""
+"""Runs the jobs of a sweep: shared first tasks before their cells; failures are stored, nothing is done twice."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, Protocol
 from contsym.files import to_json, write_file
 from contsym.machine import raise_if_asked_to_stop
 from contsym.sweep.engines.base import Executor, Lost, one_line
-from contsym.sweep.job import Work, beginnings_folder, is_done
+from contsym.sweep.job import Job, is_done
 from contsym.sweep.plan import Cell, Sweep
-from contsym.sweep.stored import FAILED
-from contsym.training.first_task import Beginnings
+from contsym.sweep.runs import FAILED
+from contsym.training.first_task import FirstTaskCache, first_tasks_folder
 
 MAX_TRIES = 3
-"""Of a piece whose worker is lost; one that raises by itself is not tried again in the same start."""
+"""Of a job whose worker is lost; one that raises by itself is not tried again in the same start."""
 
 
 class Watcher(Protocol):
-    """Who is told how far a sweep is; the terminal's is in display_sweep.py."""
+    """Who is told how far a sweep is; the terminal's is in commands/views/progress.py."""
 
-    def started(self, work: Work) -> None: ...
+    def started(self, job: Job) -> None: ...
 
-    def ended(self, work: Work, error: str | None) -> None: ...
+    def ended(self, job: Job, error: str | None) -> None: ...
 
     def tick(self) -> None:
         """Called about twice a second."""
@@ -34,31 +34,31 @@ class Watcher(Protocol):
 
 @dataclass
 class _Queue:
-    """What is still to do. A beginning comes when the first of its cells is wanted, and then its cells."""
+    """Jobs that are left. A first-task job is queued just before the first cell that needs it."""
 
     cells: list[Cell]
     under_way: set[str] = field(default_factory=set)
-    """Keys of beginnings that somebody is at."""
+    """Keys of first tasks that a worker is training."""
 
-    def next(self) -> Work | None:
-        """A piece that can start now. Cells whose beginning is there come first: they free its disk space."""
+    def next(self) -> Job | None:
+        """A job that can start now. Cells whose first task is cached come first: they free its disk space."""
         for i, cell in enumerate(self.cells):
-            if cell.beginning is None or is_done(cell.beginning):
-                return self.cells.pop(i).work
+            if cell.first_task is None or is_done(cell.first_task):
+                return self.cells.pop(i).job
         for cell in self.cells:
-            if cell.beginning is not None and cell.beginning.key not in self.under_way:
-                self.under_way.add(cell.beginning.key)
-                return cell.beginning
+            if cell.first_task is not None and cell.first_task.key not in self.under_way:
+                self.under_way.add(cell.first_task.key)
+                return cell.first_task
         return None
 
-    def drop(self, beginning: str) -> list[Cell]:
-        """Give up the cells of a beginning that cannot be had."""
-        lost = [cell for cell in self.cells if cell.beginning and cell.beginning.key == beginning]
+    def drop(self, first_task: str) -> list[Cell]:
+        """Give up the cells of a first task that failed."""
+        lost = [cell for cell in self.cells if cell.first_task and cell.first_task.key == first_task]
         self.cells = [cell for cell in self.cells if cell not in lost]
         return lost
 
 
-def drive(
+def run_sweep(
     sweep: Sweep,
     executor: Executor,
     watcher: Watcher,
@@ -69,70 +69,70 @@ def drive(
     `on_result` is called in this process after each finished cell. The executor is closed at the
     end, also when interrupted; what is finished by then is kept.
     """
-    todo = list({cell.work.key: cell for cell in sweep.cells if not is_done(cell.work)}.values())
+    todo = list({cell.job.key: cell for cell in sweep.cells if not is_done(cell.job)}.values())
     queue, failed = _Queue(todo), {}
-    running: dict[Any, Work] = {}
+    running: dict[Any, Job] = {}
     tries: dict[str, int] = {}
-    by_key = {cell.work.key: cell for cell in sweep.cells}
+    by_key = {cell.job.key: cell for cell in sweep.cells}
 
-    def fail(work: Work, error: str) -> None:
-        failed[work.name] = error
-        _remember_failure(sweep.folder, work, error)
-        watcher.ended(work, error)
+    def fail(job: Job, error: str) -> None:
+        failed[job.name] = error
+        _store_failure(sweep.folder, job, error)
+        watcher.ended(job, error)
 
     try:
         while True:
             raise_if_asked_to_stop()
-            while len(running) < executor.n_slots and (work := queue.next()):
-                tries[work.key] = tries.get(work.key, 0) + 1
-                running[executor.submit(work)] = work
-                watcher.started(work)
+            while len(running) < executor.n_slots and (job := queue.next()):
+                tries[job.key] = tries.get(job.key, 0) + 1
+                running[executor.submit(job)] = job
+                watcher.started(job)
             if not running:
                 break
             for handle, error in executor.wait(list(running), 0.5):
-                work = running.pop(handle)
-                queue.under_way.discard(work.key)
-                if isinstance(error, Lost) and tries[work.key] < MAX_TRIES:
-                    if not work.is_beginning:
-                        queue.cells.insert(0, by_key[work.key])
-                    watcher.ended(work, f"{error}; tried again")
-                elif error is not None and work.is_beginning:
-                    watcher.ended(work, one_line(error))
-                    for cell in queue.drop(work.key):
-                        fail(cell.work, f"its beginning failed: {one_line(error)}")
+                job = running.pop(handle)
+                queue.under_way.discard(job.key)
+                if isinstance(error, Lost) and tries[job.key] < MAX_TRIES:
+                    if not job.is_first_task:
+                        queue.cells.insert(0, by_key[job.key])
+                    watcher.ended(job, f"{error}; tried again")
+                elif error is not None and job.is_first_task:
+                    watcher.ended(job, one_line(error))
+                    for cell in queue.drop(job.key):
+                        fail(cell.job, f"its first task failed: {one_line(error)}")
                 elif error is not None:
-                    fail(work, one_line(error))
+                    fail(job, one_line(error))
                 else:
-                    watcher.ended(work, None)
-                    if not work.is_beginning:
-                        (sweep.folder / FAILED / f"{work.key}.json").unlink(missing_ok=True)
-                        _drop_used(sweep, by_key[work.key].beginning)
+                    watcher.ended(job, None)
+                    if not job.is_first_task:
+                        (sweep.folder / FAILED / f"{job.key}.json").unlink(missing_ok=True)
+                        _drop_used(sweep, by_key[job.key].first_task)
                         on_result()
             watcher.tick()
     finally:
         executor.close()
     if not failed:
         # Here too what an earlier start, killed right behind its last cell, has left.
-        for cell in {cell.beginning.key: cell for cell in sweep.cells if cell.beginning}.values():
-            _drop_used(sweep, cell.beginning)
-        _kept(sweep).drop_encodings()
+        for cell in {cell.first_task.key: cell for cell in sweep.cells if cell.first_task}.values():
+            _drop_used(sweep, cell.first_task)
+        _cache_of(sweep).drop_encodings()
     return failed
 
 
-def _drop_used(sweep: Sweep, beginning: Work | None) -> None:
-    """A beginning goes once all its cells are there: it is as large as the encoder."""
-    if beginning is None:
+def _drop_used(sweep: Sweep, first_task: Job | None) -> None:
+    """A cached first task is deleted once all its cells are stored: it is as large as the encoder."""
+    if first_task is None:
         return
-    own = [cell.work for cell in sweep.cells if cell.beginning and cell.beginning.key == beginning.key]
+    own = [cell.job for cell in sweep.cells if cell.first_task and cell.first_task.key == first_task.key]
     if all(map(is_done, own)):
-        _kept(sweep).drop(beginning.key)
+        _cache_of(sweep).drop(first_task.key)
 
 
-def _kept(sweep: Sweep) -> Beginnings:
-    return Beginnings(beginnings_folder(sweep.config.output))
+def _cache_of(sweep: Sweep) -> FirstTaskCache:
+    return FirstTaskCache(first_tasks_folder(sweep.config.output))
 
 
-def _remember_failure(folder: Path, work: Work, error: str) -> None:
+def _store_failure(folder: Path, job: Job, error: str) -> None:
     (folder / FAILED).mkdir(parents=True, exist_ok=True)
-    stored = {"name": work.name, "error": error, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    write_file(folder / FAILED / f"{work.key}.json", to_json(stored))
+    stored = {"name": job.name, "error": error, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    write_file(folder / FAILED / f"{job.key}.json", to_json(stored))

@@ -1,29 +1,32 @@
-"""What a stored sweep holds."""
+"""The record of a run or a sweep."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from contsym.checked import Count, Key, Share, Strict, Words, expect, is_time
 
+Command = Literal["run", "sweep"]
+"""Which command made the record."""
 
-class SweepCell(Strict):
+
+class StoredCell(Strict):
     key: Key
-    beginning: Key | None
+    first_task: Key | None
     strategy: Words
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    shots: Count
+    shots: Count | None
     settings: dict[str, Words]
-    scenario: Words | None = None
+    scenario: Words
     n_steps: Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
-class SweepSettings(Strict):
+class StoredSettings(Strict):
     strategies: list[Words]
     scenario: Words
-    shots: list[Count]
+    shots: list[Count | None]
     seeds: list[Count] = [0, 1, 2]
     settings: dict[str, list[Words]]
     encoder: Words = "minilm"
@@ -43,12 +46,13 @@ class SweepSettings(Strict):
     audit: bool = True
 
 
-class SweepFile(Strict):
+class RunFile(Strict):
+    command: Command
     created: Words
-    config: SweepSettings
-    cells: list[SweepCell]
+    config: StoredSettings
+    cells: list[StoredCell]
 
     @model_validator(mode="after")
-    def is_consistent(self) -> SweepFile:
+    def is_consistent(self) -> RunFile:
         expect(is_time(self.created), "created as a date and time with its zone, in ISO 8601")
         return self

@@ -183,7 +183,7 @@ def scores_are_finite(bench: Bench) -> str:
         if n_wrong:
             raise Failed(f"{n_wrong} of {scores.numel()} scores {when} are not finite")
         if when == "before training":
-            run.go_on()
+            run.train_next()
     return f"{shape[0]} x {shape[1]}"
 
 
@@ -235,7 +235,7 @@ def saved_and_loaded_is_the_same(bench: Bench) -> str:
 
     plan = bench.plan(settings={"steps": "12"})
     run = bench.seed_run(plan, 7)
-    run.go_on()
+    run.train_next()
     pairs = plan.tasks[0].test
     values, tensors = run.state()
     expected = run.strategy.score(pairs)
@@ -252,7 +252,7 @@ def saved_and_loaded_is_the_same(bench: Bench) -> str:
             f"the scores of {n} of {len(pairs)} pairs differ after loading; expected state() and restore() "
             "to hold all that a finished experience changes"
         )
-    other.go_on()
+    other.train_next()
     whole, _, last = bench.reference
     _expect_same("the losses after loading", whole.loss, other.log.losses)
     _expect_same_tensors("artifact after loading", _without_view(last), other.strategy.artifacts())
@@ -270,12 +270,12 @@ def grows_as_declared(bench: Bench) -> str:
     bytes_by_pairs = []
     for shots in (16, 64):
         run = bench.seed_run(bench.plan(ONE, settings=short, shots=shots))
-        run.go_on()
+        run.train_next()
         bytes_by_pairs.append(run.template.n_stored_bytes)
     run = bench.seed_run(bench.plan(settings=short, shots=16))
     bytes_by_experiences = []
     for _ in run.parts:
-        run.go_on()
+        run.train_next()
         bytes_by_experiences.append(run.template.n_stored_bytes)
     plan = run.plan
     bytes_by_labels = []
@@ -311,7 +311,7 @@ def frozen_parameters_stay(bench: Bench) -> str:
     run = bench.seed_run(bench.plan(ONE, settings={"steps": "3"}))
     model, trains = run.strategy.model, run.strategy.trains
     before = {name: (p.detach().clone(), p.requires_grad) for name, p in model.named_parameters()}
-    run.go_on()
+    run.train_next()
     after = dict(model.named_parameters())
     changed = [n for n, (p, _) in before.items() if n in after and not torch.equal(p, after[n].detach())]
     for name in changed:

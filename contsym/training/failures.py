@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from contsym.data.schema import LABELS
 from contsym.errors import ContsymError, first_line
 from contsym.files import to_json, write_whole
-from contsym.results import store
+from contsym.results.schema import FORMAT
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -63,8 +63,7 @@ def keep_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
     folder = plan.config.output / "stopped" / key
     values, tensors = run.state()
     told = {
-        "format": store.FORMAT,
-        "run": plan.name,
+        "format": FORMAT,
         "key": key,
         "strategy": plan.config.strategy,
         "scenario": plan.scenario.name,

@@ -7,7 +7,7 @@ import hashlib
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +26,11 @@ modules do shows in the fingerprint of the data."""
 
 
 def library_versions() -> dict[str, str]:
+    return dict(_versions())
+
+
+@cache
+def _versions() -> Mapping[str, str]:
     versions = {"contsym": contsym.__version__, "python": platform.python_version()}
     return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
 

@@ -1,8 +1,7 @@
-"""The first experience of a scenario, trained once and kept for all runs that begin alike.
+"""The state of a run after its first task, cached for all runs that share it.
 
-What MNLI makes of an encoder does not depend on how many Wikidata pairs come after it. A beginning
-is the state of a run behind its first experience, under the hash of all that decided it, as
-safetensors and JSON; a run that finds its own goes on from there.
+What MNLI makes of an encoder does not depend on how many Wikidata pairs come after it. The state is cached as
+safetensors and JSON under the hash of all that decides it; a run that finds it resumes from there.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym.config import DEFAULT_TARGET, RunConfig
-from contsym.data.tasks import TASKS
+from contsym.config import RunConfig
 from contsym.errors import ContsymError, first_line
 from contsym.files import to_json, write_whole
 from contsym.models.encoders.vector_cache import UntrainedEncodings
 from contsym.strategies.catalog import split_name
 from contsym.training.fingerprint import code_sha256, library_versions
-from contsym.training.plan import pretraining_config
+from contsym.training.plan import encoder_facts, first_task_key, pretraining_config, resolved
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,72 +28,73 @@ if TYPE_CHECKING:
     from contsym.training.progress import Progress
 
 
-STATE, TENSORS, REUSED = "state.json", "state.safetensors", "reused"
+STATE, TENSORS, PINNED = "state.json", "state.safetensors", "pinned"
 ENCODINGS = "encodings"
 
 
-class Beginnings:
-    """Kept beginnings in a folder, one folder each; whole or not there."""
+def first_tasks_folder(output: Path) -> Path:
+    return output / "first_tasks"
+
+
+class FirstTaskCache:
+    """States in a folder, one folder per key; each appears atomically."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def begin(self, run: SeedRun, seed: int) -> None:
-        """Bring a new run behind its first experience, by what is kept or by its own work."""
+    def fast_forward(self, run: SeedRun, seed: int) -> None:
+        """Bring a new run to the end of its first experience, by a cached state or by training, which is then cached."""
         run.encoder.cache = self.encodings(run.plan, run.start.key if run.start else "")
-        # Under retrain the shared part is behind the run already.
-        key = None if run.start else beginning_key(beginning_plan(run.plan), seed)
+        # Under retrain the first task is known already.
+        key = None if run.start else first_task_key(first_task_plan(run.plan), seed)
         if key is None:
             return
-        if not self.has(key):
-            # A strategy and its add-ons begin as the strategy alone does.
-            run.go_on()
-            self._keep(key, run)
-            return
-        values, tensors = self._read(key)
-        run.restore(values, tensors)
+        if self.has(key):
+            run.restore(*self._read(key))
+        else:
+            # A strategy with add-ons trains its first task as the strategy alone does.
+            run.train_next()
+            self._write(key, run)
 
     def make(self, plan: Plan, seed: int, progress: Progress) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """The kept beginning of a plan that has one, trained first where it is not there yet."""
+        """The state of a plan that has one, as (plain values, tensors); trained first where it is not cached."""
         from contsym.training.loop import SeedRun
 
-        key = beginning_key(plan, seed)
-        assert key is not None, "a plan without a beginning"
+        key = first_task_key(plan, seed)
+        assert key is not None, "a plan whose first task cannot be shared"
         if not self.has(key):
             parts = [plan.training_part(task, seed) for task in plan.tasks]
-            self.begin(SeedRun(plan, parts, seed, progress), seed)
+            self.fast_forward(SeedRun(plan, parts, seed, progress), seed)
         return self._read(key)
 
-    def mark_for_reuse(self, key: str) -> None:
-        """Let a beginning stay when the sweep that made it has no more use for it."""
-        (self.folder / key / REUSED).touch()
+    def pin(self, key: str) -> None:
+        """Keep a state when the sweep that made it does not need it any more."""
+        (self.folder / key / PINNED).touch()
 
     def encodings(self, plan: Plan, start: str = "") -> UntrainedEncodings:
-        """What the encoder of the plan makes of texts before this run trains it, shared by all strategies;
-        `start` names the weights where they are not the checkpoint's."""
-        facts = [
-            plan.encoder.weights_sha256,
-            plan.pooling.facts().model_dump(),
+        """The vectors of texts before this run trains the encoder, shared by all strategies; `start` names the
+        weights where they are not the checkpoint's."""
+        made_by = [
+            encoder_facts(plan),
             start,
-            plan.precision,
-            plan.device,
+            code_sha256("contsym.models.encoders.load"),
+            library_versions(),
         ]
-        made_by = [*facts, code_sha256("contsym.models.encoders.load"), library_versions()]
         return UntrainedEncodings(self.folder.with_name(ENCODINGS), made_by)
 
     def drop_encodings(self) -> None:
-        """Delete the untrained encodings; whoever wants one again makes it again."""
+        """Delete the encodings of untrained encoders; they are made again when a run asks for them."""
         shutil.rmtree(self.folder.with_name(ENCODINGS), ignore_errors=True)
 
     def has(self, key: str) -> bool:
         return (self.folder / key).is_dir()
 
     def drop(self, key: str) -> None:
-        """Delete what no run needs any more, unless it was marked for reuse."""
-        if not (self.folder / key / REUSED).exists():
+        """Delete a state that no run needs any more, unless it is pinned."""
+        if not (self.folder / key / PINNED).exists():
             shutil.rmtree(self.folder / key, ignore_errors=True)
 
-    def _keep(self, key: str, run: SeedRun) -> None:
+    def _write(self, key: str, run: SeedRun) -> None:
         from safetensors.torch import save_file
 
         values, tensors = run.state()
@@ -107,11 +106,11 @@ class Beginnings:
         try:
             write_whole(self.folder / key, fill)
         except OSError as error:
-            # Another process kept the same one in the meantime: equal to the bit.
+            # Another process may have cached the same state first: equal to the bit.
             if not self.has(key):
                 raise ContsymError(f"{self.folder}: cannot be written ({error.strerror})") from None
 
-    def _read(self, key: str):
+    def _read(self, key: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -120,12 +119,12 @@ class Beginnings:
             return json.loads((folder / STATE).read_text("utf-8")), load_file(folder / TENSORS)
         except (OSError, ValueError, SafetensorError) as error:
             raise ContsymError(
-                f"{folder}: a kept beginning cannot be read ({first_line(error)}); delete it"
+                f"{folder}: a cached first task cannot be read ({first_line(error)}); delete it"
             ) from None
 
 
-def beginning_config(config: RunConfig) -> RunConfig:
-    """The run whose first experience a run of this config goes on from: without add-ons, which act later,
+def first_task_config(config: RunConfig) -> RunConfig:
+    """The run whose first experience a run of this config resumes from: without add-ons, which act later,
     and under retrain the fine-tuning that makes its encoder."""
     if config.protocol == "retrain":
         return pretraining_config(config)
@@ -138,23 +137,7 @@ def beginning_config(config: RunConfig) -> RunConfig:
     return replace(config, strategy=base, settings=settings)
 
 
-def beginning_plan(plan: Plan) -> Plan:
-    """The plan of `beginning_config`."""
-    from contsym.training.plan import resolved
-
-    config = beginning_config(plan.config)
+def first_task_plan(plan: Plan) -> Plan:
+    """The plan of `first_task_config`."""
+    config = first_task_config(plan.config)
     return plan if config == plan.config else resolved(plan, config)
-
-
-def beginning_key(plan: Plan, seed: int) -> str | None:
-    """The hash of all that the first experience depends on; None where it depends on the shots."""
-    from contsym.training.plan import key_of
-
-    first, *rest = (task.task for task in plan.tasks)
-    if not rest or TASKS[first].relational:
-        return None
-    config = plan.config
-    sizes = {task: size for task, size in config.sizes.items() if task == first}
-    noise = None if plan.tasks[0].label_noise is None else config.label_noise
-    alike = replace(config, shots=None, sizes=sizes, target=DEFAULT_TARGET, label_noise=noise)
-    return key_of(plan, seed, alike)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Start:
+class KnownTask:
     """An encoder with a head for the first task."""
 
     key: str

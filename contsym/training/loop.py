@@ -40,7 +40,7 @@ from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template
 
 if TYPE_CHECKING:
-    from contsym.training.known_task import Start
+    from contsym.training.known_task import KnownTask
     from contsym.training.plan import Plan
 
 
@@ -58,7 +58,7 @@ VIEW_PART = 400
 class SeedRun:
     """The strategy of a plan, its benchmark and what was measured so far.
 
-    `parts` are the training pairs of each experience. Call `go_on` once for each of them. With a
+    `parts` are the training pairs of each experience. Call `train_next` once for each of them. With a
     `start`, the encoder knows the first task already and is measured on it by the start's head.
     """
 
@@ -68,7 +68,7 @@ class SeedRun:
         parts: Sequence[Dataset],
         seed: int,
         progress: Progress,
-        start: Start | None = None,
+        start: KnownTask | None = None,
     ) -> None:
         self.plan, self.parts, self.progress, self.start = plan, parts, Steps(progress), start
         self.seed = seed
@@ -127,13 +127,13 @@ class SeedRun:
     def predictions(self):
         return self.matrix.predictions
 
-    def go_on(self) -> None:
+    def train_next(self) -> None:
         """Train on the next experience and evaluate; before the first, evaluate untrained.
 
         Raises ContsymError where the loss or the gradient is no number, or memory is out.
         """
         try:
-            self._go_on()
+            self._train_next()
         except NotFinite as stop:
             raise keep_stopped(self, stop) from None
         except (RuntimeError, MemoryError) as error:
@@ -141,7 +141,7 @@ class SeedRun:
                 raise
             raise out_of_memory(self, error) from error
 
-    def _go_on(self) -> None:
+    def _train_next(self) -> None:
         if not self.matrix.predictions:
             self.strategy.current = self.parts[1 if self.start else 0]
             if self.start:
@@ -243,6 +243,7 @@ class SeedRun:
             tensors["view_before"] = self.view_before
         values = {
             "n_done": self.n_done,
+            "data": [task.fingerprint for task in self.plan.tasks],
             "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
             "curve": [asdict(point) for point in self.curve.points],
             "curve_seconds": self.curve.seconds,
@@ -257,9 +258,18 @@ class SeedRun:
         return values, tensors
 
     def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Put in what `state` gave, of a run of the same strategy, seed and first experiences."""
+        """Put in what `state` gave, of a run of the same strategy, seed and first experiences.
+
+        The later experiences may be of other data: their test pairs are then evaluated here, before and after what
+        was trained, as the other run would have done.
+        """
         strategy, log = self.strategy, self.log
         n_done = values["n_done"]
+        is_same_data = values["data"] == [task.fingerprint for task in self.plan.tasks]
+        if not is_same_data:
+            assert n_done == 1, "the state after the first experience is the only one that is shared"
+            strategy.current = self.parts[0]
+            self._evaluate("before any training")
         strategy.restore(under("strategy.", tensors), self.parts[:n_done])
         log.losses = list(values["losses"])
         log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
@@ -272,21 +282,26 @@ class SeedRun:
             n_forwards = log.costs[0].training_forwards + n_more
             own = {"training_forwards": n_forwards, "stored_bytes_after": self.template.n_stored_bytes}
             log.costs = [log.costs[0].model_copy(update=own)]
-        rows = under("predictions.", tensors)
-        self.matrix.predictions = [
-            [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
-        ]
         for name, n in values["clock"].items():
             setattr(self.template.clock, name, n)
         self.curve.points = [CurvePoint(**point) for point in values["curve"]]
         self.curve.seconds = values["curve_seconds"]
-        self.probes = list(values["probes"])
         self.curve.n_forwards = values["curve_forwards"]
-        self.n_evaluated = values["encoder_forwards_evaluation"]
         self._seconds_before = values["seconds"]
-        self.view_before = tensors.get("view_before")
         self.encoder.cache = None
-        # Last: making a strategy draws from the generators.
+        if is_same_data:
+            rows = under("predictions.", tensors)
+            self.matrix.predictions = [
+                [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
+            ]
+            self.probes = list(values["probes"])
+            self.n_evaluated = values["encoder_forwards_evaluation"]
+            self.view_before = tensors.get("view_before")
+        else:
+            # The two evaluations of other pairs take the place of those that the state counts.
+            self.encoder.n_forwards += self.n_evaluated - values["encoder_forwards_evaluation"]
+            self._evaluate(f"evaluating after {self.names[0]}")
+        # Last: making a strategy and evaluating draw from the generators.
         _set_random_state(under("random.", tensors), self.plan.device)
 
 

@@ -66,7 +66,7 @@ class Shared:
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
         """As many of the experience's training pairs as were asked for; drawn once for each choice."""
-        option, n = _choice(task, config)
+        option, n = choice(task, config)
         if n is None:
             return task.train
         key = task.fingerprint, option, n, seed
@@ -114,7 +114,7 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
     """
     with _naming(task):
         part = (shared or Shared()).chosen(task, config, seed)
-        share = _noise(task, config)
+        share = noise(task, config)
         return (
             part
             if share is None
@@ -124,7 +124,7 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
     """How many pairs `training_part` has, of any seed, without drawing them. Raises SettingError as it does."""
-    option, n = _choice(task, config)
+    option, n = choice(task, config)
     if n is None:
         return len(task.train)
     with _naming(task):
@@ -146,14 +146,14 @@ def _naming(task: TaskData) -> Iterator[None]:
         raise SettingError(f"{error} (experience {task.name})") from None
 
 
-def _choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
+def choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
     """The option that says how many of the experience's training pairs are used, and what it says; None: all."""
     if TASKS[task.task].relational and config.shots is not None:
         return SHOTS, config.shots
     return f"--{task.task}-size", config.sizes.get(task.task)
 
 
-def _noise(task: TaskData, config: RunConfig) -> float | None:
+def noise(task: TaskData, config: RunConfig) -> float | None:
     """The share of flipped labels; None where the experience has none and a run cannot ask for any."""
     is_given = task.label_noise is not None and config.label_noise is not None
     return config.label_noise if is_given else task.label_noise
@@ -161,5 +161,5 @@ def _noise(task: TaskData, config: RunConfig) -> float | None:
 
 def _part_key(task: TaskData, config: RunConfig, seed: int) -> tuple[object, ...]:
     """What decides the training pairs of an experience and their labels."""
-    choice, noise = _choice(task, config), _noise(task, config)
-    return task.fingerprint, *choice, noise, None if choice[1] is None and noise is None else seed
+    (option, n), share = choice(task, config), noise(task, config)
+    return task.fingerprint, option, n, share, None if n is None and share is None else seed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym import plugins
@@ -24,7 +25,7 @@ from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
 from contsym.training.fingerprint import code_sha256, library_versions
-from contsym.training.parts import Shared, training_part
+from contsym.training.parts import Shared, choice, noise, training_part
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -103,7 +104,6 @@ class Plan:
     """A run with everything looked up and checked: what is shown before it starts."""
 
     config: RunConfig
-    name: str
     scenario: ScenarioPlan
     strategy: type[Strategy]
     settings: TrainingSettings
@@ -120,10 +120,6 @@ class Plan:
     def pooling(self) -> Pooling:
         assert self.encoder.pooling is not None, "prepare has looked"
         return self.encoder.pooling
-
-    @property
-    def folder(self) -> Path:
-        return store.runs_folder(self.config.output) / self.name
 
     def training_part(self, task: TaskData, seed: int) -> Dataset:
         """The training pairs of an experience for a seed, drawn once in all plans that share what they have loaded."""
@@ -168,7 +164,6 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     device = choose_device(config.device)
     return Plan(
         config=config,
-        name=store.new_run_name(config.strategy, scenario.name),
         scenario=scenario,
         strategy=strategy,
         settings=settings,
@@ -211,8 +206,6 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
 
 
 def _check_freeze(config: RunConfig, files: checkpoints.EncoderFiles, settings: TrainingSettings) -> None:
-    from contsym.training.plan import check_freeze
-
     card = find_strategy(config.strategy)
     check_freeze(settings.freeze, card, files.name, size(files, "num_hidden_layers"))
 
@@ -274,27 +267,94 @@ def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
 
 
 def code_of(config: RunConfig) -> str:
-    """The hash of the code that decides a result of this config; a plug-in's own is a fact beside it."""
+    """The hash of contsym's code that decides a result of this config; a plug-in's own is a fact beside it."""
     names = modules_of(config.strategy)
     names += modules_of(PRETRAINING) if config.protocol == "retrain" else ()
     return code_sha256("contsym.training.run", *names)
 
 
-def key_of(plan: Plan, seed: int, config: RunConfig | None = None) -> str:
-    """The hash of all that decides a seed's result: settings, data, weights, code, libraries.
+def key_of(plan: Plan, seed: int) -> str:
+    """SHA-256 of the resolved facts that decide a seed's result.
 
-    With a config, the key that the plan would have with that one in place of its own.
+    Paths, spellings and defaults do not count, only what they come to: the same content at another path, `k=03` for
+    `k=3`, `--device auto` where that is the CPU. Neither do the other seeds, nor where results are kept and tracked.
     """
-    config = config or plan.config
-    return config.key(
-        seed,
-        data={task.name: task.fingerprint for task in plan.tasks},
-        experiences=[experience.as_dict() for experience in plan.scenario.experiences],
-        made_with=[p.sha256 for p in plugins.plugins_of(config.strategy, config.scenario)],
-        weights=plan.encoder.weights_sha256,
-        pooling=plan.pooling.facts().model_dump(),
-        code=code_of(config),
-        versions=library_versions(),
-        resolved={**plan.settings.model_dump(), "learning_rate": plan.learning_rate},
-        on=[plan.device, plan.precision],
-    )
+    config, scenario = plan.config, plan.scenario
+    facts = {
+        "scenario": scenario.name,
+        "experiences": [_experience_facts(plan, place) for place in range(len(plan.tasks))],
+        "protocol": config.protocol,
+        "pretrain": _pretraining_facts(plan),
+        "measured": {"target": config.target, "curve": config.curve, "audit": config.audit},
+    }
+    return _hash({**facts, **_method_facts(plan, seed)})
+
+
+def first_task_key(plan: Plan, seed: int) -> str | None:
+    """SHA-256 of the resolved facts that decide the state after the first experience.
+
+    None where there is no second one, or where the shots decide the first. What is evaluated there besides the
+    first task does not count: `SeedRun.restore` evaluates other test pairs itself.
+    """
+    if len(plan.tasks) < 2 or TASKS[plan.tasks[0].task].relational:
+        return None
+    facts = {
+        "experience": _experience_facts(plan, 0),
+        # Each evaluated experience draws from the random state once, for its data loader.
+        "n_experiences": len(plan.tasks),
+        "curve": plan.config.curve,
+    }
+    return _hash({**facts, **_method_facts(plan, seed)})
+
+
+def _hash(facts: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _method_facts(plan: Plan, seed: int) -> dict[str, object]:
+    """What decides training beside the data: method, encoder, device, code."""
+    config = plan.config
+    return {
+        "strategy": config.strategy,
+        "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
+        "plugins": [
+            p.sha256 for p in plugins.plugins_of(config.strategy, config.scenario) if p.kind == "strategy"
+        ],
+        "seed": seed,
+        "encoder": encoder_facts(plan),
+        "code": code_of(config),
+        "versions": library_versions(),
+    }
+
+
+def encoder_facts(plan: Plan) -> dict[str, object]:
+    """What decides the vector of a text before any training."""
+    files = plan.encoder
+    return {
+        "weights": files.weights_sha256,
+        # A preset's weights are those of one checkpoint, wherever it is from.
+        "files": None if files.preset and files.preset.sha256 else files.text_files_sha256,
+        "pooling": plan.pooling.facts().model_dump(),
+        # The kind of device: one GPU is as good as another.
+        "device": plan.device.partition(":")[0],
+        "precision": plan.precision,
+    }
+
+
+def _experience_facts(plan: Plan, place: int) -> dict[str, object]:
+    task = plan.tasks[place]
+    return {
+        "experience": plan.scenario.experiences[place].as_dict(),
+        "data": task.fingerprint,
+        "chosen": choice(task, plan.config),
+        "label_noise": noise(task, plan.config),
+    }
+
+
+def _pretraining_facts(plan: Plan) -> dict[str, object] | None:
+    """The settings of the fine-tuning that makes the encoder of protocol retrain; None where nothing is pretrained."""
+    if plan.config.protocol != "retrain" or kind_of_head(plan.encoder):
+        return None
+    settings = parse_settings(load_strategy(PRETRAINING), plan.config.pretrain, "--pretrain")
+    rate = settings.learning_rate or default_learning_rate(plan.encoder)
+    return {**settings.model_dump(mode="json"), "learning_rate": rate}

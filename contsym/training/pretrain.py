@@ -39,7 +39,7 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
     (seed,) = config.seeds
     parts = [plan.training_part(task, seed) for task in plan.tasks]
     run = SeedRun(plan, parts, seed, progress)
-    run.go_on()
+    run.train_next()
     (task,) = plan.tasks
     accuracy = float((run.predictions[-1][0] == task.test["label"][:]).mean())
     card = {

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from contsym.errors import ContsymError
 from contsym.models.encoders.nli_head import kind_of_head, read_head
-from contsym.training.known_task import Start
+from contsym.training.known_task import KnownTask
+from contsym.training.plan import first_task_key
 
 if TYPE_CHECKING:
-    from contsym.training.first_task import Beginnings
+    from contsym.training.first_task import FirstTaskCache
     from contsym.training.plan import Plan
     from contsym.training.progress import Progress
 
@@ -17,26 +18,27 @@ if TYPE_CHECKING:
 ENCODER, HEAD = "strategy.model.encoder.", "strategy.model.head."
 
 
-def find_start(plan: Plan, seed: int, progress: Progress, beginnings: Beginnings | None) -> Start | None:
-    """What a seed of the plan starts from; None under protocol sequential.
+def find_known_task(
+    plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None
+) -> KnownTask | None:
+    """The encoder and head that a seed of the plan starts from; None under protocol sequential.
 
-    Trains what is not there yet, and keeps it.
+    Trains them where they are not cached, and caches them.
     """
-    from contsym.training.first_task import Beginnings, beginning_key, beginning_plan
-
     if plan.config.protocol != "retrain":
         return None
     kind = kind_of_head(plan.encoder)
     if kind:
         head = read_head(plan.encoder.folder) if kind == "pair" else None
-        return Start(plan.encoder.weights_sha256, None, head)
+        return KnownTask(plan.encoder.weights_sha256, None, head)
     from contsym.models.pair_model import under
+    from contsym.training.first_task import FirstTaskCache, first_task_plan, first_tasks_folder
 
-    kept = beginnings or Beginnings(plan.config.output / "beginnings")
-    made = beginning_plan(plan)
-    key = beginning_key(made, seed)
+    cache = cache or FirstTaskCache(first_tasks_folder(plan.config.output))
+    pretraining = first_task_plan(plan)
+    key = first_task_key(pretraining, seed)
     if key is None:
         raise ContsymError("--protocol retrain: the first task depends on the shots; expected NLI first")
-    _, tensors = kept.make(made, seed, progress)
-    kept.mark_for_reuse(key)
-    return Start(key, under(ENCODER, tensors), under(HEAD, tensors))
+    _, tensors = cache.make(pretraining, seed, progress)
+    cache.pin(key)
+    return KnownTask(key, under(ENCODER, tensors), under(HEAD, tensors))

@@ -18,12 +18,12 @@ from contsym.results.scoring import measured, prediction_rows, probe, sample_eff
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
 from contsym.training.plan import code_of, key_of
-from contsym.training.retrain import find_start
+from contsym.training.retrain import find_known_task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from contsym.training.first_task import Beginnings
+    from contsym.training.first_task import FirstTaskCache
     from contsym.training.plan import Plan
     from contsym.training.progress import Progress
 
@@ -37,42 +37,30 @@ class SeedOutput(NamedTuple):
 
 
 def run_seeds(plan: Plan, progress: Progress) -> list[SeedResult]:
-    """Train and measure every seed; each is stored whole before the next begins.
-
-    What the run has stored before, under the same name, is read and not done again.
-    """
-    found = []
+    """The result of each seed of the plan: read where it is stored, else trained, measured and stored."""
+    found, output = [], plan.config.output
     for seed in plan.config.seeds:
-        stored = store.seed_folder(plan.folder, seed)
-        if (stored / store.RESULT).is_file():
+        key = key_of(plan, seed)
+        if store.is_stored(output, key):
+            folder = store.result_folder(output, key)
             try:
-                found.append(store.read_seed(stored))
+                found.append(store.read_result(folder))
             except ContsymError as error:
                 raise ContsymError(
-                    f"{error}; move {stored} away, and the same command makes this seed again"
+                    f"{error}; move {folder} away, then the same command makes it again"
                 ) from None
-            continue
-        result, predictions, tensors = run_seed(plan, seed, progress)
-        store.write_seed(plan.folder, result, predictions, tensors)
-        found.append(result)
+        else:
+            result, predictions, tensors = run_seed(plan, seed, progress)
+            store.write_result(output, result, predictions, tensors)
+            found.append(result)
     return found
 
 
-def check_stored(plan: Plan) -> None:
-    """Raises ContsymError where a seed that was stored is not there any more."""
-    for seed in plan.config.seeds:
-        folder = store.seed_folder(plan.folder, seed)
-        if not (folder / store.RESULT).is_file():
-            raise ContsymError(
-                f"{folder} was stored and is gone; see who removes it; the same command does again what is missing"
-            )
-
-
-def run_seed(plan: Plan, seed: int, progress: Progress, beginnings: Beginnings | None = None) -> SeedOutput:
+def run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None = None) -> SeedOutput:
     """One seed from the pretrained encoder to the result, the predictions and the tensors.
 
-    With `beginnings`, the experiences that do not depend on the shots are taken from there, or
-    done and put there; the result is the same to the bit (seconds and memory apart).
+    With a `cache`, a first task that does not depend on the shots is trained once for all runs that share it;
+    the result is the same to the bit (seconds and memory apart).
     """
     from contsym.training.loop import SeedRun
 
@@ -87,13 +75,13 @@ def run_seed(plan: Plan, seed: int, progress: Progress, beginnings: Beginnings |
     }
     # Before the work, not after it: what could not be stored is not trained.
     facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])
-    start = find_start(plan, seed, progress, beginnings)
+    start = find_known_task(plan, seed, progress, cache)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     run = SeedRun(plan, parts, seed, progress, start)
-    if beginnings is not None:
-        beginnings.begin(run, seed)
+    if cache is not None:
+        cache.fast_forward(run, seed)
     while run.n_done < len(plan.tasks):
-        run.go_on()
+        run.train_next()
     tensors = dict(run.strategy.artifacts())
     before, after, view = run.view_before, run.view_after, None
     if before is not None and after is not None and run.view_pairs is not None:
@@ -128,7 +116,6 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
     is_plain = all(experience.is_plain for experience in experiences)
     given = {
         "format": FORMAT,
-        "run": plan.name,
         "key": key_of(plan, seed),
         "strategy": config.strategy,
         "scenario": plan.scenario.name,
@@ -194,4 +181,4 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
 
 
 def _where(plan: Plan, seed: int) -> Path:
-    return store.seed_folder(plan.folder, seed) / store.RESULT
+    return store.result_folder(plan.config.output, key_of(plan, seed)) / store.RESULT

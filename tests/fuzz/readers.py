@@ -309,7 +309,7 @@ def _a_sweep() -> object:
         "split": None, "protocol": "sequential", "pretrain": {}, "label_noise": None, "plugins": [],
         "device": "auto", "precision": "auto", "target": 0.9, "curve": False, "audit": True, "output": "x",
     }  # fmt: skip
-    cell = {"key": "ab" * 32, "beginning": "cd" * 32, "strategy": "knn_fixed", "seed": 0, "shots": 8,
+    cell = {"key": "ab" * 32, "first_task": "cd" * 32, "strategy": "knn_fixed", "seed": 0, "shots": 8,
             "settings": {"k": "1"}, "scenario": "mnli_then_wikidata", "n_steps": [4, 5]}  # fmt: skip
     return {"format": 1, "created": "2026-01-02T03:04:05+00:00", "config": config, "cells": [cell]}
 

@@ -14,7 +14,7 @@ from contsym.results.metrics.stats import Comparison, compare_all, p_text, summa
 from contsym.results.predictions import read_aligned
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.find import find_run
-from contsym.sweep.job import Work, cell_folder
+from contsym.sweep.job import Job, cell_folder
 from contsym.sweep.plan import Cell, Sweep, remember
 from tests.command import contsym_here
 from tests.stored_results import TASKS, make_result, plain_result, store_run
@@ -60,11 +60,11 @@ def store_sweep(output, cells, settings=None):
     )
     planned = []
     for i, (strategy, values, shots, seed, accuracy) in enumerate(cells):
-        work = Work(f"{i:064x}", config.cell(strategy, seed, shots, values))
-        planned.append(Cell(work, None, 10, 0))
+        job = Job(f"{i:064x}", config.cell(strategy, seed, shots, values))
+        planned.append(Cell(job, None, 10, 0))
         if accuracy is not None:
             result = make_result(seed, strategy=strategy, set=values)
-            results.write_result(cell_folder(output, work.key), result, made_up_rows(accuracy, seed), {})
+            results.write_result(cell_folder(output, job.key), result, made_up_rows(accuracy, seed), {})
     return remember(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
 
 

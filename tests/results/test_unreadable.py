@@ -13,7 +13,7 @@ from contsym.cli import cli
 from contsym.errors import ContsymError
 from contsym.results import store
 from contsym.sweep.config import SweepConfig
-from contsym.sweep.job import Work
+from contsym.sweep.job import Job
 from contsym.sweep.plan import Cell, Sweep, remember
 from contsym.sweep.stored import find_sweep, stored_sweeps
 from tests.stored_results import store_run, store_sweep
@@ -187,8 +187,8 @@ def plugin_sweep(output, file, shots=8):
     config = SweepConfig(
         (file.stem,), "mnli_then_wikidata", (shots,), (0,), plugins=(str(file),), output=output
     )
-    work = Work("ab" * 32, config.cell(file.stem, 0, shots, {}))
-    made = remember(Sweep(config, (Cell(work, None, 4, 0),), "2026-02-02T03:04:05+00:00"))
+    job = Job("ab" * 32, config.cell(file.stem, 0, shots, {}))
+    made = remember(Sweep(config, (Cell(job, None, 4, 0),), "2026-02-02T03:04:05+00:00"))
     plugins.forget()
     return made
 

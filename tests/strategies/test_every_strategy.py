@@ -44,7 +44,7 @@ def test_experiences_scored_together_have_the_scores_that_each_has_alone(request
     encoder = request.getfixturevalue(ENCODERS.get(strategy, "tiny_encoder_folder"))
     plan = prepare(config(toy, encoder, tmp_path, strategy, "mnli_then_wikidata"))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
-    run.go_on()
+    run.train_next()
     experiences = list(run.benchmark.test_stream)
     together = run.template.scores_of(experiences)
     assert [len(scores) for scores in together] == [len(task.test) for task in plan.tasks]
@@ -64,7 +64,7 @@ def test_experiences_are_scored_together_in_groups_but_apart_before_any_training
     plan = prepare(config(toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata"))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     if is_trained:
-        run.go_on()
+        run.train_next()
     asked, score = [], run.strategy.score
     monkeypatch.setattr(run.strategy, "score", lambda pairs: asked.append(len(pairs)) or score(pairs))
     scores = run.template.scores_of(list(run.benchmark.test_stream))
@@ -101,7 +101,7 @@ def test_what_is_frozen_is_not_trained(toy, tiny_encoder_folder, tmp_path, strat
     embeddings, layers, _ = parts_of(run.encoder.transformer)
     frozen = [embeddings, *layers[: n_frozen_layers(what)]]
     before, top = [weights_of(module) for module in frozen], weights_of(layers[-1])
-    run.go_on()
+    run.train_next()
     assert all(torch.equal(weights_of(m), w) for m, w in zip(frozen, before, strict=True))
     assert not torch.equal(weights_of(layers[-1]), top)
     whole = run.strategy.n_trained_parameters + sum(len(w) for w in before)

@@ -51,10 +51,10 @@ def test_frozen_weights_are_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_pa
     run = seed_run(toy, tiny_encoder_folder, tmp_path, weight_decay="5")
     untrained = base_weights(run.strategy)
     new = of_experience(run.strategy, 0)
-    run.go_on()
+    run.train_next()
     first = of_experience(run.strategy, 0)
     assert not same(new, first)
-    run.go_on()
+    run.train_next()
     assert same(first, of_experience(run.strategy, 0))
     assert same(untrained, base_weights(run.strategy))
 
@@ -71,7 +71,7 @@ def test_an_untrained_adapter_changes_nothing(toy, tiny_encoder_folder, tmp_path
 def test_where_an_adapter_begins(toy, tiny_encoder_folder, tmp_path, begins):
     run = seed_run(toy, tiny_encoder_folder, tmp_path, begins=begins)
     new_head = [p.clone() for p in run.strategy.model.head.heads[0].parameters()]
-    run.go_on()
+    run.train_next()
     run.strategy.begin(1)
     first, second = (list(of_experience(run.strategy, n).items()) for n in (0, 1))
     copied = [torch.equal(a, b) for (_, a), (_, b) in zip(first, second, strict=True)]
@@ -87,8 +87,8 @@ def test_where_an_adapter_begins(toy, tiny_encoder_folder, tmp_path, begins):
 
 def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder, tmp_path):
     run = seed_run(toy, tiny_encoder_folder, tmp_path)
-    run.go_on()
-    run.go_on()
+    run.train_next()
+    run.train_next()
     chosen = run.strategy.routes(run.plan.tasks[0].test)
     kept = (chosen == 0).numpy()
     # The toy tasks share their names and one phrase; still most pairs find their own adapter.
@@ -102,16 +102,16 @@ def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder,
 def test_goes_on_from_a_kept_state_to_the_bit(toy, tiny_encoder_folder, tmp_path, n_done):
     whole = seed_run(toy, tiny_encoder_folder, tmp_path, 3)
     for _ in range(n_done):
-        whole.go_on()
+        whole.train_next()
     values, tensors = whole.state()
     values = json.loads(json.dumps(values))
     while whole.n_done < 3:
-        whole.go_on()
+        whole.train_next()
     # Only now: all runs of a process draw from one generator.
     resumed = seed_run(toy, tiny_encoder_folder, tmp_path, 3)
     resumed.restore(values, tensors)
     while resumed.n_done < 3:
-        resumed.go_on()
+        resumed.train_next()
     assert whole.log.losses == resumed.log.losses
     for one, two in zip(whole.predictions, resumed.predictions, strict=True):
         assert all((a == b).all() for a, b in zip(one, two, strict=True))
@@ -124,7 +124,7 @@ def test_five_experiences_cost_as_declared(toy, tiny_encoder_folder, tmp_path):
     n_adapter = 2 * 4 * (4 * (32 + 32) + 2 * (32 + 64))
     n_head = 4 * 32 * 3 + 3
     for n in range(1, 6):
-        run.go_on()
+        run.train_next()
         assert strategy.n_trained_parameters == n_adapter + n_head
         assert strategy.n_stored_bytes == n * 4 * (n_adapter + n_head + STORED * 2 * 32)
         chosen = strategy.routes(run.plan.tasks[0].test)
@@ -134,7 +134,7 @@ def test_five_experiences_cost_as_declared(toy, tiny_encoder_folder, tmp_path):
 
 def test_stored_pairs_are_spread_over_the_experience(toy, tiny_encoder_folder, tmp_path):
     run = seed_run(toy, tiny_encoder_folder, tmp_path, 1, steps="2")
-    run.go_on()
+    run.train_next()
     pairs = run.parts[0].select(evenly(N_MNLI, STORED))
     assert torch.equal(run.strategy.stored[0], run.strategy._features(pairs))
     assert torch.equal(run.strategy.artifacts()["stored.0"], run.strategy.stored[0])

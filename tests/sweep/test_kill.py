@@ -74,7 +74,7 @@ def test_killed_at_random_moments_the_same_tables_nothing_lost_nothing_double(
     assert cells(output) == cells(unkilled / "mlruns")
     assert table(last) == expected
     assert {cell["state"] for cell in expected} == {"done"}
-    assert not [p for p in (output / "beginnings").glob("*") if not p.name.startswith(".")]
+    assert not [p for p in (output / "first_tasks").glob("*") if not p.name.startswith(".")]
     assert not (output / "encodings").exists()
     assert_nothing_double(output)
 

@@ -10,11 +10,11 @@ from contsym.files import visible_folders
 from contsym.results import store
 from contsym.sweep import job as pieces
 from contsym.sweep.engines.base import Lost
-from contsym.sweep.job import is_done, perform
+from contsym.sweep.job import is_done, run_job
 from contsym.sweep.plan import claimed, plan_sweep, remember
 from contsym.sweep.scheduler import MAX_TRIES, drive
 from contsym.sweep.stored import find_sweep, stored_sweeps
-from contsym.training.first_task import Beginnings
+from contsym.training.first_task import FirstTaskCache
 from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent as UntoldProgress
 from contsym.training.run import run_seed
@@ -22,13 +22,13 @@ from tests.stored_results import store_predictions
 from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
 
 
-def pretend(work):
+def pretend(job):
     """Leave what work leaves, without training: the order of work and its faults do not depend on results."""
-    if work.is_beginning:
-        (pieces.beginnings_folder(work.config.output) / work.key).mkdir(parents=True)
+    if job.is_first_task:
+        (pieces.first_tasks_folder(job.config.output) / job.key).mkdir(parents=True)
     else:
         rows = [{"task": "mnli", "id": "mnli:0", "label": "entailment"}]
-        store_predictions(pieces.cell_folder(work.config.output, work.key), rows)
+        store_predictions(pieces.cell_folder(job.config.output, job.key), rows)
 
 
 class Here:
@@ -38,19 +38,19 @@ class Here:
         self.n_slots, self.faults, self.do, self.done = n_slots, faults or {}, do, []
         self.works, self.is_closed = {}, False
 
-    def submit(self, work):
-        self.works[work.key] = work
-        return work.key
+    def submit(self, job):
+        self.works[job.key] = job
+        return job.key
 
     def wait(self, handles, seconds):
         ended = []
         for key in handles:
-            work = self.works[key]
-            self.done.append(work)
-            faults = self.faults.get(work.name, [])
+            job = self.works[key]
+            self.done.append(job)
+            faults = self.faults.get(job.name, [])
             error = faults.pop(0) if faults else None
             if error is None:
-                self.do(work)
+                self.do(job)
             ended.append((key, error))
         return ended
 
@@ -62,12 +62,12 @@ class Silent:
     def __init__(self):
         self.errors = []
 
-    def started(self, work):
+    def started(self, job):
         pass
 
-    def ended(self, work, error):
+    def ended(self, job, error):
         if error:
-            self.errors.append((work.name, error))
+            self.errors.append((job.name, error))
 
     def tick(self):
         pass
@@ -86,24 +86,24 @@ def sweep(sources, tiny_encoder_folder, tmp_path):
 
 
 def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
-    executor, seen = Here(do=perform), []
+    executor, seen = Here(do=run_job), []
     assert drive(sweep, executor, Silent(), lambda: seen.append(sweep.n_done)) == {}
     assert executor.is_closed
     assert seen == list(range(1, 9))
     # Four beginnings for eight cells, each before its cells; nothing of them is left.
-    begun = [i for i, work in enumerate(executor.done) if work.is_beginning]
+    begun = [i for i, work in enumerate(executor.done) if job.is_first_task]
     assert begun == [0, 3, 6, 9]
     assert len(executor.done) == 12
-    assert visible_folders(pieces.beginnings_folder(tmp_path)) == []
+    assert visible_folders(pieces.first_tasks_folder(tmp_path)) == []
     assert not (tmp_path / "encodings").exists()
     for cell in sweep.cells:
-        plan = prepare(replace(cell.work.config, output=tmp_path / "alone"))
-        (seed,) = cell.work.config.seeds
-        assert key_of(plan, seed) == cell.work.key
+        plan = prepare(replace(cell.job.config, output=tmp_path / "alone"))
+        (seed,) = cell.job.config.seeds
+        assert key_of(plan, seed) == cell.job.key
         alone, rows, tensors = run_seed(plan, seed, UntoldProgress())
-        folder = tmp_path / "alone" / cell.work.key
+        folder = tmp_path / "alone" / cell.job.key
         store.write_result(folder, alone, rows, tensors)
-        kept = pieces.cell_folder(tmp_path, cell.work.key)
+        kept = pieces.cell_folder(tmp_path, cell.job.key)
         assert comparable(kept) == comparable(folder)
         for name in ("predictions.csv", "label_vectors.safetensors"):
             assert (kept / name).read_bytes() == (folder / name).read_bytes()
@@ -119,7 +119,7 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_
     assert (made.n_done, len(made.cells)) == (8, 12)
     more = Here()
     drive(made, more, Silent())
-    assert sorted(work.config.shots for work in more.done if not work.is_beginning) == [24] * 4
+    assert sorted(job.config.shots for job in more.done if not job.is_first_task) == [24] * 4
     # Other settings or other data are other cells.
     changed = plan_sweep(toy_config(sources, tiny_encoder_folder, tmp_path, settings={"steps": ("5",)}))[0]
     assert changed.n_done == 0
@@ -163,7 +163,7 @@ def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
 def test_two_slots_never_do_a_piece_twice(sweep):
     executor = Here(n_slots=2)
     drive(sweep, executor, Silent())
-    assert len({work.key for work in executor.done}) == len(executor.done) == 12
+    assert len({job.key for job in executor.done}) == len(executor.done) == 12
 
 
 def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch):
@@ -176,34 +176,34 @@ def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch
     monkeypatch.setattr(
         PooledEncoder, "_encode", lambda self, texts: made.append(tuple(texts)) or original(self, texts)
     )
-    begun = [cell.beginning for cell in sweep.cells if cell.work.config.strategy == "fine_tune"]
-    perform(begun[0])
+    begun = [cell.first_task for cell in sweep.cells if cell.job.config.strategy == "fine_tune"]
+    run_job(begun[0])
     before = len(made)
     assert begun[-1].key != begun[0].key
-    perform(begun[-1])
+    run_job(begun[-1])
     # The second seed encodes only with what it has trained, after the first task: both tests together, and
     # the training pairs of the probe.
     assert len(made) - before == 2
-    kept = Beginnings(pieces.beginnings_folder(tmp_path))
+    kept = FirstTaskCache(pieces.first_tasks_folder(tmp_path))
     assert kept.has(begun[0].key)
     assert kept.has(begun[-1].key)
 
 
 def test_other_data_than_planned_is_refused_by_the_worker(sweep):
-    work = replace(sweep.cells[0].work, key="0" * 64)
+    job = replace(sweep.cells[0].job, key="0" * 64)
     with pytest.raises(
         ContsymError, match=r"^this worker has other data, another contsym or other libraries"
     ):
-        perform(work)
-    assert not is_done(work)
+        run_job(job)
+    assert not is_done(job)
 
 
 def test_sweeps_are_remembered_and_found(sweep, tmp_path):
     (stored,) = stored_sweeps(tmp_path)
     assert stored.live() == sweep.config
     assert (stored.id, stored.created) == (sweep.config.id, sweep.created)
-    assert [(cell.key, cell.beginning) for cell in stored.cells] == [
-        (cell.work.key, cell.beginning.key) for cell in sweep.cells
+    assert [(cell.key, cell.first_task) for cell in stored.cells] == [
+        (cell.job.key, cell.first_task.key) for cell in sweep.cells
     ]
     assert find_sweep(tmp_path, stored.id[:4]) == stored
     with pytest.raises(ContsymError, match=f"^sweep 'zz' is not in .*; there are {sweep.config.id}$"):
@@ -233,11 +233,11 @@ def test_a_setting_that_no_strategy_has_is_said(sources, tiny_encoder_folder, tm
 
 
 def test_a_half_written_cell_is_no_cell(sweep, tmp_path):
-    perform(sweep.cells[0].beginning)
-    folder = pieces.cell_folder(tmp_path, sweep.cells[0].work.key)
+    run_job(sweep.cells[0].first_task)
+    folder = pieces.cell_folder(tmp_path, sweep.cells[0].job.key)
     partial = folder.with_name(f".partial-{folder.name}-0")
     partial.mkdir(parents=True)
     (partial / "result.json").write_text(json.dumps({"format": 1}))
-    assert not is_done(sweep.cells[0].work)
-    perform(sweep.cells[0].work)
+    assert not is_done(sweep.cells[0].job)
+    run_job(sweep.cells[0].job)
     assert list(cells(tmp_path)) == [folder.name]

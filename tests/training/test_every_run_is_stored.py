@@ -17,7 +17,7 @@ from contsym.results.mlflow_records import seed_record
 from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
 from contsym.sweep.config import SweepConfig
 from contsym.testing.toy import nli_rows, write_task, write_tasks
-from contsym.training.first_task import Beginnings
+from contsym.training.first_task import FirstTaskCache
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.reproduce import config_of, untimed
@@ -99,11 +99,11 @@ def test_every_scenario_under_every_protocol(
 
 def test_what_an_add_on_costs_is_the_same_from_a_kept_beginning(toy, tiny_encoder_folder, tmp_path):
     """The beginning is the bare strategy's; the pairs that ewc encodes behind it are ewc's own."""
-    kept = Beginnings(tmp_path / "beginnings")
+    kept = FirstTaskCache(tmp_path / "first_tasks")
     wanted = {"strategy": "fine_tune+ewc", "shots": 8}
     alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted)
-    toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", shots=8, beginnings=kept)
-    shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted, beginnings=kept)
+    toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", shots=8, cache=kept)
+    shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted, cache=kept)
     assert untimed(shared.cost) == untimed(alone.cost)
     # Under retrain the first task is known: no step, but ewc remembers how.
     known, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted, protocol="retrain")

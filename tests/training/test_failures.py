@@ -92,7 +92,7 @@ def test_what_is_kept_is_the_state_before_the_step(bad, toy, tiny_encoder_folder
     kept = load_file(folder / "state.safetensors")
     five = toy_config(toy, tiny_encoder_folder, tmp_path / "five", "fine_tune", settings={"steps": "5"})
     reference = seed_run(five)
-    reference.go_on()
+    reference.train_next()
     weights = dict(reference.strategy.model.state_dict())
     for name, tensor in weights.items():
         assert torch.equal(kept[f"strategy.model.{name}"], tensor), name

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from contsym.errors import ContsymError
-from contsym.training.first_task import STATE, TENSORS, Beginnings, beginning_key
+from contsym.training.first_task import STATE, TENSORS, FirstTaskCache, first_task_key
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.reproduce import untimed
@@ -45,7 +45,7 @@ def same_tensors(one, two):
     ],
 )
 def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):
-    kept = Beginnings(tmp_path / "beginnings")
+    kept = FirstTaskCache(tmp_path / "first_tasks")
     for i, shots in enumerate((8, 24, 16)):
         plan = prepare(
             config(
@@ -66,7 +66,7 @@ def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_e
         assert same_tensors(shared_tensors, tensors)
         # One beginning for all shots; the second and third run find it.
         assert len(list(kept.folder.iterdir())) == 1, i
-    kept.drop(beginning_key(plan, 3))
+    kept.drop(first_task_key(plan, 3))
     assert not list(kept.folder.iterdir())
 
 
@@ -79,23 +79,23 @@ def plan(toy, tiny_encoder_folder, tmp_path):
 
 def test_what_a_beginning_depends_on_is_in_its_key(plan):
     def key(seed=0, **changes):
-        return beginning_key(replace(plan, config=replace(plan.config, **changes)), seed)
+        return first_task_key(replace(plan, config=replace(plan.config, **changes)), seed)
 
     assert key(shots=8) == key(shots=64) == key(shots=None)
     assert key(target=0.5) == key()
     assert (
         len({key(), key(seed=1), key(sizes={"mnli": 30}), key(curve=False), key(strategy="fine_tune")}) == 5
     )
-    assert beginning_key(replace(plan, settings=plan.settings.model_copy(update={"k": 5})), 0) != key()
-    assert beginning_key(replace(plan, tasks=plan.tasks[::-1]), 0) is None
-    assert beginning_key(replace(plan, tasks=plan.tasks[:1]), 0) is None
+    assert first_task_key(replace(plan, settings=plan.settings.model_copy(update={"k": 5})), 0) != key()
+    assert first_task_key(replace(plan, tasks=plan.tasks[::-1]), 0) is None
+    assert first_task_key(replace(plan, tasks=plan.tasks[:1]), 0) is None
 
 
 @pytest.mark.parametrize("name", [STATE, TENSORS])
 def test_a_damaged_beginning_is_one_line(name, plan, tmp_path):
-    kept = Beginnings(tmp_path / "beginnings")
+    kept = FirstTaskCache(tmp_path / "first_tasks")
     run_seed(plan, 0, Silent(), kept)
-    path = kept.folder / beginning_key(plan, 0) / name
+    path = kept.folder / first_task_key(plan, 0) / name
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ContsymError, match=r"a kept beginning cannot be read .*; delete it"):
         run_seed(plan, 0, Silent(), kept)
@@ -103,9 +103,9 @@ def test_a_damaged_beginning_is_one_line(name, plan, tmp_path):
 
 def test_the_seconds_of_a_beginning_count(plan, tmp_path):
     """A cell costs what it would cost alone, whoever did the first part."""
-    kept = Beginnings(tmp_path / "beginnings")
+    kept = FirstTaskCache(tmp_path / "first_tasks")
     run_seed(plan, 0, Silent(), kept)
-    path = kept.folder / beginning_key(plan, 0) / STATE
+    path = kept.folder / first_task_key(plan, 0) / STATE
     values = json.loads(path.read_text())
     path.write_text(json.dumps({**values, "seconds": 1000.0}))
     result, _, _ = run_seed(plan, 0, Silent(), kept)

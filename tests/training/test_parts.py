@@ -88,7 +88,7 @@ def test_the_plan_of_a_sweep_reads_columns_and_draws_what_it_shows(toy, tiny_enc
     assert set(audits) == {"mnli", "wikidata"}
     # Eight cells: 12 / 4 = 3 steps of MNLI, then 4 / 4 = 1 or 8 / 4 = 2 of Wikidata; no step for knn_fixed.
     steps = {
-        (c.work.config.strategy, c.work.config.shots): (c.n_beginning_steps, c.n_steps) for c in sweep.cells
+        (c.job.config.strategy, c.job.config.shots): (c.n_first_task_steps, c.n_steps) for c in sweep.cells
     }
     assert len(sweep.cells) == 8
     assert (steps["fine_tune", 4], steps["fine_tune", 8]) == ((3, 1), (3, 2))

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from contsym.cli import cli
 from contsym.errors import ContsymError
-from contsym.training.first_task import Beginnings
+from contsym.training.first_task import FirstTaskCache
 from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
@@ -35,7 +35,7 @@ def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_f
         name: retrain(toy, tiny_encoder_folder, tmp_path, name)[0]
         for name in ("fine_tune", "knn_fixed", "random_labels+replay")
     }
-    (folder,) = (tmp_path / "beginnings").iterdir()
+    (folder,) = (tmp_path / "first_tasks").iterdir()
     for result in found.values():
         assert result.start == folder.name
         assert result.matrix[0] == result.matrix[1]
@@ -50,11 +50,11 @@ def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_f
 def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tmp_path):
     from contsym.training.loop import SeedRun
     from contsym.training.progress import Silent
-    from contsym.training.retrain import find_start
+    from contsym.training.retrain import find_known_task
 
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "1e-9", "steps": "1"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "fine_tune", **changes))
-    start = find_start(plan, 0, Silent(), None)
+    start = find_known_task(plan, 0, Silent(), None)
     model = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start).strategy.model
     # Hardly trained, the known head is where it was drawn.
     assert (model.known.linear.weight - model.head.linear.weight).abs().max() > 0.1
@@ -75,7 +75,7 @@ def test_a_frozen_encoder_forgets_nothing(toy, tiny_encoder_folder, tmp_path):
 def test_kept_in_a_sweeps_folder_or_made_anew_it_is_the_same(toy, tiny_encoder_folder, tmp_path):
     first, rows, _ = retrain(toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc")
     again, same, _ = retrain(
-        toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc", beginnings=Beginnings(tmp_path / "other")
+        toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc", cache=FirstTaskCache(tmp_path / "other")
     )
     assert (first.matrix, first.loss, rows) == (again.matrix, again.loss, same)
 
@@ -91,16 +91,16 @@ def test_a_checkpoint_with_a_joint_head_is_measured_by_it(toy, tiny_nli_folder, 
 
 def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, tmp_path):
     from contsym.training.loop import SeedRun
-    from contsym.training.retrain import find_start
+    from contsym.training.retrain import find_known_task
     from tests.runs import Silent
 
     for strategy in ("knn_fixed", "nli_head"):
         plan = prepare(toy_config(toy, tiny_nli_folder, tmp_path, strategy, protocol="retrain"))
-        start = find_start(plan, 0, Silent(), None)
+        start = find_known_task(plan, 0, Silent(), None)
         run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
         before = {name: t.clone() for name, t in run.strategy.model.known.state_dict().items()}
-        run.go_on()
-        run.go_on()
+        run.train_next()
+        run.train_next()
         after = run.strategy.model.known.state_dict()
         changed = {name for name in before if not torch.equal(before[name], after[name])}
         assert any("encoder.layer" in name for name in changed)
@@ -168,9 +168,9 @@ def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_
 
 def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp_path):
     alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels")
-    kept = Beginnings(tmp_path / "beginnings")
+    kept = FirstTaskCache(tmp_path / "first_tasks")
     for _ in range(2):
-        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", beginnings=kept)
+        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", cache=kept)
         assert shared.probe == alone.probe
 
 
@@ -178,15 +178,15 @@ def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder
     from contsym.strategies.routed_adapters import KNOWN
     from contsym.training.loop import SeedRun
     from contsym.training.progress import Silent
-    from contsym.training.retrain import find_start
+    from contsym.training.retrain import find_known_task
 
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "3e-3", "steps": "60"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "routed_adapters", **changes))
-    start = find_start(plan, 0, Silent(), None)
+    start = find_known_task(plan, 0, Silent(), None)
     run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
-    run.go_on()
+    run.train_next()
     assert set(run.strategy.routes(plan.tasks[1].test).tolist()) == {KNOWN}
-    run.go_on()
+    run.train_next()
     routes = [run.strategy.routes(task.test).numpy() for task in plan.tasks]
     assert (routes[1] == 0).mean() > 0.9
     is_known = routes[0] == KNOWN
@@ -204,7 +204,7 @@ def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
 
 def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
     from contsym.sweep.config import SweepConfig
-    from contsym.sweep.job import is_done, perform
+    from contsym.sweep.job import is_done, run_job
     from contsym.sweep.plan import plan_sweep, remember
 
     config = SweepConfig(
@@ -223,14 +223,14 @@ def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder
         output=tmp_path,
     )
     planned, _ = plan_sweep(config)
-    assert len({cell.beginning.key for cell in planned.cells}) == 1
+    assert len({cell.first_task.key for cell in planned.cells}) == 1
     assert [cell.n_steps for cell in planned.cells] == [4, 4, 4]
-    assert [cell.beginning for cell in remember(planned).cells] == [
-        cell.beginning.key for cell in planned.cells
+    assert [cell.first_task for cell in remember(planned).cells] == [
+        cell.first_task.key for cell in planned.cells
     ]
-    first = planned.cells[0].beginning
-    perform(first)
+    first = planned.cells[0].first_task
+    run_job(first)
     assert is_done(first)
-    perform(planned.cells[1].work)
-    assert is_done(planned.cells[1].work)
-    assert len(list((tmp_path / "beginnings").iterdir())) == 1
+    run_job(planned.cells[1].job)
+    assert is_done(planned.cells[1].job)
+    assert len(list((tmp_path / "first_tasks").iterdir())) == 1

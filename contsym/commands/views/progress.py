@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from contsym.machine import raise_if_asked_to_stop
-from contsym.sweep.job import Work, is_done
+from contsym.sweep.job import Job, is_done
 
 if TYPE_CHECKING:
     from contsym.sweep.plan import Sweep
@@ -114,10 +114,12 @@ class SweepProgress:
 
     def __init__(self, console: Console, sweep: Sweep) -> None:
         self._console = console
-        steps = {cell.work.key: cell.n_steps for cell in sweep.cells if not is_done(cell.work)}
-        begun = {c.beginning.key: c for c in sweep.cells if c.beginning and c.work.key in steps}
+        steps = {cell.job.key: cell.n_steps for cell in sweep.cells if not is_done(cell.job)}
+        begun = {c.first_task.key: c for c in sweep.cells if c.first_task and c.job.key in steps}
         steps |= {
-            key: c.n_beginning_steps for key, c in begun.items() if c.beginning and not is_done(c.beginning)
+            key: c.n_first_task_steps
+            for key, c in begun.items()
+            if c.first_task and not is_done(c.first_task)
         }
         self._steps, self._n_steps_done = steps, 0
         columns = (
@@ -130,7 +132,7 @@ class SweepProgress:
         self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._lines = Lines(console, self._line)
         self._n_cells = len(sweep.cells)
-        self._n_done = sum(is_done(cell.work) for cell in sweep.cells)
+        self._n_done = sum(is_done(cell.job) for cell in sweep.cells)
         self._all = self._bars.add_task("cells", total=self._n_cells, completed=self._n_done, left="")
         self._left = ""
         self._rows: dict[str, Any] = {}
@@ -146,19 +148,19 @@ class SweepProgress:
         self._lines.stop()
         self._bars.stop()
 
-    def started(self, work: Work) -> None:
-        self._running[work.key] = work.name
-        self._rows[work.key] = self._bars.add_task(f"  {work.name}", total=None, left="")
+    def started(self, job: Job) -> None:
+        self._running[job.key] = job.name
+        self._rows[job.key] = self._bars.add_task(f"  {job.name}", total=None, left="")
 
-    def ended(self, work: Work, error: str | None) -> None:
-        self._running.pop(work.key, None)
-        if (row := self._rows.pop(work.key, None)) is not None and not self._bars.disable:
+    def ended(self, job: Job, error: str | None) -> None:
+        self._running.pop(job.key, None)
+        if (row := self._rows.pop(job.key, None)) is not None and not self._bars.disable:
             self._bars.remove_task(row)
         if error:
-            self._console.print(Text(f"{work.name}: {error}", style="red"))
+            self._console.print(Text(f"{job.name}: {error}", style="red"))
             return
-        self._n_steps_done += self._steps.pop(work.key, 0)
-        if not work.is_beginning:
+        self._n_steps_done += self._steps.pop(job.key, 0)
+        if not job.is_first_task:
             self._n_done += 1
             self._bars.advance(self._all)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ MANY_KINDS = 3
 """With more experiences the matrix has no columns of kinds."""
 
 
-def plan_lines(plan: Plan, tracking: str) -> Group:
+def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
     """What will be done: everything that decides the numbers, and where they go."""
     settings = {**plan.settings.model_dump(exclude_none=True), "learning_rate": plan.learning_rate}
     encoder = plan.encoder
@@ -40,7 +41,7 @@ def plan_lines(plan: Plan, tracking: str) -> Group:
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
-        ("results", str(plan.folder)),
+        ("results", str(folder)),
         ("tracking", tracking),
     ]
     table = Table.grid(padding=(0, 2))
@@ -176,9 +177,9 @@ def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> G
         cells.append("-" if spread_of["sd"] is None else f"{spread_of['sd']:.3f}")
         cells += ["-" if spread_of[n] is None else form.format(spread_of[n]) for n in ("min", "max")]
         table.add_row(figure, *cells)
-    runs = [Text(f"{number}: {order} (run {groups[order][0].run})") for order, number in numbers.items()]
+    orders = [Text(f"{number}: {order}") for order, number in numbers.items()]
     note = Text("-: no such figure in that order (its last task, or never learned)")
-    return Group(Text(""), table, note, *runs)
+    return Group(Text(""), table, note, *orders)
 
 
 def _summary_table(found: Results, mean: Means) -> Table:

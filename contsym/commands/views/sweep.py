@@ -18,8 +18,9 @@ from contsym.data.shortcuts import best
 from contsym.results.metrics.stats import spread
 from contsym.results.schema import SeedResult
 from contsym.results.summary import Results, by_order, never_learned
+from contsym.sweep.config import shots_text
 from contsym.sweep.plan import Sweep
-from contsym.sweep.stored import StoredSweep
+from contsym.sweep.runs import StoredRun
 
 
 def plan_report(
@@ -27,22 +28,22 @@ def plan_report(
 ) -> Group:
     """What will be done, how much of it is there already, and what is shared."""
     config = sweep.config
-    beginnings = {c.beginning.key: c for c in sweep.cells if c.beginning}
-    alone = sum(c.n_beginning_steps + c.n_steps for c in sweep.cells)
-    shared = sum(c.n_steps for c in sweep.cells) + sum(c.n_beginning_steps for c in beginnings.values())
+    first_tasks = {c.first_task.key: c for c in sweep.cells if c.first_task}
+    alone = sum(c.n_first_task_steps + c.n_steps for c in sweep.cells)
+    shared = sum(c.n_steps for c in sweep.cells) + sum(c.n_first_task_steps for c in first_tasks.values())
     rows = grid()
-    rows.add_row("sweep", Text(f"{config.id}: {len(sweep.cells):,} cells, {sweep.n_done:,} of them done"))
+    rows.add_row("sweep", Text(f"{sweep.id}: {len(sweep.cells):,} cells, {sweep.n_done:,} of them done"))
     rows.add_row("strategies", Text(", ".join(config.strategies)))
-    rows.add_row("shots", ", ".join(map(str, config.shots)))
+    rows.add_row("shots", ", ".join(map(shots_text, config.shots)))
     rows.add_row("seeds", ", ".join(map(str, config.seeds)))
     protocol = config.protocol + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items())
     rows.add_row("protocol", protocol)
     for name, values in config.settings.items():
         rows.add_row(name, Text(", ".join(values)))
-    if beginnings:
+    if first_tasks:
         rows.add_row(
             "shared",
-            f"{len(beginnings)} beginnings for {len(sweep.cells)} cells: {shared:,} training steps, not {alone:,}",
+            f"first task trained {len(first_tasks)} times for {len(sweep.cells)} cells: {shared:,} steps, not {alone:,}",
         )
     backend, n_jobs = engine
     several = "one for each GPU or node" if backend == "ray" else "1 at a time"
@@ -52,7 +53,7 @@ def plan_report(
     return Group(rows, audit_lines(list(audits.values()))) if audits else Group(rows)
 
 
-def status_report(sweeps: Sequence[StoredSweep], skip: Skip) -> RenderableType:
+def status_report(sweeps: Sequence[StoredRun], skip: Skip) -> RenderableType:
     """A row a sweep: how many of its cells are done, failed and missing."""
     table = plain_table("Sweeps, the latest first")
     for title in ("sweep", "started"):

@@ -115,6 +115,8 @@ class EncoderFiles:
     origin: str
     """Where it was found, for the record: `Hub cache`, `package ...`, `Hub`, `folder`; with what is to be said of it."""
     weights_sha256: str
+    text_files_sha256: str
+    """Over the configuration and the tokenizer, which decide a vector as the weights do."""
     preset: Preset | None
     commit: str = ""
     """Of the Hub, where it is from there."""
@@ -253,7 +255,7 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
             f"{preset.hub_id} has; delete it and install or download it again"
         )
-    return EncoderFiles(name, root, folder, origin, digest, preset, commit)
+    return EncoderFiles(name, root, folder, origin, digest, _text_files_sha256(folder), preset, commit)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -268,6 +270,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise EncoderError(f"{path}: not a JSON object; expected a transformers checkpoint")
     return config
+
+
+def _text_files_sha256(folder: Path) -> str:
+    names = (
+        "config.json",
+        "tokenizer_config.json",
+        *TOKENIZER_FILES,
+        "merges.txt",
+        "special_tokens_map.json",
+    )
+    there = [folder / name for name in names if (folder / name).is_file()]
+    named = "".join(f"{path.name} {_sha256([path])}\n" for path in there)
+    return hashlib.sha256(named.encode()).hexdigest()
 
 
 def _sha256(paths: Sequence[Path]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.machine import n_cores, variables, waiting
-from contsym.sweep.job import Work
+from contsym.sweep.job import Job
 
 
 def one_line(error: BaseException) -> str:
@@ -29,7 +29,7 @@ class Executor(Protocol):
         """Pieces that may be under way at a time; it may change while a sweep runs."""
         ...
 
-    def submit(self, work: Work) -> Any:
+    def submit(self, job: Job) -> Any:
         """Start a piece; gives a hashable handle."""
         ...
 

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from contsym.sweep.engines.base import Lost, changed_environment, threads_each, worker_environment
-from contsym.sweep.job import Work, perform
+from contsym.sweep.job import Job, run_job
 
 
 class LocalExecutor:
@@ -29,14 +29,14 @@ class LocalExecutor:
         self._free: list[ProcessPoolExecutor] = []
         self._busy: dict[Future, ProcessPoolExecutor] = {}
 
-    def submit(self, work: Work) -> Future:
+    def submit(self, job: Job) -> Future:
         pool = self._free.pop() if self._free else self._new_pool()
         gpu = self._gpu_of.get(pool)
         seen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
         # A new process is started here. OpenMP reads its threads once, when torch is loaded, and
         # the program that a spawned process imports first may do that before any code of ours.
         with changed_environment(worker_environment(self.n_threads) | seen):
-            future = pool.submit(perform, work)
+            future = pool.submit(run_job, job)
         self._busy[future] = pool
         return future
 

@@ -18,8 +18,8 @@ from ray import exceptions
 from contsym.errors import ContsymError, SettingError, first_line
 from contsym.models.encoders.device import choose_device
 from contsym.sweep.engines.base import Lost, parse_options, worker_environment
-from contsym.sweep.engines.remote import not_arrived, perform_there
-from contsym.sweep.job import Work
+from contsym.sweep.engines.remote import not_arrived, run_job_there
+from contsym.sweep.job import Job
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 CONNECT_SECONDS = 5.0
@@ -124,7 +124,7 @@ class RayExecutor:
                     "start the sweep on one of its nodes"
                 ) from None
             raise ContsymError(f"--backend ray: no cluster can be started here ({reason})") from None
-        self._work: dict[Any, tuple[Work, Need]] = {}
+        self._jobs: dict[Any, tuple[Job, Need]] = {}
         self._nodes: list[dict[str, float]] = []
         self._looked_at = float("-inf")
         self._uses_gpu = False
@@ -147,8 +147,8 @@ class RayExecutor:
             self._looked_at = time.monotonic()
         return self._nodes
 
-    def submit(self, work: Work) -> Any:
-        self._uses_gpu = needs_gpu(work, sum(node.get("GPU", 0) for node in self._alive()))
+    def submit(self, job: Job) -> Any:
+        self._uses_gpu = needs_gpu(job, sum(node.get("GPU", 0) for node in self._alive()))
         n_slots, need = self._share()
         if not n_slots:
             raise ContsymError(
@@ -157,7 +157,7 @@ class RayExecutor:
             )
         variables = worker_environment(need.n_cores)
         options: dict[str, Any] = {
-            "name": work.name,
+            "name": job.name,
             "num_cpus": need.n_cores,
             # A process that has used a GPU is not used again, which is Ray's default: it could not
             # change to another GPU.
@@ -168,26 +168,26 @@ class RayExecutor:
         }
         if need.memory_gb:
             options["memory"] = int(need.memory_gb * 1e9)
-        handle = ray.remote(perform_there).options(**options).remote(work, self._folder)
-        self._work[handle] = work, need
+        handle = ray.remote(run_job_there).options(**options).remote(job, self._folder)
+        self._jobs[handle] = job, need
         return handle
 
     def wait(self, handles: Collection[Any], seconds: float) -> list[tuple[Any, BaseException | None]]:
         done, waiting = ray.wait(list(handles), timeout=seconds)
-        found = [(handle, _error(handle, self._work.pop(handle)[0])) for handle in done]
+        found = [(handle, _error(handle, self._jobs.pop(handle)[0])) for handle in done]
         nodes = self._alive()
         for handle in waiting:
             # Ray would wait for such a node without end.
-            if not any(self._work[handle][1].times_in(node) for node in nodes):
+            if not any(self._jobs[handle][1].times_in(node) for node in nodes):
                 ray.cancel(handle, force=True)
-                del self._work[handle]
+                del self._jobs[handle]
                 found.append((handle, Lost("no node is left that is large enough for it")))
         return found
 
     def close(self) -> None:
-        for handle in self._work:
+        for handle in self._jobs:
             ray.cancel(handle, force=True)
-        self._work = {}
+        self._jobs = {}
         ray.shutdown()
 
 
@@ -220,18 +220,18 @@ def check_answers(option: str, address: str) -> None:
         raise ContsymError(f"{option} {address}: the Ray cluster there cannot be used ({reason[:300]})")
 
 
-def needs_gpu(work: Work, n_gpus: float) -> bool:
+def needs_gpu(job: Job, n_gpus: float) -> bool:
     """Whether a piece was planned for a GPU, by the same rule as the plan.
 
     Raises ContsymError where the cluster and the plan do not go together: a result's key names the
     device, so a worker with another one would refuse the piece.
     """
-    device = choose_device(work.config.device)
+    device = choose_device(job.config.device)
     if device.startswith("cuda") and not n_gpus:
         raise ContsymError(
-            f"--device {work.config.device}: planned for a GPU, but the Ray cluster has none; give --device cpu"
+            f"--device {job.config.device}: planned for a GPU, but the Ray cluster has none; give --device cpu"
         )
-    if work.config.device == "auto" and device == "cpu" and n_gpus:
+    if job.config.device == "auto" and device == "cpu" and n_gpus:
         raise ContsymError(
             f"--device auto: this machine has no GPU, the Ray cluster has {n_gpus:g}; start the sweep on a node "
             "with a GPU, or give --device cpu"
@@ -239,14 +239,14 @@ def needs_gpu(work: Work, n_gpus: float) -> bool:
     return device.startswith("cuda")
 
 
-def _error(handle: Any, work: Work) -> BaseException | None:
+def _error(handle: Any, job: Job) -> BaseException | None:
     try:
         told = ray.get(handle)
     except GONE as error:
         return Lost(f"its worker is gone ({type(error).__name__})")
     except exceptions.RayError as error:
         return ContsymError(f"a Ray worker could not begin it: {_reason(error)}")
-    return ContsymError(told) if told else not_arrived(work)
+    return ContsymError(told) if told else not_arrived(job)
 
 
 def _reason(error: exceptions.RayError) -> str:

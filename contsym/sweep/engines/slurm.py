@@ -17,8 +17,8 @@ from submitit.helpers import clean_env
 from contsym.errors import ContsymError
 from contsym.machine import waiting
 from contsym.sweep.engines.base import Lost, changed_environment, parse_options
-from contsym.sweep.engines.remote import not_arrived, perform_there
-from contsym.sweep.job import Work
+from contsym.sweep.engines.remote import not_arrived, run_job_there
+from contsym.sweep.job import Job
 
 LOGS = "slurm-logs"
 DEFAULT_MINUTES = 240
@@ -60,51 +60,51 @@ class SlurmExecutor:
         self._executor.update_parameters(
             timeout_min=self._minutes, **{f"slurm_{name}": value for name, value in given.items()}
         )
-        self._jobs: dict[str, tuple[Any, Work]] = {}
+        self._submitted: dict[str, tuple[Any, Job]] = {}
 
-    def submit(self, work: Work) -> str:
-        config = work.config
-        size = "beginning" if work.is_beginning else config.shots
+    def submit(self, job: Job) -> str:
+        config = job.config
+        size = "first-task" if job.is_first_task else config.shots
         self._executor.update_parameters(name=f"contsym-{config.strategy}-{size}-{config.seeds[0]}")
         try:
             with outside_of_job():
-                job = self._executor.submit(perform_job, work, self._folder)
+                submitted = self._executor.submit(run_slurm_job, job, self._folder)
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             told = [line for line in str(error).splitlines() if line.strip()]
             named = [line for line in told if "error:" in line]
             reason = (named or told or [type(error).__name__])[-1].strip()
             raise ContsymError(f"--backend slurm: a job cannot be submitted ({reason[:300]})") from None
-        self._jobs[job.job_id] = job, work
-        return job.job_id
+        self._submitted[submitted.job_id] = submitted, job
+        return submitted.job_id
 
     def wait(self, handles: Collection[str], seconds: float) -> list[tuple[str, BaseException | None]]:
         until = time.monotonic() + seconds
-        while not (done := [handle for handle in handles if self._jobs[handle][0].done()]):
+        while not (done := [handle for handle in handles if self._submitted[handle][0].done()]):
             if time.monotonic() >= until:
                 return []
             time.sleep(POLL_SECONDS)
-        return [(handle, self._error(*self._jobs.pop(handle))) for handle in done]
+        return [(handle, self._error(*self._submitted.pop(handle))) for handle in done]
 
-    def _error(self, job: Any, work: Work) -> BaseException | None:
+    def _error(self, submitted: Any, job: Job) -> BaseException | None:
         try:
-            told = job.result()
+            told = submitted.result()
         except FailedJobError as error:
             if "timed-out" in str(error):
                 return ContsymError(
-                    f"job {job.job_id} reached its limit of {self._minutes} minutes; give it more with "
+                    f"job {submitted.job_id} reached its limit of {self._minutes} minutes; give it more with "
                     "--engine-option time=MINUTES"
                 )
             # Raised in the job: its traceback ends with what went wrong, before two lines about logs.
             trace = str(error).partition("\n----------------------\nYou can")[0].splitlines()
-            return ContsymError(f"job {job.job_id}: {trace[-1].strip()[:300]}")
+            return ContsymError(f"job {submitted.job_id}: {trace[-1].strip()[:300]}")
         except UncompletedJobError:
-            return Lost(f"job {job.job_id} ended without a result ({job.state})")
-        return ContsymError(told) if told else not_arrived(work)
+            return Lost(f"job {submitted.job_id} ended without a result ({submitted.state})")
+        return ContsymError(told) if told else not_arrived(job)
 
     def close(self) -> None:
-        for job, _ in self._jobs.values():
-            job.cancel(check=False)
-        self._jobs = {}
+        for submitted, _ in self._submitted.values():
+            submitted.cancel(check=False)
+        self._submitted = {}
 
 
 CLIENT_SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SBATCH_")
@@ -133,10 +133,10 @@ def outside_of_job() -> Iterator[None]:
         yield
 
 
-def perform_job(work: Work, folder: str) -> str | None:
-    """`perform_there` with the threads that the job was given, where SLURM says how many."""
+def run_slurm_job(job: Job, folder: str) -> str | None:
+    """`run_job_there` with the threads that the job was given, where SLURM says how many."""
     if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
         # Unless torch is told, it counts the cores of the whole node.
         os.environ["OMP_NUM_THREADS"] = cores
     os.environ.update(waiting())
-    return perform_there(work, folder)
+    return run_job_there(job, folder)

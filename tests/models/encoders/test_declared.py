@@ -359,13 +359,13 @@ def test_a_run_records_its_pooling_and_is_repeated_with_it(declare, toy, tmp_pat
 
 
 def test_kept_vectors_are_of_one_pooling(declare, toy, tmp_path):
-    from contsym.training.first_task import Beginnings
+    from contsym.training.first_task import FirstTaskCache
 
     folder = declare(("Pooling", flags(cls_token=True)))
     found = []
     for pooling in ("auto", "mean", "cls"):
         plan = prepare(toy_config(toy, folder, tmp_path, "ncm", pooling=pooling))
-        found.append(Beginnings(tmp_path / "beginnings").encodings(plan)._facts)
+        found.append(FirstTaskCache(tmp_path / "first_tasks").encodings(plan)._facts)
     assert found[0] != found[1]
     assert found[0] == found[2]
 

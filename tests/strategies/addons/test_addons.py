@@ -7,7 +7,7 @@ from contsym.errors import ContsymError
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.load import load
 from contsym.strategies.catalog import addons, load_strategy, split_name
-from contsym.training.first_task import Beginnings
+from contsym.training.first_task import FirstTaskCache
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
@@ -34,7 +34,7 @@ def finished(toy, encoder, output, strategy, **changes):
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, Silent())
     weights = []
     for _ in plan.tasks:
-        run.go_on()
+        run.train_next()
         weights.append(torch.cat([p.detach().flatten() for p in run.encoder.parameters()]))
     return run, weights
 
@@ -58,12 +58,12 @@ def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not
 @pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST))
 def test_from_a_kept_beginning_it_is_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path, base, addon):
     alone, rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}")
-    kept = Beginnings(tmp_path / "beginnings")
+    kept = FirstTaskCache(tmp_path / "first_tasks")
     # The bare strategy makes the beginning, and the add-on goes on from it.
-    toy_run(toy, tiny_encoder_folder, tmp_path, base, beginnings=kept)
-    assert len(list((tmp_path / "beginnings").iterdir())) == 1
-    shared, same_rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}", beginnings=kept)
-    assert len(list((tmp_path / "beginnings").iterdir())) == 1
+    toy_run(toy, tiny_encoder_folder, tmp_path, base, cache=kept)
+    assert len(list((tmp_path / "first_tasks").iterdir())) == 1
+    shared, same_rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}", cache=kept)
+    assert len(list((tmp_path / "first_tasks").iterdir())) == 1
     assert shared.loss == alone.loss
     assert shared.matrix == alone.matrix
     assert shared.cost.stored_bytes == alone.cost.stored_bytes
@@ -107,7 +107,7 @@ def behind_the_first(toy, encoder, output, strategy, **changes):
     """The run behind its first experience."""
     plan = prepare(toy_config(toy, encoder, output, strategy, **changes))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, Silent())
-    run.go_on()
+    run.train_next()
     return run
 
 
@@ -121,7 +121,7 @@ def test_a_strong_teacher_holds_the_outputs(toy, tiny_encoder_folder, tmp_path, 
         )
         pairs = run.parts[1]
         before = run.strategy.model.outputs(pairs)
-        run.go_on()
+        run.train_next()
         drifts.append(float((run.strategy.model.outputs(pairs) - before).norm()))
     assert drifts[1] < 0.5 * drifts[0]
 
@@ -190,7 +190,7 @@ def test_ewc_does_not_depend_on_the_batch_size(toy, tiny_encoder_folder, tmp_pat
 def test_cumulative_draws_every_experience_equally(toy, tiny_encoder_folder, tmp_path):
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "cumulative", shots=8))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, Silent())
-    run.go_on()
+    run.train_next()
     seen = []
     plain = run.template.training_epoch
 
@@ -201,7 +201,7 @@ def test_cumulative_draws_every_experience_equally(toy, tiny_encoder_folder, tmp
         plain(**kwargs)
 
     run.template.training_epoch = spy
-    run.go_on()
+    run.train_next()
     rows = seen[0]
     assert len(rows) == 120
     assert sum(row < 60 for row in rows) == 60

@@ -24,7 +24,7 @@ from contsym.errors import ContsymError
 from contsym.results import store
 from contsym.sweep.engines import ray
 from contsym.sweep.engines.ray import Need, check_answers, needs_gpu, share_nodes
-from contsym.sweep.job import Work
+from contsym.sweep.job import Job
 from contsym.training.reproduce import untimed
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -263,20 +263,20 @@ import os, sys, time
 from pathlib import Path
 from contsym.config import RunConfig
 from contsym.sweep.engines import ray as ray_executor
-from contsym.sweep.job import Work
+from contsym.sweep.job import Job
 
-def stand_in(work, folder):
+def stand_in(job, folder):
     while not Path("go on").exists():
         time.sleep(0.1)
 
 # A function of this script travels as a whole, as one of a library would not.
-ray_executor.perform_there = stand_in
+ray_executor.run_job_there = stand_in
 ray_executor.not_arrived = lambda work: None
 # Ray tells of lost workers on stdout, as `contsym sweep` knows.
 answer, sys.stdout = sys.stdout, sys.stderr
 executor = ray_executor.RayExecutor({n_jobs}, {address!r}, {options!r})
 def work(key):
-    return Work(key, RunConfig("knn_fixed", "wikidata_only", device="cpu"))
+    return Job(key, RunConfig("knn_fixed", "wikidata_only", device="cpu"))
 running = {{executor.submit(work(str(i))): i for i in range(executor.n_slots)}}
 print(executor.n_slots, file=answer, flush=True)
 while running:
@@ -356,11 +356,11 @@ import ray, time
 from pathlib import Path
 from contsym.config import RunConfig
 from contsym.sweep.engines import ray as ray_executor
-from contsym.sweep.job import Work
+from contsym.sweep.job import Job
 ray_executor.choose_device = lambda asked: "cuda"
 executor = ray_executor.RayExecutor(8, {address!r}, {{}})
-work = Work("no such key", RunConfig("knn_fixed", "wikidata_only", encoder="./no-such-encoder", output=Path({output!r})))
-handle = executor.submit(work)
+job = Job("no such key", RunConfig("knn_fixed", "wikidata_only", encoder="./no-such-encoder", output=Path({output!r})))
+handle = executor.submit(job)
 print(executor.n_slots)
 while not (found := executor.wait([handle], 1)):
     pass
@@ -466,8 +466,8 @@ def test_given_cores_are_kept_to():
     assert share_nodes([{"CPU": 8}], 9, Need(1), n_cores=3) == (2, Need(3))
 
 
-def work(device: str) -> Work:
-    return Work("key", RunConfig("knn_fixed", "wikidata_only", device=device))
+def work(device: str) -> Job:
+    return Job("key", RunConfig("knn_fixed", "wikidata_only", device=device))
 
 
 def test_gpus_are_asked_for_where_the_plan_is_for_one(monkeypatch):

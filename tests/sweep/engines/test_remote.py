@@ -8,22 +8,22 @@ import pytest
 
 from contsym.config import RunConfig
 from contsym.sweep.engines import remote
-from contsym.sweep.engines.remote import not_arrived, perform_there
-from contsym.sweep.job import Work, cell_folder
+from contsym.sweep.engines.remote import not_arrived, run_job_there
+from contsym.sweep.job import Job, cell_folder
 
 
 @pytest.fixture(autouse=True)
 def stay(monkeypatch, tmp_path):
-    # Brings the working directory back behind the test, which perform_there changes.
+    # Brings the working directory back behind the test, which run_job_there changes.
     monkeypatch.chdir(tmp_path)
 
 
-def work(output, key="key") -> Work:
-    return Work(key, RunConfig("knn_fixed", "wikidata_only", encoder="./none", output=output))
+def work(output, key="key") -> Job:
+    return Job(key, RunConfig("knn_fixed", "wikidata_only", encoder="./none", output=output))
 
 
 def test_a_node_without_the_folder_of_the_sweep_says_so(tmp_path):
-    told = perform_there(work(tmp_path), str(tmp_path / "not here"))
+    told = run_job_there(work(tmp_path), str(tmp_path / "not here"))
     assert f"cannot enter {tmp_path / 'not here'}, where the sweep was started (No such file" in told
     assert told.endswith("expected a file system that all nodes share")
 
@@ -32,7 +32,7 @@ def test_relative_paths_are_those_of_the_folder(tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     seen = []
     monkeypatch.setattr(remote, "perform", lambda piece: seen.append(os.getcwd()))
-    assert perform_there(work(tmp_path), str(tmp_path / "there")) is None
+    assert run_job_there(work(tmp_path), str(tmp_path / "there")) is None
     assert seen == [str(tmp_path / "there")]
 
 
@@ -43,7 +43,7 @@ def test_what_goes_wrong_comes_back_as_a_line_with_the_node(tmp_path, monkeypatc
         raise MemoryError("no room\nat all")
 
     monkeypatch.setattr(remote, "perform", fail)
-    assert perform_there(work(tmp_path), str(tmp_path)) == "MemoryError: no room at all (on node7)"
+    assert run_job_there(work(tmp_path), str(tmp_path)) == "MemoryError: no room at all (on node7)"
 
 
 def test_a_result_that_shows_late_counts(tmp_path):

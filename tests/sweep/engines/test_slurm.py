@@ -20,15 +20,15 @@ from contsym.sweep.engines import slurm
 from contsym.sweep.engines.base import Lost
 from contsym.sweep.engines.choose import make_executor
 from contsym.sweep.engines.slurm import LOGS, SlurmExecutor
-from contsym.sweep.job import Work, cell_folder, is_done
+from contsym.sweep.job import Job, cell_folder, is_done
 from contsym.sweep.plan import plan_sweep
 from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 120
 
 
-def work(output: Path, key: str = "key") -> Work:
-    return Work(key, RunConfig("knn_fixed", "wikidata_only", shots=8, encoder="./none", output=output))
+def work(output: Path, key: str = "key") -> Job:
+    return Job(key, RunConfig("knn_fixed", "wikidata_only", shots=8, encoder="./none", output=output))
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def here(monkeypatch, tmp_path):
     monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1)
 
 
-def run(executor: SlurmExecutor, piece: Work) -> BaseException | None:
+def run(executor: SlurmExecutor, piece: Job) -> BaseException | None:
     handle = executor.submit(piece)
     return end_of(executor, handle)
 
@@ -93,10 +93,10 @@ def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
         output=Path("out"),
     )
     (cell,) = plan_sweep(config)[0].cells
-    assert run(local, cell.beginning) is None
-    assert is_done(cell.beginning)
-    assert run(local, cell.work) is None
-    assert is_done(cell.work)
+    assert run(local, cell.first_task) is None
+    assert is_done(cell.first_task)
+    assert run(local, cell.job) is None
+    assert is_done(cell.job)
 
 
 def test_a_killed_job_is_lost_and_not_the_fault_of_the_piece(local):
@@ -219,8 +219,8 @@ def test_a_job_has_the_threads_that_slurm_gave_it(monkeypatch):
     seen = []
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
-    monkeypatch.setattr(slurm, "perform_there", lambda *_: seen.append(os.environ["OMP_NUM_THREADS"]))
-    slurm.perform_job(work(Path("out")), ".")
+    monkeypatch.setattr(slurm, "run_job_there", lambda *_: seen.append(os.environ["OMP_NUM_THREADS"]))
+    slurm.run_slurm_job(work(Path("out")), ".")
     assert seen == ["3"]
 
 

@@ -1,0 +1,163 @@
+"""Runs and sweeps as stored: one folder each, `OUTPUT/runs/NAME`, with a record that lists the keys of its results.
+
+A run is a sweep with one row. Reading a record looks nothing up and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contsym import checked
+from contsym.checked import Skip, tell_skipped
+from contsym.errors import ContsymError
+from contsym.files import to_json, unreadable, visible_folders, write_file
+from contsym.results import store
+from contsym.sweep.schema import RunFile
+
+if TYPE_CHECKING:
+    from contsym.results.schema import SeedResult
+    from contsym.sweep.config import SweepConfig
+    from contsym.sweep.schema import Command, StoredCell, StoredSettings
+
+
+FORMAT = 2
+"""2: runs and sweeps have one record, under a name that ends in a hash of the keys."""
+RECORD = "run.json"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What was asked for, and the cells that this means. Plug-ins and strategies are names here."""
+
+    output: Path
+    name: str
+    command: Command
+    created: str
+    config: StoredSettings
+    cells: tuple[StoredCell, ...]
+
+    @property
+    def id(self) -> str:
+        """The hash at the end of the name."""
+        return self.name.rpartition("-")[2]
+
+    @property
+    def folder(self) -> Path:
+        return runs_folder(self.output) / self.name
+
+    @property
+    def is_sweep(self) -> bool:
+        return self.command == "sweep"
+
+    @cached_property
+    def scenarios(self) -> tuple[str, ...]:
+        """The scenario of its cells, or each order of it where all are meant."""
+        return tuple(dict.fromkeys(cell.scenario for cell in self.cells))
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Settings with more than one value: they are part of the names of what is compared."""
+        return tuple(name for name, values in self.config.settings.items() if len(values) > 1)
+
+    def is_done(self, cell: StoredCell) -> bool:
+        return store.is_stored(self.output, cell.key)
+
+    @property
+    def n_done(self) -> int:
+        return sum(map(self.is_done, self.cells))
+
+    def done(self) -> dict[str, Path]:
+        """The folders of its stored results by key, in the order of the cells."""
+        return {c.key: store.result_folder(self.output, c.key) for c in self.cells if self.is_done(c)}
+
+    def results(self, skip: Skip = tell_skipped) -> list[SeedResult]:
+        """Its stored results, in the order of the cells."""
+        return list(store.read_results(self.done().values(), skip).values())
+
+    def failures(self, skip: Skip = tell_skipped) -> dict[str, dict[str, str]]:
+        """Name and error of each cell that failed when it was last tried, by its key."""
+        found = {}
+        for cell in self.cells:
+            path = self.folder / FAILED / f"{cell.key}.json"
+            if self.is_done(cell) or not path.is_file():
+                continue
+            try:
+                found[cell.key] = _failure(path)
+            except ContsymError as error:
+                skip(error)
+        return found
+
+    def live(self) -> SweepConfig:
+        """The sweep to resume: its plug-ins are read and its strategies looked up. Raises ContsymError."""
+        from contsym.sweep.config import SweepConfig
+
+        return SweepConfig(**self.config.model_dump(), output=self.output)
+
+
+def _failure(path: Path) -> dict[str, str]:
+    said = checked.read_json(path, "delete it")
+    if not isinstance(said, dict) or not all(isinstance(said.get(k), str) for k in ("name", "error")):
+        raise ContsymError(f"{path}: expected name and error of a failed cell; delete it")
+    return said
+
+
+def runs_folder(output: Path) -> Path:
+    return output / "runs"
+
+
+def read_run(folder: Path) -> StoredRun:
+    """The record of a run or a sweep. Raises ContsymError where the file is not what contsym wrote."""
+    path = folder / RECORD
+    found = checked.read_json(path, "start the run again")
+    checked.check_format(found, FORMAT, path)
+    file = checked.check(RunFile, found, path)
+    if len(folder.parts) < 2 or folder.name == "..":
+        folder = folder.resolve()
+    return StoredRun(
+        folder.parent.parent, folder.name, file.command, file.created, file.config, tuple(file.cells)
+    )
+
+
+def write_run(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a run or a sweep. Raises ContsymError for one that could not be read again."""
+    path = folder / RECORD
+    whole = {"format": FORMAT, **record}
+    checked.check(RunFile, whole, path)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(path, to_json(whole))
+
+
+def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:
+    """The runs and sweeps of an output folder, the latest first; `skip` is given the error of each unreadable one."""
+    found = []
+    for folder in visible_folders(runs_folder(output), skip):
+        try:
+            # The record is written before anything else is done, so a folder without it was never a run.
+            if (folder / RECORD).is_symlink() or (folder / RECORD).exists():
+                found.append(read_run(folder))
+        except ContsymError as error:
+            skip(error)
+        except OSError as error:
+            skip(unreadable(folder, error))
+    return sorted(found, key=lambda run: run.created, reverse=True)
+
+
+def stored_sweeps(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:
+    return [run for run in stored_runs(output, skip) if run.is_sweep]
+
+
+def latest_sweep(output: Path, skip: Skip = tell_skipped) -> StoredRun:
+    """Raises ContsymError where there is none."""
+    unread: list[ContsymError] = []
+    sweeps = stored_sweeps(output, unread.append)
+    for error in unread:
+        skip(error)
+    if not sweeps:
+        what = "none of the sweeps there can be read" if unread else "no sweep there yet"
+        raise ContsymError(f"--output {output}: {what}; contsym sweep --strategies ... makes one")
+    return sweeps[0]
