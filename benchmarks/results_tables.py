@@ -13,14 +13,14 @@ from pathlib import Path
 
 from contsym.commands.views.run import efficiency_words, forgetting_words
 from contsym.results.schema import SeedResult
-from contsym.results.store import read_seed, stored_runs, stored_seeds
 from contsym.results.summary import summarise
+from contsym.sweep.runs import stored_runs
 
 Seeds = Sequence[SeedResult]
 
 
 def main() -> None:
-    runs = [[read_seed(seed) for seed in stored_seeds(run)] for run in stored_runs(Path(sys.argv[1]))]
+    runs = [run.results() for run in reversed(stored_runs(Path(sys.argv[1]))) if not run.is_sweep]
     groups: dict[str, list[Seeds]] = {}
     for found in filter(None, runs):
         groups.setdefault(title(found[0]), []).append(found)

@@ -1,11 +1,11 @@
-"""What shared beginnings and --jobs 2 save in a sweep.
+"""What a shared first task and --jobs 2 save in a sweep.
 
     python benchmarks/sweep_sharing.py --mnli ../shared/data/mnli --wikidata ../shared/data/asymmetricity
 
 Sharing: every cell is run twice in this process, on one thread, by turns: alone from the pretrained
-encoder, and as a sweep does it, going on from a kept beginning. Without other options these are the
+encoder, and as a sweep does it, from a cached first task. Without other options these are the
 cells of the sweep in docs/results.md; --strategies and --seeds take a part of it, whose ratio is nearly
-that of the whole (beginnings are shared over the shots only).
+that of the whole (a first task is shared over the shots only).
 
 Parallel: the same cells through one worker and through two, each worker with one thread, by turns.
 The efficiency is seconds(1) / (2 seconds(2)); workers are started before the clock is.
@@ -99,7 +99,7 @@ def sharing(sweep: SweepConfig) -> dict[str, object]:
                 ratio = seconds["alone"] / seconds["shared"]
                 print(f"{strategy:<14} seed {seed} {shots:>4} shots: alone {seconds['alone']:6.0f} s, "
                       f"shared {seconds['shared']:6.0f} s so far: {ratio:.2f}", flush=True)  # fmt: skip
-    print(f"sharing: {n_cells} cells, without / with shared first_tasks = {ratio:.2f}")
+    print(f"sharing: {n_cells} cells, without / with a shared first task = {ratio:.2f}")
     return {"n_cells": n_cells, "seconds": seconds, "sharing_ratio": ratio}
 
 

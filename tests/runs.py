@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contsym.config import RunConfig
+from contsym.results import store
 from contsym.scenarios.catalog import find_scenario
-from contsym.training.plan import prepare
+from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 from tests.strategy_settings import SETTINGS
@@ -58,3 +59,15 @@ def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes
 def one_seed(toy, encoder, tmp_path, strategy, scenario="wikidata_only", seed=0, **changes):
     plan = prepare(config(toy, encoder, tmp_path, strategy, scenario, **changes))
     return run_seed(plan, seed, Silent())
+
+
+def result_folder(plan, seed=0):
+    """Where `run_seeds` stores a seed of the plan."""
+    return store.result_folder(plan.config.output, key_of(plan, seed))
+
+
+def stored_results(output):
+    """Every stored result of an output folder, those of the latest run first."""
+    from contsym.sweep.runs import stored_runs
+
+    return [result for run in stored_runs(output) for result in run.results()]

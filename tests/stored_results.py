@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from contsym.results import store
 from contsym.results.schema import FORMAT, SeedResult
+from contsym.sweep.runs import read_run, runs_folder, write_run
 
 TASKS = ["mnli", "wikidata"]
 
@@ -27,7 +29,6 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
     kinds = (("symmetric", (0.4, 0.6, 1.0)), ("antisymmetric", (0.6, 0.4, 0.9)))
     result = {
         "format": FORMAT,
-        "run": "20260102T030405-knn_fixed-mnli_then_wikidata-abc123",
         "key": f"{seed:064x}",
         "strategy": "knn_fixed",
         "scenario": "mnli_then_wikidata",
@@ -130,19 +131,66 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
     return {**made, "cost": {**made["cost"], "experiences": experiences}}
 
 
-def store_run(output: Path, name: str, seeds: Iterable[int], **changes: Any) -> Path:
-    """Write a run folder with a result for each seed; gives the folder."""
-    folder = store.runs_folder(output) / name
-    for seed in seeds:
-        rows = [{"task": task, "id": f"{task}:0", "label": "entailment"} for task in TASKS]
-        store.write_seed(folder, make_result(seed, run=name, **changes), rows, {})
+def store_run(
+    output: Path,
+    name: str,
+    seeds: Iterable[int],
+    rows_of: Callable[[int], list[dict[str, object]]] | None = None,
+    **changes: Any,
+) -> Path:
+    """Store a run with a result for each seed, as `contsym run` leaves it; gives the folder of its record.
+
+    `rows_of` gives the predictions of a seed.
+    """
+    folder = runs_folder(output) / name
+    results = [make_result(seed, key=key_for(name, seed), **changes) for seed in seeds]
+    first = results[0] if results else make_result()
+    shots = first.options.shots
+    cells = [
+        {
+            "key": result.key,
+            "first_task": None,
+            "strategy": result.strategy,
+            "seed": result.seed,
+            "shots": shots,
+            "settings": dict(result.set),
+            "scenario": result.scenario,
+            "n_steps": [0, 1],
+        }
+        for result in results
+    ]
+    config = {
+        "strategies": [first.strategy],
+        "scenario": first.scenario,
+        "shots": [shots],
+        "seeds": [result.seed for result in results],
+        "settings": {name: [value] for name, value in first.set.items()},
+    }
+    record = {"command": "run", "created": first.started_at, "config": config, "cells": cells}
+    if folder.exists():
+        # Seeds that join a run are in its record from the start.
+        before = read_run(folder)
+        record |= {"created": before.created, "cells": [cell.model_dump() for cell in before.cells] + cells}
+    write_run(folder, record)
+    plain = [{"task": task, "id": f"{task}:0", "label": "entailment"} for task in TASKS]
+    for result in results:
+        store.write_result(output, result, rows_of(result.seed) if rows_of else plain, {})
     return folder
 
 
-def store_predictions(folder: Path, rows: list[dict[str, object]], **changes: Any) -> Path:
-    """Write the folder of a cell or a seed with these predictions; gives the folder."""
-    store.write_result(folder, make_result(**changes), rows, {})
-    return folder
+def key_for(name: str, seed: int) -> str:
+    """The key of a stored run's seed."""
+    return hashlib.sha256(f"{name}/{seed}".encode()).hexdigest()
+
+
+def seed_folder(run: Path, seed: int) -> Path:
+    """The folder of a result of `store_run`."""
+    return store.result_folder(run.parent.parent, key_for(run.name, seed))
+
+
+def store_predictions(output: Path, rows: list[dict[str, object]], **changes: Any) -> Path:
+    """Store one result with these predictions; gives its folder."""
+    return store.write_result(output, make_result(**changes), rows, {})
 
 
 def _source(task: str, name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
@@ -205,15 +253,15 @@ def store_sweep(
     with_view: bool = True,
     **changes: Any,
 ) -> Any:
-    """Write a whole sweep as `contsym sweep` leaves it; gives the StoredSweep.
+    """Write a whole sweep as `contsym sweep` leaves it; gives its StoredRun.
 
     Every figure follows from made-up predictions: 40 Wikidata test pairs, ten of each of four relations, and
     100 of MNLI, of which as many are right as LAST says, one more or less with seeds 1 and 2. The last
     `leave_out` cells are missing; the strategies in `never_learned` stay at 0.36 on MNLI.
     """
     from contsym.sweep.config import SweepConfig
-    from contsym.sweep.job import Job, cell_folder
-    from contsym.sweep.plan import Cell, Sweep, remember
+    from contsym.sweep.job import Job
+    from contsym.sweep.plan import Cell, Sweep, write_record
 
     config = SweepConfig(
         tuple(strategies), "mnli_then_wikidata", tuple(shots), tuple(seeds), output=output, **changes
@@ -227,7 +275,7 @@ def store_sweep(
                 cells.append(
                     Cell(Job(key, run), Job(f"b{i}{seed}" + "0" * 61, run, is_first_task=True), 100, 100)
                 )
-    sweep = remember(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
+    sweep = write_record(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
     for cell in cells[: len(cells) - leave_out]:
         run = cell.job.config
         result, rows, tensors = made_up_cell(
@@ -239,7 +287,7 @@ def store_sweep(
             with_view=with_view,
         )
         keyed = result.model_copy(update={"key": cell.job.key})
-        store.write_result(cell_folder(output, cell.job.key), keyed, rows, tensors)
+        store.write_result(output, keyed, rows, tensors)
     return sweep
 
 

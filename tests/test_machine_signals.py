@@ -127,12 +127,12 @@ def test_a_seed_that_cannot_be_stored_is_one_line_and_leaves_nothing(said, tmp_p
     import torch
 
     with pytest.raises(ContsymError) as caught:
-        store.write_seed(tmp_path / "run", make_result(), [{"task": "mnli"}], {"x": torch.zeros(1)})
+        store.write_result(tmp_path, make_result(), [{"task": "mnli"}], {"x": torch.zeros(1)})
     assert str(caught.value) == (
-        f"{tmp_path / 'run' / 'seed-0'}: cannot be written (No space left on device); seeds stored before are "
-        "kept; mend that, then the same command goes on"
+        f"{tmp_path / 'results' / make_result().key}: cannot be written (No space left on device); stored results "
+        "are kept; mend that, then the same command resumes"
     )
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list((tmp_path / "results").iterdir()) == []
 
 
 def test_what_a_killed_process_left_of_the_same_folder_goes_after_an_hour(tmp_path):
@@ -165,7 +165,7 @@ def drop_an_entry(at):
 # A file that was open when the signal came is closed without `with`, which Python says.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("work", [write_a_folder, write_a_file, drop_an_entry])
-def test_a_signal_leaves_nothing_half_written_wherever_it_comes(job, tmp_path):
+def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
     """Python raises what a signal raises between any two of its instructions: here between each two, once."""
 
     def trace(frame, event, _):

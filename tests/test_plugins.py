@@ -19,7 +19,7 @@ from contsym.testing.starters import write
 from contsym.testing.toy import write_tasks
 from contsym.training.plan import key_of, prepare
 from tests.command import contsym, contsym_here
-from tests.runs import toy_config
+from tests.runs import stored_results, toy_config
 
 ROOT = Path(__file__).resolve().parents[1]
 CARD = 'CARD = {"source": "s", "trains": "t", "stores": "u"}\n'
@@ -60,8 +60,7 @@ def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
         cwd=begun,
     )
     assert done.returncode == 0, done.stderr
-    (run,) = store.stored_runs(begun / "mlruns")
-    (seed,) = [store.read_seed(path) for path in store.stored_seeds(run)]
+    (seed,) = stored_results(begun / "mlruns")
     assert (seed.strategy, seed.scenario) == ("my_method", "my_scenario")
     assert [(p.kind, p.name, p.origin) for p in seed.plugins] == [
         ("strategy", "my_method", "my_method.py"),
@@ -81,8 +80,8 @@ def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny
         cwd=begun,
     )
     assert done.returncode == 0, done.stderr
-    (cell,) = visible_folders(begun / "mlruns" / "cells")
-    assert [p.name for p in store.read_seed(cell).plugins] == ["my_method"]
+    (cell,) = visible_folders(begun / "mlruns" / "results")
+    assert [p.name for p in store.read_result(cell).plugins] == ["my_method"]
     again = contsym("sweep", "--resume", "--json", cwd=begun)
     assert again.returncode == 0, again.stderr
     assert "1 cells, 1 of them done" in again.stderr
@@ -194,8 +193,7 @@ def test_an_installed_package_runs_and_its_other_files_count(site, toy, tiny_enc
         )
         assert done.returncode == 0, done.stderr
         assert "imported" in done.stderr
-        (run,) = store.stored_runs(site / output)
-        (seed,) = [store.read_seed(path) for path in store.stored_seeds(run)]
+        (seed,) = stored_results(site / output)
         return seed
 
     first = run("first")

@@ -33,8 +33,8 @@ from contsym.results.predictions import read_correct
 from contsym.results.schema import SeedResult
 from contsym.scenarios.schema import read_scenario
 from contsym.sweep.config import read_file
-from contsym.sweep.stored import read_sweep
-from tests.stored_results import plain_result, store_predictions, store_run
+from contsym.sweep.runs import read_run
+from tests.stored_results import plain_result, seed_folder, store_predictions, store_run
 
 DEEP = 10_000
 
@@ -108,7 +108,7 @@ def test_a_pickled_head_a_pickled_state_and_pickled_vectors_are_refused(tmp_path
     kept.mkdir()
     (kept / STATE).write_text("{}")
     (kept / TENSORS).write_bytes(evil)
-    assert "a kept beginning cannot be read" in says(FirstTaskCache(tmp_path)._read, "kept")
+    assert "a cached first task cannot be read" in says(FirstTaskCache(tmp_path)._read, "kept")
     assert "expected the vectors of a result" in says(_vectors, tmp_path / NLI_HEAD)
     assert not owned.exists()
 
@@ -259,9 +259,9 @@ def test_deep_nesting_is_a_line_in_every_format(tmp_path):
         == f"{path}:1: not JSON (nested too deeply); expected one object a line"
     )
     for name, read in (
-        ("result.json", store.read_seed),
+        ("result.json", store.read_result),
         ("manifest.json", read_manifest),
-        ("sweep.json", read_sweep),
+        ("run.json", read_run),
     ):
         (tmp_path / name).write_text(DEEP_JSON)
         assert "cannot be read (nested too deeply)" in says(read, tmp_path)
@@ -290,7 +290,6 @@ def test_a_key_of_many_parts_and_a_large_file_take_no_time():
 def test_no_name_in_a_result_leads_out_of_its_folder(name, tmp_path):
     path = tmp_path / "result.json"
     for place, changes in (
-        ("run", {"run": name}),
         ("key", {"key": name}),
         ("tasks.0", {"tasks": [name, "wikidata"]}),
     ):
@@ -312,16 +311,16 @@ def test_no_path_in_a_manifest_is_read(name, tmp_path):
     assert says(read_manifest, tmp_path).endswith("files does not list train.parquet and test.parquet")
 
 
-def test_no_key_in_a_sweep_leads_out_of_its_folder(tmp_path):
-    from tests.fuzz.readers import _a_sweep
+def test_no_key_in_a_record_leads_out_of_its_folder(tmp_path):
+    from tests.fuzz.readers import _a_record
 
-    folder = tmp_path / "sweeps" / "x"
+    folder = tmp_path / "runs" / "x"
     folder.mkdir(parents=True)
-    for field in ("key", "beginning"):
-        made = _a_sweep()
+    for field in ("key", "first_task"):
+        made = _a_record()
         made["cells"][0][field] = "../../../elsewhere"
-        (folder / "sweep.json").write_text(json.dumps(made))
-        assert f"cells.0.{field} is '../../../elsewhere'" in says(read_sweep, folder)
+        (folder / "run.json").write_text(json.dumps(made))
+        assert f"cells.0.{field} is '../../../elsewhere'" in says(read_run, folder)
 
 
 def test_a_link_out_of_a_data_folder_is_not_followed(tmp_path):
@@ -353,7 +352,7 @@ def test_mlflow_gets_what_contsym_wrote_and_nothing_that_was_put_beside_it(tmp_p
     secret = tmp_path / "id_rsa"
     secret.write_text("secret")
     run = store_run(tmp_path, "r", [0])
-    folder = run / "seed-0"
+    folder = seed_folder(run, 0)
     (folder / "notes.txt").symlink_to(secret)
     (folder / "more.txt").write_text("mine")
     (folder / "label_vectors.safetensors").symlink_to(secret)

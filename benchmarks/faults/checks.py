@@ -13,7 +13,7 @@ from contsym.files import visible_folders
 from contsym.results import store
 from contsym.training.reproduce import untimed
 
-NO_TWO_SHARE = ("seconds", "started_at", "run", "cost", "threads", "git_commit")
+NO_TWO_SHARE = ("seconds", "started_at", "cost", "threads", "git_commit")
 
 Stored = dict[str, dict[str, Any]]
 
@@ -24,15 +24,13 @@ def stored_results(output: Path) -> Stored:
     Raises Red for one that is there twice or cannot be read.
     """
     found: Stored = {}
-    folders = [seed for run in store.stored_runs(output) for seed in store.stored_seeds(run)]
-    folders += visible_folders(output / "cells")
-    for folder in folders:
+    for folder in visible_folders(store.results_folder(output)):
         try:
-            result = store.read_seed(folder)
+            result = store.read_result(folder)
             files = {
                 path.name: hashlib.sha256(path.read_bytes()).hexdigest()
                 for path in sorted(folder.iterdir())
-                if path.name not in (store.RESULT, store.TRACKED) and not path.name.startswith(".")
+                if path.name != store.RESULT and not path.name.startswith(".")
             }
         except Exception as error:
             raise Red(f"half-written: {folder}: {error}") from None
@@ -107,6 +105,5 @@ def expect_tracked(database: Path, reference: tuple[list[tuple[str, str]], Track
 def expect_nothing_left(output: Path) -> None:
     """Raises Red where something half-written or unfinished is left behind."""
     left = list(output.rglob(".partial-*"))
-    left += list((output / "begun").glob("*.json"))
     if left:
         raise Red(f"left behind: {', '.join(str(path.relative_to(output)) for path in left)}")

@@ -117,7 +117,7 @@ WHAT = {"kill": kill_itself, "remove": remove_folder}
 
 
 def in_one_process(_: object) -> None:
-    """Let a sweep do its pieces in the process that drives it, so that killing that kills all of it."""
+    """Let a sweep do its jobs in the process that drives it, so that killing that kills all of it."""
     import contsym.sweep.engines.choose
     from contsym.sweep.job import run_job
 
@@ -125,16 +125,16 @@ def in_one_process(_: object) -> None:
         n_slots = 1
 
         def __init__(self, *_: object, **named: object) -> None:
-            self.works: dict[int, Any] = {}
+            self.jobs: dict[int, Any] = {}
 
-        def submit(self, work: Any) -> int:
-            self.works[len(self.works)] = job
-            return len(self.works) - 1
+        def submit(self, job: Any) -> int:
+            self.jobs[len(self.jobs)] = job
+            return len(self.jobs) - 1
 
         def wait(self, handles: Any, seconds: float) -> list[tuple[int, BaseException | None]]:
             (handle,) = handles
             try:
-                run_job(self.works[handle])
+                run_job(self.jobs[handle])
             except Exception as error:
                 return [(handle, error)]
             return [(handle, None)]

@@ -31,6 +31,8 @@ def main() -> None:
 
 def load() -> None:
     """What a command would import; none of it may start a thread, which a fork would not take along."""
+    import contsym.training.resume
+
     import contsym.cli
     import contsym.commands.views.sweep
     import contsym.data.audit
@@ -41,7 +43,6 @@ def load() -> None:
     import contsym.sweep.scheduler
     import contsym.training.first_task
     import contsym.training.loop
-    import contsym.training.resume
     from contsym.machine import quiet_libraries
     from contsym.training.fingerprint import code_sha256
 

@@ -11,7 +11,7 @@ from benchmarks.faults import checks, mlflow_server
 from benchmarks.faults.bench import Bench, Fault, Red, phases_of
 from benchmarks.faults.kill import reference
 from benchmarks.faults.mlflow_server import Behaviour, Proxy, Server
-from contsym.results import store as results
+from contsym.sweep.runs import StoredRun, stored_runs
 
 N_REQUESTS = 40
 """Of sending one run of two seeds, about."""
@@ -42,7 +42,7 @@ def through(bench: Bench, rng: random.Random, behaviour: Behaviour, store: str, 
         proxy.behave(lambda n: ("pass", 0))
         for _ in range(2):
             bench.run(["sync", "--output", str(output), "--tracking-uri", proxy.uri]).expect(0)
-        (run,) = results.stored_runs(output)
+        (run,) = stored_runs(output)
         expect_once(real, run, known)
     return f"{what}{said}; all there exactly once after contsym sync"
 
@@ -70,7 +70,7 @@ def run_past(bench: Bench, output: Path, proxy: Proxy, known) -> str:
     return ": a warning"
 
 
-def expect_once(real: Server, run: Path, known) -> None:
+def expect_once(real: Server, run: StoredRun, known) -> None:
     found = real.tracked(run.name)
     names = sorted(name for name, _ in found[0])
     if names != sorted(name for name, _ in known.tracked[0]):

@@ -60,7 +60,7 @@ def measure(options: Options) -> list[Comparison]:
     peak = peak_flops(side, device)
     works: dict[str, tuple[Callable[[bool], object], int]] = {"encode": (encode, 1), "step": (step, 3)}
     found = []
-    for name, (job, n_passes) in works.items():
+    for name, (work, n_passes) in works.items():
         seconds, _ = interleaved(
             {
                 "bf16": lambda work=work: (timed(lambda: work(True), device), None),

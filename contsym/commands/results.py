@@ -52,10 +52,13 @@ def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> Non
     from contsym.commands.views.compare import conventions_report, figures_as_plain
     from contsym.results.matrix_files import matrices_of, read_matrices
     from contsym.results.metrics.conventions import CONVENTIONS, figures
-    from contsym.sweep.runs import RECORD, read_run
+    from contsym.sweep.find import find_row
+    from contsym.sweep.runs import RECORD
 
-    is_run = (file / RECORD).is_file()
-    found = matrices_of(read_run(file).results()) if is_run else read_matrices(file)
+    if (file / RECORD).is_file():
+        found = matrices_of(list(find_row(str(file), file.parent.parent).results.values()))
+    else:
+        found = read_matrices(file)
     by_convention: dict[ConventionName, dict[str, list[float | None]]] = {}
     for name in [convention] if convention else CONVENTION_NAMES:
         each = [figures(name, np.array(matrix.rows), matrix.n_test) for matrix in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -239,7 +239,7 @@ def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collec
             expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
             raise ContsymError(f"{run.name}: a report is of one order of {whole}; {expected}")
         run = replace(run, cells=tuple(c for c in run.cells if c.scenario == scenario))
-    found = store.read_results(run.done().values(), skip)
+    found = _readable(run.done().values(), skip)
     failures = run.failures(skip)
     if not found:
         raise _unfinished(run, failures)
@@ -256,16 +256,21 @@ def _unfinished(run: StoredRun, failures: Mapping[str, Any]) -> ContsymError:
 
 def of_folders(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
     """The results in these folders, in the order given. Raises ContsymError where none of them can be read."""
+    stored = _stored({path.resolve(): result for path, result in _readable(folders, skip).items()})
+    joined = "+".join(sorted(s.result.key for s in stored))
+    name = f"results-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
+    return _checked(name, stored, None, {}, len(stored))
+
+
+def _readable(folders: Iterable[Path], skip: Skip) -> dict[Path, SeedResult]:
+    """The results in these folders. Raises the first error where none of them can be read."""
     errors: list[ContsymError] = []
-    found = {path.resolve(): result for path, result in store.read_results(folders, errors.append).items()}
+    found = store.read_results(folders, errors.append)
     if errors and not found:
         raise errors[0]
     for error in errors:
         skip(error)
-    stored = _stored(found)
-    joined = "+".join(sorted(s.result.key for s in stored))
-    name = f"results-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
-    return _checked(name, stored, None, {}, len(stored))
+    return found
 
 
 def _stored(found: Mapping[Path, SeedResult]) -> list[Stored]:

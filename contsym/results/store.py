@@ -33,8 +33,8 @@ def result_folder(output: Path, key: str) -> Path:
 
 
 def is_stored(output: Path, key: str) -> bool:
-    # The folder appears with its result in it.
-    return (result_folder(output, key) / RESULT).is_file()
+    # The folder appears with its result in it; a reader says where it was damaged since.
+    return result_folder(output, key).is_dir()
 
 
 def check_writable(output: Path) -> None:

@@ -60,7 +60,7 @@ def sync(output: Path, uri: str, on_run: Callable[[str, int], None], skip: Skip 
     the next run would wait as long.
     """
     n_sent = 0
-    for run in stored_runs(output, skip):
+    for run in reversed(stored_runs(output, skip)):
         n_before = len(untracked(run, uri))
         if not n_before:
             continue

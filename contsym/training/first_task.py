@@ -46,15 +46,16 @@ class FirstTaskCache:
         """Bring a new run to the end of its first experience, by a cached state or by training, which is then cached."""
         run.encoder.cache = self.encodings(run.plan, run.start.key if run.start else "")
         # Under retrain the first task is known already.
-        key = None if run.start else first_task_key(first_task_plan(run.plan), seed)
+        base = first_task_plan(run.plan)
+        key = None if run.start else first_task_key(base, seed)
         if key is None:
             return
-        if self.has(key):
-            run.restore(*self._read(key))
-        else:
-            # A strategy with add-ons trains its first task as the strategy alone does.
+        if base is run.plan and not self.has(key):
             run.train_next()
             self._write(key, run)
+        else:
+            # A strategy with add-ons trains its first task as the strategy alone does; what they cost is their own.
+            run.restore(*self.make(base, seed, run.progress))
 
     def make(self, plan: Plan, seed: int, progress: Progress) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The state of a plan that has one, as (plain values, tensors); trained first where it is not cached."""

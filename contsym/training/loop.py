@@ -298,8 +298,11 @@ class SeedRun:
             self.n_evaluated = values["encoder_forwards_evaluation"]
             self.view_before = tensors.get("view_before")
         else:
+            n_forwards = self.encoder.n_forwards
+            # Fills the memory again, which the state has counted.
+            self.template.refresh()
             # The two evaluations of other pairs take the place of those that the state counts.
-            self.encoder.n_forwards += self.n_evaluated - values["encoder_forwards_evaluation"]
+            self.encoder.n_forwards = n_forwards + self.n_evaluated - values["encoder_forwards_evaluation"]
             self._evaluate(f"evaluating after {self.names[0]}")
         # Last: making a strategy and evaluating draw from the generators.
         _set_random_state(under("random.", tensors), self.plan.device)

@@ -278,6 +278,7 @@ def key_of(plan: Plan, seed: int) -> str:
 
     Paths, spellings and defaults do not count, only what they come to: the same content at another path, `k=03` for
     `k=3`, `--device auto` where that is the CPU. Neither do the other seeds, nor where results are kept and tracked.
+    A new field of RunConfig that decides a result must come in here; tests/training/test_keys.py asks of each.
     """
     config, scenario = plan.config, plan.scenario
     facts = {
@@ -300,8 +301,6 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
         return None
     facts = {
         "experience": _experience_facts(plan, 0),
-        # Each evaluated experience draws from the random state once, for its data loader.
-        "n_experiences": len(plan.tasks),
         "curve": plan.config.curve,
     }
     return _hash({**facts, **_method_facts(plan, seed)})

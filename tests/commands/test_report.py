@@ -18,7 +18,7 @@ def typed(monkeypatch, capsys, *arguments):
 def test_paths_of_the_report_and_its_tables_are_printed(tmp_path, monkeypatch, capsys):
     sweep = store_sweep(tmp_path, strategies=["knn_fixed", "fine_tune"], seeds=[0, 1], with_view=False)
     code, out, err = typed(monkeypatch, capsys, "--output", tmp_path)
-    folder = tmp_path / "reports" / sweep.id
+    folder = tmp_path / "reports" / sweep.name
     assert (code, err) == (0, "")
     assert out == f"{folder / 'report.html'}\n{folder / 'tables'} (17 tables as Markdown, CSV and LaTeX)\n"
     assert (folder / "report.html").is_file() and (folder / "tables" / "paper.tex").is_file()
@@ -46,7 +46,8 @@ def test_a_target_moves_the_line_and_the_examples_needed(tmp_path, monkeypatch, 
         (["--target", "1.5"], "--target 1.5 is out of range; expected 0 < target <= 1"),
         (
             ["x"],
-            "'x' is no sweep or run in {0} and no folder; there is none yet; contsym sweep or run makes one",
+            "'x' is not there; expected a run or sweep of {0}, the folder of one or of a result, or STRATEGY@SHOTS of "
+            "its latest sweep; there is none yet; contsym run or sweep makes one",
         ),
     ],
 )
@@ -67,7 +68,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, caps
 
 def test_damaged_vectors_are_named(tmp_path, monkeypatch, capsys):
     sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8], seeds=[0])
-    path = tmp_path / "cells" / sweep.cells[0].key / "label_vectors.safetensors"
+    path = tmp_path / "results" / sweep.cells[0].key / "label_vectors.safetensors"
     path.write_bytes(b"nonsense")
     code, _, err = typed(monkeypatch, capsys, "--output", tmp_path)
     assert code == 2

@@ -12,7 +12,7 @@ from contsym.training import reproduce
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seeds
-from tests.runs import toy_config
+from tests.runs import result_folder, toy_config
 
 SPLIT = "one part only: 20% of its pairs are set aside for the test by a hash of their text"
 
@@ -136,8 +136,8 @@ def test_a_run_on_a_moved_file_is_reproduced(tmp_path, tiny_encoder_folder):
     config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "ncm", "wikidata_only", shots=8)
     plan = prepare(config)
     run_seeds(plan, Silent())
-    seed = store.seed_folder(plan.folder, 0)
+    seed = result_folder(plan)
     there = jsonl(tmp_path / "there" / "renamed.jsonl", pairs())
     (tmp_path / "here" / "pairs.jsonl").unlink()
-    found = reproduce.repeat(seed, store.read_seed(seed), Silent(), sources={"wikidata": there})
+    found = reproduce.repeat(seed, store.read_result(seed), Silent(), sources={"wikidata": there})
     assert (found.verdict, found.differing) == ("equal", [])

@@ -153,26 +153,26 @@ def _sweep_file(path: Path) -> object:
         if name not in found:
             return None
     made = SweepConfig(**found, output=path.parent)
-    return made.id, made.scenarios, next(iter(made.grid(["k"])), None)
+    return made.shots, made.scenarios, next(iter(made.grid(["k"])), None)
 
 
 def _result(path: Path) -> object:
     """A result of someone else: its matrix, what MLflow is told, what a report groups and what compare shows."""
-    from contsym.report.collect import of_runs
+    from contsym.report.collect import of_folders
     from contsym.report.measures import Measures
     from contsym.results.compare import differences_of
     from contsym.results.matrix_files import read_matrices
     from contsym.results.mlflow_records import parent_record, seed_record
     from contsym.results.store import read_result
-    from contsym.sweep.find import find_run
+    from contsym.sweep.find import find_row
 
     result = read_result(path)
     read_matrices(path)
     record = seed_record(result)
     parent_record([result])
-    found = find_run(str(path.parent), path.parent)
+    found = find_row(str(path.parent), path.parent)
     differences_of({"a": found, "b": found})
-    collected = of_runs([path.parent])
+    collected = of_folders([path.parent])
     measures = Measures(collected, 0.9)
     variant, shots = collected.variants[0], collected.shots[0]
     for task in collected.tasks:
@@ -185,11 +185,11 @@ def _result(path: Path) -> object:
 
 
 def _report(path: Path) -> object:
-    from contsym.report.collect import of_runs
+    from contsym.report.collect import of_folders
     from contsym.report.render import make_report
     from contsym.report.table_formats import WRITERS
 
-    made = make_report(of_runs([path.parent]), 0.9)
+    made = make_report(of_folders([path.parent]), 0.9)
     return [write(table) for table in made.tables for write in WRITERS.values()]
 
 
@@ -236,11 +236,11 @@ def _manifest(path: Path) -> object:
     return load_task("wikidata", str(path.parent))
 
 
-def _stored_sweep(path: Path) -> object:
-    from contsym.sweep.stored import read_sweep
+def _stored_run(path: Path) -> object:
+    from contsym.sweep.runs import read_run
 
-    found = read_sweep(path.parent)
-    return found.run_name, found.done(), found.failures(), found.n_done
+    found = read_run(path.parent)
+    return found.id, found.done(), found.failures(), found.n_done
 
 
 def _card(path: Path) -> object:
@@ -302,7 +302,7 @@ _matrix_documents = documents.struck(
 )
 
 
-def _a_sweep() -> object:
+def _a_record() -> object:
     config = {
         "strategies": ["knn_fixed"], "scenario": "mnli_then_wikidata", "shots": [8], "seeds": [0],
         "settings": {"k": ["1", "3"]}, "encoder": "minilm", "sources": {}, "sizes": {}, "form": "lexicalised",
@@ -311,7 +311,13 @@ def _a_sweep() -> object:
     }  # fmt: skip
     cell = {"key": "ab" * 32, "first_task": "cd" * 32, "strategy": "knn_fixed", "seed": 0, "shots": 8,
             "settings": {"k": "1"}, "scenario": "mnli_then_wikidata", "n_steps": [4, 5]}  # fmt: skip
-    return {"format": 1, "created": "2026-01-02T03:04:05+00:00", "config": config, "cells": [cell]}
+    return {
+        "format": 2,
+        "command": "sweep",
+        "created": "2026-01-02T03:04:05+00:00",
+        "config": config,
+        "cells": [cell],
+    }
 
 
 def _a_manifest() -> object:
@@ -437,9 +443,7 @@ READERS: dict[str, Reader] = {
         _manifest,
         ("data/wikidata/manifest.py", "checked.py"),
     ),
-    "stored_sweep": Reader(
-        documents.dented_json(_a_sweep), "sweep.json", _stored_sweep, ("sweep/stored.py",)
-    ),
+    "stored_run": Reader(documents.dented_json(_a_record), "run.json", _stored_run, ("sweep/runs.py",)),
     "card": Reader(_card_documents, "mine.py", _card, ("strategies/catalog.py",)),
     "checkpoint": Reader(
         documents.dented_json(_a_config), "config.json", _checkpoint, ("models/encoders/checkpoints.py",)

@@ -5,13 +5,13 @@ import pytest
 from contsym.errors import ContsymError
 from contsym.files import to_json, write_file
 from contsym.report.collect import collect
-from tests.stored_results import make_result, plain_result, store_run, store_sweep
+from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
 
 def test_the_latest_sweep_is_the_default(tmp_path):
     sweep = store_sweep(tmp_path, with_view=False)
     found = collect(tmp_path, [])
-    assert found.name == sweep.id
+    assert found.name == sweep.name
     assert len(found.stored) == found.n_planned == 4 * 4 * 3
     assert found.variants == ["random_labels", "knn_fixed", "knn_learned", "fine_tune"]
     assert found.shots == [8, 16, 32, 64] and found.seeds == [0, 1, 2]
@@ -19,10 +19,10 @@ def test_the_latest_sweep_is_the_default(tmp_path):
     assert (found.new_task, found.earlier_tasks, found.target) == ("wikidata", ["mnli"], 0.99)
 
 
-def test_a_sweep_is_named_by_the_beginning_of_its_id_or_by_its_folder(tmp_path):
+def test_a_sweep_is_named_by_its_name_its_id_their_first_letters_or_its_folder(tmp_path):
     sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8], with_view=False)
-    for name in (sweep.id, sweep.id[:6], str(sweep.folder)):
-        assert collect(tmp_path, [name]).name == sweep.id
+    for name in (sweep.name, sweep.name[:9], sweep.id, sweep.id[:6], str(sweep.folder)):
+        assert collect(tmp_path, [name]).name == sweep.name
 
 
 def test_an_unfinished_sweep_says_what_is_missing_and_failed(tmp_path):
@@ -43,7 +43,7 @@ def test_a_sweep_without_a_finished_cell_is_an_error(tmp_path):
     with pytest.raises(ContsymError) as error:
         collect(tmp_path, [])
     assert str(error.value) == (
-        f"sweep {sweep.id}: none of its 3 cells is finished (0 failed); contsym sweep --resume goes on with it"
+        f"{sweep.name}: none of its 3 cells is finished (0 failed); contsym sweep --resume resumes it"
     )
 
 
@@ -52,10 +52,11 @@ def test_runs_are_named_by_folder_and_put_together(tmp_path):
     store_run(tmp_path, "b", [0, 1], strategy="fine_tune")
     found = collect(tmp_path, ["a", "b"])
     assert found.variants == ["knn_fixed", "fine_tune"] and found.shots == [64] and found.sweep is None
-    assert found.name.startswith("runs-")
+    assert found.name.startswith("results-")
     assert collect(tmp_path, ["b", "a"]).name == found.name
-    one = collect(tmp_path, [str(tmp_path / "results" / "a" / "seed-1")])
-    assert one.name == "a" and one.seeds == [1]
+    assert collect(tmp_path, ["a"]).name == "a"
+    one = collect(tmp_path, [str(seed_folder(tmp_path / "runs" / "a", 1))])
+    assert one.name.startswith("results-") and one.seeds == [1]
 
 
 def test_without_a_sweep_the_runs_are_named(tmp_path):
@@ -71,7 +72,19 @@ def test_an_unknown_name_says_what_there_is(tmp_path):
     store_run(tmp_path, "a", [0])
     with pytest.raises(ContsymError) as error:
         collect(tmp_path, ["zzz"])
-    assert str(error.value) == f"'zzz' is no sweep or run in {tmp_path} and no folder; there are a"
+    assert str(error.value) == (
+        f"'zzz' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or STRATEGY@SHOTS "
+        "of its latest sweep; expected one of a"
+    )
+
+
+def test_letters_that_begin_two_names_are_refused(tmp_path):
+    store_run(tmp_path, "run-aa", [0])
+    store_run(tmp_path, "run-ab", [0])
+    with pytest.raises(
+        ContsymError, match=r"^'run-a' begins more than one name: run-a\w, run-a\w; give more of it$"
+    ):
+        collect(tmp_path, ["run-a"])
 
 
 def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
@@ -82,7 +95,8 @@ def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
     with pytest.raises(ContsymError) as error:
         collect(tmp_path, ["a", "b"])
     assert str(error.value) == (
-        "b seed 0 and a seed 0 differ in data (mnli a1a1a1a1a1a1, wikidata c3c3c3c3c3c3; mnli a1a1a1a1a1a1, "
+        f"fine_tune with 64 shots, seed 0 ({key_for('b', 0)[:12]}) and knn_fixed with 64 shots, seed 0 "
+        f"({key_for('a', 0)[:12]}) differ in data (mnli a1a1a1a1a1a1, wikidata c3c3c3c3c3c3; mnli a1a1a1a1a1a1, "
         "wikidata b2b2b2b2b2b2); a report needs the same: report on them one by one"
     )
 
@@ -93,7 +107,8 @@ def test_the_same_cell_twice_is_refused(tmp_path):
     with pytest.raises(ContsymError) as error:
         collect(tmp_path, ["a", "b"])
     assert str(error.value) == (
-        "b seed 0 and a seed 0 are both knn_fixed, 64 shots, seed 0; leave one of them out"
+        f"knn_fixed with 64 shots, seed 0 ({key_for('b', 0)[:12]}) and knn_fixed with 64 shots, seed 0 "
+        f"({key_for('a', 0)[:12]}) are both knn_fixed, 64 shots, seed 0; leave one of them out"
     )
 
 
@@ -103,10 +118,10 @@ def test_a_run_without_shots_has_as_many_as_it_trained_on():
 
 
 def test_only_values_that_differ_are_part_of_a_name(tmp_path):
-    store_run(tmp_path, "a", [0], set={"k": "1", "epochs": "2"})
-    store_run(tmp_path, "b", [0], set={"k": "3", "epochs": "2"})
-    store_run(tmp_path, "c", [0], strategy="fine_tune", set={"epochs": "2"})
+    store_run(tmp_path, "a", [0], settings={"k": 1, "epochs": 2})
+    store_run(tmp_path, "b", [0], settings={"k": 3, "epochs": 2})
+    store_run(tmp_path, "c", [0], strategy="fine_tune", settings={"epochs": 2})
     found = collect(tmp_path, ["a", "b", "c"])
     assert found.variants == ["knn_fixed k=1", "knn_fixed k=3", "fine_tune"]
     assert found.strategy_of("knn_fixed k=3") == "knn_fixed"
-    assert [s.result.set["k"] for s in found.group("knn_fixed k=3", 64)] == ["3"]
+    assert [s.result.settings["k"] for s in found.group("knn_fixed k=3", 64)] == [3]

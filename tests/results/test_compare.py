@@ -13,11 +13,12 @@ from contsym.results.compare import compare_runs, differences_of, name_runs
 from contsym.results.metrics.stats import Comparison, compare_all, p_text, summarise_values
 from contsym.results.predictions import read_aligned
 from contsym.sweep.config import SweepConfig
-from contsym.sweep.find import find_run
-from contsym.sweep.job import Job, cell_folder
-from contsym.sweep.plan import Cell, Sweep, remember
+from contsym.sweep.find import find_row
+from contsym.sweep.job import Job
+from contsym.sweep.plan import Cell, Sweep, write_record
+from contsym.sweep.runs import stored_runs
 from tests.command import contsym_here
-from tests.stored_results import TASKS, make_result, plain_result, store_run
+from tests.stored_results import TASKS, key_for, make_result, plain_result, seed_folder, store_run
 
 LABELS = ("entailment", "contradiction")
 N_PAIRS = {"mnli": 60, "wikidata": 100}
@@ -38,14 +39,18 @@ def made_up_rows(accuracy, seed):
 
 
 def store(output, strategy, accuracy, seeds=(0, 1, 2), **changes):
-    """A run folder whose seeds have this accuracy and a little more, or less, each."""
-    name = f"20260102T030405-{strategy}-mnli_then_wikidata-{len(list(results.stored_runs(output))):06}"
-    for seed in seeds:
-        result = make_result(seed, run=name, strategy=strategy, **changes)
-        results.write_seed(
-            results.runs_folder(output) / name, result, made_up_rows(accuracy + seed / 100, seed), {}
-        )
-    return name
+    """The name of a run whose seeds have this accuracy and a little more, or less, each."""
+    name = f"{strategy}-mnli_then_wikidata-{len(stored_runs(output)):012}"
+
+    def rows_of(seed):
+        return made_up_rows(accuracy + seed / 100, seed)
+
+    return store_run(output, name, seeds, rows_of, strategy=strategy, **changes).name
+
+
+def a_seed(output, name, seed):
+    """The folder of a result of a stored run."""
+    return str(seed_folder(output / "runs" / name, seed))
 
 
 def store_sweep(output, cells, settings=None):
@@ -63,9 +68,9 @@ def store_sweep(output, cells, settings=None):
         job = Job(f"{i:064x}", config.cell(strategy, seed, shots, values))
         planned.append(Cell(job, None, 10, 0))
         if accuracy is not None:
-            result = make_result(seed, strategy=strategy, set=values)
-            results.write_result(cell_folder(output, job.key), result, made_up_rows(accuracy, seed), {})
-    return remember(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
+            result = make_result(seed, key=job.key, strategy=strategy, set=values)
+            results.write_result(output, result, made_up_rows(accuracy, seed), {})
+    return write_record(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
 
 
 def says(what, *arguments):
@@ -77,67 +82,67 @@ def says(what, *arguments):
 # Finding runs.
 
 
-def test_a_run_is_found_by_its_name_its_folder_and_its_seeds_folder(tmp_path):
+def test_a_run_is_found_by_its_name_its_id_and_its_folder_and_a_result_by_its_folder(tmp_path):
     name = store(tmp_path, "knn_fixed", 0.9)
-    folder = tmp_path / "results" / name
-    assert find_run(name, tmp_path).folders == {seed: folder / f"seed-{seed}" for seed in (0, 1, 2)}
-    assert find_run(str(folder), Path("elsewhere")).folders == find_run(name, tmp_path).folders
-    assert list(find_run(str(folder / "seed-1"), Path("elsewhere")).folders) == [1]
+    folder = tmp_path / "runs" / name
+    found = {seed: seed_folder(folder, seed) for seed in (0, 1, 2)}
+    for given in (name, "knn_fixed-m", "000000000000", "0000"):
+        assert find_row(given, tmp_path).folders == found
+    assert find_row(str(folder), Path("elsewhere")).folders == found
+    assert list(find_row(str(found[1]), Path("elsewhere")).folders) == [1]
 
 
 def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):
     cells = [(s, {}, n, seed, 0.9) for s in ("knn_fixed", "fine_tune") for n in (8, 16) for seed in (1, 0)]
     store_sweep(tmp_path, cells)
-    found = find_run("fine_tune@16", tmp_path)
+    found = find_row("fine_tune@16", tmp_path)
     assert list(found.folders) == [0, 1]
     assert {run.strategy for run in found.results.values()} == {"fine_tune"}
-    assert list(found.folders.values()) == [cell_folder(tmp_path, f"{i:064x}") for i in (7, 6)]
-    assert list(find_run(f"{7:064x}", tmp_path).folders) == [0]
+    assert list(found.folders.values()) == [results.result_folder(tmp_path, f"{i:064x}") for i in (7, 6)]
+    assert list(find_row(f"{7:064x}", tmp_path).folders) == [0]
 
 
 def test_a_strategy_with_several_settings_is_told_apart(tmp_path):
     cells = [("knn_fixed", {"k": k}, 8, 0, 0.9) for k in ("1", "3")]
     store_sweep(tmp_path, cells, {"k": ("1", "3")})
-    assert says(find_run, "knn_fixed@8", tmp_path) == (
-        "run 'knn_fixed@8' could be any of 'knn_fixed k=1@8', 'knn_fixed k=3@8'; name one of them"
+    assert says(find_row, "knn_fixed@8", tmp_path) == (
+        "'knn_fixed@8' could be any of 'knn_fixed k=1@8', 'knn_fixed k=3@8'; name one of them"
     )
-    assert find_run("knn_fixed k=3@8", tmp_path).first.set == {"k": "3"}
+    assert find_row("knn_fixed k=3@8", tmp_path).first.set == {"k": "3"}
 
 
 def test_what_is_not_there_is_said(tmp_path):
-    assert says(find_run, "knn", tmp_path) == (
-        f"run 'knn' is not there; expected a run of {tmp_path}, the folder of a run or a cell, or "
-        "STRATEGY@SHOTS of its latest sweep"
+    assert says(find_row, "knn", tmp_path) == (
+        f"'knn' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or "
+        "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one"
     )
-    assert says(find_run, "knn_fixed@8", tmp_path) == (
+    assert says(find_row, "knn_fixed@8", tmp_path) == (
         f"--output {tmp_path}: no sweep there yet; contsym sweep --strategies ... makes one"
     )
     sweep = store_sweep(tmp_path, [("knn_fixed", {}, 8, 0, 0.9), ("knn_fixed", {}, 8, 1, None)])
     of = f"is not in the sweep {sweep.id}"
-    assert says(find_run, "knn_fixed@9", tmp_path) == f"run 'knn_fixed@9' {of}: its shots are 8"
-    assert says(find_run, "knn_fixd@8", tmp_path) == f"run 'knn_fixd@8' {of}: did you mean knn_fixed?"
-    assert says(find_run, "knn_fixed@8", tmp_path) == (
-        f"run 'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; "
-        "contsym sweep --resume goes on with it"
+    assert says(find_row, "knn_fixed@9", tmp_path) == f"'knn_fixed@9' {of}: its shots are 8"
+    assert says(find_row, "knn_fixd@8", tmp_path) == f"'knn_fixd@8' {of}: did you mean knn_fixed?"
+    assert says(find_row, "knn_fixed@8", tmp_path) == (
+        f"'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; contsym sweep --resume does them"
     )
-    (tmp_path / "empty").mkdir()
-    assert says(find_run, str(tmp_path / "empty"), tmp_path) == (
-        f"run '{tmp_path}/empty': no result in {tmp_path}/empty; expected result.json or seed folders"
+    assert says(find_row, sweep.id, tmp_path / "none").startswith(
+        f"'{sweep.id}' is not there; expected a run"
     )
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path):
     runs = [store(tmp_path, name, 0.9) for name in ("knn_fixed", "knn_fixed", "fine_tune")]
-    found = [find_run(run, tmp_path) for run in runs]
+    found = [find_row(run, tmp_path) for run in runs]
     assert list(name_runs(found)) == [runs[0], runs[1], "fine_tune"]
-    seeds = [find_run(f"{tmp_path}/results/{run}/seed-0", tmp_path) for run in runs[:2]]
-    assert list(name_runs(seeds)) == [run.given for run in seeds]
+    seeds = [find_row(a_seed(tmp_path, run, 0), tmp_path) for run in runs[:2]]
+    assert list(name_runs(seeds)) == [key_for(run, 0) for run in runs[:2]]
 
 
 def test_the_same_run_twice_is_refused(tmp_path):
     name = store(tmp_path, "knn_fixed", 0.9)
-    other = f"{tmp_path}/results/{name}/seed-0"
-    assert says(name_runs, [find_run(given, tmp_path) for given in (name, other)]) == (
+    other = a_seed(tmp_path, name, 0)
+    assert says(name_runs, [find_row(given, tmp_path) for given in (name, other)]) == (
         f"{name} and {other} are the same run; expected different ones"
     )
 
@@ -147,7 +152,7 @@ def test_the_same_run_twice_is_refused(tmp_path):
 
 def three(output):
     names = [store(output, *of) for of in (("knn_fixed", 0.95), ("fine_tune", 0.6), ("zero_shot", 0.5))]
-    return name_runs([find_run(name, output) for name in names])
+    return name_runs([find_row(name, output) for name in names])
 
 
 def test_figures_are_those_of_the_functions(tmp_path):
@@ -185,7 +190,7 @@ def test_runs_without_a_common_task_are_refused(tmp_path):
         store(tmp_path, s, 0.9, **of_one_task(t))
         for s, t in zip(("knn_fixed", "fine_tune"), TASKS, strict=True)
     ]
-    runs = name_runs([find_run(name, tmp_path) for name in names])
+    runs = name_runs([find_row(name, tmp_path) for name in names])
     assert says(compare_runs, runs) == (
         "the runs have no task in common: knn_fixed has mnli; fine_tune has wikidata"
     )
@@ -193,7 +198,7 @@ def test_runs_without_a_common_task_are_refused(tmp_path):
 
 def test_what_else_differs_is_told(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, encoder="roberta-large")]
-    runs = name_runs([find_run(name, tmp_path) for name in names])
+    runs = name_runs([find_row(name, tmp_path) for name in names])
     assert differences_of(runs) == {"encoder": {"knn_fixed": "minilm", "fine_tune": "roberta-large"}}
 
 
@@ -237,7 +242,7 @@ def test_compare_says_where_no_best_is_shown(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.88)]
     done = contsym_here("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
     assert "best on mnli: none; knn_fixed is not shown to be better than fine_tune" in done.stdout
-    seeds = [f"results/{name}/seed-0" for name in names]
+    seeds = [a_seed(tmp_path, name, 0) for name in names]
     done = contsym_here("compare", *seeds, "--task", "mnli", cwd=tmp_path)
     assert "best on mnli: not said of one seed" in done.stdout
     assert "! one seed: intervals and tests are about the test pairs and say nothing of other seeds" in (
@@ -272,12 +277,12 @@ def test_compare_prints_json_and_nothing_else(tmp_path):
         (("compare", "a"), "compare: only a was given; expected two runs or more"),
         (
             ("compare", "a", "b"),
-            "run 'a' is not there; expected a run of mlruns, the folder of a run or a cell, or "
-            "STRATEGY@SHOTS of its latest sweep",
+            "'a' is not there; expected a run or sweep of mlruns, the folder of one or of a result, or "
+            "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one",
         ),
         (
             ("metrics", "none.csv"),
-            "none.csv is not there; expected a result.json, the folder of a run, a seed or a cell, or a CSV "
+            "none.csv is not there; expected a result.json, the folder of a run or a result, or a CSV "
             "file with a matrix",
         ),
         (

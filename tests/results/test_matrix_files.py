@@ -6,10 +6,11 @@ import pytest
 
 from contsym.errors import ContsymError
 from contsym.files import to_json
-from contsym.results import store
-from contsym.results.matrix_files import EXPECTED, StoredMatrix, read_matrices
+from contsym.results.matrix_files import EXPECTED, StoredMatrix, matrices_of, read_matrices
 from contsym.results.mlflow_records import seed_record
-from tests.stored_results import make_result, plain_result, store_run
+from contsym.results.schema import FORMAT
+from contsym.sweep.find import find_row
+from tests.stored_results import make_result, plain_result, seed_folder, store_run
 
 ROWS = ((0.34, 0.5), (0.8, 0.5), (0.6, 0.95))
 CSV = "after,mnli,wikidata\nuntrained,0.34,0.5\nmnli,0.8,0.5\nwikidata,0.6,0.95\n"
@@ -30,9 +31,12 @@ def write(tmp_path, text):
 def test_a_result_its_folder_and_the_folder_of_the_run(tmp_path):
     run = store_run(tmp_path, "run", [1, 0], learned={"mnli": False, "wikidata": True})
     zero = StoredMatrix(("mnli", "wikidata"), ROWS, 0, (100, 40), ("mnli",))
-    assert read_matrices(run / "seed-0") == [zero]
-    assert read_matrices(run / "seed-0" / "result.json") == [zero]
-    assert [matrix.seed for matrix in read_matrices(run)] == [0, 1]
+    assert read_matrices(seed_folder(run, 0)) == [zero]
+    assert read_matrices(seed_folder(run, 0) / "result.json") == [zero]
+    assert [matrix.seed for matrix in matrices_of(list(find_row(str(run), tmp_path).results.values()))] == [
+        0,
+        1,
+    ]
 
 
 def test_a_csv_file(tmp_path):
@@ -77,7 +81,7 @@ def test_what_is_no_matrix_is_one_line(text, message, tmp_path):
 
 def test_folders_and_files_without_a_matrix(tmp_path):
     assert says(tmp_path / "none") == f"{tmp_path}/none is not there; {EXPECTED}"
-    assert says(tmp_path) == f"{tmp_path}: neither a result.json nor seed folders in it; {EXPECTED}"
+    assert says(tmp_path) == f"{tmp_path}: no result.json in it; {EXPECTED}"
     path = tmp_path / "matrix.csv"
     path.write_bytes(b"after,\xff\n")
     assert says(path).startswith(f"{path}: cannot be read ('utf-8' codec can't decode byte 0xff")
@@ -89,7 +93,10 @@ def test_folders_and_files_without_a_matrix(tmp_path):
         ({"matrix": [[0.1, 0.2]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [[0.1], *ROWS[1:]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [*ROWS[:2], [0.5, 95]]}, ": matrix.2.1 is 95; expected less than or equal to 1"),
-        ({"format": 7}, ": format 7; this version reads format 3; a newer contsym wrote it: update this one"),
+        (
+            {"format": 7},
+            f": format 7; this version reads format {FORMAT}; a newer contsym wrote it: update this one",
+        ),
     ],
 )
 def test_a_result_that_was_changed_by_hand(change, message, tmp_path):
@@ -106,8 +113,9 @@ def test_a_result_without_a_matrix(tmp_path):
     assert says(path) == f"{path}: matrix is missing; expected a stored result"
 
 
-def test_seeds_of_different_tasks(tmp_path):
-    run = store_run(tmp_path, "run", [0])
+def test_seeds_of_different_tasks():
     other = make_result(1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], curve=[], by_kind={})
-    store.write_result(run / "seed-1", other, [{"task": "mnli"}], {})
-    assert says(run) == f"{run}: its seeds have different tasks; give one seed's folder"
+    with pytest.raises(
+        ContsymError, match=r"^the results have different tasks; give the folder of one result$"
+    ):
+        matrices_of([make_result(), other])

@@ -1,7 +1,5 @@
 """Run settings, stored results and the registry."""
 
-from pathlib import Path
-
 import pytest
 
 from contsym.config import RunConfig, parse_assignments, parse_seeds
@@ -50,52 +48,41 @@ def test_assignments():
         parse_assignments(("k=5", "k=6"))
 
 
-def test_a_key_changes_with_what_decides_a_result_and_with_nothing_else():
-    base = RunConfig(strategy="knn_fixed", scenario="wikidata_only")
-
-    def key(seed=0, facts="a", **changes):
-        config = RunConfig(**{"strategy": "knn_fixed", "scenario": "wikidata_only", **changes})
-        return config.key(seed, facts=facts)
-
-    assert key() == base.key(0, facts="a")
-    assert key(output=Path("elsewhere"), tracking_uri="http://x", seeds=(0, 1)) == key()
-    different = [key(seed=1), key(facts="b"), key(shots=8), key(settings={"k": "5"}), key(form="both")]
-    assert len({key(), *different}) == 6
-
-
 # -- results --
 
 
-def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+def test_a_folder_appears_atomically(tmp_path):
     def fill(folder):
         (folder / "a").write_text("a")
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
-        write_whole(tmp_path / "run" / "seed-0", fill)
-    assert list((tmp_path / "run").iterdir()) == []
+        write_whole(tmp_path / "results" / "key", fill)
+    assert list((tmp_path / "results").iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_not_read(tmp_path):
-    store.write_seed(tmp_path / "results" / "r", make_result(seed=0), [{"id": "a", "label": "neutral"}], {})
-    (tmp_path / "results" / "r" / ".partial-seed-1-abcd").mkdir()
-    (tmp_path / "results" / ".partial-x").mkdir()
-    (run,) = store.stored_runs(tmp_path)
-    assert [p.name for p in store.stored_seeds(run)] == ["seed-0"]
-
-
-def test_a_seed_is_read_back_as_written(tmp_path):
+def test_a_result_is_read_back_as_written(tmp_path):
     result = make_result(seed=3)
-    folder = store.write_seed(tmp_path / "r", result, [{"id": "a,b", "label": '"x"'}], {})
-    assert store.read_seed(folder) == result
+    assert not store.is_stored(tmp_path, result.key)
+    folder = store.write_result(tmp_path, result, [{"id": "a,b", "label": '"x"'}], {})
+    assert folder == tmp_path / "results" / result.key
+    assert store.is_stored(tmp_path, result.key)
+    assert store.read_result(folder) == store.read_result(folder / store.RESULT) == result
     assert (folder / "predictions.csv").read_text() == 'id,label\n"a,b","""x"""\n'
+
+
+def test_the_first_of_two_processes_that_store_a_result_wins(tmp_path):
+    first = store.write_result(tmp_path, make_result(seconds=1.0), [{"id": "a"}], {})
+    assert store.write_result(tmp_path, make_result(seconds=2.0), [{"id": "a"}], {}) == first
+    assert store.read_result(first).seconds == 1.0
+    assert not list(tmp_path.rglob(".partial-*"))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}'])
 def test_a_result_of_another_format_is_refused(tmp_path, text):
     (tmp_path / store.RESULT).write_text(text)
     with pytest.raises(ContsymError, match=r"result\.json: "):
-        store.read_seed(tmp_path)
+        store.read_result(tmp_path)
 
 
 def test_no_number_that_is_none_is_written():
@@ -111,7 +98,7 @@ def test_the_mean_keeps_never_learned_as_it_is():
     mean = summarise([learned, SeedResult.model_validate(never)])
     assert mean.forgetting[task] is None
     assert mean.learned_in[task] == int(learned.learned[task])
-    assert as_json([learned], {0: "abc"})["seeds"][0]["mlflow_run_id"] == "abc"
+    assert as_json([learned], {learned.key: "abc"})["seeds"][0]["mlflow_run_id"] == "abc"
 
 
 # -- registry --

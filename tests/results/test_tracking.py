@@ -19,11 +19,11 @@ import pytest
 from contsym.errors import TrackingError
 from contsym.results import mlflow_records, tracking
 from contsym.results.schema import PartAccuracy
-from contsym.sweep import syncing
-from contsym.sweep.tracking import sweep_record
-from tests.stored_results import make_result, plain_result, store_run, store_sweep
+from contsym.sweep.runs import read_run
+from contsym.sweep.tracking import log_run, pending, sweep_record, sync
+from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
-NAME = "20260102T030405-knn_fixed-mnli_then_wikidata-abc123"
+NAME = "knn_fixed-mnli_then_wikidata-abc123abc123"
 REFUSED = "http://127.0.0.1:9"
 """Nobody listens there, and a connection is refused at once."""
 
@@ -63,7 +63,7 @@ def n_metrics(output):
 
 
 def send(output, folder):
-    return tracking.log_run(folder, output, tracking.default_uri(output))
+    return log_run(read_run(folder), tracking.default_uri(output))
 
 
 def test_what_is_read_back_equals_the_stored_result(output):
@@ -71,7 +71,7 @@ def test_what_is_read_back_equals_the_stored_result(output):
     ids = send(output, store_run(output, NAME, [3]))
     client, runs = runs_of(output)
     run = runs["seed-3"]
-    assert ids == {3: run.info.run_id}
+    assert ids == {key_for(NAME, 3): run.info.run_id}
     for j, task in enumerate(result.tasks):
         column = [(i, row[j]) for i, row in enumerate(result.matrix)]
         assert history(client, run, f"accuracy/{task}") == column
@@ -121,7 +121,7 @@ def test_parameters_tags_and_inputs_say_how_it_was_made(output):
 
 def test_artifacts_are_the_seed_folder_and_the_matrix(output):
     folder = store_run(output, NAME, [0])
-    (folder / "seed-0" / "label_vectors.safetensors").write_bytes(b"\0" * 8)
+    (seed_folder(folder, 0) / "label_vectors.safetensors").write_bytes(b"\0" * 8)
     (folder / "table.txt").write_text("a table")
     send(output, folder)
     client, runs = runs_of(output)
@@ -136,7 +136,7 @@ def test_artifacts_are_the_seed_folder_and_the_matrix(output):
         ["mnli", "0.8", "0.5"],
         ["wikidata", "0.6", "0.95"],
     ]
-    assert json.loads((at / "result.json").read_text()) == plain_result(run=NAME)
+    assert json.loads((at / "result.json").read_text()) == plain_result(key=key_for(NAME, 0))
     assert [a.path for a in client.list_artifacts(runs[NAME].info.run_id)] == ["table.txt"]
 
 
@@ -205,7 +205,7 @@ def test_sending_twice_adds_nothing(output):
     _, before = runs_of(output)
     count = n_metrics(output)
     assert send(output, folder) == first
-    for mark in folder.glob("seed-*/tracked.json"):
+    for mark in folder.glob("tracked/*.json"):
         mark.unlink()  # as if killed just before it was written
     assert send(output, folder) == first
     _, after = runs_of(output)
@@ -234,23 +234,23 @@ def test_a_partly_sent_run_is_completed(output, monkeypatch, broken):
             send(output, folder)
     _, runs = runs_of(output)
     assert runs["seed-1"].info.status == "RUNNING"
-    assert syncing.pending(output, uri) == 1
+    assert pending(output, uri) == 1
     told = []
-    assert syncing.sync(output, uri, lambda *run: told.append(run)) == 1
+    assert sync(output, uri, lambda *run: told.append(run)) == 1
     assert told == [(NAME, 1)]
     client, runs = runs_of(output)
     assert set(runs) == {NAME, "seed-0", "seed-1"}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     assert history(client, runs["seed-1"], "accuracy/mnli") == [(0, 0.34), (1, 0.8), (2, 0.61)]
     assert len(runs["seed-1"].inputs.dataset_inputs) == 2
-    assert syncing.pending(output, uri) == 0
+    assert pending(output, uri) == 0
 
 
 def test_seeds_stored_later_join_the_same_parent(output):
     folder = store_run(output, NAME, [0])
     send(output, folder)
     store_run(output, NAME, [2])
-    assert set(send(output, folder)) == {0, 2}
+    assert set(send(output, folder)) == {key_for(NAME, 0), key_for(NAME, 2)}
     _, runs = runs_of(output)
     assert set(runs) == {NAME, "seed-0", "seed-2"}
     assert runs[NAME].data.tags["contsym.seeds"] == "0,2"
@@ -269,23 +269,23 @@ def test_means_over_more_seeds_count_as_the_later_ones_though_the_clock_went_bac
 
 def test_a_server_that_is_down_costs_seconds_and_no_result(output):
     folder = store_run(output, NAME, [0])
-    stored = (folder / "seed-0" / "result.json").read_bytes()
+    stored = (seed_folder(folder, 0) / "result.json").read_bytes()
     began = time.monotonic()
     with pytest.raises(TrackingError) as caught:
-        tracking.log_run(folder, output, REFUSED)
+        log_run(read_run(folder), REFUSED)
     assert time.monotonic() - began < 15
     assert str(caught.value) == (
         f"MLflow store {REFUSED}: sending {NAME} failed (no answer); stored results are "
         "kept: start the server or mend the address, then "
         f"contsym sync --output {output} --tracking-uri {REFUSED}"
     )
-    assert (folder / "seed-0" / "result.json").read_bytes() == stored
-    assert not (folder / "seed-0" / "tracked.json").exists()
-    assert syncing.pending(output, REFUSED) == 1
+    assert (seed_folder(folder, 0) / "result.json").read_bytes() == stored
+    assert not (folder / "tracked").exists()
+    assert pending(output, REFUSED) == 1
     uri = tracking.default_uri(output)
-    assert syncing.sync(output, uri, lambda *run: None) == 1
-    assert syncing.pending(output, uri) == 0
-    assert syncing.pending(output, REFUSED) == 1
+    assert sync(output, uri, lambda *run: None) == 1
+    assert pending(output, uri) == 0
+    assert pending(output, REFUSED) == 1
 
 
 def test_a_silent_server_is_given_up(output, monkeypatch):
@@ -294,7 +294,7 @@ def test_a_silent_server_is_given_up(output, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(TrackingError, match=r"\(no answer\)"):
-            tracking.log_run(store_run(output, NAME, [0]), output, uri)
+            log_run(read_run(store_run(output, NAME, [0])), uri)
 
 
 def test_processes_that_make_the_same_store_at_once(tmp_path):
@@ -302,9 +302,10 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
     for name in names:
         store_run(tmp_path, name, [0])
     program = (
-        "import sys\nfrom pathlib import Path\nfrom contsym.results import tracking\n"
+        "import sys\nfrom pathlib import Path\nfrom contsym.results.tracking import default_uri\n"
+        "from contsym.sweep.runs import read_run\nfrom contsym.sweep.tracking import log_run\n"
         "output = Path(sys.argv[1])\n"
-        "tracking.log_run(output / 'results' / sys.argv[2], output, tracking.default_uri(output))\n"
+        "log_run(read_run(output / 'runs' / sys.argv[2]), default_uri(output))\n"
     )
     (tmp_path / ".partial-mlflow.db-0000").write_text("left by a process that was killed")
     command = [sys.executable, "-c", program, str(tmp_path)]
@@ -360,7 +361,7 @@ def test_a_moved_database_is_refused_and_a_new_one_keeps_its_artifacts_beside_it
     shutil.move(output, moved)
     uri = tracking.default_uri(moved)
     with pytest.raises(TrackingError) as caught:
-        syncing.sync(moved, uri, lambda *run: None)
+        sync(moved, uri, lambda *run: None)
     assert str(caught.value) == (
         f"{uri} was moved, and MLflow would write to {(output / 'artifacts').as_uri()}/contsym/mnli_then_wikidata; "
         f"move this file away, then contsym sync --output '{moved}' makes a new one"
@@ -368,7 +369,7 @@ def test_a_moved_database_is_refused_and_a_new_one_keeps_its_artifacts_beside_it
     assert not output.exists()
     # At another name, since MLflow keeps a database open as long as the process lives.
     uri = f"sqlite:///{moved}/new.db"
-    assert syncing.sync(moved, uri, lambda *run: None) == 1
+    assert sync(moved, uri, lambda *run: None) == 1
     client, runs = runs_of(moved, uri)
     assert set(runs) == {NAME, "seed-0"}
     expected = f"{(moved / 'artifacts').as_uri()}/contsym/mnli_then_wikidata/"
@@ -380,10 +381,10 @@ def test_a_deleted_database_counts_as_empty(output):
     uri = tracking.default_uri(output)
     send(output, store_run(output, NAME, [0]))
     (output / "mlflow.db").unlink()
-    assert syncing.pending(output, uri) == 1
+    assert pending(output, uri) == 1
     with tracking._quiet_mlflow():
         tracking.make_database(output / "mlflow.db", output)
-    assert syncing.pending(output, uri) == 1, "a new database does not hold what the old one did"
+    assert pending(output, uri) == 1, "a new database does not hold what the old one did"
 
 
 @pytest.mark.parametrize(
@@ -418,7 +419,7 @@ def change(path, statement):
 )
 def test_a_kind_of_store_that_does_not_exist_is_named_in_mlflows_words(tmp_path, uri, said):
     with pytest.raises(TrackingError, match=said):
-        tracking.log_run(store_run(tmp_path, NAME, [0]), tmp_path, uri)
+        log_run(read_run(store_run(tmp_path, NAME, [0])), uri)
 
 
 def test_credentials_are_shown_and_stored_nowhere(output, capfd):
@@ -429,13 +430,13 @@ def test_credentials_are_shown_and_stored_nowhere(output, capfd):
         "postgresql://h/d?password=***&x=1"
     )
     with pytest.raises(TrackingError) as caught:
-        tracking.log_run(store_run(output, NAME, [0]), output, uri)
+        log_run(read_run(store_run(output, NAME, [0])), uri)
     said = str(caught.value) + "".join(capfd.readouterr())
     assert "s3cret" not in said
     assert "ada" not in said
     database = "sqlite:///" + str(output / "mlflow.db") + "?password=s3cret"
-    tracking.log_run(output / "results" / NAME, output, tracking.resolve_uri(output, database))
-    marks = [path.read_text() for path in output.glob("results/*/*/tracked.json")]
+    log_run(read_run(output / "runs" / NAME), tracking.resolve_uri(output, database))
+    marks = [path.read_text() for path in output.glob("runs/*/tracked/*.json")]
     assert ["s3cret" in mark for mark in marks] == [False]
     command, environment = tracking.ui_command(output, "postgresql://ada:s3cret@h/d", "127.0.0.1", 5001)
     assert "s3cret" not in " ".join(command)

@@ -1,5 +1,6 @@
 """One stored file that cannot be read is named in one line, and everything else is read, shown and sent."""
 
+import hashlib
 import json
 import os
 import re
@@ -10,16 +11,17 @@ from click.testing import CliRunner
 
 from contsym import plugins
 from contsym.cli import cli
+from contsym.config import RunConfig
 from contsym.errors import ContsymError
 from contsym.results import store
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.job import Job
-from contsym.sweep.plan import Cell, Sweep, remember
-from contsym.sweep.stored import find_sweep, stored_sweeps
-from tests.stored_results import store_run, store_sweep
+from contsym.sweep.plan import Cell, Sweep, write_record
+from contsym.sweep.runs import latest_sweep, runs_folder, stored_sweeps
+from tests.stored_results import key_for, seed_folder, store_run, store_sweep
 
-GOOD = "20260102T030405-knn_fixed-mnli_then_wikidata-aaaaaa"
-OTHER = "20260102T030406-fine_tune-mnli_then_wikidata-bbbbbb"
+GOOD = "knn_fixed-mnli_then_wikidata-aaaaaaaaaaaa"
+OTHER = "fine_tune-mnli_then_wikidata-bbbbbbbbbbbb"
 PLUGIN = '''"""Mine."""
 CARD = {"source": "me", "trains": "nothing", "stores": "nothing"}
 '''
@@ -91,9 +93,8 @@ BREAK = (cut, not_json, no_fields, not_a_result, newer, without_cost, a_folder, 
 
 @pytest.mark.parametrize("spoil", BREAK)
 def test_one_broken_result_stops_no_other(spoil, output):
-    for name in (GOOD, OTHER):
-        store_run(output, name, [0, 1])
-    bad = store.runs_folder(output) / GOOD / "seed-0"
+    good, _ = (store_run(output, name, [0, 1]) for name in (GOOD, OTHER))
+    bad = seed_folder(good, 0)
     spoil(bad / "result.json")
     done = run("sync", "--output", output)
     assert done.exit_code == 1
@@ -101,7 +102,7 @@ def test_one_broken_result_stops_no_other(spoil, output):
     (line,) = skipped(done)
     assert line.startswith(f"skipped: {bad}")
     # Of a run that was named, the other seeds; of a seed that was named, an error.
-    done = run("metrics", bad.parent, "--json")
+    done = run("metrics", good, "--json")
     assert (done.exit_code, json.loads(done.stdout)["seeds"]) == (0, [1])
     assert skipped(done) == [line]
     done = run("report", GOOD, "--output", output)
@@ -114,7 +115,7 @@ def test_one_broken_result_stops_no_other(spoil, output):
 
 def test_a_run_of_which_nothing_can_be_read_is_an_error_where_it_is_named(output):
     folder = store_run(output, GOOD, [0])
-    cut(folder / "seed-0" / "result.json")
+    cut(seed_folder(folder, 0) / "result.json")
     store_run(output, OTHER, [0])
     for words in (
         ["metrics", folder],
@@ -123,17 +124,17 @@ def test_a_run_of_which_nothing_can_be_read_is_an_error_where_it_is_named(output
     ):
         done = run(*words)
         assert isinstance(done.exception, ContsymError), words
-        assert str(done.exception).startswith(f"{folder / 'seed-0' / 'result.json'}: cannot be read"), words
+        assert str(done.exception).startswith(f"{seed_folder(folder, 0) / 'result.json'}: cannot be read"), (
+            words
+        )
 
 
 def test_links_to_nothing_and_folders_that_may_not_be_read_are_named(output, monkeypatch):
     store_run(output, GOOD, [0])
-    closed = store.runs_folder(output) / "closed"
+    closed = runs_folder(output) / "closed"
     closed.mkdir()
-    link = store.runs_folder(output) / "link"
+    link = runs_folder(output) / "link"
     link.symlink_to(output / "gone")
-    (output / "sweeps").mkdir()
-    (output / "sweeps" / "link").symlink_to(output / "gone")
     look = os.scandir
 
     def refuse(path="."):
@@ -148,7 +149,6 @@ def test_links_to_nothing_and_folders_that_may_not_be_read_are_named(output, mon
     assert skipped(done) == [
         f"skipped: {closed}: cannot be read (Permission denied)",
         f"skipped: {link}: a link to {output / 'gone'}, which is not there; delete it",
-        f"skipped: {output / 'sweeps' / 'link'}: a link to {output / 'gone'}, which is not there; delete it",
     ]
 
 
@@ -187,8 +187,9 @@ def plugin_sweep(output, file, shots=8):
     config = SweepConfig(
         (file.stem,), "mnli_then_wikidata", (shots,), (0,), plugins=(str(file),), output=output
     )
-    job = Job("ab" * 32, config.cell(file.stem, 0, shots, {}))
-    made = remember(Sweep(config, (Cell(job, None, 4, 0),), "2026-02-02T03:04:05+00:00"))
+    key = hashlib.sha256(str(file).encode()).hexdigest()
+    job = Job(key, config.cell(file.stem, 0, shots, {}))
+    made = write_record(Sweep(config, (Cell(job, None, 4, 0),), "2026-02-02T03:04:05+00:00"))
     plugins.forget()
     return made
 
@@ -214,25 +215,25 @@ def test_a_sweep_is_read_without_its_plug_ins(output):
 @pytest.mark.parametrize("spoil", [cut, not_json, no_fields, not_a_result, newer, a_dangling_link, no_text])
 def test_one_broken_sweep_stops_no_other(spoil, output):
     made = store_sweep(output, shots=(8,), with_view=False)
-    bad = output / "sweeps" / "0123456789ab"
+    bad = output / "runs" / "0123456789ab"
     shutil.copytree(made.folder, bad)
-    spoil(bad / "sweep.json")
+    spoil(bad / "run.json")
     for words in (["sweep", "--status"], ["report"], ["compare", "knn_fixed@8", "fine_tune@8"]):
         done = run(*words, "--output", output)
         assert done.exit_code == 0, (words, done.exception)
         (line,) = skipped(done)
-        assert line.startswith(f"skipped: {bad / 'sweep.json'}: ")
+        assert line.startswith(f"skipped: {bad / 'run.json'}: ")
     done = run("sync", "--output", output)
     assert (done.exit_code, "12 results sent" in done.stdout, len(skipped(done))) == (1, True, 1)
     if spoil is not a_dangling_link:
         done = run("report", bad.name, "--output", output)
-        assert str(done.exception).startswith(f"{bad / 'sweep.json'}: ")
+        assert str(done.exception).startswith(f"{bad / 'run.json'}: ")
 
 
 def test_a_broken_cell_or_failure_of_a_sweep_is_named(output):
     made = store_sweep(output, shots=(8,), leave_out=1, with_view=False)
     bad = store.RESULT
-    first, last = (output / "cells" / cell.key for cell in (made.cells[0], made.cells[-1]))
+    first, last = (output / "results" / cell.key for cell in (made.cells[0], made.cells[-1]))
     cut(first / bad)
     failure = made.folder / "failed" / f"{last.name}.json"
     failure.parent.mkdir()
@@ -253,33 +254,32 @@ def test_a_broken_cell_or_failure_of_a_sweep_is_named(output):
 
 def test_a_stored_sweep_that_is_started_again_replaces_a_broken_file(output):
     made = store_sweep(output, strategies=("knn_fixed",), shots=(8,), seeds=(0,), with_view=False)
-    cut(made.folder / "sweep.json")
+    cut(made.folder / "run.json")
     assert stored_sweeps(output, lambda error: None) == []
     again = store_sweep(output / "new", strategies=("knn_fixed",), shots=(8,), seeds=(0,), with_view=False)
     assert again.id == made.id
     with pytest.raises(ContsymError, match="none of the sweeps there can be read"):
-        find_sweep(output, None)
+        latest_sweep(output)
 
 
-def test_a_seed_that_cannot_be_read_says_how_to_make_it_again(output):
+def test_a_seed_that_cannot_be_read_says_how_to_make_it_again(output, monkeypatch):
     from contsym.training.run import run_seeds
 
-    folder = store_run(output, GOOD, [0])
-    cut(folder / "seed-0" / "result.json")
+    folder = seed_folder(store_run(output, GOOD, [0]), 0)
+    cut(folder / "result.json")
+    monkeypatch.setattr("contsym.training.run.key_of", lambda plan, seed: key_for(GOOD, seed))
 
     class Plan:
-        config = type("Config", (), {"seeds": (0,)})
-        folder = store.runs_folder(output) / GOOD
+        config = RunConfig("knn_fixed", "wikidata_only", output=output)
 
     with pytest.raises(
-        ContsymError, match=re.escape(f"move {folder / 'seed-0'} away, and the same command makes")
+        ContsymError, match=re.escape(f"move {folder} away, then the same command makes it again")
     ):
         run_seeds(Plan(), None)
 
 
 def test_an_entry_that_no_result_has_is_named(output):
-    folder = store_run(output, GOOD, [0])
-    path = folder / "seed-0" / "result.json"
+    path = seed_folder(store_run(output, GOOD, [0]), 0) / "result.json"
     result = json.loads(path.read_text())
     result["cost"]["mine"] = "not a number"
     path.write_text(json.dumps(result))

@@ -18,11 +18,12 @@ from contsym.results.compare import compare_runs
 from contsym.results.mlflow_records import seed_record
 from contsym.results.summary import by_order, over_orders
 from contsym.scenarios.catalog import find_scenario
-from contsym.sweep.find import find_run
+from contsym.sweep.find import find_row
+from contsym.sweep.runs import stored_runs
 from contsym.testing.toy import nli_rows, relation_rows, write_task, write_tasks
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
-from tests.runs import costs, toy_config, toy_run
+from tests.runs import costs, stored_results, toy_config, toy_run
 from tests.stored_results import make_result
 from tests.strategy_settings import fast_and_slow
 
@@ -75,8 +76,8 @@ def test_every_scenario_goes_through(scenario, toy, tiny_encoder_folder, tmp_pat
     assert stored_after[-1] == cost.stored_bytes
     # A k-NN stores every pair, so what it stores grows with each experience.
     assert stored_after == sorted(stored_after)
-    folder = store.write_seed(tmp_path / "results" / "run", result, rows, tensors)
-    assert store.read_seed(folder).tasks == list(names)
+    folder = store.write_result(tmp_path, result, rows, tensors)
+    assert store.read_result(folder).tasks == list(names)
     assert all(name in shown(result_tables([result])) for name in names)
     steps = [step for key, _, step in seed_record(result).metrics if key == "cost/stored_bytes_after"]
     assert steps == list(range(1, len(names) + 1))
@@ -256,8 +257,7 @@ def test_a_file_of_ones_own_runs_and_its_result_says_so(toy, tiny_encoder_folder
     printed = json.loads(contsym(*words, *options(toy, tiny_encoder_folder, tmp_path)))
     assert (printed["scenario"], printed["tasks"]) == ("mine", ["mnli", "near"])
     assert [each["training_steps"] for each in printed["seeds"][0]["cost"]["experiences"]] == [2, 2]
-    (run,) = store.stored_runs(tmp_path)
-    stored = store.read_seed(store.stored_seeds(run)[0])
+    stored = stored_results(tmp_path)[0]
     assert stored.scenario_file == str(path)
     assert stored.experiences[1] == {
         "task": "wikidata", "name": "near", "relations": ["borders", "is part of"],
@@ -281,7 +281,8 @@ def test_every_order_is_a_run_of_its_own(toy, tiny_encoder_folder, tmp_path):
     printed = json.loads(contsym(*words, "--shots", "8", *options(toy, tiny_encoder_folder, tmp_path)))
     assert [each["scenario"] for each in printed["orders"]] == ["order:mnli,wikidata", "order:wikidata,mnli"]
     assert [each["tasks"] for each in printed["orders"]] == [["mnli", "wikidata"], ["wikidata", "mnli"]]
-    assert [len(store.stored_seeds(run)) for run in store.stored_runs(tmp_path)] == [2, 2]
+    (run,) = stored_runs(tmp_path)
+    assert len(run.scenarios) == 2 and run.n_done == len(run.cells) == 4
     macro = printed["over_orders"]["accuracy, mean"]
     own = [each["mean"]["final_macro"] for each in printed["orders"]]
     assert list(macro["by_order"].values()) == own
@@ -313,7 +314,7 @@ def test_the_spread_over_orders_by_hand():
     }  # fmt: skip
     assert found["forgetting, b"]["mean"] is None
     text = shown(orders_table(groups, found))
-    assert "1: a,b (run r)" in text
+    assert "1: a,b" in text
     assert "0.141" in text
     assert "…" not in text
 
@@ -354,12 +355,12 @@ def test_a_sweep_has_a_cell_for_each_order(toy, tiny_encoder_folder, tmp_path):
     )
     assert collect(tmp_path, [f"{sweep}:wikidata,mnli"]).tasks == ["wikidata", "mnli"]
     with pytest.raises(ContsymError) as raised:
-        find_run("knn_fixed@8", tmp_path)
+        find_row("knn_fixed@8", tmp_path)
     assert str(raised.value) == (
         f"run 'knn_fixed@8': the sweep {sweep} has every order; expected 'knn_fixed@8:mnli,wikidata' or "
         "'knn_fixed@8:wikidata,mnli'"
     )
-    runs = {name: find_run(f"{name}@8:wikidata,mnli", tmp_path) for name in ("knn_fixed", "fine_tune")}
+    runs = {name: find_row(f"{name}@8:wikidata,mnli", tmp_path) for name in ("knn_fixed", "fine_tune")}
     assert [each.task for each in compare_runs(runs)] == ["wikidata", "mnli"]
 
 

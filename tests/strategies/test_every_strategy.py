@@ -12,7 +12,7 @@ from contsym.training import progress
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
-from tests.runs import config, costs, one_seed
+from tests.runs import config, costs, one_seed, result_folder
 from tests.strategy_settings import ENCODERS, SETTINGS, fast_and_slow
 
 TRAINS_ENCODER = sorted(name for name in SETTINGS if "encoder" in strategies()[name].trains)
@@ -202,5 +202,4 @@ def test_a_seed_is_stored_whole(toy, tiny_encoder_folder, tmp_path):
         config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", seeds=(3, 4), settings={"steps": "2"})
     )
     found = run_seeds(plan, progress.Silent())
-    (run,) = store.stored_runs(tmp_path)
-    assert [store.read_seed(p) for p in store.stored_seeds(run)] == found
+    assert [store.read_result(result_folder(plan, seed)) for seed in plan.config.seeds] == found

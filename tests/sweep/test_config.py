@@ -1,6 +1,7 @@
 """What a sweep is, and what is said of one that cannot be."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -59,9 +60,15 @@ def test_the_grid_goes_to_strategies_that_have_the_setting():
     assert len(list(sweep.grid(["k", "margin"]))) == 4
 
 
-def test_the_same_sweep_has_the_same_id_wherever_it_is_kept(tmp_path):
-    assert config().id == config(output=tmp_path, audit=False).id
-    assert len({config().id, config(seeds=(0,)).id, config(shots=(8,)).id, config(split="pair").id}) == 4
+def test_a_run_is_a_sweep_of_one_row(tmp_path):
+    run = RunConfig(
+        "knn_fixed", "order", seeds=(1, 2), settings={"k": 3}, sizes={"mnli": 30}, output=tmp_path
+    )
+    sweep = SweepConfig.of_run(run)
+    assert (sweep.strategies, sweep.shots, sweep.settings) == (("knn_fixed",), (None,), {"k": ("3",)})
+    assert [sweep.cell("knn_fixed", seed, None, {"k": "3"}) for seed in sweep.seeds] == [
+        replace(run, seeds=(seed,)) for seed in run.seeds
+    ]
 
 
 def test_a_stored_config_is_read_back(tmp_path):

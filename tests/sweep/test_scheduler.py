@@ -8,13 +8,13 @@ import pytest
 from contsym.errors import ContsymError, SettingError
 from contsym.files import visible_folders
 from contsym.results import store
-from contsym.sweep import job as pieces
 from contsym.sweep.engines.base import Lost
+from contsym.sweep.find import find
 from contsym.sweep.job import is_done, run_job
-from contsym.sweep.plan import claimed, plan_sweep, remember
-from contsym.sweep.scheduler import MAX_TRIES, drive
-from contsym.sweep.stored import find_sweep, stored_sweeps
-from contsym.training.first_task import FirstTaskCache
+from contsym.sweep.plan import claimed, plan_sweep, write_record
+from contsym.sweep.runs import latest_sweep, stored_sweeps
+from contsym.sweep.scheduler import MAX_TRIES, run_sweep
+from contsym.training.first_task import FirstTaskCache, first_tasks_folder
 from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent as UntoldProgress
 from contsym.training.run import run_seed
@@ -25,10 +25,10 @@ from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
 def pretend(job):
     """Leave what work leaves, without training: the order of work and its faults do not depend on results."""
     if job.is_first_task:
-        (pieces.first_tasks_folder(job.config.output) / job.key).mkdir(parents=True)
+        (first_tasks_folder(job.config.output) / job.key).mkdir(parents=True)
     else:
         rows = [{"task": "mnli", "id": "mnli:0", "label": "entailment"}]
-        store_predictions(pieces.cell_folder(job.config.output, job.key), rows)
+        store_predictions(job.config.output, rows, key=job.key)
 
 
 class Here:
@@ -81,44 +81,43 @@ def sources(tmp_path_factory):
 @pytest.fixture
 def sweep(sources, tiny_encoder_folder, tmp_path):
     planned, _ = plan_sweep(toy_config(sources, tiny_encoder_folder, tmp_path))
-    remember(planned)
+    write_record(planned)
     return planned
 
 
 def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
     executor, seen = Here(do=run_job), []
-    assert drive(sweep, executor, Silent(), lambda: seen.append(sweep.n_done)) == {}
+    assert run_sweep(sweep, executor, Silent(), lambda: seen.append(sweep.n_done)) == {}
     assert executor.is_closed
     assert seen == list(range(1, 9))
-    # Four beginnings for eight cells, each before its cells; nothing of them is left.
-    begun = [i for i, work in enumerate(executor.done) if job.is_first_task]
+    # Four first tasks for eight cells, each before its cells; nothing of them is left.
+    begun = [i for i, job in enumerate(executor.done) if job.is_first_task]
     assert begun == [0, 3, 6, 9]
     assert len(executor.done) == 12
-    assert visible_folders(pieces.first_tasks_folder(tmp_path)) == []
+    assert visible_folders(first_tasks_folder(tmp_path)) == []
     assert not (tmp_path / "encodings").exists()
     for cell in sweep.cells:
         plan = prepare(replace(cell.job.config, output=tmp_path / "alone"))
         (seed,) = cell.job.config.seeds
         assert key_of(plan, seed) == cell.job.key
         alone, rows, tensors = run_seed(plan, seed, UntoldProgress())
-        folder = tmp_path / "alone" / cell.job.key
-        store.write_result(folder, alone, rows, tensors)
-        kept = pieces.cell_folder(tmp_path, cell.job.key)
+        folder = store.write_result(tmp_path / "alone", alone, rows, tensors)
+        kept = store.result_folder(tmp_path, cell.job.key)
         assert comparable(kept) == comparable(folder)
         for name in ("predictions.csv", "label_vectors.safetensors"):
             assert (kept / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_encoder_folder, tmp_path):
-    drive(sweep, Here(), Silent())
+    run_sweep(sweep, Here(), Silent())
     again = Here()
-    drive(sweep, again, Silent())
+    run_sweep(sweep, again, Silent())
     assert again.done == []
     wider = toy_config(sources, tiny_encoder_folder, tmp_path, shots=(8, 16, 24))
     made = plan_sweep(wider)[0]
     assert (made.n_done, len(made.cells)) == (8, 12)
     more = Here()
-    drive(made, more, Silent())
+    run_sweep(made, more, Silent())
     assert sorted(job.config.shots for job in more.done if not job.is_first_task) == [24] * 4
     # Other settings or other data are other cells.
     changed = plan_sweep(toy_config(sources, tiny_encoder_folder, tmp_path, settings={"steps": ("5",)}))[0]
@@ -127,42 +126,42 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_
 
 def test_a_cell_that_fails_is_kept_in_mind_and_stops_no_other(sweep, tmp_path):
     name = "knn_fixed, steps=4, 16 shots, seed 1"
-    failed = drive(sweep, Here(faults={name: [ValueError("too\nbad")]}), Silent())
+    failed = run_sweep(sweep, Here(faults={name: [ValueError("too\nbad")]}), Silent())
     assert failed == {name: "ValueError: too bad"}
     assert sweep.n_done == 7
-    (remembered,) = find_sweep(tmp_path, None).failures().values()
+    (remembered,) = latest_sweep(tmp_path).failures().values()
     assert (remembered["name"], remembered["error"]) == (name, "ValueError: too bad")
     # The next start tries it again and forgets the failure.
-    assert drive(sweep, Here(), Silent()) == {}
-    assert (sweep.n_done, find_sweep(tmp_path, None).failures()) == (8, {})
+    assert run_sweep(sweep, Here(), Silent()) == {}
+    assert (sweep.n_done, latest_sweep(tmp_path).failures()) == (8, {})
 
 
 def test_a_beginning_that_fails_fails_its_cells_only(sweep):
     watcher = Silent()
-    faults = {"fine_tune, steps=4, beginning, seed 0": [ContsymError("no memory")]}
-    failed = drive(sweep, Here(faults=faults), watcher)
+    faults = {"fine_tune, steps=4, first task, seed 0": [ContsymError("no memory")]}
+    failed = run_sweep(sweep, Here(faults=faults), watcher)
     expected = {f"fine_tune, steps=4, {n} shots, seed 0" for n in (8, 16)}
-    assert failed == dict.fromkeys(expected, "its beginning failed: no memory")
+    assert failed == dict.fromkeys(expected, "its first task failed: no memory")
     assert sweep.n_done == 6
 
 
 def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
     watcher = Silent()
-    cell, begun = "fine_tune, steps=4, 8 shots, seed 0", "knn_fixed, steps=4, beginning, seed 1"
+    cell, begun = "fine_tune, steps=4, 8 shots, seed 0", "knn_fixed, steps=4, first task, seed 1"
     executor = Here(n_slots=2, faults={cell: [Lost("killed")], begun: [Lost("killed")]})
-    assert drive(sweep, executor, watcher) == {}
+    assert run_sweep(sweep, executor, watcher) == {}
     assert sweep.n_done == 8
     assert sorted(watcher.errors) == [(cell, "killed; tried again"), (begun, "killed; tried again")]
     # Under another output nothing is done yet.
     other = replace(sweep.config, output=sweep.config.output / "other")
     lost = plan_sweep(other)[0]
-    failed = drive(lost, Here(faults={cell: [Lost("killed")] * MAX_TRIES}), Silent())
+    failed = run_sweep(lost, Here(faults={cell: [Lost("killed")] * MAX_TRIES}), Silent())
     assert failed == {cell: "killed"}
 
 
 def test_two_slots_never_do_a_piece_twice(sweep):
     executor = Here(n_slots=2)
-    drive(sweep, executor, Silent())
+    run_sweep(sweep, executor, Silent())
     assert len({job.key for job in executor.done}) == len(executor.done) == 12
 
 
@@ -184,7 +183,7 @@ def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch
     # The second seed encodes only with what it has trained, after the first task: both tests together, and
     # the training pairs of the probe.
     assert len(made) - before == 2
-    kept = FirstTaskCache(pieces.first_tasks_folder(tmp_path))
+    kept = FirstTaskCache(first_tasks_folder(tmp_path))
     assert kept.has(begun[0].key)
     assert kept.has(begun[-1].key)
 
@@ -201,21 +200,20 @@ def test_other_data_than_planned_is_refused_by_the_worker(sweep):
 def test_sweeps_are_remembered_and_found(sweep, tmp_path):
     (stored,) = stored_sweeps(tmp_path)
     assert stored.live() == sweep.config
-    assert (stored.id, stored.created) == (sweep.config.id, sweep.created)
+    assert (stored.id, stored.created) == (sweep.id, sweep.created)
     assert [(cell.key, cell.first_task) for cell in stored.cells] == [
         (cell.job.key, cell.first_task.key) for cell in sweep.cells
     ]
-    assert find_sweep(tmp_path, stored.id[:4]) == stored
-    with pytest.raises(ContsymError, match=f"^sweep 'zz' is not in .*; there are {sweep.config.id}$"):
-        find_sweep(tmp_path, "zz")
+    assert latest_sweep(tmp_path) == find(stored.id[:4], tmp_path) == find(stored.name, tmp_path) == stored
+    assert find("zz", tmp_path) is None
     with pytest.raises(ContsymError, match="no sweep there yet"):
-        find_sweep(tmp_path / "none", None)
-    path = sweep.folder / "sweep.json"
+        latest_sweep(tmp_path / "none")
+    path = sweep.folder / "run.json"
     path.write_text(path.read_text()[:-20])
     with pytest.raises(ContsymError, match="none of the sweeps there can be read"):
-        find_sweep(tmp_path, None)
+        latest_sweep(tmp_path)
     # The same command makes it anew.
-    assert remember(sweep) == stored
+    assert write_record(sweep) == stored
 
 
 def test_a_sweep_is_held_by_one_process(sweep):
@@ -234,7 +232,7 @@ def test_a_setting_that_no_strategy_has_is_said(sources, tiny_encoder_folder, tm
 
 def test_a_half_written_cell_is_no_cell(sweep, tmp_path):
     run_job(sweep.cells[0].first_task)
-    folder = pieces.cell_folder(tmp_path, sweep.cells[0].job.key)
+    folder = store.result_folder(tmp_path, sweep.cells[0].job.key)
     partial = folder.with_name(f".partial-{folder.name}-0")
     partial.mkdir(parents=True)
     (partial / "result.json").write_text(json.dumps({"format": 1}))

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from contsym.results import tracking
-from contsym.sweep import syncing
-from contsym.sweep.job import cell_folder
-from contsym.sweep.stored import find_sweep
+from contsym.results.store import result_folder
+from contsym.sweep.runs import latest_sweep
+from contsym.sweep.tracking import pending
 from tests.command import contsym, contsym_here
 from tests.sweep.toy_sweep import arguments, cells, read_json, write_tasks
 
@@ -46,7 +46,7 @@ def test_the_table_has_a_row_a_number_of_shots(swept):
     assert [row[0] for row in rows] == ["8", "16", "8", "16"]
     assert "contsym report --output" in done.stdout
     assert "8 cells, 0 of them done" in done.stderr
-    assert "4 beginnings for 8 cells: 48 training steps, not 64" in done.stderr
+    assert "first task trained 4 times for 8 cells: 48 steps, not 64" in done.stderr
 
 
 def test_mlflow_has_a_run_a_sweep_a_child_a_cell_and_a_point_a_number_of_shots(swept):
@@ -60,7 +60,7 @@ def test_mlflow_has_a_run_a_sweep_a_child_a_cell_and_a_point_a_number_of_shots(s
         for seed in ("0", "1")
         for shots in ("8", "16")
     }
-    results = find_sweep(folder / "mlruns", None).results()
+    results = latest_sweep(folder / "mlruns").results()
     for strategy in ("fine_tune", "knn_fixed"):
         expected = []
         for shots in (8, 16):
@@ -79,14 +79,14 @@ def test_the_same_command_again_trains_and_sends_nothing(swept):
     client, parent, children = runs(folder)
     assert len(children) == 8
     assert len(points(client, parent, "accuracy/wikidata/knn_fixed")) == 2
-    assert syncing.pending(folder / "mlruns", tracking.default_uri(folder / "mlruns")) == 0
+    assert pending(folder / "mlruns", tracking.default_uri(folder / "mlruns")) == 0
 
 
 def test_status_and_json_say_how_far_it_is(swept):
     folder, _, _ = swept
     done = contsym_here("sweep", "--status", "--output", str(folder / "mlruns"), cwd=folder)
     assert done.returncode == 0
-    sweep = find_sweep(folder / "mlruns", None)
+    sweep = latest_sweep(folder / "mlruns")
     (row,) = [line.split() for line in done.stdout.splitlines() if sweep.id[:8] in line]
     assert "mnli_then_wikidata:" in row
     # id, date and time, then done, failed and missing.
@@ -101,9 +101,9 @@ def test_status_and_json_say_how_far_it_is(swept):
 @pytest.mark.slow
 def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     folder, _, _ = swept
-    sweep = find_sweep(folder / "mlruns", None)
+    sweep = latest_sweep(folder / "mlruns")
     key = sweep.cells[3].key
-    stored = cell_folder(folder / "mlruns", key)
+    stored = result_folder(folder / "mlruns", key)
     kept = stored.rename(folder / "aside")
     stored.write_text("in the way")
     done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), "--json", cwd=folder)

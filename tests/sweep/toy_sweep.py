@@ -43,14 +43,14 @@ def arguments(sources: dict[str, str], encoder: Path, output: Path) -> list[str]
 
 def comparable(folder: Path) -> dict[str, Any]:
     """A stored result less what no two runs share."""
-    result = store.read_seed(folder)
-    plain = result.model_dump(exclude={"seconds", "started_at", "run", "cost", "threads"})
+    result = store.read_result(folder)
+    plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
     return {**plain, "cost": untimed(result.cost)}
 
 
 def cells(output: Path) -> dict[str, dict[str, Any]]:
     """All stored cells by key, without their times."""
-    return {path.name: comparable(path) for path in visible_folders(output / "cells")}
+    return {path.name: comparable(path) for path in visible_folders(store.results_folder(output))}
 
 
 def read_json(done: subprocess.CompletedProcess[str]) -> Any:

@@ -12,17 +12,20 @@ from click.testing import CliRunner
 from contsym.cli import cli
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
-from contsym.results import store, tracking
+from contsym.results import store
 from contsym.results.mlflow_records import seed_record
+from contsym.results.schema import FORMAT
 from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
+from contsym.sweep import tracking
 from contsym.sweep.config import SweepConfig
+from contsym.sweep.runs import stored_runs
 from contsym.testing.toy import nli_rows, write_task, write_tasks
 from contsym.training.first_task import FirstTaskCache
-from contsym.training.plan import prepare
+from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent
 from contsym.training.reproduce import config_of, untimed
 from contsym.training.run import run_seed
-from tests.runs import costs, toy_config, toy_run
+from tests.runs import costs, stored_results, toy_config, toy_run
 
 RUNS = [run for name in scenarios() for run in scenario_runs(name)]
 RETRAINED = [name for name in RUNS if find_scenario(name).tasks[0] != "wikidata"]
@@ -72,7 +75,7 @@ def test_every_scenario_under_every_protocol(
     words += ["--pretrain", "steps=2"] if protocol == "retrain" else []
     words += ["--device", "cpu", "--precision", "fp32", "--json"]
 
-    # As where the database cannot be written: the run stays remembered as begun.
+    # As where the process is killed before it has sent anything.
     def refuse(*_):
         raise ContsymError("stopped before it was tracked")
 
@@ -84,13 +87,12 @@ def test_every_scenario_under_every_protocol(
     assert again.exit_code == 0, again.exception
     assert "1 of 1 seeds are stored already" in again.stderr
 
-    (run,) = store.stored_runs(tmp_path)
-    (result,) = [store.read_seed(folder) for folder in store.stored_seeds(run)]
+    (result,) = stored_results(tmp_path)
     names = find_scenario(scenario).names
     steps = [0 if protocol == "retrain" and i == 0 else 2 for i in range(len(names))]
     assert costs(result, "training_steps") == steps
     assert json.loads(again.stdout)["seeds"][0]["cost"] == result.cost.model_dump()
-    shown = CliRunner().invoke(cli, ["metrics", str(run), "--json"])
+    shown = CliRunner().invoke(cli, ["metrics", str(stored_runs(tmp_path)[0].folder), "--json"])
     assert json.loads(shown.stdout)["seeds"] == [0]
     # One step of MLflow for each experience, which is its row of the matrix.
     assert metrics_of(result, "training_steps") == list(enumerate(steps, 1))
@@ -123,11 +125,11 @@ def test_values_from_python_are_stored_as_text(toy, tiny_encoder_folder, tmp_pat
     )  # fmt: skip
     texts = {"steps": "2", "learning_rate": "0.003", "batch_size": "8"}
     assert config.settings == texts
-    assert config.key(0) == replace(config, settings=texts).key(0)
     plan = prepare(config)
-    folder = store.write_seed(plan.folder, *run_seed(plan, 0, Silent()))
-    assert store.read_seed(folder).set == texts
-    assert config_of(store.read_seed(folder)).settings == texts
+    assert key_of(plan, 0) == key_of(prepare(replace(config, settings=texts)), 0)
+    folder = store.write_result(tmp_path, *run_seed(plan, 0, Silent()))
+    assert store.read_result(folder).set == texts
+    assert config_of(store.read_result(folder)).settings == texts
 
 
 @pytest.mark.parametrize(
@@ -168,15 +170,18 @@ def test_a_record_that_could_not_be_stored_is_said_before_training(toy, tiny_enc
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("given", "remedy"),
     [
-        ('{"format": 1}', "format 1; this version reads format 3; an older contsym wrote it: run it again with this one"),
-        ('{"format": 99}', "format 99; this version reads format 3; a newer contsym wrote it: update this one"),
-        ("{}", "format None; this version reads format 3; expected a file that contsym wrote"),
+        ("1", "an older contsym wrote it: run it again with this one"),
+        ("99", "a newer contsym wrote it: update this one"),
+        ("null", "expected a file that contsym wrote"),
     ],
 )  # fmt: skip
-def test_another_format_says_what_to_do(text, said, tmp_path):
-    (tmp_path / store.RESULT).write_text(text)
+def test_another_format_says_what_to_do(given, remedy, tmp_path):
+    (tmp_path / store.RESULT).write_text(f'{{"format": {given}}}')
     with pytest.raises(ContsymError) as caught:
-        store.read_seed(tmp_path)
-    assert str(caught.value) == f"{tmp_path / store.RESULT}: {said}"
+        store.read_result(tmp_path)
+    shown = given.replace("null", "None")
+    assert str(caught.value) == (
+        f"{tmp_path / store.RESULT}: format {shown}; this version reads format {FORMAT}; {remedy}"
+    )

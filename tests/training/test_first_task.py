@@ -1,24 +1,25 @@
-"""A run that goes on from a kept beginning is the run that did everything itself, to the bit."""
+"""A run that resumes from a cached first task is the run that did everything itself, to the bit."""
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from contsym.errors import ContsymError
-from contsym.training.first_task import STATE, TENSORS, FirstTaskCache, first_task_key
-from contsym.training.plan import prepare
+from contsym.training.first_task import STATE, TENSORS, FirstTaskCache, first_task_plan
+from contsym.training.plan import first_task_key, key_of, prepare
 from contsym.training.progress import Silent
 from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
-from tests.runs import config
+from tests.runs import config, toy_config
 from tests.strategy_settings import FAST, SETTINGS
 
 
 def without_time(result):
     """A result less what no two runs share."""
-    plain = result.model_dump(exclude={"seconds", "started_at", "run", "cost"})
+    plain = result.model_dump(exclude={"seconds", "started_at", "cost"})
     return {**plain, "cost": untimed(result.cost)}
 
 
@@ -64,7 +65,7 @@ def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_e
         assert without_time(shared) == without_time(alone)
         assert shared_rows == rows
         assert same_tensors(shared_tensors, tensors)
-        # One beginning for all shots; the second and third run find it.
+        # One state for all shots; the second and third run find it.
         assert len(list(kept.folder.iterdir())) == 1, i
     kept.drop(first_task_key(plan, 3))
     assert not list(kept.folder.iterdir())
@@ -77,7 +78,7 @@ def plan(toy, tiny_encoder_folder, tmp_path):
     )
 
 
-def test_what_a_beginning_depends_on_is_in_its_key(plan):
+def test_what_a_first_task_depends_on_is_in_its_key(plan):
     def key(seed=0, **changes):
         return first_task_key(replace(plan, config=replace(plan.config, **changes)), seed)
 
@@ -92,16 +93,16 @@ def test_what_a_beginning_depends_on_is_in_its_key(plan):
 
 
 @pytest.mark.parametrize("name", [STATE, TENSORS])
-def test_a_damaged_beginning_is_one_line(name, plan, tmp_path):
+def test_a_damaged_state_is_one_line(name, plan, tmp_path):
     kept = FirstTaskCache(tmp_path / "first_tasks")
     run_seed(plan, 0, Silent(), kept)
     path = kept.folder / first_task_key(plan, 0) / name
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ContsymError, match=r"a kept beginning cannot be read .*; delete it"):
+    with pytest.raises(ContsymError, match=r"a cached first task cannot be read .*; delete it"):
         run_seed(plan, 0, Silent(), kept)
 
 
-def test_the_seconds_of_a_beginning_count(plan, tmp_path):
+def test_the_seconds_of_a_cached_first_task_count(plan, tmp_path):
     """A cell costs what it would cost alone, whoever did the first part."""
     kept = FirstTaskCache(tmp_path / "first_tasks")
     run_seed(plan, 0, Silent(), kept)
@@ -111,3 +112,29 @@ def test_the_seconds_of_a_beginning_count(plan, tmp_path):
     result, _, _ = run_seed(plan, 0, Silent(), kept)
     assert 1000 < result.seconds < 1100
     assert result.cost.experiences[0].model_dump() == values["costs"][0]
+
+
+@pytest.mark.parametrize("strategy", ["knn_fixed", "fine_tune", "routed_adapters", "slda", "fine_tune+ewc"])
+def test_other_wikidata_pairs_do_not_train_the_first_task_again(strategy, toy, tiny_encoder_folder, tmp_path):
+    """The state of one run serves a run on other pairs, whose figures are those that it has alone."""
+    cache = FirstTaskCache(tmp_path / "first_tasks")
+    rows = [json.loads(line) for line in (Path(toy["wikidata"]) / "train.jsonl").read_text().splitlines()]
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, part in (("train", rows[:100]), ("test", rows[100:150])):
+        (other / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+
+    def planned(wikidata):
+        sources = {**toy, "wikidata": str(wikidata)}
+        return prepare(toy_config(sources, tiny_encoder_folder, tmp_path, strategy, shots=8, curve=True))
+
+    one, two = planned(toy["wikidata"]), planned(other)
+    assert first_task_key(first_task_plan(one), 0) == first_task_key(first_task_plan(two), 0)
+    assert key_of(one, 0) != key_of(two, 0)
+    run_seed(one, 0, Silent(), cache)
+    alone, rows, tensors = run_seed(two, 0, Silent())
+    shared, shared_rows, shared_tensors = run_seed(two, 0, Silent(), cache)
+    assert len(list(cache.folder.iterdir())) == 1
+    assert without_time(shared) == without_time(alone)
+    assert shared_rows == rows
+    assert same_tensors(shared_tensors, tensors)

@@ -15,7 +15,7 @@ from contsym.training import reproduce
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seeds
-from tests.runs import toy_config
+from tests.runs import result_folder, toy_config
 
 STEPS = {"steps": "40"}
 
@@ -37,8 +37,8 @@ def stored(config):
     """(folder, result) of a seed that `contsym run` would have stored."""
     plan = prepare(config)
     run_seeds(plan, Silent())
-    seed = store.seed_folder(plan.folder, 0)
-    return seed, store.read_seed(seed)
+    seed = result_folder(plan)
+    return seed, store.read_result(seed)
 
 
 def test_the_record_gives_back_the_config_it_was_made_with(config, stored):
@@ -119,8 +119,8 @@ def test_other_methods_are_repeated_too(strategy, toy, tiny_encoder_folder, tmp_
         config = dataclasses.replace(config, settings={})
     plan = prepare(config)
     run_seeds(plan, Silent())
-    seed = store.seed_folder(plan.folder, 0)
-    assert reproduce.repeat(seed, store.read_seed(seed), Silent()).verdict == "equal"
+    seed = result_folder(plan)
+    assert reproduce.repeat(seed, store.read_result(seed), Silent()).verdict == "equal"
 
 
 def test_data_that_changed_or_are_gone_cannot_be_repeated(stored, toy, folder):
@@ -140,7 +140,7 @@ def test_data_that_changed_or_are_gone_cannot_be_repeated(stored, toy, folder):
 
 
 def test_exit_codes_and_json(stored, folder, monkeypatch):
-    run = stored[0].parent
+    run = stored[0]
     done = CliRunner().invoke(cli, ["reproduce", str(run), "--json"])
     assert done.exit_code == 0, done.output
     (seed,) = json.loads(done.stdout)["seeds"]
@@ -149,7 +149,7 @@ def test_exit_codes_and_json(stored, folder, monkeypatch):
     copy = folder / "tampered"
     shutil.copytree(run, copy)
     result["matrix"][2][0] -= 0.5
-    (copy / "seed-0" / store.RESULT).write_text(to_json(result), "utf-8")
+    (copy / store.RESULT).write_text(to_json(result), "utf-8")
     done = CliRunner().invoke(cli, ["reproduce", str(copy)])
     assert done.exit_code == 1
     assert done.stdout.startswith("seed 0: DIFFERENT\n  largest difference of an accuracy 0.5000; ")

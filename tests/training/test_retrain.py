@@ -205,7 +205,7 @@ def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
 def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
     from contsym.sweep.config import SweepConfig
     from contsym.sweep.job import is_done, run_job
-    from contsym.sweep.plan import plan_sweep, remember
+    from contsym.sweep.plan import plan_sweep, write_record
 
     config = SweepConfig(
         strategies=("fine_tune", "knn_fixed", "random_labels+ewc"),
@@ -225,7 +225,7 @@ def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder
     planned, _ = plan_sweep(config)
     assert len({cell.first_task.key for cell in planned.cells}) == 1
     assert [cell.n_steps for cell in planned.cells] == [4, 4, 4]
-    assert [cell.first_task for cell in remember(planned).cells] == [
+    assert [cell.first_task for cell in write_record(planned).cells] == [
         cell.first_task.key for cell in planned.cells
     ]
     first = planned.cells[0].first_task

@@ -95,7 +95,7 @@ def test_gpus_are_shared_where_there_are_several_and_none_is_named(
 
 
 def test_a_process_sees_its_gpu_alone(monkeypatch, tmp_path):
-    monkeypatch.setattr("contsym.sweep.engines.local.perform", _write_visible)
+    monkeypatch.setattr("contsym.sweep.engines.local.run_job", _write_visible)
     executor = LocalExecutor(1, gpus=["7"])
     future = executor.submit(tmp_path / "seen")
     assert executor.wait([future], 120) == [(future, None)]

@@ -188,7 +188,7 @@ class Sweep:
     def results(self) -> dict[str, dict]:
         """What each cell found, without what differs from time to time and from place to place."""
         found = {}
-        for path in sorted((self.output / "cells").glob("*/result.json")):
+        for path in sorted((self.output / "results").glob("*/result.json")):
             result = store.read_result(path)
             plain = result.model_dump(exclude={"run", "seconds", "started_at", "threads", "cost"})
             found[path.parent.name] = {**plain, "cost": untimed(result.cost)}

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from contsym.config import RunConfig
+from contsym.results.store import result_folder
 from contsym.sweep.engines import remote
 from contsym.sweep.engines.remote import not_arrived, run_job_there
-from contsym.sweep.job import Job, cell_folder
+from contsym.sweep.job import Job
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def test_a_node_without_the_folder_of_the_sweep_says_so(tmp_path):
 def test_relative_paths_are_those_of_the_folder(tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     seen = []
-    monkeypatch.setattr(remote, "perform", lambda piece: seen.append(os.getcwd()))
+    monkeypatch.setattr(remote, "run_job", lambda piece: seen.append(os.getcwd()))
     assert run_job_there(work(tmp_path), str(tmp_path / "there")) is None
     assert seen == [str(tmp_path / "there")]
 
@@ -42,13 +43,13 @@ def test_what_goes_wrong_comes_back_as_a_line_with_the_node(tmp_path, monkeypatc
     def fail(piece):
         raise MemoryError("no room\nat all")
 
-    monkeypatch.setattr(remote, "perform", fail)
+    monkeypatch.setattr(remote, "run_job", fail)
     assert run_job_there(work(tmp_path), str(tmp_path)) == "MemoryError: no room at all (on node7)"
 
 
 def test_a_result_that_shows_late_counts(tmp_path):
     piece = work(tmp_path / "out")
-    folder = cell_folder(tmp_path / "out", "key")
+    folder = result_folder(tmp_path / "out", "key")
 
     def arrive():
         time.sleep(0.3)

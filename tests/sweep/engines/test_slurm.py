@@ -15,12 +15,13 @@ pytest.importorskip("submitit", reason="the extra `slurm` is not installed; swee
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
+from contsym.results.store import result_folder
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.engines import slurm
 from contsym.sweep.engines.base import Lost
 from contsym.sweep.engines.choose import make_executor
 from contsym.sweep.engines.slurm import LOGS, SlurmExecutor
-from contsym.sweep.job import Job, cell_folder, is_done
+from contsym.sweep.job import Job, is_done
 from contsym.sweep.plan import plan_sweep
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -69,7 +70,7 @@ def test_a_failing_piece_comes_back_as_a_line(local, tmp_path):
 
 
 def test_a_piece_that_is_done_is_done(local, tmp_path):
-    folder = cell_folder(tmp_path / "out", "key")
+    folder = result_folder(tmp_path / "out", "key")
     folder.mkdir(parents=True)
     (folder / "result.json").write_text("{}")
     assert run(local, work(Path("out"))) is None

@@ -1,0 +1,83 @@
+"""A key is made of what decides a result, however it was asked for."""
+
+import json
+import shutil
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from contsym.config import RunConfig
+from contsym.training.plan import key_of, prepare
+from tests.runs import toy_config
+
+
+@pytest.fixture
+def key(toy, tiny_encoder_folder, tmp_path):
+    """The key of seed 0 of a run that differs from a plain one in the given fields."""
+
+    def made(**changes):
+        plain = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "knn_fixed", shots=8)
+        sources = {**plain.sources, **changes.pop("sources", {})}
+        settings = {**plain.settings, **changes.pop("settings", {})}
+        return key_of(prepare(replace(plain, sources=sources, settings=settings, **changes)), 0)
+
+    return made
+
+
+def test_spellings_and_defaults_do_not_count(key):
+    plain = key()
+    assert key(settings={"k": "3"}) == key(settings={"k": "03"}) == key(settings={"k": 3}) == plain
+    assert key(settings={"learning_rate": "0.003"}) == plain
+    assert key(protocol="sequential", form="lexicalised", pooling="auto") == plain
+    assert key(device="auto", precision="auto") == plain, "on a machine without a GPU"
+
+
+def test_paths_do_not_count_but_what_lies_there(key, toy, tiny_encoder_folder, tmp_path, monkeypatch):
+    plain = key()
+    shutil.copytree(toy["wikidata"], tmp_path / "moved")
+    shutil.copytree(tiny_encoder_folder, tmp_path / "encoder")
+    monkeypatch.chdir(tmp_path)
+    for where in ("moved", "./moved", str(tmp_path / "moved")):
+        assert key(sources={"wikidata": where}, encoder="encoder") == plain
+    (tmp_path / "elsewhere").mkdir()
+    assert key(output=Path("elsewhere"), tracking_uri="http://h", seeds=(0, 1)) == plain
+
+
+NO_SAY = {
+    "encoder",
+    "scenario",
+    "seeds",
+    "device",
+    "precision",
+    "plugins",
+    "output",
+    "tracking_uri",
+    "split",
+    "label_noise",
+}
+"""Fields that have no part in a key, or only in what they come to."""
+
+
+def test_what_decides_a_result_is_in_its_key(key, toy, tiny_encoder_folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(toy["wikidata"], other)
+    lines = (other / "train.jsonl").read_text().splitlines()
+    (other / "train.jsonl").write_text("\n".join(lines[:-1]) + "\n")
+    cased = tmp_path / "cased"
+    shutil.copytree(tiny_encoder_folder, cased)
+    tokenizer = json.loads((cased / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = None
+    (cased / "tokenizer.json").write_text(json.dumps(tokenizer))
+    changes = (
+        {}, {"shots": 16}, {"sizes": {"mnli": 30}}, {"settings": {"k": "5"}}, {"strategy": "ncm"}, {"curve": True},
+        {"audit": True}, {"target": 0.5}, {"form": "both"}, {"protocol": "retrain"},
+        {"protocol": "retrain", "pretrain": {"steps": "3"}}, {"pooling": "cls"}, {"sources": {"wikidata": str(other)}},
+        # The weights are the same; the texts are read otherwise.
+        {"encoder": str(cased)},
+    )  # fmt: skip
+    keys = [key(**dict(change)) for change in changes]
+    assert len(set(keys)) == len(changes)
+    # A new field of a run: does it decide a result? Then `key_of` must know it.
+    named = {name for change in changes for name in change} | NO_SAY
+    assert {field.name for field in fields(RunConfig)} <= named
