@@ -1,4 +1,4 @@
-"""A task's pairs from the Hugging Face Hub: at one pinned commit, and from the cache without a network."""
+"""A task's pairs from the Hugging Face Hub: at one commit, and from the cache without a network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from contsym.data import class_names, hub_client
-from contsym.data.readers import ALIASES, rename
-from contsym.data.schema import FORMS, Form, rows_of
+from contsym.data.class_names import CARD, INFOS
+from contsym.data.readers import FIELDS, rename
+from contsym.data.schema import FORMS, Form, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.data.tasks import Task
 from contsym.errors import DataError, first_line, nearest
@@ -19,22 +20,15 @@ from contsym.errors import DataError, first_line, nearest
 if TYPE_CHECKING:
     from datasets import Dataset
 
-
-Placed = tuple[str, dict[str, object]]
-
-CARD = "README.md"
-_DATA_FILES = [
-    f"*.{suffix}" for suffix in ("parquet", "json", "jsonl", "csv", "tsv", "txt", "arrow", "gz", "zst")
-]
-"""What is fetched beside the card, which says what is which part; never code."""
-_OLD_CARD = "dataset_infos.json"
-_SPELLING = "hub:OWNER/NAME, with :CONFIGURATION and @REVISION where they are needed"
+_DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.arrow", "*.gz", "*.zst")
+"""Files that are fetched beside the card; never code."""
+_LOCAL_COPY = "give a local copy as a path"
 _NAME = re.compile(r"(?P<id>[\w.\-]+/[\w.\-]+)(?::(?P<configuration>[^@:]+))?(?:@(?P<revision>.+))?")
 
 
 @dataclass(frozen=True)
 class Named:
-    """A data set on the Hub as it was asked for."""
+    """A dataset on the Hub as the user names it."""
 
     id: str
     configuration: str | None = None
@@ -43,13 +37,13 @@ class Named:
 
 @dataclass(frozen=True)
 class Found:
-    """The same as it is: which commit, which configuration, and the files that hold it."""
+    """The commit, the configuration and the files of a dataset."""
 
     snapshot: hub_client.Snapshot
     configuration: str | None
-    """None where there is only one."""
+    """None if there is only one."""
     options: Mapping[str, Any]
-    """What `datasets.load_dataset` is told beside the folder."""
+    """Arguments of `datasets.load_dataset` beside the folder."""
     patterns: Sequence[str]
     files: Sequence[str]
     remarks: tuple[str, ...]
@@ -62,31 +56,31 @@ class Found:
 
 @dataclass(frozen=True)
 class Hub:
-    """One or more Hub data sets, each read at the commit that its revision stood for."""
+    """One or more Hub datasets, each read at the commit of its revision."""
 
     named: tuple[Named, ...]
-    """More than one where a form is a data set of its own; their parts are chained."""
+    """Several if each form is a dataset; their parts are chained."""
     is_in_form: bool
-    """The data set is in the form asked for as it comes."""
+    """Whether the dataset already has the form asked for."""
     stand_in: bool = False
 
     @property
     def name(self) -> str:
-        """With the commit of each: what gives the same pairs again."""
-        found = [find(each) for each in self.named]
-        return "hub:" + "+".join(f"{each.name}@{each.snapshot.commit}" for each in found)
+        """The name with the commit of each dataset, which gives the same pairs again."""
+        resolved = [resolve(each) for each in self.named]
+        return "hub:" + "+".join(f"{each.name}@{each.snapshot.commit}" for each in resolved)
 
     @property
     def remarks(self) -> list[str]:
-        return [remark for each in self.named for remark in find(each).remarks]
+        return [remark for each in self.named for remark in resolve(each).remarks]
 
-    def read(self, task: Task, form: Form) -> tuple[Iterator[Placed], Iterator[Placed] | None]:
-        loaded = [(find(each).name, _parts(each)) for each in self.named]
+    def read(self, task: Task, form: Form) -> tuple[Iterator[PlacedRow], Iterator[PlacedRow] | None]:
+        loaded = [(resolve(each).name, _parts(each)) for each in self.named]
         for name, parts in loaded:
-            if not _names(parts, task.train_names):
+            train_names = _names(parts, task.train_names)
+            if not train_names:
                 raise _other_splits(name, parts, "train", task.train_names)
-            others = set(parts) - set(_names(parts, task.train_names))
-            if others and not _names(parts, task.test_names):
+            if set(parts) - set(train_names) and not _names(parts, task.test_names):
                 raise _other_splits(name, parts, "test", task.test_names)
         has_test = all(_names(parts, task.test_names) for _, parts in loaded)
         train = _chained(loaded, task.train_names)
@@ -96,37 +90,38 @@ class Hub:
 def parse_hub(task: Task, spec: str, form: Form) -> Hub:
     """The source of `hub`, `hub@REVISION`, `hub:OWNER/NAME`, `hub:OWNER/NAME:CONFIGURATION@REVISION`.
 
-    Several data sets are joined by `+`, as in the name that a result records.
+    `+` joins several datasets, as in the name that a result records.
     """
     forms = FORMS if form == "both" else (form,)
-    own = ("any",) if "any" in task.hub else forms
-    usual = tuple(task.hub[each] for each in own)
-    _, colon, rest = spec.partition(":") if spec.startswith("hub:") else ("", "", "")
-    if not colon:
+    usual = tuple(task.hub[each] for each in (("any",) if "any" in task.hub else forms))
+    if not spec.startswith("hub:"):
         revision = spec.partition("@")[2] or None
         return Hub(tuple(Named(each, revision=revision) for each in usual), is_in_form=True)
     named = []
-    for text in re.split(r"\+(?=[\w.\-]+/)", rest):
-        found = _NAME.fullmatch(text)
-        if not found:
-            raise DataError(f"--{task.name} {spec}: {text!r} is no Hub data set; expected {_SPELLING}")
-        named.append(Named(**found.groupdict()))
-    # What `hub` stands for is in this form by any other name.
+    for text in re.split(r"\+(?=[\w.\-]+/)", spec.removeprefix("hub:")):
+        match = _NAME.fullmatch(text)
+        if not match:
+            raise DataError(
+                f"--{task.name} {spec}: {text!r} is not a Hub dataset; expected hub:OWNER/NAME, with :CONFIGURATION "
+                "and @REVISION where they are needed"
+            )
+        named.append(Named(**match.groupdict()))
+    # The task's usual datasets are in this form under their full names too.
     return Hub(tuple(named), is_in_form=tuple(each.id for each in named) == usual)
 
 
 @cache
-def find(named: Named) -> Found:
-    """The commit, the configuration and its files, of which only the card is fetched yet.
+def resolve(named: Named) -> Found:
+    """The commit, the configuration and its files; only the card is fetched.
 
-    A revision that is no commit (a branch, a tag, none) is resolved by the Hub, and by what the cache
-    knows of it where the Hub does not answer. Raises DataError where neither has it.
+    The Hub resolves a branch, a tag or a missing revision, or the cache where the Hub does not answer. Raises
+    DataError where neither has it.
     """
     repository = hub_client.Repository("dataset", named.id, named.revision)
     snapshot, remark = _snapshot(repository)
     name = f"hub:{named.id}"
     try:
-        snapshot.fetch(each for each in (CARD, _OLD_CARD) if each in (snapshot.files or ()))
+        snapshot.fetch(each for each in (CARD, INFOS) if each in (snapshot.files or ()))
     except hub_client.Refused as refused:
         raise _unavailable(repository, refused) from None
     configurations, in_card = _configurations(name, snapshot)
@@ -149,72 +144,71 @@ def _how_to_read(
     configurations: Mapping[str, _Configuration],
     in_card: bool,
 ) -> tuple[dict[str, Any], Sequence[str]]:
-    """What datasets is told beside the folder, and which files it then needs: where it can be, only one
-    configuration's.
+    """Arguments of `datasets.load_dataset` beside the folder, and the files that it then needs.
 
-    It looks at the files of the first configuration to learn the format. For another its files are named, and
-    with them the features, which it forgets then.
+    The files are those of one configuration where possible. `datasets` looks at the files of the first configuration
+    to learn the format. For another configuration the arguments name its files, and its features, which `datasets`
+    would then forget.
     """
     if not chosen:
         return {}, ("*",)
-    own, (first, *others) = configurations[chosen], configurations
+    configuration, (first, *others) = configurations[chosen], configurations
     if not in_card:
-        return {"data_dir": chosen}, own.patterns
+        return {"data_dir": chosen}, configuration.patterns
     if others and not all(each.data_files for each in configurations.values()):
         return {"name": chosen}, ("*",)
     if chosen == first:
-        return {"name": chosen}, own.patterns
-    if _OLD_CARD in snapshot.names:  # its features are not to be had alone
+        return {"name": chosen}, configuration.patterns
+    if INFOS in snapshot.names:  # it has the features of all configurations only
         return {"name": chosen}, ("*",)
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCard
 
     infos = DatasetInfosDict.from_dataset_card_data(DatasetCard.load(snapshot.folder / CARD).data)
     features = {"features": infos[chosen].features} if chosen in infos and infos[chosen].features else {}
-    return {"name": chosen, "data_files": own.data_files, **features}, own.patterns
+    return {"name": chosen, "data_files": configuration.data_files, **features}, configuration.patterns
 
 
 def _snapshot(repository: hub_client.Repository) -> tuple[hub_client.Snapshot, str]:
-    """The commit to read, and what is to be said where the Hub was not asked for it."""
-    kept = hub_client.cached(repository)
-    if kept and repository.is_pinned and kept.files is not None:
-        return kept, ""
+    """The commit to read, and a remark if it is the cache's or the repository was renamed."""
+    cached = hub_client.cached(repository)
+    if cached and repository.is_pinned and cached.files is not None:
+        return cached, ""
     try:
-        found = hub_client.ask(repository)
+        snapshot = hub_client.ask(repository)
     except hub_client.Refused as refused:
-        if not kept or refused.reason == "revision":
+        if not cached or refused.reason == "revision":
             raise _unavailable(repository, refused) from None
-        said = str(refused).partition(";")[0]
-        return kept, f"hub:{repository.id}: commit {kept.commit[:12]} of the Hub cache ({said})"
-    return found, f"hub:{repository.id}: now {found.moved_to} on the Hub" if found.moved_to else ""
+        problem = str(refused).partition(";")[0]
+        return cached, f"hub:{repository.id}: commit {cached.commit[:12]} of the Hub cache ({problem})"
+    return snapshot, f"hub:{repository.id}: now {snapshot.moved_to} on the Hub" if snapshot.moved_to else ""
 
 
 @cache
 def _parts(named: Named) -> Mapping[str, Dataset]:
     import datasets
 
-    found = find(named)
-    snapshot = found.snapshot
+    dataset = resolve(named)
+    snapshot = dataset.snapshot
     try:
-        snapshot.fetch(found.files)
+        snapshot.fetch(dataset.files)
     except hub_client.Refused as refused:
-        raise _unavailable(snapshot.repository, refused, snapshot.missing(found.files)) from None
-    lacking = missing_shards(snapshot.folder, "**/*")
-    if lacking := [each for each in lacking if each in _data(lacking) and _matches(each, found.patterns)]:
+        raise _unavailable(snapshot.repository, refused, snapshot.missing(dataset.files)) from None
+    missing = _data(missing_shards(snapshot.folder, "**/*"))
+    if missing := [each for each in missing if _matches(each, dataset.patterns)]:
+        remedy = "name another revision" if snapshot.files else "connect to the network to fetch it again"
         raise DataError(
-            f"hub:{found.name} is not whole at commit {snapshot.commit[:12]}: {some(lacking)} "
-            f"{'is' if len(lacking) == 1 else 'are'} missing; "
-            + ("name another revision" if snapshot.files else "connect to the network to fetch it again")
-            + ", or give a local copy as a path"
+            f"hub:{dataset.name} is incomplete at commit {snapshot.commit[:12]}: {some(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing; {remedy}, or {_LOCAL_COPY}"
         )
     snapshot.keep()
     try:
-        # From the folder, not by name: what is read is what the commit holds.
-        return datasets.load_dataset(str(snapshot.folder), **found.options)  # type: ignore[arg-type]
+        # From the folder, not by name, to read the files of this commit.
+        return datasets.load_dataset(str(snapshot.folder), **dataset.options)  # type: ignore[arg-type]
     except Exception as error:
         reason = first_line(error, 160)
         raise DataError(
-            f"hub:{found.name} cannot be read ({reason}); name another revision, or give a local copy as a path"
+            f"hub:{dataset.name} cannot be read ({reason}); name another revision, or {_LOCAL_COPY}"
         ) from error
 
 
@@ -223,31 +217,31 @@ class _Configuration:
     patterns: tuple[str, ...]
     is_default: bool = False
     data_files: Any = None
-    """As the card has them."""
+    """Unchanged from the card."""
 
 
 def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str, _Configuration], bool]:
-    """What the data set is divided into, and whether the card says so; folders of parts count where it does not."""
+    """The configurations, and whether the card names them; without a card, folders of parts count."""
     from huggingface_hub import DatasetCard
 
     card = snapshot.folder / CARD
     try:
-        said = DatasetCard.load(card).data.to_dict().get("configs") if card.is_file() else None
-        found = {str(each["config_name"]): _configuration(each) for each in said or ()}
-    except Exception as error:  # whatever a parser of YAML may raise on what somebody wrote
+        entries = DatasetCard.load(card).data.to_dict().get("configs") if card.is_file() else None
+        in_card = {str(each["config_name"]): _configuration(each) for each in entries or ()}
+    except Exception as error:  # any error of a YAML parser
         reason = first_line(error, 160)
         raise DataError(
             f"{name}: the card at commit {snapshot.commit[:12]} cannot be read ({reason}); name another revision, "
-            "or give a local copy as a path"
+            f"or {_LOCAL_COPY}"
         ) from None
-    for pattern in (pattern for each in found.values() for pattern in each.patterns):
+    for pattern in (pattern for each in in_card.values() for pattern in each.patterns):
         if "://" in pattern or pattern.startswith("/") or ".." in pattern.split("/"):
             raise DataError(
-                f"{name}: the card names {pattern!r}, outside of the data set; contsym reads what its commit "
-                "holds: give a local copy as a path"
+                f"{name}: the card names {pattern!r}, outside of the dataset; contsym reads only files of its "
+                f"commit: {_LOCAL_COPY}"
             )
-    if found:
-        return found, True
+    if in_card:
+        return in_card, True
     data = _data(snapshot.names)
     tops = {each.partition("/")[0] for each in data if each.count("/") >= 2}
     if len(tops) < 2 or any(each.count("/") < 2 for each in data):
@@ -255,18 +249,15 @@ def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str,
     return {each: _Configuration((f"{each}/*",)) for each in sorted(tops)}, False
 
 
-def _configuration(said: Mapping[str, Any]) -> _Configuration:
-    given = said.get("data_files")
+def _configuration(entry: Mapping[str, Any]) -> _Configuration:
+    data_files = entry.get("data_files")
     paths: list[str] = []
-    for each in [given] if isinstance(given, str) else given or ["*"]:
+    for each in [data_files] if isinstance(data_files, str) else data_files or ["*"]:
         path = each["path"] if isinstance(each, Mapping) else each
         paths += [path] if isinstance(path, str) else path
-    folder = f"{said['data_dir'].rstrip('/')}/" if said.get("data_dir") else ""
-    return _Configuration(
-        tuple(f"{folder}{path.removeprefix('./')}" for path in paths),
-        bool(said.get("default")),
-        None if folder else given,
-    )
+    folder = f"{entry['data_dir'].rstrip('/')}/" if entry.get("data_dir") else ""
+    patterns = tuple(f"{folder}{path.removeprefix('./')}" for path in paths)
+    return _Configuration(patterns, bool(entry.get("default")), None if folder else data_files)
 
 
 def _choose(named: Named, configurations: Mapping[str, _Configuration]) -> str | None:
@@ -279,7 +270,7 @@ def _choose(named: Named, configurations: Mapping[str, _Configuration]) -> str |
         raise DataError(f"{name} has no configuration {asked!r}; {nearest(asked, configurations)}")
     if len(configurations) < 2:
         return next(iter(configurations), None)
-    defaults = [each for each, what in configurations.items() if what.is_default or each == "default"]
+    defaults = [each for each, entry in configurations.items() if entry.is_default or each == "default"]
     if len(defaults) == 1:
         return defaults[0]
     first, *_ = configurations
@@ -287,11 +278,11 @@ def _choose(named: Named, configurations: Mapping[str, _Configuration]) -> str |
 
 
 def _data(files: Sequence[str]) -> list[str]:
-    return [each for each in files if _matches(each, _DATA_FILES) and each != _OLD_CARD]
+    return [each for each in files if _matches(each, _DATA_FILES) and each != INFOS]
 
 
 def _matches(file: str, patterns: Sequence[str]) -> bool:
-    """Whether the file is like one of the patterns of a card; too many files do no harm, they are fetched only."""
+    """Whether the file fits one of the patterns of a card; a file too many does no harm, it is only fetched."""
     plain = [re.sub(r"\{[^}]*\}", "*", each) for each in patterns]
     return any(fnmatchcase(file, each) or fnmatchcase(file, each.replace("**/", "")) for each in plain)
 
@@ -299,16 +290,15 @@ def _matches(file: str, patterns: Sequence[str]) -> bool:
 def _no_data(
     name: str, snapshot: hub_client.Snapshot, data: Sequence[str], patterns: Sequence[str]
 ) -> DataError:
-    scripts = [each for each in snapshot.names if each.endswith(".py")]
     if data:
         return DataError(
             f"{name}: the card names {', '.join(patterns)}, of which commit {snapshot.commit[:12]} has no file; "
-            "name another revision, or give a local copy as a path"
+            f"name another revision, or {_LOCAL_COPY}"
         )
-    if scripts:
+    if scripts := [each for each in snapshot.names if each.endswith(".py")]:
         return DataError(
-            f"{name} has no data files but a loading script ({some(scripts)}), and contsym runs no code of others; "
-            f"try {name}@refs/convert/parquet, or give a local copy as a path"
+            f"{name} has a loading script ({some(scripts)}) and no data files, and contsym runs no foreign code; "
+            f"try {name}@refs/convert/parquet, or {_LOCAL_COPY}"
         )
     return DataError(f"{name} has no data files; expected Parquet, JSON lines, CSV or TSV")
 
@@ -316,18 +306,18 @@ def _no_data(
 def _unavailable(
     repository: hub_client.Repository, refused: hub_client.Refused, missing: Sequence[str] = ()
 ) -> DataError:
-    has_copy = refused.reason in ("offline", "unreachable", "failing", "busy", "absent", "gated", "refused")
-    copy = ", or give a local copy as a path" if has_copy else ""
-    partial = f"its copy in the Hub cache is not whole ({some(missing)} missing); " if missing else ""
+    helps = refused.reason in ("offline", "unreachable", "failing", "busy", "absent", "gated", "refused")
+    copy = f", or {_LOCAL_COPY}" if helps else ""
+    partial = f"its copy in the Hub cache is incomplete ({some(missing)} missing); " if missing else ""
     return DataError(f"hub:{repository.id} cannot be loaded: {partial}{refused}{copy}")
 
 
 def _other_splits(
     name: str, parts: Mapping[str, object], part: str, alternatives: Sequence[Sequence[str]]
 ) -> DataError:
-    wanted = " or ".join("+".join(names) for names in alternatives)
+    expected = " or ".join("+".join(names) for names in alternatives)
     return DataError(
-        f"hub:{name} has the splits {', '.join(parts)}; expected {wanted} for the {part} part: give a local copy "
+        f"hub:{name} has the splits {', '.join(parts)}; expected {expected} for the {part} part: give a local copy "
         "whose files have these names"
     )
 
@@ -338,12 +328,11 @@ def _names(parts: Mapping[str, Dataset], alternatives: tuple[tuple[str, ...], ..
 
 def _chained(
     loaded: list[tuple[str, Mapping[str, Dataset]]], alternatives: tuple[tuple[str, ...], ...]
-) -> Iterator[Placed]:
+) -> Iterator[PlacedRow]:
     for dataset, parts in loaded:
         for name in _names(parts, alternatives):
             names = class_names.of_features(parts[name].features)
-            known = {*class_names.TEXT_COLUMNS, *(alias for aliases in ALIASES.values() for alias in aliases)}
-            part = parts[name].select_columns([c for c in parts[name].column_names if c in known])
+            part = parts[name].select_columns([c for c in parts[name].column_names if c in FIELDS])
             for number, row in enumerate(rows_of(part), 1):
                 where = f"hub:{dataset}/{name}:row {number}"
-                yield where, rename(class_names.spelt_out(row, names, where))
+                yield where, rename(class_names.with_class_names(row, names, where))

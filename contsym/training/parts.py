@@ -99,7 +99,7 @@ class Shared:
         return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 
-def _asked(experience: Experience, config: RunConfig) -> cache.Asked:
+def _asked(experience: Experience, config: RunConfig) -> cache.Request:
     """The task's pairs that an experience is made of, as they are loaded."""
     task = experience.task
     form = "lexicalised" if experience.form else config.form

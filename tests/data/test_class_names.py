@@ -11,7 +11,7 @@ from tests.data.class_numbers import CARD, OTHER_ORDER, columns, parquet
 
 THIRD_ORDER = ["Neutral", "Entailment", " CONTRADICTION "]
 BARE = (
-    "labels are numbers that the data do not name; they are read as 0 entailment, 1 neutral, 2 contradiction"
+    "labels are numbers without names in the data; they are read as 0 entailment, 1 neutral, 2 contradiction"
 )
 
 

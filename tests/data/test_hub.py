@@ -50,11 +50,11 @@ def server(monkeypatch, tmp_path):
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         point_at(monkeypatch, found.url)
-        for function in (data_hub.find, data_hub._parts):
+        for function in (data_hub.resolve, data_hub._parts):
             function.cache_clear()
         yield found
     huggingface_hub.close_session()
-    for function in (data_hub.find, data_hub._parts):
+    for function in (data_hub.resolve, data_hub._parts):
         function.cache_clear()
 
 
@@ -66,7 +66,7 @@ def point_at(monkeypatch, url):
 
 def offline(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    for function in (data_hub.find, data_hub._parts):
+    for function in (data_hub.resolve, data_hub._parts):
         function.cache_clear()
 
 
@@ -136,7 +136,7 @@ def test_a_token_that_is_not_valid(server, tiny_encoder_folder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_anOldOne")
     server.model("ada/tiny", tiny_encoder_folder)
     said = refusal("ada/tiny")
-    assert said.endswith("does not accept your token (401); log in anew (`hf auth login`), or unset HF_TOKEN")
+    assert said.endswith("does not accept your token (401); log in again (`hf auth login`), or unset HF_TOKEN")
     assert "hf_anOldOne" not in said
 
 
@@ -178,13 +178,13 @@ def test_the_hub_fails_or_refuses(server, status, headers, said):
 
 
 def test_a_name_that_the_hub_cannot_have(server):
-    assert refusal("ada/ti ny").endswith("'ada/ti ny' is no name on the Hub; expected OWNER/NAME")
+    assert refusal("ada/ti ny").endswith("'ada/ti ny' is not a name on the Hub; expected OWNER/NAME")
 
 
 def test_a_login_page_in_place_of_the_hub(server):
     server.page = b"<html>Welcome to the hotel</html>"
     assert refusal("ada/tiny").endswith(
-        f"what answers at {server.url} is not the Hub; check HF_ENDPOINT, and whether your network asks for a login first"
+        f"the server at {server.url} is not the Hub; check HF_ENDPOINT, and whether your network asks for a login first"
     )
 
 
@@ -212,7 +212,7 @@ def test_a_server_that_never_answers(server, monkeypatch):
     monkeypatch.setattr(hub_client, "ANSWER_SECONDS", 1)
     server.delay = 30
     began = time.monotonic()
-    assert "did not answer within 1 s; connect to the network, or give it longer with HF_HUB_E" in refusal(
+    assert "did not answer within 1 s; connect to the network, or raise the limit with HF_HUB_E" in refusal(
         "a/b"
     )
     assert time.monotonic() - began < 5
@@ -251,7 +251,7 @@ def test_a_download_that_is_always_cut_off_leaves_nothing_that_counts(
     repository.always_cut = True
     said = refusal("ada/tiny")
     assert "the download of model.safetensors broke off (" in said
-    assert said.endswith("; run the same command again: what is whole is kept")
+    assert said.endswith("; run the same command again: it keeps complete files")
     repository.cut.clear()
     assert locate("ada/tiny").weights_sha256 == locate(str(tiny_encoder_folder)).weights_sha256
 
@@ -263,7 +263,7 @@ def test_a_cache_that_cannot_be_written_is_not_a_matter_of_the_network(
     (tmp_path / "cache").write_text("a file where the folder should be")
     said = refusal("ada/tiny")
     assert f"the Hub cache {tmp_path / 'cache'} cannot be used (" in said
-    assert said.endswith("; mend that, or set HF_HOME to a folder that you may write to")
+    assert said.endswith("; correct that, or set HF_HOME to a folder that you may write to")
 
 
 def test_a_full_disk(server, tiny_encoder_folder, monkeypatch):
@@ -587,7 +587,7 @@ def test_a_file_of_a_part_that_is_not_there(server, monkeypatch, tmp_path):
     del files["data/train-00001-of-00003.parquet"]
     commit = server.add("datasets", "ada/pairs", files).refs["main"]
     assert no_data("hub:ada/pairs") == (
-        f"hub:ada/pairs is not whole at commit {commit[:12]}: data/train-00001-of-00003.parquet is missing; name "
+        f"hub:ada/pairs is incomplete at commit {commit[:12]}: data/train-00001-of-00003.parquet is missing; name "
         "another revision, or give a local copy as a path"
     )
 
@@ -601,11 +601,11 @@ def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     (cache / "data/train-00001-of-00002.parquet").unlink()
     offline(monkeypatch)
     assert no_data("hub:ada/pairs") == (
-        "hub:ada/pairs cannot be loaded: its copy in the Hub cache is not whole (data/train-00001-of-00002.parquet "
+        "hub:ada/pairs cannot be loaded: its copy in the Hub cache is incomplete (data/train-00001-of-00002.parquet "
         "missing); HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or give a local copy as a path"
     )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    data_hub.find.cache_clear()
+    data_hub.resolve.cache_clear()
     assert load_task("mnli", "hub:ada/pairs").rows == {"train": 2, "test": 1}
 
 
@@ -613,7 +613,7 @@ def test_a_local_folder_that_lacks_a_file_of_a_part(tmp_path):
     (tmp_path / "train-00000-of-00002.parquet").write_bytes(parquet([0]))
     (tmp_path / "test.parquet").write_bytes(parquet([0]))
     assert no_data(str(tmp_path)) == (
-        f"{tmp_path}: not whole, train-00001-of-00002.parquet missing; copy or download all of its files"
+        f"{tmp_path}: incomplete, train-00001-of-00002.parquet missing; copy or download all of its files"
     )
 
 
@@ -633,7 +633,7 @@ def test_parts_of_other_names_are_listed(server):
 def test_a_data_set_that_is_a_program(server):
     server.add("datasets", "ada/pairs", {"pairs.py": b"raise SystemExit('run')", "README.md": b"# Pairs\n"})
     assert no_data("hub:ada/pairs") == (
-        "hub:ada/pairs has no data files but a loading script (pairs.py), and contsym runs no code of others; try "
+        "hub:ada/pairs has a loading script (pairs.py) and no data files, and contsym runs no foreign code; try "
         "hub:ada/pairs@refs/convert/parquet, or give a local copy as a path"
     )
 
@@ -642,7 +642,7 @@ def test_a_data_set_that_is_a_program(server):
 def test_a_card_that_names_files_elsewhere(server, path):
     made = f"---\nconfigs:\n- config_name: default\n  data_files: {path}\n---\n".encode()
     server.add("datasets", "ada/pairs", {"README.md": made, "train.csv": b"x"})
-    assert f"the card names '{path}', outside of the data set" in no_data("hub:ada/pairs")
+    assert f"the card names '{path}', outside of the dataset" in no_data("hub:ada/pairs")
 
 
 @pytest.mark.parametrize("text", ["configs: 1", "configs: [1]", "configs: [{config_name: a", "- a"])
@@ -662,7 +662,7 @@ def test_data_from_a_warm_cache_offline_and_with_a_dead_hub(server, monkeypatch)
     assert again.notes == (f"hub:ada/pairs: commit {commit[:12]} of the Hub cache (HF_HUB_OFFLINE is set)",)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     server.status = 503
-    data_hub.find.cache_clear()
+    data_hub.resolve.cache_clear()
     (note,) = load_task("mnli", "hub:ada/pairs").notes
     assert note.endswith("of the Hub cache (the Hub fails at present (503))")
     n = len(server.requests)
@@ -674,7 +674,7 @@ def test_a_branch_that_has_moved_is_read_anew_and_a_commit_is_not(server):
     old = server.add("datasets", "ada/pairs", parts("data", [0, 1])).refs["main"]
     before = load_task("mnli", "hub:ada/pairs")
     server.add("datasets", "ada/pairs", parts("data", [2, 1]))
-    for function in (data_hub.find, data_hub._parts):
+    for function in (data_hub.resolve, data_hub._parts):
         function.cache_clear()
     assert load_task("mnli", "hub:ada/pairs").fingerprint != before.fingerprint
     assert load_task("mnli", f"hub:ada/pairs@{old}").fingerprint == before.fingerprint
@@ -701,7 +701,7 @@ def test_refusals_of_data_sets(server, monkeypatch):
         "hub:ada/pairs"
     )
     assert "dataset ada/pairs has no revision 'v9' on the Hub" in no_data("hub:ada/pairs@v9")
-    assert "'hub ada' is no Hub data set; expected hub:OWNER/NAME, with" in no_data("hub:hub ada")
+    assert "'hub ada' is not a Hub dataset; expected hub:OWNER/NAME, with" in no_data("hub:hub ada")
 
 
 # -- a run, and the command --

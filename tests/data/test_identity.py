@@ -14,7 +14,7 @@ from contsym.training.progress import Silent
 from contsym.training.run import run_seeds
 from tests.runs import toy_config
 
-SPLIT = "one part only: 20% of its pairs are set aside for the test by a hash of their text"
+SPLIT = "one part only: a hash of their text moves 20% of its pairs to the test part"
 
 
 def pairs(n=80, **more):
@@ -99,10 +99,7 @@ def test_ids_that_repeat_are_told_apart_by_content(form, tmp_path):
     ids = data.train["id"][:]
     assert len(set(ids)) == len(ids)
     assert set(ids) == set(again.train["id"][:])
-    assert (
-        data.notes[0]
-        == "80 rows share their id with others, as 'batch-1'; they are told apart by their content"
-    )
+    assert data.notes[0] == "80 rows share their id with others, as 'batch-1'; their content tells them apart"
     shots = [set(few_shot(data.train, 16, seed)["premise"][:]) for seed in (0, 1)]
     assert shots[0] != shots[1]
     if form == "both":

@@ -125,7 +125,7 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
     assert train
     assert test
     assert data.notes == (
-        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
+        "one part only: a hash of their text moves 20% of its pairs to the test part",
     )
 
 
@@ -197,16 +197,16 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         (
             "a.jsonl",
             b'{"premise": "x"\n',
-            "a.jsonl:1: not JSON (Expecting ',' delimiter); expected one object a line",
+            "a.jsonl:1: not JSON (Expecting ',' delimiter); expected one object per line",
         ),
-        ("a.jsonl", b"[1]\n", "a.jsonl:1: a list; expected one JSON object a line"),
+        ("a.jsonl", b"[1]\n", "a.jsonl:1: a list; expected one JSON object per line"),
         ("a.jsonl", b"{}\n\xff\xfe\n", "a.jsonl:2: byte 0 is not UTF-8; convert the file to UTF-8"),
         ("a.tsv", b"premise\tlabel\nx\n", "a.tsv:2: 1 columns; the header has 2"),
         ("a.csv", b"premise,label\nx\n", "a.csv:2: 1 columns; the header has 2"),
         (
             "a.jsonl",
             b"premise\thypothesis\tlabel\nx\ty\tneutral\n",
-            "a.jsonl:1: a header with tabs; expected one JSON object a line; name the file .tsv if it is such a table",
+            "a.jsonl:1: a header with tabs; expected one JSON object per line; name the file .tsv if it is such a table",
         ),
         (
             "a.tsv",
@@ -288,7 +288,7 @@ def test_a_folder_with_one_file_is_that_file(tmp_path):
     assert data.fingerprint == load_task("snli", str(path)).fingerprint
     assert sum(data.rows.values()) == 40
     assert data.notes == (
-        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
+        "one part only: a hash of their text moves 20% of its pairs to the test part",
     )
 
 
@@ -317,7 +317,7 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
-    for function in (hub_source.find, hub_source._parts):
+    for function in (hub_source.resolve, hub_source._parts):
         function.cache_clear()
 
     def add(repository, labels, parts, commit=COMMIT):
@@ -335,7 +335,7 @@ def hub(monkeypatch, tmp_path):
             pq.write_table(pa.table(table), path)
 
     yield add
-    for function in (hub_source.find, hub_source._parts):
+    for function in (hub_source.resolve, hub_source._parts):
         function.cache_clear()
 
 
@@ -403,7 +403,7 @@ def test_a_hub_name_that_is_none(hub):
     with pytest.raises(ContsymError) as raised:
         load_task("mnli", "hub:../../etc")
     assert str(raised.value) == (
-        "--mnli hub:../../etc: '../../etc' is no Hub data set; expected hub:OWNER/NAME, with :CONFIGURATION and "
+        "--mnli hub:../../etc: '../../etc' is not a Hub dataset; expected hub:OWNER/NAME, with :CONFIGURATION and "
         "@REVISION where they are needed"
     )
 

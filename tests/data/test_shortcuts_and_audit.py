@@ -166,8 +166,8 @@ def problems_of(rows, **options):
     ("text", "what"),
     [
         ("caf\N{REPLACEMENT CHARACTER}", "a replacement character"),
-        ("cafÃ©", "UTF-8 that was decoded as something else"),
-        ("itâ€™s", "UTF-8 that was decoded as something else"),
+        ("cafÃ©", "UTF-8 that was decoded as another encoding"),
+        ("itâ€™s", "UTF-8 that was decoded as another encoding"),
         ("a\x07b", "a control character"),
         ("Tom &amp; Jerry", "HTML left in the text"),
         ("a <b>bold</b> word", "HTML left in the text"),
@@ -188,7 +188,7 @@ def test_text_that_is_right_is_not_complained_of(text):
 def test_repeated_and_contradictory_pairs():
     twice = [nli("a b", "c d", "neutral"), nli("a b", "c d", "neutral"), nli("a b", "c d", "entailment")]
     found = problems_of([*NEAR, *twice, nli("same", "same", "entailment")])
-    assert found["a pair that its part has more than once"].n_rows == 1
+    assert found["a pair that is in its part more than once"].n_rows == 1
     assert found["a pair with different labels"].n_rows == 1
     assert found["a hypothesis that repeats its premise"].n_rows == 1
 

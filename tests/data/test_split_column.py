@@ -72,7 +72,7 @@ def test_a_test_part_is_made_of_the_training_rows_alone(tmp_path):
     assert {*numbers(data.train), *numbers(data.test)} == set(range(60))
     assert data.notes == (
         "rows of other parts in column 'split' are left out: extra 60",
-        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
+        "one part only: a hash of their text moves 20% of its pairs to the test part",
     )
 
 
@@ -81,7 +81,7 @@ def test_rows_for_the_test_are_never_trained_on(tmp_path):
     with pytest.raises(DataError) as raised:
         load_task("mnli", path)
     assert str(raised.value) == (
-        f"{path}: column 'split' marks no row as train (test 40), and rows marked otherwise are not trained on; "
+        f"{path}: column 'split' marks no row as train (test 40), and contsym does not train on other rows; "
         "expected training rows, or no such column"
     )
 
@@ -104,7 +104,7 @@ def test_a_file_whose_column_contradicts_its_name_is_said(tmp_path):
     data = load_task("mnli", str(tmp_path))
     assert data.rows == {"train": 3, "test": 2}
     assert data.notes == (
-        "train: rows marked for another part (test 1) are kept; the name of the file or split counts",
+        "train: rows marked for another part (test 1) stay; the name of the file or split decides",
     )
 
 

@@ -9,7 +9,7 @@ from importlib import resources
 
 import pytest
 
-from contsym.data.wikidata import text_files
+from contsym.data import text_files
 from contsym.data.wikidata.relations import parse, registry
 from contsym.errors import ContsymError, DataError, SettingError
 from tests.data.built import built, couples, triples_file
@@ -77,7 +77,7 @@ def test_a_copy_with_one_line_end_is_the_same_wherever_a_chunk_ends(tmp_path, mo
     for size in range(1, len(raw) + 1):
         chunks = [raw[i : i + size] for i in range(0, len(raw), size)]
         monkeypatch.setattr(text_files, "chunks", lambda _, chunks=chunks: iter(chunks))
-        assert text_files.one_line_end(path, tmp_path).read_bytes() == b"a\nb c\n\nd"
+        assert text_files.with_one_line_end(path, tmp_path).read_bytes() == b"a\nb c\n\nd"
 
 
 def test_labels_whose_line_ends_differ_keep_their_order(tmp_path):
@@ -227,7 +227,7 @@ def test_lines_of_a_dump_that_are_no_json_are_counted_and_named(tmp_path):
     made = built(tmp_path, path, max_bad=0.05)
     assert (made["inputs"]["triples"]["bad_lines"], len(made["rows"])) == (1, 30)
     assert made["inputs"]["triples"]["first_bad"].startswith(
-        f"{path}:6: no entity of a Wikidata dump (not JSON: Unterminated string starting at); expected one"
+        f"{path}:6: not an entity of a Wikidata dump (not JSON: Unterminated string starting at); expected one"
     )
 
 
@@ -268,7 +268,7 @@ def test_labels_that_name_little_or_nothing_are_a_warning(first, n, named, tmp_p
     example = FREEBASE[0 if named == "none" else 3][0]
     assert (
         f"l.txt names {named} of 60 entities that are not Wikidata ids; those without a label, as {example}, "
-        "are taken for names"
+        "are read as names"
     ) in made["warnings"]
 
 
@@ -396,13 +396,13 @@ def test_a_bad_line_is_named_with_file_and_line(case, place, tmp_path):
     [
         ("t.tsv", b"", ":1: the file is empty; expected triples"),
         ("t.tsv", b"\n\n", "expected a triple"),
-        ("t.tsv.gz", LINES.encode(), ":1: cannot be read to its end (Not a gzipped file (b'pe')); is it whole?"),
+        ("t.tsv.gz", LINES.encode(), ":1: cannot be read to its end (Not a gzipped file (b'pe')); is it complete?"),
         ("t.tsv", b"a\tP9999\tb\n" * 9, "no triple of a registered relation; it has P9999; expected Wikidata properties"),
         ("t.tsv", b"a\tP17\tb\n" * 9, "it has P17 (country: Wikidata lets a state be its own country"),
         ("t.tsv", b"Q1\tP26\tQ2\n" * 9, "the entities are ids, as Q1, and they have no labels; give --labels FILE"),
         ("t.tsv", b"a\tP26\ta\n" * 9, "no triple is left to build from (1 triples of an entity with itself, 8 repeated"),
-        ("t.json", b"[\nnot json\n]\n", ":2: no entity of a Wikidata dump (not JSON: Expecting value); expected one"),
-        ("t.json", b'[\n{"id": "Q1", "labels": [1]}\n]\n', ":2: no entity of a Wikidata dump (labels is a list)"),
+        ("t.json", b"[\nnot json\n]\n", ":2: not an entity of a Wikidata dump (not JSON: Expecting value); expected one"),
+        ("t.json", b'[\n{"id": "Q1", "labels": [1]}\n]\n', ":2: not an entity of a Wikidata dump (labels is a list)"),
         ("t.csv", b"s,p,o\na,P26,b\na,P26\n", ":3: 2 columns; expected 3, separated by commas"),
         ("t.csv", b"a,b\n1,2\n", ":1: no column for the property; the header has a, b; expected one of property"),
         ("t.csv", b"a,a\n1,2\n", ":1: the header has an empty or repeated column: a,a"),
@@ -440,7 +440,7 @@ def test_a_file_that_is_cut_off_is_one_line_with_the_last_line_that_can_be_read(
     with pytest.raises(DataError) as caught:
         built(tmp_path, path)
     said = re.fullmatch(
-        rf"{re.escape(str(path))}:(\d+): cannot be read to its end \([^\n]+\); is it whole\? fetch or pack it again",
+        rf"{re.escape(str(path))}:(\d+): cannot be read to its end \([^\n]+\); is it complete\? fetch or pack it again",
         str(caught.value),
     )
     assert said
@@ -473,16 +473,16 @@ def test_a_label_file_that_cannot_be_used_is_one_line(content, message, tmp_path
         ({"max_per_relation": 0}, "--max-per-relation 0: expected at least 1"),
         (
             {"bare": True, "paraphrase": True},
-            "--bare keeps one phrasing a relation, and --paraphrase needs several",
+            "--bare uses one phrasing per relation, and --paraphrase needs several",
         ),
         (
             {"bare": True, "split": "phrasing"},
-            "--bare keeps one phrasing a relation, and --split phrasing needs several",
+            "--bare uses one phrasing per relation, and --split phrasing needs several",
         ),
         ({"sole_property": "P17"}, "--property P17: Wikidata lets a state be its own country"),
         (
             {"sole_property": "P26"},
-            "--property P26: triples.tsv says the property of each triple; --property is for a SPARQL result",
+            "--property P26: triples.tsv has the property of each triple; --property is for a SPARQL result",
         ),
         ({"sole_property": "P9999"}, "--property P9999: not in the registry; add it with --relations FILE"),
     ],
@@ -497,7 +497,7 @@ def test_files_that_are_not_there_and_a_folder_that_is(tmp_path):
         with pytest.raises(DataError, match=f"--{option} .*nowhere: no such file"):
             built(tmp_path, FACTS, **{option: tmp_path / "nowhere"})
     (tmp_path / "out").mkdir()
-    with pytest.raises(SettingError, match=r"--out .* is there already; name another folder, or remove it"):
+    with pytest.raises(SettingError, match=r"--out .* exists; name another folder, or remove it"):
         built(tmp_path, FACTS)
 
 
@@ -600,7 +600,7 @@ def test_a_relation_and_its_inverse_are_not_said_alike():
         ("[Y] is married to [X]", ", with [X] and [Y] the other way round"),
     ):
         text = REGISTRY + more.replace("[X] is married to [Y]", said)
-        message = f"mine.toml:16: {said!r} is a phrasing of P26 already{how}; say it otherwise"
+        message = f"mine.toml:16: {said!r} is already a phrasing of P26{how}; use another wording"
         with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
             parse(text, "mine.toml")
 

@@ -374,7 +374,7 @@ def _a_config() -> object:
 
 
 _DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata/pairs.py")
-_ENGINE = ("data/wikidata/triples.py", "data/wikidata/text_files.py", "data/sql.py")
+_ENGINE = ("data/wikidata/triples.py", "data/text_files.py", "data/sql.py")
 _STORED = (
     "results/store.py",
     "checked.py",
