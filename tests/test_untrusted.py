@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from contsym.data import readers
+from contsym.data import readers, text_files
 from contsym.data.readers import read_rows
 from contsym.data.sources import load_task
 from contsym.data.sql import open_engine
-from contsym.data import text_files
 from contsym.data.wikidata.manifest import read_manifest
 from contsym.data.wikidata.relations import parse as parse_registry
 from contsym.data.wikidata.relations import registry

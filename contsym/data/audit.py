@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from contsym.data import shortcuts
-from contsym.data.schema import LABELS, PARTS, TaskData
+from contsym.data.schema import LABELS, PARTS, Dataset, TaskData
 from contsym.data.splits import PROMISES
-from contsym.data.sql import one_row, open_engine
+from contsym.data.sql import Connection, one_row, open_engine
 from contsym.data.wikidata.pairs import phrasing_of
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from contsym.data.sql import Connection
-
 
 FEW_PAIRS = 10
 """Relations with fewer pairs are listed, since single pairs decide their accuracy."""

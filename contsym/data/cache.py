@@ -19,20 +19,17 @@ from dataclasses import fields
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import contsym
 from contsym.data import hub, sources
 from contsym.data.class_names import CARD, INFO, INFOS
-from contsym.data.schema import PARTS, Form, TaskData, arrow_schema, file_sha256
+from contsym.data.schema import PARTS, Dataset, Form, TaskData, arrow_schema, file_sha256
 from contsym.data.splits import SplitRule
 from contsym.data.wikidata import manifest
 from contsym.errors import DataError
 from contsym.files import bound, drop, gib_from_environment, write_whole
 from contsym.machine import n_cores
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 FORMAT = 1
 FOLDER = "CONTSYM_CACHE"

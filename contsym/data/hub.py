@@ -7,18 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
 from contsym.data.readers import FIELDS, rename
-from contsym.data.schema import FORMS, Form, PlacedRow, rows_of
+from contsym.data.schema import FORMS, Dataset, Form, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.data.tasks import Task
 from contsym.errors import DataError, first_line, nearest
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 _DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.arrow", "*.gz", "*.zst")
 """Files that are fetched beside the card; never code."""

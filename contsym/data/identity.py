@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from contsym.data.schema import CONTENT_ID, PlacedRow, content_id, row_id
+from contsym.data.schema import CONTENT_ID, Dataset, PlacedRow, content_id, row_id
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 
 class Identities:

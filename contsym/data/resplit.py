@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from contsym.data import splits
-from contsym.data.schema import LABELS
+from contsym.data.schema import LABELS, Dataset
 from contsym.data.sql import open_engine
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
 from contsym.errors import SettingError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 SEED = 0
 """Seed of the split, not of the run: every seed of a run is measured on the same test pairs."""

@@ -15,6 +15,8 @@ from contsym.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+else:
+    Dataset = Any  # a name for annotations: importing `datasets` takes a second
 
 Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from contsym.data.schema import Dataset
 from contsym.data.shots import subset
 from contsym.data.wikidata.pairs import phrasing_of
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 MAX_TRAIN = 20_000
 """Most training pairs of a shortcut: more would change its score little and take minutes."""

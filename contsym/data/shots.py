@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contsym.data.schema import KIND_OF_LABEL, LABELS, stable_hash
+from contsym.data.schema import KIND_OF_LABEL, LABELS, Dataset, stable_hash
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import SettingError
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    Rows = np.ndarray
+Rows = np.ndarray
 
 
 def few_shot(pairs: Dataset, n_shots: int, seed: int) -> Dataset:

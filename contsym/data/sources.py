@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from contsym.data import hub, split_column
 from contsym.data.class_names import METADATA, as_number
@@ -18,6 +18,7 @@ from contsym.data.resplit import resplit
 from contsym.data.schema import (
     LABELS,
     PARTS,
+    Dataset,
     Form,
     PlacedRow,
     TaskData,
@@ -33,9 +34,6 @@ from contsym.data.tasks import TASKS, Task
 from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 Parts = tuple[Iterable[PlacedRow], Iterable[PlacedRow] | None]
 

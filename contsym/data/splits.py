@@ -13,15 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from contsym.data.schema import LABEL_OF_KIND, stable_hash
-from contsym.data.sql import hash_share, insert, one_row
+from contsym.data.sql import Connection, hash_share, insert, one_row
 from contsym.errors import DataError
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
-
 
 SplitRule = Literal["random", "pair", "entity", "relation", "phrasing"]
 

@@ -7,12 +7,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contsym.machine import n_cores
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection as Connection
+else:
+    Connection = Any  # a name for annotations, which does not load DuckDB
 
 MEMORY_LIMIT = "600MB"
 """Memory of the engine; it spills the rest to its folder."""

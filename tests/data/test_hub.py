@@ -136,7 +136,9 @@ def test_a_token_that_is_not_valid(server, tiny_encoder_folder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_anOldOne")
     server.model("ada/tiny", tiny_encoder_folder)
     said = refusal("ada/tiny")
-    assert said.endswith("does not accept your token (401); log in again (`hf auth login`), or unset HF_TOKEN")
+    assert said.endswith(
+        "does not accept your token (401); log in again (`hf auth login`), or unset HF_TOKEN"
+    )
     assert "hf_anOldOne" not in said
 
 

@@ -17,9 +17,9 @@ from contsym.data.wikidata.pairs import (
     count_phrases,
     in_form,
     mirror_of,
-    with_entities,
     opaque_id,
     phrasing_of,
+    with_entities,
 )
 from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError

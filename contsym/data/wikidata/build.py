@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import contsym
 from contsym.data import splits
 from contsym.data.schema import FORMS, LABEL_OF_KIND, PARTS, Form
-from contsym.data.sql import engine_error, hash_share, insert, one_row, open_engine, quoted
+from contsym.data.sql import Connection, engine_error, hash_share, insert, one_row, open_engine, quoted
 from contsym.data.wikidata import manifest, neutral
 from contsym.data.wikidata.entities import name_entities
 from contsym.data.wikidata.relations import Registry, registry, template
 from contsym.data.wikidata.triples import Read, read_labels, read_triples
 from contsym.errors import ContsymError, DataError, SettingError, first_line
 from contsym.files import to_json, write_whole
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
 
 MANY_MUTUAL = 0.005
 """Share of mutual triples from which on an antisymmetric relation gets a warning. Errors of Wikidata's editors are

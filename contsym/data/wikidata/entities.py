@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from contsym.data.sql import one_row, quoted
+from contsym.data.sql import Connection, one_row, quoted
 from contsym.errors import DataError
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
 
 WIKIDATA_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
 """A Wikidata item, property or lexeme, which is an id even without a label."""

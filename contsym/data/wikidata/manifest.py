@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -15,13 +15,10 @@ from contsym.checked import Count, Kind, Share, Strict, Words
 from contsym.data.readers import parquet_rows
 from contsym.data.schema import FORMS, PARTS, Form, OneForm, PlacedRow, Row, file_sha256
 from contsym.data.splits import SplitRule
-from contsym.data.sql import hash_share
+from contsym.data.sql import Connection, hash_share
 from contsym.data.tasks import Task
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import DataError, SettingError
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
 
 
 class RelationCounts(Strict):

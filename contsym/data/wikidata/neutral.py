@@ -7,15 +7,10 @@ and grouped (all facts).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from contsym.data.schema import PARTS
-from contsym.data.sql import hash_share, one_row, quoted
+from contsym.data.sql import Connection, hash_share, one_row, quoted
 from contsym.data.wikidata.relations import ANY_FAMILY, MIXED_DOMAIN
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
-
 
 CANDIDATES = 8
 """Most facts of an entity to draw a hypothesis from, since a country has very many."""

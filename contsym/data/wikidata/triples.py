@@ -13,17 +13,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contsym.data.schema import file_sha256
-from contsym.data.sql import engine_error, insert, one_row, quoted
+from contsym.data.sql import Connection, engine_error, insert, one_row, quoted
 from contsym.data.text_files import OPENERS, chunks, scanned, text_lines, unreadable
 from contsym.data.wikidata.dump import DumpCounts, read_dump
 from contsym.data.wikidata.relations import Registry
 from contsym.errors import DataError, SettingError
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
 
 _URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
 
