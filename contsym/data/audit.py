@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from contsym.data import shortcuts
@@ -56,9 +56,6 @@ class Audit(Overview):
     small_relations: dict[str, int]
     unchecked: tuple[str, ...]
     """Properties that could not be checked, and why."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, max_length: int = 0) -> Audit:
@@ -238,9 +235,8 @@ def _near_duplicates(con: Connection) -> Finding:
           (SELECT unnest([subject, object]) AS name FROM loaded) WHERE name <> '')
         WHERE bare <> '' GROUP BY bare HAVING count(*) > 1"""
     )
-    (n_names,) = one_row(
-        con, "SELECT count(DISTINCT name) FROM (SELECT unnest([subject, object]) AS name FROM loaded)"
-    )
+    sql = "SELECT count(DISTINCT name) FROM (SELECT unnest([subject, object]) AS name FROM loaded)"
+    (n_names,) = one_row(con, sql)
     (n,) = one_row(con, "SELECT coalesce(sum(len(names)), 0)::BIGINT FROM near")
     examples = _examples(con, "SELECT array_to_string(names[1:2], ' / ') FROM near ORDER BY 1")
     return Finding("entities with nearly the same name", n, n / max(1, n_names), examples)

@@ -24,7 +24,7 @@ from typing import Any
 import contsym
 from contsym.data import hub, sources
 from contsym.data.class_names import CARD, INFO, INFOS
-from contsym.data.schema import PARTS, Dataset, Form, TaskData, arrow_schema, file_sha256
+from contsym.data.schema import PARTS, Form, TaskData, arrow_schema, file_sha256
 from contsym.data.splits import SplitRule
 from contsym.data.wikidata import manifest
 from contsym.errors import DataError
@@ -53,13 +53,11 @@ Request = tuple[str, str, Form, SplitRule | None]
 _Stats = list[tuple[str, int, int, int]]
 
 
-def load_task(
-    task_name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
-) -> TaskData:
+def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None) -> TaskData:
     """The result of `sources.load_task`, with its errors, from the cache where possible."""
     limit = _limit()
-    request = task_name, spec, form, split
-    source = sources.parse_source(task_name, spec, form)
+    request = name, spec, form, split
+    source = sources.parse_source(name, spec, form)
     stats, entry = _entry(source, request) if limit else ([], None)
     if entry is None:
         return sources.load_task(*request)
@@ -136,16 +134,14 @@ def _limit() -> int:
     return gib_from_environment(LIMIT, DEFAULT_GIB, "checked data")
 
 
-def _entry(
-    source: sources.Source, request: Request, min_bytes: int | None = None
-) -> tuple[_Stats, Path | None]:
+def _entry(source: sources.Source, request: Request, floor: int | None = None) -> tuple[_Stats, Path | None]:
     """The present state of the files of a source, and the folder of its entry; None if it is not cached."""
     folder = cache_folder()
     try:
         files = _files(source) if folder else []
         stats = _stats(files)
         n_bytes = sum(size for _, size, _, _ in stats)
-        if folder is None or len(files) > MAX_FILES or n_bytes < (min_bytes or SMALL):
+        if folder is None or len(files) > MAX_FILES or n_bytes < (floor or SMALL):
             return stats, None
         # The resolved path too: the reader may refuse a link to a file of the same content.
         content = [(str(path), str(path.resolve()), file_sha256(path)) for path in files]
@@ -165,9 +161,8 @@ def _files(source: sources.Source) -> list[Path]:
     files: list[Path] = []
     for root in roots:
         inside = [root] if root.is_file() else sorted(root.rglob("*"))
-        cards = [
-            folder / name for folder in (root.parent, root.parent.parent) for name in (CARD, INFO, INFOS)
-        ]
+        above = root.parent, root.parent.parent
+        cards = [folder / name for folder in above for name in (CARD, INFO, INFOS)]
         files += [path for path in (*inside, *cards) if path.is_file()]
     return files
 
@@ -197,12 +192,16 @@ def _code_sha256() -> str:
 
 
 def _keep(entry: Path, task: TaskData, limit: int) -> None:
+    import pyarrow as pa
+
     def fill(folder: Path) -> dict[str, Any]:
         parts = {}
         for name in PARTS:
-            part: Dataset = getattr(task, name)
-            _write(part, folder / f"{name}.arrow")
-            parts[name] = {"rows": len(part), "sha256": file_sha256(folder / f"{name}.arrow")}
+            part, path = getattr(task, name), folder / f"{name}.arrow"
+            with pa.ipc.new_stream(path, arrow_schema()) as writer:
+                for batch in part.with_format("arrow").iter(batch_size=_BATCH):
+                    writer.write_table(batch.cast(arrow_schema()))
+            parts[name] = {"rows": len(part), "sha256": file_sha256(path)}
         others = {field.name: getattr(task, field.name) for field in fields(task) if field.name not in PARTS}
         return {"parts": parts, "task": others}
 
@@ -224,22 +223,13 @@ def _write_entry(entry: Path, fill: Callable[[Path], dict[str, Any]], limit: int
         bound(entry.parent, limit, FACTS)
 
 
-def _write(part: Dataset, path: Path) -> None:
-    import pyarrow as pa
-
-    with pa.ipc.new_stream(path, arrow_schema()) as writer:
-        for batch in part.with_format("arrow").iter(batch_size=_BATCH):
-            writer.write_table(batch.cast(arrow_schema()))
-
-
 def _read(entry: Path) -> TaskData | None:
     """The cached task; None if there is none."""
-    import pyarrow as pa
     from datasets import Dataset
 
     if (facts := _facts(entry)) is None:
         return None
-    try:
+    with _deleted_if_damaged(entry):
         for name in PARTS:
             if file_sha256(entry / f"{name}.arrow") != facts["parts"][name]["sha256"]:
                 raise ValueError("damaged")
@@ -247,30 +237,32 @@ def _read(entry: Path) -> TaskData | None:
         # JSON has lists where a task has tuples.
         others: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in facts["task"].items()}
         return TaskData(**others, **parts)
-    except (OSError, ValueError, KeyError, TypeError, DataError, pa.ArrowException):
-        _forget(entry)
-        return None
+    return None
 
 
 def _facts(entry: Path) -> dict[str, Any] | None:
     """The facts of an entry; None if it is missing or damaged. A damaged entry is deleted."""
     if not entry.is_dir():
         return None
-    try:
+    with _deleted_if_damaged(entry):
         facts = json.loads((entry / FACTS).read_text("utf-8"))
         if facts.pop("sha256") != _hash(facts) or facts["key"] != entry.name:
             raise ValueError("damaged")
         # Records the last use; many file systems do not record the time of reading.
         os.utime(entry / FACTS)
         return facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        _forget(entry)
-        return None
+    return None
 
 
-def _forget(entry: Path) -> None:
-    with suppress(OSError):  # the entry may belong to another user
-        drop(entry)
+@contextmanager
+def _deleted_if_damaged(entry: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError, pa.ArrowException):
+        with suppress(OSError):  # the entry may belong to another user
+            drop(entry)
 
 
 if __name__ == "__main__":

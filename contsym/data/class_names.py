@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from contsym.data.schema import Row
 from contsym.errors import DataError
 
 LABEL_COLUMNS = ("label", "gold_label")
@@ -18,6 +18,8 @@ CARD, INFO, INFOS = "README.md", "dataset_info.json", "dataset_infos.json"
 METADATA = (INFO, INFOS, "dataset_dict.json", "state.json")
 """JSON files of the `datasets` library that hold no pairs."""
 
+ClassNames = Mapping[str, Sequence[str]]
+"""Class names in order of their numbers, by column."""
 Features = tuple[str, Mapping[str, Any]]
 """A configuration and its features by column."""
 
@@ -38,7 +40,7 @@ def as_number(label: object) -> int | None:
     return int(text) if text.removeprefix("-").isdecimal() and len(text) < 10 else None
 
 
-def of_features(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+def of_features(features: Mapping[str, Any]) -> ClassNames:
     """Class names by column, from the features of a dataset: objects of `datasets`, or their JSON."""
     by_column: dict[str, Sequence[str]] = {}
     for column in LABEL_COLUMNS:
@@ -51,10 +53,8 @@ def of_features(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
     return by_column
 
 
-def with_class_names(
-    row: Mapping[str, object], names: Mapping[str, Sequence[str]], where: str
-) -> dict[str, object]:
-    """The row with the names of its classes in place of their numbers.
+def with_class_names(row: Mapping[str, object], find_names: Callable[[], ClassNames], where: str) -> Row:
+    """The row with class names in place of class numbers; `find_names` is called only for a row with a number.
 
     A number below 0 means that there is no label, and stays. Raises DataError for a number without a name.
     """
@@ -64,6 +64,7 @@ def with_class_names(
         number = None if label is None else as_number(label)
         if number is None or number < 0:
             continue
+        names = find_names()
         if column in names:
             if number >= len(names[column]):
                 listed = ", ".join(f"{i} {name}" for i, name in enumerate(names[column]))
@@ -78,49 +79,28 @@ def _is_word(label: object) -> bool:
     return isinstance(label, str) and bool(label.strip()) and as_number(label) is None
 
 
-@dataclass(frozen=True)
-class FileNames:
-    """The class names of one file, from the file itself or from its folder; looked up at the first number."""
-
-    path: Path
-    in_file: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def applied_to(self, row: Mapping[str, object], where: str) -> Mapping[str, object]:
-        labels = (row.get(column) for column in LABEL_COLUMNS)
-        if any(label is not None and as_number(label) is not None for label in labels):
-            return with_class_names(row, self.names, where)
-        return row
-
-    @cached_property
-    def names(self) -> Mapping[str, Sequence[str]]:
-        if self.in_file:
-            return self.in_file
-        # A card stands beside the data or, as on the Hub, above their folder.
-        by_folder = (_beside(folder, self.path) for folder in (self.path.parent, self.path.parent.parent))
-        return next(filter(None, by_folder), {})
+def of_file(path: Path, metadata: Mapping[bytes, bytes] | None) -> ClassNames:
+    """The class names of a file: in its Parquet metadata as `datasets` writes it, or in a card beside or above it."""
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        if names := of_features(json.loads((metadata or {})[b"huggingface"])["info"]["features"]):
+            return names
+    # A card stands beside the data or, as on the Hub, above their folder.
+    by_folder = (_beside(folder, path) for folder in (path.parent, path.parent.parent))
+    return next(filter(None, by_folder), {})
 
 
-def of_parquet(metadata: Mapping[bytes, bytes] | None) -> dict[str, Sequence[str]]:
-    """The class names that the `datasets` library writes into the schema of a Parquet file."""
-    try:
-        return of_features(json.loads((metadata or {})[b"huggingface"])["info"]["features"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return {}
-
-
-def _beside(folder: Path, path: Path) -> dict[str, Sequence[str]]:
+def _beside(folder: Path, path: Path) -> ClassNames:
     """The class names in a card or description in `folder` for the file `path`.
 
     Raises DataError where several configurations number their classes differently, and none is named like a
     folder of the path.
     """
-    for source, read in ((CARD, _of_card), (INFOS, _of_infos), (INFO, _of_info)):
+    for source, read in ((CARD, _of_card), (INFOS, _of_json), (INFO, _of_json)):
         by_config = _by_config(folder / source, read)
         chosen = next((by_config[name] for name in reversed(path.parent.parts) if name in by_config), None)
         if chosen is None and len({tuple(sorted(names.items())) for names in by_config.values()}) > 1:
-            listed = "; ".join(
-                f"{name}: {', '.join(next(iter(names.values())))}" for name, names in by_config.items()
-            )
+            orders = ((name, next(iter(names.values()))) for name, names in by_config.items())
+            listed = "; ".join(f"{name}: {', '.join(order)}" for name, order in orders)
             raise DataError(
                 f"{folder / source}: the configurations number their classes differently ({listed}); keep the one "
                 f"of {path.name}"
@@ -130,7 +110,7 @@ def _beside(folder: Path, path: Path) -> dict[str, Sequence[str]]:
     return {}
 
 
-def _by_config(path: Path, read: Callable[[Path], Iterable[Features]]) -> dict[str, dict[str, Sequence[str]]]:
+def _by_config(path: Path, read: Callable[[Path], Iterable[Features]]) -> dict[str, ClassNames]:
     if not path.is_file():
         return {}
     try:
@@ -152,9 +132,7 @@ def _of_card(path: Path) -> Iterable[Features]:
         yield str(each.get("config_name", "default")), features
 
 
-def _of_infos(path: Path) -> Iterable[Features]:
-    return [(name, info["features"]) for name, info in json.loads(path.read_text("utf-8-sig")).items()]
-
-
-def _of_info(path: Path) -> Iterable[Features]:
-    return [("default", json.loads(path.read_text("utf-8-sig"))["features"])]
+def _of_json(path: Path) -> Iterable[Features]:
+    content = json.loads(path.read_text("utf-8-sig"))
+    infos = content if path.name == INFOS else {"default": content}
+    return [(name, info["features"]) for name, info in infos.items()]

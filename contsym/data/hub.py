@@ -11,6 +11,7 @@ from typing import Any
 
 from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
+from contsym.data.hub_client import Refused, Repository, Snapshot
 from contsym.data.readers import FIELDS, rename
 from contsym.data.schema import FORMS, Dataset, Form, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
@@ -19,24 +20,24 @@ from contsym.errors import DataError, first_line, nearest
 
 _DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.arrow", "*.gz", "*.zst")
 """Files that are fetched beside the card; never code."""
+Parts = Mapping[str, Dataset]
+Alternatives = tuple[tuple[str, ...], ...]
 _LOCAL_COPY = "give a local copy as a path"
 _NAME = re.compile(r"(?P<id>[\w.\-]+/[\w.\-]+)(?::(?P<configuration>[^@:]+))?(?:@(?P<revision>.+))?")
 
 
 @dataclass(frozen=True)
-class Named:
-    """A dataset on the Hub as the user names it."""
-
+class DatasetName:
     id: str
     configuration: str | None = None
     revision: str | None = None
 
 
 @dataclass(frozen=True)
-class Found:
+class DatasetVersion:
     """The commit, the configuration and the files of a dataset."""
 
-    snapshot: hub_client.Snapshot
+    snapshot: Snapshot
     configuration: str | None
     """None if there is only one."""
     options: Mapping[str, Any]
@@ -55,11 +56,10 @@ class Found:
 class Hub:
     """One or more Hub datasets, each read at the commit of its revision."""
 
-    named: tuple[Named, ...]
+    named: tuple[DatasetName, ...]
     """Several if each form is a dataset; their parts are chained."""
     is_in_form: bool
     """Whether the dataset already has the form asked for."""
-    stand_in: bool = False
 
     @property
     def name(self) -> str:
@@ -93,7 +93,7 @@ def parse_hub(task: Task, spec: str, form: Form) -> Hub:
     usual = tuple(task.hub[each] for each in (("any",) if "any" in task.hub else forms))
     if not spec.startswith("hub:"):
         revision = spec.partition("@")[2] or None
-        return Hub(tuple(Named(each, revision=revision) for each in usual), is_in_form=True)
+        return Hub(tuple(DatasetName(each, revision=revision) for each in usual), is_in_form=True)
     named = []
     for text in re.split(r"\+(?=[\w.\-]+/)", spec.removeprefix("hub:")):
         match = _NAME.fullmatch(text)
@@ -102,28 +102,28 @@ def parse_hub(task: Task, spec: str, form: Form) -> Hub:
                 f"--{task.name} {spec}: {text!r} is not a Hub dataset; expected hub:OWNER/NAME, with :CONFIGURATION "
                 "and @REVISION where they are needed"
             )
-        named.append(Named(**match.groupdict()))
+        named.append(DatasetName(**match.groupdict()))
     # The task's usual datasets are in this form under their full names too.
     return Hub(tuple(named), is_in_form=tuple(each.id for each in named) == usual)
 
 
 @cache
-def resolve(named: Named) -> Found:
+def resolve(named: DatasetName) -> DatasetVersion:
     """The commit, the configuration and its files; only the card is fetched.
 
     The Hub resolves a branch, a tag or a missing revision, or the cache where the Hub does not answer. Raises
     DataError where neither has it.
     """
-    repository = hub_client.Repository("dataset", named.id, named.revision)
+    repository = Repository("dataset", named.id, named.revision)
     snapshot, remark = _snapshot(repository)
     name = f"hub:{named.id}"
     try:
         snapshot.fetch(each for each in (CARD, INFOS) if each in (snapshot.files or ()))
-    except hub_client.Refused as refused:
+    except Refused as refused:
         raise _unavailable(repository, refused) from None
-    configurations, in_card = _configurations(name, snapshot)
+    configurations = _configurations(name, snapshot)
     chosen = _choose(named, configurations)
-    options, patterns = _how_to_read(snapshot, chosen, configurations, in_card)
+    options, patterns = _how_to_read(snapshot, chosen, configurations)
     data = _data(snapshot.names)
     files = [each for each in data if _matches(each, patterns)]
     if not files:
@@ -132,14 +132,11 @@ def resolve(named: Named) -> Found:
     if chosen and not named.configuration and len(configurations) > 1:
         remarks.append(f"{name}: configuration {chosen}, the default of {', '.join(configurations)}")
     one_of_several = chosen if len(configurations) > 1 else None
-    return Found(snapshot, one_of_several, options, patterns, files, tuple(remarks))
+    return DatasetVersion(snapshot, one_of_several, options, patterns, files, tuple(remarks))
 
 
 def _how_to_read(
-    snapshot: hub_client.Snapshot,
-    chosen: str | None,
-    configurations: Mapping[str, _Configuration],
-    in_card: bool,
+    snapshot: Snapshot, chosen: str | None, configurations: Mapping[str, _Configuration]
 ) -> tuple[dict[str, Any], Sequence[str]]:
     """Arguments of `datasets.load_dataset` beside the folder, and the files that it then needs.
 
@@ -150,7 +147,7 @@ def _how_to_read(
     if not chosen:
         return {}, ("*",)
     configuration, (first, *others) = configurations[chosen], configurations
-    if not in_card:
+    if not configuration.in_card:
         return {"data_dir": chosen}, configuration.patterns
     if others and not all(each.data_files for each in configurations.values()):
         return {"name": chosen}, ("*",)
@@ -166,14 +163,14 @@ def _how_to_read(
     return {"name": chosen, "data_files": configuration.data_files, **features}, configuration.patterns
 
 
-def _snapshot(repository: hub_client.Repository) -> tuple[hub_client.Snapshot, str]:
+def _snapshot(repository: Repository) -> tuple[Snapshot, str]:
     """The commit to read, and a remark if it is the cache's or the repository was renamed."""
     cached = hub_client.cached(repository)
     if cached and repository.is_pinned and cached.files is not None:
         return cached, ""
     try:
         snapshot = hub_client.ask(repository)
-    except hub_client.Refused as refused:
+    except Refused as refused:
         if not cached or refused.reason == "revision":
             raise _unavailable(repository, refused) from None
         problem = str(refused).partition(";")[0]
@@ -182,14 +179,14 @@ def _snapshot(repository: hub_client.Repository) -> tuple[hub_client.Snapshot, s
 
 
 @cache
-def _parts(named: Named) -> Mapping[str, Dataset]:
+def _parts(named: DatasetName) -> Parts:
     import datasets
 
     dataset = resolve(named)
     snapshot = dataset.snapshot
     try:
         snapshot.fetch(dataset.files)
-    except hub_client.Refused as refused:
+    except Refused as refused:
         raise _unavailable(snapshot.repository, refused, snapshot.missing(dataset.files)) from None
     missing = _data(missing_shards(snapshot.folder, "**/*"))
     if missing := [each for each in missing if _matches(each, dataset.patterns)]:
@@ -203,10 +200,8 @@ def _parts(named: Named) -> Mapping[str, Dataset]:
         # From the folder, not by name, to read the files of this commit.
         return datasets.load_dataset(str(snapshot.folder), **dataset.options)  # type: ignore[arg-type]
     except Exception as error:
-        reason = first_line(error, 160)
-        raise DataError(
-            f"hub:{dataset.name} cannot be read ({reason}); name another revision, or {_LOCAL_COPY}"
-        ) from error
+        problem = f"hub:{dataset.name} cannot be read ({first_line(error, 160)})"
+        raise DataError(f"{problem}; name another revision, or {_LOCAL_COPY}") from error
 
 
 @dataclass(frozen=True)
@@ -215,10 +210,11 @@ class _Configuration:
     is_default: bool = False
     data_files: Any = None
     """Unchanged from the card."""
+    in_card: bool = True
+    """Whether the card names the configuration; otherwise it is a folder of parts."""
 
 
-def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str, _Configuration], bool]:
-    """The configurations, and whether the card names them; without a card, folders of parts count."""
+def _configurations(name: str, snapshot: Snapshot) -> dict[str, _Configuration]:
     from huggingface_hub import DatasetCard
 
     card = snapshot.folder / CARD
@@ -227,10 +223,8 @@ def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str,
         in_card = {str(each["config_name"]): _configuration(each) for each in entries or ()}
     except Exception as error:  # any error of a YAML parser
         reason = first_line(error, 160)
-        raise DataError(
-            f"{name}: the card at commit {snapshot.commit[:12]} cannot be read ({reason}); name another revision, "
-            f"or {_LOCAL_COPY}"
-        ) from None
+        problem = f"{name}: the card at commit {snapshot.commit[:12]} cannot be read ({reason})"
+        raise DataError(f"{problem}; name another revision, or {_LOCAL_COPY}") from None
     for pattern in (pattern for each in in_card.values() for pattern in each.patterns):
         if "://" in pattern or pattern.startswith("/") or ".." in pattern.split("/"):
             raise DataError(
@@ -238,12 +232,12 @@ def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str,
                 f"commit: {_LOCAL_COPY}"
             )
     if in_card:
-        return in_card, True
+        return in_card
     data = _data(snapshot.names)
     tops = {each.partition("/")[0] for each in data if each.count("/") >= 2}
     if len(tops) < 2 or any(each.count("/") < 2 for each in data):
-        return {}, False
-    return {each: _Configuration((f"{each}/*",)) for each in sorted(tops)}, False
+        return {}
+    return {each: _Configuration((f"{each}/*",), in_card=False) for each in sorted(tops)}
 
 
 def _configuration(entry: Mapping[str, Any]) -> _Configuration:
@@ -257,7 +251,7 @@ def _configuration(entry: Mapping[str, Any]) -> _Configuration:
     return _Configuration(patterns, bool(entry.get("default")), None if folder else data_files)
 
 
-def _choose(named: Named, configurations: Mapping[str, _Configuration]) -> str | None:
+def _choose(named: DatasetName, configurations: Mapping[str, _Configuration]) -> str | None:
     name, asked = f"hub:{named.id}", named.configuration
     if asked in configurations:
         return asked
@@ -284,9 +278,7 @@ def _matches(file: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(file, each) or fnmatchcase(file, each.replace("**/", "")) for each in plain)
 
 
-def _no_data(
-    name: str, snapshot: hub_client.Snapshot, data: Sequence[str], patterns: Sequence[str]
-) -> DataError:
+def _no_data(name: str, snapshot: Snapshot, data: Sequence[str], patterns: Sequence[str]) -> DataError:
     if data:
         return DataError(
             f"{name}: the card names {', '.join(patterns)}, of which commit {snapshot.commit[:12]} has no file; "
@@ -300,36 +292,32 @@ def _no_data(
     return DataError(f"{name} has no data files; expected Parquet, JSON lines, CSV or TSV")
 
 
-def _unavailable(
-    repository: hub_client.Repository, refused: hub_client.Refused, missing: Sequence[str] = ()
-) -> DataError:
+def _unavailable(repository: Repository, refused: Refused, missing: Sequence[str] = ()) -> DataError:
     helps = refused.reason in ("offline", "unreachable", "failing", "busy", "absent", "gated", "refused")
     copy = f", or {_LOCAL_COPY}" if helps else ""
     partial = f"its copy in the Hub cache is incomplete ({some(missing)} missing); " if missing else ""
     return DataError(f"hub:{repository.id} cannot be loaded: {partial}{refused}{copy}")
 
 
-def _other_splits(
-    name: str, parts: Mapping[str, object], part: str, alternatives: Sequence[Sequence[str]]
-) -> DataError:
-    expected = " or ".join("+".join(names) for names in alternatives)
-    return DataError(
-        f"hub:{name} has the splits {', '.join(parts)}; expected {expected} for the {part} part: give a local copy "
-        "whose files have these names"
-    )
+def _other_splits(name: str, parts: Parts, part: str, alternatives: Alternatives) -> DataError:
+    expected = f"{' or '.join('+'.join(names) for names in alternatives)} for the {part} part"
+    remedy = "give a local copy whose files have these names"
+    return DataError(f"hub:{name} has the splits {', '.join(parts)}; expected {expected}: {remedy}")
 
 
-def _names(parts: Mapping[str, Dataset], alternatives: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+def _names(parts: Parts, alternatives: Alternatives) -> tuple[str, ...]:
     return next((names for names in alternatives if set(names) <= set(parts)), ())
 
 
-def _chained(
-    loaded: list[tuple[str, Mapping[str, Dataset]]], alternatives: tuple[tuple[str, ...], ...]
-) -> Iterator[PlacedRow]:
+def _chained(loaded: list[tuple[str, Parts]], alternatives: Alternatives) -> Iterator[PlacedRow]:
     for dataset, parts in loaded:
         for name in _names(parts, alternatives):
-            names = class_names.of_features(parts[name].features)
-            part = parts[name].select_columns([c for c in parts[name].column_names if c in FIELDS])
-            for number, row in enumerate(rows_of(part), 1):
-                where = f"hub:{dataset}/{name}:row {number}"
-                yield where, rename(class_names.with_class_names(row, names, where))
+            yield from _rows(parts[name], f"hub:{dataset}/{name}")
+
+
+def _rows(part: Dataset, source: str) -> Iterator[PlacedRow]:
+    names = class_names.of_features(part.features)
+    columns = [column for column in part.column_names if column in FIELDS]
+    for number, row in enumerate(rows_of(part.select_columns(columns)), 1):
+        where = f"{source}:row {number}"
+        yield where, rename(class_names.with_class_names(row, lambda: names, where))

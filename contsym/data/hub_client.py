@@ -88,11 +88,13 @@ class Snapshot:
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """The files that are not in the cache, or not of the size that the Hub states."""
-        return [name for name in names if not self._is_complete(name)]
-
-    def _is_complete(self, name: str) -> bool:
-        path, size = self.folder / name, (self.files or {}).get(name)
-        return path.is_file() and size in (None, path.stat().st_size)
+        paths = {name: self.folder / name for name in names}
+        sizes = self.files or {}
+        return [
+            n
+            for n, path in paths.items()
+            if not path.is_file() or sizes.get(n) not in (None, path.stat().st_size)
+        ]
 
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of the files that are missing. Raises Refused."""
@@ -148,21 +150,16 @@ def ask(repository: Repository) -> Snapshot:
     """The repository's present commit and its files, from the Hub. Raises Refused."""
     from huggingface_hub import HfApi
 
+    kind, revision = repository.kind, repository.revision or "main"
     with _one_line_errors(repository):
         info: Any = HfApi().repo_info(
-            repository.id,
-            repo_type=repository.kind,
-            revision=repository.revision or "main",
-            timeout=_limit(),
-            files_metadata=True,
+            repository.id, repo_type=kind, revision=revision, timeout=_limit(), files_metadata=True
         )
         if not isinstance(info.sha, str) or not re.fullmatch(r"\w+", info.sha):
             raise ValueError("no commit in the answer")
         files = {each.rfilename: each.size for each in info.siblings or ()}
         if not files:
-            tree = HfApi().list_repo_tree(
-                repository.id, recursive=True, revision=info.sha, repo_type=repository.kind
-            )
+            tree = HfApi().list_repo_tree(repository.id, recursive=True, revision=info.sha, repo_type=kind)
             files = {each.path: each.size for each in tree if hasattr(each, "size")}
         if any(".." in name.split("/") or name.startswith("/") for name in files):
             raise ValueError("a file outside of its repository")

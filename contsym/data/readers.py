@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "object": ("object",),
 }
 FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_names.TEXT_COLUMNS}
-PART_COLUMNS = (
-    *("split", "partition", "set", "subset", "fold", "part", "data_split", "dataset_split", "SemEval_set"),
-)
-"""Columns that may name the part of each row, in lower case, capitalised or in upper case."""
-_PART_COLUMNS = dict.fromkeys(
-    f(name) for name in PART_COLUMNS for f in (str, str.capitalize, str.upper)
-).keys()
+# Columns that may name the part of each row, in lower case, capitalised or in upper case; an ordered set.
+_PART_COLUMNS = dict.fromkeys(case(name) for name in (
+    "split", "partition", "set", "subset", "fold", "part", "data_split", "dataset_split", "SemEval_set",
+) for case in (str, str.capitalize, str.upper)).keys()  # fmt: skip
 _COLUMNS = FIELDS | _PART_COLUMNS
 
 MAX_LINE = 16 << 20
@@ -48,8 +46,8 @@ MAX_GROUP = 1 << 30
 """Most bytes that a row group of a Parquet file may unpack to; usual groups have some 100 MB."""
 MAX_BATCH_TEXT = 256 << 20
 """Most bytes of text in one batch of a Parquet file, with its dictionaries written out."""
-MIN_ROWS, ROWS_A_BYTE = 1_000_000, 100
-"""Most rows of a Parquet file: MIN_ROWS, or ROWS_A_BYTE per byte of the file if that is more."""
+MIN_ROWS, ROWS_PER_BYTE = 1_000_000, 100
+"""Most rows of a Parquet file: MIN_ROWS, or ROWS_PER_BYTE per byte of the file if that is more."""
 _BATCH = 4096
 _HEAD = 1 << 16
 
@@ -63,9 +61,9 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
     """
     reader = _reader(path)
     schema = _parquet_schema(path) if reader is _parquet else None
-    names = class_names.FileNames(path, class_names.of_parquet(schema.metadata) if schema else {})
+    names = cache(lambda: class_names.of_file(path, schema.metadata if schema else None))
     for where, row in reader(path):
-        yield where, rename(names.applied_to(row, where))
+        yield where, rename(class_names.with_class_names(row, names, where))
 
 
 def rename(row: Mapping[str, object]) -> Row:
@@ -147,6 +145,15 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
+_CONTENT = {
+    ".jsonl": "one JSON object per line",
+    ".json": "JSON",
+    ".csv": "commas",
+    ".tsv": "tabs",
+    ".txt": "tabs",
+}
+
+
 def _check_separator(path: Path, text: bytes) -> None:
     """Raise DataError for a table whose header has another separator than the file's name implies."""
     header = text.partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
@@ -158,15 +165,6 @@ def _check_separator(path: Path, text: bytes) -> None:
                 f"{path}:1: a header with {name}; expected {_CONTENT[suffix]}; name the file {suffixes[0]} if it is "
                 "such a table"
             )
-
-
-_CONTENT = {
-    ".jsonl": "one JSON object per line",
-    ".json": "JSON",
-    ".csv": "commas",
-    ".tsv": "tabs",
-    ".txt": "tabs",
-}
 
 
 def _lines(path: Path, max_bytes: int) -> Iterator[tuple[str, str]]:
@@ -234,12 +232,7 @@ def _with_header(rows: Iterator[tuple[str, list[str]]]) -> Iterator[PlacedRow]:
 
 
 def _parquet(path: Path) -> Iterator[PlacedRow]:
-    import pyarrow.types as types
-
-    schema = _parquet_schema(path)
-    # Columns such as `set` may hold anything; a list does not name a part.
-    nested = {field.name for field in schema or () if types.is_nested(field.type)}
-    return parquet_rows(path, _COLUMNS - (nested & _PART_COLUMNS))
+    return parquet_rows(path, _COLUMNS)
 
 
 def _parquet_schema(path: Path) -> pa.Schema | None:
@@ -259,7 +252,10 @@ def parquet_rows(path: Path, names: Collection[str]) -> Iterator[PlacedRow]:
 
     try:
         with pq.ParquetFile(path) as file:
-            columns = [name for name in file.schema_arrow.names if name in names]
+            fields = [field for field in file.schema_arrow if field.name in names]
+            # Columns such as `set` may hold anything; a list does not name a part.
+            nested_parts = {f.name for f in fields if pa.types.is_nested(f.type)} & _PART_COLUMNS
+            columns = [field.name for field in fields if field.name not in nested_parts]
             _check_parquet(path, file, columns)
         # Repeated values stay in a dictionary until they are checked: written out, a small file may fill the memory.
         with pq.ParquetFile(path, read_dictionary=columns) as file:
@@ -279,7 +275,7 @@ def _check_parquet(path: Path, file: pq.ParquetFile, columns: Collection[str]) -
     import pyarrow.types as types
 
     meta = file.metadata
-    limit = max(MIN_ROWS, ROWS_A_BYTE * path.stat().st_size)
+    limit = max(MIN_ROWS, ROWS_PER_BYTE * path.stat().st_size)
     if meta.num_rows > limit:
         raise DataError(f"{path}: {meta.num_rows:,} rows in so small a file; expected at most {limit:,}")
     for i in range(meta.num_row_groups):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contsym.data import splits
 from contsym.data.schema import LABELS, Dataset
+from contsym.data.splits import SPLIT_RULES, SplitRule, assign, check
 from contsym.data.sql import open_engine
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
 from contsym.errors import SettingError
@@ -15,9 +15,7 @@ SEED = 0
 _BATCH = 4096
 
 
-def resplit(
-    parts: Sequence[Dataset], rule: splits.SplitRule, test_share: float
-) -> tuple[list[Dataset], list[str]]:
+def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tuple[list[Dataset], list[str]]:
     """[train, test] by the rule out of all pairs of `parts`, and remarks on the pairs left out.
 
     The two forms of one pair go to the same side. Raises SettingError for pairs without entities, and for neutral
@@ -40,8 +38,8 @@ def resplit(
             f"""CREATE VIEW pairs AS SELECT * FROM loaded WHERE NOT (suffix(id, '{DELEXICALISED_SUFFIX}')
             AND left(id, -{len(DELEXICALISED_SUFFIX)}) IN (SELECT id FROM loaded))"""
         )
-        split = splits.assign(con, rule, test_share, SEED)
-        splits.check(con, "(SELECT * FROM pairs JOIN sides USING (row))", rule)
+        split = assign(con, rule, test_share, SEED)
+        check(con, "(SELECT * FROM pairs JOIN sides USING (row))", rule)
         con.execute(
             f"""CREATE TABLE placed AS SELECT row, is_test FROM sides
             UNION ALL SELECT l.row, bool_and(s.is_test) FROM loaded l
@@ -52,13 +50,13 @@ def resplit(
             con.execute("SELECT row FROM placed WHERE is_test = ? ORDER BY row", [side]).fetchnumpy()["row"]
             for side in (False, True)
         ]
-    notes = [f"re-split: {rule} ({splits.SPLIT_RULES[rule]})"]
+    notes = [f"re-split: {rule} ({SPLIT_RULES[rule]})"]
     notes += [split.remark] if split.remark else []
     notes += [f"left out: {n} {reason}" for reason, n in split.n_left_out.items()]
     return [pairs.select(side) for side in rows], notes
 
 
-def _described(pairs: Dataset, start: int, rule: splits.SplitRule):
+def _described(pairs: Dataset, start: int, rule: SplitRule):
     import pyarrow as pa
 
     batch = pairs[start : start + _BATCH]

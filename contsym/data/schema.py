@@ -148,9 +148,7 @@ def check_unicode(row: Mapping[str, object], where: str) -> None:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise DataError(
-                    f"{where}: {name} holds half a surrogate pair; expected Unicode text"
-                ) from None
+                raise DataError(f"{where}: {name} has half a surrogate pair; expected Unicode text") from None
 
 
 def table(checked: Iterable[Mapping[str, object]]) -> Dataset:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from contsym.data.schema import Dataset
@@ -30,7 +32,9 @@ SHORTCUTS: Mapping[str, str] = {
 """By name, what each shortcut looks at. `relation_phrase` is measured on relation pairs only."""
 
 Pair = tuple[str, str]
-Predictor = Callable[[Sequence[Pair], Sequence[int], Sequence[Pair]], list[int]]
+Pairs = Sequence[Pair]
+Labels = Sequence[int]
+Predictor = Callable[[Pairs, Labels, Pairs], list[int]]
 """(training pairs, their labels, test pairs) to predicted labels."""
 
 
@@ -43,9 +47,8 @@ def scores(train: Dataset, test: Dataset) -> dict[str, float]:
     if len(train) > MAX_TRAIN:
         train = subset(train, MAX_TRAIN, 0, "shortcuts")
     labels, targets = train["label"][:], test["label"][:]
-    pairs, test_pairs = (
-        list(zip(part["premise"][:], part["hypothesis"][:], strict=True)) for part in (train, test)
-    )
+    texts = ((part["premise"][:], part["hypothesis"][:]) for part in (train, test))
+    pairs, test_pairs = (list(zip(*columns, strict=True)) for columns in texts)
     commonest = Counter(labels).most_common(1)[0][0]
     predictions = {"majority": [Counter(targets).most_common(1)[0][0]] * len(targets)}
     if any(test["relation"][:]):
@@ -65,7 +68,7 @@ def best(accuracies: Mapping[str, float]) -> tuple[str, float]:
     return max(accuracies.items(), key=lambda item: item[1])
 
 
-def _by_phrase(train: Dataset, test: Dataset, labels: Sequence[int], commonest: int) -> list[int]:
+def _by_phrase(train: Dataset, test: Dataset, labels: Labels, commonest: int) -> list[int]:
     def phrases(part: Dataset) -> list[str]:
         columns = (part[name][:] for name in ("premise", "subject", "object"))
         return [phrasing_of(*row) for row in zip(*columns, strict=True)]
@@ -76,7 +79,7 @@ def _by_phrase(train: Dataset, test: Dataset, labels: Sequence[int], commonest: 
     return [votes[p].most_common(1)[0][0] if p in votes else commonest for p in phrases(test)]
 
 
-def _linear(features: Any, texts: Any, labels: Sequence[int], test_texts: Any) -> list[int]:
+def _linear(features: Any, texts: Any, labels: Labels, test_texts: Any) -> list[int]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
@@ -91,14 +94,13 @@ def _counter(n_grams: int):
     return CountVectorizer(ngram_range=(1, n_grams), token_pattern=r"\S+", binary=True)  # noqa: S106 - a pattern, not a password
 
 
-def _words(text_of: Callable[[Pair], str], n_grams: int) -> Predictor:
-    def predict(pairs: Sequence[Pair], labels: Sequence[int], test_pairs: Sequence[Pair]) -> list[int]:
-        return _linear(_counter(n_grams), [*map(text_of, pairs)], labels, [*map(text_of, test_pairs)])
+def _words(
+    text_of: Callable[[Pair], str], n_grams: int, pairs: Pairs, labels: Labels, tests: Pairs
+) -> list[int]:
+    return _linear(_counter(n_grams), [*map(text_of, pairs)], labels, [*map(text_of, tests)])
 
-    return predict
 
-
-def _bag_of_words(pairs: Sequence[Pair], labels: Sequence[int], test_pairs: Sequence[Pair]) -> list[int]:
+def _bag_of_words(pairs: Pairs, labels: Labels, test_pairs: Pairs) -> list[int]:
     import numpy as np
     from sklearn.compose import ColumnTransformer
 
@@ -106,14 +108,13 @@ def _bag_of_words(pairs: Sequence[Pair], labels: Sequence[int], test_pairs: Sequ
     return _linear(sides, np.array(pairs, dtype=object), labels, np.array(test_pairs, dtype=object))
 
 
-def _tree(features: Callable[[Pair], list[float]]) -> Predictor:
-    def predict(pairs: Sequence[Pair], labels: Sequence[int], test_pairs: Sequence[Pair]) -> list[int]:
-        from sklearn.tree import DecisionTreeClassifier
+def _tree(
+    features: Callable[[Pair], list[float]], pairs: Pairs, labels: Labels, test_pairs: Pairs
+) -> list[int]:
+    from sklearn.tree import DecisionTreeClassifier
 
-        model = DecisionTreeClassifier(max_depth=3, random_state=0)
-        return model.fit([*map(features, pairs)], labels).predict([*map(features, test_pairs)]).tolist()
-
-    return predict
+    model = DecisionTreeClassifier(max_depth=3, random_state=0)
+    return model.fit([*map(features, pairs)], labels).predict([*map(features, test_pairs)]).tolist()
 
 
 def _length(pair: Pair) -> list[float]:
@@ -128,9 +129,9 @@ def _overlap(pair: Pair) -> list[float]:
 
 
 _PREDICTORS: Mapping[str, Predictor] = {
-    "hypothesis_only": _words(lambda pair: pair[1], 2),
+    "hypothesis_only": partial(_words, itemgetter(1), 2),
     "bag_of_words": _bag_of_words,
-    "unordered_words": _words(" ".join, 1),
-    "length": _tree(_length),
-    "overlap": _tree(_overlap),
+    "unordered_words": partial(_words, " ".join, 1),
+    "length": partial(_tree, _length),
+    "overlap": partial(_tree, _overlap),
 }

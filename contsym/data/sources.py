@@ -35,7 +35,8 @@ from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
 
-Parts = tuple[Iterable[PlacedRow], Iterable[PlacedRow] | None]
+Rows = Iterable[PlacedRow]
+Parts = tuple[Rows, Rows | None]
 
 UNLABELLED = ("-", "")
 """Labels of rows without an agreed label in MultiNLI; the Hub's copy has a number below 0. Such rows are left out."""
@@ -48,9 +49,6 @@ class Source(Protocol):
     def name(self) -> str: ...
 
     @property
-    def stand_in(self) -> bool: ...
-
-    @property
     def is_in_form(self) -> bool:
         """Whether the rows come in the form asked for; otherwise they are rewritten."""
 
@@ -60,8 +58,6 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Bundled:
-    """The small data that come with contsym."""
-
     name: str
     stand_in: bool
     is_in_form: bool = False
@@ -86,7 +82,6 @@ class Files:
     """A file, or a folder with a train and a test part, or with one file."""
 
     path: Path
-    stand_in: bool = False
     is_in_form: bool = False
 
     @property
@@ -104,60 +99,53 @@ class Files:
         return train, test
 
 
-def parse_source(task_name: str, spec: str, form: Form = "lexicalised") -> Source:
+def parse_source(name: str, spec: str, form: Form = "lexicalised") -> Source:
     """`bundled`, `hub`, `hub@REVISION`, `hub:OWNER/NAME:CONFIGURATION@REVISION`, or a path.
 
     Raises DataError where the path does not exist.
     """
-    task = TASKS[task_name]
+    task = TASKS[name]
     if spec == "bundled" and task.is_bundled:
-        return BUNDLED[task_name]
+        return BUNDLED[name]
     if spec == "hub" or spec.startswith(("hub@", "hub:")):
         return hub.parse_hub(task, spec, form)
     path = Path(spec).expanduser()
     if not spec or not (path.is_file() or path.is_dir()):
-        others = "'bundled' or 'hub'" if task.is_bundled else "'hub'"
-        raise DataError(
-            f"--{task_name} {spec or repr(spec)}: no such file or folder; expected a path, {others}"
-        )
+        expected = "a path, 'bundled' or 'hub'" if task.is_bundled else "a path, 'hub'"
+        raise DataError(f"--{name} {spec or repr(spec)}: no such file or folder; expected {expected}")
     if manifest.is_built(path):
         return manifest.Built(path)
     return Files(path)
 
 
-def load_task(
-    task_name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
-) -> TaskData:
+def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None) -> TaskData:
     """The checked train and test part of a task.
 
     A source that is one part is divided by its column `split` (or similar), and without such a column by a hash of
     each pair's sentences, both directions of a pair together. `split` re-splits the pairs of a relational task by
     that rule. Raises DataError for the first wrong row, with its place.
     """
-    task, source = TASKS[task_name], parse_source(task_name, spec, form)
+    task, source = TASKS[name], parse_source(name, spec, form)
     if split and not task.relational:
-        raise SettingError(
-            f"--split {split}: {task.title} has no relations to split by; expected a Wikidata task"
-        )
+        raise SettingError(f"--split {split}: {task.title} has no relations; expected a Wikidata task")
     tables, notes = _Reading(task, source, form).tables(together=split is not None)
     if split:
         tables, remarks = resplit(tables, split, TEST_SHARE)
         notes += remarks
     elif len(tables) == 1:
         tables = _split(tables[0])
-        notes.append(
-            f"one part only: a hash of their text moves {TEST_SHARE:.0%} of its pairs to the test part"
-        )
+        share = f"{TEST_SHARE:.0%} of its pairs"
+        notes.append(f"one part only: a hash of the text moves {share} to the test part")
     if isinstance(source, hub.Hub):
         notes += source.remarks
     train, test = tables
     for part, pairs in (("train", train), ("test", test)):
         if len(pairs) == 0:
-            raise DataError(f"--{task_name} {spec}: the {part} part has no labelled pairs")
+            raise DataError(f"--{name} {spec}: the {part} part has no labelled pairs")
     return TaskData(
-        task=task_name,
+        task=name,
         source=source.name,
-        stand_in=source.stand_in,
+        stand_in=isinstance(source, Bundled) and source.stand_in,
         train=train,
         test=test,
         fingerprint=content_fingerprint(train, test),
@@ -192,12 +180,13 @@ class _Reading:
             remarks += [remark for each in repeated if (remark := remark_on_repeats(each))]
         return tables, self._notes + remarks
 
-    def _parts(self) -> dict[str, Iterable[PlacedRow]]:
+    def _parts(self) -> dict[str, Rows]:
         def read() -> Parts:
             return self._source.read(self._task, self._form)
 
         if self._division:
-            return {part: self._division.rows_of_part(read()[0], part) for part in self._division.values}
+            divisions = self._division.items()
+            return {part: split_column.rows_with(values, read()[0]) for part, values in divisions}
         return {part: rows for part, rows in zip(PARTS, read(), strict=True) if rows is not None}
 
     def _read(self, identities: Mapping[str, Identities]) -> tuple[list[Dataset], list[str]]:
@@ -205,7 +194,10 @@ class _Reading:
         for part, rows in self._parts().items():
             counts: Counter[str] = Counter()
             marks: Counter[str] = Counter()
-            tables.append(self._table(_count_marks(rows, marks), identities[part], counts))
+            rows = identities[part].add_ids(_with_labels(self._task, rows, counts, marks))
+            if self._task.relational:
+                rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
+            tables.append(table(check_row(row, where) for where, row in rows))
             remarks = [f"{counts[what]} {words}" for what, words in _LEFT_OUT.items() if counts[what]]
             if counts["numbers"]:
                 numbers = [(n, name) for n, name in self._task.written_labels.items() if n.isdecimal()]
@@ -216,12 +208,6 @@ class _Reading:
             notes += [f"{part}: {remark}" for remark in remarks]
         return tables, notes
 
-    def _table(self, rows: Iterable[PlacedRow], identities: Identities, counts: Counter[str]) -> Dataset:
-        rows = identities.add_ids(_with_labels(self._task, rows, counts))
-        if self._task.relational:
-            rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
-        return table(check_row(row, where) for where, row in rows)
-
 
 _LEFT_OUT = {
     "unread": "pairs are not of the form 'A r B', 'B r A'",
@@ -229,16 +215,12 @@ _LEFT_OUT = {
 }
 
 
-def _count_marks(rows: Iterable[PlacedRow], marks: Counter[str]) -> Iterator[PlacedRow]:
+def _with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str]) -> Iterator[PlacedRow]:
+    """The labelled rows with the name of their label and without the split column, which is counted in `marks`."""
     for where, row in rows:
         if "split" in row:
             marks[split_column.value_of(row)] += 1
             del row["split"]
-        yield where, row
-
-
-def _with_labels(task: Task, rows: Iterable[PlacedRow], counts: Counter[str]) -> Iterator[PlacedRow]:
-    for where, row in rows:
         label = row.get("label")
         if label is not None:
             number = as_number(label)
@@ -252,9 +234,7 @@ def _with_labels(task: Task, rows: Iterable[PlacedRow], counts: Counter[str]) ->
         yield where, row
 
 
-def _with_entities(
-    rows: Iterable[PlacedRow], phrases: Counter[str], counts: Counter[str]
-) -> Iterator[PlacedRow]:
+def _with_entities(rows: Rows, phrases: Counter[str], counts: Counter[str]) -> Iterator[PlacedRow]:
     for where, row in rows:
         changed = wikidata.with_entities(row, phrases)
         counts["unread"] += changed is None
@@ -273,9 +253,8 @@ def _split(pairs: Dataset) -> list[Dataset]:
 
 
 def _readable_files(folder: Path) -> list[Path]:
-    files = sorted(
-        p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in READERS and p.name not in METADATA
-    )
+    paths = (path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file())
+    files = [path for path in paths if path.suffix.lower() in READERS]
     if not files and any((folder / name).is_file() for name in METADATA):
         raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
     if not files:
@@ -311,9 +290,8 @@ def _part(files: list[Path], alternatives: tuple[tuple[str, ...], ...], folder: 
         if paths:
             return paths
     expected = " or ".join("+".join(names) for names in alternatives)
-    raise DataError(
-        f"{folder}: no file for {expected}; the folder has {', '.join(path.name for path in files)}"
-    )
+    listed = ", ".join(path.name for path in files)
+    raise DataError(f"{folder}: no file for {expected}; the folder has {listed}")
 
 
 def _is_part(stem: str, name: str) -> bool:

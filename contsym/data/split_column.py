@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from contsym.data.readers import part_of
 from contsym.data.schema import PlacedRow
@@ -14,17 +13,15 @@ from contsym.errors import DataError
 _SHOWN, _LONGEST = 5, 30
 
 
-@dataclass(frozen=True)
-class Division:
-    """The values of the column that belong to each part; a part without a value is missing."""
+Division = Mapping[str, Sequence[str]]
+"""The values of the column by part; a part without a value is missing."""
 
-    values: Mapping[str, Sequence[str]]
 
-    def rows_of_part(self, rows: Iterable[PlacedRow], part: str) -> Iterator[PlacedRow]:
-        for where, row in rows:
-            if value_of(row) in self.values[part]:
-                # Without the mark, so that `contradicting` does not count it.
-                yield where, {name: value for name, value in row.items() if name != "split"}
+def rows_with(values: Sequence[str], rows: Iterable[PlacedRow]) -> Iterator[PlacedRow]:
+    """The rows whose split column has one of the values, without that column."""
+    for where, row in rows:
+        if value_of(row) in values:
+            yield where, {name: value for name, value in row.items() if name != "split"}
 
 
 def value_of(row: Mapping[str, object]) -> str:
@@ -65,15 +62,14 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
         notes.append(f"the parts are those of column {column!r}: {listed}")
     if unused := {value: n for value, n in counts.items() if value not in {*train, *test}}:
         notes.append(f"rows of other parts in column {column!r} are left out: {_listed(unused)}")
-    return Division({"train": train, **({"test": test} if test else {})}), notes
+    return {"train": train, **({"test": test} if test else {})}, notes
 
 
 def contradicting(counts: Mapping[str, int], part: str) -> str | None:
     """A remark on rows whose split column names another part than the one that they were read as."""
     parts = {value: part_of(value) for value in counts}
-    other = {
-        v: counts[v] for v, name in parts.items() if name and (part == "train") != name.startswith("train")
-    }
+    is_train = part == "train"
+    other = {v: counts[v] for v, name in parts.items() if name and is_train != name.startswith("train")}
     if not other:
         return None
     return f"rows marked for another part ({_listed(other)}) stay; the name of the file or split decides"

@@ -11,8 +11,9 @@ order. The rules fill sides(row, is_test), without the rows that are in neither 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from contsym.data.schema import LABEL_OF_KIND, stable_hash
@@ -102,13 +103,9 @@ def check(con: Connection, table: str, rule: SplitRule) -> None:
         )
 
 
-def _random(con: Connection, test_share: float, seed: int) -> dict[str, int]:
-    con.execute(f"INSERT INTO sides SELECT row, {hash_share(str(seed), 'id')} < {test_share} FROM pairs")
-    return {}
-
-
-def _pair(con: Connection, test_share: float, seed: int) -> dict[str, int]:
-    con.execute(f"INSERT INTO sides SELECT row, {hash_share(str(seed), 'a', 'b')} < {test_share} FROM pairs")
+def _by_hash(con: Connection, test_share: float, seed: int, *, columns: Sequence[str]) -> dict[str, int]:
+    share = hash_share(str(seed), *columns)
+    con.execute(f"INSERT INTO sides SELECT row, {share} < {test_share} FROM pairs")
     return {}
 
 
@@ -213,4 +210,10 @@ def _n_pairs(con: Connection) -> int:
     return one_row(con, "SELECT count(*) FROM pairs")[0]
 
 
-_RULES = {"random": _random, "pair": _pair, "entity": _entity, "relation": _relation, "phrasing": _phrasing}
+_RULES: Mapping[SplitRule, Callable[[Connection, float, int], dict[str, int]]] = {
+    "random": partial(_by_hash, columns=("id",)),
+    "pair": partial(_by_hash, columns=("a", "b")),
+    "entity": _entity,
+    "relation": _relation,
+    "phrasing": _phrasing,
+}

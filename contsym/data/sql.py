@@ -84,5 +84,4 @@ def hash_share(*columns: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A string literal of SQL."""
     return "'" + text.replace("'", "''") + "'"

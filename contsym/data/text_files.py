@@ -44,9 +44,8 @@ def unreadable(path: Path, error: Exception) -> DataError:
     line, is_broken = _last_line(path)
     if not is_broken:
         return DataError(f"{path}: cannot be read ({reason})")
-    return DataError(
-        f"{path}:{line}: cannot be read to its end ({reason}); is it complete? fetch or pack it again"
-    )
+    problem = f"cannot be read to its end ({reason}); is it complete?"
+    return DataError(f"{path}:{line}: {problem} fetch or pack it again")
 
 
 def _last_line(path: Path) -> tuple[int, bool]:

@@ -20,14 +20,7 @@ def scenarios() -> Mapping[str, ScenarioPlan]:
 
 @cache
 def _plugin_scenario(plugin: Plugin) -> ScenarioPlan:
-    try:
-        return read_scenario(plugin.name, plugin.text, plugin.origin)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ContsymError(
-            f"plug-in {plugin.origin}: not a scenario ({reason}); expected a summary and [[experience]] "
-            "entries, each with a task"
-        ) from None
+    return read_scenario(plugin.name, plugin.text, plugin.origin)
 
 
 @cache

@@ -20,7 +20,6 @@ from contsym.errors import ContsymError
 MAX_PARTS = 1000
 MAX_PERMUTED = 5
 """Most experiences of a scenario in all orders: 5 have 120 orders."""
-By = Literal["relation", "pair"]
 _PART = re.compile(r"(\d{1,9}) of (\d{1,9})")
 
 
@@ -61,7 +60,7 @@ class Experience(Closed):
         default=None, description=f'"K of N", as "2 of 5", with 1 <= K <= N and 2 <= N <= {MAX_PARTS}'
     )
     """(k, n): part k of n, counted from 1; None: all pairs."""
-    by: By = "relation"
+    by: Literal["relation", "pair"] = "relation"
     """Whether whole relations or single pairs are dealt to the parts."""
     labels: Annotated[Several[Label], AfterValidator(_different)] = Field(
         default=(), description=f"a list of different labels out of {', '.join(LABELS)}"
@@ -100,7 +99,7 @@ class _Entry(Experience):
             "test" not in entries or is_restricted,
             "test; expected part, parts, relations or labels beside it",
         )
-        needs = [key for key in ("form", "split", "relations") if key in entries]
+        needs: list[str] = [key for key in ("form", "split", "relations") if key in entries]
         needs += ["by"] if is_divided and self.by == "relation" else []
         if needs and not TASKS[self.task].relational:
             hint = 'by = "pair"' if needs == ["by"] else "a task of relations, as wikidata"
@@ -122,8 +121,6 @@ class _File(Closed):
 
 @dataclass(frozen=True)
 class ScenarioPlan:
-    """A scenario: its summary and its experiences in order."""
-
     name: str
     summary: str
     experiences: tuple[Experience, ...]
@@ -170,9 +167,7 @@ def read_scenario(name: str, text: str, where: str) -> ScenarioPlan:
     experiences = _with_names([each for entry in file.experience for each in entry.experiences()], where)
     if file.all_orders and not 2 <= len(experiences) <= MAX_PERMUTED:
         n = len(experiences)
-        raise ContsymError(
-            f"{where}: all_orders of {n} experiences; expected 2 to {MAX_PERMUTED} experiences"
-        )
+        raise ContsymError(f"{where}: all_orders of {n} experiences; expected 2 to {MAX_PERMUTED} of them")
     return ScenarioPlan(name, file.summary.strip(), experiences, file.all_orders)
 
 

@@ -14,7 +14,7 @@ from contsym.training.progress import Silent
 from contsym.training.run import run_seeds
 from tests.runs import toy_config
 
-SPLIT = "one part only: a hash of their text moves 20% of its pairs to the test part"
+SPLIT = "one part only: a hash of the text moves 20% of its pairs to the test part"
 
 
 def pairs(n=80, **more):

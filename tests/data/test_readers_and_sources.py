@@ -124,7 +124,7 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
     assert train & test == set()
     assert train
     assert test
-    assert data.notes == ("one part only: a hash of their text moves 20% of its pairs to the test part",)
+    assert data.notes == ("one part only: a hash of the text moves 20% of its pairs to the test part",)
 
 
 SNLI_LINE = {"sentence1": "a man sleeps", "sentence2": "he is awake", "gold_label": "contradiction",
@@ -285,7 +285,7 @@ def test_a_folder_with_one_file_is_that_file(tmp_path):
     data = load_task("snli", str(tmp_path))
     assert data.fingerprint == load_task("snli", str(path)).fingerprint
     assert sum(data.rows.values()) == 40
-    assert data.notes == ("one part only: a hash of their text moves 20% of its pairs to the test part",)
+    assert data.notes == ("one part only: a hash of the text moves 20% of its pairs to the test part",)
 
 
 def test_the_same_part_in_two_formats_is_refused(tmp_path):

@@ -72,7 +72,7 @@ def test_a_test_part_is_made_of_the_training_rows_alone(tmp_path):
     assert {*numbers(data.train), *numbers(data.test)} == set(range(60))
     assert data.notes == (
         "rows of other parts in column 'split' are left out: extra 60",
-        "one part only: a hash of their text moves 20% of its pairs to the test part",
+        "one part only: a hash of the text moves 20% of its pairs to the test part",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +28,7 @@ LEAST_TRIPLES = 20
 """A relation with fewer triples gets no such warning."""
 MAX_SKIPPED = 200
 """Most unregistered properties in the manifest; the most frequent ones count."""
+Say = Callable[[str], None]
 _RECORDED = ("bare", "paraphrase", "neutral", "distract", "balance", "max_per_relation", "max_bad")
 
 
@@ -65,7 +66,7 @@ class BuildOptions:
         if self.bare and (self.paraphrase or self.split == "phrasing"):
             other = "--paraphrase" if self.paraphrase else "--split phrasing"
             raise SettingError(
-                f"--bare uses one phrasing per relation, and {other} needs several; leave one out"
+                f"--bare has one phrasing per relation, and {other} needs several; leave one out"
             )
         files = {"triples": self.triples, "labels": self.labels, "relations": self.relations}
         for option, path in files.items():
@@ -76,7 +77,7 @@ class BuildOptions:
             raise SettingError(f"--out {self.out} exists; name another folder, or remove it")
 
 
-def build(options: BuildOptions, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def build(options: BuildOptions, say: Say = lambda _: None) -> dict[str, Any]:
     """Write `out` with train.parquet, test.parquet and manifest.json atomically; returns the manifest.
 
     `say` receives the name of each step when it starts. Raises DataError, with file and line, for more than max_bad
@@ -104,9 +105,7 @@ def build(options: BuildOptions, say: Callable[[str], None] = lambda _: None) ->
 class _Build:
     """One build; each method makes the tables of its name, in the order of `run`."""
 
-    def __init__(
-        self, con: Connection, options: BuildOptions, folder: Path, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, con: Connection, options: BuildOptions, folder: Path, say: Say) -> None:
         self.con, self.options, self.folder, self.say = con, options, folder, say
         self.registry: Registry = registry(options.relations)
         self.forms: tuple[Form, ...] = FORMS if options.form == "both" else (options.form,)
@@ -174,13 +173,11 @@ class _Build:
         self.say(f"reading {options.triples}")
         sole = options.sole_property
         if sole is not None and sole not in self.registry.relations:
-            reason = self.registry.refused.get(sole)
-            raise SettingError(
-                f"--property {sole}: {reason or 'not in the registry; add it with --relations FILE'}"
-            )
+            unknown = "not in the registry; add it with --relations FILE"
+            raise SettingError(f"--property {sole}: {self.registry.refused.get(sole, unknown)}")
         read = read_triples(self.con, options.triples, self.registry, options.max_bad, self.folder, sole)
         self._warn_of_bad_lines(read)
-        inputs = {"triples": read.as_dict()}
+        inputs = {"triples": asdict(read)}
         if not self._number("SELECT count(*) FROM triples"):
             skipped = [row[0] for row in self._rows("SELECT property FROM skipped ORDER BY n DESC, property")]
             refused = next((self._why_not(each) for each in skipped if each in self.registry.refused), None)
@@ -193,25 +190,24 @@ class _Build:
             self.say(f"reading {options.labels}")
             read, n_twice, example = read_labels(self.con, options.labels, options.max_bad, self.folder)
             self._warn_of_bad_lines(read)
-            inputs["labels"] = {**read.as_dict(), "ids_given_twice": n_twice}
+            inputs["labels"] = {**asdict(read), "ids_given_twice": n_twice}
             if n_twice:
                 self.warnings.append(
-                    f"{n_twice:,} ids have more than one line of labels, as {example}; the first counts"
+                    f"{n_twice:,} ids have several lines of labels, as {example}; the first counts"
                 )
         return inputs
 
     def _warn_of_bad_lines(self, read: Read) -> None:
-        if read.n_bad:
-            self.warnings.append(f"{read.n_bad:,} bad lines are left out, as {read.first_bad}")
+        if read.bad_lines:
+            self.warnings.append(f"{read.bad_lines:,} bad lines are left out, as {read.first_bad}")
 
     def templates(self) -> None:
         self.con.execute(
             "CREATE TABLE templates (relation VARCHAR, i INTEGER, phrasing VARCHAR, x_first BOOLEAN, "
             "head VARCHAR, middle VARCHAR, tail VARCHAR)"
         )
-        self.con.execute(
-            "CREATE TABLE known_relations (relation VARCHAR, kind VARCHAR, domain VARCHAR, family VARCHAR)"
-        )
+        columns = ", ".join(f"{name} VARCHAR" for name in ("relation", "kind", "domain", "family"))
+        self.con.execute(f"CREATE TABLE known_relations ({columns})")
         relations = self.registry.relations.values()
         insert(self.con, "known_relations", [(r.id, r.kind, r.domain, r.family) for r in relations])
         templates: list[tuple[object, ...]] = []
@@ -350,9 +346,8 @@ class _Build:
         )
         n_alike = self._number("SELECT count(*) FROM rows WHERE h_i = i")
         if n_alike:
-            self.warnings.append(
-                f"{n_alike:,} pairs have only one phrasing in their part; --paraphrase leaves them unchanged"
-            )
+            problem = f"{n_alike:,} pairs have only one phrasing in their part"
+            self.warnings.append(f"{problem}; --paraphrase leaves them unchanged")
 
     def check(self) -> None:
         """Check the promise of the split on the facts of premises and hypotheses."""

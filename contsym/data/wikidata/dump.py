@@ -47,7 +47,6 @@ def read_dump(path: Path, registry: Registry, counts: DumpCounts) -> Iterator[En
     Special:EntityData, an array on one line, or JSON over several lines.
     """
     marks = [f'"{key}"'.encode() for key in registry.relations]
-    n_entities = 0
     for number, raw in enumerate(bytes_lines(path), 1):
         # The brackets of the array may share a line with its first and last entity.
         line = raw.strip().removeprefix(b"\xef\xbb\xbf").lstrip(b"[, \t").rstrip(b"], \t")
@@ -65,42 +64,43 @@ def read_dump(path: Path, registry: Registry, counts: DumpCounts) -> Iterator[En
         except _WRONG as error:
             counts.bad(f"{path}:{number}", _reason(error))
             continue
-        n_entities += 1
         if entity:
             yield entity
-    if counts.n_lines and not n_entities and _size(path) <= MAX_DOCUMENT:
+    if counts.n_lines and counts.n_bad == counts.n_lines:
         yield from _document(path, registry, counts)
 
 
 def _document(path: Path, registry: Registry, counts: DumpCounts) -> Iterator[Entity]:
     """The entities of a file that is one JSON text; if it is not, the counts of its lines stay as they are."""
-    text = b"".join(chunks(path)).decode("utf-8-sig", "replace")
+    content = bytearray()
+    for chunk in chunks(path):
+        content += chunk
+        if len(content) > MAX_DOCUMENT:
+            return
+    text = content.decode("utf-8-sig", "replace")
     try:
         values = [each for line, value in json_values(text) for each in _unpacked(path, line, value)]
     except (ValueError, RecursionError):
         return
-    document = DumpCounts()
+    counts.n_lines, counts.n_bad, counts.first_bad = 0, 0, ""
     entities = []
     for line, key, value in values:
-        document.n_lines += 1
+        counts.n_lines += 1
         try:
             entity = _entity(value, registry, key)
         except _WRONG as error:
-            document.bad(f"{path}:{line}", _reason(error))
+            counts.bad(f"{path}:{line}", _reason(error))
             continue
         entities += [entity] if entity else []
         # The key of a redirect keeps the name too, since other entities may still use that id.
         if entity and key and key != entity[0]:
             entities.append((key, entity[1], []))
-    counts.n_lines, counts.n_bad, counts.first_bad = document.n_lines, document.n_bad, document.first_bad
     yield from entities
 
 
 def _unpacked(path: Path, line: int, value: Any) -> Iterator[tuple[int, str, Any]]:
     if isinstance(value, dict) and isinstance(value.get("results"), dict) and "head" in value:
-        raise DataError(
-            f"{path}:{line}: a SPARQL result as JSON; expected it as CSV (.csv), or a dump of entities"
-        )
+        raise DataError(f"{path}:{line}: a SPARQL result as JSON; expected CSV (.csv), or a dump of entities")
     entities = value.get("entities") if isinstance(value, dict) else None
     if isinstance(entities, dict):
         yield from ((line, key, entity) for key, entity in entities.items())
@@ -168,13 +168,3 @@ def clean(text: object) -> str:
 
 def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
-
-
-def _size(path: Path) -> int:
-    """Bytes of the unpacked file, counted up to MAX_DOCUMENT."""
-    n_bytes = 0
-    for chunk in chunks(path):
-        n_bytes += len(chunk)
-        if n_bytes > MAX_DOCUMENT:
-            break
-    return n_bytes

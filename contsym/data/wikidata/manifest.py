@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,7 +70,7 @@ FORMAT = 1
 _BATCH = 50_000
 
 
-def _columns(forms: Collection[Form]) -> dict[str, str]:
+def _columns(forms: Sequence[Form]) -> dict[str, str]:
     """SQL of the columns of both parts, all text; those of a form that is not built are null.
 
     The hypothesis columns differ from the premise's in neutral pairs only (with --paraphrase also the phrasing).
@@ -106,9 +106,7 @@ def _columns(forms: Collection[Form]) -> dict[str, str]:
     }
 
 
-def write_part(
-    con: Connection, folder: Path, part: str, forms: Collection[Form], seed: int
-) -> dict[str, Any]:
+def write_part(con: Connection, folder: Path, part: str, forms: Sequence[Form], seed: int) -> dict[str, Any]:
     """Write the engine's `rows` of one part to its file; returns the manifest's entry of the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -156,7 +154,6 @@ class Built:
     """A dataset of `contsym data build`; its files are checked against its manifest."""
 
     folder: Path
-    stand_in: bool = False
     is_in_form: bool = True
 
     @property

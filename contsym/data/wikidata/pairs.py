@@ -170,14 +170,8 @@ def _delexicalised(row: Row, where: str) -> Row:
                 f"{where}: {' or '.join(map(repr, names))} is not in the premise in this spelling, so the pair "
                 "cannot be delexicalised; correct 'subject' and 'object', or use --form lexicalised"
             )
-    subject, object_ = (ids[name] for name in names)
-    return {
-        **row,
-        **texts,
-        "subject": subject,
-        "object": object_,
-        "id": f"{row_id(row) or content_id(row)}{DELEXICALISED_SUFFIX}",
-    }
+    texts |= {role: ids[name] for role, name in zip(("subject", "object"), names, strict=True)}
+    return {**row, **texts, "id": f"{row_id(row) or content_id(row)}{DELEXICALISED_SUFFIX}"}
 
 
 def _replaced(text: str, substitutes: Mapping[str, str]) -> tuple[str, int]:

@@ -59,8 +59,6 @@ class _Entry(Closed):
 
 
 class Relation(_Entry):
-    """One relation of relations.toml with its property id."""
-
     id: str
 
     def sentence(self, phrasing: int, subject: str, object_: str) -> str:
@@ -148,8 +146,7 @@ def _check_distinct(relations: Mapping[str, Relation], text: str, where: str) ->
         for phrasing in relation.phrasings:
             other = owners.setdefault(template(phrasing)[1], relation)
             if other is not relation:
-                line = line_of(text, "relations", relation.id, phrasing)
+                place = f"{where}:{line_of(text, 'relations', relation.id, phrasing)}"
                 how = "" if phrasing in other.phrasings else ", with [X] and [Y] the other way round"
-                raise DataError(
-                    f"{where}:{line}: {phrasing!r} is already a phrasing of {other.id}{how}; use another wording"
-                )
+                problem = f"{phrasing!r} is already a phrasing of {other.id}{how}"
+                raise DataError(f"{place}: {problem}; use another wording")

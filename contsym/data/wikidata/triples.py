@@ -9,11 +9,10 @@ from __future__ import annotations
 import csv
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from contsym.data.schema import file_sha256
 from contsym.data.sql import Connection, engine_error, insert, one_row, quoted
@@ -32,22 +31,22 @@ SPARQL_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+Counts = tuple[int, int, str]
+"""Lines, bad lines, and the first bad line with its problem."""
+
+
 @dataclass(frozen=True)
 class Read:
-    """The facts of one input."""
+    """The manifest's entry of one input."""
 
-    name: str
-    n_bytes: int
+    file: str
+    bytes: int
     sha256: str
     format: str
-    n_lines: int
-    n_bad: int
+    lines: int
+    bad_lines: int
     first_bad: str
     """`file:line: problem` of the first bad line; empty if there is none."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"file": self.name, "bytes": self.n_bytes, "sha256": self.sha256, "format": self.format,
-                "lines": self.n_lines, "bad_lines": self.n_bad, "first_bad": self.first_bad}  # fmt: skip
 
 
 def read_triples(
@@ -101,9 +100,8 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
     with several lines (the first one counts) and the first such id.
     """
     sha256 = _Sha256(path)
-    con.execute(
-        "CREATE TABLE entity_ids AS SELECT subject AS entity FROM triples UNION SELECT object FROM triples"
-    )
+    sql = "SELECT subject AS entity FROM triples UNION SELECT object FROM triples"
+    con.execute(f"CREATE TABLE entity_ids AS {sql}")
     scanned(path, workspace, lambda source: _titles(con, path, source))
     sql = "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
     n_read, n_untitled = one_row(con, sql)
@@ -142,7 +140,7 @@ def _single_spaced(sql: str) -> str:
 def _titles(con: Connection, path: Path, source: Path) -> None:
     """Fill titles(number, entity, label) with the lines of a label file in order."""
     # Each line is one column, since the number of aliases differs.
-    scan = _csv(con, source, {"line": "VARCHAR"}, "labels_bad", delimiter="\x01")
+    scan = _csv(con, source, ["line"], "labels_bad", "\x01")
     con.execute("SET preserve_insertion_order = true")
     con.execute("CREATE OR REPLACE SEQUENCE label_lines")
     _run(
@@ -182,14 +180,14 @@ def _spellings(registry: Registry) -> list[tuple[str, str]]:
 
 
 # ---- tab-separated ----
-def _from_tsv(con: Connection, path: Path, workspace: Path) -> tuple[int, int, str]:
-    columns = dict.fromkeys(SPARQL_COLUMNS, "VARCHAR")
-    return scanned(
-        path, workspace, lambda source: _count(con, path, _csv(con, source, columns, "triples_bad"))
-    )
+def _from_tsv(con: Connection, path: Path, workspace: Path) -> Counts:
+    def count(source: Path) -> Counts:
+        return _count(con, path, _csv(con, source, SPARQL_COLUMNS, "triples_bad"))
+
+    return scanned(path, workspace, count)
 
 
-def _count(con: Connection, path: Path, rows: str) -> tuple[int, int, str]:
+def _count(con: Connection, path: Path, rows: str) -> Counts:
     """Fill `counted` and `skipped` from `rows`, the SQL of subject, property and object.
 
     Returns the number of lines, of bad lines, and the first bad line. One scan suffices, since of a property that is
@@ -224,9 +222,7 @@ def _count(con: Connection, path: Path, rows: str) -> tuple[int, int, str]:
 
 
 # ---- SPARQL ----
-def _from_sparql(
-    con: Connection, path: Path, source: Path, sole_property: str | None
-) -> tuple[int, int, str]:
+def _from_sparql(con: Connection, path: Path, source: Path, sole_property: str | None) -> Counts:
     header = _sparql_header(path)
     by_lower = {name.lower(): name for name in header}
     columns: dict[str, str] = {}
@@ -234,9 +230,8 @@ def _from_sparql(
         column = next((by_lower[name] for name in names if name in by_lower), None)
         is_sole = role == "property" and sole_property
         if column and is_sole:
-            raise SettingError(
-                f"--property {sole_property}: {path.name} has a column for it, {column}; leave it out"
-            )
+            problem = f"{path.name} has a column for it, {column}"
+            raise SettingError(f"--property {sole_property}: {problem}; leave it out")
         if column:
             columns[role] = column
         elif not is_sole:
@@ -250,8 +245,7 @@ def _from_sparql(
         return f"regexp_replace({_identifier(columns[role])}, {quoted(_URI)}, '', 'g')"
 
     def scan(rejects: str | None) -> str:
-        names = dict.fromkeys(header, "VARCHAR")
-        return _csv(con, source, names, rejects, delimiter=",", quote='"', header=True)
+        return _csv(con, source, header, rejects, ",")
 
     property_ = without_uri("property") if "property" in columns else quoted(str(sole_property))
     counts = _count(
@@ -284,7 +278,7 @@ def _sparql_header(path: Path) -> list[str]:
 
 
 # ---- the JSON dump ----
-def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path) -> tuple[int, int, str]:
+def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path) -> Counts:
     counts = DumpCounts()
     triples, labels = workspace / "dump.triples.tsv", workspace / "dump.labels.tsv"
     with triples.open("w", encoding="utf-8") as triple_file, labels.open("w", encoding="utf-8") as label_file:
@@ -294,7 +288,7 @@ def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path)
             for property_, value in statements:
                 triple_file.write(f"{entity}\t{property_}\t{value}\n")
     _from_tsv(con, triples, workspace)
-    scan = _csv(con, labels, {"entity": "VARCHAR", "label": "VARCHAR"}, "labels_bad")
+    scan = _csv(con, labels, ["entity", "label"], "labels_bad")
     con.execute(
         f"""INSERT INTO labels SELECT entity, min(label) FROM {scan} WHERE entity IN
         (SELECT subject FROM counted UNION SELECT object FROM counted) GROUP BY entity"""
@@ -321,26 +315,22 @@ class _Sha256(threading.Thread):
 
 
 def _csv(
-    con: Connection,
-    path: Path,
-    columns: Mapping[str, str],
-    rejects: str | None,
-    *,
-    delimiter: str = "\t",
-    quote: str = "",
-    header: bool = False,
+    con: Connection, path: Path, columns: Iterable[str], rejects: str | None, delimiter: str = "\t"
 ) -> str:
-    """SQL that scans a delimited file; malformed lines go to the table `rejects`, or are dropped."""
-    types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())
+    """SQL that scans a delimited file of text columns; only files with commas have quotes and a header.
+
+    Malformed lines go to the table `rejects`, or are dropped.
+    """
+    types = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in columns)
+    quote, header = (quoted('"'), "true") if delimiter == "," else (quoted(""), "false")
     bad_lines = "ignore_errors=true"
     if rejects:
         con.execute(f"DROP TABLE IF EXISTS {rejects}")
-        bad_lines = (
-            f"store_rejects=true, rejects_table={quoted(rejects)}, rejects_scan={quoted(rejects + '_scan')}"
-        )
+        scan_table = quoted(f"{rejects}_scan")
+        bad_lines = f"store_rejects=true, rejects_table={quoted(rejects)}, rejects_scan={scan_table}"
     return (
-        f"read_csv({quoted(str(path))}, delim={quoted(delimiter)}, quote={quoted(quote)}, escape={quoted(quote)}, "
-        f"header={str(header).lower()}, auto_detect=false, columns={{{types}}}, allow_quoted_nulls=false, {bad_lines})"
+        f"read_csv({quoted(str(path))}, delim={quoted(delimiter)}, quote={quote}, escape={quote}, "
+        f"header={header}, auto_detect=false, columns={{{types}}}, allow_quoted_nulls=false, {bad_lines})"
     )
 
 
@@ -374,11 +364,11 @@ def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
 
 
 def _refuse_bad(read: Read, path: Path, max_bad: float, expected: str) -> None:
-    if read.n_lines == 0:
+    if read.lines == 0:
         raise DataError(f"{path}:1: the file has no lines; expected {expected}")
-    if read.n_bad > max_bad * read.n_lines:
+    if read.bad_lines > max_bad * read.lines:
         raise DataError(
-            f"{read.first_bad} ({read.n_bad:,} of {read.n_lines:,} lines are bad, more than --max-bad {max_bad:g})"
+            f"{read.first_bad} ({read.bad_lines:,} of {read.lines:,} lines are bad, more than --max-bad {max_bad:g})"
         )
 
 
