@@ -90,7 +90,7 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
         small_relations=dict(sizes),
         unchecked=()
         if tokenizer is not None
-        else ("rows over the encoder's length limit: no encoder was given or found",),
+        else ("rows over the encoder's length limit: no encoder is available",),
     )
 
 

@@ -70,7 +70,7 @@ def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule
     return task
 
 
-def remembered(task: TaskData, what: Sequence[object], compute: Callable[[], Any]) -> Any:
+def cached_value(task: TaskData, what: Sequence[object], compute: Callable[[], Any]) -> Any:
     """A JSON value computed from many checked pairs, cached; `what` names the value and its options.
 
     On another machine or with another number of threads it is computed again: sums of floats may differ.

@@ -252,13 +252,13 @@ def _configuration(entry: Mapping[str, Any]) -> _Configuration:
 
 
 def _choose(named: DatasetName, configurations: Mapping[str, _Configuration]) -> str | None:
-    name, asked = f"hub:{named.id}", named.configuration
-    if asked in configurations:
-        return asked
-    if asked and not configurations:
-        raise DataError(f"{name} has no configurations; leave :{asked} out")
-    if asked:
-        raise DataError(f"{name} has no configuration {asked!r}; {nearest(asked, configurations)}")
+    name, choice = f"hub:{named.id}", named.configuration
+    if choice in configurations:
+        return choice
+    if choice and not configurations:
+        raise DataError(f"{name} has no configurations; leave :{choice} out")
+    if choice:
+        raise DataError(f"{name} has no configuration {choice!r}; {nearest(choice, configurations)}")
     if len(configurations) < 2:
         return next(iter(configurations), None)
     defaults = [each for each, entry in configurations.items() if entry.is_default or each == "default"]

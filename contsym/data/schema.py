@@ -171,7 +171,7 @@ def table(checked: Iterable[Mapping[str, object]]) -> Dataset:
         return Dataset.from_file(path)
 
 
-def whole(pairs: Dataset) -> Dataset:
+def in_one_table(pairs: Dataset) -> Dataset:
     """The pairs as a table in memory, if they are a selection of another table's rows.
 
     `datasets` would write that table beside the mapped file, into a folder that nobody deletes.
@@ -195,7 +195,7 @@ def rows_of(pairs: Dataset) -> Iterator[dict[str, Any]]:
     """The rows of a dataset, read in batches.
 
     Iterating over the dataset or over one of its columns (`for label in pairs["label"]`) makes a table per row:
-    25 to 500 times slower. A whole column is `pairs["label"][:]`.
+    25 to 500 times slower. An entire column is `pairs["label"][:]`.
     """
     for batch in pairs.iter(batch_size=_CHUNK):
         yield from (dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True))

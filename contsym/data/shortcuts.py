@@ -24,7 +24,7 @@ SHORTCUTS: Mapping[str, str] = {
     "majority": "one label for all",
     "hypothesis_only": "words of the hypothesis alone (1- and 2-grams)",
     "relation_phrase": "the label that the relation phrase had in training",
-    "bag_of_words": "words of premise and hypothesis, told apart (1- and 2-grams)",
+    "bag_of_words": "words of premise and hypothesis, as separate features (1- and 2-grams)",
     "unordered_words": "words of both sentences together, without order",
     "length": "numbers of words and characters",
     "overlap": "how many words the sentences share",

@@ -83,5 +83,5 @@ def hash_share(*columns: str) -> str:
     return f"((md5_number_lower({text}) >> 11)::DOUBLE / 9007199254740992.0)"
 
 
-def quoted(text: str) -> str:
+def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

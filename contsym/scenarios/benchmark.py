@@ -10,7 +10,7 @@ from avalanche.benchmarks.utils import ConstantSequence, DataAttribute
 from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
 from datasets import Dataset
 
-from contsym.data.schema import whole
+from contsym.data.schema import in_one_table
 
 Collate = Callable[[Sequence[Mapping[str, object]]], list[object]]
 
@@ -36,7 +36,7 @@ def avalanche_dataset(
     pairs: Dataset, collate: Collate, first_row: int = 0
 ) -> TaskAwareSupervisedClassificationDataset:
     """The pairs with a `row` column, which identifies the pairs of a batch."""
-    numbered = whole(pairs).add_column("row", list(range(first_row, first_row + len(pairs))))
+    numbered = in_one_table(pairs).add_column("row", list(range(first_row, first_row + len(pairs))))
     return TaskAwareSupervisedClassificationDataset(
         # Avalanche needs a list around the dataset, and a list instead of a column of `datasets`.
         [numbered],

@@ -264,7 +264,7 @@ def test_what_many_pairs_come_to_is_kept_as_they_are(folder, tmp_path, monkeypat
     )
 
     def ask(*what):
-        return cache.remembered(task, ["x", *what], lambda: next(values))
+        return cache.cached_value(task, ["x", *what], lambda: next(values))
 
     assert ask() == {"a": 0.1}  # of few pairs nothing is kept
     assert not folder.exists()

@@ -223,7 +223,7 @@ def test_sentences_over_the_limit_are_counted_with_the_tokenizer():
     assert (problem.n_rows, problem.examples) == (1, ("long",))
     assert problems_of(rows, tokenizer=tokenizer, max_length=9) == {}
     assert audit(data_of(rows, TEST)).unchecked == (
-        "rows over the encoder's length limit: no encoder was given or found",
+        "rows over the encoder's length limit: no encoder is available",
     )
 
 

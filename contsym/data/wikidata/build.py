@@ -10,7 +10,7 @@ from typing import Any, get_args
 import contsym
 from contsym.data import splits
 from contsym.data.schema import FORMS, LABEL_OF_KIND, PARTS, Form
-from contsym.data.sql import Connection, engine_error, hash_share, insert, one_row, open_engine, quoted
+from contsym.data.sql import Connection, engine_error, hash_share, insert, literal, one_row, open_engine
 from contsym.data.wikidata import manifest, neutral
 from contsym.data.wikidata.entities import name_entities
 from contsym.data.wikidata.relations import Registry, registry, template
@@ -321,7 +321,7 @@ class _Build:
             for role, first, second in (("s", "a", "b"), ("o", "b", "a"))
             for what in ("id", "name")
         )
-        cases = " ".join(f"WHEN {quoted(k)} THEN {quoted(label)}" for k, label in LABEL_OF_KIND.items())
+        cases = " ".join(f"WHEN {literal(k)} THEN {literal(label)}" for k, label in LABEL_OF_KIND.items())
         self.con.execute(
             f"""CREATE TABLE rows AS SELECT *, relation AS h_relation, i AS h_i, o_id AS hs_id, s_id AS ho_id,
               o_name AS hs_name, s_name AS ho_name, a AS h_a, b AS h_b FROM

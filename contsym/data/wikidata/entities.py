@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contsym.data.sql import Connection, one_row, quoted
+from contsym.data.sql import Connection, literal, one_row
 from contsym.errors import DataError
 
 WIKIDATA_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
@@ -21,7 +21,7 @@ def name_entities(con: Connection, triples: Path, labels: Path | None, lexicalis
     Raises DataError where names are needed and no id has one.
     """
     con.execute(
-        f"""CREATE TABLE labelled AS SELECT entity, label, regexp_full_match(entity, {quoted(WIKIDATA_ID)}) AS is_wikidata
+        f"""CREATE TABLE labelled AS SELECT entity, label, regexp_full_match(entity, {literal(WIKIDATA_ID)}) AS is_wikidata
         FROM (SELECT subject AS entity FROM triples UNION SELECT object FROM triples) LEFT JOIN labels USING (entity)"""
     )
     sql = "SELECT count(*), count(label), min(entity) FILTER (label IS NULL) FROM labelled WHERE NOT is_wikidata"
@@ -31,7 +31,7 @@ def name_entities(con: Connection, triples: Path, labels: Path | None, lexicalis
     con.execute(
         f"""CREATE TABLE entities AS SELECT *, {key} AS key FROM (
         SELECT entity, is_id, CASE WHEN is_id THEN label ELSE entity END AS name,
-          CASE WHEN is_wikidata OR is_id AND regexp_full_match(entity, {quoted(_OTHER_ID)}) THEN entity
+          CASE WHEN is_wikidata OR is_id AND regexp_full_match(entity, {literal(_OTHER_ID)}) THEN entity
             ELSE 'ent-' || left(sha256(lower(entity)), 12) END AS opaque
         FROM (SELECT *, is_wikidata OR {are_ids} OR label IS NOT NULL AS is_id FROM labelled))"""
     )

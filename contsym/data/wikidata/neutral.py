@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from contsym.data.schema import PARTS
-from contsym.data.sql import Connection, hash_share, one_row, quoted
+from contsym.data.sql import Connection, hash_share, literal, one_row
 from contsym.data.wikidata.relations import ANY_FAMILY, MIXED_DOMAIN
 
 CANDIDATES = 8
@@ -30,7 +30,7 @@ def draw(con: Connection, kinds: Sequence[str], seed: int, say: Callable[[str], 
     for kind in kinds:
         say(f"drawing {kind} hypotheses")
         con.execute(f"CREATE TABLE {kind}_rows AS {KINDS[kind](con, str(seed))}")
-        order = hash_share(str(seed), quoted(kind), "id")
+        order = hash_share(str(seed), literal(kind), "id")
         for is_test, n in n_pairs:
             limit = n // (2 * len(kinds))
             con.execute(
@@ -50,7 +50,7 @@ def _unrelated(con: Connection, seed: str) -> str:
     # A few facts per entity: otherwise all facts of a country would be joined with each other.
     con.execute(
         f"""CREATE TABLE mentions AS SELECT key, r.* FROM
-        (SELECT unnest([a, b]) AS key, * FROM relational WHERE family <> {quoted(ANY_FAMILY)}) r
+        (SELECT unnest([a, b]) AS key, * FROM relational WHERE family <> {literal(ANY_FAMILY)}) r
         QUALIFY row_number() OVER (PARTITION BY is_test, key ORDER BY {order}) <= {CANDIDATES}"""
     )
     chosen = hash_share(seed, "'neutral'", "r.id", "m.id")
@@ -76,12 +76,12 @@ def _swapped(con: Connection, seed: str) -> str:
         for what in ("id", "name")
     )
     return f"""WITH present AS (SELECT DISTINCT is_test, relation, domain, family FROM relational
-        WHERE domain <> {quoted(MIXED_DOMAIN)} AND family <> {quoted(ANY_FAMILY)}),
+        WHERE domain <> {literal(MIXED_DOMAIN)} AND family <> {literal(ANY_FAMILY)}),
       chosen AS (SELECT r.id, r.is_test, arg_min(k.relation, {other}) AS h_relation
         FROM relational r JOIN present k
         ON k.is_test = r.is_test AND k.domain = r.domain AND k.family <> r.family
         LEFT JOIN grouped g ON g.relation = k.relation AND g.a = r.a AND g.b = r.b
-        WHERE g.a IS NULL AND r.family <> {quoted(ANY_FAMILY)} GROUP BY ALL),
+        WHERE g.a IS NULL AND r.family <> {literal(ANY_FAMILY)} GROUP BY ALL),
       phrased AS (SELECT c.id, c.h_relation, arg_min(p.i, {phrasing}) AS h_i FROM chosen c
         JOIN allowed p ON p.relation = c.h_relation AND p.is_test = c.is_test GROUP BY ALL)
       SELECT id, is_test, relation, '' AS kind, 'neutral' AS label, i, a, b, s_id, s_name, o_id, o_name,

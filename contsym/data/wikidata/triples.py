@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contsym.data.schema import file_sha256
-from contsym.data.sql import Connection, engine_error, insert, one_row, quoted
+from contsym.data.sql import Connection, engine_error, insert, literal, one_row
 from contsym.data.text_files import OPENERS, chunks, scanned, text_lines, unreadable
 from contsym.data.wikidata.dump import DumpCounts, read_dump
 from contsym.data.wikidata.relations import Registry
@@ -130,7 +130,7 @@ def _entity_of(sql: str) -> str:
     # The regular expression alone would take seconds on millions of labels.
     has_address = f"contains({sql}, 'www.wikidata.org/')"
     text = _single_spaced(sql)
-    return f"CASE WHEN {has_address} THEN regexp_replace({text}, {quoted(_URI)}, '', 'g') ELSE {text} END"
+    return f"CASE WHEN {has_address} THEN regexp_replace({text}, {literal(_URI)}, '', 'g') ELSE {text} END"
 
 
 def _single_spaced(sql: str) -> str:
@@ -242,12 +242,12 @@ def _from_sparql(con: Connection, path: Path, source: Path, sole_property: str |
             )
 
     def without_uri(role: str) -> str:
-        return f"regexp_replace({_identifier(columns[role])}, {quoted(_URI)}, '', 'g')"
+        return f"regexp_replace({_identifier(columns[role])}, {literal(_URI)}, '', 'g')"
 
     def scan(rejects: str | None) -> str:
         return _csv(con, source, header, rejects, ",")
 
-    property_ = without_uri("property") if "property" in columns else quoted(str(sole_property))
+    property_ = without_uri("property") if "property" in columns else literal(str(sole_property))
     counts = _count(
         con,
         path,
@@ -321,15 +321,15 @@ def _csv(
 
     Malformed lines go to the table `rejects`, or are dropped.
     """
-    types = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in columns)
-    quote, header = (quoted('"'), "true") if delimiter == "," else (quoted(""), "false")
+    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+    quote, header = (literal('"'), "true") if delimiter == "," else (literal(""), "false")
     bad_lines = "ignore_errors=true"
     if rejects:
         con.execute(f"DROP TABLE IF EXISTS {rejects}")
-        scan_table = quoted(f"{rejects}_scan")
-        bad_lines = f"store_rejects=true, rejects_table={quoted(rejects)}, rejects_scan={scan_table}"
+        scan_table = literal(f"{rejects}_scan")
+        bad_lines = f"store_rejects=true, rejects_table={literal(rejects)}, rejects_scan={scan_table}"
     return (
-        f"read_csv({quoted(str(path))}, delim={quoted(delimiter)}, quote={quote}, escape={quote}, "
+        f"read_csv({literal(str(path))}, delim={literal(delimiter)}, quote={quote}, escape={quote}, "
         f"header={header}, auto_detect=false, columns={{{types}}}, allow_quoted_nulls=false, {bad_lines})"
     )
 
@@ -346,7 +346,7 @@ def _run(con: Connection, path: Path, sql: str) -> None:
 
 def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
     """The number of malformed lines, and the first of them."""
-    (exists,) = one_row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {quoted(rejects)}")
+    (exists,) = one_row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {literal(rejects)}")
     n_bad = one_row(con, f"SELECT count(DISTINCT line) FROM {rejects}")[0] if exists else 0
     if not n_bad:
         return 0, ""
