@@ -174,7 +174,7 @@ def test_a_wrong_row_of_an_array_is_named_with_its_line(tmp_path):
         ),
         ({**row(2), "premise": "   "}, "premise is empty; expected a sentence"),
         ({**row(2), "premise": 7}, "premise is int; expected text"),
-        ({**row(2), "hypothesis": "\ud800"}, "hypothesis holds half a surrogate pair; expected Unicode text"),
+        ({**row(2), "hypothesis": "\ud800"}, "hypothesis has half a surrogate pair; expected Unicode text"),
         ({**row(2), "kind": "reflexive"}, "kind 'reflexive' is unknown; expected symmetric or antisymmetric"),
         (
             {**row(2), "kind": "antisymmetric"},

@@ -1,6 +1,7 @@
 """What guessing scores and what an audit finds, on pairs small enough to count by hand."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -229,7 +230,7 @@ def test_sentences_over_the_limit_are_counted_with_the_tokenizer():
 
 def test_an_audit_is_json(tmp_path):
     found = audit(data_of([*NEAR, *OF], TEST))
-    again = json.loads(json.dumps(found.as_dict()))
+    again = json.loads(json.dumps(asdict(found)))
     assert again["shortcuts"] == found.shortcuts
     assert found.best_shortcut == ("hypothesis_only", 1.0)
 

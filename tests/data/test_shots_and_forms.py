@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import LABELS, stable_hash, table_from_rows, whole
+from contsym.data.schema import LABELS, in_one_table, stable_hash, table_from_rows
 from contsym.data.shots import few_shot, few_shot_rows, subset, subset_rows
 from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
@@ -308,7 +308,7 @@ def test_a_selection_leaves_no_file_behind(tmp_path, monkeypatch):
     ]
     pairs = table_from_rows(rows)
     part = few_shot(pairs, 8, seed=0)
-    numbered = whole(part).add_column("row", list(range(8)))
+    numbered = in_one_table(part).add_column("row", list(range(8)))
     assert numbered["id"][:] == part["id"][:]
-    assert whole(pairs) is pairs
+    assert in_one_table(pairs) is pairs
     assert list(tmp_path.iterdir()) == []

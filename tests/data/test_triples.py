@@ -236,7 +236,7 @@ def test_a_sparql_result_as_json_is_one_line(tmp_path):
     with pytest.raises(DataError) as caught:
         built(tmp_path, path)
     assert str(caught.value) == (
-        f"{path}:1: a SPARQL result as JSON; expected it as CSV (.csv), or a dump of entities"
+        f"{path}:1: a SPARQL result as JSON; expected CSV (.csv), or a dump of entities"
     )
 
 
@@ -350,7 +350,7 @@ def test_ids_without_a_label_and_ids_given_twice(tmp_path):
     labels = "".join(f"Q{i}\tName {i}\n" for i in range(2, 58)) + "Q2\tAnother\n"
     made = built(tmp_path, facts, labels=write(tmp_path / "l.txt", labels))
     assert made["inputs"]["labels"]["ids_given_twice"] == 1
-    assert "1 ids have more than one line of labels, as Q2; the first counts" in made["warnings"]
+    assert "1 ids have several lines of labels, as Q2; the first counts" in made["warnings"]
     assert "2 of 58 ids have no label, as Q58; their triples are left out" in made["warnings"]
     assert made["left_out"]["triples with an unlabelled id"] == 1
     assert "Name 2" in names_in(made)
@@ -473,11 +473,11 @@ def test_a_label_file_that_cannot_be_used_is_one_line(content, message, tmp_path
         ({"max_per_relation": 0}, "--max-per-relation 0: expected at least 1"),
         (
             {"bare": True, "paraphrase": True},
-            "--bare uses one phrasing per relation, and --paraphrase needs several",
+            "--bare has one phrasing per relation, and --paraphrase needs several",
         ),
         (
             {"bare": True, "split": "phrasing"},
-            "--bare uses one phrasing per relation, and --split phrasing needs several",
+            "--bare has one phrasing per relation, and --split phrasing needs several",
         ),
         ({"sole_property": "P17"}, "--property P17: Wikidata lets a state be its own country"),
         (
