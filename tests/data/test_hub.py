@@ -1,4 +1,4 @@
-"""Models and data sets by name, from a Hub on this machine: found, refused, moved, slow, cut off, and from the cache."""
+"""Models and datasets from a Hub on this machine: present, refused, moved, slow, interrupted, and from the cache."""
 
 from __future__ import annotations
 
@@ -135,11 +135,11 @@ def test_a_misspelt_name_with_a_token(server, monkeypatch):
 def test_a_token_that_is_not_valid(server, tiny_encoder_folder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_anOldOne")
     server.model("ada/tiny", tiny_encoder_folder)
-    said = refusal("ada/tiny")
-    assert said.endswith(
+    message = refusal("ada/tiny")
+    assert message.endswith(
         "does not accept your token (401); log in again (`hf auth login`), or unset HF_TOKEN"
     )
-    assert "hf_anOldOne" not in said
+    assert "hf_anOldOne" not in message
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -154,7 +154,7 @@ def test_a_gated_model_names_the_page_with_its_terms(server, tiny_encoder_folder
     )
 
 
-def test_a_revision_that_is_none(server, tiny_encoder_folder):
+def test_an_unknown_revision(server, tiny_encoder_folder):
     server.model("ada/tiny", tiny_encoder_folder)
     assert refusal("ada/tiny@v9") == (
         "encoder 'ada/tiny@v9' is not here: model ada/tiny has no revision 'v9' on the Hub; expected a branch, a tag "
@@ -163,7 +163,7 @@ def test_a_revision_that_is_none(server, tiny_encoder_folder):
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "said"),
+    ("status", "headers", "message"),
     [
         (429, {"Retry-After": "120"}, "had too many requests from here (429); try again in 120 s, or pass"),
         (503, {}, "the Hub fails at present (503); try again later, or pass a folder"),
@@ -174,9 +174,9 @@ def test_a_revision_that_is_none(server, tiny_encoder_folder):
         ),
     ],
 )
-def test_the_hub_fails_or_refuses(server, status, headers, said):
+def test_the_hub_fails_or_refuses(server, status, headers, message):
     server.status, server.headers = status, headers
-    assert said in refusal("ada/tiny")
+    assert message in refusal("ada/tiny")
 
 
 def test_a_name_that_the_hub_cannot_have(server):
@@ -204,10 +204,12 @@ def test_nobody_listens(server, monkeypatch):
         url = f"http://user:password@127.0.0.1:{free.getsockname()[1]}"
     point_at(monkeypatch, url)
     began = time.monotonic()
-    said = refusal("ada/tiny")
+    message = refusal("ada/tiny")
     assert time.monotonic() - began < 5
-    assert "cannot be reached ([Errno 111] Connection refused); connect to the network once, or pass" in said
-    assert "password" not in said
+    assert (
+        "cannot be reached ([Errno 111] Connection refused); connect to the network once, or pass" in message
+    )
+    assert "password" not in message
 
 
 def test_a_server_that_never_answers(server, monkeypatch):
@@ -237,7 +239,7 @@ def test_offline_with_an_empty_cache(server, monkeypatch):
     assert not server.requests
 
 
-def test_a_download_that_is_cut_off_goes_on_where_it_was(server, tiny_encoder_folder, monkeypatch):
+def test_an_interrupted_download_resumes(server, tiny_encoder_folder, monkeypatch):
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
     repository = server.model("ada/tiny", tiny_encoder_folder)
     repository.cut["model.safetensors"] = 1000
@@ -251,9 +253,9 @@ def test_a_download_that_is_always_cut_off_leaves_nothing_that_counts(
     repository = server.model("ada/tiny", tiny_encoder_folder)
     repository.cut["model.safetensors"] = 0
     repository.always_cut = True
-    said = refusal("ada/tiny")
-    assert "the download of model.safetensors broke off (" in said
-    assert said.endswith("; run the same command again: it keeps complete files")
+    message = refusal("ada/tiny")
+    assert "the download of model.safetensors broke off (" in message
+    assert message.endswith("; run the same command again: it keeps complete files")
     repository.cut.clear()
     assert locate("ada/tiny").weights_sha256 == locate(str(tiny_encoder_folder)).weights_sha256
 
@@ -263,9 +265,9 @@ def test_a_cache_that_cannot_be_written_is_not_a_matter_of_the_network(
 ):
     server.model("ada/tiny", tiny_encoder_folder)
     (tmp_path / "cache").write_text("a file where the folder should be")
-    said = refusal("ada/tiny")
-    assert f"the Hub cache {tmp_path / 'cache'} cannot be used (" in said
-    assert said.endswith("; correct that, or set HF_HOME to a folder that you may write to")
+    message = refusal("ada/tiny")
+    assert f"the Hub cache {tmp_path / 'cache'} cannot be used (" in message
+    assert message.endswith("; correct that, or set HF_HOME to a folder that you may write to")
 
 
 def test_a_full_disk(server, tiny_encoder_folder, monkeypatch):
@@ -301,9 +303,9 @@ def test_a_shard_that_was_never_uploaded(server, sharded_folder):
     files = {path.name: path.read_bytes() for path in sharded_folder.iterdir()}
     files = {name: content for name, content in files.items() if "-00002-of-" not in name}
     server.add("models", "ada/tiny", files)
-    said = refusal("ada/tiny")
-    assert said.startswith("encoder 'ada/tiny' is not whole on the Hub at commit ")
-    assert "(1 file is missing: model-00002-of-0000" in said
+    message = refusal("ada/tiny")
+    assert message.startswith("encoder 'ada/tiny' is not whole on the Hub at commit ")
+    assert "(1 file is missing: model-00002-of-0000" in message
 
 
 @pytest.fixture
@@ -359,7 +361,7 @@ MODULES = b'[{"path": "", "type": "sentence_transformers.models.Transformer"}]'
 
 
 def test_what_transformers_does_not_fetch_is_fetched_too(server, tiny_encoder_folder, tmp_path, monkeypatch):
-    """AutoModel leaves out how a sentence encoder pools: without it an answer would be wrong in silence."""
+    """AutoModel ignores the pooling of a sentence encoder: without it, results would be wrong without an error."""
     commit = server.model("ada/tiny", tiny_encoder_folder, **{"modules.json": MODULES}).refs["main"]
     cache = tmp_path / "cache" / "models--ada--tiny"
     shutil.copytree(tiny_encoder_folder, cache / "snapshots" / commit)
@@ -372,9 +374,7 @@ def test_what_transformers_does_not_fetch_is_fetched_too(server, tiny_encoder_fo
     assert (found.origin, (found.folder / "modules.json").read_bytes()) == ("Hub", MODULES)
 
 
-def test_a_cache_that_lacks_what_decides_nothing_is_used_and_says_so(
-    server, tiny_encoder_folder, monkeypatch
-):
+def test_a_cache_without_irrelevant_files_is_used_with_a_note(server, tiny_encoder_folder, monkeypatch):
     more = {"vocab.txt": b"", "onnx/config.json": b"{}", "1_Pooling/config.json": b"{}"}
     server.model("ada/tiny", tiny_encoder_folder, **more)
     found = locate("ada/tiny")
@@ -430,7 +430,7 @@ def test_missing_shards_by_their_names(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 1}}', "{"])
-def test_an_index_that_is_none(tmp_path, text):
+def test_an_invalid_index(tmp_path, text):
     (tmp_path / "model.safetensors.index.json").write_text(text)
     with pytest.raises(ContsymError, match=r"not an index of weights; expected an object with a weight_map$"):
         missing_shards(tmp_path)
@@ -453,7 +453,7 @@ def test_a_result_is_repeated_with_the_commit_that_it_had():
     assert config.sources == {task: f"hub:ada/pairs:one@{'d' * 40}"}
 
 
-# -- data sets --
+# -- datasets --
 
 
 def parquet(labels, first=0):
@@ -470,8 +470,8 @@ def parquet(labels, first=0):
 
 
 def card(*configurations, names=("contradiction", "entailment", "neutral"), more=None):
-    """A card as push_to_hub writes it: where each part is, and what the classes are called."""
-    said = {
+    """A card as push_to_hub writes it: the files of each part, and the class names."""
+    card = {
         "configs": [
             {
                 "config_name": name,
@@ -497,7 +497,7 @@ def card(*configurations, names=("contradiction", "entailment", "neutral"), more
             for name in configurations
         ],
     }
-    return f"---\n{json.dumps(said)}\n---\n# Pairs\n".encode()
+    return f"---\n{json.dumps(card)}\n---\n# Pairs\n".encode()
 
 
 def parts(name, labels, test=(0,)):
@@ -545,7 +545,7 @@ def test_one_configuration_of_several_is_named_and_alone_fetched(server):
     assert labels_of(load_task("mnli", "hub:ada/pairs:one@main").train) == ["contradiction", "contradiction"]
 
 
-def test_the_declared_default_of_several_configurations_is_used_and_said(server):
+def test_the_declared_default_of_several_configurations_is_used_with_a_note(server):
     made = card("one", "two", more={"two": {"default": True}})
     commit = server.add(
         "datasets", "ada/pairs", {"README.md": made, **parts("one", [0, 0]), **parts("two", [1])}
@@ -556,7 +556,7 @@ def test_the_declared_default_of_several_configurations_is_used_and_said(server)
 
 
 def test_a_configuration_is_a_folder_of_its_own_format(server):
-    """Where the card leaves the files out, those of all are looked at."""
+    """If the card does not list the files, those of all configurations are read."""
     made = {"configs": [{"config_name": name, "data_dir": name} for name in ("one", "two")]}
     files = {"README.md": f"---\n{json.dumps(made)}\n---\n".encode()}
     for name, label in (("one", "neutral"), ("two", "entailment")):
@@ -568,7 +568,7 @@ def test_a_configuration_is_a_folder_of_its_own_format(server):
 
 
 def test_folders_of_parts_without_a_card_are_configurations(server):
-    """As the Hub's own conversion to Parquet has them; together they would be mixed."""
+    """As in the Hub's own conversion to Parquet; reading both folders together would mix them."""
     files = {f"{name}/train/0000.parquet": parquet([0] * n) for name, n in (("one", 20), ("two", 30))}
     server.add("datasets", "ada/pairs", files)
     assert "has the configurations one, two; name one" in no_data("hub:ada/pairs")

@@ -1,4 +1,4 @@
-"""A row is known by its id or its content, never by the place it was read from."""
+"""A row's identity is its id or its content, never its place."""
 
 import csv
 import json
@@ -92,7 +92,7 @@ def test_exact_repeats_without_an_id_are_numbered(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["lexicalised", "delexicalised", "both"])
-def test_ids_that_repeat_are_told_apart_by_content(form, tmp_path):
+def test_content_distinguishes_repeated_ids(form, tmp_path):
     rows = pairs(id=lambda i: "batch-1" if i else "alone")
     data = load_task("wikidata", jsonl(tmp_path / "pairs.jsonl", rows), form)
     again = load_task("wikidata", jsonl(tmp_path / "turned.jsonl", rows[::-1]), form)
@@ -122,8 +122,8 @@ def test_train_and_test_that_number_alike_are_not_confused_when_split_anew(form,
     jsonl(tmp_path / "test.jsonl", [{**row, "id": row["id"] - 100} for row in numbered[100:]])
     as_given = load_task("wikidata", str(tmp_path), form)
     assert as_given.train["id"][0] == as_given.test["id"][0] == "0"
-    anew = load_task("wikidata", str(tmp_path), form, "pair")
-    ids = [*anew.train["id"][:], *anew.test["id"][:]]
+    resplit = load_task("wikidata", str(tmp_path), form, "pair")
+    ids = [*resplit.train["id"][:], *resplit.test["id"][:]]
     assert len(ids) == len(set(ids)) == (320 if form == "both" else 160)
 
 

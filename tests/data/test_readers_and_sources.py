@@ -1,4 +1,4 @@
-"""Every format and layout that pairs come in, and every way in which a row can be wrong."""
+"""Every format and layout of pairs, and every way in which a row can be wrong."""
 
 import json
 
@@ -230,14 +230,14 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         ),
     ],
 )
-def test_a_file_that_is_not_what_it_says(tmp_path, name, content, message):
+def test_a_file_whose_name_contradicts_its_content(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as raised:
         list(read_rows(tmp_path / name))
     assert str(raised.value) == f"{tmp_path}/{message}"
 
 
-def test_a_parquet_file_that_is_none(tmp_path):
+def test_an_invalid_parquet_file(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR0 nothing")
     with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet file \("):
         list(read_rows(tmp_path / "a.parquet"))
@@ -303,7 +303,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A Hub cache as a download leaves it, read with HF_HUB_OFFLINE=1: no network at all."""
+    """A Hub cache as a download leaves it, read with HF_HUB_OFFLINE=1, without a network."""
     import datasets
     import huggingface_hub
 
@@ -343,11 +343,11 @@ def test_hub_mnli_names_the_commit_that_was_read(hub):
     assert load_task("mnli", f"hub@{COMMIT}").fingerprint == data.fingerprint
 
 
-@pytest.mark.parametrize("said", ["card", "schema"])
-def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(said, hub, tmp_path):
+@pytest.mark.parametrize("place", ["card", "schema"])
+def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(place, hub, tmp_path):
     hub("nyu-mll/multi_nli", [0, 1, 2], ("train", "validation_matched"))
     (folder,) = (tmp_path / "hub").glob("*/snapshots/*")
-    if said == "card":
+    if place == "card":
         card = CARD.replace("  - name: label", "  - name: hypothesis\n    dtype: string\n  - name: label")
         (folder / "README.md").write_text(card)
     else:
@@ -395,7 +395,7 @@ def test_a_hub_revision_that_is_not_in_the_cache_is_one_line(hub):
     )
 
 
-def test_a_hub_name_that_is_none(hub):
+def test_an_invalid_hub_name(hub):
     with pytest.raises(ContsymError) as raised:
         load_task("mnli", "hub:../../etc")
     assert str(raised.value) == (
@@ -407,7 +407,7 @@ def test_a_hub_name_that_is_none(hub):
 # -- bundled --
 
 
-def test_bundled_tasks_load_and_the_stand_in_says_so():
+def test_bundled_tasks_load_and_mark_the_stand_in():
     mnli, wikidata = load_task("mnli", "bundled"), load_task("wikidata", "bundled")
     assert mnli.source == "nli_mini (stand-in for MNLI)"
     assert mnli.stand_in

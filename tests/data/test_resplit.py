@@ -1,4 +1,4 @@
-"""Loaded pairs shared out anew: the promises hold for them too, and both forms stay together."""
+"""Loaded pairs re-split: the promises hold for them too, and both forms stay together."""
 
 import json
 import re
@@ -33,11 +33,11 @@ def test_loaded_pairs_keep_the_promise(rule, source, tmp_path):
     spec = "bundled" if source == "bundled" else str(write_task(tmp_path / "pairs", relation_rows(), 50))
     plain = load_task("wikidata", spec)
     data = load_task("wikidata", spec, "lexicalised", rule)
-    known = {row["id"]: row for row in [*plain.train, *plain.test]}
+    by_id = {row["id"]: row for row in [*plain.train, *plain.test]}
     parts = {name: list(getattr(data, name)) for name in ("train", "test")}
     ids = [row["id"] for rows in parts.values() for row in rows]
-    assert len(set(ids)) == len(ids) > 0.4 * len(known)
-    assert all(row == known[row["id"]] for rows in parts.values() for row in rows)
+    assert len(set(ids)) == len(ids) > 0.4 * len(by_id)
+    assert all(row == by_id[row["id"]] for rows in parts.values() for row in rows)
     if rule in PROMISED:
         seen = {name: set().union(*(PROMISED[rule](row) for row in rows)) for name, rows in parts.items()}
         assert not seen["train"] & seen["test"]

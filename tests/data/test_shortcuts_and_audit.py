@@ -1,4 +1,4 @@
-"""What guessing scores and what an audit finds, on pairs small enough to count by hand."""
+"""Scores of the shortcuts and findings of the audit, on data small enough to count by hand."""
 
 import json
 from dataclasses import asdict
@@ -81,7 +81,7 @@ def test_lengths_and_overlap_are_looked_at():
 
 
 def test_word_order_alone_is_no_shortcut_of_the_unordered_bag():
-    """A pair and its reverse have the same words: only a bag that tells the sides apart can differ."""
+    """A pair and its reverse have the same words: only a bag of words per side can differ."""
     rows = [nli("sun", "rain", "entailment"), nli("rain", "sun", "contradiction")] * 9
     found = scores(table_from_rows(rows), table_from_rows(rows[:2]))
     assert found["unordered_words"] == 0.5

@@ -1,4 +1,4 @@
-"""A column that says which part a row is of is followed, and what is not followed is said."""
+"""A column that names the part of each row decides the parts; a note names the columns and rows that are not used."""
 
 import json
 
@@ -86,7 +86,7 @@ def test_rows_for_the_test_are_never_trained_on(tmp_path):
     )
 
 
-def test_a_column_of_something_else_is_said_not_to_be_used(tmp_path):
+def test_a_column_without_parts_is_unused_with_a_note(tmp_path):
     data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", rows([str(i % 3) for i in range(40)], "fold")))
     assert data.notes[0] == "column 'fold' names no parts (0 14, 1 13, 2 13) and is not used"
     assert sum(data.rows.values()) == 40
@@ -98,7 +98,7 @@ def test_a_column_of_lists_is_no_column_of_parts(tmp_path):
     assert sum(load_task("mnli", str(tmp_path)).rows.values()) == 8
 
 
-def test_a_file_whose_column_contradicts_its_name_is_said(tmp_path):
+def test_a_column_that_contradicts_the_file_name_gives_a_note(tmp_path):
     jsonl(tmp_path / "train.jsonl", rows(["train", "test", "train"]))
     jsonl(tmp_path / "test.jsonl", rows(["test", "test"]))
     data = load_task("mnli", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Triples in every format they come in, and every way in which an input can be wrong."""
+"""Triples in every format, and every way in which an input can be wrong."""
 
 import bz2
 import gzip
@@ -71,7 +71,7 @@ def test_the_same_triples_in_another_file_give_the_same_pairs(name, pack, tmp_pa
 
 
 def test_a_copy_with_one_line_end_is_the_same_wherever_a_chunk_ends(tmp_path, monkeypatch):
-    """A CR LF that two chunks share is one line end; a CR alone ends no line."""
+    """A CR LF across two chunks is one line end; a CR alone does not end a line."""
     raw = b"a\r\nb\rc\n\r\nd\r"
     path = write(tmp_path / "t.tsv", raw)
     for size in range(1, len(raw) + 1):
@@ -207,7 +207,7 @@ def test_entities_of_any_layout_are_those_of_a_dump(layout, name, tmp_path):
 
 
 def test_a_redirect_keeps_the_name_that_others_use_for_it(tmp_path):
-    """Special:EntityData gives the target under the id that was asked for; others still name that."""
+    """Special:EntityData returns the target of a redirect under the requested id, which other entities may still use."""
     entities = {each["id"]: each for each in mutual(20)}
     entities["Q1"] = {**entities["Q1"], "id": "Q777"}
     made = built(tmp_path, write(tmp_path / "Q1.json", json.dumps({"entities": entities})))
@@ -332,8 +332,8 @@ def test_mutual_pairs_as_rare_as_those_of_influenced_by_in_codex_are_a_warning(n
     path = write(tmp_path / "mine.toml", text)
     facts = couples(1373, "P737")
     made = built(tmp_path, [*facts, *((o, r, s) for s, r, o in facts[:n_mutual])], relations=path)
-    said = f"P737 influenced by is registered as antisymmetric, and {n_mutual} of its 1,373 pairs are stated both ways"
-    assert any(w.startswith(said) for w in made["warnings"]) == is_warned
+    warning = f"P737 influenced by is registered as antisymmetric, and {n_mutual} of its 1,373 pairs are stated both ways"
+    assert any(w.startswith(warning) for w in made["warnings"]) == is_warned
     assert made["left_out"] == {"antisymmetric pairs stated both ways": n_mutual}
 
 
@@ -439,12 +439,12 @@ def test_a_file_that_is_cut_off_is_one_line_with_the_last_line_that_can_be_read(
     path = write(tmp_path / name, packed)
     with pytest.raises(DataError) as caught:
         built(tmp_path, path)
-    said = re.fullmatch(
+    match = re.fullmatch(
         rf"{re.escape(str(path))}:(\d+): cannot be read to its end \([^\n]+\); is it complete\? fetch or pack it again",
         str(caught.value),
     )
-    assert said
-    assert 1 <= int(said[1]) <= max(50 * N, 503)
+    assert match
+    assert 1 <= int(match[1]) <= max(50 * N, 503)
     assert sorted(p.name for p in tmp_path.iterdir()) == [name]
 
 
@@ -591,16 +591,16 @@ def test_the_place_of_a_typo_in_the_registry_of_contsym_is_its_line(old, new, li
         parse(text, "mine.toml")
 
 
-def test_a_relation_and_its_inverse_are_not_said_alike():
-    """Or the phrase of a relation held out for the test would be read in training."""
+def test_a_relation_and_its_inverse_share_no_phrasing():
+    """Otherwise the phrasing of a relation held out for the test would be in training."""
     more = REGISTRY[REGISTRY.index("[relations.P26]") : REGISTRY.index("[refused")]
     more = more.replace("P26", "P40").replace("[X] and [Y] are", "[X] was to [Y]")
-    for said, how in (
+    for phrasing, how in (
         ("[X] is married to [Y]", ""),
         ("[Y] is married to [X]", ", with [X] and [Y] the other way round"),
     ):
-        text = REGISTRY + more.replace("[X] is married to [Y]", said)
-        message = f"mine.toml:16: {said!r} is already a phrasing of P26{how}; use another wording"
+        text = REGISTRY + more.replace("[X] is married to [Y]", phrasing)
+        message = f"mine.toml:16: {phrasing!r} is already a phrasing of P26{how}; use another wording"
         with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
             parse(text, "mine.toml")
 
@@ -615,7 +615,7 @@ def test_the_place_of_an_entry_is_not_that_of_a_longer_id():
         parse(text, "mine.toml")
 
 
-def test_a_registry_of_ones_own(tmp_path):
+def test_a_custom_registry(tmp_path):
     path = write(tmp_path / "mine.toml", REGISTRY)
     made = built(tmp_path, FACTS, relations=path)
     assert set(made["relations"]) == {"P26"}

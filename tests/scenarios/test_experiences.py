@@ -1,4 +1,4 @@
-"""An experience's share of the pairs: dealing, labels, forms and noise, by hand."""
+"""The pairs of an experience: dealing, labels, forms and noise, checked by hand."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ from contsym.scenarios.schema import Experience
 
 
 def pairs(sizes):
-    """So many pairs of each relation; relations that begin with s are symmetric."""
+    """Pairs by number per relation; relations that begin with s are symmetric."""
     return table_from_rows(
         {
             "id": f"{name}/{i}",

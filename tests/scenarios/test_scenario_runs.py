@@ -1,4 +1,4 @@
-"""Scenario files, what they make of the data, and what runs through them do."""
+"""Scenario files, their effect on the data, and runs with them."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scenario files: what they say, and one line with file, experience and entry for what they cannot say."""
+"""Scenario files: valid entries, and one line with file, experience and entry for each invalid one."""
 
 import itertools
 
@@ -175,7 +175,7 @@ def test_a_numbered_experience_keeps_its_name_in_every_order():
 # -- by name and by path --
 
 
-def test_a_file_of_ones_own_is_a_scenario(tmp_path):
+def test_a_user_file_is_a_scenario(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
         'summary = "Mine."\nall_orders = true\n[[experience]]\ntask = "mnli"\n[[experience]]\ntask = "snli"\n'
