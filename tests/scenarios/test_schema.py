@@ -130,7 +130,7 @@ def test_no_name_comes_twice(experiences):
         ),
         (
             'summary = "x"\nall_orders = true\n[[experience]]\ntask = "wikidata"\nparts = 6',
-            "mine.toml: all_orders of 6 experiences; expected 2 to 5 experiences",
+            "mine.toml: all_orders of 6 experiences; expected 2 to 5 of them",
         ),
         ('summary = "x"\nall_orders = 1\n[[experience]]\ntask = "mnli"',
          "mine.toml:2: all_orders is 1; expected true or false"),
