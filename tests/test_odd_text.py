@@ -25,7 +25,7 @@ TEXTS = {
 REFUSED = {
     "nothing": ("", "premise is empty; expected a sentence"),
     "only space": (" \t\u00a0\u3000\n", "premise is empty; expected a sentence"),
-    "half a surrogate pair": ("a\ud800b", "premise holds half a surrogate pair; expected Unicode text"),
+    "half a surrogate pair": ("a\ud800b", "premise has half a surrogate pair; expected Unicode text"),
 }
 every_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 
@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_encoded_is_refused_with_its_line_in_every_form(fo
     path.write_text(json.dumps({**pair, "relation": "borders", "subject": "\ud800", "object": "oslo"}) + "\n")
     with pytest.raises(ContsymError) as error:
         load_task("wikidata", str(path), form=form)
-    assert str(error.value) == f"{path}:1: premise holds half a surrogate pair; expected Unicode text"
+    assert str(error.value) == f"{path}:1: premise has half a surrogate pair; expected Unicode text"
 
 
 def test_every_text_has_a_finite_vector_and_the_same_one_whatever_is_encoded_beside_it(tiny_encoder_folder):

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from contsym.data import readers
+from contsym.data import readers, text_files
 from contsym.data.readers import read_rows
 from contsym.data.sources import load_task
 from contsym.data.sql import open_engine
-from contsym.data.wikidata import text_files
 from contsym.data.wikidata.manifest import read_manifest
 from contsym.data.wikidata.relations import parse as parse_registry
 from contsym.data.wikidata.relations import registry
@@ -194,7 +193,7 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "MAX_LINE", 1000)
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"premise": "' + "x" * 2000)
-    assert says(lambda: list(read_rows(path))) == f"{path}:1: more than 1,000 bytes; expected a pair a line"
+    assert says(lambda: list(read_rows(path))) == f"{path}:1: more than 1,000 bytes; expected a shorter line"
 
 
 def _parquet(path, n, text, **options):
@@ -256,7 +255,7 @@ def test_deep_nesting_is_a_line_in_every_format(tmp_path):
     path.write_text(DEEP_JSON)
     assert (
         says(lambda: list(read_rows(path)))
-        == f"{path}:1: not JSON (nested too deeply); expected one object a line"
+        == f"{path}:1: not JSON (nested too deeply); expected one object per line"
     )
     for name, read in (
         ("result.json", store.read_result),
@@ -308,7 +307,7 @@ def test_no_path_in_a_manifest_is_read(name, tmp_path):
         "files": {name: {}, "test.parquet": {}},
     }
     (tmp_path / "manifest.json").write_text(json.dumps(made))
-    assert says(read_manifest, tmp_path).endswith("files does not list train.parquet and test.parquet")
+    assert says(read_manifest, tmp_path).endswith(f"{name!r}; expected 'train.parquet' or 'test.parquet'")
 
 
 def test_no_key_in_a_record_leads_out_of_its_folder(tmp_path):
@@ -331,7 +330,7 @@ def test_a_link_out_of_a_data_folder_is_not_followed(tmp_path):
     shutil.copy(secret, folder / "train.jsonl")
     (folder / "test.jsonl").symlink_to(secret)
     assert says(load_task, "mnli", str(folder)) == (
-        f"{folder}/test.jsonl: a link out of {folder}, to {secret}; give the path of the data themselves, or copy them"
+        f"{folder}/test.jsonl: a link out of {folder}, to {secret}; give that path, or copy the data"
     )
     (folder / "test.jsonl").unlink()
     (folder / "test.jsonl").symlink_to(folder / "train.jsonl")

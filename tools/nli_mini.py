@@ -1,8 +1,8 @@
-"""A small three-way NLI corpus made by a readable grammar, where MNLI is not at hand.
+"""Generates a small three-way NLI corpus from a readable grammar, as a stand-in for MNLI.
 
-A rule has a hypothesis and premises that entail it, leave it open and contradict it. The three
-pairs made from it stay in one part, so that a hypothesis by itself says nothing about its label. A
-denied hypothesis takes the same premises with the labels exchanged, so that `not` says nothing.
+A rule has a hypothesis and premises that entail it, leave it open and contradict it. The three pairs of a rule stay in
+one part, so a hypothesis alone does not predict its label. A denied hypothesis has the same premises with exchanged
+labels, so `not` does not predict the label either.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Scale = tuple[list[str], list[str]]
 
 
 class Item(NamedTuple):
-    """A hypothesis and, by label, a premise for it; clauses without capital and full stop."""
+    """A hypothesis and a premise per label; clauses without capital letter and full stop."""
 
     hypothesis: str
     entailment: str
@@ -34,14 +34,14 @@ class Verb(NamedTuple):
 
 
 def _verb(forms: str) -> Verb:
-    """`see saw seen`; a past form that is left out is regular, a participle is as the past."""
+    """The forms in `see saw seen`; a missing past form is regular, a missing participle equals the past form."""
     base, *others = forms.split()
     past, *participle = others or [base + ("d" if base.endswith("e") else "ed")]
     return Verb(base, past, *(participle or [past]))
 
 
 def _scales(table: str) -> list[Scale]:
-    """`tall high / low; ...`: the sides exclude each other, the words of one mean the same."""
+    """The scales in `tall high / low; ...`: the sides exclude each other, the words of a side are synonyms."""
     sides = [scale.split("/") for scale in table.split(";")]
     return [(one.split(), other.split()) for one, other in sides]
 
@@ -93,7 +93,7 @@ TAXONOMY: Mapping[str, Mapping[str, list[str]]] = {
     "plant": {"flower": _words("rose tulip daisy"), "tree": _words("oak birch willow")},
 }
 
-# Two verbs of one meaning, and what they are done to.
+# Two synonymous verbs, and their objects.
 ACTIONS = [
     (_verb(one), _verb(other), _words(things))
     for one, other, things in (
@@ -110,7 +110,7 @@ DEALINGS = [[_verb(verb) for verb in pair.split("/")] for pair in (
     *("help/assist", "rescue/save", "trick tricked/deceive", "praise/commend"),
     *("phone/telephone", "hug hugged/embrace", "frighten/scare"),
 )]  # fmt: skip
-# The same event told from the giver's side and from the receiver's.
+# Two verbs for the same event, with the giver and with the receiver as subject.
 TRANSFERS = [[_verb(verb) for verb in pair.split("/")] for pair in (
     "give gave given/receive", "lend lent/borrow", "sell sold/buy bought",
 )]  # fmt: skip
@@ -120,7 +120,7 @@ GATHER = [_verb(verb) for verb in ("leave left", "laugh", "wait", "dance", "comp
 EVENTS = ("arrived", "left", "called", "fell asleep", "sat down", "started to sing", "woke up")
 MILESTONES = ("retired", "moved to Rome", "joined the choir", "learned to swim", "left school")
 
-# What follows about the deed: it was done, it was not, or either.
+# Verb phrases by what they imply: the deed was done, it was not done, or either.
 ATTEMPTS: Mapping[str, tuple[str, ...]] = {
     "done": ("managed to", "remembered to", "did not fail to", "did not forget to"),
     "fail": ("failed to", "forgot to", "refused to", "did not manage to"),
@@ -146,9 +146,9 @@ COUNTS: Mapping[str, Callable[[int], frozenset[int]]] = {
 
 # Rules --------------------------------------------------------------------------------------
 
-# H: a hypothesis, and its denial where it has one. E, N, C: premises that entail it, leave it open
-# and contradict it; for the denial, E and C change places. `few` meets neither `none` nor `some`:
-# readers disagree on whether few may be none.
+# H: a hypothesis, and its denial if any. E, N, C: premises that entail it, leave it open and contradict it; for the
+# denial, E and C change places. No rule pairs `few` with `none` or `some`, since readers disagree on whether few may
+# be none.
 GRAMMAR = """
 dealing
 H {a} {v.past} {b} | {a} did not {v.base} {b}
@@ -253,7 +253,7 @@ C {frame}, {b} was {word} {a} | {frame}, {a} was {inverse} {b} and {c}
 
 
 def _parsed(grammar: str) -> dict[str, list[dict[str, list[str]]]]:
-    """By name the rules, each with its alternatives by label."""
+    """The rules by name, each with its alternatives by label."""
     rules: dict[str, list[dict[str, list[str]]]] = {}
     for line in grammar.strip().splitlines():
         key, _, text = line.partition(" ")
@@ -271,7 +271,7 @@ RULES = _parsed(GRAMMAR)
 
 
 def _filled(rng: random.Random, name: str, **words: object) -> Item:
-    """A rule by its name, said or denied, with the words in their places."""
+    """An item of the rule with this name, affirmed or denied, with the words in their places."""
     rule = rng.choice(RULES[name])
     hypothesis = rng.choice(rule["H"])
     is_denied = hypothesis != rule["H"][0]
@@ -281,7 +281,7 @@ def _filled(rng: random.Random, name: str, **words: object) -> Item:
 
 # Phenomena ----------------------------------------------------------------------------------
 def paraphrase(rng: random.Random) -> Item:
-    """Synonyms with active and passive, and transfers with datives and converses."""
+    """Synonyms in active and passive voice, and transfers with datives and converse verbs."""
     a, b = rng.sample(PEOPLE, 2)
     if rng.random() < 0.5:
         v, w = rng.choice(TRANSFERS)
@@ -306,7 +306,7 @@ def hypernymy(rng: random.Random) -> Item:
 
 
 def negation(rng: random.Random) -> Item:
-    """`not` with its scope, and verbs that say or leave open whether the deed was done."""
+    """`not` with its scope, and verbs that imply or leave open whether the deed was done."""
     v, w, things = rng.choice(ACTIONS)
     a, b, c = (f"the {thing}" for thing in rng.sample(things, 3))
     words = {name: rng.choice(choices) for name, choices in ATTEMPTS.items()}
@@ -342,29 +342,29 @@ def quantifiers(rng: random.Random) -> Item:
 
 
 def numbers(rng: random.Random) -> Item:
-    """Counts as sets of numbers: inside is entailment, apart contradiction, else neutral."""
+    """Counts as sets of numbers: a subset entails, a disjoint set contradicts, any other is neutral."""
     who, verb = rng.choice(PEOPLE), rng.choice(OBTAIN)
     noun, other = (f"{noun}s" for noun in rng.sample(NOUNS, 2))
     counts = {(w, n): COUNTS[w](i) for w in COUNTS for i, n in enumerate(NUMBERS, 3)}
-    said = rng.choice([(word, n) for word, n in counts if n not in (NUMBERS[0], NUMBERS[-1])])
+    claim = rng.choice([(word, n) for word, n in counts if n not in (NUMBERS[0], NUMBERS[-1])])
     by_label: dict[str, dict[str, list[str]]] = {label: {} for label in Item._fields[1:]}
     for (word, n), count in counts.items():
-        is_inside, is_apart = count <= counts[said], count.isdisjoint(counts[said])
+        is_inside, is_apart = count <= counts[claim], count.isdisjoint(counts[claim])
         label = "entailment" if is_inside else "contradiction" if is_apart else "neutral"
         by_label[label].setdefault(word, []).append(f"{word} {n}")
-    # The word first: most counts that contradict are exact, which would give them away.
-    found = {label: rng.choice(rng.choice([*some.values()])) for label, some in by_label.items()}
+    # The quantifier word is drawn first: otherwise most contradictions would be exact counts, and easy to guess.
+    phrases = {label: rng.choice(rng.choice([*some.values()])) for label, some in by_label.items()}
     premises = {}
-    for label, held in found.items():
+    for label, phrase in phrases.items():
         extra = f"{' '.join(rng.choice(list(counts)))} {other}"
         premises[label] = f"{who} {verb.past} " + rng.choice(
-            (f"{held} {noun} and {extra}", f"{extra} and {held} {noun}")
+            (f"{phrase} {noun} and {extra}", f"{extra} and {phrase} {noun}")
         )
-    return Item(f"{who} {verb.past} {' '.join(said)} {noun}", **premises)
+    return Item(f"{who} {verb.past} {' '.join(claim)} {noun}", **premises)
 
 
 def conjunction(rng: random.Random) -> Item:
-    """`and`, `or`, `but not` and `neither`, nor is `or` taken to exclude `and`."""
+    """`and`, `or`, `but not` and `neither`; `or` does not exclude `and`."""
     a, b, c = (_a(noun) for noun in rng.sample(NOUNS, 3))
     who, verb = rng.choice(PEOPLE), rng.choice(OBTAIN)
     return _filled(rng, "connective", who=who, v=verb, a=a, b=b, c=c)
@@ -381,15 +381,15 @@ def temporal_order(rng: random.Random) -> Item:
 
 
 def spatial(rng: random.Random) -> Item:
-    """A strict relation, its inverse and a third thing."""
+    """A strict spatial relation, its inverse and a third object."""
     frame, words, things = rng.choice(LAYOUTS)
     a, b, c = rng.sample(things, 3)
     word, inverse = rng.sample(words, 2)
     return _filled(rng, "spatial", frame=frame, a=a, b=b, c=c, word=word, inverse=inverse)
 
 
-# How many of each 40 hypotheses are of a phenomenon: more where a word decides, since a sentence
-# encoder that reads premise and hypothesis apart learns little from order and arithmetic.
+# Hypotheses per phenomenon out of every 40: more where a single word decides, since an encoder that reads premise and
+# hypothesis separately learns little from order and arithmetic.
 SHARES: Mapping[Callable[[random.Random], Item], int] = {
     **dict.fromkeys((antonymy, negation, hypernymy), 6),
     **dict.fromkeys((modification, quantifiers, conjunction, paraphrase), 4),
@@ -401,7 +401,7 @@ SHARES: Mapping[Callable[[random.Random], Item], int] = {
 def generate(n_train: int = 2400, n_test: int = 600, seed: int = 0) -> tuple[list[Row], list[Row]]:
     """Train and test rows: id, premise, hypothesis, label and phenomenon; labels balanced.
 
-    Raises ValueError where a size is not a multiple of three, or the grammar runs dry.
+    Raises ValueError for a size that is not a multiple of three, and when the grammar has no new hypotheses left.
     """
     rng = random.Random(seed)
     groups = _groups(rng)
@@ -418,7 +418,7 @@ def generate(n_train: int = 2400, n_test: int = 600, seed: int = 0) -> tuple[lis
 
 
 def _groups(rng: random.Random) -> Iterator[list[Row]]:
-    """Groups of three pairs with one hypothesis; no hypothesis comes twice."""
+    """Groups of three pairs with one hypothesis each; hypotheses do not repeat."""
     seen: set[str] = set()
     rounds = [phenomenon for phenomenon, share in SHARES.items() for _ in range(share)]
     while True:
@@ -447,7 +447,7 @@ def _unseen(rng: random.Random, phenomenon: Callable[[random.Random], Item], see
 
 
 def _on_scales(rng: random.Random, scales: Sequence[Scale]) -> dict[str, str]:
-    """A word, one of its side, one of the other side, and words of two other scales."""
+    """A word, a word of its side, a word of the opposite side, and words of two other scales."""
     chosen, *others = rng.sample(scales, 3)
     side, opposite = rng.sample(chosen, 2)
     y, z = (rng.choice(rng.choice(scale)) for scale in others)
@@ -460,7 +460,7 @@ def _a(noun: str) -> str:
 
 
 def _sentences(rng: random.Random, clause: str, scenery_share: float = 0.0) -> str:
-    """The clause as a sentence, in some cases after a remark that bears on nothing."""
+    """The clause as a sentence, sometimes after an unrelated sentence."""
     clauses = [rng.choice(SCENERY)] if rng.random() < scenery_share else []
     return " ".join(f"{each[0].upper()}{each[1:]}." for each in (*clauses, clause))
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -232,7 +233,7 @@ def audit(
         tokenizer, max_length = tokenizer_of(files)
     found = look_through(loaded, train, tokenizer, max_length)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(asdict(found), ensure_ascii=False))
     else:
         Console().print(audit_report(found))
 

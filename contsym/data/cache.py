@@ -1,8 +1,8 @@
-"""Checked data sets, kept as Arrow files so that the next process maps them and parses nothing.
+"""A cache of checked data in Arrow files, which the next process maps instead of parsing the source again.
 
-An entry is named by everything that decides what the parser says: the content and the place of every file that it
-may read, what was asked for, the code of this package and the libraries under it. It comes and goes whole; one that is
-not what was written is made again. The folder is bounded: what has not been used for longest leaves first.
+The key of an entry covers everything that decides the result of the parser: the content and path of every file that
+it may read, the request, the code of this package and its libraries. Entries appear and disappear atomically; a damaged
+entry is made again. The cache has a size limit, and the entries unused for longest are deleted first.
 """
 
 from __future__ import annotations
@@ -19,99 +19,91 @@ from dataclasses import fields
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import contsym
 from contsym.data import hub, sources
-from contsym.data.schema import Form, TaskData, arrow_schema, file_sha256
+from contsym.data.class_names import CARD, INFO, INFOS
+from contsym.data.schema import PARTS, Form, TaskData, arrow_schema, file_sha256
 from contsym.data.splits import SplitRule
 from contsym.data.wikidata import manifest
 from contsym.errors import DataError
 from contsym.files import bound, drop, gib_from_environment, write_whole
 from contsym.machine import n_cores
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-
 FORMAT = 1
 FOLDER = "CONTSYM_CACHE"
-"""The environment variable with the folder of the cache; without it, the user's."""
+"""Environment variable with the folder of the cache; default: the user's cache folder."""
 LIMIT, DEFAULT_GIB = "CONTSYM_DATA_GIB", 4.0
-"""The environment variable with the most that checked data may take, and what it is without."""
+"""Environment variable with the size limit of the cache, and its default."""
 SMALL = 1 << 20
-"""Bytes: a smaller source is parsed in less time than a person notices, and not kept."""
+"""Bytes of a source below which parsing is too fast to be noticed, and nothing is cached."""
 LARGE = 16 << 20
-"""Bytes: a larger source is parsed in a process of its own while this one does something else."""
+"""Bytes of a source above which a separate process parses it ahead."""
 MAX_FILES = 1000
-"""A folder with more is no data set alone; it is not hashed."""
-
-FACTS, PARTS = "facts.json", ("train", "test")
-_BESIDE = ("README.md", "dataset_info.json", "dataset_infos.json")
-"""Cards that may say, beside the data or above their folder, what the data mean."""
-_LIBRARIES = ("datasets", "pyarrow", "duckdb", "scikit-learn", "scipy", "numpy")
+"""A folder with more files holds more than a dataset; it is not hashed."""
+FACTS = "facts.json"
 MANY = 50_000
-"""Pairs: what is computed of fewer is computed again."""
+"""Pairs of a task below which a value is computed again instead of cached."""
+_LIBRARIES = ("datasets", "pyarrow", "duckdb", "scikit-learn", "scipy", "numpy")
 _BATCH = 4096
 
-Asked = tuple[str, str, Form, SplitRule | None]
-"""Task, source, form and split, as `load_task` takes them."""
+Request = tuple[str, str, Form, SplitRule | None]
+"""Task, source, form and split: the arguments of `load_task`."""
 _Stats = list[tuple[str, int, int, int]]
 
 
-def load_task(
-    task_name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
-) -> TaskData:
-    """The checked parts of a task, as `sources.load_task` gives them and with its errors: kept ones, or parsed
-    and kept from now on."""
-    limit = gib_from_environment(LIMIT, DEFAULT_GIB, "checked data")
-    asked = task_name, spec, form, split
-    source = sources.parse_source(task_name, spec, form)
-    seen, entry = _entry(source, asked) if limit else ([], None)
+def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None) -> TaskData:
+    """The result of `sources.load_task`, with its errors, from the cache where possible."""
+    limit = _limit()
+    request = name, spec, form, split
+    source = sources.parse_source(name, spec, form)
+    stats, entry = _entry(source, request) if limit else ([], None)
     if entry is None:
-        return sources.load_task(*asked)
-    found = _read(entry)
-    if found is None:
-        found = sources.load_task(*asked)
-        # A file that changed while it was read has not the content that the entry is named by.
-        if _stats(_files(source)) == seen:
-            _keep(entry, found, limit)
-    return found
+        return sources.load_task(*request)
+    task = _read(entry)
+    if task is None:
+        task = sources.load_task(*request)
+        # The key does not fit the content of a file that changed while it was read.
+        if _stats(_files(source)) == stats:
+            _keep(entry, task, limit)
+    return task
 
 
-def remembered(task: TaskData, what: Sequence[object], compute: Callable[[], Any]) -> Any:
-    """A value as JSON that is computed of many checked pairs, kept as they are; `what` names it and its options.
+def cached_value(task: TaskData, what: Sequence[object], compute: Callable[[], Any]) -> Any:
+    """A JSON value computed from many checked pairs, cached; `what` names the value and its options.
 
-    On another machine, or with other threads, it is computed again: sums of floats may differ.
+    On another machine or with another number of threads it is computed again: sums of floats may differ.
     """
-    limit = gib_from_environment(LIMIT, DEFAULT_GIB, "checked data")
+    limit = _limit()
     folder = cache_folder() if limit and sum(task.rows.values()) >= MANY else None
     if folder is None:
         return compute()
-    on = [platform.machine(), n_cores(), os.environ.get("OMP_NUM_THREADS")]
-    entry = folder / _hash([_made_with(), on, task.fingerprint, *what])
-    found = _facts(entry)
-    if found is None:
-        found = {"value": compute()}
-        _write_entry(entry, lambda _: found, limit)
-    return found["value"]
+    machine = [platform.machine(), n_cores(), os.environ.get("OMP_NUM_THREADS")]
+    entry = folder / _hash([_versions(), machine, task.fingerprint, *what])
+    facts = _facts(entry)
+    if facts is None:
+        facts = {"value": compute()}
+        _write_entry(entry, lambda _: facts, limit)
+    return facts["value"]
 
 
 @contextmanager
-def parsed_ahead(wanted: Iterable[Asked]) -> Iterator[None]:
-    """While the block runs, which imports torch, say, parse large sources that are not kept yet, each in a
-    process of its own; `load_task` finds them afterwards, and parses what could not be kept."""
-    is_possible = gib_from_environment(LIMIT, DEFAULT_GIB, "checked data") > 0 and n_cores() > 1
-    # Modules are looked for where this process finds them, and in no other folder.
+def parsed_ahead(requests: Iterable[Request]) -> Iterator[None]:
+    """While the block runs (for example while it imports torch), parse large uncached sources in separate processes.
+
+    `load_task` then finds them in the cache, and parses the sources that could not be cached.
+    """
+    is_possible = _limit() > 0 and n_cores() > 1
+    # The processes find modules where this process finds them, and in no other folder.
     path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
     processes = []
     try:
-        for asked in dict.fromkeys(wanted if is_possible else ()):
-            _, entry = _entry(sources.parse_source(*asked[:3]), asked, LARGE)
+        for request in dict.fromkeys(requests if is_possible else ()):
+            _, entry = _entry(sources.parse_source(*request[:3]), request, LARGE)
             if entry and not entry.is_dir():
-                command = [sys.executable, "-P", "-m", "contsym.data.cache", json.dumps(asked)]
                 process = subprocess.Popen(  # noqa: S603 - this Python with our own module, no shell
-                    command,
+                    [sys.executable, "-P", "-m", "contsym.data.cache", json.dumps(request)],
                     env={**os.environ, "PYTHONPATH": path},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -127,24 +119,10 @@ def parsed_ahead(wanted: Iterable[Asked]) -> Iterator[None]:
             process.wait()
 
 
-def _entry(source: sources.Source, asked: Asked, at_least: int | None = None) -> tuple[_Stats, Path | None]:
-    """The files of a source as they are now, and the folder of its entry; None for one that is not kept."""
-    folder = cache_folder()
-    try:
-        files = _files(source) if folder else []
-        seen = _stats(files)
-        n_bytes = sum(size for _, size, _, _ in seen)
-        if folder is None or len(files) > MAX_FILES or n_bytes < (at_least or SMALL):
-            return seen, None
-        return seen, folder / _key(source, files, asked)
-    except (OSError, DataError):
-        return [], None  # the reader says what is wrong with a file
-
-
 def cache_folder() -> Path | None:
-    """Where checked data are kept; None for a user without a home."""
-    if given := os.environ.get(FOLDER, "").strip():
-        return Path(given).expanduser() / "data"
+    """The folder of checked data; None for a user without a home."""
+    if folder := os.environ.get(FOLDER, "").strip():
+        return Path(folder).expanduser() / "data"
     try:
         home = os.environ.get("XDG_CACHE_HOME", "").strip() or Path.home() / ".cache"
     except RuntimeError:
@@ -152,39 +130,51 @@ def cache_folder() -> Path | None:
     return Path(home) / "contsym" / "data"
 
 
+def _limit() -> int:
+    return gib_from_environment(LIMIT, DEFAULT_GIB, "checked data")
+
+
+def _entry(source: sources.Source, request: Request, floor: int | None = None) -> tuple[_Stats, Path | None]:
+    """The present state of the files of a source, and the folder of its entry; None if it is not cached."""
+    folder = cache_folder()
+    try:
+        files = _files(source) if folder else []
+        stats = _stats(files)
+        n_bytes = sum(size for _, size, _, _ in stats)
+        if folder is None or len(files) > MAX_FILES or n_bytes < (floor or SMALL):
+            return stats, None
+        # The resolved path too: the reader may refuse a link to a file of the same content.
+        content = [(str(path), str(path.resolve()), file_sha256(path)) for path in files]
+        return stats, folder / _hash([_versions(), request, source.name, content])
+    except (OSError, DataError):
+        return [], None  # the reader reports the error
+
+
 def _files(source: sources.Source) -> list[Path]:
-    """Every file that the pairs of a source may depend on; none of bundled data, which are small."""
+    """Every file that may affect the pairs of a source; none for bundled data, which are small."""
     if isinstance(source, hub.Hub):
-        roots = [hub.find(each).snapshot.folder for each in source.named]
+        roots = [hub.resolve(each).snapshot.folder for each in source.named]
     elif isinstance(source, manifest.Built):
         roots = [source.folder]
     else:
         roots = [source.path] if isinstance(source, sources.Files) else []
-    found: list[Path] = []
+    files: list[Path] = []
     for root in roots:
         inside = [root] if root.is_file() else sorted(root.rglob("*"))
-        cards = [folder / name for folder in (root.parent, root.parent.parent) for name in _BESIDE]
-        found += [path for path in (*inside, *cards) if path.is_file()]
-    return found
+        above = root.parent, root.parent.parent
+        cards = [folder / name for folder in above for name in (CARD, INFO, INFOS)]
+        files += [path for path in (*inside, *cards) if path.is_file()]
+    return files
 
 
 def _stats(files: Sequence[Path]) -> _Stats:
-    found = []
-    for path in files:
-        stat = path.stat()
-        found.append((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    return found
+    stats = ((path, path.stat()) for path in files)
+    return [(str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in stats]
 
 
-def _key(source: sources.Source, files: Sequence[Path], asked: Asked) -> str:
-    # A link may lead elsewhere, to a file of the same content that the reader would refuse.
-    read = [(str(path), str(path.resolve()), file_sha256(path)) for path in files]
-    return _hash([_made_with(), asked, source.name, read])
-
-
-def _made_with() -> list[object]:
-    versions = [[name, metadata.version(name)] for name in _LIBRARIES]
-    return [FORMAT, contsym.__version__, _code_sha256(), platform.python_version(), versions]
+def _versions() -> list[object]:
+    libraries = [[name, metadata.version(name)] for name in _LIBRARIES]
+    return [FORMAT, contsym.__version__, _code_sha256(), platform.python_version(), libraries]
 
 
 def _hash(facts: object) -> str:
@@ -193,7 +183,7 @@ def _hash(facts: object) -> str:
 
 @cache
 def _code_sha256() -> str:
-    """Of this package's code: what parses, checks, splits and names."""
+    """SHA-256 of this package's code."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*")):
         if path.suffix in (".py", ".toml"):
@@ -202,84 +192,77 @@ def _code_sha256() -> str:
 
 
 def _keep(entry: Path, task: TaskData, limit: int) -> None:
+    import pyarrow as pa
+
     def fill(folder: Path) -> dict[str, Any]:
         parts = {}
         for name in PARTS:
-            part: Dataset = getattr(task, name)
-            _write(part, folder / f"{name}.arrow")
-            parts[name] = {"rows": len(part), "sha256": file_sha256(folder / f"{name}.arrow")}
-        return {
-            "parts": parts,
-            "task": {f.name: getattr(task, f.name) for f in fields(task) if f.name not in PARTS},
-        }
+            part, path = getattr(task, name), folder / f"{name}.arrow"
+            with pa.ipc.new_stream(path, arrow_schema()) as writer:
+                for batch in part.with_format("arrow").iter(batch_size=_BATCH):
+                    writer.write_table(batch.cast(arrow_schema()))
+            parts[name] = {"rows": len(part), "sha256": file_sha256(path)}
+        others = {field.name: getattr(task, field.name) for field in fields(task) if field.name not in PARTS}
+        return {"parts": parts, "task": others}
 
     if sum(part.data.nbytes for part in (task.train, task.test)) <= limit:
         _write_entry(entry, fill, limit)
 
 
 def _write_entry(entry: Path, fill: Callable[[Path], dict[str, Any]], limit: int) -> None:
-    """Make an entry: the files that `fill` writes, and the facts that it gives."""
+    """Make an entry of the files that `fill` writes and the facts that it returns."""
 
     def write(folder: Path) -> None:
         folder.chmod(0o700)  # the pairs may be confidential
         facts = {**fill(folder), "key": entry.name}
         (folder / FACTS).write_text(json.dumps({**facts, "sha256": _hash(facts)}), encoding="utf-8")
 
-    # Another process may be faster, or the disk full or not ours: then it is made again.
+    # If another process is faster, or the disk is full or read-only, the entry is made again next time.
     with suppress(OSError):
         write_whole(entry, write)
         bound(entry.parent, limit, FACTS)
 
 
-def _write(part: Dataset, path: Path) -> None:
-    import pyarrow as pa
-
-    with pa.ipc.new_stream(path, arrow_schema()) as writer:
-        for batch in part.with_format("arrow").iter(batch_size=_BATCH):
-            writer.write_table(batch.cast(arrow_schema()))
-
-
 def _read(entry: Path) -> TaskData | None:
-    """The kept parts of a task; None where there are none."""
-    import pyarrow as pa
+    """The cached task; None if there is none."""
     from datasets import Dataset
 
     if (facts := _facts(entry)) is None:
         return None
-    try:
+    with _deleted_if_damaged(entry):
         for name in PARTS:
             if file_sha256(entry / f"{name}.arrow") != facts["parts"][name]["sha256"]:
-                raise ValueError("not what was written")
+                raise ValueError("damaged")
         parts = {name: Dataset.from_file(str(entry / f"{name}.arrow")) for name in PARTS}
-        # JSON has no tuples, and a task's data no lists.
-        said: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in facts["task"].items()
-        }
-        return TaskData(**said, **parts)
-    except (OSError, ValueError, KeyError, TypeError, DataError, pa.ArrowException):
-        _forget(entry)
-        return None
+        # JSON has lists where a task has tuples.
+        others: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in facts["task"].items()}
+        return TaskData(**others, **parts)
+    return None
 
 
 def _facts(entry: Path) -> dict[str, Any] | None:
-    """The facts of an entry; None where there is none, or something else than was written, which is deleted."""
+    """The facts of an entry; None if it is missing or damaged. A damaged entry is deleted."""
     if not entry.is_dir():
         return None
-    try:
+    with _deleted_if_damaged(entry):
         facts = json.loads((entry / FACTS).read_text("utf-8"))
         if facts.pop("sha256") != _hash(facts) or facts["key"] != entry.name:
-            raise ValueError("not what was written")
-        # Says when it was last used. The time of reading would, but many file systems do not keep it.
+            raise ValueError("damaged")
+        # Records the last use; many file systems do not record the time of reading.
         os.utime(entry / FACTS)
         return facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        _forget(entry)
-        return None
+    return None
 
 
-def _forget(entry: Path) -> None:
-    with suppress(OSError):  # an entry that is not ours to delete
-        drop(entry)
+@contextmanager
+def _deleted_if_damaged(entry: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DataError, pa.ArrowException):
+        with suppress(OSError):  # the entry may belong to another user
+            drop(entry)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,31 @@
-"""What a number in a column of labels stands for, by what a file, a card or the Hub says of its classes."""
+"""The class names behind numeric labels, as a file, a card or the Hub gives them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from contsym.data.schema import Row
 from contsym.errors import DataError
 
 LABEL_COLUMNS = ("label", "gold_label")
 TEXT_COLUMNS = ("label_text", "label_name")
-"""Columns that say in words what a number in the same row stands for."""
+"""Columns with the class name of the number in the same row."""
 CARD, INFO, INFOS = "README.md", "dataset_info.json", "dataset_infos.json"
 METADATA = (INFO, INFOS, "dataset_dict.json", "state.json")
 """JSON files of the `datasets` library that hold no pairs."""
 
+ClassNames = Mapping[str, Sequence[str]]
+"""Class names in order of their numbers, by column."""
+Features = tuple[str, Mapping[str, Any]]
+"""A configuration and its features by column."""
+
 
 def as_number(label: object) -> int | None:
-    """The class number that a label is, also as text or as a float that is whole; None for any other.
+    """A label as class number, also from text or a whole float; None for any other label.
 
     >>> as_number("2"), as_number(1.0), as_number("neutral")
     (2, 1, None)
@@ -35,111 +40,86 @@ def as_number(label: object) -> int | None:
     return int(text) if text.removeprefix("-").isdecimal() and len(text) < 10 else None
 
 
-def of_features(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """Class names by column, from the features of a data set: objects of `datasets`, or their JSON."""
-    found: dict[str, Sequence[str]] = {}
+def of_features(features: Mapping[str, Any]) -> ClassNames:
+    """Class names by column, from the features of a dataset: objects of `datasets`, or their JSON."""
+    by_column: dict[str, Sequence[str]] = {}
     for column in LABEL_COLUMNS:
         feature = features.get(column)
         names = feature.get("names") if isinstance(feature, Mapping) else getattr(feature, "names", None)
         if isinstance(names, Mapping):
             names = [names[key] for key in sorted(names, key=int)]
         if isinstance(names, list | tuple) and names:
-            found[column] = tuple(map(str, names))
-    return found
+            by_column[column] = tuple(map(str, names))
+    return by_column
 
 
-def spelt_out(row: Mapping[str, object], names: Mapping[str, Sequence[str]], where: str) -> dict[str, object]:
-    """The row with its class numbers replaced by the names of their classes.
+def with_class_names(row: Mapping[str, object], find_names: Callable[[], ClassNames], where: str) -> Row:
+    """The row with class names in place of class numbers; `find_names` is called only for a row with a number.
 
     A number below 0 means that there is no label, and stays. Raises DataError for a number without a name.
     """
-    found = dict(row)
+    changed = dict(row)
     for column in LABEL_COLUMNS:
         label = row.get(column)
         number = None if label is None else as_number(label)
         if number is None or number < 0:
             continue
-        said = next((row[name] for name in (*TEXT_COLUMNS, *LABEL_COLUMNS) if _is_word(row.get(name))), None)
+        names = find_names()
         if column in names:
             if number >= len(names[column]):
                 listed = ", ".join(f"{i} {name}" for i, name in enumerate(names[column]))
                 raise DataError(f"{where}: {column} {number} has no name; the data name {listed}")
-            found[column] = names[column][number]
-        elif said:
-            found[column] = said
-    return found
+            changed[column] = names[column][number]
+        elif words := [row[name] for name in (*TEXT_COLUMNS, *LABEL_COLUMNS) if _is_word(row.get(name))]:
+            changed[column] = words[0]
+    return changed
 
 
 def _is_word(label: object) -> bool:
     return isinstance(label, str) and bool(label.strip()) and as_number(label) is None
 
 
-@dataclass(frozen=True)
-class FileNames:
-    """The class names of one file: its own, or those that its folder gives; looked up when first asked for."""
-
-    path: Path
-    own: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def spelt_out(self, row: Mapping[str, object], where: str) -> Mapping[str, object]:
-        labels = (row.get(column) for column in LABEL_COLUMNS)
-        if any(label is not None and as_number(label) is not None for label in labels):
-            return spelt_out(row, self.names, where)
-        return row
-
-    @cached_property
-    def names(self) -> Mapping[str, Sequence[str]]:
-        if self.own:
-            return self.own
-        # A card stands beside the data or, as on the Hub, above their folder.
-        for folder in (self.path.parent, self.path.parent.parent):
-            if found := _beside(folder, self.path):
-                return found
-        return {}
+def of_file(path: Path, metadata: Mapping[bytes, bytes] | None) -> ClassNames:
+    """The class names of a file: in its Parquet metadata as `datasets` writes it, or in a card beside or above it."""
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        if names := of_features(json.loads((metadata or {})[b"huggingface"])["info"]["features"]):
+            return names
+    # A card stands beside the data or, as on the Hub, above their folder.
+    by_folder = (_beside(folder, path) for folder in (path.parent, path.parent.parent))
+    return next(filter(None, by_folder), {})
 
 
-def of_parquet(metadata: Mapping[bytes, bytes] | None) -> dict[str, Sequence[str]]:
-    """The class names that the `datasets` library left in the schema of a Parquet file."""
-    try:
-        return of_features(json.loads((metadata or {})[b"huggingface"])["info"]["features"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return {}
+def _beside(folder: Path, path: Path) -> ClassNames:
+    """The class names in a card or description in `folder` for the file `path`.
 
-
-def _beside(folder: Path, path: Path) -> dict[str, Sequence[str]]:
-    """The class names that a card or a description in `folder` gives; `path` is the file they are for.
-
-    Raises DataError where it has several configurations that name the classes differently, and none
-    is called as a folder of the path.
+    Raises DataError where several configurations number their classes differently, and none is named like a
+    folder of the path.
     """
-    for source, read in ((CARD, _of_card), (INFOS, _of_infos), (INFO, _of_info)):
+    for source, read in ((CARD, _of_card), (INFOS, _of_json), (INFO, _of_json)):
         by_config = _by_config(folder / source, read)
         chosen = next((by_config[name] for name in reversed(path.parent.parts) if name in by_config), None)
         if chosen is None and len({tuple(sorted(names.items())) for names in by_config.values()}) > 1:
-            listed = "; ".join(
-                f"{name}: {', '.join(next(iter(names.values())))}" for name, names in by_config.items()
-            )
+            orders = ((name, next(iter(names.values()))) for name, names in by_config.items())
+            listed = "; ".join(f"{name}: {', '.join(order)}" for name, order in orders)
             raise DataError(
                 f"{folder / source}: the configurations number their classes differently ({listed}); keep the one "
-                f"that {path.name} is of"
+                f"of {path.name}"
             )
         if by_config:
             return chosen or next(iter(by_config.values()))
     return {}
 
 
-def _by_config(
-    path: Path, read: Callable[[Path], Iterable[tuple[str, Mapping[str, Any]]]]
-) -> dict[str, dict[str, Sequence[str]]]:
+def _by_config(path: Path, read: Callable[[Path], Iterable[Features]]) -> dict[str, ClassNames]:
     if not path.is_file():
         return {}
     try:
         return {config: names for config, features in read(path) if (names := of_features(features))}
-    except Exception:  # of YAML too: most files called README.md describe no data set
+    except Exception:  # also any error of YAML: most files called README.md describe no dataset
         return {}
 
 
-def _of_card(path: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def _of_card(path: Path) -> Iterable[Features]:
     from huggingface_hub.repocard import metadata_load
 
     described = (metadata_load(path) or {})["dataset_info"]
@@ -152,10 +132,7 @@ def _of_card(path: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
         yield str(each.get("config_name", "default")), features
 
 
-def _of_infos(path: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    for name, info in json.loads(path.read_text("utf-8-sig")).items():
-        yield name, info["features"]
-
-
-def _of_info(path: Path) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    yield "default", json.loads(path.read_text("utf-8-sig"))["features"]
+def _of_json(path: Path) -> Iterable[Features]:
+    content = json.loads(path.read_text("utf-8-sig"))
+    infos = content if path.name == INFOS else {"default": content}
+    return [(name, info["features"]) for name, info in infos.items()]

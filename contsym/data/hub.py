@@ -1,4 +1,4 @@
-"""A task's pairs from the Hugging Face Hub: at one pinned commit, and from the cache without a network."""
+"""A task's pairs from the Hugging Face Hub: at one commit, and from the cache without a network."""
 
 from __future__ import annotations
 
@@ -7,49 +7,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contsym.data import class_names, hub_client
-from contsym.data.readers import ALIASES, rename
-from contsym.data.schema import FORMS, Form, rows_of
+from contsym.data.class_names import CARD, INFOS
+from contsym.data.hub_client import Refused, Repository, Snapshot
+from contsym.data.readers import FIELDS, rename
+from contsym.data.schema import FORMS, Dataset, Form, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.data.tasks import Task
 from contsym.errors import DataError, first_line, nearest
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-
-Placed = tuple[str, dict[str, object]]
-
-CARD = "README.md"
-_DATA_FILES = [
-    f"*.{suffix}" for suffix in ("parquet", "json", "jsonl", "csv", "tsv", "txt", "arrow", "gz", "zst")
-]
-"""What is fetched beside the card, which says what is which part; never code."""
-_OLD_CARD = "dataset_infos.json"
-_SPELLING = "hub:OWNER/NAME, with :CONFIGURATION and @REVISION where they are needed"
+_DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.arrow", "*.gz", "*.zst")
+"""Files that are fetched beside the card; never code."""
+Parts = Mapping[str, Dataset]
+Alternatives = tuple[tuple[str, ...], ...]
+_LOCAL_COPY = "give a local copy as a path"
 _NAME = re.compile(r"(?P<id>[\w.\-]+/[\w.\-]+)(?::(?P<configuration>[^@:]+))?(?:@(?P<revision>.+))?")
 
 
 @dataclass(frozen=True)
-class Named:
-    """A data set on the Hub as it was asked for."""
-
+class DatasetName:
     id: str
     configuration: str | None = None
     revision: str | None = None
 
 
 @dataclass(frozen=True)
-class Found:
-    """The same as it is: which commit, which configuration, and the files that hold it."""
+class DatasetVersion:
+    """The commit, the configuration and the files of a dataset."""
 
-    snapshot: hub_client.Snapshot
+    snapshot: Snapshot
     configuration: str | None
-    """None where there is only one."""
+    """None if there is only one."""
     options: Mapping[str, Any]
-    """What `datasets.load_dataset` is told beside the folder."""
+    """Arguments of `datasets.load_dataset` beside the folder."""
     patterns: Sequence[str]
     files: Sequence[str]
     remarks: tuple[str, ...]
@@ -62,31 +54,30 @@ class Found:
 
 @dataclass(frozen=True)
 class Hub:
-    """One or more Hub data sets, each read at the commit that its revision stood for."""
+    """One or more Hub datasets, each read at the commit of its revision."""
 
-    named: tuple[Named, ...]
-    """More than one where a form is a data set of its own; their parts are chained."""
+    named: tuple[DatasetName, ...]
+    """Several if each form is a dataset; their parts are chained."""
     is_in_form: bool
-    """The data set is in the form asked for as it comes."""
-    stand_in: bool = False
+    """Whether the dataset already has the form asked for."""
 
     @property
     def name(self) -> str:
-        """With the commit of each: what gives the same pairs again."""
-        found = [find(each) for each in self.named]
-        return "hub:" + "+".join(f"{each.name}@{each.snapshot.commit}" for each in found)
+        """The name with the commit of each dataset, which gives the same pairs again."""
+        resolved = [resolve(each) for each in self.named]
+        return "hub:" + "+".join(f"{each.name}@{each.snapshot.commit}" for each in resolved)
 
     @property
     def remarks(self) -> list[str]:
-        return [remark for each in self.named for remark in find(each).remarks]
+        return [remark for each in self.named for remark in resolve(each).remarks]
 
-    def read(self, task: Task, form: Form) -> tuple[Iterator[Placed], Iterator[Placed] | None]:
-        loaded = [(find(each).name, _parts(each)) for each in self.named]
+    def read(self, task: Task, form: Form) -> tuple[Iterator[PlacedRow], Iterator[PlacedRow] | None]:
+        loaded = [(resolve(each).name, _parts(each)) for each in self.named]
         for name, parts in loaded:
-            if not _names(parts, task.train_names):
+            train_names = _names(parts, task.train_names)
+            if not train_names:
                 raise _other_splits(name, parts, "train", task.train_names)
-            others = set(parts) - set(_names(parts, task.train_names))
-            if others and not _names(parts, task.test_names):
+            if set(parts) - set(train_names) and not _names(parts, task.test_names):
                 raise _other_splits(name, parts, "test", task.test_names)
         has_test = all(_names(parts, task.test_names) for _, parts in loaded)
         train = _chained(loaded, task.train_names)
@@ -96,42 +87,43 @@ class Hub:
 def parse_hub(task: Task, spec: str, form: Form) -> Hub:
     """The source of `hub`, `hub@REVISION`, `hub:OWNER/NAME`, `hub:OWNER/NAME:CONFIGURATION@REVISION`.
 
-    Several data sets are joined by `+`, as in the name that a result records.
+    `+` joins several datasets, as in the name that a result records.
     """
     forms = FORMS if form == "both" else (form,)
-    own = ("any",) if "any" in task.hub else forms
-    usual = tuple(task.hub[each] for each in own)
-    _, colon, rest = spec.partition(":") if spec.startswith("hub:") else ("", "", "")
-    if not colon:
+    usual = tuple(task.hub[each] for each in (("any",) if "any" in task.hub else forms))
+    if not spec.startswith("hub:"):
         revision = spec.partition("@")[2] or None
-        return Hub(tuple(Named(each, revision=revision) for each in usual), is_in_form=True)
+        return Hub(tuple(DatasetName(each, revision=revision) for each in usual), is_in_form=True)
     named = []
-    for text in re.split(r"\+(?=[\w.\-]+/)", rest):
-        found = _NAME.fullmatch(text)
-        if not found:
-            raise DataError(f"--{task.name} {spec}: {text!r} is no Hub data set; expected {_SPELLING}")
-        named.append(Named(**found.groupdict()))
-    # What `hub` stands for is in this form by any other name.
+    for text in re.split(r"\+(?=[\w.\-]+/)", spec.removeprefix("hub:")):
+        match = _NAME.fullmatch(text)
+        if not match:
+            raise DataError(
+                f"--{task.name} {spec}: {text!r} is not a Hub dataset; expected hub:OWNER/NAME, with :CONFIGURATION "
+                "and @REVISION where they are needed"
+            )
+        named.append(DatasetName(**match.groupdict()))
+    # The task's usual datasets are in this form under their full names too.
     return Hub(tuple(named), is_in_form=tuple(each.id for each in named) == usual)
 
 
 @cache
-def find(named: Named) -> Found:
-    """The commit, the configuration and its files, of which only the card is fetched yet.
+def resolve(named: DatasetName) -> DatasetVersion:
+    """The commit, the configuration and its files; only the card is fetched.
 
-    A revision that is no commit (a branch, a tag, none) is resolved by the Hub, and by what the cache
-    knows of it where the Hub does not answer. Raises DataError where neither has it.
+    The Hub resolves a branch, a tag or a missing revision, or the cache where the Hub does not answer. Raises
+    DataError where neither has it.
     """
-    repository = hub_client.Repository("dataset", named.id, named.revision)
+    repository = Repository("dataset", named.id, named.revision)
     snapshot, remark = _snapshot(repository)
     name = f"hub:{named.id}"
     try:
-        snapshot.fetch(each for each in (CARD, _OLD_CARD) if each in (snapshot.files or ()))
-    except hub_client.Refused as refused:
+        snapshot.fetch(each for each in (CARD, INFOS) if each in (snapshot.files or ()))
+    except Refused as refused:
         raise _unavailable(repository, refused) from None
-    configurations, in_card = _configurations(name, snapshot)
+    configurations = _configurations(name, snapshot)
     chosen = _choose(named, configurations)
-    options, patterns = _how_to_read(snapshot, chosen, configurations, in_card)
+    options, patterns = _how_to_read(snapshot, chosen, configurations)
     data = _data(snapshot.names)
     files = [each for each in data if _matches(each, patterns)]
     if not files:
@@ -140,82 +132,76 @@ def find(named: Named) -> Found:
     if chosen and not named.configuration and len(configurations) > 1:
         remarks.append(f"{name}: configuration {chosen}, the default of {', '.join(configurations)}")
     one_of_several = chosen if len(configurations) > 1 else None
-    return Found(snapshot, one_of_several, options, patterns, files, tuple(remarks))
+    return DatasetVersion(snapshot, one_of_several, options, patterns, files, tuple(remarks))
 
 
 def _how_to_read(
-    snapshot: hub_client.Snapshot,
-    chosen: str | None,
-    configurations: Mapping[str, _Configuration],
-    in_card: bool,
+    snapshot: Snapshot, chosen: str | None, configurations: Mapping[str, _Configuration]
 ) -> tuple[dict[str, Any], Sequence[str]]:
-    """What datasets is told beside the folder, and which files it then needs: where it can be, only one
-    configuration's.
+    """Arguments of `datasets.load_dataset` beside the folder, and the files that it then needs.
 
-    It looks at the files of the first configuration to learn the format. For another its files are named, and
-    with them the features, which it forgets then.
+    The files are those of one configuration where possible. `datasets` looks at the files of the first configuration
+    to learn the format. For another configuration the arguments name its files, and its features, which `datasets`
+    would then forget.
     """
     if not chosen:
         return {}, ("*",)
-    own, (first, *others) = configurations[chosen], configurations
-    if not in_card:
-        return {"data_dir": chosen}, own.patterns
+    configuration, (first, *others) = configurations[chosen], configurations
+    if not configuration.in_card:
+        return {"data_dir": chosen}, configuration.patterns
     if others and not all(each.data_files for each in configurations.values()):
         return {"name": chosen}, ("*",)
     if chosen == first:
-        return {"name": chosen}, own.patterns
-    if _OLD_CARD in snapshot.names:  # its features are not to be had alone
+        return {"name": chosen}, configuration.patterns
+    if INFOS in snapshot.names:  # it has the features of all configurations only
         return {"name": chosen}, ("*",)
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCard
 
     infos = DatasetInfosDict.from_dataset_card_data(DatasetCard.load(snapshot.folder / CARD).data)
     features = {"features": infos[chosen].features} if chosen in infos and infos[chosen].features else {}
-    return {"name": chosen, "data_files": own.data_files, **features}, own.patterns
+    return {"name": chosen, "data_files": configuration.data_files, **features}, configuration.patterns
 
 
-def _snapshot(repository: hub_client.Repository) -> tuple[hub_client.Snapshot, str]:
-    """The commit to read, and what is to be said where the Hub was not asked for it."""
-    kept = hub_client.cached(repository)
-    if kept and repository.is_pinned and kept.files is not None:
-        return kept, ""
+def _snapshot(repository: Repository) -> tuple[Snapshot, str]:
+    """The commit to read, and a remark if it is the cache's or the repository was renamed."""
+    cached = hub_client.cached(repository)
+    if cached and repository.is_pinned and cached.files is not None:
+        return cached, ""
     try:
-        found = hub_client.ask(repository)
-    except hub_client.Refused as refused:
-        if not kept or refused.reason == "revision":
+        snapshot = hub_client.ask(repository)
+    except Refused as refused:
+        if not cached or refused.reason == "revision":
             raise _unavailable(repository, refused) from None
-        said = str(refused).partition(";")[0]
-        return kept, f"hub:{repository.id}: commit {kept.commit[:12]} of the Hub cache ({said})"
-    return found, f"hub:{repository.id}: now {found.moved_to} on the Hub" if found.moved_to else ""
+        problem = str(refused).partition(";")[0]
+        return cached, f"hub:{repository.id}: commit {cached.commit[:12]} of the Hub cache ({problem})"
+    return snapshot, f"hub:{repository.id}: now {snapshot.moved_to} on the Hub" if snapshot.moved_to else ""
 
 
 @cache
-def _parts(named: Named) -> Mapping[str, Dataset]:
+def _parts(named: DatasetName) -> Parts:
     import datasets
 
-    found = find(named)
-    snapshot = found.snapshot
+    dataset = resolve(named)
+    snapshot = dataset.snapshot
     try:
-        snapshot.fetch(found.files)
-    except hub_client.Refused as refused:
-        raise _unavailable(snapshot.repository, refused, snapshot.missing(found.files)) from None
-    lacking = missing_shards(snapshot.folder, "**/*")
-    if lacking := [each for each in lacking if each in _data(lacking) and _matches(each, found.patterns)]:
+        snapshot.fetch(dataset.files)
+    except Refused as refused:
+        raise _unavailable(snapshot.repository, refused, snapshot.missing(dataset.files)) from None
+    missing = _data(missing_shards(snapshot.folder, "**/*"))
+    if missing := [each for each in missing if _matches(each, dataset.patterns)]:
+        remedy = "name another revision" if snapshot.files else "connect to the network to fetch it again"
         raise DataError(
-            f"hub:{found.name} is not whole at commit {snapshot.commit[:12]}: {some(lacking)} "
-            f"{'is' if len(lacking) == 1 else 'are'} missing; "
-            + ("name another revision" if snapshot.files else "connect to the network to fetch it again")
-            + ", or give a local copy as a path"
+            f"hub:{dataset.name} is incomplete at commit {snapshot.commit[:12]}: {some(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing; {remedy}, or {_LOCAL_COPY}"
         )
     snapshot.keep()
     try:
-        # From the folder, not by name: what is read is what the commit holds.
-        return datasets.load_dataset(str(snapshot.folder), **found.options)  # type: ignore[arg-type]
+        # From the folder, not by name, to read the files of this commit.
+        return datasets.load_dataset(str(snapshot.folder), **dataset.options)  # type: ignore[arg-type]
     except Exception as error:
-        reason = first_line(error, 160)
-        raise DataError(
-            f"hub:{found.name} cannot be read ({reason}); name another revision, or give a local copy as a path"
-        ) from error
+        problem = f"hub:{dataset.name} cannot be read ({first_line(error, 160)})"
+        raise DataError(f"{problem}; name another revision, or {_LOCAL_COPY}") from error
 
 
 @dataclass(frozen=True)
@@ -223,63 +209,59 @@ class _Configuration:
     patterns: tuple[str, ...]
     is_default: bool = False
     data_files: Any = None
-    """As the card has them."""
+    """Unchanged from the card."""
+    in_card: bool = True
+    """Whether the card names the configuration; otherwise it is a folder of parts."""
 
 
-def _configurations(name: str, snapshot: hub_client.Snapshot) -> tuple[dict[str, _Configuration], bool]:
-    """What the data set is divided into, and whether the card says so; folders of parts count where it does not."""
+def _configurations(name: str, snapshot: Snapshot) -> dict[str, _Configuration]:
     from huggingface_hub import DatasetCard
 
     card = snapshot.folder / CARD
     try:
-        said = DatasetCard.load(card).data.to_dict().get("configs") if card.is_file() else None
-        found = {str(each["config_name"]): _configuration(each) for each in said or ()}
-    except Exception as error:  # whatever a parser of YAML may raise on what somebody wrote
+        entries = DatasetCard.load(card).data.to_dict().get("configs") if card.is_file() else None
+        in_card = {str(each["config_name"]): _configuration(each) for each in entries or ()}
+    except Exception as error:  # any error of a YAML parser
         reason = first_line(error, 160)
-        raise DataError(
-            f"{name}: the card at commit {snapshot.commit[:12]} cannot be read ({reason}); name another revision, "
-            "or give a local copy as a path"
-        ) from None
-    for pattern in (pattern for each in found.values() for pattern in each.patterns):
+        problem = f"{name}: the card at commit {snapshot.commit[:12]} cannot be read ({reason})"
+        raise DataError(f"{problem}; name another revision, or {_LOCAL_COPY}") from None
+    for pattern in (pattern for each in in_card.values() for pattern in each.patterns):
         if "://" in pattern or pattern.startswith("/") or ".." in pattern.split("/"):
             raise DataError(
-                f"{name}: the card names {pattern!r}, outside of the data set; contsym reads what its commit "
-                "holds: give a local copy as a path"
+                f"{name}: the card names {pattern!r}, outside of the dataset; contsym reads only files of its "
+                f"commit: {_LOCAL_COPY}"
             )
-    if found:
-        return found, True
+    if in_card:
+        return in_card
     data = _data(snapshot.names)
     tops = {each.partition("/")[0] for each in data if each.count("/") >= 2}
     if len(tops) < 2 or any(each.count("/") < 2 for each in data):
-        return {}, False
-    return {each: _Configuration((f"{each}/*",)) for each in sorted(tops)}, False
+        return {}
+    return {each: _Configuration((f"{each}/*",), in_card=False) for each in sorted(tops)}
 
 
-def _configuration(said: Mapping[str, Any]) -> _Configuration:
-    given = said.get("data_files")
+def _configuration(entry: Mapping[str, Any]) -> _Configuration:
+    data_files = entry.get("data_files")
     paths: list[str] = []
-    for each in [given] if isinstance(given, str) else given or ["*"]:
+    for each in [data_files] if isinstance(data_files, str) else data_files or ["*"]:
         path = each["path"] if isinstance(each, Mapping) else each
         paths += [path] if isinstance(path, str) else path
-    folder = f"{said['data_dir'].rstrip('/')}/" if said.get("data_dir") else ""
-    return _Configuration(
-        tuple(f"{folder}{path.removeprefix('./')}" for path in paths),
-        bool(said.get("default")),
-        None if folder else given,
-    )
+    folder = f"{entry['data_dir'].rstrip('/')}/" if entry.get("data_dir") else ""
+    patterns = tuple(f"{folder}{path.removeprefix('./')}" for path in paths)
+    return _Configuration(patterns, bool(entry.get("default")), None if folder else data_files)
 
 
-def _choose(named: Named, configurations: Mapping[str, _Configuration]) -> str | None:
-    name, asked = f"hub:{named.id}", named.configuration
-    if asked in configurations:
-        return asked
-    if asked and not configurations:
-        raise DataError(f"{name} has no configurations; leave :{asked} out")
-    if asked:
-        raise DataError(f"{name} has no configuration {asked!r}; {nearest(asked, configurations)}")
+def _choose(named: DatasetName, configurations: Mapping[str, _Configuration]) -> str | None:
+    name, choice = f"hub:{named.id}", named.configuration
+    if choice in configurations:
+        return choice
+    if choice and not configurations:
+        raise DataError(f"{name} has no configurations; leave :{choice} out")
+    if choice:
+        raise DataError(f"{name} has no configuration {choice!r}; {nearest(choice, configurations)}")
     if len(configurations) < 2:
         return next(iter(configurations), None)
-    defaults = [each for each, what in configurations.items() if what.is_default or each == "default"]
+    defaults = [each for each, entry in configurations.items() if entry.is_default or each == "default"]
     if len(defaults) == 1:
         return defaults[0]
     first, *_ = configurations
@@ -287,63 +269,55 @@ def _choose(named: Named, configurations: Mapping[str, _Configuration]) -> str |
 
 
 def _data(files: Sequence[str]) -> list[str]:
-    return [each for each in files if _matches(each, _DATA_FILES) and each != _OLD_CARD]
+    return [each for each in files if _matches(each, _DATA_FILES) and each != INFOS]
 
 
 def _matches(file: str, patterns: Sequence[str]) -> bool:
-    """Whether the file is like one of the patterns of a card; too many files do no harm, they are fetched only."""
+    """Whether the file fits one of the patterns of a card; a file too many does no harm, it is only fetched."""
     plain = [re.sub(r"\{[^}]*\}", "*", each) for each in patterns]
     return any(fnmatchcase(file, each) or fnmatchcase(file, each.replace("**/", "")) for each in plain)
 
 
-def _no_data(
-    name: str, snapshot: hub_client.Snapshot, data: Sequence[str], patterns: Sequence[str]
-) -> DataError:
-    scripts = [each for each in snapshot.names if each.endswith(".py")]
+def _no_data(name: str, snapshot: Snapshot, data: Sequence[str], patterns: Sequence[str]) -> DataError:
     if data:
         return DataError(
             f"{name}: the card names {', '.join(patterns)}, of which commit {snapshot.commit[:12]} has no file; "
-            "name another revision, or give a local copy as a path"
+            f"name another revision, or {_LOCAL_COPY}"
         )
-    if scripts:
+    if scripts := [each for each in snapshot.names if each.endswith(".py")]:
         return DataError(
-            f"{name} has no data files but a loading script ({some(scripts)}), and contsym runs no code of others; "
-            f"try {name}@refs/convert/parquet, or give a local copy as a path"
+            f"{name} has a loading script ({some(scripts)}) and no data files, and contsym runs no foreign code; "
+            f"try {name}@refs/convert/parquet, or {_LOCAL_COPY}"
         )
     return DataError(f"{name} has no data files; expected Parquet, JSON lines, CSV or TSV")
 
 
-def _unavailable(
-    repository: hub_client.Repository, refused: hub_client.Refused, missing: Sequence[str] = ()
-) -> DataError:
-    has_copy = refused.reason in ("offline", "unreachable", "failing", "busy", "absent", "gated", "refused")
-    copy = ", or give a local copy as a path" if has_copy else ""
-    partial = f"its copy in the Hub cache is not whole ({some(missing)} missing); " if missing else ""
+def _unavailable(repository: Repository, refused: Refused, missing: Sequence[str] = ()) -> DataError:
+    helps = refused.reason in ("offline", "unreachable", "failing", "busy", "absent", "gated", "refused")
+    copy = f", or {_LOCAL_COPY}" if helps else ""
+    partial = f"its copy in the Hub cache is incomplete ({some(missing)} missing); " if missing else ""
     return DataError(f"hub:{repository.id} cannot be loaded: {partial}{refused}{copy}")
 
 
-def _other_splits(
-    name: str, parts: Mapping[str, object], part: str, alternatives: Sequence[Sequence[str]]
-) -> DataError:
-    wanted = " or ".join("+".join(names) for names in alternatives)
-    return DataError(
-        f"hub:{name} has the splits {', '.join(parts)}; expected {wanted} for the {part} part: give a local copy "
-        "whose files have these names"
-    )
+def _other_splits(name: str, parts: Parts, part: str, alternatives: Alternatives) -> DataError:
+    expected = f"{' or '.join('+'.join(names) for names in alternatives)} for the {part} part"
+    remedy = "give a local copy whose files have these names"
+    return DataError(f"hub:{name} has the splits {', '.join(parts)}; expected {expected}: {remedy}")
 
 
-def _names(parts: Mapping[str, Dataset], alternatives: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+def _names(parts: Parts, alternatives: Alternatives) -> tuple[str, ...]:
     return next((names for names in alternatives if set(names) <= set(parts)), ())
 
 
-def _chained(
-    loaded: list[tuple[str, Mapping[str, Dataset]]], alternatives: tuple[tuple[str, ...], ...]
-) -> Iterator[Placed]:
+def _chained(loaded: list[tuple[str, Parts]], alternatives: Alternatives) -> Iterator[PlacedRow]:
     for dataset, parts in loaded:
         for name in _names(parts, alternatives):
-            names = class_names.of_features(parts[name].features)
-            known = {*class_names.TEXT_COLUMNS, *(alias for aliases in ALIASES.values() for alias in aliases)}
-            part = parts[name].select_columns([c for c in parts[name].column_names if c in known])
-            for number, row in enumerate(rows_of(part), 1):
-                where = f"hub:{dataset}/{name}:row {number}"
-                yield where, rename(class_names.spelt_out(row, names, where))
+            yield from _rows(parts[name], f"hub:{dataset}/{name}")
+
+
+def _rows(part: Dataset, source: str) -> Iterator[PlacedRow]:
+    names = class_names.of_features(part.features)
+    columns = [column for column in part.column_names if column in FIELDS]
+    for number, row in enumerate(rows_of(part.select_columns(columns)), 1):
+        where = f"{source}:row {number}"
+        yield where, rename(class_names.with_class_names(row, lambda: names, where))

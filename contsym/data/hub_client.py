@@ -1,7 +1,7 @@
-"""The Hugging Face Hub: what it has under a name, asked within seconds and fetched whole, or one line that says why not.
+"""The Hugging Face Hub with limits on time: the files of a repository, fetched completely, or one line of error.
 
 `huggingface_hub.snapshot_download` is not used: it waits without limit for a server that does not answer, and it
-gives half a snapshot for a whole one where it does not know the repository's files.
+takes half a snapshot for a complete one where it does not know the repository's files.
 """
 
 from __future__ import annotations
@@ -11,48 +11,34 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from contsym.errors import ContsymError, one_line
+from contsym.files import write_file
 
 ANSWER_SECONDS = 4
-"""How long the Hub has for each answer, unless HF_HUB_ETAG_TIMEOUT says otherwise."""
+"""Time limit for each answer of the Hub, unless HF_HUB_ETAG_TIMEOUT is set."""
 LISTINGS = "contsym"
-"""Folder in a repository's part of the cache: the files of each commit, as the Hub listed them."""
+"""Folder in a repository's part of the cache with the file list of each commit."""
 
 Kind = Literal["model", "dataset"]
-Reason = Literal[
-    "absent",
-    "broken off",
-    "busy",
-    "cache",
-    "failing",
-    "file",
-    "gated",
-    "name",
-    "not the Hub",
-    "offline",
-    "refused",
-    "revision",
-    "unreachable",
-]
 
 
 class Refused(ContsymError):
-    """The Hub, or the way to it, did not give what was asked for: what happened, and what to do."""
+    """The Hub, or the way to it, failed: what happened, and what to do."""
 
-    def __init__(self, reason: Reason, said: str, remedy: str) -> None:
-        super().__init__(f"{said}; {remedy}")
+    def __init__(self, reason: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}; {remedy}")
         self.reason = reason
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A model or a data set, at a branch, a tag or a commit; None is the main branch."""
+    """A model or a dataset, at a branch, a tag or a commit; None is the main branch."""
 
     kind: Kind
     id: str
@@ -65,7 +51,7 @@ class Repository:
 
     @property
     def cache(self) -> Path:
-        """Its part of the Hub cache."""
+        """The repository's folder in the Hub cache."""
         from huggingface_hub import constants
 
         return Path(constants.HF_HUB_CACHE).expanduser() / f"{self.kind}s--{self.id.replace('/', '--')}"
@@ -77,16 +63,16 @@ class Repository:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A repository at one commit, as far as it is in the cache."""
+    """A repository at one commit, with the files that the cache has of it."""
 
     repository: Repository
     commit: str
     files: Mapping[str, int | None] | None
-    """What the Hub lists, with the bytes of each where it says them; None where it has not been asked."""
+    """Size by file, where the Hub states it; None if the Hub was not asked."""
     moved_to: str = ""
-    """The repository's present name, where it has another one."""
+    """The repository's present name, if it was renamed."""
     is_fresh: bool = False
-    """The Hub has just said so."""
+    """Whether the Hub was asked just now."""
 
     @property
     def folder(self) -> Path:
@@ -94,27 +80,29 @@ class Snapshot:
 
     @property
     def names(self) -> list[str]:
-        """Its files: those listed, else those that are here."""
+        """Its files on the Hub; if those are unknown, the files in the cache."""
         if self.files is not None:
             return sorted(self.files)
-        found = (path for path in self.folder.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.folder).as_posix() for path in found)
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.folder).as_posix() for path in paths)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those that are not here, or are here with another size than the Hub says."""
-        return [name for name in names if not self._is_whole(name)]
-
-    def _is_whole(self, name: str) -> bool:
-        path, size = self.folder / name, (self.files or {}).get(name)
-        return path.is_file() and size in (None, path.stat().st_size)
+        """The files that are not in the cache, or not of the size that the Hub states."""
+        paths = {name: self.folder / name for name in names}
+        sizes = self.files or {}
+        return [
+            n
+            for n, path in paths.items()
+            if not path.is_file() or sizes.get(n) not in (None, path.stat().st_size)
+        ]
 
     def fetch(self, names: Iterable[str]) -> None:
         """Download those of the files that are missing. Raises Refused."""
         from huggingface_hub import hf_hub_download
 
         for name in self.missing(names):
-            # One after the other: an interruption ends it at once, which a pool of threads would not.
-            with _in_our_words(self.repository, file=name):
+            # One after the other, so that an interruption ends the download at once, unlike a pool of threads.
+            with _one_line_errors(self.repository, file=name):
                 hf_hub_download(
                     self.repository.id,
                     name,
@@ -125,29 +113,25 @@ class Snapshot:
                 )
 
     def keep(self) -> None:
-        """Note in the cache which files there are, and that the revision stands for this commit.
+        """Record in the cache the list of files, and the commit of the revision.
 
-        To be called once what is needed is here: until then the cache goes on naming the commit before.
+        To be called once all needed files are there: until then the cache names the previous commit.
         """
         if not self.is_fresh:
             return
-        written = {f"{LISTINGS}/{self.commit}.json": json.dumps(self.files)}
+        texts = {f"{LISTINGS}/{self.commit}.json": json.dumps(self.files)}
         if not self.repository.is_pinned:
-            written[f"refs/{self.repository.revision or 'main'}"] = self.commit
-        for name, text in written.items():
-            path = self.repository.cache / name
-            try:
+            texts[f"refs/{self.repository.revision or 'main'}"] = self.commit
+        # Where the cache cannot be written, the Hub is asked again next time.
+        with suppress(OSError):
+            for name, text in texts.items():
+                path = self.repository.cache / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                partial = path.with_name(f"{path.name}.{os.getpid()}")
-                partial.write_text(text, encoding="utf-8")
-                partial.replace(path)
-            except OSError:
-                # A cache that others fill and that cannot be written: the Hub is asked again next time.
-                return
+                write_file(path, text)
 
 
 def cached(repository: Repository) -> Snapshot | None:
-    """What the cache has under the name, whole or not; no network."""
+    """The repository's snapshot in the cache, complete or not; uses no network."""
     revision = commit = repository.revision or "main"
     if ".." in revision.split("/"):
         return None
@@ -156,31 +140,26 @@ def cached(repository: Repository) -> Snapshot | None:
             commit = (repository.cache / "refs" / revision).read_text(encoding="utf-8").strip()
         except (OSError, ValueError):
             return None
-    found = Snapshot(repository, commit, None)
-    if not re.fullmatch(r"\w+", commit) or not found.folder.is_dir():
+    snapshot = Snapshot(repository, commit, None)
+    if not re.fullmatch(r"\w+", commit) or not snapshot.folder.is_dir():
         return None
-    return replace(found, files=_kept_listing(repository, commit))
+    return replace(snapshot, files=_cached_listing(repository, commit))
 
 
 def ask(repository: Repository) -> Snapshot:
-    """What the Hub has under the name now: the commit and its files. Raises Refused."""
+    """The repository's present commit and its files, from the Hub. Raises Refused."""
     from huggingface_hub import HfApi
 
-    with _in_our_words(repository):
+    kind, revision = repository.kind, repository.revision or "main"
+    with _one_line_errors(repository):
         info: Any = HfApi().repo_info(
-            repository.id,
-            repo_type=repository.kind,
-            revision=repository.revision or "main",
-            timeout=_limit(),
-            files_metadata=True,
+            repository.id, repo_type=kind, revision=revision, timeout=_limit(), files_metadata=True
         )
         if not isinstance(info.sha, str) or not re.fullmatch(r"\w+", info.sha):
             raise ValueError("no commit in the answer")
         files = {each.rfilename: each.size for each in info.siblings or ()}
         if not files:
-            tree = HfApi().list_repo_tree(
-                repository.id, recursive=True, revision=info.sha, repo_type=repository.kind
-            )
+            tree = HfApi().list_repo_tree(repository.id, recursive=True, revision=info.sha, repo_type=kind)
             files = {each.path: each.size for each in tree if hasattr(each, "size")}
         if any(".." in name.split("/") or name.startswith("/") for name in files):
             raise ValueError("a file outside of its repository")
@@ -188,14 +167,12 @@ def ask(repository: Repository) -> Snapshot:
     return Snapshot(repository, info.sha, files, moved, is_fresh=True)
 
 
-def _kept_listing(repository: Repository, commit: str) -> Mapping[str, int | None] | None:
-    """The commit's files as the Hub once listed them, to contsym or to huggingface_hub."""
-    try:
-        found = json.loads((repository.cache / LISTINGS / f"{commit}.json").read_bytes())
-        if isinstance(found, dict):
-            return found
-    except (OSError, ValueError):
-        pass
+def _cached_listing(repository: Repository, commit: str) -> Mapping[str, int | None] | None:
+    """The commit's files as contsym or huggingface_hub recorded them earlier."""
+    with suppress(OSError, ValueError):
+        listing = json.loads((repository.cache / LISTINGS / f"{commit}.json").read_bytes())
+        if isinstance(listing, dict):
+            return listing
     try:
         from huggingface_hub import get_cached_repo_tree  # from release 2 on
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
@@ -218,13 +195,13 @@ def endpoint() -> str:
     """The Hub's address, without a password that may be in it."""
     from huggingface_hub import constants
 
-    found = urlsplit(constants.ENDPOINT)
-    return f"{found.scheme}://{found.netloc.rpartition('@')[2]}{found.path}"
+    parts = urlsplit(constants.ENDPOINT)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager
-def _in_our_words(repository: Repository, file: str = "") -> Iterator[None]:
-    """Raise what goes wrong as Refused, and let huggingface_hub say nothing of its own beside it."""
+def _one_line_errors(repository: Repository, file: str = "") -> Iterator[None]:
+    """Raise errors as Refused, and suppress messages of huggingface_hub."""
     from huggingface_hub import logging
 
     before = logging.get_verbosity()
@@ -240,128 +217,89 @@ def _in_our_words(repository: Repository, file: str = "") -> Iterator[None]:
 
 
 def _refusal(repository: Repository, error: Exception, file: str) -> Refused | None:
-    """What went wrong in our words; None for what is a fault of the program."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    """The error as one line; None for a fault of the program."""
+    from huggingface_hub import constants, errors
 
-    while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # "cannot find the file in the cache", raised from what is the matter
-    if isinstance(error, HFValidationError):
-        return Refused("name", f"{repository.id!r} is no name on the Hub", "expected OWNER/NAME")
-    if isinstance(error, HfHubHTTPError):
-        return _answer(repository, error, file)
-    if _is_offline(error):
-        return Refused("offline", "HF_HUB_OFFLINE is set", "unset it to fetch from the Hub once")
-    if _is_of_the_network(error):
-        return _unreachable(error, file)
-    if isinstance(error, OSError) and error.errno:
-        from huggingface_hub import constants
-
-        room = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
-        return Refused(
-            "cache",
-            f"the Hub cache {constants.HF_HUB_CACHE} cannot be used ({error.strerror})",
-            f"{room}, or set HF_HOME to a folder that you may write to",
-        )
-    if file and isinstance(error, OSError) and "Consistency check" in str(error):
-        return _broken_off(file, "fewer or more bytes than announced")
-    if file and isinstance(error, (OSError, ValueError)):
-        reason = _without_token(str(error))[:160]
-        return Refused("file", f"{file} cannot be fetched ({reason})", "try again, or name another revision")
-    if isinstance(error, (OSError, ValueError, LookupError, TypeError, AttributeError)):
-        # Read as the Hub's answer, and was none: a login page of the network, or another service.
-        return Refused(
-            "not the Hub",
-            f"what answers at {endpoint()} is not the Hub",
-            "check HF_ENDPOINT, and whether your network asks for a login first",
-        )
+    while isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # "cannot find the file in the cache" hides the actual error
+    reason = _without_token(str(error))[:160]
+    match error:
+        case errors.HFValidationError():
+            problem = f"{repository.id!r} is not a name on the Hub"
+            return Refused("name", problem, "expected OWNER/NAME")
+        case errors.HfHubHTTPError():
+            return _http_refusal(repository, error, file)
+        case errors.OfflineModeIsEnabled():
+            return Refused("offline", "HF_HUB_OFFLINE is set", "unset it to fetch from the Hub once")
+        case _ if _is_network_error(error):
+            return _unreachable(reason or type(error).__name__, error, file)
+        case OSError() if error.errno:
+            problem = f"the Hub cache {constants.HF_HUB_CACHE} cannot be used ({error.strerror})"
+            remedy = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "correct that"
+            return Refused("cache", problem, f"{remedy}, or set HF_HOME to a folder that you may write to")
+        case OSError() if file and "Consistency check" in str(error):
+            return _broken_off(file, "fewer or more bytes than announced")
+        case OSError() | ValueError() if file:
+            problem = f"{file} cannot be fetched ({reason})"
+            return Refused("file", problem, "try again, or name another revision")
+        case OSError() | ValueError() | LookupError() | TypeError() | AttributeError():
+            # The answer is not the Hub's: a login page of the network, or another service.
+            problem = f"the server at {endpoint()} is not the Hub"
+            remedy = "check HF_ENDPOINT, and whether your network asks for a login first"
+            return Refused("not the Hub", problem, remedy)
     return None
 
 
-def _answer(repository: Repository, error: Any, file: str) -> Refused:
+def _http_refusal(repository: Repository, error: Any, file: str) -> Refused:
     """The Hub's answers other than success, by their code."""
-    from huggingface_hub import get_token
-    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RevisionNotFoundError
+    from huggingface_hub import errors, get_token
 
-    status, what = error.response.status_code, f"{repository.kind} {repository.id}"
-    if isinstance(error, GatedRepoError):
-        return Refused(
-            "gated",
-            f"{what} is gated on the Hub",
-            f"accept its terms at {repository.page}, and log in with that account (`hf auth login`, or HF_TOKEN)",
-        )
-    if isinstance(error, RevisionNotFoundError):
-        return Refused(
-            "revision",
-            f"{what} has no revision {repository.revision!r} on the Hub",
-            f"expected a branch, a tag or a commit of {repository.page}",
-        )
-    if isinstance(error, EntryNotFoundError):
-        return Refused(
-            "file",
-            f"the Hub lists {file or 'a file'} of {what} and does not have it ({status})",
-            "name another revision, or tell its owner",
-        )
+    status, name = error.response.status_code, f"{repository.kind} {repository.id}"
+    login = "(`hf auth login`, or HF_TOKEN)"
+    if isinstance(error, errors.GatedRepoError):
+        remedy = f"accept its terms at {repository.page}, and log in with that account {login}"
+        return Refused("gated", f"{name} is gated on the Hub", remedy)
+    if isinstance(error, errors.RevisionNotFoundError):
+        problem = f"{name} has no revision {repository.revision!r} on the Hub"
+        return Refused("revision", problem, f"expected a branch, a tag or a commit of {repository.page}")
+    if isinstance(error, errors.EntryNotFoundError):
+        problem = f"the Hub lists {file or 'a file'} of {name} and does not have it ({status})"
+        return Refused("file", problem, "name another revision, or tell its owner")
     if status == 401 and get_token() and "invalid" in str(error).lower():
-        return Refused(
-            "refused",
-            "the Hub does not accept your token (401)",
-            "log in anew (`hf auth login`), or unset HF_TOKEN",
-        )
+        problem = "the Hub does not accept your token (401)"
+        return Refused("refused", problem, "log in again (`hf auth login`), or unset HF_TOKEN")
     if status in (401, 404):
-        access = (
-            "that your token has access to it"
-            if get_token()
-            else "log in if it is private (`hf auth login`, or HF_TOKEN)"
-        )
-        return Refused(
-            "absent", f"the Hub has no {what}, or it is private ({status})", f"check the name, and {access}"
-        )
+        access = "that your token has access to it" if get_token() else f"log in if it is private {login}"
+        problem = f"the Hub has no {name}, or it is private ({status})"
+        return Refused("absent", problem, f"check the name, and {access}")
     if status == 429:
         wait = error.response.headers.get("Retry-After", "")
-        return Refused(
-            "busy",
-            "the Hub has had too many requests from here (429)",
-            f"try again in {wait} s" if wait.isdigit() else "try again in some minutes",
-        )
+        remedy = f"try again in {wait} s" if wait.isdigit() else "try again in some minutes"
+        return Refused("busy", "the Hub has had too many requests from here (429)", remedy)
     if status >= 500:
         return Refused("failing", f"the Hub fails at present ({status})", "try again later")
-    said = _without_token(error.response.headers.get("X-Error-Message", ""))[:160]
-    return Refused(
-        "refused",
-        f"the Hub refuses {what} ({status}{': ' if said else ''}{said})",
-        f"see {repository.page} with the account of your token",
-    )
+    message = _without_token(error.response.headers.get("X-Error-Message", ""))[:160]
+    problem = f"the Hub refuses {name} ({status}{': ' if message else ''}{message})"
+    return Refused("refused", problem, f"see {repository.page} with the account of your token")
 
 
-def _unreachable(error: Exception, file: str) -> Refused:
+def _unreachable(reason: str, error: Exception, file: str) -> Refused:
     if file:
-        return _broken_off(file, _without_token(str(error)) or type(error).__name__)
+        return _broken_off(file, reason)
     if "timeout" in type(error).__name__.lower():
-        return Refused(
-            "unreachable",
-            f"{endpoint()} did not answer within {_limit()} s",
-            "connect to the network, or give it longer with HF_HUB_ETAG_TIMEOUT=SECONDS",
-        )
-    reason = _without_token(str(error))[:160] or type(error).__name__
+        problem = f"{endpoint()} did not answer within {_limit()} s"
+        remedy = "connect to the network, or raise the limit with HF_HUB_ETAG_TIMEOUT=SECONDS"
+        return Refused("unreachable", problem, remedy)
     return Refused("unreachable", f"{endpoint()} cannot be reached ({reason})", "connect to the network once")
 
 
 def _broken_off(file: str, reason: str) -> Refused:
-    return Refused(
-        "broken off",
-        f"the download of {file} broke off ({reason[:160]})",
-        "run the same command again: what is whole is kept",
-    )
+    remedy = "run the same command again: it keeps complete files"
+    return Refused("broken off", f"the download of {file} broke off ({reason})", remedy)
 
 
-def _is_offline(error: Exception) -> bool:
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    return isinstance(error, OfflineModeIsEnabled)
-
-
-def _is_of_the_network(error: Exception) -> bool:
-    """Whatever library huggingface_hub speaks HTTP with: its releases have changed it."""
+def _is_network_error(error: Exception) -> bool:
+    """Whether an HTTP library raised the error; releases of huggingface_hub use different ones."""
     libraries = {each.__module__.partition(".")[0] for each in type(error).__mro__}
     return bool(libraries & {"httpx", "httpx2", "httpcore", "requests", "urllib3"}) or isinstance(
         error, (ConnectionError, TimeoutError)

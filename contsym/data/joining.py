@@ -1,19 +1,16 @@
-"""Parts of a list as one data set."""
+"""A growing list of parts as one dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datasets import Dataset
+from contsym.data.schema import Dataset
 
 
 class Joined:
-    """The parts of a list that grows, behind one another; what was joined the last time is not joined again.
+    """Concatenates the parts of a list that grows, and joins only the new ones.
 
-    Joining costs about a millisecond a part, whatever its size, so that anew after each of n experiences it would come to
-    n^2 of them.
+    Joining costs about a millisecond per part, so joining all parts after each of n experiences would cost n^2.
     """
 
     def __init__(self) -> None:
@@ -21,15 +18,12 @@ class Joined:
         self._whole: Dataset | None = None
 
     def of(self, parts: Sequence[Dataset]) -> Dataset:
-        """The parts, of which there must be one at least; parts are known by being the same objects."""
+        """All parts, of which there must be at least one; a part is recognised by being the same object."""
         from datasets import concatenate_datasets
 
         n = len(self._parts)
-        if (
-            self._whole is None
-            or len(parts) < n
-            or any(a is not b for a, b in zip(self._parts, parts[:n], strict=True))
-        ):
+        is_prefix = len(parts) >= n and all(a is b for a, b in zip(self._parts, parts, strict=False))
+        if self._whole is None or not is_prefix:
             self._parts, self._whole, n = [parts[0]], parts[0], 1
         if new := parts[n:]:
             self._whole = concatenate_datasets([self._whole, *new])

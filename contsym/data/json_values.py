@@ -7,40 +7,40 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_BETWEEN = re.compile(r"[\s,]*")
+_SEPARATOR = re.compile(r"[\s,]*")
 _DECODER = json.JSONDecoder()
 
 
 def reason_of(error: ValueError | RecursionError) -> str:
-    """What a JSON error says, in a few words."""
+    """A JSON error in a few words."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
-    # Python's own message for a number of thousands of digits goes on about itself behind a semicolon.
+    # Python's message for a number of thousands of digits continues with advice after a semicolon.
     return getattr(error, "msg", None) or str(error).partition(";")[0]
 
 
 def json_values(text: str) -> Iterator[tuple[int, Any]]:
-    """(line, value) of each item; of one array its items, so that only one of them is an object at a time.
+    """(line, value) of each value; of an array each item, so that only one item is in Python objects at a time.
 
     Raises ValueError or RecursionError where the text is not JSON.
 
     >>> list(json_values('[{"a": 1},\\n {"a": 2}]'))
     [(1, {'a': 1}), (2, {'a': 2})]
     """
-    place = _after_gap(text, 0)
+    place = _skip_separators(text, 0)
     is_array = text.startswith("[", place)
     line, counted = 1, 0
-    place = _after_gap(text, place + is_array)
+    place = _skip_separators(text, place + is_array)
     while place < len(text) and not (is_array and text[place] == "]"):
         line, counted = line + text.count("\n", counted, place), place
         value, end = _DECODER.raw_decode(text, place)
         yield line, value
-        place = _after_gap(text, end)
+        place = _skip_separators(text, end)
     if is_array and place >= len(text):
         raise ValueError("the array has no end")
-    if is_array and _after_gap(text, place + 1) < len(text):
-        raise ValueError("text behind the array")
+    if is_array and _skip_separators(text, place + 1) < len(text):
+        raise ValueError("text after the array")
 
 
-def _after_gap(text: str, place: int) -> int:
-    return _BETWEEN.match(text, place).end()  # type: ignore[union-attr]
+def _skip_separators(text: str, place: int) -> int:
+    return _SEPARATOR.match(text, place).end()  # type: ignore[union-attr]

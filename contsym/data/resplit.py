@@ -1,32 +1,25 @@
-"""Pairs that are loaded already, shared out anew between train and test by one of the split rules."""
+"""Loaded pairs re-split into train and test by one of the split rules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from contsym.data import splits
-from contsym.data.schema import LABELS
+from contsym.data.schema import LABELS, Dataset
+from contsym.data.splits import SPLIT_RULES, SplitRule, assign, check
 from contsym.data.sql import open_engine
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
 from contsym.errors import SettingError
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-
 SEED = 0
-"""Of the split. It is not the run's: every seed of a run is measured on the same test pairs."""
+"""Seed of the split, not of the run: every seed of a run is measured on the same test pairs."""
 _BATCH = 4096
 
 
-def resplit(
-    parts: Sequence[Dataset], rule: splits.SplitRule, test_share: float
-) -> tuple[list[Dataset], list[str]]:
-    """(train, test) by the rule out of all pairs of `parts`, and remarks on what was left out.
+def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tuple[list[Dataset], list[str]]:
+    """[train, test] by the rule out of all pairs of `parts`, and remarks on the pairs left out.
 
-    The two forms of one pair go to the same side. Raises SettingError for pairs that say too
-    little of themselves: without entities, or neutral ones, whose hypotheses name others.
+    The two forms of one pair go to the same side. Raises SettingError for pairs without entities, and for neutral
+    pairs, whose hypotheses have other entities than the premise.
     """
     import datasets
 
@@ -40,13 +33,13 @@ def resplit(
             con.register("batch", _described(pairs, start, rule))
             con.execute("INSERT INTO loaded SELECT * FROM batch")
             con.unregister("batch")
-        # One row a pair: the delexicalised twin has its id and a suffix.
+        # One row per pair: the delexicalised twin has the pair's id and a suffix.
         con.execute(
             f"""CREATE VIEW pairs AS SELECT * FROM loaded WHERE NOT (suffix(id, '{DELEXICALISED_SUFFIX}')
             AND left(id, -{len(DELEXICALISED_SUFFIX)}) IN (SELECT id FROM loaded))"""
         )
-        made = splits.assign(con, rule, test_share, SEED)
-        splits.check(con, "(SELECT * FROM pairs JOIN sides USING (row))", rule)
+        split = assign(con, rule, test_share, SEED)
+        check(con, "(SELECT * FROM pairs JOIN sides USING (row))", rule)
         con.execute(
             f"""CREATE TABLE placed AS SELECT row, is_test FROM sides
             UNION ALL SELECT l.row, bool_and(s.is_test) FROM loaded l
@@ -57,13 +50,13 @@ def resplit(
             con.execute("SELECT row FROM placed WHERE is_test = ? ORDER BY row", [side]).fetchnumpy()["row"]
             for side in (False, True)
         ]
-    notes = [f"split anew: {rule} ({splits.SPLIT_RULES[rule]})"]
-    notes += [made.remark] if made.remark else []
-    notes += [f"left out: {n} {reason}" for reason, n in made.n_left_out.items()]
+    notes = [f"re-split: {rule} ({SPLIT_RULES[rule]})"]
+    notes += [split.remark] if split.remark else []
+    notes += [f"left out: {n} {reason}" for reason, n in split.n_left_out.items()]
     return [pairs.select(side) for side in rows], notes
 
 
-def _described(pairs: Dataset, start: int, rule: splits.SplitRule):
+def _described(pairs: Dataset, start: int, rule: SplitRule):
     import pyarrow as pa
 
     batch = pairs[start : start + _BATCH]
@@ -72,13 +65,13 @@ def _described(pairs: Dataset, start: int, rule: splits.SplitRule):
     for premise, subject, object_, label, pair_id in rows:
         if not (subject and object_):
             raise SettingError(
-                f"--split {rule}: the entities of pair {pair_id} are not known; give fields 'subject' and "
-                "'object', or leave --split out"
+                f"--split {rule}: pair {pair_id} has no entities; give fields 'subject' and 'object', or leave "
+                "--split out"
             )
         if LABELS[label] == "neutral":
             raise SettingError(
-                f"--split {rule}: pair {pair_id} is neutral, and what its hypothesis is about is not known; "
-                f"build the data set with: contsym data build --split {rule}"
+                f"--split {rule}: pair {pair_id} is neutral, and the entities of its hypothesis are unknown; "
+                f"build the dataset with: contsym data build --split {rule}"
             )
         first, second = sorted((subject.casefold(), object_.casefold()))
         a.append(first)

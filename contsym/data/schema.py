@@ -1,4 +1,4 @@
-"""One example, its checks, and the table that holds many of them without Python objects."""
+"""One example, its checks, and the Arrow table that holds a part of a dataset."""
 
 from __future__ import annotations
 
@@ -15,52 +15,58 @@ from contsym.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
+else:
+    Dataset = Any  # a name for annotations: importing `datasets` takes a second
 
 Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]
 OneForm = Literal["lexicalised", "delexicalised"]
 Form = Literal[OneForm, "both"]
 FORMS: tuple[OneForm, ...] = get_args(OneForm)
+PARTS = ("train", "test")
 
 LABELS: tuple[Label, ...] = ("entailment", "neutral", "contradiction")
 """The one label space of every scenario; a label's position is its class index."""
 
 KIND_OF_LABEL: dict[str, Kind] = {"entailment": "symmetric", "contradiction": "antisymmetric"}
 LABEL_OF_KIND: dict[Kind, Label] = {"symmetric": "entailment", "antisymmetric": "contradiction"}
-"""Of a pair (A r B, B r A): r symmetric means that the second follows, antisymmetric that it
-cannot be true as well (Yuan and Vlachos 2025, section 3)."""
+"""Label of a pair (A r B, B r A): if r is symmetric, the second follows; if r is antisymmetric, the second is
+false (Yuan and Vlachos 2025, section 3)."""
 
 COLUMNS = ("id", "premise", "hypothesis", "label", "relation", "kind", "subject", "object")
 CONTENT_ID = "row-"
-"""What the id of a row begins with that comes without one."""
+"""Prefix of the id that contsym gives to a row without an id."""
 CONTENT = ("premise", "hypothesis", "label", "relation", "subject", "object")
 _CHUNK = 4096
+
+Row = dict[str, object]
+PlacedRow = tuple[str, Row]
+"""A row and its place for error messages, as `pairs.jsonl:17`."""
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """The checked train and test part of one experience, and where they came from."""
+    """The checked train and test part of one experience, and their source."""
 
     task: str
-    """What it is of, one of TASKS; several experiences of a scenario may be of the same task."""
+    """One of TASKS; several experiences of a scenario may share a task."""
     source: str
-    """What a reader of a table must see, as `nli_mini (stand-in for MNLI)`."""
+    """The source as tables show it, for example `nli_mini (stand-in for MNLI)`."""
     stand_in: bool
     train: Dataset
     test: Dataset
     fingerprint: str
-    """SHA-256 over the content of both parts."""
+    """SHA-256 of the content of both parts."""
     notes: tuple[str, ...] = ()
-    """What was left out or decided while reading, one line each."""
+    """What the reader left out or decided, one line each."""
     split: str | None = None
-    """The rule that the parts were made by, where it is known."""
+    """The split rule of the parts; None if unknown."""
     name: str = ""
-    """Of the experience, no other of its scenario has it; results are kept under it. Default: the task's."""
+    """Name of the experience, unique in its scenario; results are stored under it. Default: the task."""
     label_noise: float | None = None
-    """Share of a seed's training labels that are flipped; None: none, and a run cannot ask for any."""
+    """Share of a seed's training labels to flip; None: no noise, and a run cannot ask for noise."""
     storing_only: bool = False
-    """A method with a memory takes no gradient step on it."""
+    """Whether a method with a memory takes no gradient step on these pairs."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.task)
@@ -70,19 +76,18 @@ class TaskData:
         return {"train": len(self.train), "test": len(self.test)}
 
 
-def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
+def check_row(row: Mapping[str, object], where: str) -> Row:
     """The row as the table stores it: text stripped, label as class index.
 
-    A relation pair gets its kind from its label where the row does not say it, and a kind
-    that contradicts the label is refused; a neutral pair has none. A row without an id gets one of its
-    content. Raises DataError, which starts with `where`.
+    A relation pair without a kind gets the kind of its label; a neutral pair has no kind. A row without an id
+    gets one made of its content. Raises DataError, which starts with `where`.
     """
     text = {}
     for name in ("premise", "hypothesis"):
         value = row.get(name)
         if value is None:
-            given = ", ".join(sorted(str(key) for key in row)) or "nothing"
-            raise DataError(f"{where}: field {name!r} is missing; the row has {given}")
+            fields = ", ".join(sorted(map(str, row))) or "nothing"
+            raise DataError(f"{where}: field {name!r} is missing; the row has {fields}")
         if not isinstance(value, str):
             raise DataError(f"{where}: {name} is {type(value).__name__}; expected text")
         text[name] = value.strip()
@@ -90,27 +95,25 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
             raise DataError(f"{where}: {name} is empty; expected a sentence")
     check_unicode(row, where)
     label = row.get("label")
-    if label is None:
-        raise DataError(f"{where}: field 'label' is missing; expected {_choice(LABELS)}")
     if label not in LABELS:
-        raise DataError(f"{where}: label {label!r} is unknown; expected {_choice(LABELS)}")
+        problem = "field 'label' is missing" if label is None else f"label {label!r} is unknown"
+        raise DataError(f"{where}: {problem}; expected {_choice(LABELS)}")
     relation = str(row.get("relation") or "").strip()
     kind = str(row.get("kind") or "")
     if kind and kind not in LABEL_OF_KIND:
         raise DataError(f"{where}: kind {kind!r} is unknown; expected {_choice(tuple(LABEL_OF_KIND))}")
-    if kind and label != "neutral" and LABEL_OF_KIND[kind] != label:  # type: ignore[index]
-        raise DataError(
-            f"{where}: kind {kind!r} goes with label {LABEL_OF_KIND[kind]!r}, not {label!r}"  # type: ignore[index]
-        )
     if label == "neutral":
-        # A premise that leaves its hypothesis open says nothing of the relation's kind.
+        # A premise that leaves its hypothesis open does not tell the relation's kind.
         kind = ""
-    elif relation and not kind:
-        kind = KIND_OF_LABEL[str(label)]
+    elif kind and KIND_OF_LABEL[label] != kind:
+        fitting = LABEL_OF_KIND[kind]  # type: ignore[index]
+        raise DataError(f"{where}: kind {kind!r} goes with label {fitting!r}, not {label!r}")
+    elif relation:
+        kind = KIND_OF_LABEL[label]
     return {
-        "id": own_id(row) or content_id(row),
+        "id": row_id(row) or content_id(row),
         **text,
-        "label": LABELS.index(label),  # type: ignore[arg-type]
+        "label": LABELS.index(label),
         "relation": relation,
         "kind": kind,
         "subject": str(row.get("subject") or ""),
@@ -118,44 +121,47 @@ def check_row(row: Mapping[str, object], where: str) -> dict[str, object]:
     }
 
 
-def own_id(row: Mapping[str, object]) -> str:
-    """The id that a row comes with, as text; empty where it has none. The number 0 is an id.
+def row_id(row: Mapping[str, object]) -> str:
+    """The `id` field as text; empty if the row has none. The number 0 is an id.
 
-    >>> own_id({"id": 0}), own_id({"id": 7.0}), own_id({"id": " "}), own_id({"id": None})
+    >>> row_id({"id": 0}), row_id({"id": 7.0}), row_id({"id": " "}), row_id({"id": None})
     ('0', '7', '', '')
     """
-    given = row.get("id")
-    if isinstance(given, float):
-        # pandas makes a column of numbers with a gap one of floats, and the gap NaN.
-        given = int(given) if given.is_integer() else None if math.isnan(given) else given
-    text = "" if given is None else str(given)
+    value = row.get("id")
+    if isinstance(value, float):
+        # pandas turns a column of integers with a gap into floats, and the gap into NaN.
+        value = int(value) if value.is_integer() else None if math.isnan(value) else value
+    text = "" if value is None else str(value)
     return text if text.strip() else ""
 
 
 def content_id(row: Mapping[str, object]) -> str:
-    """An id made of what a row says, the same in any file of any format."""
-    said = (str(row.get(name) or "").strip() for name in CONTENT)
-    return f"{CONTENT_ID}{stable_hash(*said):016x}"
+    """An id made of the row's content, the same in every file and format."""
+    content = (str(row.get(name) or "").strip() for name in CONTENT)
+    return f"{CONTENT_ID}{stable_hash(*content):016x}"
 
 
 def check_unicode(row: Mapping[str, object], where: str) -> None:
-    """Raise DataError for half a surrogate pair, which JSON can spell and no encoding has."""
+    r"""Raise DataError for half a surrogate pair, which JSON can spell ("\ud800") and no encoding can write."""
     for name in COLUMNS:
-        if isinstance(value := row.get(name), str) and not _is_unicode(value):
-            raise DataError(f"{where}: {name} holds half a surrogate pair; expected Unicode text")
+        if isinstance(value := row.get(name), str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise DataError(f"{where}: {name} has half a surrogate pair; expected Unicode text") from None
 
 
 def table(checked: Iterable[Mapping[str, object]]) -> Dataset:
-    """Checked rows in a memory-mapped Arrow file; no more than one batch is Python objects.
+    """Checked rows in a memory-mapped Arrow file, which disappears with the dataset.
 
-    The file goes when the data set does.
+    At most one batch of rows is in Python objects at a time.
     """
     import pyarrow as pa
     from datasets import Dataset
 
     rows = iter(checked)
-    # A mapped file may lose its name while it is in use. Where it may not (Windows), it stays
-    # in the system's temporary folder.
+    # A mapped file may lose its name while it is in use. Windows does not allow that: there the file
+    # stays in the system's temporary folder.
     with tempfile.TemporaryDirectory(prefix="contsym-", ignore_cleanup_errors=True) as folder:
         path = f"{folder}/rows.arrow"
         with pa.ipc.new_stream(path, arrow_schema()) as writer:
@@ -165,8 +171,8 @@ def table(checked: Iterable[Mapping[str, object]]) -> Dataset:
         return Dataset.from_file(path)
 
 
-def whole(pairs: Dataset) -> Dataset:
-    """The pairs as a table of their own, in memory, where they are a selection of another's rows.
+def in_one_table(pairs: Dataset) -> Dataset:
+    """The pairs as a table in memory, if they are a selection of another table's rows.
 
     `datasets` would write that table beside the mapped file, into a folder that nobody deletes.
     """
@@ -186,17 +192,17 @@ def table_from_rows(rows: Iterable[Mapping[str, object]], source: str = "rows") 
 
 
 def rows_of(pairs: Dataset) -> Iterator[dict[str, Any]]:
-    """The rows of a data set, read a batch at a time.
+    """The rows of a dataset, read in batches.
 
-    Iterating the data set itself, or one of its columns (`for label in pairs["label"]`), makes a table of
-    each row: 25 to 500 times slower. A whole column is `pairs["label"][:]`.
+    Iterating over the dataset or over one of its columns (`for label in pairs["label"]`) makes a table per row:
+    25 to 500 times slower. An entire column is `pairs["label"][:]`.
     """
     for batch in pairs.iter(batch_size=_CHUNK):
         yield from (dict(zip(batch, row, strict=True)) for row in zip(*batch.values(), strict=True))
 
 
 def content_fingerprint(*parts: Dataset) -> str:
-    """SHA-256 over everything the parts say, in order; ids count, file names do not."""
+    """SHA-256 of the rows of the parts in order, ids included; file names do not count."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(b"\x1dpart")
@@ -208,7 +214,7 @@ def content_fingerprint(*parts: Dataset) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes. Raises DataError where it cannot be read."""
+    """SHA-256 of a file. Raises DataError if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -220,15 +226,6 @@ def stable_hash(*parts: object) -> int:
     """A 64-bit number that is the same on every machine and in every process."""
     text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
-
-
-def _is_unicode(text: str) -> bool:
-    r"""JSON can say "\ud800" alone, which no encoding can write."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _choice(names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Files in several parts: which parts are not there."""
+"""Files in several shards: which shards are missing."""
 
 from __future__ import annotations
 
@@ -11,49 +11,45 @@ from pathlib import Path
 from contsym.errors import ContsymError
 
 INDEX = "*.safetensors.index.json"
-"""Of a checkpoint in several files: which weight is in which."""
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+(?:\.\w+)?)")
-_MOST = 100_000
+"""Index of a checkpoint in several files: the file of each weight."""
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+(?:\.\w+)?)")
 
 
 def missing_shards(folder: Path, pattern: str = "*.safetensors") -> list[str]:
-    """Files like the pattern that an index or the names of the others call for and the folder lacks, sorted.
+    """Files like the pattern that an index or the names of other shards require and the folder lacks, sorted.
 
-    The names of `train-00000-of-00002.parquet` and of `model-00001-of-00004.safetensors` say how many
-    there are; checkpoints are counted from 1, data from 0. What is also there in one piece is whole.
-    Raises ContsymError for an index that cannot be read. A link whose target is gone is no file.
+    The total is part of a shard's name, as in `train-00000-of-00002.parquet`; shards of checkpoints are counted
+    from 1, those of data from 0. A file that is also there in one piece lacks nothing. A broken link is not a file.
+    Raises ContsymError for an index that cannot be read.
     """
     present = {path.relative_to(folder).as_posix() for path in folder.glob(pattern) if path.is_file()}
-    wanted = {
+    required = {
         name
         for path in folder.glob(INDEX)
         if not path.with_name(path.name.removesuffix(".index.json")).is_file()
-        for name in _named(path)
+        for name in _indexed_files(path)
     }
     groups: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for name in present:
-        if (found := _PART.fullmatch(name)) and found["stem"] + found["suffix"] not in present:
-            groups[found["stem"], found["total"], found["suffix"]].add(int(found["number"]))
+        if (shard := _SHARD.fullmatch(name)) and shard["stem"] + shard["suffix"] not in present:
+            groups[shard["stem"], shard["total"], shard["suffix"]].add(int(shard["number"]))
     for (stem, total, suffix), numbers in groups.items():
         first = 1 if suffix == ".safetensors" or int(total) in numbers else 0
-        if int(total) < _MOST:
-            wanted |= {f"{stem}-{n:05}-of-{total}{suffix}" for n in range(first, first + int(total))}
-    return sorted(name for name in wanted if not (folder / name).is_file())
+        required |= {f"{stem}-{n:05}-of-{total}{suffix}" for n in range(first, first + int(total))}
+    return sorted(name for name in required if not (folder / name).is_file())
 
 
 def some(names: Sequence[str], n_shown: int = 2) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of the others."""
     more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
     return ", ".join(names[:n_shown]) + more
 
 
-def _named(index: Path) -> set[str]:
+def _indexed_files(index: Path) -> set[str]:
     try:
-        found = json.loads(index.read_bytes())["weight_map"].values()
+        files = json.loads(index.read_bytes())["weight_map"].values()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        found = [None]
-    if not all(isinstance(name, str) for name in found):
-        raise ContsymError(
-            f"{index}: not an index of weights; expected an object with a weight_map"
-        ) from None
-    return set(found)
+        files = [None]
+    if not all(isinstance(name, str) for name in files):
+        raise ContsymError(f"{index}: not an index of weights; expected an object with a weight_map")
+    return set(files)

@@ -1,4 +1,4 @@
-"""Where a task's pairs come from: bundled, the Hub, a built data set, or a file or folder."""
+"""Sources of a task's pairs: bundled, the Hub, a built dataset, or a file or folder."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from contsym.data import hub, split_column
 from contsym.data.class_names import METADATA, as_number
 from contsym.data.identity import Identities, remark_on_repeats, repeated_ids
 from contsym.data.readers import READERS, read_rows
+from contsym.data.resplit import resplit
 from contsym.data.schema import (
     LABELS,
+    PARTS,
+    Dataset,
     Form,
+    PlacedRow,
     TaskData,
     check_row,
     content_fingerprint,
@@ -31,55 +35,36 @@ from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
 
-if TYPE_CHECKING:
-    from datasets import Dataset
+Rows = Iterable[PlacedRow]
+Parts = tuple[Rows, Rows | None]
 
-
-Row = dict[str, object]
-Placed = tuple[str, Row]
-Parts = tuple[Iterable[Placed], Iterable[Placed] | None]
-
-PARTS = ("train", "test")
 UNLABELLED = ("-", "")
-"""No agreed label: MultiNLI writes '-', the Hub's copy a number below 0. Such rows are left out and counted."""
+"""Labels of rows without an agreed label in MultiNLI; the Hub's copy has a number below 0. Such rows are left out."""
 TEST_SHARE = 0.2
-"""Share of a source without a test part that is set aside by a hash of each pair."""
+"""Test share of a source without a test part."""
 
 
 class Source(Protocol):
-    """One place that pairs come from."""
-
     @property
     def name(self) -> str: ...
 
     @property
-    def stand_in(self) -> bool: ...
-
-    @property
     def is_in_form(self) -> bool:
-        """Rows come in the form asked for; otherwise they are rewritten."""
-        ...
+        """Whether the rows come in the form asked for; otherwise they are rewritten."""
 
     def read(self, task: Task, form: Form) -> Parts:
-        """Rows of the train part and, if the source has one, of the test part.
-
-        Called again where the rows are needed twice; both times they are the same.
-        """
-        ...
+        """Rows of the train part and, if the source has one, of the test part; the same in every call."""
 
 
 @dataclass(frozen=True)
 class Bundled:
-    """The data that come with contsym: no network, small, and said to be so."""
-
     name: str
     stand_in: bool
     is_in_form: bool = False
 
     def read(self, task: Task, form: Form) -> Parts:
         if task.name == "wikidata":
-            rows = ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs())
-            return rows, None
+            return ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs()), None
         folder = resources.files("contsym.data").joinpath("bundled")
         with resources.as_file(folder) as path:
             train, test = (list(read_rows(path / f"nli_mini.{part}.jsonl")) for part in ("train", "test"))
@@ -97,7 +82,6 @@ class Files:
     """A file, or a folder with a train and a test part, or with one file."""
 
     path: Path
-    stand_in: bool = False
     is_in_form: bool = False
 
     @property
@@ -110,68 +94,58 @@ class Files:
         files = _readable_files(self.path)
         if len(files) == 1:  # as the file itself
             return read_rows(files[0]), None
-        train = _part(files, task.train_names, self.path)
-        test = _part(files, task.test_names, self.path)
-        return _chained(train), _chained(test)
+        parts = (_part(files, names, self.path) for names in (task.train_names, task.test_names))
+        train, test = (itertools.chain.from_iterable(map(read_rows, paths)) for paths in parts)
+        return train, test
 
 
-def parse_source(task_name: str, spec: str, form: Form = "lexicalised") -> Source:
+def parse_source(name: str, spec: str, form: Form = "lexicalised") -> Source:
     """`bundled`, `hub`, `hub@REVISION`, `hub:OWNER/NAME:CONFIGURATION@REVISION`, or a path.
 
     Raises DataError where the path does not exist.
     """
-    task = TASKS[task_name]
+    task = TASKS[name]
     if spec == "bundled" and task.is_bundled:
-        return BUNDLED[task_name]
+        return BUNDLED[name]
     if spec == "hub" or spec.startswith(("hub@", "hub:")):
         return hub.parse_hub(task, spec, form)
     path = Path(spec).expanduser()
     if not spec or not (path.is_file() or path.is_dir()):
-        bundled = "'bundled' or " if task.is_bundled else ""
-        raise DataError(
-            f"--{task_name} {spec or repr(spec)}: no such file or folder; expected a path, {bundled}'hub'"
-        )
+        expected = "a path, 'bundled' or 'hub'" if task.is_bundled else "a path, 'hub'"
+        raise DataError(f"--{name} {spec or repr(spec)}: no such file or folder; expected {expected}")
     if manifest.is_built(path):
         return manifest.Built(path)
     return Files(path)
 
 
-def load_task(
-    task_name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
-) -> TaskData:
+def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None) -> TaskData:
     """The checked train and test part of a task.
 
-    A source that is one part is divided by its column `split` (or the like), and without one by a
-    hash of each pair's sentences, both directions of a pair together. With `split`, the pairs of
-    both parts are shared out anew by that rule; only a relational task knows its entities. Raises
-    DataError for the first row that is wrong, with its place.
+    A source that is one part is divided by its column `split` (or similar), and without such a column by a hash of
+    each pair's sentences, both directions of a pair together. `split` re-splits the pairs of a relational task by
+    that rule. Raises DataError for the first wrong row, with its place.
     """
-    task, source = TASKS[task_name], parse_source(task_name, spec, form)
+    task, source = TASKS[name], parse_source(name, spec, form)
     if split and not task.relational:
-        raise SettingError(
-            f"--split {split}: {task.title} has no relations to split by; expected a Wikidata task"
-        )
+        raise SettingError(f"--split {split}: {task.title} has no relations; expected a Wikidata task")
     tables, notes = _Reading(task, source, form).tables(together=split is not None)
     if split:
-        from contsym.data.resplit import resplit
-
         tables, remarks = resplit(tables, split, TEST_SHARE)
         notes += remarks
     elif len(tables) == 1:
         tables = _split(tables[0])
-        notes.append(
-            f"one part only: {TEST_SHARE:.0%} of its pairs are set aside for the test by a hash of their text"
-        )
+        share = f"{TEST_SHARE:.0%} of its pairs"
+        notes.append(f"one part only: a hash of the text moves {share} to the test part")
     if isinstance(source, hub.Hub):
         notes += source.remarks
     train, test = tables
     for part, pairs in (("train", train), ("test", test)):
         if len(pairs) == 0:
-            raise DataError(f"--{task_name} {spec}: the {part} part has no labelled pairs")
+            raise DataError(f"--{name} {spec}: the {part} part has no labelled pairs")
     return TaskData(
-        task=task_name,
+        task=name,
         source=source.name,
-        stand_in=source.stand_in,
+        stand_in=isinstance(source, Bundled) and source.stand_in,
         train=train,
         test=test,
         fingerprint=content_fingerprint(train, test),
@@ -181,7 +155,7 @@ def load_task(
 
 
 class _Reading:
-    """One source read for one task: its rows checked, named and in the form asked for, part by part."""
+    """One source read for one task: its rows checked, with ids and in the form asked for, part by part."""
 
     def __init__(self, task: Task, source: Source, form: Form) -> None:
         self._task, self._source, self._form = task, source, form
@@ -191,7 +165,7 @@ class _Reading:
         self._notes: list[str] = []
 
     def tables(self, *, together: bool) -> tuple[list[Dataset], list[str]]:
-        """The parts and remarks on them; `together`: no id may come in both parts either."""
+        """The parts and remarks on them; with `together`, an id is unique in both parts together."""
         rows, test_rows = self._source.read(self._task, self._form)
         if test_rows is None:
             self._division, self._notes = split_column.divided(self._task, rows, self._source.name)
@@ -201,42 +175,38 @@ class _Reading:
         tables, remarks = self._read({part: Identities() for part in PARTS})
         repeated = [repeated_ids(group) for group in ([tables] if together else [[each] for each in tables])]
         if any(repeated):
-            known = [Identities(each) for each in repeated]
-            tables, remarks = self._read(dict(zip(PARTS, known * 2 if together else known, strict=False)))
+            identities = [Identities(each) for each in repeated] * (2 if together else 1)
+            tables, remarks = self._read(dict(zip(PARTS, identities, strict=False)))
             remarks += [remark for each in repeated if (remark := remark_on_repeats(each))]
         return tables, self._notes + remarks
 
-    def _parts(self) -> dict[str, Iterable[Placed]]:
-        if not self._division:
-            both = zip(PARTS, self._source.read(self._task, self._form), strict=True)
-            return {part: rows for part, rows in both if rows is not None}
-        return {
-            part: self._division.only(self._source.read(self._task, self._form)[0], part)
-            for part in self._division.values
-        }
+    def _parts(self) -> dict[str, Rows]:
+        def read() -> Parts:
+            return self._source.read(self._task, self._form)
+
+        if self._division:
+            divisions = self._division.items()
+            return {part: split_column.rows_with(values, read()[0]) for part, values in divisions}
+        return {part: rows for part, rows in zip(PARTS, read(), strict=True) if rows is not None}
 
     def _read(self, identities: Mapping[str, Identities]) -> tuple[list[Dataset], list[str]]:
-        tables, remarks = [], []
+        tables, notes = [], []
         for part, rows in self._parts().items():
             counts: Counter[str] = Counter()
             marks: Counter[str] = Counter()
-            tables.append(self._table(_marked(rows, marks), identities[part], counts))
-            said = [f"{counts[what]} {words}" for what, words in _LEFT_OUT.items() if counts[what]]
+            rows = identities[part].add_ids(_with_labels(self._task, rows, counts, marks))
+            if self._task.relational:
+                rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
+            tables.append(table(check_row(row, where) for where, row in rows))
+            remarks = [f"{counts[what]} {words}" for what, words in _LEFT_OUT.items() if counts[what]]
             if counts["numbers"]:
-                order = ", ".join(
-                    f"{n} {name}" for n, name in self._task.written_labels.items() if n.isdecimal()
-                )
-                said.append(f"labels are numbers that the data do not name; they are read as {order}")
+                numbers = [(n, name) for n, name in self._task.written_labels.items() if n.isdecimal()]
+                order = ", ".join(f"{n} {name}" for n, name in numbers)
+                remarks.append(f"labels are numbers without names in the data; they are read as {order}")
             if remark := split_column.contradicting(marks, part):
-                said.append(remark)
-            remarks += [f"{part}: {remark}" for remark in said]
-        return tables, remarks
-
-    def _table(self, rows: Iterable[Placed], identities: Identities, counts: Counter[str]) -> Dataset:
-        placed = identities.of(_labelled(self._task, rows, counts))
-        if self._task.relational:
-            placed = wikidata.in_form(_named(placed, self._phrases, counts), self._rewrite)
-        return table(check_row(row, where) for where, row in placed)
+                remarks.append(remark)
+            notes += [f"{part}: {remark}" for remark in remarks]
+        return tables, notes
 
 
 _LEFT_OUT = {
@@ -245,16 +215,12 @@ _LEFT_OUT = {
 }
 
 
-def _marked(rows: Iterable[Placed], marks: Counter[str]) -> Iterator[Placed]:
+def _with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str]) -> Iterator[PlacedRow]:
+    """The labelled rows with the name of their label and without the split column, which is counted in `marks`."""
     for where, row in rows:
         if "split" in row:
             marks[split_column.value_of(row)] += 1
             del row["split"]
-        yield where, row
-
-
-def _labelled(task: Task, rows: Iterable[Placed], counts: Counter[str]) -> Iterator[Placed]:
-    for where, row in rows:
         label = row.get("label")
         if label is not None:
             number = as_number(label)
@@ -268,11 +234,11 @@ def _labelled(task: Task, rows: Iterable[Placed], counts: Counter[str]) -> Itera
         yield where, row
 
 
-def _named(rows: Iterable[Placed], phrases: Counter[str], counts: Counter[str]) -> Iterator[Placed]:
+def _with_entities(rows: Rows, phrases: Counter[str], counts: Counter[str]) -> Iterator[PlacedRow]:
     for where, row in rows:
-        named = wikidata.named(row, phrases)
-        counts["unread"] += named is None
-        yield where, named or row
+        changed = wikidata.with_entities(row, phrases)
+        counts["unread"] += changed is None
+        yield where, changed or row
 
 
 def _split(pairs: Dataset) -> list[Dataset]:
@@ -287,9 +253,8 @@ def _split(pairs: Dataset) -> list[Dataset]:
 
 
 def _readable_files(folder: Path) -> list[Path]:
-    files = sorted(
-        p for p in folder.iterdir() if p.is_file() and p.suffix.lower() in READERS and p.name not in METADATA
-    )
+    paths = (path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file())
+    files = [path for path in paths if path.suffix.lower() in READERS]
     if not files and any((folder / name).is_file() for name in METADATA):
         raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
     if not files:
@@ -297,45 +262,39 @@ def _readable_files(folder: Path) -> list[Path]:
     for path in files:
         check_inside(path, folder)
     if missing := [name for name in missing_shards(folder, "*") if Path(name).suffix.lower() in READERS]:
-        raise DataError(f"{folder}: not whole, {some(missing)} missing; copy or download all of its files")
+        raise DataError(f"{folder}: incomplete, {some(missing)} missing; copy or download all of its files")
     return files
 
 
 def check_inside(path: Path, folder: Path) -> None:
-    """Raise DataError for a link that leads out of its folder: what it names, the folder's maker does not own.
+    """Raise DataError for a link out of its folder, since the folder's maker may have no right to its target.
 
-    A snapshot of the Hub's cache is links to its own store, which is a part of it.
+    The files of a snapshot in the Hub cache are links to the cache's own store, which are allowed.
     """
     root = folder.resolve()
     roots = [root, root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [root]
     target = path.resolve()
     if not any(target.is_relative_to(each) for each in roots):
-        raise DataError(
-            f"{path}: a link out of {folder}, to {target}; give the path of the data themselves, or copy them"
-        )
+        raise DataError(f"{path}: a link out of {folder}, to {target}; give that path, or copy the data")
 
 
 def _part(files: list[Path], alternatives: tuple[tuple[str, ...], ...], folder: Path) -> list[Path]:
     for names in alternatives:
-        found = [path for path in files if any(_is_part(path.stem, name) for name in names)]
-        formats = {path.suffix.lower() for path in found}
-        if len(formats) > 1 and formats != {".jsonl", ".txt"}:
-            raise DataError(f"{folder}: {', '.join(p.name for p in found)} are the same part twice; keep one")
+        paths = [path for path in files if any(_is_part(path.stem, name) for name in names)]
+        formats = {path.suffix.lower() for path in paths}
         if formats == {".jsonl", ".txt"}:
-            # MultiNLI 1.0 ships each part in both formats.
-            found = [path for path in found if path.suffix.lower() == ".jsonl"]
-        if found:
-            return found
+            # MultiNLI 1.0 has each part in both formats.
+            return [path for path in paths if path.suffix.lower() == ".jsonl"]
+        if len(formats) > 1:
+            raise DataError(f"{folder}: {', '.join(p.name for p in paths)} are the same part twice; keep one")
+        if paths:
+            return paths
+    expected = " or ".join("+".join(names) for names in alternatives)
     listed = ", ".join(path.name for path in files)
-    wanted = " or ".join("+".join(names) for names in alternatives)
-    raise DataError(f"{folder}: no file for {wanted}; the folder has {listed}")
+    raise DataError(f"{folder}: no file for {expected}; the folder has {listed}")
 
 
 def _is_part(stem: str, name: str) -> bool:
     """`train`, `multinli_1.0_train` and `train-00000-of-00001` are all the part `train`."""
     stem = stem.partition("-0")[0]
     return stem == name or stem.endswith(f"_{name}") or stem.endswith(f".{name}")
-
-
-def _chained(paths: list[Path]) -> Iterator[Placed]:
-    return itertools.chain.from_iterable(map(read_rows, paths))

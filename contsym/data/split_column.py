@@ -1,42 +1,37 @@
-"""Parts that a column says row by row: what is train and what is test in a source that is one part."""
+"""Train and test parts by a column of the rows, in a source that is one part."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from contsym.data.readers import part_of
+from contsym.data.schema import PlacedRow
 from contsym.data.tasks import Task
 from contsym.errors import DataError
-
-Placed = tuple[str, dict[str, object]]
 
 _SHOWN, _LONGEST = 5, 30
 
 
-@dataclass(frozen=True)
-class Division:
-    """Which values of the column are which part; a part without a value is not there."""
+Division = Mapping[str, Sequence[str]]
+"""The values of the column by part; a part without a value is missing."""
 
-    values: Mapping[str, Sequence[str]]
 
-    def only(self, rows: Iterable[Placed], part: str) -> Iterator[Placed]:
-        """The rows of one part."""
-        for where, row in rows:
-            if value_of(row) in self.values[part]:
-                # Said and done: nothing is left that could contradict it.
-                yield where, {name: value for name, value in row.items() if name != "split"}
+def rows_with(values: Sequence[str], rows: Iterable[PlacedRow]) -> Iterator[PlacedRow]:
+    """The rows whose split column has one of the values, without that column."""
+    for where, row in rows:
+        if value_of(row) in values:
+            yield where, {name: value for name, value in row.items() if name != "split"}
 
 
 def value_of(row: Mapping[str, object]) -> str:
-    """What the row's column of parts says; empty where there is none."""
+    """The value of the row's split column; empty if the row has none."""
     mark = row.get("split")
     return mark[1] if isinstance(mark, tuple) else ""
 
 
-def divided(task: Task, rows: Iterable[Placed], source: str) -> tuple[Division | None, list[str]]:
-    """How the rows say that they are divided, None where they do not say it; and remarks.
+def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Division | None, list[str]]:
+    """The division that the rows state, or None; and remarks.
 
     Raises DataError where the column names parts and none of them is for training.
     """
@@ -50,43 +45,39 @@ def divided(task: Task, rows: Iterable[Placed], source: str) -> tuple[Division |
     if not columns:
         return None, []
     column = columns.most_common(1)[0][0]
-    known = {value: part for value in counts if (part := part_of(value))}
-    if not known:
+    part_names = {value: part for value in counts if (part := part_of(value))}
+    if not part_names:
         used = {value: n for value, n in counts.items() if value}
         return None, [f"column {column!r} names no parts ({_listed(used)}) and is not used"] if used else []
-    train = _values(known, task.train_names)
-    test = _values(known, task.test_names)
+    train = _values(part_names, task.train_names)
+    test = _values(part_names, task.test_names)
     if not train:
         raise DataError(
-            f"{source}: column {column!r} marks no row as train ({_listed(counts)}), and rows marked otherwise are "
-            "not trained on; expected training rows, or no such column"
+            f"{source}: column {column!r} marks no row as train ({_listed(counts)}), and contsym does not train on "
+            "other rows; expected training rows, or no such column"
         )
     notes = []
     if test:
-        said = ", ".join(f"{_listed({v: counts[v] for v in values})}" for values in (train, test))
-        notes.append(f"the parts are those of column {column!r}: {said}")
+        listed = ", ".join(_listed({v: counts[v] for v in values}) for values in (train, test))
+        notes.append(f"the parts are those of column {column!r}: {listed}")
     if unused := {value: n for value, n in counts.items() if value not in {*train, *test}}:
         notes.append(f"rows of other parts in column {column!r} are left out: {_listed(unused)}")
-    return Division({"train": train, **({"test": test} if test else {})}), notes
+    return {"train": train, **({"test": test} if test else {})}, notes
 
 
 def contradicting(counts: Mapping[str, int], part: str) -> str | None:
-    """A remark on rows that say they are of the other part than the one that they were read as."""
-    other = {
-        v: n
-        for v, n in counts.items()
-        if (said := part_of(v)) and (part == "train") != said.startswith("train")
-    }
+    """A remark on rows whose split column names another part than the one that they were read as."""
+    parts = {value: part_of(value) for value in counts}
+    is_train = part == "train"
+    other = {v: counts[v] for v, name in parts.items() if name and is_train != name.startswith("train")}
     if not other:
         return None
-    return f"rows marked for another part ({_listed(other)}) are kept; the name of the file or split counts"
+    return f"rows marked for another part ({_listed(other)}) stay; the name of the file or split decides"
 
 
-def _values(known: Mapping[str, str], alternatives: Sequence[Sequence[str]]) -> list[str]:
-    for names in alternatives:
-        if found := [value for value, part in known.items() if part in names]:
-            return found
-    return []
+def _values(part_names: Mapping[str, str], alternatives: Sequence[Sequence[str]]) -> list[str]:
+    by_alternative = ([v for v, part in part_names.items() if part in names] for names in alternatives)
+    return next(filter(None, by_alternative), [])
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -1,28 +1,24 @@
-"""What may be on both sides of train and test: five rules, made by hashes and checked afterwards.
+"""Five rules that split pairs into train and test by hashes; SQL checks the promise of each afterwards.
 
-All rules work on a table of the engine that holds a row for each pair:
+All rules read a table of the engine with one row per pair:
 
     pairs(row, id, relation, kind, a, b, phrasing)
 
-`row` is any unique number, `id` names the pair the same way in every build, `a` and `b` are the
-two entities in alphabetical order. The rules fill sides(row, is_test); a row that is in neither
-part is not in it.
+`row` is any unique number, `id` is the same in every build, `a` and `b` are the two entities in alphabetical
+order. The rules fill sides(row, is_test), without the rows that are in neither part.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import Literal
 
 from contsym.data.schema import LABEL_OF_KIND, stable_hash
-from contsym.data.sql import hash_share, insert, one_row
+from contsym.data.sql import Connection, hash_share, insert, one_row
 from contsym.errors import DataError
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
-
 
 SplitRule = Literal["random", "pair", "entity", "relation", "phrasing"]
 
@@ -34,7 +30,7 @@ SPLIT_RULES: Mapping[SplitRule, str] = {
     "phrasing": "no phrasing on both sides; no two entities either",
 }
 
-# What each rule promises never to be on both sides: (what it is called, its SQL).
+# What each rule keeps from being on both sides: (name, SQL).
 _PAIR = ("pair of entities", "a || chr(31) || b")
 PROMISES: Mapping[SplitRule, Sequence[tuple[str, str]]] = {
     "random": (),
@@ -47,19 +43,17 @@ PROMISES: Mapping[SplitRule, Sequence[tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Split:
-    """What a rule did, and how many pairs it had to leave out for what reason."""
+    """The outcome of a rule: pairs left out by reason, and a remark on the parts, if any."""
 
-    rule: SplitRule
     n_left_out: Mapping[str, int]
     remark: str = ""
-    """What a reader should know of the parts; empty if nothing."""
 
 
 def assign(con: Connection, rule: SplitRule, test_share: float, seed: int) -> Split:
-    """Fill `sides` by the rule; about `test_share` of the rows that stay are test.
+    """Fill `sides` by the rule; about `test_share` of its rows are test.
 
-    Raises DataError where the pairs do not allow the rule (one relation only, say), or where a
-    part would be empty.
+    Raises DataError where the pairs do not allow the rule (for example with one relation only), or where a part
+    would be empty.
     """
     con.execute("CREATE OR REPLACE TABLE sides (row BIGINT, is_test BOOLEAN)")
     left_out = _RULES[rule](con, test_share, seed)
@@ -70,28 +64,25 @@ def assign(con: Connection, rule: SplitRule, test_share: float, seed: int) -> Sp
             f"--split {rule}: the {empty} part would be empty ({n_train + n_test:,} pairs are left); expected "
             "more pairs, or another --split, --test-share or --seed"
         )
-    share, remark = n_test / (n_train + n_test), ""
-    if not 0.5 <= share / test_share <= 2:
-        remark = (
-            f"the test part is {share:.1%} of the pairs, not {test_share:.0%}: whole groups go to one side"
-        )
-    return Split(rule, {reason: n for reason, n in left_out.items() if n}, remark)
+    share = n_test / (n_train + n_test)
+    remark = f"the test part is {share:.1%} of the pairs, not {test_share:.0%}: whole groups go to one side"
+    is_near = 0.5 <= share / test_share <= 2
+    return Split({reason: n for reason, n in left_out.items() if n}, "" if is_near else remark)
 
 
 def counts(con: Connection) -> tuple[int, int]:
     """The rows on the training and on the test side."""
-    n_train, n_test = one_row(
-        con, "SELECT count(*) FILTER (NOT is_test), count(*) FILTER (is_test) FROM sides"
-    )
+    sql = "SELECT count(*) FILTER (NOT is_test), count(*) FILTER (is_test) FROM sides"
+    n_train, n_test = one_row(con, sql)
     return n_train, n_test
 
 
 def violations(con: Connection, table: str, rule: SplitRule) -> list[tuple[str, int, str]]:
-    """What is on both sides of `table` though the rule promised it would not be.
+    """(what, count, an example) of everything on both sides of `table` against the rule's promise.
 
-    `table` has the columns of `pairs` and is_test. Gives (what, how many, an example).
+    `table` has the columns of `pairs` and is_test.
     """
-    found = []
+    broken = []
     for what, sql in PROMISES[rule]:
         n, example = one_row(
             con,
@@ -99,8 +90,8 @@ def violations(con: Connection, table: str, rule: SplitRule) -> list[tuple[str, 
             GROUP BY x HAVING bool_or(is_test) AND bool_or(NOT is_test))""",
         )
         if n:
-            found.append((what, n, str(example).replace("\x1f", " - ")))
-    return found
+            broken.append((what, n, str(example).replace("\x1f", " - ")))
+    return broken
 
 
 def check(con: Connection, table: str, rule: SplitRule) -> None:
@@ -112,19 +103,15 @@ def check(con: Connection, table: str, rule: SplitRule) -> None:
         )
 
 
-def _random(con: Connection, test_share: float, seed: int) -> dict[str, int]:
-    con.execute(f"INSERT INTO sides SELECT row, {hash_share(str(seed), 'id')} < {test_share} FROM pairs")
-    return {}
-
-
-def _pair(con: Connection, test_share: float, seed: int) -> dict[str, int]:
-    con.execute(f"INSERT INTO sides SELECT row, {hash_share(str(seed), 'a', 'b')} < {test_share} FROM pairs")
+def _by_hash(con: Connection, test_share: float, seed: int, *, columns: Sequence[str]) -> dict[str, int]:
+    share = hash_share(str(seed), *columns)
+    con.execute(f"INSERT INTO sides SELECT row, {share} < {test_share} FROM pairs")
     return {}
 
 
 def _entity(con: Connection, test_share: float, seed: int) -> dict[str, int]:
-    # Each entity is drawn by itself. With a share q of test entities, q^2 of the pairs are
-    # within test and (1-q)^2 within training; this q makes them s : 1-s.
+    # Each entity is drawn independently. With a share q of test entities, q^2 of the pairs are within test and
+    # (1-q)^2 within training; this q makes them s : 1-s.
     s = test_share
     q = math.sqrt(s) / (math.sqrt(s) + math.sqrt(1 - s))
     con.execute(
@@ -142,7 +129,7 @@ def _relation(con: Connection, test_share: float, seed: int) -> dict[str, int]:
         sizes = {relation: n for k, relation, n in rows if k == kind}
         if len(sizes) < 2:
             raise DataError(
-                f"--split relation needs two {kind} relations or more, one for each part; the data have "
+                f"--split relation needs at least two {kind} relations, one per part; the data have "
                 f"{', '.join(sizes) or 'none'}"
             )
         held_out += hold_out(sizes, test_share, seed)
@@ -151,9 +138,9 @@ def _relation(con: Connection, test_share: float, seed: int) -> dict[str, int]:
 
 
 def balance_kinds(con: Connection, is_test: bool, seed: int) -> int:
-    """Leave as many pairs of the one kind as of the other on one side; gives how many went.
+    """Delete pairs of the more frequent kind on one side until both are equally frequent; gives their number.
 
-    Relations take turns, so that a large one does not crowd the small ones out.
+    Relations take turns, so that pairs of small relations stay beside those of a large one.
     """
     side = f"(SELECT * FROM pairs JOIN sides USING (row) WHERE is_test = {is_test})"
     n_of = dict(con.execute(f"SELECT kind, count(*) FROM {side} GROUP BY kind").fetchall())
@@ -178,18 +165,16 @@ def _phrasing(con: Connection, test_share: float, seed: int) -> dict[str, int]:
     held_out = [
         phrasing
         for sizes in by_relation.values()
-        if len(sizes) > 1  # a relation that is said in one way only stays in training
+        if len(sizes) > 1  # a relation with one phrasing stays in training
         for phrasing in hold_out(sizes, test_share, seed)
     ]
     if not held_out:
-        raise DataError(
-            "--split phrasing needs a relation that is said in two ways or more; the data have none"
-        )
+        raise DataError("--split phrasing needs a relation with at least two phrasings; the data have none")
     return _by_group(con, "phrasing", held_out)
 
 
 def _by_group(con: Connection, column: str, held_out: Sequence[str]) -> dict[str, int]:
-    """Whole groups to test; training pairs of two entities that a test pair has too are left out."""
+    """Move whole groups to test, and leave out training pairs whose two entities are in a test pair."""
     con.execute("CREATE OR REPLACE TABLE held_out (name VARCHAR)")
     insert(con, "held_out", [[name] for name in held_out])
     con.execute(f"INSERT INTO sides SELECT row, {column} IN (SELECT name FROM held_out) FROM pairs")
@@ -203,26 +188,32 @@ def _by_group(con: Connection, column: str, held_out: Sequence[str]) -> dict[str
 
 
 def hold_out(sizes: Mapping[str, int], share: float, seed: int) -> list[str]:
-    """Names whose sizes add up to about `share` of all, in an order that the seed draws.
+    """Names whose sizes add up to about `share` of all, drawn by the seed.
 
-    At least one is held out and at least one is not. A name that would take the sum above one
-    and a half times the share is passed over, unless none fits: then it is the smallest.
+    At least one is held out and at least one is not. A name that would take the sum above 1.5 times the share is
+    skipped; if no name fits, the smallest is held out.
 
     >>> hold_out({"a": 90, "b": 10}, 0.2, seed=0)
     ['b']
     """
     names = sorted(sizes, key=lambda name: stable_hash(seed, name))
-    wanted, total = share * sum(sizes.values()), 0
-    found: list[str] = []
+    target, total = share * sum(sizes.values()), 0
+    held_out: list[str] = []
     for name in names:
-        if total + sizes[name] <= 1.5 * wanted and total < wanted and len(found) < len(sizes) - 1:
-            found.append(name)
+        if total + sizes[name] <= 1.5 * target and total < target and len(held_out) < len(sizes) - 1:
+            held_out.append(name)
             total += sizes[name]
-    return found or [min(names, key=lambda name: sizes[name])]
+    return held_out or [min(names, key=lambda name: sizes[name])]
 
 
 def _n_pairs(con: Connection) -> int:
     return one_row(con, "SELECT count(*) FROM pairs")[0]
 
 
-_RULES = {"random": _random, "pair": _pair, "entity": _entity, "relation": _relation, "phrasing": _phrasing}
+_RULES: Mapping[SplitRule, Callable[[Connection, float, int], dict[str, int]]] = {
+    "random": partial(_by_hash, columns=("id",)),
+    "pair": partial(_by_hash, columns=("a", "b")),
+    "entity": _entity,
+    "relation": _relation,
+    "phrasing": _phrasing,
+}

@@ -1,4 +1,4 @@
-"""The one place that opens DuckDB: tables larger than memory, in a folder of their own."""
+"""DuckDB for tables larger than memory, each database in a temporary folder; no other module opens it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contsym.machine import n_cores
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection as Connection
-
+else:
+    Connection = Any  # a name for annotations, which does not load DuckDB
 
 MEMORY_LIMIT = "600MB"
-"""What the engine may hold; the rest is spilled to its folder."""
+"""Memory of the engine; it spills the rest to its folder."""
 
 
 @contextmanager
 def open_engine(folder: Path | None = None) -> Iterator[Connection]:
-    """A connection to an empty database on disk, in `folder` or in the system's temporary one.
+    """A connection to an empty database on disk, in `folder` or in the system's temporary folder.
 
-    Its files are gone when the block ends. Nothing is fetched from a network: extensions
-    are neither installed nor loaded by themselves.
+    Its files disappear when the block ends. Extensions are neither installed nor loaded automatically, so the
+    engine never uses the network.
     """
     import duckdb
 
@@ -36,32 +37,29 @@ def open_engine(folder: Path | None = None) -> Iterator[Connection]:
         "preserve_insertion_order": False,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
-        # Replacement scans would let a table name find a Python variable.
+        # Replacement scans would let a table name refer to a Python variable.
         "python_enable_replacements": False,
     }
     try:
-        connection = duckdb.connect(str(workspace / "tables.db"), config=config)
-        try:
+        with duckdb.connect(str(workspace / "tables.db"), config=config) as connection:
             yield connection
-        except RuntimeError as error:
-            # What DuckDB makes of Ctrl-C in the middle of a query.
-            if "interrupted" in str(error):
-                raise KeyboardInterrupt from None
-            raise
-        finally:
-            connection.close()
+    except RuntimeError as error:
+        # DuckDB raises this for Ctrl-C during a query.
+        if "interrupted" in str(error):
+            raise KeyboardInterrupt from None
+        raise
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
 def one_row(con: Connection, sql: str) -> tuple:
-    """The row of a query that gives one; fetched to its end, or the connection would stay busy."""
-    (found,) = con.execute(sql).fetchall()
-    return found
+    """The only row of a query; fetching all rows leaves the connection idle."""
+    (row,) = con.execute(sql).fetchall()
+    return row
 
 
 def insert(con: Connection, table: str, rows: Sequence[Sequence[object]]) -> None:
-    """Append a few rows to a table in one go: row by row takes a transaction each."""
+    """Append a few rows to a table in one transaction."""
     if rows:
         # Lists as parameters: registering a table would import pandas.
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -69,30 +67,21 @@ def insert(con: Connection, table: str, rows: Sequence[Sequence[object]]) -> Non
 
 
 def engine_error() -> type[Exception]:
-    """What DuckDB raises; its messages are for `except` clauses, not for users."""
+    """DuckDB's base error, for `except` clauses; its messages are not for users."""
     import duckdb
 
     return duckdb.Error
 
 
-def out_of_room() -> type[Exception]:
-    """What DuckDB raises where memory and the disk that it spills to are both full."""
-    import duckdb
-
-    return duckdb.OutOfMemoryException
-
-
 def hash_share(*columns: str) -> str:
-    """SQL for a number in [0, 1), drawn by a hash of the columns: the same on every machine.
+    """SQL for a number in [0, 1) made of a hash of the columns, the same on every machine.
 
-    Columns are joined by a character that no cell of a table holds, so that ("a", "bc") and
-    ("ab", "c") draw differently.
+    A character that no cell of a table holds joins the columns, so that ("a", "bc") and ("ab", "c") differ.
     """
     text = " || chr(31) || ".join(f"CAST({column} AS VARCHAR)" for column in columns)
     # 53 bits, which a double holds exactly.
     return f"((md5_number_lower({text}) >> 11)::DOUBLE / 9007199254740992.0)"
 
 
-def quoted(text: str) -> str:
-    """A string literal of SQL."""
+def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

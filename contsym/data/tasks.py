@@ -1,4 +1,4 @@
-"""The tasks: what their names stand for in files, on the Hub and among the bundled data."""
+"""The tasks: what each name means in files, on the Hub and among the bundled data."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 NLI_LABELS = {"0": "entailment", "1": "neutral", "2": "contradiction"}
-"""How GLUE and the Hub's copies of MNLI, SNLI and ANLI number their labels."""
+"""Label numbers of GLUE and of the Hub's copies of MNLI, SNLI and ANLI."""
 
-# Which file of a folder, or which split on the Hub, is which part. MultiNLI's and GLUE's `test` has
-# no labels, so the development part comes first where there is one.
+# File names or Hub splits of each part. `test` of MultiNLI and GLUE has no labels, so the development part
+# comes first.
 TRAIN_NAMES = (("train",),)
 TEST_NAMES = (("dev_matched",), ("validation_matched",), ("test",), ("validation",), ("dev",))
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a task's name stands for."""
-
     name: str
     title: str
     written_labels: Mapping[str, str]
-    """Labels that are written as numbers or letters, as text."""
+    """Label by the number or letter that stands for it in files, as text."""
     hub: Mapping[str, str]
-    """Hub data set by form; the form `any` where the task has only one."""
+    """Hub dataset by form; the key is `any` if the task has one dataset for all forms."""
     relational: bool = False
     is_bundled: bool = False
     train_names: tuple[tuple[str, ...], ...] = TRAIN_NAMES
-    """Alternatives, the first that is there wins; each is all the names that make up the part."""
+    """Alternatives in order of preference; the names of one alternative together make up the part."""
     test_names: tuple[tuple[str, ...], ...] = TEST_NAMES
 
     @property
@@ -35,34 +33,27 @@ class Task:
         return "bundled" if self.is_bundled else "hub"
 
 
-TASKS: Mapping[str, Task] = {
-    task.name: task
-    for task in (
-        Task("mnli", "MNLI", NLI_LABELS, {"any": "nyu-mll/multi_nli"}, is_bundled=True),
-        Task(
-            "snli", "SNLI", NLI_LABELS, {"any": "stanfordnlp/snli"}, test_names=(("test",), *TEST_NAMES[2:])
-        ),
-        Task(
-            "anli",
-            "ANLI",
-            # The release of Nie et al. (2020) has letters.
-            {**NLI_LABELS, "e": "entailment", "n": "neutral", "c": "contradiction"},
-            {"any": "facebook/anli"},
-            # Three rounds, each harder than the one before.
-            train_names=(("train",), ("train_r1", "train_r2", "train_r3")),
-            test_names=(("test",), ("test_r1", "test_r2", "test_r3"), ("dev",)),
-        ),
-        Task(
-            "wikidata",
-            "Wikidata",
-            # The Hub data sets of Yuan and Vlachos say "1" for entailment.
-            {"1": "entailment", "0": "contradiction"},
-            {
-                "lexicalised": "MoyYuan/Asymmetricity-Text-NLI",
-                "delexicalised": "MoyYuan/Asymmetricity-Delex-NLI",
-            },
-            relational=True,
-            is_bundled=True,
-        ),
-    )
-}
+_TASKS = (
+    Task("mnli", "MNLI", NLI_LABELS, {"any": "nyu-mll/multi_nli"}, is_bundled=True),
+    Task("snli", "SNLI", NLI_LABELS, {"any": "stanfordnlp/snli"}, test_names=(("test",), *TEST_NAMES[2:])),
+    Task(
+        "anli",
+        "ANLI",
+        # The release of Nie et al. (2020) has letters.
+        {**NLI_LABELS, "e": "entailment", "n": "neutral", "c": "contradiction"},
+        {"any": "facebook/anli"},
+        # Three rounds, each harder than the one before.
+        train_names=(("train",), ("train_r1", "train_r2", "train_r3")),
+        test_names=(("test",), ("test_r1", "test_r2", "test_r3"), ("dev",)),
+    ),
+    Task(
+        "wikidata",
+        "Wikidata",
+        # In the Hub datasets of Yuan and Vlachos, "1" is entailment.
+        {"1": "entailment", "0": "contradiction"},
+        {"lexicalised": "MoyYuan/Asymmetricity-Text-NLI", "delexicalised": "MoyYuan/Asymmetricity-Delex-NLI"},
+        relational=True,
+        is_bundled=True,
+    ),
+)
+TASKS: Mapping[str, Task] = {task.name: task for task in _TASKS}

@@ -1,1 +1,1 @@
-"""Sequences of tasks: one TOML file each, built into an Avalanche benchmark by build.py."""
+"""Sequences of tasks: one TOML file each, and their Avalanche benchmark."""

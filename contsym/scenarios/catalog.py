@@ -1,4 +1,4 @@
-"""Scenarios by name: built in, installed, or a file of the user's."""
+"""Scenarios by name: built in, from a plug-in, or in a user's file."""
 
 from __future__ import annotations
 
@@ -7,75 +7,62 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from contsym.errors import ContsymError, unknown_name
 from contsym.plugins import Plugin, with_plugins
 from contsym.scenarios.schema import ScenarioPlan, read_scenario
 
-if TYPE_CHECKING:
-    pass
-
 
 def scenarios() -> Mapping[str, ScenarioPlan]:
-    """All scenarios by name, plug-ins last; a scenario's name is its file's."""
+    """All scenarios by name, plug-ins last; the name is the file's."""
     return with_plugins("scenario", _own_scenarios(), _plugin_scenario)
 
 
 @cache
 def _plugin_scenario(plugin: Plugin) -> ScenarioPlan:
-    try:
-        return read_scenario(plugin.name, plugin.text, plugin.origin)
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ContsymError(
-            f"plug-in {plugin.origin}: not a scenario ({reason}); expected a summary and [[experience]] "
-            "entries, each with a task"
-        ) from None
+    return read_scenario(plugin.name, plugin.text, plugin.origin)
 
 
 @cache
 def _own_scenarios() -> Mapping[str, ScenarioPlan]:
-    folder = resources.files("contsym.scenarios")
-    files = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
-    return {
-        path.name[:-5]: read_scenario(path.name[:-5], path.read_text("utf-8"), path.name) for path in files
-    }
+    paths = sorted(resources.files("contsym.scenarios").iterdir(), key=lambda path: path.name)
+    files = {path.name: path.read_text("utf-8") for path in paths if path.name.endswith(".toml")}
+    return {name[:-5]: read_scenario(name[:-5], text, name) for name, text in files.items()}
 
 
-def find_scenario(given: str) -> ScenarioPlan:
-    """The scenario of that name or in that file (`path/to/mine.toml`).
+def find_scenario(name: str) -> ScenarioPlan:
+    """The scenario with a name or in a file (`path/to/mine.toml`).
 
-    One order of a scenario of all orders is `NAME:FIRST,SECOND`. Raises ContsymError where there
-    is none, with the nearest names, and for a file that is no scenario.
+    `NAME:FIRST,SECOND` is one order of a scenario in all orders. Raises ContsymError, with the nearest names, for an
+    unknown name, and for a file that is not a scenario.
     """
-    if given in scenarios():
-        return scenarios()[given]
-    if given.endswith(".toml"):
-        path = Path(given).expanduser()
+    if name in scenarios():
+        return scenarios()[name]
+    if name.endswith(".toml"):
+        path = Path(name).expanduser()
         try:
-            return read_scenario(path.stem, path.read_text("utf-8"), given)
+            return read_scenario(path.stem, path.read_text("utf-8"), name)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise ContsymError(
-                f"scenario {given}: cannot be read ({reason}); expected a TOML file (docs/scenarios.md)"
+                f"scenario {name}: cannot be read ({reason}); expected a TOML file (docs/scenarios.md)"
             ) from None
-    base, colon, order = given.rpartition(":")
+    base, colon, order = name.rpartition(":")
     if colon and (base in scenarios() or base.endswith(".toml")):
-        return find_scenario(base).in_order([name.strip() for name in order.split(",")])
-    raise unknown_name("scenario", given, scenarios())
+        return find_scenario(base).in_order([each.strip() for each in order.split(",")])
+    raise unknown_name("scenario", name, scenarios())
 
 
-def scenario_runs(given: str) -> list[str]:
-    """What to run for a scenario: itself, or each of its orders where all are meant.
+def scenario_runs(name: str) -> list[str]:
+    """The scenarios to run for a name: itself, or each of its orders for a scenario in all orders.
 
     >>> scenario_runs("order")
     ['order:mnli,wikidata', 'order:wikidata,mnli']
     """
-    found = find_scenario(given)
-    return [f"{given}:{','.join(names)}" for names in found.orders()] if found.all_orders else [given]
+    plan = find_scenario(name)
+    return [f"{name}:{','.join(names)}" for names in plan.orders()] if plan.all_orders else [name]
 
 
-def is_scenario_file(given: str) -> bool:
-    """Whether a scenario is given by its file, in whatever order of its experiences."""
-    return re.search(r"\.toml(:[^/\\]*)?$", given) is not None
+def is_scenario_file(name: str) -> bool:
+    """Whether a scenario's name is a file, with or without an order of its experiences."""
+    return re.search(r"\.toml(:[^/\\]*)?$", name) is not None

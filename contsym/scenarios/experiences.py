@@ -1,33 +1,37 @@
-"""An experience's pairs out of its task's: form, relations, part and labels; and noise for a seed."""
+"""The pairs of an experience, selected from its task's by form, relations, part and labels; and label noise."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from contsym.data.schema import LABELS, TaskData, check_row, content_fingerprint, rows_of, stable_hash, table
+from contsym.data.schema import (
+    LABELS,
+    Dataset,
+    TaskData,
+    check_row,
+    content_fingerprint,
+    rows_of,
+    stable_hash,
+    table,
+)
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, in_form
 from contsym.errors import DataError, SettingError, nearest
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from contsym.scenarios.schema import Experience
+from contsym.scenarios.schema import Experience
 
 
 def experience_data(task: TaskData, experience: Experience) -> TaskData:
-    """What the experience has of the task's pairs, under the experience's name.
+    """The experience's selection of the task's pairs, under the experience's name.
 
-    A field of the experience restricts the training pairs, and unless `test` is "all" the test
-    pairs too. Raises DataError where it leaves a part without pairs, or the data do not allow it.
+    Each field of the experience restricts the training pairs, and unless `test` is "all" the test pairs too. Raises
+    DataError where a part has no pairs left, or the data do not allow the selection.
     """
     where = f"experience {experience.name}"
     train, test = task.train, task.test
     notes = list(task.notes)
     if experience.form == "delexicalised":
-        # Of the same pairs, on the same side: reading the source in this form would split it anew.
+        # Reading the source in this form would re-split it; this keeps each pair on its side.
         train, test = (_delexicalised(pairs, where) for pairs in (train, test))
         notes.append("entity names replaced by opaque ids")
     for keep, note in _restrictions(train, test, experience, where):
@@ -56,34 +60,31 @@ _Row = Mapping[str, object]
 def _restrictions(
     train: Dataset, test: Dataset, experience: Experience, where: str
 ) -> Iterator[tuple[Callable[[_Row], bool], str]]:
-    """What is kept, and what is said of it. Dealing knows all pairs of the task, whatever else is left out."""
+    """(condition, remark) of each restriction. Relations are dealt by all pairs of the task."""
     if experience.relations:
-        known = sorted({*train.unique("relation"), *test.unique("relation")} - {""})
+        names = sorted({*train.unique("relation"), *test.unique("relation")} - {""})
         for name in experience.relations:
-            if name not in known:
-                raise DataError(f"{where}: relation {name!r} is not in the data; {nearest(name, known)}")
-        yield (
-            lambda row: row["relation"] in experience.relations,
-            f"relations {', '.join(experience.relations)}",
-        )
-    if experience.part and experience.by == "relation":
+            if name not in names:
+                raise DataError(f"{where}: relation {name!r} is not in the data; {nearest(name, names)}")
+        remark = f"relations {', '.join(experience.relations)}"
+        yield lambda row: row["relation"] in experience.relations, remark
+    if experience.part:
         k, n = experience.part
-        own = deal_relations(train, test, n, where)[k - 1]
-        yield lambda row: row["relation"] in own, f"part {k} of {n}: {', '.join(own)}"
-    if experience.part and experience.by == "pair":
-        k, n = experience.part
-        yield lambda row: dealt_to(str(row["id"]), n) == k, f"part {k} of {n}"
+        if experience.by == "relation":
+            relations = deal_relations(train, test, n, where)[k - 1]
+            yield lambda row: row["relation"] in relations, f"part {k} of {n}: {', '.join(relations)}"
+        else:
+            yield lambda row: part_of_pair(str(row["id"]), n) == k, f"part {k} of {n}"
     if experience.labels:
-        wanted = {LABELS.index(label) for label in experience.labels}
-        yield lambda row: row["label"] in wanted, f"{' and '.join(experience.labels)} only"
+        labels = {LABELS.index(label) for label in experience.labels}
+        yield lambda row: row["label"] in labels, f"{' and '.join(experience.labels)} only"
 
 
 def deal_relations(train: Dataset, test: Dataset, n_parts: int, where: str) -> list[list[str]]:
-    """The relations of each part: of each kind, those with most training pairs first, dealt to the parts in turn.
+    """The relations of each part: within each kind, the parts take turns, most training pairs first.
 
-    So both kinds are in a part as long as there are relations of both, and a part's two kinds are
-    about as frequent. A relation is of the kind that most of its pairs are of; equally frequent
-    ones go by their names. Raises DataError where there are fewer relations than parts.
+    So a part has both kinds where possible, in about equal numbers. The kind of a relation is that of most of its
+    pairs; the name decides between equal counts. Raises DataError for fewer relations than parts.
     """
     n_train = Counter(train["relation"][:])
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
@@ -93,7 +94,7 @@ def deal_relations(train: Dataset, test: Dataset, n_parts: int, where: str) -> l
                 kinds[relation][kind] += 1
     if len(kinds) < n_parts:
         raise DataError(
-            f"{where}: {n_parts} parts by relation; the data have {len(kinds)} relations, one a part at most"
+            f"{where}: {n_parts} parts by relation; the data have {len(kinds)} relations; expected at least one per part"
         )
     by_kind: dict[str, list[str]] = defaultdict(list)
     for relation in sorted(kinds, key=lambda name: (-n_train[name], name)):
@@ -112,17 +113,20 @@ def deal_relations(train: Dataset, test: Dataset, n_parts: int, where: str) -> l
     return dealt
 
 
-def dealt_to(pair_id: str, n_parts: int) -> int:
-    """The part, from 1, that a pair goes to by its id, in both forms alike."""
+def part_of_pair(pair_id: str, n_parts: int) -> int:
+    """The part of a pair by its id, counted from 1; the same for both forms."""
     return 1 + stable_hash("part", pair_id.removesuffix(DELEXICALISED_SUFFIX)) % n_parts
 
 
 def flip_labels(pairs: Dataset, share: float, seed: int, among: Sequence[int]) -> Dataset:
-    """The pairs with round(share * n) labels replaced by another label out of `among`.
+    """The pairs with round(share * n) labels replaced by another label out of `among`; kinds stay.
 
-    Which ones is drawn by the seed and each pair's id, so a larger share flips the same ones and
-    more. Kinds stay what they are. Raises SettingError where `among` has no second label.
+    A hash of the seed and the id draws the pairs, so a larger share flips the same pairs and more. Raises
+    SettingError where `among` has no second label.
     """
+    import pyarrow as pa
+    from datasets import Dataset
+
     if len(set(among)) < 2 and round(share * len(pairs)):
         only = ", ".join(LABELS[label] for label in set(among))
         raise SettingError(f"label noise needs two labels to choose from; the training pairs have {only}")
@@ -131,13 +135,6 @@ def flip_labels(pairs: Dataset, share: float, seed: int, among: Sequence[int]) -
     for row in order[: round(share * len(pairs))]:
         others = sorted(set(among) - {labels[row]})
         labels[row] = others[stable_hash("label", seed, ids[row]) % len(others)]
-    return _with_labels(pairs, labels)
-
-
-def _with_labels(pairs: Dataset, labels: list[int]) -> Dataset:
-    import pyarrow as pa
-    from datasets import Dataset
-
     columns = pairs.with_format("arrow")[:]
     at = columns.schema.get_field_index("label")
     return Dataset(columns.set_column(at, "label", pa.array(labels, pa.int64())))

@@ -85,7 +85,7 @@ class Shared:
             def compute() -> dict[str, float]:
                 return shortcuts.scores(training_part(task, config, seed, self), task.test)
 
-            self.scores[key] = cache.remembered(task, ["shortcuts", *key], compute)
+            self.scores[key] = cache.cached_value(task, ["shortcuts", *key], compute)
         return self.scores[key]
 
     def overview(self, task: TaskData, config: RunConfig) -> Overview:
@@ -94,12 +94,12 @@ class Shared:
 
         key = task.fingerprint, task.split
         if key not in self.leaks:
-            found = cache.remembered(task, ["leaks", task.split], lambda: [asdict(f) for f in leaks(task)])
+            found = cache.cached_value(task, ["leaks", task.split], lambda: [asdict(f) for f in leaks(task)])
             self.leaks[key] = tuple(Finding(**{**f, "examples": tuple(f["examples"])}) for f in found)
         return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
 
 
-def _asked(experience: Experience, config: RunConfig) -> cache.Asked:
+def _asked(experience: Experience, config: RunConfig) -> cache.Request:
     """The task's pairs that an experience is made of, as they are loaded."""
     task = experience.task
     form = "lexicalised" if experience.form else config.form

@@ -1,4 +1,4 @@
-"""Small data sets built for a test, and read back as plain rows."""
+"""Small datasets built for a test, and read back as plain rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def triples_file(folder: Path, triples: Iterable[Sequence[str]], name: str = "tr
 
 
 def built(folder: Path, triples: Iterable[Sequence[str]] | Path, **options: Any) -> dict[str, Any]:
-    """The manifest, with all rows of both parts under `rows`; each row says its part."""
+    """The manifest, with all rows of both parts under `rows`; each row has its part."""
     path = triples if isinstance(triples, Path) else triples_file(folder, triples)
     out = options.pop("out", folder / "out")
     made = build(BuildOptions(triples=path, out=out, **options))
@@ -36,5 +36,5 @@ def rows_of(out: Path) -> list[dict[str, Any]]:
 
 
 def couples(n: int, relation: str = "P26", prefix: str = "person") -> list[Triple]:
-    """n pairs of entities of their own, each stated once."""
+    """n pairs of distinct entities, each stated once."""
     return [(f"{prefix} {i} a", relation, f"{prefix} {i} b") for i in range(n)]

@@ -19,7 +19,7 @@ dataset_info:
           '1': contradiction
           '2': neutral
 ---
-# A data set
+# A dataset
 """
 
 

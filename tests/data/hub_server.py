@@ -1,4 +1,4 @@
-"""A Hub on this machine: as much of its interface as huggingface_hub asks for, and ways to fail.
+"""A Hub on this machine: the part of its interface that huggingface_hub uses, and ways to fail.
 
 It speaks HTTP on 127.0.0.1. What is missing: Xet, uploads, search.
 """
@@ -30,37 +30,37 @@ def commit_of(files: dict[str, bytes]) -> str:
 
 @dataclass
 class Repository:
-    """Its commits, what branches and tags name, and how it answers."""
+    """Its commits, the commits of branches and tags, and its answers."""
 
     commits: dict[str, dict[str, bytes]]
     refs: dict[str, str]
     gated: bool = False
     hides_its_listing: bool = False
-    """Of a gated one: its files are not listed either."""
+    """Whether it is gated; the files of a gated repository are not listed either."""
     moved_to: str | None = None
     lost: set[str] = field(default_factory=set)
-    """Files that are listed and not there."""
+    """Files that are listed but missing."""
     cut: dict[str, int] = field(default_factory=dict)
-    """Bytes after which the connection of a file's next download ends; then it is whole."""
+    """Bytes after which the connection of a file's next download ends; later downloads are complete."""
     always_cut: bool = False
 
 
 @dataclass
 class HubServer:
-    """What the tests say to it, and what it was asked."""
+    """The settings of the tests, and the requests so far."""
 
     url: str = ""
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     status: int = 0
-    """What every request is answered with, where it is not 0."""
+    """Status of every answer, if not 0."""
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0
     names_files: bool = True
     """Whether a repository's description lists its files, as the real one does."""
     ended: threading.Event = field(default_factory=threading.Event)
     page: bytes | None = None
-    """What every request is answered with in place of the Hub's answers."""
+    """Body of every answer, in place of the Hub's answers."""
 
     def add(self, kind: str, name: str, files: dict[str, bytes], branch: str = "main") -> Repository:
         """Files of a commit at the end of a branch; the branch moves to it."""
@@ -122,8 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in ("", TOKEN):
-            said = {"X-Error-Message": "Invalid credentials in Authorization header"}
-            self._send(401, b'{"error":"Invalid username or password."}', said)
+            extra = {"X-Error-Message": "Invalid credentials in Authorization header"}
+            self._send(401, b'{"error":"Invalid username or password."}', extra)
             return
         if found := _API.fullmatch(path):
             kind, name, what, revision = found.groups()

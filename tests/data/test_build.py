@@ -1,4 +1,4 @@
-"""What a build writes: sentences by hand, the forms and options, the manifest, and reading it back."""
+"""The output of a build: sentences checked by hand, forms and options, the manifest, and reading it back."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def test_one_fact_of_each_kind_by_hand(tmp_path):
 
 
 def _seed_with_both_parts(facts):
-    """Of two pairs one goes to each part under about every third seed."""
+    """With two pairs, about every third seed puts one into each part."""
     import tempfile
     from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_bare_has_one_phrasing_a_relation_and_the_default_several(tmp_path):
     assert all(row["phrasing"] == row["hypothesis_phrasing"] for row in made["rows"])
 
 
-def test_paraphrase_says_the_hypothesis_in_another_way(tmp_path):
+def test_paraphrase_gives_the_hypothesis_another_phrasing(tmp_path):
     rows = built(tmp_path, KIN, paraphrase=True)["rows"]
     assert rows
     assert all(row["phrasing"] != row["hypothesis_phrasing"] for row in rows)
@@ -77,11 +77,14 @@ def test_paraphrase_says_the_hypothesis_in_another_way(tmp_path):
 
 def test_paraphrase_keeps_to_the_phrasings_of_its_part(tmp_path):
     made = built(tmp_path, KIN, paraphrase=True, split="phrasing")
-    said = {part: {row[name] for row in made["rows"] if row["part"] == part for name in ("phrasing", "hypothesis_phrasing")}
-            for part in ("train", "test")}  # fmt: skip
-    assert not said["train"] & said["test"]
+    columns = ("phrasing", "hypothesis_phrasing")
+    phrasings = {
+        part: {row[name] for row in made["rows"] if row["part"] == part for name in columns}
+        for part in ("train", "test")
+    }
+    assert not phrasings["train"] & phrasings["test"]
     # Three phrasings: where one is held out, it is the only one of its part.
-    assert any("have one phrasing only in their part" in warning for warning in made["warnings"])
+    assert any("have only one phrasing in their part" in warning for warning in made["warnings"])
 
 
 def test_the_direction_of_a_symmetric_pair_gives_nothing_away(tmp_path):
@@ -140,7 +143,7 @@ def _pairs_by_part(made):
 def test_neutral_that_the_data_do_not_allow_is_a_warning(tmp_path):
     made = built(tmp_path, KIN, neutral=True)
     assert "neutral" not in made["labels"]["train"]
-    assert any(w.startswith("--neutral: the train part allows 0 such pairs of the") for w in made["warnings"])
+    assert any(w.startswith("--neutral: the train part allows only 0 of") for w in made["warnings"])
 
 
 def test_balance_and_the_most_pairs_of_a_relation(tmp_path):
@@ -177,7 +180,7 @@ def test_ids_without_labels_can_be_built_delexicalised(tmp_path):
 # -- manifest and loading --
 
 
-def test_the_manifest_says_what_was_made_of_what(tmp_path):
+def test_the_manifest_records_inputs_and_outputs(tmp_path):
     made = built(tmp_path, KIN, seed=3)
     path = tmp_path / "triples.tsv"
     assert made["inputs"]["triples"] == {
@@ -269,14 +272,18 @@ def test_it_is_no_mnli(tmp_path):
         (
             "manifest.json",
             lambda raw: raw.replace(b'"rule": "pair"', b'"rule": "x"'),
-            "split.rule is missing or unknown",
+            "split.rule is 'x'; expected 'random', 'pair', 'entity', 'relation' or 'phrasing'",
         ),
         (
             "manifest.json",
             lambda raw: raw.replace(b'"lexicalised"', b'"plain"'),
-            "expected a list of lexicalised",
+            "forms.0 is 'plain'; expected 'lexicalised' or 'delexicalised'",
         ),
-        ("manifest.json", lambda raw: raw.replace(b'"test.parquet"', b'"../x"'), "files does not list"),
+        (
+            "manifest.json",
+            lambda raw: raw.replace(b'"test.parquet"', b'"../x"'),
+            "'../x'; expected 'train.parquet' or 'test.parquet'",
+        ),
     ],
 )
 def test_a_changed_file_is_seen(name, change, message, tmp_path):
@@ -319,10 +326,10 @@ def test_a_signal_that_a_library_lost_ends_it_at_the_next_step(tmp_path, monkeyp
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_an_interrupted_build_leaves_nothing(name, code, tmp_path):
-    process, said = _signalled(tmp_path, name)
-    assert process.returncode == code, said
-    assert said.splitlines()[-1] == "stopped; nothing was written"
-    assert "Traceback" not in said
+    process, output = _signalled(tmp_path, name)
+    assert process.returncode == code, output
+    assert output.splitlines()[-1] == "stopped; nothing was written"
+    assert "Traceback" not in output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["triples.tsv"]
 
 
@@ -330,7 +337,7 @@ def test_an_interrupted_build_leaves_nothing(name, code, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
 def test_a_killed_build_leaves_no_data_set(tmp_path):
     _signalled(tmp_path, "SIGKILL")
-    # What nobody could clean up is hidden, and no data set.
+    # The remains of a killed build are hidden, and are not a dataset.
     left = [p for p in tmp_path.iterdir() if p.name != "triples.tsv"]
     assert [p.name.startswith(".partial-out-") for p in left] == [True]
     assert not (left[0] / "manifest.json").exists()
@@ -338,7 +345,7 @@ def test_a_killed_build_leaves_no_data_set(tmp_path):
 
 
 def _signalled(tmp_path, name):
-    """A build that got a signal while it was working, and what it said."""
+    """A build that received a signal while it was working, and its output."""
     import signal
 
     lines = [(f"a{i}", "P26" if i % 2 else "P40", f"b{i}") for i in range(400_000)]
@@ -355,11 +362,11 @@ def _signalled(tmp_path, name):
         str(tmp_path / "out"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    # Not before the work has begun: its folder shows that.
+    # Only after the work has started, as its folder shows.
     for _ in range(600):
         if list(tmp_path.glob(".partial-out*/.engine-*/tables.db")):
             break
         time.sleep(0.02)
     process.send_signal(getattr(signal, name))
-    _, said = process.communicate(timeout=60)
-    return process, said
+    _, output = process.communicate(timeout=60)
+    return process, output

@@ -19,7 +19,7 @@ FIELDS = {"name", "kind", "kind_source", "phrasings", "notes"}
 OPTIONAL = {"domain", "family"}
 KINDS = {"symmetric", "antisymmetric"}
 
-# The phrases of the published data set. For P40, P22 and P25 the roles are exchanged, because Wikidata's
+# The phrases of the published dataset. For P40, P22 and P25 the roles are exchanged, because Wikidata's
 # triple (A, child, B) says that B is the child, and likewise for father and mother.
 PUBLISHED = {
     "P3373": "[X] is a sibling of [Y]",
@@ -53,7 +53,7 @@ FACTS = read_facts()
 
 
 def repeated_pairs(facts: list[tuple[str, str, str]]) -> list[tuple[str, frozenset[str]]]:
-    """Unordered pairs that one property holds more than once: duplicates and mirrors."""
+    """Unordered pairs that one property has more than once: duplicates and mirror images."""
     counts = Counter(
         (prop, frozenset((subject.casefold(), object_.casefold()))) for prop, subject, object_ in facts
     )

@@ -1,4 +1,4 @@
-"""Checked data are kept, found again as they were, and never trusted where they are not what was written."""
+"""Checked data are cached and read back unchanged; damaged entries are never used."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def parsed(monkeypatch):
-    """What was parsed, in order."""
+    """The sources parsed so far, in order."""
     found, usual = [], sources.load_task
 
     def load_task(task, spec, form, split):
@@ -40,8 +40,8 @@ def relations(tmp_path):
 
 
 def content(task):
-    said = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in cache.PARTS}
-    return said, *(part.with_format(None)[:] for part in (task.train, task.test))
+    others = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in cache.PARTS}
+    return others, *(part.with_format(None)[:] for part in (task.train, task.test))
 
 
 def entry_of(folder):
@@ -181,15 +181,15 @@ def test_another_entry_under_the_name_is_not_taken(folder, parsed, tmp_path):
     spec = relations(tmp_path)
     cache.load_task("wikidata", spec, "delexicalised")
     foreign = entry_of(folder)
-    wanted = content(cache.load_task("wikidata", spec, "lexicalised"))
+    expected = content(cache.load_task("wikidata", spec, "lexicalised"))
     own = next(entry for entry in folder.iterdir() if entry != foreign)
     shutil.rmtree(own)
     shutil.copytree(foreign, own)
-    assert content(cache.load_task("wikidata", spec, "lexicalised")) == wanted
+    assert content(cache.load_task("wikidata", spec, "lexicalised")) == expected
     assert len(parsed) == 3
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_kept(folder, tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_read_is_not_cached(folder, tmp_path, monkeypatch):
     spec = write_task(tmp_path / "mnli", nli_rows(), 30)
     usual = sources.load_task
 
@@ -203,7 +203,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_kept(folder, tmp_path, monk
     assert not folder.exists()
 
 
-def test_mistakes_are_told_each_time_and_never_kept(folder, tmp_path):
+def test_errors_are_raised_each_time_and_never_cached(folder, tmp_path):
     spec = write_task(tmp_path / "mnli", [*nli_rows(), {"premise": "p", "label": "neutral"}], 30)
     for _ in range(2):
         with pytest.raises(DataError, match=r"train.jsonl:61: field 'hypothesis' is missing"):
@@ -211,7 +211,7 @@ def test_mistakes_are_told_each_time_and_never_kept(folder, tmp_path):
     assert not folder.exists()
 
 
-def test_small_and_bundled_data_are_not_kept(folder, parsed, tmp_path, monkeypatch):
+def test_small_and_bundled_data_are_not_cached(folder, parsed, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "SMALL", 1 << 20)
     cache.load_task("mnli", "bundled")
     cache.load_task("wikidata", relations(tmp_path))
@@ -248,7 +248,7 @@ def test_large_sources_are_parsed_ahead_by_another_process(folder, parsed, tmp_p
     assert parsed == []
 
 
-def test_what_cannot_be_parsed_ahead_is_told_by_who_asks(folder, tmp_path, monkeypatch):
+def test_an_error_while_parsing_ahead_is_raised_by_load_task(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "LARGE", 1)
     spec = write_task(tmp_path / "mnli", [*nli_rows(), {"premise": "p", "label": "neutral"}], 30)
     with cache.parsed_ahead([("mnli", str(spec), "lexicalised", None)]):
@@ -257,16 +257,16 @@ def test_what_cannot_be_parsed_ahead_is_told_by_who_asks(folder, tmp_path, monke
         cache.load_task("mnli", str(spec))
 
 
-def test_what_many_pairs_come_to_is_kept_as_they_are(folder, tmp_path, monkeypatch):
+def test_a_value_of_many_pairs_is_cached(folder, tmp_path, monkeypatch):
     task, values = (
         sources.load_task("wikidata", relations(tmp_path)),
         iter([{"a": 0.1}, {"a": 0.2}, {"a": 0.3}]),
     )
 
     def ask(*what):
-        return cache.remembered(task, ["x", *what], lambda: next(values))
+        return cache.cached_value(task, ["x", *what], lambda: next(values))
 
-    assert ask() == {"a": 0.1}  # of few pairs nothing is kept
+    assert ask() == {"a": 0.1}  # nothing is cached for few pairs
     assert not folder.exists()
     monkeypatch.setattr(cache, "MANY", 264)
     assert [ask(), ask()] == [{"a": 0.2}, {"a": 0.2}]
@@ -288,7 +288,7 @@ def test_two_processes_at_once(folder, parsed, tmp_path):
     spec = relations(tmp_path)
     command = [sys.executable, "-c", LOAD, spec]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = {process.communicate()[0].strip() for process in running}
-    assert said == {cache.load_task("wikidata", spec).fingerprint}
+    fingerprints = {process.communicate()[0].strip() for process in running}
+    assert fingerprints == {cache.load_task("wikidata", spec).fingerprint}
     assert parsed == []
     assert [path.name[:1] for path in folder.iterdir()] != ["."]

@@ -1,4 +1,4 @@
-"""Class numbers are read by the names that the data give them, and in GLUE's order only where they give none."""
+"""Class numbers get the class names of the data; only without such names are they in GLUE's order."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.data.class_numbers import CARD, OTHER_ORDER, columns, parquet
 
 THIRD_ORDER = ["Neutral", "Entailment", " CONTRADICTION "]
 BARE = (
-    "labels are numbers that the data do not name; they are read as 0 entailment, 1 neutral, 2 contradiction"
+    "labels are numbers without names in the data; they are read as 0 entailment, 1 neutral, 2 contradiction"
 )
 
 
@@ -27,7 +27,7 @@ def labels_of(part):
     return [LABELS[label] for label in part["label"][:]]
 
 
-def test_each_parquet_file_by_its_own_names(tmp_path):
+def test_each_parquet_file_uses_its_class_names(tmp_path):
     parquet(tmp_path / "train.parquet", [0, 1, 2, -1], OTHER_ORDER)
     parquet(tmp_path / "validation.parquet", [0, 1, 2], THIRD_ORDER)
     data = load_task("mnli", str(tmp_path))
@@ -97,15 +97,15 @@ def test_a_column_of_words_beside_the_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("number", [0, "0", 0.0, "0.0"])
-def test_bare_numbers_are_in_the_order_of_glue_and_it_is_said(number, tmp_path):
+def test_numbers_without_names_are_in_the_order_of_glue_with_a_note(number, tmp_path):
     for part in ("train", "test"):
         jsonl(tmp_path / f"{part}.jsonl", [number, 1, 2, "-1", -1.0])
     data = load_task("mnli", str(tmp_path))
     assert labels_of(data.train) == ["entailment", "neutral", "contradiction"]
     assert data.notes == tuple(
-        f"{part}: {said}"
+        f"{part}: {remark}"
         for part in ("train", "test")
-        for said in ("2 rows without an agreed label are left out", BARE)
+        for remark in ("2 rows without an agreed label are left out", BARE)
     )
 
 
@@ -121,7 +121,7 @@ def test_bare_numbers_are_in_the_order_of_glue_and_it_is_said(number, tmp_path):
         (None, 3, "label 3 is unknown; expected entailment, neutral or contradiction"),
     ],
 )
-def test_a_class_that_is_none_of_the_three_is_one_line(names, label, message, tmp_path):
+def test_an_unknown_class_is_one_line(names, label, message, tmp_path):
     for part in ("train", "test"):
         parquet(tmp_path / f"{part}.parquet", [0, label], names)
     with pytest.raises(DataError) as raised:

@@ -1,4 +1,4 @@
-"""Models and data sets by name, from a Hub on this machine: found, refused, moved, slow, cut off, and from the cache."""
+"""Models and datasets from a Hub on this machine: present, refused, moved, slow, interrupted, and from the cache."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def server(monkeypatch, tmp_path):
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         point_at(monkeypatch, found.url)
-        for function in (data_hub.find, data_hub._parts):
+        for function in (data_hub.resolve, data_hub._parts):
             function.cache_clear()
         yield found
     huggingface_hub.close_session()
-    for function in (data_hub.find, data_hub._parts):
+    for function in (data_hub.resolve, data_hub._parts):
         function.cache_clear()
 
 
@@ -66,7 +66,7 @@ def point_at(monkeypatch, url):
 
 def offline(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    for function in (data_hub.find, data_hub._parts):
+    for function in (data_hub.resolve, data_hub._parts):
         function.cache_clear()
 
 
@@ -135,9 +135,11 @@ def test_a_misspelt_name_with_a_token(server, monkeypatch):
 def test_a_token_that_is_not_valid(server, tiny_encoder_folder, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_anOldOne")
     server.model("ada/tiny", tiny_encoder_folder)
-    said = refusal("ada/tiny")
-    assert said.endswith("does not accept your token (401); log in anew (`hf auth login`), or unset HF_TOKEN")
-    assert "hf_anOldOne" not in said
+    message = refusal("ada/tiny")
+    assert message.endswith(
+        "does not accept your token (401); log in again (`hf auth login`), or unset HF_TOKEN"
+    )
+    assert "hf_anOldOne" not in message
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -152,7 +154,7 @@ def test_a_gated_model_names_the_page_with_its_terms(server, tiny_encoder_folder
     )
 
 
-def test_a_revision_that_is_none(server, tiny_encoder_folder):
+def test_an_unknown_revision(server, tiny_encoder_folder):
     server.model("ada/tiny", tiny_encoder_folder)
     assert refusal("ada/tiny@v9") == (
         "encoder 'ada/tiny@v9' is not here: model ada/tiny has no revision 'v9' on the Hub; expected a branch, a tag "
@@ -161,7 +163,7 @@ def test_a_revision_that_is_none(server, tiny_encoder_folder):
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "said"),
+    ("status", "headers", "message"),
     [
         (429, {"Retry-After": "120"}, "had too many requests from here (429); try again in 120 s, or pass"),
         (503, {}, "the Hub fails at present (503); try again later, or pass a folder"),
@@ -172,19 +174,19 @@ def test_a_revision_that_is_none(server, tiny_encoder_folder):
         ),
     ],
 )
-def test_the_hub_fails_or_refuses(server, status, headers, said):
+def test_the_hub_fails_or_refuses(server, status, headers, message):
     server.status, server.headers = status, headers
-    assert said in refusal("ada/tiny")
+    assert message in refusal("ada/tiny")
 
 
 def test_a_name_that_the_hub_cannot_have(server):
-    assert refusal("ada/ti ny").endswith("'ada/ti ny' is no name on the Hub; expected OWNER/NAME")
+    assert refusal("ada/ti ny").endswith("'ada/ti ny' is not a name on the Hub; expected OWNER/NAME")
 
 
 def test_a_login_page_in_place_of_the_hub(server):
     server.page = b"<html>Welcome to the hotel</html>"
     assert refusal("ada/tiny").endswith(
-        f"what answers at {server.url} is not the Hub; check HF_ENDPOINT, and whether your network asks for a login first"
+        f"the server at {server.url} is not the Hub; check HF_ENDPOINT, and whether your network asks for a login first"
     )
 
 
@@ -202,17 +204,19 @@ def test_nobody_listens(server, monkeypatch):
         url = f"http://user:password@127.0.0.1:{free.getsockname()[1]}"
     point_at(monkeypatch, url)
     began = time.monotonic()
-    said = refusal("ada/tiny")
+    message = refusal("ada/tiny")
     assert time.monotonic() - began < 5
-    assert "cannot be reached ([Errno 111] Connection refused); connect to the network once, or pass" in said
-    assert "password" not in said
+    assert (
+        "cannot be reached ([Errno 111] Connection refused); connect to the network once, or pass" in message
+    )
+    assert "password" not in message
 
 
 def test_a_server_that_never_answers(server, monkeypatch):
     monkeypatch.setattr(hub_client, "ANSWER_SECONDS", 1)
     server.delay = 30
     began = time.monotonic()
-    assert "did not answer within 1 s; connect to the network, or give it longer with HF_HUB_E" in refusal(
+    assert "did not answer within 1 s; connect to the network, or raise the limit with HF_HUB_E" in refusal(
         "a/b"
     )
     assert time.monotonic() - began < 5
@@ -235,7 +239,7 @@ def test_offline_with_an_empty_cache(server, monkeypatch):
     assert not server.requests
 
 
-def test_a_download_that_is_cut_off_goes_on_where_it_was(server, tiny_encoder_folder, monkeypatch):
+def test_an_interrupted_download_resumes(server, tiny_encoder_folder, monkeypatch):
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
     repository = server.model("ada/tiny", tiny_encoder_folder)
     repository.cut["model.safetensors"] = 1000
@@ -249,9 +253,9 @@ def test_a_download_that_is_always_cut_off_leaves_nothing_that_counts(
     repository = server.model("ada/tiny", tiny_encoder_folder)
     repository.cut["model.safetensors"] = 0
     repository.always_cut = True
-    said = refusal("ada/tiny")
-    assert "the download of model.safetensors broke off (" in said
-    assert said.endswith("; run the same command again: what is whole is kept")
+    message = refusal("ada/tiny")
+    assert "the download of model.safetensors broke off (" in message
+    assert message.endswith("; run the same command again: it keeps complete files")
     repository.cut.clear()
     assert locate("ada/tiny").weights_sha256 == locate(str(tiny_encoder_folder)).weights_sha256
 
@@ -261,9 +265,9 @@ def test_a_cache_that_cannot_be_written_is_not_a_matter_of_the_network(
 ):
     server.model("ada/tiny", tiny_encoder_folder)
     (tmp_path / "cache").write_text("a file where the folder should be")
-    said = refusal("ada/tiny")
-    assert f"the Hub cache {tmp_path / 'cache'} cannot be used (" in said
-    assert said.endswith("; mend that, or set HF_HOME to a folder that you may write to")
+    message = refusal("ada/tiny")
+    assert f"the Hub cache {tmp_path / 'cache'} cannot be used (" in message
+    assert message.endswith("; correct that, or set HF_HOME to a folder that you may write to")
 
 
 def test_a_full_disk(server, tiny_encoder_folder, monkeypatch):
@@ -299,9 +303,9 @@ def test_a_shard_that_was_never_uploaded(server, sharded_folder):
     files = {path.name: path.read_bytes() for path in sharded_folder.iterdir()}
     files = {name: content for name, content in files.items() if "-00002-of-" not in name}
     server.add("models", "ada/tiny", files)
-    said = refusal("ada/tiny")
-    assert said.startswith("encoder 'ada/tiny' is not whole on the Hub at commit ")
-    assert "(1 file is missing: model-00002-of-0000" in said
+    message = refusal("ada/tiny")
+    assert message.startswith("encoder 'ada/tiny' is not whole on the Hub at commit ")
+    assert "(1 file is missing: model-00002-of-0000" in message
 
 
 @pytest.fixture
@@ -357,7 +361,7 @@ MODULES = b'[{"path": "", "type": "sentence_transformers.models.Transformer"}]'
 
 
 def test_what_transformers_does_not_fetch_is_fetched_too(server, tiny_encoder_folder, tmp_path, monkeypatch):
-    """AutoModel leaves out how a sentence encoder pools: without it an answer would be wrong in silence."""
+    """AutoModel ignores the pooling of a sentence encoder: without it, results would be wrong without an error."""
     commit = server.model("ada/tiny", tiny_encoder_folder, **{"modules.json": MODULES}).refs["main"]
     cache = tmp_path / "cache" / "models--ada--tiny"
     shutil.copytree(tiny_encoder_folder, cache / "snapshots" / commit)
@@ -370,9 +374,7 @@ def test_what_transformers_does_not_fetch_is_fetched_too(server, tiny_encoder_fo
     assert (found.origin, (found.folder / "modules.json").read_bytes()) == ("Hub", MODULES)
 
 
-def test_a_cache_that_lacks_what_decides_nothing_is_used_and_says_so(
-    server, tiny_encoder_folder, monkeypatch
-):
+def test_a_cache_without_irrelevant_files_is_used_with_a_note(server, tiny_encoder_folder, monkeypatch):
     more = {"vocab.txt": b"", "onnx/config.json": b"{}", "1_Pooling/config.json": b"{}"}
     server.model("ada/tiny", tiny_encoder_folder, **more)
     found = locate("ada/tiny")
@@ -428,7 +430,7 @@ def test_missing_shards_by_their_names(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"weight_map": []}', '{"weight_map": {"a": 1}}', "{"])
-def test_an_index_that_is_none(tmp_path, text):
+def test_an_invalid_index(tmp_path, text):
     (tmp_path / "model.safetensors.index.json").write_text(text)
     with pytest.raises(ContsymError, match=r"not an index of weights; expected an object with a weight_map$"):
         missing_shards(tmp_path)
@@ -451,7 +453,7 @@ def test_a_result_is_repeated_with_the_commit_that_it_had():
     assert config.sources == {task: f"hub:ada/pairs:one@{'d' * 40}"}
 
 
-# -- data sets --
+# -- datasets --
 
 
 def parquet(labels, first=0):
@@ -468,8 +470,8 @@ def parquet(labels, first=0):
 
 
 def card(*configurations, names=("contradiction", "entailment", "neutral"), more=None):
-    """A card as push_to_hub writes it: where each part is, and what the classes are called."""
-    said = {
+    """A card as push_to_hub writes it: the files of each part, and the class names."""
+    card = {
         "configs": [
             {
                 "config_name": name,
@@ -495,7 +497,7 @@ def card(*configurations, names=("contradiction", "entailment", "neutral"), more
             for name in configurations
         ],
     }
-    return f"---\n{json.dumps(said)}\n---\n# Pairs\n".encode()
+    return f"---\n{json.dumps(card)}\n---\n# Pairs\n".encode()
 
 
 def parts(name, labels, test=(0,)):
@@ -543,7 +545,7 @@ def test_one_configuration_of_several_is_named_and_alone_fetched(server):
     assert labels_of(load_task("mnli", "hub:ada/pairs:one@main").train) == ["contradiction", "contradiction"]
 
 
-def test_the_declared_default_of_several_configurations_is_used_and_said(server):
+def test_the_declared_default_of_several_configurations_is_used_with_a_note(server):
     made = card("one", "two", more={"two": {"default": True}})
     commit = server.add(
         "datasets", "ada/pairs", {"README.md": made, **parts("one", [0, 0]), **parts("two", [1])}
@@ -554,7 +556,7 @@ def test_the_declared_default_of_several_configurations_is_used_and_said(server)
 
 
 def test_a_configuration_is_a_folder_of_its_own_format(server):
-    """Where the card leaves the files out, those of all are looked at."""
+    """If the card does not list the files, those of all configurations are read."""
     made = {"configs": [{"config_name": name, "data_dir": name} for name in ("one", "two")]}
     files = {"README.md": f"---\n{json.dumps(made)}\n---\n".encode()}
     for name, label in (("one", "neutral"), ("two", "entailment")):
@@ -566,7 +568,7 @@ def test_a_configuration_is_a_folder_of_its_own_format(server):
 
 
 def test_folders_of_parts_without_a_card_are_configurations(server):
-    """As the Hub's own conversion to Parquet has them; together they would be mixed."""
+    """As in the Hub's own conversion to Parquet; reading both folders together would mix them."""
     files = {f"{name}/train/0000.parquet": parquet([0] * n) for name, n in (("one", 20), ("two", 30))}
     server.add("datasets", "ada/pairs", files)
     assert "has the configurations one, two; name one" in no_data("hub:ada/pairs")
@@ -587,7 +589,7 @@ def test_a_file_of_a_part_that_is_not_there(server, monkeypatch, tmp_path):
     del files["data/train-00001-of-00003.parquet"]
     commit = server.add("datasets", "ada/pairs", files).refs["main"]
     assert no_data("hub:ada/pairs") == (
-        f"hub:ada/pairs is not whole at commit {commit[:12]}: data/train-00001-of-00003.parquet is missing; name "
+        f"hub:ada/pairs is incomplete at commit {commit[:12]}: data/train-00001-of-00003.parquet is missing; name "
         "another revision, or give a local copy as a path"
     )
 
@@ -601,11 +603,11 @@ def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     (cache / "data/train-00001-of-00002.parquet").unlink()
     offline(monkeypatch)
     assert no_data("hub:ada/pairs") == (
-        "hub:ada/pairs cannot be loaded: its copy in the Hub cache is not whole (data/train-00001-of-00002.parquet "
+        "hub:ada/pairs cannot be loaded: its copy in the Hub cache is incomplete (data/train-00001-of-00002.parquet "
         "missing); HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or give a local copy as a path"
     )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    data_hub.find.cache_clear()
+    data_hub.resolve.cache_clear()
     assert load_task("mnli", "hub:ada/pairs").rows == {"train": 2, "test": 1}
 
 
@@ -613,7 +615,7 @@ def test_a_local_folder_that_lacks_a_file_of_a_part(tmp_path):
     (tmp_path / "train-00000-of-00002.parquet").write_bytes(parquet([0]))
     (tmp_path / "test.parquet").write_bytes(parquet([0]))
     assert no_data(str(tmp_path)) == (
-        f"{tmp_path}: not whole, train-00001-of-00002.parquet missing; copy or download all of its files"
+        f"{tmp_path}: incomplete, train-00001-of-00002.parquet missing; copy or download all of its files"
     )
 
 
@@ -633,7 +635,7 @@ def test_parts_of_other_names_are_listed(server):
 def test_a_data_set_that_is_a_program(server):
     server.add("datasets", "ada/pairs", {"pairs.py": b"raise SystemExit('run')", "README.md": b"# Pairs\n"})
     assert no_data("hub:ada/pairs") == (
-        "hub:ada/pairs has no data files but a loading script (pairs.py), and contsym runs no code of others; try "
+        "hub:ada/pairs has a loading script (pairs.py) and no data files, and contsym runs no foreign code; try "
         "hub:ada/pairs@refs/convert/parquet, or give a local copy as a path"
     )
 
@@ -642,7 +644,7 @@ def test_a_data_set_that_is_a_program(server):
 def test_a_card_that_names_files_elsewhere(server, path):
     made = f"---\nconfigs:\n- config_name: default\n  data_files: {path}\n---\n".encode()
     server.add("datasets", "ada/pairs", {"README.md": made, "train.csv": b"x"})
-    assert f"the card names '{path}', outside of the data set" in no_data("hub:ada/pairs")
+    assert f"the card names '{path}', outside of the dataset" in no_data("hub:ada/pairs")
 
 
 @pytest.mark.parametrize("text", ["configs: 1", "configs: [1]", "configs: [{config_name: a", "- a"])
@@ -662,7 +664,7 @@ def test_data_from_a_warm_cache_offline_and_with_a_dead_hub(server, monkeypatch)
     assert again.notes == (f"hub:ada/pairs: commit {commit[:12]} of the Hub cache (HF_HUB_OFFLINE is set)",)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     server.status = 503
-    data_hub.find.cache_clear()
+    data_hub.resolve.cache_clear()
     (note,) = load_task("mnli", "hub:ada/pairs").notes
     assert note.endswith("of the Hub cache (the Hub fails at present (503))")
     n = len(server.requests)
@@ -674,7 +676,7 @@ def test_a_branch_that_has_moved_is_read_anew_and_a_commit_is_not(server):
     old = server.add("datasets", "ada/pairs", parts("data", [0, 1])).refs["main"]
     before = load_task("mnli", "hub:ada/pairs")
     server.add("datasets", "ada/pairs", parts("data", [2, 1]))
-    for function in (data_hub.find, data_hub._parts):
+    for function in (data_hub.resolve, data_hub._parts):
         function.cache_clear()
     assert load_task("mnli", "hub:ada/pairs").fingerprint != before.fingerprint
     assert load_task("mnli", f"hub:ada/pairs@{old}").fingerprint == before.fingerprint
@@ -701,7 +703,7 @@ def test_refusals_of_data_sets(server, monkeypatch):
         "hub:ada/pairs"
     )
     assert "dataset ada/pairs has no revision 'v9' on the Hub" in no_data("hub:ada/pairs@v9")
-    assert "'hub ada' is no Hub data set; expected hub:OWNER/NAME, with" in no_data("hub:hub ada")
+    assert "'hub ada' is not a Hub dataset; expected hub:OWNER/NAME, with" in no_data("hub:hub ada")
 
 
 # -- a run, and the command --

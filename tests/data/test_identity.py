@@ -1,4 +1,4 @@
-"""A row is known by its id or its content, never by the place it was read from."""
+"""A row's identity is its id or its content, never its place."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from contsym.training.progress import Silent
 from contsym.training.run import run_seeds
 from tests.runs import result_folder, toy_config
 
-SPLIT = "one part only: 20% of its pairs are set aside for the test by a hash of their text"
+SPLIT = "one part only: a hash of the text moves 20% of its pairs to the test part"
 
 
 def pairs(n=80, **more):
@@ -92,17 +92,14 @@ def test_exact_repeats_without_an_id_are_numbered(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["lexicalised", "delexicalised", "both"])
-def test_ids_that_repeat_are_told_apart_by_content(form, tmp_path):
+def test_content_distinguishes_repeated_ids(form, tmp_path):
     rows = pairs(id=lambda i: "batch-1" if i else "alone")
     data = load_task("wikidata", jsonl(tmp_path / "pairs.jsonl", rows), form)
     again = load_task("wikidata", jsonl(tmp_path / "turned.jsonl", rows[::-1]), form)
     ids = data.train["id"][:]
     assert len(set(ids)) == len(ids)
     assert set(ids) == set(again.train["id"][:])
-    assert (
-        data.notes[0]
-        == "80 rows share their id with others, as 'batch-1'; they are told apart by their content"
-    )
+    assert data.notes[0] == "80 rows share their id with others, as 'batch-1'; their content tells them apart"
     shots = [set(few_shot(data.train, 16, seed)["premise"][:]) for seed in (0, 1)]
     assert shots[0] != shots[1]
     if form == "both":
@@ -125,8 +122,8 @@ def test_train_and_test_that_number_alike_are_not_confused_when_split_anew(form,
     jsonl(tmp_path / "test.jsonl", [{**row, "id": row["id"] - 100} for row in numbered[100:]])
     as_given = load_task("wikidata", str(tmp_path), form)
     assert as_given.train["id"][0] == as_given.test["id"][0] == "0"
-    anew = load_task("wikidata", str(tmp_path), form, "pair")
-    ids = [*anew.train["id"][:], *anew.test["id"][:]]
+    resplit = load_task("wikidata", str(tmp_path), form, "pair")
+    ids = [*resplit.train["id"][:], *resplit.test["id"][:]]
     assert len(ids) == len(set(ids)) == (320 if form == "both" else 160)
 
 

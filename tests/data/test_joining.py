@@ -1,4 +1,4 @@
-"""Parts of a growing list as one data set."""
+"""Parts of a growing list as one dataset."""
 
 import datasets
 import pytest

@@ -1,4 +1,4 @@
-"""The bundled NLI corpus: made anew, guessed without its premises, and decided by small models.
+"""The bundled NLI corpus: generated again, guessed without its premises, and decided by small models.
 
 Every label is decided a second time, without the generator's rules: the sentences are read back
 and compared over all situations of a toy world. Only the lexicon is shared.
@@ -53,7 +53,7 @@ def orders_of(things: Iterable[str]) -> list[dict[str, int]]:
 
 
 def clause(text: str) -> str:
-    """The last sentence, in lower case: what stands before it is scenery."""
+    """The last sentence in lower case; the sentences before it are scenery."""
     return text.rstrip(".").rsplit(". ", 1)[-1].lower()
 
 
@@ -133,8 +133,8 @@ ABOVE = {
 def decide_hypernymy(premise: str, hypothesis: str) -> str:
     """Worlds: each thing is absent, or has the hypothesis' quality, or lacks it."""
     scene = r"^(no|every|not every|an?) (\w+) (?:in|near|by) the \w+ was (not )?(\w+)$"
-    said = re.match(scene, hypothesis)
-    quality = said[4] if said else None
+    match = re.match(scene, hypothesis)
+    quality = match[4] if match else None
     words = set(f"{premise} {hypothesis}".split())
     sort = next(w for w in words if f"other {w}" in ABOVE and w not in nli_mini.TAXONOMY)
     kind = next(k for k, sorts in nli_mini.TAXONOMY.items() if sort in sorts)

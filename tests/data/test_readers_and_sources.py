@@ -1,4 +1,4 @@
-"""Every format and layout that pairs come in, and every way in which a row can be wrong."""
+"""Every format and layout of pairs, and every way in which a row can be wrong."""
 
 import json
 
@@ -124,9 +124,7 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
     assert train & test == set()
     assert train
     assert test
-    assert data.notes == (
-        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
-    )
+    assert data.notes == ("one part only: a hash of the text moves 20% of its pairs to the test part",)
 
 
 SNLI_LINE = {"sentence1": "a man sleeps", "sentence2": "he is awake", "gold_label": "contradiction",
@@ -176,7 +174,7 @@ def test_a_wrong_row_of_an_array_is_named_with_its_line(tmp_path):
         ),
         ({**row(2), "premise": "   "}, "premise is empty; expected a sentence"),
         ({**row(2), "premise": 7}, "premise is int; expected text"),
-        ({**row(2), "hypothesis": "\ud800"}, "hypothesis holds half a surrogate pair; expected Unicode text"),
+        ({**row(2), "hypothesis": "\ud800"}, "hypothesis has half a surrogate pair; expected Unicode text"),
         ({**row(2), "kind": "reflexive"}, "kind 'reflexive' is unknown; expected symmetric or antisymmetric"),
         (
             {**row(2), "kind": "antisymmetric"},
@@ -197,16 +195,16 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         (
             "a.jsonl",
             b'{"premise": "x"\n',
-            "a.jsonl:1: not JSON (Expecting ',' delimiter); expected one object a line",
+            "a.jsonl:1: not JSON (Expecting ',' delimiter); expected one object per line",
         ),
-        ("a.jsonl", b"[1]\n", "a.jsonl:1: a list; expected one JSON object a line"),
+        ("a.jsonl", b"[1]\n", "a.jsonl:1: a list; expected one JSON object per line"),
         ("a.jsonl", b"{}\n\xff\xfe\n", "a.jsonl:2: byte 0 is not UTF-8; convert the file to UTF-8"),
         ("a.tsv", b"premise\tlabel\nx\n", "a.tsv:2: 1 columns; the header has 2"),
         ("a.csv", b"premise,label\nx\n", "a.csv:2: 1 columns; the header has 2"),
         (
             "a.jsonl",
             b"premise\thypothesis\tlabel\nx\ty\tneutral\n",
-            "a.jsonl:1: a header with tabs; expected one JSON object a line; name the file .tsv if it is such a table",
+            "a.jsonl:1: a header with tabs; expected one JSON object per line; name the file .tsv if it is such a table",
         ),
         (
             "a.tsv",
@@ -232,14 +230,14 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         ),
     ],
 )
-def test_a_file_that_is_not_what_it_says(tmp_path, name, content, message):
+def test_a_file_whose_name_contradicts_its_content(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as raised:
         list(read_rows(tmp_path / name))
     assert str(raised.value) == f"{tmp_path}/{message}"
 
 
-def test_a_parquet_file_that_is_none(tmp_path):
+def test_an_invalid_parquet_file(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR0 nothing")
     with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet file \("):
         list(read_rows(tmp_path / "a.parquet"))
@@ -287,9 +285,7 @@ def test_a_folder_with_one_file_is_that_file(tmp_path):
     data = load_task("snli", str(tmp_path))
     assert data.fingerprint == load_task("snli", str(path)).fingerprint
     assert sum(data.rows.values()) == 40
-    assert data.notes == (
-        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
-    )
+    assert data.notes == ("one part only: a hash of the text moves 20% of its pairs to the test part",)
 
 
 def test_the_same_part_in_two_formats_is_refused(tmp_path):
@@ -307,7 +303,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A Hub cache as a download leaves it, read with HF_HUB_OFFLINE=1: no network at all."""
+    """A Hub cache as a download leaves it, read with HF_HUB_OFFLINE=1, without a network."""
     import datasets
     import huggingface_hub
 
@@ -317,7 +313,7 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
-    for function in (hub_source.find, hub_source._parts):
+    for function in (hub_source.resolve, hub_source._parts):
         function.cache_clear()
 
     def add(repository, labels, parts, commit=COMMIT):
@@ -335,7 +331,7 @@ def hub(monkeypatch, tmp_path):
             pq.write_table(pa.table(table), path)
 
     yield add
-    for function in (hub_source.find, hub_source._parts):
+    for function in (hub_source.resolve, hub_source._parts):
         function.cache_clear()
 
 
@@ -347,11 +343,11 @@ def test_hub_mnli_names_the_commit_that_was_read(hub):
     assert load_task("mnli", f"hub@{COMMIT}").fingerprint == data.fingerprint
 
 
-@pytest.mark.parametrize("said", ["card", "schema"])
-def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(said, hub, tmp_path):
+@pytest.mark.parametrize("place", ["card", "schema"])
+def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(place, hub, tmp_path):
     hub("nyu-mll/multi_nli", [0, 1, 2], ("train", "validation_matched"))
     (folder,) = (tmp_path / "hub").glob("*/snapshots/*")
-    if said == "card":
+    if place == "card":
         card = CARD.replace("  - name: label", "  - name: hypothesis\n    dtype: string\n  - name: label")
         (folder / "README.md").write_text(card)
     else:
@@ -399,11 +395,11 @@ def test_a_hub_revision_that_is_not_in_the_cache_is_one_line(hub):
     )
 
 
-def test_a_hub_name_that_is_none(hub):
+def test_an_invalid_hub_name(hub):
     with pytest.raises(ContsymError) as raised:
         load_task("mnli", "hub:../../etc")
     assert str(raised.value) == (
-        "--mnli hub:../../etc: '../../etc' is no Hub data set; expected hub:OWNER/NAME, with :CONFIGURATION and "
+        "--mnli hub:../../etc: '../../etc' is not a Hub dataset; expected hub:OWNER/NAME, with :CONFIGURATION and "
         "@REVISION where they are needed"
     )
 
@@ -411,7 +407,7 @@ def test_a_hub_name_that_is_none(hub):
 # -- bundled --
 
 
-def test_bundled_tasks_load_and_the_stand_in_says_so():
+def test_bundled_tasks_load_and_mark_the_stand_in():
     mnli, wikidata = load_task("mnli", "bundled"), load_task("wikidata", "bundled")
     assert mnli.source == "nli_mini (stand-in for MNLI)"
     assert mnli.stand_in

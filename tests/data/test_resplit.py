@@ -1,4 +1,4 @@
-"""Loaded pairs shared out anew: the promises hold for them too, and both forms stay together."""
+"""Loaded pairs re-split: the promises hold for them too, and both forms stay together."""
 
 import json
 import re
@@ -33,16 +33,16 @@ def test_loaded_pairs_keep_the_promise(rule, source, tmp_path):
     spec = "bundled" if source == "bundled" else str(write_task(tmp_path / "pairs", relation_rows(), 50))
     plain = load_task("wikidata", spec)
     data = load_task("wikidata", spec, "lexicalised", rule)
-    known = {row["id"]: row for row in [*plain.train, *plain.test]}
+    by_id = {row["id"]: row for row in [*plain.train, *plain.test]}
     parts = {name: list(getattr(data, name)) for name in ("train", "test")}
     ids = [row["id"] for rows in parts.values() for row in rows]
-    assert len(set(ids)) == len(ids) > 0.4 * len(known)
-    assert all(row == known[row["id"]] for rows in parts.values() for row in rows)
+    assert len(set(ids)) == len(ids) > 0.4 * len(by_id)
+    assert all(row == by_id[row["id"]] for rows in parts.values() for row in rows)
     if rule in PROMISED:
         seen = {name: set().union(*(PROMISED[rule](row) for row in rows)) for name, rows in parts.items()}
         assert not seen["train"] & seen["test"]
     assert data.split == rule
-    assert any(f"split anew: {rule}" in note for note in data.notes)
+    assert any(f"re-split: {rule}" in note for note in data.notes)
     assert data.fingerprint != plain.fingerprint
 
 
@@ -50,7 +50,7 @@ def test_pairs_that_do_not_allow_a_rule_are_refused(tmp_path):
     spec = str(write_task(tmp_path / "pairs", relation_rows(), 50))
     with pytest.raises(DataError, match="--split relation: the training part would be empty"):
         load_task("wikidata", spec, "lexicalised", "relation")
-    with pytest.raises(DataError, match="--split phrasing needs a relation that is said in two ways or more"):
+    with pytest.raises(DataError, match="--split phrasing needs a relation with at least two phrasings"):
         load_task("wikidata", spec, "lexicalised", "phrasing")
 
 
@@ -80,7 +80,7 @@ def test_pairs_whose_hypothesis_is_not_a_mirror_are_refused(tmp_path):
     rows[0] = {**rows[0], "label": "neutral", "hypothesis": "rain falls", "subject": "anna", "object": "ben"}
     spec = str(write_task(tmp_path / "pairs", rows, 50))
     message = (
-        "--split pair: pair .* is neutral, and what its hypothesis is about is not known; build the data set"
+        "--split pair: pair .* is neutral, and the entities of its hypothesis are unknown; build the dataset"
     )
     with pytest.raises(SettingError, match=message):
         load_task("wikidata", spec, "lexicalised", "pair")

@@ -1,6 +1,7 @@
-"""What guessing scores and what an audit finds, on pairs small enough to count by hand."""
+"""Scores of the shortcuts and findings of the audit, on data small enough to count by hand."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_lengths_and_overlap_are_looked_at():
 
 
 def test_word_order_alone_is_no_shortcut_of_the_unordered_bag():
-    """A pair and its reverse have the same words: only a bag that tells the sides apart can differ."""
+    """A pair and its reverse have the same words: only a bag of words per side can differ."""
     rows = [nli("sun", "rain", "entailment"), nli("rain", "sun", "contradiction")] * 9
     found = scores(table_from_rows(rows), table_from_rows(rows[:2]))
     assert found["unordered_words"] == 0.5
@@ -166,8 +167,8 @@ def problems_of(rows, **options):
     ("text", "what"),
     [
         ("caf\N{REPLACEMENT CHARACTER}", "a replacement character"),
-        ("cafÃ©", "UTF-8 that was decoded as something else"),
-        ("itâ€™s", "UTF-8 that was decoded as something else"),
+        ("cafÃ©", "UTF-8 that was decoded as another encoding"),
+        ("itâ€™s", "UTF-8 that was decoded as another encoding"),
         ("a\x07b", "a control character"),
         ("Tom &amp; Jerry", "HTML left in the text"),
         ("a <b>bold</b> word", "HTML left in the text"),
@@ -188,7 +189,7 @@ def test_text_that_is_right_is_not_complained_of(text):
 def test_repeated_and_contradictory_pairs():
     twice = [nli("a b", "c d", "neutral"), nli("a b", "c d", "neutral"), nli("a b", "c d", "entailment")]
     found = problems_of([*NEAR, *twice, nli("same", "same", "entailment")])
-    assert found["a pair that its part has more than once"].n_rows == 1
+    assert found["a pair that is in its part more than once"].n_rows == 1
     assert found["a pair with different labels"].n_rows == 1
     assert found["a hypothesis that repeats its premise"].n_rows == 1
 
@@ -223,13 +224,13 @@ def test_sentences_over_the_limit_are_counted_with_the_tokenizer():
     assert (problem.n_rows, problem.examples) == (1, ("long",))
     assert problems_of(rows, tokenizer=tokenizer, max_length=9) == {}
     assert audit(data_of(rows, TEST)).unchecked == (
-        "rows over the encoder's length limit: no encoder was given or found",
+        "rows over the encoder's length limit: no encoder is available",
     )
 
 
 def test_an_audit_is_json(tmp_path):
     found = audit(data_of([*NEAR, *OF], TEST))
-    again = json.loads(json.dumps(found.as_dict()))
+    again = json.loads(json.dumps(asdict(found)))
     assert again["shortcuts"] == found.shortcuts
     assert found.best_shortcut == ("hypothesis_only", 1.0)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import LABELS, stable_hash, table_from_rows, whole
+from contsym.data.schema import LABELS, in_one_table, stable_hash, table_from_rows
 from contsym.data.shots import few_shot, few_shot_rows, subset, subset_rows
 from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
@@ -17,9 +17,9 @@ from contsym.data.wikidata.pairs import (
     count_phrases,
     in_form,
     mirror_of,
-    named,
     opaque_id,
     phrasing_of,
+    with_entities,
 )
 from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
@@ -211,7 +211,7 @@ def test_only_whole_words_are_replaced():
 
 
 def test_a_pair_of_unknown_entities_cannot_be_delexicalised():
-    with pytest.raises(DataError, match=r"^f:3: the entities are not known"):
+    with pytest.raises(DataError, match=r"^f:3: the entities are unknown"):
         list(in_form([("f:3", {"premise": "x", "hypothesis": "y"})], "delexicalised"))
 
 
@@ -238,7 +238,7 @@ def test_of_several_readings_the_frequent_phrase_wins():
         {"premise": "c is c is c", "hypothesis": "c is c is c"},
     ]
     phrases = count_phrases(rows)
-    assert [named(row, phrases)["relation"] for row in rows] == ["is", "is"]
+    assert [with_entities(row, phrases)["relation"] for row in rows] == ["is", "is"]
 
 
 def test_a_phrase_may_end_the_sentence():
@@ -248,14 +248,14 @@ def test_a_phrase_may_end_the_sentence():
         )
     )
     row = {"premise": "a is x of b for men", "hypothesis": "b is x of a for men"}
-    found = named(row, count_phrases([row]))
+    found = with_entities(row, count_phrases([row]))
     assert (found["subject"], found["relation"], found["object"]) == ("a", "is x of for men", "b")
     ((_, changed),) = in_form([("w", found)], "delexicalised")
     assert changed["premise"] == f"{opaque_id('a')} is x of {opaque_id('b')} for men"
 
 
 def test_what_is_not_mirrored_is_not_read():
-    assert named({"premise": "a knows b", "hypothesis": "c knows a"}, {}) is None
+    assert with_entities({"premise": "a knows b", "hypothesis": "c knows a"}, {}) is None
 
 
 def test_a_name_at_the_end_may_have_lost_its_full_stop():
@@ -263,7 +263,7 @@ def test_a_name_at_the_end_may_have_lost_its_full_stop():
         "premise": "u. grant is a child of f. grant jr",
         "hypothesis": "f. grant jr. is a child of u. grant",
     }
-    ((_, changed),) = in_form([("w", named(row, count_phrases([row])))], "delexicalised")
+    ((_, changed),) = in_form([("w", with_entities(row, count_phrases([row])))], "delexicalised")
     ids = [opaque_id("u. grant"), opaque_id("f. grant jr.")]
     assert changed["premise"] == f"{ids[0]} is a child of {ids[1]}"
     assert changed["hypothesis"] == f"{ids[1]} is a child of {ids[0]}"
@@ -271,7 +271,7 @@ def test_a_name_at_the_end_may_have_lost_its_full_stop():
 
 def test_names_that_are_not_in_the_premise_are_refused():
     row = {"premise": "x r y", "hypothesis": "y r x", "subject": "z", "object": "y"}
-    with pytest.raises(DataError, match=r"^f:7: 'z' or 'y' is not in the premise as it is spelt here"):
+    with pytest.raises(DataError, match=r"^f:7: 'z' or 'y' is not in the premise in this spelling"):
         list(in_form([("f:7", row)], "delexicalised"))
 
 
@@ -282,7 +282,7 @@ def test_phrasing_of_leaves_the_template():
 
 def test_a_row_that_names_its_entities_keeps_them():
     row = {"premise": "p", "hypothesis": "h", "subject": "s", "object": "o", "relation": "P1"}
-    assert named(row, count_phrases([row])) == row
+    assert with_entities(row, count_phrases([row])) == row
 
 
 def test_bundled_pairs_swap_the_entities_and_follow_the_registry():
@@ -308,7 +308,7 @@ def test_a_selection_leaves_no_file_behind(tmp_path, monkeypatch):
     ]
     pairs = table_from_rows(rows)
     part = few_shot(pairs, 8, seed=0)
-    numbered = whole(part).add_column("row", list(range(8)))
+    numbered = in_one_table(part).add_column("row", list(range(8)))
     assert numbered["id"][:] == part["id"][:]
-    assert whole(pairs) is pairs
+    assert in_one_table(pairs) is pairs
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A column that says which part a row is of is followed, and what is not followed is said."""
+"""A column that names the part of each row decides the parts; a note names the columns and rows that are not used."""
 
 import json
 
@@ -72,7 +72,7 @@ def test_a_test_part_is_made_of_the_training_rows_alone(tmp_path):
     assert {*numbers(data.train), *numbers(data.test)} == set(range(60))
     assert data.notes == (
         "rows of other parts in column 'split' are left out: extra 60",
-        "one part only: 20% of its pairs are set aside for the test by a hash of their text",
+        "one part only: a hash of the text moves 20% of its pairs to the test part",
     )
 
 
@@ -81,12 +81,12 @@ def test_rows_for_the_test_are_never_trained_on(tmp_path):
     with pytest.raises(DataError) as raised:
         load_task("mnli", path)
     assert str(raised.value) == (
-        f"{path}: column 'split' marks no row as train (test 40), and rows marked otherwise are not trained on; "
+        f"{path}: column 'split' marks no row as train (test 40), and contsym does not train on other rows; "
         "expected training rows, or no such column"
     )
 
 
-def test_a_column_of_something_else_is_said_not_to_be_used(tmp_path):
+def test_a_column_without_parts_is_unused_with_a_note(tmp_path):
     data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", rows([str(i % 3) for i in range(40)], "fold")))
     assert data.notes[0] == "column 'fold' names no parts (0 14, 1 13, 2 13) and is not used"
     assert sum(data.rows.values()) == 40
@@ -98,13 +98,13 @@ def test_a_column_of_lists_is_no_column_of_parts(tmp_path):
     assert sum(load_task("mnli", str(tmp_path)).rows.values()) == 8
 
 
-def test_a_file_whose_column_contradicts_its_name_is_said(tmp_path):
+def test_a_column_that_contradicts_the_file_name_gives_a_note(tmp_path):
     jsonl(tmp_path / "train.jsonl", rows(["train", "test", "train"]))
     jsonl(tmp_path / "test.jsonl", rows(["test", "test"]))
     data = load_task("mnli", str(tmp_path))
     assert data.rows == {"train": 3, "test": 2}
     assert data.notes == (
-        "train: rows marked for another part (test 1) are kept; the name of the file or split counts",
+        "train: rows marked for another part (test 1) stay; the name of the file or split decides",
     )
 
 

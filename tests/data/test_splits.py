@@ -37,7 +37,7 @@ options = st.fixed_dictionaries(
 
 
 def facts_of(row):
-    """(relation, phrasing, two entities) of premise and hypothesis; names do not differ in case only."""
+    """(relation, phrasing, two entities) of premise and hypothesis; names that differ only in case do not occur."""
     for prefix in ("", "hypothesis_"):
         ends = frozenset((row[f"{prefix}subject_id"], row[f"{prefix}object_id"]))
         yield row[f"{prefix}relation"], row[f"{prefix}phrasing"], ends
@@ -132,7 +132,7 @@ def test_a_broken_promise_is_seen(rule):
 
 
 def test_the_papers_split_puts_mirrored_pairs_on_both_sides(tmp_path):
-    """The leak that `random` is kept to show: (A r B) in training, (B r A) in test."""
+    """The leak of `random`: (A r B) in training, (B r A) in test."""
     both_ways = [t for s, r, o in couples(200) for t in ((s, r, o), (o, r, s))]
     parts = defaultdict(set)
     for row in built(tmp_path, [*both_ways, *couples(50, "P40")], split="random")["rows"]:
@@ -171,7 +171,7 @@ def test_hold_out_leaves_something_on_both_sides(sizes, seed):
     ("rule", "facts", "message"),
     [
         ("relation", [*couples(9), *couples(9, "P40"), *couples(9, "P22")],
-         "--split relation needs two symmetric relations or more, one for each part; the data have P26"),
+         "--split relation needs at least two symmetric relations, one per part; the data have P26"),
         ("pair", couples(1), "the training part would be empty|the test part would be empty"),
         ("entity", [("hub", "P26", f"n{i}") for i in range(3)], "would be empty"),
     ],
@@ -196,7 +196,7 @@ def test_the_order_of_the_input_has_no_say(tmp_path):
     assert other["files"] != one["files"]
 
 
-def test_assign_says_what_it_left_out(tmp_path):
+def test_assign_counts_the_pairs_left_out(tmp_path):
     with open_engine(tmp_path) as con:
         con.execute(
             """CREATE TABLE pairs AS SELECT i AS row, 'id' || i AS id, 'P26' AS relation, 'symmetric' AS kind,

@@ -1,4 +1,4 @@
-"""Triples in every format they come in, and every way in which an input can be wrong."""
+"""Triples in every format, and every way in which an input can be wrong."""
 
 import bz2
 import gzip
@@ -9,7 +9,7 @@ from importlib import resources
 
 import pytest
 
-from contsym.data.wikidata import text_files
+from contsym.data import text_files
 from contsym.data.wikidata.relations import parse, registry
 from contsym.errors import ContsymError, DataError, SettingError
 from tests.data.built import built, couples, triples_file
@@ -71,13 +71,13 @@ def test_the_same_triples_in_another_file_give_the_same_pairs(name, pack, tmp_pa
 
 
 def test_a_copy_with_one_line_end_is_the_same_wherever_a_chunk_ends(tmp_path, monkeypatch):
-    """A CR LF that two chunks share is one line end; a CR alone ends no line."""
+    """A CR LF across two chunks is one line end; a CR alone does not end a line."""
     raw = b"a\r\nb\rc\n\r\nd\r"
     path = write(tmp_path / "t.tsv", raw)
     for size in range(1, len(raw) + 1):
         chunks = [raw[i : i + size] for i in range(0, len(raw), size)]
         monkeypatch.setattr(text_files, "chunks", lambda _, chunks=chunks: iter(chunks))
-        assert text_files.one_line_end(path, tmp_path).read_bytes() == b"a\nb c\n\nd"
+        assert text_files.with_one_line_end(path, tmp_path).read_bytes() == b"a\nb c\n\nd"
 
 
 def test_labels_whose_line_ends_differ_keep_their_order(tmp_path):
@@ -207,7 +207,7 @@ def test_entities_of_any_layout_are_those_of_a_dump(layout, name, tmp_path):
 
 
 def test_a_redirect_keeps_the_name_that_others_use_for_it(tmp_path):
-    """Special:EntityData gives the target under the id that was asked for; others still name that."""
+    """Special:EntityData returns the target of a redirect under the requested id, which other entities may still use."""
     entities = {each["id"]: each for each in mutual(20)}
     entities["Q1"] = {**entities["Q1"], "id": "Q777"}
     made = built(tmp_path, write(tmp_path / "Q1.json", json.dumps({"entities": entities})))
@@ -227,7 +227,7 @@ def test_lines_of_a_dump_that_are_no_json_are_counted_and_named(tmp_path):
     made = built(tmp_path, path, max_bad=0.05)
     assert (made["inputs"]["triples"]["bad_lines"], len(made["rows"])) == (1, 30)
     assert made["inputs"]["triples"]["first_bad"].startswith(
-        f"{path}:6: no entity of a Wikidata dump (not JSON: Unterminated string starting at); expected one"
+        f"{path}:6: not an entity of a Wikidata dump (not JSON: Unterminated string starting at); expected one"
     )
 
 
@@ -236,7 +236,7 @@ def test_a_sparql_result_as_json_is_one_line(tmp_path):
     with pytest.raises(DataError) as caught:
         built(tmp_path, path)
     assert str(caught.value) == (
-        f"{path}:1: a SPARQL result as JSON; expected it as CSV (.csv), or a dump of entities"
+        f"{path}:1: a SPARQL result as JSON; expected CSV (.csv), or a dump of entities"
     )
 
 
@@ -268,7 +268,7 @@ def test_labels_that_name_little_or_nothing_are_a_warning(first, n, named, tmp_p
     example = FREEBASE[0 if named == "none" else 3][0]
     assert (
         f"l.txt names {named} of 60 entities that are not Wikidata ids; those without a label, as {example}, "
-        "are taken for names"
+        "are read as names"
     ) in made["warnings"]
 
 
@@ -332,8 +332,8 @@ def test_mutual_pairs_as_rare_as_those_of_influenced_by_in_codex_are_a_warning(n
     path = write(tmp_path / "mine.toml", text)
     facts = couples(1373, "P737")
     made = built(tmp_path, [*facts, *((o, r, s) for s, r, o in facts[:n_mutual])], relations=path)
-    said = f"P737 influenced by is registered as antisymmetric, and {n_mutual} of its 1,373 pairs are stated both ways"
-    assert any(w.startswith(said) for w in made["warnings"]) == is_warned
+    warning = f"P737 influenced by is registered as antisymmetric, and {n_mutual} of its 1,373 pairs are stated both ways"
+    assert any(w.startswith(warning) for w in made["warnings"]) == is_warned
     assert made["left_out"] == {"antisymmetric pairs stated both ways": n_mutual}
 
 
@@ -350,7 +350,7 @@ def test_ids_without_a_label_and_ids_given_twice(tmp_path):
     labels = "".join(f"Q{i}\tName {i}\n" for i in range(2, 58)) + "Q2\tAnother\n"
     made = built(tmp_path, facts, labels=write(tmp_path / "l.txt", labels))
     assert made["inputs"]["labels"]["ids_given_twice"] == 1
-    assert "1 ids have more than one line of labels, as Q2; the first counts" in made["warnings"]
+    assert "1 ids have several lines of labels, as Q2; the first counts" in made["warnings"]
     assert "2 of 58 ids have no label, as Q58; their triples are left out" in made["warnings"]
     assert made["left_out"]["triples with an unlabelled id"] == 1
     assert "Name 2" in names_in(made)
@@ -396,13 +396,13 @@ def test_a_bad_line_is_named_with_file_and_line(case, place, tmp_path):
     [
         ("t.tsv", b"", ":1: the file is empty; expected triples"),
         ("t.tsv", b"\n\n", "expected a triple"),
-        ("t.tsv.gz", LINES.encode(), ":1: cannot be read to its end (Not a gzipped file (b'pe')); is it whole?"),
+        ("t.tsv.gz", LINES.encode(), ":1: cannot be read to its end (Not a gzipped file (b'pe')); is it complete?"),
         ("t.tsv", b"a\tP9999\tb\n" * 9, "no triple of a registered relation; it has P9999; expected Wikidata properties"),
         ("t.tsv", b"a\tP17\tb\n" * 9, "it has P17 (country: Wikidata lets a state be its own country"),
         ("t.tsv", b"Q1\tP26\tQ2\n" * 9, "the entities are ids, as Q1, and they have no labels; give --labels FILE"),
         ("t.tsv", b"a\tP26\ta\n" * 9, "no triple is left to build from (1 triples of an entity with itself, 8 repeated"),
-        ("t.json", b"[\nnot json\n]\n", ":2: no entity of a Wikidata dump (not JSON: Expecting value); expected one"),
-        ("t.json", b'[\n{"id": "Q1", "labels": [1]}\n]\n', ":2: no entity of a Wikidata dump (labels is a list)"),
+        ("t.json", b"[\nnot json\n]\n", ":2: not an entity of a Wikidata dump (not JSON: Expecting value); expected one"),
+        ("t.json", b'[\n{"id": "Q1", "labels": [1]}\n]\n', ":2: not an entity of a Wikidata dump (labels is a list)"),
         ("t.csv", b"s,p,o\na,P26,b\na,P26\n", ":3: 2 columns; expected 3, separated by commas"),
         ("t.csv", b"a,b\n1,2\n", ":1: no column for the property; the header has a, b; expected one of property"),
         ("t.csv", b"a,a\n1,2\n", ":1: the header has an empty or repeated column: a,a"),
@@ -439,12 +439,12 @@ def test_a_file_that_is_cut_off_is_one_line_with_the_last_line_that_can_be_read(
     path = write(tmp_path / name, packed)
     with pytest.raises(DataError) as caught:
         built(tmp_path, path)
-    said = re.fullmatch(
-        rf"{re.escape(str(path))}:(\d+): cannot be read to its end \([^\n]+\); is it whole\? fetch or pack it again",
+    match = re.fullmatch(
+        rf"{re.escape(str(path))}:(\d+): cannot be read to its end \([^\n]+\); is it complete\? fetch or pack it again",
         str(caught.value),
     )
-    assert said
-    assert 1 <= int(said[1]) <= max(50 * N, 503)
+    assert match
+    assert 1 <= int(match[1]) <= max(50 * N, 503)
     assert sorted(p.name for p in tmp_path.iterdir()) == [name]
 
 
@@ -473,16 +473,16 @@ def test_a_label_file_that_cannot_be_used_is_one_line(content, message, tmp_path
         ({"max_per_relation": 0}, "--max-per-relation 0: expected at least 1"),
         (
             {"bare": True, "paraphrase": True},
-            "--bare keeps one phrasing a relation, and --paraphrase needs several",
+            "--bare has one phrasing per relation, and --paraphrase needs several",
         ),
         (
             {"bare": True, "split": "phrasing"},
-            "--bare keeps one phrasing a relation, and --split phrasing needs several",
+            "--bare has one phrasing per relation, and --split phrasing needs several",
         ),
         ({"sole_property": "P17"}, "--property P17: Wikidata lets a state be its own country"),
         (
             {"sole_property": "P26"},
-            "--property P26: triples.tsv says the property of each triple; --property is for a SPARQL result",
+            "--property P26: triples.tsv has the property of each triple; --property is for a SPARQL result",
         ),
         ({"sole_property": "P9999"}, "--property P9999: not in the registry; add it with --relations FILE"),
     ],
@@ -497,7 +497,7 @@ def test_files_that_are_not_there_and_a_folder_that_is(tmp_path):
         with pytest.raises(DataError, match=f"--{option} .*nowhere: no such file"):
             built(tmp_path, FACTS, **{option: tmp_path / "nowhere"})
     (tmp_path / "out").mkdir()
-    with pytest.raises(SettingError, match=r"--out .* is there already; name another folder, or remove it"):
+    with pytest.raises(SettingError, match=r"--out .* exists; name another folder, or remove it"):
         built(tmp_path, FACTS)
 
 
@@ -591,16 +591,16 @@ def test_the_place_of_a_typo_in_the_registry_of_contsym_is_its_line(old, new, li
         parse(text, "mine.toml")
 
 
-def test_a_relation_and_its_inverse_are_not_said_alike():
-    """Or the phrase of a relation held out for the test would be read in training."""
+def test_a_relation_and_its_inverse_share_no_phrasing():
+    """Otherwise the phrasing of a relation held out for the test would be in training."""
     more = REGISTRY[REGISTRY.index("[relations.P26]") : REGISTRY.index("[refused")]
     more = more.replace("P26", "P40").replace("[X] and [Y] are", "[X] was to [Y]")
-    for said, how in (
+    for phrasing, how in (
         ("[X] is married to [Y]", ""),
         ("[Y] is married to [X]", ", with [X] and [Y] the other way round"),
     ):
-        text = REGISTRY + more.replace("[X] is married to [Y]", said)
-        message = f"mine.toml:16: {said!r} is a phrasing of P26 already{how}; say it otherwise"
+        text = REGISTRY + more.replace("[X] is married to [Y]", phrasing)
+        message = f"mine.toml:16: {phrasing!r} is already a phrasing of P26{how}; use another wording"
         with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
             parse(text, "mine.toml")
 
@@ -615,7 +615,7 @@ def test_the_place_of_an_entry_is_not_that_of_a_longer_id():
         parse(text, "mine.toml")
 
 
-def test_a_registry_of_ones_own(tmp_path):
+def test_a_custom_registry(tmp_path):
     path = write(tmp_path / "mine.toml", REGISTRY)
     made = built(tmp_path, FACTS, relations=path)
     assert set(made["relations"]) == {"P26"}

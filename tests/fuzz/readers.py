@@ -169,7 +169,7 @@ def _result(path: Path) -> object:
     result = read_result(path)
     read_matrices(path)
     record = seed_record(result)
-    parent_record([result])
+    parent_record([result], 0)
     found = find_row(str(path.parent), path.parent)
     differences_of({"a": found, "b": found})
     collected = of_folders([path.parent])
@@ -380,7 +380,7 @@ def _a_config() -> object:
 
 
 _DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata/pairs.py")
-_ENGINE = ("data/wikidata/triples.py", "data/wikidata/text_files.py", "data/sql.py")
+_ENGINE = ("data/wikidata/triples.py", "data/text_files.py", "data/sql.py")
 _STORED = (
     "results/store.py",
     "checked.py",

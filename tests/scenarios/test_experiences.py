@@ -1,4 +1,4 @@
-"""An experience's share of the pairs: dealing, labels, forms and noise, by hand."""
+"""The pairs of an experience: dealing, labels, forms and noise, checked by hand."""
 
 from collections import Counter
 
@@ -10,12 +10,12 @@ from contsym.data.schema import LABELS, TaskData, content_fingerprint, table_fro
 from contsym.data.shots import few_shot
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, DataError, SettingError
-from contsym.scenarios.experiences import deal_relations, dealt_to, experience_data, flip_labels
+from contsym.scenarios.experiences import deal_relations, experience_data, flip_labels, part_of_pair
 from contsym.scenarios.schema import Experience
 
 
 def pairs(sizes):
-    """So many pairs of each relation; relations that begin with s are symmetric."""
+    """Pairs by number per relation; relations that begin with s are symmetric."""
     return table_from_rows(
         {
             "id": f"{name}/{i}",
@@ -57,7 +57,7 @@ def test_the_fourth_part_has_one_kind_only_and_a_sixth_none():
     with pytest.raises(DataError) as raised:
         deal_relations(TRAIN, TEST, 9, "experience one")
     assert str(raised.value) == (
-        "experience one: 9 parts by relation; the data have 8 relations, one a part at most"
+        "experience one: 9 parts by relation; the data have 8 relations; expected at least one per part"
     )
 
 
@@ -79,8 +79,8 @@ def test_all_parts_together_are_the_task():
 
 
 def test_pairs_are_dealt_alike_in_both_forms():
-    assert {dealt_to(f"p{i}", 4) for i in range(50)} == {1, 2, 3, 4}
-    assert dealt_to("p1#delexicalised", 4) == dealt_to("p1", 4)
+    assert {part_of_pair(f"p{i}", 4) for i in range(50)} == {1, 2, 3, 4}
+    assert part_of_pair("p1#delexicalised", 4) == part_of_pair("p1", 4)
 
 
 def test_the_test_may_be_on_all():

@@ -1,4 +1,4 @@
-"""Scenario files, what they make of the data, and what runs through them do."""
+"""Scenario files, their effect on the data, and runs with them."""
 
 import re
 from pathlib import Path
@@ -31,10 +31,10 @@ def toy(tmp_path_factory):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("summary = 3", "mine.toml:1: summary is 3; expected a sentence that says what the scenario is for"),
+        ("summary = 3", "mine.toml:1: summary is 3; expected a sentence on the purpose of the scenario"),
         (
             'summary = "S"',
-            "mine.toml: experience is missing; expected one [[experience]] or more, each with a task",
+            "mine.toml: experience is missing; expected at least one [[experience]] with a task",
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "mnly"',
@@ -42,7 +42,7 @@ def toy(tmp_path_factory):
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "mnli"\nform = "delexicalised"',
-            "mine.toml:2: experience 1: mnli has no relations, which form is about; expected a task of relations, "
+            "mine.toml:2: experience 1: mnli has no relations, which form needs; expected a task of relations, "
             "as wikidata",
         ),
         (
@@ -56,7 +56,7 @@ def toy(tmp_path_factory):
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "mnli"\nname = "a"\n[[experience]]\ntask = "snli"\nname = "a"',
-            "mine.toml: name 'a-2' is given twice; expected a name of its own for each experience",
+            "mine.toml: name 'a-2' is used twice; expected one name per experience",
         ),
     ],
 )
@@ -80,7 +80,7 @@ def test_all_orders_are_all_permutations():
     )
     assert len(set(read_scenario("mine", text, "mine.toml").orders())) == 6
     assert scenario_runs("order") == ["order:mnli,wikidata", "order:wikidata,mnli"]
-    with pytest.raises(ContsymError, match="'mnli,mnli' is no order of its experiences"):
+    with pytest.raises(ContsymError, match="'mnli,mnli' is not an order of its experiences"):
         find_scenario("order:mnli,mnli")
 
 

@@ -1,4 +1,4 @@
-"""Whole runs with the tiny encoder: every scenario goes through, and does what its file says."""
+"""Complete runs with the tiny encoder: every scenario runs as its file describes."""
 
 import io
 import json
@@ -201,7 +201,7 @@ def test_shots_and_split_are_of_any_relational_task(tiny_encoder_folder, tmp_pat
         ("order", {}, "scenario order stands for a run in each order; expected one, as order:mnli,wikidata"),
     ],
 )
-def test_what_a_scenario_says_itself_is_not_said_again(
+def test_an_option_fixed_by_the_scenario_is_refused(
     scenario, changes, message, toy, tiny_encoder_folder, tmp_path
 ):
     with pytest.raises(SettingError) as raised:
@@ -250,7 +250,7 @@ relations = ["borders", "is part of"]
 """
 
 
-def test_a_file_of_ones_own_runs_and_its_result_says_so(toy, tiny_encoder_folder, tmp_path):
+def test_a_scenario_file_runs_and_its_result_names_it(toy, tiny_encoder_folder, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(MINE)
     words = ["run", "--strategy", "knn_fixed", "--scenario", str(path), "--json", "--no-curve"]
@@ -266,7 +266,7 @@ def test_a_file_of_ones_own_runs_and_its_result_says_so(toy, tiny_encoder_folder
     assert stored.sources["mnli"].task == "mnli"
 
 
-def test_every_order_is_a_run_of_its_own(toy, tiny_encoder_folder, tmp_path):
+def test_every_order_is_a_separate_run(toy, tiny_encoder_folder, tmp_path):
     words = [
         "run",
         "--strategy",

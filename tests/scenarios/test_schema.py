@@ -1,4 +1,4 @@
-"""Scenario files: what they say, and one line with file, experience and entry for what they cannot say."""
+"""Scenario files: valid entries, and one line with file, experience and entry for each invalid one."""
 
 import itertools
 
@@ -59,11 +59,11 @@ BAD = [
         'task = "wikidata"\npart = "6 of 5"',
         "5: experience 1: part is '6 of 5'; expected \"K of N\", as \"2 of 5\", with 1 <= K <= N and 2 <= N <= 1000",
     ),
-    ('task = "wikidata"\nparts = 1', "5: experience 1: parts is 1; expected a number of parts between 2 and 1000"),
+    ('task = "wikidata"\nparts = 1', "5: experience 1: parts is 1; expected a number of parts, 2 to 1000"),
     ('task = "wikidata"\nparts = 2\npart = "1 of 2"', "3: experience 1: part and parts; expected one of them"),
     (
         'task = "wikidata"\nby = "pair"',
-        "3: experience 1: by says what is dealt to parts; expected part or parts beside it",
+        "3: experience 1: by; expected part or parts beside it",
     ),
     (
         'task = "wikidata"\ntest = "all"',
@@ -71,11 +71,11 @@ BAD = [
     ),
     (
         'task = "mnli"\nparts = 2',
-        '3: experience 1: mnli has no relations, which by is about; expected by = "pair"',
+        '3: experience 1: mnli has no relations, which by needs; expected by = "pair"',
     ),
     (
         'task = "mnli"\nsplit = "relation"',
-        "3: experience 1: mnli has no relations, which split is about; expected a task of relations, as wikidata",
+        "3: experience 1: mnli has no relations, which split needs; expected a task of relations, as wikidata",
     ),
     (
         'task = "mnli"\nlabels = ["neutral", "maybe"]',
@@ -110,7 +110,7 @@ def test_what_an_experience_cannot_say(entry, message):
 )
 def test_no_name_comes_twice(experiences):
     with pytest.raises(
-        ContsymError, match=r"^mine\.toml: name '\S+' is given twice; expected a name of its own"
+        ContsymError, match=r"^mine\.toml: name '\S+' is used twice; expected one name per experience"
     ):
         read(*experiences)
 
@@ -122,15 +122,15 @@ def test_no_name_comes_twice(experiences):
         ('summary = "x"\norders = "all"', "mine.toml:2: 'orders' is unknown; did you mean all_orders?"),
         (
             "[[experience]]\ntask = 'mnli'",
-            "mine.toml: summary is missing; expected a sentence that says what the scenario is for",
+            "mine.toml: summary is missing; expected a sentence on the purpose of the scenario",
         ),
         (
             'summary = "x"',
-            "mine.toml: experience is missing; expected one [[experience]] or more, each with a task",
+            "mine.toml: experience is missing; expected at least one [[experience]] with a task",
         ),
         (
             'summary = "x"\nall_orders = true\n[[experience]]\ntask = "wikidata"\nparts = 6',
-            "mine.toml: all_orders of 6 experiences; expected 2 to 5 experiences",
+            "mine.toml: all_orders of 6 experiences; expected 2 to 5 of them",
         ),
         ('summary = "x"\nall_orders = 1\n[[experience]]\ntask = "mnli"',
          "mine.toml:2: all_orders is 1; expected true or false"),
@@ -163,7 +163,7 @@ def test_one_order_of_many():
     with pytest.raises(ContsymError) as raised:
         three().in_order(("snli", "mnli"))
     assert str(raised.value) == (
-        "scenario mine: 'snli,mnli' is no order of its experiences; expected each of mnli, wikidata, snli once"
+        "scenario mine: 'snli,mnli' is not an order of its experiences; expected each of mnli, wikidata, snli once"
     )
 
 
@@ -175,7 +175,7 @@ def test_a_numbered_experience_keeps_its_name_in_every_order():
 # -- by name and by path --
 
 
-def test_a_file_of_ones_own_is_a_scenario(tmp_path):
+def test_a_user_file_is_a_scenario(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
         'summary = "Mine."\nall_orders = true\n[[experience]]\ntask = "mnli"\n[[experience]]\ntask = "snli"\n'
@@ -200,7 +200,7 @@ def test_a_scenario_of_one_order_has_no_other():
     with pytest.raises(ContsymError) as raised:
         find_scenario("mnli_then_wikidata:wikidata,mnli")
     assert str(raised.value) == (
-        "scenario mnli_then_wikidata has one order only; expected it without ':wikidata,mnli'"
+        "scenario mnli_then_wikidata has only one order; expected it without ':wikidata,mnli'"
     )
 
 

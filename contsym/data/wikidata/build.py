@@ -1,51 +1,47 @@
-"""Wikidata triples to a data set of NLI pairs, at any size: every step is a table of the engine."""
+"""A dataset of NLI pairs from Wikidata triples of any size: every step is a table of the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import contsym
 from contsym.data import splits
-from contsym.data.schema import FORMS, LABEL_OF_KIND, Form, file_sha256
-from contsym.data.sql import engine_error, hash_share, insert, one_row, open_engine, quoted
+from contsym.data.schema import FORMS, LABEL_OF_KIND, PARTS, Form
+from contsym.data.sql import Connection, engine_error, hash_share, insert, literal, one_row, open_engine
 from contsym.data.wikidata import manifest, neutral
 from contsym.data.wikidata.entities import name_entities
 from contsym.data.wikidata.relations import Registry, registry, template
-from contsym.data.wikidata.triples import read_labels, read_triples
+from contsym.data.wikidata.triples import Read, read_labels, read_triples
 from contsym.errors import ContsymError, DataError, SettingError, first_line
 from contsym.files import to_json, write_whole
 
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
-
-
 MANY_MUTUAL = 0.005
-"""From this share of mutual triples on, the kind of an antisymmetric relation is called into question.
-Slips of Wikidata's editors are rarer (none in CoDEx's 1,393 triples of antisymmetric relations), and a
-relation that is mutual at times need not be so often: of `influenced by` (P737) it is 1.2%."""
+"""Share of mutual triples from which on an antisymmetric relation gets a warning. Errors of Wikidata's editors are
+rarer (none in CoDEx's 1,393 triples of antisymmetric relations); for `influenced by` (P737) the share is 1.2%."""
 FEW_MIRRORED = 0.05
-"""Below this share of mirrored triples, that of a symmetric one is; most data state one direction
-of many symmetric facts only, so the share says little before it is very small."""
+"""Share of mirrored triples below which a symmetric relation gets a warning. Most data state many symmetric facts in
+one direction only, so only a very small share means something."""
 LEAST_TRIPLES = 20
-"""A relation with fewer is not judged by its data."""
+"""A relation with fewer triples gets no such warning."""
 MAX_SKIPPED = 200
-"""Unregistered properties that the manifest lists, the most frequent ones."""
-_BATCH = 50_000
+"""Most unregistered properties in the manifest; the most frequent ones count."""
+Say = Callable[[str], None]
+_RECORDED = ("bare", "paraphrase", "neutral", "distract", "balance", "max_per_relation", "max_bad")
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a data set is built of, and how. Raises SettingError or DataError for what cannot be."""
+    """The options of `contsym data build`. Raises SettingError or DataError for impossible ones."""
 
     triples: Path
     out: Path
     labels: Path | None = None
     relations: Path | None = None
     sole_property: str | None = None
-    """The property of a SPARQL result that has no column for it."""
+    """The property of all rows of a SPARQL result without a column for it."""
     form: Form = "both"
     split: splits.SplitRule = "pair"
     test_share: float = 0.2
@@ -70,55 +66,49 @@ class BuildOptions:
         if self.bare and (self.paraphrase or self.split == "phrasing"):
             other = "--paraphrase" if self.paraphrase else "--split phrasing"
             raise SettingError(
-                f"--bare keeps one phrasing a relation, and {other} needs several; leave one out"
+                f"--bare has one phrasing per relation, and {other} needs several; leave one out"
             )
-        for option, path in (
-            ("triples", self.triples),
-            ("labels", self.labels),
-            ("relations", self.relations),
-        ):
+        files = {"triples": self.triples, "labels": self.labels, "relations": self.relations}
+        for option, path in files.items():
             if path is not None and not path.is_file():
-                found = "a folder" if path.is_dir() else "no such file"
-                raise DataError(f"--{option} {path}: {found}; expected the path of a file")
+                problem = "a folder" if path.is_dir() else "no such file"
+                raise DataError(f"--{option} {path}: {problem}; expected the path of a file")
         if self.out.exists():
-            raise SettingError(f"--out {self.out} is there already; name another folder, or remove it")
+            raise SettingError(f"--out {self.out} exists; name another folder, or remove it")
 
 
-def build(options: BuildOptions, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Write `out` with train.parquet, test.parquet and manifest.json; gives the manifest.
+def build(options: BuildOptions, say: Say = lambda _: None) -> dict[str, Any]:
+    """Write `out` with train.parquet, test.parquet and manifest.json atomically; returns the manifest.
 
-    The folder is there whole or not at all. `say` is told each step as it begins. Raises
-    DataError with file and line where more than max_bad of the lines are bad, and where nothing
-    can be built or the split would not keep its promise.
+    `say` receives the name of each step when it starts. Raises DataError, with file and line, for more than max_bad
+    bad lines, where nothing can be built, and where the split would break its promise.
     """
-    # Imported before there is a folder: Ctrl-C while DuckDB loads ends the process at once.
-    broken = engine_error()
-    made: dict[str, Any] = {}
+    # Loads DuckDB before the folder exists, so that Ctrl-C meanwhile ends the process at once.
+    duckdb_error = engine_error()
+    result: dict[str, Any] = {}
 
     def fill(folder: Path) -> None:
         with open_engine(folder) as con:
-            made.update(_Build(con, options, folder, say).run())
-        (folder / manifest.MANIFEST).write_text(to_json(made), encoding="utf-8")
+            result.update(_Build(con, options, folder, say).run())
+        (folder / manifest.MANIFEST).write_text(to_json(result), encoding="utf-8")
 
     try:
         write_whole(options.out, fill)
     except OSError as error:
         raise ContsymError(f"--out {options.out} cannot be written ({error.strerror or error})") from None
-    except broken as error:
+    except duckdb_error as error:
         reason = first_line(error, 200)
         raise ContsymError(f"--out {options.out} could not be built ({reason})") from error
-    return made
+    return result
 
 
 class _Build:
-    """One build; each method makes the tables that it is named after, in the order of `run`."""
+    """One build; each method makes the tables of its name, in the order of `run`."""
 
-    def __init__(
-        self, con: Connection, options: BuildOptions, folder: Path, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, con: Connection, options: BuildOptions, folder: Path, say: Say) -> None:
         self.con, self.options, self.folder, self.say = con, options, folder, say
         self.registry: Registry = registry(options.relations)
-        self.forms = FORMS if options.form == "both" else (options.form,)
+        self.forms: tuple[Form, ...] = FORMS if options.form == "both" else (options.form,)
         self.left_out: dict[str, int] = {}
         self.warnings: list[str] = []
 
@@ -126,7 +116,9 @@ class _Build:
         options = self.options
         inputs = self.read()
         self.templates()
-        self.entities()
+        self.say("naming entities")
+        is_lexicalised = "lexicalised" in self.forms
+        self.warnings += name_entities(self.con, options.triples, options.labels, is_lexicalised)
         self.facts()
         relations = self.mirrored()
         self.pairs()
@@ -135,19 +127,22 @@ class _Build:
         self._leave_out(split.n_left_out)
         self.warnings += [split.remark] if split.remark else []
         if options.balance:
-            n_gone = sum(splits.balance_kinds(self.con, side, options.seed) for side in (False, True))
-            self._leave_out({"pairs of the more frequent kind (--balance)": n_gone})
+            n_deleted = sum(splits.balance_kinds(self.con, side, options.seed) for side in (False, True))
+            self._leave_out({"pairs of the more frequent kind (--balance)": n_deleted})
         self.rows()
         if options.neutral or options.distract:
-            wanted = [kind for kind in neutral.KINDS if getattr(options, kind)]
-            self.warnings += neutral.draw(self.con, wanted, options.seed, self.say)
+            kinds = [kind for kind in neutral.KINDS if getattr(options, kind)]
+            self.warnings += neutral.draw(self.con, kinds, options.seed, self.say)
         self.say("checking the split")
         self.check()
-        files = self.write()
-        for relation, part, n in self.con.execute(
-            "SELECT relation, is_test, count(*) FROM rows WHERE label <> 'neutral' GROUP BY ALL"
-        ).fetchall():
-            relations[relation][manifest.PARTS[part]] = n
+        files = {}
+        for part in PARTS:
+            self.say(f"writing {part}")
+            entry = manifest.write_part(self.con, self.folder, part, self.forms, options.seed)
+            files[manifest.part_file(part)] = entry
+        sql = "SELECT relation, is_test, count(*) FROM rows WHERE label <> 'neutral' GROUP BY ALL"
+        for relation, is_test, n in self._rows(sql):
+            relations[relation][PARTS[is_test]] = n
         return {
             "format": manifest.FORMAT,
             "tool": f"contsym {contsym.__version__}",
@@ -158,12 +153,7 @@ class _Build:
                 "seed": options.seed,
             },
             "forms": list(self.forms),
-            "options": {
-                name: value
-                for name, value in asdict(options).items()
-                if name
-                in ("bare", "paraphrase", "neutral", "distract", "balance", "max_per_relation", "max_bad")
-            },
+            "options": {name: getattr(options, name) for name in _RECORDED},
             "inputs": inputs,
             "registry": {
                 "version": self.registry.version,
@@ -183,42 +173,41 @@ class _Build:
         self.say(f"reading {options.triples}")
         sole = options.sole_property
         if sole is not None and sole not in self.registry.relations:
-            reason = self.registry.refused.get(sole)
-            raise SettingError(
-                f"--property {sole}: {reason or 'not in the registry; add it with --relations FILE'}"
-            )
+            unknown = "not in the registry; add it with --relations FILE"
+            raise SettingError(f"--property {sole}: {self.registry.refused.get(sole, unknown)}")
         read = read_triples(self.con, options.triples, self.registry, options.max_bad, self.folder, sole)
-        inputs = {"triples": read.as_dict()}
-        if read.n_bad:
-            self.warnings.append(f"{read.n_bad:,} bad lines are left out, as {read.first_bad}")
+        self._warn_of_bad_lines(read)
+        inputs = {"triples": asdict(read)}
         if not self._number("SELECT count(*) FROM triples"):
-            given = [row[0] for row in self._rows("SELECT property FROM skipped ORDER BY n DESC, property")]
-            refused = next((self._why_not(each) for each in given if each in self.registry.refused), None)
+            skipped = [row[0] for row in self._rows("SELECT property FROM skipped ORDER BY n DESC, property")]
+            refused = next((self._why_not(each) for each in skipped if each in self.registry.refused), None)
             raise DataError(
-                f"{options.triples}: no triple of a registered relation; it has {', '.join(given[:5]) or 'none'}"
+                f"{options.triples}: no triple of a registered relation; it has {', '.join(skipped[:5]) or 'none'}"
                 + (f" ({refused.rstrip('.')})" if refused else "")
                 + "; expected Wikidata properties such as P26 in the second column, or give a registry with --relations"
             )
         if options.labels:
             self.say(f"reading {options.labels}")
             read, n_twice, example = read_labels(self.con, options.labels, options.max_bad, self.folder)
-            inputs["labels"] = {**read.as_dict(), "ids_given_twice": n_twice}
-            if read.n_bad:
-                self.warnings.append(f"{read.n_bad:,} bad lines are left out, as {read.first_bad}")
+            self._warn_of_bad_lines(read)
+            inputs["labels"] = {**asdict(read), "ids_given_twice": n_twice}
             if n_twice:
                 self.warnings.append(
-                    f"{n_twice:,} ids have more than one line of labels, as {example}; the first counts"
+                    f"{n_twice:,} ids have several lines of labels, as {example}; the first counts"
                 )
         return inputs
+
+    def _warn_of_bad_lines(self, read: Read) -> None:
+        if read.bad_lines:
+            self.warnings.append(f"{read.bad_lines:,} bad lines are left out, as {read.first_bad}")
 
     def templates(self) -> None:
         self.con.execute(
             "CREATE TABLE templates (relation VARCHAR, i INTEGER, phrasing VARCHAR, x_first BOOLEAN, "
             "head VARCHAR, middle VARCHAR, tail VARCHAR)"
         )
-        self.con.execute(
-            "CREATE TABLE known_relations (relation VARCHAR, kind VARCHAR, domain VARCHAR, family VARCHAR)"
-        )
+        columns = ", ".join(f"{name} VARCHAR" for name in ("relation", "kind", "domain", "family"))
+        self.con.execute(f"CREATE TABLE known_relations ({columns})")
         relations = self.registry.relations.values()
         insert(self.con, "known_relations", [(r.id, r.kind, r.domain, r.family) for r in relations])
         templates: list[tuple[object, ...]] = []
@@ -228,36 +217,24 @@ class _Build:
                 templates.append((relation.id, i, phrasing, x_first, *texts))
         insert(self.con, "templates", templates)
 
-    def entities(self) -> None:
-        self.say("naming entities")
-        options = self.options
-        self.warnings += name_entities(self.con, options.triples, options.labels, "lexicalised" in self.forms)
-
     def facts(self) -> None:
         """facts(relation, kind, s, o, s_id, o_id, s_name, o_name): distinct usable triples; s and o are keys."""
         joined = "triples t JOIN entities s ON s.entity = t.subject JOIN entities o ON o.entity = t.object"
         reason = """CASE WHEN t.subject = t.object THEN 'triples of an entity with itself'
           WHEN s.key IS NULL OR o.key IS NULL THEN 'triples with an unlabelled id'
           WHEN s.key = o.key THEN 'triples of two entities with the same name' END"""
-        self._leave_out(
-            dict(
-                self._rows(
-                    f"SELECT {reason} AS why, count(*) FROM {joined} GROUP BY 1 HAVING why IS NOT NULL"
-                )
-            )
-        )
-        n_repeated = self._number("SELECT sum(n - 1)::BIGINT FROM triples")
-        self._leave_out({"repeated triples": n_repeated})
+        sql = f"SELECT {reason} AS why, count(*) FROM {joined} GROUP BY 1 HAVING why IS NOT NULL"
+        self._leave_out(dict(self._rows(sql)))
+        self._leave_out({"repeated triples": self._number("SELECT sum(n - 1)::BIGINT FROM triples")})
         self.con.execute(
             f"""CREATE TABLE facts AS SELECT t.relation, r.kind, s.key AS s, o.key AS o, s.opaque AS s_id,
               o.opaque AS o_id, s.name AS s_name, o.name AS o_name
             FROM {joined} JOIN known_relations r ON r.relation = t.relation WHERE {reason} IS NULL"""
         )
         if not self._number("SELECT count(*) FROM facts"):
-            raise DataError(
-                f"{self.options.triples}: no triple is left to build from ({_counted(self.left_out)})"
-            )
-        # One row for each relation and two entities, whichever of them comes first: no join with itself.
+            counts = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.items()) or "none was read"
+            raise DataError(f"{self.options.triples}: no triple is left to build from ({counts})")
+        # One row per relation and two entities in either order, which avoids a join of the table with itself.
         self.con.execute(
             """CREATE TABLE grouped AS SELECT relation, kind, least(s, o) AS a, greatest(s, o) AS b,
               bool_or(s < o) AS forward, bool_or(s > o) AS backward,
@@ -268,22 +245,21 @@ class _Build:
         )
 
     def mirrored(self) -> dict[str, dict[str, Any]]:
-        """How far the data bear the registry out, relation by relation; contradicting pairs go."""
-        found = {}
-        for relation, kind, n_pairs, n_mutual in self._rows(
-            "SELECT relation, kind, count(*), count(*) FILTER (forward AND backward) FROM grouped GROUP BY ALL ORDER BY ALL"
-        ):
+        """Counts per relation, and warnings where the data contradict the registry; contradicting pairs are left out."""
+        counts = {}
+        sql = "SELECT relation, kind, count(*), count(*) FILTER (forward AND backward) FROM grouped GROUP BY ALL ORDER BY ALL"
+        for relation, kind, n_pairs, n_mutual in self._rows(sql):
             n_triples = n_pairs + n_mutual
             share = 2 * n_mutual / n_triples
             name = self.registry.names[relation]
-            found[relation] = {
+            counts[relation] = {
                 "name": name,
                 "kind": kind,
                 "triples": n_triples,
                 "pairs": n_pairs,
                 "mutual_pairs": n_mutual,
                 "mirrored_share": share,
-                **dict.fromkeys(manifest.PARTS, 0),
+                **dict.fromkeys(PARTS, 0),
             }
             if n_triples < LEAST_TRIPLES:
                 continue
@@ -297,17 +273,15 @@ class _Build:
                     f"{relation} {name} is registered as symmetric, and the mirror image of only {share:.1%} of its "
                     f"{n_triples:,} triples is stated"
                 )
-        n_contradicting = self._number(
-            "SELECT count(*) FROM grouped WHERE kind = 'antisymmetric' AND forward AND backward"
-        )
-        self._leave_out({"antisymmetric pairs stated both ways": n_contradicting})
-        return found
+        sql = "SELECT count(*) FROM grouped WHERE kind = 'antisymmetric' AND forward AND backward"
+        self._leave_out({"antisymmetric pairs stated both ways": self._number(sql)})
+        return counts
 
     def pairs(self) -> None:
-        """pairs(row, id, relation, kind, a, b, phrasing) for the split, and what the rows need."""
+        """pairs(row, id, relation, kind, a, b, phrasing) for the split, and further columns for `rows`."""
         options = self.options
         draw = hash_share(str(options.seed), "'direction'", "relation", "a_id", "b_id")
-        # Which of two symmetric entities comes first is drawn: the order of the source must give nothing away.
+        # A hash draws the order of two symmetric entities, since the order of the source may predict the kind.
         is_forward = f"CASE WHEN kind = 'symmetric' THEN {draw} < 0.5 ELSE forward END"
         directed = f"SELECT *, {is_forward} AS is_forward FROM usable"
         if options.split == "random":
@@ -334,29 +308,27 @@ class _Build:
               c.i, c.is_forward, c.a_id, c.b_id, c.a_name, c.b_name
             FROM candidates c JOIN templates t ON t.relation = c.relation AND t.i = c.i"""
         )
-        n = self._number("SELECT count(*) FROM pairs")
         if options.max_per_relation:
-            n_usable = self._number(
-                "SELECT count(*) FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)"
-            )
-            self._leave_out({"pairs above --max-per-relation": max(0, n_usable - n)})
+            n = self._number("SELECT count(*) FROM pairs")
+            sql = "SELECT count(*) FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)"
+            self._leave_out({"pairs above --max-per-relation": max(0, self._number(sql) - n)})
         self.con.execute("DROP TABLE candidates; DROP TABLE facts; DROP TABLE entities")
 
     def rows(self) -> None:
-        """rows: what is written, the fact of the premise and that of the hypothesis side by side."""
+        """rows: the pairs to write, each with the facts of its premise and of its hypothesis."""
         ends = ", ".join(
             f"CASE WHEN is_forward THEN {first}_{what} ELSE {second}_{what} END AS {role}_{what}"
             for role, first, second in (("s", "a", "b"), ("o", "b", "a"))
             for what in ("id", "name")
         )
-        cases = " ".join(f"WHEN {quoted(k)} THEN {quoted(label)}" for k, label in LABEL_OF_KIND.items())
+        cases = " ".join(f"WHEN {literal(k)} THEN {literal(label)}" for k, label in LABEL_OF_KIND.items())
         self.con.execute(
             f"""CREATE TABLE rows AS SELECT *, relation AS h_relation, i AS h_i, o_id AS hs_id, s_id AS ho_id,
               o_name AS hs_name, s_name AS ho_name, a AS h_a, b AS h_b FROM
             (SELECT id, is_test, relation, kind, CASE kind {cases} END AS label, i, a, b, {ends}
              FROM pairs JOIN sides USING (row))"""
         )
-        # Which phrasings each part may use.
+        # allowed: the phrasings of each part.
         by_phrasing = self.options.split == "phrasing"
         is_held_out = "phrasing IN (SELECT name FROM held_out)" if by_phrasing else "false"
         self.con.execute(
@@ -374,12 +346,11 @@ class _Build:
         )
         n_alike = self._number("SELECT count(*) FROM rows WHERE h_i = i")
         if n_alike:
-            self.warnings.append(
-                f"{n_alike:,} pairs have one phrasing only in their part; --paraphrase leaves them as they are"
-            )
+            problem = f"{n_alike:,} pairs have only one phrasing in their part"
+            self.warnings.append(f"{problem}; --paraphrase leaves them unchanged")
 
     def check(self) -> None:
-        """The promise of the split, on what premises and hypotheses say; an empty part is refused."""
+        """Check the promise of the split on the facts of premises and hypotheses."""
         self.con.execute(
             """CREATE VIEW stated AS
             SELECT r.is_test, r.relation, r.a, r.b, t.phrasing FROM rows r JOIN templates t
@@ -389,75 +360,17 @@ class _Build:
         )
         splits.check(self.con, "stated", self.options.split)
 
-    def write(self) -> dict[str, Any]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        def sentence(t: str, subject: str, object_: str) -> str:
-            return (
-                f"CASE WHEN {t}.x_first THEN {t}.head || {subject} || {t}.middle || {object_} || {t}.tail "
-                f"ELSE {t}.head || {object_} || {t}.middle || {subject} || {t}.tail END"
-            )
-
-        def in_form(form: Form, sql: str) -> str:
-            return sql if form in self.forms else "NULL::VARCHAR"
-
-        values = {
-            "id": "r.id",
-            "premise": in_form("lexicalised", sentence("t", "r.s_name", "r.o_name")),
-            "hypothesis": in_form("lexicalised", sentence("h", "r.hs_name", "r.ho_name")),
-            "delexicalised_premise": in_form("delexicalised", sentence("t", "r.s_id", "r.o_id")),
-            "delexicalised_hypothesis": in_form("delexicalised", sentence("h", "r.hs_id", "r.ho_id")),
-            "label": "r.label",
-            "relation": "r.relation",
-            "kind": "r.kind",
-            "phrasing": "t.phrasing",
-            "subject": in_form("lexicalised", "r.s_name"),
-            "object": in_form("lexicalised", "r.o_name"),
-            "subject_id": "r.s_id",
-            "object_id": "r.o_id",
-            "hypothesis_relation": "r.h_relation",
-            "hypothesis_phrasing": "h.phrasing",
-            "hypothesis_subject_id": "r.hs_id",
-            "hypothesis_object_id": "r.ho_id",
-        }
-        assert tuple(values) == manifest.COLUMNS
-        selected = ", ".join(f"{sql} AS {name}" for name, sql in values.items())
-        schema = pa.schema([(name, pa.string()) for name in values])
-        files = {}
-        for is_test, part in enumerate(manifest.PARTS):
-            self.say(f"writing {part}")
-            path = self.folder / manifest.part_file(part)
-            found = self.con.sql(
-                f"""SELECT {selected} FROM rows r
-                JOIN templates t ON t.relation = r.relation AND t.i = r.i
-                JOIN templates h ON h.relation = r.h_relation AND h.i = r.h_i
-                WHERE r.is_test = {bool(is_test)} ORDER BY {hash_share(str(self.options.seed), "'order'", "r.id")}, r.id"""
-            )
-            n_rows = 0
-            with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-                for batch in found.to_arrow_reader(_BATCH):
-                    writer.write_batch(batch.cast(schema))
-                    n_rows += batch.num_rows
-            files[path.name] = {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": n_rows}
-        return files
-
     def counts(self) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {part: {} for part in manifest.PARTS}
-        for is_test, label, n in self._rows(
-            "SELECT is_test, label, count(*) FROM rows GROUP BY ALL ORDER BY ALL"
-        ):
-            found[manifest.PARTS[is_test]][label] = n
-        return found
+        counts: dict[str, dict[str, int]] = {part: {} for part in PARTS}
+        sql = "SELECT is_test, label, count(*) FROM rows GROUP BY ALL ORDER BY ALL"
+        for is_test, label, n in self._rows(sql):
+            counts[PARTS[is_test]][label] = n
+        return counts
 
     def skipped(self) -> dict[str, dict[str, Any]]:
-        """Properties that are not in the registry, the most frequent ones, and why."""
-        return {
-            property_: {"triples": n, "reason": self._why_not(property_)}
-            for property_, n in self._rows(
-                f"SELECT property, n FROM skipped ORDER BY n DESC, property LIMIT {MAX_SKIPPED}"
-            )
-        }
+        """The most frequent properties that are not in the registry, and the reasons."""
+        rows = self._rows(f"SELECT property, n FROM skipped ORDER BY n DESC, property LIMIT {MAX_SKIPPED}")
+        return {property_: {"triples": n, "reason": self._why_not(property_)} for property_, n in rows}
 
     def _why_not(self, property_: str) -> str:
         reason = self.registry.refused.get(property_)
@@ -473,7 +386,3 @@ class _Build:
 
     def _number(self, sql: str) -> int:
         return one_row(self.con, sql)[0] or 0
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{n:,} {reason}" for reason, n in counts.items()) or "none was read"

@@ -1,18 +1,21 @@
-"""A built data set on disk: its manifest, its two Parquet parts, and how they are read back."""
+"""A built dataset on disk: its manifest and its two Parquet parts, written and read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
+
+from pydantic import Field
 
 from contsym import checked
 from contsym.checked import Count, Kind, Share, Strict, Words
 from contsym.data.readers import parquet_rows
-from contsym.data.schema import FORMS, Form, file_sha256
+from contsym.data.schema import FORMS, PARTS, Form, OneForm, PlacedRow, Row, file_sha256
 from contsym.data.splits import SplitRule
+from contsym.data.sql import Connection, hash_share
 from contsym.data.tasks import Task
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import DataError, SettingError
@@ -29,7 +32,7 @@ class RelationCounts(Strict):
 
 
 class Split(Strict):
-    rule: Words
+    rule: SplitRule
     meaning: Words
     test_share: Share
     seed: int
@@ -51,30 +54,79 @@ class File(Strict):
 
 
 class Manifest(Strict):
+    files: dict[Literal["train.parquet", "test.parquet"], File] = Field(min_length=2)
     split: Split
-    forms: list[Words]
+    forms: list[OneForm] = Field(min_length=1)
     labels: dict[Words, dict[Words, Count]]
     relations: dict[Words, RelationCounts]
     inputs: dict[Words, Input]
     skipped_properties: dict[Words, Skipped]
     left_out: dict[Words, Count]
     warnings: list[Words]
-    files: dict[Words, File]
 
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-PARTS = ("train", "test")
+_BATCH = 50_000
 
-Placed = tuple[str, dict[str, object]]
 
-COLUMNS = (
-    *("id", "premise", "hypothesis", "delexicalised_premise", "delexicalised_hypothesis", "label"),
-    *("relation", "kind", "phrasing", "subject", "object", "subject_id", "object_id"),
-    *("hypothesis_relation", "hypothesis_phrasing", "hypothesis_subject_id", "hypothesis_object_id"),
-)
-"""Of both parts, all text. A form that was not built is null throughout. The hypothesis's own
-columns differ from the premise's in neutral pairs only (and the phrasing's with --paraphrase)."""
+def _columns(forms: Sequence[Form]) -> dict[str, str]:
+    """SQL of the columns of both parts, all text; those of a form that is not built are null.
+
+    The hypothesis columns differ from the premise's in neutral pairs only (with --paraphrase also the phrasing).
+    """
+
+    def sentence(t: str, subject: str, object_: str) -> str:
+        return (
+            f"CASE WHEN {t}.x_first THEN {t}.head || {subject} || {t}.middle || {object_} || {t}.tail "
+            f"ELSE {t}.head || {object_} || {t}.middle || {subject} || {t}.tail END"
+        )
+
+    def in_form(form: Form, sql: str) -> str:
+        return sql if form in forms else "NULL::VARCHAR"
+
+    return {
+        "id": "r.id",
+        "premise": in_form("lexicalised", sentence("t", "r.s_name", "r.o_name")),
+        "hypothesis": in_form("lexicalised", sentence("h", "r.hs_name", "r.ho_name")),
+        "delexicalised_premise": in_form("delexicalised", sentence("t", "r.s_id", "r.o_id")),
+        "delexicalised_hypothesis": in_form("delexicalised", sentence("h", "r.hs_id", "r.ho_id")),
+        "label": "r.label",
+        "relation": "r.relation",
+        "kind": "r.kind",
+        "phrasing": "t.phrasing",
+        "subject": in_form("lexicalised", "r.s_name"),
+        "object": in_form("lexicalised", "r.o_name"),
+        "subject_id": "r.s_id",
+        "object_id": "r.o_id",
+        "hypothesis_relation": "r.h_relation",
+        "hypothesis_phrasing": "h.phrasing",
+        "hypothesis_subject_id": "r.hs_id",
+        "hypothesis_object_id": "r.ho_id",
+    }
+
+
+def write_part(con: Connection, folder: Path, part: str, forms: Sequence[Form], seed: int) -> dict[str, Any]:
+    """Write the engine's `rows` of one part to its file; returns the manifest's entry of the file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = _columns(forms)
+    selected = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
+    rows = con.sql(
+        f"""SELECT {selected} FROM rows r
+        JOIN templates t ON t.relation = r.relation AND t.i = r.i
+        JOIN templates h ON h.relation = r.h_relation AND h.i = r.h_i
+        WHERE r.is_test = {part == "test"} ORDER BY {hash_share(str(seed), "'order'", "r.id")}, r.id"""
+    )
+    path = folder / part_file(part)
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in rows.to_arrow_reader(_BATCH):
+            writer.write_batch(batch.cast(schema))
+            n_rows += batch.num_rows
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size, "rows": n_rows}
 
 
 def part_file(part: str) -> str:
@@ -82,36 +134,26 @@ def part_file(part: str) -> str:
 
 
 def is_built(path: Path) -> bool:
-    """A folder that `contsym data build` made, or that says so of itself."""
-    return path.is_dir() and (path / MANIFEST).is_file()
+    """Whether a folder has a manifest, as `contsym data build` writes it."""
+    return (path / MANIFEST).is_file()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a built data set. Raises DataError where it is not what contsym wrote."""
+    """The checked manifest of a built dataset. Raises DataError for one that contsym did not write."""
     path = folder / MANIFEST
-    found = checked.read_json(path, "build the data set again", DataError)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        given = found.get("format") if isinstance(found, dict) else type(found).__name__
-        raise DataError(f"{path}: format {given!r}; this version reads format {FORMAT}")
-    split, forms, files = found.get("split"), found.get("forms"), found.get("files")
-    if not isinstance(split, dict) or split.get("rule") not in get_args(SplitRule):
-        raise DataError(
-            f"{path}: split.rule is missing or unknown; expected one of {', '.join(get_args(SplitRule))}"
-        )
-    if not isinstance(forms, list) or not forms or any(form not in FORMS for form in forms):
-        raise DataError(f"{path}: forms is {forms!r}; expected a list of {' and '.join(FORMS)}")
-    if not isinstance(files, dict) or set(files) != {part_file(part) for part in PARTS}:
-        raise DataError(f"{path}: files does not list {' and '.join(map(part_file, PARTS))}")
-    checked.check(Manifest, found, path, DataError)
-    return found
+    manifest = checked.read_json(path, "build the dataset again", DataError)
+    version = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+    if version != FORMAT:
+        raise DataError(f"{path}: format {version!r}; this version reads format {FORMAT}")
+    checked.check(Manifest, manifest, path, DataError)
+    return manifest
 
 
 @dataclass(frozen=True)
 class Built:
-    """A data set that `contsym data build` wrote; its files are checked against its manifest."""
+    """A dataset of `contsym data build`; its files are checked against its manifest."""
 
     folder: Path
-    stand_in: bool = False
     is_in_form: bool = True
 
     @property
@@ -126,36 +168,33 @@ class Built:
     def split(self) -> SplitRule:
         return self.manifest["split"]["rule"]
 
-    def read(self, task: Task, form: Form) -> tuple[Iterator[Placed], Iterator[Placed]]:
+    def read(self, task: Task, form: Form) -> tuple[Iterator[PlacedRow], Iterator[PlacedRow]]:
         if not task.relational:
             raise DataError(f"--{task.name} {self.folder}: these are relation pairs; give them as --wikidata")
-        wanted = FORMS if form == "both" else (form,)
-        given = self.manifest["forms"][0]
-        for each in wanted:
-            if each not in self.manifest["forms"]:
-                raise SettingError(
-                    f"--form {form}: {self.folder} was built {given} only; give --form {given}, or "
-                    f"build it again with --form {form}"
-                )
-        self._check_files()
-        train, test = (self._rows(self.folder / part_file(part), wanted) for part in PARTS)
-        return train, test
-
-    def _check_files(self) -> None:
-        for name, recorded in self.manifest["files"].items():
-            if file_sha256(self.folder / name) != recorded.get("sha256"):
+        forms = FORMS if form == "both" else (form,)
+        built_forms = self.manifest["forms"]
+        if not {*forms} <= {*built_forms}:
+            raise SettingError(
+                f"--form {form}: {self.folder} was built {built_forms[0]} only; give --form {built_forms[0]}, or "
+                f"build it again with --form {form}"
+            )
+        for name, file in self.manifest["files"].items():
+            if file_sha256(self.folder / name) != file["sha256"]:
                 raise DataError(
                     f"{self.folder / name}: not the file that {MANIFEST} describes (SHA-256 differs); "
-                    "build the data set again"
+                    "build the dataset again"
                 )
-
-    def _rows(self, path: Path, wanted: tuple[Form, ...]) -> Iterator[Placed]:
-        for where, row in parquet_rows(path, COLUMNS):
-            for form in wanted:
-                yield where, _in_form(row, form, is_second=form != wanted[0])
+        train, test = (_rows(self.folder / part_file(part), forms) for part in PARTS)
+        return train, test
 
 
-def _in_form(row: dict[str, object], form: Form, *, is_second: bool) -> dict[str, object]:
+def _rows(path: Path, forms: tuple[Form, ...]) -> Iterator[PlacedRow]:
+    for where, row in parquet_rows(path, _columns(FORMS)):
+        for form in forms:
+            yield where, _in_form(row, form, is_second=form != forms[0])
+
+
+def _in_form(row: Row, form: Form, *, is_second: bool) -> Row:
     shared = {name: row[name] for name in ("label", "relation", "kind")}
     if form == "lexicalised":
         texts = {name: row[name] for name in ("premise", "hypothesis", "subject", "object")}

@@ -1,26 +1,34 @@
-"""Relation pairs: the bundled ones, the entities of published ones, and the two forms."""
+"""Relation pairs: the bundled pairs, the entities of published pairs, and the two forms."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 
-from contsym.data.schema import LABEL_OF_KIND, Form, check_unicode, content_id, own_id, stable_hash
+from contsym.data.schema import (
+    LABEL_OF_KIND,
+    Form,
+    PlacedRow,
+    Row,
+    check_unicode,
+    content_id,
+    row_id,
+    stable_hash,
+)
 from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError
 
-Row = dict[str, object]
-
 DELEXICALISED_SUFFIX = "#delexicalised"
-"""What the id of a pair's delexicalised twin ends with."""
+"""Suffix of the id of a pair's delexicalised twin."""
 
 
 def opaque_id(name: str) -> str:
-    """An id for an entity whose Wikidata id is not verified: never of the form Q123.
+    """An id for an entity without a verified Wikidata id, never of the form Q123.
 
     >>> opaque_id("Portugal")
     'ent-6636b318'
@@ -29,11 +37,10 @@ def opaque_id(name: str) -> str:
 
 
 def bundled_pairs() -> Iterator[Row]:
-    """One pair for each bundled fact; the phrasing is chosen by a hash of the fact.
+    """One pair per bundled fact; a hash of the fact draws the phrasing.
 
-    Premise and hypothesis share the phrasing and swap the entities (the paper's form). For a
-    symmetric relation which of the two comes first is drawn by the hash too, so that the
-    order of the source table gives nothing away.
+    Premise and hypothesis share the phrasing and swap the entities (the paper's form). The hash also draws which
+    entity of a symmetric relation comes first, so that the order of the source table does not predict it.
     """
     text = resources.files("contsym.data").joinpath("bundled/relation_facts.tsv").read_text("utf-8")
     for fact in csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
@@ -58,35 +65,28 @@ def bundled_pairs() -> Iterator[Row]:
 def mirror_of(premise: str, hypothesis: str) -> Iterator[tuple[str, str, str]]:
     """Every (A, r, B) with premise = "A r B" and hypothesis = "B r A", word by word.
 
-    Published pairs do not name their entities; their mirrored form gives them away. A
-    sentence of n words is read in at most n^2 / 2 ways; all that fit are yielded, since
-    "a r r b" fits in more than one. A full stop at the end of a word does not count: the
-    published data lost those of names at the end of a sentence ("... ulysses s. grant jr").
-    Where nothing fits, words that end both sentences are read as the phrase's end: "A is an
-    equivalent name of B for other gender".
+    Published pairs do not name their entities; the mirrored form reveals them. A sentence of n words has at most
+    n^2 / 2 readings; all that fit are given, since "a r r b" fits in more than one. A full stop at the end of a word
+    does not count: the published data lack those of names at the end of a sentence ("... ulysses s. grant jr").
+    Where nothing fits, words that end both sentences count as the end of the phrase: "A is an equivalent name of B
+    for other gender".
     """
     spelt = [sentence.split() for sentence in (premise, hypothesis)]
     first, second = ([word.rstrip(".") for word in words] for words in spelt)
     n = len(first)
     if n != len(second):
         return
-    n_tail = 0
-    while n_tail <= n - 3 and first[n - n_tail :] == second[n - n_tail :]:
-        end, found = n - n_tail, False
-        for i in range(1, end - 1):
-            for j in range(i + 1, end):
-                a, r, b = first[:i], first[i:j], first[j:end]
-                if second[:end] == b + r + a:
-                    found = True
-                    # Each name as the sentence has it that kept more of its full stops.
-                    a_again, b_again = spelt[1][end - i : end], spelt[1][: end - j]
-                    yield (
-                        _longer(spelt[0][:i], a_again),
-                        " ".join(r + first[end:]),
-                        _longer(spelt[0][j:end], b_again),
-                    )
-        if found:
-            return
+    n_tail, fits = 0, False
+    while not fits and n_tail <= n - 3 and first[n - n_tail :] == second[n - n_tail :]:
+        end = n - n_tail
+        for i, j in itertools.combinations(range(1, end), 2):
+            a, r, b = first[:i], first[i:j], first[j:end]
+            if second[:end] == b + r + a:
+                fits = True
+                # Each name in the spelling that kept more of its full stops.
+                subject = _longer(spelt[0][:i], spelt[1][end - i : end])
+                object_ = _longer(spelt[0][j:end], spelt[1][: end - j])
+                yield subject, " ".join(r + first[end:]), object_
         n_tail += 1
 
 
@@ -95,21 +95,20 @@ def _longer(*spellings: list[str]) -> str:
 
 
 def count_phrases(rows: Iterable[Row]) -> Counter[str]:
-    """In how many rows, of those that do not say their entities, each phrase can be read."""
+    """For each phrase, the number of rows without stated entities that can be read with it."""
     counts: Counter[str] = Counter()
     for row in rows:
-        if not _says_its_entities(row):
+        if not _states_entities(row):
             counts.update({phrase for _, phrase, _ in _readings(row)})
     return counts
 
 
-def named(row: Row, phrases: Mapping[str, int]) -> Row | None:
-    """The row with relation, subject and object; None where they cannot be read.
+def with_entities(row: Row, phrases: Mapping[str, int]) -> Row | None:
+    """The row with relation, subject and object; None if they are neither stated nor readable.
 
-    A row that says them keeps them. Otherwise they are read off the mirrored form; where
-    more than one reading fits, the phrase most frequent over the whole data wins.
+    They are read off the mirrored form; if several readings fit, the phrase most frequent in the whole data wins.
     """
-    if _says_its_entities(row):
+    if _states_entities(row):
         return row
     readings = _readings(row)
     if not readings:
@@ -118,22 +117,21 @@ def named(row: Row, phrases: Mapping[str, int]) -> Row | None:
     return {**row, "subject": subject, "object": object_, "relation": row.get("relation") or phrase}
 
 
-def _says_its_entities(row: Row) -> bool:
+def _states_entities(row: Row) -> bool:
     return bool(row.get("subject") and row.get("object"))
 
 
 def _readings(row: Row) -> list[tuple[str, str, str]]:
-    found = list(mirror_of(str(row.get("premise", "")), str(row.get("hypothesis", ""))))
+    readings = list(mirror_of(str(row.get("premise", "")), str(row.get("hypothesis", ""))))
     relation = row.get("relation")
-    return [reading for reading in found if reading[1] == relation] or found
+    return [reading for reading in readings if reading[1] == relation] or readings
 
 
-def in_form(rows: Iterable[tuple[str, Row]], form: Form) -> Iterator[tuple[str, Row]]:
-    """The rows in the form asked for; `both` gives each pair twice, side by side.
+def in_form(rows: Iterable[PlacedRow], form: Form) -> Iterator[PlacedRow]:
+    """The rows in a form; `both` gives each pair twice in succession.
 
-    Delexicalised: both entity names are replaced by opaque ids, so that nothing but the
-    relation can be read. A row whose entities are not known, or are not in its premise as it
-    says them, is refused with its place.
+    The delexicalised form has opaque ids in place of both entity names, so that only the relation can be read.
+    Raises DataError, with its place, for a row whose entities are unknown or not in its premise.
     """
     for where, row in rows:
         if form != "delexicalised":
@@ -143,7 +141,7 @@ def in_form(rows: Iterable[tuple[str, Row]], form: Form) -> Iterator[tuple[str, 
 
 
 def phrasing_of(premise: str, subject: str, object_: str) -> str:
-    """The premise with [X] and [Y] in the place of its entities; itself where it has none.
+    """The premise with [X] and [Y] in place of its entities; unchanged if the entities are unknown.
 
     >>> phrasing_of("Spain borders Portugal", "Spain", "Portugal")
     '[X] borders [Y]'
@@ -155,13 +153,13 @@ def phrasing_of(premise: str, subject: str, object_: str) -> str:
 
 def _delexicalised(row: Row, where: str) -> Row:
     if not all(isinstance(row.get(role), str) for role in ("premise", "hypothesis")):
-        return row  # check_row says what is missing
+        return row  # check_row reports the missing field
     check_unicode(row, where)
     names = [str(row.get(role) or "") for role in ("subject", "object")]
     if not all(names):
         raise DataError(
-            f"{where}: the entities are not known, so the pair cannot be delexicalised; give "
-            "fields 'subject' and 'object', or use --form lexicalised"
+            f"{where}: the entities are unknown, so the pair cannot be delexicalised; give fields 'subject' and "
+            "'object', or use --form lexicalised"
         )
     ids = {name: opaque_id(name) for name in names}
     texts = {}
@@ -169,30 +167,29 @@ def _delexicalised(row: Row, where: str) -> Row:
         texts[role], n_replaced = _replaced(str(row[role]), ids)
         if role == "premise" and n_replaced < len(ids):
             raise DataError(
-                f"{where}: {' or '.join(map(repr, names))} is not in the premise as it is spelt here, so "
-                "the pair cannot be delexicalised; mend 'subject' and 'object', or use --form lexicalised"
+                f"{where}: {' or '.join(map(repr, names))} is not in the premise in this spelling, so the pair "
+                "cannot be delexicalised; correct 'subject' and 'object', or use --form lexicalised"
             )
-    changed = {role: ids[name] for role, name in zip(("subject", "object"), names, strict=True)}
-    return {**row, **texts, **changed, "id": f"{own_id(row) or content_id(row)}{DELEXICALISED_SUFFIX}"}
+    texts |= {role: ids[name] for role, name in zip(("subject", "object"), names, strict=True)}
+    return {**row, **texts, "id": f"{row_id(row) or content_id(row)}{DELEXICALISED_SUFFIX}"}
 
 
 def _replaced(text: str, substitutes: Mapping[str, str]) -> tuple[str, int]:
-    """The text with each name replaced, and how many of the names were found in it.
+    """The text with each name replaced, and the number of names in it.
 
-    The longer name first: "York" must not be replaced inside "New York"; and whole words
-    only: "Art" must not be replaced inside "part". A full stop that a name has may be
-    missing in the text, and space between its words may be of any kind.
+    The longer name comes first: "York" must not be replaced inside "New York". Only whole words count: "Art" must
+    not be replaced inside "part". The text may lack the full stops of a name, and may separate words by any space.
     """
     patterns = [(_pattern(name), name) for name in sorted(substitutes, key=len, reverse=True)]
-    found: set[str] = set()
+    present: set[str] = set()
 
     def substitute(match: re.Match[str]) -> str:
         name = patterns[int(match.lastgroup[1:])][1]  # type: ignore[index]
-        found.add(name)
+        present.add(name)
         return substitutes[name]
 
     either = "|".join(f"(?P<n{i}>{pattern})" for i, (pattern, _) in enumerate(patterns))
-    return " ".join(re.sub(either, substitute, text).split()), len(found)
+    return " ".join(re.sub(either, substitute, text).split()), len(present)
 
 
 def _pattern(name: str) -> str:

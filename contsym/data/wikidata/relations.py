@@ -1,4 +1,4 @@
-"""The registry of relations: which properties are symmetric or antisymmetric, and how they are said."""
+"""The registry of relations: symmetric and antisymmetric properties, and their phrasings."""
 
 from __future__ import annotations
 
@@ -18,20 +18,17 @@ from contsym.data.schema import Kind
 from contsym.errors import DataError
 
 MIXED_DOMAIN = "mixed"
-"""The domain of a relation whose things are of many types: it has no distractors."""
+"""Domain of a relation between things of many types, which has no distractors."""
 ANY_FAMILY = "any"
-"""The family of a relation that nearly every other says something about (`different from`)."""
-
+"""Family of a relation that bears on nearly every other (`different from`)."""
 
 _MISSPELT_ID = re.compile(r"[Pp]\d(?<!P[1-9])|P[1-9]\d*\D")
-"""A key that sets out to be a property id and is none would silently never be found in any data."""
+"""Such a key resembles a property id; in no data would it match anything."""
 
 
 def _checked_id(key: str) -> str:
-    expect(
-        not _MISSPELT_ID.match(key),
-        "no property id; expected P and a number as in P26, or a name that does not begin so",
-    )
+    message = "not a property id; expected P and a number as in P26, or a name that does not begin so"
+    expect(not _MISSPELT_ID.match(key), message)
     return key
 
 
@@ -50,22 +47,18 @@ Phrasing = Annotated[str, AfterValidator(_checked_phrasing)]
 
 
 class _Entry(Closed):
-    """An entry under [relations]."""
-
     name: str
     kind: Kind
     phrasings: Annotated[Several[Phrasing], AfterValidator(_different)]
     kind_source: str
     domain: str = MIXED_DOMAIN
-    """The type of its things: a distractor is of the same."""
+    """Type of the entities; a distractor is of the same domain."""
     family: str = ANY_FAMILY
-    """Relations of one family say something about one another; a distractor is of another."""
+    """Relations of one family bear on one another; a distractor is of another family."""
     notes: str = ""
 
 
 class Relation(_Entry):
-    """One relation of relations.toml, with the property id that its entry stands under."""
-
     id: str
 
     def sentence(self, phrasing: int, subject: str, object_: str) -> str:
@@ -87,15 +80,14 @@ class _File(Closed):
 
 @dataclass(frozen=True)
 class Registry:
-    """The relations of one file, and the properties it refuses with the reason."""
+    """The relations of one file, and the reasons for the properties that it refuses."""
 
     version: int
     relations: Mapping[str, Relation]
     refused: Mapping[str, str]
     names: Mapping[str, str]
-    """Name by property id, of the refused ones too."""
+    """Name by property id, refused ones included."""
     sha256: str
-    """Of the file's text."""
 
 
 def template(phrasing: str) -> tuple[bool, tuple[str, str, str]]:
@@ -112,7 +104,7 @@ def template(phrasing: str) -> tuple[bool, tuple[str, str, str]]:
 def registry(path: Path | None = None) -> Registry:
     """The registry that comes with contsym, or the one in `path`.
 
-    Raises DataError, with file and line, for a file that is not such a registry.
+    Raises DataError, with file and line, for a file that is not a registry.
     """
     where = path or resources.files("contsym.data.wikidata").joinpath("relations.toml")
     try:
@@ -126,36 +118,35 @@ def registry(path: Path | None = None) -> Registry:
 
 
 def parse(text: str, where: str) -> Registry:
-    """A registry out of its TOML text; `where` names the file in errors."""
-    found = read_model(text, _File, where, DataError)
-    relations = {key: Relation(id=key, **entry.model_dump()) for key, entry in found.relations.items()}
+    """The registry in a TOML text; `where` names the file in errors."""
+    file = read_model(text, _File, where, DataError)
+    relations = {key: Relation(id=key, **entry.model_dump()) for key, entry in file.relations.items()}
     _check_distinct(relations, text, where)
-    for key in found.refused:
+    for key in file.refused:
         if key in relations:
             line = line_of(text, "refused", key)
             raise DataError(f"{where}:{line}: {key} is under [relations] as well")
     return Registry(
-        found.registry_version,
+        file.registry_version,
         relations,
-        {key: entry.reason for key, entry in found.refused.items()},
-        {key: entry.name for entries in (found.relations, found.refused) for key, entry in entries.items()},
+        {key: entry.reason for key, entry in file.refused.items()},
+        {key: entry.name for entries in (file.relations, file.refused) for key, entry in entries.items()},
         hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
 def _check_distinct(relations: Mapping[str, Relation], text: str, where: str) -> None:
-    """Refuse a phrasing that two relations have, also with [X] and [Y] the other way round.
+    """Raise DataError for a phrasing that two relations share, also with [X] and [Y] the other way round.
 
-    A relation and its inverse are apt to: "[Y] is the capital of [X]" and "[X] is the capital of
-    [Y]". With one in training and the other in test, a relation never seen would have been read.
+    A relation and its inverse may share one: "[Y] is the capital of [X]" and "[X] is the capital of [Y]". With one in
+    training and the other in test, the wording of an unseen relation would be in training.
     """
     owners: dict[tuple[str, str, str], Relation] = {}
     for relation in relations.values():
         for phrasing in relation.phrasings:
             other = owners.setdefault(template(phrasing)[1], relation)
             if other is not relation:
-                line = line_of(text, "relations", relation.id, phrasing)
+                place = f"{where}:{line_of(text, 'relations', relation.id, phrasing)}"
                 how = "" if phrasing in other.phrasings else ", with [X] and [Y] the other way round"
-                raise DataError(
-                    f"{where}:{line}: {phrasing!r} is a phrasing of {other.id} already{how}; say it otherwise"
-                )
+                problem = f"{phrasing!r} is already a phrasing of {other.id}{how}"
+                raise DataError(f"{place}: {problem}; use another wording")

@@ -1,35 +1,29 @@
-"""Wikidata triples and labels in the formats they come in, as tables of the engine.
+"""Files of Wikidata triples and labels as tables of the engine.
 
-Tab-separated triples (Wikidata5M, CoDEx, named facts) and SPARQL results go straight into the
-engine; Wikidata's JSON dump and .bz2 files are streamed through a table on disk. Nothing here
-holds more than a line of the input in Python.
+The engine reads tab-separated triples (Wikidata5M, CoDEx, named facts) and SPARQL results directly; Wikidata's JSON
+dump and .bz2 files are first streamed to a file on disk. At most one line of the input is in Python objects.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from contsym.data.schema import file_sha256
-from contsym.data.sql import engine_error, insert, one_row, out_of_room, quoted
+from contsym.data.sql import Connection, engine_error, insert, literal, one_row
+from contsym.data.text_files import OPENERS, chunks, scanned, text_lines, unreadable
 from contsym.data.wikidata.dump import DumpCounts, read_dump
 from contsym.data.wikidata.relations import Registry
-from contsym.data.wikidata.text_files import OPENERS, chunks, scanned, text_lines, unreadable
 from contsym.errors import DataError, SettingError
-
-if TYPE_CHECKING:
-    from contsym.data.sql import Connection
-
-
-_T = TypeVar("_T")
 
 _URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
 
-# The columns of a SPARQL result, by the names that queries usually give them.
+# Usual names of the columns of a SPARQL result.
 SPARQL_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject", "item", "s", "x", "a"),
     "property": ("property", "prop", "p", "relation", "wdt"),
@@ -37,22 +31,22 @@ SPARQL_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+Counts = tuple[int, int, str]
+"""Lines, bad lines, and the first bad line with its problem."""
+
+
 @dataclass(frozen=True)
 class Read:
-    """What reading one input gave."""
+    """The manifest's entry of one input."""
 
-    name: str
-    n_bytes: int
+    file: str
+    bytes: int
     sha256: str
     format: str
-    n_lines: int
-    n_bad: int
+    lines: int
+    bad_lines: int
     first_bad: str
-    """`file:line: what is wrong` of the first line that could not be used; empty if none."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"file": self.name, "bytes": self.n_bytes, "sha256": self.sha256, "format": self.format,
-                "lines": self.n_lines, "bad_lines": self.n_bad, "first_bad": self.first_bad}  # fmt: skip
+    """`file:line: problem` of the first bad line; empty if there is none."""
 
 
 def read_triples(
@@ -63,34 +57,32 @@ def read_triples(
     workspace: Path,
     sole_property: str | None = None,
 ) -> Read:
-    """Fill the tables `triples` and `skipped` from a file of triples.
+    """Fill tables from a file of triples.
 
-    triples(relation, subject, object, n): the distinct triples of registered relations and how
-    often each was seen. skipped(property, n): what the registry does not have. labels(entity,
-    label) is made too where the format carries names (a dump, SPARQL), else it is empty.
+    triples(relation, subject, object, n): the distinct triples of registered relations and their counts.
+    skipped(property, n): the properties that are not in the registry. labels(entity, label): the names that a dump or
+    a SPARQL result has, otherwise empty.
 
-    Raises DataError where the file cannot be read, has no lines, or has a larger share of bad
-    lines than `max_bad`.
+    Raises DataError for a file that cannot be read or is empty, and for a share of bad lines above `max_bad`.
     """
     kind = _format_of(path)
     if sole_property is not None and kind != "sparql":
         raise SettingError(
-            f"--property {sole_property}: {path.name} says the property of each triple; --property is for "
+            f"--property {sole_property}: {path.name} has the property of each triple; --property is for "
             "a SPARQL result (.csv) without a column for it; leave it out"
         )
-    con.execute("CREATE TABLE known (given VARCHAR, relation VARCHAR)")
-    insert(con, "known", _spellings(registry))
+    con.execute("CREATE TABLE spellings (spelling VARCHAR, relation VARCHAR)")
+    insert(con, "spellings", _spellings(registry))
     con.execute("CREATE TABLE labels (entity VARCHAR, label VARCHAR)")
-    with _Hashing(path) as hashing:
-        if kind == "dump":
-            read = _from_dump(con, path, registry, workspace)
-        elif kind == "sparql":
-            read = scanned(path, workspace, lambda source: _from_sparql(con, path, source, sole_property))
-        else:
-            read = _from_tsv(con, path, workspace)
-    n_lines, n_bad, first_bad = read
-    found = Read(path.name, path.stat().st_size, hashing.digest, kind, n_lines, n_bad, first_bad)
-    _refuse_bad(found, path, max_bad, "a triple: subject, property and object, separated by tabs")
+    sha256 = _Sha256(path)
+    if kind == "dump":
+        counts = _from_dump(con, path, registry, workspace)
+    elif kind == "sparql":
+        counts = scanned(path, workspace, lambda source: _from_sparql(con, path, source, sole_property))
+    else:
+        counts = _from_tsv(con, path, workspace)
+    read = Read(path.name, path.stat().st_size, sha256.result(), kind, *counts)
+    _refuse_bad(read, path, max_bad, "a triple: subject, property and object, separated by tabs")
     con.execute(
         f"""CREATE TABLE triples AS
         SELECT relation, subject, object, sum(n)::BIGINT AS n FROM (
@@ -98,39 +90,27 @@ def read_triples(
         WHERE subject <> '' AND object <> '' GROUP BY ALL"""
     )
     con.execute("DROP TABLE counted")
-    return found
+    return read
 
 
 def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) -> tuple[Read, int, str]:
     """Fill `labels` with the titles of the entities of `triples` from a label file.
 
-    A line is an id, its title and any aliases, separated by tabs. Gives what was read, the
-    number of ids that the file has more than once (the first line counts) and the first such.
+    A line is an id, its title and any aliases, separated by tabs. Returns the facts of the file, the number of ids
+    with several lines (the first one counts) and the first such id.
     """
-    with _Hashing(path) as hashing:
-        _run(
-            con,
-            path,
-            "CREATE TABLE entity_ids AS SELECT subject AS entity FROM triples UNION SELECT object FROM triples",
-        )
-        scanned(path, workspace, lambda source: _titles(con, path, source))
-    n_lines, n_untitled = one_row(
-        con, "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
-    )
-    n_bad, first_bad = _rejected(con, "labels_bad", path)
+    sha256 = _Sha256(path)
+    sql = "SELECT subject AS entity FROM triples UNION SELECT object FROM triples"
+    con.execute(f"CREATE TABLE entity_ids AS {sql}")
+    scanned(path, workspace, lambda source: _titles(con, path, source))
+    sql = "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
+    n_read, n_untitled = one_row(con, sql)
+    n_rejected, first_bad = _rejected(con, "labels_bad", path)
     if n_untitled and not first_bad:
         first_bad = _first_line(path, lambda cells: len(cells) < 2 or not cells[0] or not cells[1].strip(),
                                 "no title; expected an id, a tab and its title")  # fmt: skip
-    n_bad += n_untitled
-    read = Read(
-        path.name,
-        path.stat().st_size,
-        hashing.digest,
-        "labels",
-        n_lines + n_bad - n_untitled,
-        n_bad,
-        first_bad,
-    )
+    counts = n_read + n_rejected, n_untitled + n_rejected, first_bad
+    read = Read(path.name, path.stat().st_size, sha256.result(), "labels", *counts)
     _refuse_bad(read, path, max_bad, "an id, a tab and its title")
     n_twice, example = one_row(
         con,
@@ -146,17 +126,21 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
 
 
 def _entity_of(sql: str) -> str:
-    """SQL that gives an entity as the tables name it: without Wikidata's address, each space a single one."""
-    plain = f"trim(regexp_replace({sql}, '[\\x00-\\x20\\x7f]+', ' ', 'g'))"
-    # Looked at first: a search in millions of labels takes seconds.
+    """SQL for an entity without Wikidata's address and with single spaces."""
+    # The regular expression alone would take seconds on millions of labels.
     has_address = f"contains({sql}, 'www.wikidata.org/')"
-    return f"CASE WHEN {has_address} THEN regexp_replace({plain}, {quoted(_URI)}, '', 'g') ELSE {plain} END"
+    text = _single_spaced(sql)
+    return f"CASE WHEN {has_address} THEN regexp_replace({text}, {literal(_URI)}, '', 'g') ELSE {text} END"
+
+
+def _single_spaced(sql: str) -> str:
+    return f"trim(regexp_replace({sql}, '[\\x00-\\x20\\x7f]+', ' ', 'g'))"
 
 
 def _titles(con: Connection, path: Path, source: Path) -> None:
-    """Fill titles(number, entity, label) with the lines of a label file, in their order."""
-    # A line is read whole: the number of its columns differs.
-    scan = _csv(con, source, {"line": "VARCHAR"}, "labels_bad", delimiter="\x01")
+    """Fill titles(number, entity, label) with the lines of a label file in order."""
+    # Each line is one column, since the number of aliases differs.
+    scan = _csv(con, source, ["line"], "labels_bad", "\x01")
     con.execute("SET preserve_insertion_order = true")
     con.execute("CREATE OR REPLACE SEQUENCE label_lines")
     _run(
@@ -164,7 +148,7 @@ def _titles(con: Connection, path: Path, source: Path) -> None:
         path,
         f"""CREATE TABLE titles AS
         SELECT nextval('label_lines') AS number, {_entity_of("split_part(line, chr(9), 1)")} AS entity,
-          nullif(trim(regexp_replace(split_part(line, chr(9), 2), '[\\x00-\\x20\\x7f]+', ' ', 'g')), '') AS label
+          nullif({_single_spaced("split_part(line, chr(9), 2)")}, '') AS label
         FROM {scan} WHERE line IS NOT NULL""",
     )
     con.execute("SET preserve_insertion_order = false")
@@ -175,128 +159,113 @@ def _format_of(path: Path) -> str:
         raise DataError(f"--triples {path}: no such file; expected triples as .tsv, .txt, .csv or .json")
     if path.stat().st_size == 0:
         raise DataError(f"{path}:1: the file is empty; expected triples")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    inner = (
-        suffixes[-2] if suffixes and suffixes[-1] in OPENERS and len(suffixes) > 1 else "".join(suffixes[-1:])
-    )
-    if inner == ".json" or _is_json(path):
-        return "dump"
-    return "sparql" if inner == ".csv" else "tsv"
-
-
-def _is_json(path: Path) -> bool:
-    """By its first bytes, whatever the file is named; no line of triples begins so."""
+    unpacked = path.with_suffix("") if path.suffix.lower() in OPENERS else path
+    suffix = (unpacked.suffix or path.suffix).lower()
+    # Whatever the file's name: no line of triples starts like JSON.
     head = next(chunks(path), b"").removeprefix(b"\xef\xbb\xbf")
-    return re.match(rb'\s*(\[\s*)?\{\s*"', head) is not None
+    if suffix == ".json" or re.match(rb'\s*(\[\s*)?\{\s*"', head):
+        return "dump"
+    return "sparql" if suffix == ".csv" else "tsv"
 
 
 def _spellings(registry: Registry) -> list[tuple[str, str]]:
-    """A property as it may be written: its id, its URI or its English name."""
-    found = {}
+    """(spelling, relation) for the id, the URIs and the English name of each property."""
+    spellings = {}
     for relation in registry.relations.values():
         for base in ("", "http://www.wikidata.org/prop/direct/", "http://www.wikidata.org/entity/"):
-            found[base + relation.id] = relation.id
-            found[f"<{base}{relation.id}>"] = relation.id
-        found.setdefault(relation.name, relation.id)
-    return list(found.items())
+            spellings[base + relation.id] = relation.id
+            spellings[f"<{base}{relation.id}>"] = relation.id
+        spellings.setdefault(relation.name, relation.id)
+    return list(spellings.items())
 
 
 # ---- tab-separated ----
-def _from_tsv(con: Connection, path: Path, workspace: Path) -> tuple[int, int, str]:
-    columns = dict.fromkeys(("subject", "property", "object"), "VARCHAR")
-    return scanned(
-        path, workspace, lambda source: _count(con, path, _csv(con, source, columns, "triples_bad"))
-    )
+def _from_tsv(con: Connection, path: Path, workspace: Path) -> Counts:
+    def count(source: Path) -> Counts:
+        return _count(con, path, _csv(con, source, SPARQL_COLUMNS, "triples_bad"))
+
+    return scanned(path, workspace, count)
 
 
-def _count(con: Connection, path: Path, rows: str) -> tuple[int, int, str]:
-    """Fill `counted` and `skipped` out of `rows`, SQL that gives subject, property and object.
+def _count(con: Connection, path: Path, rows: str) -> Counts:
+    """Fill `counted` and `skipped` from `rows`, the SQL of subject, property and object.
 
-    Gives the lines, the bad ones and the first of these. One scan does it all: of a property
-    that is not registered only the number of its triples is kept.
+    Returns the number of lines, of bad lines, and the first bad line. One scan suffices, since of a property that is
+    not registered only the number of triples is needed.
     """
     _run(
         con,
         path,
-        # IN, not a join: for a join the engine may choose to hold the file's side in memory.
-        f"""CREATE TABLE scanned AS SELECT property, CASE WHEN is_known THEN subject END AS subject,
-          CASE WHEN is_known THEN object END AS object, count(*) AS n,
+        # IN, not a join: in a join the engine may hold the file's side in memory.
+        f"""CREATE TABLE scanned AS SELECT property, CASE WHEN is_registered THEN subject END AS subject,
+          CASE WHEN is_registered THEN object END AS object, count(*) AS n,
           count(*) FILTER (subject IS NULL OR property IS NULL OR object IS NULL) AS n_incomplete
-        FROM (SELECT *, property IN (SELECT given FROM known) AS is_known FROM {rows}) GROUP BY ALL""",
+        FROM (SELECT *, property IN (SELECT spelling FROM spellings) AS is_registered FROM {rows}) GROUP BY ALL""",
     )
     con.execute(
         """CREATE TABLE counted AS SELECT relation, subject, object, sum(n)::BIGINT AS n
-        FROM scanned JOIN known ON given = property
+        FROM scanned JOIN spellings ON spelling = property
         WHERE subject IS NOT NULL AND object IS NOT NULL GROUP BY ALL"""
     )
     con.execute(
         """CREATE TABLE skipped AS SELECT property, (n - n_incomplete)::BIGINT AS n FROM scanned
-        ANTI JOIN known ON given = property WHERE property IS NOT NULL AND n > n_incomplete"""
+        ANTI JOIN spellings ON spelling = property WHERE property IS NOT NULL AND n > n_incomplete"""
     )
-    n_read, n_incomplete = one_row(
-        con,
-        "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n_incomplete), 0)::BIGINT FROM scanned",
-    )
+    sql = "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n_incomplete), 0)::BIGINT FROM scanned"
+    n_read, n_incomplete = one_row(con, sql)
     con.execute("DROP TABLE scanned")
     n_rejected, first_bad = _rejected(con, "triples_bad", path)
     if n_incomplete and not first_bad:
-        first_bad = _first_line(
-            path, lambda cells: len(cells) == 3 and not all(cells), "an empty cell; expected a triple"
-        )
+        problem = "an empty cell; expected a triple"
+        first_bad = _first_line(path, lambda cells: len(cells) == 3 and not all(cells), problem)
     return n_read + n_rejected, n_incomplete + n_rejected, first_bad
 
 
 # ---- SPARQL ----
-def _from_sparql(
-    con: Connection, path: Path, source: Path, sole_property: str | None
-) -> tuple[int, int, str]:
+def _from_sparql(con: Connection, path: Path, source: Path, sole_property: str | None) -> Counts:
     header = _sparql_header(path)
-    given = {name.lower(): name for name in header}
-    columns = {}
+    by_lower = {name.lower(): name for name in header}
+    columns: dict[str, str] = {}
     for role, names in SPARQL_COLUMNS.items():
-        columns[role] = next((given[name] for name in names if name in given), None)
-        if role == "property" and sole_property and columns[role] is not None:
-            raise SettingError(
-                f"--property {sole_property}: {path.name} has a column for it, {columns[role]}; leave it out"
-            )
-        if columns[role] is None and not (role == "property" and sole_property):
-            hint = "; or say which property it is about with --property P26" if role == "property" else ""
+        column = next((by_lower[name] for name in names if name in by_lower), None)
+        is_sole = role == "property" and sole_property
+        if column and is_sole:
+            problem = f"{path.name} has a column for it, {column}"
+            raise SettingError(f"--property {sole_property}: {problem}; leave it out")
+        if column:
+            columns[role] = column
+        elif not is_sole:
+            hint = "; or name the property of all rows with --property P26" if role == "property" else ""
             raise DataError(
                 f"{path}:1: no column for the {role}; the header has {', '.join(header)}; expected "
                 f"one of {', '.join(names)}{hint}"
             )
 
-    def trimmed(column: str) -> str:
-        return f"regexp_replace({_identifier(column)}, {quoted(_URI)}, '', 'g')"
-
-    property_ = trimmed(columns["property"]) if columns["property"] else quoted(str(sole_property))
+    def without_uri(role: str) -> str:
+        return f"regexp_replace({_identifier(columns[role])}, {literal(_URI)}, '', 'g')"
 
     def scan(rejects: str | None) -> str:
-        names = dict.fromkeys(header, "VARCHAR")
-        return _csv(con, source, names, rejects, delimiter=",", quote='"', header=True)
+        return _csv(con, source, header, rejects, ",")
 
-    found = _count(
+    property_ = without_uri("property") if "property" in columns else literal(str(sole_property))
+    counts = _count(
         con,
         path,
-        f"""(SELECT {trimmed(str(columns["subject"]))} AS subject, {property_} AS property,
-          {trimmed(str(columns["object"]))} AS object FROM {scan("triples_bad")})""",
+        f"""(SELECT {without_uri("subject")} AS subject, {property_} AS property,
+          {without_uri("object")} AS object FROM {scan("triples_bad")})""",
     )
     for role in ("subject", "object"):
-        label = given.get(f"{columns[role]}label".lower())
-        if label:
-            # Wikidata's label service gives the id itself where there is no label.
+        if label := by_lower.get(f"{columns[role]}label".lower()):
+            # Wikidata's label service returns the id itself where there is no label.
             con.execute(
                 f"""INSERT INTO labels SELECT entity, min(label) FROM
-                (SELECT {trimmed(str(columns[role]))} AS entity, trim({_identifier(label)}) AS label
-                 FROM {scan(None)})
+                (SELECT {without_uri(role)} AS entity, trim({_identifier(label)}) AS label FROM {scan(None)})
                 WHERE label <> '' AND label <> entity AND entity NOT IN (SELECT entity FROM labels) GROUP BY entity"""
             )
-    return found
+    return counts
 
 
 def _sparql_header(path: Path) -> list[str]:
-    import csv
-
     for _, line in text_lines(path):
         try:
             names = next(csv.reader([line]), [])
@@ -309,7 +278,7 @@ def _sparql_header(path: Path) -> list[str]:
 
 
 # ---- the JSON dump ----
-def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path) -> tuple[int, int, str]:
+def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path) -> Counts:
     counts = DumpCounts()
     triples, labels = workspace / "dump.triples.tsv", workspace / "dump.labels.tsv"
     with triples.open("w", encoding="utf-8") as triple_file, labels.open("w", encoding="utf-8") as label_file:
@@ -319,7 +288,7 @@ def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path)
             for property_, value in statements:
                 triple_file.write(f"{entity}\t{property_}\t{value}\n")
     _from_tsv(con, triples, workspace)
-    scan = _csv(con, labels, {"entity": "VARCHAR", "label": "VARCHAR"}, "labels_bad")
+    scan = _csv(con, labels, ["entity", "label"], "labels_bad")
     con.execute(
         f"""INSERT INTO labels SELECT entity, min(label) FROM {scan} WHERE entity IN
         (SELECT subject FROM counted UNION SELECT object FROM counted) GROUP BY entity"""
@@ -328,50 +297,40 @@ def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path)
 
 
 # ---- reading ----
-class _Hashing:
-    """A file's SHA-256, made by a thread beside the engine that reads the file."""
+class _Sha256(threading.Thread):
+    """Computes a file's SHA-256 while the engine reads the file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self.digest = ""
+        super().__init__(daemon=True)
+        self._path, self._digest = path, ""
+        self.start()
 
-    def __enter__(self) -> _Hashing:
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-        return self
+    def run(self) -> None:
+        with suppress(DataError):  # the engine reports the error
+            self._digest = file_sha256(self._path)
 
-    def _work(self) -> None:
-        try:
-            self.digest = file_sha256(self._path)
-        except DataError:
-            self.digest = ""
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._thread.join()
+    def result(self) -> str:
+        self.join()
+        return self._digest
 
 
 def _csv(
-    con: Connection,
-    path: Path,
-    columns: Mapping[str, str],
-    rejects: str | None,
-    *,
-    delimiter: str = "\t",
-    quote: str = "",
-    header: bool = False,
+    con: Connection, path: Path, columns: Iterable[str], rejects: str | None, delimiter: str = "\t"
 ) -> str:
-    """SQL that scans a delimited file; lines that do not fit go to the table `rejects`, or nowhere."""
-    types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())
+    """SQL that scans a delimited file of text columns; only files with commas have quotes and a header.
+
+    Malformed lines go to the table `rejects`, or are dropped.
+    """
+    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+    quote, header = (literal('"'), "true") if delimiter == "," else (literal(""), "false")
     bad_lines = "ignore_errors=true"
     if rejects:
         con.execute(f"DROP TABLE IF EXISTS {rejects}")
-        bad_lines = (
-            f"store_rejects=true, rejects_table={quoted(rejects)}, rejects_scan={quoted(rejects + '_scan')}"
-        )
+        scan_table = literal(f"{rejects}_scan")
+        bad_lines = f"store_rejects=true, rejects_table={literal(rejects)}, rejects_scan={scan_table}"
     return (
-        f"read_csv({quoted(str(path))}, delim={quoted(delimiter)}, quote={quoted(quote)}, escape={quoted(quote)}, "
-        f"header={str(header).lower()}, auto_detect=false, columns={{{types}}}, allow_quoted_nulls=false, {bad_lines})"
+        f"read_csv({literal(str(path))}, delim={literal(delimiter)}, quote={quote}, escape={quote}, "
+        f"header={header}, auto_detect=false, columns={{{types}}}, allow_quoted_nulls=false, {bad_lines})"
     )
 
 
@@ -379,48 +338,46 @@ def _run(con: Connection, path: Path, sql: str) -> None:
     """Run a scan of a user's file; the engine's message becomes one line."""
     try:
         con.execute(sql)
-    except out_of_room():
-        raise  # says nothing of the file
     except engine_error() as error:
+        if type(error).__name__ == "OutOfMemoryException":
+            raise  # not a problem of the file
         raise unreadable(path, error) from None
 
 
 def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
-    """How many lines did not fit, and the first of them."""
-    exists = one_row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {quoted(rejects)}")[0]
-    if not exists:
-        return 0, ""
-    (n_bad,) = one_row(con, f"SELECT count(DISTINCT line) FROM {rejects}")
+    """The number of malformed lines, and the first of them."""
+    (exists,) = one_row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {literal(rejects)}")
+    n_bad = one_row(con, f"SELECT count(DISTINCT line) FROM {rejects}")[0] if exists else 0
     if not n_bad:
         return 0, ""
     line, kind, message = one_row(
         con, f"SELECT line, error_type, error_message FROM {rejects} ORDER BY line, byte_position LIMIT 1"
     )
-    said = message.splitlines()[0].rstrip(". ")
-    separator = "commas" if _format_of(path) == "sparql" else "tabs"
+    problem = message.splitlines()[0].rstrip(". ")
     if "COLUMNS" in kind:
-        expected, _, found = said.partition(" Found: ")
-        said = f"{found} columns; expected {expected.rpartition(' ')[2]}, separated by {separator}"
+        expected, _, n_columns = problem.partition(" Found: ")
+        separator = "commas" if _format_of(path) == "sparql" else "tabs"
+        problem = f"{n_columns} columns; expected {expected.rpartition(' ')[2]}, separated by {separator}"
     elif kind == "INVALID ENCODING":
-        said = "not UTF-8; convert the file to UTF-8"
-    return n_bad, f"{path}:{line}: {said}"
+        problem = "not UTF-8; convert the file to UTF-8"
+    return n_bad, f"{path}:{line}: {problem}"
 
 
 def _refuse_bad(read: Read, path: Path, max_bad: float, expected: str) -> None:
-    if read.n_lines == 0:
+    if read.lines == 0:
         raise DataError(f"{path}:1: the file has no lines; expected {expected}")
-    if read.n_bad > max_bad * read.n_lines:
+    if read.bad_lines > max_bad * read.lines:
         raise DataError(
-            f"{read.first_bad} ({read.n_bad:,} of {read.n_lines:,} lines are bad, more than --max-bad {max_bad:g})"
+            f"{read.first_bad} ({read.bad_lines:,} of {read.lines:,} lines are bad, more than --max-bad {max_bad:g})"
         )
 
 
-def _first_line(path: Path, is_bad: Callable[[list[str]], bool], said: str) -> str:
-    """`file:line: said` of the first line whose cells are bad; a second look, made only on error."""
+def _first_line(path: Path, is_bad: Callable[[list[str]], bool], problem: str) -> str:
+    """`file:line: problem` of the first line with bad cells; reads the file again."""
     for number, line in text_lines(path):
         if line and is_bad(line.split("\t")):
-            return f"{path}:{number}: {said}"
-    return f"{path}: {said}"
+            return f"{path}:{number}: {problem}"
+    return f"{path}: {problem}"
 
 
 def _identifier(name: str) -> str:
