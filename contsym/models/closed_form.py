@@ -95,10 +95,8 @@ class ClassMeans(nn.Module):
     def __init__(self, dim: int, n_labels: int, metric: Literal["cosine", "euclidean"]) -> None:
         super().__init__()
         self.metric = metric
-        self.counts: Tensor
-        self.means: Tensor
-        self.register_buffer("counts", torch.zeros(n_labels, dtype=torch.float64))
-        self.register_buffer("means", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
+        self.counts = _zeros(n_labels)
+        self.means = _zeros(n_labels, 4 * dim)
 
     def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
         for features, part in _parts(p, h, labels, self.means):
@@ -130,16 +128,10 @@ class StreamingDiscriminant(nn.Module):
     def __init__(self, dim: int, n_labels: int, shrinkage: float) -> None:
         super().__init__()
         self.shrinkage = shrinkage
-        self.counts: Tensor
-        self.means: Tensor
-        self.scatter: Tensor
-        self.weight: Tensor
-        self.bias: Tensor
-        self.register_buffer("counts", torch.zeros(n_labels, dtype=torch.float64))
-        self.register_buffer("means", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
-        self.register_buffer("scatter", torch.zeros(4 * dim, 4 * dim, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(n_labels, dtype=torch.float64))
+        self.counts = _zeros(n_labels)
+        self.means = _zeros(n_labels, 4 * dim)
+        self.scatter = _zeros(4 * dim, 4 * dim)
+        self.weight, self.bias = _zeros(n_labels, 4 * dim), _zeros(n_labels)
 
     def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
         for features, part in _parts(p, h, labels, self.means):
@@ -178,21 +170,12 @@ class RidgeClassifier(nn.Module):
         super().__init__()
         self.strength = strength
         width = n_random or 4 * dim
-        self.projection: Tensor | None
-        self.label_weights: Tensor
-        self.sums: Tensor
-        self.label_sums: Tensor
-        self.gram: Tensor
-        self.weight: Tensor
-        self.bias: Tensor
-        random = torch.randn(4 * dim, n_random, generator=generator) if n_random else None
-        self.register_buffer("projection", random)
-        self.register_buffer("label_weights", torch.zeros(n_labels, dtype=torch.float64))
-        self.register_buffer("sums", torch.zeros(width, dtype=torch.float64))
-        self.register_buffer("label_sums", torch.zeros(n_labels, width, dtype=torch.float64))
-        self.register_buffer("gram", torch.zeros(width, width, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(n_labels, width, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(n_labels, dtype=torch.float64))
+        draws = torch.randn(4 * dim, n_random, generator=generator) if n_random else None
+        self.projection = None if draws is None else nn.Buffer(draws)
+        self.label_weights = _zeros(n_labels)
+        self.sums, self.label_sums = _zeros(width), _zeros(n_labels, width)
+        self.gram = _zeros(width, width)
+        self.weight, self.bias = _zeros(n_labels, width), _zeros(n_labels)
 
     def add(self, p: Tensor, h: Tensor, labels: Tensor, pair_weight: float = 1.0) -> None:
         """Take in pairs, each counting as `pair_weight` pairs."""
@@ -217,6 +200,10 @@ class RidgeClassifier(nn.Module):
         if self.projection is None:
             return features
         return (features.to(self.projection.dtype) @ self.projection).clamp_min(0).to(features.dtype)
+
+
+def _zeros(*shape: int) -> nn.Buffer:
+    return nn.Buffer(torch.zeros(shape, dtype=torch.float64))
 
 
 def _parts(p: Tensor, h: Tensor, labels: Tensor, like: Tensor):

@@ -46,8 +46,6 @@ PATTERNS = {
 
 
 class Cloze(Strategy):
-    """Words at a mask, scored by the language model."""
-
     wants_head = "masked_lm"
 
     class Settings(TrainingSettings):

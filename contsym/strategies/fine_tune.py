@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsym.models.encoders.pooled import PooledEncoder
-from contsym.models.heads import JointClassifier, PairClassifier
+from contsym.models.heads import PairClassifier, seeded_init
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -27,9 +27,19 @@ CARD = {
 }
 
 
-class FineTune(Strategy):
-    """Encoder and head trained by cross-entropy."""
+class JointClassifier(nn.Module):
+    """The vector of a jointly encoded pair -> logits. Shapes: (batch, dim) -> (batch, labels)."""
 
+    def __init__(self, dim: int, n_labels: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, n_labels)
+        seeded_init(self, generator)
+
+    def forward(self, pair: Tensor) -> Tensor:
+        return self.linear(pair)
+
+
+class FineTune(Strategy):
     class Settings(TrainingSettings):
         head: Literal["pair", "cross"] = Field(
             "pair", description="encode the two sentences apart, or as one text"

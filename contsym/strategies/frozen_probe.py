@@ -28,8 +28,6 @@ CARD = {
 
 
 class FrozenProbe(Strategy):
-    """A linear head trained by cross-entropy over an encoder that stays."""
-
     class Settings(TrainingSettings):
         # The presets' rates are for the weights of a transformer and leave a new head where it was.
         learning_rate: float | None = Field(1e-3, gt=0, le=1, description="of the head; the encoder has none")

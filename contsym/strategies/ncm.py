@@ -30,8 +30,6 @@ CARD = {
 
 
 class NearestClassMean(Strategy):
-    """Class means of frozen pair features."""
-
     trains = False
 
     class Settings(TrainingSettings):

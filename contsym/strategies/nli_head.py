@@ -27,8 +27,6 @@ CARD = {
 
 
 class NliHead(Strategy):
-    """The head that knows NLI, trained on."""
-
     wants_head = "nli"
 
     is_joint = False

@@ -53,8 +53,6 @@ NOTHING = "N/A"
 
 
 class PromptLlm(Strategy):
-    """Likelihoods of words after a prompt."""
-
     trains = False
     wants_head = "language_model"
 

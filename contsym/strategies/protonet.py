@@ -31,8 +31,6 @@ CARD = {
 
 
 class Protonet(Strategy):
-    """One mean label embedding a label."""
-
     class Settings(MemorySettings, RelationSettings, TrainingSettings):
         pass
 

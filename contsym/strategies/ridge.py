@@ -32,8 +32,6 @@ CARD = {
 
 
 class Ridge(Strategy):
-    """Least squares with a ridge on frozen pair features."""
-
     trains = False
 
     class Settings(TrainingSettings):

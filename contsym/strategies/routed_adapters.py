@@ -55,8 +55,6 @@ class ChosenHead(nn.Module):
 
 
 class RoutedAdapters(Strategy):
-    """A frozen encoder with adapters that are chosen by nearest stored pairs."""
-
     class Settings(TrainingSettings):
         rank: int = Field(64, ge=1, description="of an adapter's matrices")
         scale: float = Field(4.0, gt=0, description="what an adapter's product is multiplied by")

@@ -18,9 +18,10 @@ import torch
 from datasets import Dataset
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
+from contsym.models.algebra import guarded_division, pair_features
 from contsym.models.encoders.pooled import PooledEncoder
-from contsym.models.heads import ReadEmbedding
 from contsym.models.logistic import fit_logistic
 from contsym.models.losses import cosine_similarity_loss
 from contsym.models.reservoir import thinned
@@ -35,9 +36,28 @@ CARD = {
 }
 
 
-class SetFit(Strategy):
-    """Contrastive fine-tuning, then a logistic regression on the pairs' embeddings."""
+class ReadEmbedding(nn.Module):
+    """(p, h) -> an embedding of the pair to train on; `read` gives its logits.
 
+    The embedding is [p, h, |p - h|, p ∘ h], or l = h ⊘ p. `weight` and `bias` are buffers, zero until the
+    regression sets them: saved with the model, and no part of the gradient.
+    Shapes: (batch, dim) twice -> (batch, 4 * dim) or (batch, dim); read -> (batch, labels).
+    """
+
+    def __init__(self, dim: int, n_labels: int, embedding: Literal["features", "division"]) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.weight = nn.Buffer(torch.zeros(n_labels, 4 * dim if embedding == "features" else dim))
+        self.bias = nn.Buffer(torch.zeros(n_labels))
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return pair_features(p, h) if self.embedding == "features" else guarded_division(h, p)
+
+    def read(self, embeddings: Tensor) -> Tensor:
+        return functional.linear(embeddings.to(self.weight.device), self.weight, self.bias)
+
+
+class SetFit(Strategy):
     class Settings(TrainingSettings):
         embedding: Literal["features", "division"] = Field(
             "features", description="what a pair is embedded as, [p, h, |p - h|, p ∘ h] or h ⊘ p"

@@ -29,8 +29,6 @@ CARD = {
 
 
 class StreamingLda(Strategy):
-    """Linear discriminants of frozen pair features."""
-
     trains = False
 
     class Settings(TrainingSettings):

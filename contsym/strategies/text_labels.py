@@ -47,8 +47,6 @@ def _one_for_each_label(text: str) -> str:
 
 
 class TextLabels(Strategy):
-    """Label vectors by the encoder itself."""
-
     class Settings(TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
         words: Annotated[str, AfterValidator(_one_for_each_label)] = Field(
@@ -80,8 +78,7 @@ class _EncodedLabels(nn.Module):
         # In a tuple, so that the encoder's weights are not the head's as well.
         self._encoder = (encoder,)
         self.words = words
-        self.label_vectors: Tensor
-        self.register_buffer("label_vectors", torch.zeros(len(words), encoder.dim))
+        self.label_vectors = nn.Buffer(torch.zeros(len(words), encoder.dim))
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         if not self.training:

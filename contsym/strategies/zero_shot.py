@@ -29,8 +29,6 @@ CARD = {
 
 
 class ZeroShot(Strategy):
-    """The encoder as it comes."""
-
     trains = False
     wants_head = "nli"
 

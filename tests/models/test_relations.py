@@ -7,8 +7,10 @@ import torch
 
 from contsym.models.algebra import guarded_division, pair_features, product
 from contsym.models.distances import cosine_distance, label_distances, pairwise_cosine_distance
-from contsym.models.heads import LearnedRelation, PairClassifier, RandomLabelVectors, Relation
+from contsym.models.heads import PairClassifier, Relation
 from contsym.models.losses import contrastive_loss, margin_loss
+from contsym.strategies.knn_learned import LearnedRelation
+from contsym.strategies.random_labels import RandomLabelVectors
 
 
 def vectors(*shape, seed=0):

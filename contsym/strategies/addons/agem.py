@@ -21,8 +21,6 @@ CARD = {
 
 
 class Agem(Addon, AGEMPlugin):
-    """Projected gradients."""
-
     class Settings(AddonSettings):
         agem_size: int = Field(200, ge=1, description="pairs stored of each experience")
         agem_sample: int = Field(16, ge=1, description="stored pairs that a step is compared with")

@@ -22,8 +22,6 @@ CARD = {
 
 
 class Cumulative(Addon, SupervisedPlugin):
-    """All pairs so far."""
-
     def __init__(self, settings, seed: int) -> None:
         SupervisedPlugin.__init__(self)
         self.seed = seed

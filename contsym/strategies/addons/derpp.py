@@ -28,8 +28,6 @@ CARD = {
 
 
 class Derpp(Addon, SupervisedPlugin):
-    """Replay of labels and of outputs."""
-
     class Settings(AddonSettings):
         derpp_size: int = Field(200, ge=1, description="pairs that the buffer holds in all")
         derpp_alpha: float = Field(0.5, ge=0, description="weight of the stored outputs")

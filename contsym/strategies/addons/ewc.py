@@ -25,8 +25,6 @@ CARD = {
 
 
 class Ewc(Addon, EWCPlugin):
-    """A penalty on the change of each weight, by its Fisher information."""
-
     class Settings(AddonSettings):
         ewc_strength: float = Field(1e5, ge=0, description="weight of the penalty")
         ewc_pairs: int = Field(256, ge=2, description="pairs that the Fisher information is estimated on")

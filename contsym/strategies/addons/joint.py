@@ -20,8 +20,6 @@ CARD = {
 
 
 class Joint(Cumulative):
-    """All pairs so far, from the first weights."""
-
     def start(self, model) -> None:
         self.first: dict[str, Tensor] = {
             name: t.detach().cpu().clone() for name, t in model.state_dict().items()

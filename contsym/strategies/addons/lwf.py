@@ -23,8 +23,6 @@ CARD = {
 
 
 class Lwf(Addon, LwFPlugin):
-    """Distillation from the model before."""
-
     class Settings(AddonSettings):
         lwf_strength: float = Field(1.0, ge=0, description="weight of the distillation")
         lwf_temperature: float = Field(2.0, gt=0, description="softens the scores of both models")

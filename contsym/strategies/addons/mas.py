@@ -23,8 +23,6 @@ CARD = {
 
 
 class Mas(Addon, MASPlugin):
-    """A penalty on the change of each weight, by the output's sensitivity to it."""
-
     class Settings(AddonSettings):
         mas_strength: float = Field(10.0, ge=0, description="weight of the penalty")
         mas_pairs: int = Field(256, ge=2, description="pairs that the sensitivity is estimated on")

@@ -22,8 +22,6 @@ CARD = {
 
 
 class Replay(Addon, ReplayPlugin):
-    """Stored pairs in every step."""
-
     class Settings(AddonSettings):
         replay_size: int = Field(200, ge=1, description="pairs that the buffer holds in all")
 
