@@ -1,4 +1,4 @@
-"""A memory of which only the mean embedding of each label is asked."""
+"""A memory that scores by the mean embedding of each label."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Prototypes:
     """The mean embedding of each label; a score is minus the squared Euclidean distance to it.
 
-    Filled once, by (n, dim) embeddings and (n,) labels; `scores` is (batch, n_labels). A label of
-    which nothing is stored scores lower than any other.
+    `add` is called once, with (n, dim) embeddings and (n,) labels; `scores` gives (batch, n_labels). A label
+    without stored pairs scores lower than any other.
     """
 
     def __init__(self, n_labels: int) -> None:
@@ -29,7 +29,6 @@ class Prototypes:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that the prototypes and their labels take."""
         return self.embeddings.nbytes + self.labels.nbytes
 
     def add(self, embeddings: Tensor, labels: Tensor) -> None:
@@ -38,18 +37,18 @@ class Prototypes:
 
     def scores(self, queries: Tensor) -> Tensor:
         queries = queries.detach().float().cpu()
-        found = torch.full((len(queries), self.n_labels), torch.finfo(torch.float32).min)
-        found[:, self.labels] = -pairwise_euclidean_distance(queries, self.embeddings).square()
-        return found
+        scores = torch.full((len(queries), self.n_labels), torch.finfo(torch.float32).min)
+        scores[:, self.labels] = -pairwise_euclidean_distance(queries, self.embeddings).square()
+        return scores
 
 
 class PrototypeMemory(VotingMemory):
-    """Stored pairs of which only the mean of each label is asked."""
+    """Stored pairs that score by the mean of each label."""
 
     def __init__(self, *, n_labels: int, mode: str, seed: int = 0) -> None:
         super().__init__(k=1, n_labels=n_labels, mode=mode, seed=seed)
         self._past: list[tuple[Tensor, Tensor]] = []
-        """With `stale`, what a mean over further pairs needs of the finished experiences."""
+        """With `stale`, the embeddings and labels of each finished experience."""
 
     def make_index(self, dim: int) -> Prototypes:
         return Prototypes(self.n_labels)

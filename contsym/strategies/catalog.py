@@ -8,9 +8,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources, util
-from importlib.abc import SourceLoader
-from pathlib import Path
+from importlib import resources
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +20,6 @@ from contsym.machine import quiet_avalanche
 from contsym.plugins import Plugin, find_plugin, with_plugins
 
 if TYPE_CHECKING:
-    from contsym.plugins import Plugin
     from contsym.strategies.addons.base import Addon
     from contsym.strategies.base import Strategy
 
@@ -64,32 +61,17 @@ def load(plugin: Plugin) -> type[Strategy]:
 def _import(plugin: Plugin) -> ModuleType:
     if plugin.module is not None:
         return importlib.import_module(plugin.module)
-    name = f"contsym_plugin_{plugin.name}"
-    spec = util.spec_from_loader(name, _Source(plugin), origin=str(plugin.path))
-    assert spec is not None
-    module = util.module_from_spec(spec)
-    sys.modules[name] = module  # where pydantic looks annotations up
+    module = ModuleType(f"contsym_plugin_{plugin.name}")
+    module.__file__ = str(plugin.path)
+    sys.modules[module.__name__] = module  # where pydantic looks annotations up
     try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        # The text that was read and hashed: the file may have changed since.
+        code = compile(plugin.text, module.__file__, "exec", dont_inherit=True)
+        exec(code, vars(module))  # noqa: S102 - a plug-in is code that the user named
     except BaseException:
-        del sys.modules[name]
+        del sys.modules[module.__name__]
         raise
     return module
-
-
-class _Source(SourceLoader):
-    """Runs the text that was read, and hashed, not what the file may say by now; writes no bytecode."""
-
-    def __init__(self, plugin: Plugin) -> None:
-        self.plugin = plugin
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self.plugin.path)
-
-    def get_data(self, path) -> bytes:
-        if Path(path) != self.plugin.path:
-            raise OSError(f"{path}: no cached bytecode")
-        return self.plugin.text.encode()
 
 
 Growth = Literal["no", "labels", "experiences", "pairs"]

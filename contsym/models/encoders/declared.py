@@ -80,10 +80,6 @@ class Pooling:
     origin: str = "default"
     """Who says so, for people."""
 
-    @property
-    def normalizes(self) -> bool:
-        return NORMALIZE in self.after
-
     def facts(self) -> PoolingFacts:
         return PoolingFacts(
             modes=list(self.modes),

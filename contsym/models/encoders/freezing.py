@@ -10,17 +10,13 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from contsym.errors import SettingError
-
-if TYPE_CHECKING:
-    pass
-
 
 NOTHING, EMBEDDINGS, LAYERS = "nothing", "embeddings", "layers:"
 

@@ -14,9 +14,10 @@ from transformers import BatchEncoding
 
 from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders import weights
+from contsym.models.encoders.batching import evaluation_batches
 from contsym.models.encoders.checkpoints import language_model_kind, read_config
 from contsym.models.encoders.declared import Pooling
-from contsym.models.encoders.pooled import PLAIN, PooledEncoder, budgeted, token_budget
+from contsym.models.encoders.pooled import PLAIN, PooledEncoder
 from contsym.models.encoders.weights import load_tokenizer
 
 
@@ -188,11 +189,10 @@ class LanguageModel(PooledEncoder):
         openings = list(dict.fromkeys(tuple(answer[:-1]) for answer in answers))
         inputs = [(row, opening) for row in range(len(prompts)) for opening in openings]
         lengths = [len(prompts[row]) + len(opening) for row, opening in inputs]
-        order = sorted(range(len(inputs)), key=lambda i: lengths[i])
-        found = torch.empty(len(prompts), len(answers))
+        scores = torch.empty(len(prompts), len(answers))
         model: Any = self.transformer
         device = next(model.parameters()).device
-        for part in budgeted(order, lengths, token_budget(device)):
+        for part in evaluation_batches(lengths, device):
             rows, texts, positions = [], [], []
             for row, opening in (inputs[i] for i in part):
                 rows.append(row)
@@ -213,19 +213,18 @@ class LanguageModel(PooledEncoder):
             for i, (row, opening) in enumerate(inputs[i] for i in part):
                 for column, answer in enumerate(answers):
                     if tuple(answer[:-1]) == opening:
-                        found[row, column] = logs[i, range(len(answer)), list(answer)].sum().cpu()
-        return found
+                        scores[row, column] = logs[i, range(len(answer)), list(answer)].sum().cpu()
+        return scores
 
     def _after_encoder(self, prompts: list[list[int]], answers: Sequence[Sequence[int]]) -> Tensor:
         lengths = [len(ids) for ids in prompts]
-        order = sorted(range(len(prompts)), key=lambda row: lengths[row])
-        found = torch.empty(len(prompts), len(answers))
+        scores = torch.empty(len(prompts), len(answers))
         model: Any = self.transformer
         device = next(model.parameters()).device
         start = model.config.decoder_start_token_id
         if start is None:
             raise EncoderError(f"{type(model).__name__}: its config has no decoder_start_token_id")
-        for part in budgeted(order, lengths, token_budget(device)):
+        for part in evaluation_batches(lengths, device):
             ids, kept = self._padded([prompts[row] for row in part], device)
             self.n_forwards += len(part)
             with self._autocast(device):
@@ -240,8 +239,8 @@ class LanguageModel(PooledEncoder):
                         use_cache=False,
                     ).logits
                 logs = logits.float().log_softmax(dim=-1)
-                found[part, column] = logs[:, range(len(answer)), list(answer)].sum(dim=1).cpu()
-        return found
+                scores[part, column] = logs[:, range(len(answer)), list(answer)].sum(dim=1).cpu()
+        return scores
 
     def _padded(self, texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
         """Ids (n, tokens), padded on the right, and their attention mask."""

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -18,6 +17,7 @@ from transformers import BatchEncoding
 
 from contsym.errors import EncoderError, first_line
 from contsym.models.encoders import weights as checkpoints
+from contsym.models.encoders.batching import cheapest_parts, evaluation_batches, select_rows
 from contsym.models.encoders.checkpoints import nli_labels, read_config
 from contsym.models.encoders.declared import Dense, Pooling
 from contsym.models.encoders.device import Precision
@@ -39,17 +39,8 @@ Fast tokenizers keep what they truncate, and of a pair every combination of what
 100,000 characters took more than 8 GB. Prose has four or five for each token.
 """
 
-TOKEN_BUDGET = 2048
-"""Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
-
-GPU_TOKEN_BUDGET = 32768
-"""The same on a GPU, which so few would leave idle."""
-
 N_WAITING = 64
 """Batches whose vectors stay on a GPU before they are fetched together."""
-
-PART_TOKENS = 128
-"""Padded tokens of a training batch that one more pass through the encoder must save."""
 
 Text = str | tuple[str, str]
 
@@ -190,10 +181,10 @@ class PooledEncoder(nn.Module):
         with self._autocast(mask.device):
             if not self.training or mask.is_cuda:
                 return self._pooled(batch)
-            parts = by_length(mask.sum(dim=1).tolist())
+            parts = cheapest_parts(mask.sum(dim=1).tolist())
             if len(parts) == 1:
                 return self._pooled(batch)
-            pooled = [self._pooled(rows_of(batch, rows)) for rows in parts]
+            pooled = [self._pooled(select_rows(batch, rows)) for rows in parts]
         order = torch.tensor([i for rows in parts for i in rows])
         return torch.cat(pooled)[order.argsort()]
 
@@ -271,14 +262,13 @@ class PooledEncoder(nn.Module):
         """Vectors of distinct texts in their order, sorted by length on the way."""
         was_training = self.training
         self.eval()
-        lengths = self._n_tokens(distinct)
-        order = sorted(range(len(distinct)), key=lambda i: lengths[i])
         device = next(self.parameters()).device
+        parts = evaluation_batches(self._n_tokens(distinct), device)
         rows: list[Tensor] = []
         waiting: list[Tensor] = []
         # Around all batches: the weights are cast to bfloat16 once.
         with self._autocast(device):
-            for part in budgeted(order, lengths, token_budget(device)):
+            for part in parts:
                 batch = self.tokenize([distinct[i] for i in part]).to(device)
                 waiting.append(self(batch))
                 # A GPU computes while the next batch is tokenized; waiting for each would stop that.
@@ -287,9 +277,7 @@ class PooledEncoder(nn.Module):
                     waiting = []
         rows += [torch.cat(waiting).cpu()] if waiting else []
         self.train(was_training)
-        place = torch.empty(len(order), dtype=torch.long)
-        place[order] = torch.arange(len(order))
-        return torch.cat(rows)[place]
+        return torch.cat(rows)[torch.tensor([i for part in parts for i in part]).argsort()]
 
     def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
         encoded = self.tokenizer(
@@ -360,47 +348,3 @@ def _seen(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     mask = batch["attention_mask"].clone()
     mask[:, 0] = 1
     return {**batch, "attention_mask": mask}
-
-
-def by_length(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of a batch in the parts, each of like lengths, that cost the least together.
-
-    A part costs its padded tokens and PART_TOKENS. The best cut of rows sorted by length, by dynamic
-    programming: cost[i] = min over j < i of cost[j] + (i - j) length[i - 1] + PART_TOKENS.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    cost, cut = np.zeros(len(order) + 1), np.zeros(len(order) + 1, dtype=int)
-    places = np.arange(len(order) + 1)
-    for i, row in enumerate(order, start=1):
-        costs = cost[:i] + (i - places[:i]) * lengths[row] + PART_TOKENS
-        cut[i] = costs.argmin()
-        cost[i] = costs[cut[i]]
-    parts, end = [], len(order)
-    while end:
-        parts.append(sorted(order[cut[end] : end]))
-        end = int(cut[end])
-    return parts[::-1]
-
-
-def rows_of(batch: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
-    """Some rows of a batch, no longer padded than the longest of them needs."""
-    chosen = torch.tensor(rows, device=batch["attention_mask"].device)
-    part = {name: t.index_select(0, chosen) for name, t in batch.items()}
-    kept = part["attention_mask"].any(dim=0).nonzero().flatten().tolist()
-    # Of texts without any token one padded place stays.
-    first, last = (kept[0], kept[-1]) if kept else (0, 0)
-    return {name: t[:, first : last + 1] for name, t in part.items()}
-
-
-def token_budget(device: torch.device) -> int:
-    return GPU_TOKEN_BUDGET if device.type == "cuda" else TOKEN_BUDGET
-
-
-def budgeted(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Cuts ascending lengths into batches of at most `budget` padded tokens each."""
-    batches: list[list[int]] = [[]]
-    for i in order:
-        if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > budget:
-            batches.append([])
-        batches[-1].append(i)
-    return batches

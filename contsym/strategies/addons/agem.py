@@ -10,7 +10,7 @@ from __future__ import annotations
 from avalanche.training.plugins import AGEMPlugin
 from pydantic import Field
 
-from contsym.strategies.addons.base import Addon, AddonSettings, text_bytes
+from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 
 CARD = {
     "source": "Chaudhry et al. 2019 (arXiv 1812.00420); Avalanche's AGEMPlugin",
@@ -31,4 +31,4 @@ class Agem(Addon, AGEMPlugin):
 
     @property
     def n_bytes(self) -> int:
-        return text_bytes(*self.buffers)
+        return pairs_bytes(buffer[i] for buffer in self.buffers for i in range(len(buffer)))

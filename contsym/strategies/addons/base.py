@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import torch
-from datasets import Dataset
 from pydantic import BaseModel, ConfigDict
-
-from contsym.data.schema import rows_of
 
 
 class AddonSettings(BaseModel):
@@ -80,14 +78,6 @@ def part_of(strategy, n_pairs: int) -> Iterator[None]:
         strategy.experience = whole
 
 
-def pairs_bytes(*parts: Dataset) -> int:
+def pairs_bytes(pairs: Iterable[Mapping[str, Any]]) -> int:
     """Bytes of the sentences and labels of pairs."""
-    return sum(
-        len((row["premise"] + row["hypothesis"]).encode()) + 8 for part in parts for row in rows_of(part)
-    )
-
-
-def text_bytes(*datasets) -> int:
-    """Those of Avalanche data sets, which are read pair by pair: for small ones, as a buffer."""
-    rows = (dataset[i] for dataset in datasets for i in range(len(dataset)))
-    return sum(len((row["premise"] + row["hypothesis"]).encode()) + 8 for row in rows)
+    return sum(len((pair["premise"] + pair["hypothesis"]).encode()) + 8 for pair in pairs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from avalanche.benchmarks.utils import concat_datasets
 from avalanche.core import SupervisedPlugin
 
+from contsym.data.schema import rows_of
 from contsym.scenarios.benchmark import pairs_of
 from contsym.strategies.addons.base import Addon, pairs_bytes
 
@@ -29,7 +30,7 @@ class Cumulative(Addon, SupervisedPlugin):
 
     @property
     def n_bytes(self) -> int:
-        return pairs_bytes(*map(pairs_of, self.past))
+        return pairs_bytes(pair for part in self.past for pair in rows_of(pairs_of(part)))
 
     def take(self, strategy) -> None:
         self.past.append(strategy.experience.dataset)

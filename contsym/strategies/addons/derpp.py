@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsym.scenarios.benchmark import pairs_of
-from contsym.strategies.addons.base import Addon, AddonSettings
+from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 
 CARD = {
     "source": "Buzzega et al. 2020 (arXiv 2004.07211)",
@@ -41,9 +41,7 @@ class Derpp(Addon, SupervisedPlugin):
 
     @property
     def n_bytes(self) -> int:
-        pairs = [pair for part, _ in self.parts for pair in part]
-        texts = sum(len((pair["premise"] + pair["hypothesis"]).encode()) + 8 for pair in pairs)
-        return texts + sum(outputs.nbytes for _, outputs in self.parts)
+        return sum(pairs_bytes(pairs) + outputs.nbytes for pairs, outputs in self.parts)
 
     @torch.no_grad()
     def take(self, strategy) -> None:

@@ -11,7 +11,7 @@ from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from pydantic import Field
 
-from contsym.strategies.addons.base import Addon, AddonSettings, text_bytes
+from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 
 CARD = {
     "source": "Chaudhry et al. 2019 (arXiv 1902.10486); Avalanche's ReplayPlugin",
@@ -32,7 +32,8 @@ class Replay(Addon, ReplayPlugin):
 
     @property
     def n_bytes(self) -> int:
-        return text_bytes(self.storage_policy.buffer)
+        buffer = self.storage_policy.buffer
+        return pairs_bytes(buffer[i] for i in range(len(buffer)))
 
     def take(self, strategy) -> None:
         # The plugin's own hook calls a method that Avalanche has deprecated, which warns.

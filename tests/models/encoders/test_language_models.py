@@ -68,7 +68,7 @@ def test_log_likelihoods_equal_a_slow_loop_over_tokens(language_model):
 def test_many_batches_are_one_batch(language_model, monkeypatch):
     answers = answer_tokens(language_model.tokenizer, WORDS)
     together = language_model.log_likelihoods(PROMPTS, answers)
-    monkeypatch.setattr("contsym.models.encoders.pooled.TOKEN_BUDGET", 12)
+    monkeypatch.setattr("contsym.models.encoders.batching.TOKEN_BUDGET", 12)
     torch.testing.assert_close(language_model.log_likelihoods(PROMPTS, answers), together, **CLOSE)
 
 
