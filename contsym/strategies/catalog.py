@@ -1,4 +1,4 @@
-"""Strategies and add-ons by name, with their cards; none is imported before it is used."""
+"""Strategies and add-ons by name, with their cards; each is imported only when used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _loaded: dict[Plugin, ModuleType] = {}
 
 
 def load(plugin: Plugin) -> type[Strategy]:
-    """The class of a plug-in strategy; runs its file. Raises ContsymError where that fails."""
+    """The class of a plug-in strategy. Runs its file; raises ContsymError where it fails."""
     from contsym.strategies.base import Strategy
 
     try:
@@ -43,19 +43,19 @@ def load(plugin: Plugin) -> type[Strategy]:
             f"plug-in {where}: cannot be imported ({type(error).__name__}: {error})"
         ) from error
     module = _loaded[plugin]
-    found = [
+    classes = [
         value
         for name, value in vars(module).items()
         if isinstance(value, type)
         and issubclass(value, Strategy)
         and (name == plugin.attribute if plugin.attribute else value.__module__ == module.__name__)
     ]
-    if len(found) != 1:
+    if len(classes) != 1:
         raise ContsymError(
-            f"plug-in {plugin.origin}: {len(found)} subclasses of Strategy; expected one, "
+            f"plug-in {plugin.origin}: {len(classes)} subclasses of Strategy; expected one, "
             + (f"named {plugin.attribute}" if plugin.attribute else "the method")
         )
-    return found[0]
+    return classes[0]
 
 
 def _import(plugin: Plugin) -> ModuleType:
@@ -75,9 +75,8 @@ def _import(plugin: Plugin) -> ModuleType:
 
 
 Growth = Literal["no", "labels", "experiences", "pairs"]
-"""With what the stored bytes of a strategy grow, `contsym check` measures it: `no`, with nothing;
-`labels`, with the number of labels alone; `experiences`, with those finished, whatever their size;
-`pairs`, with the training pairs."""
+"""What the stored bytes of a strategy grow with, as `contsym check` measures: nothing, the number of labels, the
+number of finished experiences whatever their size, or the training pairs."""
 
 FAMILIES = {
     "paper": "of the paper",
@@ -95,7 +94,7 @@ _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Entries(Closed):
-    """What a strategy's file says in its CARD."""
+    """The CARD of a strategy's file."""
 
     source: _Text
     trains: _Text
@@ -107,7 +106,7 @@ class _Entries(Closed):
 
 
 class Card(_Entries):
-    """What is known of a strategy without importing it."""
+    """A strategy as its file describes it, read without importing it."""
 
     name: str
     summary: str
@@ -120,9 +119,9 @@ NOT_A_STRATEGY = ("__init__", "base", "catalog")
 
 
 def strategies() -> Mapping[str, Card]:
-    """The cards of all strategies by name, plug-ins last; a strategy's name is its file's.
+    """The cards of all strategies by name, which is that of the file; plug-ins last.
 
-    Raises ContsymError where a plug-in has no card or the name of another strategy.
+    Raises ContsymError for a plug-in without a card or with the name of another strategy.
     """
     return with_plugins("strategy", _cards("contsym.strategies"), _plugin_card, taken=addons())
 
@@ -146,7 +145,7 @@ def _plugin_card(plugin: Plugin) -> Card:
 def read_card(name: str, source: str, where: str = "") -> Card:
     """The card of a strategy's source text: its docstring's first line and its CARD.
 
-    CARD is a plain dict literal at module level with the keys source, trains and stores, and perhaps
+    CARD is a plain dict literal at module level with the keys source, trains and stores, and optionally
     grows and family. `where` names the file in errors. Raises ContsymError for anything else.
     """
     where = where or f"strategies/{name}.py"
@@ -159,7 +158,7 @@ def read_card(name: str, source: str, where: str = "") -> Card:
         ) from None
     for node in tree.body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        # Not by ast.unparse, which a target of a thousand attributes drives too deep.
+        # ast.unparse would exceed the recursion limit on a target of a thousand attributes.
         if len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id == "CARD":
             assert isinstance(node, (ast.Assign, ast.AnnAssign)), "nothing else has these targets"
             entries = _card_entries(node.value, f"{where}:{node.lineno}")
@@ -171,29 +170,28 @@ def read_card(name: str, source: str, where: str = "") -> Card:
 
 
 def _card_entries(node: ast.expr | None, where: str) -> _Entries:
-    """The entries of a CARD, checked."""
     try:
-        found = ast.literal_eval(node) if node else None
+        card = ast.literal_eval(node) if node else None
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        found = None
-    if not isinstance(found, dict):
+        card = None
+    if not isinstance(card, dict):
         raise ContsymError(f"{where}: CARD is not read from a plain dict of texts; expected a literal")
-    return model_from(found, _Entries, f"{where}: CARD")
+    return model_from(card, _Entries, f"{where}: CARD")
 
 
 def addons() -> Mapping[str, Card]:
-    """The cards of what goes on top of a strategy, by name."""
+    """The cards of add-ons, by name."""
     return _cards("contsym.strategies.addons")
 
 
 DEFAULT_BASE = "fine_tune"
-"""What an add-on goes on top of where it is named alone."""
+"""The strategy under an add-on that is named alone."""
 
 
 def split_name(name: str) -> tuple[str, tuple[str, ...]]:
-    """The strategy and the add-ons of a name; an add-on named alone is on top of fine_tune.
+    """The strategy and the add-ons of a name; an add-on alone goes on top of fine_tune.
 
-    Raises ContsymError for a part that nobody registered or an add-on that is named twice.
+    Raises ContsymError for an unknown part or an add-on that is named twice.
 
     >>> split_name("knn_fixed+replay"), split_name("ewc")
     (('knn_fixed', ('replay',)), ('fine_tune', ('ewc',)))
@@ -212,18 +210,18 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def modules_of(name: str) -> tuple[str, ...]:
-    """The modules of contsym that a strategy and its add-ons are in; none for a plug-in.
+    """The modules of a strategy and its add-ons; a plug-in has none in contsym.
 
     >>> modules_of("fine_tune+ewc")
     ('contsym.strategies.fine_tune', 'contsym.strategies.addons.ewc')
     """
     base, on_top = split_name(name)
-    own = () if find_plugin("strategy", base) else (f"contsym.strategies.{base}",)
-    return (*own, *(f"contsym.strategies.addons.{each}" for each in on_top))
+    modules = () if find_plugin("strategy", base) else (f"contsym.strategies.{base}",)
+    return (*modules, *(f"contsym.strategies.addons.{each}" for each in on_top))
 
 
 def find_strategy(name: str) -> Card:
-    """The card of that name. Raises ContsymError, with the nearest names, if there is none."""
+    """The card of a name. Raises ContsymError, with the nearest names, for an unknown one."""
     base, on_top = split_name(name)
     card = strategies()[base]
     for part in on_top:
@@ -235,10 +233,8 @@ def find_strategy(name: str) -> Card:
 
 
 def load_strategy(name: str) -> type[Strategy]:
-    """The strategy class of that name, with its add-ons; imports torch and Avalanche.
-
-    Raises ContsymError for an add-on on top of a method that takes no gradient steps.
-    """
+    """The class of a name, with its add-ons; imports torch. Raises ContsymError for an add-on on top of a method
+    without gradient steps."""
     base, on_top = split_name(name)
     plugin = find_plugin("strategy", base)
     strategy = load(plugin) if plugin else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
@@ -249,21 +245,21 @@ def load_strategy(name: str) -> type[Strategy]:
         raise ContsymError(
             f"strategy {name!r}: {base} takes no gradient steps, so {on_top[0]} would do nothing"
         )
-    # One flat set of settings: the fields of an add-on begin with its name.
+    # Settings are flat; the fields of an add-on begin with its name.
     settings = type("Settings", (strategy.Settings, *(extra.Settings for extra in extras)), {})
     return type(strategy.__name__, (strategy,), {"Settings": settings, "addons": tuple(extras)})
 
 
 def load_addon(name: str) -> type[Addon]:
-    """The add-on's class; imports torch and Avalanche."""
+    """The class of an add-on; imports Avalanche."""
     quiet_avalanche()
     return _only_class(importlib.import_module(f"contsym.strategies.addons.{name}"))
 
 
 def _only_class(module) -> Any:
-    (found,) = (
+    (only,) = (
         value
         for value in vars(module).values()
         if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "Settings")
     )
-    return found
+    return only

@@ -131,7 +131,7 @@ def test_nothing_but_zero_vectors():
     assert memory.embeddings.tolist() == [[0.0] * 3] * 3
 
 
-def test_passing_pairs_vote_until_they_are_let_go():
+def test_passing_pairs_vote_until_they_are_drop_passing():
     memory = LabelMemory(2, 9, 2)
     memory.add(torch.tensor([[0.0, 0], [1, 0]]), torch.tensor([0, 1]))
     before = memory.n_bytes
@@ -140,7 +140,7 @@ def test_passing_pairs_vote_until_they_are_let_go():
     assert memory.nearest(query)[1].tolist() == [[7, 0]]
     assert memory.labels.tolist() == [0, 1, 7, 8]
     assert memory.embeddings.tolist() == [[0, 0], [1, 0], [0, 1], [0, 0]]
-    memory.let_go()
+    memory.drop_passing()
     assert memory.nearest(query)[1].tolist() == [[0, 1]]
     assert memory.n_bytes == before
     memory.add(torch.tensor([[0.0, 3]]), torch.tensor([5]))
@@ -253,13 +253,13 @@ def test_a_stale_memory_appends_and_never_copies_what_it_has(monkeypatch):
     import contsym.models.memory as module
 
     added = []
-    put = module.LabelMemory.put
+    add_vectors = module.LabelMemory.add_vectors
 
     def noted(self, vectors, labels, **options):
         added.append((len(labels), options["is_passing"]))
-        put(self, vectors, labels, **options)
+        add_vectors(self, vectors, labels, **options)
 
-    monkeypatch.setattr(module.LabelMemory, "put", noted)
+    monkeypatch.setattr(module.LabelMemory, "add_vectors", noted)
     memory = VotingMemory(k=1, n_labels=20, mode="stale")
     memory.update([], pairs(1, 2), 1, corner)
     first = memory.index

@@ -79,16 +79,16 @@ def test_lower_and_upper_part_are_the_transformer(build, config, options, n_laye
     torch.testing.assert_close(frozen(batch)[mask.bool()], expected)
 
 
-def test_kept_states_fit_any_padding(encoder):
+def test_cached_states_fit_any_padding(encoder):
     encoder.eval()
     whole = encoder(encoder.tokenize(TEXTS))
     encoder.freeze("layers:1")
     frozen = encoder._frozen
     encoder(encoder.tokenize(TEXTS[:3]))
-    n_bytes = frozen._kept.n_bytes
-    assert n_bytes == sum(state.nbytes for state in frozen._kept.values()) > 0
+    n_bytes = frozen._cache.n_bytes
+    assert n_bytes == sum(state.nbytes for state in frozen._cache.values()) > 0
     alone = torch.cat([encoder(encoder.tokenize([text])) for text in TEXTS[:3]])
-    assert frozen._kept.n_bytes == n_bytes, "what is kept is not computed again"
+    assert frozen._cache.n_bytes == n_bytes, "cached states are not computed again"
     torch.testing.assert_close(alone, whole[:3])
     torch.testing.assert_close(encoder(encoder.tokenize(TEXTS)), whole)
 
@@ -99,7 +99,7 @@ def test_beyond_the_bound_states_are_computed_each_time(encoder, monkeypatch):
     whole = encoder(encoder.tokenize(TEXTS))
     encoder.freeze("layers:1")
     torch.testing.assert_close(encoder(encoder.tokenize(TEXTS)), whole)
-    assert len(encoder._frozen._kept) == 0
+    assert len(encoder._frozen._cache) == 0
 
 
 def test_two_pairs_of_the_same_ids_are_told_apart_by_their_types(encoder):
@@ -135,12 +135,12 @@ def test_what_is_frozen_stays_and_the_rest_learns(encoder, what):
     assert not torch.equal(layers[-1].state_dict()["output.dense.weight"], top)
 
 
-def test_a_copy_of_the_model_goes_its_own_way_above_and_shares_what_is_kept(encoder):
+def test_a_copy_of_the_model_has_its_own_upper_layers_and_shares_the_cache(encoder):
     encoder.freeze("layers:1")
     encoder.eval()
     encoder(encoder.tokenize(TEXTS))
     other = copy.deepcopy(encoder)
-    assert other._frozen._kept is encoder._frozen._kept
+    assert other._frozen._cache is encoder._frozen._cache
     with torch.no_grad():
         parts_of(other.transformer)[1][-1].output.dense.weight.zero_()
     changed, same = other(other.tokenize(TEXTS)), encoder(encoder.tokenize(TEXTS))
