@@ -15,19 +15,13 @@ from torch.nn import functional
 
 from contsym.models.algebra import pair_features
 from contsym.models.distances import pairwise_cosine_distance
+from contsym.models.losses import class_sums
 
 PART = 4096
 """Pairs whose features are in memory at a time."""
 
 CONSTANT = 1e-10
 """A feature whose variance is a smaller share of its mean square varies only by rounding."""
-
-
-def class_sums(features: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
-    """(counts, sums) of the rows of each label: (n_labels,) and (n_labels, features)."""
-    # A product with the one-hot labels adds in a fixed order, on a GPU too.
-    one_hot = functional.one_hot(labels, n_labels).to(features.dtype)
-    return one_hot.sum(dim=0), one_hot.T @ features
 
 
 def unseen_last(scores: Tensor, counts: Tensor) -> Tensor:

@@ -86,13 +86,18 @@ def prototype_loss(embeddings: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     return functional.cross_entropy(scores[is_query], labels[is_query])
 
 
-def label_means(embeddings: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
-    """The mean embedding of each label that occurs, and those labels in ascending order.
+def class_sums(features: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
+    """(counts, sums) of the rows of each label: (n_labels,) and (n_labels, features)."""
+    # A product with the one-hot labels adds in a fixed order, on a GPU too.
+    one_hot = functional.one_hot(labels, n_labels).to(features.dtype)
+    return one_hot.sum(dim=0), one_hot.T @ features
 
-    Shapes: embeddings (n, dim), labels (n,) -> (m, dim), (m,) with m <= n_labels.
+
+def label_means(embeddings: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
+    """The mean embedding of each label that occurs, and these labels in ascending order.
+
     Source: Snell et al. 2017, equation 1.
     """
-    one_hot = functional.one_hot(labels, n_labels).to(embeddings.dtype)
-    counts = one_hot.sum(dim=0)
-    means = one_hot.T @ embeddings / counts.clamp_min(1)[:, None]
+    counts, sums = class_sums(embeddings, labels, n_labels)
+    means = sums / counts.clamp_min(1)[:, None]
     return means[counts > 0], counts.nonzero()[:, 0]

@@ -14,7 +14,7 @@ from torch.nn import functional
 from contsym.data.joining import Joined
 from contsym.models.distances import Metric
 from contsym.models.neighbours import IndexKind, Neighbours, StoredType, nearest_first
-from contsym.models.reservoir import RESERVOIR, Reservoir, n_stored, thinned
+from contsym.models.reservoir import RESERVOIR, Reservoir, thinned
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -179,7 +179,8 @@ class VotingMemory:
         seed: int = 0,
     ) -> None:
         self.n_labels, self.mode = n_labels, mode
-        self.reservoir = Reservoir(n_stored(mode), seed) if mode.startswith(RESERVOIR) else None
+        n_sampled = mode.removeprefix(RESERVOIR)
+        self.reservoir = Reservoir(int(n_sampled), seed) if n_sampled != mode else None
         self._options: dict[str, Any] = {"k": k, "metric": metric, "index": index, "stored_as": stored_as}
         self._n_of_past: list[int] = []
         """With `stale`, the number of pairs of each finished experience in the index."""

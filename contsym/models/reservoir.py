@@ -51,11 +51,6 @@ class Reservoir:
         return [stable_hash(self.seed, "reservoir", *pair) for pair in texts]
 
 
-def n_stored(mode: str) -> int:
-    """The N of `reservoir:N`."""
-    return int(mode.removeprefix(RESERVOIR))
-
-
 def _least(parts: Sequence[tuple[Dataset, list[int]]], n: int) -> list[tuple[Dataset, list[int]]]:
     """The pairs with the n least keys of all parts together; of equal keys the earlier pair."""
     order = sorted((key, part, row) for part, (_, keys) in enumerate(parts) for row, key in enumerate(keys))

@@ -42,14 +42,7 @@ def load(plugin: Plugin) -> type[Strategy]:
         raise ContsymError(
             f"plug-in {where}: cannot be imported ({type(error).__name__}: {error})"
         ) from error
-    module = _loaded[plugin]
-    classes = [
-        value
-        for name, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, Strategy)
-        and (name == plugin.attribute if plugin.attribute else value.__module__ == module.__name__)
-    ]
+    classes = [each for each in _classes(_loaded[plugin], plugin.attribute) if issubclass(each, Strategy)]
     if len(classes) != 1:
         raise ContsymError(
             f"plug-in {plugin.origin}: {len(classes)} subclasses of Strategy; expected one, "
@@ -256,10 +249,16 @@ def load_addon(name: str) -> type[Addon]:
     return _only_class(importlib.import_module(f"contsym.strategies.addons.{name}"))
 
 
-def _only_class(module) -> Any:
-    (only,) = (
+def _classes(module: ModuleType, attribute: str | None = None) -> list[Any]:
+    """The classes that a module defines, or the one under an attribute."""
+    return [
         value
-        for value in vars(module).values()
-        if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "Settings")
-    )
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and (name == attribute if attribute else value.__module__ == module.__name__)
+    ]
+
+
+def _only_class(module: ModuleType) -> Any:
+    (only,) = (each for each in _classes(module) if hasattr(each, "Settings"))
     return only

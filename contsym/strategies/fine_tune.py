@@ -1,8 +1,8 @@
 """Fine-tuning: a linear classifier on [p, h, |p - h|, p ∘ h], cross-entropy, all weights trained.
 
-With `--set head=cross` the pair is encoded as one text and its pooled vector is classified.
-Source: the fine-tuning baseline of Yuan and Vlachos 2025 (arXiv 2504.16312); the features are
-those of Conneau et al. 2017 (InferSent), section 3.1.
+With `--set head=cross` the pair is encoded as one text, and the classifier reads its vector.
+Source: the fine-tuning baseline of Yuan and Vlachos 2025 (arXiv 2504.16312); features of Conneau et al. 2017
+(InferSent), section 3.1.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class JointClassifier(nn.Module):
 class FineTune(Strategy):
     class Settings(TrainingSettings):
         head: Literal["pair", "cross"] = Field(
-            "pair", description="encode the two sentences apart, or as one text"
+            "pair", description="encode the sentences separately, or as one text"
         )
 
     settings: Settings

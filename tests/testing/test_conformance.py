@@ -96,7 +96,7 @@ RIGS = {
     ),
     "has_a_default_out_of_range": Rig(
         "refuses wrong settings",
-        "--set scale=0.0: expected greater than 0; 0.0 is its own default",
+        "--set scale=0.0: expected greater than 0; 0.0 is its default",
         "    class Settings(TrainingSettings):\n        scale: float = Field(0.0, gt=0, description='of scores')",
     ),
     "has_a_setting_without_a_default": Rig(
@@ -123,7 +123,7 @@ RIGS = {
     "does_not_learn": Rig(
         "learns a separable task",
         # What a head that never moves answers, by the seed of the weights.
-        "after 100 steps; expected 0.9 or more (another --set learning_rate= may do)",
+        "after 100 steps; expected 0.9 or more (try another --set learning_rate=)",
         STANDS_STILL,
     ),
     "draws_from_elsewhere": Rig(
@@ -225,12 +225,12 @@ RIGS = {
     ),
     "counts_its_head_alone": Rig(
         "frozen parameters stay",
-        "parameters changed, but n_trained_parameters says 384",
+        "parameters changed, but n_trained_parameters is 384",
         "    @property\n    def n_trained_parameters(self):\n        return self.model.head.weight.numel()",
     ),
     "counts_what_it_does_not_train": Rig(
         "frozen parameters stay",
-        "0 parameters changed, but n_trained_parameters says 384",
+        "0 parameters changed, but n_trained_parameters is 384",
         "    trains = False\n\n    @property\n    def n_trained_parameters(self):\n"
         "        return self.model.head.weight.numel()",
         card={"trains": "nothing"},

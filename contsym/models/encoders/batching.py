@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+Text = str | tuple[str, str]
+
 TOKEN_BUDGET = 2048
 """Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
 

@@ -24,17 +24,15 @@ def without_weights(folder: Path) -> EncoderError:
     below = sorted(
         path.parent for path in folder.glob("*/*.safetensors") if (path.parent / "config.json").is_file()
     )
-    if below:
-        return EncoderError(f"{folder}: no *.safetensors; the checkpoint is in {below[0]}: give that folder")
     pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
-    if pickled:
-        return EncoderError(
-            f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
-            "save_pretrained(safe_serialization=True)"
+    remedy = "expected a transformers checkpoint with model.safetensors"
+    if below:
+        remedy = f"the checkpoint is in {below[0]}: give that folder"
+    elif pickled:
+        remedy = (
+            "contsym loads no pickled weights; convert them with save_pretrained(safe_serialization=True)"
         )
-    return EncoderError(
-        f"{folder}: no *.safetensors; expected a transformers checkpoint with model.safetensors"
-    )
+    return EncoderError(f"{folder}: no *.safetensors; {remedy}")
 
 
 Head = Literal["none", "nli", "masked_lm", "language_model"]

@@ -193,7 +193,7 @@ class LanguageModel(PooledEncoder):
                 texts.append([*prompts[row], *opening])
                 last = len(texts[-1]) - 1
                 positions.append(
-                    [min(len(prompts[row]) - 1 + t, last) for t in range(_longest(openings) + 1)]
+                    [min(len(prompts[row]) - 1 + t, last) for t in range(max(map(len, openings)) + 1)]
                 )
             # Padding on the right is never attended to, and positions stay true.
             ids, mask = self._padded(texts, device)
@@ -238,7 +238,7 @@ class LanguageModel(PooledEncoder):
 
     def _padded(self, texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
         """Ids (n, tokens), padded on the right, and their attention mask."""
-        longest = _longest(texts)
+        longest = max(map(len, texts))
         pad = self.tokenizer.pad_token_id or 0
         ids = torch.tensor([[*text, *[pad] * (longest - len(text))] for text in texts], device=device)
         mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
@@ -291,7 +291,3 @@ def _narrowed(layer: nn.Module, at: Tensor) -> Iterator[list[Tensor]]:
 
 def _rows(at: Tensor) -> Tensor:
     return torch.arange(len(at), device=at.device)[:, None]
-
-
-def _longest(texts: Sequence[Sequence[int]]) -> int:
-    return max(len(text) for text in texts)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,7 +17,7 @@ from transformers import BatchEncoding
 
 from contsym.errors import EncoderError, first_line
 from contsym.models.encoders import weights as checkpoints
-from contsym.models.encoders.batching import cheapest_parts, evaluation_batches, select_rows
+from contsym.models.encoders.batching import Text, cheapest_parts, evaluation_batches, select_rows
 from contsym.models.encoders.checkpoints import nli_labels, read_config
 from contsym.models.encoders.declared import Dense, Pooling
 from contsym.models.encoders.device import Precision
@@ -32,6 +32,9 @@ from contsym.models.encoders.weights import (
 )
 from contsym.models.pooling import pool
 
+if TYPE_CHECKING:
+    from contsym.models.encoders.vector_cache import UntrainedEncodings
+
 CHARACTERS_A_TOKEN = 20
 """Texts are cut at so many characters per token of the encoder before they are tokenised.
 
@@ -42,20 +45,7 @@ sentences of 100,000 characters took more than 8 GB. Prose has four or five char
 N_WAITING = 64
 """Batches whose vectors stay on a GPU until they are fetched together."""
 
-Text = str | tuple[str, str]
-
 PLAIN = Pooling()
-
-
-class VectorCache(Protocol):
-    """Vectors that another run may have computed."""
-
-    saved_seconds: float
-    """The time that the vectors from the cache took to compute."""
-
-    def get(self, texts: Sequence[Text], encode: Callable[[], Tensor], kind: str) -> Tensor:
-        """The vectors of the texts, from the cache or by `encode`; `kind` names the class of the encoder."""
-        ...
 
 
 PROBED_TOKENS = 1024
@@ -92,7 +82,7 @@ class PooledEncoder(nn.Module):
         self.precision: Precision = "fp32"
         self.n_forwards = 0
         """Texts encoded so far, training and evaluation together."""
-        self.cache: VectorCache | None = None
+        self.cache: UntrainedEncodings | None = None
         """The shared cache of vectors by the weights as loaded; None once they are trained."""
         self.nli_head: Mapping[str, Tensor] | None = None
         """The weights of a pair classifier that contsym trained with this encoder."""
@@ -256,7 +246,11 @@ class PooledEncoder(nn.Module):
         was_training = self.training
         self.eval()
         device = next(self.parameters()).device
-        parts = evaluation_batches(self._n_tokens(distinct), device)
+        ids = self.tokenizer(self._prepared(distinct), truncation=True, max_length=self.max_length)[
+            "input_ids"
+        ]
+        parts = evaluation_batches([len(row) for row in ids], device)
+        del ids  # as large as the texts
         rows: list[Tensor] = []
         waiting: list[Tensor] = []
         # One context for all batches casts the weights to bfloat16 once.
@@ -271,12 +265,6 @@ class PooledEncoder(nn.Module):
         rows += [torch.cat(waiting).cpu()] if waiting else []
         self.train(was_training)
         return torch.cat(rows)[torch.tensor([i for part in parts for i in part]).argsort()]
-
-    def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
-        encoded = self.tokenizer(
-            self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
-        )
-        return [len(ids) for ids in encoded["input_ids"]]
 
     def _prepared(self, texts: Sequence[Text]) -> list[Text]:
         """The texts with their prompt, without the end that the encoder cannot see."""

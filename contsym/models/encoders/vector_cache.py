@@ -13,16 +13,12 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from contsym.files import bound, gib_from_environment, write_whole
 from contsym.machine import n_threads
-
-if TYPE_CHECKING:
-    from contsym.models.encoders.pooled import Text
-
+from contsym.models.encoders.batching import Text
 
 FILE, VECTORS = "vectors.safetensors", "vectors"
 
@@ -32,7 +28,7 @@ LIMIT, DEFAULT_GIB = "CONTSYM_ENCODINGS_GIB", 4.0
 
 def limit_bytes() -> int:
     """The limit of the cache; 0 turns it off. Raises SettingError."""
-    return gib_from_environment(LIMIT, DEFAULT_GIB, "kept encodings")
+    return gib_from_environment(LIMIT, DEFAULT_GIB, "cached vectors")
 
 
 class UntrainedEncodings:

@@ -1,4 +1,4 @@
-"""A-GEM: a step that would raise the loss on stored pairs is turned until it does not.
+"""A-GEM: a step that would raise the loss on stored pairs is projected so that it does not.
 
 With g the gradient on the present batch and r that on stored pairs: where g·r < 0 the step is
 g - (g·r / r·r) r.
@@ -22,8 +22,8 @@ CARD = {
 
 class Agem(Addon, AGEMPlugin):
     class Settings(AddonSettings):
-        agem_size: int = Field(200, ge=1, description="pairs stored of each experience")
-        agem_sample: int = Field(16, ge=1, description="stored pairs that a step is compared with")
+        agem_size: int = Field(200, ge=1, description="stored pairs per experience")
+        agem_sample: int = Field(16, ge=1, description="stored pairs compared with a step")
 
     def __init__(self, settings, seed: int) -> None:
         self.seed = seed

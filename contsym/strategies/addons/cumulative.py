@@ -1,7 +1,7 @@
-"""Cumulative training, an upper bound: each experience goes on with the pairs of all so far.
+"""Cumulative training, an upper bound: each experience continues with the pairs of all so far.
 
-Every experience is drawn equally often, so that 48 pairs are not lost among thousands. The budget of steps
-is that of all the pairs drawn from.
+Every experience is drawn equally often, so that 48 pairs count beside thousands. The budget of steps counts all
+pairs drawn from.
 Source: the cumulative baseline of Lomonaco and Maltoni 2017 (CORe50).
 """
 
@@ -43,5 +43,5 @@ class Cumulative(Addon, SupervisedPlugin):
 
 
 def _repeated(dataset, n: int):
-    """Its pairs over and over until there are n."""
+    """The pairs repeated up to n."""
     return dataset.subset([i % len(dataset) for i in range(n)])

@@ -1,11 +1,10 @@
-"""Dark experience replay++: stored pairs are replayed with their labels and with the output they had.
+"""Dark experience replay++: stored pairs are replayed with their labels and their earlier outputs.
 
 loss + alpha * |output - stored output|^2 (mean over the output) + beta * objective, each on a batch
 drawn from a buffer of `derpp_size` pairs.
 Source: Buzzega et al. 2020, equations 5 and 6 (DER++).
-
-Where we depart: the buffer is filled at the end of an experience, with the outputs of that moment,
-and not along the way; each experience so far has an equal share of it.
+Our departure: the buffer is filled at the end of an experience, with the outputs of that moment, and each
+experience has an equal share of it.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 CARD = {
     "source": "Buzzega et al. 2020 (arXiv 2004.07211)",
     "trains": "what the strategy trains",
-    "stores": "a buffer of pairs and the outputs they had",
+    "stores": "a buffer of pairs and their outputs",
     "family": "continual",
 }
 
 
 class Derpp(Addon, SupervisedPlugin):
     class Settings(AddonSettings):
-        derpp_size: int = Field(200, ge=1, description="pairs that the buffer holds in all")
+        derpp_size: int = Field(200, ge=1, description="pairs in the buffer")
         derpp_alpha: float = Field(0.5, ge=0, description="weight of the stored outputs")
         derpp_beta: float = Field(0.5, ge=0, description="weight of the stored labels")
 

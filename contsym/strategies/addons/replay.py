@@ -1,7 +1,7 @@
 """Experience replay: each step also sees stored pairs of earlier experiences.
 
-A buffer of `replay_size` pairs, shared equally by the experiences so far; a step takes as many
-stored pairs as present ones, and the objective is over both.
+The experiences so far share a buffer of `replay_size` pairs equally; a step takes as many stored pairs as
+present ones, and the objective is over both.
 Source: Chaudhry et al. 2019 (On tiny episodic memories); Avalanche's ReplayPlugin.
 """
 
@@ -23,7 +23,7 @@ CARD = {
 
 class Replay(Addon, ReplayPlugin):
     class Settings(AddonSettings):
-        replay_size: int = Field(200, ge=1, description="pairs that the buffer holds in all")
+        replay_size: int = Field(200, ge=1, description="pairs in the buffer")
 
     def __init__(self, settings, seed: int) -> None:
         self.seed = seed
@@ -36,5 +36,5 @@ class Replay(Addon, ReplayPlugin):
         return pairs_bytes(buffer[i] for i in range(len(buffer)))
 
     def take(self, strategy) -> None:
-        # The plugin's own hook calls a method that Avalanche has deprecated, which warns.
+        # The plugin's hook calls a method that Avalanche has deprecated.
         self.storage_policy.post_adapt(strategy, strategy.experience)
