@@ -34,7 +34,6 @@ Key = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_\-]{0,12
 Words = Annotated[str, StringConstraints(max_length=10_000)]
 Kind = Literal["symmetric", "antisymmetric"]
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -41,8 +41,6 @@ def one_line(text: str) -> str:
     text = " ".join(text.split())
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - 500]} ... {text[-400:]}"
-    if text.isprintable():
-        return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 

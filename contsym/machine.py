@@ -12,9 +12,6 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
-RESUMABLE = ("run", "sweep")
-"""Commands that resume when they are started again."""
-
 DISK = {
     errno.ENOSPC: "free some space", errno.EDQUOT: "free some of your quota",
     errno.EROFS: "name a folder that can be written", errno.EACCES: "name a folder that you may use",
@@ -95,7 +92,7 @@ def file_trouble(error: OSError) -> str | None:
 
 
 def _progress_message() -> str:
-    resumes = "; the same command resumes from there" if sys.argv[1:2] and sys.argv[1] in RESUMABLE else ""
+    resumes = "; the same command resumes from there" if sys.argv[1:2] in (["run"], ["sweep"]) else ""
     return f"finished results are stored{resumes}"
 
 

@@ -134,9 +134,7 @@ class StreamingDiscriminant(nn.Module):
             self.means += apart * (counts / both)[:, None]
             self.counts += counts
         covariance = self.scatter / self.counts.sum().clamp_min(1)
-        weight, bias = discriminant(self.means, covariance, self.shrinkage)
-        self.weight.copy_(weight)
-        self.bias.copy_(bias)
+        self.weight[:], self.bias[:] = discriminant(self.means, covariance, self.shrinkage)
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         scores = functional.linear(pair_features(p, h).double(), self.weight, self.bias)
@@ -174,11 +172,9 @@ class RidgeClassifier(nn.Module):
             self.label_sums += pair_weight * sums
             self.sums += pair_weight * x.sum(dim=0)
             self.gram += pair_weight * (x.T @ x)
-        weight, bias = ridge_solution(
+        self.weight[:], self.bias[:] = ridge_solution(
             self.gram, self.sums, self.label_sums, self.label_weights, self.strength
         )
-        self.weight.copy_(weight)
-        self.bias.copy_(bias)
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         x = self._projected(pair_features(p, h).double())

@@ -38,11 +38,7 @@ class PairClassifier(nn.Module):
     """
 
     def __init__(
-        self,
-        dim: int,
-        n_labels: int,
-        generator: torch.Generator,
-        weights: Mapping[str, Tensor] | None = None,
+        self, dim: int, n_labels: int, generator: torch.Generator, weights: Mapping[str, Tensor] | None = None
     ) -> None:
         super().__init__()
         self.linear = nn.Linear(4 * dim, n_labels)

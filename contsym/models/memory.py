@@ -155,9 +155,6 @@ class LabelMemory:
         return scaled.cpu().numpy()
 
 
-_PAST = ("embeddings", "labels")
-
-
 class VotingMemory:
     """The pairs that a k-NN strategy stores, as label embeddings.
 
@@ -291,15 +288,16 @@ class VotingMemory:
 
 def named(parts: Iterable[tuple[Tensor, ...]]) -> dict[str, Tensor]:
     """The (embeddings, labels) of finished experiences, by name."""
+    columns = ("embeddings", "labels")
     return {
-        f"past.{i}.{name}": t for i, part in enumerate(parts) for name, t in zip(_PAST, part, strict=True)
+        f"past.{i}.{name}": t for i, part in enumerate(parts) for name, t in zip(columns, part, strict=True)
     }
 
 
 def parts_of(state: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
     """The inverse of `named`."""
-    n = len(state) // len(_PAST)
-    return [(state[f"past.{i}.{_PAST[0]}"], state[f"past.{i}.{_PAST[1]}"]) for i in range(n)]
+    n_parts = len(state) // 2
+    return [(state[f"past.{i}.embeddings"], state[f"past.{i}.labels"]) for i in range(n_parts)]
 
 
 def embedded(pairs: Dataset, embed: Callable[[Dataset], Tensor]) -> tuple[Tensor, Tensor]:

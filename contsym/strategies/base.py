@@ -141,8 +141,7 @@ class Strategy:
         return pair_features(*self.model.encoder.encode(texts).chunk(2))
 
     def notes(self) -> list[str]:
-        """Lines that a reader needs before comparing this result. Default: whether the search of the
-        memory is not exact."""
+        """Lines that a reader needs before comparing this result. Default: the memory's note, if any."""
         return [self.memory.note] if self.memory and self.memory.note else []
 
     @property

@@ -82,7 +82,6 @@ FAMILIES = {
 }
 """Headings of `contsym list strategies`, by the `family` of a card."""
 
-
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
@@ -108,9 +107,6 @@ class Card(_Entries):
     """The file or package of a plug-in; empty for contsym's own."""
 
 
-NOT_A_STRATEGY = ("__init__", "base", "catalog")
-
-
 def strategies() -> Mapping[str, Card]:
     """The cards of all strategies by name, which is that of the file; plug-ins last.
 
@@ -125,7 +121,7 @@ def _cards(package: str) -> Mapping[str, Card]:
     return {
         (name := file.name[:-3]): read_card(name, file.read_text("utf-8"))
         for file in files
-        if file.name.endswith(".py") and file.name[:-3] not in NOT_A_STRATEGY
+        if file.name.endswith(".py") and file.name[:-3] not in ("__init__", "base", "catalog")
     }
 
 
@@ -177,10 +173,6 @@ def addons() -> Mapping[str, Card]:
     return _cards("contsym.strategies.addons")
 
 
-DEFAULT_BASE = "fine_tune"
-"""The strategy under an add-on that is named alone."""
-
-
 def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     """The strategy and the add-ons of a name; an add-on alone goes on top of fine_tune.
 
@@ -191,7 +183,7 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     """
     base, *on_top = (part.strip() for part in name.split("+"))
     if base in addons() and base not in strategies():
-        base, on_top = DEFAULT_BASE, [base, *on_top]
+        base, on_top = "fine_tune", [base, *on_top]
     if base not in strategies():
         raise unknown_name("strategy", base, [*strategies(), *addons()])
     for part in on_top:

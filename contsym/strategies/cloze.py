@@ -46,6 +46,7 @@ PATTERNS = {
 
 class Cloze(Strategy):
     wants_head = "masked_lm"
+    is_joint = True
 
     class Settings(TrainingSettings):
         pattern: Literal["question", "quoted", "follows"] = Field(
@@ -72,8 +73,6 @@ class Cloze(Strategy):
                 "language model, or an encoder made from one, as minilm or roberta-large"
             )
         word_tokens(tokenizer, settings)
-
-    is_joint = True
 
     @property
     def joined(self) -> Callable[[str, str], Text]:

@@ -54,6 +54,7 @@ NOTHING = "N/A"
 class PromptLlm(Strategy):
     trains = False
     wants_head = "language_model"
+    is_joint = True
 
     class Settings(TrainingSettings):
         k: int = Field(0, ge=0, le=256, description="stored pairs in the prompt, with their answers")
@@ -78,8 +79,6 @@ class PromptLlm(Strategy):
                 "...ForConditionalGeneration): pass one with --encoder DIR or a Hub id"
             )
         answer_tokens(load_tokenizer(files.folder), words_of(settings), ANSWER)
-
-    is_joint = True
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         assert isinstance(encoder, LanguageModel)

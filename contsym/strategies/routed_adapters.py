@@ -84,7 +84,7 @@ class RoutedAdapters(Strategy):
         encoder.transformer = self._adapters
         self.stored: list[Tensor] = []
         self._finished: list[Tensor] = []
-        self._known_task: Tensor | None = None
+        self._known_task: list[Tensor] = []
         head = PairClassifier(encoder.dim, n_labels, generator)
         self._first_head = copy.deepcopy(head)
         return ChosenHead(head)
@@ -154,14 +154,13 @@ class RoutedAdapters(Strategy):
 
     def routes(self, pairs: Dataset) -> Tensor:
         """The experience of each pair, (len(pairs),); under protocol retrain KNOWN is one more route."""
-        known_task = [] if self._known_task is None else [self._known_task]
-        stored = [*known_task, *self.stored]
+        stored = [*self._known_task, *self.stored]
         if len(stored) < 2:
-            return torch.full((len(pairs),), KNOWN if known_task else 0, dtype=torch.long)
-        return routes(self._features(pairs), stored, self.settings.drawn) - len(known_task)
+            return torch.full((len(pairs),), KNOWN if self._known_task else 0, dtype=torch.long)
+        return routes(self._features(pairs), stored, self.settings.drawn) - len(self._known_task)
 
     def learned_before(self, pairs: Dataset) -> None:
-        self._known_task = self._store(pairs)
+        self._known_task = [self._store(pairs)]
 
     def refresh(self, past_limit: int | None = None) -> None:
         # Token embeddings are frozen, so the features of a finished experience stay valid.
@@ -187,8 +186,7 @@ class RoutedAdapters(Strategy):
     @property
     def n_stored_bytes(self) -> int:
         lora = [p for name, p in self.model.encoder.named_parameters() if "lora_" in name]
-        known_task = [] if self._known_task is None else [self._known_task]
-        return super().n_stored_bytes + sum(t.nbytes for t in (*lora, *self.stored, *known_task))
+        return super().n_stored_bytes + sum(t.nbytes for t in (*lora, *self.stored, *self._known_task))
 
     def artifacts(self) -> dict[str, Tensor]:
         stored = {f"stored.{n}": features for n, features in enumerate(self.stored)}

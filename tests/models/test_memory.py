@@ -8,8 +8,8 @@ import torch
 from datasets import Dataset
 
 from contsym.models.memory import LabelMemory, VotingMemory, vote
-from contsym.models.prototypes import PrototypeMemory
 from contsym.models.reservoir import thinned
+from contsym.strategies.protonet import PrototypeMemory
 
 
 def cosine(a, b):

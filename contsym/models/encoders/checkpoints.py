@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from contsym.data import hub_client
+from contsym.data.schema import LABELS
 from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
+from contsym.models.encoders import declared
 from contsym.models.encoders.declared import Pooling, transformer_folder
 
 
@@ -51,7 +52,6 @@ TOKENIZER_FILES = (
     *("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"),
     *("tokenizer.model", "spm.model"),
 )
-
 
 PRESET_POOLING = Pooling(origin="of the preset")
 """Plain means of 128 tokens, as in all published results. MiniLM's folder declares vectors of length 1 and 256
@@ -248,16 +248,7 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of a checkpoint. Raises EncoderError unless it is a JSON object."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise EncoderError(f"{folder}: config.json is missing; expected a transformers checkpoint")
-    try:
-        config = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise EncoderError(f"{path}: not a JSON object; expected a transformers checkpoint")
-    return config
+    return declared.read_content(folder / "config.json", dict, "transformers")
 
 
 def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:
@@ -274,8 +265,6 @@ def nli_labels(config: Mapping[str, object]) -> list[int] | None:
     None unless it is a classifier whose three labels are named like those of NLI: checkpoints differ in
     their order.
     """
-    from contsym.data.schema import LABELS
-
     names = config.get("id2label")
     is_classifier = any("SequenceClassification" in name for name in _architectures(config))
     if not is_classifier or not isinstance(names, Mapping) or len(names) != len(LABELS):

@@ -196,10 +196,8 @@ def write(folder: Path, pooling: Pooling, width: int) -> None:
         for i, (kind, path) in enumerate(listed)
     ]
     _write(folder / MODULES, modules)
-    _write(
-        folder / LENGTH_FILES[0],
-        {"max_seq_length": pooling.max_length, "do_lower_case": pooling.is_lower_case},
-    )
+    lengths = {"max_seq_length": pooling.max_length, "do_lower_case": pooling.is_lower_case}
+    _write(folder / LENGTH_FILES[0], lengths)
     prompts = {"prompts": {"contsym": pooling.prompt}, "default_prompt_name": "contsym"}
     _write(folder / PROMPTS, prompts if pooling.prompt else {})
 
@@ -223,7 +221,7 @@ def _unusable(folder: Path, reason: str) -> EncoderError:
 def _modules(folder: Path) -> list[tuple[str, Path]]:
     """(class, folder) of each module; a class outside sentence-transformers has its full name."""
     modules = []
-    for module in _read(folder / MODULES, list):
+    for module in read_content(folder / MODULES, list):
         kind, path = (module.get(n) for n in ("type", "path")) if isinstance(module, dict) else (None, None)
         place = PurePosixPath(path) if isinstance(path, str) else None
         # A checkpoint from anyone must not name files outside it.
@@ -236,16 +234,15 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     return modules
 
 
-def _read(path: Path, shape: type) -> Any:
+def read_content(path: Path, shape: type, writer: str = "sentence-transformers") -> Any:
+    """The JSON list or object (`shape`) in a file of a checkpoint. Raises EncoderError for any other content."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         content = None
     if not isinstance(content, shape):
         kind = "list" if shape is list else "object"
-        raise EncoderError(
-            f"{path}: missing, or not a JSON {kind}; expected what sentence-transformers writes"
-        )
+        raise EncoderError(f"{path}: missing, or not a JSON {kind}; expected what {writer} writes")
     return content
 
 
@@ -265,7 +262,7 @@ def _length(folder: Path) -> Pooling:
     path = next((folder / name for name in LENGTH_FILES if (folder / name).is_file()), None)
     if path is None:
         return Pooling()
-    config = _read(path, dict)
+    config = read_content(path, dict)
     return Pooling(
         max_length=_typed(path, config, "max_seq_length", int, MAX_LENGTH),
         is_lower_case=_typed(path, config, "do_lower_case", bool, False),
@@ -274,7 +271,7 @@ def _length(folder: Path) -> Pooling:
 
 def _modes(folder: Path) -> tuple[tuple[str, ...], bool]:
     path = folder / "config.json"
-    config = _read(path, dict)
+    config = read_content(path, dict)
     names = config.get("pooling_mode")
     if names is None:
         on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
@@ -294,7 +291,7 @@ def _modes(folder: Path) -> tuple[tuple[str, ...], bool]:
 
 def _dense(folder: Path) -> Dense:
     path, weights = folder / "config.json", folder / "model.safetensors"
-    config = _read(path, dict)
+    config = read_content(path, dict)
     module, _, activation = str(
         config.get("activation_function", "torch.nn.modules.activation.Tanh")
     ).rpartition(".")
@@ -318,7 +315,7 @@ def _prompt(folder: Path) -> str:
     path = folder / PROMPTS
     if not path.is_file():
         return ""
-    config = _read(path, dict)
+    config = read_content(path, dict)
     name, prompts = config.get("default_prompt_name"), config.get("prompts")
     if name is None:
         return ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.checked import read_tensors
+from contsym.data.schema import LABELS
 from contsym.errors import EncoderError
 from contsym.models.encoders import checkpoints
 
@@ -26,8 +27,6 @@ def kind_of_head(files: checkpoints.EncoderFiles) -> str | None:
 
 def read_head(folder: Path, dim: int | None = None) -> dict[str, Tensor]:
     """The head that contsym trained with a checkpoint. Raises EncoderError if it is not one, or not over `dim` dimensions."""
-    from contsym.data.schema import LABELS
-
     path = folder / NLI_HEAD
     head = read_tensors(path, EncoderError, "make it again with contsym pretrain")
     if set(head) != {"linear.weight", "linear.bias"}:

@@ -47,7 +47,6 @@ N_WAITING = 64
 
 PLAIN = Pooling()
 
-
 PROBED_TOKENS = 1024
 """The length of the longest text that a loaded encoder is tried with."""
 
