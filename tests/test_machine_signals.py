@@ -50,7 +50,7 @@ def aborted(cause):
         (Ended(signal.SIGHUP), 129),
     ],
 )
-def test_a_signal_is_told_by_the_exit_code(raised, code, monkeypatch, capsys):
+def test_a_signal_decides_the_exit_code(raised, code, monkeypatch, capsys):
     assert end_of_main(monkeypatch, capsys, raised) == (
         code,
         "stopped; finished results are stored; the same command resumes from there\n",

@@ -66,7 +66,7 @@ def prepared(toy, tmp_path, encoder=None, **settings):
 
 
 def ready(toy, tmp_path, encoder=None, **settings):
-    """The strategy before any training, as it is evaluated first: lent its training pairs."""
+    """The strategy before any training, with its training pairs as `current`."""
     plan = prepared(toy, tmp_path, encoder, **settings)
     parts = [training_part(task, plan.config, 0) for task in plan.tasks]
     strategy = SeedRun(plan, parts, 0, Silent()).strategy
@@ -85,16 +85,16 @@ def test_a_prompt_in_words(toy, tmp_path):
 
 def test_examples_carry_their_answers_and_the_question_comes_last(toy, tmp_path):
     strategy, pairs = ready(toy, tmp_path, k="2")
-    asked = []
+    sent = []
     score = strategy.language_model.log_likelihoods
     strategy.language_model.log_likelihoods = lambda prompts, answers: (
-        asked.extend(prompts) or score(prompts, answers)
+        sent.extend(prompts) or score(prompts, answers)
     )
     strategy.score(pairs)
     first, second = strategy.examples()
     words = {0: "True", 1: "Neither", 2: "False"}
     assert {first["label"], second["label"]} == {0, 2}
-    for prompt, pair in zip(asked, pairs, strict=True):
+    for prompt, pair in zip(sent, pairs, strict=True):
         assert prompt == "\n\n".join(
             [
                 f"{strategy.question(**first)} {words[first['label']]}",
@@ -151,7 +151,7 @@ def test_length_normalisation_divides_by_the_tokens_of_the_answer(toy, tmp_path)
     assert torch.equal(normalised.score(pairs), expected)
 
 
-def test_a_sequence_to_sequence_model_is_asked_alike(toy, tiny_seq2seq_folder, tmp_path):
+def test_a_sequence_to_sequence_model_gets_the_same_prompts(toy, tiny_seq2seq_folder, tmp_path):
     result, rows, _ = run_seed(prepared(toy, tmp_path, tiny_seq2seq_folder, k="2"), 0, Silent())
     right = [row["row_1"] == row["label"] for row in rows]
     assert result.final["wikidata"] == pytest.approx(sum(right) / len(right))

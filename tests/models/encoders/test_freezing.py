@@ -75,7 +75,7 @@ def test_lower_and_upper_part_are_the_transformer(build, config, options, n_laye
     expected = model(**batch).last_hidden_state[mask.bool()]
     frozen = FrozenPart(model, n_layers)
     torch.testing.assert_close(frozen(batch)[mask.bool()], expected)
-    # A second time what was kept is read.
+    # The second time reads the cache.
     torch.testing.assert_close(frozen(batch)[mask.bool()], expected)
 
 
@@ -102,7 +102,7 @@ def test_beyond_the_bound_states_are_computed_each_time(encoder, monkeypatch):
     assert len(encoder._frozen._cache) == 0
 
 
-def test_two_pairs_of_the_same_ids_are_told_apart_by_their_types(encoder):
+def test_two_pairs_of_the_same_ids_differ_by_their_types(encoder):
     encoder.eval()
     # [CLS] a [SEP] b [SEP] has the ids of the one text "a [SEP] b", and other types.
     pair, text = ("oslo", "bergen"), "oslo [SEP] bergen"
@@ -261,7 +261,7 @@ def test_a_part_of_a_training_batch_may_hold_texts_without_tokens_alone(bare, mo
     assert found[1][0].tolist() == [0.0] * bare.dim
 
 
-def test_a_layer_between_the_layers_is_not_left_out_unsaid(tmp_path):
+def test_a_layer_between_the_layers_is_never_left_out(tmp_path):
     # DeBERTa's convolution stands behind the first layer: the upper part would apply it to its own first layer.
     folder = save_family(tmp_path / "deberta", "deberta-v2", conv_kernel_size=3, conv_act="gelu")
     encoder = load(checkpoints.locate(str(folder)))

@@ -183,7 +183,7 @@ def test_a_masked_encoder_takes_the_weights_of_a_plain_one(tiny_masked_lm_folder
         for weight in plain.transformer.parameters():
             weight.mul_(1.5)
     masked = load(locate(str(tiny_masked_lm_folder)), head="masked_lm")
-    # As a kept beginning names them; the plain one has a pooler that the other has not.
+    # Names as in a stored first task; only the plain encoder has a pooler.
     masked.load_body({f"transformer.{name}": t for name, t in plain.transformer.state_dict().items()})
     torch.testing.assert_close(masked.encode(["anna"]), plain.encode(["anna"]), **CLOSE)
 
