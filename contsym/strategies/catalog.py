@@ -8,7 +8,8 @@ import sys
 import traceback
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from importlib import resources, util
+from importlib.abc import ExecutionLoader
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -54,17 +55,30 @@ def load(plugin: Plugin) -> type[Strategy]:
 def _import(plugin: Plugin) -> ModuleType:
     if plugin.module is not None:
         return importlib.import_module(plugin.module)
-    module = ModuleType(f"contsym_plugin_{plugin.name}")
-    module.__file__ = str(plugin.path)
-    sys.modules[module.__name__] = module  # where pydantic looks annotations up
+    name = f"contsym_plugin_{plugin.name}"
+    spec = util.spec_from_loader(name, _TextLoader(plugin))
+    assert spec and spec.loader
+    module = util.module_from_spec(spec)
+    sys.modules[name] = module  # where pydantic looks annotations up
     try:
-        # The text that was read and hashed: the file may have changed since.
-        code = compile(plugin.text, module.__file__, "exec", dont_inherit=True)
-        exec(code, vars(module))  # noqa: S102 - a plug-in is code that the user named
+        spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[module.__name__]
+        del sys.modules[name]
         raise
     return module
+
+
+class _TextLoader(ExecutionLoader):
+    """Runs the text that was read and hashed: the file may have changed since."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.plugin.path)
+
+    def get_source(self, fullname: str) -> str:
+        return self.plugin.text
 
 
 Growth = Literal["no", "labels", "experiences", "pairs"]

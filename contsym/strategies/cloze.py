@@ -2,9 +2,8 @@
 
 A pattern turns a pair into one text with a mask, "PREMISE? [MASK], HYPOTHESIS"; the score of a label is the
 logit of its word at the mask. Cross-entropy over the three logits trains the encoder and its
-masked-language-model head. A checkpoint without that head has a tied one, with a note in the result: the
-dot product of the state at the mask and the input embedding of the word. Mask tokens within texts are
-removed.
+masked-language-model head. Without that head, the score is the dot product of the state at the mask and the
+input embedding of the word (a tied head), with a note. Mask tokens within texts are removed.
 Source: Schick and Schütze 2021 (PET, arXiv 2001.07676), section 3.1, equations 1 and 2; patterns and
 verbaliser of its MNLI experiments, without PET's ensemble of patterns, unlabelled data and auxiliary loss.
 """

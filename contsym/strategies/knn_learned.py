@@ -2,8 +2,7 @@
 
 The contrastive loss and the vote are those of knn_fixed; a two-layer network over [p, h, |p - h|, p ∘ h]
 replaces l = h ⊘ p.
-Source: Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a learned distance; the paper does not
-give the network's shape.
+Source: Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a learned distance; the shape is ours.
 """
 
 from __future__ import annotations

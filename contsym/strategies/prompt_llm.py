@@ -4,8 +4,7 @@ score(y) = log P(word of y | prompt), summed over the tokens of the word; `lengt
 their number; `calibrated` subtracts the score after an empty pair ("N/A" and "N/A"). Nothing is trained. With
 `--set k=4`, four stored pairs with their answers precede the question: labels take turns, and within a
 label the experiences, ordered by a hash of seed and id. The model is the run's `--encoder`, any causal or
-sequence-to-sequence checkpoint. Examples beyond its context are left out from the front, with a note in the
-result.
+sequence-to-sequence checkpoint. The first examples beyond its context are left out, with a note.
 Source: Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 2.4 and appendix G (its ANLI prompt is pattern
 `question`); calibration of Zhao et al. 2021 (arXiv 2102.09690), section 4, as a difference of logarithms,
 which ranks like their division. Yuan and Vlachos 2025 (arXiv 2504.16312) prompt large models like this.

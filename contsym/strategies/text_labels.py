@@ -2,8 +2,7 @@
 
 d_c(p, h) = 1 - cos(h, p ∘ l_c), where l_c is the encoding of the word for label c. Every training step encodes
 the words again, with gradients; after training they are encoded once and stored. Minimises d_pos^2 + sum over
-other labels of max(0, margin - d_neg)^2; predicts the nearest label. `--set words=yes/maybe/no` changes the
-words.
+other labels of max(0, margin - d_neg)^2; predicts the nearest label. Other words: `--set words=yes/maybe/no`.
 Source: the label scoring of Yuan and Vlachos 2025 (arXiv 2504.16312), with label names instead of random
 vectors, as in the authors' published code.
 """

@@ -18,7 +18,6 @@ from contsym.models.encoders.batching import evaluation_batches
 from contsym.models.encoders.checkpoints import language_model_kind, read_config
 from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.pooled import PLAIN, PooledEncoder
-from contsym.models.encoders.weights import load_tokenizer
 
 
 class MaskedEncoder(PooledEncoder):
@@ -51,7 +50,7 @@ class MaskedEncoder(PooledEncoder):
         transformer = weights.masked_lm(folder)
         body: Any = weights.body(folder) if transformer is None else transformer
         width = weights.state_width(body, folder)
-        return cls(body, load_tokenizer(folder), width, pooling, is_tied=transformer is None)
+        return cls(body, weights.load_tokenizer(folder), width, pooling, is_tied=transformer is None)
 
     @property
     def decoder(self) -> Any:
@@ -126,7 +125,7 @@ class LanguageModel(PooledEncoder):
         model: Any = weights.language_model(folder)
         is_seq2seq = language_model_kind(read_config(folder)) == "seq2seq"
         width = weights.state_width(model, folder)
-        return cls(model, load_tokenizer(folder), width, pooling, is_seq2seq=is_seq2seq)
+        return cls(model, weights.load_tokenizer(folder), width, pooling, is_seq2seq=is_seq2seq)
 
     def _hidden(self, batch: Mapping[str, Tensor]) -> Tensor:
         model: Any = self.transformer

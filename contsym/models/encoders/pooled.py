@@ -16,20 +16,12 @@ from torch.nn.functional import normalize
 from transformers import BatchEncoding
 
 from contsym.errors import EncoderError, first_line
-from contsym.models.encoders import weights as checkpoints
+from contsym.models.encoders import weights
 from contsym.models.encoders.batching import Text, cheapest_parts, evaluation_batches, select_rows
 from contsym.models.encoders.checkpoints import nli_labels, read_config
 from contsym.models.encoders.declared import Dense, Pooling
 from contsym.models.encoders.device import Precision
 from contsym.models.encoders.freezing import FrozenPart, n_frozen_layers
-from contsym.models.encoders.weights import (
-    length_limit,
-    load_tokenizer,
-    n_prompt_tokens,
-    n_rows,
-    pad_id,
-    state_width,
-)
 from contsym.models.pooling import pool
 
 if TYPE_CHECKING:
@@ -75,9 +67,11 @@ class PooledEncoder(nn.Module):
                         "as many"
                     )
                 self.dim = layer.n_out
-        self._n_token_types = checkpoints.n_token_types(transformer.config)
-        self._pad_id, self._n_rows = pad_id(tokenizer, transformer), n_rows(transformer)
-        self._n_prompt_tokens = 0 if pooling.includes_prompt else n_prompt_tokens(tokenizer, pooling.prompt)
+        self._n_token_types = weights.n_token_types(transformer.config)
+        self._pad_id, self._n_rows = weights.pad_id(tokenizer, transformer), weights.n_rows(transformer)
+        self._n_prompt_tokens = (
+            0 if pooling.includes_prompt else weights.n_prompt_tokens(tokenizer, pooling.prompt)
+        )
         self.precision: Precision = "fp32"
         self.n_forwards = 0
         """Texts encoded so far, training and evaluation together."""
@@ -90,12 +84,14 @@ class PooledEncoder(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> PooledEncoder:
-        transformer: Any = checkpoints.body(folder)
-        return cls(transformer, load_tokenizer(folder), state_width(transformer, folder), pooling)
+        transformer: Any = weights.body(folder)
+        return cls(
+            transformer, weights.load_tokenizer(folder), weights.state_width(transformer, folder), pooling
+        )
 
     @property
     def max_length(self) -> int:
-        return length_limit(self.tokenizer, self.pooling.max_length)
+        return weights.length_limit(self.tokenizer, self.pooling.max_length)
 
     def probe(self, folder: Path) -> None:
         """Raise EncoderError where the encoder cannot encode a short text and one of full length."""
@@ -115,14 +111,11 @@ class PooledEncoder(nn.Module):
         rows = self._token_rows(texts)
         width = max(1, *map(len, rows["input_ids"]))
         padding = {"input_ids": self._pad_id}
-        return BatchEncoding(
-            {
-                name: torch.tensor(
-                    [[*row, *[padding.get(name, 0)] * (width - len(row))] for row in rows[name]]
-                )
-                for name in rows
-            }
-        )
+        padded = {
+            name: [[*row, *[padding.get(name, 0)] * (width - len(row))] for row in column]
+            for name, column in rows.items()
+        }
+        return BatchEncoding({name: torch.tensor(column) for name, column in padded.items()})
 
     def _token_rows(self, texts: Sequence[Text]) -> dict[str, list[list[int]]]:
         encoded = self.tokenizer(
@@ -293,11 +286,11 @@ class NliClassifier(PooledEncoder):
                 f"{folder}: no NLI head; expected a sequence classifier whose id2label names "
                 "entailment, neutral and contradiction"
             )
-        transformer: Any = checkpoints.classifier(folder)
-        tokenizer = load_tokenizer(folder)
+        transformer: Any = weights.classifier(folder)
+        tokenizer = weights.load_tokenizer(folder)
         if transformer.config.pad_token_id is None:
             # The head of a decoder-only model needs it to find the last token.
-            transformer.config.pad_token_id = pad_id(tokenizer, transformer)
+            transformer.config.pad_token_id = weights.pad_id(tokenizer, transformer)
         return cls(transformer, tokenizer, order)
 
     def forward(self, batch: BatchEncoding) -> Tensor:
@@ -311,8 +304,8 @@ def dense_layer(dense: Dense) -> nn.Module:
     """A Dense module of sentence-transformers."""
     linear = nn.Linear(dense.n_in, dense.n_out, bias=dense.has_bias)
     try:
-        weights = load_file(dense.weights)
-        linear.load_state_dict({name.removeprefix("linear."): t.float() for name, t in weights.items()})
+        tensors = load_file(dense.weights)
+        linear.load_state_dict({name.removeprefix("linear."): t.float() for name, t in tensors.items()})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise EncoderError(
             f"{dense.weights}: cannot be read as a layer from {dense.n_in} to {dense.n_out} dimensions "

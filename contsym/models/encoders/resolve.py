@@ -67,9 +67,9 @@ def tokenizer_of(files: EncoderFiles) -> tuple[Any, int]:
 
 def check(files: EncoderFiles, head: Head) -> None:
     """Raise EncoderError where the checkpoint does not suit the head; no weights are read."""
-    from contsym.models.encoders import weights as checkpoints
+    from contsym.models.encoders import weights
 
-    checkpoints.check(files.folder, head_of(files, head))
+    weights.check(files.folder, head_of(files, head))
 
 
 def with_limit(files: EncoderFiles) -> EncoderFiles:

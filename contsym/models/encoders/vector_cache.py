@@ -42,8 +42,7 @@ class UntrainedEncodings:
         """The time that the cached vectors took to encode: a cell counts it as its own cost."""
 
     def get(self, texts: Sequence[Text], encode: Callable[[], Tensor], kind: str) -> Tensor:
-        """The vectors of the texts, from the cache or by `encode`; `kind` names the class of the encoder, since an
-        NLI head and pooled states differ."""
+        """The vectors of the texts, from the cache or by `encode`; `kind` is the class of the encoder."""
         digest = hashlib.sha256(json.dumps([self._facts, kind, *texts]).encode()).hexdigest()
         if (entry := _read(self.folder / digest / FILE)) is not None:
             vectors, seconds = entry

@@ -46,7 +46,9 @@ def test_broken_weights_are_one_line(tiny_encoder_folder, tmp_path):
 
 def test_a_folder_without_a_config_is_no_checkpoint(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(EncoderError, match=r"config\.json is missing; expected a transformers checkpoint"):
+    with pytest.raises(
+        EncoderError, match=r"config\.json: missing, or not a JSON object; expected what transformers writes"
+    ):
         locate(str(tmp_path))
 
 
