@@ -27,7 +27,7 @@ from torch import Tensor
 
 from contsym.data.sources import load_task
 from contsym.machine import platform_name, quiet_libraries
-from contsym.models.encoders import checkpoints, pooled
+from contsym.models.encoders import batching, checkpoints
 from contsym.models.encoders.device import choose_precision
 from contsym.models.encoders.load import load
 from contsym.models.encoders.pooled import PooledEncoder
@@ -40,8 +40,8 @@ class Variant:
     name: str
     precision: str = ""
     freeze: str = "nothing"
-    part_tokens: int = pooled.PART_TOKENS
-    token_budget: int = pooled.TOKEN_BUDGET
+    part_tokens: int = batching.PART_TOKENS
+    token_budget: int = batching.TOKEN_BUDGET
     optimizer: dict[str, bool] = field(default_factory=lambda: {"fused": True})
     in_one_pass: bool = True
     distinct: bool = True
@@ -155,15 +155,15 @@ def compare(
 
 @contextmanager
 def chosen(encoder: PooledEncoder, variant: Variant) -> Iterator[None]:
-    before = pooled.PART_TOKENS, pooled.TOKEN_BUDGET
-    pooled.PART_TOKENS, pooled.TOKEN_BUDGET = variant.part_tokens, variant.token_budget
+    before = batching.PART_TOKENS, batching.TOKEN_BUDGET
+    batching.PART_TOKENS, batching.TOKEN_BUDGET = variant.part_tokens, variant.token_budget
     encoder.freeze(variant.freeze)
     if variant.compiled:
         encoder.transformer.forward = torch.compile(encoder.transformer.forward, dynamic=True)
     try:
         yield
     finally:
-        pooled.PART_TOKENS, pooled.TOKEN_BUDGET = before
+        batching.PART_TOKENS, batching.TOKEN_BUDGET = before
 
 
 def train(

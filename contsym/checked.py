@@ -1,4 +1,4 @@
-"""Files that someone else may have written: JSON, TOML and their models, with errors that name file and place."""
+"""Untrusted files: JSON, TOML and their pydantic models, with errors that name the file and the place."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ Gain = Annotated[float, Field(ge=-1, le=1)]
 Figure = Annotated[float, Field(ge=-1e300, le=1e300)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Amount = Annotated[Figure, Field(ge=0)]
-# As the names of scenarios' experiences: they become parts of file names and of MLflow's keys.
+# Such names become parts of file names and of MLflow's keys.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,59}$")]
-# Folders are found by them.
+# Names of folders.
 RunName = Annotated[str, StringConstraints(pattern=r"^[\w+\-][\w.+\-]{0,199}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_\-]{0,127}$")]
 Words = Annotated[str, StringConstraints(max_length=10_000)]
 Kind = Literal["symmetric", "antisymmetric"]
-
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -41,7 +40,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_tensors(
     path: Path, failure: type[ContsymError] = ContsymError, remedy: str = ""
 ) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises `failure`, which names the `remedy`, where it cannot be read."""
+    """The tensors of a safetensors file. Raises `failure`, with the `remedy`, where it cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -53,30 +52,30 @@ def read_tensors(
 
 
 class Strict(BaseModel):
-    """No value is turned into another; entries that nothing reads may be anything."""
+    """A model without conversion of values; unknown entries are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
 
 class Written(Strict):
-    """What contsym itself writes: never altered, and without an entry that the model does not name."""
+    """A model of contsym's own files: immutable, without unknown entries."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Closed(Strict):
-    """What a person writes: an unknown entry is a mistake. A field's description says what errors say is expected."""
+    """A model of a user's file: an unknown entry is an error. The description of a field completes "expected ..."."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 Item = TypeVar("Item")
 Several = Annotated[tuple[Item, ...], IsStrict(False)]
-"""A list of a file, as a tuple; the items are not turned into anything."""
+"""A list in a file, as a tuple; the items are not converted."""
 
 
 class OneOf:
-    """Marks a text as one of some names that only the running program knows, where `Literal` cannot list them."""
+    """Marks a text as one of some names that are computed, so that `Literal` cannot list them."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
@@ -92,24 +91,24 @@ def expect(holds: bool, what: str) -> None:
 
 def is_time(text: str) -> bool:
     try:
-        # A time before 1970 or without a zone has no place in MLflow.
-        found = datetime.fromisoformat(text)
-        return found.tzinfo is not None and found.timestamp() >= 0
+        # MLflow takes no time before 1970 or without a zone.
+        time = datetime.fromisoformat(text)
+        return time.tzinfo is not None and time.timestamp() >= 0
     except (ValueError, OverflowError):
         return False
 
 
 Skip = Callable[[ContsymError], None]
-"""Told of a stored file that cannot be read, where the others are used without it."""
+"""Receives the error of a stored file that cannot be read and is skipped."""
 
 
 def tell_skipped(error: ContsymError) -> None:
-    """Name what cannot be read, in one line on stderr."""
+    """Print the error of a skipped file, in one line on stderr."""
     print(f"skipped: {error}", file=sys.stderr)
 
 
 class Skipped:
-    """Names each file that cannot be read once, however often it is met, and remembers that there was one."""
+    """Prints the error of each skipped file once, and stores it."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
@@ -121,26 +120,26 @@ class Skipped:
 
 
 def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError) -> Any:
-    """The JSON of a file, with finite numbers alone. Raises `error`, which ends with the remedy, where it is not that."""
+    """The JSON of a file, with finite numbers alone. Raises `error`, which ends with the remedy."""
     try:
         return json.loads(path.read_text("utf-8"), parse_float=_finite, parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as found:
-        reason = found.strerror if isinstance(found, OSError) else _reason(found)
+    except (OSError, ValueError, RecursionError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else _reason(wrong)
         raise error(f"{path}: cannot be read ({reason}); {remedy}") from None
 
 
-def check_format(found: Any, expected: int, path: Path) -> None:
-    """Raise ContsymError where what was read is of another format, with what to do about it."""
-    given = found.get("format") if isinstance(found, dict) else None
-    if not isinstance(given, int) or isinstance(given, bool):
+def check_format(content: Any, expected: int, path: Path) -> None:
+    """Raise ContsymError, with the remedy, where a file has another format than expected."""
+    number = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(number, int) or isinstance(number, bool):
         remedy = "expected a file that contsym wrote"
-    elif given == expected:
+    elif number == expected:
         return
-    elif given > expected:
+    elif number > expected:
         remedy = "a newer contsym wrote it: update this one"
     else:
         remedy = "an older contsym wrote it: run it again with this one"
-    shown = _short(given) if isinstance(found, dict) else type(found).__name__
+    shown = _short(number) if isinstance(content, dict) else type(content).__name__
     raise ContsymError(f"{path}: format {shown}; this version reads format {expected}; {remedy}")
 
 
@@ -157,21 +156,21 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no finite number")
 
 
-def check(model: type[Model], found: object, path: Path, error: type[ContsymError] = ContsymError) -> Model:
-    """`found` as the model. Raises `error`, with the place of the first wrong entry, where it is none."""
+def check(model: type[Model], content: object, path: Path, error: type[ContsymError] = ContsymError) -> Model:
+    """The content of a stored file as the model. Raises `error`, with the place of the first wrong entry."""
     try:
-        return model.model_validate(found)
+        return model.model_validate(content)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=True)[0]
         place = ".".join(map(str, first["loc"]))
         kind = model.model_config.get("title") or model.__name__.removesuffix("File").lower()
+        value, expected = _short(first["input"]), first["msg"]
         if first["type"] == "missing":
-            raise error(f"{path}: {place} is missing; expected a stored {kind}") from None
-        if first["type"] == "extra_forbidden":
-            raise error(f"{path}: {place} is unknown; expected what a stored {kind} holds") from None
-        said = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-        given = f"{place} is {_short(first['input'])}; " if place else ""
-        raise error(f"{path}: {given}expected {said}") from None
+            value, expected = "missing", f"a stored {kind}"
+        elif first["type"] == "extra_forbidden":
+            value, expected = "unknown", f"what a stored {kind} holds"
+        expected = expected.removeprefix("Value error, ").removeprefix("Input should be ")
+        raise error(f"{path}: {f'{place} is {value}; ' if place else ''}expected {expected}") from None
 
 
 def _short(value: object) -> str:
@@ -180,13 +179,13 @@ def _short(value: object) -> str:
 
 
 MAX_CHARACTERS = 1 << 20
-"""Of a registry, a scenario or a sweep; the largest that comes with contsym has 31,000."""
+"""Of a TOML file; contsym's largest has 31,000."""
 MAX_DOTS = 200
-"""Of a line. The parser's time grows with the square of the parts of a dotted key: 8,000 took it 4 s."""
+"""On a line. The parser's time grows with the square of the parts of a dotted key: 8,000 parts took 4 s."""
 
 
 def read_toml(text: str, where: str, error: type[ContsymError] = ContsymError) -> dict[str, Any]:
-    """The tables of a text. Raises `error`, which begins with `where` and the line, for what is not TOML."""
+    """The tables of a TOML text. Raises `error`, which begins with `where` and the line."""
     if len(text) > MAX_CHARACTERS:
         raise error(f"{where}: {len(text):,} characters; expected at most {MAX_CHARACTERS:,}")
     for number, row in enumerate(text.split("\n"), 1):
@@ -197,34 +196,34 @@ def read_toml(text: str, where: str, error: type[ContsymError] = ContsymError) -
     except RecursionError:
         raise error(f"{where}: not TOML (nested too deeply)") from None
     except ValueError as wrong:
-        said = re.search(r"at line (\d+)", str(wrong))
-        line = int(said[1]) if said else text.count("\n") + 1
-        # Python's own, of a number with thousands of digits, goes on about itself behind a semicolon.
+        match = re.search(r"at line (\d+)", str(wrong))
+        line = int(match[1]) if match else text.count("\n") + 1
+        # After a semicolon Python's message about a huge number explains its own limit.
         reason = str(wrong).partition(" (at")[0].partition(";")[0]
         raise error(f"{where}:{line}: not TOML ({reason})") from None
 
 
 def read_model(text: str, model: type[Model], where: str, error: type[ContsymError] = ContsymError) -> Model:
-    """The model that a TOML text describes. Raises `error` with the file, the line and the entry of a mistake."""
+    """The model of a TOML text. Raises `error` with the file, the line and the entry of a mistake."""
     return model_from(read_toml(text, where, error), model, where, error, text)
 
 
 def model_from(
-    found: object,
+    content: object,
     model: type[Model],
     where: str,
     error: type[ContsymError] = ContsymError,
     text: str | None = None,
 ) -> Model:
-    """What a person wrote, as the model; the message begins with `where`, and a line of the TOML `text` if there is one."""
+    """A user's content as the model. Raises `error`, which begins with `where` and the line in the TOML `text`, if any."""
     try:
-        return model.model_validate(found)
+        return model.model_validate(content)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
-        # A misspelt entry is the reason why another one is missing.
+        # A misspelt entry explains a missing one.
         first = next((each for each in errors if each["type"] in _UNKNOWN), errors[0])
         line = _line(text, first) if text else None
-        raise error(f"{where}:{line or ''}".rstrip(":") + f": {_told(first, model)}") from None
+        raise error(f"{where}:{line or ''}".rstrip(":") + f": {_message(first, model)}") from None
 
 
 _UNKNOWN = ("extra_forbidden", "invalid_key")
@@ -239,14 +238,14 @@ _EXPECTED = {
     "tuple_type": "a list",
     "model_type": "a table",
 }
-"""What is said of a value of the wrong type, where its field has no description and pydantic's words are no help."""
+"""Expectations by the type of pydantic's error, for fields without a description."""
 
 
-def _told(wrong: ErrorDetails, model: type[BaseModel]) -> str:
-    """One of pydantic's errors: the place in the file, what was given, what was expected."""
+def _message(wrong: ErrorDetails, model: type[BaseModel]) -> str:
+    """A pydantic error as a message: the place in the file, the value, the expectation."""
     tables, owner, name = _place(model, wrong["loc"])
     fields = owner.model_fields
-    value, kind, said = wrong["input"], wrong["type"], wrong["msg"].removeprefix("Value error, ")
+    value, kind, reason = wrong["input"], wrong["type"], wrong["msg"].removeprefix("Value error, ")
     description = fields[name].description if name in fields else None
     if kind in _UNKNOWN:
         what = f"{name!r} is unknown; {nearest(name, fields)}"
@@ -257,18 +256,18 @@ def _told(wrong: ErrorDetails, model: type[BaseModel]) -> str:
         required = [field for field, info in fields.items() if info.is_required()]
         what = f"{name} is missing; expected {description or ', '.join(required)}"
     elif kind == "value_error" and not name:
-        # The check of a whole table, or of its name, says it all.
-        what = said
+        # The check of a whole table has a complete message.
+        what = reason
     else:
-        # An error without a place is about a key itself, such as one with half a surrogate pair.
+        # An error without a place is about a key, such as one with half a surrogate pair.
         of = name or (tables.pop() if tables else "a key")
-        expected = description or _EXPECTED.get(kind, said.removeprefix("Input should be "))
+        expected = description or _EXPECTED.get(kind, reason.removeprefix("Input should be "))
         what = f"{of} is {_short(value)}; expected {expected}"
     return ": ".join([*tables, what])
 
 
 def _place(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[list[str], type[BaseModel], str]:
-    """The tables around an entry, as "experience 1"; the model of the innermost one; the entry's name there, if any."""
+    """The tables around an entry, such as "experience 1"; the model of the innermost; the name of the entry, if any."""
     tables: list[str] = []
     rest = [part for part in loc if part != "[key]"]
     while rest:
@@ -291,9 +290,9 @@ def _line(text: str, wrong: ErrorDetails) -> int | None:
 
 
 def line_of(text: str, *path: str | int) -> int | None:
-    r"""The line of the first place that names each of `path` in turn; TOML keeps no line numbers.
+    r"""The first line that names each part of `path` in turn, since tomllib gives no line numbers.
 
-    The first is a table by its name or number, or an entry of the file; comments that name it do not count.
+    The first part is a table by its name or number, or an entry of the file; comments do not count.
 
     >>> line_of("[a.P3]\n[a.P36]\nkind = 1", "a", "P36", "kind"), line_of("[[a]]\n[[a]]\nkind = 1", "a", 1)
     (3, 2)
@@ -309,17 +308,17 @@ def line_of(text: str, *path: str | int) -> int | None:
     position = places[min(int(n), len(places) - 1)]
     for name in (part for part in rest if isinstance(part, str)):
         whole = rf"(?<![\w-]){re.escape(name)}(?![\w-])" if re.fullmatch(r"[\w-]+", name) else re.escape(name)
-        found = re.compile(whole).search(text, position)
-        position = found.start() if found else position
+        match = re.compile(whole).search(text, position)
+        position = match.start() if match else position
     return text.count("\n", 0, position) + 1
 
 
 def _heads(text: str, head: str) -> list[int]:
-    # A whole name: P3 is not in P36, and `kind` is not in `kind_source`.
+    # Whole names alone: P3 is not in P36, nor `kind` in `kind_source`.
     place = rf"^[ \t]*\[*[ \t]*{re.escape(head)}(?![\w-])"
-    return [found.end() for found in re.finditer(place, text, re.MULTILINE)]
+    return [match.end() for match in re.finditer(place, text, re.MULTILINE)]
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a count that a person writes; of thousands of digits Python makes no number."""
+    """Whether a text is a count of at most 18 digits; Python refuses thousands of digits."""
     return text.isdecimal() and len(text) <= 18

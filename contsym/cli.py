@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Heavy libraries load inside the verb that needs them."""
+"""The command line. Heavy libraries load inside the command that needs them."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ for command in (
 
 
 def main() -> NoReturn:
-    """Run the command line; a user's mistake is one line and exit code 2, a signal 128 and its number."""
+    """Run the command line. The exit code is 2 for a user's mistake, and 128 plus its number for a signal."""
     end_cleanly_on_signals()
     os.environ.update(waiting())
     try:
         try:
             code = cli(standalone_mode=False)
         except Exception:
-            raise_if_asked_to_stop()  # a library may have made an error of the signal
+            raise_if_asked_to_stop()  # a library may have turned the signal into an error
             raise
-        raise_if_asked_to_stop()  # or have lost it
+        raise_if_asked_to_stop()  # or have caught it
         sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -62,7 +62,7 @@ def main() -> NoReturn:
     except ContsymError as error:
         _fail(str(error))
     except OSError as error:
-        # What is wrong with a path shows wherever it is first used: a name too long, a folder without permission.
+        # A bad path shows where it is first used: a name too long, a folder without permission.
         if (message := file_trouble(error)) is None:
             if error.filename is None:
                 raise

@@ -1,4 +1,4 @@
-"""User errors: one line that says what was given, what was expected and what to do."""
+"""User errors: one line with the input, the expectation and the remedy."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 LONGEST = 2000
-"""Characters of a message; of a longer one the middle is left out."""
+"""Characters of a message; longer ones lose their middle."""
 
 
 class ContsymError(Exception):
-    """A mistake that the person at the keyboard can mend; the command line exits with 2.
-
-    Its message is one line that a terminal can show, whatever input it quotes.
-    """
+    """A mistake that the user can mend; the command line exits with 2. The message is one printable line."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(one_line(message))
@@ -24,7 +21,7 @@ class DataError(ContsymError):
 
 
 class EncoderError(ContsymError):
-    """An encoder that cannot be found, verified or loaded."""
+    """An encoder that is not found, verified or loaded."""
 
 
 class SettingError(ContsymError):
@@ -36,7 +33,7 @@ class TrackingError(ContsymError):
 
 
 def one_line(text: str) -> str:
-    r"""The text without line ends; what a terminal would obey or not show is written as its escape.
+    r"""The text on one line, with escapes for characters that a terminal would not print.
 
     >>> print(one_line("label \x1b[2J\n is\u202e unknown"))
     label \x1b[2J is\u202e unknown
@@ -44,13 +41,11 @@ def one_line(text: str) -> str:
     text = " ".join(text.split())
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - 500]} ... {text[-400:]}"
-    if text.isprintable():
-        return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def first_line(error: BaseException, limit: int = LONGEST) -> str:
-    """The first line of an error that a library raised, for a message; its type where it says nothing.
+    """The first line of a library's error, or its type if it has no message.
 
     >>> first_line(OSError("no such file\\nin /tmp")), first_line(KeyError())
     ('no such file', 'KeyError')
@@ -59,17 +54,17 @@ def first_line(error: BaseException, limit: int = LONGEST) -> str:
     return (lines or [type(error).__name__])[0][:limit]
 
 
-def unknown_name(what: str, given: str, known: Iterable[str]) -> ContsymError:
-    """An error for a name that nobody registered; it names the nearest known ones.
+def unknown_name(what: str, name: str, names: Iterable[str]) -> ContsymError:
+    """The error for a name that is not among `names`, with the nearest ones.
 
     >>> str(unknown_name("strategy", "knn_fixd", ["knn_fixed", "fine_tune"]))
     "strategy 'knn_fixd' is unknown; did you mean knn_fixed? (contsym list)"
     """
-    return ContsymError(f"{what} {given!r} is unknown; {nearest(given, sorted(known))} (contsym list)")
+    return ContsymError(f"{what} {name!r} is unknown; {nearest(name, sorted(names))} (contsym list)")
 
 
-def nearest(given: str, known: Iterable[str]) -> str:
-    """The known names most like the one given, as a question; all of them where none is like it."""
-    known = list(known)
-    near = difflib.get_close_matches(given, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The names most similar to `name`, as a question; all of them if none is similar."""
+    names = list(names)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(names)}"

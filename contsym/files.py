@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all, and cells of CSV that are text."""
+"""Files and folders that are written atomically, and text cells of CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def shield(text: str) -> str:
-    """The text for a cell.
+    """The text as a CSV cell that no spreadsheet takes for a formula.
 
     >>> shield("=1+1"), shield("P26/Q1/Q2"), shield("'=1")
     ("'=1+1", 'P26/Q1/Q2', "''=1")
@@ -29,7 +29,7 @@ def shield(text: str) -> str:
 
 
 def unshield(cell: str) -> str:
-    """The text that a cell was made of.
+    """The inverse of `shield`.
 
     >>> unshield("'=1+1"), unshield("'quoted'")
     ('=1+1', "'quoted'")
@@ -39,20 +39,19 @@ def unshield(cell: str) -> str:
 
 STALE_SECONDS = 3600
 OS_ERROR = re.compile(r"(?:os error|code:) (\d+)")
-"""How safetensors says the number of an error of the system."""
+"""The error number of the system in an error of safetensors."""
 
 
 def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Make `folder` by filling a temporary one beside it and renaming it.
+    """Write `folder` atomically: fill a temporary one beside it and rename it. Raises OSError.
 
-    A reader sees the folder with everything in it, or no folder; what a killed process leaves
-    starts with a dot and is never read. Raises OSError where it cannot be written.
+    The remains of a killed process start with a dot, and nothing reads them.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     clear_partial(folder.parent, of=folder.name)
     partial = folder.parent / f".partial-{folder.name}-{secrets.token_hex(4)}"
     try:
-        # Inside, since a signal that comes while a folder is made raises as soon as it is there.
+        # Inside `try`, because a signal may raise as soon as the folder exists.
         partial.mkdir()
         fill(partial)
         for path in [*partial.iterdir(), partial]:
@@ -61,15 +60,14 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
         _sync(folder.parent)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
-        # safetensors has a class of its own for a disk that is full.
-        if type(error).__name__ == "SafetensorError" and (found := OS_ERROR.search(str(error))):
-            raise OSError(int(found[1]), os.strerror(int(found[1])), str(folder)) from None
+        # safetensors raises its own class for a full disk.
+        if type(error).__name__ == "SafetensorError" and (match := OS_ERROR.search(str(error))):
+            raise OSError(int(match[1]), os.strerror(int(match[1])), str(folder)) from None
         raise
 
 
 def clear_partial(folder: Path, older_than: float = STALE_SECONDS, of: str | None = None) -> None:
-    """Delete what killed processes have left half-written, by default more than an hour ago; `of` is the
-    name of the one thing whose remains are meant."""
+    """Delete the remains of killed processes, by default older than an hour; `of` limits them to one name."""
     for partial in folder.glob(f".partial-{glob.escape(of)}-*" if of else ".partial-*"):
         try:
             if older_than and time.time() - partial.stat().st_mtime <= older_than:
@@ -79,11 +77,11 @@ def clear_partial(folder: Path, older_than: float = STALE_SECONDS, of: str | Non
             else:
                 partial.unlink()
         except FileNotFoundError:
-            continue  # its owner has just finished it
+            continue  # its process has just finished it
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace a small file by renaming a finished one over it. Raises OSError."""
+    """Write a small file atomically. Raises OSError."""
     clear_partial(path.parent, of=path.name)
     partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
     try:
@@ -96,17 +94,17 @@ def write_file(path: Path, text: str) -> None:
 
 
 def to_json(value: object) -> str:
-    # allow_nan=False: NaN is no JSON, and no result of ours.
+    # NaN is not JSON.
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def visible_folders(folder: Path, skip: Skip = tell_skipped) -> list[Path]:
-    """The whole folders in a folder by name, without what a killed process has left."""
+    """The folders in a folder by name, without the remains of killed processes."""
     return [path for path in entries(folder, skip) if not path.name.startswith(".")]
 
 
 def entries(folder: Path, skip: Skip) -> list[Path]:
-    """The folders in a folder; what cannot be looked into is told to `skip`."""
+    """The folders in a folder; `skip` receives those that cannot be read."""
     try:
         paths = sorted(folder.iterdir())
     except FileNotFoundError:
@@ -114,18 +112,17 @@ def entries(folder: Path, skip: Skip) -> list[Path]:
     except OSError as error:
         skip(unreadable(folder, error))
         return []
-    found = []
+    folders = []
     for path in paths:
         try:
             if path.is_symlink() and not path.exists():
                 skip(ContsymError(f"{path}: a link to {path.readlink()}, which is not there; delete it"))
             elif path.is_dir():
-                # A folder that must not be looked into shows here.
-                os.scandir(path).close()
-                found.append(path)
+                os.scandir(path).close()  # raises where permission is missing
+                folders.append(path)
         except OSError as error:
             skip(unreadable(path, error))
-    return found
+    return folders
 
 
 def unreadable(path: Path, error: OSError) -> ContsymError:
@@ -141,35 +138,35 @@ def _sync(path: Path) -> None:
 
 
 def gib_from_environment(variable: str, default: float, what: str) -> int:
-    """The bytes that an environment variable allows for `what`, in GiB; 0 keeps none. Raises SettingError."""
-    given = os.environ.get(variable, "").strip()
+    """The limit in bytes for `what`, from an environment variable in GiB; 0 turns it off. Raises SettingError."""
+    text = os.environ.get(variable, "").strip()
     try:
-        gib = float(given) if given else default
+        gib = float(text) if text else default
     except ValueError:
         gib = math.nan
     if not 0 <= gib < 2**20:
         raise SettingError(
-            f"{variable}={given} is no size; expected GiB for {what}, as 4 or 0.5, or 0 to keep none"
+            f"{variable}={text} is no size; expected GiB for {what}, as 4 or 0.5, or 0 to keep none"
         )
     return int(gib * 2**30)
 
 
 def bound(folder: Path, limit: int, file: str) -> None:
-    """Delete the entries that have not been used for longest, until what is left takes at most `limit` bytes.
+    """Delete the least recently used entries until the others take at most `limit` bytes.
 
-    An entry is a folder; it was last used when its `file` was last touched. Safe beside other processes: an
-    entry goes whole by being renamed, and a file that somebody has opened or mapped can be read until it is closed.
+    An entry is a folder; the time of its last use is that of its `file`. Safe beside other processes: entries
+    are deleted atomically, and open or mapped files stay readable.
     """
     clear_partial(folder)
-    found = []
+    entries_by_use = []
     for entry in visible_folders(folder):
         try:
             size = sum(path.stat().st_size for path in entry.iterdir())
-            found.append(((entry / file).stat().st_mtime_ns, entry, size))
+            entries_by_use.append(((entry / file).stat().st_mtime_ns, entry, size))
         except FileNotFoundError:
             continue  # another process has just deleted it
-    excess = sum(size for _, _, size in found) - limit
-    for _, entry, size in sorted(found):
+    excess = sum(size for _, _, size in entries_by_use) - limit
+    for _, entry, size in sorted(entries_by_use):
         if excess <= 0:
             return
         drop(entry)
@@ -177,14 +174,14 @@ def bound(folder: Path, limit: int, file: str) -> None:
 
 
 def drop(entry: Path) -> None:
-    """Delete a folder that others may be reading, whole or not at all."""
-    gone = entry.with_name(f".partial-{entry.name}-{secrets.token_hex(4)}")
+    """Delete a folder atomically; others may be reading it."""
+    trash = entry.with_name(f".partial-{entry.name}-{secrets.token_hex(4)}")
     try:
-        entry.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        entry.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
     except FileNotFoundError:
-        pass  # another process has deleted it, which helps as much
+        pass  # another process has deleted it
     except BaseException:
-        # A signal came between the two, or while it was half deleted.
-        shutil.rmtree(gone, ignore_errors=True)
+        # A signal may come before the folder is deleted.
+        shutil.rmtree(trash, ignore_errors=True)
         raise

@@ -1,4 +1,4 @@
-"""The machine and this process: cores, memory, threads, signals, and libraries that talk too much."""
+"""The machine and this process: cores, memory, threads, signals, and noisy libraries."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
-LASTING = ("run", "sweep")
-"""Commands that go on where they were when they are given again."""
-
 DISK = {
     errno.ENOSPC: "free some space", errno.EDQUOT: "free some of your quota",
     errno.EROFS: "name a folder that can be written", errno.EACCES: "name a folder that you may use",
@@ -23,45 +20,45 @@ DISK = {
     errno.ESTALE: "mount it again", errno.EFBIG: "raise the limit (ulimit -f)",
     errno.EMFILE: "raise the limit (ulimit -n)",
 }  # fmt: skip
-"""What may happen to files while a command works, and what to do."""
+"""Errors of files during a command, and remedies."""
 
 
 class Ended(KeyboardInterrupt):
-    """A signal that asks the process to end; what cleans up after Ctrl-C cleans up after it too."""
+    """A signal that asks the process to end, cleaned up after like Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
 
 _asked: int | None = None
-"""The signal that has asked this process to end."""
+"""The signal that asked this process to end."""
 
 
 def end_cleanly_on_signals() -> None:
-    """Let SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal that is closed) end this process in one way."""
+    """Let SIGINT (Ctrl-C), SIGTERM and SIGHUP (a closed terminal) raise Ended."""
     global _asked
     _asked = None
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        # A program started by nohup ignores SIGHUP, and goes on to.
+        # A program under nohup ignores SIGHUP, and must continue to.
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end)
-    usual = sys.unraisablehook
+    report = sys.unraisablehook
 
-    def of_no_signal(found: sys.UnraisableHookArgs) -> None:
-        # What was raised in a __del__ cannot go further; raise_if_asked_to_stop() raises it again, and the rest is noise.
-        if not issubclass(found.exc_type, Ended):
-            usual(found)
+    def report_errors(unraisable: sys.UnraisableHookArgs) -> None:
+        # An error in a __del__ goes no further; raise_if_asked_to_stop() raises Ended again.
+        if not issubclass(unraisable.exc_type, Ended):
+            report(unraisable)
 
-    sys.unraisablehook = of_no_signal
+    sys.unraisablehook = report_errors
 
 
 def raise_if_asked_to_stop() -> None:
-    """Raise Ended again where a signal has asked this process to end and it is still here.
+    """Raise Ended again where a signal has asked this process to end and it still runs.
 
-    What a signal raises comes wherever Python happens to be, and there are places where it is lost: in a
-    `__del__`, or where a library catches everything. So each kind of long work asks here in one place, between two
-    steps (`training.progress.Steps`, the loop of a sweep, the `status` of a command), and `main` at its end.
+    A signal raises wherever Python happens to be, and the error is lost in a `__del__` or in a library that catches
+    everything. So each kind of long work calls this between two steps (`training.progress.Steps`, the loop of a
+    sweep, the `status` of a command), and `main` calls it at its end.
     """
     if _asked is not None:
         raise Ended(_asked)
@@ -70,53 +67,50 @@ def raise_if_asked_to_stop() -> None:
 def _end(number: int, frame: object) -> NoReturn:
     global _asked
     _asked = number
-    # Asked again, it ends at once: what cleans up may hang on what is broken.
+    # A second signal ends the process at once, because the clean-up may hang.
     signal.signal(number, signal.SIG_DFL)
     raise Ended(number)
 
 
 def stopped(error: BaseException) -> tuple[str, int]:
-    """What is said of a process that was asked to end, and its exit code: 128 and the signal's number."""
-    return f"stopped; {_kept()}", exit_code(error)
+    """The last message of a process that a signal ends, and its exit code."""
+    return f"stopped; {_progress_message()}", exit_code(error)
 
 
 def exit_code(error: BaseException) -> int:
-    """128 and the number of the signal that the error came from; Ctrl-C's where it says none."""
+    """128 plus the number of the signal behind the error, by default that of Ctrl-C."""
     ended = error if isinstance(error, Ended) else error.__cause__
     return 128 + (ended.number if isinstance(ended, Ended) else signal.SIGINT)
 
 
 def file_trouble(error: OSError) -> str | None:
-    """What is said of a file that was taken away or cannot be written; None for an error of another kind."""
+    """The message for a file that is gone or cannot be written; None for other errors."""
     if error.errno not in DISK:
         return None
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; {DISK[error.errno]}; {_kept()}"
+    return f"{where}{error.strerror}; {DISK[error.errno]}; {_progress_message()}"
 
 
-def _kept() -> str:
-    goes_on = "; the same command goes on from there" if sys.argv[1:2] and sys.argv[1] in LASTING else ""
-    return f"what is finished is kept{goes_on}"
+def _progress_message() -> str:
+    resumes = "; the same command resumes from there" if sys.argv[1:2] in (["run"], ["sweep"]) else ""
+    return f"finished results are stored{resumes}"
 
 
 SPIN_COUNT = "1000"
-"""Turns that an OpenMP thread waits awake before it sleeps (benchmarks/waiting.py).
+"""Turns that an OpenMP thread spins before it sleeps (benchmarks/waiting.py).
 
-Threads that spin for long make a training step several times slower beside other processes; threads that
-sleep at once make it slower on idle cores.
+Long spinning makes a training step several times slower beside other processes; sleeping at once makes it
+slower on idle cores.
 """
 
 
 def n_cores() -> int:
-    """Those that this process may use: where it was given some of the machine's, only these."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def waiting() -> dict[str, str]:
-    """Environment variables that let threads sleep soon, or those by which the user has said how they wait.
-
-    OpenMP reads them once, when torch is first imported.
-    """
+    """Environment variables that let threads sleep soon, or the user's own. OpenMP reads them when torch is imported."""
     names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     return {name: os.environ[name] for name in names if name in os.environ} or {"GOMP_SPINCOUNT": SPIN_COUNT}
 
@@ -126,7 +120,7 @@ def platform_name() -> str:
 
 
 def processor_name(device: str) -> str:
-    """The GPU, or the CPU and the vector instructions that torch uses of it: its kernels add in their order."""
+    """The GPU, or the CPU with its vector instructions, which decide in what order kernels add."""
     import torch
 
     if device.startswith("cuda"):
@@ -148,7 +142,7 @@ def n_threads() -> int:
 
 
 def peak_memory(device: str) -> int:
-    """Peak bytes: of the GPU's allocator, or of this process from its start."""
+    """Peak bytes of the GPU's allocator, or of this process."""
     import torch
 
     if device.startswith("cuda"):
@@ -159,14 +153,13 @@ def peak_memory(device: str) -> int:
 
 
 def quiet_avalanche() -> None:
-    """Call it before Avalanche is imported: it imports qpsolvers for GEM, which contsym does not offer, and GPUtil,
-    which still imports distutils."""
+    """Silence warnings at Avalanche's import: of qpsolvers for GEM, which contsym does not offer, and of GPUtil."""
     for message in ("no QP solver found", "The distutils package is deprecated"):
         warnings.filterwarnings("ignore", message=message)
 
 
 def quiet_libraries() -> None:
-    """Their progress bars and advice would break up ours; errors still come through."""
+    """Silence progress bars and advice of libraries; errors are still shown."""
     quiet_avalanche()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import datasets
@@ -179,17 +172,16 @@ def quiet_libraries() -> None:
 
 VARIABLE = "GLIBC_TUNABLES"
 FIRST_GLIBC = (2, 35)
-"""The first that asks for huge pages."""
-KEPT_BYTES = 2**30
-"""Blocks up to this size stay with the process, as do so many free bytes in all."""
+"""The first version with the tunable for huge pages."""
+RETAINED_BYTES = 2**30
+"""The process retains blocks up to this size, and so many free bytes in all."""
 
 
 def variables() -> dict[str, str]:
-    """What a new process should have in its environment; nothing without glibc, or where the user has set it."""
+    """Environment variables for new processes; none without glibc, or where the user has set one."""
     name, version = platform.libc_ver()
-    if name != "glibc" or VARIABLE in os.environ:
+    is_old = name != "glibc" or tuple(map(int, version.split(".")[:2])) < FIRST_GLIBC
+    if is_old or VARIABLE in os.environ:
         return {}
-    if tuple(map(int, version.split(".")[:2])) < FIRST_GLIBC:
-        return {}
-    settings = {"hugetlb": 1, "mmap_threshold": KEPT_BYTES, "trim_threshold": KEPT_BYTES}
+    settings = {"hugetlb": 1, "mmap_threshold": RETAINED_BYTES, "trim_threshold": RETAINED_BYTES}
     return {VARIABLE: ":".join(f"glibc.malloc.{name}={value}" for name, value in settings.items())}

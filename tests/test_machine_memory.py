@@ -22,13 +22,13 @@ def glibc(monkeypatch):
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
 
 
-def test_a_process_is_told_where_its_c_library_listens(glibc):
+def test_a_process_gets_the_variables_of_its_c_library(glibc):
     assert variables() == WANTED
     assert worker_environment(1)["GLIBC_TUNABLES"] == WANTED["GLIBC_TUNABLES"]
 
 
 @pytest.mark.parametrize("library", [("glibc", "2.34"), ("", ""), ("libc", "6")])
-def test_another_c_library_is_told_nothing(glibc, monkeypatch, library):
+def test_another_c_library_gets_nothing(glibc, monkeypatch, library):
     monkeypatch.setattr(platform, "libc_ver", lambda: library)
     assert variables() == {}
 

@@ -50,14 +50,14 @@ def aborted(cause):
         (Ended(signal.SIGHUP), 129),
     ],
 )
-def test_a_signal_is_told_by_the_exit_code(raised, code, monkeypatch, capsys):
+def test_a_signal_decides_the_exit_code(raised, code, monkeypatch, capsys):
     assert end_of_main(monkeypatch, capsys, raised) == (
         code,
-        "stopped; what is finished is kept; the same command goes on from there\n",
+        "stopped; finished results are stored; the same command resumes from there\n",
     )
     assert end_of_main(monkeypatch, capsys, raised, ("report",)) == (
         code,
-        "stopped; what is finished is kept\n",
+        "stopped; finished results are stored\n",
     )
 
 
@@ -65,8 +65,8 @@ def test_a_full_disk_is_one_line(monkeypatch, capsys):
     full = OSError(errno.ENOSPC, "No space left on device", "mlruns/results/x")
     assert end_of_main(monkeypatch, capsys, full) == (
         2,
-        "error: mlruns/results/x: No space left on device; free some space; what is finished is kept; "
-        "the same command goes on from there\n",
+        "error: mlruns/results/x: No space left on device; free some space; finished results are stored; "
+        "the same command resumes from there\n",
     )
 
 

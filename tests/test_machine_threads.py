@@ -21,7 +21,7 @@ def test_threads_sleep_soon():
 
 
 @pytest.mark.parametrize(("name", "value"), [("GOMP_SPINCOUNT", "7"), ("OMP_WAIT_POLICY", "ACTIVE")])
-def test_threads_wait_as_the_user_has_said(monkeypatch, name, value):
+def test_threads_wait_as_the_user_has_set(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     assert waiting() == {name: value}
     assert {k: v for k, v in worker_environment(1).items() if k in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} == {

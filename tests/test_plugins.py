@@ -90,7 +90,7 @@ def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny
 def test_add_ons_go_on_top_of_it(begun):
     plugins.use([begun / "my_method.py"])
     card = find_strategy("my_method+replay")
-    assert card.stores == "one vector a label; a buffer of pairs"
+    assert card.stores == "one vector per label; a buffer of pairs"
     strategy = load_strategy("my_method+replay")
     assert {"scale", "replay_size"} <= set(strategy.Settings.model_fields)
 
@@ -179,8 +179,8 @@ def test_an_installed_package_is_listed_without_importing_it(site):
     done = with_site("list", site=site)
     assert done.returncode == 0
     assert done.stderr == ""
-    assert re.search(r"\n  your own\n  demo_cosine +One learned vector a label", done.stdout)
-    assert "stores: one vector a label · from demo-methods 1.2\n" in done.stdout
+    assert re.search(r"\n  your own\n  demo_cosine +One learned vector per label", done.stdout)
+    assert "stores: one vector per label · from demo-methods 1.2\n" in done.stdout
     assert re.search(r"\n  demo_stream +MNLI first, then Wikidata pairs\.\n", done.stdout)
 
 

@@ -10,7 +10,7 @@ from benchmarks.faults import checks
 from benchmarks.faults.bench import Bench, Fault, Red
 from benchmarks.faults.kill import disturb, reference
 
-GOES_ON = "stopped; what is finished is kept; the same command goes on from there"
+GOES_ON = "stopped; finished results are stored; the same command resumes from there"
 
 
 def end(bench: Bench, rng: random.Random, number: signal.Signals) -> str:

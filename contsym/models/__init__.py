@@ -1,1 +1,1 @@
-"""The paper's mathematics as functions of tensors: no model, device or logger in sight."""
+"""Mathematics, heads, memories and encoders: everything in torch that is not a strategy."""

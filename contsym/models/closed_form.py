@@ -1,9 +1,8 @@
-"""Heads that are computed from sums over pairs and take no gradient step.
+"""Heads that are computed from sums over pairs, without gradient steps.
 
-Each is given pairs by `add`, in parts of any size, and answers by `forward` from then on. Everything
-that is kept lies in buffers of fixed shape, in float64: sums of many float32 squares lose the digits
-that a covariance is made of. A label that no pair had yet scores below all others; before any pair all
-labels score alike, so that an argmax says the first.
+`add` takes in pairs, in parts of any size; `forward` then scores with all pairs so far. The state is
+buffers of fixed shape in float64, because sums of many float32 squares lose the digits of a covariance. A
+label without pairs scores below all others; before any pair all labels score alike.
 """
 
 from __future__ import annotations
@@ -16,40 +15,29 @@ from torch.nn import functional
 
 from contsym.models.algebra import pair_features
 from contsym.models.distances import pairwise_cosine_distance
+from contsym.models.losses import class_sums
 
 PART = 4096
 """Pairs whose features are in memory at a time."""
 
 CONSTANT = 1e-10
-"""A feature whose variance is a smaller share of its mean square does not vary but by rounding."""
-
-
-def class_sums(features: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
-    """(counts, sums) of the rows of each label: (n_labels,) and (n_labels, features).
-
-    By a product with the one-hot labels, which adds up in a fixed order on a GPU as well.
-    """
-    one_hot = functional.one_hot(labels, n_labels).to(features.dtype)
-    return one_hot.sum(dim=0), one_hot.T @ features
+"""A feature whose variance is a smaller share of its mean square varies only by rounding."""
 
 
 def unseen_last(scores: Tensor, counts: Tensor) -> Tensor:
-    """The scores, with labels of count 0 one below the least of their row.
-
-    Shapes: scores (batch, labels), counts (labels,) -> (batch, labels).
-    """
+    """The scores (batch, labels), where labels of count 0 are one below the least of their row."""
     return scores.where(counts > 0, scores.amin(dim=1, keepdim=True) - 1)
 
 
 def discriminant(means: Tensor, covariance: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
-    """(weight, bias) of linear discriminants with equal priors, so that scores are x·weight_c + bias_c.
+    """(weight, bias) of linear discriminants with equal priors: scores are x·weight_c + bias_c.
 
-    weight_c = Λ μ_c and bias_c = -μ_c·Λ μ_c / 2 with Λ = [(1 - s) Σ + s v I]^-1 and v the mean of Σ's
-    diagonal (1 where Σ is 0, which leaves the nearest mean).
+    weight_c = Λ μ_c and bias_c = -μ_c·Λ μ_c / 2 with Λ = [(1 - s) Σ + s v I]^-1 and v the mean of the
+    diagonal of Σ (1 where Σ is 0, so that the nearest mean wins).
 
     Shapes: means (labels, features), covariance (features, features) -> means', (labels,).
-    Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3, where v = 1; features of another scale
-    would need another s.
+    Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3, where v = 1, so that s depends on the
+    scale of the features.
     """
     scale = covariance.diagonal().mean()
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
@@ -64,8 +52,8 @@ def ridge_solution(
     """(weight, bias) of least squares on one-hot labels with a ridge, from weighted sums over pairs.
 
     Minimises the weighted mean of |y - W x - b|^2 plus strength * sum over features of var_i |W_i|^2:
-    a ridge on standardised features, whatever their scale. b is not penalised. A feature that does
-    not vary has weight 0. It is scikit-learn's StandardScaler and Ridge(alpha = strength * pairs).
+    a ridge on standardised features, as scikit-learn's StandardScaler and Ridge(alpha = strength * pairs).
+    b is not penalised; a feature that does not vary has weight 0.
 
     Shapes: gram (features, features) of w x x^T, sums (features,) of w x, label_sums
     (labels, features), label_weights (labels,) of w -> (labels, features), (labels,).
@@ -78,7 +66,7 @@ def ridge_solution(
     variance = covariance.diagonal()
     varies = variance > CONSTANT * second_moments
     covariance = covariance * torch.outer(varies, varies)
-    # Where nothing varies the row is that of the identity, and the solution 0.
+    # A feature that does not vary has the row of the identity, and the solution 0.
     penalty = torch.where(varies, strength * variance, torch.ones_like(variance))
     penalised = covariance + torch.diag(penalty)
     weight = torch.cholesky_solve((towards * varies).T, torch.linalg.cholesky(penalised)).T
@@ -95,16 +83,14 @@ class ClassMeans(nn.Module):
     def __init__(self, dim: int, n_labels: int, metric: Literal["cosine", "euclidean"]) -> None:
         super().__init__()
         self.metric = metric
-        self.counts: Tensor
-        self.means: Tensor
-        self.register_buffer("counts", torch.zeros(n_labels, dtype=torch.float64))
-        self.register_buffer("means", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
+        self.counts = _zeros(n_labels)
+        self.means = _zeros(n_labels, 4 * dim)
 
     def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
         for features, part in _parts(p, h, labels, self.means):
             counts, sums = class_sums(features, part, len(self.counts))
             self.counts += counts
-            # The new mean from the old: mean + (sum - n * mean) / n_so_far; where n = 0, unchanged.
+            # mean + (sum - n * mean) / n_so_far, which is the old mean where n = 0
             self.means += (sums - counts[:, None] * self.means) / self.counts[:, None].clamp_min(1)
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
@@ -112,7 +98,7 @@ class ClassMeans(nn.Module):
         if self.metric == "cosine":
             distances = pairwise_cosine_distance(features, means)
         else:
-            # By differences: |a|^2 - 2ab + |b|^2 loses what tells near means apart.
+            # Rounding in |a|^2 - 2ab + |b|^2 would hide the difference of near means.
             distances = torch.cdist(features, means, compute_mode="donot_use_mm_for_euclid_dist")
         return unseen_last(-distances, self.counts).float()
 
@@ -121,25 +107,19 @@ class StreamingDiscriminant(nn.Module):
     """(p, h) -> linear discriminants on [p, h, |p - h|, p ∘ h]: class means, one shared covariance.
 
     Shapes: (batch, dim) twice -> (batch, labels), float32. `scatter` is the sum over labels of
-    (x - μ)(x - μ)^T about the label's mean of all its pairs so far, which does not depend on the order.
-    Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3. Their equation 2 weighs a new sample's
-    deviation by the count of all samples, t / (t + 1), which depends on the order; here it is that of
-    its label, n / (n + 1), which gives the pooled covariance exactly (Chan et al. 1979, equation 2.1).
+    (x - μ)(x - μ)^T about the mean of the label's pairs so far; it does not depend on their order.
+    Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3. Their equation 2 weighs the deviation of a new
+    sample by the count t of all samples, t / (t + 1), which depends on the order; we take the count of its
+    label, which gives the pooled covariance exactly (Chan et al. 1979, equation 2.1).
     """
 
     def __init__(self, dim: int, n_labels: int, shrinkage: float) -> None:
         super().__init__()
         self.shrinkage = shrinkage
-        self.counts: Tensor
-        self.means: Tensor
-        self.scatter: Tensor
-        self.weight: Tensor
-        self.bias: Tensor
-        self.register_buffer("counts", torch.zeros(n_labels, dtype=torch.float64))
-        self.register_buffer("means", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
-        self.register_buffer("scatter", torch.zeros(4 * dim, 4 * dim, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(n_labels, 4 * dim, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(n_labels, dtype=torch.float64))
+        self.counts = _zeros(n_labels)
+        self.means = _zeros(n_labels, 4 * dim)
+        self.scatter = _zeros(4 * dim, 4 * dim)
+        self.weight, self.bias = _zeros(n_labels, 4 * dim), _zeros(n_labels)
 
     def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
         for features, part in _parts(p, h, labels, self.means):
@@ -148,15 +128,13 @@ class StreamingDiscriminant(nn.Module):
             within = features - part_means[part]
             apart = part_means - self.means
             both = (self.counts + counts).clamp_min(1)
-            # Two groups about their common mean: their own scatters and that of their means.
+            # Two groups about their common mean: the scatter of each, and of their means.
             self.scatter += within.T @ within
             self.scatter += (apart * (self.counts * counts / both)[:, None]).T @ apart
             self.means += apart * (counts / both)[:, None]
             self.counts += counts
         covariance = self.scatter / self.counts.sum().clamp_min(1)
-        weight, bias = discriminant(self.means, covariance, self.shrinkage)
-        self.weight.copy_(weight)
-        self.bias.copy_(bias)
+        self.weight[:], self.bias[:] = discriminant(self.means, covariance, self.shrinkage)
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         scores = functional.linear(pair_features(p, h).double(), self.weight, self.bias)
@@ -164,10 +142,10 @@ class StreamingDiscriminant(nn.Module):
 
 
 class RidgeClassifier(nn.Module):
-    """(p, h) -> ridge regression of one-hot labels on [p, h, |p - h|, p ∘ h], x.
+    """(p, h) -> ridge regression of one-hot labels on x = [p, h, |p - h|, p ∘ h].
 
-    With n_random > 0 on max(0, x R), R (4 * dim, n_random) of standard normal numbers drawn from the
-    generator, in place of x. Shapes: (batch, dim) twice -> (batch, labels), float32.
+    With n_random > 0, max(0, x R) replaces x, where R (4 * dim, n_random) is standard normal.
+    Shapes: (batch, dim) twice -> (batch, labels), float32.
     Source: McDonnell et al. 2023 (RanPAC, arXiv 2307.02251), equations 3 to 5. They neither centre nor
     standardise, and choose the ridge by cross-validation; see `ridge_solution`.
     """
@@ -178,21 +156,12 @@ class RidgeClassifier(nn.Module):
         super().__init__()
         self.strength = strength
         width = n_random or 4 * dim
-        self.projection: Tensor | None
-        self.label_weights: Tensor
-        self.sums: Tensor
-        self.label_sums: Tensor
-        self.gram: Tensor
-        self.weight: Tensor
-        self.bias: Tensor
-        random = torch.randn(4 * dim, n_random, generator=generator) if n_random else None
-        self.register_buffer("projection", random)
-        self.register_buffer("label_weights", torch.zeros(n_labels, dtype=torch.float64))
-        self.register_buffer("sums", torch.zeros(width, dtype=torch.float64))
-        self.register_buffer("label_sums", torch.zeros(n_labels, width, dtype=torch.float64))
-        self.register_buffer("gram", torch.zeros(width, width, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(n_labels, width, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros(n_labels, dtype=torch.float64))
+        draws = torch.randn(4 * dim, n_random, generator=generator) if n_random else None
+        self.projection = None if draws is None else nn.Buffer(draws)
+        self.label_weights = _zeros(n_labels)
+        self.sums, self.label_sums = _zeros(width), _zeros(n_labels, width)
+        self.gram = _zeros(width, width)
+        self.weight, self.bias = _zeros(n_labels, width), _zeros(n_labels)
 
     def add(self, p: Tensor, h: Tensor, labels: Tensor, pair_weight: float = 1.0) -> None:
         """Take in pairs, each counting as `pair_weight` pairs."""
@@ -203,11 +172,9 @@ class RidgeClassifier(nn.Module):
             self.label_sums += pair_weight * sums
             self.sums += pair_weight * x.sum(dim=0)
             self.gram += pair_weight * (x.T @ x)
-        weight, bias = ridge_solution(
+        self.weight[:], self.bias[:] = ridge_solution(
             self.gram, self.sums, self.label_sums, self.label_weights, self.strength
         )
-        self.weight.copy_(weight)
-        self.bias.copy_(bias)
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         x = self._projected(pair_features(p, h).double())
@@ -219,8 +186,12 @@ class RidgeClassifier(nn.Module):
         return (features.to(self.projection.dtype) @ self.projection).clamp_min(0).to(features.dtype)
 
 
+def _zeros(*shape: int) -> Tensor:
+    return nn.Buffer(torch.zeros(shape, dtype=torch.float64))
+
+
 def _parts(p: Tensor, h: Tensor, labels: Tensor, like: Tensor):
-    """(features, labels) of at most PART pairs at a time, with the device and type of `like`."""
+    """(features, labels) of at most PART pairs at a time, on the device and of the type of `like`."""
     for rows in zip(p.split(PART), h.split(PART), labels.split(PART), strict=True):
         part_p, part_h, part = (row.to(like.device) for row in rows)
         yield pair_features(part_p, part_h).to(like.dtype), part

@@ -24,32 +24,24 @@ def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def pairwise_cosine_distance(a: Tensor, b: Tensor) -> Tensor:
-    """The cosine distance of every row of a to every row of b.
-
-    Shapes: (n, dim) and (m, dim) -> (n, m).
-    """
+    """The cosine distance of every row of a to every row of b: (n, dim) and (m, dim) -> (n, m)."""
     a = functional.normalize(a, dim=-1, eps=EPSILON)
     b = functional.normalize(b, dim=-1, eps=EPSILON)
     return 1 - a @ b.T
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """The vectors at length 1; those too short to have a direction become zeros, with a gradient of 0.
-
-    Shapes: (..., dim) -> (..., dim).
-    """
+    """The vectors at length 1; vectors without a direction become zeros, with a gradient of 0."""
     length = vectors.norm(dim=-1, keepdim=True)
     return torch.where(length > EPSILON, vectors / length.clamp_min(EPSILON), torch.zeros_like(vectors))
 
 
 def pairwise_euclidean_distance(a: Tensor, b: Tensor) -> Tensor:
-    """The Euclidean distance of every row of a to every row of b, taken as they are.
+    """The Euclidean distance of every row of a to every row of b: (n, dim) and (m, dim) -> (n, m).
 
-    Of vectors of length 1 it is the chord sqrt(2 * cosine distance), in [0, 2]. The differences
-    are formed one by one: |a|^2 + |b|^2 - 2 ab would lose near neighbours to rounding. The
-    gradient of a distance of 0 is 0.
-
-    Shapes: (n, dim) and (m, dim) -> (n, m); makes a tensor of (n, m, dim).
+    For vectors of length 1 it is the chord sqrt(2 * cosine distance), in [0, 2]. A tensor (n, m, dim) holds
+    the differences, because |a|^2 + |b|^2 - 2 ab loses near neighbours to rounding. The gradient of a
+    distance of 0 is 0.
     """
     return torch.linalg.vector_norm(a[:, None] - b[None], dim=-1)
 
@@ -58,7 +50,7 @@ PAIRWISE: dict[Metric, Callable[[Tensor, Tensor], Tensor]] = {
     "cosine": pairwise_cosine_distance,
     "euclidean": pairwise_euclidean_distance,
 }
-"""Distances of all rows of two matrices, by name."""
+"""Pairwise distances, by name."""
 
 
 def label_distances(p: Tensor, h: Tensor, label_vectors: Tensor) -> Tensor:
@@ -67,8 +59,7 @@ def label_distances(p: Tensor, h: Tensor, label_vectors: Tensor) -> Tensor:
     Shapes: p and h (batch, dim), label_vectors (labels, dim) -> (batch, labels).
     Source: Yuan and Vlachos 2025 (arXiv 2504.16312), d_l(p, h) = 1 - sim(h, p ∘ l).
 
-    cos(h, p ∘ l) = (h ∘ p)·l / (|h| |p ∘ l|), so two matrix products do it and no
-    (batch, labels, dim) tensor is made.
+    cos(h, p ∘ l) = (h ∘ p)·l / (|h| |p ∘ l|) takes two matrix products and no (batch, labels, dim) tensor.
     """
     dot = (h * p) @ label_vectors.T
     carried = (p.square() @ label_vectors.square().T).clamp_min(EPSILON**2).sqrt()

@@ -1,4 +1,4 @@
-"""Logistic regression by scikit-learn, as plain weights and a bias."""
+"""Logistic regression by scikit-learn, as a weight matrix and a bias."""
 
 from __future__ import annotations
 
@@ -23,12 +23,11 @@ def fit_logistic(
 ) -> tuple[Floats, Floats]:
     """(weight, bias) of multinomial logistic regression: (n_labels, dim) and (n_labels,).
 
-    Minimises the sum over pairs of the cross-entropy + penalty |W|^2 / 2 by L-BFGS; no randomness. It
-    stops at max_iterations without a word: what is left to gain moves few predictions. The weights are
-    those whose seen labels sum to zero; a label without a pair has weight 0 and bias -1, so that its
-    score is below the best seen one, and a single seen label has weight 0 and bias 0.
+    Minimises the sum over pairs of the cross-entropy + penalty |W|^2 / 2 by L-BFGS, without randomness. It
+    stops silently at max_iterations, since further steps move few predictions. Weights and biases sum to
+    zero over the labels that occur; any other label has weight 0 and bias -1, below the best score.
 
-    Shapes: features (pairs, dim), labels (pairs,) of indices below n_labels; at least one pair.
+    Shapes: features (pairs, dim), labels (pairs,); at least one pair.
     """
     seen = np.unique(labels)
     assert len(seen) > 0, "a regression on no pairs"
@@ -44,10 +43,11 @@ def fit_logistic(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features, labels)
-    own_weight, own_bias = model.coef_, model.intercept_
+    fitted_weight, fitted_bias = model.coef_, model.intercept_
     if len(seen) == 2:
-        # scikit-learn gives the log-odds of the second label; halves of it are the same model.
-        own_weight = np.concatenate([-own_weight, own_weight]) / 2
-        own_bias = np.concatenate([-own_bias, own_bias]) / 2
-    weight[seen], bias[seen] = own_weight - own_weight.mean(axis=0), own_bias - own_bias.mean()
+        # scikit-learn gives the log-odds of the second label; plus and minus one half are the same model.
+        fitted_weight = np.concatenate([-fitted_weight, fitted_weight]) / 2
+        fitted_bias = np.concatenate([-fitted_bias, fitted_bias]) / 2
+    weight[seen] = fitted_weight - fitted_weight.mean(axis=0)
+    bias[seen] = fitted_bias - fitted_bias.mean()
     return weight, bias

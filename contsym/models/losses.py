@@ -24,10 +24,9 @@ def margin_loss(distances: Tensor, labels: Tensor, margin: float) -> Tensor:
 def contrastive_loss(embeddings: Tensor, labels: Tensor, margin: float, metric: Metric = "cosine") -> Tensor:
     """Same label: d^2; different label: max(0, margin - d)^2; mean over unordered pairs.
 
-    d is the distance of two label embeddings. The cosine distance does not see their lengths;
-    the Euclidean one takes them as they come, so that the margin is in their unit: give it
-    vectors of length 1, or numbers of a known range. A batch of one has no pairs: its loss is 0
-    (and has a gradient of 0, so that training goes on).
+    d is the distance of two label embeddings. The Euclidean distance depends on their lengths: give it
+    vectors of length 1, or numbers of a fixed range, so that the margin fits. A batch of one has no pairs
+    and a loss of 0, with a gradient of 0, so that training continues.
 
     Shapes: embeddings (batch, dim), labels (batch,) -> scalar.
     Source: Yuan and Vlachos 2025 (arXiv 2504.16312), after Hadsell et al. 2006, equation 4.
@@ -44,13 +43,13 @@ def contrastive_loss(embeddings: Tensor, labels: Tensor, margin: float, metric: 
 def cosine_similarity_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
     """Same label: (1 - cos)^2; different label: cos^2; the two means over unordered pairs, averaged.
 
-    Each kind counts half, as in a draw of as many pairs of one as of the other; with one kind alone its
-    mean is the loss. A batch of one has no pairs: its loss is 0, with a gradient of 0.
+    Each kind counts half, as if equally many pairs of each were drawn; the mean of a single kind is the
+    whole loss. A batch of one has no pairs and a loss of 0, with a gradient of 0.
 
     Shapes: embeddings (batch, dim), labels (batch,) -> scalar.
     Source: Tunstall et al. 2022 (SetFit, arXiv 2209.11055), section 3.1, with the squared error on
     cosines of Reimers and Gurevych 2019 (Sentence-BERT), section 3. They draw pairs from the whole
-    training set; here they are all those within a batch, so that an example is encoded once a step.
+    training set; we take all pairs within a batch, so that a step encodes an example once.
     """
     n = len(labels)
     if n < 2:
@@ -63,20 +62,19 @@ def cosine_similarity_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
 
 
 def prototype_loss(embeddings: Tensor, labels: Tensor, n_labels: int) -> Tensor:
-    """Cross-entropy of each pair's label against the mean embeddings of the others of the batch.
+    """Cross-entropy of each pair's label against the mean embeddings of the other pairs of the batch.
 
-    The scores are minus the squared Euclidean distances to the prototypes. Every pair is a query once,
-    and is left out of its own label's mean then. A pair without another of its label cannot be
-    a query; a batch without queries costs 0 (and has a gradient of 0). Labels that are not in
-    the batch are no candidates.
+    The scores are minus the squared Euclidean distances to the prototypes. Every pair is a query once, and
+    the mean of its label then leaves it out. A pair that is alone with its label is no query; a batch
+    without queries has a loss of 0, with a gradient of 0. Labels outside the batch are no candidates.
 
     Shapes: embeddings (batch, dim), labels (batch,) of label indices -> scalar.
-    Source: Snell et al. 2017 (Prototypical Networks), equations 1 and 2. Theirs splits an
+    Source: Snell et al. 2017 (Prototypical Networks), equations 1 and 2. They split an
     episode into support and query; leaving one out uses all of a small batch as both.
     """
     one_hot = functional.one_hot(labels, n_labels).to(embeddings.dtype)
     sums, counts = one_hot.T @ embeddings, one_hot.sum(dim=0)
-    # (batch, labels, dim) and (batch, labels): what each label has without the query itself.
+    # (batch, labels, dim) and (batch, labels): sums and counts without the query itself.
     others = sums[None] - one_hot[:, :, None] * embeddings[:, None]
     n_others = counts[None] - one_hot
     prototypes = others / n_others.clamp_min(1)[:, :, None]
@@ -88,13 +86,18 @@ def prototype_loss(embeddings: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     return functional.cross_entropy(scores[is_query], labels[is_query])
 
 
-def label_means(embeddings: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
-    """The mean embedding of each label that occurs, and those labels in ascending order.
+def class_sums(features: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
+    """(counts, sums) of the rows of each label: (n_labels,) and (n_labels, features)."""
+    # A product with the one-hot labels adds in a fixed order, on a GPU too.
+    one_hot = functional.one_hot(labels, n_labels).to(features.dtype)
+    return one_hot.sum(dim=0), one_hot.T @ features
 
-    Shapes: embeddings (n, dim), labels (n,) -> (m, dim), (m,) with m <= n_labels.
+
+def label_means(embeddings: Tensor, labels: Tensor, n_labels: int) -> tuple[Tensor, Tensor]:
+    """The mean embedding of each label that occurs, and these labels in ascending order.
+
     Source: Snell et al. 2017, equation 1.
     """
-    one_hot = functional.one_hot(labels, n_labels).to(embeddings.dtype)
-    counts = one_hot.sum(dim=0)
-    means = one_hot.T @ embeddings / counts.clamp_min(1)[:, None]
+    counts, sums = class_sums(embeddings, labels, n_labels)
+    means = sums / counts.clamp_min(1)[:, None]
     return means[counts > 0], counts.nonzero()[:, 0]

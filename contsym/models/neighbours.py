@@ -1,4 +1,4 @@
-"""Nearest stored vectors by FAISS: every query compared with all of them, or above a size with those in near lists."""
+"""Nearest stored vectors by FAISS, exactly, or above a size within near lists."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Vectors = NDArray[np.floating]
 Rows = NDArray[np.int64]
 
 FLAT_UP_TO: dict[IndexKind, float] = {"auto": 100_000, "flat": np.inf, "ivf": 0}
-"""Vectors up to which a query is compared with all. Lists pay once some ten thousand queries are asked."""
+"""Vectors up to which a query is compared with all. Lists pay from some ten thousand queries on."""
 
 LISTS_PER_ROOT, N_PROBED, SAMPLED_PER_LIST = 4, 32, 40
-"""n vectors go into 4 sqrt(n) lists, as FAISS recommends, whose centres k-means finds on 40 vectors per list; a
-query is compared with the vectors in the nearest 32."""
+"""n vectors go into 4 sqrt(n) lists, as FAISS recommends, with k-means centres from 40 vectors per list; a query is
+compared with the vectors of the nearest 32 lists."""
 
 FAISS_CODE = {"float32": "Flat", "float16": "SQfp16"}
 
 BLOCK = 2**16
-"""Vectors that are decoded at a time."""
+"""Vectors to decode at a time."""
 
 
 class Neighbours:
-    """Vectors in one index, asked for the k nearest by Euclidean distance.
+    """An index of vectors that gives the k nearest by Euclidean distance.
 
-    Up to FLAT_UP_TO vectors nothing is missed, and equal distances are taken in the order of storing. Above,
-    the vectors are in lists around k-means centres (FAISS's IVF), made anew when the vectors have doubled; a near
-    vector in a far list is missed. All depends on the sequence of `add` calls alone. The vectors are held once.
+    Up to FLAT_UP_TO vectors the search is exact, and equal distances come in the order of storing. Above, the
+    vectors are in lists around k-means centres (FAISS's IVF), rebuilt when the vectors have doubled; the search
+    misses a near vector in a far list. The lists depend on the sequence of `add` calls alone.
 
-    `expands` says whether |q - x|² may be computed as |q|² - 2qx + |x|²: faster for many queries at once, but
+    `expands` allows |q - x|² to be computed as |q|² - 2qx + |x|²: faster for many queries at once, but
     near neighbours of long vectors are lost to rounding.
     """
 
@@ -57,19 +57,19 @@ class Neighbours:
 
     @property
     def vectors(self) -> Vectors:
-        """A copy of all, (n, dim), in the order of storing."""
+        """A copy of the vectors, (n, dim), in the order of storing."""
         blocks = (block.astype(self.stored_as) for _, block in self._blocks())
         return np.concatenate([np.empty((0, self.dim), self.stored_as), *blocks])
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the vectors, and of lists their centres and row numbers."""
+        """Bytes of the vectors, and of the centres and row numbers of lists."""
         n_bytes = len(self) * self.dim * np.dtype(self.stored_as).itemsize
         return n_bytes + (8 * len(self) + 4 * self.dim * self.n_lists) * bool(self.n_lists)
 
     @property
     def note(self) -> str | None:
-        """What a reader must know of the search where it is not exact."""
+        """What a reader must know where the search is not exact."""
         if not self.n_lists:
             return None
         return (
@@ -78,7 +78,7 @@ class Neighbours:
         )
 
     def add(self, vectors: Vectors) -> None:
-        """Store (n, dim) vectors behind those that are there. Raises ContsymError where float16 is too small."""
+        """Append (n, dim) vectors. Raises ContsymError where they exceed the range of float16."""
         if not len(vectors):
             return
         limit = np.finfo(np.float16).max
@@ -94,13 +94,13 @@ class Neighbours:
     def search(self, queries: Vectors) -> tuple[Vectors, Rows]:
         """Squared distances and row numbers of the k nearest, the nearest first.
 
-        (batch, dim) -> both (batch, min(k, n)); of equal distances the vector stored first comes first.
+        (batch, dim) -> both (batch, min(k, n)); of equal distances the first stored vector comes first.
         """
         k = min(self.k, len(self))
         if not self.n_lists:
             return self._compared(queries, k)
         squares, rows = self._index.search(queries, k)
-        if (missed := (rows < 0).any(axis=1)).any():  # the lists searched hold fewer than k vectors
+        if (missed := (rows < 0).any(axis=1)).any():  # the near lists hold fewer than k vectors
             squares[missed], rows[missed] = self._compared(queries[missed], k)
         return nearest_first(squares, rows)
 
@@ -115,15 +115,15 @@ class Neighbours:
         self._n_when_listed = len(vectors)
         index = self._new(f"IVF{self.n_lists},")
         index.nprobe = min(N_PROBED, self.n_lists)
-        index.by_residual = False  # float16 vectors are rounded as in a flat index
-        # FAISS samples the vectors itself, always with the same seed.
+        index.by_residual = False  # round float16 vectors as a flat index does
+        # FAISS samples the vectors with a constant seed.
         index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, SAMPLED_PER_LIST
         index.train(vectors)
         index.add(vectors)
         self._index = index
 
     def _blocks(self) -> Iterator[tuple[int, Vectors]]:
-        """(first row, vectors as float32) of all that is stored, block by block; of flat float32 a view of all."""
+        """(first row, float32 vectors) of all blocks; for a flat float32 index one view of everything."""
         import faiss
 
         if isinstance(self._index, faiss.IndexFlat) and len(self):
@@ -133,25 +133,25 @@ class Neighbours:
             yield start, self._index.reconstruct_n(start, min(BLOCK, len(self) - start))
 
     def _compared(self, queries: Vectors, k: int) -> tuple[Vectors, Rows]:
-        """The k nearest by comparison with all; decoded, since FAISS takes float16 vectors one query at a time."""
+        """The exact k nearest; blocks are decoded, since FAISS compares float16 vectors one query at a time."""
         import faiss
 
         squares, rows = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        usual = faiss.cvar.distance_compute_blas_threshold
+        threshold = faiss.cvar.distance_compute_blas_threshold
         if not self.expands:
             faiss.cvar.distance_compute_blas_threshold = 2**31 - 1
         try:
             for start, block in self._blocks():
-                found = faiss.knn(queries, block, min(k, len(block)), metric=faiss.METRIC_L2)
+                more, places = faiss.knn(queries, block, min(k, len(block)), metric=faiss.METRIC_L2)
                 squares, rows = nearest_first(
-                    np.hstack([squares, found[0]]), np.hstack([rows, found[1] + start]), k
+                    np.hstack([squares, more]), np.hstack([rows, places + start]), k
                 )
         finally:
-            faiss.cvar.distance_compute_blas_threshold = usual
+            faiss.cvar.distance_compute_blas_threshold = threshold
         return squares, rows
 
 
 def nearest_first(squares: Vectors, rows: Rows, k: int | None = None) -> tuple[Vectors, Rows]:
-    """Both by ascending distance, equal ones by ascending row; the first k columns."""
+    """The first k columns by ascending distance, equal distances by ascending row."""
     order = np.lexsort((rows, squares))[:, :k]
     return np.take_along_axis(squares, order, axis=1), np.take_along_axis(rows, order, axis=1)

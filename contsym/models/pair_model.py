@@ -1,4 +1,4 @@
-"""The encoder and a head over pairs of sentences: what every strategy trains and asks."""
+"""The encoder and a head over pairs of sentences: the model of every strategy."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from transformers import BatchEncoding
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder, Text
 
 HEAD_BATCH = 4096
-"""Pairs whose vectors go through a head together."""
+"""Pairs that go through a head together."""
 
 
 class PairModel(nn.Module):
     """The encoder and a head; `forward` takes one batch and gives the head's output.
 
-    The batch's ids have shape (batch, texts, tokens): two texts, premise and hypothesis, are
-    encoded in one pass; a pair that `joined` makes one text of is one.
+    The ids of a batch have shape (batch, texts, tokens): premise and hypothesis are encoded in one pass, or
+    the single text that `joined` makes of them.
 
-    With `known_rows`, training batches may hold pairs of the known task, those with a row below it,
-    and `known` is that task's frozen head. The output then has the columns (known logits, the
-    head's output, 1 for a known pair or 0), with zeros for what a pair is not of: one tensor, since
-    that is what Avalanche's plugins take.
+    `known_head` is the frozen head of the known task. With `known_rows`, training batches may hold pairs of
+    that task, whose rows are below it; the output is then one tensor, as Avalanche's plugins need, of the
+    columns (known logits, the head's output, 1 for a known pair or 0), with zeros where they do not apply.
     """
 
     def __init__(
@@ -34,17 +33,17 @@ class PairModel(nn.Module):
         head: nn.Module,
         *,
         joined: Callable[[str, str], Text] | None,
-        known: nn.Module | None = None,
+        known_head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.joined = encoder, joined
-        # Each method knows its own head's buffers and functions.
+        # Any, because a method uses the buffers and functions of its head.
         self.head: Any = head
-        self.known = known
-        if known is not None:
-            # A checkpoint's own head sits on the very body that may be trained here.
+        self.known_head = known_head
+        if known_head is not None:
+            # The head of a checkpoint shares its body with the encoder, which may be trained.
             body = {id(p) for p in encoder.parameters()}
-            for p in known.parameters():
+            for p in known_head.parameters():
                 if id(p) not in body:
                     p.requires_grad_(False)
         self.known_rows = 0
@@ -65,38 +64,38 @@ class PairModel(nn.Module):
         flat = {name: ids.flatten(0, 1) for name, ids in batch.items() if name != "row"}
         pooled = self.encoder(BatchEncoding(flat))
         parts = pooled.unflatten(0, (len(batch["row"]), -1)).unbind(1)
-        own = self.head(*(parts[:1] if self.joined else parts))
-        if not self.known_rows or self.known is None:
-            return own
+        output = self.head(*(parts[:1] if self.joined else parts))
+        if not self.known_rows or self.known_head is None:
+            return output
         is_known = (batch["row"] < self.known_rows)[:, None]
-        return torch.cat([self.known(*parts[-2:]), own.masked_fill(is_known, 0), is_known], dim=1)
+        return torch.cat([self.known_head(*parts[-2:]), output.masked_fill(is_known, 0), is_known], dim=1)
 
     @staticmethod
     def apart(output: Tensor, n_labels: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(known logits, the head's output, which rows are known) of an output with `known_rows`."""
+        """(known logits, the head's output, whether a row is known) of an output with `known_rows`."""
         return output[:, :n_labels], output[:, n_labels:-1], output[:, -1] > 0
 
     def known_scores(self, pairs: Dataset) -> Tensor:
         """The known task's scores by its own head, (len(pairs), labels), on the CPU."""
-        assert self.known is not None
+        assert self.known_head is not None
         premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
-        if isinstance(self.known, NliClassifier):
-            return self.known.encode(list(zip(premises, hypotheses, strict=True)))
+        if isinstance(self.known_head, NliClassifier):
+            return self.known_head.encode(list(zip(premises, hypotheses, strict=True)))
         p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
-        device = next(self.known.parameters()).device
+        device = next(self.known_head.parameters()).device
         with torch.inference_mode():
-            return self.known(p.to(device), h.to(device)).cpu()
+            return self.known_head(p.to(device), h.to(device)).cpu()
 
     def train(self, mode: bool = True) -> PairModel:
-        """Training mode, but for an encoder that nothing trains: dropout would only blur its vectors."""
+        """Training mode; a frozen encoder stays in evaluation mode, without dropout."""
         super().train(mode)
         if not any(p.requires_grad for p in self.encoder.parameters()):
             self.encoder.eval()
         return self
 
     def vectors(self, pairs: Dataset) -> tuple[Tensor, ...]:
-        """What the head is given for many pairs, (len(pairs), dim) each, on the CPU: (p, h), or one
-        where `is_joint`. Each distinct text is encoded once."""
+        """The inputs of the head for many pairs, (len(pairs), dim) each, on the CPU: (p, h), or one vector
+        of a joint text. Each distinct text is encoded once."""
         premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
         if self.joined:
             return (self.encoder.encode([*map(self.joined, premises, hypotheses)]),)
@@ -116,12 +115,12 @@ class PairModel(nn.Module):
 
 
 def as_pair(premise: str, hypothesis: str) -> Text:
-    """Both sentences as the tokenizer pairs them."""
+    """Both sentences, for the tokenizer to pair."""
     return premise, hypothesis
 
 
 def rows_only(pairs: Sequence[Mapping[str, object]]) -> list[object]:
-    """A batch that names its rows and holds no text."""
+    """A batch of row numbers without texts."""
     return [BatchEncoding({"row": _column(pairs, "row")}), *_targets(pairs)]
 
 

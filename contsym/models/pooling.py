@@ -1,7 +1,7 @@
-"""Ways to make one vector of a text's token states, as functions of tensors.
+"""Pooling: one vector from the token states of a text.
 
-Shapes: states (n, tokens, dim), mask (n, tokens) of 0 and 1 -> (n, dim). Padding may be on either side. A row
-without any kept token gives zeros.
+Shapes: states (n, tokens, dim), mask (n, tokens) of 0 and 1 -> (n, dim). Padding may be on either side; only
+tokens with mask 1 count. A row without such tokens gives zeros.
 """
 
 from __future__ import annotations
@@ -13,45 +13,44 @@ from torch import Tensor
 
 
 def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
-    """The mean of the kept token states.
+    """The mean of the token states; a mask of other numbers weights them.
 
     Source: Reimers and Gurevych 2019 (Sentence-BERT), section 3, MEAN strategy.
     """
-    kept = mask.unsqueeze(-1).to(states.dtype)
-    return (states * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1)
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
 
 
 def mean_sqrt_len_pool(states: Tensor, mask: Tensor) -> Tensor:
-    """The sum of the kept token states, divided by the square root of their number."""
-    kept = mask.unsqueeze(-1).to(states.dtype)
-    return (states * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1).sqrt()
+    """The sum of the token states, divided by the square root of their number."""
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1).sqrt()
 
 
 def cls_pool(states: Tensor, mask: Tensor) -> Tensor:
-    """The state of the first kept token."""
-    # The mean of one token: a gather would add up gradients in any order on a GPU.
+    """The state of the first token."""
+    # The mean of one token, because a gather adds gradients in any order on a GPU.
     return mean_pool(states, mask * (mask.cumsum(dim=1) == 1))
 
 
 def last_pool(states: Tensor, mask: Tensor) -> Tensor:
-    """The state of the last kept token, the only one that a decoder-only model lets see the whole text."""
+    """The state of the last token, the only one that has seen the whole text in a decoder-only model."""
     return mean_pool(states, mask * (mask.cumsum(dim=1) == mask.sum(dim=1, keepdim=True)))
 
 
 def max_pool(states: Tensor, mask: Tensor) -> Tensor:
-    """The largest value of each dimension over the kept tokens."""
-    dropped = mask.unsqueeze(-1) == 0
-    largest = states.masked_fill(dropped, -torch.inf).amax(dim=1)
-    return largest.masked_fill(dropped.all(dim=1), 0)
+    """The largest value of each dimension."""
+    padding = mask.unsqueeze(-1) == 0
+    largest = states.masked_fill(padding, -torch.inf).amax(dim=1)
+    return largest.masked_fill(padding.all(dim=1), 0)
 
 
 def weighted_mean_pool(states: Tensor, mask: Tensor, n_before: int = 0) -> Tensor:
-    """The mean of the kept token states weighted by place: the i-th kept token (from 1) weighs n_before + i.
+    """The mean in which the i-th token (from 1) weighs n_before + i.
 
     Source: Muennighoff 2022 (SGPT, arXiv 2202.08904), section 4.1, equation 2.
     """
-    weights = (mask * (mask.cumsum(dim=1) + n_before)).unsqueeze(-1).to(states.dtype)
-    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1)
+    return mean_pool(states, mask * (mask.cumsum(dim=1) + n_before))
 
 
 MODES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -65,9 +64,9 @@ MODES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def pool(states: Tensor, mask: Tensor, modes: Sequence[str], n_skipped: int = 0) -> Tensor:
-    """The vectors of several modes, one behind the other: (n, len(modes) * dim).
+    """The vectors of several modes, concatenated: (n, len(modes) * dim).
 
-    Each text's first n_skipped tokens, as those of a prompt, are left out.
+    The first n_skipped tokens of each text, such as a prompt, are left out.
     """
     if n_skipped:
         mask = mask * (mask.cumsum(dim=1) > n_skipped)

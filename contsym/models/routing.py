@@ -1,4 +1,4 @@
-"""Which experience a pair of texts is likest to, told in the space of the encoder's token embeddings."""
+"""The experience most like a pair of texts, in the space of the encoder's token embeddings."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch.nn.functional import normalize
 
 
 def routing_features(p: Tensor, h: Tensor) -> Tensor:
-    """[p + h, 2 |p - h|] at length 1: what the pair is about and in which words the sentences differ.
+    """[p + h, 2 |p - h|] at length 1: the topic of a pair, and the words in which its sentences differ.
 
-    Both parts are the same for (p, h) and (h, p). Shapes: (batch, dim) twice -> (batch, 2 dim).
+    (p, h) and (h, p) have the same features. Shapes: (batch, dim) twice -> (batch, 2 dim).
     """
     return normalize(torch.cat([p + h, 2 * (p - h).abs()], dim=-1), dim=-1)
 
 
 def expected_nearest(distances: Tensor, m: int) -> Tensor:
-    """The distance to the nearest of m stored points, in the mean over all draws of m from those there are.
+    """The distance to the nearest of m points drawn from the n stored points, averaged over all draws.
 
     Sorted distances d_(1) <= ... <= d_(n) are weighted by the chance that d_(i) is the least of the
-    draw: C(n - i, m - 1) / C(n, m). With m = n that is the nearest, with m = 1 the mean distance. It
-    makes 2,000 stored points and 48 comparable: of more points one is nearer by chance alone.
+    draw, C(n - i, m - 1) / C(n, m): the nearest distance with m = n, the mean with m = 1. The average makes
+    2,000 stored points and 48 comparable, since one of more points is nearer by chance alone.
 
     Shapes: (batch, n) -> (batch,); raises ValueError unless 1 <= m <= n.
     """
@@ -37,10 +37,10 @@ def expected_nearest(distances: Tensor, m: int) -> Tensor:
 
 
 def routes(queries: Tensor, stored: Sequence[Tensor], n_drawn: int) -> Tensor:
-    """For each query the index of the stored set whose expected nearest point is nearest.
+    """The index of the stored set whose expected nearest point is nearest to each query.
 
-    From every set as many points are drawn: n_drawn, or what the smallest set has. Of sets at the
-    same distance the earlier is taken. Distances are Euclidean.
+    n_drawn points are drawn from every set, or as many as the smallest set has. Distances are Euclidean; of
+    sets at the same distance the earlier wins.
     Shapes: (batch, dim) and (n_e, dim) for each set e -> (batch,), int64.
     """
     m = min(n_drawn, *map(len, stored))
@@ -49,5 +49,5 @@ def routes(queries: Tensor, stored: Sequence[Tensor], n_drawn: int) -> Tensor:
 
 def evenly(n: int, limit: int) -> list[int]:
     """At most `limit` of n rows, evenly spaced, the first among them."""
-    n_kept = min(n, limit)
-    return [i * n // n_kept for i in range(n_kept)]
+    n_rows = min(n, limit)
+    return [i * n // n_rows for i in range(n_rows)]

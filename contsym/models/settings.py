@@ -1,4 +1,4 @@
-"""Settings: those of every strategy, and those that several methods share (the relation, the memory)."""
+"""Settings of every strategy, and settings that several strategies share (the relation, the memory)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from contsym.models.reservoir import RESERVOIR
 
 
 class RelationSettings(BaseModel):
-    """Of methods whose label embedding is a fixed function of the two sentences."""
+    """For methods whose label embedding is a fixed function of the two sentences."""
 
-    relation: RelationName = Field("division", description="what label embeddings are of h and p")
+    relation: RelationName = Field("division", description="label embedding as a function of h and p")
     guard: float = Field(DIVISION_GUARD, gt=0, description="strength of the guard in h ⊘ p")
 
     @field_validator("guard")
     @classmethod
     def _only_division_has_a_guard(cls, guard: float, info: ValidationInfo) -> float:
-        # Runs where a guard was given; `relation` is missing where it was itself refused.
+        # Runs only for a given guard; `relation` is absent if it failed its own check.
         if info.data.get("relation", "division") != "division":
             raise PydanticCustomError("guard", "relation=division with it, since no other relation divides")
         return guard
@@ -39,7 +39,7 @@ def _mode(mode: str) -> str:
 
 
 class MemorySettings(BaseModel):
-    """Of methods that store pairs."""
+    """For methods that store pairs."""
 
     memory: Annotated[str, AfterValidator(_mode)] = Field(
         "refresh",
@@ -49,7 +49,7 @@ class MemorySettings(BaseModel):
 
 
 class VoteSettings(MemorySettings):
-    """Of methods whose stored pairs vote."""
+    """For methods whose stored pairs vote."""
 
     k: int = Field(3, ge=1, description="stored neighbours that vote")
     index: IndexKind = Field(
@@ -60,7 +60,6 @@ class VoteSettings(MemorySettings):
     memory_dtype: StoredType = Field("float32", description="of the stored embeddings; float16 halves them")
 
     def voting_memory(self, n_labels: int, seed: int, metric: Metric = "cosine") -> VotingMemory:
-        """The memory that these settings describe."""
         return VotingMemory(
             k=self.k,
             n_labels=n_labels,

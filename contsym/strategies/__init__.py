@@ -1,1 +1,1 @@
-"""One method a file; base.py holds the contract and the seam to Avalanche."""
+"""One method per file; base.py holds the contract."""

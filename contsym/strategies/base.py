@@ -1,4 +1,4 @@
-"""What a strategy is: a head over an encoder, an objective, and a way to score pairs."""
+"""The contract of a strategy: a head over an encoder, an objective, and a way to score pairs."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from contsym.models.settings import TrainingSettings
 
 
 class Strategy:
-    """A method. Subclass it in a file of its own, with a CARD, and give:
+    """A method. Subclass it in a file of its own, with a CARD, and define:
 
-    - `Settings`: TrainingSettings with the method's own fields;
+    - `Settings`: TrainingSettings plus the fields of the method;
     - `build(encoder, n_labels, generator)`: the head, a module over (p, h), (batch, dim) each, or over
-      one (batch, dim) vector where `is_joint`; draw its weights from the generator;
+      one (batch, dim) vector if `is_joint`; draw its weights from the generator;
     - `objective(output, labels)`, unless `trains` is False: the scalar to minimise;
-    - `make_memory()`, where the method stores pairs: the VotingMemory that then scores the
-      head's output. Without one the output is the scores: (batch, n_labels), larger is likelier.
+    - `make_memory()`, if the method stores pairs: the VotingMemory that turns the head's output into
+      scores. Without a memory the output is the scores: (batch, n_labels), larger is likelier.
 
-    A method that needs more may also give `begin(n)`, `fit(pairs)`, `refresh(...)`, `score(pairs)`, and with
-    any state of its own `state()` and `restore(...)`. Nothing here knows of a trainer: `training/template.py`
-    drives any strategy through Avalanche.
+    A method may also override `begin(n)`, `fit(pairs)`, `refresh(...)` and `score(pairs)`, and, if it has
+    state outside the model, `state()` and `restore(...)`. A strategy knows no trainer:
+    `training/template.py` drives any strategy through Avalanche.
     """
 
     Settings: ClassVar[type[TrainingSettings]] = TrainingSettings
     trains: ClassVar[bool] = True
     wants_head: ClassVar[Head] = "none"
-    """Of the checkpoint: an NLI classifier where it has one, or a language model's head."""
+    """The head of the checkpoint to load: "nli" is an NLI classifier if it has one."""
     addons: ClassVar[tuple[type, ...]] = ()
-    """What was put on top of the method, as by `fine_tune+ewc`; see contsym/strategies/addons."""
+    """The add-ons of a name such as `fine_tune+ewc`; see contsym/strategies/addons."""
 
     is_joint: bool = False
-    """Whether premise and hypothesis are encoded as one text; `build` may still set it."""
+    """Whether premise and hypothesis are encoded as one text; `build` may set it."""
     past: list[Dataset]
-    """Pairs of each finished experience."""
+    """The training pairs of each finished experience."""
     current: Dataset | None = None
-    """Pairs seen of the present experience. Before any training it is the whole first experience, whose
-    labels may be looked at (a k-NN has nothing else to vote with)."""
+    """The pairs seen of the present experience; before any training all pairs of the first one, because
+    a k-NN has nothing else to vote with."""
     n_steps = 0
-    """Training steps taken so far."""
+    """Training steps so far."""
 
     def __init__(
         self,
@@ -58,18 +58,17 @@ class Strategy:
         n_labels: int,
         seed: int,
         device: str,
-        known: nn.Module | None = None,
+        known_head: nn.Module | None = None,
     ) -> None:
         self.settings, self.n_labels, self.seed, self.device = settings, n_labels, seed, device
         self.past = []
         encoder.freeze(settings.freeze)
-        # The known task's head was drawn from the seed too, and its encoder has grown to fit those very
-        # draws: a new head of the same draws would answer with what it knows. (Of a seed the
-        # generator of the CPU takes 32 bits.)
-        generator = torch.Generator().manual_seed((seed + 2**31 * (known is not None)) % 2**32)
+        # The head of the known task began with draws of this seed, and its encoder has learned to fit them: a
+        # new head with the same draws would know that task. (The CPU's generator uses 32 bits of a seed.)
+        generator = torch.Generator().manual_seed((seed + 2**31 * (known_head is not None)) % 2**32)
         head = self.build(encoder, n_labels, generator)
         joined = self.joined if self.is_joint else None
-        self.model = PairModel(encoder, head, joined=joined, known=known).to(device)
+        self.model = PairModel(encoder, head, joined=joined, known_head=known_head).to(device)
         self.memory = self.make_memory()
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
@@ -86,38 +85,38 @@ class Strategy:
 
     @classmethod
     def has_memory(cls) -> bool:
-        """Whether the method stores pairs to predict with."""
+        """Whether the method predicts with stored pairs."""
         return cls.make_memory is not Strategy.make_memory
 
     @classmethod
     def check(cls, files: EncoderFiles, settings: TrainingSettings) -> None:
-        """Raise ContsymError where the checkpoint does not suit the method; nothing is loaded yet."""
+        """Raise ContsymError for a checkpoint that the method cannot use, before any weights are loaded."""
 
     @property
     def joined(self) -> Callable[[str, str], Text]:
-        """What that one text is. Give a plain function: the model is copied with it."""
+        """The function that joins two sentences into one text. The model is copied with it: no closure."""
         return as_pair
 
     @property
     def outputs_scores(self) -> bool:
-        """Whether the head's output is scores of labels, and no embedding that something else reads."""
+        """Whether the head's output is scores of labels, not embeddings."""
         return self.memory is None
 
     def begin(self, n: int) -> None:
-        """Get ready for experience n (from 0) before its first gradient step; the optimizer is made
-        afterwards, and takes in the parameters that are there then. Default: nothing."""
+        """Prepare for experience n (from 0), before its first gradient step; the optimizer is made
+        afterwards, over all parameters of the model. Default: nothing."""
 
     def fit(self, pairs: Dataset) -> None:
-        """Take in a finished experience's pairs without gradient steps, as into buffers of the head.
+        """Learn from the pairs of a finished experience without gradient steps, as into buffers of the head.
 
-        Called once at the end of each experience, in evaluation mode and without gradients, before
-        anything is predicted. Default: nothing.
+        Called once at the end of each experience, in evaluation mode and without gradients, before any
+        prediction. Default: nothing.
         """
 
     def refresh(self, past_limit: int | None = None) -> None:
-        """Bring the memory, if there is one, up to date with the present encoder, `past` and `current`.
+        """Update the memory, if there is one, with the present encoder, `past` and `current`.
 
-        With a past_limit, of earlier experiences a part of at most so many pairs will do.
+        With a past_limit, a part of at most so many pairs of `past` is enough.
         """
         if self.memory:
             self.memory.update(self.past, self.current, self.n_steps, self.model.outputs, past_limit)
@@ -130,20 +129,19 @@ class Strategy:
         return torch.cat([self.memory.scores(part) for part in output.split(HEAD_BATCH)])
 
     def learned_before(self, pairs: Dataset) -> None:
-        """Take note of the known task's training pairs, which the encoder learned before the run. Default: nothing."""
+        """Receive the training pairs of the known task, learned before the run. Default: nothing."""
 
     def known_scores(self, pairs: Dataset) -> Tensor:
-        """Scores for pairs of the known task, by its own head, (len(pairs), n_labels), on the CPU."""
+        """Scores of the known task by its own head, (len(pairs), n_labels), on the CPU."""
         return self.model.known_scores(pairs)
 
     def features(self, pairs: Dataset) -> Tensor:
-        """[p, h, |p - h|, p ∘ h] of the present encoder, (len(pairs), 4 * dim), on the CPU: what a probe reads."""
+        """The input of a probe: [p, h, |p - h|, p ∘ h], (len(pairs), 4 * dim), on the CPU."""
         texts = [*pairs["premise"][:], *pairs["hypothesis"][:]]
         return pair_features(*self.model.encoder.encode(texts).chunk(2))
 
     def notes(self) -> list[str]:
-        """What a reader must know before comparing this result, in a line each. Default: that the memory
-        does not compare a query with all that is stored, where it does not."""
+        """Lines that a reader needs before comparing this result. Default: the memory's note, if any."""
         return [self.memory.note] if self.memory and self.memory.note else []
 
     @property
@@ -153,24 +151,24 @@ class Strategy:
 
     @property
     def n_stored_bytes(self) -> int:
-        """Bytes kept beside the encoder to predict with: memory, label vectors, heads."""
+        """Bytes stored beside the encoder for prediction: memory, label vectors, heads."""
         tensors = (*self.model.head.parameters(), *self.model.head.buffers())
         return sum(t.nbytes for t in tensors) + (self.memory.n_bytes if self.memory else 0)
 
     def artifacts(self) -> dict[str, Tensor]:
-        """Named tensors that belong to a result, kept as safetensors."""
+        """Named tensors that are stored with a result."""
         stored = self.memory.artifacts() if self.memory else {}
         return {**{name: t.detach().cpu() for name, t in self.model.head.state_dict().items()}, **stored}
 
     def state(self) -> dict[str, Tensor]:
-        """All that finished experiences have changed, on the CPU; `restore` puts it back."""
-        found = {f"model.{name}": t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
+        """Everything that finished experiences have changed, on the CPU."""
+        state = {f"model.{name}": t.detach().cpu().clone() for name, t in self.model.state_dict().items()}
         if self.memory:
-            found |= {f"memory.{name}": t for name, t in self.memory.state().items()}
-        return found
+            state |= {f"memory.{name}": t for name, t in self.memory.state().items()}
+        return state
 
     def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:
-        """Make this new strategy the one whose `state` this is, behind the `past` experiences."""
+        """Continue from a `state` that was taken after the `past` experiences."""
         self.model.load_state_dict(under("model.", state))
         self.past[:] = past
         if self.memory:

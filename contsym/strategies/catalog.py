@@ -1,4 +1,4 @@
-"""Strategies and add-ons by name, with their cards; none is imported before it is used."""
+"""Strategies and add-ons by name, with their cards; each is imported only when used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import traceback
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources, util
-from importlib.abc import SourceLoader
-from pathlib import Path
+from importlib.abc import ExecutionLoader
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +21,6 @@ from contsym.machine import quiet_avalanche
 from contsym.plugins import Plugin, find_plugin, with_plugins
 
 if TYPE_CHECKING:
-    from contsym.plugins import Plugin
     from contsym.strategies.addons.base import Addon
     from contsym.strategies.base import Strategy
 
@@ -31,7 +29,7 @@ _loaded: dict[Plugin, ModuleType] = {}
 
 
 def load(plugin: Plugin) -> type[Strategy]:
-    """The class of a plug-in strategy; runs its file. Raises ContsymError where that fails."""
+    """The class of a plug-in strategy. Runs its file; raises ContsymError where it fails."""
     from contsym.strategies.base import Strategy
 
     try:
@@ -45,40 +43,33 @@ def load(plugin: Plugin) -> type[Strategy]:
         raise ContsymError(
             f"plug-in {where}: cannot be imported ({type(error).__name__}: {error})"
         ) from error
-    module = _loaded[plugin]
-    found = [
-        value
-        for name, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, Strategy)
-        and (name == plugin.attribute if plugin.attribute else value.__module__ == module.__name__)
-    ]
-    if len(found) != 1:
+    classes = [each for each in _classes(_loaded[plugin], plugin.attribute) if issubclass(each, Strategy)]
+    if len(classes) != 1:
         raise ContsymError(
-            f"plug-in {plugin.origin}: {len(found)} subclasses of Strategy; expected one, "
+            f"plug-in {plugin.origin}: {len(classes)} subclasses of Strategy; expected one, "
             + (f"named {plugin.attribute}" if plugin.attribute else "the method")
         )
-    return found[0]
+    return classes[0]
 
 
 def _import(plugin: Plugin) -> ModuleType:
     if plugin.module is not None:
         return importlib.import_module(plugin.module)
     name = f"contsym_plugin_{plugin.name}"
-    spec = util.spec_from_loader(name, _Source(plugin), origin=str(plugin.path))
-    assert spec is not None
+    spec = util.spec_from_loader(name, _TextLoader(plugin))
+    assert spec and spec.loader
     module = util.module_from_spec(spec)
     sys.modules[name] = module  # where pydantic looks annotations up
     try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     return module
 
 
-class _Source(SourceLoader):
-    """Runs the text that was read, and hashed, not what the file may say by now; writes no bytecode."""
+class _TextLoader(ExecutionLoader):
+    """Runs the text that was read and hashed: the file may have changed since."""
 
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
@@ -86,16 +77,13 @@ class _Source(SourceLoader):
     def get_filename(self, fullname: str) -> str:
         return str(self.plugin.path)
 
-    def get_data(self, path) -> bytes:
-        if Path(path) != self.plugin.path:
-            raise OSError(f"{path}: no cached bytecode")
-        return self.plugin.text.encode()
+    def get_source(self, fullname: str) -> str:
+        return self.plugin.text
 
 
 Growth = Literal["no", "labels", "experiences", "pairs"]
-"""With what the stored bytes of a strategy grow, `contsym check` measures it: `no`, with nothing;
-`labels`, with the number of labels alone; `experiences`, with those finished, whatever their size;
-`pairs`, with the training pairs."""
+"""What the stored bytes of a strategy grow with, as `contsym check` measures: nothing, the number of labels, the
+number of finished experiences whatever their size, or the training pairs."""
 
 FAMILIES = {
     "paper": "of the paper",
@@ -108,12 +96,11 @@ FAMILIES = {
 }
 """Headings of `contsym list strategies`, by the `family` of a card."""
 
-
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Entries(Closed):
-    """What a strategy's file says in its CARD."""
+    """The CARD of a strategy's file."""
 
     source: _Text
     trains: _Text
@@ -125,7 +112,7 @@ class _Entries(Closed):
 
 
 class Card(_Entries):
-    """What is known of a strategy without importing it."""
+    """A strategy as its file describes it, read without importing it."""
 
     name: str
     summary: str
@@ -134,13 +121,10 @@ class Card(_Entries):
     """The file or package of a plug-in; empty for contsym's own."""
 
 
-NOT_A_STRATEGY = ("__init__", "base", "catalog")
-
-
 def strategies() -> Mapping[str, Card]:
-    """The cards of all strategies by name, plug-ins last; a strategy's name is its file's.
+    """The cards of all strategies by name, which is that of the file; plug-ins last.
 
-    Raises ContsymError where a plug-in has no card or the name of another strategy.
+    Raises ContsymError for a plug-in without a card or with the name of another strategy.
     """
     return with_plugins("strategy", _cards("contsym.strategies"), _plugin_card, taken=addons())
 
@@ -151,7 +135,7 @@ def _cards(package: str) -> Mapping[str, Card]:
     return {
         (name := file.name[:-3]): read_card(name, file.read_text("utf-8"))
         for file in files
-        if file.name.endswith(".py") and file.name[:-3] not in NOT_A_STRATEGY
+        if file.name.endswith(".py") and file.name[:-3] not in ("__init__", "base", "catalog")
     }
 
 
@@ -164,7 +148,7 @@ def _plugin_card(plugin: Plugin) -> Card:
 def read_card(name: str, source: str, where: str = "") -> Card:
     """The card of a strategy's source text: its docstring's first line and its CARD.
 
-    CARD is a plain dict literal at module level with the keys source, trains and stores, and perhaps
+    CARD is a plain dict literal at module level with the keys source, trains and stores, and optionally
     grows and family. `where` names the file in errors. Raises ContsymError for anything else.
     """
     where = where or f"strategies/{name}.py"
@@ -177,7 +161,7 @@ def read_card(name: str, source: str, where: str = "") -> Card:
         ) from None
     for node in tree.body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-        # Not by ast.unparse, which a target of a thousand attributes drives too deep.
+        # ast.unparse would exceed the recursion limit on a target of a thousand attributes.
         if len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id == "CARD":
             assert isinstance(node, (ast.Assign, ast.AnnAssign)), "nothing else has these targets"
             entries = _card_entries(node.value, f"{where}:{node.lineno}")
@@ -189,36 +173,31 @@ def read_card(name: str, source: str, where: str = "") -> Card:
 
 
 def _card_entries(node: ast.expr | None, where: str) -> _Entries:
-    """The entries of a CARD, checked."""
     try:
-        found = ast.literal_eval(node) if node else None
+        card = ast.literal_eval(node) if node else None
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        found = None
-    if not isinstance(found, dict):
+        card = None
+    if not isinstance(card, dict):
         raise ContsymError(f"{where}: CARD is not read from a plain dict of texts; expected a literal")
-    return model_from(found, _Entries, f"{where}: CARD")
+    return model_from(card, _Entries, f"{where}: CARD")
 
 
 def addons() -> Mapping[str, Card]:
-    """The cards of what goes on top of a strategy, by name."""
+    """The cards of add-ons, by name."""
     return _cards("contsym.strategies.addons")
 
 
-DEFAULT_BASE = "fine_tune"
-"""What an add-on goes on top of where it is named alone."""
-
-
 def split_name(name: str) -> tuple[str, tuple[str, ...]]:
-    """The strategy and the add-ons of a name; an add-on named alone is on top of fine_tune.
+    """The strategy and the add-ons of a name; an add-on alone goes on top of fine_tune.
 
-    Raises ContsymError for a part that nobody registered or an add-on that is named twice.
+    Raises ContsymError for an unknown part or an add-on that is named twice.
 
     >>> split_name("knn_fixed+replay"), split_name("ewc")
     (('knn_fixed', ('replay',)), ('fine_tune', ('ewc',)))
     """
     base, *on_top = (part.strip() for part in name.split("+"))
     if base in addons() and base not in strategies():
-        base, on_top = DEFAULT_BASE, [base, *on_top]
+        base, on_top = "fine_tune", [base, *on_top]
     if base not in strategies():
         raise unknown_name("strategy", base, [*strategies(), *addons()])
     for part in on_top:
@@ -230,18 +209,18 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def modules_of(name: str) -> tuple[str, ...]:
-    """The modules of contsym that a strategy and its add-ons are in; none for a plug-in.
+    """The modules of a strategy and its add-ons; a plug-in has none in contsym.
 
     >>> modules_of("fine_tune+ewc")
     ('contsym.strategies.fine_tune', 'contsym.strategies.addons.ewc')
     """
     base, on_top = split_name(name)
-    own = () if find_plugin("strategy", base) else (f"contsym.strategies.{base}",)
-    return (*own, *(f"contsym.strategies.addons.{each}" for each in on_top))
+    modules = () if find_plugin("strategy", base) else (f"contsym.strategies.{base}",)
+    return (*modules, *(f"contsym.strategies.addons.{each}" for each in on_top))
 
 
 def find_strategy(name: str) -> Card:
-    """The card of that name. Raises ContsymError, with the nearest names, if there is none."""
+    """The card of a name. Raises ContsymError, with the nearest names, for an unknown one."""
     base, on_top = split_name(name)
     card = strategies()[base]
     for part in on_top:
@@ -253,10 +232,8 @@ def find_strategy(name: str) -> Card:
 
 
 def load_strategy(name: str) -> type[Strategy]:
-    """The strategy class of that name, with its add-ons; imports torch and Avalanche.
-
-    Raises ContsymError for an add-on on top of a method that takes no gradient steps.
-    """
+    """The class of a name, with its add-ons; imports torch. Raises ContsymError for an add-on on top of a method
+    without gradient steps."""
     base, on_top = split_name(name)
     plugin = find_plugin("strategy", base)
     strategy = load(plugin) if plugin else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
@@ -267,21 +244,27 @@ def load_strategy(name: str) -> type[Strategy]:
         raise ContsymError(
             f"strategy {name!r}: {base} takes no gradient steps, so {on_top[0]} would do nothing"
         )
-    # One flat set of settings: the fields of an add-on begin with its name.
+    # Settings are flat; the fields of an add-on begin with its name.
     settings = type("Settings", (strategy.Settings, *(extra.Settings for extra in extras)), {})
     return type(strategy.__name__, (strategy,), {"Settings": settings, "addons": tuple(extras)})
 
 
 def load_addon(name: str) -> type[Addon]:
-    """The add-on's class; imports torch and Avalanche."""
+    """The class of an add-on; imports Avalanche."""
     quiet_avalanche()
     return _only_class(importlib.import_module(f"contsym.strategies.addons.{name}"))
 
 
-def _only_class(module) -> Any:
-    (found,) = (
+def _classes(module: ModuleType, attribute: str | None = None) -> list[Any]:
+    """The classes that a module defines, or the one under an attribute."""
+    return [
         value
-        for value in vars(module).values()
-        if isinstance(value, type) and value.__module__ == module.__name__ and hasattr(value, "Settings")
-    )
-    return found
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and (name == attribute if attribute else value.__module__ == module.__name__)
+    ]
+
+
+def _only_class(module: ModuleType) -> Any:
+    (only,) = (each for each in _classes(module) if hasattr(each, "Settings"))
+    return only

@@ -1,13 +1,11 @@
 """A cloze question: a masked language model fills in Yes, Maybe or No between the two sentences.
 
-A pattern turns a pair into one text with a mask, "PREMISE? [MASK], HYPOTHESIS"; the score of a label
-is the logit of its word at the mask. Cross-entropy over the three words' logits trains the encoder
-and its masked-language-model head. A checkpoint without such a head, as a sentence encoder, is read
-by a tied one: the dot product of its state at the mask and its input embeddings of the words. The
-result says so. Texts that name the mask token lose it.
+A pattern turns a pair into one text with a mask, "PREMISE? [MASK], HYPOTHESIS"; the score of a label is the
+logit of its word at the mask. Cross-entropy over the three logits trains the encoder and its
+masked-language-model head. Without that head, the score is the dot product of the state at the mask and the
+input embedding of the word (a tied head), with a note. Mask tokens within texts are removed.
 Source: Schick and Schütze 2021 (PET, arXiv 2001.07676), section 3.1, equations 1 and 2; patterns and
-verbaliser of its MNLI experiments. One pattern, no unlabelled data and no auxiliary language-model
-loss: PET's are left out.
+verbaliser of its MNLI experiments, without PET's ensemble of patterns, unlabelled data and auxiliary loss.
 """
 
 from __future__ import annotations
@@ -42,17 +40,16 @@ PATTERNS = {
     "quoted": ('"{premise}"?', '{mask}, "{hypothesis}"'),
     "follows": ("{premise}. Does it follow that {hypothesis}?", "{mask}."),
 }
-"""Two sequences each: the mask opens the second, so that no truncation reaches it."""
+"""Two sequences each; the mask begins the second, so that truncation cannot reach it."""
 
 
 class Cloze(Strategy):
-    """Words at a mask, scored by the language model."""
-
     wants_head = "masked_lm"
+    is_joint = True
 
     class Settings(TrainingSettings):
         pattern: Literal["question", "quoted", "follows"] = Field(
-            "question", description="how a pair is asked about; the first two are PET's"
+            "question", description="wording of the question; the first two are PET's"
         )
         entailment: str = Field("Yes", min_length=1, description="the word of this label, one token")
         neutral: str = Field("Maybe", min_length=1, description="the word of this label, one token")
@@ -76,12 +73,10 @@ class Cloze(Strategy):
             )
         word_tokens(tokenizer, settings)
 
-    is_joint = True
-
     @property
     def joined(self) -> Callable[[str, str], Text]:
         mask = self.masked_encoder.tokenizer.mask_token
-        return partial(said, pattern=PATTERNS[self.settings.pattern], mask=mask)
+        return partial(fill_pattern, pattern=PATTERNS[self.settings.pattern], mask=mask)
 
     def notes(self) -> list[str]:
         if not self.masked_encoder.is_tied:
@@ -100,10 +95,10 @@ class Cloze(Strategy):
         return functional.cross_entropy(output, labels)
 
 
-def said(premise: str, hypothesis: str, *, pattern: tuple[str, str], mask: str) -> tuple[str, str]:
-    """The pair in the words of a pattern; final full stops give way to the pattern's own marks.
+def fill_pattern(premise: str, hypothesis: str, *, pattern: tuple[str, str], mask: str) -> tuple[str, str]:
+    """The pair in a pattern, whose punctuation replaces final full stops.
 
-    >>> said("Anna sings.", "She sings.", pattern=PATTERNS["question"], mask="[MASK]")
+    >>> fill_pattern("Anna sings.", "She sings.", pattern=PATTERNS["question"], mask="[MASK]")
     ('Anna sings?', '[MASK], She sings.')
     """
     premise, hypothesis = (text.replace(mask, " ").strip() for text in (premise, hypothesis))
@@ -114,13 +109,13 @@ def said(premise: str, hypothesis: str, *, pattern: tuple[str, str], mask: str) 
 
 
 def word_tokens(tokenizer, settings: Cloze.Settings) -> list[int]:
-    """The token of each label's word. Raises SettingError for a word of several tokens, or of none."""
+    """The token of each label's word. Raises SettingError unless a word is one token."""
     words: dict[str, str] = {label: str(getattr(settings, label)) for label in LABELS}
-    found = answer_tokens(tokenizer, words)
-    for (name, word), ids in zip(words.items(), found, strict=True):
+    tokens = answer_tokens(tokenizer, words)
+    for (name, word), ids in zip(words.items(), tokens, strict=True):
         if len(ids) != 1:
             pieces = " ".join(tokenizer.convert_ids_to_tokens(ids))
             raise SettingError(
                 f"--set {name}={word}: {len(ids)} tokens of this encoder ({pieces}); expected a word of one token"
             )
-    return [ids[0] for ids in found]
+    return [ids[0] for ids in tokens]

@@ -1,8 +1,8 @@
 """Linear probe: logistic regression on the frozen encoder's [p, h, |p - h|, p ∘ h], by gradient.
 
-Cross-entropy on the present experience alone, with the head that the last one left: the encoder cannot
-forget, the head can. Against fine_tune it tells what training the encoder is worth, against ridge, ncm
-and slda what learning one after another costs a linear classifier.
+Cross-entropy on the present experience trains the head from its last state: the head can forget, the encoder
+cannot. The difference to fine_tune is the gain from training the encoder; the difference to ridge, ncm and
+slda is the cost of learning in sequence for a linear classifier.
 Source: Alain and Bengio 2016 (arXiv 1610.01644), linear probes; features of Conneau et al. 2017
 (InferSent), section 3.1.
 """
@@ -28,10 +28,8 @@ CARD = {
 
 
 class FrozenProbe(Strategy):
-    """A linear head trained by cross-entropy over an encoder that stays."""
-
     class Settings(TrainingSettings):
-        # The presets' rates are for the weights of a transformer and leave a new head where it was.
+        # The presets' rates suit a transformer and hardly move a new head.
         learning_rate: float | None = Field(1e-3, gt=0, le=1, description="of the head; the encoder has none")
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:

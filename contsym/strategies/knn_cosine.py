@@ -1,14 +1,12 @@
-"""k-NN over the plain cosine of the two sentences, one number a pair; the encoder is trained.
+"""k-NN over the plain cosine of the two sentences, one number per pair; the encoder is trained.
 
 c = cos(p, h). Contrastive loss over the pairs of a batch, as in knn_fixed with the distance
-d = |c_i - c_j|; predicts by majority vote of the k stored pairs whose c is nearest.
+d = |c_i - c_j|; predicts by majority vote of the k stored pairs with the nearest c.
 
-What it shows: a cosine is the same in both directions, so whatever this method says of (p, h)
-it says of (h, p). Of "A borders B" and "B borders A" nothing is lost by that, both directions
-have one label; but where p entails h and h leaves p open, as in NLI, one of the two answers
-must be wrong. And one number can tell near from far, but not in what two sentences differ.
-Source: the similarity that Yuan and Vlachos 2025 (arXiv 2504.16312) argue from; trained and
-voted on here as an ablation of ours.
+The ablation shows what a symmetric similarity loses: the method gives (p, h) and (h, p) one answer.
+That suits "A borders B", which has one label in both directions; where p entails h and h leaves p open,
+one of the two answers must be wrong. Nor can one number say how two sentences differ.
+Source: our ablation of the similarity in Yuan and Vlachos 2025 (arXiv 2504.16312).
 """
 
 from __future__ import annotations
@@ -17,8 +15,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from contsym.models.distances import cosine_distance
 from contsym.models.encoders.pooled import PooledEncoder
-from contsym.models.heads import Similarity
 from contsym.models.losses import contrastive_loss
 from contsym.models.memory import VotingMemory
 from contsym.models.settings import VoteSettings
@@ -33,9 +31,14 @@ CARD = {
 }
 
 
-class KnnCosine(Strategy):
-    """A pair is the cosine of its sentences."""
+class Similarity(nn.Module):
+    """(p, h) -> cos(p, h), one number per pair. Shapes: (batch, dim) twice -> (batch, 1)."""
 
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return 1 - cosine_distance(p, h)[:, None]
+
+
+class KnnCosine(Strategy):
     class Settings(VoteSettings, TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="gap between the cosines of unlike labels")
 

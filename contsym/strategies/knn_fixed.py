@@ -5,13 +5,12 @@ max(0, margin - d)^2, d = 1 - cos(l_i, l_j). Predicts by majority vote of the k 
 label embeddings.
 
 For ablations l may be another fixed function of the two sentences (`--set relation=product`,
-rotation, difference or concat), and d the Euclidean distance of label embeddings scaled to
-length 1 (`--set metric=euclidean`): the chord sqrt(2 (1 - cos)). Both distances are within
-[0, 2], so one margin and one vote serve them, whatever the length of an encoder's vectors; they
-order neighbours alike, and what differs is the training: the chord pulls pairs that are nearly
-alike as hard as others, where the squared cosine distance lets go of them.
-Source: Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a fixed distance; the ablations are
-ours (docs/method.md).
+rotation, difference or concat), and d the Euclidean distance of label embeddings at length 1
+(`--set metric=euclidean`), the chord sqrt(2 (1 - cos)). Both distances lie in [0, 2], so the margin and the
+vote suit both. They order neighbours alike but train differently: the chord pulls nearly equal pairs as
+hard as others, the squared cosine distance does not.
+Source: Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a fixed distance; the ablations are ours
+(docs/method.md).
 """
 
 from __future__ import annotations
@@ -38,8 +37,6 @@ CARD = {
 
 
 class KnnFixed(Strategy):
-    """Label embeddings by a fixed relation, by default division."""
-
     class Settings(VoteSettings, RelationSettings, TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
         metric: Metric = Field("cosine", description="distance of label embeddings; euclidean: at length 1")

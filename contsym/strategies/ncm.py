@@ -1,8 +1,8 @@
-"""Nearest class mean on the frozen encoder: one mean a label, no gradient step.
+"""Nearest class mean on the frozen encoder: one mean per label, no gradient step.
 
-x = [p, h, |p - h|, p ∘ h]; m_c is the mean of x over all pairs of label c seen so far, experience after
-experience; predicts the label of least distance d(x, m_c), cosine or Euclidean. Learning a task and
-learning it later are the same, so what is lost is lost to means that tasks share, not to drift.
+x = [p, h, |p - h|, p ∘ h]; m_c is the mean of x over all pairs of label c so far; predicts the label of least
+distance d(x, m_c), cosine or Euclidean. The order of tasks does not matter: forgetting comes from means
+that tasks share, not from drift.
 Source: Mensink et al. 2013 (TPAMI 35), section 3; as a continual-learning baseline Rebuffi et al. 2017
 (iCaRL), equation 2.
 """
@@ -23,15 +23,13 @@ from contsym.strategies.base import Strategy, TrainingSettings
 CARD = {
     "source": "Mensink et al. 2013, nearest class mean",
     "trains": "nothing",
-    "stores": "one mean vector and one count a label",
+    "stores": "one mean vector and one count per label",
     "grows": "labels",
     "family": "frozen",
 }
 
 
 class NearestClassMean(Strategy):
-    """Class means of frozen pair features."""
-
     trains = False
 
     class Settings(TrainingSettings):

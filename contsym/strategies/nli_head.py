@@ -1,8 +1,8 @@
-"""An NLI head fine-tuned on: the checkpoint's own classifier goes on learning, and answers every task.
+"""The checkpoint's own NLI classifier, trained further on every task.
 
-The head is that of a Hub checkpoint over entailment, neutral and contradiction (the pair encoded as one
-text), or that of `contsym pretrain` over [p, h, |p - h|, p ∘ h]; cross-entropy trains it with the
-encoder. Under protocol retrain a frozen copy of it measures the first task.
+The head comes from a Hub checkpoint (over entailment, neutral and contradiction, with the pair encoded as one
+text) or from `contsym pretrain` (over [p, h, |p - h|, p ∘ h]); cross-entropy trains it with the encoder.
+Under protocol retrain a frozen copy measures the first task.
 Source: the fine-tuned NLI models that Yuan and Vlachos 2025 (arXiv 2504.16312) retrain; transfer from an
 intermediate task as in Phang et al. 2018 (STILTs).
 """
@@ -27,11 +27,7 @@ CARD = {
 
 
 class NliHead(Strategy):
-    """The head that knows NLI, trained on."""
-
     wants_head = "nli"
-
-    is_joint = False
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         if isinstance(encoder, NliClassifier):

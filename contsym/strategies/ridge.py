@@ -1,12 +1,12 @@
-"""Ridge classifier on the frozen encoder, from sums over all pairs seen; RanPAC with a projection.
+"""Ridge classifier on the frozen encoder, from sums over all pairs so far; RanPAC with a projection.
 
 x = [p, h, |p - h|, p ∘ h], or max(0, x R) with a random R of `projection` columns; W and b minimise the
 mean of |y - W x - b|^2 + ridge * sum_i var(x_i) |W_i|^2, y the one-hot label. The sums of x x^T and x y^T
-hold all that the solution needs, so nothing is forgotten that one classifier can hold; where two tasks
-ask for different answers it settles between them.
-Source: McDonnell et al. 2023 (RanPAC, arXiv 2307.02251), equations 3 to 5. Where we depart: features are
-standardised, and with weigh=experiences (the default) every experience counts as much as any other; with
-theirs, weigh=pairs, 64 pairs have no say beside thousands.
+determine the solution, so the classifier forgets nothing; between tasks that contradict each other it
+compromises.
+Source: McDonnell et al. 2023 (RanPAC, arXiv 2307.02251), equations 3 to 5. Our departures: features are
+standardised, and by default (weigh=experiences) every experience counts equally; with their weigh=pairs, 64
+pairs hardly count beside thousands.
 """
 
 from __future__ import annotations
@@ -32,17 +32,15 @@ CARD = {
 
 
 class Ridge(Strategy):
-    """Least squares with a ridge on frozen pair features."""
-
     trains = False
 
     class Settings(TrainingSettings):
         ridge: float = Field(3.0, gt=0, description="penalty, as a multiple of each feature's variance")
         projection: int = Field(
-            0, ge=0, le=10_000, description="random features in place of the pair's; 0: none"
+            0, ge=0, le=10_000, description="random features that replace those of the pair; 0: none"
         )
         weigh: Literal["experiences", "pairs"] = Field(
-            "experiences", description="what counts alike in the sums, each experience or each pair"
+            "experiences", description="equal weights in the sums for experiences, or for pairs"
         )
 
     settings: Settings

@@ -1,12 +1,12 @@
-"""A LoRA adapter and a classifier for each experience; a vote of stored pairs chooses among them.
+"""A LoRA adapter and a classifier per experience; the nearest stored pairs choose among them.
 
-W x becomes W x + s B_e A_e x with the encoder's W frozen and A_e, B_e of rank r trained on experience e
-alone, together with a linear classifier on [p, h, |p - h|, p ∘ h] by cross-entropy; both begin as copies of
-those of the experience before. Nothing learned before is touched, so all that can be forgotten is lost by
-choosing wrongly. No task identity is given: a pair goes to the experience whose stored pairs are nearest, in
-the mean over draws of equally many from each, by [p + h, 2 |p - h|] of the means of the frozen token embeddings.
-Source: own; LoRA is Hu et al. 2022 (arXiv 2106.09685), section 4.1; a frozen encoder that chooses
-what was trained for a task is Wang et al. 2022 (L2P, arXiv 2112.08654), section 4.
+W x becomes W x + s B_e A_e x with the encoder's W frozen. Cross-entropy trains A_e and B_e, of rank r, and a
+linear classifier on [p, h, |p - h|, p ∘ h] on experience e alone; both begin as copies from the experience
+before. Earlier parts never change, so only a wrong choice is forgetting. Without a task identity, a pair goes
+to the experience with the nearest stored pairs, in the mean over draws of equally many from each, by
+[p + h, 2 |p - h|] of the means of the frozen token embeddings.
+Source: ours; LoRA: Hu et al. 2022 (arXiv 2106.09685), section 4.1; a frozen encoder that chooses task-specific
+parts: Wang et al. 2022 (L2P, arXiv 2112.08654), section 4.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from contsym.models.routing import evenly, routes, routing_features
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
-    "source": "own; LoRA: Hu et al. 2022 (arXiv 2106.09685)",
-    "trains": "one adapter and one linear head an experience",
+    "source": "ours; LoRA: Hu et al. 2022 (arXiv 2106.09685)",
+    "trains": "one adapter and one linear head per experience",
     "stores": "every adapter and head, and frozen embeddings of some pairs of each experience",
     "grows": "pairs",
     "family": "continual",
@@ -39,11 +39,11 @@ CARD = {
 
 ROUTED_BATCH = 256
 KNOWN = -1
-"""The route of a task that the encoder knew before: no adapter, and that task's own head."""
+"""The route of the known task: no adapter, and its own head."""
 
 
 class ChosenHead(nn.Module):
-    """The heads of all experiences, of which one is in use."""
+    """The heads of all experiences, one of them in use."""
 
     def __init__(self, first: nn.Module) -> None:
         super().__init__()
@@ -55,16 +55,14 @@ class ChosenHead(nn.Module):
 
 
 class RoutedAdapters(Strategy):
-    """A frozen encoder with adapters that are chosen by nearest stored pairs."""
-
     class Settings(TrainingSettings):
         rank: int = Field(64, ge=1, description="of an adapter's matrices")
-        scale: float = Field(4.0, gt=0, description="what an adapter's product is multiplied by")
+        scale: float = Field(4.0, gt=0, description="factor of an adapter's product")
         begins: Literal["last", "new"] = Field(
-            "last", description="an adapter and its head begin as the last ones ended, or as new ones"
+            "last", description="initial adapter and head: the last ones, or new ones"
         )
-        stored: int = Field(256, ge=1, description="pairs of an experience kept to choose by, at most")
-        drawn: int = Field(16, ge=1, description="of them, how many an experience is compared by")
+        stored: int = Field(256, ge=1, description="pairs stored per experience for the choice, at most")
+        drawn: int = Field(16, ge=1, description="stored pairs per experience in a comparison")
 
     settings: Settings
 
@@ -74,19 +72,19 @@ class RoutedAdapters(Strategy):
             r=settings.rank,
             lora_alpha=settings.rank * settings.scale,  # type: ignore[arg-type]
             target_modules="all-linear",
-            # Mean pooling does not use a checkpoint's pooler, so it would be an adapter of nothing.
+            # Nothing reads the pooler.
             exclude_modules=r".*pooler.*",
         )
         transformer: Any = encoder.transformer
         self._tokens = transformer.get_input_embeddings()
         with warnings.catch_warnings():
-            # peft asks transformers by a name that will go away.
+            # peft uses a name that transformers has deprecated.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
             self._adapters: Any = get_peft_model(transformer, self._lora, adapter_name="0")
         encoder.transformer = self._adapters
         self.stored: list[Tensor] = []
-        self._settled: list[Tensor] = []
-        self._known: Tensor | None = None
+        self._finished: list[Tensor] = []
+        self._known_task: list[Tensor] = []
         head = PairClassifier(encoder.dim, n_labels, generator)
         self._first_head = copy.deepcopy(head)
         return ChosenHead(head)
@@ -101,7 +99,7 @@ class RoutedAdapters(Strategy):
             head.requires_grad_(i == n)
 
     def _grow(self, n: int) -> None:
-        """Make adapters and heads until there are n of each."""
+        """Add adapters and heads up to n of each."""
         heads = self.model.head.heads
         for i in range(len(heads), n):
             self._adapters.add_adapter(str(i), self._lora)
@@ -119,7 +117,7 @@ class RoutedAdapters(Strategy):
                 weight.copy_(weights[name.removesuffix(f".{target}.weight") + f".{source}.weight"])
 
     def _choose(self, n: int) -> None:
-        """Put the adapter and the head of experience n to use."""
+        """Use the adapter and the head of experience n."""
         self._adapters.set_adapter(str(n))
         self.model.encoder.forget()
         self.model.head.chosen = n
@@ -128,21 +126,21 @@ class RoutedAdapters(Strategy):
         return self._by_route(pairs, self.model.outputs, self.model.known_scores)
 
     def known_scores(self, pairs: Dataset) -> Tensor:
-        # What is taken for another task is answered by that task's adapter, and so forgotten.
+        # A pair that is routed to another task gets that task's adapter: this is forgetting.
         return self.score(pairs)
 
     def features(self, pairs: Dataset) -> Tensor:
         return self._by_route(pairs, super().features, super().features)
 
     def _by_route(
-        self, pairs: Dataset, chosen_one: Callable[[Dataset], Tensor], bare: Callable[[Dataset], Tensor]
+        self, pairs: Dataset, adapted: Callable[[Dataset], Tensor], bare: Callable[[Dataset], Tensor]
     ) -> Tensor:
-        """A function of pairs, each with its own route's adapter and head; `bare` without any adapter."""
-        chosen = self.routes(pairs)
-        under_way = self.model.head.chosen
+        """Apply a function to the pairs of each route, with its adapter and head; `bare` without an adapter."""
+        route_of = self.routes(pairs)
+        present = self.model.head.chosen
         parts, places = [], []
-        for n in chosen.unique().tolist():
-            places.append((chosen == n).nonzero().flatten())
+        for n in route_of.unique().tolist():
+            places.append((route_of == n).nonzero().flatten())
             part = pairs.select(places[-1].tolist())
             self.model.encoder.forget()
             if n == KNOWN:
@@ -150,37 +148,33 @@ class RoutedAdapters(Strategy):
                     parts.append(bare(part))
             else:
                 self._choose(n)
-                parts.append(chosen_one(part))
-        self._choose(under_way)
+                parts.append(adapted(part))
+        self._choose(present)
         return torch.cat(parts)[torch.cat(places).argsort()]
 
     def routes(self, pairs: Dataset) -> Tensor:
-        """For each pair the experience whose adapter and head answer it, (len(pairs),).
-
-        Under protocol retrain the known task is one more route, KNOWN: the encoder as it was.
-        """
-        known = [] if self._known is None else [self._known]
-        stored = [*known, *self.stored]
+        """The experience of each pair, (len(pairs),); under protocol retrain KNOWN is one more route."""
+        stored = [*self._known_task, *self.stored]
         if len(stored) < 2:
-            return torch.full((len(pairs),), KNOWN if known else 0, dtype=torch.long)
-        return routes(self._features(pairs), stored, self.settings.drawn) - len(known)
+            return torch.full((len(pairs),), KNOWN if self._known_task else 0, dtype=torch.long)
+        return routes(self._features(pairs), stored, self.settings.drawn) - len(self._known_task)
 
     def learned_before(self, pairs: Dataset) -> None:
-        self._known = self._store(pairs)
+        self._known_task = [self._store(pairs)]
 
     def refresh(self, past_limit: int | None = None) -> None:
-        # The token embeddings are frozen: what was stored of a finished experience stays true.
-        self._settled += [self._store(pairs) for pairs in self.past[len(self._settled) :]]
-        # Before any training there is nothing to choose between.
-        seen = self.current if self.n_steps else None
-        self.stored = [*self._settled, *([] if seen is None else [self._store(seen)])]
+        # Token embeddings are frozen, so the features of a finished experience stay valid.
+        self._finished += [self._store(pairs) for pairs in self.past[len(self._finished) :]]
+        # Before any training there is no choice.
+        current = self.current if self.n_steps else None
+        self.stored = [*self._finished, *([] if current is None else [self._store(current)])]
 
     def _store(self, pairs: Dataset) -> Tensor:
         return self._features(pairs.select(evenly(len(pairs), self.settings.stored)))
 
     @torch.inference_mode()
     def _features(self, pairs: Dataset) -> Tensor:
-        """Where pairs lie in the space that routes are chosen in, (len(pairs), 2 dim), on the CPU."""
+        """The routing features of pairs, (len(pairs), 2 dim), on the CPU."""
         encoder = self.model.encoder
         parts = []
         for part in pairs.iter(ROUTED_BATCH):
@@ -192,8 +186,7 @@ class RoutedAdapters(Strategy):
     @property
     def n_stored_bytes(self) -> int:
         lora = [p for name, p in self.model.encoder.named_parameters() if "lora_" in name]
-        known = [] if self._known is None else [self._known]
-        return super().n_stored_bytes + sum(t.nbytes for t in (*lora, *self.stored, *known))
+        return super().n_stored_bytes + sum(t.nbytes for t in (*lora, *self.stored, *self._known_task))
 
     def artifacts(self) -> dict[str, Tensor]:
         stored = {f"stored.{n}": features for n, features in enumerate(self.stored)}
@@ -202,4 +195,4 @@ class RoutedAdapters(Strategy):
     def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:
         self.begin(max(0, len(past) - 1))
         super().restore(state, past)
-        self._settled = []
+        self._finished = []

@@ -1,12 +1,12 @@
-"""SetFit: the encoder trained to draw pairs of a label together, then a logistic regression on it.
+"""SetFit: contrastive training draws the pairs of a label together, then a logistic regression classifies.
 
-Stage 1: over the pairs of pairs in a batch, (1 - cos)^2 for the same label and cos^2 for different ones,
-each kind half; cos between the pairs' embeddings, [p, h, |p - h|, p ∘ h] or with --set embedding=division
-l = h ⊘ p. Stage 2: scikit-learn's logistic regression, W, b on the embeddings of the present experience, as
-SetFit would be run on a new task; with --set memory=all on those of all pairs so far, encoded again.
-Before any training it is fitted on the first experience's pairs, encoded by the untrained encoder.
-Source: Tunstall et al. 2022 (SetFit, arXiv 2209.11055), section 3. Theirs classifies single texts; ours a
-pair of them, encoded apart.
+Stage 1: over the pairs of pairs in a batch, (1 - cos)^2 for equal labels and cos^2 for different ones, each kind
+half; cos between embeddings of pairs, [p, h, |p - h|, p ∘ h] or with --set embedding=division l = h ⊘ p.
+Stage 2: scikit-learn's logistic regression on the embeddings of the present experience, like SetFit on a new
+task; with --set memory=all on all pairs so far, encoded again. Before any training, stage 2 uses the first
+experience and the untrained encoder.
+Source: Tunstall et al. 2022 (SetFit, arXiv 2209.11055), section 3. They classify single texts; we classify
+pairs of separately encoded texts.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import torch
 from datasets import Dataset
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
+from contsym.models.algebra import guarded_division, pair_features
 from contsym.models.encoders.pooled import PooledEncoder
-from contsym.models.heads import ReadEmbedding
 from contsym.models.logistic import fit_logistic
 from contsym.models.losses import cosine_similarity_loss
 from contsym.models.reservoir import thinned
@@ -35,15 +36,34 @@ CARD = {
 }
 
 
-class SetFit(Strategy):
-    """Contrastive fine-tuning, then a logistic regression on the pairs' embeddings."""
+class ReadEmbedding(nn.Module):
+    """(p, h) -> an embedding of the pair to train on; `read` gives its logits.
 
+    The embedding is [p, h, |p - h|, p ∘ h], or l = h ⊘ p. `weight` and `bias` are buffers, zero until the
+    regression sets them: saved with the model, and no part of the gradient.
+    Shapes: (batch, dim) twice -> (batch, 4 * dim) or (batch, dim); read -> (batch, labels).
+    """
+
+    def __init__(self, dim: int, n_labels: int, embedding: Literal["features", "division"]) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.weight = nn.Buffer(torch.zeros(n_labels, 4 * dim if embedding == "features" else dim))
+        self.bias = nn.Buffer(torch.zeros(n_labels))
+
+    def forward(self, p: Tensor, h: Tensor) -> Tensor:
+        return pair_features(p, h) if self.embedding == "features" else guarded_division(h, p)
+
+    def read(self, embeddings: Tensor) -> Tensor:
+        return functional.linear(embeddings.to(self.weight.device), self.weight, self.bias)
+
+
+class SetFit(Strategy):
     class Settings(TrainingSettings):
         embedding: Literal["features", "division"] = Field(
-            "features", description="what a pair is embedded as, [p, h, |p - h|, p ∘ h] or h ⊘ p"
+            "features", description="embedding of a pair, [p, h, |p - h|, p ∘ h] or h ⊘ p"
         )
         memory: Literal["current", "all"] = Field(
-            "current", description="pairs the regression is fitted on: of the present experience, or all"
+            "current", description="training pairs of the regression: of the present experience, or all"
         )
         penalty: float = Field(1.0, gt=0, description="of the regression's squared weights")
 
@@ -57,7 +77,7 @@ class SetFit(Strategy):
         return cosine_similarity_loss(output, labels)
 
     def refresh(self, past_limit: int | None = None) -> None:
-        """Fit the regression again if pairs or encoder have changed."""
+        """Fit the regression again if the pairs or the encoder have changed."""
         super().refresh(past_limit)
         parts = self._regression_pairs(past_limit)
         version = (self.n_steps, *(len(part) for part in parts))

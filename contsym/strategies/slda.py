@@ -1,11 +1,10 @@
 """Streaming linear discriminant analysis on the frozen encoder: class means and one covariance.
 
 x = [p, h, |p - h|, p ∘ h]; scores w_c·x + b_c with w_c = Λ m_c, b_c = -m_c·Λ m_c / 2 and
-Λ = [(1 - s) Σ + s v I]^-1: m_c the mean of label c, Σ the covariance about these means that all labels
-share, v the mean of its diagonal. Means and covariance are updated as pairs come, to what all pairs at
-once would give, whatever their order.
+Λ = [(1 - s) Σ + s v I]^-1: m_c the mean of label c, Σ the covariance of all labels about these means, v the
+mean of its diagonal. Means and covariance are updated pair by pair; the result does not depend on the order.
 Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3. Their shrinkage s of 1e-4 suits a covariance
-of 1.2 million images; from fewer pairs than features, as here, half of it is a better guess.
+of 1.2 million images; with fewer pairs than features, as here, s = 0.5 is a better guess.
 """
 
 from __future__ import annotations
@@ -22,15 +21,13 @@ from contsym.strategies.base import Strategy, TrainingSettings
 CARD = {
     "source": "Hayes and Kanan 2020 (arXiv 1909.01520), Deep SLDA",
     "trains": "nothing",
-    "stores": "one mean a label, one covariance of the pair features and the discriminants",
+    "stores": "one mean per label, one covariance of the pair features and the discriminants",
     "grows": "labels",
     "family": "frozen",
 }
 
 
 class StreamingLda(Strategy):
-    """Linear discriminants of frozen pair features."""
-
     trains = False
 
     class Settings(TrainingSettings):

@@ -1,11 +1,10 @@
-"""Label embeddings are the encoder's own vectors of the label words, and are trained with it.
+"""Label embeddings are the encoder's vectors of the label words, trained with it.
 
-d_c(p, h) = 1 - cos(h, p ∘ l_c), where l_c is the encoding of the word for label c. Every
-training step encodes the words anew, with gradients, so that they move as the sentences do;
-after training they are encoded once and kept. Minimises d_pos^2 + sum over other labels of
-max(0, margin - d_neg)^2; predicts the label of least distance. `--set words=yes/maybe/no` takes other words.
-Source: the label scoring of Yuan and Vlachos 2025 (arXiv 2504.16312), with label names in place
-of random vectors, as in the code that the authors published.
+d_c(p, h) = 1 - cos(h, p ∘ l_c), where l_c is the encoding of the word for label c. Every training step encodes
+the words again, with gradients; after training they are encoded once and stored. Minimises d_pos^2 + sum over
+other labels of max(0, margin - d_neg)^2; predicts the nearest label. Other words: `--set words=yes/maybe/no`.
+Source: the label scoring of Yuan and Vlachos 2025 (arXiv 2504.16312), with label names instead of random
+vectors, as in the authors' published code.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from contsym.strategies.base import Strategy, TrainingSettings
 CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), released code: label words",
     "trains": "encoder",
-    "stores": "one vector a label",
+    "stores": "one vector per label",
     "grows": "no",
     "family": "ablation",
 }
 
 
 def split_words(text: str) -> list[str]:
-    """The words or phrases between the slashes. A comma would part the values of a sweep."""
+    """The words or phrases between slashes; a comma would separate the values of a sweep."""
     return [word.strip() for word in text.split("/")]
 
 
@@ -47,12 +46,10 @@ def _one_for_each_label(text: str) -> str:
 
 
 class TextLabels(Strategy):
-    """Label vectors by the encoder itself."""
-
     class Settings(TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
         words: Annotated[str, AfterValidator(_one_for_each_label)] = Field(
-            "/".join(LABELS), description="what the labels are called, with / between"
+            "/".join(LABELS), description="names of the labels, with / between"
         )
 
     settings: Settings
@@ -71,17 +68,16 @@ class TextLabels(Strategy):
 class _EncodedLabels(nn.Module):
     """(p, h) -> scores -d_c(p, h), with l_c the encoding of word c.
 
-    In training the words are encoded by every call; in evaluation `label_vectors` is used, which
-    `update` fills. Shapes: (batch, dim) twice -> (batch, labels).
+    In training every call encodes the words; evaluation uses `label_vectors`, which `update` fills.
+    Shapes: (batch, dim) twice -> (batch, labels).
     """
 
     def __init__(self, encoder: PooledEncoder, words: list[str]) -> None:
         super().__init__()
-        # In a tuple, so that the encoder's weights are not the head's as well.
+        # The tuple hides the encoder's weights from the head's parameters.
         self._encoder = (encoder,)
         self.words = words
-        self.label_vectors: Tensor
-        self.register_buffer("label_vectors", torch.zeros(len(words), encoder.dim))
+        self.label_vectors = nn.Buffer(torch.zeros(len(words), encoder.dim))
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
         if not self.training:
@@ -91,6 +87,5 @@ class _EncodedLabels(nn.Module):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the present encoder's vectors of the words."""
         (encoder,) = self._encoder
         self.label_vectors.copy_(encoder.encode(self.words))

@@ -1,9 +1,8 @@
 """No training: a checkpoint's own NLI head, or k-NN over untrained label embeddings.
 
-An encoder whose checkpoint has a head over entailment, neutral and contradiction (by the
-names in its id2label), or one made by `contsym pretrain`, is asked as it is. Any other encoder stores the label embeddings
-l = h ⊘ p of the training pairs, untrained, and lets the k nearest vote. This is the baseline
-that shows the problem.
+A checkpoint with a head over entailment, neutral and contradiction (by the names in its id2label), or with one
+from `contsym pretrain`, predicts by that head. Any other encoder stores the label embeddings l = h ⊘ p of the
+training pairs, and the k nearest vote. This baseline shows the problem.
 Source: the untrained models of Yuan and Vlachos 2025 (arXiv 2504.16312).
 """
 
@@ -29,8 +28,6 @@ CARD = {
 
 
 class ZeroShot(Strategy):
-    """The encoder as it comes."""
-
     trains = False
     wants_head = "nli"
 
@@ -38,10 +35,8 @@ class ZeroShot(Strategy):
         k: int = Field(3, ge=1, description="stored neighbours that vote, without an NLI head")
 
     settings: Settings
-
-    is_joint = False
     has_head = False
-    """Whether a head of the checkpoint answers, in place of stored pairs."""
+    """Whether a head of the checkpoint predicts, not stored pairs."""
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         self.is_joint = isinstance(encoder, NliClassifier)
@@ -55,5 +50,5 @@ class ZeroShot(Strategy):
     def make_memory(self) -> VotingMemory | None:
         if self.has_head:
             return None
-        # Nothing changes the encoder, so vectors cannot go stale.
+        # The encoder never changes, so stored vectors stay valid.
         return VotingMemory(k=self.settings.k, n_labels=self.n_labels, mode="stale")

@@ -1,7 +1,7 @@
 """The suite that every strategy passes, behind `contsym check` and the tests.
 
-A check is a function of a Bench: it gives what it measured, in words, or raises Failed. All of them
-run on toy tasks and a tiny encoder with random weights, in seconds and without a network.
+A check is a function of a Bench: it returns its measurement in words, or raises Failed. All checks use toy
+tasks and a tiny encoder with random weights, and take seconds without a network.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from contsym import plugins
 from contsym.config import RunConfig
@@ -20,41 +24,38 @@ from contsym.errors import ContsymError, SettingError
 from contsym.files import to_json
 from contsym.machine import quiet_libraries
 from contsym.scenarios.catalog import find_scenario
+from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.testing import toy
+from contsym.training.loop import SeedRun, load_encoder
+from contsym.training.parts import Shared
+from contsym.training.plan import Plan, parse_settings, prepare
 from contsym.training.progress import Silent
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from contsym.strategies.base import Strategy
-    from contsym.training.loop import SeedRun
-    from contsym.training.plan import Plan
-
+from contsym.training.run import run_seed
 
 LEARNED = 0.9
-"""Accuracy on the separable task that counts as learned; guessing scores 0.5."""
+"""The accuracy on the separable task that counts as learned; guessing scores 0.5."""
 
 TOY_LEARNING_RATE = "3e-3"
-"""Random weights have more to learn than a checkpoint's, for which the presets are."""
+"""Random weights need a higher rate than the presets, which suit checkpoints."""
 
 TWO = "mnli_then_wikidata"
 ONE = "wikidata_only"
 
 
 class Failed(Exception):
-    """What was expected of the strategy, and what was seen."""
+    """The strategy does not meet an expectation."""
 
 
 class Skipped(Exception):
-    """Why a check says nothing of this strategy."""
+    """A check does not apply to the strategy."""
 
 
 class Bench:
-    """A strategy with its settings, an encoder and the toy tasks; what checks share is made once.
+    """A strategy with its settings, an encoder and the toy tasks; checks share runs and data.
 
-    `encoder` is another checkpoint's folder where the tiny BERT does not do (as for a language model).
-    Raises ContsymError for an unknown strategy, a plug-in that cannot be used, or a wrong setting.
+    `encoder` is the folder of another checkpoint than the tiny BERT, as for a language model. Raises
+    ContsymError for an unknown strategy, a plug-in that cannot be used, or a wrong setting.
     """
 
     def __init__(
@@ -75,15 +76,11 @@ class Bench:
         self.settings = {**rate, **(settings or {})}
         self.sources = toy.write_tasks(folder / "tasks")
         self.encoder = encoder or toy.save_encoder(folder / "encoder")
-        from contsym.training.parts import Shared
-
         self._shared = Shared()
         self.plan(ONE)
 
     def plan(self, scenario: str = TWO, settings: Mapping[str, str] | None = None, **changes: Any) -> Plan:
-        from contsym.training.plan import prepare
-
-        chosen: dict[str, Any] = {"device": "cpu", "precision": "fp32", "curve": False, "audit": False}
+        options: dict[str, Any] = {"device": "cpu", "precision": "fp32", "curve": False, "audit": False}
         config = RunConfig(
             strategy=self.name,
             scenario=scenario,
@@ -92,39 +89,25 @@ class Bench:
             settings={**self.settings, **(settings or {})},
             plugins=self.files,
             output=self.folder / "out",
-            **{**chosen, **changes},
+            **{**options, **changes},
         )
         return prepare(config, self._shared)
 
     def seed_run(self, plan: Plan, seed: int = 0) -> SeedRun:
-        from contsym.training.loop import SeedRun
-
         return SeedRun(plan, [plan.training_part(task, seed) for task in plan.tasks], seed, Silent())
 
     def result(self, plan: Plan, seed: int = 0):
         """(result, predictions, tensors) of a whole run."""
-        from contsym.training.run import run_seed
-
         return run_seed(plan, seed, Silent())
 
     @cached_property
     def reference(self):
-        """A short run through two tasks that others are compared with, to the bit."""
+        """A short run through two tasks, for comparisons to the bit."""
         return self.result(self.plan(settings={"steps": "12"}), 7)
-
-    @property
-    def learns(self) -> bool:
-        """Whether training pairs change what the method answers with: by steps, or in closed form."""
-        from contsym.strategies.base import Strategy
-
-        return self.strategy.trains or self.strategy.fit is not Strategy.fit
 
 
 def has_a_card(bench: Bench) -> str:
-    """The card says what the method is, where it is from, what it trains and what it stores.
-
-    Without a card there is no strategy to check; that it trains nothing is said by card and class alike.
-    """
+    """Card and class agree whether the method trains."""
     if (bench.card.trains == "nothing") == bench.strategy.trains:
         raise Failed(
             f'CARD["trains"] is {bench.card.trains!r}, but the class has trains = {bench.strategy.trains}; '
@@ -134,9 +117,9 @@ def has_a_card(bench: Bench) -> str:
 
 
 def refuses_wrong_settings(bench: Bench) -> str:
-    """A batch of one pair is refused; each setting says what it is, and its default is in its own range.
+    """A batch of one pair is refused; each setting has a description and a valid default.
 
-    (pydantic leaves defaults unchecked. Unknown settings are refused before a strategy is asked.)
+    (pydantic does not check defaults. Unknown settings are refused before a strategy sees them.)
     """
     settings = bench.strategy.Settings
     fields = settings.model_fields
@@ -146,16 +129,14 @@ def refuses_wrong_settings(bench: Bench) -> str:
             raise Failed(f"setting {name} has no {lacks}; expected Field(default, description=...)")
     for name, default in settings.model_validate({}).model_dump(mode="json").items():
         if default is not None and (reason := _refusal(bench, name, default)):
-            raise Failed(f"{reason}; {default} is its own default")
+            raise Failed(f"{reason}; {default} is its default")
     if not _refusal(bench, "batch_size", 1):
         raise Failed("batch_size=1 was taken; expected a subclass of TrainingSettings that refuses it")
     return f"{len(fields)} settings"
 
 
 def _refusal(bench: Bench, name: str, value: object) -> str | None:
-    """What `--set name=value` is answered with; None where it is taken."""
-    from contsym.training.plan import parse_settings
-
+    """The error of `--set name=value`; None for a valid value."""
     try:
         parse_settings(bench.strategy, {name: str(value)})
     except SettingError as error:
@@ -164,9 +145,7 @@ def _refusal(bench: Bench, name: str, value: object) -> str | None:
 
 
 def scores_are_finite(bench: Bench) -> str:
-    """Before training and after it, scores are (pairs, labels), floating and finite."""
-    import torch
-
+    """Scores before and after training have shape (pairs, labels), and are floating point and finite."""
     run = bench.seed_run(bench.plan(settings={"steps": "3"}))
     pairs = run.plan.tasks[1].test
     shape = (len(pairs), run.strategy.n_labels)
@@ -188,20 +167,20 @@ def scores_are_finite(bench: Bench) -> str:
 
 
 def learns_a_separable_task(bench: Bench) -> str:
-    """Four relations that differ in their words, 200 training pairs, 64 others to answer."""
-    if not bench.learns:
+    """Four relations with different words, 200 training pairs, 64 test pairs."""
+    if not bench.strategy.trains and bench.strategy.fit is Strategy.fit:
         raise Skipped("it takes no gradient step and fits nothing")
     plan = bench.plan(ONE)
     result, _, _ = bench.result(plan)
-    reached = result.matrix[1][0]
-    said = f"accuracy {reached:.2f} after {len(result.loss[0])} steps"
-    if reached < LEARNED:
-        raise Failed(f"{said}; expected {LEARNED} or more (another --set learning_rate= may do)")
-    return said
+    accuracy = result.matrix[1][0]
+    message = f"accuracy {accuracy:.2f} after {len(result.loss[0])} steps"
+    if accuracy < LEARNED:
+        raise Failed(f"{message}; expected {LEARNED} or more (try another --set learning_rate=)")
+    return message
 
 
 def same_seed_same_result(bench: Bench) -> str:
-    """Two runs of one seed are equal to the bit, and of another seed they are not."""
+    """Two runs of one seed are equal to the bit; runs of two seeds differ."""
     first, rows, tensors = bench.reference
     second, same_rows, same_tensors = bench.result(bench.plan(settings={"steps": "12"}), 7)
     _expect_same("the losses", first.loss, second.loss)
@@ -229,10 +208,7 @@ def measuring_does_not_change_training(bench: Bench) -> str:
 
 
 def saved_and_loaded_is_the_same(bench: Bench) -> str:
-    """State goes through a file into a new run, which answers alike and then learns alike."""
-    import torch
-    from safetensors.torch import load_file, save_file
-
+    """A new run with the stored state predicts and learns as the old one."""
     plan = bench.plan(settings={"steps": "12"})
     run = bench.seed_run(plan, 7)
     run.train_next()
@@ -245,24 +221,23 @@ def saved_and_loaded_is_the_same(bench: Bench) -> str:
     other.restore(json.loads(to_json(values)), load_file(path))
     with torch.random.fork_rng():
         other.template.refresh()
-        found = other.strategy.score(pairs)
-    if not torch.equal(expected, found):
-        n = int((expected != found).any(dim=1).sum())
+        scores = other.strategy.score(pairs)
+    if not torch.equal(expected, scores):
+        n = int((expected != scores).any(dim=1).sum())
         raise Failed(
             f"the scores of {n} of {len(pairs)} pairs differ after loading; expected state() and restore() "
             "to hold all that a finished experience changes"
         )
     other.train_next()
-    whole, _, last = bench.reference
+    whole, _, stored = bench.reference
+    artifacts = {name: t for name, t in stored.items() if not name.startswith("view.")}
     _expect_same("the losses after loading", whole.loss, other.log.losses)
-    _expect_same_tensors("artifact after loading", _without_view(last), other.strategy.artifacts())
+    _expect_same_tensors("artifact after loading", artifacts, other.strategy.artifacts())
     return f"{sum(t.nbytes for t in tensors.values()):,} bytes"
 
 
 def grows_as_declared(bench: Bench) -> str:
-    """Stored bytes grow with what CARD["grows"] says, and with nothing else."""
-    from contsym.training.loop import load_encoder
-
+    """Stored bytes grow only as CARD["grows"] says."""
     grows = bench.card.grows
     if grows is None:
         raise Skipped('its CARD declares no "grows"')
@@ -286,12 +261,12 @@ def grows_as_declared(bench: Bench) -> str:
         head = new.model.head
         bytes_by_labels.append(sum(t.nbytes for t in (*head.parameters(), *head.buffers())))
     measured = {"pairs": bytes_by_pairs, "experiences": bytes_by_experiences, "labels": bytes_by_labels}
-    said = (
+    figures = (
         "bytes with 16 and 64 pairs {:,} and {:,}, after one and two experiences {:,} and {:,}, "
         "of a head for 3 and 6 labels {:,} and {:,}"
     ).format(*bytes_by_pairs, *bytes_by_experiences, *bytes_by_labels)
     growing = {what for what, (less, more) in measured.items() if more > less}
-    # What grows with the pairs grows with the experiences that bring them, and may have a head of labels.
+    # Growth with pairs implies growth with experiences; either may have a head that grows with labels.
     allowed = {
         "no": set(),
         "labels": {"labels"},
@@ -300,14 +275,12 @@ def grows_as_declared(bench: Bench) -> str:
     }[grows]
     shrinks = any(more < less for less, more in measured.values())
     if shrinks or not growing <= allowed or (grows != "no" and grows not in growing):
-        raise Failed(f'CARD["grows"] is {grows!r}, but {said}')
-    return f"{grows}: {said}"
+        raise Failed(f'CARD["grows"] is {grows!r}, but {figures}')
+    return f"{grows}: {figures}"
 
 
 def frozen_parameters_stay(bench: Bench) -> str:
-    """Only parameters that take gradient steps change, and n_trained_parameters counts them."""
-    import torch
-
+    """Only trained parameters change, and n_trained_parameters counts them."""
     run = bench.seed_run(bench.plan(ONE, settings={"steps": "3"}))
     model, trains = run.strategy.model, run.strategy.trains
     before = {name: (p.detach().clone(), p.requires_grad) for name, p in model.named_parameters()}
@@ -319,13 +292,13 @@ def frozen_parameters_stay(bench: Bench) -> str:
             raise Failed(f"{name} changed; expected no parameter to, since trains is False (use a buffer)")
         if not before[name][1]:
             raise Failed(f"{name} changed; expected it not to, since its requires_grad is False")
-    n_changed, n_said = sum(after[name].numel() for name in changed), run.strategy.n_trained_parameters
+    n_changed, n_trained = sum(after[name].numel() for name in changed), run.strategy.n_trained_parameters
     if trains and not changed and set(after) <= set(before):
         raise Failed("no parameter changed in 3 steps; expected some to, since trains is True")
-    if n_changed > n_said or (not trains and n_said):
-        raise Failed(f"{n_changed:,} parameters changed, but n_trained_parameters says {n_said:,}")
+    if n_changed > n_trained or (not trains and n_trained):
+        raise Failed(f"{n_changed:,} parameters changed, but n_trained_parameters is {n_trained:,}")
     n_all = sum(p.numel() for p in after.values())
-    return f"{n_said:,} of {n_all:,} parameters are trained"
+    return f"{n_trained:,} of {n_all:,} parameters are trained"
 
 
 CHECKS: Mapping[str, Callable[[Bench], str]] = {
@@ -346,7 +319,7 @@ CHECKS: Mapping[str, Callable[[Bench], str]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of one check."""
+    """The outcome of one check."""
 
     name: str
     status: Literal["pass", "fail", "skip"]
@@ -354,22 +327,20 @@ class Outcome:
 
 
 def outcomes(bench: Bench) -> Iterator[Outcome]:
-    """Each check's outcome, as it is done; a strategy that raises fails the check."""
+    """The outcome of each check in turn; a strategy that raises an error fails the check."""
     for name, check in CHECKS.items():
         try:
             yield Outcome(name, "pass", check(bench))
-        except Failed as error:
-            yield Outcome(name, "fail", str(error))
         except Skipped as error:
             yield Outcome(name, "skip", str(error))
-        except ContsymError as error:
+        except (Failed, ContsymError) as error:
             yield Outcome(name, "fail", str(error))
         except Exception as error:
-            yield Outcome(name, "fail", _told(bench, error))
+            yield Outcome(name, "fail", _one_line(bench, error))
 
 
-def _told(bench: Bench, error: Exception) -> str:
-    """An exception as a line, with the place in the plug-in that it came through."""
+def _one_line(bench: Bench, error: Exception) -> str:
+    """The exception, with the last line of the plug-in in its traceback."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:400]
     plugin = plugins.find_plugin("strategy", bench.name)
     frames = traceback.extract_tb(error.__traceback__)
@@ -390,7 +361,3 @@ def _expect_same_tensors(what: str, first: Mapping[str, Tensor], second: Mapping
     for name, tensor in first.items():
         if not torch.equal(tensor, second[name]):
             raise Failed(f"{what} {name} differs between two runs; expected it equal to the bit")
-
-
-def _without_view(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t for name, t in tensors.items() if not name.startswith("view.")}

@@ -1,4 +1,4 @@
-"""Toy tasks and a tiny encoder with random weights: what strategies are checked on, in seconds."""
+"""Toy tasks and a tiny encoder with random weights, to check strategies in seconds."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ WORDS = (
 
 
 def relation_rows(seed: int = 0) -> list[dict[str, str]]:
-    """Mirrored pairs of every phrase over ordered name pairs, shuffled; half of each kind.
+    """Mirrored pairs of every phrase over pairs of names, shuffled; half of each kind.
 
-    A task that any method must learn: four relations, told apart by their words.
+    Any method must learn this task: the words distinguish the four relations.
     """
     rows = [
         {
@@ -42,12 +42,12 @@ def relation_rows(seed: int = 0) -> list[dict[str, str]]:
         for phrase, kind in PHRASES.items()
         for a, b in itertools.combinations(NAMES, 2)
     ]
-    random.Random(seed).shuffle(rows)  # noqa: S311 - an order, no secret
+    random.Random(seed).shuffle(rows)  # noqa: S311 - not a secret
     return rows
 
 
 def nli_rows(n: int = 90) -> list[dict[str, str]]:
-    """Three-way pairs whose label is read off the hypothesis; balanced."""
+    """Balanced pairs of three labels, which the hypothesis determines."""
     words = {"entailment": "is near", "neutral": "likes", "contradiction": "hates"}
     return [
         {
@@ -61,7 +61,7 @@ def nli_rows(n: int = 90) -> list[dict[str, str]]:
 
 
 def write_task(folder: Path, rows: list[dict[str, str]], n_test: int) -> Path:
-    """The rows as a folder with a train and a test part."""
+    """Write the rows into a folder, as a train and a test part."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, part in (("test", rows[:n_test]), ("train", rows[n_test:])):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), "utf-8")
@@ -69,7 +69,7 @@ def write_task(folder: Path, rows: list[dict[str, str]], n_test: int) -> Path:
 
 
 def write_tasks(folder: Path) -> dict[str, str]:
-    """Both toy tasks as folders; their sources by task."""
+    """Write both toy tasks; returns their folders by task."""
     return {
         "wikidata": str(write_task(folder / "wikidata", relation_rows(), 64)),
         "mnli": str(write_task(folder / "mnli", nli_rows(), 30)),
@@ -77,9 +77,9 @@ def write_tasks(folder: Path) -> dict[str, str]:
 
 
 def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS, **changes: Any) -> int:
-    """A word-piece tokenizer of whole words and letters, so that no text is all unknown.
+    """Save a word-piece tokenizer of whole words and letters; returns the number of pieces.
 
-    `changes` are those of the wrapped tokenizer, as mask_token. Gives the number of its pieces.
+    `changes` are options of the tokenizer, such as mask_token.
     """
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
@@ -92,19 +92,13 @@ def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS, **changes: Any)
     extra = [changes["mask_token"]] if "mask_token" in changes else []
     pieces = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *extra, *words, *letters, *(f"##{c}" for c in letters))
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 - a token of text
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token=special["unk_token"]))
     tokenizer.normalizer = BertNormalizer()
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",  # noqa: S106 - a sign of the vocabulary, no password
-        unk_token="[UNK]",  # noqa: S106 - a sign of the vocabulary, no password
-        cls_token="[CLS]",  # noqa: S106 - a sign of the vocabulary, no password
-        sep_token="[SEP]",  # noqa: S106 - a sign of the vocabulary, no password
-        **{"model_max_length": 64, **changes},
-    )
-    wrapped.save_pretrained(folder)
+    options = {**special, "model_max_length": 64, **changes}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **options).save_pretrained(folder)
     return len(vocabulary)
 
 
@@ -124,7 +118,7 @@ def tiny_config(n_words: int, **changes: Any) -> BertConfig:
 
 
 def save_encoder(folder: Path) -> Path:
-    """That BERT with random weights, the same each time, as safetensors. Returns the folder."""
+    """Save the tiny BERT with constant random weights; returns the folder."""
     import torch
     from transformers import BertModel
 

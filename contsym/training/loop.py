@@ -94,7 +94,7 @@ class SeedRun:
             n_labels=len(LABELS),
             seed=seed,
             device=plan.device,
-            known=known,
+            known_head=known,
         )
         self.template = Template(
             strategy=self.strategy,

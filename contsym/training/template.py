@@ -203,7 +203,7 @@ class Template(SupervisedTemplate):
         what a batch costs, however small it is, would come n^2 times.
         """
         parts = [pairs_of(experience.dataset) for experience in experiences]
-        known = [self.model.known is not None and e.current_experience == 0 for e in experiences]
+        known = [self.model.known_head is not None and e.current_experience == 0 for e in experiences]
         own = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
         scores = self._scores_by_group(own)
         return [

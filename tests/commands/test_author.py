@@ -52,7 +52,7 @@ def test_the_new_strategy_is_short_and_has_a_whole_card(begun):
     card = read_card("my_method", text)
     assert (card.trains, card.stores, card.grows) == (
         "encoder and label vectors",
-        "one vector a label",
+        "one vector per label",
         "labels",
     )
     assert "class MyMethod(Strategy):" in text
@@ -93,9 +93,9 @@ def test_new_scenarios_and_strategies_are_listed(begun):
     assert done.returncode == 0, done.stderr
     assert (
         "  your own\n"
-        "  my_method        One learned vector a label, compared by cosine with p ∘ h; encoder and vectors "
+        "  my_method        One learned vector per label, compared by cosine with p ∘ h; encoder and vectors "
         "are trained.\n"
-        "                   trains: encoder and label vectors · stores: one vector a label · from my_method.py\n"
+        "                   trains: encoder and label vectors · stores: one vector per label · from my_method.py\n"
     ) in done.stdout
     assert "my_scenario                   MNLI first, then Wikidata pairs.\n" in done.stdout
 

@@ -106,7 +106,7 @@ def test_one_pair_and_zero_vectors_give_finite_scores(make):
 
 
 @every_head
-def test_saved_state_gives_the_same_scores_and_goes_on_alike(make):
+def test_saved_state_gives_the_same_scores_and_continues_alike(make):
     one = fitted(make, pairs())
     other = make()
     shapes = {name: t.shape for name, t in other.state_dict().items()}

@@ -8,15 +8,12 @@ from torch.nn import functional
 
 from contsym.models.algebra import RELATIONS
 from contsym.models.distances import cosine_distance
-from contsym.models.heads import (
-    JointClassifier,
-    LearnedRelation,
-    PairClassifier,
-    RandomLabelVectors,
-    ReadEmbedding,
-    Relation,
-    Similarity,
-)
+from contsym.models.heads import PairClassifier, Relation
+from contsym.strategies.fine_tune import JointClassifier
+from contsym.strategies.knn_cosine import Similarity
+from contsym.strategies.knn_learned import LearnedRelation
+from contsym.strategies.random_labels import RandomLabelVectors
+from contsym.strategies.setfit import ReadEmbedding
 
 
 def vectors(*shape, seed=0):

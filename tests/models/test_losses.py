@@ -251,7 +251,7 @@ def test_a_pair_alone_with_its_label_is_no_query_but_a_candidate():
 
 
 @pytest.mark.parametrize("labels", [[0], [0, 1, 2], [1, 1, 1]])
-def test_a_batch_that_cannot_be_told_apart_costs_nothing_and_has_a_gradient(labels):
+def test_a_batch_without_contrast_costs_nothing_and_has_a_gradient(labels):
     embeddings = batch(len(labels))[0].requires_grad_()
     loss = prototype_loss(embeddings, torch.tensor(labels), 3)
     loss.backward()

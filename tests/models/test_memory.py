@@ -8,8 +8,8 @@ import torch
 from datasets import Dataset
 
 from contsym.models.memory import LabelMemory, VotingMemory, vote
-from contsym.models.prototypes import PrototypeMemory
 from contsym.models.reservoir import thinned
+from contsym.strategies.protonet import PrototypeMemory
 
 
 def cosine(a, b):
@@ -67,7 +67,7 @@ def test_ties_are_taken_in_the_order_of_storing(n_queries, k, metric):
     assert found.tolist() == [slow_nearest(q, stored.tolist(), k, metric) for q in queries.tolist()]
 
 
-def test_single_numbers_are_told_apart_to_the_last_digits():
+def test_single_numbers_are_distinct_to_the_last_digits():
     # Cosines near 1 that differ by 2^-22: the expanded square would lose the difference.
     stored = 1 - torch.arange(40)[:, None] * 2.0**-22
     memory = LabelMemory(1, 40, 1, metric="euclidean")
@@ -131,7 +131,7 @@ def test_nothing_but_zero_vectors():
     assert memory.embeddings.tolist() == [[0.0] * 3] * 3
 
 
-def test_passing_pairs_vote_until_they_are_let_go():
+def test_passing_pairs_vote_until_they_are_drop_passing():
     memory = LabelMemory(2, 9, 2)
     memory.add(torch.tensor([[0.0, 0], [1, 0]]), torch.tensor([0, 1]))
     before = memory.n_bytes
@@ -140,7 +140,7 @@ def test_passing_pairs_vote_until_they_are_let_go():
     assert memory.nearest(query)[1].tolist() == [[7, 0]]
     assert memory.labels.tolist() == [0, 1, 7, 8]
     assert memory.embeddings.tolist() == [[0, 0], [1, 0], [0, 1], [0, 0]]
-    memory.let_go()
+    memory.drop_passing()
     assert memory.nearest(query)[1].tolist() == [[0, 1]]
     assert memory.n_bytes == before
     memory.add(torch.tensor([[0.0, 3]]), torch.tensor([5]))
@@ -151,14 +151,15 @@ def test_passing_pairs_vote_until_they_are_let_go():
 def test_float16_votes_like_float32_where_labels_lie_apart(metric):
     generator = torch.Generator().manual_seed(0)
     centres = torch.nn.functional.normalize(torch.randn(3, 16, generator=generator))
-    labels, asked = torch.arange(3).repeat(100), torch.arange(3).repeat(30)
+    labels, query_labels = torch.arange(3).repeat(100), torch.arange(3).repeat(30)
     stored, queries = (
-        centres[rows] + 0.05 * torch.randn(len(rows), 16, generator=generator) for rows in (labels, asked)
+        centres[rows] + 0.05 * torch.randn(len(rows), 16, generator=generator)
+        for rows in (labels, query_labels)
     )
     wide, half = (LabelMemory(16, 3, 5, metric=metric, stored_as=t) for t in ("float32", "float16"))
     for memory in (wide, half):
         memory.add(stored, labels)
-    assert wide.scores(queries).argmax(dim=1).tolist() == asked.tolist()
+    assert wide.scores(queries).argmax(dim=1).tolist() == query_labels.tolist()
     # All votes are for one label; what is left is 5 distances over 2k + 1 = 11, each off by at most 2^-10 of the
     # lengths, which are below 2.
     assert torch.allclose(wide.scores(queries), half.scores(queries), rtol=0, atol=2 * 2.0**-10)
@@ -201,7 +202,7 @@ def test_fewer_stored_pairs_than_k_all_vote():
     assert memory.scores(torch.tensor([[1.0, 1.0]])).argmax().item() == 2
 
 
-def test_a_zero_embedding_can_be_stored_and_asked():
+def test_a_zero_embedding_can_be_stored_and_queried():
     memory = LabelMemory(2, 3, 1)
     memory.add(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]))
     assert memory.scores(torch.zeros(1, 2)).isfinite().all()
@@ -253,13 +254,13 @@ def test_a_stale_memory_appends_and_never_copies_what_it_has(monkeypatch):
     import contsym.models.memory as module
 
     added = []
-    put = module.LabelMemory.put
+    add_vectors = module.LabelMemory.add_vectors
 
     def noted(self, vectors, labels, **options):
         added.append((len(labels), options["is_passing"]))
-        put(self, vectors, labels, **options)
+        add_vectors(self, vectors, labels, **options)
 
-    monkeypatch.setattr(module.LabelMemory, "put", noted)
+    monkeypatch.setattr(module.LabelMemory, "add_vectors", noted)
     memory = VotingMemory(k=1, n_labels=20, mode="stale")
     memory.update([], pairs(1, 2), 1, corner)
     first = memory.index
@@ -305,7 +306,7 @@ def test_a_thinned_past_keeps_within_the_limit(sizes, limit, left):
     assert [len(part) for part in thinned(past, limit)] == left
 
 
-def test_a_look_in_passing_does_not_spoil_the_memory():
+def test_a_point_of_the_curve_does_not_spoil_the_memory():
     def embed(data):
         return torch.tensor(data["label"][:])[:, None].float() + torch.ones(len(data), 2)
 
@@ -336,7 +337,7 @@ def number(data):
     return torch.tensor([[float(premise.split()[1])] for premise in data["premise"][:]])
 
 
-def kept(past, current=None, n=10, seed=0):
+def sampled(past, current=None, n=10, seed=0):
     memory = VotingMemory(k=1, n_labels=3, mode=f"reservoir:{n}", metric="euclidean", seed=seed)
     memory.update(past, current, 1, number)
     return sorted(memory.index.embeddings[:, 0].tolist())
@@ -354,34 +355,38 @@ def test_a_reservoir_never_holds_more_than_n():
         assert len(memory.index) == min(10, start + n)
     assert memory.n_bytes == 10 * (4 + 8)
     # What it holds does not depend on the way there: a look at all of it at once says the same.
-    assert sorted(memory.index.embeddings[:, 0].tolist()) == kept(past)
+    assert sorted(memory.index.embeddings[:, 0].tolist()) == sampled(past)
 
 
 def test_a_reservoir_depends_on_the_seed_and_not_on_the_order():
     parts = [texts(30), texts(30, 30)]
-    assert kept(parts) == kept(parts[::-1]) == kept([texts(60)]) == kept([texts(30)], texts(30, 30))
-    assert kept(parts) != kept(parts, seed=1)
-    assert set(kept(parts)) < set(kept(parts, n=20))
+    assert (
+        sampled(parts) == sampled(parts[::-1]) == sampled([texts(60)]) == sampled([texts(30)], texts(30, 30))
+    )
+    assert sampled(parts) != sampled(parts, seed=1)
+    assert set(sampled(parts)) < set(sampled(parts, n=20))
 
 
 def test_every_pair_has_the_same_chance_to_stay():
     # 50 of 200 for 100 seeds: each experience's share is binomial-like about 25 of 100, and each
     # pair stays 25 times, with a standard deviation of 4.3.
-    counts = Counter(p for seed in range(100) for p in kept([texts(100), texts(100, 100)], n=50, seed=seed))
+    counts = Counter(
+        p for seed in range(100) for p in sampled([texts(100), texts(100, 100)], n=50, seed=seed)
+    )
     assert sum(counts.values()) == 100 * 50
     early = sum(n for pair, n in counts.items() if pair < 100)
     assert early == pytest.approx(2500, abs=4 * 31)
     assert all(5 <= counts[float(pair)] <= 48 for pair in range(200))
 
 
-def test_a_reservoirs_pairs_are_encoded_anew():
+def test_a_reservoirs_pairs_are_encoded_again():
     memory = VotingMemory(k=1, n_labels=3, mode="reservoir:2", metric="euclidean")
     memory.update([texts(2)], None, 1, number)
     memory.update([texts(2)], None, 2, lambda data: number(data) + 7)
     assert sorted(memory.index.embeddings[:, 0].tolist()) == [7, 8]
 
 
-def test_a_restored_reservoir_goes_on_alike():
+def test_a_restored_reservoir_continues_alike():
     past = [texts(30), texts(30, 30)]
     one, other = (VotingMemory(k=1, n_labels=3, mode="reservoir:9", metric="euclidean") for _ in range(2))
     one.update(past, None, 1, number)

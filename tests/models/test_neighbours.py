@@ -78,7 +78,7 @@ def test_appending_in_parts_keeps_all_and_the_same_parts_make_the_same_index(kin
         assert np.array_equal(one, other)
 
 
-def test_lists_are_made_anew_only_when_the_vectors_have_doubled():
+def test_lists_are_rebuilt_only_when_the_vectors_have_doubled():
     index, n_lists = Neighbours(24, 3, kind="ivf"), []
     for seed in range(9):
         index.add(clustered(100, seed=seed))

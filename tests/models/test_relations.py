@@ -7,8 +7,8 @@ import torch
 
 from contsym.models.algebra import guarded_division, pair_features, product
 from contsym.models.distances import cosine_distance, label_distances, pairwise_cosine_distance
-from contsym.models.heads import LearnedRelation, PairClassifier, RandomLabelVectors, Relation
 from contsym.models.losses import contrastive_loss, margin_loss
+from contsym.strategies.random_labels import RandomLabelVectors
 
 
 def vectors(*shape, seed=0):
@@ -162,25 +162,7 @@ def test_a_batch_of_one_has_no_pairs_and_no_gradient():
 # -- heads --
 
 
-def test_heads_repeat_with_the_generators_seed():
-    def weights(head):
-        return [tensor for _, tensor in sorted(head(torch.Generator().manual_seed(3)).state_dict().items())]
-
-    for head in (
-        lambda g: RandomLabelVectors(8, 3, g),
-        lambda g: LearnedRelation(8, g),
-        lambda g: PairClassifier(8, 3, g),
-    ):
-        torch.manual_seed(torch.seed() % 2**31)
-        assert all(torch.equal(a, b) for a, b in zip(weights(head), weights(head), strict=True))
-
-
 def test_random_label_vectors_are_no_parameters():
     head = RandomLabelVectors(8, 3, torch.Generator())
     assert list(head.parameters()) == []
     assert head.state_dict()["label_vectors"].shape == (3, 8)
-
-
-def test_division_head_is_the_equation():
-    p, h = vectors(2, 4), vectors(2, 4, seed=1)
-    assert torch.equal(Relation(guard=0.5)(p, h), guarded_division(h, p, 0.5))

@@ -8,7 +8,7 @@ from contsym.data.schema import LABELS
 from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders.checkpoints import locate
 from contsym.models.encoders.load import load
-from contsym.strategies.cloze import PATTERNS, said
+from contsym.strategies.cloze import PATTERNS, fill_pattern
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
@@ -25,19 +25,19 @@ from tests.runs import config, one_seed
     ],
 )
 def test_patterns_in_words(pattern, expected):
-    found = said("Anna sings.", "She sings.", pattern=PATTERNS[pattern], mask="[MASK]")
+    found = fill_pattern("Anna sings.", "She sings.", pattern=PATTERNS[pattern], mask="[MASK]")
     assert found == expected
 
 
 def test_a_sentence_that_names_the_mask_loses_it():
-    found = said("a [MASK] b", "[MASK]", pattern=PATTERNS["question"], mask="[MASK]")
+    found = fill_pattern("a [MASK] b", "[MASK]", pattern=PATTERNS["question"], mask="[MASK]")
     assert found == ("a   b?", "[MASK], ")
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_truncation_never_takes_the_mask(pattern, tiny_masked_lm_folder):
     encoder = load(locate(str(tiny_masked_lm_folder)), head="masked_lm")
-    text = said("anna " * 200, "ben " * 200, pattern=PATTERNS[pattern], mask="[MASK]")
+    text = fill_pattern("anna " * 200, "ben " * 200, pattern=PATTERNS[pattern], mask="[MASK]")
     (ids,) = encoder.tokenize([text])["input_ids"].tolist()
     assert len(ids) == 64
     assert ids.count(encoder.tokenizer.mask_token_id) == 1

@@ -65,12 +65,12 @@ def test_experiences_are_scored_together_in_groups_but_apart_before_any_training
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     if is_trained:
         run.train_next()
-    asked, score = [], run.strategy.score
-    monkeypatch.setattr(run.strategy, "score", lambda pairs: asked.append(len(pairs)) or score(pairs))
+    calls_with, score = [], run.strategy.score
+    monkeypatch.setattr(run.strategy, "score", lambda pairs: calls_with.append(len(pairs)) or score(pairs))
     scores = run.template.scores_of(list(run.benchmark.test_stream))
     n_test = [len(task.test) for task in plan.tasks]
     assert [len(part) for part in scores] == n_test
-    assert asked == ([sum(n_test)] if calls == 1 else n_test)
+    assert calls_with == ([sum(n_test)] if calls == 1 else n_test)
 
 
 def test_what_a_shortcut_scores_too_was_not_learned(toy, tiny_encoder_folder, tmp_path):
@@ -179,7 +179,7 @@ def test_stale_memory_keeps_the_old_vectors(toy, tiny_encoder_folder, tmp_path):
     assert not torch.allclose(memories["refresh"][:60], memories["stale"][:60], atol=1e-3)
 
 
-def test_random_label_vectors_are_kept_and_never_trained(toy, tiny_encoder_folder, tmp_path):
+def test_random_label_vectors_are_stored_and_never_trained(toy, tiny_encoder_folder, tmp_path):
     _, _, short = one_seed(toy, tiny_encoder_folder, tmp_path, "random_labels", settings={"steps": "1"})
     _, _, long = one_seed(toy, tiny_encoder_folder, tmp_path, "random_labels", settings={"steps": "9"})
     assert short["label_vectors"].shape == (3, 32)

@@ -14,7 +14,7 @@ COMPUTED = ["ncm", "ridge", "slda"]
 
 
 class Encoder(nn.Module):
-    """One layer with dropout; nothing else of an encoder is asked for."""
+    """One layer with dropout; the tests need nothing else of an encoder."""
 
     def __init__(self):
         super().__init__()

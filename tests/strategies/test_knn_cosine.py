@@ -1,4 +1,4 @@
-"""The plain cosine: one number a pair, and no direction."""
+"""The plain cosine: one number per pair, and no direction."""
 
 import torch
 

@@ -126,14 +126,14 @@ def test_every_index_and_type_answers_like_all_compared_in_float32(
     agree = sum(a == b for a, b in zip(flat_rows, rows, strict=True))
     assert agree >= 0.95 * len(rows)
     assert flat.notes == []
-    kept = flat_tensors["memory.embeddings"], tensors["memory.embeddings"]
+    embeddings = flat_tensors["memory.embeddings"], tensors["memory.embeddings"]
     if "index" in settings:
         assert result.cost.stored_bytes > flat.cost.stored_bytes
         (note,) = result.notes
         assert note.startswith("memory index ivf over 260 pairs: 32 of 64 lists ")
-        assert torch.equal(*kept)
+        assert torch.equal(*embeddings)
     else:
         assert result.notes == []
         assert result.cost.stored_bytes == 260 * (32 * 2 + 8)
-        assert kept[1].dtype == torch.float16
-        assert torch.allclose(kept[0], kept[1].float(), rtol=2**-11, atol=2**-25)
+        assert embeddings[1].dtype == torch.float16
+        assert torch.allclose(embeddings[0], embeddings[1].float(), rtol=2**-11, atol=2**-25)

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 
 from contsym.errors import EncoderError, SettingError
-from contsym.strategies.prompt_llm import drawn
+from contsym.strategies.prompt_llm import draw_examples
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
@@ -35,11 +35,11 @@ STORES = [store("a", [0, 1, 2] * 8), store("b", [0, 2] * 4)]
     ("k", "counts"), [(3, {0: 1, 1: 1, 2: 1}), (4, {0: 2, 1: 1, 2: 1}), (6, {0: 2, 1: 2, 2: 2})]
 )
 def test_examples_are_balanced_over_labels(k, counts):
-    assert Counter(pair["label"] for pair in drawn(STORES, k, seed=0)) == counts
+    assert Counter(pair["label"] for pair in draw_examples(STORES, k, seed=0)) == counts
 
 
 def test_examples_of_a_label_come_from_the_experiences_in_turn():
-    found = drawn(STORES, 12, seed=0)
+    found = draw_examples(STORES, 12, seed=0)
     names = Counter((pair["id"][0], pair["label"]) for pair in found)
     # Only the first experience has neutral pairs.
     assert names == {("a", 0): 2, ("b", 0): 2, ("a", 1): 4, ("a", 2): 2, ("b", 2): 2}
@@ -47,7 +47,7 @@ def test_examples_of_a_label_come_from_the_experiences_in_turn():
 
 def test_examples_depend_on_the_seed_and_not_on_the_order_of_the_pairs():
     def ids(stores, seed):
-        return [pair["id"] for pair in drawn(stores, 4, seed)]
+        return [pair["id"] for pair in draw_examples(stores, 4, seed)]
 
     backwards = [pairs.select(range(len(pairs))[::-1]) for pairs in STORES]
     assert ids(backwards, 0) == ids(STORES, 0)
@@ -56,8 +56,8 @@ def test_examples_depend_on_the_seed_and_not_on_the_order_of_the_pairs():
 
 def test_too_few_stored_pairs_are_one_line():
     with pytest.raises(SettingError, match=r"^--set k=40: 32 pairs are stored; expected at most 32$"):
-        drawn(STORES, 40, seed=0)
-    assert drawn([], 0, seed=0) == []
+        draw_examples(STORES, 40, seed=0)
+    assert draw_examples([], 0, seed=0) == []
 
 
 def prepared(toy, tmp_path, encoder=None, **settings):
@@ -66,7 +66,7 @@ def prepared(toy, tmp_path, encoder=None, **settings):
 
 
 def ready(toy, tmp_path, encoder=None, **settings):
-    """The strategy before any training, as it is evaluated first: lent its training pairs."""
+    """The strategy before any training, with its training pairs as `current`."""
     plan = prepared(toy, tmp_path, encoder, **settings)
     parts = [training_part(task, plan.config, 0) for task in plan.tasks]
     strategy = SeedRun(plan, parts, 0, Silent()).strategy
@@ -77,7 +77,7 @@ def ready(toy, tmp_path, encoder=None, **settings):
 def test_a_prompt_in_words(toy, tmp_path):
     strategy, _ = ready(toy, tmp_path, k="2")
     pair = {"premise": "anna likes ben ", "hypothesis": "ben likes anna"}
-    assert strategy.asked(pair) == (
+    assert strategy.question(pair["premise"], pair["hypothesis"]) == (
         "anna likes ben\nQuestion: ben likes anna True, False or Neither?\nAnswer:"
     )
     assert strategy.prompts(["x True", "y False"], ["z"]) == ["x True\n\ny False\n\nz"]
@@ -85,21 +85,21 @@ def test_a_prompt_in_words(toy, tmp_path):
 
 def test_examples_carry_their_answers_and_the_question_comes_last(toy, tmp_path):
     strategy, pairs = ready(toy, tmp_path, k="2")
-    asked = []
+    sent = []
     score = strategy.language_model.log_likelihoods
     strategy.language_model.log_likelihoods = lambda prompts, answers: (
-        asked.extend(prompts) or score(prompts, answers)
+        sent.extend(prompts) or score(prompts, answers)
     )
     strategy.score(pairs)
     first, second = strategy.examples()
     words = {0: "True", 1: "Neither", 2: "False"}
     assert {first["label"], second["label"]} == {0, 2}
-    for prompt, pair in zip(asked, pairs, strict=True):
+    for prompt, pair in zip(sent, pairs, strict=True):
         assert prompt == "\n\n".join(
             [
-                f"{strategy.asked(first)} {words[first['label']]}",
-                f"{strategy.asked(second)} {words[second['label']]}",
-                strategy.asked(pair),
+                f"{strategy.question(**first)} {words[first['label']]}",
+                f"{strategy.question(**second)} {words[second['label']]}",
+                strategy.question(pair["premise"], pair["hypothesis"]),
             ]
         )
     texts = (first["premise"], first["hypothesis"], second["premise"], second["hypothesis"])
@@ -151,7 +151,7 @@ def test_length_normalisation_divides_by_the_tokens_of_the_answer(toy, tmp_path)
     assert torch.equal(normalised.score(pairs), expected)
 
 
-def test_a_sequence_to_sequence_model_is_asked_alike(toy, tiny_seq2seq_folder, tmp_path):
+def test_a_sequence_to_sequence_model_gets_the_same_prompts(toy, tiny_seq2seq_folder, tmp_path):
     result, rows, _ = run_seed(prepared(toy, tmp_path, tiny_seq2seq_folder, k="2"), 0, Silent())
     right = [row["row_1"] == row["label"] for row in rows]
     assert result.final["wikidata"] == pytest.approx(sum(right) / len(right))

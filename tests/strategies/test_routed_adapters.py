@@ -90,16 +90,16 @@ def test_what_stays_on_its_route_is_answered_as_before(toy, tiny_encoder_folder,
     run.train_next()
     run.train_next()
     chosen = run.strategy.routes(run.plan.tasks[0].test)
-    kept = (chosen == 0).numpy()
+    same = (chosen == 0).numpy()
     # The toy tasks share their names and one phrase; still most pairs find their own adapter.
-    assert 0.8 <= kept.mean() < 1
+    assert 0.8 <= same.mean() < 1
     assert (run.strategy.routes(run.plan.tasks[1].test) == 1).float().mean() >= 0.8
     before, after = run.predictions[1][0], run.predictions[2][0]
-    assert (before[kept] == after[kept]).all()
+    assert (before[same] == after[same]).all()
 
 
 @pytest.mark.parametrize("n_done", [1, 2])
-def test_goes_on_from_a_kept_state_to_the_bit(toy, tiny_encoder_folder, tmp_path, n_done):
+def test_resumes_from_a_stored_state_to_the_bit(toy, tiny_encoder_folder, tmp_path, n_done):
     whole = seed_run(toy, tiny_encoder_folder, tmp_path, 3)
     for _ in range(n_done):
         whole.train_next()

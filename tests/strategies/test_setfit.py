@@ -41,7 +41,7 @@ def test_what_is_stored_is_the_regression(embedding, width, toy, tiny_encoder_fo
     assert result.cost.stored_bytes == 4 * 3 * (width + 1)
 
 
-def test_a_look_in_passing_takes_a_part_of_the_past():
+def test_a_point_of_the_curve_takes_a_part_of_the_past():
     from datasets import Dataset
 
     part = Dataset.from_dict({"label": list(range(10))})

@@ -37,7 +37,7 @@ def test_scores_are_negative_distances_of_the_premise_carried_by_the_words(encod
     assert torch.allclose(head.eval()(p, h), expected, atol=1e-5)
 
 
-def test_training_moves_the_words_and_evaluation_asks_for_what_was_kept(encoder):
+def test_training_moves_the_words_and_evaluation_uses_the_stored_vectors(encoder):
     head = _EncodedLabels(encoder, WORDS)
     head.update()
     before = head.label_vectors.clone()
@@ -64,7 +64,7 @@ def test_the_encoder_is_not_a_part_of_the_head_and_a_copy_has_its_own(encoder):
     assert model.head.label_vectors.abs().max() > 0
 
 
-def test_the_kept_vectors_are_those_of_the_trained_encoder(toy, tiny_encoder_folder, tmp_path, encoder):
+def test_the_stored_vectors_are_those_of_the_trained_encoder(toy, tiny_encoder_folder, tmp_path, encoder):
     result, _, tensors = one_seed(
         toy, tiny_encoder_folder, tmp_path, "text_labels", settings={"steps": "5"}, curve=False, audit=False
     )

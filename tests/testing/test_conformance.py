@@ -48,10 +48,10 @@ CARD = {"source": "these tests", "trains": "encoder and head", "stores": "a head
 
 @dataclass(frozen=True)
 class Rig:
-    """A fault in the sound strategy above, and what is said of it by the check that catches it."""
+    """A fault in the sound strategy above, and the message of the check that catches it."""
 
     check: str
-    said: str
+    message: str
     body: str = ""
     card: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
@@ -96,7 +96,7 @@ RIGS = {
     ),
     "has_a_default_out_of_range": Rig(
         "refuses wrong settings",
-        "--set scale=0.0: expected greater than 0; 0.0 is its own default",
+        "--set scale=0.0: expected greater than 0; 0.0 is its default",
         "    class Settings(TrainingSettings):\n        scale: float = Field(0.0, gt=0, description='of scores')",
     ),
     "has_a_setting_without_a_default": Rig(
@@ -123,7 +123,7 @@ RIGS = {
     "does_not_learn": Rig(
         "learns a separable task",
         # What a head that never moves answers, by the seed of the weights.
-        "after 100 steps; expected 0.9 or more (another --set learning_rate= may do)",
+        "after 100 steps; expected 0.9 or more (try another --set learning_rate=)",
         STANDS_STILL,
     ),
     "draws_from_elsewhere": Rig(
@@ -138,21 +138,21 @@ RIGS = {
         "seeds 1 and 2 have the same losses; expected runs that differ",
         STANDS_STILL,
     ),
-    "learns_from_being_asked": Rig(
+    "learns_from_scoring": Rig(
         "measuring does not change training",
         "the losses differ between two runs; expected them equal to the bit",
         """
-    n_asked = 0
+    n_calls = 0
 
     def score(self, pairs):
-        self.n_asked += 1
+        self.n_calls += 1
         return super().score(pairs)
 
     def objective(self, output, labels):
-        return (1 + self.n_asked) * functional.cross_entropy(output, labels)
+        return (1 + self.n_calls) * functional.cross_entropy(output, labels)
 """,
     ),
-    "changes_a_weight_when_asked": Rig(
+    "changes_a_weight_when_scoring": Rig(
         "measuring does not change training",
         "the losses differ between two runs; expected them equal to the bit",
         """
@@ -168,17 +168,17 @@ RIGS = {
         "to hold all that a finished experience changes",
         KEEPS_BESIDE_THE_STATE,
     ),
-    "goes_on_otherwise_after_loading": Rig(
+    "continues_differently_after_loading": Rig(
         "saved and loaded is the same",
         "the losses after loading differ between two runs; expected them equal to the bit",
         """
-    n_begun = 0
+    n_begin_calls = 0
 
     def begin(self, n):
-        self.n_begun += 1
+        self.n_begin_calls += 1
 
     def objective(self, output, labels):
-        return self.n_begun * functional.cross_entropy(output, labels)
+        return self.n_begin_calls * functional.cross_entropy(output, labels)
 """,
     ),
     "grows_with_labels_and_says_no": Rig(
@@ -225,12 +225,12 @@ RIGS = {
     ),
     "counts_its_head_alone": Rig(
         "frozen parameters stay",
-        "parameters changed, but n_trained_parameters says 384",
+        "parameters changed, but n_trained_parameters is 384",
         "    @property\n    def n_trained_parameters(self):\n        return self.model.head.weight.numel()",
     ),
     "counts_what_it_does_not_train": Rig(
         "frozen parameters stay",
-        "0 parameters changed, but n_trained_parameters says 384",
+        "0 parameters changed, but n_trained_parameters is 384",
         "    trains = False\n\n    @property\n    def n_trained_parameters(self):\n"
         "        return self.model.head.weight.numel()",
         card={"trains": "nothing"},
@@ -275,7 +275,7 @@ def test_the_check_catches(name, make_bench):
     with pytest.raises(Failed) as caught:
         CHECKS[rig.check](bench)
     # Literal, but for figures that follow from random weights and stand before it.
-    assert str(caught.value).endswith(rig.said)
+    assert str(caught.value).endswith(rig.message)
 
 
 def test_what_does_not_concern_a_strategy_is_skipped_with_a_reason(make_bench):
@@ -307,7 +307,7 @@ def test_a_strategy_that_raises_fails_with_its_line(make_bench):
         ("functional.cross_entropy(output, labels).item()", "float"),
     ],
 )
-def test_an_objective_that_is_no_scalar_is_told_in_one_line(loss, given, make_bench):
+def test_an_objective_that_is_no_scalar_is_one_line(loss, given, make_bench):
     bench = make_bench(f"    def objective(self, output, labels):\n        return {loss}")
     with pytest.raises(ContsymError) as caught:
         conformance.scores_are_finite(bench)
@@ -342,7 +342,7 @@ def test_an_objective_that_is_no_scalar_fails_every_check_that_trains(make_bench
         ),
     ],
 )
-def test_settings_that_cannot_be_made_are_told_in_one_line(body, message, make_bench):
+def test_settings_that_cannot_be_made_are_one_line(body, message, make_bench):
     with pytest.raises(SettingError) as caught:
         make_bench(body)
     assert str(caught.value) == message

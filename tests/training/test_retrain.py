@@ -57,7 +57,7 @@ def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tm
     start = find_known_task(plan, 0, Silent(), None)
     model = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start).strategy.model
     # Hardly trained, the known head is where it was drawn.
-    assert (model.known.linear.weight - model.head.linear.weight).abs().max() > 0.1
+    assert (model.known_head.linear.weight - model.head.linear.weight).abs().max() > 0.1
 
 
 def test_the_start_is_what_fine_tuning_learns_first(toy, tiny_encoder_folder, tmp_path):
@@ -98,10 +98,10 @@ def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, t
         plan = prepare(toy_config(toy, tiny_nli_folder, tmp_path, strategy, protocol="retrain"))
         start = find_known_task(plan, 0, Silent(), None)
         run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
-        before = {name: t.clone() for name, t in run.strategy.model.known.state_dict().items()}
+        before = {name: t.clone() for name, t in run.strategy.model.known_head.state_dict().items()}
         run.train_next()
         run.train_next()
-        after = run.strategy.model.known.state_dict()
+        after = run.strategy.model.known_head.state_dict()
         changed = {name for name in before if not torch.equal(before[name], after[name])}
         assert any("encoder.layer" in name for name in changed)
         assert not any("classifier" in name for name in changed)

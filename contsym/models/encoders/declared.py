@@ -1,4 +1,4 @@
-"""How an encoder's vectors are made: what its folder declares of itself, or what was asked for in its place."""
+"""The pooling of an encoder: what its folder declares, read and written as sentence-transformers does."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from contsym.checked import Count, Words, Written
 from contsym.errors import EncoderError
 
 MAX_LENGTH = 128
-"""Tokens of a text where nothing is declared; longer texts are cut. MultiNLI's longest sentences reach 400, 1% pass 70."""
+"""Tokens of a text by default; longer texts are cut. MultiNLI's longest sentences reach 400, 1% pass 70."""
 
 MODE_NAMES = ("mean", "cls", "last", "max", "mean_sqrt_len", "weighted_mean")
 AUTO, DECLARED = "auto", "declared"
 POOLINGS = (AUTO, DECLARED, *MODE_NAMES)
-"""What `--pooling` takes."""
+"""The values of `--pooling`."""
 
 NORMALIZE = "normalize"
 
 MODULES = "modules.json"
-"""The list of a sentence-transformers folder's modules: the transformer, its pooling, and what follows."""
+"""The list of modules in a sentence-transformers folder: the transformer, its pooling, later layers."""
 
 LENGTH_FILES = tuple(
     f"sentence_{kind}_config.json"
@@ -47,12 +47,12 @@ NAMES = {
     **{mode: mode for mode in ("cls", "max", "mean")},
 }
 ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU")
-"""Of torch.nn, without arguments."""
+"""Names in torch.nn that need no arguments."""
 
 
 @dataclass(frozen=True)
 class Dense:
-    """A linear layer behind the pooling, and its activation."""
+    """A linear layer after the pooling, with its activation."""
 
     weights: Path
     sha256: str
@@ -64,25 +64,21 @@ class Dense:
 
 @dataclass(frozen=True)
 class Pooling:
-    """How a text becomes a vector: its prompt and length, the pooling of its token states, and what follows."""
+    """How a text becomes a vector: prompt and length, the pooling of token states, and later layers."""
 
     modes: tuple[str, ...] = ("mean",)
-    """Several are concatenated."""
+    """The vectors of several modes are concatenated."""
     after: tuple[Dense | str, ...] = ()
-    """Dense layers and NORMALIZE, in their order."""
+    """Dense layers and NORMALIZE, in order."""
     max_length: int = MAX_LENGTH
-    """Tokens of a text, at most; the tokenizer's and the positions' limits count beside it."""
+    """Tokens of a text, at most; the tokenizer and the positions may allow fewer."""
     prompt: str = ""
-    """Put before each text."""
+    """The prefix of each text."""
     includes_prompt: bool = True
     """Whether the prompt's tokens are pooled with the others."""
     is_lower_case: bool = False
     origin: str = "default"
-    """Who says so, for people."""
-
-    @property
-    def normalizes(self) -> bool:
-        return NORMALIZE in self.after
+    """Where these values come from, for people."""
 
     def facts(self) -> PoolingFacts:
         return PoolingFacts(
@@ -98,12 +94,12 @@ class Pooling:
         )
 
     def words(self) -> str:
-        """For the plan, as `cls, normalised; at most 64 tokens (declared)`."""
+        """For the plan, such as `cls, normalised; at most 64 tokens (declared)`."""
         return f"{self.facts().words} ({self.origin})"
 
 
 class PoolingFacts(Written):
-    """All of a pooling that decides a vector, for keys and results."""
+    """The parts of a pooling that decide a vector, for keys and results."""
 
     modes: list[Words]
     after: list[Words | dict[str, Words]]
@@ -115,21 +111,20 @@ class PoolingFacts(Written):
     @property
     def kind(self) -> str:
         """For people, without the length."""
-        said = [" + ".join(self.modes)]
-        said += ["normalised" if layer == NORMALIZE else "a dense layer" for layer in self.after]
-        said += ["lower case"] if self.lower_case else []
+        phrases = [" + ".join(self.modes)]
+        phrases += ["normalised" if layer == NORMALIZE else "a dense layer" for layer in self.after]
+        phrases += ["lower case"] if self.lower_case else []
         if self.prompt:
-            said.append(f"prompt {self.prompt!r}" + ("" if self.includes_prompt else " (not pooled)"))
-        return ", ".join(said)
+            phrases.append(f"prompt {self.prompt!r}" + ("" if self.includes_prompt else " (not pooled)"))
+        return ", ".join(phrases)
 
     @property
     def words(self) -> str:
-        """For people."""
         return f"{self.kind}; at most {self.max_length} tokens"
 
 
 def transformer_folder(folder: Path) -> Path:
-    """Where a folder keeps its transformer: where modules.json says, or in itself."""
+    """The folder of the transformer: the one that modules.json names, or the folder itself."""
     if not (folder / MODULES).is_file():
         return folder
     kind, path = next(iter(_modules(folder)), ("nothing", folder))
@@ -141,51 +136,49 @@ def transformer_folder(folder: Path) -> Path:
 
 
 def declared(folder: Path) -> Pooling | None:
-    """What a sentence-transformers folder declares; None for any other folder.
+    """The pooling that a sentence-transformers folder declares; None for any other folder.
 
-    Raises EncoderError for a declaration that cannot be read or that contsym has no such module for.
+    Raises EncoderError for a declaration that cannot be read, and for modules that contsym lacks.
     """
     if not (folder / MODULES).is_file():
         return None
     kinds = _modules(folder)
-    found = _length(transformer_folder(folder))
+    pooling = _length(transformer_folder(folder))
     if kinds[0][0] != "Transformer":
         raise _unusable(folder, f"has {kinds[0][0]}, whose code contsym does not run")
-    pooled, origin = False, DECLARED
+    origin = ""
     for kind, path in kinds[1:]:
-        if kind == "Pooling" and not pooled and not (path / "config.json").is_file():
-            pooled, origin = True, f"default: {path} has no config.json"
-        elif kind == "Pooling" and not pooled:
+        if kind == "Pooling" and not origin and not (path / "config.json").is_file():
+            origin = f"default: {path} has no config.json"
+        elif kind == "Pooling" and not origin:
             modes, includes_prompt = _modes(path)
-            found, pooled = replace(found, modes=modes, includes_prompt=includes_prompt), True
-        elif kind == "Normalize" and pooled:
-            found = replace(found, after=(*found.after, NORMALIZE))
-        elif kind == "Dense" and pooled:
-            found = replace(found, after=(*found.after, _dense(path)))
-        elif kind != "Dropout":
-            # Dropout does nothing to a vector that is not trained on.
+            pooling, origin = replace(pooling, modes=modes, includes_prompt=includes_prompt), DECLARED
+        elif kind in ("Normalize", "Dense") and origin:
+            layer = NORMALIZE if kind == "Normalize" else _dense(path)
+            pooling = replace(pooling, after=(*pooling.after, layer))
+        elif kind != "Dropout":  # which acts in training alone
             raise _unusable(folder, f"has {kind}, which contsym does not apply")
-    if not pooled:
+    if not origin:
         raise _unusable(folder, "has no Pooling")
-    return replace(found, prompt=_prompt(folder), origin=origin)
+    return replace(pooling, prompt=_prompt(folder), origin=origin)
 
 
 def read_as_declared(root: Path, folder: Path) -> Pooling:
-    """The length and the prompt that a folder declares, with plain mean pooling; contsym's own where it does not."""
+    """Plain mean pooling with the length and the prompt that a folder declares, or contsym's defaults."""
     if not (root / MODULES).is_file():
         return Pooling()
     return replace(_length(folder), prompt=_prompt(root))
 
 
 def write(folder: Path, pooling: Pooling, width: int) -> None:
-    """Declare a pooling of states of this width beside a transformer's weights, as sentence-transformers reads it.
+    """Declare a pooling beside a transformer's weights, for sentence-transformers to read; `width` is that of the states.
 
-    The weights of Dense layers are the caller's to write, into the folders of `dense_folders`.
+    The caller writes the weights of Dense layers, into the folders of `dense_folders`.
     """
     modes: dict[str, Any] = {flag: mode in pooling.modes for flag, mode in FLAGS.items()}
     if pooling.modes != tuple(mode for mode in FLAGS.values() if mode in pooling.modes):
-        # Flags have no order; names do, and releases of sentence-transformers before 6 do not know them.
-        names = {own: name for name, own in NAMES.items()}
+        # Flags have no order. Names have one, but sentence-transformers reads them only from release 6 on.
+        names = {mode: name for name, mode in NAMES.items()}
         modes = {"pooling_mode": [names[mode] for mode in pooling.modes]}
     pooled = {"word_embedding_dimension": width, **modes, "include_prompt": pooling.includes_prompt}
     _write(folder / "1_Pooling" / "config.json", pooled)
@@ -195,28 +188,22 @@ def write(folder: Path, pooling: Pooling, width: int) -> None:
         listed.append((kind, f"{i}_{kind}"))
         if isinstance(layer, Dense):
             activation = f"torch.nn.modules.{'linear' if layer.activation == 'Identity' else 'activation'}"
-            dense: dict[str, Any] = {
-                "in_features": layer.n_in,
-                "out_features": layer.n_out,
-                "bias": layer.has_bias,
-            }
-            dense["activation_function"] = f"{activation}.{layer.activation}"
+            sizes = {"in_features": layer.n_in, "out_features": layer.n_out, "bias": layer.has_bias}
+            dense = {**sizes, "activation_function": f"{activation}.{layer.activation}"}
             _write(folder / f"{i}_{kind}" / "config.json", dense)
     modules = [
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for i, (kind, path) in enumerate(listed)
     ]
     _write(folder / MODULES, modules)
-    _write(
-        folder / LENGTH_FILES[0],
-        {"max_seq_length": pooling.max_length, "do_lower_case": pooling.is_lower_case},
-    )
+    lengths = {"max_seq_length": pooling.max_length, "do_lower_case": pooling.is_lower_case}
+    _write(folder / LENGTH_FILES[0], lengths)
     prompts = {"prompts": {"contsym": pooling.prompt}, "default_prompt_name": "contsym"}
     _write(folder / PROMPTS, prompts if pooling.prompt else {})
 
 
 def dense_folders(pooling: Pooling) -> list[str]:
-    """The folders of the Dense layers in what `write` writes."""
+    """The folders in which `write` puts the Dense layers."""
     return [f"{i}_Dense" for i, layer in enumerate(pooling.after, 2) if isinstance(layer, Dense)]
 
 
@@ -232,38 +219,31 @@ def _unusable(folder: Path, reason: str) -> EncoderError:
 
 
 def _modules(folder: Path) -> list[tuple[str, Path]]:
-    """(name, folder) of each module: the class's name, with its place where it is not sentence-transformers' own."""
-    listed = _read(folder / MODULES, list)
-    found = []
-    for module in listed:
+    """(class, folder) of each module; a class outside sentence-transformers has its full name."""
+    modules = []
+    for module in read_content(folder / MODULES, list):
         kind, path = (module.get(n) for n in ("type", "path")) if isinstance(module, dict) else (None, None)
-        parts = PurePosixPath(path).parts if isinstance(path, str) else None
-        # A checkpoint may be anyone's: its modules are inside it.
-        if (
-            not isinstance(kind, str)
-            or parts is None
-            or ".." in parts
-            or PurePosixPath(path or "").is_absolute()
-        ):
+        place = PurePosixPath(path) if isinstance(path, str) else None
+        # A checkpoint from anyone must not name files outside it.
+        if not isinstance(kind, str) or place is None or place.is_absolute() or ".." in place.parts:
             raise EncoderError(
                 f"{folder / MODULES}: {json.dumps(module)[:100]} is no module; expected a type and a path inside the folder"
             )
-        is_own = kind.startswith("sentence_transformers.")
-        found.append((kind.rpartition(".")[2] if is_own else kind, folder.joinpath(*parts)))
-    return found
+        name = kind.rpartition(".")[2] if kind.startswith("sentence_transformers.") else kind
+        modules.append((name, folder / place))
+    return modules
 
 
-def _read(path: Path, shape: type) -> Any:
+def read_content(path: Path, shape: type, writer: str = "sentence-transformers") -> Any:
+    """The JSON list or object (`shape`) in a file of a checkpoint. Raises EncoderError for any other content."""
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, shape):
+        content = None
+    if not isinstance(content, shape):
         kind = "list" if shape is list else "object"
-        raise EncoderError(
-            f"{path}: missing, or not a JSON {kind}; expected what sentence-transformers writes"
-        )
-    return found
+        raise EncoderError(f"{path}: missing, or not a JSON {kind}; expected what {writer} writes")
+    return content
 
 
 def _typed(path: Path, config: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
@@ -282,7 +262,7 @@ def _length(folder: Path) -> Pooling:
     path = next((folder / name for name in LENGTH_FILES if (folder / name).is_file()), None)
     if path is None:
         return Pooling()
-    config = _read(path, dict)
+    config = read_content(path, dict)
     return Pooling(
         max_length=_typed(path, config, "max_seq_length", int, MAX_LENGTH),
         is_lower_case=_typed(path, config, "do_lower_case", bool, False),
@@ -291,16 +271,16 @@ def _length(folder: Path) -> Pooling:
 
 def _modes(folder: Path) -> tuple[tuple[str, ...], bool]:
     path = folder / "config.json"
-    config = _read(path, dict)
-    given = config.get("pooling_mode")
-    if given is None:
+    config = read_content(path, dict)
+    names = config.get("pooling_mode")
+    if names is None:
         on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value]
         unknown = [name for name in on if name not in FLAGS]
         modes = [mode for flag, mode in FLAGS.items() if config.get(flag)]
     else:
-        asked = given if isinstance(given, list) else [given]
-        unknown = [str(name) for name in asked if name not in NAMES]
-        modes = [NAMES[name] for name in asked if name in NAMES]
+        names = [str(name) for name in (names if isinstance(names, list) else [names])]
+        unknown = [name for name in names if name not in NAMES]
+        modes = [NAMES[name] for name in names if name in NAMES]
     if unknown or not modes:
         raise EncoderError(
             f"{path}: {', '.join(unknown) or 'no pooling mode'} is declared; expected some of {', '.join(NAMES)}; "
@@ -311,7 +291,7 @@ def _modes(folder: Path) -> tuple[tuple[str, ...], bool]:
 
 def _dense(folder: Path) -> Dense:
     path, weights = folder / "config.json", folder / "model.safetensors"
-    config = _read(path, dict)
+    config = read_content(path, dict)
     module, _, activation = str(
         config.get("activation_function", "torch.nn.modules.activation.Tanh")
     ).rpartition(".")
@@ -335,7 +315,7 @@ def _prompt(folder: Path) -> str:
     path = folder / PROMPTS
     if not path.is_file():
         return ""
-    config = _read(path, dict)
+    config = read_content(path, dict)
     name, prompts = config.get("default_prompt_name"), config.get("prompts")
     if name is None:
         return ""

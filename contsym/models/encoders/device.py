@@ -11,49 +11,48 @@ from contsym.errors import SettingError
 Precision = Literal["fp32", "bf16"]
 
 
-def choose_device(asked: str) -> str:
-    """`auto` takes a GPU where torch sees one; asking for an absent one is an error."""
+def choose_device(name: str) -> str:
+    """`auto` is a GPU where torch sees one. Raises SettingError for a device that is absent."""
     import torch
 
-    if asked == "auto":
+    if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, colon, number = asked.partition(":")
+    kind, colon, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and is_number(number))):
-        raise SettingError(f"--device {asked}: expected auto, cpu, cuda or cuda:N")
+        raise SettingError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= n_gpus:
         seen = f"{n_gpus} GPUs" if n_gpus else "no GPU"
-        raise SettingError(f"--device {asked}: torch sees {seen} here; use --device cpu or auto")
-    return asked
+        raise SettingError(f"--device {name}: torch sees {seen} here; use --device cpu or auto")
+    return name
 
 
 def be_deterministic(device: str) -> None:
     """Ask torch for algorithms that give the same result each time, for the whole process.
 
-    On a GPU an operation without such an algorithm raises RuntimeError: with warnings alone the attention's
-    backward pass would go on adding in any order, and seeds would mean nothing.
+    On a GPU an operation without such an algorithm raises RuntimeError: with a warning alone the backward
+    pass of attention would still add in any order, and a seed would fix nothing.
     """
     import torch
 
     on_gpu = device.startswith("cuda")
     if on_gpu:
-        # cuBLAS reads it with its first product; without it products of one stream may differ.
+        # cuBLAS reads the variable at its first product; without it products of one stream may differ.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=not on_gpu)
 
 
-def choose_precision(asked: str, device: str) -> Precision:
+def choose_precision(name: str, device: str) -> Precision:
     """`auto` is bfloat16 where the hardware multiplies it faster than float32, else float32.
 
-    That is a GPU from compute capability 8 on, and a CPU with AMX tiles. AVX512-BF16 alone
-    does not decide it: on one such CPU bfloat16 took 1.1 to 1.3 times as long as
-    float32 (docs/results.md). The choice depends on the hardware alone, never on a timing, so the
-    same machine always gives the same numbers.
+    Such hardware is a GPU from compute capability 8 on, and a CPU with AMX tiles. AVX512-BF16 alone is not
+    enough: on one such CPU bfloat16 took 1.1 to 1.3 times as long as float32 (docs/results.md). The choice
+    depends on no timing, so that a machine always gives the same numbers.
     """
     import torch
 
-    if asked != "auto":
-        return "bf16" if asked == "bf16" else "fp32"
+    if name != "auto":
+        return "bf16" if name == "bf16" else "fp32"
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"

@@ -1,8 +1,8 @@
-"""Lower layers that are not trained: kept as they are, and computed once for each text.
+"""Frozen lower layers, computed once for each text.
 
-`embeddings` freezes the embedding layer, `layers:N` that and the first N layers. What lies below
-gets no gradient and no optimizer step; its output for a text never changes, so it is kept and read
-again in each later step and evaluation, up to STATES_BYTES in memory.
+`embeddings` freezes the embedding layer, `layers:N` also the first N layers. Frozen layers get no gradient
+and no optimizer step; their output for a text never changes, so later steps and evaluations read it from a
+cache of at most STATES_BYTES.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,38 +18,29 @@ from torch.nn.utils.rnn import pad_sequence
 
 from contsym.errors import SettingError
 
-if TYPE_CHECKING:
-    pass
-
-
 NOTHING, EMBEDDINGS, LAYERS = "nothing", "embeddings", "layers:"
 
 STATES_BYTES = 2**30
-"""States kept in memory, at most; those of further texts are computed each time."""
+"""The size of the cache; states of further texts are computed each time."""
 
 
 def is_freezable(value: str) -> bool:
-    """Whether the words are a way to freeze: nothing, embeddings or layers:N with N from 1."""
+    """Whether the value is nothing, embeddings or layers:N with N from 1."""
     return value in (NOTHING, EMBEDDINGS) or bool(re.fullmatch(LAYERS + "[1-9][0-9]*", value))
 
 
 def n_frozen_layers(value: str) -> int | None:
-    """Layers above the embeddings that stay as they are; None where nothing does."""
+    """The number of frozen layers above the embeddings; None if nothing is frozen."""
     if value == NOTHING:
         return None
     return 0 if value == EMBEDDINGS else int(value.removeprefix(LAYERS))
 
 
 def parts_of(transformer: Any) -> tuple[nn.Module, nn.ModuleList, nn.Module]:
-    """(embeddings, layers, the module that holds the layers) of a transformer built as BERT is.
-
-    Raises SettingError where it is built otherwise.
-    """
+    """(embeddings, layers, the module of the layers) of a transformer. Raises SettingError unless it is like BERT."""
     body = getattr(transformer, "base_model", transformer)
     stack = getattr(body, "encoder", None) or getattr(body, "transformer", None)
-    layers = next(
-        (found for n in ("layer", "layers") if (found := getattr(stack, n, None)) is not None), None
-    )
+    layers = getattr(stack, "layer", None) or getattr(stack, "layers", None)
     embeddings = getattr(body, "embeddings", None)
     if stack is None or not isinstance(layers, nn.ModuleList) or not isinstance(embeddings, nn.Module):
         raise SettingError(_not_as_bert(body))
@@ -72,11 +63,7 @@ def too_many_layers(value: str, encoder: str, n_layers: int) -> str:
 
 
 class FrozenPart:
-    """The frozen lower part of a transformer, with what it has computed so far.
-
-    `states(batch)` is the output of the last frozen layer, (n, tokens, dim), as evaluation mode has it;
-    `rest(states, attention_mask)` goes through the other layers. Together they are the transformer.
-    """
+    """A transformer in two parts: the frozen lower layers with a cache of their output, and the other layers."""
 
     def __init__(self, transformer: nn.Module, n_layers: int) -> None:
         embeddings, layers, _ = parts_of(transformer)
@@ -86,23 +73,23 @@ class FrozenPart:
         for module in self.modules:
             module.requires_grad_(False)
         self.n_layers = n_layers
-        self._lower = _with(transformer, embeddings, layers[:n_layers])
-        self._upper = _with(transformer, _Given(), layers[n_layers:])
-        self._kept = _Kept()
+        self._lower = _variant(transformer, embeddings, layers[:n_layers])
+        self._upper = _variant(transformer, _NoEmbeddings(), layers[n_layers:])
+        self._cache = _StateCache()
 
     def check(self, transformer: nn.Module, batch: Mapping[str, Tensor]) -> None:
-        """Raise SettingError where the two parts, one upon the other, are not the transformer: some have more
-        between their layers than the layers."""
+        """Raise SettingError where the two parts do not compute the transformer: some transformers do more
+        between their layers."""
         whole: Any = getattr(transformer, "base_model", transformer)
         was_training = whole.training
         whole.eval()
-        kept = batch["attention_mask"].bool()
+        mask = batch["attention_mask"].bool()
         try:
             with torch.no_grad():
-                expected = whole(**batch).last_hidden_state[kept]
-                found = self(batch)[kept]
-            is_same = torch.allclose(found, expected, rtol=1e-3, atol=1e-4)
-        # Some take no embeddings in the place of tokens, or look at them again further up.
+                expected = whole(**batch).last_hidden_state[mask]
+                states = self(batch)[mask]
+            is_same = torch.allclose(states, expected, rtol=1e-3, atol=1e-4)
+        # Some transformers accept no embeddings for tokens, or read them again in higher layers.
         except Exception:
             is_same = False
         whole.train(was_training)
@@ -111,87 +98,80 @@ class FrozenPart:
             raise SettingError(_not_as_bert(whole))
 
     def settle(self) -> None:
-        """Evaluation mode for what is frozen: dropout would only blur what never changes."""
+        """Put the frozen layers into evaluation mode, without dropout."""
         for module in self.modules:
             module.eval()
 
     def forget(self) -> None:
-        """What was computed so far was of other weights."""
-        self._kept = _Kept()
+        """Empty the cache, because the weights have changed."""
+        self._cache = _StateCache()
 
     def __call__(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The transformer's last states, (n, tokens, dim)."""
-        states = self.states(batch)
+        # Training reads the cache of an evaluation, and its graph takes no inference tensors.
+        with torch.inference_mode(False), torch.no_grad():
+            # Looking embeddings up is as fast as looking into the cache.
+            states = self._cached(batch) if self.n_layers else self._lower(**batch).last_hidden_state
         return self._upper(inputs_embeds=states, attention_mask=batch["attention_mask"]).last_hidden_state
 
-    def states(self, batch: Mapping[str, Tensor]) -> Tensor:
-        # What an evaluation keeps, training reads: no inference tensor could go into its graph.
-        with torch.inference_mode(False), torch.no_grad():
-            # To look embeddings up again takes no longer than to look up what is kept.
-            return self._found(batch) if self.n_layers else self._below(batch)
-
-    def _below(self, batch: Mapping[str, Tensor]) -> Tensor:
-        return self._lower(**batch).last_hidden_state
-
-    def _found(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _cached(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The output of the last frozen layer, (n, tokens, dim)."""
         mask = batch["attention_mask"]
-        names, lengths = _names(batch), mask.sum(dim=1).tolist()
-        found: dict[bytes, Tensor] = {name: self._kept[name] for name in names if name in self._kept}
-        new = [i for i, name in enumerate(names) if name not in found]
+        keys, lengths = _keys(batch), mask.sum(dim=1).tolist()
+        states: dict[bytes, Tensor] = {key: self._cache[key] for key in keys if key in self._cache}
+        new = [i for i, key in enumerate(keys) if key not in states]
         if new:
             rows = torch.tensor(new, device=mask.device)
-            states = self._below({name: t.index_select(0, rows) for name, t in batch.items()})
-            for i, state in zip(new, states, strict=True):
-                # Cloned: a slice would keep the whole batch in memory.
-                found[names[i]] = self._kept.add(names[i], state[: lengths[i]].clone())
-        padded = pad_sequence([found[name] for name in names], batch_first=True)
+            lower = self._lower(**{name: t.index_select(0, rows) for name, t in batch.items()})
+            for i, state in zip(new, lower.last_hidden_state, strict=True):
+                # A clone, because a slice would keep the whole batch in memory.
+                states[keys[i]] = self._cache.add(keys[i], state[: lengths[i]].clone())
+        padded = pad_sequence([states[key] for key in keys], batch_first=True)
         return nn.functional.pad(padded, (0, 0, 0, mask.shape[1] - padded.shape[1]))
 
 
-class _Kept(dict[bytes, Tensor]):
-    """States by what they are of, up to STATES_BYTES; the same for every copy of a model."""
+class _StateCache(dict[bytes, Tensor]):
+    """States by text, up to STATES_BYTES; shared by all copies of a model."""
 
     n_bytes = 0
 
-    def add(self, name: bytes, state: Tensor) -> Tensor:
+    def add(self, key: bytes, state: Tensor) -> Tensor:
         if self.n_bytes + state.nbytes <= STATES_BYTES:
-            self[name] = state
+            self[key] = state
             self.n_bytes += state.nbytes
         return state
 
-    def __deepcopy__(self, memo) -> _Kept:
+    def __deepcopy__(self, memo) -> _StateCache:
         return self
 
 
-class _Given(nn.Module):
-    """In the place of the embeddings: what is given as embeddings is them."""
+class _NoEmbeddings(nn.Module):
+    """Replaces the embedding layer: passes its input states on."""
 
     def forward(self, *args, **kwargs) -> Tensor:
-        # By position in DistilBERT, by name in the others.
-        given = (*args, *kwargs.values())
-        return next(t for t in given if isinstance(t, Tensor) and t.is_floating_point() and t.ndim == 3)
+        # DistilBERT passes them by position, others by name.
+        inputs = (*args, *kwargs.values())
+        return next(t for t in inputs if isinstance(t, Tensor) and t.is_floating_point() and t.ndim == 3)
 
 
-def _with(transformer: nn.Module, embeddings: nn.Module, layers: nn.ModuleList) -> nn.Module:
-    """The same transformer, weights shared, with other embeddings and layers in it."""
+def _variant(transformer: nn.Module, embeddings: nn.Module, layers: nn.ModuleList) -> nn.Module:
+    """The transformer with other embeddings and layers; the weights are shared."""
     body = copy.copy(getattr(transformer, "base_model", transformer))
     _, old, stack = parts_of(body)
     stack_name = next(name for name, module in body._modules.items() if module is stack)
     new_stack = copy.copy(stack)
     layers_name = next(name for name, module in stack._modules.items() if module is old)
     new_stack._modules = {**stack._modules, layers_name: nn.ModuleList(layers)}
-    # A pooler reads the last state, and nothing here reads a pooler.
-    kept = {name: None if name == "pooler" else module for name, module in body._modules.items()}
-    body._modules = {**kept, "embeddings": embeddings, stack_name: new_stack}
+    # Nothing reads the pooler.
+    modules = {name: None if name == "pooler" else module for name, module in body._modules.items()}
+    body._modules = {**modules, "embeddings": embeddings, stack_name: new_stack}
     return body
 
 
-def _names(batch: Mapping[str, Tensor]) -> list[bytes]:
-    """What tells the rows of a batch apart, whatever they are padded to."""
-    ids, kinds = batch["input_ids"].cpu().numpy(), batch.get("token_type_ids")
+def _keys(batch: Mapping[str, Tensor]) -> list[bytes]:
+    """The tokens and token types of each row, without padding."""
     lengths = batch["attention_mask"].sum(dim=1).tolist()
-    found = [row[:length].tobytes() for row, length in zip(ids, lengths, strict=True)]
-    if kinds is None:
-        return found
-    types = kinds.cpu().numpy().astype("uint8")
-    return [n + row[:length].tobytes() for n, row, length in zip(found, types, lengths, strict=True)]
+    columns = [batch["input_ids"].cpu().numpy()]
+    if "token_type_ids" in batch:
+        columns.append(batch["token_type_ids"].cpu().numpy().astype("uint8"))
+    return [b"".join(row[:n].tobytes() for row in rows) for *rows, n in zip(*columns, lengths, strict=True)]

@@ -1,4 +1,4 @@
-"""Checkpoints with a language-model head: the vector at a mask, and the likelihood of an answer."""
+"""Checkpoints with a language-model head: vectors at a mask, and likelihoods of answers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from transformers import BatchEncoding
 
 from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders import weights
+from contsym.models.encoders.batching import evaluation_batches
 from contsym.models.encoders.checkpoints import language_model_kind, read_config
 from contsym.models.encoders.declared import Pooling
-from contsym.models.encoders.pooled import PLAIN, PooledEncoder, budgeted, token_budget
-from contsym.models.encoders.weights import load_tokenizer
+from contsym.models.encoders.pooled import PLAIN, PooledEncoder
 
 
 class MaskedEncoder(PooledEncoder):
     """An encoder that reads a text at its mask.
 
-    `forward` gives, of a text with a mask, the vector that the masked-language-model head multiplies
-    by the word vectors: the transformed state at the first mask. Where the checkpoint has no such
-    head, it is the encoder's state there as it is, to be multiplied by the input embeddings
-    (`is_tied`). Texts without a mask are pooled as by PooledEncoder.
+    For a text with a mask, `forward` gives the vector at the first mask that the masked-language-model head
+    multiplies by the word vectors. A checkpoint without such a head (`is_tied`) gives the state at the mask,
+    for the input embeddings. Texts without a mask are pooled as by PooledEncoder.
     """
 
     def __init__(
@@ -51,32 +50,32 @@ class MaskedEncoder(PooledEncoder):
         transformer = weights.masked_lm(folder)
         body: Any = weights.body(folder) if transformer is None else transformer
         width = weights.state_width(body, folder)
-        return cls(body, load_tokenizer(folder), width, pooling, is_tied=transformer is None)
+        return cls(body, weights.load_tokenizer(folder), width, pooling, is_tied=transformer is None)
 
     @property
     def decoder(self) -> Any:
-        """The layer whose rows are the word vectors; with a bias, where the checkpoint has a head."""
+        """The layer whose rows are the word vectors; the head of a checkpoint has a bias."""
         body: Any = self.transformer
         return body.get_input_embeddings() if self.is_tied else body.get_output_embeddings()
 
     def load_body(self, state: Mapping[str, Tensor]) -> None:
         body: Any = getattr(self.transformer, "base_model", self.transformer)
-        # A masked language model leaves out the pooler, which nothing here reads.
+        # A masked language model has no pooler, and nothing here reads one.
         missing, _ = body.load_state_dict(self._split(state), strict=False)
         assert not missing, f"weights of another encoder: {missing[:3]} are missing"
 
     def forward(self, batch: BatchEncoding) -> Tensor:
-        ids, kept = batch["input_ids"], batch["attention_mask"]
+        ids = batch["input_ids"]
         self.n_forwards += len(ids)
         is_mask = ids == self.tokenizer.mask_token_id
         at = is_mask.int().argmax(dim=1, keepdim=True)
         with self._autocast(ids.device):
-            states, read = self._states(batch, at)
-        pooled = self.pool(states, kept)
-        return torch.where(is_mask.any(dim=1, keepdim=True), read.squeeze(1).float(), pooled)
+            states, at_mask = self._states(batch, at)
+        pooled = self.pool(states, batch["attention_mask"])
+        return torch.where(is_mask.any(dim=1, keepdim=True), at_mask.squeeze(1).float(), pooled)
 
     def _states(self, batch: BatchEncoding, at: Tensor) -> tuple[Tensor, Tensor]:
-        """The encoder's states (n, tokens, dim) and what is read at `at` (n, 1): (n, 1, dim)."""
+        """The encoder's states (n, tokens, dim) and the vectors at positions `at` (n, 1): (n, 1, dim)."""
         if self.is_tied:
             states = self.transformer(**batch).last_hidden_state
             return states, states[_rows(at), at]
@@ -84,26 +83,24 @@ class MaskedEncoder(PooledEncoder):
         base: Any = self.transformer.base_model
         handle = base.register_forward_hook(lambda *call: bodies.append(call[-1]))
         try:
-            with _narrowed(self.decoder, at) as read:
+            with _narrowed(self.decoder, at) as vectors:
                 self.transformer(**batch)
         finally:
             handle.remove()
-        if not read:
+        if not vectors:
             raise EncoderError(f"{type(self.transformer).__name__}: its head has no output layer of its own")
-        return bodies[0].last_hidden_state, read[0]
+        return bodies[0].last_hidden_state, vectors[0]
 
 
 class Verbaliser(nn.Module):
     """Logits of a few words: vectors (batch, dim) at a mask -> (batch, words).
 
-    The word vectors are the encoder's own, read anew at each call, so they are trained with it and
-    are no parameters of this module.
+    Each call reads the word vectors from the encoder, so they are trained with it; the module has no parameters.
     """
 
     def __init__(self, encoder: MaskedEncoder, words: Sequence[int]) -> None:
         super().__init__()
-        # In a tuple, which hides it from state_dict() and parameters(); a copy of the model that
-        # holds both still copies it once.
+        # The tuple hides the encoder from state_dict() and parameters(); a copy of the model copies it once.
         self._encoder, self.words = (encoder,), list(words)
 
     def forward(self, vectors: Tensor) -> Tensor:
@@ -115,10 +112,7 @@ class Verbaliser(nn.Module):
 
 
 class LanguageModel(PooledEncoder):
-    """A causal or sequence-to-sequence checkpoint, asked how likely answers are.
-
-    As a PooledEncoder it pools the last states of its transformer, for what looks at sentences.
-    """
+    """A causal or sequence-to-sequence checkpoint that scores answers; its last states are pooled as sentence vectors."""
 
     def __init__(
         self, transformer: nn.Module, tokenizer, width: int, pooling: Pooling = PLAIN, *, is_seq2seq: bool
@@ -131,7 +125,7 @@ class LanguageModel(PooledEncoder):
         model: Any = weights.language_model(folder)
         is_seq2seq = language_model_kind(read_config(folder)) == "seq2seq"
         width = weights.state_width(model, folder)
-        return cls(model, load_tokenizer(folder), width, pooling, is_seq2seq=is_seq2seq)
+        return cls(model, weights.load_tokenizer(folder), width, pooling, is_seq2seq=is_seq2seq)
 
     def _hidden(self, batch: Mapping[str, Tensor]) -> Tensor:
         model: Any = self.transformer
@@ -140,9 +134,9 @@ class LanguageModel(PooledEncoder):
 
     @property
     def context(self) -> int | None:
-        """Tokens that the model can see at once; None where nothing says."""
+        """Tokens that the model can see at once; None if there is no limit."""
         config: Any = self.transformer.config
-        # Models with relative positions have no limit of their own, their tokenizers do.
+        # With relative positions only the tokenizer has a limit.
         limits = [
             getattr(config, "max_position_embeddings", None),
             self.tokenizer.model_max_length if self.tokenizer.model_max_length < 10**9 else None,
@@ -150,26 +144,26 @@ class LanguageModel(PooledEncoder):
         return min((int(n) for n in limits if n), default=None)
 
     def room(self, answers: Sequence[Sequence[int]]) -> int | None:
-        """Tokens that a prompt may have before answers of these tokens; None: any number."""
+        """Tokens that a prompt may have before these answers; None: any number."""
         if self.context is None or self.is_seq2seq:
             return self.context
         return self.context - max(len(answer) for answer in answers) + 1
 
     def prompt_tokens(self, prompts: Sequence[str]) -> list[list[int]]:
-        """Token ids of prompts, at full length; a causal model's are left open for the answer."""
-        found = self.tokenizer(list(prompts), truncation=False, verbose=False)["input_ids"]
+        """Token ids of prompts at full length; for a causal model without a final end-of-text token."""
+        tokens = self.tokenizer(list(prompts), truncation=False, verbose=False)["input_ids"]
         if self.is_seq2seq:
-            return found
+            return tokens
         ends = {self.tokenizer.eos_token_id, self.tokenizer.sep_token_id}
-        return [ids[:-1] if ids and ids[-1] in ends else ids for ids in found]
+        return [ids[:-1] if ids and ids[-1] in ends else ids for ids in tokens]
 
     @torch.inference_mode()
     def log_likelihoods(self, prompts: Sequence[str], answers: Sequence[Sequence[int]]) -> Tensor:
         """log P(answer | prompt), natural logarithms, (len(prompts), len(answers)), float32, on the CPU.
 
-        The sum over an answer's tokens of their log-probabilities after the prompt and the answer's
-        earlier tokens; an end of sequence is not asked for. A prompt that leaves no room loses its
-        first tokens. Each distinct prompt is scored once, in batches of like length.
+        The sum of the log-probabilities of an answer's tokens after the prompt and the earlier tokens, without
+        an end of sequence. A prompt that is too long loses its first tokens. Each distinct prompt is scored
+        once, in batches of like length.
         """
         distinct = list(dict.fromkeys(prompts))
         room = self.room(answers)
@@ -177,35 +171,34 @@ class LanguageModel(PooledEncoder):
         was_training = self.training
         self.eval()
         score = self._after_encoder if self.is_seq2seq else self._as_continuation
-        found = score(tokens, answers)
+        scores = score(tokens, answers)
         self.train(was_training)
-        place = {prompt: row for row, prompt in enumerate(distinct)}
-        return found[[place[prompt] for prompt in prompts]]
+        row_of = {prompt: row for row, prompt in enumerate(distinct)}
+        return scores[[row_of[prompt] for prompt in prompts]]
 
     def _as_continuation(self, prompts: list[list[int]], answers: Sequence[Sequence[int]]) -> Tensor:
-        # An answer's last token is only predicted. Answers that agree before it share an input, as
-        # all answers of one token do.
+        # The last token of an answer is no input. Answers that agree before it, such as all answers of one
+        # token, share an input.
         openings = list(dict.fromkeys(tuple(answer[:-1]) for answer in answers))
         inputs = [(row, opening) for row in range(len(prompts)) for opening in openings]
         lengths = [len(prompts[row]) + len(opening) for row, opening in inputs]
-        order = sorted(range(len(inputs)), key=lambda i: lengths[i])
-        found = torch.empty(len(prompts), len(answers))
+        scores = torch.empty(len(prompts), len(answers))
         model: Any = self.transformer
         device = next(model.parameters()).device
-        for part in budgeted(order, lengths, token_budget(device)):
+        for part in evaluation_batches(lengths, device):
             rows, texts, positions = [], [], []
             for row, opening in (inputs[i] for i in part):
                 rows.append(row)
                 texts.append([*prompts[row], *opening])
                 last = len(texts[-1]) - 1
                 positions.append(
-                    [min(len(prompts[row]) - 1 + t, last) for t in range(_longest(openings) + 1)]
+                    [min(len(prompts[row]) - 1 + t, last) for t in range(max(map(len, openings)) + 1)]
                 )
-            # On the right: padding after the text is never attended to, and positions stay true.
-            ids, kept = self._padded(texts, device)
+            # Padding on the right is never attended to, and positions stay true.
+            ids, mask = self._padded(texts, device)
             at = torch.tensor(positions, device=device)
             with self._autocast(device), _narrowed(model.get_output_embeddings(), at) as narrowed:
-                logits = model(input_ids=ids, attention_mask=kept, use_cache=False).logits
+                logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
             if not narrowed:
                 logits = logits[_rows(at), at]
             self.n_forwards += len(part)
@@ -213,94 +206,87 @@ class LanguageModel(PooledEncoder):
             for i, (row, opening) in enumerate(inputs[i] for i in part):
                 for column, answer in enumerate(answers):
                     if tuple(answer[:-1]) == opening:
-                        found[row, column] = logs[i, range(len(answer)), list(answer)].sum().cpu()
-        return found
+                        scores[row, column] = logs[i, range(len(answer)), list(answer)].sum().cpu()
+        return scores
 
     def _after_encoder(self, prompts: list[list[int]], answers: Sequence[Sequence[int]]) -> Tensor:
         lengths = [len(ids) for ids in prompts]
-        order = sorted(range(len(prompts)), key=lambda row: lengths[row])
-        found = torch.empty(len(prompts), len(answers))
+        scores = torch.empty(len(prompts), len(answers))
         model: Any = self.transformer
         device = next(model.parameters()).device
         start = model.config.decoder_start_token_id
         if start is None:
             raise EncoderError(f"{type(model).__name__}: its config has no decoder_start_token_id")
-        for part in budgeted(order, lengths, token_budget(device)):
-            ids, kept = self._padded([prompts[row] for row in part], device)
+        for part in evaluation_batches(lengths, device):
+            ids, mask = self._padded([prompts[row] for row in part], device)
             self.n_forwards += len(part)
             with self._autocast(device):
-                encoded = model.get_encoder()(input_ids=ids, attention_mask=kept)
+                encoded = model.get_encoder()(input_ids=ids, attention_mask=mask)
             for column, answer in enumerate(answers):
                 before = torch.tensor([[start, *answer[:-1]]], device=device).expand(len(part), -1)
                 with self._autocast(device):
                     logits = model(
                         encoder_outputs=encoded,
-                        attention_mask=kept,
+                        attention_mask=mask,
                         decoder_input_ids=before,
                         use_cache=False,
                     ).logits
                 logs = logits.float().log_softmax(dim=-1)
-                found[part, column] = logs[:, range(len(answer)), list(answer)].sum(dim=1).cpu()
-        return found
+                scores[part, column] = logs[:, range(len(answer)), list(answer)].sum(dim=1).cpu()
+        return scores
 
     def _padded(self, texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
         """Ids (n, tokens), padded on the right, and their attention mask."""
-        longest = _longest(texts)
+        longest = max(map(len, texts))
         pad = self.tokenizer.pad_token_id or 0
         ids = torch.tensor([[*text, *[pad] * (longest - len(text))] for text in texts], device=device)
-        kept = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
-        return ids, kept
+        mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
+        return ids, mask
 
 
 def answer_tokens(tokenizer, words: Mapping[str, str], before: str = "") -> list[list[int]]:
-    """The tokens of each label's word as it follows `before` after a space.
+    """The tokens of each word after `before` and a space; `words` has the name of a setting for each word.
 
-    `words` is a word for each setting's name. Raises SettingError for a word that the tokenizer does
-    not know, and for two labels with the same tokens, which no score could tell apart.
+    Raises SettingError for a word that the tokenizer does not know, and for two words with the same tokens,
+    which would always score alike.
     """
 
     def tokens(text: str) -> list[int]:
         return tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    found: dict[tuple[int, ...], str] = {}
+    names: dict[tuple[int, ...], str] = {}
     for name, word in words.items():
-        # As a continuation where it splits off: SentencePiece writes a leading space its own way.
+        # SentencePiece writes a leading space in its own way, so the tokens are cut from the whole text.
         stem, whole = tokens(before), tokens(f"{before} {word}")
         ids = whole[len(stem) :] if whole[: len(stem)] == stem else tokens(f" {word}")
         if not ids or tokenizer.unk_token_id in ids:
             raise SettingError(
                 f"--set {name}={word}: this encoder's tokenizer does not know it; expected a word that it does"
             )
-        if tuple(ids) in found:
-            other = found[tuple(ids)]
+        if other := names.get(tuple(ids)):
             raise SettingError(f"--set {name}={word}: the same tokens as {other}'s; expected another word")
-        found[tuple(ids)] = name
-    return [list(ids) for ids in found]
+        names[tuple(ids)] = name
+    return [list(ids) for ids in names]
 
 
 @contextmanager
 def _narrowed(layer: nn.Module, at: Tensor) -> Iterator[list[Tensor]]:
-    """Inside, `layer` gets of its states (n, tokens, dim) those at positions `at` (n, k) alone.
+    """Inside, `layer` reads its input (n, tokens, dim) at positions `at` (n, k) alone; the list then holds that input.
 
-    The list holds them afterwards. An output layer over a whole vocabulary would otherwise cost as
-    much as the transformer, for tokens that nobody asks about.
+    At all positions, an output layer over a vocabulary would cost as much as the transformer.
     """
-    kept: list[Tensor] = []
+    inputs_at: list[Tensor] = []
 
     def narrow(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        kept.append(inputs[0][_rows(at), at])
-        return (kept[-1], *inputs[1:])
+        inputs_at.append(inputs[0][_rows(at), at])
+        return (inputs_at[-1], *inputs[1:])
 
     handle = layer.register_forward_pre_hook(narrow)
     try:
-        yield kept
+        yield inputs_at
     finally:
         handle.remove()
 
 
 def _rows(at: Tensor) -> Tensor:
     return torch.arange(len(at), device=at.device)[:, None]
-
-
-def _longest(texts: Sequence[Sequence[int]]) -> int:
-    return max(len(text) for text in texts)

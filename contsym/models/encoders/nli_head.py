@@ -1,4 +1,4 @@
-"""Heads for NLI that come with a checkpoint."""
+"""NLI heads of checkpoints."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.checked import read_tensors
+from contsym.data.schema import LABELS
 from contsym.errors import EncoderError
 from contsym.models.encoders import checkpoints
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 NLI_HEAD = "nli_head.safetensors"
-"""Beside a checkpoint's weights: the head over [p, h, |p - h|, p ∘ h] that contsym trained with it."""
+"""The file beside the weights with the head over [p, h, |p - h|, p ∘ h] that contsym trained."""
 
 
 def kind_of_head(files: checkpoints.EncoderFiles) -> str | None:
@@ -25,22 +26,17 @@ def kind_of_head(files: checkpoints.EncoderFiles) -> str | None:
 
 
 def read_head(folder: Path, dim: int | None = None) -> dict[str, Tensor]:
-    """The head that contsym trained with a checkpoint.
-
-    Raises EncoderError where it is none, or with `dim` where it is of vectors of another number of dimensions.
-    """
-    from contsym.data.schema import LABELS
-
+    """The head that contsym trained with a checkpoint. Raises EncoderError if it is not one, or not over `dim` dimensions."""
     path = folder / NLI_HEAD
-    found = read_tensors(path, EncoderError, "make it again with contsym pretrain")
-    if set(found) != {"linear.weight", "linear.bias"}:
-        raise EncoderError(f"{path}: holds {', '.join(sorted(found))}; expected what contsym pretrain writes")
+    head = read_tensors(path, EncoderError, "make it again with contsym pretrain")
+    if set(head) != {"linear.weight", "linear.bias"}:
+        raise EncoderError(f"{path}: holds {', '.join(sorted(head))}; expected what contsym pretrain writes")
     if dim is None:
-        return found
-    shape, expected = tuple(found["linear.weight"].shape), (len(LABELS), 4 * dim)
-    if shape != expected or tuple(found["linear.bias"].shape) != expected[:1]:
+        return head
+    shape, expected = tuple(head["linear.weight"].shape), (len(LABELS), 4 * dim)
+    if shape != expected or tuple(head["linear.bias"].shape) != expected[:1]:
         raise EncoderError(
             f"{path}: a head of shape {shape} over vectors of {dim} dimensions; expected {expected}, as of the "
             "pooling and the weights that it was trained with"
         )
-    return found
+    return head

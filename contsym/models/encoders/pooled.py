@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -17,66 +16,38 @@ from torch.nn.functional import normalize
 from transformers import BatchEncoding
 
 from contsym.errors import EncoderError, first_line
-from contsym.models.encoders import weights as checkpoints
+from contsym.models.encoders import weights
+from contsym.models.encoders.batching import Text, cheapest_parts, evaluation_batches, select_rows
 from contsym.models.encoders.checkpoints import nli_labels, read_config
 from contsym.models.encoders.declared import Dense, Pooling
 from contsym.models.encoders.device import Precision
 from contsym.models.encoders.freezing import FrozenPart, n_frozen_layers
-from contsym.models.encoders.weights import (
-    length_limit,
-    load_tokenizer,
-    n_prompt_tokens,
-    n_rows,
-    pad_id,
-    state_width,
-)
 from contsym.models.pooling import pool
 
-CHARACTERS_A_TOKEN = 20
-"""Of a longer text the end is cut off before it is tokenised, at so many for each token that the encoder sees.
+if TYPE_CHECKING:
+    from contsym.models.encoders.vector_cache import UntrainedEncodings
 
-Fast tokenizers keep what they truncate, and of a pair every combination of what they cut off both: two sentences of
-100,000 characters took more than 8 GB. Prose has four or five for each token.
+CHARACTERS_A_TOKEN = 20
+"""Texts are cut at so many characters per token of the encoder before they are tokenised.
+
+Fast tokenizers keep the text that they truncate, and for a pair every combination of the truncated parts: two
+sentences of 100,000 characters took more than 8 GB. Prose has four or five characters per token.
 """
 
-TOKEN_BUDGET = 2048
-"""Padded tokens of one evaluation batch; a fixed count of sentences would waste padding."""
-
-GPU_TOKEN_BUDGET = 32768
-"""The same on a GPU, which so few would leave idle."""
-
 N_WAITING = 64
-"""Batches whose vectors stay on a GPU before they are fetched together."""
-
-PART_TOKENS = 128
-"""Padded tokens of a training batch that one more pass through the encoder must save."""
-
-Text = str | tuple[str, str]
+"""Batches whose vectors stay on a GPU until they are fetched together."""
 
 PLAIN = Pooling()
 
-
-class VectorCache(Protocol):
-    """Vectors of texts that somebody else may have made."""
-
-    saved_seconds: float
-    """What the vectors found took whoever made them."""
-
-    def get(self, texts: Sequence[Text], encode: Callable[[], Tensor], kind: str) -> Tensor:
-        """The vectors of the texts, found or made by `encode`; `kind` is what reads the texts."""
-        ...
-
-
 PROBED_TOKENS = 1024
-"""Of the text that a loaded encoder is tried with, at most."""
+"""The length of the longest text that a loaded encoder is tried with."""
 
 
 class PooledEncoder(nn.Module):
-    """A transformer with attention-masked pooling of its last states, and what follows the pooling.
+    """A transformer, a pooling of its last states, and the layers after the pooling.
 
-    `forward` takes a BatchEncoding with (n, tokens) ids and gives (n, dim) float32 vectors.
-    Under bf16 the transformer runs in autocast while weights, pooling and everything after
-    it stay in float32.
+    `forward` takes a BatchEncoding with (n, tokens) ids and gives (n, dim) float32 vectors. Under bf16 the
+    transformer runs in autocast; weights, pooling and later layers stay in float32.
     """
 
     def __init__(self, transformer: nn.Module, tokenizer, width: int, pooling: Pooling = PLAIN) -> None:
@@ -96,81 +67,77 @@ class PooledEncoder(nn.Module):
                         "as many"
                     )
                 self.dim = layer.n_out
-        self._n_token_types = checkpoints.n_token_types(transformer.config)
-        self._pad_id, self._n_rows = pad_id(tokenizer, transformer), n_rows(transformer)
-        self._n_prompt_tokens = 0 if pooling.includes_prompt else n_prompt_tokens(tokenizer, pooling.prompt)
+        self._n_token_types = weights.n_token_types(transformer.config)
+        self._pad_id, self._n_rows = weights.pad_id(tokenizer, transformer), weights.n_rows(transformer)
+        self._n_prompt_tokens = (
+            0 if pooling.includes_prompt else weights.n_prompt_tokens(tokenizer, pooling.prompt)
+        )
         self.precision: Precision = "fp32"
         self.n_forwards = 0
         """Texts encoded so far, training and evaluation together."""
-        self.cache: VectorCache | None = None
-        """Where the encodings of the weights as loaded are shared; None once they are trained."""
+        self.cache: UntrainedEncodings | None = None
+        """The shared cache of vectors by the weights as loaded; None once they are trained."""
         self.nli_head: Mapping[str, Tensor] | None = None
-        """Weights of the pair classifier that contsym trained with this encoder, if it did."""
+        """The weights of a pair classifier that contsym trained with this encoder."""
         self._remembered: dict[Text, Tensor] | None = None
         self._frozen: FrozenPart | None = None
 
     @classmethod
     def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> PooledEncoder:
-        transformer: Any = checkpoints.body(folder)
-        return cls(transformer, load_tokenizer(folder), state_width(transformer, folder), pooling)
+        transformer: Any = weights.body(folder)
+        return cls(
+            transformer, weights.load_tokenizer(folder), weights.state_width(transformer, folder), pooling
+        )
 
     @property
     def max_length(self) -> int:
-        return length_limit(self.tokenizer, self.pooling.max_length)
+        return weights.length_limit(self.tokenizer, self.pooling.max_length)
 
     def probe(self, folder: Path) -> None:
-        """Raise EncoderError where the encoder cannot encode a short text, or one as long as it takes."""
+        """Raise EncoderError where the encoder cannot encode a short text and one of full length."""
         try:
             self._encode(["a", "a " * min(self.max_length, PROBED_TOKENS)])
-        # The model may be any: what it cannot do is known by trying.
+        # An unknown model may raise anything.
         except Exception as error:
             raise EncoderError(
                 f"{folder}: {type(self.transformer).__name__} cannot encode a text "
                 f"({type(error).__name__}: {first_line(error, 160)}); expected a text encoder"
             ) from error
-        # As it was loaded.
         self.n_forwards = 0
         self.transformer.eval()
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
-        """Texts as the transformer takes them, padded on the right; one padded place where no text has a token."""
+        """The inputs of the transformer, padded on the right; one padded place where no text has a token."""
         rows = self._token_rows(texts)
         width = max(1, *map(len, rows["input_ids"]))
         padding = {"input_ids": self._pad_id}
-        return BatchEncoding(
-            {
-                name: torch.tensor(
-                    [[*row, *[padding.get(name, 0)] * (width - len(row))] for row in rows[name]]
-                )
-                for name in rows
-            }
-        )
+        padded = {
+            name: [[*row, *[padding.get(name, 0)] * (width - len(row))] for row in column]
+            for name, column in rows.items()
+        }
+        return BatchEncoding({name: torch.tensor(column) for name, column in padded.items()})
 
     def _token_rows(self, texts: Sequence[Text]) -> dict[str, list[list[int]]]:
-        found = self.tokenizer(
+        encoded = self.tokenizer(
             self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=True
         )
-        rows = {name: found[name] for name in ("input_ids", "attention_mask")}
-        if any(max(row, default=0) >= self._n_rows for row in rows["input_ids"]):
-            # A special token that only a text can bring in.
-            token = self.tokenizer.convert_ids_to_tokens(
-                max(max(row, default=0) for row in rows["input_ids"])
-            )
+        rows = {name: encoded[name] for name in ("input_ids", "attention_mask")}
+        largest = max((max(row, default=0) for row in rows["input_ids"]), default=0)
+        if largest >= self._n_rows:
+            # A special token that is written in a text.
+            token = self.tokenizer.convert_ids_to_tokens(largest)
             raise EncoderError(
                 f"a text has the token {token!r}, and the encoder's embedding table has no row for it; take it out"
             )
-        types = found.get("token_type_ids") if self._n_token_types else None
+        types = encoded.get("token_type_ids") if self._n_token_types else None
         if types is None:
             return rows
-        # A tokenizer of another model gives types that this one's table lacks.
-        known = self._n_token_types
-        return {**rows, "token_type_ids": [[t if t < known else 0 for t in row] for row in types]}
+        # The tokenizer of another model may give types that the table lacks.
+        n = self._n_token_types
+        return {**rows, "token_type_ids": [[t if t < n else 0 for t in row] for row in types]}
 
     def freeze(self, what: str) -> None:
-        """Train the embeddings, and the layers above them, no longer: `embeddings` or `layers:N`.
-
-        Raises SettingError where the transformer is not built as BERT is.
-        """
+        """Freeze the `embeddings`, or also N layers with `layers:N`. Raises SettingError for a transformer unlike BERT."""
         n_layers = n_frozen_layers(what)
         if n_layers is not None:
             self._frozen = FrozenPart(self.transformer, n_layers)
@@ -186,14 +153,14 @@ class PooledEncoder(nn.Module):
     def forward(self, batch: BatchEncoding) -> Tensor:
         mask = batch["attention_mask"]
         self.n_forwards += len(mask)
-        # One context for all parts: inside it the weights are cast to bfloat16 once.
+        # One context for all parts casts the weights to bfloat16 once.
         with self._autocast(mask.device):
             if not self.training or mask.is_cuda:
                 return self._pooled(batch)
-            parts = by_length(mask.sum(dim=1).tolist())
+            parts = cheapest_parts(mask.sum(dim=1).tolist())
             if len(parts) == 1:
                 return self._pooled(batch)
-            pooled = [self._pooled(rows_of(batch, rows)) for rows in parts]
+            pooled = [self._pooled(select_rows(batch, rows)) for rows in parts]
         order = torch.tensor([i for rows in parts for i in rows])
         return torch.cat(pooled)[order.argsort()]
 
@@ -205,10 +172,10 @@ class PooledEncoder(nn.Module):
         return self._frozen(batch) if self._frozen else self.transformer(**batch).last_hidden_state
 
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
-        """The vectors of token states, in float32."""
+        """The float32 vectors of token states."""
         vectors = pool(states.float(), mask, self.pooling.modes, self._n_prompt_tokens)
         dense = iter(self.dense)
-        # Inside a bf16 context too.
+        # float32 inside a bf16 context too
         with torch.autocast(vectors.device.type, enabled=False):
             for layer in self.pooling.after:
                 vectors = next(dense)(vectors) if isinstance(layer, Dense) else normalize(vectors, dim=-1)
@@ -221,27 +188,26 @@ class PooledEncoder(nn.Module):
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[Text]) -> Tensor:
-        """Pooled vectors of texts, (len(texts), dim), in evaluation mode, on the CPU.
+        """Vectors of texts, (len(texts), dim), in evaluation mode, on the CPU.
 
-        Each distinct text is encoded once, with texts of like length: the swapped pairs
-        repeat many sentences, and padding is work. The mode is put back afterwards.
+        Each distinct text is encoded once, because swapped pairs repeat sentences.
         """
         if not texts:
             return torch.empty(0, self.dim)
-        known = {} if self._remembered is None else self._remembered
-        distinct = list(dict.fromkeys(text for text in texts if text not in known))
+        vector_of = {} if self._remembered is None else self._remembered
+        distinct = list(dict.fromkeys(text for text in texts if text not in vector_of))
         n_before = self.n_forwards
         if distinct:
             encode = partial(self._encode, distinct)
             vectors = self.cache.get(distinct, encode, type(self).__name__) if self.cache else encode()
-            known.update(zip(distinct, vectors, strict=True))
-        # Shared or not, a run counts what it needs.
+            vector_of.update(zip(distinct, vectors, strict=True))
+        # A run also counts the texts whose vectors came from the cache.
         self.n_forwards = n_before + len(distinct)
-        return torch.stack([known[text] for text in texts])
+        return torch.stack([vector_of[text] for text in texts])
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Inside, a text is encoded once however often it is asked for. Nothing may be trained inside."""
+        """Inside, each text is encoded once. Nothing may be trained inside."""
         self._remembered = {}
         try:
             yield
@@ -249,18 +215,18 @@ class PooledEncoder(nn.Module):
             self._remembered = None
 
     def forget(self) -> None:
-        """Inside `remembering`: what was encoded so far was of other weights."""
+        """Drop the vectors of `remembering`, because the weights have changed."""
         self._remembered = None if self._remembered is None else {}
 
     def load_body(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of another encoder of this kind, whatever head this one's transformer has on top."""
+        """Load the weights of another encoder into the body, below any head."""
         body: Any = getattr(self.transformer, "base_model", self.transformer)
         if self._frozen:
             self._frozen.forget()
         body.load_state_dict(self._split(state))
 
     def _split(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Load the dense layers of another encoder's state; gives the rest, by the names of a transformer alone."""
+        """Load the dense layers of a state; return the rest under the names of a transformer."""
         dense = {name.removeprefix("dense."): t for name, t in state.items() if name.startswith("dense.")}
         self.dense.load_state_dict(dense)
         return {
@@ -268,51 +234,44 @@ class PooledEncoder(nn.Module):
         }
 
     def _encode(self, distinct: Sequence[Text]) -> Tensor:
-        """Vectors of distinct texts in their order, sorted by length on the way."""
+        """Vectors of distinct texts, in their order."""
         was_training = self.training
         self.eval()
-        lengths = self._n_tokens(distinct)
-        order = sorted(range(len(distinct)), key=lambda i: lengths[i])
         device = next(self.parameters()).device
+        ids = self.tokenizer(self._prepared(distinct), truncation=True, max_length=self.max_length)[
+            "input_ids"
+        ]
+        parts = evaluation_batches([len(row) for row in ids], device)
+        del ids  # as large as the texts
         rows: list[Tensor] = []
         waiting: list[Tensor] = []
-        # Around all batches: the weights are cast to bfloat16 once.
+        # One context for all batches casts the weights to bfloat16 once.
         with self._autocast(device):
-            for part in budgeted(order, lengths, token_budget(device)):
+            for part in parts:
                 batch = self.tokenize([distinct[i] for i in part]).to(device)
                 waiting.append(self(batch))
-                # A GPU computes while the next batch is tokenized; waiting for each would stop that.
+                # A GPU computes while the next batch is tokenised; fetching each batch would stop that.
                 if len(waiting) == N_WAITING:
                     rows += [torch.cat(waiting).cpu()]
                     waiting = []
         rows += [torch.cat(waiting).cpu()] if waiting else []
         self.train(was_training)
-        place = torch.empty(len(order), dtype=torch.long)
-        place[order] = torch.arange(len(order))
-        return torch.cat(rows)[place]
-
-    def _n_tokens(self, texts: Sequence[Text]) -> list[int]:
-        encoded = self.tokenizer(
-            self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=False
-        )
-        return [len(ids) for ids in encoded["input_ids"]]
+        return torch.cat(rows)[torch.tensor([i for part in parts for i in part]).argsort()]
 
     def _prepared(self, texts: Sequence[Text]) -> list[Text]:
-        """The texts behind their prompt, without what the encoder cannot see of them."""
+        """The texts with their prompt, without the end that the encoder cannot see."""
         most = CHARACTERS_A_TOKEN * self.max_length
-        cut = [text[:most] if isinstance(text, str) else (text[0][:most], text[1][:most]) for text in texts]
-        prompt = self.pooling.prompt
-        if prompt:
-            cut = [prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in cut]
-        if self.pooling.is_lower_case:
-            cut = [
-                text.lower() if isinstance(text, str) else (text[0].lower(), text[1].lower()) for text in cut
-            ]
-        return cut
+        lower: Callable[[str], str] = str.lower if self.pooling.is_lower_case else str
+        prepared: list[Text] = []
+        for text in texts:
+            first, *second = (text,) if isinstance(text, str) else text
+            first = lower(self.pooling.prompt + first[:most])
+            prepared.append((first, lower(second[0][:most])) if second else first)
+        return prepared
 
 
 class NliClassifier(PooledEncoder):
-    """A checkpoint's own NLI head: pairs in, the logits of contsym's three labels out."""
+    """The NLI head of a checkpoint: pairs in, logits of contsym's three labels out."""
 
     def __init__(self, transformer: nn.Module, tokenizer, order: list[int]) -> None:
         super().__init__(transformer, tokenizer, len(order))
@@ -320,18 +279,18 @@ class NliClassifier(PooledEncoder):
 
     @classmethod
     def from_folder(cls, folder: Path, pooling: Pooling = PLAIN) -> NliClassifier:
-        """`pooling` is not used: the head reads the states by its own rule, pairs as they are."""
+        """`pooling` is unused, because the head pools the states itself."""
         order = nli_labels(read_config(folder))
         if order is None:
             raise EncoderError(
                 f"{folder}: no NLI head; expected a sequence classifier whose id2label names "
                 "entailment, neutral and contradiction"
             )
-        transformer: Any = checkpoints.classifier(folder)
-        tokenizer = load_tokenizer(folder)
+        transformer: Any = weights.classifier(folder)
+        tokenizer = weights.load_tokenizer(folder)
         if transformer.config.pad_token_id is None:
-            # By it the head of a decoder-only model finds the last token.
-            transformer.config.pad_token_id = pad_id(tokenizer, transformer)
+            # The head of a decoder-only model needs it to find the last token.
+            transformer.config.pad_token_id = weights.pad_id(tokenizer, transformer)
         return cls(transformer, tokenizer, order)
 
     def forward(self, batch: BatchEncoding) -> Tensor:
@@ -342,11 +301,11 @@ class NliClassifier(PooledEncoder):
 
 
 def dense_layer(dense: Dense) -> nn.Module:
-    """A Dense module of sentence-transformers: a linear layer and its activation."""
+    """A Dense module of sentence-transformers."""
     linear = nn.Linear(dense.n_in, dense.n_out, bias=dense.has_bias)
     try:
-        weights = load_file(dense.weights)
-        linear.load_state_dict({name.removeprefix("linear."): t.float() for name, t in weights.items()})
+        tensors = load_file(dense.weights)
+        linear.load_state_dict({name.removeprefix("linear."): t.float() for name, t in tensors.items()})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise EncoderError(
             f"{dense.weights}: cannot be read as a layer from {dense.n_in} to {dense.n_out} dimensions "
@@ -356,51 +315,7 @@ def dense_layer(dense: Dense) -> nn.Module:
 
 
 def _seen(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch with each text's first place unmasked: attention over nothing would be NaN, and is not pooled."""
+    """The batch with the first token of each text unmasked, since attention over nothing gives NaN."""
     mask = batch["attention_mask"].clone()
     mask[:, 0] = 1
     return {**batch, "attention_mask": mask}
-
-
-def by_length(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of a batch in the parts, each of like lengths, that cost the least together.
-
-    A part costs its padded tokens and PART_TOKENS. The best cut of rows sorted by length, by dynamic
-    programming: cost[i] = min over j < i of cost[j] + (i - j) length[i - 1] + PART_TOKENS.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    cost, cut = np.zeros(len(order) + 1), np.zeros(len(order) + 1, dtype=int)
-    places = np.arange(len(order) + 1)
-    for i, row in enumerate(order, start=1):
-        costs = cost[:i] + (i - places[:i]) * lengths[row] + PART_TOKENS
-        cut[i] = costs.argmin()
-        cost[i] = costs[cut[i]]
-    parts, end = [], len(order)
-    while end:
-        parts.append(sorted(order[cut[end] : end]))
-        end = int(cut[end])
-    return parts[::-1]
-
-
-def rows_of(batch: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
-    """Some rows of a batch, no longer padded than the longest of them needs."""
-    chosen = torch.tensor(rows, device=batch["attention_mask"].device)
-    part = {name: t.index_select(0, chosen) for name, t in batch.items()}
-    kept = part["attention_mask"].any(dim=0).nonzero().flatten().tolist()
-    # Of texts without any token one padded place stays.
-    first, last = (kept[0], kept[-1]) if kept else (0, 0)
-    return {name: t[:, first : last + 1] for name, t in part.items()}
-
-
-def token_budget(device: torch.device) -> int:
-    return GPU_TOKEN_BUDGET if device.type == "cuda" else TOKEN_BUDGET
-
-
-def budgeted(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Cuts ascending lengths into batches of at most `budget` padded tokens each."""
-    batches: list[list[int]] = [[]]
-    for i in order:
-        if batches[-1] and lengths[i] * (len(batches[-1]) + 1) > budget:
-            batches.append([])
-        batches[-1].append(i)
-    return batches

@@ -1,6 +1,6 @@
-"""Checkpoints of transformers read whole: every weight that is used is in the files, and every token has its row.
+"""Load checkpoints of transformers: the files hold every weight in use, and the embedding table has every token.
 
-Nothing is fetched, no code of a checkpoint runs, and pickled weights are not read.
+Nothing is downloaded, no code of a checkpoint runs, and pickled weights are not read.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from contsym.models.encoders.checkpoints import Head, language_model_kind, read_
 from contsym.models.encoders.declared import MAX_LENGTH
 
 UNUSED = ("pooler", "decoder")
-"""Parts of a body that no sentence vector reads: they may be missing."""
+"""Parts of a body that may be missing, because no sentence vector reads them."""
 
 OFFSET_POSITIONS = {
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "longformer", "xmod"),
     *("data2vec-text", "ibert", "luke", "mpnet", "markuplm"),
 }
-"""Model types that count positions from padding_idx + 1: so many rows of their table are never used."""
+"""Model types that count positions from padding_idx + 1, and never use the rows before."""
 
 ANY_TOKEN_TYPE = {"xlnet"}
-"""Model types that only compare token types, and have no table of them."""
+"""Model types that compare token types and have no table of them."""
 
 TEXT_INPUTS = ("input_ids", "attention_mask")
 
 
 def body(folder: Path, **options: Any) -> nn.Module:
-    """The transformer without any head; of a sequence-to-sequence model its encoder."""
+    """The transformer without a head; for a sequence-to-sequence model its encoder."""
     config = model_config(folder)
     has_half = _has_encoder_class(config)
     model: Any = from_pretrained(
@@ -55,24 +55,21 @@ def body(folder: Path, **options: Any) -> nn.Module:
     if config.is_encoder_decoder and not has_half:
         model = model.get_encoder()
     if getattr(model.config, "use_cache", False):
-        # A sentence is read once: keys and values kept for more tokens would only take memory.
+        # A sentence is read once: a cache of keys and values would only take memory.
         model.config.use_cache = False
     return model
 
 
 def has_own_encoder(folder: Path) -> bool:
-    """Whether what `body` gives is written as a checkpoint that can be read again: half a BART cannot."""
+    """Whether `body` can be saved as a checkpoint and loaded again: half a BART cannot."""
     config = model_config(folder)
     return not config.is_encoder_decoder or _has_encoder_class(config)
 
 
 def _has_encoder_class(config: Any) -> bool:
-    """Whether transformers has a class of a sequence-to-sequence model's encoder, as T5EncoderModel.
-
-    One that was saved by it does not call itself sequence-to-sequence any more.
-    """
-    found: Any = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), None)
-    return found is not None and found.__name__.endswith("EncoderModel")
+    """Whether transformers has a class for the encoder of a sequence-to-sequence model, such as T5EncoderModel."""
+    encoder_class: Any = MODEL_FOR_TEXT_ENCODING_MAPPING.get(type(config), None)
+    return encoder_class is not None and encoder_class.__name__.endswith("EncoderModel")
 
 
 def classifier(folder: Path, **options: Any) -> nn.Module:
@@ -81,7 +78,7 @@ def classifier(folder: Path, **options: Any) -> nn.Module:
 
 
 def masked_lm(folder: Path, **options: Any) -> nn.Module | None:
-    """The checkpoint with its masked-language-model head; None where its weights have none."""
+    """The checkpoint with its masked-language-model head; None if its weights have no such head."""
     if type(model_config(folder)) not in MODEL_FOR_MASKED_LM_MAPPING:
         return None
     model, missing, _ = _loaded(AutoModelForMaskedLM, folder, **options)
@@ -112,16 +109,12 @@ LOADERS: Mapping[Head, Callable[..., nn.Module | None]] = {
 
 
 def check(folder: Path, head: Head) -> None:
-    """Raise EncoderError where a checkpoint cannot be used with this head, or with its tokenizer.
+    """Raise EncoderError where a checkpoint does not suit this head, reads no texts, or has another's tokenizer.
 
-    Names and shapes of the weights are looked at; they are not read, so that the largest model takes no time.
+    Only names and shapes of the weights are read, so that the largest model takes no time.
     """
-    model = LOADERS[head](folder, device_map="meta") or body(folder, device_map="meta")
-    check_fit(model, load_tokenizer(folder), folder)
-
-
-def check_fit(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Raise EncoderError where a model does not read texts, or its tokenizer is another model's."""
+    model: Any = LOADERS[head](folder, device_map="meta") or body(folder, device_map="meta")
+    tokenizer = load_tokenizer(folder)
     names = inspect.signature(model.forward).parameters
     lacking = [name for name in TEXT_INPUTS if name not in names]
     if lacking:
@@ -130,7 +123,7 @@ def check_fit(model: Any, tokenizer: Any, folder: Path) -> None:
         )
     state_width(model, folder)
     n = n_rows(model)
-    # Special tokens that no text is given are needed for nothing, such as one to pad with.
+    # Special tokens that no text gets, such as one for padding, need no row.
     unused = set(tokenizer.all_special_ids) - set(tokenizer("a", "b")["input_ids"])
     largest = max(set(tokenizer.get_vocab().values()) - unused, default=-1)
     if largest >= n:
@@ -143,17 +136,17 @@ def check_fit(model: Any, tokenizer: Any, folder: Path) -> None:
 def from_pretrained(auto: Any, folder: Path, unused: tuple[str, ...] = (), **options: Any) -> nn.Module:
     """A checkpoint by one of transformers' Auto classes, with every weight from its files.
 
-    Raises EncoderError where a weight is missing or of another shape, but in parts of an `unused` name, and for
-    whatever transformers makes of a folder that is no such checkpoint.
+    Raises EncoderError where a weight outside `unused` parts is missing or of another shape, and where transformers
+    cannot load the folder.
     """
     model, missing, unexpected = _loaded(auto, folder, **options)
-    # What is missing was drawn at random: an encoder of noise, in whole or in part.
+    # transformers draws missing weights at random.
     lacking = {name: why for name, why in missing.items() if not set(name.split(".")) & set(unused)}
     if not lacking:
         return model
     name, why = next(iter(lacking.items()))
-    if found := next((n for n in unexpected if n.endswith(f".{name}")), None):
-        why = f"found as {found}, under a prefix that {type(model).__name__} does not have"
+    if similar := next((n for n in unexpected if n.endswith(f".{name}")), None):
+        why = f"found as {similar}, under a prefix that {type(model).__name__} does not have"
     n = f"{len(lacking)} weights are" if len(lacking) > 1 else "a weight is"
     raise EncoderError(
         f"{folder}: {n} not in its files as {type(model).__name__} needs them, such as {name} ({why}); expected a "
@@ -162,7 +155,7 @@ def from_pretrained(auto: Any, folder: Path, unused: tuple[str, ...] = (), **opt
 
 
 def _loaded(auto: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, str], list[str]]:
-    """(model, why by name of what its files lack, names in the files that it has no use for)."""
+    """(model, reasons by name of missing weights, unused names in the files)."""
     try:
         model, info = auto.from_pretrained(
             folder,
@@ -171,21 +164,21 @@ def _loaded(auto: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, str
             local_files_only=True,
             dtype=torch.float32,
             output_loading_info=True,
-            # They are asked about below; transformers' own message has no names.
+            # Reported below; the message of transformers has no names.
             ignore_mismatched_sizes=True,
             **options,
         )
-    # A checkpoint may be anyone's, and a damaged one makes transformers raise whatever it meets first.
+    # A damaged checkpoint makes transformers raise any kind of error.
     except Exception as error:
         raise EncoderError(f"{folder}: transformers cannot load it ({first_line(error, 160)})") from error
     missing = dict.fromkeys(sorted(info["missing_keys"]), "missing")
-    for name, found, expected in sorted(info["mismatched_keys"]):
-        missing[name] = f"of shape {tuple(found)}, where config.json says {tuple(expected)}"
+    for name, shape, expected in sorted(info["mismatched_keys"]):
+        missing[name] = f"of shape {tuple(shape)}, where config.json says {tuple(expected)}"
     return model, missing, sorted(info["unexpected_keys"])
 
 
 def model_config(folder: Path) -> Any:
-    """A checkpoint's config with its defaults. Raises EncoderError for a model that transformers does not know."""
+    """A checkpoint's config with its defaults. Raises EncoderError for a model unknown to transformers."""
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
@@ -195,7 +188,7 @@ def model_config(folder: Path) -> Any:
 
 
 def is_decoder_only(folder: Path) -> bool:
-    """Whether each token sees only those before it, so that the last one alone has seen the text."""
+    """Whether each token sees only earlier ones, so that only the last token has seen the text."""
     config = model_config(folder)
     if config.is_encoder_decoder or config.model_type == "xlnet":
         return False
@@ -207,20 +200,20 @@ def is_decoder_only(folder: Path) -> bool:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a checkpoint; its limit is that of the model's positions, where they are fewer."""
+    """The tokenizer of a checkpoint, limited to the positions of the model."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         tokenizer.model_max_length = min(tokenizer.model_max_length, n_positions(model_config(folder)))
         length_limit(tokenizer)
     except Exception as error:
         raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({first_line(error, 160)})") from error
-    # After the text, so that no position depends on what a text is padded to.
+    # On the right, so that padding does not move positions.
     tokenizer.padding_side = "right"
     return tokenizer
 
 
 def n_positions(config: Any) -> float:
-    """Tokens that a model has positions for; infinity where they are relative."""
+    """The number of positions of a model; infinity if they are relative."""
     n = getattr(config, "max_position_embeddings", None)
     if not isinstance(n, int) or n < 1:
         return float("inf")
@@ -232,7 +225,7 @@ def n_positions(config: Any) -> float:
 
 
 def n_token_types(config: Any) -> float:
-    """Rows of a model's table of token types; none where there is no table."""
+    """Rows of a model's table of token types; 0 without a table."""
     if config.model_type in ANY_TOKEN_TYPE:
         return float("inf")
     n = getattr(config, "type_vocab_size", 0)
@@ -240,10 +233,7 @@ def n_token_types(config: Any) -> float:
 
 
 def length_limit(tokenizer: Any, at_most: int = MAX_LENGTH) -> int:
-    """Tokens of a text that the encoder sees, its special tokens included.
-
-    Raises EncoderError where there is no room for a pair of sentences.
-    """
+    """Tokens of a text, with special tokens. Raises EncoderError if a pair of sentences does not fit."""
     limit = min(at_most, tokenizer.model_max_length)
     if limit <= tokenizer.num_special_tokens_to_add(pair=True):
         raise EncoderError(f"texts are cut at {limit} tokens; expected room for a pair of sentences")
@@ -251,7 +241,7 @@ def length_limit(tokenizer: Any, at_most: int = MAX_LENGTH) -> int:
 
 
 def state_width(transformer: Any, folder: Path) -> int:
-    """Dimensions of a transformer's states, by its config."""
+    """The dimensions of a transformer's states, by its config."""
     config = transformer.config
     # OPT's 350M projects its states to the width of its word vectors.
     width = getattr(config, "word_embed_proj_dim", None) or getattr(config, "hidden_size", None)
@@ -264,17 +254,17 @@ def state_width(transformer: Any, folder: Path) -> int:
 
 
 def pad_id(tokenizer: Any, transformer: Any) -> int:
-    """The token that pads: the tokenizer's, or where it has none, or one without a row, any."""
-    own = tokenizer.pad_token_id
-    return own if own is not None and own < n_rows(transformer) else 0
+    """The padding token of the tokenizer; 0 if there is none or the embedding table lacks it."""
+    token = tokenizer.pad_token_id
+    return token if token is not None and token < n_rows(transformer) else 0
 
 
 def n_rows(transformer: Any) -> float:
-    """Rows of the embedding table, one for each token."""
+    """Rows of the embedding table."""
     return getattr(transformer.get_input_embeddings(), "num_embeddings", float("inf"))
 
 
 def n_prompt_tokens(tokenizer: Any, prompt: str) -> int:
-    """Tokens at the beginning of a text that are its prompt's, special ones among them."""
+    """The number of tokens of a prompt, with leading special tokens."""
     ids = tokenizer(prompt)["input_ids"] if prompt else []
     return len(ids) - bool(ids and ids[-1] in tokenizer.all_special_ids)

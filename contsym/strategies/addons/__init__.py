@@ -1,5 +1,5 @@
-"""What goes on top of any strategy against forgetting (`fine_tune+ewc`); one a file.
+"""Add-ons against forgetting on top of any strategy (`fine_tune+ewc`); one per file.
 
-An add-on is an Avalanche plugin whose first experience is that of the bare strategy, to the bit: it
-acts from the second on, with what it takes at the end of each.
+An add-on is an Avalanche plugin that acts from the second experience on, with the data it took at the end of
+earlier ones. The first experience equals that of the bare strategy to the bit.
 """

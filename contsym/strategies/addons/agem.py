@@ -1,4 +1,4 @@
-"""A-GEM: a step that would raise the loss on stored pairs is turned until it does not.
+"""A-GEM: a step that would raise the loss on stored pairs is projected so that it does not.
 
 With g the gradient on the present batch and r that on stored pairs: where g·r < 0 the step is
 g - (g·r / r·r) r.
@@ -10,7 +10,7 @@ from __future__ import annotations
 from avalanche.training.plugins import AGEMPlugin
 from pydantic import Field
 
-from contsym.strategies.addons.base import Addon, AddonSettings, text_bytes
+from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 
 CARD = {
     "source": "Chaudhry et al. 2019 (arXiv 1812.00420); Avalanche's AGEMPlugin",
@@ -21,11 +21,9 @@ CARD = {
 
 
 class Agem(Addon, AGEMPlugin):
-    """Projected gradients."""
-
     class Settings(AddonSettings):
-        agem_size: int = Field(200, ge=1, description="pairs stored of each experience")
-        agem_sample: int = Field(16, ge=1, description="stored pairs that a step is compared with")
+        agem_size: int = Field(200, ge=1, description="stored pairs per experience")
+        agem_sample: int = Field(16, ge=1, description="stored pairs compared with a step")
 
     def __init__(self, settings, seed: int) -> None:
         self.seed = seed
@@ -33,4 +31,4 @@ class Agem(Addon, AGEMPlugin):
 
     @property
     def n_bytes(self) -> int:
-        return text_bytes(*self.buffers)
+        return pairs_bytes(buffer[i] for buffer in self.buffers for i in range(len(buffer)))

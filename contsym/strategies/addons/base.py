@@ -1,17 +1,15 @@
-"""What an add-on is: an Avalanche plugin with settings of its own, taken aside from the random state."""
+"""The contract of an add-on: an Avalanche plugin with its own settings and random state."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import torch
-from datasets import Dataset
 from pydantic import BaseModel, ConfigDict
-
-from contsym.data.schema import rows_of
 
 
 class AddonSettings(BaseModel):
@@ -21,14 +19,14 @@ class AddonSettings(BaseModel):
 
 
 class Addon:
-    """Comes first among the bases of an add-on, before Avalanche's plugin if there is one.
+    """The first base class of an add-on, before Avalanche's plugin if there is one.
 
-    Subclass it in a file of its own, with a CARD, and give `Settings` (AddonSettings, whose fields
-    begin with the add-on's name), `__init__(settings, seed)` and `n_bytes`. `take(strategy)` is
-    called at the end of each experience, where Avalanche's plugin has its `after_training_exp`.
+    Subclass it in a file of its own, with a CARD, and define `Settings` (AddonSettings, whose fields begin
+    with the add-on's name), `__init__(settings, seed)` and `n_bytes`. `take(strategy)` runs at the end of
+    each experience, instead of the plugin's `after_training_exp`.
 
-    What `take` draws comes from a random state of its own, so that it changes neither the training that
-    follows nor, in a run that goes on from a kept beginning, anything at all.
+    `take` draws from a random state of its own, so that it changes neither later training nor a run that
+    resumes after the first task.
     """
 
     Settings = AddonSettings
@@ -36,26 +34,26 @@ class Addon:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes kept from one experience to the next."""
+        """Bytes stored between experiences."""
         raise NotImplementedError
 
     def start(self, model) -> None:
-        """Look at the model before it has learned anything. Default: nothing."""
+        """Receive the untrained model. Default: nothing."""
 
     def take(self, strategy) -> None:
         super().after_training_exp(strategy)  # type: ignore[misc]
 
     def after_training_exp(self, strategy, **kwargs) -> None:
         was_training = strategy.model.training
-        with aside(hash((self.seed, strategy.clock.train_exp_counter))):
+        with separate_random_state(hash((self.seed, strategy.clock.train_exp_counter))):
             self.take(strategy)
         strategy.optimizer.zero_grad()
         strategy.model.train(was_training)
 
 
 @contextmanager
-def aside(seed: int) -> Iterator[None]:
-    """A random state of its own for torch and Python; the present one comes back unharmed."""
+def separate_random_state(seed: int) -> Iterator[None]:
+    """A separate random state of torch and Python; the present one is restored afterwards."""
     before = random.getstate()
     with torch.random.fork_rng():
         torch.manual_seed(seed % 2**32)
@@ -68,7 +66,7 @@ def aside(seed: int) -> Iterator[None]:
 
 @contextmanager
 def part_of(strategy, n_pairs: int) -> Iterator[None]:
-    """Let the strategy's experience be a random part of at most n_pairs of it, for a look at its pairs."""
+    """Reduce the strategy's experience to a random part of at most n_pairs."""
     whole = strategy.experience
     dataset = whole.dataset
     if len(dataset) > n_pairs:
@@ -80,14 +78,6 @@ def part_of(strategy, n_pairs: int) -> Iterator[None]:
         strategy.experience = whole
 
 
-def pairs_bytes(*parts: Dataset) -> int:
+def pairs_bytes(pairs: Iterable[Mapping[str, Any]]) -> int:
     """Bytes of the sentences and labels of pairs."""
-    return sum(
-        len((row["premise"] + row["hypothesis"]).encode()) + 8 for part in parts for row in rows_of(part)
-    )
-
-
-def text_bytes(*datasets) -> int:
-    """Those of Avalanche data sets, which are read pair by pair: for small ones, as a buffer."""
-    rows = (dataset[i] for dataset in datasets for i in range(len(dataset)))
-    return sum(len((row["premise"] + row["hypothesis"]).encode()) + 8 for row in rows)
+    return sum(len((pair["premise"] + pair["hypothesis"]).encode()) + 8 for pair in pairs)

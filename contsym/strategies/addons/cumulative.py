@@ -1,7 +1,7 @@
-"""Cumulative training, an upper bound: each experience goes on with the pairs of all so far.
+"""Cumulative training, an upper bound: each experience continues with the pairs of all so far.
 
-Every experience is drawn equally often, so that 48 pairs are not lost among thousands. The budget of steps
-is that of all the pairs drawn from.
+Every experience is drawn equally often, so that 48 pairs count beside thousands. The budget of steps counts all
+pairs drawn from.
 Source: the cumulative baseline of Lomonaco and Maltoni 2017 (CORe50).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from avalanche.benchmarks.utils import concat_datasets
 from avalanche.core import SupervisedPlugin
 
+from contsym.data.schema import rows_of
 from contsym.scenarios.benchmark import pairs_of
 from contsym.strategies.addons.base import Addon, pairs_bytes
 
@@ -22,8 +23,6 @@ CARD = {
 
 
 class Cumulative(Addon, SupervisedPlugin):
-    """All pairs so far."""
-
     def __init__(self, settings, seed: int) -> None:
         SupervisedPlugin.__init__(self)
         self.seed = seed
@@ -31,7 +30,7 @@ class Cumulative(Addon, SupervisedPlugin):
 
     @property
     def n_bytes(self) -> int:
-        return pairs_bytes(*map(pairs_of, self.past))
+        return pairs_bytes(pair for part in self.past for pair in rows_of(pairs_of(part)))
 
     def take(self, strategy) -> None:
         self.past.append(strategy.experience.dataset)
@@ -44,5 +43,5 @@ class Cumulative(Addon, SupervisedPlugin):
 
 
 def _repeated(dataset, n: int):
-    """Its pairs over and over until there are n."""
+    """The pairs repeated up to n."""
     return dataset.subset([i % len(dataset) for i in range(n)])

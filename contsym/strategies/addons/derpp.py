@@ -1,11 +1,10 @@
-"""Dark experience replay++: stored pairs are replayed with their labels and with the output they had.
+"""Dark experience replay++: stored pairs are replayed with their labels and their earlier outputs.
 
 loss + alpha * |output - stored output|^2 (mean over the output) + beta * objective, each on a batch
 drawn from a buffer of `derpp_size` pairs.
 Source: Buzzega et al. 2020, equations 5 and 6 (DER++).
-
-Where we depart: the buffer is filled at the end of an experience, with the outputs of that moment,
-and not along the way; each experience so far has an equal share of it.
+Our departure: the buffer is filled at the end of an experience, with the outputs of that moment, and each
+experience has an equal share of it.
 """
 
 from __future__ import annotations
@@ -17,21 +16,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from contsym.scenarios.benchmark import pairs_of
-from contsym.strategies.addons.base import Addon, AddonSettings
+from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 
 CARD = {
     "source": "Buzzega et al. 2020 (arXiv 2004.07211)",
     "trains": "what the strategy trains",
-    "stores": "a buffer of pairs and the outputs they had",
+    "stores": "a buffer of pairs and their outputs",
     "family": "continual",
 }
 
 
 class Derpp(Addon, SupervisedPlugin):
-    """Replay of labels and of outputs."""
-
     class Settings(AddonSettings):
-        derpp_size: int = Field(200, ge=1, description="pairs that the buffer holds in all")
+        derpp_size: int = Field(200, ge=1, description="pairs in the buffer")
         derpp_alpha: float = Field(0.5, ge=0, description="weight of the stored outputs")
         derpp_beta: float = Field(0.5, ge=0, description="weight of the stored labels")
 
@@ -43,9 +40,7 @@ class Derpp(Addon, SupervisedPlugin):
 
     @property
     def n_bytes(self) -> int:
-        pairs = [pair for part, _ in self.parts for pair in part]
-        texts = sum(len((pair["premise"] + pair["hypothesis"]).encode()) + 8 for pair in pairs)
-        return texts + sum(outputs.nbytes for _, outputs in self.parts)
+        return sum(pairs_bytes(pairs) + outputs.nbytes for pairs, outputs in self.parts)
 
     @torch.no_grad()
     def take(self, strategy) -> None:

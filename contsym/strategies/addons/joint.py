@@ -1,7 +1,7 @@
 """Joint training, an upper bound: at each experience a new model learns the pairs of all so far.
 
-As `cumulative`, but from the weights that the encoder came with, so that no order of the tasks is
-left: what the method could reach if it saw everything at once.
+Like `cumulative`, but from the first weights, so that the order of tasks has no effect: the result that the
+method could reach with all pairs at once.
 Source: the multi-task upper bound of the field, as in van de Ven and Tolias 2019.
 """
 
@@ -13,15 +13,13 @@ from contsym.strategies.addons.cumulative import Cumulative
 
 CARD = {
     "source": "van de Ven and Tolias 2019 (arXiv 1904.07734), joint",
-    "trains": "what the strategy trains, anew on all pairs so far",
+    "trains": "what the strategy trains, from the start on all pairs so far",
     "stores": "every training pair and the first weights",
     "family": "continual",
 }
 
 
 class Joint(Cumulative):
-    """All pairs so far, from the first weights."""
-
     def start(self, model) -> None:
         self.first: dict[str, Tensor] = {
             name: t.detach().cpu().clone() for name, t in model.state_dict().items()

@@ -1,8 +1,8 @@
-"""Learning without forgetting: the model as it was before an experience teaches the present one.
+"""Learning without forgetting: the model from before an experience teaches the present one.
 
-loss + strength * KL between the softened scores of the old and the present model, on the present
-experience's pairs; nothing earlier is stored. Where the output is a label embedding and no score (k-NN
-methods), the distance 1 - cos between the old and the present one takes the place of the KL.
+loss + strength * KL between the softened scores of the old and the present model, on the pairs of the present
+experience; no earlier pairs are stored. For label embeddings (k-NN methods), the distance 1 - cos between the
+old and the present one replaces the KL.
 Source: Li and Hoiem 2017, equations 2 and 3; Avalanche's LwFPlugin.
 """
 
@@ -23,8 +23,6 @@ CARD = {
 
 
 class Lwf(Addon, LwFPlugin):
-    """Distillation from the model before."""
-
     class Settings(AddonSettings):
         lwf_strength: float = Field(1.0, ge=0, description="weight of the distillation")
         lwf_temperature: float = Field(2.0, gt=0, description="softens the scores of both models")
@@ -43,7 +41,7 @@ class Lwf(Addon, LwFPlugin):
         has_scores = strategy.strategy.outputs_scores or strategy.model.known_rows
         self.lwf._distillation_loss = self._distil_scores if has_scores else _distil_embeddings
         super().take(strategy)
-        # The plugin copies the model in training mode: its teacher would answer with dropout.
+        # The plugin copies the model in training mode; the teacher must not use dropout.
         assert self.lwf.prev_model is not None
         self.lwf.prev_model.eval().requires_grad_(False)
 

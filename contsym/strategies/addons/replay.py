@@ -1,7 +1,7 @@
 """Experience replay: each step also sees stored pairs of earlier experiences.
 
-A buffer of `replay_size` pairs, shared equally by the experiences so far; a step takes as many
-stored pairs as present ones, and the objective is over both.
+The experiences so far share a buffer of `replay_size` pairs equally; a step takes as many stored pairs as
+present ones, and the objective is over both.
 Source: Chaudhry et al. 2019 (On tiny episodic memories); Avalanche's ReplayPlugin.
 """
 
@@ -11,7 +11,7 @@ from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from pydantic import Field
 
-from contsym.strategies.addons.base import Addon, AddonSettings, text_bytes
+from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 
 CARD = {
     "source": "Chaudhry et al. 2019 (arXiv 1902.10486); Avalanche's ReplayPlugin",
@@ -22,10 +22,8 @@ CARD = {
 
 
 class Replay(Addon, ReplayPlugin):
-    """Stored pairs in every step."""
-
     class Settings(AddonSettings):
-        replay_size: int = Field(200, ge=1, description="pairs that the buffer holds in all")
+        replay_size: int = Field(200, ge=1, description="pairs in the buffer")
 
     def __init__(self, settings, seed: int) -> None:
         self.seed = seed
@@ -34,8 +32,9 @@ class Replay(Addon, ReplayPlugin):
 
     @property
     def n_bytes(self) -> int:
-        return text_bytes(self.storage_policy.buffer)
+        buffer = self.storage_policy.buffer
+        return pairs_bytes(buffer[i] for i in range(len(buffer)))
 
     def take(self, strategy) -> None:
-        # The plugin's own hook calls a method that Avalanche has deprecated, which warns.
+        # The plugin's hook calls a method that Avalanche has deprecated.
         self.storage_policy.post_adapt(strategy, strategy.experience)

@@ -1,4 +1,4 @@
-"""What `contsym new` writes: a first strategy or scenario, to be changed."""
+"""The files that `contsym new` writes: a first strategy or scenario, to change."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FILES: dict[Kind, dict[str, str]] = {
 
 
 def write(kind: Kind, name: str, folder: Path) -> list[Path]:
-    """The files of a new strategy or scenario, written into a folder; none of them may be there.
+    """Write a new strategy or scenario into a folder; returns its files.
 
-    Raises ContsymError for a name that is no module's or that is taken, and for a file in the way.
+    Raises ContsymError for an invalid or existing name, and for an existing file.
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
         raise ContsymError(f"{kind} {name!r}: expected lower-case letters, digits and _, as my_{kind}")
-    known = {*strategies(), *addons()} if kind == "strategy" else scenarios()
-    if name in known:
+    names = {*strategies(), *addons()} if kind == "strategy" else scenarios()
+    if name in names:
         raise ContsymError(f"{kind} {name!r} is there already (contsym list); choose another name")
     paths = {folder / file.format(name=name): text for file, text in FILES[kind].items()}
     for path in paths:
@@ -37,7 +37,7 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
             starter = resources.files("contsym.testing.starters").joinpath(text).read_text("utf-8")
-            # "x": between the look and this, nobody's file is overwritten either.
+            # "x" never overwrites a file, even one that has appeared since the check.
             with path.open("x", encoding="utf-8") as file:
                 file.write(Template(starter).substitute(words))
     except OSError as error:

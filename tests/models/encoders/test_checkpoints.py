@@ -46,7 +46,9 @@ def test_broken_weights_are_one_line(tiny_encoder_folder, tmp_path):
 
 def test_a_folder_without_a_config_is_no_checkpoint(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(EncoderError, match=r"config\.json is missing; expected a transformers checkpoint"):
+    with pytest.raises(
+        EncoderError, match=r"config\.json: missing, or not a JSON object; expected what transformers writes"
+    ):
         locate(str(tmp_path))
 
 
@@ -192,5 +194,7 @@ def test_a_config_that_is_none_is_one_line(tiny_encoder_folder, tmp_path, text):
     folder = tmp_path / "bad-config"
     shutil.copytree(tiny_encoder_folder, folder)
     (folder / "config.json").write_text(text)
-    with pytest.raises(EncoderError, match=r"config\.json: not a JSON object; expected a transformers"):
+    with pytest.raises(
+        EncoderError, match=r"config\.json: missing, or not a JSON object; expected what transformers writes"
+    ):
         locate(str(folder))

@@ -1,4 +1,4 @@
-"""What a sentence-transformers folder declares of its vectors, and what is asked for in its place."""
+"""What a sentence-transformers folder declares of its vectors, and the options that replace it."""
 
 import json
 import shutil
@@ -51,8 +51,8 @@ def declare(tiny_encoder_folder, tmp_path):
     return make
 
 
-def load(folder, asked="auto"):
-    return encoders_load.load(with_pooling(checkpoints.locate(str(folder)), asked))
+def load(folder, pooling="auto"):
+    return encoders_load.load(with_pooling(checkpoints.locate(str(folder)), pooling))
 
 
 def states(encoder, texts):
@@ -163,14 +163,14 @@ def test_a_dense_layer_is_applied_and_counts(declare, toy, tmp_path):
     assert key_of(before, 0) != key_of(after, 0)
 
 
-def refuse(folder, asked="auto"):
+def refuse(folder, pooling="auto"):
     with pytest.raises(ContsymError) as error:
-        load(folder, asked)
+        load(folder, pooling)
     assert "\n" not in str(error.value)
     return str(error.value).replace(str(folder), "FOLDER")
 
 
-def test_what_cannot_be_used_is_said_and_can_be_left_out(declare):
+def test_an_unusable_module_is_named_and_can_be_left_out(declare):
     weighted = declare(("WeightedLayerPooling", {}), ("Pooling", flags(mean_tokens=True)))
     assert refuse(weighted) == (
         "FOLDER/modules.json: has WeightedLayerPooling, which contsym does not apply; give --pooling mean, cls, last or "
@@ -286,7 +286,7 @@ def test_a_pooling_without_a_config_is_the_mean_and_says_so(declare):
     assert pooling.origin == f"default: {folder}/1_Pooling has no config.json"
 
 
-def test_an_asked_mode_takes_the_place_of_pooling_and_what_follows(declare):
+def test_a_mode_replaces_the_pooling_and_later_layers(declare):
     folder = declare(
         ("Pooling", flags(cls_token=True)), ("Normalize", None), sentence_bert_config={"max_seq_length": 9}
     )
@@ -296,7 +296,7 @@ def test_an_asked_mode_takes_the_place_of_pooling_and_what_follows(declare):
     assert load(folder, "declared").pooling.modes == ("cls",)
 
 
-def test_declared_is_asked_of_a_folder_that_declares(tiny_encoder_folder):
+def test_declared_needs_a_folder_that_declares(tiny_encoder_folder):
     assert refuse(tiny_encoder_folder, "declared") == (
         "--pooling declared: FOLDER has no modules.json, as sentence-transformers writes it; expected auto, mean, cls, "
         "last or max"
@@ -358,7 +358,7 @@ def test_a_run_records_its_pooling_and_is_repeated_with_it(declare, toy, tmp_pat
     )
 
 
-def test_kept_vectors_are_of_one_pooling(declare, toy, tmp_path):
+def test_cached_vectors_are_of_one_pooling(declare, toy, tmp_path):
     from contsym.training.first_task import FirstTaskCache
 
     folder = declare(("Pooling", flags(cls_token=True)))
@@ -428,7 +428,7 @@ def test_vectors_are_those_of_sentence_transformers(declare):
     )
 
 
-def test_an_asked_pooling_stands_in_the_commands_of_a_report_and_in_a_sweeps_file(tmp_path):
+def test_a_pooling_option_stands_in_the_commands_of_a_report_and_in_a_sweeps_file(tmp_path):
     from contsym.report.rerun_command import sweep_command
     from contsym.sweep.config import SweepConfig, read_file
 

@@ -105,7 +105,7 @@ def test_a_run_ends(kind, made, toy, tmp_path):
         assert 0 <= result.final_macro <= 1
 
 
-def test_a_frozen_layer_too_many_is_said_where_the_config_calls_layers_otherwise(made, toy, tmp_path):
+def test_a_frozen_layer_too_many_is_refused_where_the_config_calls_layers_otherwise(made, toy, tmp_path):
     with pytest.raises(
         SettingError, match="has 2 layers, and one at least must be trained; expected embeddings, or"
     ):
@@ -113,7 +113,7 @@ def test_a_frozen_layer_too_many_is_said_where_the_config_calls_layers_otherwise
 
 
 @pytest.mark.parametrize("kind", ["bart", "llama", "distilbert"])
-def test_an_nli_head_of_any_kind_is_asked(kind, tmp_path):
+def test_an_nli_head_of_any_kind_predicts(kind, tmp_path):
     names = ("contradiction", "neutral", "entailment")
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
     folder = save_family(tmp_path / kind, kind, AutoModelForSequenceClassification, **labels)
@@ -126,7 +126,7 @@ def test_an_nli_head_of_any_kind_is_asked(kind, tmp_path):
     )
 
 
-def test_a_last_token_does_not_see_what_comes_after_it_and_a_mean_may_be_asked_for(made):
+def test_a_last_token_does_not_see_what_comes_after_it_and_a_mean_is_an_option(made):
     encoder, mean = load(made("gpt2")), load(made("gpt2"), "mean")
     ids = encoder.tokenize(["anna is near"])
     with torch.inference_mode():

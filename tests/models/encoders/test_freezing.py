@@ -7,10 +7,10 @@ import torch
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
 from contsym.errors import SettingError
-from contsym.models.encoders import checkpoints, pooled
+from contsym.models.encoders import batching, checkpoints
+from contsym.models.encoders.batching import cheapest_parts, select_rows
 from contsym.models.encoders.freezing import FrozenPart, is_freezable, n_frozen_layers, parts_of
 from contsym.models.encoders.load import load
-from contsym.models.encoders.pooled import by_length, rows_of
 from contsym.strategies.catalog import find_strategy
 from contsym.training.plan import check_freeze
 from tests.models.encoders.families import save_family
@@ -75,20 +75,20 @@ def test_lower_and_upper_part_are_the_transformer(build, config, options, n_laye
     expected = model(**batch).last_hidden_state[mask.bool()]
     frozen = FrozenPart(model, n_layers)
     torch.testing.assert_close(frozen(batch)[mask.bool()], expected)
-    # A second time what was kept is read.
+    # The second time reads the cache.
     torch.testing.assert_close(frozen(batch)[mask.bool()], expected)
 
 
-def test_kept_states_fit_any_padding(encoder):
+def test_cached_states_fit_any_padding(encoder):
     encoder.eval()
     whole = encoder(encoder.tokenize(TEXTS))
     encoder.freeze("layers:1")
     frozen = encoder._frozen
     encoder(encoder.tokenize(TEXTS[:3]))
-    n_bytes = frozen._kept.n_bytes
-    assert n_bytes == sum(state.nbytes for state in frozen._kept.values()) > 0
+    n_bytes = frozen._cache.n_bytes
+    assert n_bytes == sum(state.nbytes for state in frozen._cache.values()) > 0
     alone = torch.cat([encoder(encoder.tokenize([text])) for text in TEXTS[:3]])
-    assert frozen._kept.n_bytes == n_bytes, "what is kept is not computed again"
+    assert frozen._cache.n_bytes == n_bytes, "cached states are not computed again"
     torch.testing.assert_close(alone, whole[:3])
     torch.testing.assert_close(encoder(encoder.tokenize(TEXTS)), whole)
 
@@ -99,10 +99,10 @@ def test_beyond_the_bound_states_are_computed_each_time(encoder, monkeypatch):
     whole = encoder(encoder.tokenize(TEXTS))
     encoder.freeze("layers:1")
     torch.testing.assert_close(encoder(encoder.tokenize(TEXTS)), whole)
-    assert len(encoder._frozen._kept) == 0
+    assert len(encoder._frozen._cache) == 0
 
 
-def test_two_pairs_of_the_same_ids_are_told_apart_by_their_types(encoder):
+def test_two_pairs_of_the_same_ids_differ_by_their_types(encoder):
     encoder.eval()
     # [CLS] a [SEP] b [SEP] has the ids of the one text "a [SEP] b", and other types.
     pair, text = ("oslo", "bergen"), "oslo [SEP] bergen"
@@ -135,12 +135,12 @@ def test_what_is_frozen_stays_and_the_rest_learns(encoder, what):
     assert not torch.equal(layers[-1].state_dict()["output.dense.weight"], top)
 
 
-def test_a_copy_of_the_model_goes_its_own_way_above_and_shares_what_is_kept(encoder):
+def test_a_copy_of_the_model_has_its_own_upper_layers_and_shares_the_cache(encoder):
     encoder.freeze("layers:1")
     encoder.eval()
     encoder(encoder.tokenize(TEXTS))
     other = copy.deepcopy(encoder)
-    assert other._frozen._kept is encoder._frozen._kept
+    assert other._frozen._cache is encoder._frozen._cache
     with torch.no_grad():
         parts_of(other.transformer)[1][-1].output.dense.weight.zero_()
     changed, same = other(other.tokenize(TEXTS)), encoder(encoder.tokenize(TEXTS))
@@ -175,12 +175,12 @@ def test_one_layer_at_least_is_trained():
 
 
 def cost_of(parts, lengths):
-    return sum(len(part) * max(lengths[i] for i in part) + pooled.PART_TOKENS for part in parts)
+    return sum(len(part) * max(lengths[i] for i in part) + batching.PART_TOKENS for part in parts)
 
 
 @pytest.mark.parametrize("lengths", [[5], [7, 7, 7], [3, 90, 4, 80, 5], list(range(1, 12)), [128, 1] * 5])
 def test_the_parts_are_the_cheapest_of_all_cuts(lengths, monkeypatch):
-    monkeypatch.setattr(pooled, "PART_TOKENS", 20)
+    monkeypatch.setattr(batching, "PART_TOKENS", 20)
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     best = None
     for cuts in range(2 ** (len(order) - 1)):
@@ -191,18 +191,18 @@ def test_the_parts_are_the_cheapest_of_all_cuts(lengths, monkeypatch):
             parts[-1].append(i)
         cost = cost_of(parts, lengths)
         best = cost if best is None else min(best, cost)
-    found = by_length(lengths)
+    found = cheapest_parts(lengths)
     assert sorted(i for part in found for i in part) == list(range(len(lengths)))
     assert cost_of(found, lengths) == best
 
 
 def test_texts_of_one_length_stay_together():
-    assert by_length([9] * 32) == [list(range(32))]
+    assert cheapest_parts([9] * 32) == [list(range(32))]
 
 
 def test_rows_are_no_longer_than_they_need(encoder):
     batch = encoder.tokenize(TEXTS)
-    part = rows_of(batch, [1, 3])
+    part = select_rows(batch, [1, 3])
     assert part["input_ids"].shape[1] < batch["input_ids"].shape[1]
     assert part["input_ids"].tolist() == encoder.tokenize([TEXTS[1], TEXTS[3]])["input_ids"].tolist()
 
@@ -211,8 +211,10 @@ def test_in_parts_a_batch_has_the_same_vectors_and_gradients(encoder, monkeypatc
     without_dropout(encoder)
     batch, gradients, vectors = encoder.tokenize(TEXTS), [], []
     for part_tokens in (10**6, 1):
-        monkeypatch.setattr(pooled, "PART_TOKENS", part_tokens)
-        assert len(by_length(batch["attention_mask"].sum(dim=1).tolist())) == (1 if part_tokens > 1 else 4)
+        monkeypatch.setattr(batching, "PART_TOKENS", part_tokens)
+        assert len(cheapest_parts(batch["attention_mask"].sum(dim=1).tolist())) == (
+            1 if part_tokens > 1 else 4
+        )
         encoder.zero_grad()
         vectors.append(encoder(batch))
         vectors[-1].square().sum().backward()
@@ -249,17 +251,17 @@ def test_a_part_of_a_training_batch_may_hold_texts_without_tokens_alone(bare, mo
     without_dropout(bare)
     texts, found = ["", "oslo borders bergen"], []
     for part_tokens in (10**6, 1):
-        monkeypatch.setattr(pooled, "PART_TOKENS", part_tokens)
+        monkeypatch.setattr(batching, "PART_TOKENS", part_tokens)
         bare.zero_grad()
         found.append(bare(bare.tokenize(texts)))
         found[-1].square().sum().backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in bare.parameters())
-    assert len(by_length([0, 19])) == 2
+    assert len(cheapest_parts([0, 19])) == 2
     torch.testing.assert_close(found[0], found[1])
     assert found[1][0].tolist() == [0.0] * bare.dim
 
 
-def test_a_layer_between_the_layers_is_not_left_out_unsaid(tmp_path):
+def test_a_layer_between_the_layers_is_never_left_out(tmp_path):
     # DeBERTa's convolution stands behind the first layer: the upper part would apply it to its own first layer.
     folder = save_family(tmp_path / "deberta", "deberta-v2", conv_kernel_size=3, conv_act="gelu")
     encoder = load(checkpoints.locate(str(folder)))

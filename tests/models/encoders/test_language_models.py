@@ -68,7 +68,7 @@ def test_log_likelihoods_equal_a_slow_loop_over_tokens(language_model):
 def test_many_batches_are_one_batch(language_model, monkeypatch):
     answers = answer_tokens(language_model.tokenizer, WORDS)
     together = language_model.log_likelihoods(PROMPTS, answers)
-    monkeypatch.setattr("contsym.models.encoders.pooled.TOKEN_BUDGET", 12)
+    monkeypatch.setattr("contsym.models.encoders.batching.TOKEN_BUDGET", 12)
     torch.testing.assert_close(language_model.log_likelihoods(PROMPTS, answers), together, **CLOSE)
 
 
@@ -183,7 +183,7 @@ def test_a_masked_encoder_takes_the_weights_of_a_plain_one(tiny_masked_lm_folder
         for weight in plain.transformer.parameters():
             weight.mul_(1.5)
     masked = load(locate(str(tiny_masked_lm_folder)), head="masked_lm")
-    # As a kept beginning names them; the plain one has a pooler that the other has not.
+    # Names as in a stored first task; only the plain encoder has a pooler.
     masked.load_body({f"transformer.{name}": t for name, t in plain.transformer.state_dict().items()})
     torch.testing.assert_close(masked.encode(["anna"]), plain.encode(["anna"]), **CLOSE)
 

@@ -17,7 +17,7 @@ from tests.models.encoders.checked_cache import CheckedCache, vectors
 PAIRS = [("anna is near ben", "ben is near anna"), ("anna", "ben")]
 
 
-def test_a_checkpoints_head_and_its_pooled_states_are_kept_apart(tiny_nli_folder, tmp_path):
+def test_a_checkpoints_head_and_its_pooled_states_are_separate_entries(tiny_nli_folder, tmp_path):
     shared = UntrainedEncodings(tmp_path / "encodings", [])
     pooled, classifier, again = (
         load(locate(str(tiny_nli_folder)), head=head) for head in ("none", "nli", "none")
@@ -48,61 +48,61 @@ def small(monkeypatch, tmp_path):
 
 
 def test_the_folder_stays_below_its_bound(small):
-    kept = CheckedCache(small)
+    cache = CheckedCache(small)
     for text in map(str, range(8)):
-        kept.ask(text)
+        cache.ask(text)
         assert size(small) <= 3.5 * N_BYTES
-        kept.ask(text)  # what was made last is there
-    assert kept.made == [str(n) for n in range(8)]
+        cache.ask(text)  # what was made last is there
+    assert cache.made == [str(n) for n in range(8)]
     assert len(list(small.iterdir())) == 3
 
 
-def test_what_was_not_used_for_longest_leaves_first(small):
-    kept = CheckedCache(small)
+def test_the_least_recently_used_leaves_first(small):
+    cache = CheckedCache(small)
     for age, text in enumerate("123"):
-        kept.ask(text)
+        cache.ask(text)
         # Clocks of file systems may be coarse: the entries were made an hour apart, long ago.
         (newest,) = [p for p in small.glob(f"*/{FILE}") if p.stat().st_mtime > 1e6]
         os.utime(newest, (3600 * age, 3600 * age))
-    kept.ask("1")
-    kept.ask("4")
-    assert kept.made == ["1", "2", "3", "4"]
-    kept.made.clear()
+    cache.ask("1")
+    cache.ask("4")
+    assert cache.made == ["1", "2", "3", "4"]
+    cache.made.clear()
     for text in "134":
-        kept.ask(text)
-    assert kept.made == []
-    kept.ask("2")
-    assert kept.made == ["2"]
+        cache.ask(text)
+    assert cache.made == []
+    cache.ask("2")
+    assert cache.made == ["2"]
 
 
 def test_an_entry_larger_than_the_bound_drives_nothing_out(small):
-    kept = CheckedCache(small)
-    kept.ask("1")
-    kept.get(["long"], lambda: torch.zeros(5 * 1024), "test")
-    kept.ask("1")
-    assert kept.made == ["1"]
+    cache = CheckedCache(small)
+    cache.ask("1")
+    cache.get(["long"], lambda: torch.zeros(5 * 1024), "test")
+    cache.ask("1")
+    assert cache.made == ["1"]
     assert len(list(small.iterdir())) == 1
 
 
-def test_nothing_is_kept_where_the_bound_is_zero(small, monkeypatch):
+def test_nothing_is_stored_where_the_bound_is_zero(small, monkeypatch):
     monkeypatch.setenv(LIMIT, "0")
-    kept = CheckedCache(small)
-    kept.ask("1")
-    kept.ask("1")
-    assert kept.made == ["1", "1"]
+    cache = CheckedCache(small)
+    cache.ask("1")
+    cache.ask("1")
+    assert cache.made == ["1", "1"]
     assert not small.exists()
 
 
 def test_vectors_in_use_outlive_their_entry(small):
-    kept = CheckedCache(small)
-    kept.ask("5")
-    found = kept.ask("5")
-    assert kept.made == ["5"]
+    cache = CheckedCache(small)
+    cache.ask("5")
+    found = cache.ask("5")
+    assert cache.made == ["5"]
     bound(small, 0, FILE)
     assert list(small.iterdir()) == []
     assert torch.equal(found, vectors("5"))
-    kept.ask("5")
-    assert kept.made == ["5", "5"]
+    cache.ask("5")
+    assert cache.made == ["5", "5"]
 
 
 @pytest.mark.parametrize(("given", "expected"), [("", 4 * 2**30), ("0.5", 2**29), (" 2 ", 2**31), ("0", 0)])
@@ -117,7 +117,7 @@ def test_a_bound_that_is_none_is_refused(given, monkeypatch):
     with pytest.raises(SettingError) as error:
         limit_bytes()
     assert str(error.value) == (
-        f"CONTSYM_ENCODINGS_GIB={given} is no size; expected GiB for kept encodings, as 4 or 0.5, or 0 to keep none"
+        f"CONTSYM_ENCODINGS_GIB={given} is no size; expected GiB for cached vectors, as 4 or 0.5, or 0 to keep none"
     )
 
 
@@ -126,10 +126,10 @@ import random, sys
 from pathlib import Path
 from tests.models.encoders.checked_cache import CheckedCache
 
-kept, draw = CheckedCache(Path(sys.argv[1])), random.Random(int(sys.argv[2]))
+cache, draw = CheckedCache(Path(sys.argv[1])), random.Random(int(sys.argv[2]))
 for _ in range(150):
-    kept.ask(str(draw.randrange(8)))
-print(len(kept.made))
+    cache.ask(str(draw.randrange(8)))
+print(len(cache.made))
 """
 
 

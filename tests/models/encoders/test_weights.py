@@ -43,14 +43,14 @@ def copy(tmp_path):
 
 def refused(folder, head="none"):
     """The one line, which the look at the names says as the load does."""
-    said = []
+    messages = []
     for use in (check, lambda files, head: load(files, head=head)):
         with pytest.raises(EncoderError) as error:
             use(checkpoints.locate(str(folder)), head)
-        said.append(str(error.value))
-    assert said[0] == said[1]
-    assert "\n" not in said[0]
-    return said[0].replace(str(folder), "FOLDER")
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
+    assert "\n" not in messages[0]
+    return messages[0].replace(str(folder), "FOLDER")
 
 
 EXPECTED = "expected a checkpoint with all of them, as save_pretrained writes it"
@@ -93,7 +93,7 @@ def test_a_pooler_is_not_missed(tiny_encoder_folder, copy):
     assert torch.equal(load(checkpoints.locate(str(folder))).encode(["a"]), whole.encode(["a"]))
 
 
-def test_a_head_that_is_asked_is_missed(tiny_nli_folder, copy):
+def test_a_missing_head_is_refused(tiny_nli_folder, copy):
     folder = copy(
         tiny_nli_folder, lambda weights: {n: t for n, t in weights.items() if "classifier" not in n}
     )

@@ -17,7 +17,7 @@ from tests.toy import both_tasks
 
 ADDONS = sorted(addons())
 FAST = ("derpp", "ewc", "joint")
-"""A memory with logits, a penalty, and training anew: what the fast tests try."""
+"""A memory with logits, a penalty, and training from the start: the add-ons of the fast tests."""
 REGULARISERS = {"ewc": "ewc_strength", "lwf": "lwf_strength", "mas": "mas_strength"}
 FROZEN, TRAINED = (f"encoder.layer.{i}.output.dense.weight" for i in (0, 1))
 PENALTIES = {"ewc": "1e12", "mas": "1e5", "lwf": "100"}
@@ -56,13 +56,13 @@ def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not
 
 @pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
 @pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST))
-def test_from_a_kept_beginning_it_is_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path, base, addon):
+def test_from_a_stored_first_task_it_is_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path, base, addon):
     alone, rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}")
-    kept = FirstTaskCache(tmp_path / "first_tasks")
-    # The bare strategy makes the beginning, and the add-on goes on from it.
-    toy_run(toy, tiny_encoder_folder, tmp_path, base, cache=kept)
+    first_tasks = FirstTaskCache(tmp_path / "first_tasks")
+    # The bare strategy stores its first task, and the add-on resumes from it.
+    toy_run(toy, tiny_encoder_folder, tmp_path, base, cache=first_tasks)
     assert len(list((tmp_path / "first_tasks").iterdir())) == 1
-    shared, same_rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}", cache=kept)
+    shared, same_rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"{base}+{addon}", cache=first_tasks)
     assert len(list((tmp_path / "first_tasks").iterdir())) == 1
     assert shared.loss == alone.loss
     assert shared.matrix == alone.matrix
@@ -80,8 +80,8 @@ def test_frozen_embeddings_stay_under_every_addon(toy, tiny_encoder_folder, tmp_
         settings={"freeze": "layers:1", "steps": "3"},
     )
     fresh = load(checkpoints.locate(str(tiny_encoder_folder)))
-    kept, top = (run.encoder.transformer.state_dict()[name] for name in (FROZEN, TRAINED))
-    assert torch.equal(kept, fresh.transformer.state_dict()[FROZEN])
+    bottom, top = (run.encoder.transformer.state_dict()[name] for name in (FROZEN, TRAINED))
+    assert torch.equal(bottom, fresh.transformer.state_dict()[FROZEN])
     assert not torch.equal(top, fresh.transformer.state_dict()[TRAINED])
 
 
@@ -113,7 +113,7 @@ def behind_the_first(toy, encoder, output, strategy, **changes):
 
 @pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
 def test_a_strong_teacher_holds_the_outputs(toy, tiny_encoder_folder, tmp_path, base):
-    """Those on the second experience's pairs, which are what the teacher is asked about."""
+    """Those on the second experience's pairs, which the teacher scores."""
     drifts = []
     for strength in ("0", "100"):
         run = behind_the_first(
@@ -140,9 +140,7 @@ def test_the_teacher_is_the_model_before_and_answers_without_dropout(toy, tiny_e
     assert not torch.equal(student(batch), student(batch))
 
 
-def test_replay_keeps_as_many_pairs_as_asked_and_counts_present_pairs_only(
-    toy, tiny_encoder_folder, tmp_path
-):
+def test_replay_keeps_as_many_pairs_as_set_and_counts_present_pairs_only(toy, tiny_encoder_folder, tmp_path):
     run, _ = finished(toy, tiny_encoder_folder, tmp_path, "fine_tune+replay", settings={"replay_size": "10"})
     (replay,) = run.template.active_addons
     rows = [replay.storage_policy.buffer[i]["row"] for i in range(len(replay.storage_policy.buffer))]
@@ -213,9 +211,9 @@ def test_joint_starts_from_the_first_weights(toy, tiny_encoder_folder, tmp_path)
     run, (_, second) = finished(
         toy, tiny_encoder_folder, tmp_path, "joint", settings={"learning_rate": "1e-12", "steps": "1"}
     )
-    begun = torch.cat([t.flatten() for name, t in run.template.active_addons[0].first.items()
+    first = torch.cat([t.flatten() for name, t in run.template.active_addons[0].first.items()
                        if name.startswith("encoder.") and t.is_floating_point()])  # fmt: skip
-    assert torch.allclose(second.sort().values, begun.sort().values, atol=1e-6)
+    assert torch.allclose(second.sort().values, first.sort().values, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_joint_starts_from_the_first_weights(toy, tiny_encoder_folder, tmp_path)
         ),
     ],
 )
-def test_what_cannot_be_put_on_top_is_said(name, message):
+def test_an_impossible_add_on_is_refused(name, message):
     with pytest.raises(ContsymError) as caught:
         load_strategy(name)
     assert str(caught.value) == message
