@@ -1,4 +1,4 @@
-"""What the paper reports, read from paper.toml."""
+"""The figures that the paper reports, read from paper.toml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import resources
 @dataclass(frozen=True)
 class Method:
     strategy: str
-    """Our name of it."""
+    """Its name in contsym."""
     title: str
     samples: int
     forgetting: float
@@ -24,11 +24,11 @@ class Paper:
     protocol: str
     encoder: str
     mnli_train: int
-    """Training pairs of MNLI."""
+    """The number of MNLI training pairs."""
     methods: tuple[Method, ...]
 
 
 def read_paper() -> Paper:
     text = resources.files("contsym.report").joinpath("paper.toml").read_text("utf-8")
-    found = tomllib.loads(text)
-    return Paper(**{**found, "methods": tuple(Method(**each) for each in found["methods"])})
+    entries = tomllib.loads(text)
+    return Paper(**{**entries, "methods": tuple(Method(**method) for method in entries["methods"])})

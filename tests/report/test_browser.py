@@ -19,7 +19,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 VISIBLE = "name => document.getElementById(name)._fullData.map(t => [t.meta && t.meta.variant, t.visible])"
-FIGURES = ("accuracy", "trade-off", "matrices", "relations", "kinds", "learning", "embeddings")
 EVIL = "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 2'>]]>"
 
 

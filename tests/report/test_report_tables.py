@@ -5,16 +5,17 @@ import io
 
 from contsym.report.table_formats import (
     SUMMARY_PARTS,
+    Cell,
     Column,
     Table,
-    interval,
+    interval_cell,
     interval_text,
-    nothing,
-    number,
+    number_cell,
+    text_cell,
+    text_column,
     to_csv,
     to_latex,
     to_markdown,
-    words,
     write_tables,
 )
 from contsym.results.metrics.stats import Summary
@@ -23,14 +24,14 @@ ACCURACY = Column("accuracy", "accuracy", SUMMARY_PARTS)
 TABLE = Table(
     "made-up",
     "Accuracy & more",
-    (Column("strategy", "strategy", is_text=True), Column("shots", "shots"), ACCURACY),
+    (text_column("strategy"), Column("shots", "shots"), ACCURACY),
     (
         (
-            words("knn_fixed", strong=True),
-            number(1024),
-            interval(Summary(3, 0.95, 0.01, 0.94, 0.96, "bootstrap")),
+            Cell("knn_fixed", ("knn_fixed",), strong=True),
+            number_cell(1024),
+            interval_cell(Summary(3, 0.95, 0.01, 0.94, 0.96, "bootstrap")),
         ),
-        (words("a|b"), number(8), nothing(ACCURACY, "never learned")),
+        (text_cell("a|b"), number_cell(8), Cell("never learned")),
     ),
     ("100% of the pairs.",),
 )
@@ -57,7 +58,7 @@ def test_csv_has_plain_values_and_says_in_words_why_one_is_missing():
 
 def test_csv_gives_awkward_names_back():
     awkward = 'x, "y"\n<script>]]>'
-    table = Table("t", "t", (Column("name", "name", is_text=True),), ((words(awkward),),))
+    table = Table("t", "t", (text_column("name"),), ((text_cell(awkward),),))
     assert list(csv.reader(io.StringIO(to_csv(table))))[1] == [awkward]
 
 
@@ -81,7 +82,7 @@ def test_latex_is_a_booktabs_table_with_its_signs_escaped():
 
 
 def test_latex_row_that_begins_with_a_bracket_is_no_argument_of_the_row_before():
-    table = Table("t", "t", (Column("a", "a", is_text=True),), ((words("[x] [y]"),),))
+    table = Table("t", "t", (text_column("a"),), ((text_cell("[x] [y]"),),))
     assert "\n{[}x] [y] \\\\\n" in to_latex(table)
 
 

@@ -6,29 +6,28 @@ import math
 from collections.abc import Sequence
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import GREY, Canvas, Figure, Trace, View, axis_title, legend, plain
+from contsym.report.figures.style import GREY, Canvas, Figure, Trace, View, axis_title, legend, line_of
 from contsym.report.measures import TradeOff, pareto_front
+from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
 
 
-def trade_off(canvas: Canvas) -> Figure | None:
-    collected, new = canvas.collected, title_of(canvas.collected.new_task)
-    views, absent = [], []
-    for task, points in canvas.measures.trade_offs.items():
-        shown = {p.variant for p in points}
-        absent += [f"{v} ({title_of(task)})" for v in collected.variants if v not in shown]
-        if points:
-            views.append(_trade_off_view(canvas, task, points))
-    if not views:
-        return None
-    left_out = f" Not shown, as not learned in every seed: {', '.join(absent)}." if absent else ""
+def trade_off(canvas: Canvas) -> Figure:
+    collected, trade_offs = canvas.collected, canvas.measures.trade_offs
+    absent = [
+        f"{variant} ({title_of(task)})"
+        for task, points in trade_offs.items()
+        for variant in collected.variants
+        if variant not in {p.variant for p in points}
+    ]
+    left_out = f" Left out, as not learned in every seed: {', '.join(absent)}." if absent else ""
     return Figure(
         "trade-off",
         "Accuracy against forgetting",
-        f"Accuracy on {new} at the end against what was forgotten, a point for each strategy and number of "
-        f"shots (written beside it), mean over {collected.seeds_said}; the larger the marker, the more "
-        f"seconds it took. Upper left is best; the line is the Pareto front.{left_out}",
-        tuple(views),
+        f"Accuracy on {title_of(collected.new_task)} at the end against forgetting, a point for each strategy "
+        f"and number of shots (written beside it), mean over {collected.seeds_said}; the larger the marker, the "
+        f"more seconds the group took. Upper left is best; the line is the Pareto front.{left_out}",
+        [_trade_off_view(canvas, task, points) for task, points in trade_offs.items() if points],
         select="forgotten task",
         height=480,
     )
@@ -55,11 +54,8 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
         on_front = [p in front for p in own]
         traces.append(
             {
-                "type": "scatter",
+                **line_of(canvas, variant),
                 "mode": "lines+markers+text",
-                "name": plain(variant),
-                "legendgroup": variant,
-                "meta": {"variant": variant},
                 "x": [p.forgetting.mean for p in own],
                 "y": [p.accuracy.mean for p in own],
                 "text": [
@@ -109,3 +105,6 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
             "margin": {"l": 64, "r": 24, "t": 36, "b": 56},
         },
     )
+
+
+PLACEMENTS = (Placement("trade-off", trade_off),)

@@ -1,113 +1,106 @@
-"""Accuracy: at the end, by kind, by relation, as matrices; and what shortcuts score."""
+"""Accuracy: at the end, by kind, by relation, as matrices; and the accuracy of shortcuts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from contsym.report.collect import Collected, title_of
+from contsym.report.collect import title_of
 from contsym.report.measures import Measures
-from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, interval, nothing, number, words
+from contsym.report.placement import Placement
+from contsym.report.table_formats import (
+    SUMMARY_PARTS,
+    Cell,
+    Column,
+    Table,
+    interval_cell,
+    number_cell,
+    text_cell,
+    text_column,
+)
 from contsym.report.tables.layout import (
     KIND_NAMES,
     NOT_STORED,
+    SHOTS,
+    STRATEGY,
+    TASK,
     by_shots,
+    groups,
     interval_note,
+    kind_tasks,
     relation_title,
     relations,
     row_names,
+    shots_columns,
+    tasks_new_first,
 )
 
 
 def accuracy_table(measures: Measures, task: str) -> Table:
-    """Final accuracy: a row a variant, a column a number of shots; bold where the test says best."""
     collected = measures.collected
 
-    def cell(column: Column, variant: str, shots: int) -> Cell:
-        found = measures.accuracy(variant, shots, task)
-        if found is None:
-            return nothing(column, NOT_STORED)
+    def cell(variant: str, shots: int) -> Cell:
+        summary = measures.accuracy(variant, shots, task)
+        if summary is None:
+            return Cell(NOT_STORED)
         family = measures.family(task, shots)
-        plain = interval(found)
-        return Cell(plain.text, plain.values, bool(family and family.best == variant))
+        return interval_cell(summary, strong=bool(family and family.best == variant))
 
     notes = [
         f"{collected.first.n_test[task]:,} test pairs. {interval_note(collected)}. Bold: better than every other "
-        "by every test, Holm-corrected."
+        "strategy by every test, Holm-corrected."
     ]
-    if shown := shortcut_by_shots(measures, task):
-        notes.append(f"The best shortcut scores {shown}.")
-    return by_shots(collected, f"accuracy-{task}", f"Accuracy on {title_of(task)}, at the end", cell, notes)
+    if shortcut := shortcut_by_shots(measures, task):
+        notes.append(f"The best shortcut has an accuracy of {shortcut}.")
+    return by_shots(collected, f"accuracy-{task}", f"Accuracy on {title_of(task)}, at the end", cell, *notes)
 
 
 def shortcut_by_shots(measures: Measures, task: str) -> str:
-    """Score and name of the best shortcut; for each number of shots where it is not always the same."""
-    found = {n: measures.best_shortcut(task, n) for n in measures.collected.shots}
-    said = {n: f"{best[1]:.3f} ({best[0].replace('_', ' ')})" for n, best in found.items() if best}
-    if len(set(said.values())) == 1:
-        return next(iter(said.values()))
-    return ", ".join(f"{text} at {n:,} shots" for n, text in said.items())
+    """Accuracy and name of the best shortcut; per number of shots where they differ."""
+    best = {n: measures.best_shortcut(task, n) for n in measures.collected.shots}
+    texts = {n: f"{pair[1]:.3f} ({pair[0].replace('_', ' ')})" for n, pair in best.items() if pair}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return ", ".join(f"{text} at {n:,} shots" for n, text in texts.items())
 
 
-def shortcut_table(collected: Collected) -> Table:
-    """What each shortcut scores, mean over the seeds, by task and shots."""
+def shortcut_table(measures: Measures) -> Table:
+    """The accuracy of each shortcut, mean over the seeds."""
+    collected = measures.collected
     rows = []
     for task in collected.tasks:
-        found: dict[int, list[Mapping[str, float]]] = {}
-        for shots in collected.shots:
-            for variant in collected.variants:
-                for scores in collected.values(variant, shots, _scores_of(task)):
-                    if scores:
-                        found.setdefault(shots, []).append(scores)
-        if not found:
-            continue
-        for name in next(iter(found.values()))[0]:
-            means = {n: sum(s[name] for s in scores) / len(scores) for n, scores in found.items()}
+        by_shots = {n: means for n in collected.shots if (means := measures.shortcuts(task, n))}
+        for name in next(iter(by_shots.values()), ()):
+            accuracies = (by_shots[n].get(name) if n in by_shots else None for n in collected.shots)
             rows.append(
                 (
-                    words(title_of(task)),
-                    words(name.replace("_", " ")),
-                    *(number(means.get(n), "{:.3f}", NOT_STORED) for n in collected.shots),
+                    text_cell(title_of(task)),
+                    text_cell(name.replace("_", " ")),
+                    *(number_cell(value, "{:.3f}", NOT_STORED) for value in accuracies),
                 )
             )
-    columns = (
-        Column("task", "task", is_text=True),
-        Column("shortcut", "shortcut", is_text=True),
-        *(Column(f"{n:,} shots", f"shots_{n}") for n in collected.shots),
-    )
-    note = "Trained on the same pairs as the strategies; what scores no more has shown no more than guessing."
-    return Table("shortcuts", "What shortcuts score", columns, tuple(rows), (note,))
-
-
-def _scores_of(task: str):
-    return lambda result: result.shortcuts.get(task)
+    columns = (TASK, text_column("shortcut"), *shots_columns(collected, ("",)))
+    note = "Trained on the same pairs as the strategies; a strategy that is not above them may only guess."
+    return Table("shortcuts", "Accuracy of shortcuts", columns, tuple(rows), (note,))
 
 
 def kind_table(measures: Measures, task: str) -> Table:
     collected = measures.collected
     columns = (
-        Column("strategy", "strategy", is_text=True),
-        Column("shots", "shots"),
+        STRATEGY,
+        SHOTS,
         *(Column(name, name, SUMMARY_PARTS) for name in KIND_NAMES),
         Column("symmetric minus antisymmetric", "difference"),
     )
     rows = []
-    for variant in collected.variants:
-        for shots in collected.shots:
-            found = measures.by_kind(variant, shots, task)
-            if not found:
-                continue
-            parts = [found.get(name) for name in KIND_NAMES]
+    for variant, shots in groups(collected):
+        if kinds := measures.by_kind(variant, shots, task):
+            parts = [kinds.get(name) for name in KIND_NAMES]
             first, second = parts
             gap = first.accuracy.mean - second.accuracy.mean if first and second else None
             rows.append(
                 (
-                    words(variant),
-                    number(shots),
-                    *(
-                        interval(part.accuracy) if part else nothing(column, NOT_STORED)
-                        for part, column in zip(parts, columns[2:4], strict=True)
-                    ),
-                    number(gap, "{:+.3f}", NOT_STORED),
+                    text_cell(variant),
+                    number_cell(shots),
+                    *(interval_cell(part.accuracy) if part else Cell(NOT_STORED) for part in parts),
+                    number_cell(gap, "{:+.3f}", NOT_STORED),
                 )
             )
     note = f"Accuracy at the end on the test pairs of each kind. {interval_note(collected)}."
@@ -117,20 +110,17 @@ def kind_table(measures: Measures, task: str) -> Table:
 
 def relation_table(measures: Measures, task: str) -> Table:
     collected = measures.collected
-    columns = (
-        Column("relation", "relation", is_text=True),
-        Column("test pairs", "n"),
-        Column("strategy", "strategy", is_text=True),
-        *(Column(f"{n:,} shots", f"shots_{n}", SUMMARY_PARTS) for n in collected.shots),
-    )
+    columns = (text_column("relation"), Column("test pairs", "n"), STRATEGY, *shots_columns(collected))
+    by_relation = {
+        group: measures.by_relation(*group, task)
+        for group in ((v, n) for v in collected.variants for n in collected.shots)
+    }
     rows = []
-    for name, n in relations(measures, task).items():
+    for name, n_pairs in relations(collected, task).items():
         for variant in collected.variants:
-            cells: list[Cell] = []
-            for i, shots in enumerate(collected.shots):
-                part = measures.by_relation(variant, shots, task).get(name)
-                cells.append(interval(part.accuracy) if part else nothing(columns[3 + i], NOT_STORED))
-            rows.append((words(relation_title(name)), number(n), words(variant), *cells))
+            parts = (by_relation[variant, shots].get(name) for shots in collected.shots)
+            cells = (interval_cell(part.accuracy) if part else Cell(NOT_STORED) for part in parts)
+            rows.append((text_cell(relation_title(name)), number_cell(n_pairs), text_cell(variant), *cells))
     note = f"Accuracy at the end; the commonest relation first. {interval_note(collected)}."
     title = f"Accuracy by relation, {title_of(task)}"
     return Table(f"relations-{task}", title, columns, tuple(rows), (note,))
@@ -141,19 +131,25 @@ def matrix_table(measures: Measures) -> Table:
 
     collected = measures.collected
     columns = (
-        Column("strategy", "strategy", is_text=True),
-        Column("shots", "shots"),
-        Column("row", "row", is_text=True),
+        STRATEGY,
+        SHOTS,
+        text_column("row"),
         *(Column(title_of(task), task) for task in collected.tasks),
     )
     rows = []
-    for variant in collected.variants:
-        for shots in collected.shots:
-            found = collected.values(variant, shots, lambda result: result.matrix)
-            if found:
-                for name, row in zip(row_names(collected), np.mean(found, axis=0).tolist(), strict=True):
-                    rows.append(
-                        (words(variant), number(shots), words(name), *(number(a, "{:.3f}") for a in row))
-                    )
+    for variant, shots in groups(collected):
+        matrix = np.mean(collected.values(variant, shots, lambda result: result.matrix), axis=0)
+        for name, row in zip(row_names(collected), matrix.tolist(), strict=True):
+            accuracies = (number_cell(accuracy, "{:.3f}") for accuracy in row)
+            rows.append((text_cell(variant), number_cell(shots), text_cell(name), *accuracies))
     note = "Accuracy on each task's test pairs before training and after each experience, mean over seeds."
     return Table("matrices", "Accuracy matrices", columns, tuple(rows), (note,))
+
+
+PLACEMENTS = (
+    Placement("accuracy", accuracy_table, each=tasks_new_first),
+    Placement("accuracy", shortcut_table),
+    Placement("matrices", matrix_table),
+    Placement("relations", relation_table, each=kind_tasks),
+    Placement("kinds", kind_table, each=kind_tasks),
+)
