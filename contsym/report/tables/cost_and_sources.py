@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from contsym.report.collect import Collected, title_of
+from contsym.report.collect import title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import Column, Table, number_cell, text_cell, text_column
