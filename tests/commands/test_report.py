@@ -21,7 +21,10 @@ def test_paths_of_the_report_and_its_tables_are_printed(tmp_path, monkeypatch, c
     folder = tmp_path / "reports" / sweep.id
     assert (code, err) == (0, "")
     n_tables = len(list((folder / "tables").glob("*.csv")))
-    assert out == f"{folder / 'report.html'}\n{folder / 'tables'} ({n_tables} tables as Markdown, CSV and LaTeX)\n"
+    assert (
+        out
+        == f"{folder / 'report.html'}\n{folder / 'tables'} ({n_tables} tables as Markdown, CSV and LaTeX)\n"
+    )
     assert (folder / "report.html").is_file() and (folder / "tables" / "paper.tex").is_file()
 
 
