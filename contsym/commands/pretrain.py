@@ -1,4 +1,4 @@
-"""`contsym pretrain`: an encoder that knows a task through a head, as a folder for --encoder."""
+"""`contsym pretrain`: an encoder fine-tuned on a task, with its head, as a folder for --encoder."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from contsym.errors import ContsymError
     type=click.Choice(["mnli", "snli"]),
     default="mnli",
     show_default=True,
-    help="What the encoder learns.",
+    help="The task that the encoder learns.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder; must not exist.")
 @encoder_option
 @pooling_option
 @task_options
@@ -47,11 +47,10 @@ from contsym.errors import ContsymError
 @precision_option
 @output_option
 def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
-    """Fine-tune an encoder on NLI and keep it with its head, to start others from.
+    """Fine-tune an encoder on NLI and write it, with its head, to a folder for --encoder.
 
-    The folder goes to --encoder: strategies nli_head and zero_shot use its head, and under --protocol
-    retrain all strategies start from it, whatever the seed. (Without it that protocol makes an encoder
-    for each seed by itself.)
+    The strategies nli_head and zero_shot use its head. Under --protocol retrain all strategies start from
+    it, for every seed; without such a folder that protocol trains an encoder per seed.
 
     \b
     Examples:

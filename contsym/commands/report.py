@@ -11,6 +11,7 @@ from contsym.commands.options import output_option
 from contsym.errors import SettingError
 
 MANY_PAIRS = 300
+"""With more comparisons a message says that they take time."""
 
 
 @click.command()
@@ -21,18 +22,20 @@ MANY_PAIRS = 300
     "folder",
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Where the report goes; default: OUTPUT/reports/NAME.",
+    help="Folder of the report; default: OUTPUT/reports/NAME.",
 )
-@click.option("--target", type=float, help="Accuracy to reach; default: the one of the results, mostly 0.99.")
+@click.option(
+    "--target", type=float, help="Accuracy to reach; default: the target of the results, usually 0.99."
+)
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
 def report(
     names: tuple[str, ...], output: Path, folder: Path | None, target: float | None, opens: bool
 ) -> None:
-    """Make one HTML file, and tables, out of a sweep or of runs.
+    """Write one HTML file, and tables, for a sweep or for runs.
 
-    Without names it is the latest sweep of OUTPUT, finished or not. A sweep is named by its id or
-    the beginning of it, a run by its folder. The file needs no network to be looked at; the same
-    tables lie in tables/ as Markdown, CSV and LaTeX.
+    By default for the latest sweep of OUTPUT, finished or not. Name a sweep by its id or the beginning
+    of it, a run by its folder. The file needs no network; the same tables are in tables/ as Markdown,
+    CSV and LaTeX.
 
     \b
     Examples:
@@ -48,7 +51,7 @@ def report(
     collected = collect(output, names)
     n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
     if n_pairs > MANY_PAIRS:
-        click.echo(f"{n_pairs:,} comparisons of strategies; a few seconds for a hundred", err=True)
+        click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
     made = make_report(collected, collected.target if target is None else target)
     html, tables = write_report(made, folder or output / "reports" / collected.name)
     click.echo(html)

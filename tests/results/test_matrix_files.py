@@ -9,6 +9,7 @@ from contsym.files import to_json
 from contsym.results import store
 from contsym.results.matrix_files import EXPECTED, StoredMatrix, read_matrices
 from contsym.results.mlflow_records import seed_record
+from contsym.results.schema import FORMAT
 from tests.stored_results import make_result, plain_result, store_run
 
 ROWS = ((0.34, 0.5), (0.8, 0.5), (0.6, 0.95))
@@ -89,7 +90,10 @@ def test_folders_and_files_without_a_matrix(tmp_path):
         ({"matrix": [[0.1, 0.2]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [[0.1], *ROWS[1:]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [*ROWS[:2], [0.5, 95]]}, ": matrix.2.1 is 95; expected less than or equal to 1"),
-        ({"format": 7}, ": format 7; this version reads format 3; a newer contsym wrote it: update this one"),
+        (
+            {"format": FORMAT + 1},
+            f": format {FORMAT + 1}; this version reads format {FORMAT}; a newer contsym wrote it: update this one",
+        ),
     ],
 )
 def test_a_result_that_was_changed_by_hand(change, message, tmp_path):
