@@ -419,10 +419,9 @@ def test_shielding_loses_nothing():
 
 
 def test_tables_of_a_report_have_no_formulas():
-    from contsym.report.table_formats import Table, text_cell, text_column, to_csv
+    from contsym.report.table_formats import make_table, text_column, to_csv
 
-    rows = ((text_cell("=HYPERLINK(1)"),), (text_cell("a"),))
-    table = Table("t", "t", (text_column("relation"),), rows)
+    table = make_table("t", "t", [text_column("relation")], [["=HYPERLINK(1)"], ["a"]])
     assert to_csv(table) == "relation\n'=HYPERLINK(1)\na\n"
 
 

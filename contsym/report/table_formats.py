@@ -18,6 +18,7 @@ from contsym.results.metrics.stats import Summary
 Value = str | int | float | None
 
 SUMMARY_PARTS = ("mean", "low", "high", "n")
+NOTHING = "–"
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,27 @@ class Cell:
 @dataclass(frozen=True)
 class Column:
     title: str
-    key: str
-    """The name in the header of the CSV."""
+    key: str = ""
+    """The name in the header of the CSV; default: the title."""
     parts: tuple[str, ...] = ("",)
     """Suffixes of the CSV's columns, as ("mean", "low", "high")."""
     is_text: bool = False
+    form: str = "{:,}"
+    """How numbers are written."""
+
+    def cell(self, value: Cell | Summary | Value) -> Cell:
+        """The cell of a value.
+
+        >>> Column("x").cell(1234).text, Column("x", form="{:.1%}").cell(0.5).text, Column("x").cell(None).text
+        ('1,234', '50.0%', '–')
+        """
+        if isinstance(value, Cell):
+            return value
+        if isinstance(value, Summary):
+            return interval_cell(value)
+        if value is None:
+            return Cell(NOTHING)
+        return Cell(value if isinstance(value, str) else self.form.format(value), (value,))
 
 
 @dataclass(frozen=True)
@@ -50,28 +67,21 @@ class Table:
     """One cell per column."""
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            assert len(row) == len(self.columns), (
-                f"{self.name}: {len(row)} cells, {len(self.columns)} columns"
-            )
+
+def make_table(
+    name: str,
+    title: str,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Cell | Summary | Value]],
+    *notes: str,
+) -> Table:
+    """A table of values, which the columns turn into cells."""
+    cells = (tuple(c.cell(value) for c, value in zip(columns, row, strict=True)) for row in rows)
+    return Table(name, title, tuple(columns), tuple(cells), notes)
 
 
 def text_column(title: str, key: str = "") -> Column:
-    return Column(title, key or title, is_text=True)
-
-
-def text_cell(text: object) -> Cell:
-    return Cell(str(text), (str(text),))
-
-
-def number_cell(value: float | None, shown: str = "{:,}", none: str = "") -> Cell:
-    """A cell of one number; `none` is the text where there is no number.
-
-    >>> number_cell(1234).text, number_cell(0.5, "{:.1%}").text, number_cell(None, none="not reached").text
-    ('1,234', '50.0%', 'not reached')
-    """
-    return Cell(none if value is None else shown.format(value), (value,))
+    return Column(title, key, is_text=True)
 
 
 def interval_cell(
@@ -128,11 +138,12 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     columns = []
     for i, column in enumerate(table.columns):
-        names = [f"{column.key}_{part}" if part else column.key for part in column.parts]
+        key = column.key or column.title
+        names = [f"{key}_{part}" if part else key for part in column.parts]
         values = [row[i].values or (None,) * len(names) for row in table.rows]
         notes = [row[i].text if all(value is None for value in row[i].values) else "" for row in table.rows]
         if any(notes) and not column.is_text:
-            names.append(f"{column.key}_note")
+            names.append(f"{key}_note")
             values = [(*cell, note) for cell, note in zip(values, notes, strict=True)]
         columns.append([names, *values])
     for line in zip(*columns, strict=True):

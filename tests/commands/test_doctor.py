@@ -11,7 +11,7 @@ from rich.console import Console
 from contsym.cli import cli
 from contsym.commands import doctor_checks
 from contsym.commands.doctor import findings_report
-from contsym.commands.doctor_checks import Request, Finding, as_plain, examine, works
+from contsym.commands.doctor_checks import Finding, Request, as_plain, examine, works
 
 
 def look(tmp_path, **asked):

@@ -8,10 +8,8 @@ from contsym.report.table_formats import (
     Cell,
     Column,
     Table,
-    interval_cell,
     interval_text,
-    number_cell,
-    text_cell,
+    make_table,
     text_column,
     to_csv,
     to_latex,
@@ -21,19 +19,19 @@ from contsym.report.table_formats import (
 from contsym.results.metrics.stats import Summary
 
 ACCURACY = Column("accuracy", "accuracy", SUMMARY_PARTS)
-TABLE = Table(
+TABLE = make_table(
     "made-up",
     "Accuracy & more",
-    (text_column("strategy"), Column("shots", "shots"), ACCURACY),
+    (text_column("strategy"), Column("shots"), ACCURACY),
     (
         (
             Cell("knn_fixed", ("knn_fixed",), strong=True),
-            number_cell(1024),
-            interval_cell(Summary(3, 0.95, 0.01, 0.94, 0.96, "bootstrap")),
+            1024,
+            Summary(3, 0.95, 0.01, 0.94, 0.96, "bootstrap"),
         ),
-        (text_cell("a|b"), number_cell(8), Cell("never learned")),
+        ("a|b", 8, Cell("never learned")),
     ),
-    ("100% of the pairs.",),
+    "100% of the pairs.",
 )
 
 
@@ -58,7 +56,7 @@ def test_csv_has_plain_values_and_says_in_words_why_one_is_missing():
 
 def test_csv_gives_awkward_names_back():
     awkward = 'x, "y"\n<script>]]>'
-    table = Table("t", "t", (text_column("name"),), ((text_cell(awkward),),))
+    table = make_table("t", "t", [text_column("name")], [[awkward]])
     assert list(csv.reader(io.StringIO(to_csv(table))))[1] == [awkward]
 
 
@@ -82,7 +80,7 @@ def test_latex_is_a_booktabs_table_with_its_signs_escaped():
 
 
 def test_latex_row_that_begins_with_a_bracket_is_no_argument_of_the_row_before():
-    table = Table("t", "t", (text_column("a"),), ((text_cell("[x] [y]"),),))
+    table = make_table("t", "t", [text_column("a")], [["[x] [y]"]])
     assert "\n{[}x] [y] \\\\\n" in to_latex(table)
 
 

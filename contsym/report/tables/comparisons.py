@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from contsym.report.collect import title_of
-from contsym.report.measures import Measures
+from contsym.report.measures import ALPHA, Measures
 from contsym.report.placement import Placement
-from contsym.report.table_formats import (
-    Cell,
-    Column,
-    Table,
-    interval_text,
-    number_cell,
-    text_cell,
-    text_column,
-)
-from contsym.report.tables.layout import NOT_STORED, SHOTS, TASK
+from contsym.report.table_formats import Cell, Column, Table, interval_text, make_table, text_column
+from contsym.report.tables.layout import SHOTS, TASK
 from contsym.results.metrics.stats import Summary, p_text
 
 
@@ -26,27 +18,18 @@ def comparison_table(measures: Measures) -> Table:
         text_column("b"),
         Column("accuracy of a minus b", "difference", ("mean", "low", "high")),
         Column("p, Holm-corrected", "p"),
-        Column("least detectable difference", "least_difference"),
+        Column("least detectable difference", "least_difference", form="{:.3f}"),
         Column("seeds", "n_seeds"),
     )
     rows = []
     for family in measures.families:
         for c in family.comparisons:
-            difference = interval_text(
-                Summary(c.n_seeds, c.difference, None, c.low, c.high, "bootstrap"), sign=True
-            )
-            rows.append(
-                (
-                    text_cell(title_of(family.task)),
-                    number_cell(family.shots),
-                    text_cell(c.a),
-                    text_cell(c.b),
-                    Cell(difference, (c.difference, c.low, c.high), strong=c.p < 0.05),
-                    Cell(p_text(c.p), (c.p,), strong=c.p < 0.05),
-                    number_cell(c.least_difference, "{:.3f}", NOT_STORED),
-                    number_cell(c.n_seeds),
-                )
-            )
+            summary = Summary(c.n_seeds, c.difference, None, c.low, c.high, "bootstrap")
+            text, is_shown = interval_text(summary, sign=True), c.p < ALPHA
+            difference = Cell(text, (c.difference, c.low, c.high), is_shown)
+            p = Cell(p_text(c.p), (c.p,), is_shown)
+            task = title_of(family.task)
+            rows.append((task, family.shots, c.a, c.b, difference, p, c.least_difference, c.n_seeds))
     note = (
         "Difference with its 95% interval by a paired bootstrap over seeds and test pairs; p: the largest of "
         "this test's, McNemar's and the paired t test's over seeds, corrected after Holm over all pairs of "
@@ -54,7 +37,7 @@ def comparison_table(measures: Measures) -> Table:
         "this number of seeds would show in 80 of 100 repetitions (paired t-test, 5%); – with one seed."
     )
     title = "Pairwise comparisons on the same seeds and test pairs"
-    return Table("comparisons", title, columns, tuple(rows), (note,))
+    return make_table("comparisons", title, columns, rows, note)
 
 
 PLACEMENTS = (Placement("statistics", comparison_table),)

@@ -7,42 +7,38 @@ from collections.abc import Callable
 from contsym.report.collect import title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
-from contsym.report.table_formats import Column, Table, number_cell, text_cell, text_column
+from contsym.report.table_formats import Column, Table, make_table, text_column
 from contsym.report.tables.layout import SHOTS, STRATEGY, TASK, groups
 from contsym.results.schema import SeedResult
 
-COSTS: dict[str, tuple[str, str, Callable[[SeedResult], float]]] = {
-    "stored_bytes": ("stored bytes", "{:,.0f}", lambda r: r.cost.stored_bytes),
-    "trained_parameters": ("trained parameters", "{:,.0f}", lambda r: r.cost.trained_parameters),
-    "encoder_forwards": ("texts encoded", "{:,.0f}", lambda r: r.cost.encoder_forwards),
-    "encoder_forwards_evaluation": (
-        "of these for evaluation",
-        "{:,.0f}",
-        lambda r: r.cost.encoder_forwards_evaluation,
+COSTS: dict[Column, Callable[[SeedResult], float]] = {
+    Column("stored bytes", "stored_bytes", form="{:,.0f}"): lambda r: r.cost.stored_bytes,
+    Column("trained parameters", "trained_parameters", form="{:,.0f}"): lambda r: r.cost.trained_parameters,
+    Column("texts encoded", "encoder_forwards", form="{:,.0f}"): lambda r: r.cost.encoder_forwards,
+    Column("of these for evaluation", "encoder_forwards_evaluation", form="{:,.0f}"): (
+        lambda r: r.cost.encoder_forwards_evaluation
     ),
-    "pairs_seen": ("training pairs seen", "{:,.0f}", lambda r: r.cost.total("pairs_seen")),
-    "training_seconds": ("seconds of training", "{:,.1f}", lambda r: r.cost.total("training_seconds")),
-    "seconds": ("seconds in total", "{:,.1f}", lambda r: r.seconds),
-    "peak_memory_mib": ("peak memory, MiB", "{:,.0f}", lambda r: r.cost.peak_memory_bytes / 2**20),
+    Column("training pairs seen", "pairs_seen", form="{:,.0f}"): lambda r: r.cost.total("pairs_seen"),
+    Column("seconds of training", "training_seconds", form="{:,.1f}"): (
+        lambda r: r.cost.total("training_seconds")
+    ),
+    Column("seconds in total", "seconds", form="{:,.1f}"): lambda r: r.seconds,
+    Column("peak memory, MiB", "peak_memory_mib", form="{:,.0f}"): (
+        lambda r: r.cost.peak_memory_bytes / 2**20
+    ),
 }
-"""Title, format and value of each column, by its name in the CSV."""
 
 
 def cost_table(measures: Measures) -> Table:
-    columns = (STRATEGY, SHOTS, *(Column(title, key) for key, (title, *_) in COSTS.items()))
-    rows = tuple(
-        (
-            text_cell(variant),
-            number_cell(shots),
-            *(number_cell(measures.mean(variant, shots, cost), form) for _, form, cost in COSTS.values()),
-        )
+    rows = (
+        (variant, shots, *(measures.mean(variant, shots, cost) for cost in COSTS.values()))
         for variant, shots in groups(measures.collected)
     )
     note = (
         "Means over seeds, of each cell as if it had run alone: where cells share the training on the first "
         "task, its seconds count in every one. Seconds depend on the machine and its other work."
     )
-    return Table("cost", "Cost", columns, rows, (note,))
+    return make_table("cost", "Cost", (STRATEGY, SHOTS, *COSTS), rows, note)
 
 
 def source_table(measures: Measures) -> Table:
@@ -56,19 +52,20 @@ def source_table(measures: Measures) -> Table:
         text_column("stand-in", "stand_in"),
         text_column("notes"),
     )
-    rows = tuple(
+    rows = (
         (
-            text_cell(title_of(task)),
-            text_cell(source.name),
-            text_cell(", ".join(f"{n:,}" for n in collected.train_pairs(task))),
-            number_cell(source.rows.test),
-            text_cell(source.fingerprint),
-            text_cell("yes" if source.stand_in else "no"),
-            text_cell("; ".join(source.notes)),
+            title_of(task),
+            source.name,
+            # As text, since there may be several numbers.
+            ", ".join(f"{n:,}" for n in collected.train_pairs(task)),
+            source.rows.test,
+            source.fingerprint,
+            "yes" if source.stand_in else "no",
+            "; ".join(source.notes),
         )
         for task, source in collected.first.sources.items()
     )
-    return Table("sources", "Data", columns, rows)
+    return make_table("sources", "Data", columns, rows)
 
 
 def setting_table(measures: Measures) -> Table:
@@ -77,8 +74,8 @@ def setting_table(measures: Measures) -> Table:
     rows = []
     for variant in collected.variants:
         results = [stored.result for n in collected.shots for stored in collected.group(variant, n)]
-        rows.append((text_cell(variant), text_cell("; or ".join(dict.fromkeys(map(_settings, results))))))
-    return Table("settings", "Hyper-parameters", (STRATEGY, text_column("settings")), tuple(rows))
+        rows.append((variant, "; or ".join(dict.fromkeys(map(_settings, results)))))
+    return make_table("settings", "Hyper-parameters", (STRATEGY, text_column("settings")), rows)
 
 
 def _settings(result: SeedResult) -> str:
@@ -116,37 +113,20 @@ def version_table(measures: Measures) -> Table:
     rows.append(("seeds", ", ".join(map(str, collected.seeds))))
     times = sorted(result.started_at for result in results)
     rows.append(("started", f"{times[0]} to {times[-1]}" if len(times) > 1 else times[0]))
-    columns = (text_column("what"), text_column("value"))
-    return Table(
-        "versions",
-        "Versions and machine",
-        columns,
-        tuple((text_cell(name), text_cell(value)) for name, value in rows),
-    )
+    return make_table("versions", "Versions and machine", (text_column("what"), text_column("value")), rows)
 
 
 def cell_table(measures: Measures) -> Table:
     """Every result with its key, which is the name of its folder."""
     collected = measures.collected
-    columns = (
-        STRATEGY,
-        SHOTS,
-        Column("seed", "seed"),
-        *(Column(f"final, {title_of(task)}", f"final_{task}") for task in collected.tasks),
-        text_column("key"),
-    )
-    rows = tuple(
-        (
-            text_cell(variant),
-            number_cell(shots),
-            number_cell(stored.result.seed, "{}"),
-            *(number_cell(stored.result.final[task], "{:.3f}") for task in collected.tasks),
-            text_cell(stored.result.key),
-        )
+    finals = (Column(f"final, {title_of(task)}", f"final_{task}", form="{:.3f}") for task in collected.tasks)
+    columns = (STRATEGY, SHOTS, Column("seed", form="{}"), *finals, text_column("key"))
+    rows = (
+        (variant, shots, r.seed, *(r.final[task] for task in collected.tasks), r.key)
         for variant, shots in groups(collected)
-        for stored in collected.group(variant, shots)
+        for r in (stored.result for stored in collected.group(variant, shots))
     )
-    return Table("cells", "Every result", columns, rows)
+    return make_table("cells", "Every result", columns, rows)
 
 
 PLACEMENTS = (

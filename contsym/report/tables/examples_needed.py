@@ -6,18 +6,9 @@ from contsym.report.collect import Collected, title_of
 from contsym.report.measures import Measures
 from contsym.report.paper import Paper, read_paper
 from contsym.report.placement import Placement
-from contsym.report.table_formats import (
-    SUMMARY_PARTS,
-    Cell,
-    Column,
-    Table,
-    interval_cell,
-    number_cell,
-    text_cell,
-    text_column,
-)
+from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 from contsym.report.tables.forgetting import forgetting_cell
-from contsym.report.tables.layout import NOT_STORED, STRATEGY
+from contsym.report.tables.layout import STRATEGY
 from contsym.results.metrics.efficiency import ShotsNeeded
 
 SHOTS_PARTS = ("median", "low", "high")
@@ -31,7 +22,7 @@ def paper_table(measures: Measures) -> Table:
         STRATEGY,
         Column("samples, paper", "samples_paper"),
         Column("samples, here", "samples_here", SHOTS_PARTS),
-        Column("forgetting in points, paper", "forgetting_paper"),
+        Column("forgetting in points, paper", "forgetting_paper", form="{:.1f}"),
         Column("forgetting in points, here", "forgetting_here", SUMMARY_PARTS),
     )
     methods = {method.strategy: method for method in paper.methods}
@@ -41,22 +32,16 @@ def paper_table(measures: Measures) -> Table:
     rows = []
     for variant in [*strategies, *(name for name in methods if name not in strategies.values())]:
         method = methods.get(strategies.get(variant, variant))
+        name = f"{method.title} ({variant})" if method else variant
+        samples, points = (method.samples, method.forgetting) if method else (None, None)
+        our_samples = our_points = Cell("not finished" if variant in planned else "not run")
         if variant in strategies:
-            samples = shots_needed_cell(measures, variant)
-            forgetting = forgetting_cell(
-                measures.forgetting(variant, most, task) if task else None, scale=100, digits=1
+            forgetting = measures.forgetting(variant, most, task) if task else None
+            our_samples, our_points = (
+                shots_needed_cell(measures, variant),
+                forgetting_cell(forgetting, scale=100, digits=1),
             )
-        else:
-            samples = forgetting = Cell("not finished" if variant in planned else "not run")
-        rows.append(
-            (
-                text_cell(f"{method.title} ({variant})" if method else variant),
-                number_cell(method.samples if method else None, none=NOT_STORED),
-                samples,
-                number_cell(method.forgetting if method else None, "{:.1f}", NOT_STORED),
-                forgetting,
-            )
-        )
+        rows.append((name, samples, our_samples, points, our_points))
     notes = (
         f"Paper: {paper.protocol}.",
         f"Here: {collected.first.encoder}, {_sizes(collected)}. Samples: the least shots of "
@@ -66,7 +51,7 @@ def paper_table(measures: Measures) -> Table:
         *_departures(collected, paper),
     )
     title = f"Samples needed and forgetting: the paper's and ours ({paper.source})"
-    return Table("paper", title, columns, tuple(rows), notes)
+    return make_table("paper", title, columns, rows, *notes)
 
 
 def _departures(collected: Collected, paper: Paper) -> list[str]:
@@ -128,15 +113,9 @@ def efficiency_table(measures: Measures) -> Table:
     for variant in collected.variants:
         efficiency = measures.efficiency(variant)
         by_seed = efficiency.shots_needed.per_seed if efficiency.shots_needed else ()
-        rows.append(
-            (
-                text_cell(variant),
-                shots_needed_cell(measures, variant),
-                text_cell(", ".join(map(_count, by_seed))),
-                interval_cell(efficiency.area) if efficiency.area else Cell(NOT_STORED),
-                number_cell(efficiency.n_seeds),
-            )
-        )
+        by_seed_text = ", ".join(map(_count, by_seed))
+        needed = shots_needed_cell(measures, variant)
+        rows.append((variant, needed, by_seed_text, efficiency.area, efficiency.n_seeds))
     note = (
         f"The least shots of {', '.join(map(str, collected.shots))} with an accuracy of at least "
         f"{measures.target:g}: median over the seeds with its 95% bootstrap interval. Area: under accuracy "
@@ -144,7 +123,7 @@ def efficiency_table(measures: Measures) -> Table:
         "every number of shots count."
     )
     title = f"Examples needed of {title_of(collected.new_task)}"
-    return Table("efficiency", title, columns, tuple(rows), (note,))
+    return make_table("efficiency", title, columns, rows, note)
 
 
 PLACEMENTS = (

@@ -11,18 +11,17 @@ from contsym.report.table_formats import (
     Column,
     Table,
     interval_cell,
-    number_cell,
-    text_cell,
+    make_table,
     text_column,
 )
-from contsym.report.tables.layout import NOT_STORED, SHOTS, STRATEGY, by_shots, earlier_tasks, interval_note
+from contsym.report.tables.layout import SHOTS, STRATEGY, by_shots, earlier_tasks, interval_note
 
 
 def forgetting_cell(
     forgetting: Forgetting | None, *, scale: float = 1, digits: int = 3, sign: bool = True
-) -> Cell:
+) -> Cell | None:
     if forgetting is None:
-        return Cell(NOT_STORED)
+        return None
     if forgetting.summary is None:
         return Cell(forgetting.words)
     return interval_cell(forgetting.summary, sign=sign, scale=scale, digits=digits)
@@ -34,30 +33,21 @@ def trade_off_table(measures: Measures) -> Table:
         STRATEGY,
         SHOTS,
         Column(f"accuracy, {title_of(measures.collected.new_task)}", "accuracy", SUMMARY_PARTS),
-        Column("forgetting", "forgetting", SUMMARY_PARTS),
-        Column("seconds", "seconds"),
+        Column("forgetting", parts=SUMMARY_PARTS),
+        Column("seconds", form="{:,.1f}"),
         text_column("Pareto front", "on_front"),
     )
     rows = []
     for task, points in measures.trade_offs.items():
         front = pareto_front([(p.accuracy.mean, p.forgetting.mean) for p in points])
         for i, p in enumerate(points):
-            rows.append(
-                (
-                    text_cell(title_of(task)),
-                    text_cell(p.variant),
-                    number_cell(p.shots),
-                    interval_cell(p.accuracy),
-                    interval_cell(p.forgetting, sign=True),
-                    number_cell(p.seconds, "{:,.1f}"),
-                    text_cell("yes" if i in front else "no"),
-                )
-            )
+            forgetting, on_front = interval_cell(p.forgetting, sign=True), "yes" if i in front else "no"
+            rows.append((title_of(task), p.variant, p.shots, p.accuracy, forgetting, p.seconds, on_front))
     note = (
         "Groups that learned the task in every seed. On the front: no other group has as much accuracy and as "
         "little forgetting."
     )
-    return Table("trade-off", "Accuracy against forgetting", columns, tuple(rows), (note,))
+    return make_table("trade-off", "Accuracy against forgetting", columns, rows, note)
 
 
 def forgetting_table(measures: Measures, task: str) -> Table:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from contsym.data.wikidata.relations import registry
 from contsym.report.collect import Collected, title_of
-from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, text_cell, text_column
+from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 
-NOT_STORED = "–"
 KIND_NAMES = ("symmetric", "antisymmetric")
-STRATEGY, SHOTS, TASK = text_column("strategy"), Column("shots", "shots"), text_column("task")
+STRATEGY, SHOTS, TASK = text_column("strategy"), Column("shots"), text_column("task")
 
 
 def groups(collected: Collected) -> Iterator[tuple[str, int]]:
@@ -21,19 +21,17 @@ def groups(collected: Collected) -> Iterator[tuple[str, int]]:
                 yield variant, shots
 
 
-def shots_columns(collected: Collected, parts: tuple[str, ...] = SUMMARY_PARTS) -> tuple[Column, ...]:
-    return tuple(Column(f"{n:,} shots", f"shots_{n}", parts) for n in collected.shots)
+def shots_columns(collected: Collected, **more: Any) -> tuple[Column, ...]:
+    return tuple(Column(f"{n:,} shots", f"shots_{n}", **more) for n in collected.shots)
 
 
 def by_shots(
-    collected: Collected, name: str, title: str, cell: Callable[[str, int], Cell], *notes: str
+    collected: Collected, name: str, title: str, cell: Callable[[str, int], Cell | None], *notes: str
 ) -> Table:
     """A row per variant, a column per number of shots."""
-    rows = tuple(
-        (text_cell(variant), *(cell(variant, shots) for shots in collected.shots))
-        for variant in collected.variants
-    )
-    return Table(name, title, (STRATEGY, *shots_columns(collected)), rows, notes)
+    rows = ((variant, *(cell(variant, n) for n in collected.shots)) for variant in collected.variants)
+    columns = (STRATEGY, *shots_columns(collected, parts=SUMMARY_PARTS))
+    return make_table(name, title, columns, rows, *notes)
 
 
 def tasks_new_first(collected: Collected) -> list[str]:
