@@ -14,6 +14,7 @@ from rich.text import Text
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.shortcuts import SHORTCUTS, best
+from contsym.results.metrics.matrix import TRANSFERS
 from contsym.results.metrics.stats import spread
 from contsym.results.summary import Means, Results, never_learned, summarise
 
@@ -189,9 +190,9 @@ def _summary_table(results: Results, mean: Means) -> Table:
         lost = spread([p.forgetting for p in probes], sign=True)
         words = f"{lost} (a fresh linear probe: {before}, then {after})"
         table.add_row(f"probe forgetting, {first.tasks[0]}", words)
-    for title, value in (("backward transfer", mean.bwt), ("forward transfer", mean.fwt)):
-        if value is not None:
-            table.add_row(title, f"{value:+.3f}")
+    for transfer in TRANSFERS:
+        if (value := getattr(mean, transfer.name)) is not None:
+            table.add_row(transfer.title, f"{value:+.3f}")
     for task in tasks if first.curve else []:
         table.add_row(f"pairs to {first.options.target:g}, {task}", Text(efficiency_words(task, results)))
     table.add_row("cost", cost_words(results))

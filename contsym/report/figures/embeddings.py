@@ -5,20 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from contsym.report.figures.style import (
-    COLOURS,
-    GREY,
-    SYMBOLS,
-    Canvas,
-    Figure,
-    View,
-    axis_title,
-    grid_view,
-    legend,
-    plain,
-    shortened,
-    subplots,
-)
+from contsym.report.figures import style
+from contsym.report.figures.style import Canvas, Figure, View, plain
 from contsym.report.placement import Placement
 from contsym.report.projection import LabelView
 from contsym.report.tables.layout import relation_title
@@ -43,7 +31,7 @@ def label_embeddings(canvas: Canvas) -> Figure:
 
 
 def _embedding_view(view: LabelView) -> View:
-    grid = subplots(
+    grid = style.subplots(
         rows=1,
         cols=2,
         subplot_titles=("before training", "after training"),
@@ -53,21 +41,23 @@ def _embedding_view(view: LabelView) -> View:
     )
     counts = Counter(view.relations)
     common = sorted(counts, key=lambda name: (-counts[name], name))[:MAX_RELATIONS]
-    marks = {name: (SYMBOLS[i % len(SYMBOLS)], COLOURS[i % 6]) for i, name in enumerate(common)}
+    marks = {
+        name: (style.SYMBOLS[i % len(style.SYMBOLS)], style.COLOURS[i % 6]) for i, name in enumerate(common)
+    }
     groups: dict[str, list[int]] = {}
     for i, (relation, kind) in enumerate(zip(view.relations, view.kinds, strict=True)):
         groups.setdefault(relation if relation in marks else f"other {kind} relations", []).append(i)
     # The rare relations are drawn first, so that they lie below the common ones.
     for group in [*sorted(set(groups) - set(common)), *common]:
         members = groups[group]
-        symbol, colour = marks.get(group, ("circle", GREY))
+        symbol, colour = marks.get(group, ("circle", style.GREY))
         is_open = view.kinds[members[0]] == "antisymmetric"
         for column, points in enumerate((view.before, view.after), start=1):
             grid.add_trace(
                 {
                     "type": "scatter",
                     "mode": "markers",
-                    "name": plain(shortened(relation_title(group))),
+                    "name": plain(style.shortened(relation_title(group))),
                     "legendrank": 1000 if group in marks else 1001,
                     "legendgroup": group,
                     "showlegend": column == 2,
@@ -89,7 +79,7 @@ def _embedding_view(view: LabelView) -> View:
 
     def layout(made: dict[str, Any]) -> None:
         titles = [
-            axis_title(f"PC {i} ({share:.0%} of variance)", font={"size": 12})
+            style.axis_title(f"PC {i} ({share:.0%} of variance)", font={"size": 12})
             for i, share in enumerate(view.shares, 1)
         ]
         for name, axis in made.items():
@@ -98,10 +88,10 @@ def _embedding_view(view: LabelView) -> View:
             if name.startswith("xaxis"):
                 axis["title"] = titles[0]
         made["yaxis"]["title"] = titles[1]
-        made["legend"] = legend(1.08, font={"size": 12})
+        made["legend"] = style.legend(1.08, font={"size": 12})
         made["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
 
-    return grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", grid, layout)
+    return style.grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", grid, layout)
 
 
 PLACEMENTS = (Placement("embeddings", label_embeddings),)

@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import (
-    Canvas,
-    Figure,
-    View,
-    grid_view,
-    heat_axis,
-    plain,
-    shortened,
-    subplots,
-)
+from contsym.report.figures import style
+from contsym.report.figures.style import Canvas, Figure, View, plain
 from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
 from contsym.report.tables.layout import kind_tasks, relation_title, relations, row_names
@@ -41,7 +33,7 @@ def _matrices_view(canvas: Canvas, shots: int, n_rows: int, height: int) -> View
     collected = canvas.collected
     variants = [v for v in collected.variants if collected.group(v, shots)]
     n_columns = min(2, len(collected.variants))
-    grid = subplots(
+    grid = style.subplots(
         rows=n_rows,
         cols=n_columns,
         subplot_titles=[plain(v) for v in variants],
@@ -70,9 +62,9 @@ def _matrices_view(canvas: Canvas, shots: int, n_rows: int, height: int) -> View
         for name, axis in made.items():
             if name.startswith("yaxis"):
                 axis |= {"autorange": "reversed", "automargin": True}
-        made |= {"coloraxis": heat_axis(), "margin": {"l": 120, "r": 16, "t": 40, "b": 40}}
+        made |= {"coloraxis": style.heat_axis(), "margin": {"l": 120, "r": 16, "t": 40, "b": 40}}
 
-    return grid_view(f"{shots:,} shots", grid, layout)
+    return style.grid_view(f"{shots:,} shots", grid, layout)
 
 
 def by_relation(canvas: Canvas) -> Figure:
@@ -112,13 +104,13 @@ def _relations_view(canvas: Canvas, task: str, shots: int) -> View:
         "texttemplate": "%{z:.2f}",
         "hovertemplate": "%{customdata[1]}<br>%{customdata[0]}: %{customdata[2]}<extra></extra>",
     }
-    labels = [f"{plain(shortened(relation_title(name)))} ({n:,})" for name, n in names.items()]
+    labels = [f"{plain(style.shortened(relation_title(name)))} ({n:,})" for name, n in names.items()]
     columns = {"tickvals": trace["x"], "ticktext": [plain(v) for v in variants], "side": "top"}
     ticks = {"tickmode": "array", "automargin": True, "showgrid": False, "zeroline": False}
     layout = {
         "xaxis": {**ticks, **columns},
         "yaxis": {**ticks, "autorange": "reversed", "tickvals": trace["y"], "ticktext": labels},
-        "coloraxis": heat_axis(),
+        "coloraxis": style.heat_axis(),
         "margin": {"l": 40, "r": 16, "t": 40, "b": 16},
     }
     return View(f"{title_of(task)}, {shots:,} shots", [trace], layout)

@@ -6,20 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import (
-    Canvas,
-    Figure,
-    Trace,
-    View,
-    axis_title,
-    band,
-    grid_view,
-    legend,
-    level,
-    plain,
-    shots_axis,
-    subplots,
-)
+from contsym.report.figures import style
+from contsym.report.figures.style import Canvas, Figure, Trace, View, plain
 from contsym.report.placement import Placement
 from contsym.report.tables.layout import KIND_NAMES, interval_note, kind_tasks, tasks_new_first
 from contsym.results.metrics.stats import Summary
@@ -52,23 +40,25 @@ def _shots_view(
     collected = canvas.collected
     traces: list[Trace] = []
     for variant in collected.variants:
-        traces += band(canvas, variant, {n: s for n in collected.shots if (s := accuracy(variant, n, task))})
+        traces += style.band(
+            canvas, variant, {n: s for n in collected.shots if (s := accuracy(variant, n, task))}
+        )
     shortcuts = {n: best for n in collected.shots if (best := canvas.measures.best_shortcut(task, n))}
     if shortcuts:
         names = dict.fromkeys(name.replace("_", " ") for name, _ in shortcuts.values())
         accuracies = {n: value for n, (_, value) in shortcuts.items()}
         name = f"best shortcut ({plain(', '.join(names))})"
-        traces.append(level("best shortcut", accuracies, "dot", name))
+        traces.append(style.level("best shortcut", accuracies, "dot", name))
     if task == collected.new_task:
         target = canvas.measures.target
         ends = dict.fromkeys((collected.shots[0], collected.shots[-1]), target)
-        traces.append(level("target", ends, "longdash", f"target {target:g}"))
+        traces.append(style.level("target", ends, "longdash", f"target {target:g}"))
     return View(
         label,
         traces,
         {
-            "xaxis": shots_axis(canvas),
-            "yaxis": {"title": axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
+            "xaxis": style.shots_axis(canvas),
+            "yaxis": {"title": style.axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
         },
     )
 
@@ -88,25 +78,25 @@ def kinds(canvas: Canvas) -> Figure:
 
 
 def _kinds_view(canvas: Canvas, task: str) -> View:
-    grid = subplots(rows=2, cols=1, subplot_titles=KIND_NAMES, shared_xaxes=True, vertical_spacing=0.1)
+    grid = style.subplots(rows=2, cols=1, subplot_titles=KIND_NAMES, shared_xaxes=True, vertical_spacing=0.1)
     shots = canvas.collected.shots
     for variant in canvas.collected.variants:
         parts = {n: canvas.measures.by_kind(variant, n, task) for n in shots}
         for row, kind in enumerate(KIND_NAMES, start=1):
             summaries = {n: part[kind].accuracy for n, part in parts.items() if kind in part}
-            for trace in band(canvas, variant, summaries, showlegend=row == 1):
+            for trace in style.band(canvas, variant, summaries, showlegend=row == 1):
                 grid.add_trace(trace, row=row, col=1)
 
     def layout(made: dict[str, Any]) -> None:
-        axis = shots_axis(canvas)
+        axis = style.shots_axis(canvas)
         title = axis.pop("title")
         made["xaxis"] |= axis
         made["xaxis2"] |= {**axis, "title": title}
         for name in ("yaxis", "yaxis2"):
-            made[name] |= {"title": axis_title("accuracy"), "range": [-0.04, 1.04], "automargin": True}
-        made["legend"] = legend(1.06)
+            made[name] |= {"title": style.axis_title("accuracy"), "range": [-0.04, 1.04], "automargin": True}
+        made["legend"] = style.legend(1.06)
 
-    return grid_view(title_of(task), grid, layout)
+    return style.grid_view(title_of(task), grid, layout)
 
 
 PLACEMENTS = (Placement("accuracy", accuracy_over_shots), Placement("kinds", kinds))
