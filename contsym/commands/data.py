@@ -6,10 +6,10 @@ import itertools
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -17,6 +17,9 @@ from contsym.data.schema import LABELS, Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
 from contsym.machine import exit_code
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 PARTS = ("train", "test")
 
@@ -136,10 +139,7 @@ def build(as_json: bool, **options: Any) -> None:
     except KeyboardInterrupt as error:
         click.echo("stopped; nothing was written", err=True)
         sys.exit(exit_code(error))
-    if as_json:
-        click.echo(json.dumps(manifest, ensure_ascii=False))
-    else:
-        Console().print(manifest_report(manifest, str(build_options.out)))
+    _print(as_json, manifest, lambda: manifest_report(manifest, str(build_options.out)))
 
 
 @data.command()
@@ -152,8 +152,6 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
       contsym data stats data/codex
       contsym data stats bundled --task mnli
     """
-    from rich.console import Console
-
     from contsym.commands.views.data import manifest_report, task_report
     from contsym.data.wikidata.manifest import is_built, read_manifest
 
@@ -174,10 +172,7 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
             "relations": {name: _counts(pairs["relation"][:]) for name, pairs in parts.items()},
             "notes": list(loaded.notes),
         }
-    if as_json:
-        click.echo(json.dumps(counts, ensure_ascii=False))
-    else:
-        Console().print(view())
+    _print(as_json, counts, view)
 
 
 @data.command()
@@ -205,8 +200,6 @@ def audit(
       contsym data audit data/codex
       contsym data audit bundled --split relation --shots 64
     """
-    from rich.console import Console
-
     from contsym.commands.views.data import audit_report
     from contsym.data.audit import audit as audit_data
     from contsym.data.shots import few_shot
@@ -230,10 +223,7 @@ def audit(
     else:
         tokenizer, max_length = tokenizer_of(files)
     audited = audit_data(loaded, train, tokenizer, max_length)
-    if as_json:
-        click.echo(json.dumps(audited.as_dict(), ensure_ascii=False))
-    else:
-        Console().print(audit_report(audited))
+    _print(as_json, audited.as_dict(), lambda: audit_report(audited))
 
 
 @data.command()
@@ -258,8 +248,6 @@ def show(
     Example:
       contsym data show data/codex --relation P26 -n 5
     """
-    from rich.console import Console
-
     from contsym.commands.views.data import rows_table
     from contsym.errors import SettingError, nearest
 
@@ -282,10 +270,16 @@ def show(
     rows = list(itertools.islice(matching, n_rows))
     if not rows:
         raise SettingError(f"--label {label}: no such pair {where}")
+    _print(as_json, rows, lambda: rows_table(rows))
+
+
+def _print(as_json: bool, plain: object, view: Callable[[], RenderableType]) -> None:
+    from rich.console import Console
+
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        click.echo(json.dumps(plain, ensure_ascii=False))
     else:
-        Console().print(rows_table(rows))
+        Console().print(view())
 
 
 def _load(task: str, source: str, form: Any, split: Any = None):

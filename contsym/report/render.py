@@ -15,7 +15,7 @@ from contsym.files import write_file
 from contsym.report import rerun_command, sentences
 from contsym.report.collect import Collected
 from contsym.report.figures import all_figures
-from contsym.report.figures.style import Canvas, Figure, styles
+from contsym.report.figures.style import Figure, styles
 from contsym.report.measures import Measures
 from contsym.report.table_formats import Table, write_tables
 from contsym.report.tables import all_tables
@@ -73,7 +73,7 @@ def make_report(collected: Collected, target: float) -> Report:
 def _sections(measures: Measures) -> list[Section]:
     """Every section; one without figures says why."""
     collected = measures.collected
-    tables, figures = all_tables(measures), all_figures(Canvas(measures))
+    tables, figures = all_tables(measures), all_figures(measures)
 
     def section(name: str, title: str, *paragraphs: str, without_figure: str = "", **content: Any) -> Section:
         own_figures = [figure for placement, figure in figures if placement.section == name]

@@ -11,7 +11,7 @@ import pytest
 from contsym.report import figures, tables
 from contsym.report.collect import collect
 from contsym.report.figures import all_figures
-from contsym.report.figures.style import COLOURS, Canvas, styles
+from contsym.report.figures.style import COLOURS, styles
 from contsym.report.measures import Measures
 from contsym.report.projection import label_views, plane
 from contsym.report.render import make_report, script_json, to_html, write_report
@@ -61,7 +61,7 @@ def text(output):
 def test_every_table_and_figure_stands_in_a_section(output):
     measures = Measures(collect(output, []), 0.99)
     sections = {section.id for section in make_report(measures.collected, 0.99).sections}
-    placed = [*all_tables(measures), *all_figures(Canvas(measures))]
+    placed = [*all_tables(measures), *all_figures(measures)]
     assert len(placed) > 20
     assert {placement.section for placement, _ in placed} <= sections
 
@@ -124,7 +124,7 @@ def test_script_json_is_json_and_cannot_end_its_element():
 def test_figures_hold_the_measured_numbers(output):
     collected = collect(output, [])
     measures = Measures(collected, 0.99)
-    drawn = {figure.name: figure for _, figure in all_figures(Canvas(measures))}
+    drawn = {figure.name: figure for _, figure in all_figures(measures)}
     view = drawn["accuracy"].plots[0]
     lines = {trace["name"]: trace for trace in view["data"] if "name" in trace}
     assert lines["random_labels"]["x"] == [8, 16, 32, 64]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contsym.report.figures.style import Canvas, Figure
+from contsym.report.figures.style import Figure
+from contsym.report.measures import Measures
 from contsym.report.placement import Placement, make_all
 
 
-def all_figures(canvas: Canvas) -> list[tuple[Placement, Figure]]:
+def all_figures(measures: Measures) -> list[tuple[Placement, Figure]]:
     """Every figure that has a view."""
-    return [(placement, figure) for placement, figure in make_all(__name__, canvas) if figure.views]
+    return [(placement, figure) for placement, figure in make_all(__name__, measures) if figure.views]

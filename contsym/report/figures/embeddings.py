@@ -6,17 +6,19 @@ from collections import Counter
 from typing import Any
 
 from contsym.report.figures import style
-from contsym.report.figures.style import Canvas, Figure, View, plain
+from contsym.report.figures.style import Figure, View, plain
+from contsym.report.measures import Measures
 from contsym.report.placement import Placement
-from contsym.report.projection import LabelView
+from contsym.report.projection import LabelView, label_views
 from contsym.report.tables.layout import relation_title
 
 MAX_RELATIONS = 12
 """The number of relations with a colour of their own; the rarer ones share two groups."""
 
 
-def label_embeddings(canvas: Canvas) -> Figure:
-    n_pairs = max([0, *(len(view.relations) for view in canvas.label_views[:1])])
+def label_embeddings(measures: Measures) -> Figure:
+    views = label_views(measures.collected)
+    n_pairs = len(views[0].relations) if views else 0
     return Figure(
         "embeddings",
         "Label embeddings before and after training",
@@ -24,7 +26,7 @@ def label_embeddings(canvas: Canvas) -> Figure:
         "and after the last experience (right), on the first two principal components of both together; one "
         f"seed. Filled: symmetric; open: antisymmetric. The {MAX_RELATIONS} commonest relations have a colour "
         "and marker of their own.",
-        [_embedding_view(view) for view in canvas.label_views],
+        [_embedding_view(view) for view in views],
         select="strategy",
         height=520,
     )

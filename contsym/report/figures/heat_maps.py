@@ -6,14 +6,15 @@ from typing import Any
 
 from contsym.report.collect import title_of
 from contsym.report.figures import style
-from contsym.report.figures.style import Canvas, Figure, View, plain
+from contsym.report.figures.style import Figure, View, plain
+from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
 from contsym.report.tables.layout import kind_tasks, relation_title, relations, row_names
 
 
-def matrices(canvas: Canvas) -> Figure:
-    collected = canvas.collected
+def matrices(measures: Measures) -> Figure:
+    collected = measures.collected
     n_rows = -(-len(collected.variants) // 2)
     height = 60 + n_rows * (80 + 34 * len(row_names(collected)))
     return Figure(
@@ -21,16 +22,16 @@ def matrices(canvas: Canvas) -> Figure:
         "Accuracy matrices as heat maps",
         "Accuracy on each task (columns) before any training and after each experience (rows), mean over "
         f"{collected.seeds_said}. A column that darkens from its own row down was forgotten.",
-        [_matrices_view(canvas, shots, n_rows, height) for shots in reversed(collected.shots)],
+        [_matrices_view(measures, shots, n_rows, height) for shots in reversed(collected.shots)],
         select="shots",
         height=height,
     )
 
 
-def _matrices_view(canvas: Canvas, shots: int, n_rows: int, height: int) -> View:
+def _matrices_view(measures: Measures, shots: int, n_rows: int, height: int) -> View:
     import numpy as np
 
-    collected = canvas.collected
+    collected = measures.collected
     variants = [v for v in collected.variants if collected.group(v, shots)]
     n_columns = min(2, len(collected.variants))
     grid = style.subplots(
@@ -67,8 +68,8 @@ def _matrices_view(canvas: Canvas, shots: int, n_rows: int, height: int) -> View
     return style.grid_view(f"{shots:,} shots", grid, layout)
 
 
-def by_relation(canvas: Canvas) -> Figure:
-    collected = canvas.collected
+def by_relation(measures: Measures) -> Figure:
+    collected = measures.collected
     tasks = kind_tasks(collected)
     n_relations = max([1, *(len(relations(collected, task)) for task in tasks)])
     return Figure(
@@ -76,16 +77,16 @@ def by_relation(canvas: Canvas) -> Figure:
         "Accuracy by relation",
         "Accuracy at the end by relation (its test pairs in brackets), mean over "
         f"{collected.seeds_said}; the commonest relation first.",
-        [_relations_view(canvas, task, shots) for task in tasks for shots in reversed(collected.shots)],
+        [_relations_view(measures, task, shots) for task in tasks for shots in reversed(collected.shots)],
         select="shots",
         height=110 + 24 * n_relations,
     )
 
 
-def _relations_view(canvas: Canvas, task: str, shots: int) -> View:
-    names = relations(canvas.collected, task)
-    variants = [v for v in canvas.collected.variants if canvas.collected.group(v, shots)]
-    parts = [canvas.measures.by_relation(v, shots, task) for v in variants]
+def _relations_view(measures: Measures, task: str, shots: int) -> View:
+    names = relations(measures.collected, task)
+    variants = [v for v in measures.collected.variants if measures.collected.group(v, shots)]
+    parts = [measures.by_relation(v, shots, task) for v in variants]
     rows = [[part[name].accuracy if name in part else None for part in parts] for name in names]
     # Columns and rows are numbers, since shortened names may be equal.
     trace = {

@@ -7,53 +7,54 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import Canvas, Figure, Trace, View, axis_title, line_of
+from contsym.report.figures.style import Figure, Trace, View, axis_title, line_of
+from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 
 MAX_LOSSES = 200
 """The largest number of points of a loss curve; a longer one is thinned."""
 
 
-def learning(canvas: Canvas) -> Figure:
+def learning(measures: Measures) -> Figure:
     return Figure(
         "learning",
         "Learning curves",
-        f"Means over {canvas.collected.seeds_said}. Loss: of each training step; objectives differ, so only "
+        f"Means over {measures.collected.seeds_said}. Loss: of each training step; objectives differ, so only "
         "the shape of two strategies' losses can be compared. Accuracy, where the sweep measured it "
         "(--curve): on a fixed part of the test pairs, at doubling counts of pairs seen.",
-        [*_views(canvas, "accuracy", _accuracy_trace, _accuracy_layout),
-         *_views(canvas, "loss", _loss_trace, _loss_layout)],
+        [*_views(measures, "accuracy", _accuracy_trace, _accuracy_layout),
+         *_views(measures, "loss", _loss_trace, _loss_layout)],
         select="show",
     )  # fmt: skip
 
 
 def _views(
-    canvas: Canvas,
+    measures: Measures,
     measure: str,
-    trace_of: Callable[[Canvas, str, int, int], Trace | None],
+    trace_of: Callable[[Measures, str, int, int], Trace | None],
     layout: Callable[[list[Trace], str], dict[str, Any]],
 ) -> Iterator[View]:
     """A view per task and number of shots; once for a task before the new one, which has no shots."""
-    collected = canvas.collected
+    collected = measures.collected
     for j, task in reversed(list(enumerate(collected.tasks))):
         is_before = j < collected.tasks.index(collected.new_task)
         for shots in collected.shots[-1:] if is_before else reversed(collected.shots):
-            lines = (trace_of(canvas, variant, shots, j) for variant in collected.variants)
+            lines = (trace_of(measures, variant, shots, j) for variant in collected.variants)
             traces = [trace for trace in lines if trace]
             where = "" if is_before and len(collected.shots) > 1 else f", {shots:,} shots"
             if traces:
                 yield View(f"{measure}, {title_of(task)}{where}", traces, layout(traces, task))
 
 
-def _accuracy_trace(canvas: Canvas, variant: str, shots: int, j: int) -> Trace | None:
+def _accuracy_trace(measures: Measures, variant: str, shots: int, j: int) -> Trace | None:
     by_pairs: dict[int, list[float]] = {}
-    for points in canvas.collected.values(variant, shots, lambda result: result.curve):
+    for points in measures.collected.values(variant, shots, lambda result: result.curve):
         for point in points:
             if point.experience == j:
                 by_pairs.setdefault(point.n_pairs_seen, []).append(point.accuracy)
     means = [sum(by_pairs[n]) / len(by_pairs[n]) for n in sorted(by_pairs)]
     hover = "%{x:,} pairs seen: %{y:.3f}"
-    return _line(canvas, variant, sorted(by_pairs), means, hover, "lines+markers")
+    return _line(measures, variant, sorted(by_pairs), means, hover, "lines+markers")
 
 
 def _accuracy_layout(traces: list[Trace], task: str) -> dict[str, Any]:
@@ -64,10 +65,10 @@ def _accuracy_layout(traces: list[Trace], task: str) -> dict[str, Any]:
     }
 
 
-def _loss_trace(canvas: Canvas, variant: str, shots: int, j: int) -> Trace | None:
-    losses = [loss for loss in canvas.collected.values(variant, shots, lambda r: r.loss[j]) if loss]
+def _loss_trace(measures: Measures, variant: str, shots: int, j: int) -> Trace | None:
+    losses = [loss for loss in measures.collected.values(variant, shots, lambda r: r.loss[j]) if loss]
     steps, values = thinned(mean_course(losses))
-    return _line(canvas, variant, steps, values, "step %{x:,}: %{y:.4g}", "lines")
+    return _line(measures, variant, steps, values, "step %{x:,}: %{y:.4g}", "lines")
 
 
 def _loss_layout(traces: list[Trace], task: str) -> dict[str, Any]:
@@ -78,10 +79,10 @@ def _loss_layout(traces: list[Trace], task: str) -> dict[str, Any]:
 
 
 def _line(
-    canvas: Canvas, variant: str, x: list[int], y: Sequence[float], hover: str, mode: str
+    measures: Measures, variant: str, x: list[int], y: Sequence[float], hover: str, mode: str
 ) -> Trace | None:
     rounded = [float(f"{value:.5g}") for value in y]
-    return line_of(canvas, variant, size=8, mode=mode, x=x, y=rounded, hovertemplate=hover) if x else None
+    return line_of(measures, variant, size=8, mode=mode, x=x, y=rounded, hovertemplate=hover) if x else None
 
 
 def _ticks_at(traces: Sequence[Trace], most: int = 12) -> dict[str, Any]:

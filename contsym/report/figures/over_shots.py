@@ -7,19 +7,20 @@ from typing import Any
 
 from contsym.report.collect import title_of
 from contsym.report.figures import style
-from contsym.report.figures.style import Canvas, Figure, Trace, View, plain
+from contsym.report.figures.style import Figure, Trace, View, plain
+from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.tables.layout import KIND_NAMES, interval_note, kind_tasks, tasks_new_first
 from contsym.results.metrics.stats import Summary
 
 
-def accuracy_over_shots(canvas: Canvas) -> Figure:
-    collected, views = canvas.collected, []
+def accuracy_over_shots(measures: Measures) -> Figure:
+    collected, views = measures.collected, []
     for task in tasks_new_first(collected):
-        views.append(_shots_view(canvas, f"{title_of(task)}, at the end", task, canvas.measures.accuracy))
+        views.append(_shots_view(measures, f"{title_of(task)}, at the end", task, measures.accuracy))
         if task != collected.tasks[-1]:
             label = f"{title_of(task)}, right after its training"
-            views.append(_shots_view(canvas, label, task, canvas.measures.own_accuracy))
+            views.append(_shots_view(measures, label, task, measures.own_accuracy))
     tests = ", ".join(f"{title_of(t)} {n:,}" for t, n in collected.first.n_test.items())
     return Figure(
         "accuracy",
@@ -35,60 +36,60 @@ def accuracy_over_shots(canvas: Canvas) -> Figure:
 
 
 def _shots_view(
-    canvas: Canvas, label: str, task: str, accuracy: Callable[[str, int, str], Summary | None]
+    measures: Measures, label: str, task: str, accuracy: Callable[[str, int, str], Summary | None]
 ) -> View:
-    collected = canvas.collected
+    collected = measures.collected
     traces: list[Trace] = []
     for variant in collected.variants:
         traces += style.band(
-            canvas, variant, {n: s for n in collected.shots if (s := accuracy(variant, n, task))}
+            measures, variant, {n: s for n in collected.shots if (s := accuracy(variant, n, task))}
         )
-    shortcuts = {n: best for n in collected.shots if (best := canvas.measures.best_shortcut(task, n))}
+    shortcuts = {n: best for n in collected.shots if (best := measures.best_shortcut(task, n))}
     if shortcuts:
         names = dict.fromkeys(name.replace("_", " ") for name, _ in shortcuts.values())
         accuracies = {n: value for n, (_, value) in shortcuts.items()}
         name = f"best shortcut ({plain(', '.join(names))})"
         traces.append(style.level("best shortcut", accuracies, "dot", name))
     if task == collected.new_task:
-        target = canvas.measures.target
+        target = measures.target
         ends = dict.fromkeys((collected.shots[0], collected.shots[-1]), target)
         traces.append(style.level("target", ends, "longdash", f"target {target:g}"))
     return View(
         label,
         traces,
         {
-            "xaxis": style.shots_axis(canvas),
+            "xaxis": style.shots_axis(measures),
             "yaxis": {"title": style.axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
         },
     )
 
 
-def kinds(canvas: Canvas) -> Figure:
-    collected = canvas.collected
+def kinds(measures: Measures) -> Figure:
+    collected = measures.collected
     return Figure(
         "kinds",
         "Symmetric against antisymmetric",
         "Accuracy at the end on symmetric (above) and antisymmetric (below) test pairs over the number of "
         f"examples, mean and band of {collected.seeds_said}. A method that calls everything one kind "
         "is high in one and low in the other.",
-        [_kinds_view(canvas, task) for task in kind_tasks(collected)],
+        [_kinds_view(measures, task) for task in kind_tasks(collected)],
         select="task",
         height=600,
     )
 
 
-def _kinds_view(canvas: Canvas, task: str) -> View:
+def _kinds_view(measures: Measures, task: str) -> View:
     grid = style.subplots(rows=2, cols=1, subplot_titles=KIND_NAMES, shared_xaxes=True, vertical_spacing=0.1)
-    shots = canvas.collected.shots
-    for variant in canvas.collected.variants:
-        parts = {n: canvas.measures.by_kind(variant, n, task) for n in shots}
+    shots = measures.collected.shots
+    for variant in measures.collected.variants:
+        parts = {n: measures.by_kind(variant, n, task) for n in shots}
         for row, kind in enumerate(KIND_NAMES, start=1):
             summaries = {n: part[kind].accuracy for n, part in parts.items() if kind in part}
-            for trace in style.band(canvas, variant, summaries, showlegend=row == 1):
+            for trace in style.band(measures, variant, summaries, showlegend=row == 1):
                 grid.add_trace(trace, row=row, col=1)
 
     def layout(made: dict[str, Any]) -> None:
-        axis = style.shots_axis(canvas)
+        axis = style.shots_axis(measures)
         title = axis.pop("title")
         made["xaxis"] |= axis
         made["xaxis2"] |= {**axis, "title": title}

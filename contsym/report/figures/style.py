@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from contsym.report.collect import Collected, title_of
+from contsym.report.collect import title_of
 from contsym.report.measures import Measures
-from contsym.report.projection import LabelView, label_views
 from contsym.report.table_formats import interval_text
 from contsym.results.metrics.stats import Summary
 
@@ -114,25 +113,12 @@ def styles(variants: Sequence[str]) -> dict[str, Style]:
     }
 
 
-class Canvas:
-    """The measures that figures are drawn from, and the style of each strategy in all figures."""
-
-    def __init__(self, measures: Measures) -> None:
-        self.measures = measures
-        self.collected: Collected = measures.collected
-        self.styles = styles(self.collected.variants)
-
-    @cached_property
-    def label_views(self) -> list[LabelView]:
-        return label_views(self.collected)
-
-
-def shots_axis(canvas: Canvas) -> dict[str, Any]:
-    shots = canvas.collected.shots
+def shots_axis(measures: Measures) -> dict[str, Any]:
+    shots = measures.collected.shots
     pad = 0.06 * max(math.log10(shots[-1] / shots[0]), 0.3)
     return {
         "type": "log",
-        "title": axis_title(f"{title_of(canvas.collected.new_task)} examples (shots)"),
+        "title": axis_title(f"{title_of(measures.collected.new_task)} examples (shots)"),
         "tickmode": "array",
         "tickvals": shots,
         "ticktext": [f"{n:,}" for n in shots],
@@ -141,9 +127,9 @@ def shots_axis(canvas: Canvas) -> dict[str, Any]:
     }
 
 
-def line_of(canvas: Canvas, variant: str, *, size: int = 9, **more: Any) -> Trace:
+def line_of(measures: Measures, variant: str, *, size: int = 9, **more: Any) -> Trace:
     """A line in the style of a variant, which a click in the legend hides."""
-    style = canvas.styles[variant]
+    style = styles(measures.collected.variants)[variant]
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -156,9 +142,9 @@ def line_of(canvas: Canvas, variant: str, *, size: int = 9, **more: Any) -> Trac
     }
 
 
-def band(canvas: Canvas, variant: str, summaries: Mapping[int, Summary], **more: Any) -> list[Trace]:
+def band(measures: Measures, variant: str, summaries: Mapping[int, Summary], **more: Any) -> list[Trace]:
     """The line of the means over shots, and behind it the band of the intervals where there are any."""
-    style, x, means = canvas.styles[variant], list(summaries), list(summaries.values())
+    style, x, means = styles(measures.collected.variants)[variant], list(summaries), list(summaries.values())
     if not x:
         return []
     traces = []
@@ -169,7 +155,7 @@ def band(canvas: Canvas, variant: str, summaries: Mapping[int, Summary], **more:
         traces.append({**edge, "y": [s.low for s in means]})
         traces.append({**edge, "y": [s.high for s in means], "fill": "tonexty", "fillcolor": style.band})
     main = line_of(
-        canvas,
+        measures,
         variant,
         x=x,
         y=[s.mean for s in means],

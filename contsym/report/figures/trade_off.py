@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import GREY, Canvas, Figure, Trace, View, axis_title, legend, line_of
-from contsym.report.measures import TradeOff, pareto_front
+from contsym.report.figures.style import GREY, Figure, Trace, View, axis_title, legend, line_of, styles
+from contsym.report.measures import Measures, TradeOff, pareto_front
 from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
 
 
-def trade_off(canvas: Canvas) -> Figure:
-    collected, trade_offs = canvas.collected, canvas.measures.trade_offs
+def trade_off(measures: Measures) -> Figure:
+    collected, trade_offs = measures.collected, measures.trade_offs
     absent = [
         f"{variant} ({title_of(task)})"
         for task, points in trade_offs.items()
@@ -27,13 +27,13 @@ def trade_off(canvas: Canvas) -> Figure:
         f"Accuracy on {title_of(collected.new_task)} at the end against forgetting, a point for each strategy "
         f"and number of shots (written beside it), mean over {collected.seeds_said}; the larger the marker, the "
         f"more seconds the group took. Upper left is best; the line is the Pareto front.{left_out}",
-        [_trade_off_view(canvas, task, points) for task, points in trade_offs.items() if points],
+        [_trade_off_view(measures, task, points) for task, points in trade_offs.items() if points],
         select="forgotten task",
         height=480,
     )
 
 
-def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> View:
+def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -> View:
     longest = max(p.seconds for p in points) or 1.0
     front = [points[i] for i in pareto_front([(p.accuracy.mean, p.forgetting.mean) for p in points])]
     traces: list[Trace] = [
@@ -48,13 +48,13 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
             "hoverinfo": "skip",
         }
     ]
-    for variant in canvas.collected.variants:
+    for variant in measures.collected.variants:
         own = [p for p in points if p.variant == variant]
-        style = canvas.styles[variant]
+        style = styles(measures.collected.variants)[variant]
         on_front = [p in front for p in own]
         traces.append(
             {
-                **line_of(canvas, variant),
+                **line_of(measures, variant),
                 "mode": "lines+markers+text",
                 "x": [p.forgetting.mean for p in own],
                 "y": [p.accuracy.mean for p in own],
@@ -96,7 +96,7 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
                 "tickformat": "+.2~f",
             },
             "yaxis": {
-                "title": axis_title(f"accuracy, {title_of(canvas.collected.new_task)}"),
+                "title": axis_title(f"accuracy, {title_of(measures.collected.new_task)}"),
                 "automargin": True,
                 # Around one point Plotly would show accuracies below 0 and above 1.
                 **({"range": [-0.04, 1.04]} if len(points) == 1 else {}),
