@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,17 +43,17 @@ def sweep_command(config: SweepConfig | SweepSettings, output: Path) -> str:
       --shots 8,16 \
       --seeds 4-4
     """
+    words = ["contsym", "sweep", "--strategies", ",".join(config.strategies), "--scenario", config.scenario]
     # A single number would be a count of seeds.
     only = f"{config.seeds[0]}-{config.seeds[0]}"
-    options = {
-        "strategies": ",".join(config.strategies),
-        "scenario": config.scenario,
-        "shots": _numbers(config.shots),
-        "seeds": only if len(config.seeds) == 1 else _numbers(config.seeds),
-    }
-    settings = {name: ",".join(values) for name, values in config.settings.items()}
-    to = {} if str(output) == DEFAULT_OUTPUT else {"output": str(output)}
-    return _command("sweep", options, settings, config, SweepConfig, to)
+    words += ["--shots", _numbers(config.shots)]
+    words += ["--seeds", only if len(config.seeds) == 1 else _numbers(config.seeds)]
+    for name, values in config.settings.items():
+        words += ["--set", f"{name}={','.join(values)}"]
+    words += _shared_options(config, SweepConfig)
+    if str(output) != DEFAULT_OUTPUT:
+        words += ["--output", str(output)]
+    return in_lines(words)
 
 
 def run_commands(collected: Collected) -> list[str]:
@@ -77,37 +77,36 @@ def run_commands(collected: Collected) -> list[str]:
 
 
 def _run_command(config: RunConfig, seeds: Iterable[int]) -> str:
-    shots = {} if config.shots is None else {"shots": str(config.shots)}
-    options = {"strategy": config.strategy, "scenario": config.scenario, **shots, "seeds": _numbers(seeds)}
-    return _command("run", options, config.settings, config, RunConfig, {})
+    words = ["contsym", "run", "--strategy", config.strategy, "--scenario", config.scenario]
+    words += [] if config.shots is None else ["--shots", str(config.shots)]
+    words += ["--seeds", _numbers(seeds)]
+    for name, value in config.settings.items():
+        words += ["--set", f"{name}={value}"]
+    return in_lines(words + _shared_options(config, RunConfig))
 
 
-def _command(
-    verb: str,
-    options: Mapping[str, str],
-    settings: Mapping[str, str],
-    config: RunConfig | SweepConfig | SweepSettings,
-    kind: type[RunConfig] | type[SweepConfig],
-    last: Mapping[str, str],
-) -> str:
-    """`options` and `settings` first, then the options of `config` that do not have their default in `kind`."""
+def _shared_options(
+    config: RunConfig | SweepConfig | SweepSettings, kind: type[RunConfig] | type[SweepConfig]
+) -> list[str]:
+    """The options that runs and sweeps share, where they do not have their default."""
+    words: list[str] = []
+    for task, source in config.sources.items():
+        words += [f"--{task}", source]
+    for task, size in config.sizes.items():
+        words += [f"--{task}-size", str(size)]
     defaults = {field.name: field.default for field in fields(kind)}
-    values = {name: getattr(config, name) for name in OPTIONS}
-    named = [
-        *options.items(),
-        *(("set", f"{name}={value}") for name, value in settings.items()),
-        *config.sources.items(),
-        *((f"{task}-size", str(size)) for task, size in config.sizes.items()),
-        *((name.replace("_", "-"), str(v)) for name, v in values.items() if v != defaults[name]),
-        *(("pretrain", f"{name}={value}") for name, value in config.pretrain.items()),
-        *(("plugin", plugin) for plugin in config.plugins),
-    ]
-    words = ["contsym", verb, *(word for name, value in named for word in (f"--{name}", value))]
+    for name in OPTIONS:
+        if (value := getattr(config, name)) != defaults[name]:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for name, value in config.pretrain.items():
+        words += ["--pretrain", f"{name}={value}"]
+    for plugin in config.plugins:
+        words += ["--plugin", plugin]
     if config.curve != defaults["curve"]:
         words.append("--curve" if config.curve else "--no-curve")
     if not config.audit:
         words.append("--no-audit")
-    return in_lines([*words, *(word for name, value in last.items() for word in (f"--{name}", value))])
+    return words
 
 
 def in_lines(words: list[str]) -> str:
