@@ -107,10 +107,7 @@ def _order_tables(order: str, results: Results, varied: Collection[str]) -> list
     if len(earlier) > MANY:
         title = f"Forgetting, mean over the {len(earlier)} earlier experiences that were learned{of}"
         return [*tables, _by_shots(title, groups, partial(_mean_forgetting, earlier))]
-    return [
-        *tables,
-        *(_by_shots(f"Forgetting, {t}{of}", groups, partial(_forgetting, t)) for t in earlier),
-    ]
+    return [*tables, *(_by_shots(f"Forgetting, {t}{of}", groups, partial(_forgetting, t)) for t in earlier)]
 
 
 def _groups(results: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:

@@ -104,9 +104,7 @@ CONVENTIONS: dict[ConventionName, Convention] = {
         "Avalanche 0.6.0, StreamAccuracy, StreamForgetting, StreamBWT, StreamForwardTransfer",
         (
             Figure(
-                "stream accuracy",
-                "sum_j n_j R[T,j] / sum_j n_j, n_j test pairs of task j",
-                stream_accuracy,
+                "stream accuracy", "sum_j n_j R[T,j] / sum_j n_j, n_j test pairs of task j", stream_accuracy
             ),
             Figure(
                 "forgetting",
