@@ -52,9 +52,9 @@ def report(
     n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
     if n_pairs > MANY_PAIRS:
         click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
-    made = make_report(collected, collected.target if target is None else target)
-    html, tables = write_report(made, folder or output / "reports" / collected.name)
+    page = make_report(collected, collected.target if target is None else target)
+    html, tables = write_report(page, folder or output / "reports" / collected.name)
     click.echo(html)
-    click.echo(f"{tables} ({len(made.tables)} tables as Markdown, CSV and LaTeX)")
+    click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
     if opens:
         click.launch(str(html.resolve()))

@@ -68,10 +68,10 @@ def sample_efficiency(tasks: Sequence[TaskData], points, target: float) -> dict[
     """The least number of pairs, distinct and seen, that reached the target; None: not reached."""
     efficiency = {}
     for j, task in enumerate(tasks):
-        own = [point for point in points if point.experience == j]
-        accuracies = [point.accuracy for point in own]
+        curve = [point for point in points if point.experience == j]
+        accuracies = [point.accuracy for point in curve]
         n_distinct, n_seen = (
-            measures.least_to_reach([getattr(p, name) for p in own], accuracies, target)
+            measures.least_to_reach([getattr(p, name) for p in curve], accuracies, target)
             for name in ("n_distinct_pairs", "n_pairs_seen")
         )
         efficiency[task.name] = PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)

@@ -58,8 +58,8 @@ def figures_as_plain(matrices: Sequence[StoredMatrix], figures: Figures) -> dict
         conventions[name] = {"source": convention.source, "note": convention.note, "figures": {}}
         for figure in convention.figures:
             values = list(by_figure[figure.name])
-            known = [value for value in values if value is not None]
-            mean = sum(known) / len(known) if known else None
+            numbers = [value for value in values if value is not None]
+            mean = sum(numbers) / len(numbers) if numbers else None
             entry = {"formula": figure.formula, "values": values, "mean": mean}
             conventions[name]["figures"][figure.name] = entry
     return {

@@ -79,21 +79,21 @@ def _embedding_view(view: LabelView) -> View:
                 col=column,
             )
 
-    def layout(made: dict[str, Any]) -> None:
+    def adapt(layout: dict[str, Any]) -> None:
         titles = [
             style.axis_title(f"PC {i} ({share:.0%} of variance)", font={"size": 12})
             for i, share in enumerate(view.shares, 1)
         ]
-        for name, axis in made.items():
+        for name, axis in layout.items():
             if name.startswith(("xaxis", "yaxis")):
                 axis |= {"automargin": True, "showticklabels": False, "zeroline": False}
             if name.startswith("xaxis"):
                 axis["title"] = titles[0]
-        made["yaxis"]["title"] = titles[1]
-        made["legend"] = style.legend(1.08, font={"size": 12})
-        made["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
+        layout["yaxis"]["title"] = titles[1]
+        layout["legend"] = style.legend(1.08, font={"size": 12})
+        layout["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
 
-    return style.grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", grid, layout)
+    return style.grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", grid, adapt)
 
 
 PLACEMENTS = (Placement("embeddings", label_embeddings),)

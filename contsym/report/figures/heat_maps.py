@@ -59,13 +59,13 @@ def _matrices_view(measures: Measures, shots: int, n_rows: int, height: int) -> 
             col=i % n_columns + 1,
         )
 
-    def layout(made: dict[str, Any]) -> None:
-        for name, axis in made.items():
+    def adapt(layout: dict[str, Any]) -> None:
+        for name, axis in layout.items():
             if name.startswith("yaxis"):
                 axis |= {"autorange": "reversed", "automargin": True}
-        made |= {"coloraxis": style.heat_axis(), "margin": {"l": 120, "r": 16, "t": 40, "b": 40}}
+        layout |= {"coloraxis": style.heat_axis(), "margin": {"l": 120, "r": 16, "t": 40, "b": 40}}
 
-    return style.grid_view(f"{shots:,} shots", grid, layout)
+    return style.grid_view(f"{shots:,} shots", grid, adapt)
 
 
 def by_relation(measures: Measures) -> Figure:

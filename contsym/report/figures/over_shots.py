@@ -88,16 +88,20 @@ def _kinds_view(measures: Measures, task: str) -> View:
             for trace in style.band(measures, variant, summaries, showlegend=row == 1):
                 grid.add_trace(trace, row=row, col=1)
 
-    def layout(made: dict[str, Any]) -> None:
+    def adapt(layout: dict[str, Any]) -> None:
         axis = style.shots_axis(measures)
         title = axis.pop("title")
-        made["xaxis"] |= axis
-        made["xaxis2"] |= {**axis, "title": title}
+        layout["xaxis"] |= axis
+        layout["xaxis2"] |= {**axis, "title": title}
         for name in ("yaxis", "yaxis2"):
-            made[name] |= {"title": style.axis_title("accuracy"), "range": [-0.04, 1.04], "automargin": True}
-        made["legend"] = style.legend(1.06)
+            layout[name] |= {
+                "title": style.axis_title("accuracy"),
+                "range": [-0.04, 1.04],
+                "automargin": True,
+            }
+        layout["legend"] = style.legend(1.06)
 
-    return style.grid_view(title_of(task), grid, layout)
+    return style.grid_view(title_of(task), grid, adapt)
 
 
 PLACEMENTS = (Placement("accuracy", accuracy_over_shots), Placement("kinds", kinds))

@@ -47,12 +47,12 @@ class Figure:
         """Each view as JSON values that Plotly has checked."""
         import plotly.graph_objects as go
 
-        made = []
+        plots = []
         for view in self.views:
             layout = {**base_layout(self.height), **view.layout}
             figure = go.Figure(data=list(view.traces), layout=layout)
-            made.append({"label": view.label, **json.loads(figure.to_json())})
-        return made
+            plots.append({"label": view.label, **json.loads(figure.to_json())})
+        return plots
 
 
 def base_layout(height: int) -> dict[str, Any]:
@@ -197,9 +197,9 @@ def subplots(**options: Any) -> Any:
     return make_subplots(**options)
 
 
-def grid_view(label: str, grid: Any, layout: Callable[[dict[str, Any]], None]) -> View:
-    """The view of a grid of plots; `layout` changes the layout that Plotly made."""
-    made = json.loads(grid.to_json())
-    made["layout"].pop("template", None)
-    layout(made["layout"])
-    return View(label, made["data"], made["layout"])
+def grid_view(label: str, grid: Any, adapt: Callable[[dict[str, Any]], None]) -> View:
+    """The view of a grid of plots; `adapt` changes Plotly's layout of it."""
+    plot = json.loads(grid.to_json())
+    plot["layout"].pop("template", None)
+    adapt(plot["layout"])
+    return View(label, plot["data"], plot["layout"])

@@ -49,17 +49,18 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
         }
     ]
     for variant in measures.collected.variants:
-        own = [p for p in points if p.variant == variant]
+        group = [p for p in points if p.variant == variant]
         style = styles(measures.collected.variants)[variant]
-        on_front = [p in front for p in own]
+        on_front = [p in front for p in group]
         traces.append(
             {
                 **line_of(measures, variant),
                 "mode": "lines+markers+text",
-                "x": [p.forgetting.mean for p in own],
-                "y": [p.accuracy.mean for p in own],
+                "x": [p.forgetting.mean for p in group],
+                "y": [p.accuracy.mean for p in group],
                 "text": [
-                    f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}" for p, f in zip(own, on_front, strict=True)
+                    f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}"
+                    for p, f in zip(group, on_front, strict=True)
                 ],
                 "textposition": "top center",
                 "textfont": {"size": 11},
@@ -69,7 +70,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                     "color": style.colour,
                     "symbol": style.symbol,
                     "opacity": 0.85,
-                    "size": [round(6 + 14 * math.sqrt(p.seconds / longest), 1) for p in own],
+                    "size": [round(6 + 14 * math.sqrt(p.seconds / longest), 1) for p in group],
                     "line": {"width": [2 if f else 0 for f in on_front], "color": GREY},
                 },
                 "customdata": [
@@ -80,7 +81,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                         f"{p.seconds:,.0f}",
                         " · on the Pareto front" if f else "",
                     ]
-                    for p, f in zip(own, on_front, strict=True)
+                    for p, f in zip(group, on_front, strict=True)
                 ],
                 "hovertemplate": "%{customdata[0]} shots%{customdata[4]}<br>accuracy %{customdata[1]}<br>"
                 "forgetting %{customdata[2]}<br>%{customdata[3]} s",

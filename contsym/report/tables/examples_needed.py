@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+
 from contsym.report.collect import Collected, title_of
 from contsym.report.measures import Measures
-from contsym.report.paper import Paper, read_paper
 from contsym.report.placement import Placement
 from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 from contsym.report.tables.forgetting import forgetting_cell
@@ -12,6 +15,33 @@ from contsym.report.tables.layout import STRATEGY
 from contsym.results.metrics.efficiency import ShotsNeeded
 
 SHOTS_PARTS = ("median", "low", "high")
+
+
+@dataclass(frozen=True)
+class PaperMethod:
+    strategy: str
+    """Its name in contsym."""
+    title: str
+    samples: int
+    forgetting: float
+    """In percentage points."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    source: str
+    title: str
+    protocol: str
+    encoder: str
+    mnli_train: int
+    """The number of MNLI training pairs."""
+    methods: tuple[PaperMethod, ...]
+
+
+def read_paper() -> Paper:
+    text = resources.files("contsym.report").joinpath("paper.toml").read_text("utf-8")
+    entries = tomllib.loads(text)
+    return Paper(**{**entries, "methods": tuple(PaperMethod(**method) for method in entries["methods"])})
 
 
 def paper_table(measures: Measures) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from contsym.report.collect import title_of
 from contsym.report.measures import Forgetting, Measures, pareto_front
 from contsym.report.placement import Placement
@@ -14,7 +16,7 @@ from contsym.report.table_formats import (
     make_table,
     text_column,
 )
-from contsym.report.tables.layout import SHOTS, STRATEGY, by_shots, earlier_tasks, interval_note
+from contsym.report.tables.layout import SHOTS, STRATEGY, by_shots, interval_note
 
 
 def forgetting_cell(
@@ -79,6 +81,6 @@ def retention_table(measures: Measures, task: str) -> Table:
 
 PLACEMENTS = (
     Placement("trade-off", trade_off_table),
-    Placement("trade-off", forgetting_table, each=earlier_tasks),
-    Placement("statistics", retention_table, each=earlier_tasks),
+    Placement("trade-off", forgetting_table, each=attrgetter("earlier_tasks")),
+    Placement("statistics", retention_table, each=attrgetter("earlier_tasks")),
 )

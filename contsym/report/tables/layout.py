@@ -38,10 +38,6 @@ def tasks_new_first(collected: Collected) -> list[str]:
     return sorted(collected.tasks, key=lambda task: task != collected.new_task)
 
 
-def earlier_tasks(collected: Collected) -> list[str]:
-    return collected.earlier_tasks
-
-
 def kind_tasks(collected: Collected) -> list[str]:
     """The tasks whose relations have kinds."""
     return [task for task in collected.tasks if collected.first.by_kind.get(task)]

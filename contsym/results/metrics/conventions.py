@@ -16,7 +16,9 @@ NOTATION = "R[i,j]: accuracy after experience i on the test part of task j; i = 
 
 
 @dataclass(frozen=True)
-class Figure:
+class Formula:
+    """One figure of a convention."""
+
     name: str
     formula: str
     compute: Callable[[Matrix, Sequence[int] | None], float | None]
@@ -27,7 +29,7 @@ class Figure:
 @dataclass(frozen=True)
 class Convention:
     source: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Formula, ...]
     note: str = ""
 
 
@@ -43,6 +45,7 @@ def stream_accuracy(matrix: Matrix, n_test: Sequence[int] | None) -> float | Non
 
 
 def minus_backward_transfer(matrix: Matrix) -> float | None:
+    """Avalanche's StreamForgetting."""
     value = measures.backward_transfer(matrix)
     # 0 - value, since the sign of -0.0 would be printed.
     return None if value is None else 0 - value
@@ -74,61 +77,57 @@ def of_matrix(
 
 
 MEAN = "1/T sum_{j=1..T} R[T,j]"
+POOLED = "sum_j n_j R[T,j] / sum_j n_j, n_j test pairs of task j"
 BWT = "1/(T-1) sum_{j=1..T-1} (R[T,j] - R[j,j])"
+MINUS_BWT = "1/(T-1) sum_{j=1..T-1} (R[j,j] - R[T,j])"
 FWT = "1/(T-1) sum_{j=2..T} (R[j-1,j] - R[0,j])"
-BACKWARD, FORWARD = of_matrix(measures.backward_transfer), of_matrix(measures.forward_transfer)
+FORGETTING = "1/(T-1) sum_{j=1..T-1} (max_{i=1..T-1} R[i,j] - R[T,j])"
+FORGETTING_WITH_LAST = "1/(T-1) sum_{j=1..T-1} (max_{i=max(1,j-1)..T} R[i,j] - R[T,j])"
+
+macro = of_matrix(measures.final_macro)
+backward, forward = of_matrix(measures.backward_transfer), of_matrix(measures.forward_transfer)
+backward_or_0 = of_matrix(measures.backward_transfer, of_one_task=0.0)
+forward_or_0 = of_matrix(measures.forward_transfer, of_one_task=0.0)
+minus_backward_or_0 = of_matrix(minus_backward_transfer, of_one_task=0.0)
+
+FROM_OWN_ACCURACY = "-BWT: the accuracy after the task's own training, not the highest"
+NEVER_NEGATIVE = "the last row is among those of the maximum: never negative"
 
 CONVENTIONS: dict[ConventionName, Convention] = {
     "chaudhry": Convention(
         "Chaudhry et al. 2018, Riemannian walk (ECCV), section 3",
         (
-            Figure("average accuracy", MEAN, of_matrix(measures.final_macro)),
-            Figure(
-                "forgetting",
-                "1/(T-1) sum_{j=1..T-1} (max_{i=1..T-1} R[i,j] - R[T,j])",
-                of_matrix(mean_forgetting),
-            ),
+            Formula("average accuracy", MEAN, macro),
+            Formula("forgetting", FORGETTING, of_matrix(mean_forgetting)),
         ),
         "Transfer is not defined there; intransigence needs a model trained on all tasks at once.",
     ),
     "lopez-paz": Convention(
         "Lopez-Paz and Ranzato 2017, Gradient episodic memory (NeurIPS), equations 2 to 4",
         (
-            Figure("ACC", MEAN, of_matrix(measures.final_macro)),
-            Figure("BWT", BWT, BACKWARD),
-            Figure("FWT", FWT, FORWARD, "R[0,j] is their b_j, the accuracy at the start"),
+            Formula("ACC", MEAN, macro),
+            Formula("BWT", BWT, backward),
+            Formula("FWT", FWT, forward, "R[0,j] is their b_j, the accuracy at the start"),
         ),
         "Forgetting is not defined there; the word often stands for -BWT.",
     ),
     "avalanche": Convention(
         "Avalanche 0.6.0, StreamAccuracy, StreamForgetting, StreamBWT, StreamForwardTransfer",
         (
-            Figure(
-                "stream accuracy", "sum_j n_j R[T,j] / sum_j n_j, n_j test pairs of task j", stream_accuracy
-            ),
-            Figure(
-                "forgetting",
-                "1/(T-1) sum_{j=1..T-1} (R[j,j] - R[T,j])",
-                of_matrix(minus_backward_transfer, of_one_task=0.0),
-                "-BWT: the accuracy after the task's own training, not the highest",
-            ),
-            Figure("BWT", BWT, of_matrix(measures.backward_transfer, of_one_task=0.0)),
-            Figure("FWT", FWT, of_matrix(measures.forward_transfer, of_one_task=0.0)),
+            Formula("stream accuracy", POOLED, stream_accuracy),
+            Formula("forgetting", MINUS_BWT, minus_backward_or_0, FROM_OWN_ACCURACY),
+            Formula("BWT", BWT, backward_or_0),
+            Formula("FWT", FWT, forward_or_0),
         ),
         "With a single experience Avalanche gives 0 for all but the accuracy.",
     ),
     "mammoth": Convention(
         "Mammoth (aimagelab), utils/metrics.py, rows as utils/training.py fills them",
         (
-            Figure("accuracy", MEAN, of_matrix(measures.final_macro)),
-            Figure(
-                "forgetting",
-                "1/(T-1) sum_{j=1..T-1} (max_{i=max(1,j-1)..T} R[i,j] - R[T,j])",
-                of_matrix(mammoth_forgetting),
-                "the last row is among those of the maximum: never negative",
-            ),
-            Figure("BWT", BWT, BACKWARD),
-            Figure("FWT", FWT, FORWARD),
+            Formula("accuracy", MEAN, macro),
+            Formula("forgetting", FORGETTING_WITH_LAST, of_matrix(mammoth_forgetting), NEVER_NEGATIVE),
+            Formula("BWT", BWT, backward),
+            Formula("FWT", FWT, forward),
         ),
         "Mammoth prints percent: 100 times these.",
     ),

@@ -100,14 +100,12 @@ def accuracy_by(
 ) -> Mapping[str, dict[str, float | int]]:
     """Accuracy and count per group, the largest first; pairs whose group is '' are left out."""
     names = np.asarray(groups)
-    found, counts = np.unique(names[names != ""], return_counts=True)
-    return {
-        str(found[i]): {
-            "accuracy": accuracy(predicted[names == found[i]], labels[names == found[i]]),
-            "n": int(counts[i]),
-        }
-        for i in np.argsort(-counts, kind="stable")
-    }
+    distinct, counts = np.unique(names[names != ""], return_counts=True)
+    parts = {}
+    for i in np.argsort(-counts, kind="stable"):
+        part = names == distinct[i]
+        parts[str(distinct[i])] = {"accuracy": accuracy(predicted[part], labels[part]), "n": int(counts[i])}
+    return parts
 
 
 def least_to_reach(amounts: Sequence[int], accuracies: Sequence[float], target: float) -> int | None:

@@ -173,7 +173,7 @@ def paired_bootstrap(
     # The resamples are the same for (a, b) and (b, a), so that swapping the two only changes the sign.
     sign, (columns, counts) = max(
         ((sign, _columns(sign * d)) for sign in (1, -1)),
-        key=lambda made: [part.tobytes() for part in made[1]],
+        key=lambda signed: [part.tobytes() for part in signed[1]],
     )
     means = columns @ counts / n_items
     away = (stretch(n_seeds, confidence) - 1 if n_seeds > 1 else 0.0) * (means - means.mean())
