@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "test")
 
+PATH = click.Path(path_type=Path)
+FORMS, SPLITS = click.Choice(get_args(Form)), click.Choice(list(SPLIT_RULES))
+RULES = "; ".join(f"{name}: {meaning}" for name, meaning in SPLIT_RULES.items())
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-split_option = click.option(
-    "--split",
-    type=click.Choice(list(SPLIT_RULES)),
-    help="Re-split the relation pairs by this rule; default: the split of the data.",
-)
 
 
 def source_options(command):
@@ -37,7 +36,7 @@ def source_options(command):
     tasks = click.Choice(list(TASKS))
     for option in (
         json_option,
-        click.option("--form", type=click.Choice(get_args(Form)), help=form_help),
+        click.option("--form", type=FORMS, help=form_help),
         click.option("--task", type=tasks, default="wikidata", show_default=True, help="What the pairs are."),
         click.argument("source"),
     ):
@@ -63,43 +62,20 @@ def data() -> None:
     "--triples",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Subject, property, object separated by tabs (.tsv, .txt), a SPARQL result (.csv), or Wikidata's "
     "JSON dump (.json); also .gz, .bz2, .xz.",
 )
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="New folder.")
+@click.option("--out", required=True, metavar="DIR", type=PATH, help="New folder.")
+@click.option("--labels", metavar="FILE", type=PATH, help="Names of ids: id, tab, title, tab, aliases.")
+@click.option("--relations", metavar="FILE", type=PATH, help="Registry in place of contsym's relations.toml.")
 @click.option(
-    "--labels",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Names of ids: id, tab, title, tab, aliases.",
+    "--property", "sole_property", metavar="ID", help="For a SPARQL result without a property column."
 )
 @click.option(
-    "--relations",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A registry of relations in place of contsym's relations.toml.",
+    "--form", type=FORMS, default="both", show_default=True, help="Entity names, opaque ids, or both."
 )
-@click.option(
-    "--property",
-    "sole_property",
-    metavar="ID",
-    help="The property of a SPARQL result without a property column.",
-)
-@click.option(
-    "--form",
-    type=click.Choice(get_args(Form)),
-    default="both",
-    show_default=True,
-    help="Entity names, opaque ids, or both.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(list(SPLIT_RULES)),
-    default="pair",
-    show_default=True,
-    help="; ".join(f"{name}: {meaning}" for name, meaning in SPLIT_RULES.items()),
-)
+@click.option("--split", type=SPLITS, default="pair", show_default=True, help=RULES)
 @click.option(
     "--test-share", type=float, default=0.2, show_default=True, help="Approximate share of the pairs."
 )
@@ -177,7 +153,7 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
 
 @data.command()
 @source_options
-@split_option
+@click.option("--split", type=SPLITS, help="Re-split the relation pairs; default: the split of the data.")
 @click.option(
     "--shots", type=int, metavar="N", help="Train the shortcuts on as many pairs as a run with N shots."
 )

@@ -12,30 +12,20 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from contsym.commands import options
 from contsym.commands.doctor_checks import Finding, Request, as_plain, examine, works
-from contsym.commands.options import (
-    device_option,
-    encoder_option,
-    output_option,
-    precision_option,
-    uri_option,
-)
 from contsym.commands.views.tables import shown
 
 
 @click.command()
-@output_option
-@uri_option
-@encoder_option
-@device_option
-@precision_option
-@click.option(
-    "--network",
-    is_flag=True,
-    help="Also ask the Hub, and the tracking server if there is one; some seconds each.",
-)
+@options.output_option
+@options.uri_option
+@options.encoder_option
+@options.device_option
+@options.precision_option
+@click.option("--network", is_flag=True, help="Also ask the Hub and the tracking server; some seconds each.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-def doctor(as_json: bool, **options: Any) -> None:
+def doctor(as_json: bool, **request: Any) -> None:
     """Check whether a run can work here, and say how to mend what does not.
 
     Exit code 0: a run can work. 1: it cannot.
@@ -48,7 +38,7 @@ def doctor(as_json: bool, **options: Any) -> None:
     from contsym.commands.views.progress import status
 
     with status(Console(stderr=True), "checking"):
-        findings = list(examine(Request(**options)))
+        findings = list(examine(Request(**request)))
     if as_json:
         click.echo(json.dumps(as_plain(findings), ensure_ascii=False))
     else:

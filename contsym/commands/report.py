@@ -17,20 +17,10 @@ MANY_PAIRS = 300
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SWEEP|RUN]...")
 @output_option
-@click.option(
-    "--to",
-    "folder",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Folder of the report; default: OUTPUT/reports/NAME.",
-)
-@click.option(
-    "--target", type=float, help="Accuracy to reach; default: the target of the results, usually 0.99."
-)
+@click.option("--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/reports/NAME.")
+@click.option("--target", type=float, help="Accuracy to reach; default: that of the results, usually 0.99.")
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
-def report(
-    names: tuple[str, ...], output: Path, folder: Path | None, target: float | None, opens: bool
-) -> None:
+def report(names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool) -> None:
     """Write one HTML file, and tables, for a sweep or for runs.
 
     By default for the latest sweep of OUTPUT, finished or not. Name a sweep by its id or the beginning
@@ -53,7 +43,7 @@ def report(
     if n_pairs > MANY_PAIRS:
         click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
     page = make_report(collected, collected.target if target is None else target)
-    html, tables = write_report(page, folder or output / "reports" / collected.name)
+    html, tables = write_report(page, to or output / "reports" / collected.name)
     click.echo(html)
     click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
     if opens:

@@ -28,13 +28,11 @@ class Section:
     id: str
     """Tables and figures name the section that they stand in by it."""
     title: str
-    warnings: Sequence[str] = ()
-    question: str = ""
-    answer: Sequence[str] = ()
-    paragraphs: Sequence[str] = ()
-    commands: Sequence[str] = ()
-    figures: Sequence[Figure] = ()
-    tables: Sequence[tuple[Table, bool]] = ()
+    paragraphs: Sequence[tuple[str, str]]
+    """Kind (a class of report.css) and text of each."""
+    commands: Sequence[str]
+    figures: Sequence[Figure]
+    tables: Sequence[tuple[Table, bool]]
     """Each table, and whether it is unfolded."""
 
 
@@ -75,18 +73,17 @@ def _sections(measures: Measures) -> list[Section]:
     collected = measures.collected
     tables, figures = all_tables(measures), all_figures(measures)
 
-    def section(name: str, title: str, *paragraphs: str, without_figure: str = "", **content: Any) -> Section:
+    def section(
+        name: str,
+        title: str,
+        *paragraphs: tuple[str, str],
+        without_figure: str = "",
+        commands: Sequence[str] = (),
+    ) -> Section:
         own_figures = [figure for placement, figure in figures if placement.section == name]
         own_tables = [(table, placement.is_open) for placement, table in tables if placement.section == name]
-        shown = [*([] if own_figures else [without_figure]), *paragraphs]
-        return Section(
-            name,
-            title,
-            paragraphs=list(filter(None, shown)),
-            figures=own_figures,
-            tables=own_tables,
-            **content,
-        )
+        texts = [*([] if own_figures else [("text", without_figure)]), *paragraphs]
+        return Section(name, title, [p for p in texts if p[1]], commands, own_figures, own_tables)
 
     no_kinds = "No task of this scenario has relations of a known kind."
     no_comparison = (
@@ -103,9 +100,9 @@ def _sections(measures: Measures) -> list[Section]:
         section(
             "answer",
             "The question and the answer",
-            warnings=sentences.warnings(measures),
-            question=sentences.question(collected),
-            answer=sentences.answer(measures),
+            *(("warning", text) for text in sentences.warnings(measures)),
+            ("question", sentences.question(collected)),
+            *(("answer", text) for text in sentences.answer(measures)),
         ),
         section("paper", "The paper's table, and ours"),
         section("accuracy", "Accuracy over shots"),
@@ -123,15 +120,22 @@ def _sections(measures: Measures) -> list[Section]:
             "Label embeddings before and after training",
             without_figure="These results hold no label embeddings.",
         ),
-        section("statistics", "Comparisons and examples needed", "" if measures.families else no_comparison),
+        section(
+            "statistics",
+            "Comparisons and examples needed",
+            ("text", "" if measures.families else no_comparison),
+        ),
         section("cost", "Cost"),
         section(
             "provenance",
             "Where these figures come from",
-            rerun_command.shared_training(collected),
-            *(f"Failed: {failure['name']}: {failure['error']}" for failure in collected.failures.values()),
-            "To make the same results again, with the same data, code and libraries (equal to the bit on the "
-            "same machine with the same number of threads):",
+            ("text", rerun_command.shared_training(collected)),
+            *(("text", f"Failed: {f['name']}: {f['error']}") for f in collected.failures.values()),
+            (
+                "text",
+                "To make the same results again (equal to the bit on the same machine with the same data, "
+                "code, libraries and number of threads):",
+            ),
             commands=rerun_command.commands(collected),
         ),
     ]

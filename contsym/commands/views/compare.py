@@ -13,7 +13,7 @@ from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.results.compare import FoundRun, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
 from contsym.results.metrics.conventions import CONVENTIONS, NOTATION, ConventionName
-from contsym.results.metrics.stats import Comparison, Summary, p_text, spread
+from contsym.results.metrics.stats import Comparison, p_text, spread
 from contsym.results.summary import never_learned
 
 Figures = Mapping[ConventionName, Mapping[str, Sequence[float | None]]]
@@ -99,7 +99,10 @@ def _accuracies(each: TaskComparison) -> RenderableType:
     for name, summary in each.accuracies.items():
         forgetting = forgetting_text(each.forgetting[name]) if each.forgetting[name] else "- (last task)"
         mark = "best" if name == each.best else ""
-        table.add_row(Text(name), mean_words(summary), interval_words(summary), forgetting, mark)
+        deviation = "" if summary.std is None else f"±{summary.std:.3f}"
+        low, high = summary.low, summary.high
+        interval = "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+        table.add_row(Text(name), f"{summary.mean:.3f}{deviation}", interval, forgetting, mark)
     return table
 
 
@@ -115,16 +118,6 @@ def _pairs(each: TaskComparison) -> RenderableType:
             least_words(pair),
         )
     return table
-
-
-def mean_words(summary: Summary) -> str:
-    return f"{summary.mean:.3f}" + ("" if summary.std is None else f"±{summary.std:.3f}")
-
-
-def interval_words(summary: Summary) -> str:
-    if summary.low is None or summary.high is None:
-        return "-"
-    return f"{summary.low:.3f} to {summary.high:.3f}"
 
 
 def least_words(pair: Comparison) -> str:
