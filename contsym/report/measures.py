@@ -54,14 +54,6 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Accuracy on a part of the test pairs, and the number of these."""
-
-    accuracy: Summary
-    n: int
-
-
-@dataclass(frozen=True)
 class TradeOff:
     """One group as a point: accuracy on the new task against forgetting of an earlier one."""
 
@@ -200,20 +192,20 @@ class Measures:
                         points[task].append(TradeOff(variant, shots, accuracy, forgetting.summary, seconds))
         return points
 
-    def by_kind(self, variant: str, shots: int, task: str) -> Mapping[str, Part]:
+    def by_kind(self, variant: str, shots: int, task: str) -> Mapping[str, Summary]:
         """Accuracy on each kind at the end."""
         rows = self.collected.values(variant, shots, lambda result: result.by_kind.get(task))
         return self._parts([kinds[-1] for kinds in rows if kinds])
 
-    def by_relation(self, variant: str, shots: int, task: str) -> Mapping[str, Part]:
+    def by_relation(self, variant: str, shots: int, task: str) -> Mapping[str, Summary]:
         """Accuracy on each relation at the end, the commonest first."""
         per_seed = self.collected.values(variant, shots, lambda result: result.by_relation.get(task))
         return self._parts([relations for relations in per_seed if relations])
 
-    def _parts(self, per_seed: Sequence[Mapping[str, PartAccuracy]]) -> Mapping[str, Part]:
+    def _parts(self, per_seed: Sequence[Mapping[str, PartAccuracy]]) -> Mapping[str, Summary]:
         sizes = {name: part.n for parts in per_seed for name, part in parts.items()}
         return {
-            name: Part(summarise_values([p[name].accuracy for p in per_seed if name in p], n_items=n), n)
+            name: summarise_values([p[name].accuracy for p in per_seed if name in p], n_items=n)
             for name, n in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
         }
 

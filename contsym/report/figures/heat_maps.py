@@ -87,7 +87,7 @@ def _relations_view(measures: Measures, task: str, shots: int) -> View:
     names = relations(measures.collected, task)
     variants = [v for v in measures.collected.variants if measures.collected.group(v, shots)]
     parts = [measures.by_relation(v, shots, task) for v in variants]
-    rows = [[part[name].accuracy if name in part else None for part in parts] for name in names]
+    rows = [[part.get(name) for part in parts] for name in names]
     # Columns and rows are numbers, since shortened names may be equal.
     trace = {
         "type": "heatmap",

@@ -84,7 +84,7 @@ def _kinds_view(measures: Measures, task: str) -> View:
     for variant in measures.collected.variants:
         parts = {n: measures.by_kind(variant, n, task) for n in shots}
         for row, kind in enumerate(KIND_NAMES, start=1):
-            summaries = {n: part[kind].accuracy for n, part in parts.items() if kind in part}
+            summaries = {n: part[kind] for n, part in parts.items() if kind in part}
             for trace in style.band(measures, variant, summaries, showlegend=row == 1):
                 grid.add_trace(trace, row=row, col=1)
 

@@ -82,7 +82,7 @@ def relation_table(measures: Measures, task: str) -> Table:
     rows = []
     for name, n_pairs in layout.relations(collected, task).items():
         for variant, by_shots in by_relation.items():
-            accuracies = (parts[name].accuracy if name in parts else None for parts in by_shots)
+            accuracies = (parts.get(name) for parts in by_shots)
             rows.append((layout.relation_title(name), n_pairs, variant, *accuracies))
     note = f"Accuracy at the end; the commonest relation first. {layout.interval_note(collected)}."
     columns = (text_column("relation"), Column("test pairs", "n"), STRATEGY)
@@ -100,7 +100,7 @@ def kind_table(measures: Measures, task: str) -> Table:
     rows = []
     for variant, shots in layout.groups(collected):
         if kinds := measures.by_kind(variant, shots, task):
-            first, second = (kinds[n].accuracy if n in kinds else None for n in layout.KIND_NAMES)
+            first, second = map(kinds.get, layout.KIND_NAMES)
             rows.append(
                 (variant, shots, first, second, first.mean - second.mean if first and second else None)
             )

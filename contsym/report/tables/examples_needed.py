@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
-from importlib import resources
-
+from contsym.report import paper
 from contsym.report.collect import Collected, title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
@@ -17,36 +14,9 @@ from contsym.results.metrics.efficiency import ShotsNeeded
 SHOTS_PARTS = ("median", "low", "high")
 
 
-@dataclass(frozen=True)
-class PaperMethod:
-    strategy: str
-    """Its name in contsym."""
-    title: str
-    samples: int
-    forgetting: float
-    """In percentage points."""
-
-
-@dataclass(frozen=True)
-class Paper:
-    source: str
-    title: str
-    protocol: str
-    encoder: str
-    mnli_train: int
-    """The number of MNLI training pairs."""
-    methods: tuple[PaperMethod, ...]
-
-
-def read_paper() -> Paper:
-    text = resources.files("contsym.report").joinpath("paper.toml").read_text("utf-8")
-    entries = tomllib.loads(text)
-    return Paper(**{**entries, "methods": tuple(PaperMethod(**method) for method in entries["methods"])})
-
-
 def paper_table(measures: Measures) -> Table:
     """The paper's figures, with ours of the same strategy beside them."""
-    collected, paper = measures.collected, read_paper()
+    collected = measures.collected
     task = collected.earlier_tasks[0] if collected.earlier_tasks else None
     columns = (
         STRATEGY,
@@ -55,7 +25,7 @@ def paper_table(measures: Measures) -> Table:
         Column("forgetting in points, paper", "forgetting_paper", form="{:.1f}"),
         Column("forgetting in points, here", "forgetting_here", SUMMARY_PARTS),
     )
-    methods = {method.strategy: method for method in paper.methods}
+    methods = {method.strategy: method for method in paper.METHODS}
     strategies = {variant: collected.strategy_of(variant) for variant in collected.variants}
     planned = collected.sweep.config.strategies if collected.sweep else ()
     most = collected.shots[-1]
@@ -73,27 +43,27 @@ def paper_table(measures: Measures) -> Table:
             )
         rows.append((name, samples, our_samples, points, our_points))
     notes = (
-        f"Paper: {paper.protocol}.",
+        f"Paper: {paper.PROTOCOL}.",
         f"Here: {collected.first.encoder}, {_sizes(collected)}. Samples: the least shots of "
         f"{', '.join(map(str, collected.shots))} with an accuracy of {measures.target:g} on "
         f"{title_of(collected.new_task)}, median over seeds."
         + (f" Forgetting: of {title_of(task)}, at {most:,} shots." if task else ""),
-        *_departures(collected, paper),
+        *_departures(collected),
     )
-    title = f"Samples needed and forgetting: the paper's and ours ({paper.source})"
+    title = f"Samples needed and forgetting: the paper's and ours ({paper.SOURCE})"
     return make_table("paper", title, columns, rows, *notes)
 
 
-def _departures(collected: Collected, paper: Paper) -> list[str]:
+def _departures(collected: Collected) -> list[str]:
     """A note on how our protocol differs from the paper's; empty where it does not."""
     departures = []
-    if collected.first.encoder != paper.encoder:
-        departures.append(f"{collected.first.encoder} in place of {paper.encoder}")
+    if collected.first.encoder != paper.ENCODER:
+        departures.append(f"{collected.first.encoder} in place of {paper.ENCODER}")
     mnli = collected.first.sources.get("mnli")
     if mnli is None:
         departures.append("no MNLI before")
-    elif mnli.rows.train != paper.mnli_train:
-        departures.append(f"{mnli.rows.train:,} MNLI training pairs in place of {paper.mnli_train:,}")
+    elif mnli.rows.train != paper.MNLI_TRAIN:
+        departures.append(f"{mnli.rows.train:,} MNLI training pairs in place of {paper.MNLI_TRAIN:,}")
     if not departures:
         return []
     return [f"Not the paper's protocol: {'; '.join(departures)}. Compare the order of methods, not figures."]
