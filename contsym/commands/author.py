@@ -22,14 +22,8 @@ def new() -> None:
     """
 
 
-out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=".",
-    show_default="here",
-    metavar="DIR",
-    help="Folder for the files.",
-)
+PATH = click.Path(path_type=Path)
+out_option = click.option("--out", type=PATH, default=".", show_default="here", metavar="DIR", help="Folder.")
 
 
 @new.command()
@@ -69,12 +63,7 @@ def scenario(name: str, out: Path) -> None:
 @click.command()
 @click.argument("name")
 @plugin_option
-@click.option(
-    "--encoder",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="A small checkpoint, for a method that needs a language model; default: a new, tiny BERT.",
-)
+@click.option("--encoder", type=PATH, metavar="DIR", help="A small checkpoint; default: a new, tiny BERT.")
 @click.option(
     "--set",
     "assignments",

@@ -11,14 +11,12 @@ from contsym.commands import options
 from contsym.config import RunConfig, parse_assignments
 from contsym.errors import ContsymError
 
+NLI_TASKS = click.Choice(["mnli", "snli"])
+
 
 @click.command()
 @click.option(
-    "--task",
-    type=click.Choice(["mnli", "snli"]),
-    default="mnli",
-    show_default=True,
-    help="The task that the encoder learns.",
+    "--task", type=NLI_TASKS, default="mnli", show_default=True, help="The task that the encoder learns."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder; must not exist.")
 @options.encoder_option

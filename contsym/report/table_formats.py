@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contsym.files import shield, write_file
 from contsym.results.metrics.stats import Summary
@@ -72,10 +73,10 @@ def make_table(
     name: str,
     title: str,
     columns: Sequence[Column],
-    rows: Iterable[Sequence[Cell | Summary | Value]],
+    rows: Iterable[Sequence[Any]],
     *notes: str,
 ) -> Table:
-    """A table of values, which the columns turn into cells."""
+    """A table of values, which the columns turn into cells (`Column.cell`)."""
     cells = (tuple(c.cell(value) for c, value in zip(columns, row, strict=True)) for row in rows)
     return Table(name, title, tuple(columns), tuple(cells), notes)
 

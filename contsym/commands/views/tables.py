@@ -17,11 +17,11 @@ def shown(text: str, style: str = "") -> Text:
     >>> shown("[red]a\x1b[2J").plain
     '[red]a\\x1b[2J'
     """
-    return Text("".join(map(escaped, text)), style=style)
-
-
-def escaped(sign: str) -> str:
-    return sign.encode("unicode_escape").decode() if unicodedata.category(sign) in ("Cc", "Cs") else sign
+    escaped = (
+        sign.encode("unicode_escape").decode() if unicodedata.category(sign) in ("Cc", "Cs") else sign
+        for sign in text
+    )
+    return Text("".join(escaped), style=style)
 
 
 def plain_table(title: str, *columns: str, **options: Any) -> Table:

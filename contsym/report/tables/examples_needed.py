@@ -34,14 +34,13 @@ def paper_table(measures: Measures) -> Table:
         method = methods.get(strategies.get(variant, variant))
         name = f"{method.title} ({variant})" if method else variant
         samples, points = (method.samples, method.forgetting) if method else (None, None)
-        our_samples = our_points = Cell("not finished" if variant in planned else "not run")
         if variant in strategies:
             forgetting = measures.forgetting(variant, most, task) if task else None
-            our_samples, our_points = (
-                shots_needed_cell(measures, variant),
-                forgetting_cell(forgetting, scale=100, digits=1),
-            )
-        rows.append((name, samples, our_samples, points, our_points))
+            points_cell = forgetting_cell(forgetting, scale=100, digits=1)
+            rows.append((name, samples, shots_needed_cell(measures, variant), points, points_cell))
+        else:
+            absent = Cell("not finished" if variant in planned else "not run")
+            rows.append((name, samples, absent, points, absent))
     notes = (
         f"Paper: {paper.PROTOCOL}.",
         f"Here: {collected.first.encoder}, {_sizes(collected)}. Samples: the least shots of "
