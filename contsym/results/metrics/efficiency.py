@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contsym.results.metrics.matrix import least_to_reach
+from contsym.results.metrics.stats import CONFIDENCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +26,7 @@ class ShotsNeeded:
     high: int | None
 
 
-def shots_to_reach(
-    shots: Sequence[int], accuracies: Accuracies, target: float = 0.99, *, confidence: float = 0.95
-) -> ShotsNeeded:
+def shots_to_reach(shots: Sequence[int], accuracies: Accuracies, target: float = 0.99) -> ShotsNeeded:
     """The least number of shots with an accuracy at or above the target: median over the seeds, with interval.
 
     A seed that never reaches the target counts as more shots than all tried, so it can make the median or an
@@ -47,8 +46,8 @@ def shots_to_reach(
     return ShotsNeeded(
         per_seed,
         ordered[len(ordered) // 2],
-        _median_quantile(ordered, (1 - confidence) / 2),
-        _median_quantile(ordered, (1 + confidence) / 2),
+        _median_quantile(ordered, (1 - CONFIDENCE) / 2),
+        _median_quantile(ordered, (1 + CONFIDENCE) / 2),
     )
 
 

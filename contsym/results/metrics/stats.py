@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     Correct = NDArray[np.bool_]
 
 
+CONFIDENCE = 0.95
+POWER = 0.8
+"""Of the least detectable difference."""
 N_RESAMPLES = 10_000
 BATCH = 1_000
 """The number of resamples in memory at a time."""
@@ -40,7 +43,7 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def wilson_interval(n_right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(n_right: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The Wilson score interval of a share n_right / n.
 
     Source: Wilson 1927; Brown, Cai and DasGupta 2001, equation 4.
@@ -68,9 +71,7 @@ class Summary:
     method: Literal["bootstrap", "wilson", "none"]
 
 
-def summarise_values(
-    values: Sequence[float], *, n_items: int | None = None, confidence: float = 0.95, seed: int = 0
-) -> Summary:
+def summarise_values(values: Sequence[float], *, n_items: int | None = None) -> Summary:
     """Mean, standard deviation and interval of one figure over its seeds; their order does not matter.
 
     More than one value: the percentile bootstrap of the mean, at Hesterberg's level for few values. It
@@ -93,7 +94,7 @@ def summarise_values(
     if n == 1:
         if n_items is None:
             return Summary(1, mean, None, None, None, "none")
-        return Summary(1, mean, None, *wilson_interval(round(mean * n_items), n_items, confidence), "wilson")
+        return Summary(1, mean, None, *wilson_interval(round(mean * n_items), n_items), "wilson")
     if ordered[0] == ordered[-1]:
         only = float(ordered[0])
         return Summary(n, only, 0.0, only, only, "bootstrap")
@@ -103,15 +104,15 @@ def summarise_values(
         (ordered,),
         np.mean,
         n_resamples=N_RESAMPLES,
-        confidence_level=expanded_confidence(n, confidence),
+        confidence_level=expanded_confidence(n),
         method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     ).confidence_interval
     std = round(float(ordered.std(ddof=1)), 12)
     return Summary(n, mean, std, round(float(interval.low), 12), round(float(interval.high), 12), "bootstrap")
 
 
-def expanded_confidence(n: int, confidence: float = 0.95) -> float:
+def expanded_confidence(n: int) -> float:
     """The level at which a percentile bootstrap of n values is as wide as a t interval of normal ones.
 
     >>> round(expanded_confidence(10), 4), round(expanded_confidence(1000), 4)
@@ -119,10 +120,10 @@ def expanded_confidence(n: int, confidence: float = 0.95) -> float:
     """
     from scipy.stats import norm
 
-    return float(1 - 2 * norm.sf(stretch(n, confidence) * norm.ppf((1 + confidence) / 2)))
+    return float(1 - 2 * norm.sf(stretch(n) * norm.ppf((1 + CONFIDENCE) / 2)))
 
 
-def stretch(n: int, confidence: float = 0.95) -> float:
+def stretch(n: int) -> float:
     """The factor by which the bootstrap of a mean of n values is too narrow: sqrt(n / (n - 1)) t / z.
 
     The first factor corrects the variance, which resampling divides by n in place of n - 1. t and z are quantiles of
@@ -130,7 +131,7 @@ def stretch(n: int, confidence: float = 0.95) -> float:
     """
     from scipy.stats import norm, t
 
-    level = (1 + confidence) / 2
+    level = (1 + CONFIDENCE) / 2
     return float((n / (n - 1)) ** 0.5 * t.ppf(level, n - 1) / norm.ppf(level))
 
 
@@ -145,12 +146,7 @@ class PairedDifference:
 
 
 def paired_bootstrap(
-    correct_a: Correct,
-    correct_b: Correct,
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
-    confidence: float = 0.95,
+    correct_a: Correct, correct_b: Correct, *, n_resamples: int = N_RESAMPLES
 ) -> PairedDifference:
     """The difference of two accuracies on the same seeds and test items, both resampled.
 
@@ -176,9 +172,9 @@ def paired_bootstrap(
         key=lambda signed: [part.tobytes() for part in signed[1]],
     )
     means = columns @ counts / n_items
-    away = (stretch(n_seeds, confidence) - 1 if n_seeds > 1 else 0.0) * (means - means.mean())
+    away = (stretch(n_seeds) - 1 if n_seeds > 1 else 0.0) * (means - means.mean())
     moved = columns + away[:, np.newaxis]
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     parts = []
     for start in range(0, n_resamples, BATCH):
         n = min(BATCH, n_resamples - start)
@@ -187,7 +183,7 @@ def paired_bootstrap(
         parts.append(((seeds @ moved) * items).sum(axis=1) / (n_seeds * n_items))
     # Rounded, since a sum that is 0 may differ from 0 by the order of its terms.
     resampled = sign * np.round(np.clip(np.concatenate(parts), -1, 1), 12)
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     n_one_side = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
     p = min(1.0, 2 * (n_one_side + 1) / (n_resamples + 1))
     return PairedDifference(float(d.mean()), float(low), float(high), float(p))
@@ -258,14 +254,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def least_difference(
-    differences: Sequence[float], *, confidence: float = 0.95, power: float = 0.8
-) -> float | None:
-    """The least true difference that a paired t test over as many seeds would find with this power.
+def least_difference(differences: Sequence[float]) -> float | None:
+    """The least true difference that a paired t test over as many seeds would find with a power of 80%.
 
     delta = nc s / sqrt(n): s is the standard deviation (n - 1) of the per-seed differences, nc the
-    noncentrality at which |t| with n - 1 degrees of freedom exceeds its critical value with probability
-    `power`. For one pair, before correction. None for fewer than 2 seeds; 0 where all differences are equal.
+    noncentrality at which |t| with n - 1 degrees of freedom exceeds its critical value with this
+    probability. For one pair, before correction. None for fewer than 2 seeds; 0 where all differences are equal.
 
     Source: Cohen 1988, section 2.
 
@@ -278,18 +272,18 @@ def least_difference(
     if n < 2:
         return None
     std = float(np.round(np.std(differences, ddof=1), 12))
-    return _noncentrality(n, confidence, power) * std / n**0.5
+    return _noncentrality(n) * std / n**0.5
 
 
-def _noncentrality(n: int, confidence: float, power: float) -> float:
+def _noncentrality(n: int) -> float:
     from scipy.optimize import brentq
     from scipy.stats import ncf, t
 
     # t squared is F with 1 and n - 1 degrees of freedom; SciPy's noncentral t is NaN where n is 2.
-    critical = t.ppf((1 + confidence) / 2, n - 1)
+    critical = t.ppf((1 + CONFIDENCE) / 2, n - 1)
 
     def lacks(nc: float) -> float:
-        return ncf.sf(critical**2, 1, n - 1, nc**2) - power
+        return ncf.sf(critical**2, 1, n - 1, nc**2) - POWER
 
     # With n = 2 the critical value is 12.7; four times this is enough for any power up to 0.999.
     return float(brentq(lacks, 0, 4 * critical + 10))
@@ -317,7 +311,7 @@ class Comparison:
     n_items: int
 
 
-def compare_all(correct: Mapping[str, Correct], *, seed: int = 0) -> list[Comparison]:
+def compare_all(correct: Mapping[str, Correct]) -> list[Comparison]:
     """Every pair, in the order of the names.
 
     A pair differs only where all three tests say so, so its p is their largest (an intersection-union test
@@ -328,7 +322,7 @@ def compare_all(correct: Mapping[str, Correct], *, seed: int = 0) -> list[Compar
     comparisons = []
     for a, b in itertools.combinations(correct, 2):
         per_seed = _differences(correct[a], correct[b]).mean(axis=1)
-        boot = paired_bootstrap(correct[a], correct[b], seed=seed)
+        boot = paired_bootstrap(correct[a], correct[b])
         p_items, p_seeds = mcnemar(correct[a], correct[b]), paired_t(per_seed)
         comparisons.append(
             Comparison(
