@@ -44,8 +44,8 @@ def plan_report(
         "seeds": ", ".join(map(str, config.seeds)),
         "protocol": config.protocol + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
         **{name: ", ".join(values) for name, values in config.settings.items()},
-        "shared": f"{len(first_tasks)} trainings on the first task for {len(sweep.cells)} cells: {shared:,} training "
-        f"steps in place of {alone:,}",
+        "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
+        f"{alone:,}",
         "engine": f"{backend}, {at_once}",
         "results": str(sweep.folder),
         "tracking": tracking,
