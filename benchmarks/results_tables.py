@@ -52,7 +52,7 @@ def table(runs: Sequence[Seeds]) -> list[str]:
             cells += [spread([r.matrix[i][j] for r in found]) for i in range(len(tasks) + 1)]
         kinds = mean.by_kind["wikidata"]
         cells += [f"{kinds[kind]:.3f}" for kind in ("symmetric", "antisymmetric")]
-        cells += [forgetting_words(task, j, found, mean) for j, task in enumerate(tasks[:-1])]
+        cells += [forgetting_words(task, found) for task in tasks[:-1]]
         cells += [efficiency_words(tasks[-1], found)] if first.curve else []
         lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -1,4 +1,4 @@
-"""The command line for one's own strategies and scenarios: begin one, check one."""
+"""The command line for your own strategies and scenarios: start one, check one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contsym.config import parse_assignments
 
 @click.group()
 def new() -> None:
-    """Begin a strategy or a scenario of your own, from a file that works.
+    """Start a strategy or a scenario of your own, from a file that works.
 
     \b
     Example:
@@ -22,21 +22,15 @@ def new() -> None:
     """
 
 
-out_option = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=".",
-    show_default="here",
-    metavar="DIR",
-    help="Folder for the files.",
-)
+PATH = click.Path(path_type=Path)
+out_option = click.option("--out", type=PATH, default=".", show_default="here", metavar="DIR", help="Folder.")
 
 
 @new.command()
 @click.argument("name")
 @out_option
 def strategy(name: str, out: Path) -> None:
-    """Write NAME.py, a small method that learns, and test_NAME.py, which passes.
+    """Write NAME.py, a small method that learns, and test_NAME.py, whose tests pass.
 
     \b
     Example:
@@ -69,30 +63,25 @@ def scenario(name: str, out: Path) -> None:
 @click.command()
 @click.argument("name")
 @plugin_option
-@click.option(
-    "--encoder",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="A small checkpoint, for a method that needs a language model; default: a tiny BERT is made.",
-)
+@click.option("--encoder", type=PATH, metavar="DIR", help="A small checkpoint; default: a new, tiny BERT.")
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A hyper-parameter to check it with; repeatable.  [learning_rate=3e-3]",
+    help="A hyper-parameter for the check; repeatable.  [learning_rate=3e-3]",
 )
 def check(name: str, plugins: tuple[str, ...], encoder: Path | None, assignments: tuple[str, ...]) -> None:
     """Run the suite that every strategy passes: toy tasks, a tiny encoder, some seconds.
 
-    Prints a line for each check; exits with 1 where one fails.
+    Prints a line per check; exits with 1 where one fails.
 
     \b
     Examples:
       contsym check my_method --plugin my_method.py
       contsym check knn_fixed --set k=5
     """
-    # One thread is fastest on matrices this small; read once, when torch is loaded.
+    # One thread is fastest on matrices this small. Torch reads it only once, when it is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import tempfile
 

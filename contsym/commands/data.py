@@ -1,15 +1,16 @@
-"""The command line of data sets: build, look at, audit."""
+"""The command line of datasets: build, count, audit, show."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -18,35 +19,35 @@ from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
 from contsym.machine import exit_code
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 PARTS = ("train", "test")
 
+PATH = click.Path(path_type=Path)
+FORMS, SPLITS = click.Choice(get_args(Form)), click.Choice(list(SPLIT_RULES))
+RULES = "; ".join(f"{name}: {meaning}" for name, meaning in SPLIT_RULES.items())
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-task_option = click.option(
-    "--task",
-    type=click.Choice(list(TASKS)),
-    default="wikidata",
-    show_default=True,
-    help="What the pairs are.",
-)
-form_option = click.option(
-    "--form",
-    type=click.Choice(get_args(Form)),
-    help="Entity names, opaque ids, or both; default: names, where the data have them.",
-)
-split_option = click.option(
-    "--split",
-    type=click.Choice(list(SPLIT_RULES)),
-    help="Share the relation pairs out anew by this rule; default: as they come.",
-)
 
 
-def _rules() -> str:
-    return "; ".join(f"{name}: {meaning}" for name, meaning in SPLIT_RULES.items())
+def source_options(command):
+    """SOURCE, `--task`, `--form` and `--json`."""
+    form_help = "Entity names, opaque ids, or both; default: names, where the data have them."
+    tasks = click.Choice(list(TASKS))
+    for option in (
+        json_option,
+        click.option("--form", type=FORMS, help=form_help),
+        click.option("--task", type=tasks, default="wikidata", show_default=True, help="What the pairs are."),
+        click.argument("source"),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group()
 def data() -> None:
-    """Build relation pairs out of Wikidata triples, and audit any data before training.
+    """Build relation pairs out of Wikidata triples, and audit data before training.
 
     SOURCE is a folder made by `contsym data build`, a file or folder of pairs, bundled, or hub.
 
@@ -62,43 +63,35 @@ def data() -> None:
     "--triples",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Subject, property, object separated by tabs (.tsv, .txt), a SPARQL result (.csv), or Wikidata's "
     "JSON dump (.json); also .gz, .bz2, .xz.",
 )
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Folder to make.")
+@click.option("--out", required=True, metavar="DIR", type=PATH, help="New folder.")
+@click.option("--labels", metavar="FILE", type=PATH, help="Names of ids: id, tab, title, tab, aliases.")
+@click.option("--relations", metavar="FILE", type=PATH, help="Registry in place of contsym's relations.toml.")
 @click.option(
-    "--labels",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Names of ids: id, tab, title, tab, aliases.",
+    "--property", "sole_property", metavar="ID", help="For a SPARQL result without a property column."
 )
 @click.option(
-    "--relations",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A registry of relations to use in place of contsym's relations.toml.",
+    "--form", type=FORMS, default="both", show_default=True, help="Entity names, opaque ids, or both."
 )
-@click.option("--property", "sole_property", metavar="ID", help="Property of a SPARQL result without one.")
+@click.option("--split", type=SPLITS, default="pair", show_default=True, help=RULES)
 @click.option(
-    "--form", type=click.Choice(get_args(Form)), default="both", show_default=True, help="What is written."
+    "--test-share", type=float, default=0.2, show_default=True, help="Approximate share of the pairs."
 )
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@click.option("--bare", is_flag=True, help="One phrasing per relation: the paper's form.")
 @click.option(
-    "--split", type=click.Choice(list(SPLIT_RULES)), default="pair", show_default=True, help=_rules()
+    "--paraphrase", is_flag=True, help="A different phrasing in the hypothesis than in the premise."
 )
-@click.option("--test-share", type=float, default=0.2, show_default=True, help="Of the pairs, about.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of every draw.")
-@click.option("--bare", is_flag=True, help="One phrasing a relation: the paper's form.")
-@click.option("--paraphrase", is_flag=True, help="Another phrasing in the hypothesis than in the premise.")
 @click.option("--neutral", is_flag=True, help="Add neutral pairs: another fact about one of the entities.")
 @click.option("--distract", is_flag=True, help="Add neutral pairs: the same entities, another relation.")
 @click.option("--balance", is_flag=True, help="As many symmetric as antisymmetric pairs in each part.")
-@click.option("--max-per-relation", type=int, metavar="N", help="Pairs of a relation at most.")
-@click.option(
-    "--max-bad", type=float, default=0.01, show_default=True, help="Share of bad lines that is tolerated."
-)
+@click.option("--max-per-relation", type=int, metavar="N", help="The most pairs per relation.")
+@click.option("--max-bad", type=float, default=0.01, show_default=True, help="Tolerated share of bad lines.")
 @json_option
-def build(as_json: bool, **given: Any) -> None:
+def build(as_json: bool, **options: Any) -> None:
     """Build NLI pairs out of Wikidata triples: entailment for symmetric relations, contradiction
     for antisymmetric ones.
 
@@ -116,81 +109,57 @@ def build(as_json: bool, **given: Any) -> None:
     from contsym.data.wikidata.build import BuildOptions
     from contsym.data.wikidata.build import build as build_data
 
-    options = BuildOptions(**given)
-    err = Console(stderr=True)
-    with _stopping_cleanly(), status(err, "starting") as say:
-        made = build_data(options, say)
-    if as_json:
-        click.echo(json.dumps(made, ensure_ascii=False))
-    else:
-        Console().print(manifest_report(made, str(options.out)))
-
-
-@contextmanager
-def _stopping_cleanly() -> Iterator[None]:
-    """What asks a build to end leaves nothing of it: its tables on disk go."""
+    build_options = BuildOptions(**options)
     try:
-        yield
+        with status(Console(stderr=True), "starting") as update:
+            manifest = build_data(build_options, update)
     except KeyboardInterrupt as error:
         click.echo("stopped; nothing was written", err=True)
         sys.exit(exit_code(error))
+    _print(as_json, manifest, lambda: manifest_report(manifest, str(build_options.out)))
 
 
 @data.command()
-@click.argument("source")
-@task_option
-@form_option
-@json_option
+@source_options
 def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
-    """Count what is in a data set: labels, relations, what was left out.
+    """Count the labels, the relations and the pairs left out of a dataset.
 
     \b
     Examples:
       contsym data stats data/codex
       contsym data stats bundled --task mnli
     """
-    from rich.console import Console
-
     from contsym.commands.views.data import manifest_report, task_report
     from contsym.data.wikidata.manifest import is_built, read_manifest
 
     folder = Path(source).expanduser()
     if is_built(folder):
-        found = read_manifest(folder)
-        if as_json:
-            click.echo(json.dumps(found, ensure_ascii=False))
-        else:
-            Console().print(manifest_report(found, source))
-        return
-    loaded = _load(task, source, form, None)
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "task": task,
-                    "source": loaded.source,
-                    "fingerprint": loaded.fingerprint,
-                    "rows": loaded.rows,
-                    "labels": {name: _counts(part, "label") for name, part in _parts(loaded)},
-                    "relations": {name: _counts(part, "relation") for name, part in _parts(loaded)},
-                    "notes": list(loaded.notes),
-                },
-                ensure_ascii=False,
-            )
-        )
+        manifest = read_manifest(folder)
+        counts, view = manifest, partial(manifest_report, manifest, source)
     else:
-        Console().print(task_report(loaded))
+        loaded = _load(task, source, form)
+        parts = {"train": loaded.train, "test": loaded.test}
+        view = partial(task_report, loaded)
+        counts = {
+            "task": task,
+            "source": loaded.source,
+            "fingerprint": loaded.fingerprint,
+            "rows": loaded.rows,
+            "labels": {name: _counts(LABELS[i] for i in pairs["label"][:]) for name, pairs in parts.items()},
+            "relations": {name: _counts(pairs["relation"][:]) for name, pairs in parts.items()},
+            "notes": list(loaded.notes),
+        }
+    _print(as_json, counts, view)
 
 
 @data.command()
-@click.argument("source")
-@task_option
-@form_option
-@split_option
-@click.option("--shots", type=int, metavar="N", help="Give the shortcuts that many pairs, as a run would.")
+@source_options
+@click.option("--split", type=SPLITS, help="Re-split the relation pairs; default: the split of the data.")
+@click.option(
+    "--shots", type=int, metavar="N", help="Train the shortcuts on as many pairs as a run with N shots."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the shots.")
-@click.option("--encoder", default="minilm", show_default=True, help="Whose length limit counts.")
-@json_option
+@click.option("--encoder", default="minilm", show_default=True, help="The encoder whose length limit counts.")
 def audit(
     source: str,
     task: str,
@@ -201,17 +170,15 @@ def audit(
     encoder: str,
     as_json: bool,
 ) -> None:
-    """Find leaks, shortcuts and doubtful rows before anything is trained.
+    """Find leaks, shortcuts and doubtful rows before training.
 
     \b
     Examples:
       contsym data audit data/codex
       contsym data audit bundled --split relation --shots 64
     """
-    from rich.console import Console
-
     from contsym.commands.views.data import audit_report
-    from contsym.data.audit import audit as look_through
+    from contsym.data.audit import audit as audit_data
     from contsym.data.shots import few_shot
     from contsym.errors import EncoderError, SettingError
 
@@ -226,27 +193,22 @@ def audit(
 
         files = locate(encoder)
     except EncoderError as error:
-        if encoder != "minilm":  # asked for
+        # Only an encoder that the user named must be there.
+        if encoder != "minilm":
             raise
         click.echo(f"note: {error}", err=True)
     else:
         tokenizer, max_length = tokenizer_of(files)
-    found = look_through(loaded, train, tokenizer, max_length)
-    if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False))
-    else:
-        Console().print(audit_report(found))
+    audited = audit_data(loaded, train, tokenizer, max_length)
+    _print(as_json, asdict(audited), lambda: audit_report(audited))
 
 
 @data.command()
-@click.argument("source")
-@task_option
-@form_option
-@click.option("--part", type=click.Choice(PARTS), help="Of this part only; default: both.")
+@source_options
+@click.option("--part", type=click.Choice(PARTS), help="Pairs of this part only; default: both.")
 @click.option("--relation", metavar="NAME", help="Pairs of this relation only.")
 @click.option("--label", type=click.Choice(LABELS), help="Pairs with this label only.")
 @click.option("-n", "n_rows", type=click.IntRange(1), default=5, show_default=True, help="How many.")
-@json_option
 def show(
     source: str,
     task: str,
@@ -257,42 +219,48 @@ def show(
     n_rows: int,
     as_json: bool,
 ) -> None:
-    """Print pairs of a data set.
+    """Print pairs of a dataset.
 
     \b
     Example:
       contsym data show data/codex --relation P26 -n 5
     """
-    from rich.console import Console
-
     from contsym.commands.views.data import rows_table
     from contsym.errors import SettingError, nearest
 
-    loaded = _load(task, source, form, None)
-    parts = {name: pairs for name, pairs in _parts(loaded) if part in (None, name)}
-    known = sorted({name for pairs in parts.values() for name in set(pairs["relation"][:])})
+    loaded = _load(task, source, form)
+    parts = {name: getattr(loaded, name) for name in PARTS if part in (None, name)}
     where = f"in the {part} part of {source}" if part else f"in {source}"
-    if relation is not None and relation not in known:
-        raise SettingError(f"--relation {relation}: no pair of it {where}; {nearest(relation, known)}")
+    relations = {name for pairs in parts.values() for name in pairs["relation"][:]}
+    if relation is not None and relation not in relations:
+        raise SettingError(
+            f"--relation {relation}: no pair of it {where}; {nearest(relation, sorted(relations))}"
+        )
     matching = (
-        {"part": name, **pairs[i], "label": LABELS[its_label]}
+        {"part": name, **pairs[i], "label": LABELS[pair_label]}
         for name, pairs in parts.items()
-        for i, (its_relation, its_label) in enumerate(
+        for i, (pair_relation, pair_label) in enumerate(
             zip(pairs["relation"][:], pairs["label"][:], strict=True)
         )
-        if relation in (None, its_relation) and label in (None, LABELS[its_label])
+        if relation in (None, pair_relation) and label in (None, LABELS[pair_label])
     )
-    found = list(itertools.islice(matching, n_rows))
-    if not found:
+    rows = list(itertools.islice(matching, n_rows))
+    if not rows:
         raise SettingError(f"--label {label}: no such pair {where}")
+    _print(as_json, rows, lambda: rows_table(rows))
+
+
+def _print(as_json: bool, plain: object, view: Callable[[], RenderableType]) -> None:
+    from rich.console import Console
+
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(plain, ensure_ascii=False))
     else:
-        Console().print(rows_table(found))
+        Console().print(view())
 
 
-def _load(task: str, source: str, form: Any, split: Any):
-    """The task's data in the form asked for; by default in the first that a built set has."""
+def _load(task: str, source: str, form: Any, split: Any = None):
+    """The task's data in the form asked for; by default in the first form of a built dataset."""
     from contsym.data.cache import load_task
     from contsym.data.wikidata.manifest import is_built, read_manifest
     from contsym.machine import quiet_libraries
@@ -304,13 +272,5 @@ def _load(task: str, source: str, form: Any, split: Any):
     return load_task(task, source, form, split)
 
 
-def _parts(loaded) -> list[tuple[str, Any]]:
-    return [("train", loaded.train), ("test", loaded.test)]
-
-
-def _counts(part, column: str) -> dict[str, int]:
-    import collections
-
-    counted = collections.Counter(part[column][:])
-    named = {LABELS[value] if column == "label" else value: n for value, n in counted.items()}
-    return dict(sorted((name, n) for name, n in named.items() if name))
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(filter(None, names)).items()))

@@ -1,50 +1,32 @@
-"""The command line that looks whether contsym can work here."""
+"""The command line that checks whether contsym can work here."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from contsym.commands.doctor_checks import Finding, works
-from contsym.commands.options import (
-    device_option,
-    encoder_option,
-    output_option,
-    precision_option,
-    uri_option,
-)
+from contsym.commands import options
+from contsym.commands.doctor_checks import Finding, Request, as_plain, examine, works
 from contsym.commands.views.tables import shown
 
 
 @click.command()
-@output_option
-@uri_option
-@encoder_option
-@device_option
-@precision_option
-@click.option(
-    "--network",
-    is_flag=True,
-    help="Also ask the Hub, and the tracking server if there is one; some seconds each.",
-)
+@options.output_option
+@options.uri_option
+@options.encoder_option
+@options.device_option
+@options.precision_option
+@click.option("--network", is_flag=True, help="Also ask the Hub and the tracking server; some seconds each.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-def doctor(
-    output: Path,
-    tracking_uri: str | None,
-    encoder: str,
-    device: str,
-    precision: str,
-    network: bool,
-    as_json: bool,
-) -> None:
-    """Look whether a run can work here, and say what to do about what does not.
+def doctor(as_json: bool, **request: Any) -> None:
+    """Check whether a run can work here, and say how to mend what does not.
 
     Exit code 0: a run can work. 1: it cannot.
 
@@ -53,15 +35,10 @@ def doctor(
       contsym doctor
       contsym doctor --encoder path/to/encoder --output /scratch/me/mlruns --network
     """
-    from rich.console import Console
-
-    from contsym.commands.doctor import findings_report
-    from contsym.commands.doctor_checks import Asked, as_plain, examine, works
     from contsym.commands.views.progress import status
 
-    err = Console(stderr=True)
-    with status(err, "looking"):
-        findings = list(examine(Asked(output, encoder, tracking_uri, device, precision, network)))
+    with status(Console(stderr=True), "checking"):
+        findings = list(examine(Request(**request)))
     if as_json:
         click.echo(json.dumps(as_plain(findings), ensure_ascii=False))
     else:
@@ -74,15 +51,15 @@ MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "bold
 
 
 def findings_report(findings: Sequence[Finding]) -> Group:
-    """A line for each finding, what to do below it, and the verdict."""
+    """A line per finding, its remedy below it, and the verdict."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:
-        table.add_row(Text(*MARKS[finding.state]), finding.what, shown(finding.found))
+        table.add_row(Text(*MARKS[finding.state]), finding.name, shown(finding.text))
         if finding.remedy:
             table.add_row("", "", shown(f"-> {finding.remedy}", style="italic"))
     n_bad = sum(finding.state == "bad" for finding in findings)
-    verdict = "a run can work here" if works(list(findings)) else f"a run cannot work here: {n_bad} to mend"
+    verdict = f"a run cannot work here: {n_bad} to mend" if n_bad else "a run can work here"
     return Group(table, Text(""), Text(verdict, style="bold"))

@@ -1,4 +1,4 @@
-"""`contsym pretrain`: an encoder that knows a task through a head, as a folder for --encoder."""
+"""`contsym pretrain`: an encoder fine-tuned on a task, with its head, as a folder for --encoder."""
 
 from __future__ import annotations
 
@@ -7,33 +7,21 @@ from typing import Any
 
 import click
 
-from contsym.commands.options import (
-    assignments_of,
-    device_option,
-    encoder_option,
-    freeze_option,
-    output_option,
-    pooling_option,
-    precision_option,
-    sources_and_sizes,
-    task_options,
-)
+from contsym.commands import options
 from contsym.config import RunConfig, parse_assignments
 from contsym.errors import ContsymError
+
+NLI_TASKS = click.Choice(["mnli", "snli"])
 
 
 @click.command()
 @click.option(
-    "--task",
-    type=click.Choice(["mnli", "snli"]),
-    default="mnli",
-    show_default=True,
-    help="What the encoder learns.",
+    "--task", type=NLI_TASKS, default="mnli", show_default=True, help="The task that the encoder learns."
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
-@encoder_option
-@pooling_option
-@task_options
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder; must not exist.")
+@options.encoder_option
+@options.pooling_option
+@options.task_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
     "--set",
@@ -42,16 +30,15 @@ from contsym.errors import ContsymError
     metavar="NAME=VALUE",
     help="A hyper-parameter of fine_tune; repeatable.",
 )
-@freeze_option
-@device_option
-@precision_option
-@output_option
-def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
-    """Fine-tune an encoder on NLI and keep it with its head, to start others from.
+@options.freeze_option
+@options.device_option
+@options.precision_option
+@options.output_option
+def pretrain(task: str, out: Path, seed: int, **values: Any) -> None:
+    """Fine-tune an encoder on NLI and write it, with its head, to a folder for --encoder.
 
-    The folder goes to --encoder: strategies nli_head and zero_shot use its head, and under --protocol
-    retrain all strategies start from it, whatever the seed. (Without it that protocol makes an encoder
-    for each seed by itself.)
+    The strategies nli_head and zero_shot use its head. Under --protocol retrain all strategies start from
+    it, for every seed; without such a folder that protocol trains an encoder per seed.
 
     \b
     Examples:
@@ -60,7 +47,7 @@ def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
     """
     if out.exists():
         raise ContsymError(f"--out {out} is there already; expected a new folder")
-    sources, sizes = sources_and_sizes(options)
+    sources, sizes = options.sources_and_sizes(values)
     for name in (*sources, *sizes):
         if name != task:
             raise ContsymError(f"--{name}: the encoder learns {task}; leave it out or name it with --task")
@@ -70,10 +57,10 @@ def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
         seeds=(seed,),
         sources=sources,
         sizes=sizes,
-        settings=parse_assignments(assignments_of(options)),
+        settings=parse_assignments(options.assignments_of(values)),
         curve=False,
         audit=False,
-        **options,
+        **values,
     )
     from rich.console import Console
 

@@ -11,34 +11,27 @@ from contsym.commands.options import output_option
 from contsym.errors import SettingError
 
 MANY_PAIRS = 300
+"""With more comparisons a message says that they take time."""
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SWEEP|RUN]...")
 @output_option
-@click.option(
-    "--to",
-    "folder",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Where the report goes; default: OUTPUT/reports/NAME.",
-)
-@click.option("--target", type=float, help="Accuracy to reach; default: the one of the results, mostly 0.99.")
+@click.option("--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/reports/NAME.")
+@click.option("--target", type=float, help="Accuracy to reach; default: that of the results, usually 0.99.")
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
-def report(
-    names: tuple[str, ...], output: Path, folder: Path | None, target: float | None, opens: bool
-) -> None:
-    """Make one HTML file, and tables, out of a sweep or of runs.
+def report(names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool) -> None:
+    """Write one HTML file, and tables, for a sweep or for runs.
 
-    Without names it is the latest sweep of OUTPUT, finished or not. A sweep is named by its id or
-    the beginning of it, a run by its folder. The file needs no network to be looked at; the same
-    tables lie in tables/ as Markdown, CSV and LaTeX.
+    By default for the latest sweep of OUTPUT, finished or not. Name a sweep or run by its name or id, or the first
+    letters of either, or by its folder. The file needs no network; the same tables are in tables/ as Markdown,
+    CSV and LaTeX.
 
     \b
     Examples:
       contsym report
       contsym report 3f2a --to reports/paper --open
-      contsym report 20260102T030405-knn_fixed-mnli_then_wikidata-abc123
+      contsym report knn_fixed-mnli_then_wikidata-5e052868ceac
     """
     if target is not None and not 0 < target <= 1:
         raise SettingError(f"--target {target} is out of range; expected 0 < target <= 1")
@@ -48,10 +41,10 @@ def report(
     collected = collect(output, names)
     n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
     if n_pairs > MANY_PAIRS:
-        click.echo(f"{n_pairs:,} comparisons of strategies; a few seconds for a hundred", err=True)
-    made = make_report(collected, collected.target if target is None else target)
-    html, tables = write_report(made, folder or output / "reports" / collected.name)
+        click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
+    page = make_report(collected, collected.target if target is None else target)
+    html, tables = write_report(page, to or output / "reports" / collected.name)
     click.echo(html)
-    click.echo(f"{tables} ({len(made.tables)} tables as Markdown, CSV and LaTeX)")
+    click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
     if opens:
         click.launch(str(html.resolve()))

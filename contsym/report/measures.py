@@ -1,4 +1,4 @@
-"""Figures of a report: means with intervals, what was forgotten, shots needed, comparisons, the Pareto front."""
+"""The figures of a report: means with intervals, forgetting, shots needed, comparisons, the Pareto front."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 
 from contsym.data import shortcuts
 from contsym.report.collect import Collected
-from contsym.results.metrics.efficiency import Reached, area_under_curve, shots_to_reach
+from contsym.results.metrics.efficiency import ShotsNeeded, area_under_curve, retention, shots_to_reach
 from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
@@ -20,7 +20,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Forgetting:
-    """What a group forgot of a task; no summary unless every seed had learned it."""
+    """The forgetting or retention of a task in a group; no summary unless every seed had learned the task."""
 
     summary: Summary | None
     n_learned: int
@@ -28,86 +28,97 @@ class Forgetting:
 
     @property
     def words(self) -> str:
-        """In place of a figure that there is none of."""
+        """The text in place of a missing summary."""
         return "" if self.summary is not None else never_learned(self.n_learned, self.n)
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """How a variant's accuracy grows with shots, over the seeds of which every number of shots is there."""
+    """How a variant's accuracy grows with shots, over the seeds with a result at every number of shots."""
 
     n_seeds: int
-    reached: Reached | None
+    shots_needed: ShotsNeeded | None
     area: Summary | None
 
 
 @dataclass(frozen=True)
 class Family:
-    """Every pair of variants on one task at one number of shots: what the correction is over."""
+    """The comparisons of all variants on one task at one number of shots; p is corrected over these."""
 
     task: str
     shots: int
     seeds: tuple[int, ...]
     comparisons: tuple[Comparison, ...]
     best: str | None
-    """The variant that is better than every other by the test; None where there is none."""
+    """The variant that is better than every other by the tests, if there is one."""
+
+
+@dataclass(frozen=True)
+class TradeOff:
+    """One group as a point: accuracy on the new task against forgetting of an earlier one."""
+
+    variant: str
+    shots: int
+    accuracy: Summary
+    forgetting: Summary
+    seconds: float
 
 
 class Measures:
-    """The figures of collected results, each computed once, when asked for."""
+    """The figures of collected results, computed on request; None where a group has no result."""
 
     def __init__(self, collected: Collected, target: float) -> None:
         self.collected, self.target = collected, target
 
     def accuracy(self, variant: str, shots: int, task: str) -> Summary | None:
-        """At the end of the scenario; None where nothing is stored."""
-        return self._share(variant, shots, task, lambda result: result.final[task])
+        """At the end of the scenario."""
+        return self._accuracy(variant, shots, task, lambda result: result.final[task])
 
     def own_accuracy(self, variant: str, shots: int, task: str) -> Summary | None:
         """Right after the task's own experience."""
-        j = self.collected.tasks.index(task)
-        return self._share(variant, shots, task, lambda result: result.matrix[j + 1][j])
+        return self._accuracy(variant, shots, task, lambda result: own_accuracy(result, task))
 
-    def _share(
-        self, variant: str, shots: int, task: str, figure: Callable[[SeedResult], float]
+    def _accuracy(
+        self, variant: str, shots: int, task: str, accuracy: Callable[[SeedResult], float]
     ) -> Summary | None:
-        values = self.collected.values(variant, shots, figure)
+        values = self.collected.values(variant, shots, accuracy)
         return summarise_values(values, n_items=self.collected.first.n_test[task]) if values else None
 
     def forgetting(self, variant: str, shots: int, task: str) -> Forgetting | None:
-        """None where nothing is stored."""
-        found = self.collected.values(
-            variant, shots, lambda result: result.forgetting[task] if result.learned[task] else None
-        )
-        if not found:
-            return None
-        learned = [value for value in found if value is not None]
-        whole = summarise_values(learned) if len(learned) == len(found) else None
-        return Forgetting(whole, len(learned), len(found))
+        return self._of_learned(variant, shots, lambda r: r.forgetting[task] if r.learned[task] else None)
 
     def retention(self, variant: str, shots: int, task: str) -> Forgetting | None:
-        """Accuracy at the end over accuracy after the own experience, as a share; where it was learned."""
-        from contsym.results.metrics.efficiency import retention
+        """Accuracy at the end over accuracy right after the own experience."""
+        return self._of_learned(
+            variant,
+            shots,
+            lambda r: retention(own_accuracy(r, task) if r.learned[task] else None, r.final[task]),
+        )
 
-        j = self.collected.tasks.index(task)
-        found = self.collected.group(variant, shots)
-        if not found:
+    def _of_learned(
+        self, variant: str, shots: int, figure: Callable[[SeedResult], float | None]
+    ) -> Forgetting | None:
+        values = self.collected.values(variant, shots, figure)
+        if not values:
             return None
-        before = [s.result.matrix[j + 1][j] if s.result.learned[task] else None for s in found]
-        kept = [v for v in retention(before, [s.result.final[task] for s in found]) if v is not None]
-        return Forgetting(summarise_values(kept) if len(kept) == len(found) else None, len(kept), len(found))
+        learned = [value for value in values if value is not None]
+        summary = summarise_values(learned) if len(learned) == len(values) else None
+        return Forgetting(summary, len(learned), len(values))
 
-    def best_shortcut(self, task: str, shots: int | None = None) -> tuple[str, float] | None:
-        """Name and mean score of the shortcut that scores most; None where none was measured."""
-        found = [
-            scores
-            for stored in self.collected.stored
-            if shots in (None, stored.result.n_shots) and (scores := stored.result.shortcuts.get(task))
-        ]
-        if not found:
-            return None
-        names = [name for name in found[0] if all(name in scores for scores in found)]
-        return shortcuts.best({name: sum(s[name] for s in found) / len(found) for name in names})
+    def shortcuts(self, task: str, shots: int) -> dict[str, float]:
+        """The mean accuracy of each shortcut; empty where none was measured."""
+        results = [stored.result for stored in self.collected.stored if stored.result.n_shots == shots]
+        measured = [scores for result in results if (scores := result.shortcuts.get(task))]
+        return {
+            name: sum(scores[name] for scores in measured) / len(measured)
+            for name in (measured[0] if measured else ())
+            if all(name in scores for scores in measured)
+        }
+
+    def best_shortcut(self, task: str, shots: int) -> tuple[str, float] | None:
+        """Name and mean accuracy; None where none was measured."""
+        means = self.shortcuts(task, shots)
+        return shortcuts.best(means) if means else None
 
     def efficiency(self, variant: str) -> Efficiency:
         import numpy as np
@@ -116,37 +127,39 @@ class Measures:
         seeds = collected.whole_seeds(variant)
         if not seeds:
             return Efficiency(0, None, None)
-        # Right after learning it: where it is not the last task, the end tells of forgetting too.
-        j = collected.tasks.index(collected.new_task)
+        # Right after its own experience, since accuracy at the end also depends on forgetting.
         by_shots = [
-            [s.result.matrix[j + 1][j] for s in collected.group(variant, n) if s.result.seed in seeds]
-            for n in collected.shots
+            [
+                own_accuracy(stored.result, collected.new_task)
+                for stored in collected.group(variant, shots)
+                if stored.result.seed in seeds
+            ]
+            for shots in collected.shots
         ]
-        table = np.array(by_shots).T
-        reached = shots_to_reach(collected.shots, table, self.target)
-        areas = area_under_curve(collected.shots, table)
-        return Efficiency(len(seeds), reached, summarise_values([float(a) for a in areas]))
+        accuracies = np.array(by_shots).T
+        areas = area_under_curve(collected.shots, accuracies)
+        return Efficiency(
+            len(seeds),
+            shots_to_reach(collected.shots, accuracies, self.target),
+            summarise_values(areas.tolist()),
+        )
 
-    def cost(self, variant: str, shots: int, name: str) -> float | None:
-        """Mean over the seeds of a cost; costs per experience are added up. None where no seed is stored."""
-        found = self.collected.values(variant, shots, lambda result: result.cost.total(name))
-        return sum(found) / len(found) if found else None
-
-    def seconds(self, variant: str, shots: int) -> float | None:
-        found = self.collected.values(variant, shots, lambda result: result.seconds)
-        return sum(found) / len(found) if found else None
+    def mean(self, variant: str, shots: int, figure: Callable[[SeedResult], float]) -> float | None:
+        """Mean over the seeds of a figure without an interval, as a cost."""
+        values = self.collected.values(variant, shots, figure)
+        return sum(values) / len(values) if values else None
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
-        """Comparisons of all variants: for each task and number of shots with seeds that all of them have."""
-        found = []
+        """A family per task and number of shots, where all variants have seeds in common."""
+        families = []
         for task in self.collected.tasks:
             for shots in self.collected.shots:
                 variants = [v for v in self.collected.variants if self.collected.group(v, shots)]
                 seeds = self.collected.common_seeds(variants, shots)
                 if len(variants) > 1 and seeds:
-                    found.append(self._family(task, shots, variants, seeds))
-        return tuple(found)
+                    families.append(self._family(task, shots, variants, seeds))
+        return tuple(families)
 
     def family(self, task: str, shots: int) -> Family | None:
         return next((f for f in self.families if (f.task, f.shots) == (task, shots)), None)
@@ -167,61 +180,46 @@ class Measures:
 
     @cached_property
     def trade_offs(self) -> dict[str, list[TradeOff]]:
-        """By earlier task: accuracy on the new task against forgetting, where it was learned in every seed."""
-        found: dict[str, list[TradeOff]] = {}
-        for task in self.collected.earlier_tasks:
-            points = []
+        """By earlier task, the groups that learned it in every seed."""
+        points: dict[str, list[TradeOff]] = {task: [] for task in self.collected.earlier_tasks}
+        for task in points:
             for variant in self.collected.variants:
                 for shots in self.collected.shots:
                     accuracy = self.accuracy(variant, shots, self.collected.new_task)
-                    forgot = self.forgetting(variant, shots, task)
-                    seconds = self.seconds(variant, shots)
-                    if accuracy and forgot and forgot.summary and seconds is not None:
-                        points.append(TradeOff(variant, shots, accuracy, forgot.summary, seconds))
-            found[task] = points
-        return found
+                    forgetting = self.forgetting(variant, shots, task)
+                    seconds = self.mean(variant, shots, lambda result: result.seconds)
+                    if accuracy and forgetting and forgetting.summary and seconds is not None:
+                        points[task].append(TradeOff(variant, shots, accuracy, forgetting.summary, seconds))
+        return points
 
-    def by_kind(self, variant: str, shots: int, task: str) -> Mapping[str, Part]:
-        """Mean accuracy on each kind at the end."""
+    def by_kind(self, variant: str, shots: int, task: str) -> Mapping[str, Summary]:
+        """Accuracy on each kind at the end."""
         rows = self.collected.values(variant, shots, lambda result: result.by_kind.get(task))
-        return self._parts([found[-1] for found in rows if found])
+        return self._parts([kinds[-1] for kinds in rows if kinds])
 
-    def by_relation(self, variant: str, shots: int, task: str) -> Mapping[str, Part]:
-        """Mean accuracy on each relation at the end, the commonest first."""
-        found = self.collected.values(variant, shots, lambda result: result.by_relation.get(task))
-        return self._parts([parts for parts in found if parts])
+    def by_relation(self, variant: str, shots: int, task: str) -> Mapping[str, Summary]:
+        """Accuracy on each relation at the end, the commonest first."""
+        per_seed = self.collected.values(variant, shots, lambda result: result.by_relation.get(task))
+        return self._parts([relations for relations in per_seed if relations])
 
-    def _parts(self, found: Sequence[Mapping[str, PartAccuracy]]) -> Mapping[str, Part]:
-        names = {name: part.n for parts in found for name, part in parts.items()}
+    def _parts(self, per_seed: Sequence[Mapping[str, PartAccuracy]]) -> Mapping[str, Summary]:
+        sizes = {name: part.n for parts in per_seed for name, part in parts.items()}
         return {
-            name: Part(summarise_values([p[name].accuracy for p in found if name in p], n_items=n), n)
-            for name, n in sorted(names.items(), key=lambda item: (-item[1], item[0]))
+            name: summarise_values([p[name].accuracy for p in per_seed if name in p], n_items=n)
+            for name, n in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
         }
 
 
-@dataclass(frozen=True)
-class Part:
-    """Accuracy on a part of the test pairs, and how many they are."""
-
-    accuracy: Summary
-    n: int
-
-
-@dataclass(frozen=True)
-class TradeOff:
-    """One group as a point: what it learned against what it forgot, and for how many seconds."""
-
-    variant: str
-    shots: int
-    accuracy: Summary
-    forgetting: Summary
-    seconds: float
+def own_accuracy(result: SeedResult, task: str) -> float:
+    """Accuracy on a task right after its own experience."""
+    j = result.tasks.index(task)
+    return result.matrix[j + 1][j]
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Which of the points (gain, loss) no other beats: none has as much gain and as little loss and more of one.
+    """The indices of the points (gain, loss) that no other point beats, in order of loss.
 
-    In order of loss. Equal points are all on the front.
+    A point beats another by at least as much gain and at most as much loss, unless the two are equal.
 
     >>> pareto_front([(0.9, 0.1), (0.8, 0.2), (0.7, 0.0)])
     [2, 0]

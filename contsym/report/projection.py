@@ -13,7 +13,7 @@ from contsym.results.store import TENSORS
 
 @dataclass(frozen=True)
 class LabelView:
-    """One result's pairs as points, (pairs, 2) before and after, in the same axes."""
+    """One result's pairs as points, (pairs, 2) before and after training, on the same axes."""
 
     variant: str
     shots: int
@@ -23,22 +23,22 @@ class LabelView:
     before: list[list[float]]
     after: list[list[float]]
     shares: tuple[float, float]
-    """Of the variance of both sets together, by axis."""
+    """Share of the variance of both sets together, per axis."""
 
 
 def label_views(collected: Collected) -> list[LabelView]:
-    """For each variant with vectors, its largest shots and first seed."""
-    found = []
+    """A view per variant with vectors: of its largest shots and first seed."""
+    views = []
     for variant in collected.variants:
         groups = (collected.group(variant, shots) for shots in reversed(collected.shots))
         stored = next((s for group in groups for s in group if s.result.view), None)
         if stored and (view := label_view(variant, stored)):
-            found.append(view)
-    return found
+            views.append(view)
+    return views
 
 
 def label_view(variant: str, stored: Stored) -> LabelView | None:
-    """None where no vectors are stored, or of fewer than three pairs: a plane needs them."""
+    """None where no vectors are stored, or too few for a plane: fewer than three pairs or two dimensions."""
     import numpy as np
 
     about = stored.result.view
@@ -69,7 +69,7 @@ def label_view(variant: str, stored: Stored) -> LabelView | None:
 def plane(vectors):
     """(n, 2) coordinates on the first two principal components, to 4 digits, and their shares of variance.
 
-    Vectors that are all the same have no variance: all points are 0.
+    Where all vectors are equal there is no variance, and all points are 0.
     """
     import numpy as np
     from sklearn.decomposition import PCA
@@ -77,7 +77,7 @@ def plane(vectors):
     if np.ptp(vectors, axis=0).max() == 0:
         return np.zeros((len(vectors), 2)), (0.0, 0.0)
     pca = PCA(n_components=2, svd_solver="full")
-    # Adding zero makes of -0.0 the zero that it is.
+    # Adding zero turns -0.0 into 0.0.
     points = np.round(pca.fit_transform(vectors), 4) + 0.0
     first, second = pca.explained_variance_ratio_.tolist()
     return points, (first, second)

@@ -1,10 +1,10 @@
-"""Puts a report together: sections of figures and tables into one HTML file, and the tables beside it."""
+"""Puts a report together: sections of figures and tables in one HTML file, and the tables as files beside it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,8 @@ from contsym.report.collect import Collected
 from contsym.report.figures import all_figures
 from contsym.report.figures.style import Figure, styles
 from contsym.report.measures import Measures
-from contsym.report.paper import read_paper
-from contsym.report.projection import label_views
 from contsym.report.table_formats import Table, write_tables
 from contsym.report.tables import all_tables
-from contsym.report.tables.layout import kind_tasks
 
 REPORT, TABLES = "report.html", "tables"
 
@@ -29,15 +26,14 @@ REPORT, TABLES = "report.html", "tables"
 @dataclass(frozen=True)
 class Section:
     id: str
+    """Tables and figures name the section that they stand in by it."""
     title: str
-    warnings: Sequence[str] = ()
-    question: str = ""
-    answer: Sequence[str] = ()
-    paragraphs: Sequence[str] = ()
-    commands: Sequence[str] = ()
-    figures: Sequence[Figure] = ()
-    tables: Sequence[tuple[Table, bool]] = field(default=())
-    """Each with whether it is shown unfolded."""
+    paragraphs: Sequence[tuple[str, str]]
+    """Kind (a class of report.css) and text of each."""
+    commands: Sequence[str]
+    figures: Sequence[Figure]
+    tables: Sequence[tuple[Table, bool]]
+    """Each table, and whether it is unfolded."""
 
 
 @dataclass(frozen=True)
@@ -46,139 +42,107 @@ class Report:
     about: str
     variants: Sequence[dict[str, str]]
     sections: Sequence[Section]
-    tables: Sequence[Table]
+
+    @property
+    def tables(self) -> list[Table]:
+        return [table for section in self.sections for table, _ in section.tables]
 
 
 def make_report(collected: Collected, target: float) -> Report:
-    """Everything that the report says; a section without figures says why."""
-    measures = Measures(collected, target)
-    tables = all_tables(measures, read_paper())
-    figures = all_figures(measures, label_views(collected))
-    sections = _sections(measures, figures, tables)
-    first = collected.first
-    what = f"sweep {collected.name}" if collected.sweep else collected.name
-    n = len(collected.stored)
-    about = (
-        f"{what} · scenario {first.scenario} · encoder {first.encoder} · "
-        f"protocol {first.options.protocol} · "
-        f"{n} result{'s' * (n > 1)}, "
-        f"seed{'s' * (len(collected.seeds) > 1)} {', '.join(map(str, collected.seeds))}"
-    )
+    first, n_results = collected.first, len(collected.stored)
+    about = [
+        f"sweep {collected.name}" if collected.sweep else collected.name,
+        f"scenario {first.scenario}",
+        f"encoder {first.encoder}",
+        f"protocol {first.options.protocol}",
+        f"{n_results} result{'s' * (n_results > 1)}, "
+        f"seed{'s' * (len(collected.seeds) > 1)} {', '.join(map(str, collected.seeds))}",
+    ]
+    if collected.sweep:
+        about.append(f"started {collected.sweep.created}")
     return Report(
         f"Few-shot need and forgetting: {first.scenario}",
-        about + (f" · started {collected.sweep.created}" if collected.sweep else ""),
+        " · ".join(about),
         [{"name": name, "colour": style.colour} for name, style in styles(collected.variants).items()],
-        sections,
-        list(tables.values()),
+        _sections(Measures(collected, target)),
     )
 
 
-def _sections(measures: Measures, figures: dict[str, Figure], tables: dict[str, Table]) -> list[Section]:
+def _sections(measures: Measures) -> list[Section]:
+    """Every section; one without figures says why."""
     collected = measures.collected
+    tables, figures = all_tables(measures), all_figures(measures)
 
-    def some(*names: str, is_open: bool = False) -> list[tuple[Table, bool]]:
-        return [(tables[name], is_open) for name in names if name in tables]
+    def section(
+        name: str,
+        title: str,
+        *paragraphs: tuple[str, str],
+        without_figure: str = "",
+        commands: Sequence[str] = (),
+    ) -> Section:
+        own_figures = [figure for placement, figure in figures if placement.section == name]
+        own_tables = [(table, placement.is_open) for placement, table in tables if placement.section == name]
+        texts = [*([] if own_figures else [("text", without_figure)]), *paragraphs]
+        return Section(name, title, [p for p in texts if p[1]], commands, own_figures, own_tables)
 
-    def drawn(name: str) -> list[Figure]:
-        return [figures[name]] if name in figures else []
-
-    def reason(name: str, why: str) -> list[str]:
-        return [] if name in figures else [why]
-
-    earlier, new = collected.earlier_tasks, collected.new_task
-    kinds = kind_tasks(collected)
     no_kinds = "No task of this scenario has relations of a known kind."
-    failed = [f"Failed: {f['name']}: {f['error']}" for f in collected.failures.values()]
-    one_strategy = (
+    no_comparison = (
         "With one strategy there is nothing to compare."
         if len(collected.variants) == 1
-        else ("No seed is stored for all strategies at one number of shots yet.")
+        else "No seed has a result for all strategies at one number of shots yet."
     )
-    learned_none = (
-        "This scenario has one task, so nothing can be forgotten."
-        if not earlier
-        else "Never learned: no earlier task was learned in every seed of any group, so there is no forgetting to show."
+    no_forgetting = (
+        "Never learned: no earlier task was learned in every seed of any group, so there is no forgetting to show."
+        if collected.earlier_tasks
+        else "This scenario has one task, so nothing can be forgotten."
     )
     return [
-        Section(
+        section(
             "answer",
             "The question and the answer",
-            warnings=sentences.warnings(measures),
-            question=sentences.question(collected),
-            answer=sentences.answer(measures),
+            *(("warning", text) for text in sentences.warnings(measures)),
+            ("question", sentences.question(collected)),
+            *(("answer", text) for text in sentences.answer(measures)),
         ),
-        Section("paper", "The paper's table, and ours", tables=some("paper", is_open=True)),
-        Section(
-            "accuracy",
-            "Accuracy over shots",
-            figures=drawn("accuracy"),
-            tables=some(
-                f"accuracy-{new}", *(f"accuracy-{t}" for t in collected.tasks if t != new), "shortcuts"
-            ),
-        ),
-        Section(
-            "trade-off",
-            "Accuracy against forgetting",
-            paragraphs=reason("trade-off", learned_none),
-            figures=drawn("trade-off"),
-            tables=some("trade-off", *(f"forgetting-{task}" for task in earlier)),
-        ),
-        Section("matrices", "Accuracy matrices", figures=drawn("matrices"), tables=some("matrices")),
-        Section(
-            "relations",
-            "Accuracy by relation",
-            paragraphs=reason("relations", no_kinds),
-            figures=drawn("relations"),
-            tables=some(*(f"relations-{task}" for task in kinds)),
-        ),
-        Section(
-            "kinds",
-            "Symmetric against antisymmetric",
-            paragraphs=reason("kinds", no_kinds),
-            figures=drawn("kinds"),
-            tables=some(*(f"kinds-{task}" for task in kinds)),
-        ),
-        Section(
+        section("paper", "The paper's table, and ours"),
+        section("accuracy", "Accuracy over shots"),
+        section("trade-off", "Accuracy against forgetting", without_figure=no_forgetting),
+        section("matrices", "Accuracy matrices"),
+        section("relations", "Accuracy by relation", without_figure=no_kinds),
+        section("kinds", "Symmetric against antisymmetric", without_figure=no_kinds),
+        section(
             "learning",
             "Learning curves",
-            paragraphs=reason("learning", "None of these strategies trains, so there is no course to show."),
-            figures=drawn("learning"),
+            without_figure="None of these strategies trains, so there is no learning curve.",
         ),
-        Section(
+        section(
             "embeddings",
             "Label embeddings before and after training",
-            paragraphs=reason("embeddings", "These results hold no label embeddings for a picture."),
-            figures=drawn("embeddings"),
+            without_figure="These results hold no label embeddings.",
         ),
-        Section(
+        section(
             "statistics",
             "Comparisons and examples needed",
-            paragraphs=reason_of(tables, "comparisons", one_strategy),
-            tables=some("efficiency", is_open=True)
-            + some("comparisons")
-            + some(*(f"retention-{task}" for task in earlier)),
+            ("text", "" if measures.families else no_comparison),
         ),
-        Section("cost", "Cost", tables=some("cost", is_open=True)),
-        Section(
+        section("cost", "Cost"),
+        section(
             "provenance",
             "Where these figures come from",
-            paragraphs=[p for p in (rerun_command.shared(collected), *failed) if p]
-            + [
-                "The same results again, with the same data, code and libraries "
-                "(to the bit on the same machine with as many threads):"
-            ],
+            ("text", rerun_command.shared_training(collected)),
+            *(("text", f"Failed: {f['name']}: {f['error']}") for f in collected.failures.values()),
+            (
+                "text",
+                "To make the same results again (equal to the bit on the same machine with the same data, "
+                "code, libraries and number of threads):",
+            ),
             commands=rerun_command.commands(collected),
-            tables=some("sources", is_open=True) + some("settings", "versions", "cells"),
         ),
     ]
 
 
-def reason_of(tables: dict[str, Table], name: str, why: str) -> list[str]:
-    return [] if name in tables else [why]
-
-
 def script_json(value: Any) -> str:
-    """JSON that may stand inside a <script>: no sign in it can end the element or open a comment.
+    """JSON for a <script> element: no sign in it can end the element or open a comment.
 
     >>> script_json(["</script><!--", "]]>"])
     '["\\\\u003c/script\\\\u003e\\\\u003c!--","]]\\\\u003e"]'
@@ -202,10 +166,10 @@ def to_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    folder = resources.files("contsym.report").joinpath("templates")
+    templates = resources.files("contsym.report").joinpath("templates")
 
-    def own(name: str) -> Markup:
-        return Markup(folder.joinpath(name).read_text("utf-8"))  # noqa: S704 - our own file
+    def template_text(name: str) -> Markup:
+        return Markup(templates.joinpath(name).read_text("utf-8"))  # noqa: S704 - part of contsym
 
     data = {
         figure.name: Markup(script_json(figure.plots))  # noqa: S704 - escaped by script_json
@@ -213,14 +177,11 @@ def to_html(report: Report) -> str:
         for figure in section.figures
     }
     return environment.get_template("report.html.j2").render(
-        title=report.title,
-        about=report.about,
-        variants=report.variants,
-        sections=report.sections,
+        report=report,
         data=data,
-        css=own("report.css"),
-        script=own("report.js"),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library's own file
+        css=template_text("report.css"),
+        script=template_text("report.js"),
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 - part of plotly
         plotly_version=get_plotlyjs_version(),
         version=contsym.__version__,
     )

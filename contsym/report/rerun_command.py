@@ -1,4 +1,4 @@
-"""How results came about: what they shared, and the command that makes them again."""
+"""The command that makes results again, and the training that the cells of a sweep shared."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ OPTIONS = (
     *("encoder", "pooling", "form", "split", "label_noise"),
     *("protocol", "device", "precision", "target"),
 )
-"""Of a run and of a sweep, by the names of their fields."""
+"""The options of runs and sweeps that have one value, by the names of their fields."""
 
 
 def commands(collected: Collected) -> list[str]:
-    """What to type to have the same results again, quoted for a shell; one line, or one for each run."""
+    """The commands that make the same results again, quoted for a shell: one per sweep, or one per run."""
     if collected.sweep:
         return [sweep_command(collected.sweep.config, collected.sweep.output)]
     return run_commands(collected)
 
 
 def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
-    r"""What was typed, or would have been: options that have their default are left out.
+    r"""The command of a sweep, without the options that have their default.
 
-    >>> asked = SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,))
-    >>> print(sweep_command(asked, asked.output))
+    >>> config = SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,))
+    >>> print(sweep_command(config, config.output))
     contsym sweep \
       --strategies knn_fixed \
       --scenario wikidata_only \
@@ -44,22 +44,20 @@ def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
       --seeds 4-4
     """
     words = ["contsym", "sweep", "--strategies", ",".join(config.strategies), "--scenario", config.scenario]
+    # A single number would be a count of seeds.
+    only = f"{config.seeds[0]}-{config.seeds[0]}"
     words += ["--shots", ",".join(map(shots_text, config.shots))]
-    # A lone number would be a count of seeds.
-    words += [
-        "--seeds",
-        f"{config.seeds[0]}-{config.seeds[0]}" if len(config.seeds) == 1 else _numbers(config.seeds),
-    ]
+    words += ["--seeds", only if len(config.seeds) == 1 else _numbers(config.seeds)]
     for name, values in config.settings.items():
         words += ["--set", f"{name}={','.join(values)}"]
-    words += _shared(config, SweepConfig)
+    words += _shared_options(config, SweepConfig)
     if str(output) != DEFAULT_OUTPUT:
         words += ["--output", str(output)]
     return in_lines(words)
 
 
 def run_commands(collected: Collected) -> list[str]:
-    """One command for each run; the seeds that are stored."""
+    """One command per run; cells of a sweep that differ only in the seed share one."""
     seeds: dict[str, list[int]] = {}
     configs: dict[str, RunConfig] = {}
     for stored in collected.stored:
@@ -73,7 +71,6 @@ def run_commands(collected: Collected) -> list[str]:
             device=result.device,
             precision=result.precision,
         )
-        # Cells of a sweep have a run's name each of their own; put together what only differs in the seed.
         seeds.setdefault(repr(config), []).append(result.seed)
         configs[repr(config)] = config
     return [_run_command(config, seeds[key]) for key, config in configs.items()]
@@ -85,13 +82,13 @@ def _run_command(config: RunConfig, seeds: Iterable[int]) -> str:
     words += ["--seeds", _numbers(seeds)]
     for name, value in config.settings.items():
         words += ["--set", f"{name}={value}"]
-    return in_lines(words + _shared(config, RunConfig))
+    return in_lines(words + _shared_options(config, RunConfig))
 
 
-def _shared(
+def _shared_options(
     config: RunConfig | SweepConfig | StoredSettings, kind: type[RunConfig] | type[SweepConfig]
 ) -> list[str]:
-    """The options that runs and sweeps have alike, where they are not the default."""
+    """The options that runs and sweeps share, where they do not have their default."""
     words: list[str] = []
     for task, source in config.sources.items():
         words += [f"--{task}", source]
@@ -113,7 +110,7 @@ def _shared(
 
 
 def in_lines(words: list[str]) -> str:
-    r"""A command quoted for a shell, an option a line.
+    r"""A command quoted for a shell, with one option per line.
 
     >>> print(in_lines(["contsym", "run", "--mnli", "my data", "--no-curve"]))
     contsym run \
@@ -132,18 +129,18 @@ def _numbers(numbers: Iterable[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def shared(collected: Collected) -> str:
-    """What the cells of a sweep had in common and was done once."""
+def shared_training(collected: Collected) -> str:
+    """How much of the training the cells of a sweep shared; empty for runs."""
     sweep = collected.sweep
     if sweep is None:
         return ""
     first_tasks = {cell.first_task: cell.n_steps[0] for cell in sweep.cells if cell.first_task}
     if not first_tasks:
-        return f"{len(sweep.cells)} cells; no first task to share: it depends on the shots."
+        return f"{len(sweep.cells)} cells that share no training: the first task depends on the shots."
     alone = sum(sum(cell.n_steps) for cell in sweep.cells)
     together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(first_tasks.values())
     return (
-        f"{len(sweep.cells)} cells share {len(first_tasks)} trainings of the first task (one per strategy, seed and "
-        f"set of values that decides it): {together:,} training steps, not {alone:,}. "
-        "Each result is the same to the bit as that of its cell run alone."
+        f"{len(sweep.cells)} cells share {len(first_tasks)} trainings on the first task, one per strategy, seed "
+        f"and set of values that decide it: {together:,} training steps in place of {alone:,}. "
+        "Each result is equal to the bit to that of its cell run alone."
     )

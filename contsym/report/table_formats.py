@@ -1,87 +1,103 @@
-"""One table, four ways to write it: HTML (by the template), Markdown, CSV and LaTeX with booktabs."""
+"""One table in four notations: HTML (by the template), Markdown, CSV and LaTeX with booktabs.
+
+Neither pandas nor tabulate escapes names from the data for all three files, so the writers are our own.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contsym.files import shield, write_file
 from contsym.results.metrics.stats import Summary
 
 Value = str | int | float | None
 
+SUMMARY_PARTS = ("mean", "low", "high", "n")
+NOTHING = "–"
+
 
 @dataclass(frozen=True)
 class Cell:
-    """What people read, and the plain values behind it, one for each part of the column."""
+    """The text for people, and one plain value per part of the column; no values: the text stands for figures."""
 
     text: str
     values: tuple[Value, ...] = ()
     strong: bool = False
-    """Set in bold: the best, where a test says so."""
+    """Bold: the best, where a test says so."""
 
 
 @dataclass(frozen=True)
 class Column:
     title: str
-    key: str
-    """In the header of the CSV."""
+    key: str = ""
+    """The name in the header of the CSV; default: the title."""
     parts: tuple[str, ...] = ("",)
-    """Endings of the CSV's columns, as ("mean", "low", "high")."""
+    """Suffixes of the CSV's columns, as ("mean", "low", "high")."""
     is_text: bool = False
+    form: str = "{:,}"
+    """How numbers are written."""
 
-    @property
-    def csv_names(self) -> list[str]:
-        return [f"{self.key}_{part}" if part else self.key for part in self.parts]
+    def cell(self, value: Cell | Summary | Value) -> Cell:
+        """The cell of a value.
+
+        >>> Column("x").cell(1234).text, Column("x", form="{:.1%}").cell(0.5).text, Column("x").cell(None).text
+        ('1,234', '50.0%', '–')
+        """
+        if isinstance(value, Cell):
+            return value
+        if isinstance(value, Summary):
+            return interval_cell(value)
+        if value is None:
+            return Cell(NOTHING)
+        return Cell(value if isinstance(value, str) else self.form.format(value), (value,))
 
 
 @dataclass(frozen=True)
 class Table:
-    """`name` is the file's; a row has a cell for each column."""
-
     name: str
+    """The name of its files."""
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = field(default=())
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            assert len(row) == len(self.columns), (
-                f"{self.name}: {len(row)} cells, {len(self.columns)} columns"
-            )
+    """One cell per column."""
+    notes: tuple[str, ...] = ()
 
 
-SUMMARY_PARTS = ("mean", "low", "high", "n")
+def make_table(
+    name: str,
+    title: str,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Any]],
+    *notes: str,
+) -> Table:
+    """A table of values, which the columns turn into cells (`Column.cell`)."""
+    cells = (tuple(c.cell(value) for c, value in zip(columns, row, strict=True)) for row in rows)
+    return Table(name, title, tuple(columns), tuple(cells), notes)
 
 
-def words(text: object, *, strong: bool = False) -> Cell:
-    """A cell of text; its value in the CSV is the same text."""
-    return Cell(str(text), (str(text),), strong)
+def text_column(title: str, key: str = "") -> Column:
+    return Column(title, key, is_text=True)
 
 
-def number(value: float | None, shown: str = "{:,}", none: str = "") -> Cell:
-    """A cell of one number; `none` where there is none.
-
-    >>> number(1234).text, number(0.5, "{:.1%}").text, number(None, none="not reached").text
-    ('1,234', '50.0%', 'not reached')
-    """
-    return Cell(none if value is None else shown.format(value), (value,))
-
-
-def interval(summary: Summary, *, sign: bool = False, scale: float = 1, digits: int = 3) -> Cell:
-    """A cell of mean and interval, as `0.953 [0.940, 0.967]`; values: mean, low, high, number of seeds."""
-    parts = (summary.mean, summary.low, summary.high)
-    return Cell(interval_text(summary, sign=sign, scale=scale, digits=digits), (*parts, summary.n))
+def interval_cell(
+    summary: Summary, *, sign: bool = False, scale: float = 1, digits: int = 3, strong: bool = False
+) -> Cell:
+    """A cell of mean and interval; its values are `SUMMARY_PARTS`."""
+    text = interval_text(summary, sign=sign, scale=scale, digits=digits)
+    return Cell(text, (summary.mean, summary.low, summary.high, summary.n), strong)
 
 
 def interval_text(summary: Summary, *, sign: bool = False, scale: float = 1, digits: int = 3) -> str:
+    """Mean and interval, as `0.953 [0.940, 0.967]`."""
+
     def shown(value: float) -> str:
-        # Adding zero makes of -0.0 the zero that it is.
+        # Adding zero turns -0.0 into 0.0.
         rounded = round(value * scale, digits) + 0.0
         return f"{rounded:+.{digits}f}" if sign else f"{rounded:.{digits}f}"
 
@@ -90,27 +106,23 @@ def interval_text(summary: Summary, *, sign: bool = False, scale: float = 1, dig
     return f"{shown(summary.mean)} [{shown(summary.low)}, {shown(summary.high)}]"
 
 
-def nothing(column: Column, text: str) -> Cell:
-    """A cell of words in a column of numbers: its values are empty."""
-    return Cell(text, (None,) * len(column.parts))
-
-
 def to_markdown(table: Table) -> str:
-    """With the title above and the notes below; `|` and line ends in cells are escaped."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cells) + " |"
-
+    """With the title above and the notes below."""
     lines = [
         f"**{_markdown(table.title)}**",
         "",
-        line([_markdown(column.title) for column in table.columns]),
+        _markdown_row(_markdown(column.title) for column in table.columns),
         "|" + "|".join("---" if column.is_text else "---:" for column in table.columns) + "|",
     ]
     for row in table.rows:
-        lines.append(line([f"**{_markdown(c.text)}**" if c.strong else _markdown(c.text) for c in row]))
+        texts = [_markdown(cell.text) for cell in row]
+        lines.append(_markdown_row(f"**{t}**" if c.strong else t for t, c in zip(texts, row, strict=True)))
     lines += [f"\n{_markdown(note)}" for note in table.notes]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_row(texts: Iterable[str]) -> str:
+    return "| " + " | ".join(texts) + " |"
 
 
 def _markdown(text: str) -> str:
@@ -118,31 +130,28 @@ def _markdown(text: str) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """The plain values at full precision; what has no figure is empty, what is words is in a column of its own.
+    """The plain values at full precision.
 
-    Text that a spreadsheet would take for a formula has an apostrophe before it (contsym.cells).
-    A column of several parts gets `KEY_note` behind it where a cell has words in place of figures.
+    `shield` keeps spreadsheets from reading text as a formula. Where a column of numbers has a cell of
+    text, the numbers are empty and a column `KEY_note` holds the text.
     """
-    noted = [
-        any(_is_words(row[i]) for row in table.rows) and not column.is_text
-        for i, column in enumerate(table.columns)
-    ]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    header = []
-    for column, has_note in zip(table.columns, noted, strict=True):
-        header += [*column.csv_names, *([f"{column.key}_note"] if has_note else [])]
-    writer.writerow(header)
-    for row in table.rows:
-        written: list[Value] = []
-        for cell, has_note in zip(row, noted, strict=True):
-            written += [*cell.values, *([cell.text if _is_words(cell) else None] if has_note else [])]
-        writer.writerow([shield(value) if isinstance(value, str) else value for value in written])
+    columns = []
+    for i, column in enumerate(table.columns):
+        key = column.key or column.title
+        names = [f"{key}_{part}" if part else key for part in column.parts]
+        values = [row[i].values or (None,) * len(names) for row in table.rows]
+        notes = [row[i].text if all(value is None for value in row[i].values) else "" for row in table.rows]
+        if any(notes) and not column.is_text:
+            names.append(f"{key}_note")
+            values = [(*cell, note) for cell, note in zip(values, notes, strict=True)]
+        columns.append([names, *values])
+    for line in zip(*columns, strict=True):
+        writer.writerow(
+            shield(value) if isinstance(value, str) else value for values in line for value in values
+        )
     return out.getvalue()
-
-
-def _is_words(cell: Cell) -> bool:
-    return bool(cell.text) and all(value is None for value in cell.values)
 
 
 LATEX_SIGNS = {
@@ -164,21 +173,20 @@ LATEX_SIGNS = {
 
 def to_latex(table: Table) -> str:
     """A `table` environment; needs \\usepackage{booktabs}."""
-    kinds = "".join("l" if column.is_text else "r" for column in table.columns)
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table}",
         "\\centering",
         f"\\caption{{{_latex(' '.join([table.title + '.', *table.notes]))}}}",
         f"\\label{{tab:{re.sub(r'[^a-z0-9-]', '-', table.name)}}}",
-        f"\\begin{{tabular}}{{{kinds}}}",
+        f"\\begin{{tabular}}{{{''.join('l' if column.is_text else 'r' for column in table.columns)}}}",
         "\\toprule",
         " & ".join(_latex(column.title) for column in table.columns) + " \\\\",
         "\\midrule",
     ]
     for row in table.rows:
         cells = [f"\\textbf{{{_latex(cell.text)}}}" if cell.strong else _latex(cell.text) for cell in row]
-        # A row that begins with [ would be read as the \\ before it having an optional argument.
+        # LaTeX would read a [ at the start of a row as an argument of the \\ before it.
         lines.append(" & ".join(cells).replace("[", "{[}", 1 if cells[0].startswith("[") else 0) + " \\\\")
     lines += ["\\bottomrule", "\\end{tabular}", "\\end{table}"]
     return "\n".join(lines) + "\n"
@@ -192,9 +200,9 @@ WRITERS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:
-    """Each table as Markdown, CSV and LaTeX in the folder, under its name, in signs that any file system takes."""
+    """Write each table in every notation; a sign that a file system may refuse becomes `_` in the name."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
+        name = re.sub(r"[^\w.-]", "_", table.name)
         for ending, write in WRITERS.items():
-            name = re.sub(r"[^\w.-]", "_", table.name)
             write_file(folder / f"{name}.{ending}", write(table))

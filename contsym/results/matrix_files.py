@@ -1,4 +1,4 @@
-"""Accuracy matrices where they are stored: in a result, in the folders of a run, in a CSV file."""
+"""Reads accuracy matrices from a result, the folder of a run, or a CSV file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXPECTED = "expected a result.json, the folder of a run or a result, or a CSV fi
 
 @dataclass(frozen=True)
 class StoredMatrix:
-    """R as rows, (tasks + 1) x tasks, and what is known beside it."""
+    """R as rows, (tasks + 1) x tasks, and facts that its file holds beside it."""
 
     tasks: tuple[str, ...]
     rows: tuple[tuple[float, ...], ...]
@@ -28,7 +28,7 @@ class StoredMatrix:
 def read_matrices(path: Path) -> list[StoredMatrix]:
     """The matrix in a result's folder or file, or in a CSV file, which is of no known seed.
 
-    Raises ContsymError, with file and line where there is one, for what is no matrix.
+    Raises ContsymError, with file and line where there is one, for anything else.
     """
     if not path.exists():
         raise ContsymError(f"{path} is not there; {EXPECTED}")
@@ -65,45 +65,39 @@ def _of_csv(path: Path) -> StoredMatrix:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ContsymError(f"{path}: cannot be read ({reason}); {EXPECTED}") from None
-    if not lines or len(lines[0][1]) < 2 or lines[0][1][0] != "after":
-        given = ",".join(lines[0][1]) if lines else "nothing"
-        raise ContsymError(f"{path}:1: the header is {given[:80]!r}; expected after,TASK,TASK,...")
-    tasks = lines[0][1][1:]
+    header = lines[0][1] if lines else ["nothing"]
+    if len(header) < 2 or header[0] != "after":
+        given = ",".join(header)[:80]
+        raise ContsymError(f"{path}:1: the header is {given!r}; expected after,TASK,TASK,...")
+    tasks = header[1:]
     if len(set(tasks)) < len(tasks):
         raise ContsymError(f"{path}:1: a task comes twice in the header; expected each once")
+    names = ["untrained", *tasks]
     rows = []
-    for (number, line), name in zip(lines[1:], ["untrained", *tasks], strict=False):
+    for (number, (name, *texts)), expected in zip(lines[1:], names, strict=False):
         where = f"{path}:{number}"
-        if line[0] != name:
+        if name != expected:
             raise ContsymError(
-                f"{where}: the row is named {line[0]!r}; expected {name!r}: rows are untrained, {', '.join(tasks)}"
+                f"{where}: the row is named {name!r}; expected {expected!r}: rows are {', '.join(names)}"
             )
-        if len(line) != len(tasks) + 1:
-            raise ContsymError(f"{where}: {len(line) - 1} accuracies for {len(tasks)} tasks")
+        if len(texts) != len(tasks):
+            raise ContsymError(f"{where}: {len(texts)} accuracies for {len(tasks)} tasks")
         rows.append(
-            tuple(_number(text, f"{where}: {task}") for text, task in zip(line[1:], tasks, strict=True))
+            tuple(_accuracy(text, f"{where}: {task}") for text, task in zip(texts, tasks, strict=True))
         )
-    _check_size(path, tasks, lines[1:])
+    if len(lines) - 1 != len(names):
+        raise ContsymError(
+            f"{path}: {len(lines) - 1} rows for {len(tasks)} tasks; expected {len(names)}: {', '.join(names)}"
+        )
     return StoredMatrix(tuple(tasks), tuple(rows))
 
 
-def _number(text: str, where: str) -> float:
+def _accuracy(text: str, where: str) -> float:
+    value: float | str
     try:
-        value: object = float(text)
+        value = float(text)
     except ValueError:
         value = text
-    return _check(value, where)
-
-
-def _check(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    if isinstance(value, str) or not 0 <= value <= 1:
         raise ContsymError(f"{where} is {value!r}; expected an accuracy between 0 and 1")
-    return float(value)
-
-
-def _check_size(path: Path, tasks: Sequence[str], rows: Sequence[object]) -> None:
-    if len(rows) != len(tasks) + 1:
-        raise ContsymError(
-            f"{path}: {len(rows)} rows for {len(tasks)} tasks; expected {len(tasks) + 1}: "
-            f"untrained, {', '.join(tasks)}"
-        )
+    return value

@@ -155,8 +155,7 @@ def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
     figures: dict[str, float | None] = {
         "accuracy_macro": mean.final_macro,
         "accuracy_micro": mean.final_micro,
-        "bwt": mean.bwt,
-        "fwt": mean.fwt,
+        **mean.transfer,
         "seconds": mean.seconds,
         "probe_forgetting": mean.probe_forgetting,
     }

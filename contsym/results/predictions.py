@@ -1,10 +1,10 @@
-"""Stored predictions: which test pairs were answered right, lined up over runs and seeds."""
+"""Stored predictions: whether each test pair was answered correctly, aligned over runs and seeds."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,124 +18,111 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-NAMED = 3
-"""Ids and seeds that an error names."""
+N_EXAMPLES = 3
+"""The number of ids that an error lists."""
 
 
 @dataclass(frozen=True)
-class _Answers:
-    ids: list[str]
-    labels: list[str]
-    predicted: list[str]
+class _Predictions:
+    """The labels and final predictions of a seed by pair, and the name of the seed in errors."""
 
-
-def read_correct(folder: Path, task: str, row: int = -1) -> tuple[list[str], NDArray[np.bool_]]:
-    """The ids of a task's test pairs and whether each was answered right, (pairs,), in stored order.
-
-    An id that comes a second time (`--form both`) is told apart as ID#2.
-    `row` is that of the accuracy matrix: 0 before any training, i after experience i, -1 at the end.
-    Raises ContsymError where the folder of a seed or a cell has no such predictions.
-    """
-    import numpy as np
-
-    found = _read(folder, task, row)
-    return found.ids, np.array(found.labels) == np.array(found.predicted)
+    name: str
+    labels: dict[str, str]
+    predicted: dict[str, str]
 
 
 def read_aligned(
-    runs: Mapping[str, Mapping[int, Path]], task: str, row: int = -1
+    runs: Mapping[str, Mapping[int, Path]], task: str
 ) -> tuple[list[int], list[str], dict[str, NDArray[np.bool_]]]:
-    """Seeds, ids and, for each run, what was answered right: (seeds, pairs), pairs in order of their id.
+    """Seeds, ids and, per run, whether each final prediction is correct: (seeds, pairs), pairs in order of id.
 
-    `runs` holds the folder of each seed by the run's name. Raises ContsymError where the runs differ
-    in their seeds, their test pairs or the labels of these: then no comparison is paired.
+    `runs` holds the folder of each seed by the run's name. An id that occurs again, as with `--form both`,
+    becomes ID#2. Raises ContsymError where the runs differ in their seeds, test pairs or labels, since
+    no comparison is paired then.
     """
     import numpy as np
 
-    names = list(runs)
-    seeds = sorted(runs[names[0]])
-    for name in names[1:]:
+    first_run, *others = runs
+    seeds = sorted(runs[first_run])
+    for name in others:
         if sorted(runs[name]) != seeds:
             raise ContsymError(
-                f"{names[0]} has the seeds {_numbers(seeds)}, {name} has {_numbers(sorted(runs[name]))}; "
+                f"{first_run} has the seeds {_numbers(seeds)}, {name} has {_numbers(sorted(runs[name]))}; "
                 "a comparison needs the same seeds in every run"
             )
-    first: dict[str, str] = {}
-    where = ""
-    tables = {}
-    for name in names:
-        rows = []
-        for seed in seeds:
-            found = _read(runs[name][seed], task, row)
-            labels = dict(zip(found.ids, found.labels, strict=True))
-            here = f"{name}, seed {seed}"
-            if not first:
-                first, where = labels, here
-            _check_same(first, labels, where, here, task)
-            predicted = dict(zip(found.ids, found.predicted, strict=True))
-            rows.append([predicted[pair] == first[pair] for pair in sorted(first)])
-        tables[name] = np.array(rows)
-    return seeds, sorted(first), tables
+    per_run = {
+        name: [_read(folders[seed], task, f"{name}, seed {seed}") for seed in seeds]
+        for name, folders in runs.items()
+    }
+    first = per_run[first_run][0]
+    for predictions in per_run.values():
+        for other in predictions:
+            _check_same(first, other, task)
+    ids = sorted(first.labels)
+    correct = {
+        name: np.array([[seed.predicted[i] == seed.labels[i] for i in ids] for seed in predictions])
+        for name, predictions in per_run.items()
+    }
+    return seeds, ids, correct
 
 
-def _read(folder: Path, task: str, row: int) -> _Answers:
+def _read(folder: Path, task: str, name: str) -> _Predictions:
     path = folder / PREDICTIONS
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            names = list(reader.fieldnames or ())
-            found = list(reader)
+            header = list(reader.fieldnames or ())
+            lines = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ContsymError(f"{path}: cannot be read ({reason}); expected stored predictions") from None
-    columns = [name for name in names if name.startswith("row_")]
-    if not {"task", "id", "label"} <= set(names) or not columns or len(set(names)) < len(names):
-        given = ",".join(names) or "nothing"
+    rows = [column for column in header if column.startswith("row_")]
+    if not {"task", "id", "label"} <= set(header) or not rows or len(set(header)) < len(header):
+        given = ",".join(header) or "empty"
         raise ContsymError(f"{path}: the header is {given}; expected task,id,label,row_0,row_1,...")
-    if not -len(columns) <= row < len(columns):
-        raise ContsymError(f"{path}: there is no row {row}; expected 0 to {len(columns) - 1}")
-    own = [line for line in found if line["task"] == task]
-    if not own:
-        known = list(dict.fromkeys(line["task"] for line in found))
-        raise ContsymError(f"{path}: no predictions for the task {task!r}; {nearest(task, known)}")
-    if any(None in line or None in line.values() for line in own):
-        raise ContsymError(f"{path}: a line has not {len(names)} values; is the file whole?")
-    ids = _numbered([unshield(line["id"]) for line in own])
-    column = columns[row]
-    return _Answers(ids, [line["label"] for line in own], [line[column] for line in own])
+    pairs = [line for line in lines if line["task"] == task]
+    if not pairs:
+        tasks = list(dict.fromkeys(line["task"] for line in lines))
+        raise ContsymError(f"{path}: no predictions for the task {task!r}; {nearest(task, tasks)}")
+    if any(None in line or None in line.values() for line in pairs):
+        raise ContsymError(f"{path}: a line does not have {len(header)} values; the file may be cut short")
+    ids = _numbered([unshield(line["id"]) for line in pairs])
+    return _Predictions(
+        name,
+        dict(zip(ids, (line["label"] for line in pairs), strict=True)),
+        dict(zip(ids, (line[rows[-1]] for line in pairs), strict=True)),
+    )
 
 
-def _numbered(ids: list[str]) -> list[str]:
-    """Ids that come more than once, as with `--form both`, told apart by which time it is.
+def _numbered(ids: Sequence[str]) -> list[str]:
+    """The ids, where an id that occurs again has its number appended.
 
     >>> _numbered(["a", "b", "a"])
     ['a', 'b', 'a#2']
     """
-    seen: Counter[str] = Counter()
-    found = []
+    counts: Counter[str] = Counter()
+    numbered = []
     for pair in ids:
-        seen[pair] += 1
-        found.append(pair if seen[pair] == 1 else f"{pair}#{seen[pair]}")
-    return found
+        counts[pair] += 1
+        numbered.append(pair if counts[pair] == 1 else f"{pair}#{counts[pair]}")
+    return numbered
 
 
-def _check_same(
-    first: Mapping[str, str], other: Mapping[str, str], first_name: str, other_name: str, task: str
-) -> None:
-    for mine, theirs, name in ((first, other, first_name), (other, first, other_name)):
-        if missing := [pair for pair in mine if pair not in theirs]:
-            shown = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
+def _check_same(first: _Predictions, other: _Predictions, task: str) -> None:
+    for one, another in ((first, other), (other, first)):
+        if missing := [pair for pair in one.labels if pair not in another.labels]:
+            examples = ", ".join(missing[:N_EXAMPLES]) + (", ..." if len(missing) > N_EXAMPLES else "")
             raise ContsymError(
-                f"the test pairs of {task} differ: {len(missing):,} are only in {name} ({shown}), not in "
-                f"{other_name if name == first_name else first_name}; a comparison needs the same pairs"
+                f"the test pairs of {task} differ: {len(missing):,} are only in {one.name} ({examples}), not in "
+                f"{another.name}; a comparison needs the same pairs"
             )
-    if relabelled := [pair for pair in first if first[pair] != other[pair]]:
-        pair = relabelled[0]
-        raise ContsymError(
-            f"the test pairs of {task} differ: {pair} is {first[pair]} in {first_name} and {other[pair]} in "
-            f"{other_name}; a comparison needs the same data"
-        )
+    for pair, label in first.labels.items():
+        if label != other.labels[pair]:
+            raise ContsymError(
+                f"the test pairs of {task} differ: {pair} is {label} in {first.name} and {other.labels[pair]} in "
+                f"{other.name}; a comparison needs the same data"
+            )
 
 
-def _numbers(values: list[int]) -> str:
+def _numbers(values: Sequence[int]) -> str:
     return ",".join(map(str, values))

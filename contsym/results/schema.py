@@ -30,7 +30,7 @@ from contsym.models.encoders.declared import PoolingFacts
 
 FORMAT = 4
 """2: one record of costs per experience. 3: every entry is always there, and sizes are a table of the options. 4: a result
-is named by its key alone, and no run."""
+is named by its key alone, and figures of transfer are a table."""
 
 
 class PartAccuracy(Written):
@@ -213,8 +213,8 @@ class Scores(Written):
     final_macro: Share
     final_micro: Share
     forgetting: dict[str, Gain | None]
-    bwt: Gain | None
-    fwt: Gain | None
+    transfer: dict[Name, Gain | None]
+    """By the names of `metrics.matrix.TRANSFERS`; None where the scenario has one experience."""
     by_kind: dict[str, list[dict[Kind, PartAccuracy]]]
     """Of tasks of relations, by row of R."""
     by_relation: dict[str, dict[str, PartAccuracy]]

@@ -1,4 +1,4 @@
-"""What came of a seed: the accuracy matrix of its predictions, and all that follows from it."""
+"""The scores of a seed: the accuracy matrix of its predictions, and all figures that follow from it."""
 
 from __future__ import annotations
 
@@ -13,78 +13,73 @@ if TYPE_CHECKING:
     from contsym.data.schema import TaskData
 
 
-def measured(
-    tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mapping[str, float]] | None = None
-) -> Scores:
-    """The accuracy matrix of the predictions and all that follows from it.
+def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mapping[str, float]]) -> Scores:
+    """The scores of predictions, by row of the matrix and task.
 
-    `guesses` are the scores of the shortcuts by task: what is not above the best of them was not
-    learned. Without them the majority class is the bar.
+    `guesses` are the accuracies of the shortcuts by task. A task is learned where the accuracy is above the best
+    of them, or above the majority class where there are none.
     """
     import numpy as np
 
-    labels = [np.asarray(task.test["label"][:]) for task in tasks]
     names = [task.name for task in tasks]
+    labels = {task.name: np.asarray(task.test["label"][:]) for task in tasks}
+    by_task = {name: [row[j] for row in predictions] for j, name in enumerate(names)}
+    n_test = {name: len(y) for name, y in labels.items()}
     matrix = np.array(
-        [[measures.accuracy(p, y) for p, y in zip(row, labels, strict=True)] for row in predictions]
+        [[measures.accuracy(p, labels[n]) for n, p in zip(names, row, strict=True)] for row in predictions]
     )
-    n_test = [len(y) for y in labels]
-    majority = [measures.majority_share(y) for y in labels]
-    bars = [
-        max(share, *(guesses or {}).get(name, {}).values(), 0.0)
-        for name, share in zip(names, majority, strict=True)
-    ]
-    learned = {
-        name: measures.is_learned(matrix[j + 1, j], bars[j], n_test[j]) for j, name in enumerate(names)
-    }
-    forgotten = dict(zip(names, measures.forgetting(matrix), strict=True))
-    kinds = {
-        task.name: [measures.accuracy_by(task.test["kind"][:], row[j], labels[j]) for row in predictions]
-        for j, task in enumerate(tasks)
-        if any(task.test["kind"][:])
-    }
-    found = {
+    majority = {name: measures.majority_share(y) for name, y in labels.items()}
+    learned = {}
+    for j, name in enumerate(names):
+        bar = max(majority[name], *guesses.get(name, {}).values(), 0.0)
+        learned[name] = measures.is_learned(matrix[j + 1, j], bar, n_test[name])
+    forgetting = dict(zip(names, measures.forgetting(matrix), strict=True))
+    kinds = {task.name: task.test["kind"][:] for task in tasks if any(task.test["kind"][:])}
+    scores = {
         "matrix": matrix.tolist(),
-        "n_test": dict(zip(names, n_test, strict=True)),
-        "majority": dict(zip(names, majority, strict=True)),
+        "n_test": n_test,
+        "majority": majority,
         "learned": learned,
         "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
         "final_macro": measures.final_macro(matrix),
-        "final_micro": measures.final_micro(matrix, n_test),
-        # What was never learned cannot be forgotten; the figure would flatter the method.
-        "forgetting": {name: f if learned[name] else None for name, f in forgotten.items()},
-        "bwt": measures.backward_transfer(matrix),
-        "fwt": measures.forward_transfer(matrix),
-        "by_kind": kinds,
+        "final_micro": measures.final_micro(matrix, list(n_test.values())),
+        # Only a learned task can be forgotten; any other figure would flatter the method.
+        "forgetting": {name: value if learned[name] else None for name, value in forgetting.items()},
+        "transfer": {transfer.name: transfer.compute(matrix) for transfer in measures.TRANSFERS},
+        "by_kind": {
+            name: [measures.accuracy_by(groups, row, labels[name]) for row in by_task[name]]
+            for name, groups in kinds.items()
+        },
         "by_relation": {
-            task.name: measures.accuracy_by(task.test["relation"][:], predictions[-1][j], labels[j])
-            for j, task in enumerate(tasks)
+            task.name: measures.accuracy_by(
+                task.test["relation"][:], by_task[task.name][-1], labels[task.name]
+            )
+            for task in tasks
             if task.name in kinds
         },
         "confusion": {
-            name: measures.confusion(predictions[-1][j], labels[j], len(LABELS))
-            for j, name in enumerate(names)
+            name: measures.confusion(by_task[name][-1], labels[name], len(LABELS)) for name in names
         },
     }
-    return Scores.model_validate(found)
+    return Scores.model_validate(scores)
 
 
 def sample_efficiency(tasks: Sequence[TaskData], points, target: float) -> dict[str, PairsToTarget]:
     """The least number of pairs, distinct and seen, that reached the target; None: not reached."""
-    found = {}
+    efficiency = {}
     for j, task in enumerate(tasks):
-        own = [point for point in points if point.experience == j]
-        accuracies = [point.accuracy for point in own]
+        curve = [point for point in points if point.experience == j]
+        accuracies = [point.accuracy for point in curve]
         n_distinct, n_seen = (
-            measures.least_to_reach([getattr(p, name) for p in own], accuracies, target)
+            measures.least_to_reach([getattr(p, name) for p in curve], accuracies, target)
             for name in ("n_distinct_pairs", "n_pairs_seen")
         )
-        found[task.name] = PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)
-    return found
+        efficiency[task.name] = PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)
+    return efficiency
 
 
 def prediction_rows(tasks: Sequence[TaskData], predictions) -> list[dict[str, object]]:
-    """One row per test pair: its label and what was predicted after each experience."""
+    """A row per test pair: its label, and the prediction after each experience."""
     return [
         {
             "task": task.name,
@@ -98,7 +93,7 @@ def prediction_rows(tasks: Sequence[TaskData], predictions) -> list[dict[str, ob
 
 
 def probe(accuracies: Sequence[float | None]) -> Probe | None:
-    """What a fresh linear probe reads of the first task off the encoder, before and after the others."""
+    """The accuracy of a linear probe of the first task, before and after the other tasks."""
     if len(accuracies) < 2 or accuracies[0] is None or accuracies[1] is None:
         return None
     before, after = accuracies[0], accuracies[1]

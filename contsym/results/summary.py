@@ -10,6 +10,7 @@ from typing import Any
 from contsym.checked import Kind
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL
+from contsym.results.metrics.matrix import TRANSFERS
 from contsym.results.schema import Facts, SeedResult
 
 Results = Sequence[SeedResult]
@@ -43,8 +44,7 @@ class Means:
     by_kind: dict[str, dict[Kind, float]]
     """At the end."""
     probe_forgetting: float | None
-    bwt: float | None
-    fwt: float | None
+    transfer: dict[str, float | None]
     seconds: float
 
 
@@ -86,8 +86,7 @@ def summarise(found: Results) -> Means:
             for t, rows in first.by_kind.items()
         },
         probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in found]),
-        bwt=mean_of_all([r.bwt for r in found]),
-        fwt=mean_of_all([r.fwt for r in found]),
+        transfer={t.name: mean_of_all([r.transfer.get(t.name) for r in found]) for t in TRANSFERS},
         seconds=mean([r.seconds for r in found]),
     )
 
@@ -134,7 +133,7 @@ def _figures(mean: Means) -> dict[str, float | None]:
         "accuracy, mean": mean.final_macro,
         **{f"accuracy, {name}": mean.final[name] for name in tasks},
         **{f"forgetting, {name}": mean.forgetting[name] for name in tasks},
-        "backward transfer": mean.bwt,
+        "backward transfer": mean.transfer["bwt"],
     }
 
 

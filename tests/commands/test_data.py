@@ -45,7 +45,7 @@ def test_build_prints_what_was_made(tmp_path):
         "symmetric",
         "left out  1 triples of an entity with itself",
         "SHA-256",
-        "look at it with",
+        "next: contsym data audit",
     ):
         assert part in shown
     assert "P17 (1) country: Wikidata lets a state be its own country" in " ".join(shown.split())

@@ -11,28 +11,28 @@ from rich.console import Console
 from contsym.cli import cli
 from contsym.commands import doctor_checks
 from contsym.commands.doctor import findings_report
-from contsym.commands.doctor_checks import Asked, Finding, as_plain, examine, works
+from contsym.commands.doctor_checks import Finding, Request, as_plain, examine, works
 
 
 def look(tmp_path, **asked):
-    return {f.what: f for f in examine(Asked(**{"output": tmp_path / "out", **asked}))}
+    return {f.name: f for f in examine(Request(**{"output": tmp_path / "out", **asked}))}
 
 
 def test_a_machine_that_works(tmp_path, tiny_encoder_folder):
     found = look(tmp_path, encoder=str(tiny_encoder_folder), device="cpu")
-    assert [f.what for f in found.values() if f.state == "bad"] == []
+    assert [f.name for f in found.values() if f.state == "bad"] == []
     assert works(list(found.values()))
-    assert found["encoder"].found.startswith(f"{tiny_encoder_folder}: folder, SHA-256 ")
-    assert found["MLflow store"].found.endswith("; not there yet; the first run makes it")
+    assert found["encoder"].text.startswith(f"{tiny_encoder_folder}: folder, SHA-256 ")
+    assert found["MLflow store"].text.endswith("; not there yet; the first run makes it")
     assert (tmp_path / "out").is_dir() and not (tmp_path / "out" / "mlflow.db").exists()
-    assert found["network"].found.startswith("not asked")
+    assert found["network"].text.startswith("not asked")
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     found = look(tmp_path, output=tmp_path / "file" / "out")["output folder"]
     assert found.state == "bad"
-    assert found.found == (
+    assert found.text == (
         f"--output {tmp_path}/file/out cannot be written (Not a directory); expected a folder that you may write "
         "to; name another with --output"
     )
@@ -41,9 +41,9 @@ def test_an_output_folder_that_cannot_be_written(tmp_path):
 def test_a_full_disk(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": doctor_checks.ROOM_NEEDED - 1})
     monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda _: usage)
-    found = list(doctor_checks._output(Asked(tmp_path)))
+    found = list(doctor_checks._output(Request(tmp_path)))
     assert [f.state for f in found] == ["bad", "ok"]
-    assert found[0].found.endswith("1.0 GiB free") and found[0].remedy
+    assert found[0].text.endswith("1.0 GiB free") and found[0].remedy
 
 
 def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
@@ -55,7 +55,7 @@ def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.hub_client, "ask", refuse)
     found = look(tmp_path, encoder="nobody/nothing")["encoder"]
     assert found.state == "bad"
-    assert found.found == (
+    assert found.text == (
         "encoder 'nobody/nothing' is not here: the Hub was not asked; connect to the network once, or pass a folder "
         "that has it with --encoder DIR"
     )
@@ -63,7 +63,7 @@ def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
 
 def test_torchvision_of_another_release(monkeypatch):
     monkeypatch.setattr(doctor_checks, "_wanted_torch", lambda _: SpecifierSet("==2.9.0"))
-    (found,) = doctor_checks._torch_and_torchvision({"torch": "2.8.0+cpu", "torchvision": "0.24.0+cpu"})
+    found = doctor_checks._torch_and_torchvision("2.8.0+cpu", "0.24.0+cpu")
     assert found == Finding(
         "torch and torchvision",
         "bad",
@@ -74,8 +74,8 @@ def test_torchvision_of_another_release(monkeypatch):
 
 def test_torchvision_of_another_build(monkeypatch):
     monkeypatch.setattr(doctor_checks, "_wanted_torch", lambda _: SpecifierSet("==2.8.0"))
-    (found,) = doctor_checks._torch_and_torchvision({"torch": "2.8.0+cpu", "torchvision": "0.23.0+cu129"})
-    assert found.state == "bad" and found.found.endswith("; of two builds")
+    found = doctor_checks._torch_and_torchvision("2.8.0+cpu", "0.23.0+cu129")
+    assert found.state == "bad" and found.text.endswith("; of two builds")
 
 
 def test_what_the_installed_torchvision_asks_for_is_what_is_installed():
@@ -89,24 +89,24 @@ def test_what_the_installed_torchvision_asks_for_is_what_is_installed():
 def test_a_library_that_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor_checks, "LIBRARIES", ("no-such-library",))
     found = look(tmp_path)["libraries"]
-    assert (found.state, found.found) == ("bad", "not installed: no-such-library")
+    assert (found.state, found.text) == ("bad", "not installed: no-such-library")
 
 
 def test_a_python_that_is_too_new(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor_checks, "PYTHONS", ((3, 5), (3, 6)))
-    assert next(doctor_checks._python(Asked(tmp_path))).remedy == "expected 3.5 to 3.6"
+    assert next(doctor_checks._python(Request(tmp_path))).remedy == "expected 3.5 to 3.6"
 
 
 def test_a_damaged_store_is_a_note_since_results_do_not_need_it(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
     found = look(tmp_path, output=tmp_path)["MLflow store"]
     assert found.state == "note"
-    assert "the database is damaged" in found.found and "move it away and a new one is made" in found.found
+    assert "the database is damaged" in found.text and "move it away and a new one is made" in found.text
 
 
 def test_a_server_is_asked_only_where_the_network_may_be(tmp_path):
-    found = look(tmp_path, uri="http://ada:secret@127.0.0.1:9/")["MLflow store"]
-    assert (found.state, found.found) == ("note", "http://***@127.0.0.1:9/; not asked")
+    found = look(tmp_path, tracking_uri="http://ada:secret@127.0.0.1:9/")["MLflow store"]
+    assert (found.state, found.text) == ("note", "http://***@127.0.0.1:9/; not asked")
 
 
 def test_a_check_that_fails_is_a_finding_and_the_others_go_on(tmp_path, monkeypatch):
@@ -115,9 +115,9 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(tmp_path, monkeypa
         yield
 
     monkeypatch.setattr(doctor_checks, "CHECKS", (broken, doctor_checks._python))
-    found = list(examine(Asked(tmp_path)))
-    assert found[0].found == "could not be looked at (RuntimeError: no luck)"
-    assert [f.what for f in found[1:]] == ["Python", "contsym"]
+    found = list(examine(Request(tmp_path)))
+    assert found[0].text == "the check failed (RuntimeError: no luck)"
+    assert [f.name for f in found[1:]] == ["Python", "contsym"]
     assert not works(found)
 
 

@@ -7,7 +7,6 @@ import pytest
 from rich.console import Console
 
 from contsym.commands.views.run import cost_words, efficiency_words, forgetting_words, result_tables
-from contsym.results.summary import summarise
 from tests.stored_results import make_result, plain_result
 
 
@@ -35,12 +34,12 @@ def never(seed):
     ],
 )
 def test_forgetting_is_a_figure_or_the_words_never_learned(found, words):
-    assert forgetting_words("mnli", 0, found, summarise(found)) == words
+    assert forgetting_words("mnli", found) == words
 
 
 def test_the_last_task_has_nothing_after_it():
     found = [make_result(0)]
-    assert forgetting_words("wikidata", 1, found, summarise(found)) == "- (last task)"
+    assert forgetting_words("wikidata", found) == "- (last task)"
 
 
 def test_pairs_to_the_target_are_said_seed_by_seed():

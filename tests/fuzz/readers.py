@@ -179,7 +179,7 @@ def _result(path: Path) -> object:
         measures.accuracy(variant, shots, task)
         measures.forgetting(variant, shots, task)
         measures.retention(variant, shots, task)
-        measures.best_shortcut(task)
+        measures.best_shortcut(task, shots)
         measures.by_relation(variant, shots, task)
     return record, measures.efficiency(variant), measures.trade_offs, collected.notes
 
@@ -207,9 +207,8 @@ def _printed(path: Path) -> object:
 
 
 def _predictions(path: Path) -> object:
-    from contsym.results.predictions import read_aligned, read_correct
+    from contsym.results.predictions import read_aligned
 
-    read_correct(path.parent, "wikidata", -1)
     return read_aligned({"a": {0: path.parent}, "b": {0: path.parent}}, "wikidata")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from contsym.commands import sweep
 from contsym.report.collect import collect
-from contsym.report.rerun_command import commands, shared
+from contsym.report.rerun_command import commands, shared_training
 from contsym.sweep.config import SweepConfig
 from tests.stored_results import store_run, store_sweep
 
@@ -37,10 +37,10 @@ def test_the_command_makes_the_same_sweep(tmp_path, monkeypatch, changes):
 
 def test_what_the_cells_share_is_counted(tmp_path):
     store_sweep(tmp_path, with_view=False)
-    # 48 cells of 100 steps, and 12 first tasks (strategy and seed) of 100 instead of 48.
-    text = shared(collect(tmp_path, []))
-    assert text.startswith("48 cells share 12 trainings of the first task")
-    assert "6,000 training steps, not 9,600" in text
+    # 48 cells of 100 steps, and 12 first tasks (per strategy and seed) of 100 in place of 48.
+    text = shared_training(collect(tmp_path, []))
+    assert text.startswith("48 cells share 12 trainings on the first task")
+    assert "6,000 training steps in place of 9,600" in text
 
 
 def test_runs_have_a_command_each(tmp_path):

@@ -3,15 +3,19 @@
 import json
 import re
 from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from contsym.report import figures, tables
 from contsym.report.collect import collect
 from contsym.report.figures import all_figures
 from contsym.report.figures.style import COLOURS, styles
 from contsym.report.measures import Measures
 from contsym.report.projection import label_views, plane
 from contsym.report.render import make_report, script_json, to_html, write_report
+from contsym.report.tables import all_tables
 from tests.stored_results import store_run, store_sweep
 
 EVIL = "</script><script>window.evil = 1</script>]]> & <b>\u2028'\""
@@ -54,11 +58,21 @@ def text(output):
     return to_html(make_report(collect(output, []), 0.99))
 
 
-def test_every_table_stands_in_a_section(output):
-    report = make_report(collect(output, []), 0.99)
-    shown = {id(table) for section in report.sections for table, _ in section.tables}
-    assert len(report.tables) > 5
-    assert [table for table in report.tables if id(table) not in shown] == []
+def test_every_table_and_figure_stands_in_a_section(output):
+    measures = Measures(collect(output, []), 0.99)
+    sections = {section.id for section in make_report(measures.collected, 0.99).sections}
+    placed = [*all_tables(measures), *all_figures(measures)]
+    assert len(placed) > 20
+    assert {placement.section for placement, _ in placed} <= sections
+
+
+def test_no_module_of_tables_or_figures_is_overlooked():
+    """Each lists what it makes, or has parts that others use."""
+    shared = {"layout", "style"}
+    for package in (tables, figures):
+        names = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - {"__init__"}
+        listed = {n for n in names if hasattr(import_module(f"{package.__name__}.{n}"), "PLACEMENTS")}
+        assert names - listed <= shared
 
 
 def test_every_section_is_there_and_in_order(text):
@@ -110,8 +124,8 @@ def test_script_json_is_json_and_cannot_end_its_element():
 def test_figures_hold_the_measured_numbers(output):
     collected = collect(output, [])
     measures = Measures(collected, 0.99)
-    figures = all_figures(measures, label_views(collected))
-    view = figures["accuracy"].plots[0]
+    drawn = {figure.name: figure for _, figure in all_figures(measures)}
+    view = drawn["accuracy"].plots[0]
     lines = {trace["name"]: trace for trace in view["data"] if "name" in trace}
     assert lines["random_labels"]["x"] == [8, 16, 32, 64]
     assert lines["random_labels"]["y"] == pytest.approx([30 / 40, 36 / 40, 39 / 40, 1.0])
@@ -121,9 +135,9 @@ def test_figures_hold_the_measured_numbers(output):
     bands = [trace for trace in view["data"] if trace.get("fill") == "tonexty"]
     assert len(bands) == 4
     # Never learned: no point, and the caption says so.
-    names = [trace["name"] for trace in figures["trade-off"].plots[0]["data"]]
+    names = [trace["name"] for trace in drawn["trade-off"].plots[0]["data"]]
     assert names == ["Pareto front", "random_labels", "knn_fixed", "fine_tune"]
-    assert "not learned in every seed: knn_learned (MNLI)" in figures["trade-off"].caption
+    assert "not learned in every seed: knn_learned (MNLI)" in drawn["trade-off"].caption
 
 
 def test_more_strategies_than_colours_still_differ():
@@ -142,8 +156,8 @@ def test_a_single_task_and_a_single_strategy_say_what_there_is_not(tmp_path):
     for sentence in (
         "This scenario has one task, so nothing can be forgotten.",
         "With one strategy there is nothing to compare.",
-        "These results hold no label embeddings for a picture.",
-        "None of these strategies trains, so there is no course to show.",
+        "These results hold no label embeddings.",
+        "None of these strategies trains, so there is no learning curve.",
     ):
         assert sentence in text
     assert 'id="plot-trade-off"' not in text and 'id="plot-embeddings"' not in text
@@ -174,7 +188,7 @@ def test_views_before_and_after_share_their_axes(output):
 
 def test_written_files_are_where_they_are_said_to_be(output, tmp_path):
     report = make_report(collect(output, []), 0.99)
-    html, tables = write_report(report, tmp_path / "to" / "here")
+    html, folder = write_report(report, tmp_path / "to" / "here")
     assert html.read_text("utf-8").startswith("<!DOCTYPE html>")
-    assert {p.suffix for p in tables.iterdir()} == {".md", ".csv", ".tex"}
-    assert len(list(tables.iterdir())) == 3 * len(report.tables)
+    assert {p.suffix for p in folder.iterdir()} == {".md", ".csv", ".tex"}
+    assert len(list(folder.iterdir())) == 3 * len(report.tables)

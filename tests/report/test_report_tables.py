@@ -5,34 +5,33 @@ import io
 
 from contsym.report.table_formats import (
     SUMMARY_PARTS,
+    Cell,
     Column,
     Table,
-    interval,
     interval_text,
-    nothing,
-    number,
+    make_table,
+    text_column,
     to_csv,
     to_latex,
     to_markdown,
-    words,
     write_tables,
 )
 from contsym.results.metrics.stats import Summary
 
 ACCURACY = Column("accuracy", "accuracy", SUMMARY_PARTS)
-TABLE = Table(
+TABLE = make_table(
     "made-up",
     "Accuracy & more",
-    (Column("strategy", "strategy", is_text=True), Column("shots", "shots"), ACCURACY),
+    (text_column("strategy"), Column("shots"), ACCURACY),
     (
         (
-            words("knn_fixed", strong=True),
-            number(1024),
-            interval(Summary(3, 0.95, 0.01, 0.94, 0.96, "bootstrap")),
+            Cell("knn_fixed", ("knn_fixed",), strong=True),
+            1024,
+            Summary(3, 0.95, 0.01, 0.94, 0.96, "bootstrap"),
         ),
-        (words("a|b"), number(8), nothing(ACCURACY, "never learned")),
+        ("a|b", 8, Cell("never learned")),
     ),
-    ("100% of the pairs.",),
+    "100% of the pairs.",
 )
 
 
@@ -57,7 +56,7 @@ def test_csv_has_plain_values_and_says_in_words_why_one_is_missing():
 
 def test_csv_gives_awkward_names_back():
     awkward = 'x, "y"\n<script>]]>'
-    table = Table("t", "t", (Column("name", "name", is_text=True),), ((words(awkward),),))
+    table = make_table("t", "t", [text_column("name")], [[awkward]])
     assert list(csv.reader(io.StringIO(to_csv(table))))[1] == [awkward]
 
 
@@ -81,7 +80,7 @@ def test_latex_is_a_booktabs_table_with_its_signs_escaped():
 
 
 def test_latex_row_that_begins_with_a_bracket_is_no_argument_of_the_row_before():
-    table = Table("t", "t", (Column("a", "a", is_text=True),), ((words("[x] [y]"),),))
+    table = make_table("t", "t", [text_column("a")], [["[x] [y]"]])
     assert "\n{[}x] [y] \\\\\n" in to_latex(table)
 
 

@@ -233,7 +233,7 @@ def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
     (line,) = [line for line in lines if line.startswith("fine_tune - zero_shot")][1:]
     assert line.startswith("fine_tune - zero_shot +0.100 ")
     assert "best on wikidata: knn_fixed (better than each other run, corrected p < 0.05)" in lines
-    stand_in = "! mnli was measured on nli_mini (stand-in for MNLI): no figure to compare or publish"
+    stand_in = "! mnli was measured on nli_mini (stand-in for MNLI): do not compare or publish its figures"
     assert stand_in in " ".join(lines)
     assert max(map(len, done.stdout.splitlines())) <= 80
 
@@ -244,7 +244,7 @@ def test_compare_says_where_no_best_is_shown(tmp_path):
     assert "best on mnli: none; knn_fixed is not shown to be better than fine_tune" in done.stdout
     seeds = [a_seed(tmp_path, name, 0) for name in names]
     done = contsym_here("compare", *seeds, "--task", "mnli", cwd=tmp_path)
-    assert "best on mnli: not said of one seed" in done.stdout
+    assert "best on mnli: unknown with one seed" in done.stdout
     assert "! one seed: intervals and tests are about the test pairs and say nothing of other seeds" in (
         " ".join(done.stdout.split())
     )
@@ -312,7 +312,7 @@ def test_metrics_prints_every_convention_with_formula_and_source(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert lines[1] == "T = 2: mnli, wikidata; seeds 0, 1"
-    assert lines[2] == "! mnli was never learned: what is said here of forgetting it means nothing"
+    assert lines[2] == "! mnli was never learned: figures of its forgetting mean nothing"
     assert "chaudhry: Chaudhry et al. 2018, Riemannian walk (ECCV), section 3" in lines
     # 0.8 - 0.60 and 0.8 - 0.61.
     assert "forgetting 0.195±0.007 1/(T-1) sum_{j=1..T-1} (max_{i=1..T-1} R[i,j] - R[T,j])" in lines
@@ -333,4 +333,4 @@ def test_metrics_of_a_csv_file_as_json(tmp_path):
     assert found == pytest.approx({"stream accuracy": None, "forgetting": 0.2, "BWT": -0.2, "FWT": -0.1})
     shown = contsym_here("metrics", "matrix.csv", "--convention", "avalanche", cwd=tmp_path).stdout
     assert "stream accuracy -" in " ".join(shown.split())
-    assert "(needs the n_j, which a CSV file has not)" in " ".join(shown.split())
+    assert "(needs the n_j, which a CSV file does not have)" in " ".join(shown.split())

@@ -94,8 +94,8 @@ def test_folders_and_files_without_a_matrix(tmp_path):
         ({"matrix": [[0.1], *ROWS[1:]]}, ": expected a matrix of 3 rows of 2 accuracies"),
         ({"matrix": [*ROWS[:2], [0.5, 95]]}, ": matrix.2.1 is 95; expected less than or equal to 1"),
         (
-            {"format": 7},
-            f": format 7; this version reads format {FORMAT}; a newer contsym wrote it: update this one",
+            {"format": FORMAT + 1},
+            f": format {FORMAT + 1}; this version reads format {FORMAT}; a newer contsym wrote it: update this one",
         ),
     ],
 )

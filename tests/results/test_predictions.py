@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from contsym.errors import ContsymError
-from contsym.results.predictions import read_aligned, read_correct
+from contsym.results.predictions import read_aligned
 from tests.stored_results import store_predictions
 
 E, C = "entailment", "contradiction"
@@ -22,15 +22,15 @@ def changed(**columns):
 
 def test_right_is_where_label_and_prediction_agree(tmp_path):
     folder = store_predictions(tmp_path / "a", ROWS)
-    for row, right in ((0, [False, True]), (1, [False, False]), (2, [True, False]), (-1, [True, False])):
-        ids, correct = read_correct(folder, "wikidata", row)
-        assert (ids, correct.tolist()) == (["w:1", "w:0"], right)
+    seeds, ids, correct = read_aligned({"x": {0: folder}}, "wikidata")
+    assert (seeds, ids) == ([0], ["w:0", "w:1"])
+    assert correct["x"].tolist() == [[False, True]]
 
 
 def test_an_id_that_comes_twice_is_told_apart(tmp_path):
     # As with --form both: the same pair with names and with opaque ids.
     folder = store_predictions(tmp_path / "a", changed(id="w:1"))
-    assert read_correct(folder, "wikidata")[0] == ["w:1", "w:1#2"]
+    assert read_aligned({"x": {0: folder}}, "wikidata")[1] == ["w:1", "w:1#2"]
 
 
 def test_pairs_are_lined_up_by_id_and_seeds_in_order(tmp_path):
@@ -78,18 +78,20 @@ def test_other_pairs_and_other_labels_are_refused(tmp_path):
 def test_what_cannot_be_read_is_one_line(tmp_path):
     folder = store_predictions(tmp_path / "a", ROWS)
     path = folder / "predictions.csv"
-    assert says(read_correct, folder, "wikidta") == (
+    run = {"x": {0: folder}}
+    assert says(read_aligned, run, "wikidta") == (
         f"{path}: no predictions for the task 'wikidta'; did you mean wikidata?"
     )
-    assert says(read_correct, folder, "mnli", 3) == f"{path}: there is no row 3; expected 0 to 2"
     cut = path.read_text().rsplit(",", 1)[0]
     path.write_text(cut)
-    assert says(read_correct, folder, "wikidata") == f"{path}: a line has not 6 values; is the file whole?"
+    assert says(read_aligned, run, "wikidata") == (
+        f"{path}: a line does not have 6 values; the file may be cut short"
+    )
     path.write_text("task,id\n")
-    assert says(read_correct, folder, "wikidata") == (
+    assert says(read_aligned, run, "wikidata") == (
         f"{path}: the header is task,id; expected task,id,label,row_0,row_1,..."
     )
     path.unlink()
-    assert says(read_correct, folder, "wikidata") == (
+    assert says(read_aligned, run, "wikidata") == (
         f"{path}: cannot be read (No such file or directory); expected stored predictions"
     )

@@ -46,7 +46,7 @@ def test_the_table_has_a_row_a_number_of_shots(swept):
     assert [row[0] for row in rows] == ["8", "16", "8", "16"]
     assert "contsym report --output" in done.stdout
     assert "8 cells, 0 of them done" in done.stderr
-    assert "first task trained 4 times for 8 cells: 48 steps, not 64" in done.stderr
+    assert "4 first tasks for 8 cells: 48 training steps in place of 64" in done.stderr
 
 
 def test_mlflow_has_a_run_a_sweep_a_child_a_cell_and_a_point_a_number_of_shots(swept):

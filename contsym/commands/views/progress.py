@@ -1,4 +1,4 @@
-"""Progress on stderr: bars in a terminal, and a line every ten seconds in a log."""
+"""Progress on stderr: bars in a terminal, a line every ten seconds in a log."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from contsym.machine import raise_if_asked_to_stop
@@ -21,61 +21,106 @@ if TYPE_CHECKING:
 
 
 LINE_SECONDS = 10.0
-"""Least time between two lines of a log."""
+"""The least time between two lines of a log."""
 
 
-class RunProgress:
-    """The phases of a run: in a terminal a bar for each, else a line now and then."""
+class Log:
+    """A thread that prints a line every `LINE_SECONDS`, during long phases without steps too; none in a terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, line: Callable[[], str]) -> None:
+        self._console, self._line = console, line
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._print_lines, daemon=True)
+
+    def __enter__(self) -> Self:
+        if not self._console.is_terminal:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _print_lines(self) -> None:
+        while not self._ended.wait(LINE_SECONDS):
+            try:
+                self.print(self._line())
+            except OSError:
+                # The reader of the log is gone; the run does not need it.
+                return
+
+    def print(self, text: str) -> None:
+        # Not wrapped, since programs read logs too.
+        self._console.print(Text(text), soft_wrap=True)
+
+
+class Display:
+    """Bars, each with a note behind it, and a log in their place where there is no terminal."""
+
+    def __init__(self, console: Console, *, label_width: int = 0, bar_width: int = 20) -> None:
         columns = (
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=20),
+            TextColumn(f"{{task.description:<{label_width}}}"),
+            BarColumn(bar_width=bar_width),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._lines = Lines(console, self._line)
-        self._bar: Any = None
-        self._phase = Phase("starting", None)
+        self.console = console
+        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._log = Log(console, self.line)
+
+    def line(self) -> str:
+        """The state as a line of the log."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
-        self._bars.start()
-        self._lines.start()
+        self.bars.start()
+        self._log.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.stop()
-        self._finish()
-        self._bars.stop()
+        self._log.__exit__()
+        self.bars.stop()
+
+
+class RunProgress(Display):
+    """The phases of a run, a bar each."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, label_width=28)
+        self._bar: TaskID | None = None
+        self._phase = Phase("starting", None)
+
+    def __exit__(self, *_: object) -> None:
+        self._finish_bar()
+        super().__exit__()
 
     def phase(self, description: str, total: int | None) -> None:
-        self._finish()
+        self._finish_bar()
         self._phase = Phase(description, total)
-        self._bar = self._bars.add_task(escape(description), total=total, note="")
+        self._bar = self.bars.add_task(escape(description), total=total, note="")
 
     def advance(self, loss: float | None = None) -> None:
         self._phase.n_done += 1
         self._phase.loss = loss
-        self._bars.update(self._bar, advance=1, note=self._phase.note())
+        if self._bar is not None:
+            self.bars.update(self._bar, advance=1, note=self._phase.note())
 
-    def _line(self) -> str:
+    def line(self) -> str:
         return self._phase.line()
 
-    def _finish(self) -> None:
-        if self._bar is not None and not self._bars.disable:
-            (bar,) = [t for t in self._bars.tasks if t.id == self._bar]
-            # A phase without steps is one step that is done.
-            total = bar.total or 1
-            loss = self._phase.loss
-            last = "" if loss is None else f"loss {loss:.4f}"
-            self._bars.update(self._bar, total=total, completed=bar.completed or total, note=last)
-            self._bars.stop_task(self._bar)
+    def _finish_bar(self) -> None:
+        if self._bar is not None and not self.bars.disable:
+            phase = self._phase
+            # A phase without steps counts as one step.
+            total = phase.total or 1
+            self.bars.update(self._bar, total=total, completed=phase.n_done or total, note=phase.loss_text())
+            self.bars.stop_task(self._bar)
 
 
 class Phase:
-    """One phase of a run, and how far it is."""
+    """One phase of a run, and its state."""
 
     def __init__(self, description: str, total: int | None) -> None:
         self.description, self.total = description, total
@@ -83,10 +128,16 @@ class Phase:
         self.loss: float | None = None
         self._started = time.monotonic()
 
+    def loss_text(self) -> str:
+        return "" if self.loss is None else f"loss {self.loss:.4f}"
+
     def note(self) -> str:
         """The loss and the time left, as far as they are known."""
-        loss = "" if self.loss is None else f"loss {self.loss:.4f}"
-        return ", ".join(part for part in (loss, self._left()) if part)
+        left = ""
+        if self.total and 0 < self.n_done < self.total:
+            seconds = (time.monotonic() - self._started) * (self.total - self.n_done) / self.n_done
+            left = f"about {duration(seconds)} left"
+        return ", ".join(filter(None, (self.loss_text(), left)))
 
     def line(self) -> str:
         """
@@ -100,132 +151,68 @@ class Phase:
         if not self.total:
             return f"{self.description} ({duration(time.monotonic() - self._started)})"
         steps = f"{self.description}: {self.n_done:,} of {self.total:,} steps"
-        return ", ".join(part for part in (steps, self.note()) if part)
-
-    def _left(self) -> str:
-        if not self.total or not 0 < self.n_done < self.total:
-            return ""
-        seconds = (time.monotonic() - self._started) * (self.total - self.n_done) / self.n_done
-        return f"about {duration(seconds)} left"
+        return ", ".join(filter(None, (steps, self.note())))
 
 
-class SweepProgress:
-    """How many cells of a sweep are done, the time left, and which are running."""
+class SweepProgress(Display):
+    """The finished cells of a sweep, the time left, and the running cells."""
 
     def __init__(self, console: Console, sweep: Sweep) -> None:
-        self._console = console
+        super().__init__(console, bar_width=16)
         steps = {cell.job.key: cell.n_steps for cell in sweep.cells if not is_done(cell.job)}
-        begun = {c.first_task.key: c for c in sweep.cells if c.first_task and c.job.key in steps}
         steps |= {
-            key: c.n_first_task_steps
-            for key, c in begun.items()
-            if c.first_task and not is_done(c.first_task)
+            cell.first_task.key: cell.n_first_task_steps
+            for cell in sweep.cells
+            if cell.job.key in steps and cell.first_task and not is_done(cell.first_task)
         }
-        self._steps, self._n_steps_done = steps, 0
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._lines = Lines(console, self._line)
+        self._steps_left, self._n_steps_done = steps, 0
         self._n_cells = len(sweep.cells)
         self._n_done = sum(is_done(cell.job) for cell in sweep.cells)
-        self._all = self._bars.add_task("cells", total=self._n_cells, completed=self._n_done, left="")
-        self._left = ""
-        self._rows: dict[str, Any] = {}
-        self._running: dict[str, str] = {}
-        self._began = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        self._lines.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lines.stop()
-        self._bars.stop()
+        self._cells = self.bars.add_task("cells", total=self._n_cells, completed=self._n_done, note="")
+        self._note = ""
+        self._running: dict[str, tuple[str, TaskID]] = {}
+        self._started = time.monotonic()
 
     def started(self, job: Job) -> None:
-        self._running[job.key] = job.name
-        self._rows[job.key] = self._bars.add_task(f"  {job.name}", total=None, left="")
+        bar = self.bars.add_task(f"  {job.name}", total=None, note="")
+        self._running[job.key] = (job.name, bar)
 
     def ended(self, job: Job, error: str | None) -> None:
-        self._running.pop(job.key, None)
-        if (row := self._rows.pop(job.key, None)) is not None and not self._bars.disable:
-            self._bars.remove_task(row)
+        _, bar = self._running.pop(job.key, ("", None))
+        if bar is not None and not self.bars.disable:
+            self.bars.remove_task(bar)
         if error:
-            self._console.print(Text(f"{job.name}: {error}", style="red"))
+            self.console.print(Text(f"{job.name}: {error}", style="red"))
             return
-        self._n_steps_done += self._steps.pop(job.key, 0)
+        self._n_steps_done += self._steps_left.pop(job.key, 0)
         if not job.is_first_task:
             self._n_done += 1
-            self._bars.advance(self._all)
+            self.bars.advance(self._cells)
 
     def tick(self) -> None:
         if self._n_steps_done:
-            seconds = (time.monotonic() - self._began) * sum(self._steps.values()) / self._n_steps_done
+            seconds = (time.monotonic() - self._started) * sum(self._steps_left.values()) / self._n_steps_done
             self.note(f"about {duration(seconds)} left")
 
     def note(self, text: str) -> None:
-        self._left = text
-        self._bars.update(self._all, left=text)
+        self._note = text
+        self.bars.update(self._cells, note=text)
 
-    def _line(self) -> str:
-        running = ", ".join(list(self._running.values()))
-        parts = (
-            f"{self._n_done:,} of {self._n_cells:,} cells done",
-            self._left,
-            running and f"running {running}",
-        )
-        return "; ".join(part for part in parts if part)
-
-
-class Lines:
-    """A thread that prints a line of progress every `LINE_SECONDS`; none in a terminal, which has bars.
-
-    A thread, so that a long phase without steps is heard of too.
-    """
-
-    def __init__(self, console: Console, line: Callable[[], str]) -> None:
-        self._console, self._line = console, line
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        if not self._console.is_terminal:
-            self._thread = threading.Thread(target=self._print_now_and_then, daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._thread:
-            self._thread.join()
-
-    def _print_now_and_then(self) -> None:
-        while not self._stopped.wait(LINE_SECONDS):
-            try:
-                self.print(self._line())
-            except OSError:
-                # Nobody reads the log any more; the run does not need it.
-                return
-
-    def print(self, text: str) -> None:
-        """Without wrapping: a log is read by programs too."""
-        self._console.print(Text(text), soft_wrap=True)
+    def line(self) -> str:
+        running = ", ".join([name for name, _ in list(self._running.values())])
+        done = f"{self._n_done:,} of {self._n_cells:,} cells done"
+        return "; ".join(filter(None, (done, self._note, running and f"running {running}")))
 
 
 @contextmanager
 def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
-    """Say what goes on before there are steps to count: a spinner in a terminal, else lines.
+    """Show a text during work without steps: behind a spinner in a terminal, else as lines of a log.
 
-    Gives a function that replaces the text, and ends the work there if a signal has asked for it.
+    Gives a function that replaces the text; if a signal has asked the command to stop, it raises.
     """
     phase = Phase(text, None)
-    lines = Lines(console, lambda: phase.line())
     spinner = console.status(escape(text)) if console.is_terminal else None
+    log = Log(console, lambda: phase.line())
 
     def update(text: str) -> None:
         nonlocal phase
@@ -234,19 +221,14 @@ def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
             spinner.update(escape(text))
         else:
             phase = Phase(text, None)
-            lines.print(text)
+            log.print(text)
 
-    lines.start()
-    try:
-        with spinner or nullcontext():
-            yield update
-    finally:
-        lines.stop()
+    with log, spinner or nullcontext():
+        yield update
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words.
-
+    """
     >>> duration(42), duration(754), duration(9000)
     ('42 s', '13 min', '2 h 30 min')
     """

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
+from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.shortcuts import SHORTCUTS, best
+from contsym.results.metrics.matrix import TRANSFERS
 from contsym.results.metrics.stats import spread
 from contsym.results.summary import Means, Results, never_learned, summarise
 
 if TYPE_CHECKING:
-    from contsym.results.schema import SeedResult
     from contsym.training.plan import Plan
 
 
 MANY = 4
-"""A longer scenario is shown experience by experience: its matrix would be too wide."""
+"""A longer scenario has a row per experience, since its matrix would be too wide."""
 MANY_KINDS = 3
 """With more experiences the matrix has no columns of kinds."""
 
 
 def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
-    """What will be done: everything that decides the numbers, and where they go."""
+    """Everything that decides the numbers, and where they go."""
     settings = {**plan.settings.model_dump(exclude_none=True), "learning_rate": plan.learning_rate}
     encoder = plan.encoder
-    at = f"@{encoder.commit[:12]}" if encoder.commit else ""
+    commit = f"@{encoder.commit[:12]}" if encoder.commit else ""
     rows = [
-        ("strategy", f"{plan.config.strategy}  " + _assignments(settings)),
-        ("encoder", f"{encoder.name}{at}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
+        ("strategy", f"{plan.config.strategy}  {', '.join(f'{k}={v}' for k, v in settings.items())}"),
+        ("encoder", f"{encoder.name}{commit}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
         ("pooling", plan.pooling.words()),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
@@ -44,14 +44,10 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
         ("results", str(folder)),
         ("tracking", tracking),
     ]
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = grid()
     for name, value in rows:
         table.add_row(name, Text(value))
-    if not plan.audits:
-        return Group(table)
-    return Group(table, audit_lines(list(plan.audits.values())))
+    return Group(table, audit_lines(list(plan.audits.values()))) if plan.audits else Group(table)
 
 
 def _source_line(task, plan: Plan) -> str:
@@ -65,199 +61,183 @@ def _source_line(task, plan: Plan) -> str:
     return f"{task.source}: train {used}{steps}; test {len(task.test):,}{notes}"
 
 
-def result_tables(found: Results, run_ids: Mapping[int, str] | None = None) -> Group:
-    """The accuracy matrix, what was forgotten, the kinds, and the MLflow runs if there are any."""
-    first, mean = found[0], summarise(found)
-    tasks = first.tasks
+def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) -> Group:
+    """The accuracy matrix, forgetting, kinds, costs, and the MLflow runs if there are any."""
+    first, mean = results[0], summarise(results)
     retrained = " · retrain" if first.options.protocol == "retrain" else ""
-    title = f"{first.strategy} · {first.scenario} · {first.encoder}{retrained}"
-    shown = _stream_table if len(tasks) > MANY else _matrix_table
-    lines: list[Any] = [Text(""), shown(f"Accuracy: {title}", found, mean)]
-    lines += [_cost_table(found)] if first.experiences else []
-    lines.append(_summary_table(found, mean))
-    for task in tasks:
-        source = first.sources[task]
-        if source.stand_in:
-            lines.append(Text(f"! {task} was measured on {source.name}: no figure to compare or publish"))
-    lines += [Text(f"! {note}") for note in dict.fromkeys(n for r in found for n in r.notes)]
-    for run_seed, run_id in (run_ids or {}).items():
-        lines.append(Text(f"MLflow run of seed {run_seed}: {run_id}"))
+    title = f"Accuracy: {first.strategy} · {first.scenario} · {first.encoder}{retrained}"
+    accuracy_table = _stream_table if len(first.tasks) > MANY else _matrix_table
+    lines: list[Any] = [Text(""), accuracy_table(title, results, mean)]
+    lines += [_cost_table(results)] if first.experiences else []
+    lines.append(_summary_table(results, mean))
+    lines += stand_in_lines({task: first.sources[task] for task in first.tasks})
+    lines += [Text(f"! {note}") for note in dict.fromkeys(note for r in results for note in r.notes)]
+    lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
     return Group(*lines)
 
 
-def _matrix_table(title: str, found: Results, mean: Means) -> Table:
-    first = found[0]
-    by_kind = mean.by_kind if len(first.tasks) <= MANY_KINDS else {}
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("after", no_wrap=True)
+def stand_in_lines(sources: Mapping[str, Any]) -> list[Text]:
+    """A warning per task whose source only stands in for the real data."""
+    return [
+        Text(f"! {task} was measured on {source.name}: do not compare or publish its figures")
+        for task, source in sources.items()
+        if source.stand_in
+    ]
+
+
+def _matrix_table(title: str, results: Results, mean: Means) -> Table:
+    first = results[0]
+    kinds = {t: list(mean.by_kind.get(t, {})) if len(first.tasks) <= MANY_KINDS else [] for t in first.tasks}
+    table = plain_table(title, "after", no_wrap=True)
     for task in first.tasks:
-        table.add_column(_task_title(task, first), justify="right", no_wrap=not first.sources[task].stand_in)
-        for kind in by_kind.get(task, {}):
-            table.add_column(SHORT_KINDS[kind], justify="right", style="dim", no_wrap=True)
+        source = first.sources[task]
+        name = f"{task}\n{escape(source.name)}" if source.stand_in else task
+        add_numbers(table, name, no_wrap=not source.stand_in)
+        add_numbers(table, *(SHORT_KINDS[kind] for kind in kinds[task]), style="dim")
     names = ["pretrained" if first.options.protocol == "retrain" else "untrained", *first.tasks]
     for i, name in enumerate(names):
         cells = []
         for j, task in enumerate(first.tasks):
-            cells.append(spread([r.matrix[i][j] for r in found]))
-            for kind in by_kind.get(task, {}):
-                cells.append(spread([r.by_kind[task][i][kind].accuracy for r in found]))
+            cells.append(spread([r.matrix[i][j] for r in results]))
+            cells += [spread([r.by_kind[task][i][kind].accuracy for r in results]) for kind in kinds[task]]
         table.add_row(name, *cells)
-    majority = []
-    for task in first.tasks:
-        majority.append(f"{first.majority[task]:.3f}")
-        majority += ["" for _ in by_kind.get(task, {})]
     table.add_section()
-    table.add_row("majority class", *majority, style="dim")
+    guesses = {"majority class": {task: first.majority[task] for task in first.tasks}}
     for name in SHORTCUTS:
         if name != "majority" and any(name in scores for scores in mean.shortcuts.values()):
-            cells = []
-            for task in first.tasks:
-                score = mean.shortcuts.get(task, {}).get(name)
-                cells += [
-                    "" if score is None else f"{score:.3f}",
-                    *("" for _ in by_kind.get(task, {})),
-                ]
-            table.add_row(name.replace("_", " "), *cells, style="dim")
+            scores = {task: scores[name] for task, scores in mean.shortcuts.items() if name in scores}
+            guesses[name.replace("_", " ")] = scores
+    for name, scores in guesses.items():
+        cells = []
+        for task in first.tasks:
+            cells += [f"{scores[task]:.3f}" if task in scores else "", *("" for _ in kinds[task])]
+        table.add_row(name, *cells, style="dim")
     return table
 
 
-def _stream_table(title: str, found: Results, mean: Means) -> Table:
-    """A row an experience: its accuracy before and after its own training and at the end, and the best shortcut's."""
-    first = found[0]
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("experience", no_wrap=True)
-    for name in ("before", "after", "at end", "forgetting", "shortcut"):
-        # Words in place of a figure may take two lines; figures may not be cut.
-        table.add_column(name, justify="right", no_wrap=name != "forgetting")
-    for j, task in enumerate(first.tasks):
-        guessed = [best(r.shortcuts[task])[1] for r in found if r.shortcuts.get(task)]
+def _stream_table(title: str, results: Results, mean: Means) -> Table:
+    """A row per experience: accuracy before and after its own training and at the end, and the best shortcut."""
+    table = plain_table(title, "experience", no_wrap=True)
+    add_numbers(table, "before", "after", "at end")
+    # Words in place of a figure may take two lines.
+    add_numbers(table, "forgetting", no_wrap=False)
+    add_numbers(table, "shortcut")
+    for j, task in enumerate(results[0].tasks):
+        guesses = [best(r.shortcuts[task])[1] for r in results if r.shortcuts.get(task)]
         table.add_row(
             task,
-            *(spread([r.matrix[i][j] for r in found]) for i in (j, j + 1, -1)),
-            forgetting_words(task, j, found, mean),
-            spread(guessed).partition("±")[0] if guessed else "",
+            *(spread([r.matrix[i][j] for r in results]) for i in (j, j + 1, -1)),
+            forgetting_words(task, results),
+            mean_text(guesses),
         )
     return table
 
 
-def _cost_table(found: Results) -> Table:
-    """What each experience took, and what is stored after it."""
-    of = f", mean of {len(found)} seeds" if len(found) > 1 else ""
-    table = Table(title=f"Cost by experience{of}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("experience", no_wrap=True)
-    for name in ("steps", "seconds", "texts encoded", "bytes stored"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for j, task in enumerate(found[0].tasks):
-        costs = [r.cost.experiences[j] for r in found]
-        steps, texts, stored, seconds = (
-            fmean(getattr(cost, name) for cost in costs)
-            for name in ("training_steps", "training_forwards", "stored_bytes_after", "training_seconds")
+def _cost_table(results: Results) -> Table:
+    of = f", mean of {len(results)} seeds" if len(results) > 1 else ""
+    table = plain_table(f"Cost by experience{of}", "experience", no_wrap=True)
+    add_numbers(table, "steps", "seconds", "texts encoded", "bytes stored")
+    for j, task in enumerate(results[0].tasks):
+        costs = [r.cost.experiences[j] for r in results]
+        table.add_row(
+            task,
+            f"{fmean(cost.training_steps for cost in costs):,.0f}",
+            f"{fmean(cost.training_seconds for cost in costs):,.1f}",
+            f"{fmean(cost.training_forwards for cost in costs):,.0f}",
+            f"{fmean(cost.stored_bytes_after for cost in costs):,.0f}",
         )
-        table.add_row(task, f"{steps:,.0f}", f"{seconds:,.1f}", f"{texts:,.0f}", f"{stored:,.0f}")
     return table
 
 
 def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> Group:
-    """Each figure in each order, mean over the seeds, and how far the orders are apart."""
-    first = next(iter(groups.values()))[0]
+    """Each figure in each order, mean over the seeds, and its spread over the orders."""
+    orders = list(groups)
+    first = groups[orders[0]][0]
+    seeds = ", ".join(str(result.seed) for result in groups[orders[0]])
     scenario = first.scenario.partition(":")[0]
-    seeds = ", ".join(str(result.seed) for result in next(iter(groups.values())))
     title = f"{first.strategy} · {scenario} · {first.encoder} (mean over seeds {seeds})"
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("in order", no_wrap=True)
-    numbers = {order: str(i) for i, order in enumerate(groups, 1)}
-    # Few orders fit beside one another; of many the spread is shown alone.
-    shown = list(groups) if len(groups) <= MANY_KINDS else []
-    for name in [*(numbers[order] for order in shown), "mean", "sd", "min", "max"]:
-        table.add_column(name, justify="right", no_wrap=True)
-    for figure, spread_of in figures.items():
+    table = plain_table(title, "in order", no_wrap=True)
+    # There is room for a column each of a few orders.
+    shown = orders if len(orders) <= MANY_KINDS else []
+    add_numbers(table, *(str(i) for i, _ in enumerate(shown, 1)), "mean", "sd", "min", "max")
+    for figure, over in figures.items():
         form = "{:.3f}" if figure.startswith("accuracy") else "{:+.3f}"
-        values = [*(spread_of["by_order"][order] for order in shown), spread_of["mean"]]
-        cells = ["-" if value is None else form.format(value) for value in values]
-        cells.append("-" if spread_of["sd"] is None else f"{spread_of['sd']:.3f}")
-        cells += ["-" if spread_of[n] is None else form.format(spread_of[n]) for n in ("min", "max")]
-        table.add_row(figure, *cells)
-    orders = [Text(f"{number}: {order}") for order, number in numbers.items()]
+        values = [*((over["by_order"][order], form) for order in shown), (over["mean"], form)]
+        values += [(over["sd"], "{:.3f}"), (over["min"], form), (over["max"], form)]
+        table.add_row(figure, *("-" if value is None else form.format(value) for value, form in values))
+    names = [Text(f"{i}: {order}") for i, order in enumerate(orders, 1)]
     note = Text("-: no such figure in that order (its last task, or never learned)")
-    return Group(Text(""), table, note, *orders)
+    return Group(Text(""), table, note, *names)
 
 
-def _summary_table(found: Results, mean: Means) -> Table:
-    first = found[0]
+def _summary_table(results: Results, mean: Means) -> Table:
+    first = results[0]
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
-    table.add_row(
-        "final accuracy", f"{mean.final_macro:.3f} (mean over tasks), {mean.final_micro:.3f} (pooled)"
-    )
-    # In a long stream these are columns of its table.
-    each = [] if len(first.tasks) > MANY else first.tasks
-    for task, above in mean.above_best_shortcut.items() if each else ():
+    accuracy = f"{mean.final_macro:.3f} (mean over tasks), {mean.final_micro:.3f} (pooled)"
+    table.add_row("final accuracy", accuracy)
+    # A long scenario has these in columns of its table.
+    tasks = [] if len(first.tasks) > MANY else first.tasks
+    for task, above in mean.above_best_shortcut.items() if tasks else ():
         name, score = best(mean.shortcuts[task])
         words = f"{above:+.3f} ({name.replace('_', ' ')} {score:.3f})"
         table.add_row(f"above the best shortcut, {task}", words)
-    for j, task in enumerate(each):
-        table.add_row(f"forgetting, {task}", Text(forgetting_words(task, j, found, mean)))
-    probes = [r.probe for r in found if r.probe]
-    if len(probes) == len(found):
-        before, after = (spread([getattr(p, name) for p in probes]) for name in ("before", "after"))
+    for task in tasks:
+        table.add_row(f"forgetting, {task}", Text(forgetting_words(task, results)))
+    probes = [r.probe for r in results if r.probe]
+    if len(probes) == len(results):
+        before, after = spread([p.before for p in probes]), spread([p.after for p in probes])
         lost = spread([p.forgetting for p in probes], sign=True)
-        table.add_row(
-            f"probe forgetting, {first.tasks[0]}", f"{lost} (a fresh linear probe: {before}, then {after})"
-        )
-    for name, title in (("bwt", "backward transfer"), ("fwt", "forward transfer")):
-        if (value := getattr(mean, name)) is not None:
-            table.add_row(title, f"{value:+.3f}")
-    target = first.options.target
-    for task in each if first.curve else []:
-        table.add_row(f"pairs to {target:g}, {task}", Text(efficiency_words(task, found)))
-    table.add_row("cost", cost_words(found))
+        words = f"{lost} (a fresh linear probe: {before}, then {after})"
+        table.add_row(f"probe forgetting, {first.tasks[0]}", words)
+    for transfer in TRANSFERS:
+        if (value := mean.transfer[transfer.name]) is not None:
+            table.add_row(transfer.title, f"{value:+.3f}")
+    for task in tasks if first.curve else []:
+        table.add_row(f"pairs to {first.options.target:g}, {task}", Text(efficiency_words(task, results)))
+    table.add_row("cost", cost_words(results))
     return table
 
 
-def cost_words(found: Results) -> str:
+def cost_words(results: Results) -> str:
     """Seconds and texts of all seeds together; parameters, bytes and memory of the seed that took most."""
-    seconds, texts = (
-        sum(values) for values in ((r.seconds for r in found), _costs(found, "encoder_forwards"))
-    )
-    parameters, n_bytes, memory = (
-        max(_costs(found, name)) for name in ("trained_parameters", "stored_bytes", "peak_memory_bytes")
-    )
-    whole = f"{seconds:.0f} s; {texts:,} texts encoded, "
-    if len(found) > 1:
-        whole = f"{seconds:.0f} s and {texts:,} texts encoded in {len(found)} seeds; per seed at most "
-    return f"{whole}{parameters:,} parameters trained, {n_bytes:,} bytes stored, peak memory {memory / 2**30:.1f} GiB"
+    costs = [r.cost for r in results]
+    seconds, texts = sum(r.seconds for r in results), sum(cost.encoder_forwards for cost in costs)
+    parameters = max(cost.trained_parameters for cost in costs)
+    n_bytes = max(cost.stored_bytes for cost in costs)
+    memory = max(cost.peak_memory_bytes for cost in costs) / 2**30
+    total = f"{seconds:.0f} s; {texts:,} texts encoded, "
+    if len(results) > 1:
+        total = f"{seconds:.0f} s and {texts:,} texts encoded in {len(results)} seeds; per seed at most "
+    return f"{total}{parameters:,} parameters trained, {n_bytes:,} bytes stored, peak memory {memory:.1f} GiB"
 
 
-def _costs(found: Results, name: str) -> list[int]:
-    return [getattr(result.cost, name) for result in found]
-
-
-def forgetting_words(task: str, position: int, found: Results, mean: Means) -> str:
-    """A figure, `never learned`, or why there is none."""
-    if position == len(found[0].tasks) - 1:
+def forgetting_words(task: str, results: Results) -> str:
+    if task == results[0].tasks[-1]:
         return "- (last task)"
-    n_learned, n_seeds = mean.learned_in[task], len(found)
-    if n_learned < n_seeds:
-        return never_learned(n_learned, n_seeds)
-    return spread([f for r in found if (f := r.forgetting[task]) is not None], sign=True)
+    return forgetting_text([r.forgetting[task] if r.learned[task] else None for r in results])
 
 
-def efficiency_words(task: str, found: Results) -> str:
+def forgetting_text(per_seed: Sequence[float | None]) -> str:
+    """Mean and deviation, or `never learned` where a seed has no value."""
+    values = [value for value in per_seed if value is not None]
+    if len(values) < len(per_seed):
+        return never_learned(len(values), len(per_seed))
+    return spread(values, sign=True)
+
+
+def mean_text(values: Sequence[float]) -> str:
+    """Without the deviation, where there is no room; empty where there are no values."""
+    return spread(values).partition("±")[0] if values else ""
+
+
+def efficiency_words(task: str, results: Results) -> str:
     """The least distinct pairs and pairs seen that reached the target, seed by seed."""
 
-    def words(name: str) -> str:
-        values = [getattr(r.sample_efficiency[task], name) for r in found]
-        return ", ".join("not reached" if v is None else f"{v:,}" for v in values)
+    def words(n_pairs: Sequence[int | None]) -> str:
+        return ", ".join("not reached" if n is None else f"{n:,}" for n in n_pairs)
 
-    distinct, seen = words("n_distinct_pairs"), words("n_pairs_seen")
+    per_seed = [r.sample_efficiency[task] for r in results]
+    distinct, seen = words([e.n_distinct_pairs for e in per_seed]), words([e.n_pairs_seen for e in per_seed])
     return distinct if distinct == seen else f"{distinct} distinct; {seen} seen"
-
-
-def _task_title(task: str, first: SeedResult) -> str:
-    source = first.sources[task]
-    return f"{task}\n{escape(source.name)}" if source.stand_in else task
-
-
-def _assignments(settings: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items())

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from contsym.checked import Skip
 from contsym.commands.views.data import audit_lines
-from contsym.commands.views.run import MANY
-from contsym.commands.views.tables import grid, plain_table
+from contsym.commands.views.run import MANY, mean_text
+from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.results.metrics.stats import spread
@@ -22,150 +22,143 @@ from contsym.sweep.config import shots_text
 from contsym.sweep.plan import Sweep
 from contsym.sweep.runs import StoredRun
 
+Groups = Mapping[int, Mapping[str, Results]]
+"""Results by number of shots and variant."""
+
 
 def plan_report(
     sweep: Sweep, audits: Mapping[str, Overview], engine: tuple[str, int | None], tracking: str
 ) -> Group:
-    """What will be done, how much of it is there already, and what is shared."""
+    """The cells, the results that exist already, and the training that cells share."""
     config = sweep.config
     first_tasks = {c.first_task.key: c for c in sweep.cells if c.first_task}
     alone = sum(c.n_first_task_steps + c.n_steps for c in sweep.cells)
     shared = sum(c.n_steps for c in sweep.cells) + sum(c.n_first_task_steps for c in first_tasks.values())
-    rows = grid()
-    rows.add_row("sweep", Text(f"{sweep.id}: {len(sweep.cells):,} cells, {sweep.n_done:,} of them done"))
-    rows.add_row("strategies", Text(", ".join(config.strategies)))
-    rows.add_row("shots", ", ".join(map(shots_text, config.shots)))
-    rows.add_row("seeds", ", ".join(map(str, config.seeds)))
-    protocol = config.protocol + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items())
-    rows.add_row("protocol", protocol)
-    for name, values in config.settings.items():
-        rows.add_row(name, Text(", ".join(values)))
-    if first_tasks:
-        rows.add_row(
-            "shared",
-            f"first task trained {len(first_tasks)} times for {len(sweep.cells)} cells: {shared:,} steps, not {alone:,}",
-        )
     backend, n_jobs = engine
-    several = "one for each GPU or node" if backend == "ray" else "1 at a time"
-    rows.add_row("engine", f"{backend}, {several if n_jobs is None else f'{n_jobs} at a time'}")
-    rows.add_row("results", Text(str(sweep.folder)))
-    rows.add_row("tracking", Text(tracking))
-    return Group(rows, audit_lines(list(audits.values()))) if audits else Group(rows)
+    at_once = f"{n_jobs} at a time"
+    if n_jobs is None:
+        at_once = "one for each GPU or node" if backend == "ray" else "1 at a time"
+    rows = {
+        "sweep": f"{sweep.id}: {len(sweep.cells):,} cells, {sweep.n_done:,} of them done",
+        "strategies": ", ".join(config.strategies),
+        "shots": ", ".join(map(shots_text, config.shots)),
+        "seeds": ", ".join(map(str, config.seeds)),
+        "protocol": config.protocol + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
+        **{name: ", ".join(values) for name, values in config.settings.items()},
+        "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
+        f"{alone:,}",
+        "engine": f"{backend}, {at_once}",
+        "results": str(sweep.folder),
+        "tracking": tracking,
+    }
+    table = grid()
+    for name, text in rows.items():
+        if name != "shared" or first_tasks:
+            table.add_row(name, Text(text))
+    return Group(table, audit_lines(list(audits.values()))) if audits else Group(table)
 
 
 def status_report(sweeps: Sequence[StoredRun], skip: Skip) -> RenderableType:
-    """A row a sweep: how many of its cells are done, failed and missing."""
-    table = plain_table("Sweeps, the latest first")
-    for title in ("sweep", "started"):
-        table.add_column(title, no_wrap=True)
-    for title in ("done", "failed", "missing"):
-        table.add_column(title, justify="right", no_wrap=True)
+    """A row per sweep: how many of its cells are done, failed and missing."""
+    table = plain_table("Sweeps, the latest first", "sweep", "started", no_wrap=True)
+    add_numbers(table, "done", "failed", "missing")
     table.add_column("of")
     for sweep in sweeps:
         n_done, n_failed = sweep.n_done, len(sweep.failures(skip))
         counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)
-        config = sweep.config
-        what = f"{config.scenario}: {', '.join(config.strategies)}"
         started = sweep.created[:16].replace("T", " ")
-        # The beginning of an id names it, and 80 columns are few.
+        what = f"{sweep.config.scenario}: {', '.join(sweep.config.strategies)}"
+        # The first letters of an id are enough to name the sweep, and a row has 80 columns.
         table.add_row(sweep.id[:8], started, *(f"{n:,}" for n in counts), Text(what))
     return table
 
 
-def sweep_report(found: Results, varied: Collection[str]) -> Group:
-    """Accuracy of the last task and forgetting of the others: a row a number of shots, a column a strategy.
+def sweep_report(results: Results, varied: Collection[str]) -> Group:
+    """Accuracy on the last task and forgetting of the others: a row per number of shots, a column per strategy.
 
-    Of a scenario in every order: these for each order, then how far the orders are apart.
+    For a scenario in several orders: these tables per order, then the spread over the orders.
     """
-    orders = by_order(found)
-    tables = [table for order, own in orders.items() for table in _order_tables(order, own, varied)]
+    orders = by_order(results)
+    tables = [table for order, of_order in orders.items() for table in _order_tables(order, of_order, varied)]
     if len(orders) > 1:
-        spread_tables = (
-            _by_shots(title, _groups(found, varied), partial(_over_orders, figure))
-            for title, figure in OVER_ORDERS.items()
-        )
-        tables += spread_tables
+        groups = _groups(results, varied)
+        tables += [_by_shots(title, groups, partial(_over_orders, *of)) for title, of in OVER_ORDERS.items()]
     return Group(*tables)
 
 
-OVER_ORDERS = {
-    "Accuracy, mean over tasks: mean ± sd over orders (min to max)": "final_macro",
-    "Backward transfer: mean ± sd over orders (min to max)": "bwt",
+OVER_ORDERS: dict[str, tuple[Callable[[SeedResult], float | None], bool]] = {
+    "Accuracy, mean over tasks: mean ± sd over orders (min to max)": (lambda r: r.final_macro, False),
+    "Backward transfer: mean ± sd over orders (min to max)": (lambda r: r.transfer["bwt"], True),
 }
+"""By title: the figure of a result, and whether it has a sign."""
 
 
-def _over_orders(figure: str, found: Results) -> str:
-    means = [fmean(getattr(r, figure) for r in own) for own in by_order(found).values()]
-    low, high = (spread([value], sign=figure == "bwt") for value in (min(means), max(means)))
-    return f"{spread(means, sign=figure == 'bwt')} ({low} to {high})"
+def _over_orders(figure: Callable[[SeedResult], float | None], sign: bool, results: Results) -> str:
+    each = ([figure(r) for r in of_order] for of_order in by_order(results).values())
+    means = [fmean(value for value in values if value is not None) for values in each]
+    low, high = (spread([value], sign=sign) for value in (min(means), max(means)))
+    return f"{spread(means, sign=sign)} ({low} to {high})"
 
 
-def _order_tables(order: str, found: Results, varied: Collection[str]) -> list[RenderableType]:
-    groups = _groups(found, varied)
+def _order_tables(order: str, results: Results, varied: Collection[str]) -> list[RenderableType]:
+    groups = _groups(results, varied)
     of = f" ({order})" if order else ""
-    *earlier, last = found[0].tasks
-    guessed = {n: _best_shortcuts(last, row) for n, row in groups.items()}
-    tables = [_by_shots(f"Accuracy, {last}{of}", groups, partial(_accuracy, last), guessed)]
+    *earlier, last = results[0].tasks
+    tables = [_by_shots(f"Accuracy, {last}{of}", groups, partial(_accuracy, last), _guesses(last, groups))]
     if len(earlier) > MANY:
         title = f"Forgetting, mean over the {len(earlier)} earlier experiences that were learned{of}"
         return [*tables, _by_shots(title, groups, partial(_mean_forgetting, earlier))]
-    return [
-        *tables,
-        *(_by_shots(f"Forgetting, {t}{of}", groups, partial(_forgetting, t)) for t in earlier),
-    ]
+    return [*tables, *(_by_shots(f"Forgetting, {t}{of}", groups, partial(_forgetting, t)) for t in earlier)]
 
 
-def _mean_forgetting(tasks: Sequence[str], seeds: Results) -> str:
-    known = [[f for t in tasks if (f := r.forgetting[t]) is not None] for r in seeds]
-    means = [fmean(each) for each in known if each]
-    return spread(means, sign=True) if means else never_learned(0, len(seeds))
-
-
-def _groups(found: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:
+def _groups(results: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:
     groups: dict[int, dict[str, list[SeedResult]]] = {}
-    for result in sorted(found, key=lambda r: r.n_shots):
+    for result in sorted(results, key=lambda r: r.n_shots):
         row = groups.setdefault(result.n_shots, {})
         row.setdefault(result.variant(varied), []).append(result)
     return groups
 
 
+def _guesses(task: str, groups: Groups) -> dict[int, str]:
+    """The mean accuracy of the best shortcut; each seed counts once, since it does not depend on the strategy."""
+    texts = {}
+    for shots, row in groups.items():
+        by_seed = {r.seed: r.shortcuts.get(task) for results in row.values() for r in results}
+        texts[shots] = mean_text([best(scores)[1] for scores in by_seed.values() if scores])
+    return texts
+
+
 def _by_shots(
-    title: str,
-    groups: Mapping[int, Mapping[str, Results]],
-    words: Callable[[Results], str],
-    guessed: Mapping[int, Sequence[float]] | None = None,
+    title: str, groups: Groups, words: Callable[[Results], str], guesses: Mapping[int, str] | None = None
 ) -> RenderableType:
-    """`guessed` are the best shortcuts by number of shots, shown in a last column if there are any."""
+    """`guesses` go to a last column, if there are any."""
     table = plain_table(title)
-    table.add_column("shots", justify="right", no_wrap=True)
+    add_numbers(table, "shots")
     names = list(dict.fromkeys(name for row in groups.values() for name in row))
     for name in names:
-        table.add_column(name, justify="right", min_width=min(len(name), 16))
-    shows_guesses = any((guessed or {}).values())
-    if shows_guesses:
-        # Its mean alone: four strategies and this fit into 80 columns.
-        table.add_column("best shortcut", justify="right", style="dim")
+        add_numbers(table, name, min_width=min(len(name), 16), no_wrap=False)
+    guesses = guesses if guesses and any(guesses.values()) else {}
+    if guesses:
+        add_numbers(table, "best shortcut", style="dim", no_wrap=False)
     for shots, row in groups.items():
         cells = [words(row[name]) if name in row else "" for name in names]
-        if shows_guesses and guessed:
-            cells.append(spread(guessed[shots]).partition("±")[0] if guessed[shots] else "")
-        table.add_row(f"{shots:,}", *cells)
+        table.add_row(f"{shots:,}", *cells, *([guesses[shots]] if guesses else []))
     return table
 
 
-def _best_shortcuts(task: str, row: Mapping[str, Results]) -> list[float]:
-    """What the best shortcut scores, once a seed: it does not depend on the strategy."""
-    scores = {r.seed: r.shortcuts.get(task) for seeds in row.values() for r in seeds}
-    return [best(measured)[1] for measured in scores.values() if measured]
+def _accuracy(task: str, results: Results) -> str:
+    return spread([r.final[task] for r in results])
 
 
-def _accuracy(task: str, seeds: Results) -> str:
-    return spread([r.final[task] for r in seeds])
+def _forgetting(task: str, results: Results) -> str:
+    values = [f for r in results if (f := r.forgetting[task]) is not None]
+    if not values:
+        return never_learned(0, len(results))
+    of = f" ({len(values)} of {len(results)})" if len(values) < len(results) else ""
+    return spread(values, sign=True) + of
 
 
-def _forgetting(task: str, seeds: Results) -> str:
-    figures = [f for r in seeds if (f := r.forgetting[task]) is not None]
-    if not figures:
-        return never_learned(0, len(seeds))
-    lacking = len(seeds) - len(figures)
-    return spread(figures, sign=True) + (f" ({len(figures)} of {len(seeds)})" if lacking else "")
+def _mean_forgetting(tasks: Sequence[str], results: Results) -> str:
+    per_seed = [[f for t in tasks if (f := r.forgetting[t]) is not None] for r in results]
+    means = [fmean(values) for values in per_seed if values]
+    return spread(means, sign=True) if means else never_learned(0, len(results))

@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from contsym.report.figures.style import (
-    COLOURS,
-    GREY,
-    SYMBOLS,
-    Canvas,
-    Figure,
-    View,
-    axis_title,
-    legend,
-    plain,
-    shortened,
-    subplots,
-    traces_of,
-    without_template,
-)
-from contsym.report.projection import LabelView
+from collections import Counter
+from typing import Any
+
+from contsym.report.figures import style
+from contsym.report.figures.style import Figure, View, plain
+from contsym.report.measures import Measures
+from contsym.report.placement import Placement
+from contsym.report.projection import LabelView, label_views
 from contsym.report.tables.layout import relation_title
 
 MAX_RELATIONS = 12
-"""Relations with a colour of their own in the view of label embeddings; the rarer ones share two."""
+"""The number of relations with a colour of their own; the rarer ones share two groups."""
 
 
-def label_embeddings(canvas: Canvas) -> Figure | None:
-    if not canvas.label_views:
-        return None
-    views = [_embedding_view(canvas, view) for view in canvas.label_views]
-    first = canvas.label_views[0]
+def label_embeddings(measures: Measures) -> Figure:
+    views = label_views(measures.collected)
+    n_pairs = len(views[0].relations) if views else 0
     return Figure(
         "embeddings",
         "Label embeddings before and after training",
-        f"Label embeddings h ⊘ p of {len(first.relations):,} test pairs at length 1, before any training (left) "
+        f"Label embeddings h ⊘ p of {n_pairs:,} test pairs at length 1, before any training (left) "
         "and after the last experience (right), on the first two principal components of both together; one "
         f"seed. Filled: symmetric; open: antisymmetric. The {MAX_RELATIONS} commonest relations have a colour "
         "and marker of their own.",
-        tuple(views),
+        [_embedding_view(view) for view in views],
         select="strategy",
         height=520,
-        has_toggles=False,
     )
 
 
-def _embedding_view(canvas: Canvas, view: LabelView) -> View:
-    grid = subplots(
+def _embedding_view(view: LabelView) -> View:
+    grid = style.subplots(
         rows=1,
         cols=2,
         subplot_titles=("before training", "after training"),
@@ -52,26 +41,26 @@ def _embedding_view(canvas: Canvas, view: LabelView) -> View:
         shared_xaxes="all",
         horizontal_spacing=0.03,
     )
-    pairs = list(zip(view.relations, view.kinds, strict=True))
-    counts = {name: sum(r == name for r in view.relations) for name in sorted(set(view.relations))}
+    counts = Counter(view.relations)
     common = sorted(counts, key=lambda name: (-counts[name], name))[:MAX_RELATIONS]
-    looks = {name: (SYMBOLS[i % len(SYMBOLS)], COLOURS[i % 6]) for i, name in enumerate(common)}
+    marks = {
+        name: (style.SYMBOLS[i % len(style.SYMBOLS)], style.COLOURS[i % 6]) for i, name in enumerate(common)
+    }
     groups: dict[str, list[int]] = {}
-    for i, (relation, kind) in enumerate(pairs):
-        groups.setdefault(relation if relation in looks else f"other {kind} relations", []).append(i)
-    # The many rare ones first, so that they lie below.
-    order = [*sorted(set(groups) - set(common)), *common]
-    for group in order:
+    for i, (relation, kind) in enumerate(zip(view.relations, view.kinds, strict=True)):
+        groups.setdefault(relation if relation in marks else f"other {kind} relations", []).append(i)
+    # The rare relations are drawn first, so that they lie below the common ones.
+    for group in [*sorted(set(groups) - set(common)), *common]:
         members = groups[group]
-        symbol, colour = looks.get(group, ("circle", GREY))
+        symbol, colour = marks.get(group, ("circle", style.GREY))
         is_open = view.kinds[members[0]] == "antisymmetric"
         for column, points in enumerate((view.before, view.after), start=1):
             grid.add_trace(
                 {
                     "type": "scatter",
                     "mode": "markers",
-                    "name": plain(shortened(relation_title(group))),
-                    "legendrank": 1001 if group not in looks else 1000,
+                    "name": plain(style.shortened(relation_title(group))),
+                    "legendrank": 1000 if group in marks else 1001,
                     "legendgroup": group,
                     "showlegend": column == 2,
                     "x": [points[i][0] for i in members],
@@ -89,14 +78,22 @@ def _embedding_view(canvas: Canvas, view: LabelView) -> View:
                 row=1,
                 col=column,
             )
-    layout = without_template(grid)
-    first, second = view.shares
-    for name, axis in layout.items():
-        if name.startswith(("xaxis", "yaxis")):
-            axis |= {"automargin": True, "showticklabels": False, "zeroline": False}
-        if name.startswith("xaxis"):
-            axis["title"] = axis_title(f"PC 1 ({first:.0%} of variance)", font={"size": 12})
-    layout["yaxis"]["title"] = axis_title(f"PC 2 ({second:.0%} of variance)", font={"size": 12})
-    layout["legend"] = legend(1.08, font={"size": 12})
-    layout["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
-    return View(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", traces_of(grid), layout)
+
+    def adapt(layout: dict[str, Any]) -> None:
+        titles = [
+            style.axis_title(f"PC {i} ({share:.0%} of variance)", font={"size": 12})
+            for i, share in enumerate(view.shares, 1)
+        ]
+        for name, axis in layout.items():
+            if name.startswith(("xaxis", "yaxis")):
+                axis |= {"automargin": True, "showticklabels": False, "zeroline": False}
+            if name.startswith("xaxis"):
+                axis["title"] = titles[0]
+        layout["yaxis"]["title"] = titles[1]
+        layout["legend"] = style.legend(1.08, font={"size": 12})
+        layout["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
+
+    return style.grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", grid, adapt)
+
+
+PLACEMENTS = (Placement("embeddings", label_embeddings),)

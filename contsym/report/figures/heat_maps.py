@@ -2,132 +2,119 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from contsym.report.collect import title_of
-from contsym.report.figures.style import (
-    Canvas,
-    Figure,
-    View,
-    heat_axis,
-    plain,
-    shortened,
-    subplots,
-    traces_of,
-    without_template,
-)
+from contsym.report.figures import style
+from contsym.report.figures.style import Figure, View, plain
+from contsym.report.measures import Measures
+from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
 from contsym.report.tables.layout import kind_tasks, relation_title, relations, row_names
 
 
-def matrices(canvas: Canvas) -> Figure:
-    import numpy as np
-
-    collected, views = canvas.collected, []
-    tasks = [plain(title_of(task)) for task in collected.tasks]
-    rows = [plain(name) for name in row_names(collected)]
-    n_columns = min(2, len(collected.variants))
-    n_rows = -(-len(collected.variants) // n_columns)
-    height = 60 + n_rows * (80 + 34 * len(rows))
-    for shots in reversed(collected.shots):
-        present = [v for v in collected.variants if collected.group(v, shots)]
-        # For its layout: titles and axes side by side.
-        grid = subplots(
-            rows=n_rows,
-            cols=n_columns,
-            subplot_titles=[plain(v) for v in present],
-            shared_yaxes=True,
-            horizontal_spacing=0.06,
-            vertical_spacing=min(0.9 / n_rows, 70 / height),
-        )
-        for i, variant in enumerate(present):
-            found = collected.values(variant, shots, lambda result: result.matrix)
-            grid.add_trace(
-                {
-                    "type": "heatmap",
-                    "z": np.mean(found, axis=0).round(4).tolist(),
-                    "x": tasks,
-                    "y": rows,
-                    "coloraxis": "coloraxis",
-                    "texttemplate": "%{z:.2f}",
-                    "name": plain(variant),
-                    "hovertemplate": f"%{{x}}, %{{y}}: %{{z:.3f}}, n = {len(found)}",
-                },
-                row=i // n_columns + 1,
-                col=i % n_columns + 1,
-            )
-        layout = without_template(grid)
-        for name, axis in layout.items():
-            if name.startswith("yaxis"):
-                axis |= {"autorange": "reversed", "automargin": True}
-        layout |= {"coloraxis": heat_axis(), "margin": {"l": 120, "r": 16, "t": 40, "b": 40}}
-        views.append(View(f"{shots:,} shots", traces_of(grid), layout))
+def matrices(measures: Measures) -> Figure:
+    collected = measures.collected
+    n_rows = -(-len(collected.variants) // 2)
+    height = 60 + n_rows * (80 + 34 * len(row_names(collected)))
     return Figure(
         "matrices",
         "Accuracy matrices as heat maps",
         "Accuracy on each task (columns) before any training and after each experience (rows), mean over "
         f"{collected.seeds_said}. A column that darkens from its own row down was forgotten.",
-        tuple(views),
+        [_matrices_view(measures, shots, n_rows, height) for shots in reversed(collected.shots)],
         select="shots",
         height=height,
-        has_toggles=False,
     )
 
 
-def by_relation(canvas: Canvas) -> Figure | None:
-    collected, views, n_most = canvas.collected, [], 1
-    for task in kind_tasks(collected):
-        names = relations(canvas.measures, task)
-        n_most = max(n_most, len(names))
-        for shots in reversed(collected.shots):
-            present = [v for v in collected.variants if collected.group(v, shots)]
-            parts = {v: canvas.measures.by_relation(v, shots, task) for v in present}
-            z = [
-                [round(parts[v][name].accuracy.mean, 4) if name in parts[v] else None for v in present]
-                for name in names
-            ]
-            said = [
-                [interval_text(parts[v][name].accuracy) if name in parts[v] else "" for v in present]
-                for name in names
-            ]
-            labels = [f"{plain(shortened(relation_title(name)))} ({n:,})" for name, n in names.items()]
-            trace = {
+def _matrices_view(measures: Measures, shots: int, n_rows: int, height: int) -> View:
+    import numpy as np
+
+    collected = measures.collected
+    variants = [v for v in collected.variants if collected.group(v, shots)]
+    n_columns = min(2, len(collected.variants))
+    grid = style.subplots(
+        rows=n_rows,
+        cols=n_columns,
+        subplot_titles=[plain(v) for v in variants],
+        shared_yaxes=True,
+        horizontal_spacing=0.06,
+        vertical_spacing=min(0.9 / n_rows, 70 / height),
+    )
+    for i, variant in enumerate(variants):
+        per_seed = collected.values(variant, shots, lambda result: result.matrix)
+        grid.add_trace(
+            {
                 "type": "heatmap",
-                "z": z,
-                # By place: names that are cut short may be the same.
-                "x": list(range(len(present))),
-                "y": list(range(len(names))),
-                "customdata": [
-                    [
-                        [plain(v), plain(relation_title(name)), text]
-                        for v, text in zip(present, row, strict=True)
-                    ]
-                    for name, row in zip(names, said, strict=True)
-                ],
+                "z": np.mean(per_seed, axis=0).round(4).tolist(),
+                "x": [plain(title_of(task)) for task in collected.tasks],
+                "y": [plain(name) for name in row_names(collected)],
                 "coloraxis": "coloraxis",
                 "texttemplate": "%{z:.2f}",
-                "hovertemplate": "%{customdata[1]}<br>%{customdata[0]}: %{customdata[2]}<extra></extra>",
-            }
-            ticks = {"tickmode": "array", "automargin": True, "showgrid": False, "zeroline": False}
-            layout = {
-                "xaxis": {
-                    **ticks,
-                    "side": "top",
-                    "tickvals": trace["x"],
-                    "ticktext": [plain(v) for v in present],
-                },
-                "yaxis": {**ticks, "autorange": "reversed", "tickvals": trace["y"], "ticktext": labels},
-                "coloraxis": heat_axis(),
-                "margin": {"l": 40, "r": 16, "t": 40, "b": 16},
-            }
-            views.append(View(f"{title_of(task)}, {shots:,} shots", [trace], layout))
-    if not views:
-        return None
+                "name": plain(variant),
+                "hovertemplate": f"%{{x}}, %{{y}}: %{{z:.3f}}, n = {len(per_seed)}",
+            },
+            row=i // n_columns + 1,
+            col=i % n_columns + 1,
+        )
+
+    def adapt(layout: dict[str, Any]) -> None:
+        for name, axis in layout.items():
+            if name.startswith("yaxis"):
+                axis |= {"autorange": "reversed", "automargin": True}
+        layout |= {"coloraxis": style.heat_axis(), "margin": {"l": 120, "r": 16, "t": 40, "b": 40}}
+
+    return style.grid_view(f"{shots:,} shots", grid, adapt)
+
+
+def by_relation(measures: Measures) -> Figure:
+    collected = measures.collected
+    tasks = kind_tasks(collected)
+    n_relations = max([1, *(len(relations(collected, task)) for task in tasks)])
     return Figure(
         "relations",
         "Accuracy by relation",
         "Accuracy at the end by relation (its test pairs in brackets), mean over "
         f"{collected.seeds_said}; the commonest relation first.",
-        tuple(views),
+        [_relations_view(measures, task, shots) for task in tasks for shots in reversed(collected.shots)],
         select="shots",
-        height=110 + 24 * n_most,
-        has_toggles=False,
+        height=110 + 24 * n_relations,
     )
+
+
+def _relations_view(measures: Measures, task: str, shots: int) -> View:
+    names = relations(measures.collected, task)
+    variants = [v for v in measures.collected.variants if measures.collected.group(v, shots)]
+    parts = [measures.by_relation(v, shots, task) for v in variants]
+    rows = [[part.get(name) for part in parts] for name in names]
+    # Columns and rows are numbers, since shortened names may be equal.
+    trace = {
+        "type": "heatmap",
+        "z": [[cell and round(cell.mean, 4) for cell in row] for row in rows],
+        "x": list(range(len(variants))),
+        "y": list(range(len(names))),
+        "customdata": [
+            [
+                [plain(v), plain(relation_title(name)), interval_text(cell) if cell else ""]
+                for v, cell in zip(variants, row, strict=True)
+            ]
+            for name, row in zip(names, rows, strict=True)
+        ],
+        "coloraxis": "coloraxis",
+        "texttemplate": "%{z:.2f}",
+        "hovertemplate": "%{customdata[1]}<br>%{customdata[0]}: %{customdata[2]}<extra></extra>",
+    }
+    labels = [f"{plain(style.shortened(relation_title(name)))} ({n:,})" for name, n in names.items()]
+    columns = {"tickvals": trace["x"], "ticktext": [plain(v) for v in variants], "side": "top"}
+    ticks = {"tickmode": "array", "automargin": True, "showgrid": False, "zeroline": False}
+    layout = {
+        "xaxis": {**ticks, **columns},
+        "yaxis": {**ticks, "autorange": "reversed", "tickvals": trace["y"], "ticktext": labels},
+        "coloraxis": style.heat_axis(),
+        "margin": {"l": 40, "r": 16, "t": 40, "b": 16},
+    }
+    return View(f"{title_of(task)}, {shots:,} shots", [trace], layout)
+
+
+PLACEMENTS = (Placement("matrices", matrices), Placement("relations", by_relation))

@@ -2,115 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import (
-    Canvas,
-    Figure,
-    Trace,
-    View,
-    axis_title,
-    band,
-    legend,
-    level,
-    plain,
-    shots_axis,
-    subplots,
-    traces_of,
-    without_template,
-)
-from contsym.report.tables.layout import KIND_NAMES, interval_note, kind_tasks
+from contsym.report.figures import style
+from contsym.report.figures.style import Figure, Trace, View, plain
+from contsym.report.measures import Measures
+from contsym.report.placement import Placement
+from contsym.report.tables.layout import KIND_NAMES, interval_note, kind_tasks, tasks_new_first
+from contsym.results.metrics.stats import Summary
 
 
-def accuracy_over_shots(canvas: Canvas) -> Figure:
-    collected, views = canvas.collected, []
-    new = collected.new_task
-    for task in [new, *(task for task in collected.tasks if task != new)]:
-        views.append(_shots_view(canvas, f"{title_of(task)}, at the end", task, canvas.measures.accuracy))
+def accuracy_over_shots(measures: Measures) -> Figure:
+    collected, views = measures.collected, []
+    for task in tasks_new_first(collected):
+        views.append(_shots_view(measures, f"{title_of(task)}, at the end", task, measures.accuracy))
         if task != collected.tasks[-1]:
             label = f"{title_of(task)}, right after its training"
-            views.append(_shots_view(canvas, label, task, canvas.measures.own_accuracy))
+            views.append(_shots_view(measures, label, task, measures.own_accuracy))
     tests = ", ".join(f"{title_of(t)} {n:,}" for t, n in collected.first.n_test.items())
     return Figure(
         "accuracy",
         "Accuracy over shots by strategy",
-        f"Accuracy over the number of {title_of(new)} examples (log axis): mean and band of "
+        f"Accuracy over the number of {title_of(collected.new_task)} examples (log axis): mean and band of "
         f"{collected.seeds_said}; test pairs: {tests}. "
         f"{interval_note(collected, 'Bands')}. Grey: the target and the best shortcut, which answers "
         "without understanding.",
-        tuple(views),
+        views,
         select="task",
         height=460,
     )
 
 
-def _shots_view(canvas: Canvas, label: str, task: str, figure: Any) -> View:
-    collected = canvas.collected
+def _shots_view(
+    measures: Measures, label: str, task: str, accuracy: Callable[[str, int, str], Summary | None]
+) -> View:
+    collected = measures.collected
     traces: list[Trace] = []
     for variant in collected.variants:
-        found = [(n, s) for n in collected.shots if (s := figure(variant, n, task))]
-        traces += band(canvas, variant, [n for n, _ in found], [s for _, s in found])
-    shortcuts = [(n, b) for n in collected.shots if (b := canvas.measures.best_shortcut(task, n))]
+        traces += style.band(
+            measures, variant, {n: s for n in collected.shots if (s := accuracy(variant, n, task))}
+        )
+    shortcuts = {n: best for n in collected.shots if (best := measures.best_shortcut(task, n))}
     if shortcuts:
-        names = list(dict.fromkeys(best[0].replace("_", " ") for _, best in shortcuts))
-        traces.append(
-            level(
-                "best shortcut",
-                [n for n, _ in shortcuts],
-                [best[1] for _, best in shortcuts],
-                "dot",
-                f"best shortcut ({plain(', '.join(names))})",
-            )
-        )
+        names = dict.fromkeys(name.replace("_", " ") for name, _ in shortcuts.values())
+        accuracies = {n: value for n, (_, value) in shortcuts.items()}
+        name = f"best shortcut ({plain(', '.join(names))})"
+        traces.append(style.level("best shortcut", accuracies, "dot", name))
     if task == collected.new_task:
-        ends = [collected.shots[0], collected.shots[-1]]
-        traces.append(
-            level(
-                "target", ends, [canvas.measures.target] * 2, "longdash", f"target {canvas.measures.target:g}"
-            )
-        )
+        target = measures.target
+        ends = dict.fromkeys((collected.shots[0], collected.shots[-1]), target)
+        traces.append(style.level("target", ends, "longdash", f"target {target:g}"))
     return View(
         label,
         traces,
         {
-            "xaxis": shots_axis(canvas),
-            "yaxis": {"title": axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
+            "xaxis": style.shots_axis(measures),
+            "yaxis": {"title": style.axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
         },
     )
 
 
-def kinds(canvas: Canvas) -> Figure | None:
-    collected, views = canvas.collected, []
-    for task in kind_tasks(collected):
-        grid = subplots(rows=2, cols=1, subplot_titles=KIND_NAMES, shared_xaxes=True, vertical_spacing=0.1)
-        for row, kind in enumerate(KIND_NAMES, start=1):
-            for variant in collected.variants:
-                parts = {n: canvas.measures.by_kind(variant, n, task) for n in collected.shots}
-                found = [(n, part[kind].accuracy) for n, part in parts.items() if kind in part]
-                traces = band(
-                    canvas, variant, [n for n, _ in found], [s for _, s in found], showlegend=row == 1
-                )
-                for trace in traces:
-                    grid.add_trace(trace, row=row, col=1)
-        layout = without_template(grid)
-        axis = shots_axis(canvas)
-        title = axis.pop("title")
-        layout["xaxis"] |= axis
-        layout["xaxis2"] |= {**axis, "title": title}
-        for name in ("yaxis", "yaxis2"):
-            layout[name] |= {"title": axis_title("accuracy"), "range": [-0.04, 1.04], "automargin": True}
-        layout["legend"] = legend(1.06)
-        views.append(View(title_of(task), traces_of(grid), layout))
-    if not views:
-        return None
+def kinds(measures: Measures) -> Figure:
+    collected = measures.collected
     return Figure(
         "kinds",
         "Symmetric against antisymmetric",
         "Accuracy at the end on symmetric (above) and antisymmetric (below) test pairs over the number of "
         f"examples, mean and band of {collected.seeds_said}. A method that calls everything one kind "
         "is high in one and low in the other.",
-        tuple(views),
+        [_kinds_view(measures, task) for task in kind_tasks(collected)],
         select="task",
         height=600,
     )
+
+
+def _kinds_view(measures: Measures, task: str) -> View:
+    grid = style.subplots(rows=2, cols=1, subplot_titles=KIND_NAMES, shared_xaxes=True, vertical_spacing=0.1)
+    shots = measures.collected.shots
+    for variant in measures.collected.variants:
+        parts = {n: measures.by_kind(variant, n, task) for n in shots}
+        for row, kind in enumerate(KIND_NAMES, start=1):
+            summaries = {n: part[kind] for n, part in parts.items() if kind in part}
+            for trace in style.band(measures, variant, summaries, showlegend=row == 1):
+                grid.add_trace(trace, row=row, col=1)
+
+    def adapt(layout: dict[str, Any]) -> None:
+        axis = style.shots_axis(measures)
+        title = axis.pop("title")
+        layout["xaxis"] |= axis
+        layout["xaxis2"] |= {**axis, "title": title}
+        for name in ("yaxis", "yaxis2"):
+            layout[name] |= {
+                "title": style.axis_title("accuracy"),
+                "range": [-0.04, 1.04],
+                "automargin": True,
+            }
+        layout["legend"] = style.legend(1.06)
+
+    return style.grid_view(title_of(task), grid, adapt)
+
+
+PLACEMENTS = (Placement("accuracy", accuracy_over_shots), Placement("kinds", kinds))

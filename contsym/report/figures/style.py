@@ -1,19 +1,19 @@
-"""What all figures have in common: a figure of views, colours and marks, axes, bands and levels."""
+"""Parts that figures share: views, colours and markers, axes, bands and levels."""
 
 from __future__ import annotations
 
 import html
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from contsym.report.collect import Collected, title_of
+from contsym.report.collect import title_of
 from contsym.report.measures import Measures
-from contsym.report.projection import LabelView
 from contsym.report.table_formats import interval_text
+from contsym.results.metrics.stats import Summary
 
 # Okabe and Ito 2008, without yellow and black, which are hard to see on white or on dark.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8A8A")
@@ -36,27 +36,23 @@ class View:
 class Figure:
     name: str
     title: str
-    """Of the figure, for a screen reader; `caption` says what is shown, and of how many."""
     caption: str
-    views: tuple[View, ...]
+    views: Sequence[View]
     select: str = "show"
     """The label of the selector."""
     height: int = 440
-    caption_more: str = ""
-    has_toggles: bool = field(default=True)
-    """Its lines belong to strategies, which can be hidden."""
 
     @cached_property
     def plots(self) -> list[dict[str, Any]]:
-        """Each view as Plotly's own JSON values, checked by Plotly."""
+        """Each view as JSON values that Plotly has checked."""
         import plotly.graph_objects as go
 
-        made = []
+        plots = []
         for view in self.views:
             layout = {**base_layout(self.height), **view.layout}
             figure = go.Figure(data=list(view.traces), layout=layout)
-            made.append({"label": view.label, **json.loads(figure.to_json())})
-        return made
+            plots.append({"label": view.label, **json.loads(figure.to_json())})
+        return plots
 
 
 def base_layout(height: int) -> dict[str, Any]:
@@ -76,7 +72,7 @@ def base_layout(height: int) -> dict[str, Any]:
 
 
 def legend(y: float = 1.02, **more: Any) -> dict[str, Any]:
-    """Above the plot, where it may take as many lines as it needs; y leaves room for titles of parts."""
+    """Above the plot, where there is room for many lines; a larger y leaves room for titles of subplots."""
     return {"orientation": "h", "x": 0, "xanchor": "left", "y": y, "yanchor": "bottom", **more}
 
 
@@ -85,7 +81,7 @@ def axis_title(text: str, **more: Any) -> dict[str, Any]:
 
 
 def plain(text: object) -> str:
-    """Text that Plotly shows as it is: it reads a few HTML tags in what it is given.
+    """Text that Plotly shows literally: Plotly interprets a few HTML tags.
 
     >>> plain("<b>a & b")
     '&lt;b&gt;a &amp; b'
@@ -110,28 +106,19 @@ class Style:
 
 
 def styles(variants: Sequence[str]) -> dict[str, Style]:
-    """A colour, a marker and a dash each; colours come again only with another marker and dash."""
+    """A colour, a marker and a dash per variant; a colour repeats only with another marker and dash."""
     return {
         variant: Style(COLOURS[i % len(COLOURS)], SYMBOLS[i % len(SYMBOLS)], DASHES[i % len(DASHES)])
         for i, variant in enumerate(variants)
     }
 
 
-class Canvas:
-    """What figures are drawn from, and how each strategy looks in all of them."""
-
-    def __init__(self, measures: Measures, label_views: Sequence[LabelView] = ()) -> None:
-        self.measures, self.label_views = measures, label_views
-        self.collected: Collected = measures.collected
-        self.styles = styles(self.collected.variants)
-
-
-def shots_axis(canvas: Canvas) -> dict[str, Any]:
-    shots = canvas.collected.shots
+def shots_axis(measures: Measures) -> dict[str, Any]:
+    shots = measures.collected.shots
     pad = 0.06 * max(math.log10(shots[-1] / shots[0]), 0.3)
     return {
         "type": "log",
-        "title": axis_title(f"{title_of(canvas.collected.new_task)} examples (shots)"),
+        "title": axis_title(f"{title_of(measures.collected.new_task)} examples (shots)"),
         "tickmode": "array",
         "tickvals": shots,
         "ticktext": [f"{n:,}" for n in shots],
@@ -140,47 +127,58 @@ def shots_axis(canvas: Canvas) -> dict[str, Any]:
     }
 
 
-def band(canvas: Canvas, variant: str, x: list[int], found: Sequence[Any], **extra: Any) -> list[Trace]:
-    """The line of the means, and behind it the band of the intervals where there are any."""
-    style, traces = canvas.styles[variant], []
-    if not x:
-        return []
-    shared = {"legendgroup": variant, "meta": {"variant": variant}, **extra}
-    if len(x) > 1 and all(s.low is not None for s in found):
-        edge: Trace = {"type": "scatter", "mode": "lines", "line": {"width": 0, "color": style.colour}}
-        edge |= {"hoverinfo": "skip", "x": x, **shared, "showlegend": False}
-        traces.append({**edge, "y": [s.low for s in found]})
-        traces.append({**edge, "y": [s.high for s in found], "fill": "tonexty", "fillcolor": style.band})
-    main: Trace = {
+def line_of(measures: Measures, variant: str, *, size: int = 9, **more: Any) -> Trace:
+    """A line in the style of a variant, which a click in the legend hides."""
+    style = styles(measures.collected.variants)[variant]
+    return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": plain(variant),
-        "x": x,
-        "y": [s.mean for s in found],
+        "legendgroup": variant,
+        "meta": {"variant": variant},
         "line": {"color": style.colour, "dash": style.dash, "width": 2},
-        "marker": {"symbol": style.symbol, "size": 9, "color": style.colour},
-        "customdata": [[interval_text(s), s.n] for s in found],
-        "hovertemplate": "%{x} shots: %{customdata[0]}, n = %{customdata[1]}",
-        **shared,
+        "marker": {"symbol": style.symbol, "size": size, "color": style.colour},
+        **more,
     }
-    if len(x) == 1 and found[0].low is not None:
-        main["error_y"] = {
-            "type": "data",
-            "symmetric": False,
-            "array": [found[0].high - found[0].mean],
-            "arrayminus": [found[0].mean - found[0].low],
-        }
+
+
+def band(measures: Measures, variant: str, summaries: Mapping[int, Summary], **more: Any) -> list[Trace]:
+    """The line of the means over shots, and behind it the band of the intervals where there are any."""
+    style, x, means = styles(measures.collected.variants)[variant], list(summaries), list(summaries.values())
+    if not x:
+        return []
+    traces = []
+    if len(x) > 1 and all(s.low is not None for s in means):
+        edge: Trace = {"type": "scatter", "mode": "lines", "line": {"width": 0, "color": style.colour}}
+        edge |= {"hoverinfo": "skip", "x": x, "legendgroup": variant, "meta": {"variant": variant}}
+        edge |= {**more, "showlegend": False}
+        traces.append({**edge, "y": [s.low for s in means]})
+        traces.append({**edge, "y": [s.high for s in means], "fill": "tonexty", "fillcolor": style.band})
+    main = line_of(
+        measures,
+        variant,
+        x=x,
+        y=[s.mean for s in means],
+        customdata=[[interval_text(s), s.n] for s in means],
+        hovertemplate="%{x} shots: %{customdata[0]}, n = %{customdata[1]}",
+        **more,
+    )
+    (first, *others) = means
+    if not others and first.low is not None and first.high is not None:
+        error = {"array": [first.high - first.mean], "arrayminus": [first.mean - first.low]}
+        main["error_y"] = {"type": "data", "symmetric": False, **error}
     return [*traces, main]
 
 
-def level(group: str, x: Sequence[float], y: Sequence[float], dash: str, name: str) -> Trace:
+def level(group: str, values: Mapping[int, float], dash: str, name: str) -> Trace:
+    """A grey line over shots that belongs to no strategy."""
     return {
         "type": "scatter",
-        "mode": "lines" if len(set(x)) > 1 else "lines+markers",
+        "mode": "lines" if len(values) > 1 else "lines+markers",
         "name": name,
         "legendgroup": group,
-        "x": list(x),
-        "y": list(y),
+        "x": list(values),
+        "y": list(values.values()),
         "line": {"color": GREY, "dash": dash, "width": 1.5},
         "marker": {"symbol": "line-ew-open", "size": 14, "color": GREY},
         "hovertemplate": "%{x} shots: %{y:.3f}",
@@ -193,17 +191,15 @@ def heat_axis() -> dict[str, Any]:
 
 
 def subplots(**options: Any) -> Any:
-    """Plotly's grid of plots, for its layout: titles, and axes that are shared."""
+    """Plotly's grid of plots, for its layout: titles, and shared axes."""
     from plotly.subplots import make_subplots
 
     return make_subplots(**options)
 
 
-def traces_of(grid: Any) -> list[Trace]:
-    return json.loads(grid.to_json())["data"]
-
-
-def without_template(grid: Any) -> dict[str, Any]:
-    layout = json.loads(grid.to_json())["layout"]
-    layout.pop("template", None)
-    return layout
+def grid_view(label: str, grid: Any, adapt: Callable[[dict[str, Any]], None]) -> View:
+    """The view of a grid of plots; `adapt` changes Plotly's layout of it."""
+    plot = json.loads(grid.to_json())
+    plot["layout"].pop("template", None)
+    adapt(plot["layout"])
+    return View(label, plot["data"], plot["layout"])

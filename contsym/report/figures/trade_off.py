@@ -6,35 +6,34 @@ import math
 from collections.abc import Sequence
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import GREY, Canvas, Figure, Trace, View, axis_title, legend, plain
-from contsym.report.measures import TradeOff, pareto_front
+from contsym.report.figures.style import GREY, Figure, Trace, View, axis_title, legend, line_of, styles
+from contsym.report.measures import Measures, TradeOff, pareto_front
+from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
 
 
-def trade_off(canvas: Canvas) -> Figure | None:
-    collected, new = canvas.collected, title_of(canvas.collected.new_task)
-    views, absent = [], []
-    for task, points in canvas.measures.trade_offs.items():
-        shown = {p.variant for p in points}
-        absent += [f"{v} ({title_of(task)})" for v in collected.variants if v not in shown]
-        if points:
-            views.append(_trade_off_view(canvas, task, points))
-    if not views:
-        return None
-    left_out = f" Not shown, as not learned in every seed: {', '.join(absent)}." if absent else ""
+def trade_off(measures: Measures) -> Figure:
+    collected, trade_offs = measures.collected, measures.trade_offs
+    absent = [
+        f"{variant} ({title_of(task)})"
+        for task, points in trade_offs.items()
+        for variant in collected.variants
+        if variant not in {p.variant for p in points}
+    ]
+    left_out = f" Left out, as not learned in every seed: {', '.join(absent)}." if absent else ""
     return Figure(
         "trade-off",
         "Accuracy against forgetting",
-        f"Accuracy on {new} at the end against what was forgotten, a point for each strategy and number of "
-        f"shots (written beside it), mean over {collected.seeds_said}; the larger the marker, the more "
-        f"seconds it took. Upper left is best; the line is the Pareto front.{left_out}",
-        tuple(views),
+        f"Accuracy on {title_of(collected.new_task)} at the end against forgetting, a point for each strategy "
+        f"and number of shots (written beside it), mean over {collected.seeds_said}; the larger the marker, the "
+        f"more seconds the group took. Upper left is best; the line is the Pareto front.{left_out}",
+        [_trade_off_view(measures, task, points) for task, points in trade_offs.items() if points],
         select="forgotten task",
         height=480,
     )
 
 
-def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> View:
+def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -> View:
     longest = max(p.seconds for p in points) or 1.0
     front = [points[i] for i in pareto_front([(p.accuracy.mean, p.forgetting.mean) for p in points])]
     traces: list[Trace] = [
@@ -49,21 +48,19 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
             "hoverinfo": "skip",
         }
     ]
-    for variant in canvas.collected.variants:
-        own = [p for p in points if p.variant == variant]
-        style = canvas.styles[variant]
-        on_front = [p in front for p in own]
+    for variant in measures.collected.variants:
+        group = [p for p in points if p.variant == variant]
+        style = styles(measures.collected.variants)[variant]
+        on_front = [p in front for p in group]
         traces.append(
             {
-                "type": "scatter",
+                **line_of(measures, variant),
                 "mode": "lines+markers+text",
-                "name": plain(variant),
-                "legendgroup": variant,
-                "meta": {"variant": variant},
-                "x": [p.forgetting.mean for p in own],
-                "y": [p.accuracy.mean for p in own],
+                "x": [p.forgetting.mean for p in group],
+                "y": [p.accuracy.mean for p in group],
                 "text": [
-                    f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}" for p, f in zip(own, on_front, strict=True)
+                    f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}"
+                    for p, f in zip(group, on_front, strict=True)
                 ],
                 "textposition": "top center",
                 "textfont": {"size": 11},
@@ -73,7 +70,7 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
                     "color": style.colour,
                     "symbol": style.symbol,
                     "opacity": 0.85,
-                    "size": [round(6 + 14 * math.sqrt(p.seconds / longest), 1) for p in own],
+                    "size": [round(6 + 14 * math.sqrt(p.seconds / longest), 1) for p in group],
                     "line": {"width": [2 if f else 0 for f in on_front], "color": GREY},
                 },
                 "customdata": [
@@ -84,7 +81,7 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
                         f"{p.seconds:,.0f}",
                         " · on the Pareto front" if f else "",
                     ]
-                    for p, f in zip(own, on_front, strict=True)
+                    for p, f in zip(group, on_front, strict=True)
                 ],
                 "hovertemplate": "%{customdata[0]} shots%{customdata[4]}<br>accuracy %{customdata[1]}<br>"
                 "forgetting %{customdata[2]}<br>%{customdata[3]} s",
@@ -100,7 +97,7 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
                 "tickformat": "+.2~f",
             },
             "yaxis": {
-                "title": axis_title(f"accuracy, {title_of(canvas.collected.new_task)}"),
+                "title": axis_title(f"accuracy, {title_of(measures.collected.new_task)}"),
                 "automargin": True,
                 # Around one point Plotly would show accuracies below 0 and above 1.
                 **({"range": [-0.04, 1.04]} if len(points) == 1 else {}),
@@ -109,3 +106,6 @@ def _trade_off_view(canvas: Canvas, task: str, points: Sequence[TradeOff]) -> Vi
             "margin": {"l": 64, "r": 24, "t": 36, "b": 56},
         },
     )
+
+
+PLACEMENTS = (Placement("trade-off", trade_off),)

@@ -1,21 +1,55 @@
-"""What was forgotten and what was kept, and accuracy against it."""
+"""Forgetting, retention, and accuracy against forgetting."""
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from contsym.report.collect import title_of
 from contsym.report.measures import Forgetting, Measures, pareto_front
-from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, interval, nothing, number, words
-from contsym.report.tables.layout import NOT_STORED, by_shots, interval_note
+from contsym.report.placement import Placement
+from contsym.report.table_formats import (
+    SUMMARY_PARTS,
+    Cell,
+    Column,
+    Table,
+    interval_cell,
+    make_table,
+    text_column,
+)
+from contsym.report.tables.layout import SHOTS, STRATEGY, by_shots, interval_note
 
 
 def forgetting_cell(
-    column: Column, found: Forgetting | None, *, scale: float = 1, digits: int = 3, sign: bool = True
-) -> Cell:
-    if found is None:
-        return nothing(column, NOT_STORED)
-    if found.summary is None:
-        return nothing(column, found.words)
-    return interval(found.summary, sign=sign, scale=scale, digits=digits)
+    forgetting: Forgetting | None, *, scale: float = 1, digits: int = 3, sign: bool = True
+) -> Cell | None:
+    if forgetting is None:
+        return None
+    if forgetting.summary is None:
+        return Cell(forgetting.words)
+    return interval_cell(forgetting.summary, sign=sign, scale=scale, digits=digits)
+
+
+def trade_off_table(measures: Measures) -> Table:
+    columns = (
+        text_column("forgotten task", "task"),
+        STRATEGY,
+        SHOTS,
+        Column(f"accuracy, {title_of(measures.collected.new_task)}", "accuracy", SUMMARY_PARTS),
+        Column("forgetting", parts=SUMMARY_PARTS),
+        Column("seconds", form="{:,.1f}"),
+        text_column("Pareto front", "on_front"),
+    )
+    rows = []
+    for task, points in measures.trade_offs.items():
+        front = pareto_front([(p.accuracy.mean, p.forgetting.mean) for p in points])
+        for i, p in enumerate(points):
+            forgetting, on_front = interval_cell(p.forgetting, sign=True), "yes" if i in front else "no"
+            rows.append((title_of(task), p.variant, p.shots, p.accuracy, forgetting, p.seconds, on_front))
+    note = (
+        "Groups that learned the task in every seed. On the front: no other group has as much accuracy and as "
+        "little forgetting."
+    )
+    return make_table("trade-off", "Accuracy against forgetting", columns, rows, note)
 
 
 def forgetting_table(measures: Measures, task: str) -> Table:
@@ -29,8 +63,8 @@ def forgetting_table(measures: Measures, task: str) -> Table:
         collected,
         f"forgetting-{task}",
         f"Forgetting of {title_of(task)}",
-        lambda column, variant, shots: forgetting_cell(column, measures.forgetting(variant, shots, task)),
-        [note],
+        lambda variant, shots: forgetting_cell(measures.forgetting(variant, shots, task)),
+        note,
     )
 
 
@@ -39,38 +73,14 @@ def retention_table(measures: Measures, task: str) -> Table:
     return by_shots(
         collected,
         f"retention-{task}",
-        f"Share of {title_of(task)} kept",
-        lambda column, variant, shots: forgetting_cell(
-            column, measures.retention(variant, shots, task), sign=False
-        ),
-        [f"Accuracy at the end over accuracy right after its own training. {interval_note(collected)}."],
+        f"Retention of {title_of(task)}",
+        lambda variant, shots: forgetting_cell(measures.retention(variant, shots, task), sign=False),
+        f"Accuracy at the end over accuracy right after its own training. {interval_note(collected)}.",
     )
 
 
-def trade_off_table(measures: Measures) -> Table:
-    columns = (
-        Column("forgotten task", "task", is_text=True),
-        Column("strategy", "strategy", is_text=True),
-        Column("shots", "shots"),
-        Column(f"accuracy, {title_of(measures.collected.new_task)}", "accuracy", SUMMARY_PARTS),
-        Column("forgetting", "forgetting", SUMMARY_PARTS),
-        Column("seconds", "seconds"),
-        Column("Pareto front", "on_front", is_text=True),
-    )
-    rows = []
-    for task, points in measures.trade_offs.items():
-        front = pareto_front([(p.accuracy.mean, p.forgetting.mean) for p in points])
-        for i, p in enumerate(points):
-            rows.append(
-                (
-                    words(title_of(task)),
-                    words(p.variant),
-                    number(p.shots),
-                    interval(p.accuracy),
-                    interval(p.forgetting, sign=True),
-                    number(p.seconds, "{:,.1f}"),
-                    words("yes" if i in front else "no"),
-                )
-            )
-    note = "Groups that learned the task in every seed. On the front: no other has as much accuracy and as little forgetting."
-    return Table("trade-off", "Accuracy against forgetting", columns, tuple(rows), (note,))
+PLACEMENTS = (
+    Placement("trade-off", trade_off_table),
+    Placement("trade-off", forgetting_table, each=attrgetter("earlier_tasks")),
+    Placement("statistics", retention_table, each=attrgetter("earlier_tasks")),
+)

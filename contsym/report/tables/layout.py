@@ -1,41 +1,56 @@
-"""What several tables say alike: intervals, kinds and relations, a column a number of shots."""
+"""What several tables share: columns, rows, titles of relations, the note on intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from contsym.data.wikidata.relations import registry
 from contsym.report.collect import Collected, title_of
-from contsym.report.measures import Measures
-from contsym.report.table_formats import SUMMARY_PARTS, Column, Table, words
-
-NOT_STORED = "–"
+from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 
 KIND_NAMES = ("symmetric", "antisymmetric")
+STRATEGY, SHOTS, TASK = text_column("strategy"), Column("shots"), text_column("task")
 
 
-def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
-    """What the intervals are, for these seeds."""
-    if len(collected.seeds) == 1:
-        return (
-            f"{shown_as}: 95% Wilson interval over the test pairs, of an accuracy alone; one seed says nothing about "
-            "other seeds"
-        )
-    return f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_said}"
+def groups(collected: Collected) -> Iterator[tuple[str, int]]:
+    """Variant and shots of every group that has a result."""
+    for variant in collected.variants:
+        for shots in collected.shots:
+            if collected.group(variant, shots):
+                yield variant, shots
+
+
+def shots_columns(collected: Collected, **more: Any) -> tuple[Column, ...]:
+    return tuple(Column(f"{n:,} shots", f"shots_{n}", **more) for n in collected.shots)
+
+
+def by_shots(
+    collected: Collected, name: str, title: str, cell: Callable[[str, int], Cell | None], *notes: str
+) -> Table:
+    """A row per variant, a column per number of shots."""
+    rows = ((variant, *(cell(variant, n) for n in collected.shots)) for variant in collected.variants)
+    columns = (STRATEGY, *shots_columns(collected, parts=SUMMARY_PARTS))
+    return make_table(name, title, columns, rows, *notes)
+
+
+def tasks_new_first(collected: Collected) -> list[str]:
+    return sorted(collected.tasks, key=lambda task: task != collected.new_task)
 
 
 def kind_tasks(collected: Collected) -> list[str]:
+    """The tasks whose relations have kinds."""
     return [task for task in collected.tasks if collected.first.by_kind.get(task)]
 
 
-def relations(measures: Measures, task: str) -> dict[str, int]:
-    """Test pairs by relation, the commonest first; the data are the same in all results."""
-    parts = measures.collected.first.by_relation.get(task, {})
+def relations(collected: Collected, task: str) -> dict[str, int]:
+    """The number of test pairs per relation, the commonest first; all results have the same data."""
+    parts = collected.first.by_relation.get(task, {})
     return {name: parts[name].n for name in sorted(parts, key=lambda name: (-parts[name].n, name))}
 
 
 def relation_title(name: str) -> str:
-    """A relation as people read it: a Wikidata property with its label.
+    """A Wikidata property with its label; any other relation as it is.
 
     >>> relation_title("P26"), relation_title("is the father of")
     ('spouse (P26)', 'is the father of')
@@ -45,16 +60,15 @@ def relation_title(name: str) -> str:
 
 
 def row_names(collected: Collected) -> list[str]:
+    """The names of the rows of an accuracy matrix."""
     return ["untrained", *(f"after {title_of(task)}" for task in collected.tasks)]
 
 
-def by_shots(collected: Collected, name: str, title: str, cell, notes: Sequence[str]) -> Table:
-    columns = (
-        Column("strategy", "strategy", is_text=True),
-        *(Column(f"{n:,} shots", f"shots_{n}", SUMMARY_PARTS) for n in collected.shots),
-    )
-    rows = tuple(
-        (words(v), *(cell(columns[i + 1], v, n) for i, n in enumerate(collected.shots)))
-        for v in collected.variants
-    )
-    return Table(name, title, columns, rows, tuple(notes))
+def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
+    """How the intervals are computed for this number of seeds."""
+    if len(collected.seeds) == 1:
+        return (
+            f"{shown_as}: 95% Wilson interval over the test pairs, for accuracies only; "
+            "one seed says nothing about other seeds"
+        )
+    return f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_said}"

@@ -1,8 +1,9 @@
-"""The accuracy matrix and everything that follows from it, as functions of plain arrays."""
+"""The accuracy matrix and all figures that follow from it, as functions of arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 from contsym.results.metrics.stats import wilson_interval
 
 Matrix = NDArray[np.float64]
-"""R, (experiences + 1, tasks): accuracy after experience i (row 0: before any training) on the
-test part of task j. Experience i, counted from 1, teaches task i - 1."""
+"""R, (experiences + 1, tasks): accuracy after experience i on the test part of task j; row 0: before any training.
+Experience i, counted from 1, teaches task i - 1."""
 
 
 def accuracy(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
-    """Share of equal entries; an empty part has no accuracy and is an error of the caller."""
+    """Share of equal entries."""
     assert len(predicted) == len(labels) > 0, "accuracy of nothing"
     return float(np.mean(predicted == labels))
 
@@ -26,15 +27,15 @@ def final_macro(matrix: Matrix) -> float:
 
 
 def final_micro(matrix: Matrix, n_test: Sequence[int]) -> float:
-    """The last row pooled over all test pairs: the larger task dominates."""
+    """The last row pooled over all test pairs: a large task dominates."""
     return float(np.average(matrix[-1], weights=n_test))
 
 
 def forgetting(matrix: Matrix) -> list[float | None]:
     """f_j = max of R[1..T-1, j] - R[T, j], the best accuracy before the last minus the last.
 
-    None for the task of the last experience: nothing came after it. Negative where later
-    training helped. Row 0 does not count: an untrained model has nothing to forget.
+    None for the task of the last experience, which nothing follows. Negative where later training
+    helped. Row 0 does not count, since an untrained model has nothing to forget.
     Source: Chaudhry et al. 2018 (Riemannian walk), section 3, equation 3.
     """
     n_tasks = matrix.shape[1]
@@ -63,16 +64,28 @@ def forward_transfer(matrix: Matrix) -> float | None:
     return float(np.mean([matrix[j, j] - matrix[0, j] for j in range(1, n_tasks)]))
 
 
-def is_learned(own_accuracy: float, bar: float, n_test: int) -> bool:
-    """Whether the lower end of the accuracy's 95% Wilson interval is above the bar.
+@dataclass(frozen=True)
+class Transfer:
+    """A change of accuracy that follows from the whole matrix; stored and shown under its name and title."""
 
-    The bar is what answering without learning the task would score: the best shortcut.
-    """
+    name: str
+    title: str
+    compute: Callable[[Matrix], float | None]
+
+
+TRANSFERS = (
+    Transfer("bwt", "backward transfer", backward_transfer),
+    Transfer("fwt", "forward transfer", forward_transfer),
+)
+
+
+def is_learned(own_accuracy: float, bar: float, n_test: int) -> bool:
+    """Whether the lower end of the accuracy's 95% Wilson interval is above the bar, the best shortcut."""
     return wilson_interval(round(own_accuracy * n_test), n_test)[0] > bar
 
 
 def majority_share(labels: NDArray[np.int64]) -> float:
-    """What always answering the most frequent label would score."""
+    """The accuracy of always answering the most frequent label."""
     return float(np.bincount(labels).max() / len(labels))
 
 
@@ -85,18 +98,16 @@ def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], n_labels:
 def accuracy_by(
     groups: Sequence[str], predicted: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> Mapping[str, dict[str, float | int]]:
-    """Accuracy and count for each group name, in order of size; '' (no group) is left out."""
+    """Accuracy and count per group, the largest first; pairs whose group is '' are left out."""
     names = np.asarray(groups)
-    found, counts = np.unique(names[names != ""], return_counts=True)
-    return {
-        str(found[i]): {
-            "accuracy": accuracy(predicted[names == found[i]], labels[names == found[i]]),
-            "n": int(counts[i]),
-        }
-        for i in np.argsort(-counts, kind="stable")
-    }
+    distinct, counts = np.unique(names[names != ""], return_counts=True)
+    parts = {}
+    for i in np.argsort(-counts, kind="stable"):
+        part = names == distinct[i]
+        parts[str(distinct[i])] = {"accuracy": accuracy(predicted[part], labels[part]), "n": int(counts[i])}
+    return parts
 
 
 def least_to_reach(amounts: Sequence[int], accuracies: Sequence[float], target: float) -> int | None:
-    """The least amount whose accuracy is at the target or above; None if never reached."""
+    """The least amount whose accuracy is at or above the target; None if there is none."""
     return min((n for n, a in zip(amounts, accuracies, strict=True) if a >= target), default=None)

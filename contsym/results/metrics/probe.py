@@ -1,4 +1,4 @@
-"""What a fresh linear classifier reads off an encoder's features: knowledge, apart from the head."""
+"""The accuracy of a new linear classifier on an encoder's features: its knowledge apart from its head."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contsym.results.metrics.matrix import accuracy
 Features = NDArray[np.floating[Any]]
 
 MAX_TRAIN = 2000
-"""Training pairs of a probe at most, drawn by the seed: it is fitted at every row of a matrix."""
+"""The most training pairs of a probe, drawn by the seed, since probes are fitted after each experience."""
 
 PENALTY = 1000.0
-"""Of the probe's weights, fixed, so that probes compare: features outnumber pairs."""
+"""On the probe's weights; the same for all probes, so that they compare."""
 
 TOLERANCE, MAX_ITERATIONS = 1e-3, 100
 
@@ -28,11 +28,12 @@ def probe_accuracy(
     test_labels: NDArray[np.int64],
     seed: int,
 ) -> float:
-    """Accuracy on the test part of a logistic regression fitted on the training part, in [0, 1].
+    """Accuracy on the test part of a logistic regression fitted on the training part.
 
-    Features are standardised by the training part's mean and standard deviation; one that does not vary
-    there is left out. Of more than MAX_TRAIN training pairs the seed draws that many; nothing else is
-    random. Computed in float32.
+    Features are standardised by the training part's mean and standard deviation, without those that do not
+    vary there. The seed draws MAX_TRAIN of more training pairs; nothing else is random. Computed in float32.
+
+    A method whose own accuracy falls while the probe's does not has lost its head, not its knowledge.
 
     Shapes: features (pairs, dim), labels (pairs,) of label indices; no part is empty.
     Source: Alain and Bengio 2016 (arXiv 1610.01644), linear probes; as a measure of forgetting
@@ -61,13 +62,3 @@ def probe_accuracy(
     )
     predicted = (standardised(test_features) @ weight.T + bias).argmax(axis=1)
     return accuracy(predicted, test_labels)
-
-
-def probe_forgetting(before: float, after: float) -> float:
-    """Accuracy that later training took from the first task's probe: before - after.
-
-    Both are `probe_accuracy` on the same pairs, of the encoder right after it learned the task and of
-    the encoder at the end. Negative where later training helped. A method whose own accuracy falls while
-    this stays near zero has kept the knowledge and lost the head that read it.
-    """
-    return before - after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     Correct = NDArray[np.bool_]
 
 
+CONFIDENCE = 0.95
+POWER = 0.8
+"""Of the least detectable difference."""
 N_RESAMPLES = 10_000
 BATCH = 1_000
-"""Resamples held at a time."""
+"""The number of resamples in memory at a time."""
 
 
 def spread(values: Sequence[float], *, sign: bool = False) -> str:
-    """Mean and, of more than one value, the standard deviation (n - 1), for people.
+    """Mean and, for more than one value, the standard deviation (n - 1), as text.
 
     >>> spread([0.5, 0.7]), spread([0.25], sign=True)
     ('0.600±0.141', '+0.250')
@@ -32,7 +35,7 @@ def spread(values: Sequence[float], *, sign: bool = False) -> str:
 
 
 def p_text(p: float) -> str:
-    """A p value; of a very small one it matters only that it is small.
+    """A p value as text.
 
     >>> p_text(0.0312), p_text(0.00004), p_text(1.0)
     ('0.031', '< 0.001', '1.000')
@@ -40,7 +43,7 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def wilson_interval(n_right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(n_right: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The Wilson score interval of a share n_right / n.
 
     Source: Wilson 1927; Brown, Cai and DasGupta 2001, equation 4.
@@ -57,7 +60,7 @@ def wilson_interval(n_right: int, n: int, confidence: float = 0.95) -> tuple[flo
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over seeds and the interval that holds it."""
+    """A mean over seeds with its interval."""
 
     n: int
     mean: float
@@ -68,18 +71,15 @@ class Summary:
     method: Literal["bootstrap", "wilson", "none"]
 
 
-def summarise_values(
-    values: Sequence[float], *, n_items: int | None = None, confidence: float = 0.95, seed: int = 0
-) -> Summary:
-    """Mean, standard deviation and interval of one figure over its seeds.
+def summarise_values(values: Sequence[float], *, n_items: int | None = None) -> Summary:
+    """Mean, standard deviation and interval of one figure over its seeds; their order does not matter.
 
-    More than one value: the percentile bootstrap of the mean, at the level that Hesterberg
-    expands for few values. With fewer than five it is the range of the values, and it never
-    leaves that range. Not BCa, which has no value where all are equal, as accuracies of 1.0 are;
-    then the interval is that value. The order of the values does not count.
+    More than one value: the percentile bootstrap of the mean, at Hesterberg's level for few values. It
+    never leaves the range of the values, and is that range for fewer than five. BCa is not used, since it is
+    undefined where all values are equal, as accuracies of 1.0.
 
-    One value that is a share of n_items test pairs: Wilson's interval, which is about the pairs and
-    says nothing about other seeds. One value without n_items: no interval.
+    One value, a share of n_items test pairs: Wilson's interval, which says nothing about other seeds.
+    One value without n_items: no interval.
 
     Source: Hesterberg 2015, What teachers should know about the bootstrap, section 4.4.
 
@@ -88,30 +88,31 @@ def summarise_values(
     """
     import numpy as np
 
-    found = np.sort(np.asarray(values, dtype=float))
-    assert len(found), "a summary of nothing"
-    n, mean = len(found), round(float(found.mean()), 12)
+    ordered = np.sort(np.asarray(values, dtype=float))
+    assert len(ordered), "a summary of nothing"
+    n, mean = len(ordered), round(float(ordered.mean()), 12)
     if n == 1:
         if n_items is None:
             return Summary(1, mean, None, None, None, "none")
-        return Summary(1, mean, None, *wilson_interval(round(mean * n_items), n_items, confidence), "wilson")
-    if found[0] == found[-1]:
-        return Summary(n, float(found[0]), 0.0, float(found[0]), float(found[0]), "bootstrap")
+        return Summary(1, mean, None, *wilson_interval(round(mean * n_items), n_items), "wilson")
+    if ordered[0] == ordered[-1]:
+        only = float(ordered[0])
+        return Summary(n, only, 0.0, only, only, "bootstrap")
     from scipy.stats import bootstrap
 
     interval = bootstrap(
-        (found,),
+        (ordered,),
         np.mean,
         n_resamples=N_RESAMPLES,
-        confidence_level=expanded_confidence(n, confidence),
+        confidence_level=expanded_confidence(n),
         method="percentile",
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     ).confidence_interval
-    std = round(float(found.std(ddof=1)), 12)
+    std = round(float(ordered.std(ddof=1)), 12)
     return Summary(n, mean, std, round(float(interval.low), 12), round(float(interval.high), 12), "bootstrap")
 
 
-def expanded_confidence(n: int, confidence: float = 0.95) -> float:
+def expanded_confidence(n: int) -> float:
     """The level at which a percentile bootstrap of n values is as wide as a t interval of normal ones.
 
     >>> round(expanded_confidence(10), 4), round(expanded_confidence(1000), 4)
@@ -119,24 +120,24 @@ def expanded_confidence(n: int, confidence: float = 0.95) -> float:
     """
     from scipy.stats import norm
 
-    return float(1 - 2 * norm.sf(stretch(n, confidence) * norm.ppf((1 + confidence) / 2)))
+    return float(1 - 2 * norm.sf(stretch(n) * norm.ppf((1 + CONFIDENCE) / 2)))
 
 
-def stretch(n: int, confidence: float = 0.95) -> float:
-    """How much too narrow the bootstrap of a mean of n values is: sqrt(n / (n - 1)) t / z.
+def stretch(n: int) -> float:
+    """The factor by which the bootstrap of a mean of n values is too narrow: sqrt(n / (n - 1)) t / z.
 
-    The first factor mends the variance, which resampling takes with n, not n - 1; t / z, quantiles of
-    Student's and the normal distribution, stands for not knowing the variance.
+    The first factor corrects the variance, which resampling divides by n in place of n - 1. t and z are quantiles of
+    Student's and the normal distribution; their ratio allows for the unknown variance.
     """
     from scipy.stats import norm, t
 
-    level = (1 + confidence) / 2
+    level = (1 + CONFIDENCE) / 2
     return float((n / (n - 1)) ** 0.5 * t.ppf(level, n - 1) / norm.ppf(level))
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean accuracy of a minus that of b, its interval, and how likely one as far from 0 is by chance."""
+    """Mean accuracy of a minus that of b, its interval, and its two-sided p."""
 
     difference: float
     low: float
@@ -145,23 +146,18 @@ class PairedDifference:
 
 
 def paired_bootstrap(
-    correct_a: Correct,
-    correct_b: Correct,
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
-    confidence: float = 0.95,
+    correct_a: Correct, correct_b: Correct, *, n_resamples: int = N_RESAMPLES
 ) -> PairedDifference:
     """The difference of two accuracies on the same seeds and test items, both resampled.
 
-    d[s, i] = a[s, i] - b[s, i]; a resample draws seeds and, apart from them, items with replacement and
-    takes the mean of d over the drawn rows and columns. Before that each row is moved until its mean lies
-    `stretch` times as far from the mean of all, since few seeds resampled vary too little. With one
-    seed only items are drawn. p is two-sided: twice the smaller share of resamples on one
-    side of 0, these included, at most 1. The order of the seeds does not count.
+    d[s, i] = a[s, i] - b[s, i]. A resample draws seeds and, independently, items with replacement, and takes
+    the mean of d over these rows and columns. Before that each row is shifted until its mean lies
+    `stretch` times as far from the mean of all, since resampling few seeds varies too little. With one seed
+    only items are drawn. p is twice the smaller share of resamples on one side of 0, 0 included, at most 1.
+    The order of the seeds does not matter.
 
-    Where nothing but chance on single items tells the seeds apart, the interval is wider than it need be:
-    that chance enters by the rows and by the columns.
+    Where the seeds differ only by chance on single items, the interval is too wide: that chance enters by the
+    rows and by the columns.
 
     Shapes: (seeds, items), bool, both the same.
     Source: Owen 2007, The pigeonhole bootstrap; Hesterberg 2015 for the stretch.
@@ -170,34 +166,31 @@ def paired_bootstrap(
 
     d = _differences(correct_a, correct_b)
     n_seeds, n_items = d.shape
-    # The same resamples are drawn whichever is called a, so that swapping the two only changes the sign.
+    # The resamples are the same for (a, b) and (b, a), so that swapping the two only changes the sign.
     sign, (columns, counts) = max(
         ((sign, _columns(sign * d)) for sign in (1, -1)),
-        key=lambda made: [part.tobytes() for part in made[1]],
+        key=lambda signed: [part.tobytes() for part in signed[1]],
     )
     means = columns @ counts / n_items
-    away = (stretch(n_seeds, confidence) - 1 if n_seeds > 1 else 0.0) * (means - means.mean())
+    away = (stretch(n_seeds) - 1 if n_seeds > 1 else 0.0) * (means - means.mean())
     moved = columns + away[:, np.newaxis]
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     parts = []
     for start in range(0, n_resamples, BATCH):
         n = min(BATCH, n_resamples - start)
         seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n)
         items = generator.multinomial(n_items, counts / n_items, size=n)
         parts.append(((seeds @ moved) * items).sum(axis=1) / (n_seeds * n_items))
-    # Sums of the same numbers in another order differ by rounding; what is 0 must count as 0.
+    # Rounded, since a sum that is 0 may differ from 0 by the order of its terms.
     resampled = sign * np.round(np.clip(np.concatenate(parts), -1, 1), 12)
-    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     n_one_side = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
     p = min(1.0, 2 * (n_one_side + 1) / (n_resamples + 1))
     return PairedDifference(float(d.mean()), float(low), float(high), float(p))
 
 
 def _columns(d: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The distinct columns of d with its rows in an order of their own, and how often each comes.
-
-    Items on which every seed has the same differences are one column, drawn as often as they are many.
-    """
+    """The distinct columns of d, with its rows in a canonical order, and the count of each column."""
     import numpy as np
 
     rows = sorted(d, key=lambda row: (row.sum(), row.tobytes()))
@@ -206,13 +199,12 @@ def _columns(d: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def mcnemar(correct_a: Correct, correct_b: Correct) -> float:
-    """Exact two-sided p that a is right where b is wrong as often as the other way round.
+    """Exact two-sided p of the hypothesis that a is right where b is wrong as often as the reverse.
 
-    With one seed it is McNemar's exact test over the discordant items. With several, the answers of
-    the seeds to one item are not independent, so an item has one voice: it is for a if a is right on it in
-    more seeds than b, for b if in fewer, and does not count if in as many (the exact sign test over items).
-    1 where no item counts. It asks whether these trained models differ on other items, not whether
-    other seeds would.
+    With one seed this is McNemar's exact test over the discordant items. The answers of several seeds to one
+    item are not independent, so an item counts once: for a where a is right on it in more seeds than b,
+    for b where in fewer, not at all where in as many (the exact sign test over items). 1 where no item
+    counts. The test is about these trained models on other items, not about other seeds.
 
     Source: McNemar 1947; Dixon and Mood 1946.
 
@@ -223,32 +215,32 @@ def mcnemar(correct_a: Correct, correct_b: Correct) -> float:
     import numpy as np
     from scipy.stats import binomtest
 
-    voices = np.sign(_differences(correct_a, correct_b).sum(axis=0))
-    n_a, n_b = int((voices > 0).sum()), int((voices < 0).sum())
+    votes = np.sign(_differences(correct_a, correct_b).sum(axis=0))
+    n_a, n_b = int((votes > 0).sum()), int((votes < 0).sum())
     return float(binomtest(n_a, n_a + n_b).pvalue) if n_a + n_b else 1.0
 
 
 def paired_t(differences: Sequence[float]) -> float | None:
     """Two-sided p of Student's paired test over per-seed differences; None for fewer than 2 seeds.
 
-    Differences that are all equal leave nothing to chance: 0, or 1 where they are 0.
+    Where all differences are equal, p is 0, or 1 where they are 0.
     """
     import numpy as np
     from scipy.stats import ttest_1samp
 
-    found = np.round(np.asarray(differences, dtype=float), 12)
-    if len(found) < 2:
+    rounded = np.round(np.asarray(differences, dtype=float), 12)
+    if len(rounded) < 2:
         return None
-    if found.min() == found.max():
-        return 0.0 if found[0] else 1.0
-    return float(ttest_1samp(found, 0).pvalue)
+    if rounded.min() == rounded.max():
+        return 0.0 if rounded[0] else 1.0
+    return float(ttest_1samp(rounded, 0).pvalue)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for being several, by Holm's step-down method, in the order given.
+    """p values corrected by Holm's step-down method, in the same order.
 
-    The i-th smallest of m, counted from 0, is multiplied by m - i, is at least the one before it and at
-    most 1. SciPy's false_discovery_control bounds another error, the share of false finds.
+    The i-th smallest of m, counted from 0, is multiplied by m - i, and is at least the one before it and at
+    most 1. SciPy's false_discovery_control bounds a different error.
 
     Source: Holm 1979.
 
@@ -262,14 +254,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def least_difference(
-    differences: Sequence[float], *, confidence: float = 0.95, power: float = 0.8
-) -> float | None:
-    """The least true difference that a paired t test over so many seeds would find with this power.
+def least_difference(differences: Sequence[float]) -> float | None:
+    """The least true difference that a paired t test over as many seeds would find with a power of 80%.
 
-    delta = nc s / sqrt(n), s the standard deviation (n - 1) of the per-seed differences, and nc the
-    noncentrality at which |t| with n - 1 degrees of freedom is above its critical value as often as
-    `power`. For one pair, before any correction. None for fewer than 2 seeds; 0 where all seeds differ alike.
+    delta = nc s / sqrt(n): s is the standard deviation (n - 1) of the per-seed differences, nc the
+    noncentrality at which |t| with n - 1 degrees of freedom exceeds its critical value with this
+    probability. For one pair, before correction. None for fewer than 2 seeds; 0 where all differences are equal.
 
     Source: Cohen 1988, section 2.
 
@@ -282,26 +272,26 @@ def least_difference(
     if n < 2:
         return None
     std = float(np.round(np.std(differences, ddof=1), 12))
-    return _noncentrality(n, confidence, power) * std / n**0.5
+    return _noncentrality(n) * std / n**0.5
 
 
-def _noncentrality(n: int, confidence: float, power: float) -> float:
+def _noncentrality(n: int) -> float:
     from scipy.optimize import brentq
     from scipy.stats import ncf, t
 
     # t squared is F with 1 and n - 1 degrees of freedom; SciPy's noncentral t is NaN where n is 2.
-    critical = t.ppf((1 + confidence) / 2, n - 1)
+    critical = t.ppf((1 + CONFIDENCE) / 2, n - 1)
 
     def lacks(nc: float) -> float:
-        return ncf.sf(critical**2, 1, n - 1, nc**2) - power
+        return ncf.sf(critical**2, 1, n - 1, nc**2) - POWER
 
-    # With n = 2 the critical value is 12.7; four of it is enough for any power up to 0.999.
+    # With n = 2 the critical value is 12.7; four times this is enough for any power up to 0.999.
     return float(brentq(lacks, 0, 4 * critical + 10))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two strategies on the same seeds and items."""
+    """Two runs on the same seeds and items."""
 
     a: str
     b: str
@@ -314,63 +304,58 @@ class Comparison:
     p_seeds: float | None
     """Of the paired t test over seeds; None with one seed."""
     p: float
-    """The largest of these, corrected for the number of pairs by Holm's method."""
+    """The largest of the three, corrected by Holm's method over all pairs."""
     least_difference: float | None
-    """What these seeds could show at all (`least_difference`); None with one seed."""
+    """The least detectable difference; None with one seed."""
     n_seeds: int
     n_items: int
 
 
-def compare_all(correct: Mapping[str, Correct], *, seed: int = 0) -> list[Comparison]:
-    """Every pair, in the order of the names given.
+def compare_all(correct: Mapping[str, Correct]) -> list[Comparison]:
+    """Every pair, in the order of the names.
 
     A pair differs only where all three tests say so, so its p is their largest (an intersection-union test
-    needs no correction among its parts, Berger 1982). McNemar's test knows nothing of other seeds, the t
-    test nothing of other items; the bootstrap knows both, but of three seeds that fall on one side
-    it makes a p far smaller than three seeds can give. `benchmarks/coverage.py` shows each alone and all
-    together. These p are then corrected over all pairs (`holm`).
+    needs no correction among its parts, Berger 1982). McNemar's test ignores other seeds, and the t test other
+    items. The bootstrap regards both, but its p is far too small for three seeds on one side of 0.
+    `benchmarks/coverage.py` measures each test alone and all together. Holm's method corrects over all pairs.
     """
-    tested = []
+    comparisons = []
     for a, b in itertools.combinations(correct, 2):
         per_seed = _differences(correct[a], correct[b]).mean(axis=1)
-        boot = paired_bootstrap(correct[a], correct[b], seed=seed)
+        boot = paired_bootstrap(correct[a], correct[b])
         p_items, p_seeds = mcnemar(correct[a], correct[b]), paired_t(per_seed)
-        tested.append((a, b, boot, p_items, p_seeds, least_difference(per_seed)))
-    corrected = holm([max(boot.p, p_items, p_seeds or 0.0) for _, _, boot, p_items, p_seeds, _ in tested])
-    return [
-        Comparison(
-            a=a,
-            b=b,
-            difference=boot.difference,
-            low=boot.low,
-            high=boot.high,
-            p_bootstrap=boot.p,
-            p_mcnemar=p_items,
-            p_seeds=p_seeds,
-            p=p,
-            least_difference=least,
-            n_seeds=len(correct[a]),
-            n_items=len(correct[a][0]),
+        comparisons.append(
+            Comparison(
+                a=a,
+                b=b,
+                difference=boot.difference,
+                low=boot.low,
+                high=boot.high,
+                p_bootstrap=boot.p,
+                p_mcnemar=p_items,
+                p_seeds=p_seeds,
+                p=max(boot.p, p_items, p_seeds or 0.0),
+                least_difference=least_difference(per_seed),
+                n_seeds=len(correct[a]),
+                n_items=len(correct[a][0]),
+            )
         )
-        for (a, b, boot, p_items, p_seeds, least), p in zip(tested, corrected, strict=True)
-    ]
+    corrected = holm([c.p for c in comparisons])
+    return [replace(c, p=p) for c, p in zip(comparisons, corrected, strict=True)]
 
 
 def best(comparisons: Sequence[Comparison], means: Mapping[str, float], alpha: float = 0.05) -> str | None:
-    """The name with the highest mean, if every other one is worse by the tests; else None.
+    """The name with the highest mean, if every other is worse by the tests; else None.
 
-    None with one seed, too: its tests are about the models it trained, not about their methods.
+    None with one seed, too, whose tests are about the trained models and not about their methods.
     """
     top = max(means, key=lambda name: means[name])
-    by_pair = {frozenset((c.a, c.b)): c for c in comparisons}
-    against = [by_pair.get(frozenset((top, name))) for name in means if name != top]
-    shown = [c is not None and _is_better(c, top, alpha) for c in against]
-    return top if shown and all(shown) else None
-
-
-def _is_better(comparison: Comparison, name: str, alpha: float) -> bool:
-    ahead = comparison.difference if comparison.a == name else -comparison.difference
-    return comparison.n_seeds > 1 and ahead > 0 and comparison.p < alpha
+    others, worse = set(means) - {top}, set()
+    for c in comparisons:
+        ahead = c.difference if c.a == top else -c.difference
+        if top in (c.a, c.b) and c.n_seeds > 1 and c.p < alpha and ahead > 0:
+            worse.add(c.b if c.a == top else c.a)
+    return top if others and others <= worse else None
 
 
 def _differences(correct_a: Correct, correct_b: Correct) -> NDArray[Any]:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from contsym.results.metrics.efficiency import Reached, area_under_curve, retention, shots_to_reach
+from contsym.results.metrics.efficiency import ShotsNeeded, area_under_curve, retention, shots_to_reach
 
 SHOTS = [8, 16, 32, 64]
 
@@ -17,13 +17,13 @@ def reaching(*at):
 
 def test_the_least_shots_by_seed_and_their_median():
     found = shots_to_reach(SHOTS, reaching(16, 8, 64))
-    assert found == Reached((16, 8, 64), 16, 8, 64)
+    assert found == ShotsNeeded((16, 8, 64), 16, 8, 64)
 
 
 def test_not_reached_is_kept_and_never_averaged():
-    assert shots_to_reach(SHOTS, reaching(16, None, 8)) == Reached((16, None, 8), 16, 8, None)
-    assert shots_to_reach(SHOTS, reaching(16, None, None)) == Reached((16, None, None), None, 16, None)
-    assert shots_to_reach(SHOTS, reaching(None, None)) == Reached((None, None), None, None, None)
+    assert shots_to_reach(SHOTS, reaching(16, None, 8)) == ShotsNeeded((16, None, 8), 16, 8, None)
+    assert shots_to_reach(SHOTS, reaching(16, None, None)) == ShotsNeeded((16, None, None), None, 16, None)
+    assert shots_to_reach(SHOTS, reaching(None, None)) == ShotsNeeded((None, None), None, None, None)
 
 
 def test_of_an_even_number_of_seeds_the_larger_middle_counts():
@@ -32,7 +32,7 @@ def test_of_an_even_number_of_seeds_the_larger_middle_counts():
 
 
 def test_one_seed_is_its_own_interval():
-    assert shots_to_reach(SHOTS, reaching(32)) == Reached((32,), 32, 32, 32)
+    assert shots_to_reach(SHOTS, reaching(32)) == ShotsNeeded((32,), 32, 32, 32)
 
 
 def test_at_the_target_is_reached_and_the_order_of_shots_does_not_count():
@@ -76,7 +76,12 @@ def test_the_area_does_not_depend_on_the_order_of_shots():
 
 
 def test_what_was_never_learned_has_no_share_kept():
-    assert retention([0.8, None, 0.5, 0.0], [0.4, 0.36, 0.75, 0.3]) == [0.5, None, 1.5, None]
+    assert [retention(*pair) for pair in ((0.8, 0.4), (None, 0.36), (0.5, 0.75), (0.0, 0.3))] == [
+        0.5,
+        None,
+        1.5,
+        None,
+    ]
 
 
 def test_a_missing_cell_is_the_callers_error():

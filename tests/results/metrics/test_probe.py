@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from contsym.results import scoring
 from contsym.results.metrics import probe
-from contsym.results.metrics.probe import probe_accuracy, probe_forgetting
+from contsym.results.metrics.probe import probe_accuracy
 
 
 def drawn(n, dim, seed, shift=0.0):
@@ -62,5 +63,6 @@ def test_arguments_are_left_alone():
 
 
 def test_forgetting_is_what_was_lost():
-    assert probe_forgetting(0.75, 0.5) == 0.25
-    assert probe_forgetting(0.5, 0.75) == -0.25
+    assert scoring.probe([0.75, 0.5]).forgetting == 0.25
+    assert scoring.probe([0.5, 0.75]).forgetting == -0.25
+    assert scoring.probe([0.75, None]) is None
