@@ -129,7 +129,7 @@ def test_the_plan_and_the_table_are_on_stderr_with_json(toy_run):
 
 def test_the_table_is_kept_with_the_run(toy_run):
     folder, _ = toy_run
-    (table,) = (folder / "mlruns" / "results").glob("*/table.txt")
+    (table,) = (folder / "mlruns" / "runs").glob("*/table.txt")
     assert "Accuracy: knn_fixed" in table.read_text("utf-8")
 
 

@@ -439,4 +439,3 @@ def test_a_pooling_option_stands_in_the_commands_of_a_report_and_in_a_sweeps_fil
     assert "--pooling cls" in sweep_command(cls, cls.output)
     assert "--pooling" not in sweep_command(plain, plain.output)
     assert cls.cell("knn_fixed", 0, 8, {}).pooling == "cls"
-    assert cls.id != plain.id
