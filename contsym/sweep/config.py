@@ -74,9 +74,9 @@ class SweepConfig:
             settings={name: _texts(name, values) for name, values in self.settings.items()},
             pretrain=as_texts(self.pretrain, "--pretrain"),
         )
-        plugins.use(self.plugins)
+        own = plugins.read(self.plugins)
         for name in self.strategies:
-            find_strategy(name)
+            find_strategy(name, own)
         chosen: dict[str, tuple[object, ...]] = {
             "--strategies": self.strategies,
             "--shots": self.shots,
@@ -117,7 +117,7 @@ class SweepConfig:
     @property
     def scenarios(self) -> tuple[str, ...]:
         """What its cells run: the scenario, or each order of it where all are meant."""
-        return tuple(scenario_runs(self.scenario))
+        return tuple(scenario_runs(self.scenario, plugins.read(self.plugins)))
 
     def cell(
         self,

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym import plugins
 from contsym.config import RunConfig, to_record
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
@@ -95,6 +96,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     Raises ContsymError.
     """
     from contsym.models.encoders.nli_head import kind_of_head
+    from contsym.strategies.catalog import load_strategy
     from contsym.training.first_task import first_task_plan
     from contsym.training.parts import Shared, n_training_pairs
     from contsym.training.plan import first_task_key, key_of, n_training_steps, parse_settings, prepare
@@ -103,7 +105,9 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     limit_bytes()
     shared, cells = Shared(), []
     audits: dict[str, Overview] = {}
-    fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
+    own = plugins.read(config.plugins)
+    classes = {name: load_strategy(name, own) for name in config.strategies}
+    fields = {name: list(strategy.Settings.model_fields) for name, strategy in classes.items()}
     known = sorted(set().union(*fields.values()))
     for name in config.settings:
         if name not in known:
@@ -111,7 +115,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     for strategy in config.strategies:
         grid = itertools.product(config.grid(fields[strategy]), config.scenarios)
         for settings, scenario in grid:
-            parse_settings(_strategy(strategy), settings)
+            parse_settings(classes[strategy], settings)
             first = config.cell(strategy, config.seeds[0], _most(config.shots), settings, scenario)
             plan = prepare(first, shared)
             audits |= plan.audits
@@ -136,13 +140,19 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
                             steps[0] if key else 0,
                         )
                     )
+    _check_distinct(cells)
     return Sweep(config, tuple(cells), _now()), audits
 
 
-def _strategy(name: str):
-    from contsym.strategies.catalog import load_strategy
-
-    return load_strategy(name)
+def _check_distinct(cells: Sequence[Cell]) -> None:
+    """Raises SettingError where two cells come to the same, as with `--set k=5,05`."""
+    by_key: dict[str, Cell] = {}
+    for cell in cells:
+        other = by_key.setdefault(cell.job.key, cell)
+        if other is not cell:
+            raise SettingError(
+                f"--set: '{other.job.name}' and '{cell.job.name}' come to the same; expected values that differ"
+            )
 
 
 def _most(shots: Sequence[int | None]) -> int | None:

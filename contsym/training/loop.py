@@ -25,7 +25,6 @@ from contsym.data.shots import subset
 from contsym.data.tasks import TASKS
 from contsym.machine import peak_memory
 from contsym.models.algebra import guarded_division
-from contsym.models.encoders.device import be_deterministic
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import kind_of_head, read_head
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
@@ -58,8 +57,8 @@ VIEW_PART = 400
 class SeedRun:
     """The strategy of a plan, its benchmark and what was measured so far.
 
-    `parts` are the training pairs of each experience. Call `train_next` once for each of them. With a
-    `start`, the encoder knows the first task already and is measured on it by the start's head.
+    `parts` are the training pairs of each experience. Make and use it inside `deterministic`. Call `train_next` once
+    for each experience. With a `start`, the encoder knows the first task already and is measured on it by the start's head.
     """
 
     def __init__(
@@ -74,9 +73,6 @@ class SeedRun:
         self.seed = seed
         self._began, self._seconds_before = time.perf_counter(), 0.0
         torch.manual_seed(seed)
-        be_deterministic(plan.device)
-        # Would write NaN into every new tensor, to show who reads what was never written; costs time.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
         self.matrix = AccuracyMatrix()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
-from contsym.machine import quiet_libraries, waiting
+from contsym.machine import changed_environment, quiet_libraries, run_environment
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.device import Precision, choose_device, choose_precision
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from contsym.data.audit import Overview
+    from contsym.plugins import Plugins
     from contsym.scenarios.schema import ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
     from contsym.strategies.catalog import Card
@@ -104,6 +104,7 @@ class Plan:
     """A run with everything looked up and checked: what is shown before it starts."""
 
     config: RunConfig
+    plugins: Plugins
     scenario: ScenarioPlan
     strategy: type[Strategy]
     settings: TrainingSettings
@@ -133,14 +134,17 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     `shared` holds what earlier plans of this process have loaded. Raises ContsymError for
     whatever the user can mend.
     """
-    shared = Shared() if shared is None else shared
-    # For whoever calls from Python; torch is imported further below, unless it has been before.
-    os.environ.update(waiting())
-    plugins.use(config.plugins)
-    find_strategy(config.strategy)
-    scenario = find_scenario(config.scenario)
+    # For whoever calls from Python: the first import of torch is inside.
+    with changed_environment(run_environment()):
+        return _prepare(config, Shared() if shared is None else shared)
+
+
+def _prepare(config: RunConfig, shared: Shared) -> Plan:
+    own = plugins.read(config.plugins)
+    find_strategy(config.strategy, own)
+    scenario = find_scenario(config.scenario, own)
     if scenario.all_orders:
-        one = scenario_runs(config.scenario)[0]
+        one = scenario_runs(config.scenario, own)[0]
         raise SettingError(
             f"scenario {config.scenario} stands for a run in each order; expected one, as {one}"
         )
@@ -149,13 +153,13 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     with shared.loading_ahead(scenario, config):
         files = with_pooling(checkpoints.locate(config.encoder), config.pooling)
         quiet_libraries()
-        strategy = load_strategy(config.strategy)
+        strategy = load_strategy(config.strategy, own)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
     shared.check(files, strategy.wants_head)
     files = with_limit(files)
-    _check_freeze(config, files, settings)
+    _check_freeze(config, own, files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)
         parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
@@ -164,6 +168,7 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     device = choose_device(config.device)
     return Plan(
         config=config,
+        plugins=own,
         scenario=scenario,
         strategy=strategy,
         settings=settings,
@@ -205,14 +210,16 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
         )
 
 
-def _check_freeze(config: RunConfig, files: checkpoints.EncoderFiles, settings: TrainingSettings) -> None:
-    card = find_strategy(config.strategy)
+def _check_freeze(
+    config: RunConfig, own: Plugins, files: checkpoints.EncoderFiles, settings: TrainingSettings
+) -> None:
+    card = find_strategy(config.strategy, own)
     check_freeze(settings.freeze, card, files.name, size(files, "num_hidden_layers"))
 
 
 def resolved(plan: Plan, config: RunConfig) -> Plan:
     """The plan with another strategy or other settings on the same data and encoder."""
-    strategy = load_strategy(config.strategy)
+    strategy = load_strategy(config.strategy, plan.plugins)
     settings = parse_settings(strategy, config.settings)
     rate = settings.learning_rate or default_learning_rate(plan.encoder)
     return replace(plan, config=config, strategy=strategy, settings=settings, learning_rate=rate)
@@ -266,10 +273,10 @@ def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
     return checkpoints.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 
-def code_of(config: RunConfig) -> str:
-    """The hash of contsym's code that decides a result of this config; a plug-in's own is a fact beside it."""
-    names = modules_of(config.strategy)
-    names += modules_of(PRETRAINING) if config.protocol == "retrain" else ()
+def code_of(plan: Plan) -> str:
+    """The hash of contsym's code that decides a result of the plan; a plug-in's own is a fact beside it."""
+    names = modules_of(plan.config.strategy, plan.plugins)
+    names += modules_of(PRETRAINING) if plan.config.protocol == "retrain" else ()
     return code_sha256("contsym.training.run", *names)
 
 
@@ -317,11 +324,11 @@ def _method_facts(plan: Plan, seed: int) -> dict[str, object]:
         "strategy": config.strategy,
         "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
         "plugins": [
-            p.sha256 for p in plugins.plugins_of(config.strategy, config.scenario) if p.kind == "strategy"
+            p.sha256 for p in plan.plugins.of_run(config.strategy, config.scenario) if p.kind == "strategy"
         ],
         "seed": seed,
         "encoder": encoder_facts(plan),
-        "code": code_of(config),
+        "code": code_of(plan),
         "versions": library_versions(),
     }
 

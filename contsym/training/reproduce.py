@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym import plugins as registry_plugins
 from contsym.checked import read_tensors
 from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
@@ -198,7 +197,7 @@ def check_same_inputs(plan: Plan, result: SeedResult) -> None:
             f"{result.pooling.words}); expected the folder that it was made with"
         )
     stored_plugins = {plugin.name: plugin.sha256 for plugin in result.plugins}
-    for plugin in registry_plugins.plugins_of(plan.config.strategy, plan.config.scenario):
+    for plugin in plan.plugins.of_run(plan.config.strategy, plan.config.scenario):
         if plugin.sha256 != stored_plugins.get(plugin.name):
             raise ContsymError(
                 f"plug-in {plugin.origin}: the file has changed since the run was stored; expected the one with "
