@@ -34,7 +34,7 @@ class Plugin:
     kind: Kind
     name: str
     origin: str
-    """For people: the file as it was given, or the package and its version."""
+    """For people: the file as it was named, or the package and its version."""
     path: Path
     text: str
     module: str | None = None
@@ -52,7 +52,7 @@ class Plugin:
         return _package_sha256(self.path.parents[n_below])
 
     def record(self) -> dict[str, str]:
-        """What a result says of it."""
+        """Its entry in a result."""
         return {"kind": self.kind, "name": self.name, "origin": self.origin, "sha256": self.sha256}
 
 
@@ -109,27 +109,27 @@ def read(files: Iterable[str | Path]) -> Plugins:
     Raises ContsymError for a file that cannot be read, and for two of the same name.
     """
     named: dict[tuple[Kind, str], Plugin] = {}
-    for given in files:
-        plugin = _read(str(given))
+    for file in files:
+        plugin = _read(str(file))
         before = named.setdefault((plugin.kind, plugin.name), plugin)
         if before.path != plugin.path:
             raise ContsymError(
-                f"--plugin {given}: {plugin.kind} {plugin.name!r} is already that of {before.origin}; "
+                f"--plugin {file}: {plugin.kind} {plugin.name!r} is already that of {before.origin}; "
                 "expected names that differ; rename one of the files"
             )
     return Plugins(tuple(named.values()))
 
 
-def _read(given: str) -> Plugin:
-    path = Path(given).expanduser()
+def _read(file: str) -> Plugin:
+    path = Path(file).expanduser()
     if path.suffix not in KIND_OF_SUFFIX:
-        raise ContsymError(f"--plugin {given}: expected a strategy's .py file or a scenario's .toml file")
+        raise ContsymError(f"--plugin {file}: expected a strategy's .py file or a scenario's .toml file")
     if not path.stem.isidentifier():
         raise ContsymError(
-            f"--plugin {given}: the file's name is the {KIND_OF_SUFFIX[path.suffix]}'s; expected letters, "
+            f"--plugin {file}: the file's name is the {KIND_OF_SUFFIX[path.suffix]}'s; expected letters, "
             "digits and _, as my_method.py"
         )
-    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, given, path.resolve(), _text(path, given))
+    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, file, path.resolve(), _text(path, file))
 
 
 def _text(path: Path, origin: str) -> str:

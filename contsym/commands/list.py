@@ -42,8 +42,8 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
         raise click.UsageError(f"--settings goes with: contsym list {' or '.join(HAVE_SETTINGS)} --settings")
     from contsym.plugins import read
 
-    own = read(plugins)
-    lists = {name: _entries(name, settings, own) for name in TITLES if what in (None, name)}
+    named = read(plugins)
+    lists = {name: _entries(name, settings, named) for name in TITLES if what in (None, name)}
     if as_json:
         click.echo(json.dumps(lists, ensure_ascii=False))
         return

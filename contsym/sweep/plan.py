@@ -36,7 +36,7 @@ class Cell:
     job: Job
     first_task: Job | None
     n_steps: int
-    """Training steps of its own, after a shared first task."""
+    """Training steps after the shared first task."""
     n_first_task_steps: int
 
 
@@ -51,7 +51,7 @@ class Sweep:
 
     @cached_property
     def id(self) -> str:
-        """The same for the same results, however they were asked for and wherever they are kept."""
+        """The same for the same results, whatever the command's words and the output folder."""
         keys = "".join(sorted(cell.job.key for cell in self.cells))
         return hashlib.sha256(keys.encode()).hexdigest()[:12]
 
@@ -101,12 +101,12 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     from contsym.training.parts import Shared, n_training_pairs
     from contsym.training.plan import first_task_key, key_of, n_training_steps, parse_settings, prepare
 
-    # What every cell would fail with is said before anything is loaded.
+    # Every cell would fail with this, so it comes before anything is loaded.
     limit_bytes()
     shared, cells = Shared(), []
     audits: dict[str, Overview] = {}
-    own = plugins.read(config.plugins)
-    classes = {name: load_strategy(name, own) for name in config.strategies}
+    named = plugins.read(config.plugins)
+    classes = {name: load_strategy(name, named) for name in config.strategies}
     fields = {name: list(strategy.Settings.model_fields) for name, strategy in classes.items()}
     known = sorted(set().union(*fields.values()))
     for name in config.settings:
@@ -207,7 +207,7 @@ def write_record(sweep: Sweep) -> StoredRun:
         for cell in sweep.cells
     ]
     config = to_record(sweep.config)
-    # The folder says where it is, and may be moved.
+    # The folder may be moved.
     del config["output"]
     write_run(sweep.folder, {"command": sweep.command, "created": created, "config": config, "cells": cells})
     return read_run(sweep.folder)

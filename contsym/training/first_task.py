@@ -55,7 +55,7 @@ class FirstTaskCache:
             run.train_next()
             self._write(key, run)
         else:
-            # A strategy with add-ons trains its first task as the strategy alone does; what they cost is their own.
+            # A strategy with add-ons trains its first task as the strategy alone does; `restore` adds the add-ons' costs.
             run.restore(*self.make(base, seed, run.progress))
 
     def make(self, plan: Plan, seed: int, progress: Progress) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -83,7 +83,7 @@ def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None)
 
     n_layers None: not known before the encoder is loaded.
     """
-    # Here, not above: it imports torch, and `prepare` says before that how threads wait.
+    # Here, not above: it imports torch, and `prepare` first sets how its threads wait.
     from contsym.models.encoders.freezing import n_frozen_layers, too_many_layers
 
     n_frozen = n_frozen_layers(value)
@@ -140,11 +140,11 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
 
 
 def _prepare(config: RunConfig, shared: Shared) -> Plan:
-    own = plugins.read(config.plugins)
-    find_strategy(config.strategy, own)
-    scenario = find_scenario(config.scenario, own)
+    named = plugins.read(config.plugins)
+    find_strategy(config.strategy, named)
+    scenario = find_scenario(config.scenario, named)
     if scenario.all_orders:
-        one = scenario_runs(config.scenario, own)[0]
+        one = scenario_runs(config.scenario, named)[0]
         raise SettingError(
             f"scenario {config.scenario} stands for a run in each order; expected one, as {one}"
         )
@@ -153,13 +153,13 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     with shared.loading_ahead(scenario, config):
         files = with_pooling(checkpoints.locate(config.encoder), config.pooling)
         quiet_libraries()
-        strategy = load_strategy(config.strategy, own)
+        strategy = load_strategy(config.strategy, named)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
     shared.check(files, strategy.wants_head)
     files = with_limit(files)
-    _check_freeze(config, own, files, settings)
+    _check_freeze(config, named, files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)
         parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
@@ -168,7 +168,7 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     device = choose_device(config.device)
     return Plan(
         config=config,
-        plugins=own,
+        plugins=named,
         scenario=scenario,
         strategy=strategy,
         settings=settings,
@@ -199,10 +199,10 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
         if task not in tasks:
             raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")
     for option, is_given in (("form", config.form != DEFAULT_FORM), ("split", config.split is not None)):
-        own = [e.name for e in scenario.experiences if getattr(e, option) is not None]
-        if is_given and own:
+        fixed = [e.name for e in scenario.experiences if getattr(e, option) is not None]
+        if is_given and fixed:
             raise SettingError(
-                f"--{option}: scenario {config.scenario} says the {option} of {', '.join(own)} itself; leave it out"
+                f"--{option}: scenario {config.scenario} sets the {option} of {', '.join(fixed)} itself; leave it out"
             )
     if config.label_noise is not None and not any(e.label_noise is not None for e in scenario.experiences):
         raise SettingError(
@@ -211,9 +211,9 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
 
 
 def _check_freeze(
-    config: RunConfig, own: Plugins, files: checkpoints.EncoderFiles, settings: TrainingSettings
+    config: RunConfig, named: Plugins, files: checkpoints.EncoderFiles, settings: TrainingSettings
 ) -> None:
-    card = find_strategy(config.strategy, own)
+    card = find_strategy(config.strategy, named)
     check_freeze(settings.freeze, card, files.name, size(files, "num_hidden_layers"))
 
 
@@ -232,9 +232,9 @@ def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
 
 
 def parse_settings(
-    strategy: type[Strategy], given: Mapping[str, str], option: str = "--set"
+    strategy: type[Strategy], texts: Mapping[str, str], option: str = "--set"
 ) -> TrainingSettings:
-    """The strategy's settings with the given ones in place, checked.
+    """The strategy's settings: its defaults, with those in `texts` in their place, as values of the right type.
 
     Raises SettingError that names the setting, the value and what was expected.
     """
@@ -243,7 +243,7 @@ def parse_settings(
     from pydantic import ValidationError
 
     fields = strategy.Settings.model_fields
-    for name in given:
+    for name in texts:
         if name not in fields:
             near = get_close_matches(name, fields, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
@@ -251,7 +251,7 @@ def parse_settings(
                 f"{option} {name}: no setting of this strategy; {hint}it has {', '.join(sorted(fields))}"
             )
     try:
-        return strategy.Settings.model_validate(dict(given))
+        return strategy.Settings.model_validate(dict(texts))
     except ValidationError as error:
         first = error.errors()[0]
         expected = str(first["msg"]).removeprefix("Input should be ")
@@ -259,9 +259,9 @@ def parse_settings(
             # A plug-in's rule over several settings.
             raise SettingError(f"{option}: {expected.removeprefix('Value error, ')}") from None
         name = str(first["loc"][0])
-        if name not in given:
+        if name not in texts:
             raise SettingError(f"{option} {name}: has no default that suits it; give it a value") from None
-        raise SettingError(f"{option} {name}={given[name]}: expected {expected}") from None
+        raise SettingError(f"{option} {name}={texts[name]}: expected {expected}") from None
 
 
 def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
@@ -274,7 +274,7 @@ def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
 
 
 def code_of(plan: Plan) -> str:
-    """The hash of contsym's code that decides a result of the plan; a plug-in's own is a fact beside it."""
+    """The hash of contsym's code that decides a result of the plan; that of a plug-in is another fact."""
     names = modules_of(plan.config.strategy, plan.plugins)
     names += modules_of(PRETRAINING) if plan.config.protocol == "retrain" else ()
     return code_sha256("contsym.training.run", *names)
@@ -284,7 +284,7 @@ def key_of(plan: Plan, seed: int) -> str:
     """SHA-256 of the resolved facts that decide a seed's result.
 
     Paths, spellings and defaults do not count, only what they come to: the same content at another path, `k=03` for
-    `k=3`, `--device auto` where that is the CPU. Neither do the other seeds, nor where results are kept and tracked.
+    `k=3`, `--device auto` where that is the CPU. Neither do the other seeds, the output folder and the tracking server.
     A new field of RunConfig that decides a result must come in here; tests/training/test_keys.py asks of each.
     """
     config, scenario = plan.config, plan.scenario

@@ -1,4 +1,4 @@
-"""The main verb: train one strategy through one scenario for each seed, and store what came out."""
+"""Train one strategy through one scenario for each seed, and store the results."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
     config = plan.config
     experiences = plan.scenario.experiences
     is_plain = all(experience.is_plain for experience in experiences)
-    given = {
+    facts = {
         "format": FORMAT,
         "key": key_of(plan, seed),
         "strategy": config.strategy,
@@ -185,7 +185,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "code_sha256": code_of(plan),
         "started_at": started_at.isoformat(timespec="seconds"),
     }
-    return checked.check(Facts, given, _where(plan, seed))
+    return checked.check(Facts, facts, _where(plan, seed))
 
 
 def _where(plan: Plan, seed: int) -> Path:
