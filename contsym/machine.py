@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
-LASTING = ("run", "sweep")
+LASTING = ("run", "sweep", "pretrain")
 """Commands that go on where they were when they are given again."""
 
 DISK = {

@@ -25,12 +25,20 @@ from contsym.errors import ContsymError
 @click.command()
 @click.option(
     "--task",
+    "tasks",
     type=click.Choice(["mnli", "snli"]),
-    default="mnli",
+    multiple=True,
+    default=["mnli"],
     show_default=True,
-    help="What the encoder learns.",
+    help="What the encoder learns; repeatable. Validation pairs are held out of the first.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to make; must not exist.")
+@click.option(
+    "--difference",
+    "as_difference",
+    is_flag=True,
+    help="Write the adapters of --set lora=RANK alone, a few megabytes to add to the encoder's own weights.",
+)
 @encoder_option
 @pooling_option
 @task_options
@@ -40,33 +48,38 @@ from contsym.errors import ContsymError
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A hyper-parameter of fine_tune; repeatable.",
+    help="A hyper-parameter of the training (docs/protocols.md); repeatable.",
 )
 @freeze_option
 @device_option
 @precision_option
 @output_option
-def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
-    """Fine-tune an encoder on NLI and keep it with its head, to start others from.
+def pretrain(tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, **options: Any) -> None:
+    """Fine-tune an encoder on NLI and write it with its head, to start others from.
 
     The folder goes to --encoder: strategies nli_head and zero_shot use its head, and under --protocol
     retrain all strategies start from it, whatever the seed. (Without it that protocol makes an encoder
-    for each seed by itself.)
+    for each seed by itself.) A training that was stopped resumes with the same command.
 
     \b
     Examples:
       contsym pretrain --mnli path/to/mnli --out minilm-mnli
+      contsym pretrain --task mnli --task snli --mnli path/to/mnli --snli path/to/snli \\
+        --set lora=64 --difference --out minilm-nli
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata --protocol retrain --encoder minilm-mnli
     """
     if out.exists():
         raise ContsymError(f"--out {out} is there already; expected a new folder")
+    tasks = tuple(dict.fromkeys(tasks))
     sources, sizes = sources_and_sizes(options)
     for name in (*sources, *sizes):
-        if name != task:
-            raise ContsymError(f"--{name}: the encoder learns {task}; leave it out or name it with --task")
+        if name not in tasks:
+            raise ContsymError(
+                f"--{name}: the encoder learns {' and '.join(tasks)}; leave it out or name it with --task"
+            )
     config = RunConfig(
         strategy="fine_tune",
-        scenario=f"{task}_only",
+        scenario=f"{tasks[0]}_only",
         seeds=(seed,),
         sources=sources,
         sizes=sizes,
@@ -81,5 +94,6 @@ def pretrain(task: str, out: Path, seed: int, **options: Any) -> None:
     from contsym.training.pretrain import pretrain_to
 
     with RunProgress(Console(stderr=True)) as progress:
-        accuracy = pretrain_to(out, config, progress)
-    click.echo(f"{out}: {task} {accuracy:.3f} on its test pairs; use it with --encoder {out}")
+        accuracy = pretrain_to(out, config, tasks, progress, as_difference=as_difference)
+    scores = ", ".join(f"{task} {score:.3f}" for task, score in accuracy.items())
+    click.echo(f"{out}: {scores} on the test pairs; use it with --encoder {out}")

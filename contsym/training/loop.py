@@ -300,7 +300,7 @@ def load_encoder(plan: Plan):
     """A fresh copy of the pretrained encoder, with the head that the strategy wants."""
     encoder = load(plan.encoder, head=head_of(plan.encoder, plan.strategy.wants_head))
     if kind_of_head(plan.encoder) == "pair":
-        encoder.nli_head = read_head(plan.encoder.folder, encoder.dim)
+        encoder.nli_head = read_head(plan.encoder.head_folder, encoder.dim)
     encoder.precision = plan.precision
     return encoder
 

@@ -8,11 +8,12 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+from contsym.checked import Strict, Words, check, read_json
 from contsym.data import hub_client
 from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
@@ -56,6 +57,27 @@ TOKENIZER_FILES = (
     *("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"),
     *("tokenizer.model", "spm.model"),
 )
+
+
+CARD = "contsym.json"
+"""In a folder that `contsym pretrain` made: what it was made of and what it scores."""
+
+DIFFERENCE = "difference.safetensors"
+"""In such a folder that has a difference to another encoder's weights in place of its own."""
+
+
+class Base(Strict):
+    """The encoder that a difference is added to."""
+
+    name: Words
+    sha256: Words
+
+
+class DifferenceFile(Strict):
+    """The part of the card that says what a difference is added to, and the SHA-256 of difference and head."""
+
+    encoder: Base
+    difference_sha256: Words
 
 
 PRESET_POOLING = Pooling(origin="of the preset")
@@ -120,6 +142,13 @@ class EncoderFiles:
     """Of the Hub, where it is from there."""
     pooling: Pooling | None = None
     """How texts become vectors; None until `with_pooling` has looked."""
+    difference: Path | None = None
+    """The folder of the difference that is added to the weights in `folder`, and of its head."""
+
+    @property
+    def head_folder(self) -> Path:
+        """Where the head that contsym trained with the weights is, if there is one."""
+        return self.difference or self.folder
 
 
 def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
@@ -130,8 +159,9 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
     in `@REVISION`. Nothing heavier than huggingface_hub is imported. Raises EncoderError with the ways to
     get the encoder if none has it.
     """
-    if name not in PRESETS and name and Path(name).expanduser().is_dir():
-        return _verified(name, Path(name).expanduser(), "folder", None)
+    if own := _folder(name):
+        is_difference = (own / DIFFERENCE).is_file()
+        return _with_base(name, own, fetch) if is_difference else _verified(name, own, "folder", None)
     asked, (name, _, pinned) = name, name.partition("@")
     revision = revision or pinned or None
     preset = PRESETS.get(name)
@@ -163,6 +193,18 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
         ) from None
     origin = f"Hub, moved to {found.moved_to}" if found.moved_to else "Hub"
     return _verified(name, found.folder, origin, preset, found.commit)
+
+
+def _folder(name: str) -> Path | None:
+    """The folder that an encoder's name is; None for a preset, and for what is no folder."""
+    if name in PRESETS or not name:
+        return None
+    try:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):
+        # Too long for a file's name, or the home of a user who does not exist.
+        return None
 
 
 def _from_hub(repository: hub_client.Repository) -> hub_client.Snapshot:
@@ -254,6 +296,38 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
             f"{preset.hub_id} has; delete it and install or download it again"
         )
     return EncoderFiles(name, root, folder, origin, digest, preset, commit)
+
+
+def _with_base(name: str, folder: Path, fetch: bool) -> EncoderFiles:
+    """The base of a difference, and the difference. Raises EncoderError where either is not what the card says."""
+    remedy = "make it again with contsym pretrain --difference"
+    card = check(DifferenceFile, read_json(folder / CARD, remedy, EncoderError), folder / CARD, EncoderError)
+    if (own := _folder(card.encoder.name)) and (own / DIFFERENCE).is_file():
+        raise EncoderError(f"{folder}: a difference to another difference, {card.encoder.name}; {remedy}")
+    base = locate(card.encoder.name, fetch=fetch)
+    digest = difference_sha256(folder)
+    for what, found, expected in (
+        (f"encoder {card.encoder.name}", base.weights_sha256, card.encoder.sha256),
+        (str(folder / DIFFERENCE), digest, card.difference_sha256),
+    ):
+        if found != expected:
+            raise EncoderError(
+                f"{folder}: SHA-256 {found[:12]}... of {what} is not {expected[:12]}... that its {CARD} names; {remedy}"
+            )
+    return replace(
+        base,
+        name=name,
+        root=folder,
+        origin=f"difference to {base.name}, {base.origin}",
+        weights_sha256=hashlib.sha256(f"{base.weights_sha256}{digest}".encode()).hexdigest(),
+        preset=None,
+        difference=folder,
+    )
+
+
+def difference_sha256(folder: Path) -> str:
+    """The SHA-256 of a difference and its head."""
+    return _sha256(sorted(folder.glob("*.safetensors")))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

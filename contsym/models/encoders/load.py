@@ -26,5 +26,9 @@ def load(files: EncoderFiles, *, head: Head = "none"):
     pooling = files.pooling or with_pooling(files).pooling
     assert pooling is not None
     encoder = kinds[head].from_folder(files.folder, pooling)
+    if files.difference:
+        from contsym.models.encoders.difference import add_difference
+
+        add_difference(encoder.transformer, files.difference)
     encoder.probe(files.folder)
     return encoder
