@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from contsym.checked import read_tensors
 from contsym.errors import EncoderError
@@ -24,11 +25,19 @@ Adapters = Mapping[str, tuple[Tensor, Tensor]]
 
 
 def with_adapters(transformer: Any, rank: int) -> Any:
-    """The transformer with an adapter of this rank, drawn from the global generator, at each linear layer."""
+    """The transformer with an adapter of this rank, drawn from the global generator, at each linear layer.
+
+    No sentence vector reads a checkpoint's pooler, so that has none.
+    """
     from peft import LoraConfig, get_peft_model
 
-    # No sentence vector reads a checkpoint's pooler.
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", exclude_modules=r".*pooler.*")
+    layers = {
+        name: layer
+        for name, layer in transformer.named_modules()
+        if isinstance(layer, nn.Linear | Conv1D) and "pooler" not in name.split(".")
+    }
+    is_transposed = any(isinstance(layer, Conv1D) for layer in layers.values())
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers), fan_in_fan_out=is_transposed)
     with warnings.catch_warnings():
         # peft asks transformers by a name that will go away.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
@@ -86,7 +95,8 @@ def add_difference(transformer: nn.Module, folder: Path) -> None:
             )
         up, down = found[f"{name}.{UP}"].float(), found[f"{name}.{DOWN}"].float()
         # GPT-2's layers keep their weights as (in, out).
-        shape = weight.shape if isinstance(layers[name], nn.Linear) else weight.t().shape
+        is_transposed = isinstance(layers[name], Conv1D)
+        shape = weight.t().shape if is_transposed else weight.shape
         if (
             up.ndim != 2
             or down.ndim != 2
@@ -98,4 +108,4 @@ def add_difference(transformer: nn.Module, folder: Path) -> None:
                 f"{tuple(down.shape)}; expected a product of shape {tuple(shape)}"
             )
         product = up @ down
-        weight += product if isinstance(layers[name], nn.Linear) else product.t()
+        weight += product.t() if is_transposed else product
