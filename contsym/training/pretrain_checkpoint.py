@@ -30,11 +30,11 @@ STATE, TENSORS = "state.json", "state.safetensors"
 
 
 class Measured(Written):
-    """One look at the validation pairs during training."""
+    """One evaluation on the validation pairs."""
 
     step: Count
     loss: Amount
-    """Mean over the training steps since the look before."""
+    """Mean over the training steps since the evaluation before."""
     accuracy: Share
 
 
@@ -47,7 +47,7 @@ class StateFile(Written):
     step: Count
     seconds: Amount
     losses: Several[Amount]
-    """Of the steps since the last look at the validation pairs."""
+    """Of the steps since the last evaluation."""
     measured: Several[Measured]
 
 
@@ -82,12 +82,9 @@ def write_checkpoint(folder: Path, state: StateFile, tensors: Mapping[str, Tenso
         (partial / STATE).write_text(to_json(state.model_dump()), encoding="utf-8")
 
     before = visible_folders(folder)
-    new = folder / f"step-{state.step:08d}"
-    if new not in before:
-        write_whole(new, fill)
+    write_whole(folder / f"step-{state.step:08d}", fill)
     for old in before:
-        if old != new:
-            drop(old)
+        drop(old)
 
 
 def read_checkpoint(folder: Path, facts: str) -> tuple[StateFile, dict[str, Tensor]] | None:

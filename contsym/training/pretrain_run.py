@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsym.data.schema import LABELS, stable_hash
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, first_line
 from contsym.models.encoders.device import be_deterministic, random_state, set_random_state
 from contsym.models.encoders.difference import with_adapters
 from contsym.models.encoders.freezing import NOTHING
@@ -24,6 +24,7 @@ from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.heads import PairClassifier
 from contsym.models.pair_model import under
 from contsym.strategies.base import Strategy, TrainingSettings
+from contsym.training.failures import is_out_of_memory
 from contsym.training.plan import Plan
 from contsym.training.pretrain_checkpoint import (
     FORMAT,
@@ -152,29 +153,27 @@ class PretrainRun:
         self.step, self.seconds = 0, 0.0
         self.measured: list[Measured] = []
         self.best = self._weights()
-        """The trained weights at the look with the highest accuracy, the last of several."""
+        """The trained weights at the evaluation with the highest accuracy, the last one among equals."""
         self._losses: list[float] = []
-        """Of the steps since the last look."""
+        """Of the steps since the last evaluation."""
         self._order: tuple[int, Tensor] | None = None
 
     def train(self, folder: Path, facts: str) -> None:
         """Take the steps that are left, from the last checkpoint in the folder; at the end the model is the best one."""
         if found := read_checkpoint(folder, facts):
             self._restore(*found)
-        looks = {
-            math.ceil(self.n_steps * (i + 1) / self.settings.evaluations)
-            for i in range(self.settings.evaluations)
-        }
+        n = self.settings.evaluations
+        evaluation_steps = {math.ceil(self.n_steps * (i + 1) / n) for i in range(n)}
         self.progress.phase("training", self.n_steps - self.step)
         saved = began = time.perf_counter()
         before = self.seconds
         while self.step < self.n_steps:
             self._take_step()
-            is_look = self.step in looks
-            if is_look:
-                self._look()
+            is_evaluated = self.step in evaluation_steps
+            if is_evaluated:
+                self._evaluate()
             now = time.perf_counter()
-            if is_look or now - saved > SAVE_SECONDS:
+            if is_evaluated or now - saved > SAVE_SECONDS:
                 self.seconds, saved = before + now - began, now
                 write_checkpoint(folder, self._state(facts), self._tensors())
         self._put(self.best)
@@ -185,24 +184,39 @@ class PretrainRun:
         return n_right / len(pairs)
 
     def _take_step(self) -> None:
-        strategy, model = self.strategy, self.strategy.model
-        rate = self.learning_rate * self.settings.rate(self.step, self.n_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        model.train()
-        batch, labels, _ = cast("list[Any]", model.collate(self._batch()))
-        loss = strategy.objective(model(batch.to(strategy.device)), labels.to(strategy.device))
-        if not loss.isfinite():
-            raise ContsymError(
-                f"the loss of step {self.step + 1} is {loss.item()}; expected a number: give a smaller --set learning_rate"
-            )
+            group["lr"] = self.learning_rate * self.settings.rate(self.step, self.n_steps)
+        self.strategy.model.train()
         self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(strategy.trained.values(), self.settings.clip_norm)
+        try:
+            loss = self._backward()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ContsymError(
+                f"out of memory on {self.strategy.device} at step {self.step + 1} with "
+                f"batch_size={self.settings.batch_size} ({first_line(error, 160)}); expected a smaller --set batch_size "
+                "or --encoder"
+            ) from error
+        norm = torch.nn.utils.clip_grad_norm_(self.strategy.trained.values(), self.settings.clip_norm)
+        for what, value in (("loss", loss), ("norm of the gradient", norm.item())):
+            if not math.isfinite(value):
+                raise ContsymError(
+                    f"the {what} at step {self.step + 1} is {value}; expected a finite number: give a smaller "
+                    "--set learning_rate"
+                )
         self.optimizer.step()
         self.step += 1
-        self._losses.append(loss.item())
-        self.progress.advance(loss.item())
+        self._losses.append(loss)
+        self.progress.advance(loss)
+
+    def _backward(self) -> float:
+        """The loss of the present step's pairs, with its gradient left in the parameters."""
+        strategy = self.strategy
+        batch, labels, _ = cast("list[Any]", strategy.model.collate(self._batch()))
+        loss = strategy.objective(strategy.model(batch.to(strategy.device)), labels.to(strategy.device))
+        loss.backward()
+        return loss.item()
 
     def _batch(self) -> list[dict[str, Any]]:
         """The pairs of the present step: each epoch has an order of its own, drawn from the seed."""
@@ -220,7 +234,7 @@ class PretrainRun:
             for row, p, h, label in zip(rows, *columns, strict=True)
         ]
 
-    def _look(self) -> None:
+    def _evaluate(self) -> None:
         """Measure on the validation pairs, and keep the weights if none were better."""
         accuracy = self.accuracy(self.validation)
         loss = sum(self._losses) / len(self._losses)

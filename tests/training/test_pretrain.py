@@ -98,11 +98,11 @@ def test_no_premise_is_both_trained_on_and_held_out():
 
 
 def test_the_best_state_on_validation_is_kept(pretrain, monkeypatch):
-    looks, states = iter([0.5, 0.9, 0.4, 0.0]), []
+    accuracies, states = iter([0.5, 0.9, 0.4, 0.0]), []
 
     def accuracy(run, pairs):
         states.append(run.strategy.model.head.linear.weight.detach().clone())
-        return next(looks)
+        return next(accuracies)
 
     monkeypatch.setattr(PretrainRun, "accuracy", accuracy)
     out = pretrain("made", "evaluations=3", steps=6)
@@ -146,6 +146,35 @@ def test_a_killed_training_resumes_to_the_same_bits(toy, tiny_encoder_folder, tm
     assert not checkpoints.exists()
     assert same(weights(killed), weights(whole))
     assert card(killed)["validation"] == card(whole)["validation"]
+
+
+def test_two_processes_do_not_train_the_same_folder(pretrain, tmp_path):
+    from filelock import FileLock
+
+    (tmp_path / "made.training").mkdir()
+    with FileLock(tmp_path / "made.training" / ".lock"), pytest.raises(ContsymError) as caught:
+        pretrain("made")
+    assert "another process is training it; wait for it, or name another folder" in str(caught.value)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(pretrain):
+    with pytest.raises(
+        ContsymError, match=r"at step \d+ is (nan|inf); expected a finite number: give a smaller --set"
+    ):
+        pretrain("made", "weight_decay=1e30", steps=60)
+
+
+def test_memory_that_is_out_is_one_line(pretrain, monkeypatch):
+    def full(run):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(PretrainRun, "_backward", full)
+    with pytest.raises(ContsymError) as caught:
+        pretrain("made")
+    assert str(caught.value).startswith(
+        "out of memory on cpu at step 1 with batch_size=8 (CUDA out of memory"
+    )
+    assert str(caught.value).endswith("; expected a smaller --set batch_size or --encoder")
 
 
 def test_a_checkpoint_of_other_settings_is_refused(pretrain, monkeypatch):
