@@ -216,7 +216,7 @@ class Bench:
         return [*words, "--wikidata", "wikidata", "--no-curve", "--output", str(output)]
 
     def sweep_words(self, output: Path) -> list[str]:
-        """A sweep of eight cells, with two beginnings for each strategy."""
+        """A sweep of eight cells, with two first tasks per strategy."""
         words = ["sweep", "--strategies", "fine_tune,knn_fixed", *OPTIONS, "--shots", "8,16", "--seeds", "2"]
         words += ["--encoder", "encoder", "--mnli", "mnli", "--mnli-size", "48", "--wikidata", "wikidata"]
         return [*words, "--output", str(output)]

@@ -31,7 +31,6 @@ def main() -> None:
 
 def load() -> None:
     """What a command would import; none of it may start a thread, which a fork would not take along."""
-    import contsym.training.resume
 
     import contsym.cli
     import contsym.commands.views.sweep

@@ -66,7 +66,7 @@ def test_no_fault_goes_untried():
 def test_a_harm_is_told_from_none(tmp_path):
     """The checks of the trials do see a result that is double, missing, changed, or left open in MLflow."""
     from benchmarks.faults import checks
-    from tests.stored_results import store_run
+    from tests.stored_results import seed_folder, store_run
 
     store_run(tmp_path / "whole", "a-run", [0, 1])
     whole = checks.stored_results(tmp_path / "whole")
@@ -82,7 +82,7 @@ def test_a_harm_is_told_from_none(tmp_path):
     folder = store_run(tmp_path / "changed", "a-run", [0], final_macro=0.25)
     with pytest.raises(Red, match="final_macro differs"):
         checks.expect_part_of(checks.stored_results(tmp_path / "changed"), whole)
-    (folder / "seed-0" / "result.json").write_text("{")
+    (seed_folder(folder, 0) / "result.json").write_text("{")
     with pytest.raises(Red, match="half-written"):
         checks.stored_results(tmp_path / "changed")
     with pytest.raises(Red, match="not ended in MLflow: seed-0"):
