@@ -355,7 +355,7 @@ def test_mlflow_gets_what_contsym_wrote_and_nothing_that_was_put_beside_it(tmp_p
     (folder / "notes.txt").symlink_to(secret)
     (folder / "more.txt").write_text("mine")
     (folder / "label_vectors.safetensors").symlink_to(secret)
-    assert [path.name for path in tracking.own_files(folder)] == ["predictions.csv", "result.json"]
+    assert [path.name for path in tracking.result_files(folder)] == ["predictions.csv", "result.json"]
 
 
 # ---- names that are code somewhere else ----

@@ -19,8 +19,8 @@ import pytest
 from contsym.errors import TrackingError
 from contsym.results import mlflow_records, tracking
 from contsym.results.schema import PartAccuracy
-from contsym.sweep.runs import read_run
-from contsym.sweep.tracking import log_run, pending, sweep_record, sync
+from contsym.sweep.runs import read_run, stored_runs
+from contsym.sweep.tracking import log_run, sweep_record, sync, untracked
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
 NAME = "knn_fixed-mnli_then_wikidata-abc123abc123"
@@ -60,6 +60,10 @@ def n_metrics(output):
         (count,) = db.execute("SELECT COUNT(*) FROM metrics").fetchone()
     db.close()
     return count
+
+
+def pending(output, uri):
+    return sum(len(untracked(run, uri)) for run in stored_runs(output))
 
 
 def send(output, folder):
@@ -193,10 +197,10 @@ def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
         make_result(strategy="knn_fixed", plugins=[], notes=[]),
         make_result(1, strategy="mine", plugins=PLUGINS[:1], notes=["a tied head"]),
     ]
-    tags = sweep_record(sweep, found).tags
+    tags = sweep_record(sweep, found, 0).tags
     assert tags["contsym.plugins"] == f"methods/mine.py (SHA-256 {'c3' * 32})"
     assert tags["contsym.notes"] == "mine: a tied head"
-    assert not {"contsym.plugins", "contsym.notes"} & set(sweep_record(sweep, found[1:2]).tags)
+    assert not {"contsym.plugins", "contsym.notes"} & set(sweep_record(sweep, found[1:2], 0).tags)
 
 
 def test_sending_twice_adds_nothing(output):
@@ -275,8 +279,8 @@ def test_a_server_that_is_down_costs_seconds_and_no_result(output):
         log_run(read_run(folder), REFUSED)
     assert time.monotonic() - began < 15
     assert str(caught.value) == (
-        f"MLflow store {REFUSED}: sending {NAME} failed (no answer); stored results are "
-        "kept: start the server or mend the address, then "
+        f"MLflow store {REFUSED}: sending {NAME} failed (no answer); results are "
+        "stored: start the server or mend the address, then "
         f"contsym sync --output {output} --tracking-uri {REFUSED}"
     )
     assert (seed_folder(folder, 0) / "result.json").read_bytes() == stored
