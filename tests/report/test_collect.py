@@ -12,10 +12,10 @@ def test_the_latest_sweep_is_the_default(tmp_path):
     sweep = store_sweep(tmp_path, with_view=False)
     found = collect(tmp_path, [])
     assert found.name == sweep.name
-    assert len(found.stored) == found.n_planned == 4 * 4 * 3
+    assert len(found.results) == found.n_planned == 4 * 4 * 3
     assert found.variants == ["random_labels", "knn_fixed", "knn_learned", "fine_tune"]
     assert found.shots == [8, 16, 32, 64] and found.seeds == [0, 1, 2]
-    assert [s.result.seed for s in found.group("knn_fixed", 16)] == [0, 1, 2]
+    assert [s.seed for s in found.group("knn_fixed", 16)] == [0, 1, 2]
     assert (found.new_task, found.earlier_tasks, found.target) == ("wikidata", ["mnli"], 0.99)
 
 
@@ -32,9 +32,9 @@ def test_an_unfinished_sweep_says_what_is_missing_and_failed(tmp_path):
     key = sweep.cells[-1].key
     write_file(failed / f"{key}.json", to_json({"name": "fine_tune", "error": "no memory"}))
     found = collect(tmp_path, [])
-    assert (len(found.stored), found.n_missing, len(found.failures)) == (43, 4, 1)
+    assert (len(found.results), found.n_missing, len(found.failures)) == (43, 4, 1)
     # Of fine_tune, seed 2 lacks every number of shots, seed 1 lacks 64.
-    assert found.whole_seeds("fine_tune") == [0]
+    assert found.complete_seeds("fine_tune") == [0]
     assert found.common_seeds(found.variants, 64) == [0]
 
 
@@ -124,4 +124,4 @@ def test_only_values_that_differ_are_part_of_a_name(tmp_path):
     found = collect(tmp_path, ["a", "b", "c"])
     assert found.variants == ["knn_fixed k=1", "knn_fixed k=3", "fine_tune"]
     assert found.strategy_of("knn_fixed k=3") == "knn_fixed"
-    assert [s.result.settings["k"] for s in found.group("knn_fixed k=3", 64)] == [3]
+    assert [s.settings["k"] for s in found.group("knn_fixed k=3", 64)] == [3]

@@ -223,7 +223,7 @@ def test_a_small_p_is_only_said_to_be_small():
 def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
     runs = three(tmp_path)
     done = contsym_here(
-        "compare", *[run.given for run in runs.values()], "--output", ".", cwd=tmp_path, COLUMNS="80"
+        "compare", *[run.name for run in runs.values()], "--output", ".", cwd=tmp_path, COLUMNS="80"
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
@@ -260,7 +260,7 @@ def test_compare_says_never_learned(tmp_path):
 
 def test_compare_prints_json_and_nothing_else(tmp_path):
     runs = three(tmp_path)
-    given = [run.given for run in runs.values()]
+    given = [run.name for run in runs.values()]
     done = contsym_here("compare", *given, "--output", ".", "--json", cwd=tmp_path)
     printed = json.loads(done.stdout)
     assert list(printed["runs"]) == ["knn_fixed", "fine_tune", "zero_shot"]
