@@ -56,7 +56,7 @@ def test_a_word_whose_vector_is_no_number_is_found_by_the_pairs_that_hold_it(
         f"the loss is nan at step {told['step']} on wikidata; the output is not finite for {sum(holds_hal)} of "
         f"its 16 pairs: wikidata row {first['row']} ({first['premise']!r} / {first['hypothesis']!r})"
     )
-    assert f"the weights before that step are kept in {folder}" in message
+    assert f"the weights before that step are stored in {folder}" in message
     assert message.endswith("try --set learning_rate= with a smaller value")
     assert "\n" not in message
     # The row is the one of the training part that the run was given.
@@ -189,5 +189,5 @@ def test_a_full_disk_costs_the_kept_state_but_not_the_message(
     monkeypatch.setattr(failures, "write_whole", full)
     spoil_at(1, TrainingLog, "before_backward", lambda s: s.loss.data.fill_(float("nan")), monkeypatch)
     config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "fine_tune", "wikidata_only")
-    with pytest.raises(ContsymError, match=r"could not be kept \(No space left on device\)"):
+    with pytest.raises(ContsymError, match=r"could not be stored \(No space left on device\)"):
         run_seed(prepare(config), 0, Silent())
