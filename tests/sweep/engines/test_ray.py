@@ -415,7 +415,7 @@ def test_what_listens_but_is_no_ray_cluster_is_given_up(monkeypatch):
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
-        with pytest.raises(ContsymError, match=r"what answers there is no Ray cluster.*nothing within 2 s"):
+        with pytest.raises(ContsymError, match=r"the program there is not a Ray cluster.*nothing within 2 s"):
             check_answers("--address", address)
         assert time.monotonic() - began < 20
 
