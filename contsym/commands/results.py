@@ -29,11 +29,7 @@ CONVENTION_NAMES: tuple[ConventionName, ...] = ("chaudhry", "lopez-paz", "avalan
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--convention",
-    type=click.Choice(CONVENTION_NAMES),
-    help="Whose formulas; default: all four.",
-)
+@click.option("--convention", type=click.Choice(CONVENTION_NAMES), help="Whose formulas; default: all four.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> None:
     """Recompute published figures of forgetting and transfer from a stored matrix.

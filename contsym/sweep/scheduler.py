@@ -58,10 +58,7 @@ class _Queue:
 
 
 def run_sweep(
-    sweep: Sweep,
-    executor: Executor,
-    watcher: Watcher,
-    on_result: Callable[[], None] = lambda: None,
+    sweep: Sweep, executor: Executor, watcher: Watcher, on_result: Callable[[], None] = lambda: None
 ) -> dict[str, str]:
     """Run the missing jobs of a sweep; returns the errors of the failed cells, by their names.
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from contsym.commands.views.compare import least_words
-from contsym.errors import ContsymError
 from contsym.results import store as results
 from contsym.results.compare import compare_runs, differences_of, name_runs
 from contsym.results.metrics.stats import Comparison, compare_all, p_text, summarise_values
@@ -18,6 +17,7 @@ from contsym.sweep.job import Job
 from contsym.sweep.plan import Cell, Sweep, write_record
 from contsym.sweep.runs import stored_runs
 from tests.command import contsym_here
+from tests.errors import message_of
 from tests.stored_results import TASKS, key_for, make_result, plain_result, seed_folder, store_run
 
 LABELS = ("entailment", "contradiction")
@@ -73,12 +73,6 @@ def store_sweep(output, cells, settings=None):
     return write_record(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
 
 
-def says(what, *arguments):
-    with pytest.raises(ContsymError) as error:
-        what(*arguments)
-    return str(error.value)
-
-
 # Finding runs.
 
 
@@ -105,28 +99,28 @@ def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):
 def test_a_strategy_with_several_settings_is_told_apart(tmp_path):
     cells = [("knn_fixed", {"k": k}, 8, 0, 0.9) for k in ("1", "3")]
     store_sweep(tmp_path, cells, {"k": ("1", "3")})
-    assert says(find_row, "knn_fixed@8", tmp_path) == (
+    assert message_of(find_row, "knn_fixed@8", tmp_path) == (
         "'knn_fixed@8' could be any of 'knn_fixed k=1@8', 'knn_fixed k=3@8'; name one of them"
     )
     assert find_row("knn_fixed k=3@8", tmp_path).first.set == {"k": "3"}
 
 
 def test_what_is_not_there_is_said(tmp_path):
-    assert says(find_row, "knn", tmp_path) == (
+    assert message_of(find_row, "knn", tmp_path) == (
         f"'knn' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or "
         "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one"
     )
-    assert says(find_row, "knn_fixed@8", tmp_path) == (
+    assert message_of(find_row, "knn_fixed@8", tmp_path) == (
         f"--output {tmp_path}: no sweep there yet; contsym sweep --strategies ... makes one"
     )
     sweep = store_sweep(tmp_path, [("knn_fixed", {}, 8, 0, 0.9), ("knn_fixed", {}, 8, 1, None)])
     of = f"is not in the sweep {sweep.id}"
-    assert says(find_row, "knn_fixed@9", tmp_path) == f"'knn_fixed@9' {of}: its shots are 8"
-    assert says(find_row, "knn_fixd@8", tmp_path) == f"'knn_fixd@8' {of}: did you mean knn_fixed?"
-    assert says(find_row, "knn_fixed@8", tmp_path) == (
+    assert message_of(find_row, "knn_fixed@9", tmp_path) == f"'knn_fixed@9' {of}: its shots are 8"
+    assert message_of(find_row, "knn_fixd@8", tmp_path) == f"'knn_fixd@8' {of}: did you mean knn_fixed?"
+    assert message_of(find_row, "knn_fixed@8", tmp_path) == (
         f"'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; contsym sweep --resume does them"
     )
-    assert says(find_row, sweep.id, tmp_path / "none").startswith(
+    assert message_of(find_row, sweep.id, tmp_path / "none").startswith(
         f"'{sweep.id}' is not there; expected a run"
     )
 
@@ -142,7 +136,7 @@ def test_names_are_as_short_as_they_can_be(tmp_path):
 def test_the_same_run_twice_is_refused(tmp_path):
     name = store(tmp_path, "knn_fixed", 0.9)
     other = a_seed(tmp_path, name, 0)
-    assert says(name_runs, [find_row(given, tmp_path) for given in (name, other)]) == (
+    assert message_of(name_runs, [find_row(given, tmp_path) for given in (name, other)]) == (
         f"{name} and {other} are the same run; expected different ones"
     )
 
@@ -171,7 +165,8 @@ def test_one_task_can_be_named_and_must_be_there(tmp_path):
     runs = three(tmp_path)
     assert [each.task for each in compare_runs(runs, "mnli")] == ["mnli"]
     assert (
-        says(compare_runs, runs, "mnl") == "--task mnl: knn_fixed has none of that name; did you mean mnli?"
+        message_of(compare_runs, runs, "mnl")
+        == "--task mnl: knn_fixed has none of that name; did you mean mnli?"
     )
 
 
@@ -191,7 +186,7 @@ def test_runs_without_a_common_task_are_refused(tmp_path):
         for s, t in zip(("knn_fixed", "fine_tune"), TASKS, strict=True)
     ]
     runs = name_runs([find_row(name, tmp_path) for name in names])
-    assert says(compare_runs, runs) == (
+    assert message_of(compare_runs, runs) == (
         "the runs have no task in common: knn_fixed has mnli; fine_tune has wikidata"
     )
 

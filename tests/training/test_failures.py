@@ -16,6 +16,7 @@ from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
+from tests.errors import message_of
 from tests.runs import toy_config
 
 
@@ -150,9 +151,7 @@ def test_memory_that_is_out_in_a_step_names_the_batch_size_to_try(
         return whole(self, batch)
 
     monkeypatch.setattr(PairModel, "forward", forward)
-    with pytest.raises(ContsymError) as caught:
-        run_seed(prepare(config), 0, Silent())
-    message = str(caught.value)
+    message = message_of(run_seed, prepare(config), 0, Silent())
     assert message.startswith("out of memory on cpu at step 3 on wikidata with batch_size=8 (")
     assert message.endswith("; try --set batch_size=4")
     assert "\n" not in message

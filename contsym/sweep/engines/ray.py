@@ -110,8 +110,9 @@ class RayExecutor:
             check_answers(option, address)
         try:
             # Without "local" Ray would join any cluster that was started on this machine.
-            quiet = dict.fromkeys(("include_dashboard", "log_to_driver", "configure_logging"), False)
-            ray.init(address=address or "local", **quiet)
+            ray.init(
+                address or "local", include_dashboard=False, log_to_driver=False, configure_logging=False
+            )
         except (ConnectionError, exceptions.RayError, ValueError, RuntimeError, TimeoutError) as error:
             reason = first_line(error, 200)
             if address:

@@ -5,19 +5,18 @@ import sys
 
 import pytest
 
-from contsym.errors import ContsymError, SettingError
+from contsym.errors import SettingError
 from contsym.sweep.engines.base import parse_options, threads_each
 from contsym.sweep.engines.choose import make_executor, read_options, several_gpus
 from contsym.sweep.engines.local import LocalExecutor
+from tests.errors import message_of
 
 
 @pytest.mark.parametrize(("backend", "library"), [("ray", "ray"), ("slurm", "submitit")])
 def test_an_engine_that_is_not_installed(monkeypatch, backend, library):
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, f"contsym.sweep.engines.{backend}", raising=False)
-    with pytest.raises(ContsymError) as error:
-        make_executor(backend, 1)
-    assert str(error.value) == (
+    assert message_of(make_executor, backend, 1) == (
         f"--backend {backend}: {library} is not installed; pip install 'contsym[{backend}]'"
     )
 

@@ -23,6 +23,7 @@ from contsym.sweep.engines.choose import make_executor
 from contsym.sweep.engines.slurm import LOGS, SlurmExecutor
 from contsym.sweep.job import Job, is_done
 from contsym.sweep.plan import plan_sweep
+from tests.errors import message_of
 from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 120
@@ -193,9 +194,7 @@ def test_four_hours_unless_told(spool):
 
 def test_a_job_that_slurm_refuses(spool):
     executor = make_executor("slurm", 1, None, {"partition": "full"}, Path("out"))
-    with pytest.raises(ContsymError) as error:
-        executor.submit(work(Path("out")))
-    assert str(error.value) == (
+    assert message_of(executor.submit, work(Path("out"))) == (
         "--backend slurm: a job cannot be submitted (sbatch: error: invalid partition specified: full)"
     )
 
