@@ -33,6 +33,7 @@ from contsym.results.schema import SeedResult
 from contsym.scenarios.schema import read_scenario
 from contsym.sweep.config import read_file
 from contsym.sweep.runs import read_run
+from contsym.sweep.tracking import child_record
 from tests.errors import message_of
 from tests.stored_results import plain_result, seed_folder, store_predictions, store_run
 
@@ -355,7 +356,8 @@ def test_mlflow_gets_what_contsym_wrote_and_nothing_that_was_put_beside_it(tmp_p
     (folder / "notes.txt").symlink_to(secret)
     (folder / "more.txt").write_text("mine")
     (folder / "label_vectors.safetensors").symlink_to(secret)
-    assert [path.name for path in tracking.result_files(folder)] == ["predictions.csv", "result.json"]
+    files = child_record(read_run(run), folder, store.read_result(folder)).files
+    assert [path.name for path in tracking.regular_files(files)] == ["predictions.csv", "result.json"]
 
 
 # ---- names that are code somewhere else ----

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Record:
     sources: Mapping[str, StoredSource] = field(default_factory=dict)
     matrix: str = ""
     """R as CSV with a header and row names."""
+    files: list[Path] = field(default_factory=list)
+    """Sent if they exist and are not links."""
 
 
 def safe(name: str) -> str:

@@ -60,8 +60,7 @@ def summarise(results: Results) -> Means:
         return float(np.mean(values))
 
     def mean_of_all(values: Sequence[float | None]) -> float | None:
-        numbers = [value for value in values if value is not None]
-        return mean(numbers) if len(numbers) == len(values) else None
+        return None if None in values else mean(values)  # type: ignore[arg-type]
 
     return Means(
         matrix=np.mean([r.matrix for r in results], axis=0).tolist(),

@@ -10,16 +10,14 @@ import secrets
 import shlex
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.files import clear_partial, to_json, write_file
-from contsym.results import store as results
 from contsym.results.mlflow_records import Record
 
 if TYPE_CHECKING:
@@ -118,31 +116,13 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
 # -- Sending. --
 
 
-@dataclass
-class Child:
-    """A stored result, to be sent as a run below its parent."""
-
-    mark: Path
-    """The file that records where the result was sent."""
-    record: Record
-    files: Sequence[Path]
-
-
-def result_files(folder: Path) -> list[Path]:
-    """The files of a result that contsym wrote; links and files of others are not sent."""
-    return _regular(folder / name for name in (results.PREDICTIONS, results.RESULT, results.TENSORS))
-
-
-def _regular(paths: Iterator[Path]) -> list[Path]:
-    return [path for path in paths if path.is_file() and not path.is_symlink()]
-
-
 def send_run(
-    folder: Path, output: Path, uri: str, scenario: str, parent: Record, children: Sequence[Child]
+    folder: Path, output: Path, uri: str, scenario: str, parent: Record, children: Mapping[Path, Record]
 ) -> None:
     """Send a run: the parent first, so that every child with a mark has a complete parent.
 
-    `folder` has the run's record; the scenario names the experiment.
+    `folder` has the run's record; the scenario names the experiment. `children` are the records of the results by
+    their marks, the files that record where a result was sent.
     """
     from filelock import FileLock
 
@@ -150,26 +130,20 @@ def send_run(
         client = _open(output, uri)
         experiment = _experiment(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
         runs = _runs_of(client, experiment, parent.tags["contsym.run"])
-        table = _regular(iter([folder / "table.txt"]))
-        parent_id = _send(client, experiment, runs.get((None, None)), parent, table)
-        for child in children:
-            if sent_as(child.mark, uri):
+        parent_id = _send(client, experiment, runs.get((None, None)), parent)
+        for mark, record in children.items():
+            if sent_as(mark, uri):
                 continue
-            tags = child.record.tags
-            tags["mlflow.parentRunId"] = parent_id
-            run = runs.get((tags["contsym.seed"], tags["contsym.key"]))
-            if run and run.info.status == "FINISHED":
-                run_id = run.info.run_id
-            else:
-                run_id = _send(client, experiment, run, child.record, child.files)
-            child.mark.parent.mkdir(exist_ok=True)
+            record.tags["mlflow.parentRunId"] = parent_id
+            run = runs.get((record.tags["contsym.seed"], record.tags["contsym.key"]))
+            is_finished = run is not None and run.info.status == "FINISHED"
+            run_id = run.info.run_id if is_finished else _send(client, experiment, run, record)
+            mark.parent.mkdir(exist_ok=True)
             sent = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
-            write_file(child.mark, to_json(sent))
+            write_file(mark, to_json(sent))
 
 
-def _send(
-    client: MlflowClient, experiment: str, run: Run | None, record: Record, files: Sequence[Path]
-) -> str:
+def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record) -> str:
     """Fill a new or unfinished run and end it; returns its id."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
@@ -195,12 +169,17 @@ def _send(
         context = InputTag("mlflow.data.context", "train, test")
         inputs.append(DatasetInput(dataset, [context, InputTag("task", task)]))
     _log_inputs(client, run_id, inputs)
-    for path in files:
+    for path in regular_files(record.files):
         client.log_artifact(run_id, str(path))
     if record.matrix:
         client.log_text(run_id, record.matrix, "matrix.csv")
     client.set_terminated(run_id, "FINISHED", record.ended)
     return run_id
+
+
+def regular_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among these paths; links may lead to files of others."""
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
 def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:

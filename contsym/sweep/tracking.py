@@ -13,15 +13,7 @@ from contsym.errors import TrackingError
 from contsym.results import store
 from contsym.results.mlflow_records import Record, end_of, parent_record, safe, seed_record
 from contsym.results.schema import SeedResult
-from contsym.results.tracking import (
-    TRACKED,
-    Child,
-    answers,
-    as_tracking_error,
-    result_files,
-    send_run,
-    sent_as,
-)
+from contsym.results.tracking import TRACKED, answers, as_tracking_error, send_run, sent_as
 from contsym.sweep.config import shots_text
 from contsym.sweep.runs import StoredRun, stored_runs
 
@@ -41,9 +33,9 @@ def log_run(run: StoredRun, uri: str, skip: Skip = tell_skipped) -> dict[str, st
     """
     if untracked(run, uri) and (stored := store.read_results(run.done().values(), skip)):
         with as_tracking_error(f"sending {run.name}", run.output, uri):
-            children = [_child(run, folder, result) for folder, result in stored.items()]
+            records = {_mark(run, r.key): child_record(run, folder, r) for folder, r in stored.items()}
             parent = _parent(run, list(stored.values()))
-            send_run(run.folder, run.output, uri, run.config.scenario, parent, children)
+            send_run(run.folder, run.output, uri, run.config.scenario, parent, records)
     ids = {key: sent_as(_mark(run, key), uri) for key in run.done()}
     return {key: run_id for key, run_id in ids.items() if run_id}
 
@@ -81,17 +73,19 @@ def _mark(run: StoredRun, key: str) -> Path:
     return run.output / TRACKED.format(run.name, key)
 
 
-def _child(run: StoredRun, folder: Path, result: SeedResult) -> Child:
+def child_record(run: StoredRun, folder: Path, result: SeedResult) -> Record:
+    """The record of one result, with its files."""
     record = seed_record(result)
     record.tags["contsym.run"] = run.name
-    files = result_files(folder)
+    record.files = [folder / store.PREDICTIONS, folder / store.RESULT]
     if run.is_sweep:
         name = result.variant_in_order(run.varied)
         record.name = f"{name}, {result.n_shots} shots, seed {result.seed}"
         record.params["variant"] = name
-        # The vectors of many cells are large and of no use in MLflow.
-        files = [path for path in files if path.name != store.TENSORS]
-    return Child(_mark(run, result.key), record, files)
+    else:
+        # The vectors of a sweep's many cells would be large and of no use in MLflow.
+        record.files.append(folder / store.TENSORS)
+    return record
 
 
 def _parent(run: StoredRun, results: Sequence[SeedResult]) -> Record:
@@ -103,6 +97,7 @@ def _parent(run: StoredRun, results: Sequence[SeedResult]) -> Record:
     else:
         record = parent_record(results, created + len(results))
     record.tags["contsym.run"] = run.name
+    record.files = [run.folder / "table.txt"]
     return record
 
 

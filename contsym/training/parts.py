@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from contsym.config import RunConfig
 from contsym.data import cache, shortcuts
@@ -17,8 +17,6 @@ from contsym.models.encoders import resolve
 from contsym.scenarios.experiences import experience_data, flip_labels
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from datasets import Dataset
 
@@ -28,75 +26,72 @@ if TYPE_CHECKING:
 
 
 SHOTS = "--shots"
+T = TypeVar("T")
 
 
 @dataclass
 class Shared:
     """Data that the plans of one process load and audit once."""
 
-    tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
-    rows: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
-    """Places of the chosen training pairs of an experience, by its fingerprint and the choice."""
-    leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
-    scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
-    checked: set[tuple[Path, str]] = field(default_factory=set)
-    """Usable checkpoints, with the head."""
+    values: dict[tuple[object, ...], Any] = field(default_factory=dict)
+
+    def once(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
+        """The value of this key, computed at its first use."""
+        if key not in self.values:
+            self.values[key] = compute()
+        return self.values[key]
 
     def check(self, files: EncoderFiles, head: Head) -> None:
         """`resolve.check`, once per head."""
-        if (files.folder, head) not in self.checked:
-            resolve.check(files, head)
-            self.checked.add((files.folder, head))
+        self.once(("check", files.folder, head), lambda: resolve.check(files, head))
 
     @contextmanager
     def loading_ahead(self, scenario: ScenarioPlan, config: RunConfig) -> Iterator[None]:
         """Parse large data in the background while the block runs, unless they are in the cache."""
         requests = [_request(experience, config) for experience in scenario.experiences]
-        with cache.parsed_ahead(each for each in requests if each not in self.tasks):
+        with cache.parsed_ahead(each for each in requests if each not in self.values):
             yield
 
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
         """The pairs of an experience; each task and each experience is loaded once."""
-        key = _request(experience, config)
-        if key not in self.tasks:
-            self.tasks[key] = cache.load_task(*key)
-        if (*key, experience) not in self.tasks:
-            self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
-        return self.tasks[*key, experience]
+        request = _request(experience, config)
+        task = self.once(request, lambda: cache.load_task(*request))
+        return self.once((*request, experience), lambda: experience_data(task, experience))
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
         """The chosen number of the experience's training pairs; drawn once per choice."""
         option, n = choice(task, config)
         if n is None:
             return task.train
-        key = task.fingerprint, option, n, seed
-        if key not in self.rows:
+
+        def rows() -> np.ndarray:
             if option == SHOTS:
-                self.rows[key] = few_shot_rows(task.train, n, seed)
-            else:
-                self.rows[key] = subset_rows(task.train, n, seed, option)
-        return task.train.select(self.rows[key])
+                return few_shot_rows(task.train, n, seed)
+            return subset_rows(task.train, n, seed, option)
+
+        return task.train.select(self.once(("rows", task.fingerprint, option, n, seed), rows))
 
     def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
         """The accuracy of each shortcut, trained on the pairs of this seed."""
-        key = _part_key(task, config, seed)
-        if key not in self.scores:
+        (option, n), share = choice(task, config), noise(task, config)
+        # All pairs without noise are the same for every seed.
+        key = (task.fingerprint, option, n, share, None if n is None and share is None else seed)
 
-            def compute() -> dict[str, float]:
-                return shortcuts.scores(training_part(task, config, seed, self), task.test)
+        def scores() -> dict[str, float]:
+            return shortcuts.scores(training_part(task, config, seed, self), task.test)
 
-            self.scores[key] = cache.cached_value(task, ["shortcuts", *key], compute)
-        return self.scores[key]
+        return self.once(("shortcuts", *key), lambda: cache.cached_value(task, ["shortcuts", *key], scores))
 
     def overview(self, task: TaskData, config: RunConfig) -> Overview:
         """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
         from contsym.data.audit import Finding, Overview, leaks
 
-        key = task.fingerprint, task.split
-        if key not in self.leaks:
+        def findings() -> tuple[Finding, ...]:
             values = cache.cached_value(task, ["leaks", task.split], lambda: [asdict(f) for f in leaks(task)])
-            self.leaks[key] = tuple(Finding(**{**f, "examples": tuple(f["examples"])}) for f in values)
-        return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
+            return tuple(Finding(**{**value, "examples": tuple(value["examples"])}) for value in values)
+
+        leak_findings = self.once(("leaks", task.fingerprint, task.split), findings)
+        return Overview(task.name, leak_findings, self.shortcut_scores(task, config, config.seeds[0]))
 
 
 def _request(experience: Experience, config: RunConfig) -> cache.Request:
@@ -154,9 +149,3 @@ def choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
 def noise(task: TaskData, config: RunConfig) -> float | None:
     """The share of flipped labels, of the run or else of the experience; None for experiences without noise."""
     return task.label_noise if task.label_noise is None or config.label_noise is None else config.label_noise
-
-
-def _part_key(task: TaskData, config: RunConfig, seed: int) -> tuple[object, ...]:
-    """The facts that decide the training pairs of an experience and their labels."""
-    (option, n), share = choice(task, config), noise(task, config)
-    return task.fingerprint, option, n, share, None if n is None and share is None else seed

@@ -53,16 +53,12 @@ def cut(path):
     path.write_text(path.read_text()[:-20])
 
 
-def not_json(path):
-    path.write_text("{")
+def writing(content):
+    return lambda path: path.write_bytes(content)
 
 
-def no_fields(path):
-    path.write_text("{}")
-
-
-def not_a_result(path):
-    path.write_text("[1, 2]")
+not_json, no_fields, not_a_result = map(writing, (b"{", b"{}", b"[1, 2]"))
+no_text = writing(b"\xff\xfe\x00")
 
 
 def newer(path):
@@ -83,10 +79,6 @@ def a_folder(path):
 def a_dangling_link(path):
     path.unlink()
     path.symlink_to("gone.json")
-
-
-def no_text(path):
-    path.write_bytes(b"\xff\xfe\x00")
 
 
 BREAK = (cut, not_json, no_fields, not_a_result, newer, without_cost, a_folder, a_dangling_link, no_text)

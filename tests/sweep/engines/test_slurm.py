@@ -123,7 +123,8 @@ def test_an_option_that_sbatch_does_not_have():
 
 
 SBATCH = """#!/bin/sh
-# Starts the script here, in a session of its own whose number is the job's.
+# Starts the script here, in its own session, whose number is the job's.
+env | grep -E '^(SLURM|SBATCH)_' > "$SPOOL/environment"
 grep -q 'partition=full' "$1" && { echo "sbatch: error: invalid partition specified: full" >&2; exit 1; }
 cp "$1" "$SPOOL/script.sh"
 SLURM_CPUS_PER_TASK=3 setsid sh -c 'export SLURM_JOB_ID=$$ SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0
@@ -224,23 +225,14 @@ def test_a_job_has_the_threads_that_slurm_gave_it(monkeypatch):
     assert seen == ["3"]
 
 
-def environment_of_sbatch(tmp_path, monkeypatch) -> set[str]:
-    """The SLURM_ and SBATCH_ variables that a stand-in for sbatch is given."""
-    sbatch, told = tmp_path / "bin" / "sbatch", tmp_path / "told.txt"
-    sbatch.parent.mkdir()
-    sbatch.write_text(
-        f"#!/bin/sh\nenv | grep -E '^(SLURM|SBATCH)_' > {told}\necho 'sbatch: error: full' >&2\nexit 1\n"
-    )
-    for name in ("sbatch", "srun", "scancel"):
-        (sbatch.parent / name).write_bytes(sbatch.read_bytes())
-        (sbatch.parent / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{sbatch.parent}{os.pathsep}{os.environ['PATH']}")
+def environment_of_sbatch(spool) -> set[str]:
+    """The SLURM_ and SBATCH_ variables of the stand-in for sbatch."""
     with pytest.raises(ContsymError, match="full"):
-        SlurmExecutor(1, Path("out"), {"mem": "8G"}).submit(work(Path("out")))
-    return set(told.read_text().splitlines())
+        SlurmExecutor(1, Path("out"), {"partition": "full"}).submit(work(Path("out")))
+    return set((spool / "environment").read_text().splitlines())
 
 
-def test_a_job_does_not_hand_its_own_resources_on(tmp_path, monkeypatch):
+def test_a_job_does_not_hand_its_own_resources_on(spool, monkeypatch):
     of_job = {
         "JOB_ID": "1",
         "MEM_PER_CPU": "4000",
@@ -254,19 +246,19 @@ def test_a_job_does_not_hand_its_own_resources_on(tmp_path, monkeypatch):
     # What the user set for every job stays.
     monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
     monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
-    assert environment_of_sbatch(tmp_path, monkeypatch) == {
+    assert environment_of_sbatch(spool) == {
         "SLURM_CONF=/etc/slurm.conf",
         "SBATCH_ACCOUNT=mine",
     }
     assert os.environ["SLURM_MEM_PER_CPU"] == "4000"
 
 
-def test_outside_of_a_job_all_settings_go_to_sbatch(tmp_path, monkeypatch):
+def test_outside_of_a_job_all_settings_go_to_sbatch(spool, monkeypatch):
     for name in [n for n in os.environ if n.startswith(("SLURM_", "SBATCH_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SLURM_HINT", "nomultithread")
     monkeypatch.setenv("SBATCH_PARTITION", "long")
-    assert environment_of_sbatch(tmp_path, monkeypatch) == {
+    assert environment_of_sbatch(spool) == {
         "SLURM_HINT=nomultithread",
         "SBATCH_PARTITION=long",
     }
