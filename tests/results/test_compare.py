@@ -1,4 +1,4 @@
-"""Runs found by name, compared, and shown: what `contsym compare` and `contsym metrics` say."""
+"""Runs found by name, compared, and shown by `contsym compare` and `contsym metrics`."""
 
 import json
 from pathlib import Path
@@ -33,8 +33,8 @@ def made_up_rows(accuracy, seed):
         for i in range(n):
             label = LABELS[i % 2]
             row = {"task": task, "id": f"{task}:{i}", "label": label}
-            said = label if right[i] else LABELS[1 - i % 2]
-            rows.append({**row, "row_0": said, "row_1": said, "row_2": said})
+            answer = label if right[i] else LABELS[1 - i % 2]
+            rows.append({**row, "row_0": answer, "row_1": answer, "row_2": answer})
     return rows
 
 
@@ -96,7 +96,7 @@ def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):
     assert list(find_row(f"{7:064x}", tmp_path).folders) == [0]
 
 
-def test_a_strategy_with_several_settings_is_told_apart(tmp_path):
+def test_a_strategy_with_several_settings_needs_its_settings(tmp_path):
     cells = [("knn_fixed", {"k": k}, 8, 0, 0.9) for k in ("1", "3")]
     store_sweep(tmp_path, cells, {"k": ("1", "3")})
     assert message_of(find_row, "knn_fixed@8", tmp_path) == (
@@ -105,7 +105,7 @@ def test_a_strategy_with_several_settings_is_told_apart(tmp_path):
     assert find_row("knn_fixed k=3@8", tmp_path).first.set == {"k": "3"}
 
 
-def test_what_is_not_there_is_said(tmp_path):
+def test_a_missing_run_is_an_error(tmp_path):
     assert message_of(find_row, "knn", tmp_path) == (
         f"'knn' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or "
         "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one"
@@ -191,7 +191,7 @@ def test_runs_without_a_common_task_are_refused(tmp_path):
     )
 
 
-def test_what_else_differs_is_told(tmp_path):
+def test_other_differences_are_listed(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, encoder="roberta-large")]
     runs = name_runs([find_row(name, tmp_path) for name in names])
     assert differences_of(runs) == {"encoder": {"knn_fixed": "minilm", "fine_tune": "roberta-large"}}

@@ -1,4 +1,4 @@
-"""Stored predictions read and lined up, and what is said of those that do not fit together."""
+"""Stored predictions: aligned by id, and refused where they do not match."""
 
 import numpy as np
 
@@ -26,13 +26,13 @@ def test_right_is_where_label_and_prediction_agree(tmp_path):
     assert correct["x"].tolist() == [[False, True]]
 
 
-def test_an_id_that_comes_twice_is_told_apart(tmp_path):
+def test_a_repeated_id_is_numbered(tmp_path):
     # As with --form both: the same pair with names and with opaque ids.
     folder = store_predictions(tmp_path / "a", changed(id="w:1"))
     assert read_aligned({"x": {0: folder}}, "wikidata")[1] == ["w:1", "w:1#2"]
 
 
-def test_pairs_are_lined_up_by_id_and_seeds_in_order(tmp_path):
+def test_pairs_are_aligned_by_id_and_seeds_in_order(tmp_path):
     one = store_predictions(tmp_path / "one", ROWS)
     turned = store_predictions(tmp_path / "turned", ROWS[::-1])
     right = store_predictions(tmp_path / "right", changed(row_2=C))

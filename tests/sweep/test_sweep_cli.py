@@ -104,7 +104,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     sweep = latest_sweep(folder / "mlruns")
     key = sweep.cells[3].key
     stored = result_folder(folder / "mlruns", key)
-    kept = stored.rename(folder / "aside")
+    aside = stored.rename(folder / "aside")
     stored.write_text("in the way")
     done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), "--json", cwd=folder)
     assert done.returncode == 1
@@ -114,7 +114,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     stored.unlink()
     done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), cwd=folder)
     assert done.returncode == 0, done.stderr
-    kept.rename(stored.with_name(".aside"))
+    aside.rename(stored.with_name(".aside"))
     assert len(cells(folder / "mlruns")) == 8
 
 

@@ -72,7 +72,7 @@ def test_a_frozen_encoder_forgets_nothing(toy, tiny_encoder_folder, tmp_path):
     assert result.forgetting["mnli"] in (0.0, None)
 
 
-def test_kept_in_a_sweeps_folder_or_made_anew_it_is_the_same(toy, tiny_encoder_folder, tmp_path):
+def test_a_cached_encoder_equals_a_new_one(toy, tiny_encoder_folder, tmp_path):
     first, rows, _ = retrain(toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc")
     again, same, _ = retrain(
         toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc", cache=FirstTaskCache(tmp_path / "other")
@@ -140,7 +140,7 @@ def test_pretrain_writes_a_folder_that_is_taken_for_an_encoder(toy, tiny_encoder
         ({"pretrain": {"epochs": "-2"}}, "--pretrain epochs=-2: expected greater than 0"),
     ],
 )
-def test_what_cannot_start_is_said(toy, tiny_encoder_folder, tmp_path, changes, message):
+def test_runs_that_cannot_start_are_refused(toy, tiny_encoder_folder, tmp_path, changes, message):
     with pytest.raises(ContsymError) as caught:
         prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", protocol="retrain", **changes))
     assert str(caught.value).startswith(message)
@@ -166,11 +166,11 @@ def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_
     assert one_task.probe is None
 
 
-def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp_path):
+def test_the_probe_of_a_cached_first_task_is_the_same(toy, tiny_encoder_folder, tmp_path):
     alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels")
-    kept = FirstTaskCache(tmp_path / "first_tasks")
+    first_tasks = FirstTaskCache(tmp_path / "first_tasks")
     for _ in range(2):
-        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", cache=kept)
+        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", cache=first_tasks)
         assert shared.probe == alone.probe
 
 

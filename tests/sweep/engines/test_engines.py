@@ -1,4 +1,4 @@
-"""Engines by name: what is not there, and what does not go together, in one line."""
+"""Engines by name: missing engines and contradictory options, in one line."""
 
 import os
 import sys
@@ -29,13 +29,13 @@ def test_an_engine_that_is_not_installed(monkeypatch, backend, library):
         (("local", 1, None, {"time": "5"}), "--engine-option time: --backend local has none"),
     ],
 )
-def test_what_does_not_go_together(arguments, message):
+def test_contradictory_options(arguments, message):
     with pytest.raises(SettingError) as error:
         make_executor(*arguments)
     assert str(error.value) == message
 
 
-def test_one_local_process_unless_told():
+def test_one_local_process_by_default():
     executor = make_executor("local", None)
     assert executor.n_slots == 1
     executor.close()

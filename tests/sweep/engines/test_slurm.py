@@ -41,8 +41,8 @@ def here(monkeypatch, tmp_path):
     monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1)
 
 
-def run(executor: SlurmExecutor, piece: Job) -> BaseException | None:
-    handle = executor.submit(piece)
+def run(executor: SlurmExecutor, job: Job) -> BaseException | None:
+    handle = executor.submit(job)
     return end_of(executor, handle)
 
 
@@ -61,7 +61,7 @@ def local(tmp_path):
     executor.close()
 
 
-def test_a_failing_piece_comes_back_as_a_line(local, tmp_path):
+def test_a_failing_job_comes_back_as_a_line(local, tmp_path):
     error = run(local, work(Path("out")))
     assert isinstance(error, ContsymError)
     assert str(error).startswith("encoder './none' is no preset and no folder")
@@ -70,7 +70,7 @@ def test_a_failing_piece_comes_back_as_a_line(local, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
-def test_a_piece_that_is_done_is_done(local, tmp_path):
+def test_a_job_that_is_done_has_no_error(local, tmp_path):
     folder = result_folder(tmp_path / "out", "key")
     folder.mkdir(parents=True)
     (folder / "result.json").write_text("{}")
@@ -101,7 +101,7 @@ def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
     assert is_done(cell.job)
 
 
-def test_a_killed_job_is_lost_and_not_the_fault_of_the_piece(local):
+def test_a_killed_job_is_lost_and_not_failed(local):
     handle = local.submit(work(Path("out")))
     os.kill(int(handle), signal.SIGKILL)  # a local job's number is that of its process
     error = end_of(local, handle)
@@ -168,7 +168,7 @@ def spool(tmp_path, monkeypatch) -> Path:
     return spool
 
 
-def test_what_sbatch_is_told(spool):
+def test_the_options_of_sbatch(spool):
     options = {"partition": "gpu", "gpus-per-node": "1", "time": "90", "cpus_per_task": "3"}
     executor = make_executor("slurm", 2, None, options, Path("out"))
     assert executor.n_slots == 2
@@ -186,7 +186,7 @@ def test_what_sbatch_is_told(spool):
     assert any(sys.executable in line and line.startswith("srun ") for line in script)
 
 
-def test_four_hours_unless_told(spool):
+def test_four_hours_by_default(spool):
     executor = make_executor("slurm", 1, None, {}, Path("out"))
     run(executor, work(Path("out")))
     executor.close()
