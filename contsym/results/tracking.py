@@ -136,10 +136,8 @@ def send_run(
                 continue
             record.tags["mlflow.parentRunId"] = parent_id
             run = runs.get((record.tags["contsym.seed"], record.tags["contsym.key"]))
-            if run and run.info.status == "FINISHED":
-                run_id = run.info.run_id
-            else:
-                run_id = _send(client, experiment, run, record)
+            is_sent = run is not None and run.info.status == "FINISHED"
+            run_id = run.info.run_id if run and is_sent else _send(client, experiment, run, record)
             mark.parent.mkdir(exist_ok=True)
             sent = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
             write_file(mark, to_json(sent))

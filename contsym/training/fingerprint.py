@@ -25,12 +25,8 @@ IRRELEVANT = re.compile(
 fingerprint of the data."""
 
 
-def library_versions() -> dict[str, str]:
-    return dict(_versions())
-
-
 @cache
-def _versions() -> Mapping[str, str]:
+def library_versions() -> Mapping[str, str]:
     versions = {"contsym": contsym.__version__, "python": platform.python_version()}
     return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
 
@@ -40,21 +36,12 @@ def git_commit() -> str | None:
     root = Path(contsym.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
+    # Without a tag: the complete hash.
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - no shell
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-        ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-    )
     return done.stdout.strip()
 
 
