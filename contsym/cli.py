@@ -20,7 +20,13 @@ from contsym.commands.run import run
 from contsym.commands.sweep import sweep
 from contsym.commands.tracking import sync, ui
 from contsym.errors import ContsymError, one_line
-from contsym.machine import end_cleanly_on_signals, file_trouble, raise_if_asked_to_stop, stopped, waiting
+from contsym.machine import (
+    end_cleanly_on_signals,
+    file_trouble,
+    raise_if_asked_to_stop,
+    run_environment,
+    stopped,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,7 +51,7 @@ for command in (
 def main() -> NoReturn:
     """Run the command line. The exit code is 2 for a user's mistake, and 128 plus its number for a signal."""
     end_cleanly_on_signals()
-    os.environ.update(waiting())
+    os.environ.update(run_environment())
     try:
         try:
             code = cli(standalone_mode=False)

@@ -42,9 +42,9 @@ class RunConfig:
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Training pairs of the tasks that have no shots, as MNLI; a task that is not named gives all."""
     split: SplitRule | None = None
-    """How the Wikidata pairs are shared out anew; None: as they come."""
+    """The rule of a new train/test split of the Wikidata pairs; None: the split of the source."""
     label_noise: float | None = None
-    """Share of flipped labels in the experiences that have any; None: what the scenario says."""
+    """Share of flipped labels in the experiences that have any; None: the scenario's."""
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Hyper-parameters: text as given with --set, or values from Python, which become that text."""
@@ -115,13 +115,13 @@ def one_form(config: Any, **values: object) -> None:
         object.__setattr__(config, name, value)
 
 
-def as_texts(given: Mapping[str, Any], option: str = "--set") -> dict[str, str]:
+def as_texts(values: Mapping[str, Any], option: str = "--set") -> dict[str, str]:
     """Each value as it is typed on the command line.
 
     >>> as_texts({"steps": 20, "margin": 0.5, "calibrated": True, "k": "3"})
     {'steps': '20', 'margin': '0.5', 'calibrated': 'true', 'k': '3'}
     """
-    return {str(name): as_text(name, value, option) for name, value in given.items()}
+    return {str(name): as_text(name, value, option) for name, value in values.items()}
 
 
 def as_text(name: str, value: object, option: str = "--set") -> str:

@@ -9,6 +9,8 @@ import resource
 import signal
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -115,6 +117,27 @@ def waiting() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ} or {"GOMP_SPINCOUNT": SPIN_COUNT}
 
 
+def run_environment() -> dict[str, str]:
+    """Environment variables of a process that trains: how threads wait, and no threads of the tokenizers, which a fork
+    would break. Torch reads some when it is imported."""
+    return {**waiting(), "TOKENIZERS_PARALLELISM": os.environ.get("TOKENIZERS_PARALLELISM", "false")}
+
+
+@contextmanager
+def changed_environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables with these values, and what was there before afterwards."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def platform_name() -> str:
     return platform.platform()
 
@@ -161,7 +184,6 @@ def quiet_avalanche() -> None:
 def quiet_libraries() -> None:
     """Silence progress bars and advice of libraries; errors are still shown."""
     quiet_avalanche()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import datasets
     import transformers
 

@@ -34,7 +34,7 @@ class Plugin:
     kind: Kind
     name: str
     origin: str
-    """For people: the file as it was given, or the package and its version."""
+    """For people: the file as it was named, or the package and its version."""
     path: Path
     text: str
     module: str | None = None
@@ -52,50 +52,84 @@ class Plugin:
         return _package_sha256(self.path.parents[n_below])
 
     def record(self) -> dict[str, str]:
-        """What a result says of it."""
+        """Its entry in a result."""
         return {"kind": self.kind, "name": self.name, "origin": self.origin, "sha256": self.sha256}
 
 
-_named: dict[tuple[Kind, str], Plugin] = {}
+Entry = TypeVar("Entry")
 
 
-def use(files: Iterable[str | Path]) -> None:
-    """Make the strategies and scenarios of these files known in this process; none of them runs yet.
+@dataclass(frozen=True)
+class Plugins:
+    """The plug-ins of one command or call: the files that were named, and the installed ones."""
+
+    named: tuple[Plugin, ...] = ()
+
+    def of(self, kind: Kind) -> Iterator[Plugin]:
+        """Raises ContsymError where an installed one cannot be read."""
+        yield from (plugin for plugin in self.named if plugin.kind == kind)
+        yield from _installed(kind)
+
+    def find(self, kind: Kind, name: str) -> Plugin | None:
+        """The plug-in of a strategy (without its add-ons) or a scenario (without its order), if there is one."""
+        return next((plugin for plugin in self.of(kind) if plugin.name == re.split("[+:]", name)[0]), None)
+
+    def of_run(self, strategy: str, scenario: str) -> list[Plugin]:
+        """The plug-ins that a run is made with."""
+        found = (self.find("strategy", strategy), self.find("scenario", scenario))
+        return [plugin for plugin in found if plugin]
+
+    def with_own(
+        self,
+        kind: Kind,
+        own: Mapping[str, Entry],
+        read: Callable[[Plugin], Entry],
+        taken: Mapping[str, object] = {},
+    ) -> Mapping[str, Entry]:
+        """contsym's own entries and those of the plug-ins. Raises ContsymError for a name that comes twice."""
+        entries = dict(own)
+        for plugin in self.of(kind):
+            if plugin.name in entries or plugin.name in taken:
+                same = (p.origin for p in self.of(kind) if p.name == plugin.name and p != plugin)
+                raise ContsymError(
+                    f"plug-in {plugin.origin}: {kind} {plugin.name!r} is already that of {next(same, 'contsym')}; "
+                    "give it another name"
+                )
+            entries[plugin.name] = read(plugin)
+        return entries
+
+
+INSTALLED = Plugins()
+"""Where no file is named."""
+
+
+def read(files: Iterable[str | Path]) -> Plugins:
+    """The plug-ins of these files; none of them runs yet.
 
     Raises ContsymError for a file that cannot be read, and for two of the same name.
     """
-    for given in files:
-        plugin = _read(str(given))
-        before = _named.get((plugin.kind, plugin.name), plugin)
+    named: dict[tuple[Kind, str], Plugin] = {}
+    for file in files:
+        plugin = _read(str(file))
+        before = named.setdefault((plugin.kind, plugin.name), plugin)
         if before.path != plugin.path:
             raise ContsymError(
-                f"--plugin {given}: {plugin.kind} {plugin.name!r} is already that of {before.origin}; "
+                f"--plugin {file}: {plugin.kind} {plugin.name!r} is already that of {before.origin}; "
                 "expected names that differ; rename one of the files"
             )
-        _named[plugin.kind, plugin.name] = plugin
+    return Plugins(tuple(named.values()))
 
 
-def forget() -> None:
-    """Undo every `use`."""
-    _named.clear()
-
-
-def known(kind: Kind) -> Iterator[Plugin]:
-    """The named and the installed ones. Raises ContsymError where an installed one cannot be read."""
-    yield from (plugin for plugin in _named.values() if plugin.kind == kind)
-    yield from _installed(kind)
-
-
-def _read(given: str) -> Plugin:
-    path = Path(given).expanduser()
+def _read(file: str) -> Plugin:
+    path = Path(file).expanduser()
     if path.suffix not in KIND_OF_SUFFIX:
-        raise ContsymError(f"--plugin {given}: expected a strategy's .py file or a scenario's .toml file")
+        raise ContsymError(f"--plugin {file}: expected a strategy's .py file or a scenario's .toml file")
     if not path.stem.isidentifier():
         raise ContsymError(
-            f"--plugin {given}: the file's name is the {KIND_OF_SUFFIX[path.suffix]}'s; expected letters, "
+            f"--plugin {file}: the file's name is the {KIND_OF_SUFFIX[path.suffix]}'s; expected letters, "
             "digits and _, as my_method.py"
         )
-    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, given, path.resolve(), _text(path, given))
+    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, file, path.resolve(), _text(path, file))
 
 
 def _text(path: Path, origin: str) -> str:
@@ -156,36 +190,3 @@ def _package_sha256(folder: Path) -> str:
     for path in sorted(folder.rglob("*.py")):
         digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-Entry = TypeVar("Entry")
-
-
-def with_plugins(
-    kind: Kind,
-    own: Mapping[str, Entry],
-    read: Callable[[Plugin], Entry],
-    taken: Mapping[str, object] = {},
-) -> Mapping[str, Entry]:
-    """The own entries and those of the plug-ins. Raises ContsymError for a name that comes twice."""
-    found = dict(own)
-    for plugin in known(kind):
-        if plugin.name in found or plugin.name in taken:
-            other = next((p.origin for p in known(kind) if p.name == plugin.name and p != plugin), None)
-            raise ContsymError(
-                f"plug-in {plugin.origin}: {kind} {plugin.name!r} is already that of {other or 'contsym'}; "
-                "give it another name"
-            )
-        found[plugin.name] = read(plugin)
-    return found
-
-
-def find_plugin(kind: Kind, name: str) -> Plugin | None:
-    """The plug-in that a strategy (its add-ons apart) or a scenario (its order apart) is, if it is one."""
-    return next((plugin for plugin in known(kind) if plugin.name == re.split("[+:]", name)[0]), None)
-
-
-def plugins_of(strategy: str, scenario: str) -> list[Plugin]:
-    """The plug-ins that a run is made with; their hashes decide its result."""
-    found = (find_plugin("strategy", strategy), find_plugin("scenario", scenario))
-    return [plugin for plugin in found if plugin]

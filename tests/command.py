@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from contsym import plugins
 from contsym.cli import main
 
 
@@ -41,7 +40,6 @@ def contsym_here(*words: object, cwd: Path, **variables: str) -> subprocess.Comp
         finally:
             os.environ.clear()
             os.environ.update(before)
-            plugins.forget()
     return subprocess.CompletedProcess(arguments, ended.value.code or 0, out.getvalue(), err.getvalue())
 
 

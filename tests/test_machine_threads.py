@@ -1,5 +1,6 @@
 """How threads wait: set before torch is imported, wherever work is done, and never against the user."""
 
+import os
 import subprocess
 import sys
 
@@ -32,17 +33,32 @@ def test_threads_wait_as_the_user_has_set(monkeypatch, name, value):
 @pytest.mark.parametrize(
     "code",
     [
-        # From Python: prepare() fails on the name, after the threads and before torch.
+        # From Python, where it is put back afterwards.
         "from contsym.training.plan import prepare; from contsym.config import RunConfig\n"
-        "try: prepare(RunConfig('no_such_method', 'wikidata_only'))\nexcept Exception: pass",
+        "prepare(RunConfig('knn_fixed', 'wikidata_only', encoder=sys.argv[1], output=sys.argv[2], audit=False))\n"
+        "assert 'GOMP_SPINCOUNT' not in os.environ",
         # Any command, one that trains without asking for it (pretrain) included.
         "import contsym.cli; sys.argv = ['contsym', 'pretrain', '--out', '.']\n"
-        "try: contsym.cli.main()\nexcept SystemExit: pass",
+        "try: contsym.cli.main()\nexcept SystemExit: pass\nimport torch",
     ],
 )
-def test_it_is_set_before_torch_is_imported(code):
+def test_it_is_set_before_torch_is_imported(code, tiny_encoder_folder, tmp_path):
     # How OpenMP takes it is shown by benchmarks/waiting.py.
-    check = "assert os.environ['GOMP_SPINCOUNT'] == '1000' and 'torch' not in sys.modules"
+    spy = (
+        "import os, sys\nseen = []\nclass Spy:\n"
+        " def find_spec(self, name, *_):\n"
+        "  if name == 'torch': seen.append(os.environ.get('GOMP_SPINCOUNT'))\n"
+        "sys.meta_path.insert(0, Spy())\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     subprocess.run(
-        [sys.executable, "-c", f"import os, sys\n{code}\n{check}"], check=True, capture_output=True
+        [
+            sys.executable,
+            "-c",
+            f"{spy}{code}\nassert seen == ['1000'], seen",
+            str(tiny_encoder_folder),
+            str(tmp_path),
+        ],
+        check=True,
+        env=environment,
     )

@@ -26,12 +26,6 @@ CARD = 'CARD = {"source": "s", "trains": "t", "stores": "u"}\n'
 QUICK = ("--device", "cpu", "--no-audit", "--set", "steps=2")
 
 
-@pytest.fixture(autouse=True)
-def no_plugins_left():
-    yield
-    plugins.forget()
-
-
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     return write_tasks(tmp_path_factory.mktemp("toy"))
@@ -88,18 +82,25 @@ def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny
 
 
 def test_add_ons_go_on_top_of_it(begun):
-    plugins.use([begun / "my_method.py"])
-    card = find_strategy("my_method+replay")
+    mine = plugins.read([begun / "my_method.py"])
+    card = find_strategy("my_method+replay", mine)
     assert card.stores == "one vector per label; a buffer of pairs"
-    strategy = load_strategy("my_method+replay")
+    strategy = load_strategy("my_method+replay", mine)
     assert {"scale", "replay_size"} <= set(strategy.Settings.model_fields)
 
 
 def test_one_file_by_two_ways_is_one_plugin(begun, monkeypatch):
     (begun / "sub").mkdir()
     monkeypatch.chdir(begun)
-    plugins.use(["my_method.py", "sub/../my_method.py", begun / "my_method.py"])
-    assert [plugin.name for plugin in plugins.known("strategy")] == ["my_method"]
+    mine = plugins.read(["my_method.py", "sub/../my_method.py", begun / "my_method.py"])
+    assert [plugin.name for plugin in mine.of("strategy")] == ["my_method"]
+
+
+def test_a_plugin_is_known_only_where_it_was_named(begun):
+    mine = plugins.read([begun / "my_method.py"])
+    assert find_strategy("my_method", mine).origin
+    with pytest.raises(ContsymError, match="my_method"):
+        find_strategy("my_method")
 
 
 def test_listing_does_not_run_the_file(tmp_path):
@@ -123,7 +124,6 @@ def test_listing_does_not_run_the_file(tmp_path):
 
 def test_the_key_follows_the_source_and_not_its_place(begun, toy, tiny_encoder_folder):
     def key(file):
-        plugins.forget()
         config = toy_config(toy, tiny_encoder_folder, begun / "out", "my_method", "wikidata_only")
         return key_of(prepare(replace(config, plugins=(str(file),))), 0)
 
@@ -139,14 +139,12 @@ def test_the_key_follows_the_source_and_not_its_place(begun, toy, tiny_encoder_f
 
 def test_what_runs_is_the_text_that_was_hashed(begun):
     file = begun / "my_method.py"
-    plugins.use([file])
+    read = plugins.read([file])
     text = file.read_text("utf-8")
     file.write_text("raise ValueError('edited while the run was prepared')")
-    assert load_strategy("my_method").__name__ == "MyMethod"
-    plugins.forget()
+    assert load_strategy("my_method", read).__name__ == "MyMethod"
     file.write_text(text.replace("class MyMethod", "class Other"), "utf-8")
-    plugins.use([file])
-    assert load_strategy("my_method").__name__ == "Other"
+    assert load_strategy("my_method", plugins.read([file])).__name__ == "Other"
 
 
 # -- Of an installed package --
@@ -363,9 +361,8 @@ def test_a_file_that_cannot_be_imported_is_told_with_its_line(body, message, tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "contsym_plugin_mine", raising=False)
     (tmp_path / "mine.py").write_text(MINE + CARD + body)
-    plugins.use(["mine.py"])
     with pytest.raises(ContsymError) as caught:
-        load_strategy("mine")
+        load_strategy("mine", plugins.read(["mine.py"]))
     assert str(caught.value) == f"plug-in mine.py{message}"
     # A module that could not be imported to its end is not left behind.
     assert ("contsym_plugin_mine" in sys.modules) == ("subclasses" in message)

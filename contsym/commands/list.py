@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from contsym.commands.options import plugin_option
+
+if TYPE_CHECKING:
+    from contsym.plugins import Plugins
 
 TITLES = {
     "strategies": "strategies",
@@ -37,10 +40,10 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
     """
     if settings and what not in (None, *HAVE_SETTINGS):
         raise click.UsageError(f"--settings goes with: contsym list {' or '.join(HAVE_SETTINGS)} --settings")
-    from contsym.plugins import use
+    from contsym.plugins import read
 
-    use(plugins)
-    lists = {name: _entries(name, settings) for name in TITLES if what in (None, name)}
+    named = read(plugins)
+    lists = {name: _entries(name, settings, named) for name in TITLES if what in (None, name)}
     if as_json:
         click.echo(json.dumps(lists, ensure_ascii=False))
         return
@@ -61,13 +64,15 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
         click.echo()
 
 
-def _entries(kind: str, settings: bool) -> Entries:
+def _entries(kind: str, settings: bool, plugins: Plugins) -> Entries:
     from contsym.models.encoders.checkpoints import PRESETS
     from contsym.scenarios.catalog import scenarios
     from contsym.strategies import catalog
 
     if kind == "scenarios":
-        return {name: {"summary": s.summary, "tasks": list(s.tasks)} for name, s in scenarios().items()}
+        return {
+            name: {"summary": s.summary, "tasks": list(s.tasks)} for name, s in scenarios(plugins).items()
+        }
     if kind == "encoders":
         return {
             **{
@@ -77,10 +82,10 @@ def _entries(kind: str, settings: bool) -> Entries:
             "FOLDER": {"summary": "a local transformers checkpoint with safetensors weights"},
         }
     is_addon = kind == "addons"
-    cards = catalog.addons() if is_addon else catalog.strategies()
+    cards = catalog.addons() if is_addon else catalog.strategies(plugins)
     entries = {name: card.model_dump() for name, card in cards.items()}
     for name, entry in entries.items() if settings else ():
-        loaded = catalog.load_addon(name) if is_addon else catalog.load_strategy(name)
+        loaded = catalog.load_addon(name) if is_addon else catalog.load_strategy(name, plugins)
         entry["settings"] = [
             f"{field}={info.default}: {info.description}"
             for field, info in loaded.Settings.model_fields.items()

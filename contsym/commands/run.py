@@ -78,9 +78,9 @@ def run(
     )
     from rich.console import Console
 
+    from contsym import plugins
     from contsym.commands.views.progress import status
     from contsym.commands.views.run import orders_table, result_tables
-    from contsym.plugins import use
     from contsym.results.summary import as_json as result_as_json
     from contsym.results.summary import by_order, over_orders
     from contsym.scenarios.catalog import scenario_runs
@@ -91,10 +91,9 @@ def run(
     err = Console(stderr=True)
     shared = Shared()
     with status(err, "looking at data and encoder"):
-        # Before prepare() does: a plug-in may be the scenario.
-        use(config.plugins)
         # All orders, where the scenario means all, before the first of them is run.
-        plans = [prepare(replace(config, scenario=each), shared) for each in scenario_runs(config.scenario)]
+        runs = scenario_runs(config.scenario, plugins.read(config.plugins))
+        plans = [prepare(replace(config, scenario=each), shared) for each in runs]
         planned = plan_run(config, plans)
     # Imports torch, which prepare() does while large data are parsed.
     from contsym.results.tracking import resolve_uri

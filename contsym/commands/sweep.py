@@ -47,14 +47,14 @@ SEND_SECONDS = 30
     "assignments",
     multiple=True,
     metavar="NAME=VALUES",
-    help="Values of a hyper-parameter, as k=1,3,5, each a cell of its own; repeatable.",
+    help="Values of a hyper-parameter, as k=1,3,5, one cell per value; repeatable.",
 )
 @click.option(
     "--config",
     "config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What the sweep is, in TOML (docs/sweeps.md); what is given here counts more.",
+    help="The sweep as TOML (docs/sweeps.md); options on the command line count more.",
 )
 @cell_options
 @click.option(
@@ -129,7 +129,7 @@ def sweep(context: click.Context, /, **options: Any) -> None:
         for name in (*options, "assignments", "pretraining", "config_file")
         if name != "output"
     ):
-        raise SettingError("--resume resumes what was given then; leave the other options out")
+        raise SettingError("--resume resumes the latest sweep as it was given; leave the other options out")
     run_sweep(config, engine, tracking_uri, as_json)
 
 
@@ -193,7 +193,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
                 warning = str(error)
             sent_at = time.monotonic()
 
-    # Ray tells of lost workers on stdout, whatever it is told about logging; stdout is for the answer.
+    # Ray reports lost workers on stdout, whatever its logging settings; stdout is for the answer.
     with claimed(planned) as made, redirect_stdout(sys.stderr):
         executor = make_executor(*engine, config.output, device=config.device)
         with SweepProgress(err, planned) as progress:

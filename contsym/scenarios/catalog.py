@@ -9,13 +9,13 @@ from importlib import resources
 from pathlib import Path
 
 from contsym.errors import ContsymError, unknown_name
-from contsym.plugins import Plugin, with_plugins
+from contsym.plugins import INSTALLED, Plugin, Plugins
 from contsym.scenarios.schema import ScenarioPlan, read_scenario
 
 
-def scenarios() -> Mapping[str, ScenarioPlan]:
+def scenarios(plugins: Plugins = INSTALLED) -> Mapping[str, ScenarioPlan]:
     """All scenarios by name, plug-ins last; the name is the file's."""
-    return with_plugins("scenario", _own_scenarios(), _plugin_scenario)
+    return plugins.with_own("scenario", _own_scenarios(), _plugin_scenario)
 
 
 @cache
@@ -30,14 +30,15 @@ def _own_scenarios() -> Mapping[str, ScenarioPlan]:
     return {name[:-5]: read_scenario(name[:-5], text, name) for name, text in files.items()}
 
 
-def find_scenario(name: str) -> ScenarioPlan:
+def find_scenario(name: str, plugins: Plugins = INSTALLED) -> ScenarioPlan:
     """The scenario with a name or in a file (`path/to/mine.toml`).
 
     `NAME:FIRST,SECOND` is one order of a scenario in all orders. Raises ContsymError, with the nearest names, for an
     unknown name, and for a file that is not a scenario.
     """
-    if name in scenarios():
-        return scenarios()[name]
+    named = scenarios(plugins)
+    if name in named:
+        return named[name]
     if name.endswith(".toml"):
         path = Path(name).expanduser()
         try:
@@ -48,18 +49,18 @@ def find_scenario(name: str) -> ScenarioPlan:
                 f"scenario {name}: cannot be read ({reason}); expected a TOML file (docs/scenarios.md)"
             ) from None
     base, colon, order = name.rpartition(":")
-    if colon and (base in scenarios() or base.endswith(".toml")):
-        return find_scenario(base).in_order([each.strip() for each in order.split(",")])
-    raise unknown_name("scenario", name, scenarios())
+    if colon and (base in named or base.endswith(".toml")):
+        return find_scenario(base, plugins).in_order([each.strip() for each in order.split(",")])
+    raise unknown_name("scenario", name, named)
 
 
-def scenario_runs(name: str) -> list[str]:
+def scenario_runs(name: str, plugins: Plugins = INSTALLED) -> list[str]:
     """The scenarios to run for a name: itself, or each of its orders for a scenario in all orders.
 
     >>> scenario_runs("order")
     ['order:mnli,wikidata', 'order:wikidata,mnli']
     """
-    plan = find_scenario(name)
+    plan = find_scenario(name, plugins)
     return [f"{name}:{','.join(names)}" for names in plan.orders()] if plan.all_orders else [name]
 
 

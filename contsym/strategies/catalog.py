@@ -18,7 +18,7 @@ from pydantic import StringConstraints
 from contsym.checked import Closed, OneOf, model_from
 from contsym.errors import ContsymError, unknown_name
 from contsym.machine import quiet_avalanche
-from contsym.plugins import Plugin, find_plugin, with_plugins
+from contsym.plugins import INSTALLED, Plugin, Plugins
 
 if TYPE_CHECKING:
     from contsym.strategies.addons.base import Addon
@@ -121,12 +121,12 @@ class Card(_Entries):
     """The file or package of a plug-in; empty for contsym's own."""
 
 
-def strategies() -> Mapping[str, Card]:
+def strategies(plugins: Plugins = INSTALLED) -> Mapping[str, Card]:
     """The cards of all strategies by name, which is that of the file; plug-ins last.
 
     Raises ContsymError for a plug-in without a card or with the name of another strategy.
     """
-    return with_plugins("strategy", _cards("contsym.strategies"), _plugin_card, taken=addons())
+    return plugins.with_own("strategy", _cards("contsym.strategies"), _plugin_card, taken=addons())
 
 
 @cache
@@ -187,7 +187,7 @@ def addons() -> Mapping[str, Card]:
     return _cards("contsym.strategies.addons")
 
 
-def split_name(name: str) -> tuple[str, tuple[str, ...]]:
+def split_name(name: str, plugins: Plugins = INSTALLED) -> tuple[str, tuple[str, ...]]:
     """The strategy and the add-ons of a name; an add-on alone goes on top of fine_tune.
 
     Raises ContsymError for an unknown part or an add-on that is named twice.
@@ -196,10 +196,10 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     (('knn_fixed', ('replay',)), ('fine_tune', ('ewc',)))
     """
     base, *on_top = (part.strip() for part in name.split("+"))
-    if base in addons() and base not in strategies():
+    if base in addons() and base not in strategies(plugins):
         base, on_top = "fine_tune", [base, *on_top]
-    if base not in strategies():
-        raise unknown_name("strategy", base, [*strategies(), *addons()])
+    if base not in strategies(plugins):
+        raise unknown_name("strategy", base, [*strategies(plugins), *addons()])
     for part in on_top:
         if part not in addons():
             raise unknown_name("add-on", part, addons())
@@ -208,21 +208,21 @@ def split_name(name: str) -> tuple[str, tuple[str, ...]]:
     return base, tuple(on_top)
 
 
-def modules_of(name: str) -> tuple[str, ...]:
+def modules_of(name: str, plugins: Plugins = INSTALLED) -> tuple[str, ...]:
     """The modules of a strategy and its add-ons; a plug-in has none in contsym.
 
     >>> modules_of("fine_tune+ewc")
     ('contsym.strategies.fine_tune', 'contsym.strategies.addons.ewc')
     """
-    base, on_top = split_name(name)
-    modules = () if find_plugin("strategy", base) else (f"contsym.strategies.{base}",)
+    base, on_top = split_name(name, plugins)
+    modules = () if plugins.find("strategy", base) else (f"contsym.strategies.{base}",)
     return (*modules, *(f"contsym.strategies.addons.{each}" for each in on_top))
 
 
-def find_strategy(name: str) -> Card:
+def find_strategy(name: str, plugins: Plugins = INSTALLED) -> Card:
     """The card of a name. Raises ContsymError, with the nearest names, for an unknown one."""
-    base, on_top = split_name(name)
-    card = strategies()[base]
+    base, on_top = split_name(name, plugins)
+    card = strategies(plugins)[base]
     for part in on_top:
         extra = addons()[part]
         both = {"name": name, "summary": f"{card.summary} {extra.summary}"}
@@ -231,11 +231,11 @@ def find_strategy(name: str) -> Card:
     return card
 
 
-def load_strategy(name: str) -> type[Strategy]:
+def load_strategy(name: str, plugins: Plugins = INSTALLED) -> type[Strategy]:
     """The class of a name, with its add-ons; imports torch. Raises ContsymError for an add-on on top of a method
     without gradient steps."""
-    base, on_top = split_name(name)
-    plugin = find_plugin("strategy", base)
+    base, on_top = split_name(name, plugins)
+    plugin = plugins.find("strategy", base)
     strategy = load(plugin) if plugin else _only_class(importlib.import_module(f"contsym.strategies.{base}"))
     extras = [load_addon(part) for part in on_top]
     if not extras:

@@ -74,9 +74,9 @@ class SweepConfig:
             settings={name: _texts(name, values) for name, values in self.settings.items()},
             pretrain=as_texts(self.pretrain, "--pretrain"),
         )
-        plugins.use(self.plugins)
+        named = plugins.read(self.plugins)
         for name in self.strategies:
-            find_strategy(name)
+            find_strategy(name, named)
         chosen: dict[str, tuple[object, ...]] = {
             "--strategies": self.strategies,
             "--shots": self.shots,
@@ -117,7 +117,7 @@ class SweepConfig:
     @property
     def scenarios(self) -> tuple[str, ...]:
         """What its cells run: the scenario, or each order of it where all are meant."""
-        return tuple(scenario_runs(self.scenario))
+        return tuple(scenario_runs(self.scenario, plugins.read(self.plugins)))
 
     def cell(
         self,
@@ -247,12 +247,12 @@ def read_file(path: Path) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError as error:
         raise ContsymError(f"--config {path}: not TOML ({error})") from None
-    given = read_model(text, _File, f"--config {path}").model_dump(exclude_unset=True)
-    sources = {task: given.pop(task) for task in TASKS if task in given}
-    sizes = {task: given.pop(f"{task}-size") for task in TASKS if f"{task}-size" in given}
-    if "set" in given:
-        given["settings"] = given.pop("set")
-    return {**given, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}
+    entries = read_model(text, _File, f"--config {path}").model_dump(exclude_unset=True)
+    sources = {task: entries.pop(task) for task in TASKS if task in entries}
+    sizes = {task: entries.pop(f"{task}-size") for task in TASKS if f"{task}-size" in entries}
+    if "set" in entries:
+        entries["settings"] = entries.pop("set")
+    return {**entries, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}
 
 
 def _product(numbers: Iterator[int]) -> int:

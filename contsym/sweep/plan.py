@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym import plugins
 from contsym.config import RunConfig, to_record
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
@@ -35,7 +36,7 @@ class Cell:
     job: Job
     first_task: Job | None
     n_steps: int
-    """Training steps of its own, after a shared first task."""
+    """Training steps after the shared first task."""
     n_first_task_steps: int
 
 
@@ -50,7 +51,7 @@ class Sweep:
 
     @cached_property
     def id(self) -> str:
-        """The same for the same results, however they were asked for and wherever they are kept."""
+        """The same for the same results, whatever the command's words and the output folder."""
         keys = "".join(sorted(cell.job.key for cell in self.cells))
         return hashlib.sha256(keys.encode()).hexdigest()[:12]
 
@@ -95,15 +96,18 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     Raises ContsymError.
     """
     from contsym.models.encoders.nli_head import kind_of_head
+    from contsym.strategies.catalog import load_strategy
     from contsym.training.first_task import first_task_plan
     from contsym.training.parts import Shared, n_training_pairs
     from contsym.training.plan import first_task_key, key_of, n_training_steps, parse_settings, prepare
 
-    # What every cell would fail with is said before anything is loaded.
+    # Every cell would fail with this, so it comes before anything is loaded.
     limit_bytes()
     shared, cells = Shared(), []
     audits: dict[str, Overview] = {}
-    fields = {name: list(_strategy(name).Settings.model_fields) for name in config.strategies}
+    named = plugins.read(config.plugins)
+    classes = {name: load_strategy(name, named) for name in config.strategies}
+    fields = {name: list(strategy.Settings.model_fields) for name, strategy in classes.items()}
     known = sorted(set().union(*fields.values()))
     for name in config.settings:
         if name not in known:
@@ -111,7 +115,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     for strategy in config.strategies:
         grid = itertools.product(config.grid(fields[strategy]), config.scenarios)
         for settings, scenario in grid:
-            parse_settings(_strategy(strategy), settings)
+            parse_settings(classes[strategy], settings)
             first = config.cell(strategy, config.seeds[0], _most(config.shots), settings, scenario)
             plan = prepare(first, shared)
             audits |= plan.audits
@@ -136,13 +140,19 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
                             steps[0] if key else 0,
                         )
                     )
+    _check_distinct(cells)
     return Sweep(config, tuple(cells), _now()), audits
 
 
-def _strategy(name: str):
-    from contsym.strategies.catalog import load_strategy
-
-    return load_strategy(name)
+def _check_distinct(cells: Sequence[Cell]) -> None:
+    """Raises SettingError where two cells come to the same, as with `--set k=5,05`."""
+    by_key: dict[str, Cell] = {}
+    for cell in cells:
+        other = by_key.setdefault(cell.job.key, cell)
+        if other is not cell:
+            raise SettingError(
+                f"--set: '{other.job.name}' and '{cell.job.name}' come to the same; expected values that differ"
+            )
 
 
 def _most(shots: Sequence[int | None]) -> int | None:
@@ -197,7 +207,7 @@ def write_record(sweep: Sweep) -> StoredRun:
         for cell in sweep.cells
     ]
     config = to_record(sweep.config)
-    # The folder says where it is, and may be moved.
+    # The folder may be moved.
     del config["output"]
     write_run(sweep.folder, {"command": sweep.command, "created": created, "config": config, "cells": cells})
     return read_run(sweep.folder)

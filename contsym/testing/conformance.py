@@ -23,6 +23,7 @@ from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
 from contsym.files import to_json
 from contsym.machine import quiet_libraries
+from contsym.models.encoders.device import deterministic
 from contsym.scenarios.catalog import find_scenario
 from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import find_strategy, load_strategy
@@ -68,10 +69,10 @@ class Bench:
         files: Sequence[str | Path] = (),
     ) -> None:
         self.name, self.folder, self.files = strategy, folder, tuple(map(str, files))
-        plugins.use(self.files)
+        self.plugins = plugins.read(self.files)
         quiet_libraries()
-        self.card = find_strategy(strategy)
-        self.strategy: type[Strategy] = load_strategy(strategy)
+        self.card = find_strategy(strategy, self.plugins)
+        self.strategy: type[Strategy] = load_strategy(strategy, self.plugins)
         rate = {"learning_rate": TOY_LEARNING_RATE} if self.strategy.trains else {}
         self.settings = {**rate, **(settings or {})}
         self.sources = toy.write_tasks(folder / "tasks")
@@ -330,7 +331,9 @@ def outcomes(bench: Bench) -> Iterator[Outcome]:
     """The outcome of each check in turn; a strategy that raises an error fails the check."""
     for name, check in CHECKS.items():
         try:
-            yield Outcome(name, "pass", check(bench))
+            with deterministic("cpu"):
+                detail = check(bench)
+            yield Outcome(name, "pass", detail)
         except Skipped as error:
             yield Outcome(name, "skip", str(error))
         except (Failed, ContsymError) as error:
@@ -342,7 +345,7 @@ def outcomes(bench: Bench) -> Iterator[Outcome]:
 def _one_line(bench: Bench, error: Exception) -> str:
     """The exception, with the last line of the plug-in in its traceback."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:400]
-    plugin = plugins.find_plugin("strategy", bench.name)
+    plugin = bench.plugins.find("strategy", bench.name)
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if plugin and frame.filename == str(plugin.path)]
     return f"{text} ({Path(plugin.path).name}:{lines[-1]})" if plugin and lines else text

@@ -23,6 +23,7 @@ from contsym.training.plan import encoder_facts, first_task_key, pretraining_con
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from contsym.plugins import Plugins
     from contsym.training.loop import SeedRun
     from contsym.training.plan import Plan
     from contsym.training.progress import Progress
@@ -54,18 +55,20 @@ class FirstTaskCache:
             run.train_next()
             self._write(key, run)
         else:
-            # A strategy with add-ons trains its first task as the strategy alone does; what they cost is their own.
+            # A strategy with add-ons trains its first task as the strategy alone does; `restore` adds the add-ons' costs.
             run.restore(*self.make(base, seed, run.progress))
 
     def make(self, plan: Plan, seed: int, progress: Progress) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The state of a plan that has one, as (plain values, tensors); trained first where it is not cached."""
+        from contsym.models.encoders.device import deterministic
         from contsym.training.loop import SeedRun
 
         key = first_task_key(plan, seed)
         assert key is not None, "a plan whose first task cannot be shared"
         if not self.has(key):
             parts = [plan.training_part(task, seed) for task in plan.tasks]
-            self.fast_forward(SeedRun(plan, parts, seed, progress), seed)
+            with deterministic(plan.device):
+                self.fast_forward(SeedRun(plan, parts, seed, progress), seed)
         return self._read(key)
 
     def pin(self, key: str) -> None:
@@ -124,12 +127,12 @@ class FirstTaskCache:
             ) from None
 
 
-def first_task_config(config: RunConfig) -> RunConfig:
+def first_task_config(config: RunConfig, plugins: Plugins) -> RunConfig:
     """The run whose first experience a run of this config resumes from: without add-ons, which act later,
     and under retrain the fine-tuning that makes its encoder."""
     if config.protocol == "retrain":
         return pretraining_config(config)
-    base, on_top = split_name(config.strategy)
+    base, on_top = split_name(config.strategy, plugins)
     settings = {
         name: value
         for name, value in config.settings.items()
@@ -140,5 +143,5 @@ def first_task_config(config: RunConfig) -> RunConfig:
 
 def first_task_plan(plan: Plan) -> Plan:
     """The plan of `first_task_config`."""
-    config = first_task_config(plan.config)
+    config = first_task_config(plan.config, plan.plugins)
     return plan if config == plan.config else resolved(plan, config)

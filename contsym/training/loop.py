@@ -1,8 +1,7 @@
-"""One seed of a plan on its way through the scenario, experience by experience.
+"""One seed of a plan, experience by experience.
 
-What has been done so far can be taken out as plain values and tensors and put into a new run,
-which then goes on as if it had done it itself, to the bit: the state holds the weights, the
-random state and everything that was counted. Optimizers have none: each experience makes its own.
+The state after any experience can be taken out as plain values and tensors and put into a new run, which then continues
+equal to the bit: the state holds the weights, the random state and all counters. Each experience makes its own optimizer.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from contsym.data.shots import subset
 from contsym.data.tasks import TASKS
 from contsym.machine import peak_memory
 from contsym.models.algebra import guarded_division
-from contsym.models.encoders.device import be_deterministic
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import kind_of_head, read_head
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
@@ -58,8 +56,8 @@ VIEW_PART = 400
 class SeedRun:
     """The strategy of a plan, its benchmark and what was measured so far.
 
-    `parts` are the training pairs of each experience. Call `train_next` once for each of them. With a
-    `start`, the encoder knows the first task already and is measured on it by the start's head.
+    `parts` are the training pairs of each experience. Make and use it inside `deterministic`. Call `train_next` once
+    for each experience. With a `start`, the encoder knows the first task already and is measured on it by the start's head.
     """
 
     def __init__(
@@ -74,9 +72,6 @@ class SeedRun:
         self.seed = seed
         self._began, self._seconds_before = time.perf_counter(), 0.0
         torch.manual_seed(seed)
-        be_deterministic(plan.device)
-        # Would write NaN into every new tensor, to show who reads what was never written; costs time.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
         self.matrix = AccuracyMatrix()
@@ -120,7 +115,7 @@ class SeedRun:
 
     @property
     def gives_vectors(self) -> bool:
-        """Whether the encoder gives a vector of a sentence, which a checkpoint's own head does not."""
+        """Whether the encoder gives a vector per sentence; a checkpoint's own head gives none."""
         return isinstance(self.encoder, PooledEncoder) and not isinstance(self.encoder, NliClassifier)
 
     @property
@@ -230,7 +225,7 @@ class SeedRun:
             peak_memory_bytes=peak_memory(self.plan.device),
         )
 
-    # -- What was done so far, to be kept and put into another run. --
+    # -- The state after the last finished experience. --
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """(plain values, tensors) of all that the experiences so far have changed."""
@@ -277,11 +272,11 @@ class SeedRun:
         if self.template.active_addons:
             assert n_done == 1, "an add-on takes from the first experience alone"
             self.template.rejoin(self.benchmark.train_stream[0])
-            # The strategy alone made the state: what the add-on encoded and stores is its own cost.
+            # The state is of the strategy without add-ons, so their texts and bytes are added here.
             n_more = self.encoder.n_forwards - values["encoder_forwards"]
             n_forwards = log.costs[0].training_forwards + n_more
-            own = {"training_forwards": n_forwards, "stored_bytes_after": self.template.n_stored_bytes}
-            log.costs = [log.costs[0].model_copy(update=own)]
+            whole = {"training_forwards": n_forwards, "stored_bytes_after": self.template.n_stored_bytes}
+            log.costs = [log.costs[0].model_copy(update=whole)]
         for name, n in values["clock"].items():
             setattr(self.template.clock, name, n)
         self.curve.points = [CurvePoint(**point) for point in values["curve"]]

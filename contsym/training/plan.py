@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
-from contsym.machine import quiet_libraries, waiting
+from contsym.machine import changed_environment, quiet_libraries, run_environment
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.device import Precision, choose_device, choose_precision
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from contsym.data.audit import Overview
+    from contsym.plugins import Plugins
     from contsym.scenarios.schema import ScenarioPlan
     from contsym.strategies.base import Strategy, TrainingSettings
     from contsym.strategies.catalog import Card
@@ -83,7 +83,7 @@ def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None)
 
     n_layers None: not known before the encoder is loaded.
     """
-    # Here, not above: it imports torch, and `prepare` says before that how threads wait.
+    # Here, not above: it imports torch, and `prepare` first sets how its threads wait.
     from contsym.models.encoders.freezing import n_frozen_layers, too_many_layers
 
     n_frozen = n_frozen_layers(value)
@@ -104,6 +104,7 @@ class Plan:
     """A run with everything looked up and checked: what is shown before it starts."""
 
     config: RunConfig
+    plugins: Plugins
     scenario: ScenarioPlan
     strategy: type[Strategy]
     settings: TrainingSettings
@@ -133,14 +134,17 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     `shared` holds what earlier plans of this process have loaded. Raises ContsymError for
     whatever the user can mend.
     """
-    shared = Shared() if shared is None else shared
-    # For whoever calls from Python; torch is imported further below, unless it has been before.
-    os.environ.update(waiting())
-    plugins.use(config.plugins)
-    find_strategy(config.strategy)
-    scenario = find_scenario(config.scenario)
+    # For whoever calls from Python: the first import of torch is inside.
+    with changed_environment(run_environment()):
+        return _prepare(config, Shared() if shared is None else shared)
+
+
+def _prepare(config: RunConfig, shared: Shared) -> Plan:
+    named = plugins.read(config.plugins)
+    find_strategy(config.strategy, named)
+    scenario = find_scenario(config.scenario, named)
     if scenario.all_orders:
-        one = scenario_runs(config.scenario)[0]
+        one = scenario_runs(config.scenario, named)[0]
         raise SettingError(
             f"scenario {config.scenario} stands for a run in each order; expected one, as {one}"
         )
@@ -149,13 +153,13 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     with shared.loading_ahead(scenario, config):
         files = with_pooling(checkpoints.locate(config.encoder), config.pooling)
         quiet_libraries()
-        strategy = load_strategy(config.strategy)
+        strategy = load_strategy(config.strategy, named)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)
     shared.check(files, strategy.wants_head)
     files = with_limit(files)
-    _check_freeze(config, files, settings)
+    _check_freeze(config, named, files, settings)
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)
         parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
@@ -164,6 +168,7 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
     device = choose_device(config.device)
     return Plan(
         config=config,
+        plugins=named,
         scenario=scenario,
         strategy=strategy,
         settings=settings,
@@ -194,10 +199,10 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
         if task not in tasks:
             raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")
     for option, is_given in (("form", config.form != DEFAULT_FORM), ("split", config.split is not None)):
-        own = [e.name for e in scenario.experiences if getattr(e, option) is not None]
-        if is_given and own:
+        fixed = [e.name for e in scenario.experiences if getattr(e, option) is not None]
+        if is_given and fixed:
             raise SettingError(
-                f"--{option}: scenario {config.scenario} says the {option} of {', '.join(own)} itself; leave it out"
+                f"--{option}: scenario {config.scenario} sets the {option} of {', '.join(fixed)} itself; leave it out"
             )
     if config.label_noise is not None and not any(e.label_noise is not None for e in scenario.experiences):
         raise SettingError(
@@ -205,14 +210,16 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
         )
 
 
-def _check_freeze(config: RunConfig, files: checkpoints.EncoderFiles, settings: TrainingSettings) -> None:
-    card = find_strategy(config.strategy)
+def _check_freeze(
+    config: RunConfig, named: Plugins, files: checkpoints.EncoderFiles, settings: TrainingSettings
+) -> None:
+    card = find_strategy(config.strategy, named)
     check_freeze(settings.freeze, card, files.name, size(files, "num_hidden_layers"))
 
 
 def resolved(plan: Plan, config: RunConfig) -> Plan:
     """The plan with another strategy or other settings on the same data and encoder."""
-    strategy = load_strategy(config.strategy)
+    strategy = load_strategy(config.strategy, plan.plugins)
     settings = parse_settings(strategy, config.settings)
     rate = settings.learning_rate or default_learning_rate(plan.encoder)
     return replace(plan, config=config, strategy=strategy, settings=settings, learning_rate=rate)
@@ -225,9 +232,9 @@ def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
 
 
 def parse_settings(
-    strategy: type[Strategy], given: Mapping[str, str], option: str = "--set"
+    strategy: type[Strategy], texts: Mapping[str, str], option: str = "--set"
 ) -> TrainingSettings:
-    """The strategy's settings with the given ones in place, checked.
+    """The strategy's settings: its defaults, with those in `texts` in their place, as values of the right type.
 
     Raises SettingError that names the setting, the value and what was expected.
     """
@@ -236,7 +243,7 @@ def parse_settings(
     from pydantic import ValidationError
 
     fields = strategy.Settings.model_fields
-    for name in given:
+    for name in texts:
         if name not in fields:
             near = get_close_matches(name, fields, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
@@ -244,7 +251,7 @@ def parse_settings(
                 f"{option} {name}: no setting of this strategy; {hint}it has {', '.join(sorted(fields))}"
             )
     try:
-        return strategy.Settings.model_validate(dict(given))
+        return strategy.Settings.model_validate(dict(texts))
     except ValidationError as error:
         first = error.errors()[0]
         expected = str(first["msg"]).removeprefix("Input should be ")
@@ -252,9 +259,9 @@ def parse_settings(
             # A plug-in's rule over several settings.
             raise SettingError(f"{option}: {expected.removeprefix('Value error, ')}") from None
         name = str(first["loc"][0])
-        if name not in given:
+        if name not in texts:
             raise SettingError(f"{option} {name}: has no default that suits it; give it a value") from None
-        raise SettingError(f"{option} {name}={given[name]}: expected {expected}") from None
+        raise SettingError(f"{option} {name}={texts[name]}: expected {expected}") from None
 
 
 def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
@@ -266,10 +273,10 @@ def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
     return checkpoints.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 
-def code_of(config: RunConfig) -> str:
-    """The hash of contsym's code that decides a result of this config; a plug-in's own is a fact beside it."""
-    names = modules_of(config.strategy)
-    names += modules_of(PRETRAINING) if config.protocol == "retrain" else ()
+def code_of(plan: Plan) -> str:
+    """The hash of contsym's code that decides a result of the plan; that of a plug-in is another fact."""
+    names = modules_of(plan.config.strategy, plan.plugins)
+    names += modules_of(PRETRAINING) if plan.config.protocol == "retrain" else ()
     return code_sha256("contsym.training.run", *names)
 
 
@@ -277,7 +284,7 @@ def key_of(plan: Plan, seed: int) -> str:
     """SHA-256 of the resolved facts that decide a seed's result.
 
     Paths, spellings and defaults do not count, only what they come to: the same content at another path, `k=03` for
-    `k=3`, `--device auto` where that is the CPU. Neither do the other seeds, nor where results are kept and tracked.
+    `k=3`, `--device auto` where that is the CPU. Neither do the other seeds, the output folder and the tracking server.
     A new field of RunConfig that decides a result must come in here; tests/training/test_keys.py asks of each.
     """
     config, scenario = plan.config, plan.scenario
@@ -317,11 +324,11 @@ def _method_facts(plan: Plan, seed: int) -> dict[str, object]:
         "strategy": config.strategy,
         "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
         "plugins": [
-            p.sha256 for p in plugins.plugins_of(config.strategy, config.scenario) if p.kind == "strategy"
+            p.sha256 for p in plan.plugins.of_run(config.strategy, config.scenario) if p.kind == "strategy"
         ],
         "seed": seed,
         "encoder": encoder_facts(plan),
-        "code": code_of(config),
+        "code": code_of(plan),
         "versions": library_versions(),
     }
 

@@ -25,6 +25,7 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
 
     from contsym.data.schema import LABELS
     from contsym.files import to_json, write_whole
+    from contsym.models.encoders.device import deterministic
     from contsym.models.encoders.weights import has_own_encoder
     from contsym.training.fingerprint import git_commit, library_versions
     from contsym.training.loop import SeedRun
@@ -38,8 +39,9 @@ def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
         )
     (seed,) = config.seeds
     parts = [plan.training_part(task, seed) for task in plan.tasks]
-    run = SeedRun(plan, parts, seed, progress)
-    run.train_next()
+    with deterministic(plan.device):
+        run = SeedRun(plan, parts, seed, progress)
+        run.train_next()
     (task,) = plan.tasks
     accuracy = float((run.predictions[-1][0] == task.test["label"][:]).mean())
     card = {

@@ -1,8 +1,8 @@
-"""A stored run repeated from its own record, and what came out compared with what is stored.
+"""A stored run repeated from its record, and the new result compared with the stored one.
 
 On the same machine, with the same versions and number of threads, a result is the same to the bit, so any
-difference is an error. Elsewhere floats are added in another order, which training makes more of: there
-the accuracies are compared, within a stated tolerance.
+difference is an error. Elsewhere floats are added in another order, and training makes the difference grow: there
+the accuracies are compared within a stated tolerance.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contsym import plugins as registry_plugins
 from contsym.checked import read_tensors
 from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
@@ -62,13 +61,13 @@ class Repeated:
         return "within tolerance" if is_near else "different"
 
     def lines(self) -> list[str]:
-        """For people: the verdict, and what it rests on."""
-        said = {
+        """For people: the verdict and its reasons."""
+        verdict = {
             "equal": "equal to the bit",
             "within tolerance": f"within the tolerance of {self.tolerance:g}",
             "different": "DIFFERENT",
         }[self.verdict]
-        found = [f"seed {self.seed}: {said}"]
+        found = [f"seed {self.seed}: {verdict}"]
         if self.differing:
             more = f" and {len(self.differing) - SHOWN} more" if len(self.differing) > SHOWN else ""
             found.append(
@@ -143,7 +142,7 @@ def repeat(
     device: str | None = None,
     precision: str | None = None,
 ) -> Repeated:
-    """Do a stored seed again, with nothing kept of what was done before, and compare.
+    """Repeat a stored seed without any cached state, and compare.
 
     `sources` say where data are now. Raises ContsymError where it cannot be repeated: the data,
     the encoder or a plug-in are gone or are others than those of the record.
@@ -198,7 +197,7 @@ def check_same_inputs(plan: Plan, result: SeedResult) -> None:
             f"{result.pooling.words}); expected the folder that it was made with"
         )
     stored_plugins = {plugin.name: plugin.sha256 for plugin in result.plugins}
-    for plugin in registry_plugins.plugins_of(plan.config.strategy, plan.config.scenario):
+    for plugin in plan.plugins.of_run(plan.config.strategy, plan.config.scenario):
         if plugin.sha256 != stored_plugins.get(plugin.name):
             raise ContsymError(
                 f"plug-in {plugin.origin}: the file has changed since the run was stored; expected the one with "

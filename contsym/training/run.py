@@ -1,4 +1,4 @@
-"""The main verb: train one strategy through one scenario for each seed, and store what came out."""
+"""Train one strategy through one scenario for each seed, and store the results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from contsym import checked, plugins
+from contsym import checked
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
@@ -62,6 +62,14 @@ def run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | 
     With a `cache`, a first task that does not depend on the shots is trained once for all runs that share it;
     the result is the same to the bit (seconds and memory apart).
     """
+    # Here: it imports torch, and `prepare` sets how its threads wait before that.
+    from contsym.models.encoders.device import deterministic
+
+    with deterministic(plan.device):
+        return _run_seed(plan, seed, progress, cache)
+
+
+def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None) -> SeedOutput:
     from contsym.training.loop import SeedRun
 
     # An earlier seed's model and optimizer hang together with Avalanche's plugins in a circle; three of them were
@@ -114,14 +122,14 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
     config = plan.config
     experiences = plan.scenario.experiences
     is_plain = all(experience.is_plain for experience in experiences)
-    given = {
+    facts = {
         "format": FORMAT,
         "key": key_of(plan, seed),
         "strategy": config.strategy,
         "scenario": plan.scenario.name,
         "scenario_file": config.scenario if is_scenario_file(config.scenario) else None,
         "experiences": [] if is_plain else [experience.as_dict() for experience in experiences],
-        "plugins": [plugin.record() for plugin in plugins.plugins_of(config.strategy, config.scenario)],
+        "plugins": [plugin.record() for plugin in plan.plugins.of_run(config.strategy, config.scenario)],
         "encoder": config.encoder,
         "encoder_weights": {
             "sha256": plan.encoder.weights_sha256,
@@ -174,10 +182,10 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "processor": processor_name(plan.device),
         "versions": library_versions(),
         "git_commit": git_commit(),
-        "code_sha256": code_of(config),
+        "code_sha256": code_of(plan),
         "started_at": started_at.isoformat(timespec="seconds"),
     }
-    return checked.check(Facts, given, _where(plan, seed))
+    return checked.check(Facts, facts, _where(plan, seed))
 
 
 def _where(plan: Plan, seed: int) -> Path:

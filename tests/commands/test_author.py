@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from contsym import plugins
 from contsym.cli import cli
 from contsym.strategies.catalog import read_card
 from contsym.testing.conformance import CHECKS
@@ -169,10 +168,7 @@ def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path):
     text = (begun[0] / "my_method.py").read_text("utf-8")
     assert text.count('"grows": "labels"') == 1
     (tmp_path / "my_method.py").write_text(text.replace('"grows": "labels"', '"grows": "no"'), "utf-8")
-    try:
-        done = CliRunner().invoke(cli, ["check", "my_method", "--plugin", str(tmp_path / "my_method.py")])
-    finally:
-        plugins.forget()
+    done = CliRunner().invoke(cli, ["check", "my_method", "--plugin", str(tmp_path / "my_method.py")])
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
     # One vector of 32 numbers of 4 bytes a label.

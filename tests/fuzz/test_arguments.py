@@ -9,7 +9,6 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from contsym import plugins
 from contsym.cli import main
 from tests.fuzz.arguments import COMMANDS, lines
 from tests.fuzz.trial import SECONDS, at_most
@@ -47,7 +46,6 @@ def test_arguments_end_in_a_line_or_an_answer(tmp_path, monkeypatch, capsys):
     )
     @given(lines)
     def run(line: list[str]) -> None:
-        plugins.forget()
         monkeypatch.setattr(sys, "argv", ["contsym", *line])
         out, err = io.StringIO(), io.StringIO()
         with (

@@ -185,12 +185,12 @@ def test_shots_and_split_are_of_any_relational_task(tiny_encoder_folder, tmp_pat
         (
             "unseen_relations",
             {"split": "entity"},
-            "--split: scenario unseen_relations says the split of wikidata itself; leave it out",
+            "--split: scenario unseen_relations sets the split of wikidata itself; leave it out",
         ),
         (
             "lexicalised_to_delexicalised",
             {"form": "both"},
-            "--form: scenario lexicalised_to_delexicalised says the form of lexicalised, delexicalised itself; "
+            "--form: scenario lexicalised_to_delexicalised sets the form of lexicalised, delexicalised itself; "
             "leave it out",
         ),
         (

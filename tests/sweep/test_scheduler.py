@@ -222,6 +222,22 @@ def test_a_sweep_is_held_by_one_process(sweep):
             pass
 
 
+def test_two_spellings_of_one_value_are_refused(sources, tiny_encoder_folder, tmp_path):
+    twice = toy_config(
+        sources,
+        tiny_encoder_folder,
+        tmp_path,
+        strategies=("knn_fixed",),
+        settings={"steps": ("4",), "k": ("5", "05")},
+    )
+    with pytest.raises(SettingError) as caught:
+        plan_sweep(twice)
+    assert str(caught.value) == (
+        "--set: 'knn_fixed, steps=4, k=5, 8 shots, seed 0' and 'knn_fixed, steps=4, k=05, 8 shots, seed 0' come to the "
+        "same; expected values that differ"
+    )
+
+
 def test_a_setting_that_no_strategy_has_is_refused(sources, tiny_encoder_folder, tmp_path):
     wrong = toy_config(sources, tiny_encoder_folder, tmp_path, settings={"stepz": ("4",)})
     with pytest.raises(

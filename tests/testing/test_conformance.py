@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from contsym import plugins
 from contsym.errors import ContsymError, SettingError
 from contsym.testing import conformance
 from contsym.testing.conformance import CHECKS, Bench, Failed, Skipped, outcomes
@@ -240,12 +239,6 @@ RIGS = {
 
 FIRST = {rig.check: name for name, rig in reversed(RIGS.items())}.values()
 """A rig for each check: what the fast tests try."""
-
-
-@pytest.fixture(autouse=True)
-def no_plugins_left():
-    yield
-    plugins.forget()
 
 
 @pytest.fixture

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from contsym.checked import is_number
 from contsym.errors import SettingError
+from contsym.machine import changed_environment, run_environment
 
 Precision = Literal["fp32", "bf16"]
 
@@ -27,8 +30,10 @@ def choose_device(name: str) -> str:
     return name
 
 
-def be_deterministic(device: str) -> None:
-    """Ask torch for algorithms that give the same result each time, for the whole process.
+@contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """Inside, torch's algorithms give the same result each time; afterwards torch, its random state and the environment
+    are as they were, as a notebook expects.
 
     On a GPU an operation without such an algorithm raises RuntimeError: with a warning alone the backward
     pass of attention would still add in any order, and a seed would fix nothing.
@@ -36,10 +41,24 @@ def be_deterministic(device: str) -> None:
     import torch
 
     on_gpu = device.startswith("cuda")
-    if on_gpu:
-        # cuBLAS reads the variable at its first product; without it products of one stream may differ.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=not on_gpu)
+    # cuBLAS reads its variable at its first product; without it products of one stream may differ. OpenMP reads its own
+    # when a library is loaded, and FAISS and scikit-learn bring theirs along.
+    cublas = (
+        {"CUBLAS_WORKSPACE_CONFIG": os.environ.get("CUBLAS_WORKSPACE_CONFIG", ":4096:8")} if on_gpu else {}
+    )
+    was_on = torch.are_deterministic_algorithms_enabled()
+    only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    devices = [device] if on_gpu else []
+    with torch.random.fork_rng(devices=devices), changed_environment({**run_environment(), **cublas}):
+        try:
+            torch.use_deterministic_algorithms(True, warn_only=not on_gpu)
+            # Would write NaN into every new tensor, to show reads of what was never written; costs time.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+            yield
+        finally:
+            torch.use_deterministic_algorithms(was_on, warn_only=only_warned)
+            torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 def choose_precision(name: str, device: str) -> Precision:

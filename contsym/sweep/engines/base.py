@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from contsym.errors import ContsymError, SettingError, nearest
-from contsym.machine import n_cores, variables, waiting
+from contsym.machine import n_cores, run_environment, variables
 from contsym.sweep.job import Job
 
 
@@ -57,22 +56,7 @@ def threads_each(n_jobs: int) -> int:
 
 def worker_environment(n_threads: int) -> dict[str, str]:
     """Variables of a worker: its threads, how they wait, and its memory."""
-    return {"OMP_NUM_THREADS": str(n_threads), **waiting(), **variables()}
-
-
-@contextmanager
-def changed_environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables with these values during the block."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    return {"OMP_NUM_THREADS": str(n_threads), **run_environment(), **variables()}
 
 
 def parse_options(backend: str, texts: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from contsym.sweep.engines.base import Lost, changed_environment, threads_each, worker_environment
+from contsym.machine import changed_environment
+from contsym.sweep.engines.base import Lost, threads_each, worker_environment
 from contsym.sweep.job import Job, run_job
 
 

@@ -15,8 +15,8 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, Uncomplet
 from submitit.helpers import clean_env
 
 from contsym.errors import ContsymError
-from contsym.machine import waiting
-from contsym.sweep.engines.base import Lost, changed_environment, parse_options
+from contsym.machine import changed_environment, run_environment
+from contsym.sweep.engines.base import Lost, parse_options
 from contsym.sweep.engines.remote import not_arrived, run_job_there
 from contsym.sweep.job import Job
 
@@ -137,5 +137,5 @@ def run_slurm_job(job: Job, folder: str) -> str | None:
     if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
         # By default torch counts the cores of the whole node.
         os.environ["OMP_NUM_THREADS"] = cores
-    os.environ.update(waiting())
+    os.environ.update(run_environment())
     return run_job_there(job, folder)
