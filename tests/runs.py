@@ -7,6 +7,7 @@ from contsym.results import store
 from contsym.scenarios.catalog import find_scenario
 from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent
+from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
 from tests.strategy_settings import SETTINGS
 
@@ -32,6 +33,12 @@ def toy_run(toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=
     """Result, prediction rows and tensors of one seed."""
     plan = prepare(toy_config(toy, encoder, output, strategy, scenario, **changes))
     return run_seed(plan, seed, Silent(), cache)
+
+
+def without_time(result):
+    """A result without the entries that differ between equal runs."""
+    plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
+    return {**plain, "cost": untimed(result.cost)}
 
 
 def costs(result, name):

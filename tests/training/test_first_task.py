@@ -11,16 +11,9 @@ from contsym.errors import ContsymError
 from contsym.training.first_task import STATE, TENSORS, FirstTaskCache, first_task_plan
 from contsym.training.plan import first_task_key, key_of, prepare
 from contsym.training.progress import Silent
-from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
-from tests.runs import config, toy_config
+from tests.runs import config, toy_config, without_time
 from tests.strategy_settings import FAST, SETTINGS
-
-
-def without_time(result):
-    """A result less what no two runs share."""
-    plain = result.model_dump(exclude={"seconds", "started_at", "cost"})
-    return {**plain, "cost": untimed(result.cost)}
 
 
 def same_tensors(one, two):

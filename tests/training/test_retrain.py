@@ -9,7 +9,10 @@ from click.testing import CliRunner
 from contsym.cli import cli
 from contsym.errors import ContsymError
 from contsym.training.first_task import FirstTaskCache
+from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.retrain import find_known_task
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 
@@ -30,6 +33,12 @@ def retrain(toy, encoder, output, strategy, **changes):
     )
 
 
+def started(plan):
+    """A run on all pairs, before its first evaluation."""
+    start = find_known_task(plan, 0, Silent(), None)
+    return SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+
+
 def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_folder, tmp_path):
     found = {
         name: retrain(toy, tiny_encoder_folder, tmp_path, name)[0]
@@ -48,14 +57,9 @@ def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_f
 
 
 def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tmp_path):
-    from contsym.training.loop import SeedRun
-    from contsym.training.progress import Silent
-    from contsym.training.retrain import find_known_task
-
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "1e-9", "steps": "1"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "fine_tune", **changes))
-    start = find_known_task(plan, 0, Silent(), None)
-    model = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start).strategy.model
+    model = started(plan).strategy.model
     # Hardly trained, the known head is where it was drawn.
     assert (model.known_head.linear.weight - model.head.linear.weight).abs().max() > 0.1
 
@@ -90,14 +94,9 @@ def test_a_checkpoint_with_a_joint_head_is_measured_by_it(toy, tiny_nli_folder, 
 
 
 def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, tmp_path):
-    from contsym.training.loop import SeedRun
-    from contsym.training.retrain import find_known_task
-    from tests.runs import Silent
-
     for strategy in ("knn_fixed", "nli_head"):
         plan = prepare(toy_config(toy, tiny_nli_folder, tmp_path, strategy, protocol="retrain"))
-        start = find_known_task(plan, 0, Silent(), None)
-        run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+        run = started(plan)
         before = {name: t.clone() for name, t in run.strategy.model.known_head.state_dict().items()}
         run.train_next()
         run.train_next()
@@ -176,14 +175,10 @@ def test_the_probe_of_a_cached_first_task_is_the_same(toy, tiny_encoder_folder, 
 
 def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, tmp_path):
     from contsym.strategies.routed_adapters import KNOWN
-    from contsym.training.loop import SeedRun
-    from contsym.training.progress import Silent
-    from contsym.training.retrain import find_known_task
 
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "3e-3", "steps": "60"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "routed_adapters", **changes))
-    start = find_known_task(plan, 0, Silent(), None)
-    run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+    run = started(plan)
     run.train_next()
     assert set(run.strategy.routes(plan.tasks[1].test).tolist()) == {KNOWN}
     run.train_next()

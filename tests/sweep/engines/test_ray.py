@@ -21,11 +21,10 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed; sweeps on R
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
-from contsym.results import store
 from contsym.sweep.engines import ray
 from contsym.sweep.engines.ray import Need, check_answers, needs_gpu, share_nodes
 from contsym.sweep.job import Job
-from contsym.training.reproduce import untimed
+from tests.sweep.toy_sweep import cells
 from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 600
@@ -185,15 +184,6 @@ class Sweep:
         ]
         return stderr
 
-    def results(self) -> dict[str, dict]:
-        """What each cell found, without what differs from time to time and from place to place."""
-        found = {}
-        for path in sorted((self.output / "results").glob("*/result.json")):
-            result = store.read_result(path)
-            plain = result.model_dump(exclude={"run", "seconds", "started_at", "threads", "cost"})
-            found[path.parent.name] = {**plain, "cost": untimed(result.cost)}
-        return found
-
 
 @pytest.fixture(scope="module")
 def local_results(world) -> dict[str, dict]:
@@ -201,7 +191,7 @@ def local_results(world) -> dict[str, dict]:
     # another number of threads, sums are taken in another order.
     sweep = Sweep(world, "local", "--jobs", str(os.cpu_count()))
     sweep.complete()
-    return sweep.results()
+    return cells(sweep.output)
 
 
 @pytest.mark.slow
@@ -219,21 +209,21 @@ def test_two_nodes_share_a_sweep_and_find_what_one_machine_finds(world, head, se
     assert all(seen.values()), seen
     assert "tried again" not in stderr
     assert len(local_results) == len(SHOTS)
-    assert sweep.results() == local_results
+    assert cells(sweep.output) == local_results
 
 
 @pytest.mark.slow
 def test_a_cell_whose_worker_is_killed_is_done_again(world, head, second, local_results):
     sweep = Sweep(world, "killed", "--backend", "ray", "--address", head.address, "--jobs", "2")
 
-    def cells() -> list[psutil.Process]:
+    def cell_processes() -> list[psutil.Process]:
         return [p for node in (head, second) for p in node.workers() if "shots" in title(p)]
 
-    victim = wait_for(cells, "a cell is running")[0]
+    victim = wait_for(cell_processes, "a cell is running")[0]
     victim.kill()
     stderr = sweep.complete()
     assert "its worker is gone (WorkerCrashedError); tried again" in " ".join(stderr.split())
-    assert sweep.results() == local_results
+    assert cells(sweep.output) == local_results
 
 
 @pytest.mark.slow
@@ -243,7 +233,7 @@ def test_a_sweep_outlives_a_node(world, head, second, local_results):
     second.kill()
     stderr = sweep.complete()
     assert "tried again" in " ".join(stderr.split())
-    assert sweep.results() == local_results
+    assert cells(sweep.output) == local_results
 
 
 @pytest.mark.slow
