@@ -7,7 +7,6 @@ from contsym.results import store
 from contsym.scenarios.catalog import find_scenario
 from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent
-from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
 from tests.strategy_settings import SETTINGS
 
@@ -37,6 +36,8 @@ def toy_run(toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=
 
 def without_time(result):
     """A result without the entries that differ between equal runs."""
+    from contsym.training.reproduce import untimed
+
     plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
     return {**plain, "cost": untimed(result.cost)}
 
