@@ -33,7 +33,7 @@ LIBRARIES = {
     "ray": r"sweep/engines/ray",
     "submitit": r"sweep/engines/slurm",
     "avalanche": r"scenarios/benchmark|strategies/addons/|training/(template|observers|loop)",
-    "peft": r"strategies/",
+    "peft": r"strategies/|models/encoders/difference",
     "transformers": r"machine\.py|models/|testing/",
     "torch": r"(machine|checked|results/store)\.py|(models|strategies|training|testing|sweep/engines)/|commands/(?!views/)",
 }

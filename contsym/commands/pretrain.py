@@ -16,9 +16,21 @@ NLI_TASKS = click.Choice(["mnli", "snli"])
 
 @click.command()
 @click.option(
-    "--task", type=NLI_TASKS, default="mnli", show_default=True, help="The task that the encoder learns."
+    "--task",
+    "tasks",
+    type=NLI_TASKS,
+    multiple=True,
+    default=["mnli"],
+    show_default=True,
+    help="A task that the encoder learns; repeatable. Validation pairs are held out of the first.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder; must not exist.")
+@click.option(
+    "--difference",
+    "as_difference",
+    is_flag=True,
+    help="Write the adapters of --set lora=RANK alone, a few megabytes to add to the encoder's own weights.",
+)
 @options.encoder_option
 @options.pooling_option
 @options.task_options
@@ -28,32 +40,38 @@ NLI_TASKS = click.Choice(["mnli", "snli"])
     "assignments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A hyper-parameter of fine_tune; repeatable.",
+    help="A hyper-parameter of the training (docs/protocols.md); repeatable.",
 )
 @options.freeze_option
 @options.device_option
 @options.precision_option
 @options.output_option
-def pretrain(task: str, out: Path, seed: int, **values: Any) -> None:
+def pretrain(tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, **values: Any) -> None:
     """Fine-tune an encoder on NLI and write it, with its head, to a folder for --encoder.
 
     The strategies nli_head and zero_shot use its head. Under --protocol retrain all strategies start from
-    it, for every seed; without such a folder that protocol trains an encoder per seed.
+    it, for every seed; without such a folder that protocol trains an encoder per seed. The same command resumes a
+    training that was stopped.
 
     \b
     Examples:
       contsym pretrain --mnli path/to/mnli --out minilm-mnli
+      contsym pretrain --task mnli --task snli --mnli path/to/mnli --snli path/to/snli \\
+        --set lora=64 --difference --out minilm-nli
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata --protocol retrain --encoder minilm-mnli
     """
     if out.exists():
         raise ContsymError(f"--out {out} is there already; expected a new folder")
+    tasks = tuple(dict.fromkeys(tasks))
     sources, sizes = options.sources_and_sizes(values)
     for name in (*sources, *sizes):
-        if name != task:
-            raise ContsymError(f"--{name}: the encoder learns {task}; leave it out or name it with --task")
+        if name not in tasks:
+            raise ContsymError(
+                f"--{name}: the encoder learns {' and '.join(tasks)}; leave it out or name it with --task"
+            )
     config = RunConfig(
         strategy="fine_tune",
-        scenario=f"{task}_only",
+        scenario=f"{tasks[0]}_only",
         seeds=(seed,),
         sources=sources,
         sizes=sizes,
@@ -68,5 +86,6 @@ def pretrain(task: str, out: Path, seed: int, **values: Any) -> None:
     from contsym.training.pretrain import pretrain_to
 
     with RunProgress(Console(stderr=True)) as progress:
-        accuracy = pretrain_to(out, config, progress)
-    click.echo(f"{out}: {task} {accuracy:.3f} on its test pairs; use it with --encoder {out}")
+        accuracy = pretrain_to(out, config, tasks, progress, as_difference=as_difference)
+    scores = ", ".join(f"{task} {score:.3f}" for task, score in accuracy.items())
+    click.echo(f"{out}: {scores} on the test pairs; use it with --encoder {out}")

@@ -24,6 +24,7 @@ from contsym.data.shots import subset
 from contsym.data.tasks import TASKS
 from contsym.machine import peak_memory
 from contsym.models.algebra import guarded_division
+from contsym.models.encoders.device import random_state, set_random_state
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import kind_of_head, read_head
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
@@ -231,7 +232,7 @@ class SeedRun:
         """(plain values, tensors) of all that the experiences so far have changed."""
         strategy, log = self.strategy, self.log
         tensors = {f"strategy.{name}": t for name, t in strategy.state().items()}
-        tensors |= {f"random.{name}": t for name, t in _random_state(self.plan.device).items()}
+        tensors |= {f"random.{name}": t for name, t in random_state(self.plan.device).items()}
         for i, row in enumerate(self.matrix.predictions):
             tensors |= {f"predictions.{i}.{j}": torch.from_numpy(p) for j, p in enumerate(row)}
         if self.view_before is not None:
@@ -300,7 +301,7 @@ class SeedRun:
             self.encoder.n_forwards = n_forwards + self.n_evaluated - values["encoder_forwards_evaluation"]
             self._evaluate(f"evaluating after {self.names[0]}")
         # Last: making a strategy and evaluating draw from the generators.
-        _set_random_state(under("random.", tensors), self.plan.device)
+        set_random_state(under("random.", tensors), self.plan.device)
 
 
 def view_pairs(plan: Plan) -> Dataset | None:
@@ -313,19 +314,6 @@ def load_encoder(plan: Plan):
     """A fresh copy of the pretrained encoder, with the head that the strategy wants."""
     encoder = load(plan.encoder, head=head_of(plan.encoder, plan.strategy.wants_head))
     if kind_of_head(plan.encoder) == "pair":
-        encoder.nli_head = read_head(plan.encoder.folder, encoder.dim)
+        encoder.nli_head = read_head(plan.encoder.head_folder, encoder.dim)
     encoder.precision = plan.precision
     return encoder
-
-
-def _random_state(device: str) -> dict[str, Tensor]:
-    found = {"cpu": torch.get_rng_state()}
-    if device.startswith("cuda"):
-        found["cuda"] = torch.cuda.get_rng_state(device)
-    return found
-
-
-def _set_random_state(state: Mapping[str, Tensor], device: str) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.startswith("cuda"):
-        torch.cuda.set_rng_state(state["cuda"], device)

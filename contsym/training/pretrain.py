@@ -1,78 +1,174 @@
-"""Train an encoder on NLI and write it with its head as a folder."""
+"""Train an encoder on NLI and write it with its head as a folder, or as a small difference to the encoder."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from contsym.config import RunConfig
-from contsym.errors import ContsymError, EncoderError
+from contsym.data.schema import LABELS
+from contsym.errors import ContsymError, EncoderError, SettingError
+from contsym.files import to_json, write_whole
 from contsym.models.encoders import declared
-from contsym.models.encoders.nli_head import NLI_HEAD
+from contsym.models.encoders.checkpoints import CARD, EncoderFiles, difference_sha256
+from contsym.models.encoders.declared import Dense
+from contsym.models.encoders.device import deterministic
+from contsym.models.encoders.difference import Adapters, merge_adapters, write_difference
+from contsym.models.encoders.nli_head import NLI_HEAD, kind_of_head
+from contsym.models.encoders.resolve import size
+from contsym.models.encoders.weights import has_own_encoder
+from contsym.strategies.base import Strategy
+from contsym.strategies.catalog import find_strategy
+from contsym.training.fingerprint import code_sha256, git_commit, library_versions
+from contsym.training.parts import Shared
+from contsym.training.plan import PRETRAINING, Plan, check_freeze, key_of, parse_settings, prepare
+from contsym.training.pretrain_checkpoint import checkpoints_of
+from contsym.training.pretrain_run import PairPretraining, PretrainRun, PretrainSettings
+from contsym.training.progress import Progress
 
-if TYPE_CHECKING:
-    from contsym.training.progress import Progress
 
+def pretrain_to(
+    out: Path, config: RunConfig, tasks: Sequence[str], progress: Progress, *, as_difference: bool = False
+) -> dict[str, float]:
+    """Train an encoder as `config` says on the pairs of all `tasks` and write it with its head as a folder that
+    `--encoder` takes, atomically; gives its test accuracy by task.
 
-CARD = "contsym.json"
-
-
-def pretrain_to(out: Path, config: RunConfig, progress: Progress) -> float:
-    """Fine-tune an encoder as `config` says and write it with its head as a folder that `--encoder` takes,
-    whole or not at all; gives its test accuracy. Raises ContsymError where the folder cannot be written.
+    Resumes from the checkpoint of a killed process. With `as_difference` the folder has adapters in place of the
+    weights. Raises ContsymError where the folder cannot be written.
     """
+    settings = parse_settings(PairPretraining, config.settings)
+    assert isinstance(settings, PretrainSettings)
+    plans = _plans(config, tasks)
+    plan = plans[0]
+    (seed,) = config.seeds
+    _check(plan, settings, as_difference)
+    parts = [each.training_part(each.tasks[0], seed) for each in plans]
+    facts = _facts(plans, settings, seed)
+    with deterministic(plan.device), checkpoints_of(out) as checkpoints:
+        run = PretrainRun(plan, settings, parts, seed, progress)
+        run.train(checkpoints, facts)
+        adapters = merge_adapters(run.strategy.model.encoder) if settings.lora else {}
+        run.progress.phase("evaluating", None)
+        accuracy = {each.tasks[0].task: run.accuracy(each.tasks[0].test) for each in plans}
+        card = {
+            "head": "linear over [p, h, |p - h|, p * h]",
+            "labels": list(LABELS),
+            "pooling": plan.pooling.facts().model_dump(),
+            "sources": {
+                task.task: {
+                    "name": task.source,
+                    "fingerprint": task.fingerprint,
+                    "pairs": len(part),
+                    "stand_in": task.stand_in,
+                }
+                for task, part in zip((each.tasks[0] for each in plans), parts, strict=True)
+            },
+            "encoder": {"name": _base_name(plan.encoder), "sha256": plan.encoder.weights_sha256},
+            "settings": {**settings.model_dump(), "learning_rate": run.learning_rate},
+            "seed": seed,
+            "precision": plan.precision,
+            "accuracy": accuracy,
+            "validation": [each.model_dump() for each in run.measured],
+            "seconds": round(run.seconds, 1),
+            "versions": library_versions(),
+            "git_commit": git_commit(),
+        }
+        write_encoder(out, plan, run.strategy, card, adapters if as_difference else None)
+        shutil.rmtree(checkpoints)
+    return accuracy
+
+
+def write_encoder(
+    out: Path,
+    plan: Plan,
+    strategy: Strategy,
+    card: Mapping[str, object],
+    adapters: Adapters | None,
+) -> None:
+    """Write encoder and head as a folder, atomically; with adapters these alone, in place of the encoder's weights."""
     from safetensors.torch import save_file
 
-    from contsym.data.schema import LABELS
-    from contsym.files import to_json, write_whole
-    from contsym.models.encoders.device import deterministic
-    from contsym.models.encoders.weights import has_own_encoder
-    from contsym.training.fingerprint import git_commit, library_versions
-    from contsym.training.loop import SeedRun
-    from contsym.training.plan import prepare
-
-    plan = prepare(config)
-    if not has_own_encoder(plan.encoder.folder):
-        raise EncoderError(
-            f"encoder {plan.encoder.name}: half of a sequence-to-sequence model, which cannot be kept as a checkpoint; "
-            "expected an encoder, a decoder-only model or a T5"
-        )
-    (seed,) = config.seeds
-    parts = [plan.training_part(task, seed) for task in plan.tasks]
-    with deterministic(plan.device):
-        run = SeedRun(plan, parts, seed, progress)
-        run.train_next()
-    (task,) = plan.tasks
-    accuracy = float((run.predictions[-1][0] == task.test["label"][:]).mean())
-    card = {
-        "task": task.task,
-        "labels": list(LABELS),
-        "head": "linear over [p, h, |p - h|, p * h]",
-        "pooling": plan.pooling.facts().model_dump(),
-        "source": {"name": task.source, "fingerprint": task.fingerprint, "pairs": len(parts[0])},
-        "stand_in": task.stand_in,
-        "encoder": {"name": plan.encoder.name, "sha256": plan.encoder.weights_sha256},
-        "settings": {**plan.settings.model_dump(), "learning_rate": plan.learning_rate},
-        "seed": seed,
-        "precision": plan.precision,
-        "accuracy": accuracy,
-        "versions": library_versions(),
-        "git_commit": git_commit(),
-    }
-    head = {name: t.detach().cpu().contiguous() for name, t in run.strategy.model.head.state_dict().items()}
+    encoder: Any = strategy.model.encoder
+    head = {name: t.detach().cpu().contiguous() for name, t in strategy.model.head.state_dict().items()}
 
     def fill(folder: Path) -> None:
-        run.encoder.transformer.save_pretrained(folder, safe_serialization=True)
-        run.encoder.tokenizer.save_pretrained(folder)
-        declared.write(folder, plan.pooling, run.encoder.width)
-        for layer, name in zip(run.encoder.dense, declared.dense_folders(plan.pooling), strict=True):
+        written = dict(card)
+        save_file(head, folder / NLI_HEAD)
+        if adapters is not None:
+            write_difference(folder, adapters)
+            written["difference_sha256"] = difference_sha256(folder)
+        else:
+            encoder.transformer.save_pretrained(folder, safe_serialization=True)
+            encoder.tokenizer.save_pretrained(folder)
+        declared.write(folder, plan.pooling, encoder.width)
+        for layer, name in zip(encoder.dense, declared.dense_folders(plan.pooling), strict=True):
             weights = {f"linear.{n}": t.detach().cpu().contiguous() for n, t in layer[0].state_dict().items()}
             save_file(weights, folder / name / "model.safetensors")
-        save_file(head, folder / NLI_HEAD)
-        (folder / CARD).write_text(to_json(card), encoding="utf-8")
+        (folder / CARD).write_text(to_json(written), encoding="utf-8")
 
     try:
         write_whole(out, fill)
     except OSError as error:
         raise ContsymError(f"--out {out}: cannot be written ({error.strerror or error})") from None
-    return accuracy
+
+
+def _plans(config: RunConfig, tasks: Sequence[str]) -> list[Plan]:
+    """A plan for each task, on one encoder."""
+    shared = Shared()
+    return [
+        prepare(
+            replace(
+                config,
+                strategy=PRETRAINING,
+                scenario=f"{task}_only",
+                sources={name: source for name, source in config.sources.items() if name == task},
+                sizes={name: n for name, n in config.sizes.items() if name == task},
+                settings={},
+            ),
+            shared,
+        )
+        for task in tasks
+    ]
+
+
+def _check(plan: Plan, settings: PretrainSettings, as_difference: bool) -> None:
+    files = plan.encoder
+    check_freeze(settings.freeze, find_strategy(PRETRAINING), files.name, size(files, "num_hidden_layers"))
+    if not has_own_encoder(files.folder):
+        raise EncoderError(
+            f"encoder {files.name}: half of a sequence-to-sequence model, which cannot be kept as a checkpoint; "
+            "expected an encoder, a decoder-only model or a T5"
+        )
+    if not as_difference:
+        return
+    if not settings.lora:
+        raise SettingError(
+            "--difference: adapters are what is written; expected a rank for them, as --set lora=64"
+        )
+    if kind_of_head(files):
+        raise EncoderError(
+            f"--difference: encoder {files.name} has an NLI head; expected an encoder without one"
+        )
+    if any(isinstance(layer, Dense) for layer in plan.pooling.after):
+        raise EncoderError(
+            f"--difference: encoder {files.name} has a Dense layer behind its pooling; expected none, or --pooling mean"
+        )
+
+
+def _facts(plans: Sequence[Plan], settings: PretrainSettings, seed: int) -> str:
+    """The hash of all that decides what is trained."""
+    keys = [key_of(plan, seed) for plan in plans]
+    text = json.dumps([keys, settings.model_dump(), code_sha256(__name__)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _base_name(files: EncoderFiles) -> str:
+    """What finds the encoder again from any folder: its preset, its place, or its commit on the Hub."""
+    if files.origin == "folder":
+        return str(files.root.resolve())
+    return f"{files.name}@{files.commit}" if files.commit and not files.preset else files.name

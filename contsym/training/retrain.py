@@ -29,7 +29,7 @@ def find_known_task(
         return None
     kind = kind_of_head(plan.encoder)
     if kind:
-        head = read_head(plan.encoder.folder) if kind == "pair" else None
+        head = read_head(plan.encoder.head_folder) if kind == "pair" else None
         return KnownTask(plan.encoder.weights_sha256, None, head)
     from contsym.models.pair_model import under
     from contsym.training.first_task import FirstTaskCache, first_task_plan, first_tasks_folder

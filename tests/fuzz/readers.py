@@ -378,6 +378,36 @@ def _a_config() -> object:
     }
 
 
+def _difference(path: Path) -> object:
+    from contsym.models.encoders.checkpoints import DIFFERENCE, locate
+
+    (path.parent / DIFFERENCE).touch()
+    return locate(str(path.parent), fetch=False)
+
+
+def _a_difference() -> object:
+    from contsym.models.encoders.checkpoints import PRESETS
+
+    # SHA-256 of no bytes, which the file has here.
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    return {
+        "encoder": {"name": "minilm", "sha256": PRESETS["minilm"].sha256},
+        "difference_sha256": empty,
+        "seed": 0,
+    }
+
+
+def _pretraining(path: Path) -> object:
+    from contsym.training.pretrain_checkpoint import read_state
+
+    return read_state(path, "ab", "delete it")
+
+
+def _a_pretraining() -> object:
+    measured = [{"step": 4, "loss": 1.0, "accuracy": 0.5}]
+    return {"format": 1, "facts": "ab", "step": 5, "seconds": 1.5, "losses": [0.9], "measured": measured}
+
+
 _DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata/pairs.py")
 _ENGINE = ("data/wikidata/triples.py", "data/text_files.py", "data/sql.py")
 _STORED = (
@@ -446,6 +476,15 @@ READERS: dict[str, Reader] = {
     "card": Reader(_card_documents, "mine.py", _card, ("strategies/catalog.py",)),
     "checkpoint": Reader(
         documents.dented_json(_a_config), "config.json", _checkpoint, ("models/encoders/checkpoints.py",)
+    ),
+    "difference": Reader(
+        documents.dented_json(_a_difference), "contsym.json", _difference, ("models/encoders/checkpoints.py",)
+    ),
+    "pretraining": Reader(
+        documents.dented_json(_a_pretraining),
+        "state.json",
+        _pretraining,
+        ("training/pretrain_checkpoint.py",),
     ),
 }
 

@@ -7,11 +7,12 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
+from contsym.checked import Strict, Words, check, read_json
 from contsym.data import hub_client
 from contsym.data.schema import LABELS
 from contsym.data.shards import missing_shards, some
@@ -52,6 +53,27 @@ TOKENIZER_FILES = (
     *("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model"),
     *("tokenizer.model", "spm.model"),
 )
+
+CARD = "contsym.json"
+"""In a folder that `contsym pretrain` made: its settings, its data and its accuracy."""
+
+DIFFERENCE = "difference.safetensors"
+"""In such a folder with a difference to the weights of another encoder in place of weights."""
+
+
+class Base(Strict):
+    """The encoder that a difference is added to."""
+
+    name: Words
+    sha256: Words
+
+
+class DifferenceFile(Strict):
+    """The part of the card that names the base of a difference, and the SHA-256 of difference and head."""
+
+    encoder: Base
+    difference_sha256: Words
+
 
 PRESET_POOLING = Pooling(origin="of the preset")
 """Plain means of 128 tokens, as in all published results. MiniLM's folder declares vectors of length 1 and 256
@@ -116,6 +138,13 @@ class EncoderFiles:
     """Of the Hub."""
     pooling: Pooling | None = None
     """None before `with_pooling`."""
+    difference: Path | None = None
+    """The folder of a difference that is added to the weights in `folder`, and of its head."""
+
+    @property
+    def head_folder(self) -> Path:
+        """The folder of the head that contsym trained with the weights, if there is one."""
+        return self.difference or self.folder
 
 
 def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> EncoderFiles:
@@ -125,8 +154,9 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
     preset; the Hub, unless `fetch` is false; the Hub cache, if apparently complete. `name` may end in
     `@REVISION`. Raises EncoderError with the ways to get the encoder.
     """
-    if name not in PRESETS and name and Path(name).expanduser().is_dir():
-        return _verified(name, Path(name).expanduser(), "folder", None)
+    if folder := _folder(name):
+        is_difference = (folder / DIFFERENCE).is_file()
+        return _with_base(name, folder, fetch) if is_difference else _verified(name, folder, "folder", None)
     full_name, (name, _, pinned) = name, name.partition("@")
     revision = revision or pinned or None
     preset = PRESETS.get(name)
@@ -157,6 +187,18 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
         ) from None
     origin = f"Hub, moved to {snapshot.moved_to}" if snapshot.moved_to else "Hub"
     return _verified(name, snapshot.folder, origin, preset, snapshot.commit)
+
+
+def _folder(name: str) -> Path | None:
+    """The folder that an encoder's name is; None for a preset, and for what is no folder."""
+    if name in PRESETS or not name:
+        return None
+    try:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):
+        # Too long for a file's name, or the home of a user who does not exist.
+        return None
 
 
 def _from_hub(repository: hub_client.Repository) -> hub_client.Snapshot:
@@ -235,11 +277,7 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         # transformers would invent one with an empty vocabulary.
         raise EncoderError(f"{folder}: no tokenizer; expected {', '.join(TOKENIZER_FILES)}")
-    hash_of_all = hashlib.sha256()
-    for path in weights:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: hash_of_all)
-    digest = hash_of_all.hexdigest()
+    digest = _sha256(weights)
     if preset and preset.sha256 and digest != preset.sha256:
         raise EncoderError(
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
@@ -248,9 +286,49 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
     return EncoderFiles(name, root, folder, origin, digest, _text_files_sha256(folder), preset, commit)
 
 
+def _with_base(name: str, folder: Path, fetch: bool) -> EncoderFiles:
+    """The base of a difference, and the difference. Raises EncoderError where either is not what the card says."""
+    remedy = "make it again with contsym pretrain --difference"
+    card = check(DifferenceFile, read_json(folder / CARD, remedy, EncoderError), folder / CARD, EncoderError)
+    if (own := _folder(card.encoder.name)) and (own / DIFFERENCE).is_file():
+        raise EncoderError(f"{folder}: a difference to another difference, {card.encoder.name}; {remedy}")
+    base = locate(card.encoder.name, fetch=fetch)
+    digest = difference_sha256(folder)
+    for what, found, expected in (
+        (f"encoder {card.encoder.name}", base.weights_sha256, card.encoder.sha256),
+        (str(folder / DIFFERENCE), digest, card.difference_sha256),
+    ):
+        if found != expected:
+            raise EncoderError(
+                f"{folder}: SHA-256 {found[:12]}... of {what} is not {expected[:12]}... that its {CARD} names; {remedy}"
+            )
+    return replace(
+        base,
+        name=name,
+        root=folder,
+        origin=f"difference to {base.name}, {base.origin}",
+        weights_sha256=hashlib.sha256(f"{base.weights_sha256}{digest}".encode()).hexdigest(),
+        preset=None,
+        difference=folder,
+    )
+
+
+def difference_sha256(folder: Path) -> str:
+    """The SHA-256 of a difference and its head."""
+    return _sha256(sorted(folder.glob("*.safetensors")))
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of a checkpoint. Raises EncoderError unless it is a JSON object."""
     return declared.read_content(folder / "config.json", dict, "transformers")
+
+
+def _sha256(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def _text_files_sha256(folder: Path) -> str:

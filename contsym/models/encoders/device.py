@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from contsym.checked import is_number
 from contsym.errors import SettingError
 from contsym.machine import changed_environment, run_environment
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Precision = Literal["fp32", "bf16"]
 
@@ -75,3 +78,22 @@ def choose_precision(name: str, device: str) -> Precision:
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
     return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def random_state(device: str) -> dict[str, Tensor]:
+    """The state of torch's generators that a run on this device draws from."""
+    import torch
+
+    found = {"cpu": torch.get_rng_state()}
+    if device.startswith("cuda"):
+        found["cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def set_random_state(state: Mapping[str, Tensor], device: str) -> None:
+    """Put in what `random_state` gave."""
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    if device.startswith("cuda"):
+        torch.cuda.set_rng_state(state["cuda"], device)

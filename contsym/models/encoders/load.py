@@ -24,5 +24,9 @@ def load(files: EncoderFiles, *, head: Head = "none"):
     checkpoint lacks the head: a classifier over the three labels of NLI, or a language model.
     """
     encoder = CLASSES[head].from_folder(files.folder, files.pooling or with_pooling(files).pooling)
+    if files.difference:
+        from contsym.models.encoders.difference import add_difference
+
+        add_difference(encoder.transformer, files.difference)
     encoder.probe(files.folder)
     return encoder

@@ -22,7 +22,7 @@ def kind_of_head(files: checkpoints.EncoderFiles) -> str | None:
     """`joint` for a checkpoint with a classifier over joint texts, `pair` for one of contsym's, else None."""
     if checkpoints.nli_labels(checkpoints.read_config(files.folder)) is not None:
         return "joint"
-    return "pair" if (files.folder / NLI_HEAD).is_file() else None
+    return "pair" if (files.head_folder / NLI_HEAD).is_file() else None
 
 
 def read_head(folder: Path, dim: int | None = None) -> dict[str, Tensor]:

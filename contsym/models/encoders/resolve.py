@@ -37,7 +37,7 @@ def with_pooling(files: EncoderFiles, asked: str = AUTO) -> EncoderFiles:
     from contsym.models.encoders.weights import is_decoder_only
 
     # A head that an early contsym trained, which declared no pooling, needs means.
-    if (files.folder / NLI_HEAD).is_file() or not is_decoder_only(files.folder):
+    if (files.head_folder / NLI_HEAD).is_file() or not is_decoder_only(files.folder):
         return replace(files, pooling=plain)
     return replace(files, pooling=replace(plain, modes=("last",), origin="default of decoder-only models"))
 

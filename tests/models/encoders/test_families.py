@@ -201,7 +201,31 @@ def test_what_pretrain_makes_of_any_kind_is_read_again_or_refused_before_trainin
         return
     assert done.exit_code == 0, done.exception
     result, _, _ = toy_run(toy, out, tmp_path, "nli_head", settings={"steps": "1"})
-    assert result.matrix[0][0] == json.loads((out / "contsym.json").read_text())["accuracy"]
+    assert result.matrix[0][0] == json.loads((out / "contsym.json").read_text())["accuracy"]["mnli"]
+
+
+@pytest.mark.parametrize("kind", ["t5", "gpt2", "mpnet"])
+def test_a_difference_to_any_kind_is_the_encoder_that_was_trained(kind, made, toy, tmp_path):
+    for name, more in (("full", []), ("small", ["--difference"])):
+        arguments = [
+            "pretrain",
+            "--mnli",
+            toy["mnli"],
+            "--encoder",
+            str(made(kind)),
+            "--out",
+            str(tmp_path / name),
+        ]
+        arguments += ["--set", "steps=3", "--set", "lora=2", "--set", "learning_rate=0.1", *more]
+        arguments += ["--precision", "fp32", "--device", "cpu", "--output", str(tmp_path)]
+        done = CliRunner().invoke(cli, arguments)
+        assert done.exit_code == 0, done.exception
+    full, small, base = (
+        load(folder).encode(["anna is near ben"])
+        for folder in (tmp_path / "full", tmp_path / "small", made(kind))
+    )
+    assert torch.equal(full, small)
+    assert not torch.allclose(base, small, atol=1e-3)
 
 
 def test_a_sequence_to_sequence_nli_head_cannot_be_retrained(toy, tmp_path):
