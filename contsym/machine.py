@@ -94,7 +94,9 @@ def file_trouble(error: OSError) -> str | None:
 
 
 def _progress_message() -> str:
-    resumes = "; the same command resumes from there" if sys.argv[1:2] in (["run"], ["sweep"], ["pretrain"]) else ""
+    resumes = (
+        "; the same command resumes from there" if sys.argv[1:2] in (["run"], ["sweep"], ["pretrain"]) else ""
+    )
     return f"finished results are stored{resumes}"
 
 
