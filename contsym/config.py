@@ -26,28 +26,26 @@ DEFAULT_TARGET = 0.99
 DEFAULT_FORM: Form = "lexicalised"
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything a user chooses; what follows from it is recorded with the result."""
+@dataclass(frozen=True, kw_only=True)
+class CellOptions:
+    """What a user chooses alike for a run and for every cell of a sweep.
 
-    strategy: str
-    scenario: str
+    A new option is a field here. `key_of` in training/plan.py must know it if it decides a result, and the wall in
+    tests/training/test_options.py names the other places.
+    """
+
     encoder: str = "minilm"
     pooling: str = AUTO
     """How the encoder's token states become a vector: as it is declared, or one of declared.MODE_NAMES."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Source by task; a task that is not named is bundled, or from the Hub where it is not."""
     form: Form = DEFAULT_FORM
-    shots: int | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Training pairs of the tasks that have no shots, as MNLI; a task that is not named gives all."""
     split: SplitRule | None = None
     """The rule of a new train/test split of the Wikidata pairs; None: the split of the source."""
     label_noise: float | None = None
     """Share of flipped labels in the experiences that have any; None: the scenario's."""
-    seeds: tuple[int, ...] = (0,)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Hyper-parameters: text as given with --set, or values from Python, which become that text."""
     protocol: Protocol = "sequential"
     pretrain: Mapping[str, Any] = field(default_factory=dict)
     """Hyper-parameters of the fine-tuning that makes the encoder of protocol retrain, like `settings`."""
@@ -60,6 +58,18 @@ class RunConfig:
     audit: bool = True
     """Look for leaks and shortcuts in the data before training."""
     output: Path = Path(DEFAULT_OUTPUT)
+
+
+@dataclass(frozen=True)
+class RunConfig(CellOptions):
+    """Everything a user chooses for a run; what follows from it is recorded with the result."""
+
+    strategy: str
+    scenario: str
+    shots: int | None = None
+    seeds: tuple[int, ...] = (0,)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Hyper-parameters: text as given with --set, or values from Python, which become that text."""
     tracking_uri: str | None = None
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contsym.config import DEFAULT_OUTPUT, RunConfig
+from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.report.collect import Collected
 from contsym.sweep.config import SweepConfig, shots_text
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from contsym.sweep.schema import StoredSettings
 
 
-OPTIONS = (
-    *("encoder", "pooling", "form", "split", "label_noise"),
-    *("protocol", "device", "precision", "target"),
+OPTIONS = tuple(
+    each.name
+    for each in fields(CellOptions)
+    if each.name not in ("sources", "sizes", "pretrain", "plugins", "curve", "audit", "output")
 )
-"""The options of runs and sweeps that have one value, by the names of their fields."""
+"""Options with one value, by the names of their fields; the others are written in another way."""
 
 
 def commands(collected: Collected) -> list[str]:

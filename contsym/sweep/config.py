@@ -13,8 +13,7 @@ from pydantic import BeforeValidator, Field, create_model
 from contsym import plugins
 from contsym.checked import Closed, Several, read_model
 from contsym.config import (
-    DEFAULT_OUTPUT,
-    DEFAULT_TARGET,
+    CellOptions,
     Precision,
     Protocol,
     RunConfig,
@@ -30,7 +29,6 @@ from contsym.data.schema import Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
-from contsym.models.encoders.declared import AUTO
 from contsym.scenarios.catalog import scenario_runs
 from contsym.strategies.catalog import find_strategy
 
@@ -38,7 +36,7 @@ MAX_CELLS = 100_000
 
 
 @dataclass(frozen=True)
-class SweepConfig:
+class SweepConfig(CellOptions):
     """Every combination of strategies, seeds, shots and set values is one cell."""
 
     strategies: tuple[str, ...]
@@ -48,22 +46,7 @@ class SweepConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Values by setting, as those of RunConfig; each goes to the strategies that have such a setting."""
-    encoder: str = "minilm"
-    pooling: str = AUTO
-    sources: Mapping[str, str] = field(default_factory=dict)
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    form: Form = "lexicalised"
-    split: SplitRule | None = None
-    protocol: Protocol = "sequential"
-    pretrain: Mapping[str, Any] = field(default_factory=dict)
-    label_noise: float | None = None
-    plugins: tuple[str, ...] = ()
-    device: str = "auto"
-    precision: Precision = "auto"
-    target: float = DEFAULT_TARGET
-    curve: bool = False
-    audit: bool = True
-    output: Path = Path(DEFAULT_OUTPUT)
+    curve: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         one_form(
@@ -104,7 +87,7 @@ class SweepConfig:
     @classmethod
     def of_run(cls, config: RunConfig) -> SweepConfig:
         """A run as the sweep that it is: one strategy, one number of shots, one value per setting."""
-        shared = {f.name: getattr(config, f.name) for f in fields(cls) if f.name in _SHARED}
+        shared = {f.name: getattr(config, f.name) for f in fields(CellOptions)}
         return cls(
             strategies=(config.strategy,),
             scenario=config.scenario,
@@ -134,7 +117,7 @@ class SweepConfig:
             seeds=(seed,),
             shots=shots,
             settings=dict(settings),
-            **{name: getattr(self, name) for name in _SHARED},
+            **{f.name: getattr(self, f.name) for f in fields(CellOptions)},
         )
 
     def grid(self, known: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -142,10 +125,6 @@ class SweepConfig:
         names = [name for name in self.settings if name in known]
         for values in itertools.product(*(self.settings[name] for name in names)):
             yield dict(zip(names, values, strict=True))
-
-
-_SHARED = {f.name for f in fields(SweepConfig)} - {"strategies", "scenario", "shots", "seeds", "settings"}
-"""Fields that a sweep has alike for all its cells."""
 
 
 def shots_text(shots: int | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from contsym.checked import Count, Key, Share, Strict, Words, expect, is_time
+from contsym.checked import Count, Key, Share, Strict, Words, Written, expect, is_time
 
 Command = Literal["run", "sweep"]
 """The command that made the record."""
@@ -23,7 +23,7 @@ class StoredCell(Strict):
     n_steps: Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
-class StoredSettings(Strict):
+class StoredSettings(Written):
     strategies: list[Words]
     scenario: Words
     shots: list[Count | None]

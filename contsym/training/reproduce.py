@@ -97,33 +97,22 @@ def config_of(result: SeedResult, **changes: Any) -> RunConfig:
     asked = result.asked
     sources = {source.task: _spec(source) for source in result.sources.values()}
     plugins = [plugin.origin for plugin in result.plugins]
-    given: dict[str, Any] = {
+    chosen = {name: value for part in (options, asked) for name, value in part}
+    chosen |= {
         "strategy": result.strategy,
         "scenario": result.scenario_file or result.scenario,
         "encoder": encoder_of(result),
-        "pooling": options.pooling,
-        # A branch may have moved since: what was read is named with its commit.
+        # A branch may have moved since: a source from the Hub is named with its commit.
         "sources": {
             name: sources.get(name, spec) if spec.startswith("hub") else spec
             for name, spec in asked.sources.items()
         },
-        "form": options.form,
-        "shots": options.shots,
         "sizes": {task: size for task, size in options.sizes.items() if size is not None},
-        "split": options.split,
-        "label_noise": options.label_noise,
         "seeds": (result.seed,),
         "settings": result.set,
-        "protocol": options.protocol,
-        "pretrain": options.pretrain,
         "plugins": tuple(origin for origin in plugins if Path(origin).suffix in (".py", ".toml")),
-        "device": asked.device,
-        "precision": asked.precision,
-        "target": options.target,
-        "curve": options.curve,
-        "audit": asked.audit,
     }
-    return RunConfig(**{**given, **changes})
+    return RunConfig(**{**chosen, **changes})
 
 
 def _spec(source: StoredSource) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
 from contsym.results import store
-from contsym.results.schema import FORMAT, Facts, SeedResult
+from contsym.results.schema import FORMAT, Asked, Facts, SeedResult, StoredOptions
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
@@ -23,6 +24,7 @@ from contsym.training.retrain import find_known_task
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from contsym.config import RunConfig
     from contsym.training.first_task import FirstTaskCache
     from contsym.training.plan import Plan
     from contsym.training.progress import Progress
@@ -122,6 +124,8 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
     config = plan.config
     experiences = plan.scenario.experiences
     is_plain = all(experience.is_plain for experience in experiences)
+    sized = [task.task for task in plan.tasks if not TASKS[task.task].relational]
+    sizes = {task: config.sizes.get(task) for task in sized}
     facts = {
         "format": FORMAT,
         "key": key_of(plan, seed),
@@ -153,28 +157,8 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "seed": seed,
         "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
         "set": dict(config.settings),
-        "options": {
-            "form": config.form,
-            "shots": config.shots,
-            "sizes": {
-                task.task: config.sizes.get(task.task)
-                for task in plan.tasks
-                if not TASKS[task.task].relational
-            },
-            "split": config.split,
-            "protocol": config.protocol,
-            "pretrain": dict(config.pretrain),
-            "label_noise": config.label_noise,
-            "pooling": config.pooling,
-            "target": config.target,
-            "curve": config.curve,
-        },
-        "asked": {
-            "sources": dict(config.sources),
-            "device": config.device,
-            "precision": config.precision,
-            "audit": config.audit,
-        },
+        "options": {**_chosen(config, StoredOptions), "sizes": sizes},
+        "asked": _chosen(config, Asked),
         "device": plan.device,
         "precision": plan.precision,
         "threads": n_threads(),
@@ -186,6 +170,12 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "started_at": started_at.isoformat(timespec="seconds"),
     }
     return checked.check(Facts, facts, _where(plan, seed))
+
+
+def _chosen(config: RunConfig, part: type[StoredOptions] | type[Asked]) -> dict[str, object]:
+    """The fields of the config that this part of a result records."""
+    values = {name: getattr(config, name) for name in part.model_fields}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
 
 
 def _where(plan: Plan, seed: int) -> Path:

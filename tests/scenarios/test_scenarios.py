@@ -17,7 +17,7 @@ from contsym.results import store
 from contsym.results.compare import compare_runs
 from contsym.results.mlflow_records import seed_record
 from contsym.results.summary import by_order, over_orders
-from contsym.scenarios.catalog import find_scenario
+from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
 from contsym.sweep.find import find_row
 from contsym.sweep.runs import stored_runs
 from contsym.testing.toy import nli_rows, relation_rows, write_task, write_tasks
@@ -49,12 +49,18 @@ def shown(tables):
     return console.export_text()
 
 
+TOY = ("mnli", "wikidata")
+"""Tasks with toy pairs; tests/training/test_every_run_is_stored.py has all."""
+
+
 @pytest.mark.parametrize(
     "scenario",
     fast_and_slow(
         [
-            *("new_label", "relations_one_by_one", "unseen_relations", "lexicalised_to_delexicalised"),
-            *("domain_shift", "noisy_labels", "order:wikidata,mnli", "long_stream"),
+            run
+            for name in scenarios()
+            for run in scenario_runs(name)
+            if set(find_scenario(run).tasks) <= {*TOY}
         ],
         fast=["new_label", "relations_one_by_one", "order:wikidata,mnli"],
     ),
