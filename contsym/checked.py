@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic import Strict as IsStrict
 from pydantic_core import ErrorDetails, core_schema
 
@@ -87,6 +87,16 @@ class OneOf:
 def expect(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(what)
+
+
+def different(expected: str) -> AfterValidator:
+    """For a list in a file: it has a value, and none twice."""
+
+    def validate(values: tuple[Item, ...]) -> tuple[Item, ...]:
+        expect(0 < len(set(values)) == len(values), expected)
+        return values
+
+    return AfterValidator(validate)
 
 
 def is_time(text: str) -> bool:

@@ -34,6 +34,14 @@ def toy_run(toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=
     return run_seed(plan, seed, Silent(), cache)
 
 
+def without_time(result):
+    """A result without the entries that differ between equal runs."""
+    from contsym.training.reproduce import untimed
+
+    plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
+    return {**plain, "cost": untimed(result.cost)}
+
+
 def costs(result, name):
     """One cost of a result, by experience."""
     return [getattr(cost, name) for cost in result.cost.experiences]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contsym.results import store
-from contsym.results.schema import FORMAT, SeedResult
+from contsym.results.schema import FORMAT, ExperienceCost, SeedResult, StoredPoint
 from contsym.sweep.runs import read_run, runs_folder, write_run
 
 TASKS = ["mnli", "wikidata"]
@@ -194,35 +194,16 @@ def store_predictions(output: Path, rows: list[dict[str, object]], **changes: An
 
 def _source(task: str, name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
     rows = {"train": train, "test": test}
-    return {
-        "name": name,
-        "task": task,
-        "rows": rows,
-        "available": rows,
-        "fingerprint": fingerprint,
-        "stand_in": stand_in,
-        "notes": [],
-    }
+    facts = {"fingerprint": fingerprint, "stand_in": stand_in, "notes": []}
+    return {"name": name, "task": task, "rows": rows, "available": rows, **facts}
 
 
-def _cost(seconds: float, steps: int, seen: int, forwards: int, stored: int) -> dict[str, Any]:
-    return {
-        "training_seconds": seconds,
-        "training_steps": steps,
-        "pairs_seen": seen,
-        "training_forwards": forwards,
-        "stored_bytes_after": stored,
-    }
+def _cost(*figures: float) -> dict[str, Any]:
+    return dict(zip(ExperienceCost.model_fields, figures, strict=True))
 
 
-def _point(experience: int, steps: int, seen: int, distinct: int, accuracy: float) -> dict[str, Any]:
-    return {
-        "experience": experience,
-        "n_steps": steps,
-        "n_pairs_seen": seen,
-        "n_distinct_pairs": distinct,
-        "accuracy": accuracy,
-    }
+def _point(*figures: float) -> dict[str, Any]:
+    return dict(zip(StoredPoint.model_fields, figures, strict=True))
 
 
 STRATEGIES = ("random_labels", "knn_fixed", "knn_learned", "fine_tune")

@@ -33,17 +33,11 @@ from contsym.results.schema import SeedResult
 from contsym.scenarios.schema import read_scenario
 from contsym.sweep.config import read_file
 from contsym.sweep.runs import read_run
+from contsym.sweep.tracking import child_record
+from tests.errors import message_of
 from tests.stored_results import plain_result, seed_folder, store_predictions, store_run
 
 DEEP = 10_000
-
-
-def says(what, *arguments, **named):
-    """The one line that something is refused with."""
-    with pytest.raises(ContsymError) as error:
-        what(*arguments, **named)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # ---- pickles, and code in checkpoints ----
@@ -91,7 +85,9 @@ def test_pickles_beside_the_weights_are_not_looked_at(name, checkpoint, owned):
 def test_pickled_weights_alone_are_no_encoder(checkpoint, owned):
     (checkpoint / "model.safetensors").unlink()
     (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps(_Evil(owned)))
-    assert "no *.safetensors; contsym loads no pickled weights" in says(checkpoints.locate, str(checkpoint))
+    assert "no *.safetensors; contsym loads no pickled weights" in message_of(
+        checkpoints.locate, str(checkpoint)
+    )
     assert not owned.exists()
 
 
@@ -102,13 +98,13 @@ def test_a_pickled_head_a_pickled_state_and_pickled_vectors_are_refused(tmp_path
 
     evil = pickle.dumps(_Evil(owned))
     (tmp_path / NLI_HEAD).write_bytes(evil)
-    assert "make it again with contsym pretrain" in says(read_head, tmp_path)
+    assert "make it again with contsym pretrain" in message_of(read_head, tmp_path)
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / STATE).write_text("{}")
     (kept / TENSORS).write_bytes(evil)
-    assert "a cached first task cannot be read" in says(FirstTaskCache(tmp_path)._read, "kept")
-    assert "expected the vectors of a result" in says(_vectors, tmp_path / NLI_HEAD)
+    assert "a cached first task cannot be read" in message_of(FirstTaskCache(tmp_path)._read, "kept")
+    assert "expected the vectors of a result" in message_of(_vectors, tmp_path / NLI_HEAD)
     assert not owned.exists()
 
 
@@ -128,7 +124,7 @@ def test_code_that_a_checkpoint_brings_does_not_run(model_type, checkpoint, owne
     if model_type == "bert":
         assert load(checkpoints.locate(str(checkpoint))).dim == 32
     else:
-        says(lambda: load(checkpoints.locate(str(checkpoint))))
+        message_of(lambda: load(checkpoints.locate(str(checkpoint))))
     assert not owned.exists()
 
 
@@ -149,7 +145,7 @@ def test_a_packed_file_is_unpacked_up_to_a_limit(ending, pack, name, tmp_path, m
     path = tmp_path / f"{name}.{ending}"
     path.write_bytes(pack(b"Q1\tP26\tQ2\n" * 400_000))
     n_packed = path.stat().st_size
-    assert says(_read_triples, path, tmp_path) == (
+    assert message_of(_read_triples, path, tmp_path) == (
         f"{path}: unpacks to more than {max(1 << 20, 200 * n_packed):,} bytes out of {n_packed:,}; expected triples "
         "or labels; if they are, unpack the file first"
     )
@@ -170,12 +166,12 @@ def test_a_real_bomb_costs_neither_memory_nor_disk(tmp_path):
         for _ in range(4096):
             file.write(block)
     before = peak_bytes()
-    assert f"{path}:1: more than {text_files.MAX_LINE:,} bytes; expected a shorter line" in says(
+    assert f"{path}:1: more than {text_files.MAX_LINE:,} bytes; expected a shorter line" in message_of(
         _read_triples, path, tmp_path
     )
     assert peak_bytes() - before < 4 * text_files.MAX_LINE
     tsv = path.rename(tmp_path / "triples.tsv.gz")
-    assert "unpacks to more than" in says(_read_triples, tsv, tmp_path)
+    assert "unpacks to more than" in message_of(_read_triples, tsv, tmp_path)
     assert peak_bytes() - before < 4 * text_files.MAX_LINE
     assert sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) < 2 * tsv.stat().st_size
 
@@ -184,7 +180,7 @@ def test_a_real_bomb_costs_neither_memory_nor_disk(tmp_path):
 def test_pairs_come_in_no_packed_format(ending, tmp_path):
     path = tmp_path / f"train.jsonl{ending}"
     path.write_bytes(b"\x1f\x8b")
-    assert says(load_task, "mnli", str(path)).startswith(
+    assert message_of(load_task, "mnli", str(path)).startswith(
         f"{path}: format {ending!r} is unknown; expected .jsonl, "
     )
 
@@ -193,7 +189,10 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "MAX_LINE", 1000)
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"premise": "' + "x" * 2000)
-    assert says(lambda: list(read_rows(path))) == f"{path}:1: more than 1,000 bytes; expected a shorter line"
+    assert (
+        message_of(lambda: list(read_rows(path)))
+        == f"{path}:1: more than 1,000 bytes; expected a shorter line"
+    )
 
 
 def _parquet(path, n, text, **options):
@@ -212,7 +211,7 @@ def test_a_long_text_that_a_parquet_file_repeats_is_not_written_out(tmp_path):
     path = tmp_path / "pairs.parquet"
     _parquet(path, 4096, "x" * (1 << 20))
     assert path.stat().st_size < 1 << 20
-    assert "8,589,963,264 bytes of text in 4,096 rows; expected at most 268,435,456" in says(
+    assert "8,589,963,264 bytes of text in 4,096 rows; expected at most 268,435,456" in message_of(
         lambda: list(read_rows(path))
     )
 
@@ -223,7 +222,7 @@ def test_a_parquet_file_of_more_rows_than_it_can_hold(tmp_path, monkeypatch):
     _parquet(path, 2_000_000, "x", compression="zstd", data_page_size=1 << 30)
     limit = max(1000, 100 * path.stat().st_size)
     assert limit < 2_000_000
-    assert says(lambda: list(read_rows(path))) == (
+    assert message_of(lambda: list(read_rows(path))) == (
         f"{path}: 2,000,000 rows in so small a file; expected at most {limit:,}"
     )
 
@@ -240,7 +239,7 @@ def test_a_parquet_file_whose_row_group_unpacks_to_more_than_memory(tmp_path, mo
     assert path.stat().st_size < 1 << 18
     assert re.search(
         r"row group 0 unpacks to [\d,]+ bytes; expected at most 1,048,576",
-        says(lambda: list(read_rows(path))),
+        message_of(lambda: list(read_rows(path))),
     )
 
 
@@ -254,7 +253,7 @@ def test_deep_nesting_is_a_line_in_every_format(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text(DEEP_JSON)
     assert (
-        says(lambda: list(read_rows(path)))
+        message_of(lambda: list(read_rows(path)))
         == f"{path}:1: not JSON (nested too deeply); expected one object per line"
     )
     for name, read in (
@@ -263,21 +262,21 @@ def test_deep_nesting_is_a_line_in_every_format(tmp_path):
         ("run.json", read_run),
     ):
         (tmp_path / name).write_text(DEEP_JSON)
-        assert "cannot be read (nested too deeply)" in says(read, tmp_path)
+        assert "cannot be read (nested too deeply)" in message_of(read, tmp_path)
     (tmp_path / "config.json").write_text(DEEP_JSON)
-    assert "not a JSON object" in says(checkpoints.read_config, tmp_path)
+    assert "not a JSON object" in message_of(checkpoints.read_config, tmp_path)
     toml = tmp_path / "x.toml"
     toml.write_text(DEEP_TOML)
-    assert says(read_file, toml) == f"--config {toml}: not TOML (nested too deeply)"
-    assert says(read_scenario, "x", DEEP_TOML, "x.toml") == "x.toml: not TOML (nested too deeply)"
-    assert says(parse_registry, DEEP_TOML, "x.toml") == "x.toml: not TOML (nested too deeply)"
+    assert message_of(read_file, toml) == f"--config {toml}: not TOML (nested too deeply)"
+    assert message_of(read_scenario, "x", DEEP_TOML, "x.toml") == "x.toml: not TOML (nested too deeply)"
+    assert message_of(parse_registry, DEEP_TOML, "x.toml") == "x.toml: not TOML (nested too deeply)"
 
 
 def test_a_key_of_many_parts_and_a_large_file_take_no_time():
-    assert says(read_scenario, "x", "\n" + "a." * DEEP + "a = 1", "x.toml") == (
+    assert message_of(read_scenario, "x", "\n" + "a." * DEEP + "a = 1", "x.toml") == (
         "x.toml:2: 10,000 dots; expected at most 200 on a line"
     )
-    assert says(read_scenario, "x", "#" * (1 << 20) + "\n", "x.toml") == (
+    assert message_of(read_scenario, "x", "#" * (1 << 20) + "\n", "x.toml") == (
         "x.toml: 1,048,577 characters; expected at most 1,048,576"
     )
 
@@ -293,7 +292,7 @@ def test_no_name_in_a_result_leads_out_of_its_folder(name, tmp_path):
         ("tasks.0", {"tasks": [name, "wikidata"]}),
     ):
         path.write_text(json.dumps(plain_result(**changes)))
-        assert says(store.read_result, path).startswith(
+        assert message_of(store.read_result, path).startswith(
             f"{path}: {place} is {name!r}"[: len(f"{path}{place}") + 60]
         )
 
@@ -307,7 +306,9 @@ def test_no_path_in_a_manifest_is_read(name, tmp_path):
         "files": {name: {}, "test.parquet": {}},
     }
     (tmp_path / "manifest.json").write_text(json.dumps(made))
-    assert says(read_manifest, tmp_path).endswith(f"{name!r}; expected 'train.parquet' or 'test.parquet'")
+    assert message_of(read_manifest, tmp_path).endswith(
+        f"{name!r}; expected 'train.parquet' or 'test.parquet'"
+    )
 
 
 def test_no_key_in_a_record_leads_out_of_its_folder(tmp_path):
@@ -319,7 +320,7 @@ def test_no_key_in_a_record_leads_out_of_its_folder(tmp_path):
         made = _a_record()
         made["cells"][0][field] = "../../../elsewhere"
         (folder / "run.json").write_text(json.dumps(made))
-        assert f"cells.0.{field} is '../../../elsewhere'" in says(read_run, folder)
+        assert f"cells.0.{field} is '../../../elsewhere'" in message_of(read_run, folder)
 
 
 def test_a_link_out_of_a_data_folder_is_not_followed(tmp_path):
@@ -329,7 +330,7 @@ def test_a_link_out_of_a_data_folder_is_not_followed(tmp_path):
     folder.mkdir()
     shutil.copy(secret, folder / "train.jsonl")
     (folder / "test.jsonl").symlink_to(secret)
-    assert says(load_task, "mnli", str(folder)) == (
+    assert message_of(load_task, "mnli", str(folder)) == (
         f"{folder}/test.jsonl: a link out of {folder}, to {secret}; give that path, or copy the data"
     )
     (folder / "test.jsonl").unlink()
@@ -355,7 +356,8 @@ def test_mlflow_gets_what_contsym_wrote_and_nothing_that_was_put_beside_it(tmp_p
     (folder / "notes.txt").symlink_to(secret)
     (folder / "more.txt").write_text("mine")
     (folder / "label_vectors.safetensors").symlink_to(secret)
-    assert [path.name for path in tracking.own_files(folder)] == ["predictions.csv", "result.json"]
+    files = child_record(read_run(run), folder, store.read_result(folder)).files
+    assert [path.name for path in tracking.regular_files(files)] == ["predictions.csv", "result.json"]
 
 
 # ---- names that are code somewhere else ----
@@ -374,9 +376,13 @@ def test_a_label_or_kind_that_is_code_is_refused_with_its_line(name, tmp_path):
     path = tmp_path / "pairs.jsonl"
     row = {"premise": "a", "hypothesis": "b", "label": "neutral"}
     path.write_text(json.dumps({**row, "label": name}) + "\n")
-    assert says(load_task, "wikidata", str(path)).startswith(f"{path}:1: label {name!r} is unknown; expected")
+    assert message_of(load_task, "wikidata", str(path)).startswith(
+        f"{path}:1: label {name!r} is unknown; expected"
+    )
     path.write_text(json.dumps({**row, "kind": name}) + "\n")
-    assert says(load_task, "wikidata", str(path)).startswith(f"{path}:1: kind {name!r} is unknown; expected")
+    assert message_of(load_task, "wikidata", str(path)).startswith(
+        f"{path}:1: kind {name!r} is unknown; expected"
+    )
 
 
 @pytest.mark.parametrize("name", EVIL_NAMES)
@@ -396,7 +402,7 @@ def test_names_become_plain_keys_and_plain_text_in_mlflow(name):
 def test_a_query_of_mlflow_cannot_be_ended_by_a_runs_name(tmp_path):
     path = tmp_path / "result.json"
     path.write_text(json.dumps(plain_result(run="x' OR tags.a = 'b")))
-    assert "run is" in says(store.read_result, path)
+    assert "run is" in message_of(store.read_result, path)
 
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''+1", "'quoted", "P26/Q1/Q2", "", "'")
@@ -429,7 +435,7 @@ def test_tables_of_a_report_have_no_formulas():
 def test_an_error_cannot_give_orders_to_a_terminal(tmp_path):
     path = tmp_path / "matrix.csv"
     path.write_text("after,\x1b]0;owned\x07\x1b[2J\u202e\n")
-    said = says(read_matrices, path)
+    said = message_of(read_matrices, path)
     assert said.isprintable()
     assert "\\x1b" in said
 
@@ -437,7 +443,7 @@ def test_an_error_cannot_give_orders_to_a_terminal(tmp_path):
 def test_an_error_of_a_very_long_value_is_short(tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps({"premise": "a", "hypothesis": "b", "label": "x" * 100_000}) + "\n")
-    said = says(load_task, "mnli", str(path))
+    said = message_of(load_task, "mnli", str(path))
     assert len(said) < 2100 and said.endswith("expected entailment, neutral or contradiction")
 
 

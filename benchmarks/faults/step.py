@@ -25,7 +25,7 @@ def not_a_number(bench: Bench, rng: random.Random) -> str:
         n, what = rng.randint(1, N_STEPS), rng.choice(["nan", "inf", "-inf"])
         child = bench.run(words, {"fail_in_step": {"n": n, "what": what}})
         step, task = 1 + (n - 1) % 6, ("mnli", "wikidata")[(n - 1) // 6 % 2]
-        child.expect_one_line(2, f"the loss is {what} at step {step} on {task}", "row ", "are kept in")
+        child.expect_one_line(2, f"the loss is {what} at step {step} on {task}", "row ", "are stored in")
         (stopped,) = (output / "stopped").iterdir()
         told = json.loads((stopped / "stopped.json").read_text("utf-8"))
         if (told["seed"], told["step"], len(told["pairs"])) != ((n - 1) // 12, step, 16):

@@ -1,4 +1,4 @@
-"""Options that several commands have, said once."""
+"""Options of several commands."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ uri_option = click.option(
 split_option = click.option(
     "--split",
     type=click.Choice(list(SPLIT_RULES)),
-    help="Share the Wikidata pairs out anew (contsym data build --help); default: as they come.",
+    help="Re-split the Wikidata pairs (contsym data build --help); default: the split of the data.",
 )
 noise_option = click.option(
     "--label-noise",
     type=float,
     metavar="SHARE",
-    help="Share of flipped training labels where the scenario has any (noisy_labels); default: the scenario's.",
+    help="Share of flipped training labels, for scenarios with label noise (noisy_labels); default: the scenario's.",
 )
 SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
 
 
 def task_options(command):
-    """`--TASK SOURCE` for each task, and `--TASK-size N` for those that have no shots."""
+    """`--TASK SOURCE` for each task, and `--TASK-size N` for those without shots."""
     for task in reversed(list(TASKS.values())):
         if not task.relational:
             command = click.option(
@@ -60,7 +60,7 @@ def task_options(command):
 
 
 def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
-    """Take what `task_options` gave out of the options: source and size by task, where they were given."""
+    """Pop the values of `task_options`: the typed sources and sizes by task."""
     sources = {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
     sizes = {name: size for name in TASKS if (size := options.pop(f"{name}_size", None)) is not None}
     return sources, sizes
@@ -85,8 +85,8 @@ pooling_option = click.option(
     type=click.Choice(list(POOLINGS)),
     default=AUTO,
     show_default=True,
-    help="Of token states; auto is the preset's, what a sentence-transformers folder declares, or else the last "
-    "token of a decoder-only model and the mean of any other (docs/encoders.md).",
+    help="Of token states; auto: that of the preset or of a sentence-transformers folder, or else the last token of a "
+    "decoder-only model and the mean of any other (docs/encoders.md).",
 )
 form_option = click.option(
     "--form",
@@ -101,52 +101,55 @@ precision_option = click.option(
     type=click.Choice(get_args(Precision)),
     default="auto",
     show_default=True,
-    help="Of the encoder; auto is bf16 where the hardware is faster with it.",
+    help="Of the encoder; auto: bf16 if the hardware is faster with it.",
 )
 freeze_option = click.option(
     "--freeze",
     metavar="WHAT",
-    help="Lower part of the encoder that is not trained, and computed once for each text: embeddings, or "
-    "layers:N for those and N layers (the same as --set freeze=WHAT).",
+    help="Lower part of the encoder to freeze and to compute once per text: embeddings, or layers:N for the embeddings "
+    "and N layers (the same as --set freeze=WHAT).",
 )
 target_option = click.option(
     "--target",
     type=float,
     default=DEFAULT_TARGET,
     show_default=True,
-    help="Accuracy for which the least number of pairs is reported.",
+    help="Report the fewest pairs that reach this accuracy.",
+)
+protocol_option = click.option(
+    "--protocol",
+    type=click.Choice(get_args(Protocol)),
+    default="sequential",
+    show_default=True,
+    help="sequential: the strategy learns every task. retrain: every strategy starts from one encoder that was "
+    "trained with a head on the first task, and that head measures the task (docs/protocols.md).",
+)
+pretrain_option = click.option(
+    "--pretrain",
+    "pretraining",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="With --protocol retrain: a hyper-parameter of the fine-tuning that makes the encoder; repeatable.",
 )
 
 
 def assignments_of(options: dict[str, Any]) -> tuple[str, ...]:
-    """Take `assignments` out of the options, and `--freeze`, which is short for one of them."""
+    """Pop `assignments`, and `--freeze`, which is short for one of them."""
     freeze = options.pop("freeze", None)
     return (*options.pop("assignments"), *([] if freeze is None else [f"freeze={freeze}"]))
 
 
-def protocol_options(command):
-    """`--protocol` and `--pretrain`."""
-    command = click.option(
-        "--pretrain",
-        "pretraining",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="With --protocol retrain: a hyper-parameter of the fine-tuning that makes the encoder; repeatable.",
-    )(command)
-    return click.option(
-        "--protocol",
-        type=click.Choice(get_args(Protocol)),
-        default="sequential",
-        show_default=True,
-        help="sequential: the strategy learns every task. retrain: all start from one encoder that knows the "
-        "first task by a head, and are measured by that head (docs/protocols.md).",
-    )(command)
-
-
 def cell_options(command):
-    """What a run and each cell of a sweep are given alike."""
-    learned = (plugin_option, encoder_option, pooling_option, freeze_option, task_options, form_option)
-    how = (split_option, noise_option, protocol_options, device_option, precision_option, target_option)
-    for option in reversed((*learned, *how)):
+    """The options that runs and sweeps have in common."""
+    data_and_encoder = (
+        plugin_option,
+        encoder_option,
+        pooling_option,
+        freeze_option,
+        task_options,
+        form_option,
+    )
+    training = (split_option, noise_option, protocol_option, pretrain_option)
+    for option in reversed((*data_and_encoder, *training, device_option, precision_option, target_option)):
         command = option(command)
     return command

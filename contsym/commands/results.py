@@ -1,4 +1,4 @@
-"""The command line of stored results: conventions recomputed, runs compared."""
+"""`contsym metrics`, `compare` and `reproduce`: the commands on stored results."""
 
 from __future__ import annotations
 
@@ -29,17 +29,13 @@ CONVENTION_NAMES: tuple[ConventionName, ...] = ("chaudhry", "lopez-paz", "avalan
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--convention",
-    type=click.Choice(CONVENTION_NAMES),
-    help="Whose formulas; default: all four, one below the other.",
-)
+@click.option("--convention", type=click.Choice(CONVENTION_NAMES), help="Whose formulas; default: all four.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> None:
     """Recompute published figures of forgetting and transfer from a stored matrix.
 
-    FILE is a result.json, the folder of a run or a result, or a CSV file as MLflow has it
-    (matrix.csv): the header after,TASK,TASK,... and rows untrained, TASK, TASK, ...
+    FILE is a result.json, the folder of a run or a result, or a CSV file such as matrix.csv in MLflow: the header
+    after,TASK,TASK,... and rows untrained, TASK, TASK, ...
 
     \b
     Examples:
@@ -56,30 +52,33 @@ def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> Non
     from contsym.sweep.runs import RECORD
 
     if (file / RECORD).is_file():
-        found = matrices_of(list(find_row(str(file), file.parent.parent).results.values()))
+        matrices = matrices_of(list(find_row(str(file), file.parent.parent).results.values()))
     else:
-        found = read_matrices(file)
+        matrices = read_matrices(file)
     by_convention: dict[ConventionName, dict[str, list[float | None]]] = {}
     for name in [convention] if convention else CONVENTION_NAMES:
-        each = [figures(name, np.array(matrix.rows), matrix.n_test) for matrix in found]
-        by_convention[name] = {f.name: [seed[f.name] for seed in each] for f in CONVENTIONS[name].figures}
+        per_seed = [figures(name, np.array(matrix.rows), matrix.n_test) for matrix in matrices]
+        by_convention[name] = {f.name: [seed[f.name] for seed in per_seed] for f in CONVENTIONS[name].figures}
     if as_json:
-        plain = {"file": str(file), **figures_as_plain(found, by_convention)}
-        click.echo(json.dumps(plain, ensure_ascii=False, allow_nan=False))
+        _echo_json({"file": str(file), **figures_as_plain(matrices, by_convention)})
     else:
-        Console(highlight=False).print(conventions_report(found, by_convention))
+        Console(highlight=False).print(conventions_report(matrices, by_convention))
+
+
+def _echo_json(content: dict[str, Any]) -> None:
+    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
-@click.option("--task", metavar="NAME", help="Compare on this task alone; default: every task they share.")
+@click.option("--task", metavar="NAME", help="Compare on this task alone; default: every task of all runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @output_option
 def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path) -> None:
-    """Compare stored runs pair by pair, and name the best only where tests say so.
+    """Compare stored runs in pairs, and name the best if it is significantly better.
 
-    RUN is a run of OUTPUT by its name, the folder of a run or a result, or STRATEGY@SHOTS of the latest sweep
-    ('knn_fixed k=5@64' where it has several values of k). Seeds and test pairs must be the same.
+    RUN is the name of a run in OUTPUT, the folder of a run or a result, or STRATEGY@SHOTS of the latest sweep
+    ('knn_fixed k=5@64' if it has several values of k). Seeds and test pairs must be the same.
 
     \b
     Examples:
@@ -96,23 +95,23 @@ def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path
     if len(runs) < 2:
         raise SettingError(f"compare: only {runs[0]} was given; expected two runs or more")
     skip = Skipped()
-    named = name_runs([find_row(given, output, skip) for given in runs])
-    found = compare_runs(named, task)
+    rows = name_runs([find_row(name, output, skip) for name in runs])
+    comparisons = compare_runs(rows, task)
     if as_json:
-        click.echo(json.dumps(as_plain(named, found), ensure_ascii=False, allow_nan=False))
+        _echo_json(as_plain(rows, comparisons))
     else:
-        Console(highlight=False).print(comparison_report(named, found))
+        Console(highlight=False).print(comparison_report(rows, comparisons))
 
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option("--seed", type=int, metavar="N", help="This seed alone; default: every seed that is stored.")
+@click.option("--seed", type=int, metavar="N", help="This seed alone; default: every stored seed.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),
     default=TOLERANCE,
     show_default=True,
-    help="Largest difference of an accuracy that will do on another machine, version or precision.",
+    help="Largest allowed difference of an accuracy on another machine, version or precision.",
 )
 @task_options
 @device_option
@@ -123,11 +122,11 @@ def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path
 def reproduce(
     context: click.Context, /, run: str, seed: int | None, tolerance: float, as_json: bool, **options: Any
 ) -> None:
-    """Repeat a stored run from its own record and compare.
+    """Repeat a stored run from its record and compare.
 
-    RUN is as for contsym compare. On the same machine, with the same versions, threads and precision, all
-    figures, answers and stored vectors must be equal to the bit. Otherwise it says what differs, and no
-    accuracy may differ by more than the tolerance. Nothing is stored.
+    RUN is as for contsym compare. On the same machine, with the same versions, threads and precision, all figures,
+    predictions and stored vectors must be equal to the bit. Otherwise the differences are listed, and no accuracy may
+    differ by more than the tolerance. Nothing is stored.
     Exit code 0: equal or within the tolerance; 1: different; 2: cannot be repeated.
 
     \b
@@ -140,12 +139,12 @@ def reproduce(
 
     from contsym.sweep.find import find_row
 
-    found = find_row(run, options.pop("output"))
-    if seed is not None and seed not in found.results:
-        stored = ", ".join(map(str, found.results))
-        raise SettingError(f"--seed {seed}: {run} has the seeds {stored}; expected one of them")
-    chosen = {s: r for s, r in found.results.items() if seed is None or s == seed}
-    # Before torch reads it: with another number of threads, sums are taken in another order.
+    row = find_row(run, options.pop("output"))
+    if seed is not None and seed not in row.results:
+        seeds = ", ".join(map(str, row.results))
+        raise SettingError(f"--seed {seed}: {run} has the seeds {seeds}; expected one of them")
+    chosen = {s: r for s, r in row.results.items() if seed is None or s == seed}
+    # Before torch reads it: with another number of threads, the order of sums is another.
     os.environ["OMP_NUM_THREADS"] = str(max(result.threads for result in chosen.values()))
 
     import torch
@@ -155,24 +154,22 @@ def reproduce(
 
     sources, sizes = sources_and_sizes(options)
     if sizes:
-        raise SettingError(f"--{next(iter(sizes))}-size: the record says how many pairs; leave it out")
+        raise SettingError(f"--{next(iter(sizes))}-size: the record has the number of pairs; leave it out")
     source = context.get_parameter_source
-    given = {
+    changes = {
         name: options[name]
         for name in ("device", "precision")
         if source(name) is click.core.ParameterSource.COMMANDLINE
     }
-    done = []
+    repeats = []
     for number, result in chosen.items():
         torch.set_num_threads(result.threads)
         with RunProgress(Console(stderr=True)) as progress:
-            done.append(
-                repeat(found.folders[number], result, progress, tolerance=tolerance, sources=sources, **given)
-            )
+            folder = row.folders[number]
+            repeats.append(repeat(folder, result, progress, tolerance=tolerance, sources=sources, **changes))
         if not as_json:
-            click.echo("\n".join(done[-1].lines()))
+            click.echo("\n".join(repeats[-1].lines()))
     if as_json:
-        plain = {"run": run, "seeds": [repeated.as_plain() for repeated in done]}
-        click.echo(json.dumps(plain, ensure_ascii=False, allow_nan=False))
-    if any(repeated.verdict == "different" for repeated in done):
+        _echo_json({"run": run, "seeds": [each.as_plain() for each in repeats]})
+    if any(each.verdict == "different" for each in repeats):
         sys.exit(1)

@@ -226,11 +226,11 @@ def as_plain(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
     A cell is done, failed, missing, or unreadable where its result is there and cannot be read.
     """
     from contsym.results import store
-    from contsym.results.summary import OWN
+    from contsym.results.summary import PER_SEED
 
     failures, done = sweep.failures(skip), sweep.done()
     found = {path.name: result for path, result in store.read_results(done.values(), skip).items()}
-    shown = OWN - {"seed", "key"}
+    shown = PER_SEED - {"seed", "key"}
     cells = []
     for cell in sweep.cells:
         entry: dict[str, Any] = {

@@ -8,10 +8,7 @@ from pathlib import Path
 
 import click
 
-from contsym.commands.options import (
-    output_option,
-    uri_option,
-)
+from contsym.commands.options import output_option, uri_option
 
 
 @click.command()
@@ -20,8 +17,8 @@ from contsym.commands.options import (
 def sync(output: Path, tracking_uri: str | None) -> None:
     """Send stored results that MLflow does not have yet.
 
-    What cannot be read, and what MLflow refuses of one run alone, is named on stderr, and the others are sent.
-    Exit code 0: all is sent; 1: something was skipped; 2: the store cannot be used.
+    Results that cannot be read and runs that MLflow refuses are named on stderr and skipped.
+    Exit code 0: all results are sent; 1: some were skipped; 2: the store cannot be used.
 
     \b
     Example:
@@ -44,7 +41,7 @@ def sync(output: Path, tracking_uri: str | None) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
-    """Open the MLflow UI on the store that the runs went to.
+    """Open the MLflow UI on the store of the runs.
 
     \b
     Example:
@@ -54,7 +51,7 @@ def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
 
     uri = tracking.resolve_uri(output, tracking_uri)
     command, environment = tracking.ui_command(output, uri, host, port)
-    click.echo(f"MLflow UI on http://{host}:{port} (starting takes some 15 s; stop with Ctrl-C)", err=True)
+    click.echo(f"MLflow UI on http://{host}:{port} (starting takes about 15 s; stop with Ctrl-C)", err=True)
     if host not in ("127.0.0.1", "localhost", "::1"):
         click.echo(f"note: {host} is reachable from other machines, without a password", err=True)
     os.execve(command[0], command, environment)  # noqa: S606 - replaces this process

@@ -1,9 +1,9 @@
-"""Which stored results a report is about, and the groups that they form; nothing is computed here."""
+"""Selects the stored results of a report and groups them; computes no figure."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,231 +20,225 @@ from contsym.sweep.runs import StoredRun, latest_sweep, stored_runs
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One result and the folder that it lies in."""
-
-    folder: Path
-    result: SeedResult
-
-
-@dataclass(frozen=True)
 class Collected:
-    """The results of a report: of one sweep, or of plain runs; all on the same data.
+    """The results of a report, from one sweep or from plain runs; all on the same data.
 
-    A group is the results of one variant (a strategy with its set values) at one number of shots,
-    one for each seed.
+    A group has the results of one variant (a strategy with its varied settings) at one number of shots, one per seed.
     """
 
     name: str
-    """That of the sweep or run, or what results are called together; also the report's folder."""
-    stored: tuple[Stored, ...]
+    """Of the sweep or run, or a common name of several results; also the report's folder."""
+    by_folder: Mapping[Path, SeedResult]
     sweep: StoredRun | None = None
     failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     n_planned: int = 0
 
+    @cached_property
+    def results(self) -> list[SeedResult]:
+        return list(self.by_folder.values())
+
     @property
     def first(self) -> SeedResult:
-        return self.stored[0].result
+        return self.results[0]
 
     @property
     def tasks(self) -> list[str]:
-        return list(self.first.tasks)
+        return self.first.tasks
 
     @property
     def new_task(self) -> str:
-        """The task that the shots are of: the last one of relations, or the last."""
+        """The task with the shots: the last relational one, or else the last."""
         return self.first.new_task
 
     @property
     def earlier_tasks(self) -> list[str]:
-        """Those that something came after, so that they can have been forgotten."""
+        """All but the last, which cannot be forgotten."""
         return self.tasks[:-1]
 
     @cached_property
     def variants(self) -> list[str]:
-        """In the order that they were asked for."""
-        found = {self.variant_of(s.result): s.result.strategy for s in self.stored}
+        """In the order of the command."""
+        strategies = {self.variant_of(result): result.strategy for result in self.results}
         if self.sweep:
             order = list(self.sweep.config.strategies)
-            return sorted(found, key=lambda name: order.index(found[name]))
-        return list(found)
+            return sorted(strategies, key=lambda variant: order.index(strategies[variant]))
+        return list(strategies)
 
     def variant_of(self, result: SeedResult) -> str:
-        """The strategy, with those of its set values that are not the same in all its results."""
-        return result.variant(self._varied.get(result.strategy, set()))
+        """The strategy, with the settings that vary among its results."""
+        return result.variant(self._varied[result.strategy])
 
     def strategy_of(self, variant: str) -> str:
-        return next(s.result.strategy for s in self.stored if self.variant_of(s.result) == variant)
+        return next(result.strategy for result in self.results if self.variant_of(result) == variant)
 
     @cached_property
     def _varied(self) -> dict[str, set[str]]:
-        """Names of settings that have several values, by strategy."""
-        asked = set(self.sweep.varied) if self.sweep else set()
+        """Names of settings with several values, by strategy."""
         settings: dict[str, list[dict[str, str]]] = {}
-        for stored in self.stored:
-            texts = {name: str(value) for name, value in stored.result.settings.items()}
-            settings.setdefault(stored.result.strategy, []).append(texts)
+        for result in self.results:
+            texts = {name: str(value) for name, value in result.settings.items()}
+            settings.setdefault(result.strategy, []).append(texts)
+        in_sweep = set(self.sweep.varied) if self.sweep else set()
         return {
-            strategy: asked
-            | {
-                name
-                for name in {name for values in own for name in values}
-                if len({values.get(name) for values in own}) > 1
-            }
-            for strategy, own in settings.items()
+            strategy: in_sweep
+            | {name for name in set().union(*each) if len({texts.get(name) for texts in each}) > 1}
+            for strategy, each in settings.items()
         }
 
     @cached_property
     def shots(self) -> list[int]:
-        return sorted({s.result.n_shots for s in self.stored})
+        return sorted({result.n_shots for result in self.results})
 
     @cached_property
     def seeds(self) -> list[int]:
-        return sorted({s.result.seed for s in self.stored})
+        return sorted({result.seed for result in self.results})
 
     @cached_property
-    def _groups(self) -> dict[tuple[str, int], list[Stored]]:
-        found: dict[tuple[str, int], list[Stored]] = {}
-        for stored in sorted(self.stored, key=lambda s: s.result.seed):
-            found.setdefault((self.variant_of(stored.result), stored.result.n_shots), []).append(stored)
-        return found
+    def _groups(self) -> dict[tuple[str, int], dict[int, Path]]:
+        """The folders of each group by seed."""
+        groups: dict[tuple[str, int], dict[int, Path]] = {}
+        for folder, result in sorted(self.by_folder.items(), key=lambda item: item[1].seed):
+            groups.setdefault((self.variant_of(result), result.n_shots), {})[result.seed] = folder
+        return groups
 
-    def group(self, variant: str, shots: int) -> list[Stored]:
-        """In the order of the seeds; empty where none is stored."""
-        return self._groups.get((variant, shots), [])
+    def folders(self, variant: str, shots: int) -> dict[int, Path]:
+        """The folders of a group's results by seed, in the order of the seeds."""
+        return self._groups.get((variant, shots), {})
+
+    def group(self, variant: str, shots: int) -> list[SeedResult]:
+        """In the order of the seeds; empty if none is stored."""
+        return [self.by_folder[folder] for folder in self.folders(variant, shots).values()]
 
     def values(self, variant: str, shots: int, figure: Callable[[SeedResult], Any]) -> list[Any]:
-        return [figure(stored.result) for stored in self.group(variant, shots)]
+        return [figure(result) for result in self.group(variant, shots)]
 
-    def whole_seeds(self, variant: str) -> list[int]:
-        """Seeds of which every number of shots is stored."""
-        per_shots = [{s.result.seed for s in self.group(variant, n)} for n in self.shots]
-        return sorted(set.intersection(*per_shots))
+    def complete_seeds(self, variant: str) -> list[int]:
+        """Seeds with a result at every number of shots."""
+        return sorted(set.intersection(*(set(self.folders(variant, n)) for n in self.shots)))
 
     def common_seeds(self, variants: Sequence[str], shots: int) -> list[int]:
-        """Seeds that every one of the variants has at this number of shots."""
-        if not variants:
-            return []
-        return sorted(set.intersection(*({s.result.seed for s in self.group(v, shots)} for v in variants)))
+        """Seeds that all the variants have at this number of shots."""
+        return sorted(set.intersection(*(set(self.folders(v, shots)) for v in variants))) if variants else []
 
     @property
     def target(self) -> float:
-        """The accuracy that the results were made to look for, where they agree on one."""
-        found = {s.result.options.target for s in self.stored}
-        return found.pop() if len(found) == 1 else DEFAULT_TARGET
+        """The target accuracy of the results, or the default if they differ in it."""
+        targets = {result.options.target for result in self.results}
+        return targets.pop() if len(targets) == 1 else DEFAULT_TARGET
 
     @property
     def stand_ins(self) -> dict[str, str]:
-        """Source by task, of those that only stand in for real data."""
+        """Names of the sources that stand in for real data, by task."""
         return {task: s.name for task, s in self.first.sources.items() if s.stand_in}
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """(variant, note) of what results say of themselves; of each variant the notes of its first result
-        that has any."""
-        found: dict[str, list[str]] = {}
-        for stored in self.stored:
-            if stored.result.notes:
-                found.setdefault(self.variant_of(stored.result), stored.result.notes)
-        return [(variant, note) for variant, notes in found.items() for note in notes]
+        """(variant, note), from the first result of each variant that has notes."""
+        by_variant: dict[str, list[str]] = {}
+        for result in self.results:
+            if result.notes:
+                by_variant.setdefault(self.variant_of(result), result.notes)
+        return [(variant, note) for variant, notes in by_variant.items() for note in notes]
 
     @property
     def made_by(self) -> list[str]:
-        """The versions of contsym's code that made the results, by the hash of what decides them."""
-        found: dict[tuple[str, str], str] = {}
-        for stored in self.stored:
-            version, commit = stored.result.versions.get("contsym", "?"), stored.result.git_commit
-            code = stored.result.code_sha256
+        """Version, commit and hash of each version of contsym's code that made results."""
+        versions: dict[tuple[str, str], str] = {}
+        for result in self.results:
+            version, commit, code = (
+                result.versions.get("contsym", "?"),
+                result.git_commit,
+                result.code_sha256,
+            )
             parts = (version, commit and f"commit {commit[:8]}", f"code {code[:8]}")
-            found.setdefault((version, code), " ".join(filter(None, parts)))
-        return list(found.values())
+            versions.setdefault((version, code), " ".join(filter(None, parts)))
+        return list(versions.values())
 
     def train_pairs(self, task: str) -> list[int]:
-        """The numbers of training pairs of an experience; several where the shots decide them."""
-        return sorted({stored.result.sources[task].rows.train for stored in self.stored})
+        """The numbers of training pairs of an experience; several if they depend on the shots."""
+        return sorted({result.sources[task].rows.train for result in self.results})
 
     @property
     def plugins(self) -> dict[str, list[str]]:
-        """Where each plug-in came from, with the SHA-256 of its source; several where it was edited in between."""
-        found: dict[str, set[str]] = {}
-        for stored in self.stored:
-            for p in stored.result.plugins:
-                origins = found.setdefault(f"plug-in {p.kind} {p.name}", set())
-                origins.add(f"{p.origin} (SHA-256 {p.sha256})")
-        return {what: sorted(origins) for what, origins in found.items()}
+        """Origin and SHA-256 of each plug-in; several if it was edited between results."""
+        origins: dict[str, set[str]] = {}
+        for p in (plugin for result in self.results for plugin in result.plugins):
+            origins.setdefault(f"plug-in {p.kind} {p.name}", set()).add(f"{p.origin} (SHA-256 {p.sha256})")
+        return {name: sorted(each) for name, each in origins.items()}
 
     @property
-    def seeds_said(self) -> str:
-        """For captions: `1 seed`, `3 seeds`, or `up to 3 seeds` where some groups have fewer."""
+    def seeds_text(self) -> str:
+        """For captions: `1 seed`, `3 seeds`, or `up to 3 seeds` if some groups have fewer."""
         n = len(self.seeds)
-        is_whole = all(len(self.group(v, s)) == n for v in self.variants for s in self.shots)
-        return f"{'' if is_whole else 'up to '}{n} seed{'s' * (n > 1)}"
+        is_complete = all(len(self.folders(v, s)) == n for v in self.variants for s in self.shots)
+        return f"{'' if is_complete else 'up to '}{n} seed{'s' * (n > 1)}"
 
     @property
     def n_missing(self) -> int:
-        return self.n_planned - len(self.stored) - len(self.failures)
+        return self.n_planned - len(self.results) - len(self.failures)
 
 
 def title_of(task: str) -> str:
     return TASKS[task].title if task in TASKS else task
 
 
-def collect(output: Path, given: Sequence[str]) -> Collected:
-    """The results of the sweep or the runs that were named; without names, of the latest sweep.
+def collect(output: Path, names: Sequence[str]) -> Collected:
+    """The results of these runs or of this sweep; without names, of the latest sweep.
 
     A name is that of a sweep or a run, its id, the first letters of either, or the folder of a sweep, a run or a
-    result; of a sweep in every order, `NAME:ORDER`. Raises ContsymError where there is no such thing, where
-    nothing of it is finished, and where results are not of the same data.
+    result; for one order of a sweep, `NAME:ORDER`. Raises ContsymError if a name is not found, if no result is
+    stored, and if the results are on different data.
     """
     skip = Skipped()
-    if not given:
+    if not names:
         runs = stored_runs(output, skip)
         if runs and not any(run.is_sweep for run in runs):
             raise ContsymError(
                 f"--output {output}: no sweep there; name the runs to report on, as contsym report {runs[0].name}"
             )
         return of_run(latest_sweep(output, skip), skip=skip)
-    found = [_find(name, output, skip) for name in given]
-    if len(found) == 1 and isinstance(found[0][0], StoredRun):
-        return of_run(found[0][0], found[0][1], skip)
+    targets = [_find(name, output, skip) for name in names]
+    if len(targets) == 1 and isinstance(targets[0][0], StoredRun):
+        return of_run(targets[0][0], targets[0][1], skip)
     folders: list[Path] = []
-    for one, _ in found:
-        if isinstance(one, Path):
-            folders.append(one)
-        elif one.is_sweep:
-            raise SettingError(f"{' '.join(given)}: expected one sweep or several runs, not both")
-        elif not (done := one.done()):
-            raise _unfinished(one, {})
+    for target, _ in targets:
+        if isinstance(target, Path):
+            folders.append(target)
+        elif target.is_sweep:
+            raise SettingError(f"{' '.join(names)}: expected one sweep or several runs, not both")
+        elif not (done := target.done()):
+            raise _unfinished(target, {})
         else:
             folders += done.values()
     return of_folders(folders, skip)
 
 
-def _find(given: str, output: Path, skip: Skip) -> tuple[StoredRun | Path, str]:
-    """What a name stands for, and after a colon the order of its experiences that is meant."""
-    name, _, order = given.partition(":")
-    found = find(given, output, skip) or find(name, output, skip)
-    if found is None:
-        raise nothing_there(name, output, skip)
-    return found, order if isinstance(found, StoredRun) else ""
+def _find(name: str, output: Path, skip: Skip) -> tuple[StoredRun | Path, str]:
+    """The run or result with this name, and the order of its experiences, which follows a colon."""
+    without_order, _, order = name.partition(":")
+    target = find(name, output, skip) or find(without_order, output, skip)
+    if target is None:
+        raise nothing_there(without_order, output, skip)
+    return target, order if isinstance(target, StoredRun) else ""
 
 
 def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collected:
-    """The stored results of a run or sweep, in the order of its cells; of one order, where it has every one."""
-    whole, scenarios = run.config.scenario, run.scenarios
-    scenario = f"{whole}:{order}" if order else whole
+    """The stored results of a run or sweep in one order, in the order of its cells."""
+    base, scenarios = run.config.scenario, run.scenarios
+    scenario = f"{base}:{order}" if order else base
     if len(scenarios) > 1 or order:
         if scenario not in scenarios:
             orders = " or ".join(f"{run.id}:{s.rpartition(':')[2]}" for s in scenarios)
             expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
-            raise ContsymError(f"{run.name}: a report is of one order of {whole}; {expected}")
+            raise ContsymError(f"{run.name}: a report is of one order of {base}; {expected}")
         run = replace(run, cells=tuple(c for c in run.cells if c.scenario == scenario))
-    found = _readable(run.done().values(), skip)
+    by_folder = store.read_readable(run.done().values(), skip)
     failures = run.failures(skip)
-    if not found:
+    if not by_folder:
         raise _unfinished(run, failures)
     name = "-".join([run.name, *order.split(",")]) if order else run.name
-    return _checked(name, _stored(found), run if run.is_sweep else None, failures, len(run.cells))
+    _check_comparable(list(by_folder.values()))
+    return Collected(name, by_folder, run if run.is_sweep else None, failures, len(run.cells))
 
 
 def _unfinished(run: StoredRun, failures: Mapping[str, Any]) -> ContsymError:
@@ -255,51 +249,35 @@ def _unfinished(run: StoredRun, failures: Mapping[str, Any]) -> ContsymError:
 
 
 def of_folders(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
-    """The results in these folders, in the order given. Raises ContsymError where none of them can be read."""
-    stored = _stored({path.resolve(): result for path, result in _readable(folders, skip).items()})
-    joined = "+".join(sorted(s.result.key for s in stored))
+    """The results in these folders, in their order. Raises ContsymError if none can be read."""
+    results = store.read_readable(folders, skip)
+    by_folder = {path.resolve(): result for path, result in results.items()}
+    joined = "+".join(sorted(result.key for result in by_folder.values()))
     name = f"results-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
-    return _checked(name, stored, None, {}, len(stored))
+    _check_comparable(list(by_folder.values()))
+    return Collected(name, by_folder, n_planned=len(by_folder))
 
 
-def _readable(folders: Iterable[Path], skip: Skip) -> dict[Path, SeedResult]:
-    """The results in these folders. Raises the first error where none of them can be read."""
-    errors: list[ContsymError] = []
-    found = store.read_results(folders, errors.append)
-    if errors and not found:
-        raise errors[0]
-    for error in errors:
-        skip(error)
-    return found
-
-
-def _stored(found: Mapping[Path, SeedResult]) -> list[Stored]:
-    return [Stored(folder, result) for folder, result in found.items()]
-
-
-def _checked(
-    name: str, stored: list[Stored], sweep: StoredRun | None, failures: Mapping[str, Any], n_planned: int
-) -> Collected:
-    """Figures stand side by side only where they are of the same tasks, data and encoder."""
-    first = stored[0]
-    for one in stored[1:]:
-        for what, of in COMPARABLE.items():
-            if of(one.result) != of(first.result):
+def _check_comparable(results: Sequence[SeedResult]) -> None:
+    """Raise ContsymError unless all results are on the same tasks, data and encoder, and no cell comes twice."""
+    first = results[0]
+    for result in results[1:]:
+        for name, fact in COMPARABLE.items():
+            if fact(result) != fact(first):
                 raise ContsymError(
-                    f"{_short(one)} and {_short(first)} differ in {what} ({_said(of(one.result))}; "
-                    f"{_said(of(first.result))}); a report needs the same: report on them one by one"
+                    f"{_short(result)} and {_short(first)} differ in {name} ({_text(fact(result))}; "
+                    f"{_text(fact(first))}); a report needs the same: report on them one by one"
                 )
-    seen: dict[tuple[object, ...], Stored] = {}
-    for one in stored:
-        settings = tuple((name, str(value)) for name, value in one.result.settings.items())
-        same = (one.result.strategy, settings, one.result.n_shots, one.result.seed)
-        if same in seen:
+    by_cell: dict[tuple[object, ...], SeedResult] = {}
+    for result in results:
+        settings = tuple((name, str(value)) for name, value in result.settings.items())
+        cell = (result.strategy, settings, result.n_shots, result.seed)
+        if cell in by_cell:
             raise ContsymError(
-                f"{_short(one)} and {_short(seen[same])} are both {same[0]}, {same[2]} shots, seed {same[3]}; "
-                "leave one of them out"
+                f"{_short(result)} and {_short(by_cell[cell])} are both {result.strategy}, {result.n_shots} shots, seed "
+                f"{result.seed}; leave one of them out"
             )
-        seen[same] = one
-    return Collected(name, tuple(stored), sweep, failures, n_planned)
+        by_cell[cell] = result
 
 
 COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
@@ -317,12 +295,11 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
 }
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {str(each)[:12]}" for key, each in value.items())
     return str(value)[:40]
 
 
-def _short(stored: Stored) -> str:
-    result = stored.result
+def _short(result: SeedResult) -> str:
     return f"{result.strategy} with {result.n_shots} shots, seed {result.seed} ({result.key[:12]})"

@@ -107,7 +107,7 @@ class Measures:
 
     def shortcuts(self, task: str, shots: int) -> dict[str, float]:
         """The mean accuracy of each shortcut; empty where none was measured."""
-        results = [stored.result for stored in self.collected.stored if stored.result.n_shots == shots]
+        results = [result for result in self.collected.results if result.n_shots == shots]
         measured = [scores for result in results if (scores := result.shortcuts.get(task))]
         return {
             name: sum(scores[name] for scores in measured) / len(measured)
@@ -124,15 +124,15 @@ class Measures:
         import numpy as np
 
         collected = self.collected
-        seeds = collected.whole_seeds(variant)
+        seeds = collected.complete_seeds(variant)
         if not seeds:
             return Efficiency(0, None, None)
         # Right after its own experience, since accuracy at the end also depends on forgetting.
         by_shots = [
             [
-                own_accuracy(stored.result, collected.new_task)
-                for stored in collected.group(variant, shots)
-                if stored.result.seed in seeds
+                own_accuracy(result, collected.new_task)
+                for result in collected.group(variant, shots)
+                if result.seed in seeds
             ]
             for shots in collected.shots
         ]
@@ -167,9 +167,9 @@ class Measures:
     def _family(self, task: str, shots: int, variants: Sequence[str], seeds: Sequence[int]) -> Family:
         folders = {
             variant: {
-                stored.result.seed: stored.folder
-                for stored in self.collected.group(variant, shots)
-                if stored.result.seed in seeds
+                seed: folder
+                for seed, folder in self.collected.folders(variant, shots).items()
+                if seed in seeds
             }
             for variant in variants
         }

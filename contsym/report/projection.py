@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contsym.errors import ContsymError, first_line
-from contsym.report.collect import Collected, Stored
+from contsym.report.collect import Collected
+from contsym.results.schema import SeedResult
 from contsym.results.store import TENSORS
 
 
@@ -30,39 +31,33 @@ def label_views(collected: Collected) -> list[LabelView]:
     """A view per variant with vectors: of its largest shots and first seed."""
     views = []
     for variant in collected.variants:
-        groups = (collected.group(variant, shots) for shots in reversed(collected.shots))
-        stored = next((s for group in groups for s in group if s.result.view), None)
-        if stored and (view := label_view(variant, stored)):
+        groups = (collected.folders(variant, shots) for shots in reversed(collected.shots))
+        folders = (folder for group in groups for folder in group.values())
+        folder = next((folder for folder in folders if collected.by_folder[folder].view), None)
+        if folder and (view := label_view(variant, collected.by_folder[folder], folder / TENSORS)):
             views.append(view)
     return views
 
 
-def label_view(variant: str, stored: Stored) -> LabelView | None:
-    """None where no vectors are stored, or too few for a plane: fewer than three pairs or two dimensions."""
+def label_view(variant: str, result: SeedResult, path: Path) -> LabelView | None:
+    """None if no vectors are stored, or too few for a plane: fewer than three pairs or two dimensions."""
     import numpy as np
 
-    about = stored.result.view
-    if about is None:
+    if result.view is None:
         return None
-    before, after = _vectors(stored.folder / TENSORS)
-    if len(about.relation) != len(before):
+    relations, kinds = result.view.relation, result.view.kind
+    before, after = _vectors(path)
+    n = len(before)
+    if len(relations) != n:
         raise ContsymError(
-            f"{stored.folder / TENSORS}: {len(before)} vectors for {len(about.relation)} pairs; "
-            "the result is damaged: run it again"
+            f"{path}: {n} vectors for {len(relations)} pairs; the result is damaged: run it again"
         )
-    if len(before) < 3 or before.shape[1] < 2:
+    if n < 3 or before.shape[1] < 2:
         return None
     points, shares = plane(np.concatenate([before, after]))
-    n = len(before)
+    before_points, after_points = points[:n].tolist(), points[n:].tolist()
     return LabelView(
-        variant,
-        stored.result.n_shots,
-        stored.result.seed,
-        about.relation,
-        about.kind,
-        points[:n].tolist(),
-        points[n:].tolist(),
-        shares,
+        variant, result.n_shots, result.seed, relations, kinds, before_points, after_points, shares
     )
 
 

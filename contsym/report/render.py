@@ -49,7 +49,7 @@ class Report:
 
 
 def make_report(collected: Collected, target: float) -> Report:
-    first, n_results = collected.first, len(collected.stored)
+    first, n_results = collected.first, len(collected.results)
     about = [
         f"sweep {collected.name}" if collected.sweep else collected.name,
         f"scenario {first.scenario}",

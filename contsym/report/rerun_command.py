@@ -61,8 +61,7 @@ def run_commands(collected: Collected) -> list[str]:
     """One command per run; cells of a sweep that differ only in the seed share one."""
     seeds: dict[str, list[int]] = {}
     configs: dict[str, RunConfig] = {}
-    for stored in collected.stored:
-        result = stored.result
+    for result in collected.results:
         sources = {source.task: source.name for source in result.sources.values()}
         bundled = {name for name, data in BUNDLED.items() if data.name == sources.get(name)}
         config = config_of(

@@ -128,7 +128,7 @@ def warnings(measures: Measures) -> list[str]:
         )
     if collected.n_missing or collected.failures:
         sentences.append(
-            f"{len(collected.stored)} of {collected.n_planned} cells are finished"
+            f"{len(collected.results)} of {collected.n_planned} cells are finished"
             + (f", {len(collected.failures)} failed" if collected.failures else "")
             + (f", {collected.n_missing} are missing" if collected.n_missing else "")
             + ": figures will change."

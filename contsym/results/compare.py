@@ -1,9 +1,10 @@
-"""Stored runs side by side: found by name, read, and compared on the same seeds and test pairs."""
+"""Compares stored runs on the same seeds and test pairs."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FoundRun:
-    """What a RUN of the command line stands for."""
+class StoredRow:
+    """A RUN of the command line: the results of one strategy at one number of shots, by seed."""
 
-    given: str
+    name: str
+    """As typed."""
     folders: Mapping[int, Path]
-    """The folder with result.json and predictions.csv, by seed."""
+    """With result.json and predictions.csv."""
     results: Mapping[int, SeedResult]
+
+    @classmethod
+    def of(cls, name: str, results: Mapping[Path, SeedResult]) -> StoredRow:
+        """The row of these results by folder, in the order of their seeds."""
+        by_seed = sorted(results.items(), key=lambda item: item[1].seed)
+        return cls(name, {r.seed: path for path, r in by_seed}, {r.seed: r for _, r in by_seed})
 
     @property
     def first(self) -> SeedResult:
@@ -36,7 +44,7 @@ class TaskComparison:
     task: str
     accuracies: Mapping[str, Summary]
     forgetting: Mapping[str, tuple[float | None, ...]]
-    """A figure for each seed, None where the task was never learned; () where nothing was trained after it."""
+    """A figure per seed, None where the task was never learned; () for the last task."""
     n_learned: Mapping[str, int]
     """Seeds that learned the task, by run."""
     comparisons: Sequence[Comparison]
@@ -45,50 +53,46 @@ class TaskComparison:
     n_items: int
 
 
-def name_runs(runs: Sequence[FoundRun]) -> dict[str, FoundRun]:
-    """Each run under the shortest name that tells it apart: as given with @, else its strategy,
-    else with its shots, else its folder.
+def name_runs(runs: Sequence[StoredRow]) -> dict[str, StoredRow]:
+    """The runs by their shortest unique names: as typed if with @, else the strategy, else with its shots, else the
+    folder.
 
-    Raises ContsymError where one is given twice.
+    Raises ContsymError if two are the same.
     """
-    for i, run in enumerate(runs):
-        for other in runs[:i]:
-            if set(map(_real, run.folders.values())) & set(map(_real, other.folders.values())):
-                raise ContsymError(f"{other.given} and {run.given} are the same run; expected different ones")
-    names = [run.given if "@" in run.given else run.first.strategy for run in runs]
+    folders = [{path.resolve() for path in run.folders.values()} for run in runs]
+    for (one, paths), (other, other_paths) in itertools.combinations(zip(runs, folders, strict=True), 2):
+        if paths & other_paths:
+            raise ContsymError(f"{one.name} and {other.name} are the same run; expected different ones")
+    names = [run.name if "@" in run.name else run.first.strategy for run in runs]
     longer = (
         lambda run: f"{run.first.strategy}@{run.first.options.shots or 'all'}",
-        lambda run: Path(run.given).name,
-        lambda run: run.given,
+        lambda run: Path(run.name).name,
+        lambda run: run.name,
     )
     for name in longer:
         names = [s if names.count(s) == 1 else name(r) for s, r in zip(names, runs, strict=True)]
     return dict(zip(names, runs, strict=True))
 
 
-def _real(path: Path) -> Path:
-    return path.resolve()
+def compare_runs(runs: Mapping[str, StoredRow], task: str | None = None) -> list[TaskComparison]:
+    """The comparison on each task that all runs have, in the order of the first run, or on `task`.
 
-
-def compare_runs(runs: Mapping[str, FoundRun], task: str | None = None) -> list[TaskComparison]:
-    """Every task that all runs have, or the one named, in the order of the first run.
-
-    Raises ContsymError where seeds or test pairs differ, or a run lacks the task.
+    Raises ContsymError if seeds or test pairs differ, or a run lacks the task.
     """
-    tasks = [run.first.tasks for run in runs.values()]
-    common = [name for name in tasks[0] if all(name in others for others in tasks)]
+    tasks = {name: run.first.tasks for name, run in runs.items()}
     if task is not None:
-        for name, own in zip(runs, tasks, strict=True):
-            if task not in own:
-                raise ContsymError(f"--task {task}: {name} has none of that name; {nearest(task, own)}")
-        common = [task]
+        for name, names in tasks.items():
+            if task not in names:
+                raise ContsymError(f"--task {task}: {name} has none of that name; {nearest(task, names)}")
+        return [_compare(runs, task)]
+    common = [name for name in next(iter(tasks.values())) if all(name in names for names in tasks.values())]
     if not common:
-        listed = "; ".join(f"{name} has {', '.join(own)}" for name, own in zip(runs, tasks, strict=True))
+        listed = "; ".join(f"{name} has {', '.join(names)}" for name, names in tasks.items())
         raise ContsymError(f"the runs have no task in common: {listed}")
     return [_compare(runs, name) for name in common]
 
 
-def _compare(runs: Mapping[str, FoundRun], task: str) -> TaskComparison:
+def _compare(runs: Mapping[str, StoredRow], task: str) -> TaskComparison:
     from contsym.results.metrics.stats import best, compare_all, summarise_values
 
     seeds, ids, correct = read_aligned({name: run.folders for name, run in runs.items()}, task)
@@ -100,27 +104,27 @@ def _compare(runs: Mapping[str, FoundRun], task: str) -> TaskComparison:
     return TaskComparison(
         task,
         accuracies,
-        {name: _forgetting(run, task) for name, run in runs.items()},
-        {name: sum(r.learned[task] for r in run.results.values()) for name, run in runs.items()},
-        comparisons,
-        best(comparisons, {name: summary.mean for name, summary in accuracies.items()}),
-        len(seeds),
-        len(ids),
+        forgetting={name: _forgetting(run, task) for name, run in runs.items()},
+        n_learned={name: sum(r.learned[task] for r in run.results.values()) for name, run in runs.items()},
+        comparisons=comparisons,
+        best=best(comparisons, {name: summary.mean for name, summary in accuracies.items()}),
+        n_seeds=len(seeds),
+        n_items=len(ids),
     )
 
 
-def _forgetting(run: FoundRun, task: str) -> tuple[float | None, ...]:
+def _forgetting(run: StoredRow, task: str) -> tuple[float | None, ...]:
     if task == run.first.tasks[-1]:
         return ()
     return tuple(result.forgetting[task] for result in run.results.values())
 
 
 OPTIONS = ("form", "shots", "split", "protocol", "pretrain", "label_noise")
-"""Those that decide the figures; of the pooling, what was used is compared."""
+"""Options that decide the figures; the pooling is compared as it was resolved."""
 
 
-def differences_of(runs: Mapping[str, FoundRun]) -> dict[str, dict[str, str]]:
-    """What the runs do not have in common beside the strategy: scenario, encoder, shots and the like, by run."""
+def differences_of(runs: Mapping[str, StoredRow]) -> dict[str, dict[str, str]]:
+    """The facts beside the strategy that differ (scenario, encoder, shots and the like), by fact and run."""
     facts = {
         name: {
             **{key: str(getattr(run.first, key)) for key in ("scenario", "encoder", "device", "precision")},
@@ -131,22 +135,17 @@ def differences_of(runs: Mapping[str, FoundRun]) -> dict[str, dict[str, str]]:
         }
         for name, run in runs.items()
     }
-    keys = dict.fromkeys(key for own in facts.values() for key in own)
-    return {
-        key: {name: own.get(key, "-") for name, own in facts.items()}
-        for key in keys
-        if len({own.get(key, "-") for own in facts.values()}) > 1
-    }
+    keys = dict.fromkeys(key for by_key in facts.values() for key in by_key)
+    by_run = {key: {name: by_key.get(key, "-") for name, by_key in facts.items()} for key in keys}
+    return {key: values for key, values in by_run.items() if len(set(values.values())) > 1}
 
 
-def as_plain(runs: Mapping[str, FoundRun], found: Sequence[TaskComparison]) -> dict[str, Any]:
-    """What `--json` prints."""
-    from dataclasses import asdict
-
+def as_plain(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskComparison]) -> dict[str, Any]:
+    """The output of `--json`."""
     return {
         "runs": {
             name: {
-                "given": run.given,
+                "given": run.name,
                 "strategy": run.first.strategy,
                 "seeds": list(run.folders),
                 "folders": [str(path) for path in run.folders.values()],
@@ -154,5 +153,5 @@ def as_plain(runs: Mapping[str, FoundRun], found: Sequence[TaskComparison]) -> d
             for name, run in runs.items()
         },
         "differences": differences_of(runs),
-        "tasks": {each.task: {k: v for k, v in asdict(each).items() if k != "task"} for each in found},
+        "tasks": {each.task: {k: v for k, v in asdict(each).items() if k != "task"} for each in comparisons},
     }

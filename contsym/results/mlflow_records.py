@@ -1,11 +1,12 @@
-"""What MLflow is told of a stored result: parameters, tags and metrics as plain values."""
+"""Stored results as MLflow runs: parameters, tags and metrics as plain values."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ Metrics = list[tuple[str, float, int]]
 
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
 """Costs that are sent per experience, at its row of R."""
-IN_ALL = (
+TOTALS = (
     *("training_seconds", "pairs_seen", "curve_seconds", "encoder_forwards", "encoder_forwards_evaluation"),
     *("trained_parameters", "stored_bytes", "peak_memory_bytes"),
 )
@@ -40,13 +41,15 @@ class Record:
     params: dict[str, str]
     tags: dict[str, str]
     metrics: Metrics
-    sources: Mapping[str, StoredSource]
-    matrix: str
+    sources: Mapping[str, StoredSource] = field(default_factory=dict)
+    matrix: str = ""
     """R as CSV with a header and row names."""
+    files: list[Path] = field(default_factory=list)
+    """Sent if they exist and are not links."""
 
 
 def safe(name: str) -> str:
-    """A name that MLflow takes as a part of a key.
+    """The name as part of a key that MLflow accepts.
 
     >>> safe("part of [P361], in/on")
     'part of _P361__ in_on'
@@ -55,30 +58,30 @@ def safe(name: str) -> str:
 
 
 def encoder_of(result: SeedResult) -> str:
-    """What finds the encoder of a result again: of one from the Hub, at the commit that it had then."""
+    """The name of a result's encoder, for one from the Hub with the commit that was used."""
     from contsym.models.encoders.checkpoints import PRESETS
 
     name, commit = result.encoder, result.encoder_weights.commit
-    # A preset with a hash is the same wherever it is from.
+    # A preset with a hash is the same from every source.
     if not commit or (name in PRESETS and PRESETS[name].sha256):
         return name
     return f"{name.partition('@')[0]}@{commit}"
 
 
 def seed_record(result: SeedResult) -> Record:
-    """What the child run of one stored seed holds."""
+    """The child run of one seed."""
     from contsym.results.summary import summarise
 
-    started, seed = milliseconds(result), str(result.seed)
+    started, seed = start_of(result), str(result.seed)
     params, tags = _facts(result)
     tags |= {"contsym.seed": seed, "contsym.key": result.key}
-    tags |= {f"contsym.learned.{safe(t)}": str(was).lower() for t, was in result.learned.items()}
+    tags |= {f"contsym.learned.{safe(task)}": str(is_so).lower() for task, is_so in result.learned.items()}
     rows = zip(["untrained", *result.tasks], result.matrix, strict=True)
     table: list[list[object]] = [["after", *result.tasks], *([name, *row] for name, row in rows)]
     return Record(
         name=f"seed-{seed}",
         started=started,
-        ended=started + int(1000 * result.seconds),
+        ended=end_of(result),
         timestamp=started,
         params={**params, "seed": seed},
         tags=tags,
@@ -88,41 +91,39 @@ def seed_record(result: SeedResult) -> Record:
     )
 
 
-def parent_record(found: Sequence[SeedResult], timestamp: int) -> Record:
-    """What the parent run of one row holds: what its seeds have in common, and their means.
+def parent_record(results: Sequence[SeedResult], timestamp: int) -> Record:
+    """The parent run of one row: the facts that its seeds have in common, and the means over them.
 
-    `timestamp` is that of the means: those over more seeds must have a later one to count.
+    `timestamp` is that of the means: MLflow shows the latest, which must be that over most seeds.
     """
     from contsym.results.summary import summarise
 
-    mean = summarise(found)
+    mean = summarise(results)
     params, tags = (
         dict(set.intersection(*(set(facts.items()) for facts in part)))
-        for part in zip(*map(_facts, found), strict=True)
+        for part in zip(*map(_facts, results), strict=True)
     )
     last = len(mean.matrix) - 1
-    metrics = _final_metrics(found[0].tasks, mean)
+    metrics = _final_metrics(results[0].tasks, mean)
     metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean.learned_in.items()]
     for task, kinds in mean.by_kind.items():
         metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
     return Record(
         name=f"{params['strategy']}, {params['shots']} shots",
-        started=min(milliseconds(result) for result in found),
-        ended=max(milliseconds(result) + int(1000 * result.seconds) for result in found),
+        started=min(map(start_of, results)),
+        ended=max(map(end_of, results)),
         timestamp=timestamp,
         params=params,
-        tags={**tags, "contsym.seeds": ",".join(str(result.seed) for result in found)},
+        tags={**tags, "contsym.seeds": ",".join(str(result.seed) for result in results)},
         metrics=metrics,
-        sources={},
-        matrix="",
     )
 
 
 def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
-    """Parameters and tags that say how a result was made, without its seed."""
+    """Parameters and tags: how a result was made, without its seed."""
     options, sources = result.options, result.sources
-    own = ("strategy", "scenario", "encoder", "device", "precision", "threads")
-    params = {name: getattr(result, name) for name in own}
+    names = ("strategy", "scenario", "encoder", "device", "precision", "threads")
+    params = {name: getattr(result, name) for name in names}
     params |= {name: getattr(options, name) for name in ("form", "target", "curve", "protocol")}
     sizes = {"shots": options.shots, **{f"{task}_size": n for task, n in options.sizes.items()}}
     params |= {name: "all" if n is None else n for name, n in sizes.items()}
@@ -145,9 +146,7 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
         params[f"source.{safe(task)}"] = tags[f"contsym.source.{safe(task)}"] = source.name
         tags[f"data.{safe(task)}.fingerprint"] = source.fingerprint
         tags[f"data.{safe(task)}.stand_in"] = str(source.stand_in).lower()
-    # MLflow's limits are 6000 and 8000 characters.
-    params = {key: str(value)[:6000] for key, value in params.items()}
-    return params, {key: str(value)[:8000] for key, value in tags.items()}
+    return {name: str(value) for name, value in params.items()}, tags
 
 
 def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
@@ -187,12 +186,16 @@ def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:
                 yield f"sample_efficiency/{safe(task)}/{safe(name)}", n_pairs, 0
     for task, losses in zip(result.tasks, result.loss, strict=True):
         every = -(-len(losses) // MAX_LOSSES) or 1
-        for step in range(len(losses), 0, -every):  # backwards, so that the last is kept
+        for step in range(len(losses), 0, -every):  # backwards, so that the last is among them
             yield f"loss/{safe(task)}", losses[step - 1], step
     for i, cost in enumerate(result.cost.experiences, 1):
         yield from ((f"cost/{name}", getattr(cost, name), i) for name in AFTER_EACH)
-    yield from ((f"cost/{name}", result.cost.total(name), 0) for name in IN_ALL)
+    yield from ((f"cost/{name}", result.cost.total(name), 0) for name in TOTALS)
 
 
-def milliseconds(result: SeedResult) -> int:
+def start_of(result: SeedResult) -> int:
     return int(1000 * datetime.fromisoformat(result.started_at).timestamp())
+
+
+def end_of(result: SeedResult) -> int:
+    return start_of(result) + int(1000 * result.seconds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +21,8 @@ N_EXAMPLES = 3
 """The number of ids that an error lists."""
 
 
-@dataclass(frozen=True)
-class _Predictions:
-    """The labels and final predictions of a seed by pair, and the name of the seed in errors."""
-
-    name: str
-    labels: dict[str, str]
-    predicted: dict[str, str]
+Answers = dict[str, tuple[str, str]]
+"""The label and the final prediction of each pair, by id."""
 
 
 def read_aligned(
@@ -37,8 +31,8 @@ def read_aligned(
     """Seeds, ids and, per run, whether each final prediction is correct: (seeds, pairs), pairs in order of id.
 
     `runs` holds the folder of each seed by the run's name. An id that occurs again, as with `--form both`,
-    becomes ID#2. Raises ContsymError where the runs differ in their seeds, test pairs or labels, since
-    no comparison is paired then.
+    becomes ID#2. Raises ContsymError if the runs differ in their seeds, test pairs or labels, since no comparison is
+    paired then.
     """
     import numpy as np
 
@@ -50,23 +44,23 @@ def read_aligned(
                 f"{first_run} has the seeds {_numbers(seeds)}, {name} has {_numbers(sorted(runs[name]))}; "
                 "a comparison needs the same seeds in every run"
             )
-    per_run = {
-        name: [_read(folders[seed], task, f"{name}, seed {seed}") for seed in seeds]
+    answers = {
+        name: {f"{name}, seed {seed}": _read(folders[seed], task) for seed in seeds}
         for name, folders in runs.items()
     }
-    first = per_run[first_run][0]
-    for predictions in per_run.values():
-        for other in predictions:
-            _check_same(first, other, task)
-    ids = sorted(first.labels)
+    first = next(iter(answers[first_run].items()))
+    for of_run in answers.values():
+        for other in of_run.items():
+            _check_same(task, first, other)
+    ids = sorted(first[1])
     correct = {
-        name: np.array([[seed.predicted[i] == seed.labels[i] for i in ids] for seed in predictions])
-        for name, predictions in per_run.items()
+        name: np.array([[seed[i][0] == seed[i][1] for i in ids] for seed in of_run.values()])
+        for name, of_run in answers.items()
     }
     return seeds, ids, correct
 
 
-def _read(folder: Path, task: str, name: str) -> _Predictions:
+def _read(folder: Path, task: str) -> Answers:
     path = folder / PREDICTIONS
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -86,41 +80,30 @@ def _read(folder: Path, task: str, name: str) -> _Predictions:
         raise ContsymError(f"{path}: no predictions for the task {task!r}; {nearest(task, tasks)}")
     if any(None in line or None in line.values() for line in pairs):
         raise ContsymError(f"{path}: a line does not have {len(header)} values; the file may be cut short")
-    ids = _numbered([unshield(line["id"]) for line in pairs])
-    return _Predictions(
-        name,
-        dict(zip(ids, (line["label"] for line in pairs), strict=True)),
-        dict(zip(ids, (line[rows[-1]] for line in pairs), strict=True)),
-    )
-
-
-def _numbered(ids: Sequence[str]) -> list[str]:
-    """The ids, where an id that occurs again has its number appended.
-
-    >>> _numbered(["a", "b", "a"])
-    ['a', 'b', 'a#2']
-    """
     counts: Counter[str] = Counter()
-    numbered = []
-    for pair in ids:
+    answers: Answers = {}
+    for line in pairs:
+        pair = unshield(line["id"])
         counts[pair] += 1
-        numbered.append(pair if counts[pair] == 1 else f"{pair}#{counts[pair]}")
-    return numbered
+        name = pair if counts[pair] == 1 else f"{pair}#{counts[pair]}"
+        answers[name] = (line["label"], line[rows[-1]])
+    return answers
 
 
-def _check_same(first: _Predictions, other: _Predictions, task: str) -> None:
-    for one, another in ((first, other), (other, first)):
-        if missing := [pair for pair in one.labels if pair not in another.labels]:
+def _check_same(task: str, first: tuple[str, Answers], other: tuple[str, Answers]) -> None:
+    """Raise ContsymError unless both seeds, with their names, have the same pairs and labels."""
+    for (name, answers), (other_name, other_answers) in ((first, other), (other, first)):
+        if missing := [pair for pair in answers if pair not in other_answers]:
             examples = ", ".join(missing[:N_EXAMPLES]) + (", ..." if len(missing) > N_EXAMPLES else "")
             raise ContsymError(
-                f"the test pairs of {task} differ: {len(missing):,} are only in {one.name} ({examples}), not in "
-                f"{another.name}; a comparison needs the same pairs"
+                f"the test pairs of {task} differ: {len(missing):,} are only in {name} ({examples}), not in "
+                f"{other_name}; a comparison needs the same pairs"
             )
-    for pair, label in first.labels.items():
-        if label != other.labels[pair]:
+    for pair, (label, _) in first[1].items():
+        if label != (other_label := other[1][pair][0]):
             raise ContsymError(
-                f"the test pairs of {task} differ: {pair} is {label} in {first.name} and {other.labels[pair]} in "
-                f"{other.name}; a comparison needs the same data"
+                f"the test pairs of {task} differ: {pair} is {label} in {first[0]} and {other_label} in "
+                f"{other[0]}; a comparison needs the same data"
             )
 
 

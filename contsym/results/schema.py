@@ -1,4 +1,4 @@
-"""What a stored result holds: one frozen model that is made before anything is written, and that every reader gets.
+"""The model of a stored result: frozen, made before anything is written, and returned by every reader.
 
 `python -m contsym.results.schema` prints its JSON Schema.
 """
@@ -29,12 +29,12 @@ from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 
 FORMAT = 4
-"""2: one record of costs per experience. 3: every entry is always there, and sizes are a table of the options. 4: a result
-is named by its key alone, and figures of transfer are a table."""
+"""2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
+names a result, and figures of transfer are a table."""
 
 
 class PartAccuracy(Written):
-    """Accuracy on a part of the test pairs, and how many they are."""
+    """Accuracy on a part of the test pairs, and the number of these pairs."""
 
     accuracy: Share
     n: Count
@@ -46,7 +46,7 @@ class PairCounts(Written):
 
 
 class StoredSource(Written):
-    """Where the pairs of an experience are from."""
+    """The source of an experience's pairs."""
 
     name: Words
     task: Words
@@ -62,7 +62,7 @@ class StoredOptions(Written):
     form: Words
     shots: Count | None
     sizes: dict[Name, Count | None]
-    """Training pairs asked for, by task without relations; None: all."""
+    """Training pairs by task without relations; None: all."""
     split: Words | None
     protocol: Words
     pretrain: dict[str, Words]
@@ -73,7 +73,7 @@ class StoredOptions(Written):
 
 
 class Asked(Written):
-    """What was typed and decides the key, beside what it came to."""
+    """Typed options whose resolved values decide the key."""
 
     sources: dict[str, Words]
     device: Words
@@ -105,14 +105,14 @@ class StoredPoint(Written):
 
 
 class PairsToTarget(Written):
-    """The least number of pairs that reached the target; None: not reached."""
+    """The smallest number of pairs that reached the target; None: not reached."""
 
     n_distinct_pairs: Count | None
     n_pairs_seen: Count | None
 
 
 class View(Written):
-    """The pairs whose label embeddings are stored for a picture."""
+    """The pairs with label embeddings in the stored vectors, for a picture."""
 
     id: list[str]
     relation: list[str]
@@ -120,7 +120,7 @@ class View(Written):
 
 
 class Probe(Written):
-    """What a fresh linear probe reads of the first task off the encoder, before and after the others."""
+    """Accuracy of a fresh linear probe for the first task, before and after the other tasks."""
 
     before: Share
     after: Share
@@ -128,18 +128,18 @@ class Probe(Written):
 
 
 class ExperienceCost(Written):
-    """What one experience took; under protocol retrain the first one is known already and takes no steps."""
+    """The cost of one experience; under protocol retrain the first one takes no steps."""
 
     training_seconds: Amount
     training_steps: Count
     pairs_seen: Count
     training_forwards: Count
-    """Texts encoded to train and to store; evaluation and the learning curve not counted."""
+    """Texts encoded to train and to store, without evaluation and learning curve."""
     stored_bytes_after: Count
 
 
 class Cost(Written):
-    """What a seed took: one record per experience, and figures of the whole run."""
+    """The cost of a seed: one record per experience, and figures of the run."""
 
     experiences: list[ExperienceCost]
     curve_seconds: Amount
@@ -150,14 +150,14 @@ class Cost(Written):
     peak_memory_bytes: Count
 
     def total(self, name: str) -> float:
-        """A figure of the whole run, or the sum of one over its experiences."""
+        """A figure of the run, or the sum of one over its experiences."""
         if name in Cost.model_fields:
             return getattr(self, name)
         return sum(getattr(each, name) for each in self.experiences)
 
 
 class Facts(Written):
-    """What made a result, known before anything is trained: enough to make it again."""
+    """The facts that decide a result, from before training: enough to repeat the run."""
 
     model_config = ConfigDict(title="result")
 
@@ -166,9 +166,9 @@ class Facts(Written):
     strategy: Words
     scenario: Words
     scenario_file: Words | None
-    """The file that the scenario is from; its name alone would not find it again."""
+    """The scenario's file, if it is not built in."""
     experiences: list[dict[str, JsonValue]]
-    """What is not as by default of each; empty where none is more than a task."""
+    """The settings of each that are not the default; empty if all experiences are plain tasks."""
     plugins: list[StoredPlugin]
     encoder: Words
     encoder_weights: EncoderWeights
@@ -178,9 +178,9 @@ class Facts(Written):
     sources: dict[Name, StoredSource]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     settings: dict[str, JsonValue]
-    """All of the strategy's, those that were left to their defaults too."""
+    """All settings of the strategy, with defaults."""
     set: dict[str, Words]
-    """Those that were given, as typed."""
+    """The settings of --set, as typed."""
     options: StoredOptions
     asked: Asked
     device: Words
@@ -202,7 +202,7 @@ class Facts(Written):
 
 
 class Scores(Written):
-    """The accuracy matrix of a seed and all that follows from its predictions."""
+    """The accuracy matrix of a seed and all other figures of its predictions."""
 
     matrix: list[list[Share]]
     """R: a row before any training and one after each experience; a column per experience."""
@@ -214,9 +214,9 @@ class Scores(Written):
     final_micro: Share
     forgetting: dict[str, Gain | None]
     transfer: dict[Name, Gain | None]
-    """By the names of `metrics.matrix.TRANSFERS`; None where the scenario has one experience."""
+    """By the names of `metrics.matrix.TRANSFERS`; None if the scenario has one experience."""
     by_kind: dict[str, list[dict[Kind, PartAccuracy]]]
-    """Of tasks of relations, by row of R."""
+    """Of relational tasks, by row of R."""
     by_relation: dict[str, dict[str, PartAccuracy]]
     """At the end."""
     confusion: dict[str, list[list[Count]]]
@@ -224,19 +224,19 @@ class Scores(Written):
 
 
 class SeedResult(Scores, Facts):
-    """One seed: what made it, what came of it, what it took."""
+    """One seed: its facts, its scores and its cost."""
 
     start: Words | None
-    """The key of the encoder that a retrain run started from."""
+    """The key of the encoder at the start of a retrain run."""
     probe: Probe | None
     shortcuts: dict[str, dict[Words, Share]]
-    """What each shortcut scores, by audited experience."""
+    """The accuracy of each shortcut, by audited experience."""
     leaks: dict[str, dict[Words, Count]]
-    """Test pairs that each kind of leak touches, by audited experience."""
+    """Test pairs with each kind of leak, by audited experience."""
     curve: list[StoredPoint]
     sample_efficiency: dict[str, PairsToTarget]
     loss: list[list[Figure]]
-    """Of every step, by experience."""
+    """Per step, by experience."""
     cost: Cost
     view: View | None
     notes: list[Words]
@@ -262,44 +262,40 @@ class SeedResult(Scores, Facts):
 
     @property
     def order(self) -> str:
-        """The order that the scenario is in, as `mnli,wikidata`; empty where the scenario has one only."""
+        """The order of the scenario's experiences, as `mnli,wikidata`; empty if the scenario has only one order."""
         return self.scenario.partition(":")[2]
 
     def is_relational(self, name: str) -> bool:
-        """Whether the experience of that name is of a task of relations."""
+        """Whether the task of this experience is relational."""
         task = self.sources[name].task
         return task in TASKS and TASKS[task].relational
 
     @property
     def new_task(self) -> str:
-        """The experience that the shots are of: the last one of relations, or the last."""
+        """The experience with the shots: the last relational one, or else the last."""
         relational = [name for name in self.tasks if self.is_relational(name)]
         return (relational or self.tasks)[-1]
 
     @property
     def n_shots(self) -> int:
-        """Training pairs of the new task; all there are where none were asked for."""
+        """Training pairs of the new task."""
         shots = self.options.shots
         return self.sources[self.new_task].rows.train if shots is None else shots
 
     def variant(self, varied: Collection[str]) -> str:
-        """The strategy with the values that tell it from others of its sweep, as `knn_fixed k=5`."""
-        # Not as typed: k=05 and a default that was left out are the same result as k=5.
-        values = [f" {name}={_typed(value)}" for name, value in self.settings.items() if name in varied]
-        return self.strategy + "".join(values)
+        """The strategy with its varied settings, as `knn_fixed k=5`."""
+        # Not as typed: k=05 and an omitted default are the same result as k=5.
+        settings = [(name, value) for name, value in self.settings.items() if name in varied]
+        texts = (f" {name}={str(v).lower() if isinstance(v, bool) else v}" for name, v in settings)
+        return self.strategy + "".join(texts)
 
     def variant_in_order(self, varied: Collection[str]) -> str:
-        """The same with the order of the experiences, where the scenario is run in several."""
+        """The variant with the order of the experiences, if the scenario has several."""
         return " ".join(filter(None, (self.variant(varied), self.order)))
 
 
-def _typed(value: JsonValue) -> str:
-    """A setting as it is typed on the command line."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def json_schema() -> str:
-    """The JSON Schema of a result.json, as docs/result.schema.json has it."""
+    """The JSON Schema of a result.json, the content of docs/result.schema.json."""
     return json.dumps(SeedResult.model_json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 

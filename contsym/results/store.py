@@ -1,4 +1,4 @@
-"""Results on disk: one folder per result, `OUTPUT/results/KEY`, which appears atomically."""
+"""Results on disk: one folder per result, `OUTPUT/results/KEY`, written atomically."""
 
 from __future__ import annotations
 
@@ -23,17 +23,15 @@ TENSORS = "label_vectors.safetensors"
 
 
 def results_folder(output: Path) -> Path:
-    """Where an output folder (`mlruns`) keeps its results."""
     return output / "results"
 
 
 def result_folder(output: Path, key: str) -> Path:
-    """Where the result of that key is, whichever run or sweep made it."""
     return results_folder(output) / key
 
 
 def is_stored(output: Path, key: str) -> bool:
-    # The folder appears with its result in it; a reader says where it was damaged since.
+    # The folder is complete when it appears; a later damage is an error of the reader.
     return result_folder(output, key).is_dir()
 
 
@@ -58,10 +56,10 @@ def write_result(
     predictions: Sequence[Mapping[str, object]],
     tensors: Mapping[str, Tensor],
 ) -> Path:
-    """Store a result under its key, atomically; gives its folder.
+    """Store a result under its key, atomically; returns its folder.
 
-    Another process that stored the same key first has stored the same result.
-    Raises ContsymError where it cannot be written, as on a full disk.
+    If another process has stored this key, its result is the same and stays. Raises ContsymError if the folder
+    cannot be written, as on a full disk.
     """
     text = to_json(result.model_dump(mode="json"))
 
@@ -70,7 +68,7 @@ def write_result(
         with (folder / PREDICTIONS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(predictions[0]))
             writer.writeheader()
-            # Ids come from data, which may be anyone's.
+            # Ids come from data that contsym does not trust.
             writer.writerows({name: shield(str(v)) for name, v in row.items()} for row in predictions)
         if tensors:
             from safetensors.torch import save_file
@@ -84,26 +82,36 @@ def write_result(
     except OSError as error:
         if not is_stored(output, result.key):
             raise ContsymError(
-                f"{folder}: cannot be written ({error.strerror or error}); stored results are kept; mend that, "
-                "then the same command resumes"
+                f"{folder}: cannot be written ({error.strerror or error}); mend that, then the same command resumes"
             ) from None
     return folder
 
 
 def read_result(path: Path) -> SeedResult:
-    """The result in a folder or a file. Raises ContsymError where the file is not what contsym wrote."""
+    """The result in a folder or a file. Raises ContsymError unless contsym wrote the file."""
     path = path / RESULT if path.is_dir() else path
-    found = checked.read_json(path, "expected a stored result")
-    checked.check_format(found, FORMAT, path)
-    return checked.check(SeedResult, found, path)
+    content = checked.read_json(path, "expected a stored result")
+    checked.check_format(content, FORMAT, path)
+    return checked.check(SeedResult, content, path)
 
 
 def read_results(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, SeedResult]:
-    """The results in these folders; `skip` is given the error of each that cannot be read."""
-    found = {}
+    """The results in these folders; `skip` receives the error of each that cannot be read."""
+    results = {}
     for folder in folders:
         try:
-            found[folder] = read_result(folder)
+            results[folder] = read_result(folder)
         except ContsymError as error:
             skip(error)
-    return found
+    return results
+
+
+def read_readable(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, SeedResult]:
+    """The same, but raises the first error if no result can be read."""
+    errors: list[ContsymError] = []
+    results = read_results(folders, errors.append)
+    if errors and not results:
+        raise errors[0]
+    for error in errors:
+        skip(error)
+    return results

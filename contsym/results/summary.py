@@ -1,4 +1,4 @@
-"""What came of a run: the means over its seeds, read from stored results."""
+"""Means of stored results over seeds and orders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Results = Sequence[SeedResult]
 
 
 def never_learned(n_learned: int, n_seeds: int) -> str:
-    """In place of a figure of forgetting, where a seed has none.
+    """The text in place of a figure of forgetting that a seed lacks.
 
     >>> never_learned(0, 3), never_learned(2, 3)
     ('never learned', 'never learned in 1 of 3 seeds')
@@ -27,18 +27,18 @@ def never_learned(n_learned: int, n_seeds: int) -> str:
 
 @dataclass(frozen=True)
 class Means:
-    """Means over the seeds of one run; None where a seed has no such figure."""
+    """Means over the seeds of one run; None if a seed lacks the figure."""
 
     matrix: list[list[float]]
     final: dict[str, float]
     final_macro: float
     final_micro: float
     forgetting: dict[str, float | None]
-    """Of a task only where every seed learned it."""
+    """None for a task that a seed did not learn."""
     learned_in: dict[str, int]
     """Seeds that learned the task."""
     shortcuts: dict[str, dict[str, float]]
-    """Of audited tasks alone."""
+    """Of audited tasks."""
     above_best_shortcut: dict[str, float]
     """How far the final accuracy is above the best shortcut of each seed."""
     by_kind: dict[str, dict[Kind, float]]
@@ -48,69 +48,69 @@ class Means:
     seconds: float
 
 
-def summarise(found: Results) -> Means:
+def summarise(results: Results) -> Means:
     """Means over the seeds of one run; those of a single seed are its own figures."""
     import numpy as np
 
-    first = found[0]
+    first = results[0]
     tasks = first.tasks
-    audited = [t for t in tasks if all(r.shortcuts.get(t) for r in found)]
+    audited = [t for t in tasks if all(r.shortcuts.get(t) for r in results)]
 
     def mean(values: Sequence[float]) -> float:
         return float(np.mean(values))
 
     def mean_of_all(values: Sequence[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return mean(known) if len(known) == len(values) else None
+        return None if None in values else mean(values)  # type: ignore[arg-type]
 
     return Means(
-        matrix=np.mean([r.matrix for r in found], axis=0).tolist(),
-        final={t: mean([r.final[t] for r in found]) for t in tasks},
-        final_macro=mean([r.final_macro for r in found]),
-        final_micro=mean([r.final_micro for r in found]),
-        forgetting={t: mean_of_all([r.forgetting[t] for r in found]) for t in tasks},
-        learned_in={t: sum(r.learned[t] for r in found) for t in tasks},
+        matrix=np.mean([r.matrix for r in results], axis=0).tolist(),
+        final={t: mean([r.final[t] for r in results]) for t in tasks},
+        final_macro=mean([r.final_macro for r in results]),
+        final_micro=mean([r.final_micro for r in results]),
+        forgetting={t: mean_of_all([r.forgetting[t] for r in results]) for t in tasks},
+        learned_in={t: sum(r.learned[t] for r in results) for t in tasks},
         shortcuts={
-            t: {name: mean([r.shortcuts[t][name] for r in found]) for name in first.shortcuts[t]}
+            t: {name: mean([r.shortcuts[t][name] for r in results]) for name in first.shortcuts[t]}
             for t in audited
         },
         above_best_shortcut={
-            t: mean([r.final[t] - shortcuts.best(r.shortcuts[t])[1] for r in found]) for t in audited
+            t: mean([r.final[t] - shortcuts.best(r.shortcuts[t])[1] for r in results]) for t in audited
         },
         by_kind={
             t: {
-                kind: mean([r.by_kind[t][-1][kind].accuracy for r in found])
+                kind: mean([r.by_kind[t][-1][kind].accuracy for r in results])
                 for kind in KIND_OF_LABEL.values()
                 if kind in rows[-1]
             }
             for t, rows in first.by_kind.items()
         },
-        probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in found]),
-        transfer={t.name: mean_of_all([r.transfer.get(t.name) for r in found]) for t in TRANSFERS},
-        seconds=mean([r.seconds for r in found]),
+        probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in results]),
+        transfer={t.name: mean_of_all([r.transfer.get(t.name) for r in results]) for t in TRANSFERS},
+        seconds=mean([r.seconds for r in results]),
     )
 
 
 SHARED = {"strategy", "scenario", "encoder", "tasks", "sources", "settings", "options", "device", "precision"}
-"""Entries that all seeds of a run have alike."""
+"""Entries that are the same for all seeds of a run."""
 LONG = {"by_relation", "confusion", "curve", "loss", "view", "n_test", "majority", "start"}
-"""Entries that `--json` leaves to the stored result."""
-OWN = {"seed", "key", *SeedResult.model_fields.keys() - Facts.model_fields.keys() - LONG}
+"""Entries that only the stored result has, and `--json` omits."""
+PER_SEED = {"seed", "key", *SeedResult.model_fields.keys() - Facts.model_fields.keys() - LONG}
 
 
-def as_json(found: Results, mlflow_run_ids: Mapping[str, str]) -> dict[str, Any]:
-    """What `--json` prints: the run once, its seeds, and their mean; MLflow's runs are given by key."""
+def as_json(results: Results, mlflow_run_ids: Mapping[str, str]) -> dict[str, Any]:
+    """The output of `--json`: the run, its seeds with their MLflow runs, which are by key, and their mean."""
     seeds = [
-        {**r.model_dump(mode="json", include=OWN), "mlflow_run_id": mlflow_run_ids.get(r.key)} for r in found
+        {**r.model_dump(mode="json", include=PER_SEED), "mlflow_run_id": mlflow_run_ids.get(r.key)}
+        for r in results
     ]
-    shared = found[0].model_dump(mode="json", include=SHARED)
-    return {**shared, "seeds": seeds, "mean": asdict(summarise(found))}
+    shared = results[0].model_dump(mode="json", include=SHARED)
+    return {**shared, "seeds": seeds, "mean": asdict(summarise(results))}
 
 
-def by_order(found: Results) -> dict[str, list[SeedResult]]:
-    """Results by the order of their experiences, in the order of their coming."""
+def by_order(results: Results) -> dict[str, list[SeedResult]]:
+    """Results by the order of their experiences."""
     groups: dict[str, list[SeedResult]] = {}
-    for result in found:
+    for result in results:
         groups.setdefault(result.order, []).append(result)
     return groups
 
@@ -118,16 +118,16 @@ def by_order(found: Results) -> dict[str, list[SeedResult]]:
 def over_orders(groups: Mapping[str, Results]) -> dict[str, dict[str, Any]]:
     """Each figure by order, mean over the seeds, with mean, sd (n - 1), min and max over the orders.
 
-    A figure that an order does not have (forgetting of its last experience, or of what was never
-    learned in every seed) is None there and left out of the spread; sd needs two orders.
+    An order may lack a figure (forgetting of its last experience, or of one that a seed never learned): it is None
+    there and has no part in the spread; sd needs two orders.
     """
-    means = {order: _figures(summarise(found)) for order, found in groups.items()}
+    means = {order: _figures(summarise(results)) for order, results in groups.items()}
     names = next(iter(means.values()))
     return {name: _spread({order: figures[name] for order, figures in means.items()}) for name in names}
 
 
 def _figures(mean: Means) -> dict[str, float | None]:
-    """By name; experiences by their names, so that each order has the same rows."""
+    """Figures by name, with the experiences by name, so that each order has the same rows."""
     tasks = sorted(mean.final)
     return {
         "accuracy, mean": mean.final_macro,
@@ -138,12 +138,12 @@ def _figures(mean: Means) -> dict[str, float | None]:
 
 
 def _spread(values: Mapping[str, float | None]) -> dict[str, Any]:
-    known = [value for value in values.values() if value is not None]
+    numbers = [value for value in values.values() if value is not None]
     return {
         "by_order": dict(values),
-        "n_orders": len(known),
-        "mean": statistics.fmean(known) if known else None,
-        "sd": statistics.stdev(known) if len(known) > 1 else None,
-        "min": min(known, default=None),
-        "max": max(known, default=None),
+        "n_orders": len(numbers),
+        "mean": statistics.fmean(numbers) if numbers else None,
+        "sd": statistics.stdev(numbers) if len(numbers) > 1 else None,
+        "min": min(numbers, default=None),
+        "max": max(numbers, default=None),
     }

@@ -1,4 +1,4 @@
-"""Stored results in MLflow: sent after they are stored, once, whatever breaks in between."""
+"""Sends stored results to MLflow, each once, whatever fails in between."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ import secrets
 import shlex
 import sqlite3
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
-from contsym.files import to_json, write_file
-from contsym.results import store as results
+from contsym.files import clear_partial, to_json, write_file
 from contsym.results.mlflow_records import Record
 
 if TYPE_CHECKING:
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 60
 TRACKED = "runs/{}/tracked/{}.json"
-"""Of an output folder: the mark of a result that was sent, by run and key."""
+"""In an output folder: the mark of a result that was sent, by run and key."""
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -39,7 +36,7 @@ ENVIRONMENT = {
     # MLflow would print the run's address, password included, on the stdout of `run --json`.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Set before mlflow is imported, where the user has not."""
+"""Set before mlflow is imported, unless the user has set them."""
 
 FAILURES = (
     ("refused|timed out|timeout=|failed to resolve", "no answer", "start the server or mend the address"),
@@ -50,10 +47,13 @@ FAILURES = (
     ("disk is full|no space left", "its disk is full", "free some space"),
     ("readonly|read-only|permission|unable to open", "it cannot be written", "give a place that can be written"),
 )  # fmt: skip
-"""What MLflow and the libraries below it say, what that means, and what to do."""
+"""Messages of MLflow and of the libraries below it, their meaning, and the remedy."""
 
 ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
-"""What SQLite, PostgreSQL and MySQL say where another process has added the same row first."""
+"""Messages of SQLite, PostgreSQL and MySQL where another process has added the same row first."""
+
+STORES = ("sqlite", "postgresql", "mysql", "mssql", "file")
+"""Schemes of MLflow's own stores; `+driver` may follow."""
 
 
 def default_uri(output: Path) -> str:
@@ -61,9 +61,9 @@ def default_uri(output: Path) -> str:
     return f"{SQLITE}{output.resolve() / 'mlflow.db'}"
 
 
-def resolve_uri(output: Path, given: str | None) -> str:
-    """The given URI, else that of MLFLOW_TRACKING_URI, else default_uri; SQLite paths absolute."""
-    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
+def resolve_uri(output: Path, uri: str | None) -> str:
+    """This URI, or else that of MLFLOW_TRACKING_URI, or else default_uri; SQLite paths absolute."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
     return f"{SQLITE}{path}" if (path := _database(uri)) else uri
 
 
@@ -77,130 +77,116 @@ def display_uri(uri: str) -> str:
     return re.sub(r"(?i)((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", r"\1***", masked)
 
 
-@dataclass
-class Child:
-    """A stored result that is to be a run below its parent's."""
-
-    mark: Path
-    """The file that says where it was sent."""
-    record: Record
-    files: Sequence[Path]
-
-
-STORES = ("sqlite", "postgresql", "mysql", "mssql", "file")
-"""Schemes of MLflow's own stores; `+driver` may follow."""
+def is_local(uri: str) -> bool:
+    """Whether the store is a database file, which needs no network."""
+    return _database(uri) is not None
 
 
 def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str], dict[str, str]]:
-    """The command and the whole environment that start MLflow's own UI on a store.
+    """The command and the complete environment that start MLflow's UI on a store.
 
-    Raises TrackingError where there is no store to show, or a server shows it already.
+    Raises TrackingError if the store does not exist, or is a server, which has its own UI.
     """
-    if uri.startswith(("http://", "https://")):
-        raise TrackingError(f"{display_uri(uri)} is a server with a UI of its own: open it there")
+    shown = display_uri(uri)
+    if _is_server(uri):
+        raise TrackingError(f"{shown} is a server with a UI of its own: open it there")
     scheme, is_uri, _ = uri.partition("://")
     if is_uri and scheme.partition("+")[0] not in STORES:
         raise TrackingError(
-            f"{display_uri(uri)} is no store that MLflow knows; expected a folder, or {', '.join(STORES)}://..."
+            f"{shown} is no store that MLflow knows; expected a folder, or {', '.join(STORES)}://..."
         )
     if path := _database(uri):
         if not path.is_file():
             raise TrackingError(
-                f"{display_uri(uri)} is no store yet; contsym run makes it, or from stored results "
-                + _sync_command(output, uri)
+                f"{shown} is no store yet; contsym run makes it, or from stored results {_sync_command(output, uri)}"
             )
         with as_tracking_error("opening it", output, uri):
             _check_readable(path)
-    # What others send to this server goes where our own artifacts are.
-    artifacts = _artifact_location(path.parent if path else output.resolve(), "")
+    # Artifacts that others send to this server go where contsym's artifacts are.
+    artifacts = _artifact_location(output, uri)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
     command += ["--workers", "1", "--artifacts-destination", artifacts]
     environment = {**ENVIRONMENT, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    if display_uri(uri) != uri:
+    if shown != uri:
         # ps shows arguments to all users of the machine, and the environment to its owner.
         return command, {**environment, "MLFLOW_BACKEND_STORE_URI": uri}
     return [*command, "--backend-store-uri", uri], environment
 
 
-def own_files(seed_folder: Path) -> list[Path]:
-    """What contsym wrote there; a link or a file that someone else put beside it stays where it is."""
-    names = (results.PREDICTIONS, results.RESULT, results.TENSORS)
-    return [path for name in names if (path := seed_folder / name).is_file() and not path.is_symlink()]
+# -- Sending. --
 
 
 def send_run(
-    folder: Path, output: Path, uri: str, scenario: str, parent: Record, children: Sequence[Child]
-) -> str:
-    """The parent first: a marked child then has all that it hangs on. Gives the parent's id.
+    folder: Path, output: Path, uri: str, scenario: str, parent: Record, children: Mapping[Path, Record]
+) -> None:
+    """Send a run: the parent first, so that every child with a mark has a complete parent.
 
-    `folder` is that of the run's record; the scenario names the experiment.
+    `folder` has the run's record; the scenario names the experiment. `children` are the records of the results by
+    their marks, the files that record where a result was sent.
     """
     from filelock import FileLock
 
     with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
         client = _open(output, uri)
         experiment = _experiment(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
-        known = _known_runs(client, experiment, parent.tags["contsym.run"])
-        table = [path for path in [folder / "table.txt"] if path.is_file() and not path.is_symlink()]
-        parent_id = _send(client, experiment, known.get((None, None)), parent, table)
-        for child in children:
-            if sent_as(child.mark, uri):
+        runs = _runs_of(client, experiment, parent.tags["contsym.run"])
+        parent_id = _send(client, experiment, runs.get((None, None)), parent)
+        for mark, record in children.items():
+            if sent_as(mark, uri):
                 continue
-            tags = child.record.tags
-            tags["mlflow.parentRunId"] = parent_id
-            run = known.get((tags["contsym.seed"], tags["contsym.key"]))
-            if run and run.info.status == "FINISHED":
-                run_id = run.info.run_id
-            else:
-                run_id = _send(client, experiment, run, child.record, child.files)
-            child.mark.parent.mkdir(exist_ok=True)
+            record.tags["mlflow.parentRunId"] = parent_id
+            run = runs.get((record.tags["contsym.seed"], record.tags["contsym.key"]))
+            is_sent = run is not None and run.info.status == "FINISHED"
+            run_id = run.info.run_id if run and is_sent else _send(client, experiment, run, record)
+            mark.parent.mkdir(exist_ok=True)
             sent = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
-            write_file(child.mark, to_json(sent))
-        return parent_id
+            write_file(mark, to_json(sent))
 
 
-def _send(
-    client: MlflowClient, experiment: str, run: Run | None, record: Record, files: Sequence[Path]
-) -> str:
-    """Fill a run, new or begun before, and end it; gives its id."""
+def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record) -> str:
+    """Fill a new or unfinished run and end it; returns its id."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-    run = run or client.create_run(experiment, record.started, record.tags, record.name)
+    # MLflow's limits are 6000 and 8000 characters.
+    params = [Param(name, value[:6000]) for name, value in record.params.items()]
+    tags = {name: value[:8000] for name, value in record.tags.items()}
+    run = run or client.create_run(experiment, record.started, tags, record.name)
     run_id = run.info.run_id
-    params = [Param(key, value) for key, value in record.params.items()]
-    tags = [RunTag(key, value) for key, value in record.tags.items()]
-    metrics = [Metric(k, float(v), record.timestamp, step) for k, v, step in record.metrics]
+    metrics = [Metric(name, float(value), record.timestamp, step) for name, value, step in record.metrics]
+    run_tags = [RunTag(name, value) for name, value in tags.items()]
     # MLflow takes at most 100 parameters, 100 tags or 1000 metrics in one call.
-    for i in range(0, max(len(params), len(tags)), 100):
+    for i in range(0, max(len(params), len(run_tags)), 100):
         part = slice(i, i + 100)
-        client.log_batch(run_id, params=params[part], tags=tags[part], synchronous=True)
+        client.log_batch(run_id, params=params[part], tags=run_tags[part], synchronous=True)
     for i in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[i : i + 1000], synchronous=True)
     inputs = []
     for task, source in record.sources.items():
         name, digest = source.name[:500], source.fingerprint[:36]
         profile = json.dumps(source.model_dump(include={"rows", "available"}))
-        data = Dataset(name, digest, "contsym", json.dumps({"name": name}), None, profile)
-        # One input for both parts: MLflow takes a name and digest once for a run.
+        dataset = Dataset(name, digest, "contsym", json.dumps({"name": name}), None, profile)
+        # One input for train and test: MLflow takes a name and digest once per run.
         context = InputTag("mlflow.data.context", "train, test")
-        inputs.append(DatasetInput(data, [context, InputTag("task", task)]))
+        inputs.append(DatasetInput(dataset, [context, InputTag("task", task)]))
     _log_inputs(client, run_id, inputs)
-    for path in files:
+    for path in regular_files(record.files):
         client.log_artifact(run_id, str(path))
-    if record.matrix and "matrix.csv" not in {path.name for path in files}:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "matrix.csv")
-            path.write_text(record.matrix, encoding="utf-8")
-            client.log_artifact(run_id, str(path))
+    if record.matrix:
+        client.log_text(run_id, record.matrix, "matrix.csv")
     client.set_terminated(run_id, "FINISHED", record.ended)
     return run_id
 
 
-def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:
-    """Name a run's data sets to MLflow.
+def regular_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among these paths; links may lead to files of others."""
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
 
-    MLflow looks whether it knows a data set and adds it where not. Where another process has added it in
-    between, the whole call fails, and the next finds it; so each of the data sets costs one more call at most.
+
+def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+    """Log a run's datasets.
+
+    MLflow adds datasets that it does not have. If another process adds one at the same moment, the whole call
+    fails, and the next call finds that dataset; so each dataset costs at most one more call.
     """
     from mlflow.exceptions import MlflowException
 
@@ -214,8 +200,8 @@ def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput
                 raise
 
 
-def _known_runs(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
-    """The runs that MLflow has of a stored run, by seed and key; the parent has neither."""
+def _runs_of(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
+    """The MLflow runs of a stored run, by seed and key; the parent has neither."""
     query = f"tags.`contsym.run` = '{name}'"
     pages = [client.search_runs([experiment], query)]
     while token := pages[-1].token:
@@ -225,32 +211,31 @@ def _known_runs(client: MlflowClient, experiment: str, name: str) -> dict[tuple[
 
 
 def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
+    """The id of the experiment, which is made if it does not exist."""
     from mlflow.exceptions import MlflowException
 
     # A server decides itself where artifacts go; a database would say ./mlruns.
-    path = _database(uri)
-    is_served = uri.startswith(("http://", "https://"))
-    location = None if is_served else _artifact_location(path.parent if path else output.resolve(), name)
-    known = client.get_experiment_by_name(name)
-    if known is None:
+    location = None if _is_server(uri) else _artifact_location(output, uri, name)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return client.create_experiment(name, location)
         except MlflowException:
             # Another process may have made it in between.
-            known = client.get_experiment_by_name(name)
-            if known is None:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if path and known.artifact_location != location:
-        # MLflow keeps absolute paths and has no call that changes them.
+    if is_local(uri) and experiment.artifact_location != location:
+        # MLflow stores absolute paths and has no call that changes them.
         raise TrackingError(
-            f"{display_uri(uri)} was moved, and MLflow would write to {known.artifact_location}; move this file away, "
-            f"then {_sync_command(output, uri)} makes a new one"
+            f"{display_uri(uri)} was moved, and MLflow would write to {experiment.artifact_location}; move this file "
+            f"away, then {_sync_command(output, uri)} makes a new one"
         )
-    return known.experiment_id
+    return experiment.experiment_id
 
 
 def sent_as(mark: Path, uri: str) -> str | None:
-    """The MLflow run of a result that was sent whole to this URI, as its mark says; else None."""
+    """The MLflow run of a result that was sent completely to this URI, from its mark; else None."""
     if (path := _database(uri)) and not path.is_file():
         return None  # someone deleted the database
     try:
@@ -260,16 +245,13 @@ def sent_as(mark: Path, uri: str) -> str | None:
         return None
 
 
-# The store.
-def is_local(uri: str) -> bool:
-    """Whether a store can be looked at without a network: a database file."""
-    return _database(uri) is not None
+# -- The store. --
 
 
 def probe(output: Path, uri: str) -> str:
-    """Whether a store can be used, in words; makes nothing. A server gets one question, of 20 s at most.
+    """The state of a store in words; makes nothing. A server gets one question, of at most 20 s.
 
-    Raises TrackingError where it cannot.
+    Raises TrackingError if the store cannot be used.
     """
     path = _database(uri)
     if path is not None and not path.is_file():
@@ -287,7 +269,7 @@ def probe(output: Path, uri: str) -> str:
 
 
 def answers(output: Path, uri: str) -> bool:
-    """Whether the store can be used: it is opened and asked one question."""
+    """Whether the store can be opened and answers one question."""
     try:
         with as_tracking_error("looking at it", output, uri), _quiet_mlflow():
             _open(output, uri).search_experiments(max_results=1)
@@ -306,11 +288,11 @@ def _open(output: Path, uri: str) -> MlflowClient:
 
 
 def make_database(path: Path, output: Path) -> None:
-    """Make an MLflow database unless there is one; any number of processes may ask at once.
+    """Make an MLflow database unless it exists; any number of processes may call this at once.
 
-    It is made at a temporary name and renamed, because processes that open a fresh database
-    together, or a kill while its tables are made, break it for good. Results of the output folder
-    that were sent to a database of this name, deleted since, count as not sent.
+    The database is made under a temporary name and renamed: processes that open a fresh database together, or a kill
+    while its tables are made, damage it for good. Marks of results that were sent to a deleted database of this name
+    are deleted.
     """
     if path.is_file():
         return
@@ -322,21 +304,20 @@ def make_database(path: Path, output: Path) -> None:
             return
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        for remains in path.parent.glob(f".partial-{path.name}-*"):
-            remains.unlink()
+        clear_partial(path.parent, older_than=0, of=path.name)
         for mark in output.glob(TRACKED.format("*", "*")):
             if json.dumps(f"{SQLITE}{path}", ensure_ascii=False) in mark.read_text("utf-8"):
                 mark.unlink()
         partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
         # Not by a client: it keeps its connection, and SQLite refuses one whose file was renamed.
-        SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_location(path.parent, "")).engine.dispose()
+        SqlAlchemyStore(f"{SQLITE}{partial}", _artifact_location(output, f"{SQLITE}{path}")).engine.dispose()
         partial.rename(path)
 
 
 def _check_readable(path: Path) -> None:
-    """Raise sqlite3.DatabaseError where the file is no database: MLflow tries for 100 s to open one.
+    """Raise sqlite3.DatabaseError if the file is not a database: MLflow tries for 100 s to open one.
 
-    Not opened for reading alone: what a process that was cut off has begun is rolled back first.
+    The file is opened for writing too, so that the unfinished transaction of a killed process is rolled back.
     """
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=5)) as db:
         if not db.execute("PRAGMA schema_version").fetchone()[0]:
@@ -349,13 +330,19 @@ def _database(uri: str) -> Path | None:
     return Path(name).resolve() if uri.startswith(SQLITE) and name else None
 
 
-def _artifact_location(root: Path, experiment: str) -> str:
-    return (root / "artifacts" / experiment).as_uri()
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _artifact_location(output: Path, uri: str, experiment: str = "") -> str:
+    """Beside the database, or in the output folder for other stores."""
+    path = _database(uri)
+    return ((path.parent if path else output.resolve()) / "artifacts" / experiment).as_uri()
 
 
 @contextmanager
 def _quiet_mlflow() -> Iterator[None]:
-    """Import mlflow with bounded waiting; a failure is one line of ours, not pages of its log."""
+    """Import mlflow with bounded waiting, and without its log, as a failure is one line of contsym."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401 -- importing it sets its loggers up
@@ -372,20 +359,20 @@ def _quiet_mlflow() -> Iterator[None]:
 
 
 @contextmanager
-def as_tracking_error(what: str, output: Path, uri: str) -> Iterator[None]:
-    """Turn whatever a store raises into a TrackingError."""
+def as_tracking_error(action: str, output: Path, uri: str) -> Iterator[None]:
+    """Turn every error of a store into a TrackingError."""
     try:
         yield
     except ContsymError:
         raise
-    except Exception as error:  # a plug-in store raises what it likes
+    except Exception as error:  # a plug-in store may raise anything
         shown = display_uri(uri)
         text = " ".join(display_uri(str(error).replace(uri, shown)).split())
-        said = text.replace(shown, "")  # a path may be named like a failure
-        known = [failure for failure in FAILURES if re.search(failure[0], said, re.IGNORECASE)]
-        _, reason, remedy = known[0] if known else ("", text[:200] or repr(error), "mend that")
+        without_path = text.replace(shown, "")  # a path may be named like a failure
+        matching = [each for each in FAILURES if re.search(each[0], without_path, re.IGNORECASE)]
+        _, reason, remedy = matching[0] if matching else ("", text[:200] or repr(error), "mend that")
         raise TrackingError(
-            f"MLflow store {shown}: {what} failed ({reason}); stored results are kept: "
+            f"MLflow store {shown}: {action} failed ({reason}); results are stored: "
             f"{remedy}, then {_sync_command(output, uri)}"
         ) from None
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from contsym.checked import Closed, OneOf, Several, expect, read_model
+from contsym.checked import Closed, OneOf, Several, different, expect, read_model
 from contsym.data.schema import LABELS, Label, OneForm
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
@@ -21,11 +21,6 @@ MAX_PARTS = 1000
 MAX_PERMUTED = 5
 """Most experiences of a scenario in all orders: 5 have 120 orders."""
 _PART = re.compile(r"(\d{1,9}) of (\d{1,9})")
-
-
-def _different(values: tuple[str, ...]) -> tuple[str, ...]:
-    expect(0 < len(set(values)) == len(values), "different names")
-    return values
 
 
 def _as_part(value: Any) -> Any:
@@ -52,7 +47,7 @@ class Experience(Closed):
     """Form of relation pairs; None: the form of the run."""
     split: SplitRule | None = None
     """Rule that splits relation pairs into train and test; None: the rule of the run."""
-    relations: Annotated[Several[Annotated[str, Field(min_length=1)]], AfterValidator(_different)] = Field(
+    relations: Annotated[Several[Annotated[str, Field(min_length=1)]], different("different names")] = Field(
         default=(), description='a list of different relations, as ["P47", "P26"]'
     )
     """Relations of the pairs; empty: all."""
@@ -62,7 +57,7 @@ class Experience(Closed):
     """(k, n): part k of n, counted from 1; None: all pairs."""
     by: Literal["relation", "pair"] = "relation"
     """Whether whole relations or single pairs are dealt to the parts."""
-    labels: Annotated[Several[Label], AfterValidator(_different)] = Field(
+    labels: Annotated[Several[Label], different("different names")] = Field(
         default=(), description=f"a list of different labels out of {', '.join(LABELS)}"
     )
     """Labels of the pairs; empty: all."""

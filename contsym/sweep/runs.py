@@ -1,6 +1,6 @@
-"""Runs and sweeps as stored: one folder each, `OUTPUT/runs/NAME`, with a record that lists the keys of its results.
+"""Stored runs and sweeps: one folder each, `OUTPUT/runs/NAME`, with a record that lists the keys of its results.
 
-A run is a sweep with one row. Reading a record looks nothing up and runs nothing.
+A run is a sweep with one row. Reading a record runs no code and looks no name up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What was asked for, and the cells that this means. Plug-ins and strategies are names here."""
+    """The settings as typed, and the cells that follow from them. Plug-ins and strategies are only names here."""
 
     output: Path
     name: str
@@ -56,12 +56,12 @@ class StoredRun:
 
     @cached_property
     def scenarios(self) -> tuple[str, ...]:
-        """The scenario of its cells, or each order of it where all are meant."""
+        """The scenario of its cells, or each of its orders."""
         return tuple(dict.fromkeys(cell.scenario for cell in self.cells))
 
     @property
     def varied(self) -> tuple[str, ...]:
-        """Settings with more than one value: they are part of the names of what is compared."""
+        """Settings with more than one value, which the names of variants show."""
         return tuple(name for name, values in self.config.settings.items() if len(values) > 1)
 
     def is_done(self, cell: StoredCell) -> bool:
@@ -80,30 +80,28 @@ class StoredRun:
         return list(store.read_results(self.done().values(), skip).values())
 
     def failures(self, skip: Skip = tell_skipped) -> dict[str, dict[str, str]]:
-        """Name and error of each cell that failed when it was last tried, by its key."""
-        found = {}
+        """Name and error of each cell whose last attempt failed, by its key."""
+        failures = {}
         for cell in self.cells:
             path = self.folder / FAILED / f"{cell.key}.json"
             if self.is_done(cell) or not path.is_file():
                 continue
             try:
-                found[cell.key] = _failure(path)
+                failure = checked.read_json(path, "delete it")
             except ContsymError as error:
                 skip(error)
-        return found
+                continue
+            if isinstance(failure, dict) and all(isinstance(failure.get(k), str) for k in ("name", "error")):
+                failures[cell.key] = failure
+            else:
+                skip(ContsymError(f"{path}: expected name and error of a failed cell; delete it"))
+        return failures
 
     def live(self) -> SweepConfig:
-        """The sweep to resume: its plug-ins are read and its strategies looked up. Raises ContsymError."""
+        """The sweep to resume, with plug-ins and strategies loaded. Raises ContsymError."""
         from contsym.sweep.config import SweepConfig
 
         return SweepConfig(**self.config.model_dump(), output=self.output)
-
-
-def _failure(path: Path) -> dict[str, str]:
-    said = checked.read_json(path, "delete it")
-    if not isinstance(said, dict) or not all(isinstance(said.get(k), str) for k in ("name", "error")):
-        raise ContsymError(f"{path}: expected name and error of a failed cell; delete it")
-    return said
 
 
 def runs_folder(output: Path) -> Path:
@@ -111,11 +109,11 @@ def runs_folder(output: Path) -> Path:
 
 
 def read_run(folder: Path) -> StoredRun:
-    """The record of a run or a sweep. Raises ContsymError where the file is not what contsym wrote."""
+    """The record of a run or a sweep. Raises ContsymError unless contsym wrote the file."""
     path = folder / RECORD
-    found = checked.read_json(path, "start the run again")
-    checked.check_format(found, FORMAT, path)
-    file = checked.check(RunFile, found, path)
+    content = checked.read_json(path, "start the run again")
+    checked.check_format(content, FORMAT, path)
+    file = checked.check(RunFile, content, path)
     if len(folder.parts) < 2 or folder.name == "..":
         folder = folder.resolve()
     return StoredRun(
@@ -126,25 +124,25 @@ def read_run(folder: Path) -> StoredRun:
 def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of a run or a sweep. Raises ContsymError for one that could not be read again."""
     path = folder / RECORD
-    whole = {"format": FORMAT, **record}
-    checked.check(RunFile, whole, path)
+    content = {"format": FORMAT, **record}
+    checked.check(RunFile, content, path)
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(path, to_json(whole))
+    write_file(path, to_json(content))
 
 
 def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:
-    """The runs and sweeps of an output folder, the latest first; `skip` is given the error of each unreadable one."""
-    found = []
+    """The runs and sweeps of an output folder, the latest first; `skip` receives the error of each unreadable one."""
+    runs = []
     for folder in visible_folders(runs_folder(output), skip):
         try:
-            # The record is written before anything else is done, so a folder without it was never a run.
+            # The record is written before the first job starts, so a folder without it is not a run.
             if (folder / RECORD).is_symlink() or (folder / RECORD).exists():
-                found.append(read_run(folder))
+                runs.append(read_run(folder))
         except ContsymError as error:
             skip(error)
         except OSError as error:
             skip(unreadable(folder, error))
-    return sorted(found, key=lambda run: run.created, reverse=True)
+    return sorted(runs, key=lambda run: run.created, reverse=True)
 
 
 def stored_sweeps(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:
@@ -152,12 +150,12 @@ def stored_sweeps(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:
 
 
 def latest_sweep(output: Path, skip: Skip = tell_skipped) -> StoredRun:
-    """Raises ContsymError where there is none."""
-    unread: list[ContsymError] = []
-    sweeps = stored_sweeps(output, unread.append)
-    for error in unread:
+    """Raises ContsymError if there is none."""
+    errors: list[ContsymError] = []
+    sweeps = stored_sweeps(output, errors.append)
+    for error in errors:
         skip(error)
     if not sweeps:
-        what = "none of the sweeps there can be read" if unread else "no sweep there yet"
-        raise ContsymError(f"--output {output}: {what}; contsym sweep --strategies ... makes one")
+        problem = "none of the sweeps there can be read" if errors else "no sweep there yet"
+        raise ContsymError(f"--output {output}: {problem}; contsym sweep --strategies ... makes one")
     return sweeps[0]

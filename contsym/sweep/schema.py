@@ -1,4 +1,4 @@
-"""The record of a run or a sweep."""
+"""The model of the record of a run or a sweep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from contsym.checked import Count, Key, Share, Strict, Words, Written, expect, is_time
 
 Command = Literal["run", "sweep"]
-"""Which command made the record."""
+"""The command that made the record."""
 
 
 class StoredCell(Strict):

@@ -1,4 +1,4 @@
-"""What stops a run in the middle: a loss that is no number, or memory that is not there; told in one line."""
+"""Errors that stop a run in the middle, in one line: a loss that is not finite, or too little memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StoppedRun(Protocol):
-    """What is asked of a run that cannot go on."""
+    """The parts of a run that its error message and its stored state need."""
 
     plan: Plan
     seed: int
@@ -37,7 +37,7 @@ class StoppedRun(Protocol):
 
 STOPPED, STATE = "stopped.json", "state.safetensors"
 SHOWN, SHORT = 2, 60
-"""Pairs named in a message, and the characters that are shown of each of their sentences."""
+"""Pairs in a message, and characters of each of their sentences."""
 
 OUT_OF_MEMORY = re.compile(
     # CUDA's allocator, that of the CPU, cuBLAS and C++.
@@ -46,11 +46,11 @@ OUT_OF_MEMORY = re.compile(
 )
 
 
-def keep_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
-    """Store the state before the step that was not taken, with the step's pairs; gives the error to raise.
+def store_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
+    """Store the state before the step that was not taken, with the step's pairs; returns the error to raise.
 
-    `OUTPUT/stopped/KEY/` then holds `stopped.json` and, as safetensors, the weights that the step
-    before has left. A run that stops again at the same place leaves what is there.
+    `OUTPUT/stopped/KEY/` then has `stopped.json` and, as safetensors, the weights after the last step. A run that
+    stops again at the same place does not overwrite them.
     """
     from contsym.training.plan import key_of
 
@@ -60,9 +60,8 @@ def keep_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
     ]
     plan = run.plan
     key = key_of(plan, run.seed)
-    folder = plan.config.output / "stopped" / key
     values, tensors = run.state()
-    told = {
+    content = {
         "format": FORMAT,
         "key": key,
         "strategy": plan.config.strategy,
@@ -70,57 +69,57 @@ def keep_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
         "seed": run.seed,
         "settings": {**plan.settings.model_dump(), "learning_rate": plan.learning_rate},
         "what": stop.what,
-        # JSON knows no NaN.
+        # JSON has no NaN.
         "value": str(stop.value),
         "task": stop.task,
         "step": stop.step,
         "pairs": pairs,
         "losses": values["losses"],
     }
-    where = _keep(folder, told, tensors)
+    outcome = _store(plan.config.output / "stopped" / key, content, tensors)
     return ContsymError(
-        f"{stop}; {_which(pairs)}; expected a finite number; {where}; "
+        f"{stop}; {_pairs_text(pairs)}; expected a finite number; the weights before that step {outcome}; "
         "try --set learning_rate= with a smaller value"
     )
 
 
-def _keep(folder: Path, told: dict[str, Any], tensors: dict[str, Any]) -> str:
-    """Where the state is now, or why it is nowhere, in words."""
+def _store(folder: Path, content: dict[str, Any], tensors: dict[str, Any]) -> str:
+    """Where the weights are stored, or why they are not, for the message."""
     from safetensors.torch import save_file
 
     def fill(partial: Path) -> None:
-        (partial / STOPPED).write_text(to_json(told), encoding="utf-8")
+        (partial / STOPPED).write_text(to_json(content), encoding="utf-8")
         save_file({name: t.contiguous() for name, t in tensors.items()}, partial / STATE)
 
     if not folder.is_dir():
         try:
             write_whole(folder, fill)
         except OSError as error:
-            return f"the weights before that step could not be kept ({error.strerror or error})"
-    return f"the weights before that step are kept in {folder}"
+            return f"could not be stored ({error.strerror or error})"
+    return f"are stored in {folder}"
 
 
 def _pair(run: StoppedRun, row: int) -> dict[str, Any]:
-    """The training pair of that number, with its experience and its place in it, from 0."""
+    """The training pair with this number, with its experience and its place there, from 0."""
     first_rows = itertools.accumulate((len(part) for part in run.parts), initial=0)
     for name, part, first in zip(run.names, run.parts, first_rows, strict=False):
         if first <= row < first + len(part):
             pair = part[row - first]
-            found = {field: pair[field] for field in ("id", "premise", "hypothesis")}
-            return {"experience": name, "row": row - first, **found, "label": LABELS[pair["label"]]}
+            texts = {field: pair[field] for field in ("id", "premise", "hypothesis")}
+            return {"experience": name, "row": row - first, **texts, "label": LABELS[pair["label"]]}
     raise AssertionError(f"row {row} is of no experience")
 
 
-def _which(pairs: Sequence[dict[str, Any]]) -> str:
-    """The pairs of the step in a few words, those without a finite output first."""
+def _pairs_text(pairs: Sequence[dict[str, Any]]) -> str:
+    """The first pairs of the step, those without a finite output if there are any."""
     bad = [pair for pair in pairs if not pair["output_is_finite"]]
-    shown = [
+    examples = ", ".join(
         f"{pair['experience']} row {pair['row']} ({_short(pair['premise'])} / {_short(pair['hypothesis'])})"
         for pair in (bad or pairs)[:SHOWN]
-    ]
+    )
     if bad:
-        return f"the output is not finite for {len(bad)} of its {len(pairs)} pairs: {', '.join(shown)}"
-    return f"the output is finite for all of its {len(pairs)} pairs, such as {', '.join(shown)}"
+        return f"the output is not finite for {len(bad)} of its {len(pairs)} pairs: {examples}"
+    return f"the output is finite for all of its {len(pairs)} pairs, such as {examples}"
 
 
 def _short(text: str) -> str:
@@ -128,27 +127,26 @@ def _short(text: str) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what went wrong; torch says it by a class of its own or by a text."""
+    """Torch has a class for this error, and also messages without it."""
     import torch
 
-    is_told = isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or bool(is_told)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and bool(OUT_OF_MEMORY.search(str(error)))
 
 
 def out_of_memory(run: StoppedRun, error: BaseException) -> ContsymError:
-    """What to do where memory is out: fewer pairs a step, where it was a step that needed it."""
+    """The error to raise; suggests a smaller batch if a training step ran out of memory."""
     device, log = run.plan.device, run.log
-    said = first_line(error).partition(". ")[0][:160]
+    reason = first_line(error).partition(". ")[0][:160]
     name = run.names[min(run.n_done, len(run.names) - 1)]
     if not log.is_in_step:
         return ContsymError(
-            f"out of memory on {device} while texts were encoded or compared on {name} ({said}); the batch size "
+            f"out of memory on {device} while texts were encoded or compared on {name} ({reason}); the batch size "
             "does not count there; end other programs, or give another --device or a smaller --encoder"
         )
     step, size = len(log.losses[-1]) + 1, run.plan.settings.batch_size
-    remedy = (
-        f"try --set batch_size={size // 2}" if size >= 4 else "try another --device or a smaller --encoder"
-    )
+    remedy = f"--set batch_size={size // 2}" if size >= 4 else "another --device or a smaller --encoder"
     return ContsymError(
-        f"out of memory on {device} at step {step} on {name} with batch_size={size} ({said}); {remedy}"
+        f"out of memory on {device} at step {step} on {name} with batch_size={size} ({reason}); try {remedy}"
     )

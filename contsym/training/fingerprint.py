@@ -1,4 +1,4 @@
-"""What decides a result beside its settings: the code and the libraries."""
+"""The code and the libraries, which decide a result beside its settings."""
 
 from __future__ import annotations
 
@@ -18,43 +18,30 @@ LIBRARIES = (
     *("torch", "transformers", "tokenizers", "avalanche-lib", "datasets", "faiss-cpu", "numpy", "scipy"),
     *("peft", "scikit-learn"),
 )
-UNDECIDED = re.compile(
+IRRELEVANT = re.compile(
     r"contsym(\.(errors|files|checked|plugins|data(?!\.(shots|shortcuts|joining|schema)$).*|results\.(store|schema)))?$"
 )
-"""Modules that a run imports and that have no say in its figures: they read, check and write. What the data
-modules do shows in the fingerprint of the data."""
-
-
-def library_versions() -> dict[str, str]:
-    return dict(_versions())
+"""Imported modules that do not decide a figure: they read, check and write. The effect of the data modules is in the
+fingerprint of the data."""
 
 
 @cache
-def _versions() -> Mapping[str, str]:
+def library_versions() -> Mapping[str, str]:
     versions = {"contsym": contsym.__version__, "python": platform.python_version()}
     return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
 
 
 def git_commit() -> str | None:
-    """The commit of contsym's own checkout, `+` where it has changes; None outside of one."""
+    """The commit of contsym's checkout, with `+` if it has changes; None outside of a checkout."""
     root = Path(contsym.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
+    # Without a tag: the complete hash.
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - no shell
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-        ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's own git
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-    )
     return done.stdout.strip()
 
 
@@ -64,20 +51,19 @@ def code_sha256(*modules: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(closure(modules)):
         digest.update(f"{name}\0".encode() + _file(name).read_bytes())
-    # A built-in scenario's text is part of its facts; relations and settings are Python.
     return digest.hexdigest()
 
 
 def closure(modules: Iterable[str]) -> set[str]:
-    """The modules and all of contsym that they import, at their top or inside a function, but for the undecided ones."""
-    found: set[str] = set()
-    left = list(modules)
-    while left:
-        name = left.pop()
-        if name not in found and not UNDECIDED.fullmatch(name):
-            found.add(name)
-            left += _imports(_file(name))
-    return found
+    """These modules and all of contsym that they import, also inside functions, without the irrelevant ones."""
+    names: set[str] = set()
+    queue = list(modules)
+    while queue:
+        name = queue.pop()
+        if name not in names and not IRRELEVANT.fullmatch(name):
+            names.add(name)
+            queue += _imports(_file(name))
+    return names
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -87,7 +73,7 @@ def _imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "contsym":
             assert node.module
             yield node.module
-            # `from contsym.models import losses` names a module, `from contsym.errors import one_line` does not.
+            # `from contsym.models import losses` imports a module, `from contsym.errors import one_line` does not.
             names = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from (name for name in names if _path(name).exists())
 

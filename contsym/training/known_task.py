@@ -1,4 +1,4 @@
-"""A task that the encoder knows before a run begins, and the head that measures it."""
+"""A task that the encoder has learned before a run, and its head."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class KnownTask:
     """An encoder with a head for the first task."""
 
     key: str
-    """The hash that names it."""
+    """Its hash."""
     encoder: Mapping[str, Tensor] | None
-    """Its weights; None: as the checkpoint has them."""
+    """The encoder's weights; None: those of the checkpoint."""
     head: Mapping[str, Tensor] | None
-    """Of the classifier over [p, h, |p - h|, p ∘ h]; None: the checkpoint's own, over joint texts."""
+    """The classifier over [p, h, |p - h|, p ∘ h]; None: that of the checkpoint, over joint texts."""
 
     def install(self, encoder: PooledEncoder, folder: Path) -> nn.Module:
-        """Put the weights into a fresh encoder; gives the known task's head, frozen."""
+        """Load the weights into a fresh encoder; returns the head of the known task, frozen."""
         import torch
 
         from contsym.data.schema import LABELS
@@ -38,10 +38,10 @@ class KnownTask:
         if self.head is not None:
             encoder.nli_head = self.head
             return PairClassifier(encoder.dim, len(LABELS), torch.Generator(), self.head)
-        own = encoder if isinstance(encoder, NliClassifier) else None
-        whole = copy.deepcopy(own) if own else NliClassifier.from_folder(folder)
-        # One body: what the strategy makes of it is what the head is measured on.
-        body = own.transformer.base_model if own else encoder.transformer
-        setattr(whole.transformer, str(whole.transformer.base_model_prefix), body)
-        whole.precision, whole.cache = encoder.precision, None
-        return whole
+        is_classifier = isinstance(encoder, NliClassifier)
+        head = copy.deepcopy(encoder) if is_classifier else NliClassifier.from_folder(folder)
+        # The head shares the body that the strategy trains, and measures it.
+        body = encoder.transformer.base_model if is_classifier else encoder.transformer
+        setattr(head.transformer, str(head.transformer.base_model_prefix), body)
+        head.precision, head.cache = encoder.precision, None
+        return head

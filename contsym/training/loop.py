@@ -33,7 +33,7 @@ from contsym.models.pair_model import under
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema import Cost, ExperienceCost
 from contsym.scenarios.benchmark import build_benchmark
-from contsym.training.failures import is_out_of_memory, keep_stopped, out_of_memory
+from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
 from contsym.training.observers import AccuracyMatrix, CurvePoint, NotFinite, SampleEfficiency, TrainingLog
 from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template
@@ -131,7 +131,7 @@ class SeedRun:
         try:
             self._train_next()
         except NotFinite as stop:
-            raise keep_stopped(self, stop) from None
+            raise store_stopped(self, stop) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -143,7 +143,7 @@ class SeedRun:
             if self.start:
                 # Nothing is trained, but an add-on may encode the pairs to remember what is known.
                 self.log.begin(self.template)
-                self.template.take_as_known(self.benchmark.train_stream[0], len(self.parts[0]))
+                self.template.skip_known(self.benchmark.train_stream[0], len(self.parts[0]))
                 self.log.end(self.template, n_pairs_seen=0)
             self._evaluate("before any training")
             if self.start:

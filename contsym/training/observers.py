@@ -1,4 +1,4 @@
-"""Avalanche plugins that collect predictions, curves and costs; the arithmetic is elsewhere."""
+"""Avalanche plugins that collect predictions, learning curves and costs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,33 +20,30 @@ from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema import ExperienceCost
 from contsym.training.progress import Progress
 
-if TYPE_CHECKING:
-    pass
-
 
 class NotFinite(ContsymError):
-    """A training step whose loss or gradient is no number; it was not taken."""
+    """A training step whose loss or gradient is not finite; the step was not taken."""
 
     def __init__(
         self, what: str, value: float, task: str, step: int, rows: Sequence[int], is_finite: Sequence[bool]
     ) -> None:
-        """`rows` number the batch's pairs through all experiences; `is_finite` says so of the head's
-        output for each of them. Steps count from 1."""
+        """`rows` number the batch's pairs through all experiences; `is_finite` is for the head's output per pair.
+        Steps count from 1."""
         super().__init__(f"the {what} is {value} at step {step} on {task}")
         self.what, self.value, self.task, self.step = what, value, task, step
         self.rows, self.is_finite = list(rows), list(is_finite)
 
 
 PAST_LIMIT = 512
-"""Pairs of earlier experiences that a memory holds while the curve is measured: encoding all of
-them again at every point took a third of a run."""
+"""The most pairs of earlier experiences in a memory while the curve is measured: encoding all of them at every point
+took a third of a run."""
 
 
 class AccuracyMatrix(PluginMetric[float]):
-    """Keeps the predictions of every evaluation: `predictions[row][task]`, label indices.
+    """Collects the predictions of every evaluation: `predictions[row][task]`, label indices.
 
-    Give each `eval` all test experiences in order: one call is one row of R. Emits each
-    experience's accuracy under `Accuracy_Exp/ExpNNN` for Avalanche's loggers.
+    Each `eval` must have all test experiences in order: one call is one row of R. Emits each experience's accuracy
+    under `Accuracy_Exp/ExpNNN` for Avalanche's loggers.
     """
 
     def __init__(self) -> None:
@@ -84,7 +80,7 @@ class AccuracyMatrix(PluginMetric[float]):
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What a strategy would score if its training stopped here."""
+    """The accuracy of a strategy if its training stopped here."""
 
     experience: int
     n_steps: int
@@ -96,9 +92,9 @@ class CurvePoint:
 class SampleEfficiency(SupervisedPlugin):
     """Accuracy on a fixed part of the present task's test set, at doubling counts of pairs seen.
 
-    A strategy that stores pairs votes with those seen so far, and with at most PAST_LIMIT of
-    those of earlier experiences, but for the last point, which has them all. The random state is forked and
-    the seconds spent here are kept apart: with or without this plugin, training is the same.
+    A strategy that stores pairs votes with those of this experience seen so far, and with at most PAST_LIMIT of
+    earlier experiences; at the last point with all. The random state is forked and the seconds are counted
+    separately, so training is the same with and without this plugin.
     """
 
     def __init__(self, evaluation_parts: Sequence[Dataset]) -> None:
@@ -107,7 +103,7 @@ class SampleEfficiency(SupervisedPlugin):
         self.points: list[CurvePoint] = []
         self.seconds = 0.0
         self.n_forwards = 0
-        """Texts encoded for it."""
+        """Texts encoded for the curve."""
         self._next = 1
 
     def before_training_exp(self, strategy, **kwargs) -> None:
@@ -119,7 +115,7 @@ class SampleEfficiency(SupervisedPlugin):
             self._measure(strategy, len(strategy.seen_rows), PAST_LIMIT)
 
     def after_training_exp(self, strategy, **kwargs) -> None:
-        # A memory holds all pairs of a finished experience, trained on or not.
+        # After an experience a memory has all its pairs, trained on or not.
         method = strategy.strategy
         n_distinct = len(method.past[-1]) if method.memory else len(strategy.seen_rows)
         if strategy.n_pairs_seen:
@@ -144,9 +140,9 @@ class SampleEfficiency(SupervisedPlugin):
 class TrainingLog(SupervisedPlugin):
     """The loss of every step, the cost of every experience, and the progress display.
 
-    Comes after the curve in the list of plugins, so that the curve's share can be taken off, and after the
-    add-ons, so that their part of the loss is looked at too. Raises NotFinite before a step would be taken
-    with a loss or a gradient that is no number: the weights are still those of the step before.
+    Must follow the curve in the list of plugins, to subtract the curve's cost, and the add-ons, to check their part
+    of the loss too. Raises NotFinite before a step with a loss or gradient that is not finite, so that the weights
+    are those of the step before.
     """
 
     tasks: Sequence[str]
@@ -156,7 +152,7 @@ class TrainingLog(SupervisedPlugin):
     costs: list[ExperienceCost] = field(default_factory=list)
     """One record per finished experience."""
     is_in_step: bool = False
-    """Between a batch and the update by it: what needs memory then needs less with fewer pairs."""
+    """True between a batch and its update, when a smaller batch would need less memory."""
     _started: float = 0.0
     _n_before: int = 0
     _loss: float = 0.0
@@ -167,7 +163,7 @@ class TrainingLog(SupervisedPlugin):
         self.begin(strategy)
 
     def begin(self, strategy) -> None:
-        """Start to count what the next experience costs."""
+        """Start to count the cost of the next experience."""
         self.losses.append([])
         self._started = time.perf_counter() - self.curve.seconds
         self._n_before = strategy.model.encoder.n_forwards - self.curve.n_forwards
@@ -202,7 +198,7 @@ class TrainingLog(SupervisedPlugin):
         self.end(strategy, strategy.n_pairs_seen)
 
     def end(self, strategy, n_pairs_seen: int) -> None:
-        """Note what the experience cost since `begin`."""
+        """Record the cost of the experience since `begin`."""
         n_forwards = strategy.model.encoder.n_forwards - self.curve.n_forwards
         self.costs.append(
             ExperienceCost(

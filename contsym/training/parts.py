@@ -1,11 +1,11 @@
-"""The pairs of a run's experiences, loaded once, and those of them that a seed is trained on."""
+"""Loads the pairs of a run's experiences once, and draws each seed's training pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from contsym.config import RunConfig
 from contsym.data import cache, shortcuts
@@ -17,8 +17,6 @@ from contsym.models.encoders import resolve
 from contsym.scenarios.experiences import experience_data, flip_labels
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from datasets import Dataset
 
@@ -28,79 +26,76 @@ if TYPE_CHECKING:
 
 
 SHOTS = "--shots"
+T = TypeVar("T")
 
 
 @dataclass
 class Shared:
-    """What the plans of one process have in common, so that it is loaded and looked through once."""
+    """Data that the plans of one process load and audit once."""
 
-    tasks: dict[tuple[object, ...], TaskData] = field(default_factory=dict)
-    rows: dict[tuple[object, ...], np.ndarray] = field(default_factory=dict)
-    """Where the chosen training pairs of an experience are, by its fingerprint and the choice."""
-    leaks: dict[tuple[object, ...], tuple[Finding, ...]] = field(default_factory=dict)
-    scores: dict[tuple[object, ...], dict[str, float]] = field(default_factory=dict)
-    checked: set[tuple[Path, str]] = field(default_factory=set)
-    """Checkpoints that can be used, with the head."""
+    values: dict[tuple[object, ...], Any] = field(default_factory=dict)
+
+    def once(self, key: tuple[object, ...], compute: Callable[[], T]) -> T:
+        """The value of this key, computed at its first use."""
+        if key not in self.values:
+            self.values[key] = compute()
+        return self.values[key]
 
     def check(self, files: EncoderFiles, head: Head) -> None:
-        """`encoders.check`, once for each head."""
-        if (files.folder, head) not in self.checked:
-            resolve.check(files, head)
-            self.checked.add((files.folder, head))
+        """`resolve.check`, once per head."""
+        self.once(("check", files.folder, head), lambda: resolve.check(files, head))
 
     @contextmanager
     def loading_ahead(self, scenario: ScenarioPlan, config: RunConfig) -> Iterator[None]:
-        """While the block runs, large data that nobody has parsed yet are parsed beside it."""
-        asked = [_asked(experience, config) for experience in scenario.experiences]
-        with cache.parsed_ahead(each for each in asked if each not in self.tasks):
+        """Parse large data in the background while the block runs, unless they are in the cache."""
+        requests = [_request(experience, config) for experience in scenario.experiences]
+        with cache.parsed_ahead(each for each in requests if each not in self.values):
             yield
 
     def load(self, experience: Experience, config: RunConfig) -> TaskData:
-        """The pairs of an experience, whole tasks and experiences each loaded once."""
-        key = _asked(experience, config)
-        if key not in self.tasks:
-            self.tasks[key] = cache.load_task(*key)
-        if (*key, experience) not in self.tasks:
-            self.tasks[*key, experience] = experience_data(self.tasks[key], experience)
-        return self.tasks[*key, experience]
+        """The pairs of an experience; each task and each experience is loaded once."""
+        request = _request(experience, config)
+        task = self.once(request, lambda: cache.load_task(*request))
+        return self.once((*request, experience), lambda: experience_data(task, experience))
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
-        """As many of the experience's training pairs as were asked for; drawn once for each choice."""
+        """The chosen number of the experience's training pairs; drawn once per choice."""
         option, n = choice(task, config)
         if n is None:
             return task.train
-        key = task.fingerprint, option, n, seed
-        if key not in self.rows:
+
+        def rows() -> np.ndarray:
             if option == SHOTS:
-                self.rows[key] = few_shot_rows(task.train, n, seed)
-            else:
-                self.rows[key] = subset_rows(task.train, n, seed, option)
-        return task.train.select(self.rows[key])
+                return few_shot_rows(task.train, n, seed)
+            return subset_rows(task.train, n, seed, option)
+
+        return task.train.select(self.once(("rows", task.fingerprint, option, n, seed), rows))
 
     def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
-        """What the shortcuts score with the training pairs of this seed."""
-        key = _part_key(task, config, seed)
-        if key not in self.scores:
+        """The accuracy of each shortcut, trained on the pairs of this seed."""
+        (option, n), share = choice(task, config), noise(task, config)
+        # All pairs without noise are the same for every seed.
+        key = (task.fingerprint, option, n, share, None if n is None and share is None else seed)
 
-            def compute() -> dict[str, float]:
-                return shortcuts.scores(training_part(task, config, seed, self), task.test)
+        def scores() -> dict[str, float]:
+            return shortcuts.scores(training_part(task, config, seed, self), task.test)
 
-            self.scores[key] = cache.cached_value(task, ["shortcuts", *key], compute)
-        return self.scores[key]
+        return self.once(("shortcuts", *key), lambda: cache.cached_value(task, ["shortcuts", *key], scores))
 
     def overview(self, task: TaskData, config: RunConfig) -> Overview:
         """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
         from contsym.data.audit import Finding, Overview, leaks
 
-        key = task.fingerprint, task.split
-        if key not in self.leaks:
-            found = cache.cached_value(task, ["leaks", task.split], lambda: [asdict(f) for f in leaks(task)])
-            self.leaks[key] = tuple(Finding(**{**f, "examples": tuple(f["examples"])}) for f in found)
-        return Overview(task.name, self.leaks[key], self.shortcut_scores(task, config, config.seeds[0]))
+        def findings() -> tuple[Finding, ...]:
+            values = cache.cached_value(task, ["leaks", task.split], lambda: [asdict(f) for f in leaks(task)])
+            return tuple(Finding(**{**value, "examples": tuple(value["examples"])}) for value in values)
+
+        leak_findings = self.once(("leaks", task.fingerprint, task.split), findings)
+        return Overview(task.name, leak_findings, self.shortcut_scores(task, config, config.seeds[0]))
 
 
-def _asked(experience: Experience, config: RunConfig) -> cache.Request:
-    """The task's pairs that an experience is made of, as they are loaded."""
+def _request(experience: Experience, config: RunConfig) -> cache.Request:
+    """Task, source, form and split of the pairs that an experience is made of."""
     task = experience.task
     form = "lexicalised" if experience.form else config.form
     split = (experience.split or config.split) if TASKS[task].relational else None
@@ -108,26 +103,24 @@ def _asked(experience: Experience, config: RunConfig) -> cache.Request:
 
 
 def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared | None = None) -> Dataset:
-    """The training pairs that this seed of this run may use in an experience.
+    """The training pairs of an experience for this seed, with label noise if the experience has any.
 
-    Raises SettingError where the data have fewer than were asked for.
+    Raises SettingError if the data have fewer than the chosen number.
     """
-    with _naming(task):
+    with _experience_in_errors(task):
         part = (shared or Shared()).chosen(task, config, seed)
         share = noise(task, config)
-        return (
-            part
-            if share is None
-            else flip_labels(part, share, seed, list(dict.fromkeys(task.train["label"][:])))
-        )
+        if share is None:
+            return part
+        return flip_labels(part, share, seed, list(dict.fromkeys(task.train["label"][:])))
 
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
-    """How many pairs `training_part` has, of any seed, without drawing them. Raises SettingError as it does."""
+    """The length of `training_part`, the same for every seed, without drawing. Raises SettingError as it does."""
     option, n = choice(task, config)
     if n is None:
         return len(task.train)
-    with _naming(task):
+    with _experience_in_errors(task):
         if option == SHOTS:
             check_shots(task.train, n)
         else:
@@ -136,8 +129,8 @@ def n_training_pairs(task: TaskData, config: RunConfig) -> int:
 
 
 @contextmanager
-def _naming(task: TaskData) -> Iterator[None]:
-    """What is wrong with a choice says for which experience, where its name is not the task's."""
+def _experience_in_errors(task: TaskData) -> Iterator[None]:
+    """Add the experience to a SettingError, unless its name is the task's."""
     try:
         yield
     except SettingError as error:
@@ -147,19 +140,12 @@ def _naming(task: TaskData) -> Iterator[None]:
 
 
 def choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
-    """The option that says how many of the experience's training pairs are used, and what it says; None: all."""
+    """The option for the number of an experience's training pairs, and its value; None: all pairs."""
     if TASKS[task.task].relational and config.shots is not None:
         return SHOTS, config.shots
     return f"--{task.task}-size", config.sizes.get(task.task)
 
 
 def noise(task: TaskData, config: RunConfig) -> float | None:
-    """The share of flipped labels; None where the experience has none and a run cannot ask for any."""
-    is_given = task.label_noise is not None and config.label_noise is not None
-    return config.label_noise if is_given else task.label_noise
-
-
-def _part_key(task: TaskData, config: RunConfig, seed: int) -> tuple[object, ...]:
-    """What decides the training pairs of an experience and their labels."""
-    (option, n), share = choice(task, config), noise(task, config)
-    return task.fingerprint, option, n, share, None if n is None and share is None else seed
+    """The share of flipped labels, of the run or else of the experience; None for experiences without noise."""
+    return task.label_noise if task.label_noise is None or config.label_noise is None else config.label_noise

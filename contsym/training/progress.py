@@ -1,4 +1,4 @@
-"""Where a run says what it is doing."""
+"""The progress of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contsym.machine import raise_if_asked_to_stop
 
 
 class Progress(Protocol):
-    """Where a run says what it is doing; the terminal's is in commands/views/progress.py."""
+    """Shows the progress of a run; the terminal's is in commands/views/progress.py."""
 
     def phase(self, description: str, total: int | None) -> None: ...
 
@@ -16,7 +16,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Progress that nobody looks at."""
+    """Shows nothing."""
 
     def phase(self, description: str, total: int | None) -> None:
         pass
@@ -26,7 +26,7 @@ class Silent:
 
 
 class Steps:
-    """Progress that every phase and training step passes, and that ends the run there if a signal has asked for it."""
+    """Passes progress on, and ends the run at a phase or step if a signal has asked for it."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

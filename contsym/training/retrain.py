@@ -21,9 +21,9 @@ ENCODER, HEAD = "strategy.model.encoder.", "strategy.model.head."
 def find_known_task(
     plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None
 ) -> KnownTask | None:
-    """The encoder and head that a seed of the plan starts from; None under protocol sequential.
+    """The encoder and head at the start of a seed; None under protocol sequential.
 
-    Trains them where they are not cached, and caches them.
+    Trains and caches them unless they are in the cache.
     """
     if plan.config.protocol != "retrain":
         return None

@@ -17,11 +17,11 @@ from contsym.scenarios.benchmark import pairs_of
 from contsym.strategies.base import Strategy
 
 GROUP = 16 * HEAD_BATCH
-"""Test pairs that are scored together, about."""
+"""About as many test pairs are scored together."""
 
 
 class Template(SupervisedTemplate):
-    """Trains and evaluates a Strategy. Plugins see what they know of Avalanche, and `strategy`."""
+    """Trains and evaluates a Strategy. Plugins see Avalanche's attributes and `strategy`."""
 
     def __init__(self, *, strategy: Strategy, learning_rate: float, evaluator, plugins=()) -> None:
         self.strategy, settings = strategy, strategy.settings
@@ -30,12 +30,12 @@ class Template(SupervisedTemplate):
             addon.start(strategy.model)
         self._test_pairs: dict[int, Joined] = {}
         self.only_stores = False
-        """Set before an experience whose pairs a memory takes in without a gradient step."""
+        """Set before an experience whose pairs a memory stores without a gradient step."""
         self.seen_rows: dict[int, None] = {}
         self.n_pairs_seen = 0
         self._is_training_exp = False
         self.gradient_norm = torch.zeros(())
-        """Of the step under way, before it was clipped."""
+        """Of the present step, before clipping."""
         super().__init__(
             model=strategy.model,
             # Fused: on a CPU the plain AdamW took as long as forward and backward together.
@@ -48,28 +48,28 @@ class Template(SupervisedTemplate):
             train_epochs=2**31,
             eval_mb_size=HEAD_BATCH,
             device=strategy.device,
-            # Add-ons first: what they take counts among the seconds of training.
+            # Add-ons first, so that their seconds count as training.
             plugins=[*self.active_addons, *plugins],
             evaluator=evaluator,
         )
 
     @property
     def n_stored_bytes(self) -> int:
-        """Bytes kept beside the encoder, by the strategy and by its add-ons."""
+        """Bytes that the strategy and its add-ons store beside the encoder."""
         return self.strategy.n_stored_bytes + sum(addon.n_bytes for addon in self.active_addons)
 
     def refresh(self, past_limit: int | None = None) -> None:
-        """Tell the strategy how far it is, and let it bring its memory up to date."""
+        """Let the strategy update its memory with the pairs seen so far."""
         self.strategy.n_steps = self.clock.train_iterations
         if self._is_training_exp and self.seen_rows:
             rows = [row - self.first_row for row in self.seen_rows]
             self.strategy.current = self._pairs.select(rows)
         self.strategy.refresh(past_limit)
 
-    def take_as_known(self, experience, n_pairs: int) -> None:
-        """Start behind an experience that the encoder learned before, through the `known` head.
+    def skip_known(self, experience, n_pairs: int) -> None:
+        """Skip an experience that the encoder has learned before with the known head.
 
-        Add-ons get to see it as if it had been trained on here.
+        Add-ons see the experience as if the strategy had been trained on it.
         """
         self.model.known_rows = n_pairs if self.active_addons else 0
         self.rejoin(experience)
@@ -77,7 +77,7 @@ class Template(SupervisedTemplate):
         self.strategy.learned_before(pairs_of(experience.dataset))
 
     def rejoin(self, experience) -> None:
-        """Let add-ons take from a finished first experience what they would have at its end."""
+        """Let add-ons see a finished first experience, as at its end."""
         self.experience = experience
         n_before, self.clock.train_exp_counter = self.clock.train_exp_counter, 0
         for addon in self.active_addons:
@@ -87,27 +87,27 @@ class Template(SupervisedTemplate):
     # -- The loss. --
 
     def _loss(self, output: Tensor, labels: Tensor) -> Tensor:
-        """The objective; with known pairs in the batch, each part by its own loss and its share."""
+        """The objective; with pairs of the known task in the batch, the mean of cross-entropy and objective by share."""
         if not self.model.known_rows:
-            return self._own_loss(output, labels)
-        logits, own, is_known = self.model.apart(output, self.strategy.n_labels)
+            return self._objective(output, labels)
+        logits, outputs, is_known = self.model.apart(output, self.strategy.n_labels)
         loss = output.sum() * 0.0
         if is_known.any():
             share = is_known.float().mean()
             loss = loss + share * functional.cross_entropy(logits[is_known], labels[is_known])
         if not is_known.all():
             share = (~is_known).float().mean()
-            loss = loss + share * self._own_loss(own[~is_known], labels[~is_known])
+            loss = loss + share * self._objective(outputs[~is_known], labels[~is_known])
         return loss
 
-    def _own_loss(self, output: Tensor, labels: Tensor) -> Tensor:
+    def _objective(self, output: Tensor, labels: Tensor) -> Tensor:
         loss = self.strategy.objective(output, labels)
         is_tensor = isinstance(loss, Tensor)
         if is_tensor and loss.ndim == 0:
             return loss
-        given = f"tensor of shape {tuple(loss.shape)}" if is_tensor else type(loss).__name__
+        kind = f"tensor of shape {tuple(loss.shape)}" if is_tensor else type(loss).__name__
         raise ContsymError(
-            f"{type(self.strategy).__name__}.objective gave a {given}; expected a scalar tensor, as the mean over "
+            f"{type(self.strategy).__name__}.objective gave a {kind}; expected a scalar tensor, as the mean over "
             "the batch"
         )
 
@@ -123,7 +123,7 @@ class Template(SupervisedTemplate):
 
     def _after_train_dataset_adaptation(self, **kwargs) -> None:
         super()._after_train_dataset_adaptation(**kwargs)
-        # Behind the add-ons: one that trains on earlier pairs too has more of them.
+        # After the add-ons, which may add earlier pairs to the dataset.
         takes_steps = self.strategy.trains and not (self.only_stores and self.strategy.memory)
         self.n_steps_left = self.strategy.settings.n_steps(len(self.adapted_dataset)) if takes_steps else 0
 
@@ -140,9 +140,9 @@ class Template(SupervisedTemplate):
     def _after_training_iteration(self, **kwargs) -> None:
         self.n_steps_left -= 1
         last = self.first_row + len(self._pairs)
-        own = [row for row in self.mb_x["row"].tolist() if self.first_row <= row < last]
-        self.n_pairs_seen += len(own)
-        self.seen_rows.update(dict.fromkeys(own))
+        rows = [row for row in self.mb_x["row"].tolist() if self.first_row <= row < last]
+        self.n_pairs_seen += len(rows)
+        self.seen_rows.update(dict.fromkeys(rows))
         super()._after_training_iteration(**kwargs)
         if self.n_steps_left <= 0:
             self.stop_training()
@@ -160,9 +160,9 @@ class Template(SupervisedTemplate):
 
     def eval(self, exp_list, **kwargs):
         if isinstance(exp_list, Iterator):
-            exp_list = list(exp_list)  # gone through twice
-        # Each DataLoader draws from the global generator: without the fork an extra
-        # evaluation would change the training that follows.
+            exp_list = list(exp_list)  # iterated twice
+        # Each DataLoader draws from the global generator: without the fork an extra evaluation would change the
+        # training after it.
         with torch.random.fork_rng():
             return super().eval(exp_list, **kwargs)
 
@@ -172,16 +172,16 @@ class Template(SupervisedTemplate):
         return self._eval_scores[self.mb_x["row"].cpu()].to(self.device)
 
     def model_adaptation(self, model=None):
-        # In an evaluation scores are looked up, and a walk through all modules would come n^2 times (see scores_of).
+        # In an evaluation scores are looked up, and all modules would be visited n^2 times (see scores_of).
         return super().model_adaptation(model) if self.is_training else self.model
 
     def criterion(self) -> Tensor:
-        # Scores of an evaluation are no input of an objective over, say, label embeddings.
+        # The objective may need other outputs than the scores of an evaluation, such as label embeddings.
         return super().criterion() if self.is_training else self._make_empty_loss()
 
     def _obtain_common_dataloader_parameters(self, **kwargs):
-        # Avalanche ignores the data set's collate_fn in training (its issue 1531); in
-        # evaluation nothing needs to be tokenised, since forward() looks the scores up.
+        # Avalanche ignores the dataset's collate_fn in training (its issue 1531); in evaluation forward() looks
+        # scores up and needs no tokens.
         parameters = super()._obtain_common_dataloader_parameters(**kwargs)
         collate = self.model.collate if self.is_training else rows_only
         parameters.setdefault("collate_fn", collate)
@@ -199,22 +199,20 @@ class Template(SupervisedTemplate):
     def scores_of(self, experiences: Sequence) -> list[Tensor]:
         """Scores of each experience's pairs.
 
-        All are scored together, or in groups where they are many: after each of n experiences n are evaluated, and
-        what a batch costs, however small it is, would come n^2 times.
+        Experiences are scored together, in groups if they have many pairs: n experiences are evaluated n times, and
+        the cost of a batch, which even a small one has, would be paid n^2 times.
         """
-        parts = [pairs_of(experience.dataset) for experience in experiences]
-        known = [self.model.known_head is not None and e.current_experience == 0 for e in experiences]
-        own = [part for part, is_known in zip(parts, known, strict=True) if not is_known]
-        scores = self._scores_by_group(own)
-        return [
-            self.strategy.known_scores(part) if is_known else next(scores)
-            for part, is_known in zip(parts, known, strict=True)
-        ]
+        parts = [(pairs_of(e.dataset), self._is_known(e)) for e in experiences]
+        scores = self._scores_by_group([part for part, is_known in parts if not is_known])
+        return [self.strategy.known_scores(part) if is_known else next(scores) for part, is_known in parts]
+
+    def _is_known(self, experience) -> bool:
+        return self.model.known_head is not None and experience.current_experience == 0
 
     def _scores_by_group(self, parts: Sequence[Dataset]) -> Iterator[Tensor]:
         if not self.strategy.past:
-            # Each by itself, before anything was trained: encodings of the untrained encoder are kept under the texts
-            # that are encoded together, and other runs have some of the experiences, or others beside them.
+            # One by one before any training: the cache of the untrained encoder is keyed by the texts of a call, and
+            # other runs may share only some of the experiences.
             yield from map(self.strategy.score, parts)
             return
         groups: dict[int, list[Dataset]] = {}
@@ -222,6 +220,6 @@ class Template(SupervisedTemplate):
         for part in parts:
             groups.setdefault(n_before // GROUP, []).append(part)
             n_before += len(part)
-        for place, group in groups.items():
-            joined = self._test_pairs.setdefault(place, Joined()).of(group)
+        for i, group in groups.items():
+            joined = self._test_pairs.setdefault(i, Joined()).of(group)
             yield from self.strategy.score(joined).split([len(part) for part in group])

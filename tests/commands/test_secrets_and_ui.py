@@ -1,4 +1,4 @@
-"""What a token or password gets into: nothing. Where the UI listens: on this machine, unless told otherwise."""
+"""Tokens and passwords are written nowhere. The UI listens on this machine by default."""
 
 import os
 import sqlite3
@@ -53,7 +53,7 @@ def test_the_ui_listens_on_this_machine_alone(store, started):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "gpu-box"])
-def test_the_ui_says_so_where_it_is_told_to_listen_to_others(host, store, started):
+def test_the_ui_says_so_where_it_listens_to_others(host, store, started):
     done = CliRunner().invoke(cli, ["ui", "--output", str(store), "--host", host], standalone_mode=False)
     assert done.exception is None
     assert started[0][1][started[0][1].index("--host") + 1] == host
@@ -96,7 +96,7 @@ def test_no_secret_is_in_anything_that_a_run_a_sync_and_a_report_leave_or_say(tm
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 
-    said = [
+    outputs = [
         run("run", "--strategy", "zero_shot", "--scenario", "wikidata_only", "--encoder", tiny_encoder_folder,
             "--wikidata", "wikidata"),
         run("sync", "--tracking-uri", URI),
@@ -105,10 +105,10 @@ def test_no_secret_is_in_anything_that_a_run_a_sync_and_a_report_leave_or_say(tm
         run("doctor", "--tracking-uri", URI, "--encoder", tiny_encoder_folder),
     ]  # fmt: skip
     (first, *_) = sorted(path.name for path in (tmp_path / "mlruns" / "results").iterdir() if path.is_dir())
-    said.append(run("report", first))
-    assert [code for code, _ in said] == [0, 2, 0, 0, 0], said
+    outputs.append(run("report", first))
+    assert [code for code, _ in outputs] == [0, 2, 0, 0, 0], outputs
     secrets = [*SECRETS.values(), IN_A_URI]
-    for _, text in said:
+    for _, text in outputs:
         assert not [secret for secret in secrets if secret in text]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"mlflow.db", "result.json", "report.html"} <= {path.name for path in files}

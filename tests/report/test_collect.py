@@ -5,6 +5,7 @@ import pytest
 from contsym.errors import ContsymError
 from contsym.files import to_json, write_file
 from contsym.report.collect import collect
+from tests.errors import message_of
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
 
@@ -12,10 +13,10 @@ def test_the_latest_sweep_is_the_default(tmp_path):
     sweep = store_sweep(tmp_path, with_view=False)
     found = collect(tmp_path, [])
     assert found.name == sweep.name
-    assert len(found.stored) == found.n_planned == 4 * 4 * 3
+    assert len(found.results) == found.n_planned == 4 * 4 * 3
     assert found.variants == ["random_labels", "knn_fixed", "knn_learned", "fine_tune"]
     assert found.shots == [8, 16, 32, 64] and found.seeds == [0, 1, 2]
-    assert [s.result.seed for s in found.group("knn_fixed", 16)] == [0, 1, 2]
+    assert [s.seed for s in found.group("knn_fixed", 16)] == [0, 1, 2]
     assert (found.new_task, found.earlier_tasks, found.target) == ("wikidata", ["mnli"], 0.99)
 
 
@@ -32,17 +33,15 @@ def test_an_unfinished_sweep_says_what_is_missing_and_failed(tmp_path):
     key = sweep.cells[-1].key
     write_file(failed / f"{key}.json", to_json({"name": "fine_tune", "error": "no memory"}))
     found = collect(tmp_path, [])
-    assert (len(found.stored), found.n_missing, len(found.failures)) == (43, 4, 1)
+    assert (len(found.results), found.n_missing, len(found.failures)) == (43, 4, 1)
     # Of fine_tune, seed 2 lacks every number of shots, seed 1 lacks 64.
-    assert found.whole_seeds("fine_tune") == [0]
+    assert found.complete_seeds("fine_tune") == [0]
     assert found.common_seeds(found.variants, 64) == [0]
 
 
 def test_a_sweep_without_a_finished_cell_is_an_error(tmp_path):
     sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8], leave_out=3)
-    with pytest.raises(ContsymError) as error:
-        collect(tmp_path, [])
-    assert str(error.value) == (
+    assert message_of(collect, tmp_path, []) == (
         f"{sweep.name}: none of its 3 cells is finished (0 failed); contsym sweep --resume resumes it"
     )
 
@@ -61,18 +60,14 @@ def test_runs_are_named_by_folder_and_put_together(tmp_path):
 
 def test_without_a_sweep_the_runs_are_named(tmp_path):
     store_run(tmp_path, "a", [0])
-    with pytest.raises(ContsymError) as error:
-        collect(tmp_path, [])
-    assert str(error.value) == (
+    assert message_of(collect, tmp_path, []) == (
         f"--output {tmp_path}: no sweep there; name the runs to report on, as contsym report a"
     )
 
 
 def test_an_unknown_name_says_what_there_is(tmp_path):
     store_run(tmp_path, "a", [0])
-    with pytest.raises(ContsymError) as error:
-        collect(tmp_path, ["zzz"])
-    assert str(error.value) == (
+    assert message_of(collect, tmp_path, ["zzz"]) == (
         f"'zzz' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or STRATEGY@SHOTS "
         "of its latest sweep; expected one of a"
     )
@@ -92,9 +87,7 @@ def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
     other = plain_result()["sources"]
     other = {**other, "wikidata": {**other["wikidata"], "fingerprint": "c3" * 32}}
     store_run(tmp_path, "b", [0], strategy="fine_tune", sources=other)
-    with pytest.raises(ContsymError) as error:
-        collect(tmp_path, ["a", "b"])
-    assert str(error.value) == (
+    assert message_of(collect, tmp_path, ["a", "b"]) == (
         f"fine_tune with 64 shots, seed 0 ({key_for('b', 0)[:12]}) and knn_fixed with 64 shots, seed 0 "
         f"({key_for('a', 0)[:12]}) differ in data (mnli a1a1a1a1a1a1, wikidata c3c3c3c3c3c3; mnli a1a1a1a1a1a1, "
         "wikidata b2b2b2b2b2b2); a report needs the same: report on them one by one"
@@ -104,9 +97,7 @@ def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
 def test_the_same_cell_twice_is_refused(tmp_path):
     store_run(tmp_path, "a", [0])
     store_run(tmp_path, "b", [0])
-    with pytest.raises(ContsymError) as error:
-        collect(tmp_path, ["a", "b"])
-    assert str(error.value) == (
+    assert message_of(collect, tmp_path, ["a", "b"]) == (
         f"knn_fixed with 64 shots, seed 0 ({key_for('b', 0)[:12]}) and knn_fixed with 64 shots, seed 0 "
         f"({key_for('a', 0)[:12]}) are both knn_fixed, 64 shots, seed 0; leave one of them out"
     )
@@ -124,4 +115,4 @@ def test_only_values_that_differ_are_part_of_a_name(tmp_path):
     found = collect(tmp_path, ["a", "b", "c"])
     assert found.variants == ["knn_fixed k=1", "knn_fixed k=3", "fine_tune"]
     assert found.strategy_of("knn_fixed k=3") == "knn_fixed"
-    assert [s.result.settings["k"] for s in found.group("knn_fixed k=3", 64)] == [3]
+    assert [s.settings["k"] for s in found.group("knn_fixed k=3", 64)] == [3]

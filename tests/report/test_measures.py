@@ -61,7 +61,7 @@ def test_what_was_never_learned_has_words_and_no_figure(partly):
 
 def test_learned_in_some_seeds_only_has_no_figure_either(whole, monkeypatch):
     group = whole.collected.group("knn_fixed", 8)
-    monkeypatch.setitem(group[1].result.learned, "mnli", False)
+    monkeypatch.setitem(group[1].learned, "mnli", False)
     found = whole.forgetting("knn_fixed", 8, "mnli")
     assert found.summary is None and found.words == "never learned in 1 of 3 seeds"
 

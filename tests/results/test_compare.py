@@ -1,4 +1,4 @@
-"""Runs found by name, compared, and shown: what `contsym compare` and `contsym metrics` say."""
+"""Runs found by name, compared, and shown by `contsym compare` and `contsym metrics`."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from contsym.commands.views.compare import least_words
-from contsym.errors import ContsymError
 from contsym.results import store as results
 from contsym.results.compare import compare_runs, differences_of, name_runs
 from contsym.results.metrics.stats import Comparison, compare_all, p_text, summarise_values
@@ -18,6 +17,7 @@ from contsym.sweep.job import Job
 from contsym.sweep.plan import Cell, Sweep, write_record
 from contsym.sweep.runs import stored_runs
 from tests.command import contsym_here
+from tests.errors import message_of
 from tests.stored_results import TASKS, key_for, make_result, plain_result, seed_folder, store_run
 
 LABELS = ("entailment", "contradiction")
@@ -33,8 +33,8 @@ def made_up_rows(accuracy, seed):
         for i in range(n):
             label = LABELS[i % 2]
             row = {"task": task, "id": f"{task}:{i}", "label": label}
-            said = label if right[i] else LABELS[1 - i % 2]
-            rows.append({**row, "row_0": said, "row_1": said, "row_2": said})
+            answer = label if right[i] else LABELS[1 - i % 2]
+            rows.append({**row, "row_0": answer, "row_1": answer, "row_2": answer})
     return rows
 
 
@@ -73,12 +73,6 @@ def store_sweep(output, cells, settings=None):
     return write_record(Sweep(config, tuple(planned), "2026-01-02T03:04:05+00:00"))
 
 
-def says(what, *arguments):
-    with pytest.raises(ContsymError) as error:
-        what(*arguments)
-    return str(error.value)
-
-
 # Finding runs.
 
 
@@ -102,31 +96,31 @@ def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):
     assert list(find_row(f"{7:064x}", tmp_path).folders) == [0]
 
 
-def test_a_strategy_with_several_settings_is_told_apart(tmp_path):
+def test_a_strategy_with_several_settings_needs_its_settings(tmp_path):
     cells = [("knn_fixed", {"k": k}, 8, 0, 0.9) for k in ("1", "3")]
     store_sweep(tmp_path, cells, {"k": ("1", "3")})
-    assert says(find_row, "knn_fixed@8", tmp_path) == (
+    assert message_of(find_row, "knn_fixed@8", tmp_path) == (
         "'knn_fixed@8' could be any of 'knn_fixed k=1@8', 'knn_fixed k=3@8'; name one of them"
     )
     assert find_row("knn_fixed k=3@8", tmp_path).first.set == {"k": "3"}
 
 
-def test_what_is_not_there_is_said(tmp_path):
-    assert says(find_row, "knn", tmp_path) == (
+def test_a_missing_run_is_an_error(tmp_path):
+    assert message_of(find_row, "knn", tmp_path) == (
         f"'knn' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or "
         "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one"
     )
-    assert says(find_row, "knn_fixed@8", tmp_path) == (
+    assert message_of(find_row, "knn_fixed@8", tmp_path) == (
         f"--output {tmp_path}: no sweep there yet; contsym sweep --strategies ... makes one"
     )
     sweep = store_sweep(tmp_path, [("knn_fixed", {}, 8, 0, 0.9), ("knn_fixed", {}, 8, 1, None)])
     of = f"is not in the sweep {sweep.id}"
-    assert says(find_row, "knn_fixed@9", tmp_path) == f"'knn_fixed@9' {of}: its shots are 8"
-    assert says(find_row, "knn_fixd@8", tmp_path) == f"'knn_fixd@8' {of}: did you mean knn_fixed?"
-    assert says(find_row, "knn_fixed@8", tmp_path) == (
+    assert message_of(find_row, "knn_fixed@9", tmp_path) == f"'knn_fixed@9' {of}: its shots are 8"
+    assert message_of(find_row, "knn_fixd@8", tmp_path) == f"'knn_fixd@8' {of}: did you mean knn_fixed?"
+    assert message_of(find_row, "knn_fixed@8", tmp_path) == (
         f"'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; contsym sweep --resume does them"
     )
-    assert says(find_row, sweep.id, tmp_path / "none").startswith(
+    assert message_of(find_row, sweep.id, tmp_path / "none").startswith(
         f"'{sweep.id}' is not there; expected a run"
     )
 
@@ -142,7 +136,7 @@ def test_names_are_as_short_as_they_can_be(tmp_path):
 def test_the_same_run_twice_is_refused(tmp_path):
     name = store(tmp_path, "knn_fixed", 0.9)
     other = a_seed(tmp_path, name, 0)
-    assert says(name_runs, [find_row(given, tmp_path) for given in (name, other)]) == (
+    assert message_of(name_runs, [find_row(given, tmp_path) for given in (name, other)]) == (
         f"{name} and {other} are the same run; expected different ones"
     )
 
@@ -171,7 +165,8 @@ def test_one_task_can_be_named_and_must_be_there(tmp_path):
     runs = three(tmp_path)
     assert [each.task for each in compare_runs(runs, "mnli")] == ["mnli"]
     assert (
-        says(compare_runs, runs, "mnl") == "--task mnl: knn_fixed has none of that name; did you mean mnli?"
+        message_of(compare_runs, runs, "mnl")
+        == "--task mnl: knn_fixed has none of that name; did you mean mnli?"
     )
 
 
@@ -191,12 +186,12 @@ def test_runs_without_a_common_task_are_refused(tmp_path):
         for s, t in zip(("knn_fixed", "fine_tune"), TASKS, strict=True)
     ]
     runs = name_runs([find_row(name, tmp_path) for name in names])
-    assert says(compare_runs, runs) == (
+    assert message_of(compare_runs, runs) == (
         "the runs have no task in common: knn_fixed has mnli; fine_tune has wikidata"
     )
 
 
-def test_what_else_differs_is_told(tmp_path):
+def test_other_differences_are_listed(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, encoder="roberta-large")]
     runs = name_runs([find_row(name, tmp_path) for name in names])
     assert differences_of(runs) == {"encoder": {"knn_fixed": "minilm", "fine_tune": "roberta-large"}}
@@ -223,7 +218,7 @@ def test_a_small_p_is_only_said_to_be_small():
 def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
     runs = three(tmp_path)
     done = contsym_here(
-        "compare", *[run.given for run in runs.values()], "--output", ".", cwd=tmp_path, COLUMNS="80"
+        "compare", *[run.name for run in runs.values()], "--output", ".", cwd=tmp_path, COLUMNS="80"
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
@@ -260,7 +255,7 @@ def test_compare_says_never_learned(tmp_path):
 
 def test_compare_prints_json_and_nothing_else(tmp_path):
     runs = three(tmp_path)
-    given = [run.given for run in runs.values()]
+    given = [run.name for run in runs.values()]
     done = contsym_here("compare", *given, "--output", ".", "--json", cwd=tmp_path)
     printed = json.loads(done.stdout)
     assert list(printed["runs"]) == ["knn_fixed", "fine_tune", "zero_shot"]

@@ -10,16 +10,11 @@ from contsym.results.matrix_files import EXPECTED, StoredMatrix, matrices_of, re
 from contsym.results.mlflow_records import seed_record
 from contsym.results.schema import FORMAT
 from contsym.sweep.find import find_row
+from tests.errors import message_of
 from tests.stored_results import make_result, plain_result, seed_folder, store_run
 
 ROWS = ((0.34, 0.5), (0.8, 0.5), (0.6, 0.95))
 CSV = "after,mnli,wikidata\nuntrained,0.34,0.5\nmnli,0.8,0.5\nwikidata,0.6,0.95\n"
-
-
-def says(path):
-    with pytest.raises(ContsymError) as error:
-        read_matrices(path)
-    return str(error.value)
 
 
 def write(tmp_path, text):
@@ -76,15 +71,17 @@ def test_the_csv_file_that_goes_to_mlflow_is_read(tmp_path):
 )
 def test_what_is_no_matrix_is_one_line(text, message, tmp_path):
     path = write(tmp_path, text)
-    assert says(path) == f"{path}{message}"
+    assert message_of(read_matrices, path) == f"{path}{message}"
 
 
 def test_folders_and_files_without_a_matrix(tmp_path):
-    assert says(tmp_path / "none") == f"{tmp_path}/none is not there; {EXPECTED}"
-    assert says(tmp_path) == f"{tmp_path}: no result.json in it; {EXPECTED}"
+    assert message_of(read_matrices, tmp_path / "none") == f"{tmp_path}/none is not there; {EXPECTED}"
+    assert message_of(read_matrices, tmp_path) == f"{tmp_path}: no result.json in it; {EXPECTED}"
     path = tmp_path / "matrix.csv"
     path.write_bytes(b"after,\xff\n")
-    assert says(path).startswith(f"{path}: cannot be read ('utf-8' codec can't decode byte 0xff")
+    assert message_of(read_matrices, path).startswith(
+        f"{path}: cannot be read ('utf-8' codec can't decode byte 0xff"
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +99,7 @@ def test_folders_and_files_without_a_matrix(tmp_path):
 def test_a_result_that_was_changed_by_hand(change, message, tmp_path):
     path = tmp_path / "result.json"
     path.write_text(to_json(plain_result(**change)))
-    assert says(path) == f"{path}{message}"
+    assert message_of(read_matrices, path) == f"{path}{message}"
 
 
 def test_a_result_without_a_matrix(tmp_path):
@@ -110,7 +107,7 @@ def test_a_result_without_a_matrix(tmp_path):
     result = plain_result()
     del result["matrix"]
     path.write_text(json.dumps(result))
-    assert says(path) == f"{path}: matrix is missing; expected a stored result"
+    assert message_of(read_matrices, path) == f"{path}: matrix is missing; expected a stored result"
 
 
 def test_seeds_of_different_tasks():

@@ -1,10 +1,9 @@
-"""Stored predictions read and lined up, and what is said of those that do not fit together."""
+"""Stored predictions: aligned by id, and refused where they do not match."""
 
 import numpy as np
-import pytest
 
-from contsym.errors import ContsymError
 from contsym.results.predictions import read_aligned
+from tests.errors import message_of
 from tests.stored_results import store_predictions
 
 E, C = "entailment", "contradiction"
@@ -27,13 +26,13 @@ def test_right_is_where_label_and_prediction_agree(tmp_path):
     assert correct["x"].tolist() == [[False, True]]
 
 
-def test_an_id_that_comes_twice_is_told_apart(tmp_path):
+def test_a_repeated_id_is_numbered(tmp_path):
     # As with --form both: the same pair with names and with opaque ids.
     folder = store_predictions(tmp_path / "a", changed(id="w:1"))
     assert read_aligned({"x": {0: folder}}, "wikidata")[1] == ["w:1", "w:1#2"]
 
 
-def test_pairs_are_lined_up_by_id_and_seeds_in_order(tmp_path):
+def test_pairs_are_aligned_by_id_and_seeds_in_order(tmp_path):
     one = store_predictions(tmp_path / "one", ROWS)
     turned = store_predictions(tmp_path / "turned", ROWS[::-1])
     right = store_predictions(tmp_path / "right", changed(row_2=C))
@@ -43,15 +42,9 @@ def test_pairs_are_lined_up_by_id_and_seeds_in_order(tmp_path):
     assert np.array_equal(tables["y"], [[False, True], [False, True]])
 
 
-def says(what, *arguments):
-    with pytest.raises(ContsymError) as error:
-        what(*arguments)
-    return str(error.value)
-
-
 def test_other_seeds_are_refused(tmp_path):
     folder = store_predictions(tmp_path / "a", ROWS)
-    assert says(read_aligned, {"x": {0: folder, 1: folder}, "y": {0: folder}}, "wikidata") == (
+    assert message_of(read_aligned, {"x": {0: folder, 1: folder}, "y": {0: folder}}, "wikidata") == (
         "x has the seeds 0,1, y has 0; a comparison needs the same seeds in every run"
     )
 
@@ -59,17 +52,17 @@ def test_other_seeds_are_refused(tmp_path):
 def test_other_pairs_and_other_labels_are_refused(tmp_path):
     folder = store_predictions(tmp_path / "a", ROWS)
     other = store_predictions(tmp_path / "b", changed(id="w:9"))
-    assert says(read_aligned, {"x": {0: folder}, "y": {0: other}}, "wikidata") == (
+    assert message_of(read_aligned, {"x": {0: folder}, "y": {0: other}}, "wikidata") == (
         "the test pairs of wikidata differ: 1 are only in x, seed 0 (w:0), not in y, seed 0; "
         "a comparison needs the same pairs"
     )
     fewer = store_predictions(tmp_path / "c", ROWS[:-1])
-    assert says(read_aligned, {"x": {0: fewer}, "y": {0: folder}}, "wikidata") == (
+    assert message_of(read_aligned, {"x": {0: fewer}, "y": {0: folder}}, "wikidata") == (
         "the test pairs of wikidata differ: 1 are only in y, seed 0 (w:0), not in x, seed 0; "
         "a comparison needs the same pairs"
     )
     relabelled = store_predictions(tmp_path / "d", changed(label=E))
-    assert says(read_aligned, {"x": {0: folder}, "y": {0: relabelled}}, "wikidata") == (
+    assert message_of(read_aligned, {"x": {0: folder}, "y": {0: relabelled}}, "wikidata") == (
         "the test pairs of wikidata differ: w:0 is contradiction in x, seed 0 and entailment in y, seed 0; "
         "a comparison needs the same data"
     )
@@ -79,19 +72,19 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     folder = store_predictions(tmp_path / "a", ROWS)
     path = folder / "predictions.csv"
     run = {"x": {0: folder}}
-    assert says(read_aligned, run, "wikidta") == (
+    assert message_of(read_aligned, run, "wikidta") == (
         f"{path}: no predictions for the task 'wikidta'; did you mean wikidata?"
     )
     cut = path.read_text().rsplit(",", 1)[0]
     path.write_text(cut)
-    assert says(read_aligned, run, "wikidata") == (
+    assert message_of(read_aligned, run, "wikidata") == (
         f"{path}: a line does not have 6 values; the file may be cut short"
     )
     path.write_text("task,id\n")
-    assert says(read_aligned, run, "wikidata") == (
+    assert message_of(read_aligned, run, "wikidata") == (
         f"{path}: the header is task,id; expected task,id,label,row_0,row_1,..."
     )
     path.unlink()
-    assert says(read_aligned, run, "wikidata") == (
+    assert message_of(read_aligned, run, "wikidata") == (
         f"{path}: cannot be read (No such file or directory); expected stored predictions"
     )

@@ -1,4 +1,4 @@
-"""Results in MLflow equal those on disk, whatever breaks or is sent twice."""
+"""Results in MLflow equal those on disk, also after failures and repeated sending."""
 
 import csv
 import itertools
@@ -19,8 +19,8 @@ import pytest
 from contsym.errors import TrackingError
 from contsym.results import mlflow_records, tracking
 from contsym.results.schema import PartAccuracy
-from contsym.sweep.runs import read_run
-from contsym.sweep.tracking import log_run, pending, sweep_record, sync
+from contsym.sweep.runs import read_run, stored_runs
+from contsym.sweep.tracking import log_run, sweep_record, sync, untracked
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
 NAME = "knn_fixed-mnli_then_wikidata-abc123abc123"
@@ -60,6 +60,10 @@ def n_metrics(output):
         (count,) = db.execute("SELECT COUNT(*) FROM metrics").fetchone()
     db.close()
     return count
+
+
+def pending(output, uri):
+    return sum(len(untracked(run, uri)) for run in stored_runs(output))
 
 
 def send(output, folder):
@@ -193,10 +197,10 @@ def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
         make_result(strategy="knn_fixed", plugins=[], notes=[]),
         make_result(1, strategy="mine", plugins=PLUGINS[:1], notes=["a tied head"]),
     ]
-    tags = sweep_record(sweep, found).tags
+    tags = sweep_record(sweep, found, 0).tags
     assert tags["contsym.plugins"] == f"methods/mine.py (SHA-256 {'c3' * 32})"
     assert tags["contsym.notes"] == "mine: a tied head"
-    assert not {"contsym.plugins", "contsym.notes"} & set(sweep_record(sweep, found[1:2]).tags)
+    assert not {"contsym.plugins", "contsym.notes"} & set(sweep_record(sweep, found[1:2], 0).tags)
 
 
 def test_sending_twice_adds_nothing(output):
@@ -217,14 +221,14 @@ def test_sending_twice_adds_nothing(output):
 def test_a_partly_sent_run_is_completed(output, monkeypatch, broken):
     from mlflow import MlflowClient
 
-    whole = getattr(MlflowClient, broken)
+    original = getattr(MlflowClient, broken)
     calls = itertools.count()
 
     def fail_late(*args, **kwargs):
         # The parent calls set_terminated once, each child 1 to 3 of the others.
         if next(calls) == {"log_artifact": 4, "log_inputs": 1, "set_terminated": 2}[broken]:
             raise OSError("connection lost")
-        return whole(*args, **kwargs)
+        return original(*args, **kwargs)
 
     folder = store_run(output, NAME, [0, 1])
     uri = tracking.default_uri(output)
@@ -235,9 +239,9 @@ def test_a_partly_sent_run_is_completed(output, monkeypatch, broken):
     _, runs = runs_of(output)
     assert runs["seed-1"].info.status == "RUNNING"
     assert pending(output, uri) == 1
-    told = []
-    assert sync(output, uri, lambda *run: told.append(run)) == 1
-    assert told == [(NAME, 1)]
+    runs_sent = []
+    assert sync(output, uri, lambda *run: runs_sent.append(run)) == 1
+    assert runs_sent == [(NAME, 1)]
     client, runs = runs_of(output)
     assert set(runs) == {NAME, "seed-0", "seed-1"}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
@@ -275,8 +279,8 @@ def test_a_server_that_is_down_costs_seconds_and_no_result(output):
         log_run(read_run(folder), REFUSED)
     assert time.monotonic() - began < 15
     assert str(caught.value) == (
-        f"MLflow store {REFUSED}: sending {NAME} failed (no answer); stored results are "
-        "kept: start the server or mend the address, then "
+        f"MLflow store {REFUSED}: sending {NAME} failed (no answer); results are "
+        "stored: start the server or mend the address, then "
         f"contsym sync --output {output} --tracking-uri {REFUSED}"
     )
     assert (seed_folder(folder, 0) / "result.json").read_bytes() == stored
@@ -324,33 +328,37 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
 
 
 class Rival:
-    """A client whose calls fail as if other processes added the same data sets first, n times."""
+    """A client whose calls fail as if other processes added the same datasets first, n times."""
 
-    def __init__(self, n: int, said: str) -> None:
-        self.n, self.said, self.taken = n, said, []
+    def __init__(self, n: int, message: str) -> None:
+        self.n, self.message, self.taken = n, message, []
 
     def log_inputs(self, run_id: str, inputs: list[str]) -> None:
         from mlflow.exceptions import MlflowException
 
         if self.n:
             self.n -= 1
-            raise MlflowException(f"(some.IntegrityError) {self.said}")
+            raise MlflowException(f"(some.IntegrityError) {self.message}")
         self.taken.append((run_id, inputs))
 
 
-@pytest.mark.parametrize("said", ["UNIQUE constraint failed: datasets.name", "duplicate key value violates"])
-def test_data_sets_that_others_add_at_the_same_time_are_found_in_the_next_call(said):
-    client = Rival(2, said)
+@pytest.mark.parametrize(
+    "message", ["UNIQUE constraint failed: datasets.name", "duplicate key value violates"]
+)
+def test_datasets_that_others_add_at_the_same_time_are_found_by_the_next_call(message):
+    client = Rival(2, message)
     tracking._log_inputs(client, "a", ["mnli", "wikidata"])
     assert client.taken == [("a", ["mnli", "wikidata"])]
 
 
-@pytest.mark.parametrize(("n", "said"), [(3, "UNIQUE constraint failed"), (1, "NOT NULL constraint failed")])
-def test_what_is_no_rival_is_told(n, said):
+@pytest.mark.parametrize(
+    ("n", "message"), [(3, "UNIQUE constraint failed"), (1, "NOT NULL constraint failed")]
+)
+def test_other_errors_are_raised(n, message):
     from mlflow.exceptions import MlflowException
 
-    client = Rival(n, said)
-    with pytest.raises(MlflowException, match=said):
+    client = Rival(n, message)
+    with pytest.raises(MlflowException, match=message):
         tracking._log_inputs(client, "a", ["mnli", "wikidata"])
     assert not client.taken
 
@@ -414,11 +422,11 @@ def change(path, statement):
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"),
+    ("uri", "message"),
     [("gopher://there", "unsupported URI 'gopher://there'"), ("./mlruns", "is in maintenance mode")],
 )
-def test_a_kind_of_store_that_does_not_exist_is_named_in_mlflows_words(tmp_path, uri, said):
-    with pytest.raises(TrackingError, match=said):
+def test_a_kind_of_store_that_does_not_exist_is_named_in_mlflows_words(tmp_path, uri, message):
+    with pytest.raises(TrackingError, match=message):
         log_run(read_run(store_run(tmp_path, NAME, [0])), uri)
 
 
@@ -431,9 +439,9 @@ def test_credentials_are_shown_and_stored_nowhere(output, capfd):
     )
     with pytest.raises(TrackingError) as caught:
         log_run(read_run(store_run(output, NAME, [0])), uri)
-    said = str(caught.value) + "".join(capfd.readouterr())
-    assert "s3cret" not in said
-    assert "ada" not in said
+    message = str(caught.value) + "".join(capfd.readouterr())
+    assert "s3cret" not in message
+    assert "ada" not in message
     database = "sqlite:///" + str(output / "mlflow.db") + "?password=s3cret"
     log_run(read_run(output / "runs" / NAME), tracking.resolve_uri(output, database))
     marks = [path.read_text() for path in output.glob("runs/*/tracked/*.json")]
@@ -467,10 +475,10 @@ def test_names_become_keys_that_mlflow_takes():
 def test_long_losses_are_thinned_and_keep_the_last(output):
     losses = [[float(n) for n in range(2500)], []]
     metrics = mlflow_records.seed_record(make_result(loss=losses)).metrics
-    kept = [(step, value) for key, value, step in metrics if key == "loss/mnli"]
-    assert len(kept) == 834  # every third of 2500, counted from the end
-    assert kept[0] == (2500, 2499.0)
-    assert kept[-1] == (1, 0.0)
+    points = [(step, value) for key, value, step in metrics if key == "loss/mnli"]
+    assert len(points) == 834  # every third of 2500, counted from the end
+    assert points[0] == (2500, 2499.0)
+    assert points[-1] == (1, 0.0)
 
 
 def test_uris_in_order_of_precedence(tmp_path, monkeypatch):

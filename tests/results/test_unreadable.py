@@ -17,6 +17,7 @@ from contsym.sweep.config import SweepConfig
 from contsym.sweep.job import Job
 from contsym.sweep.plan import Cell, Sweep, write_record
 from contsym.sweep.runs import latest_sweep, runs_folder, stored_sweeps
+from tests.errors import message_of
 from tests.stored_results import key_for, seed_folder, store_run, store_sweep
 
 GOOD = "knn_fixed-mnli_then_wikidata-aaaaaaaaaaaa"
@@ -44,16 +45,12 @@ def cut(path):
     path.write_text(path.read_text()[:-20])
 
 
-def not_json(path):
-    path.write_text("{")
+def writing(content):
+    return lambda path: path.write_bytes(content)
 
 
-def no_fields(path):
-    path.write_text("{}")
-
-
-def not_a_result(path):
-    path.write_text("[1, 2]")
+not_json, no_fields, not_a_result = map(writing, (b"{", b"{}", b"[1, 2]"))
+no_text = writing(b"\xff\xfe\x00")
 
 
 def newer(path):
@@ -74,10 +71,6 @@ def a_folder(path):
 def a_dangling_link(path):
     path.unlink()
     path.symlink_to("gone.json")
-
-
-def no_text(path):
-    path.write_bytes(b"\xff\xfe\x00")
 
 
 BREAK = (cut, not_json, no_fields, not_a_result, newer, without_cost, a_folder, a_dangling_link, no_text)
@@ -272,6 +265,7 @@ def test_an_entry_that_no_result_has_is_named(output):
     result = json.loads(path.read_text())
     result["cost"]["mine"] = "not a number"
     path.write_text(json.dumps(result))
-    with pytest.raises(ContsymError) as caught:
-        store.read_result(path)
-    assert str(caught.value) == f"{path}: cost.mine is unknown; expected what a stored result holds"
+    assert (
+        message_of(store.read_result, path)
+        == f"{path}: cost.mine is unknown; expected what a stored result holds"
+    )

@@ -1,4 +1,4 @@
-"""A sweep does everything once, in the right order, and survives what goes wrong."""
+"""A sweep runs each job once, in the right order, and survives failures."""
 
 import json
 from dataclasses import replace
@@ -16,14 +16,14 @@ from contsym.sweep.runs import latest_sweep, stored_sweeps
 from contsym.sweep.scheduler import MAX_TRIES, run_sweep
 from contsym.training.first_task import FirstTaskCache, first_tasks_folder
 from contsym.training.plan import key_of, prepare
-from contsym.training.progress import Silent as UntoldProgress
+from contsym.training.progress import Silent as SilentProgress
 from contsym.training.run import run_seed
 from tests.stored_results import store_predictions
 from tests.sweep.toy_sweep import cells, comparable, toy_config, write_tasks
 
 
 def pretend(job):
-    """Leave what work leaves, without training: the order of work and its faults do not depend on results."""
+    """Leave the output of a job without training: order and faults do not depend on results."""
     if job.is_first_task:
         (first_tasks_folder(job.config.output) / job.key).mkdir(parents=True)
     else:
@@ -32,7 +32,7 @@ def pretend(job):
 
 
 class Here:
-    """An executor that does the work in this process, with faults on demand."""
+    """An executor that runs jobs in this process, with faults on demand."""
 
     def __init__(self, n_slots=1, faults=None, do=pretend):
         self.n_slots, self.faults, self.do, self.done = n_slots, faults or {}, do, []
@@ -91,8 +91,8 @@ def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
     assert executor.is_closed
     assert seen == list(range(1, 9))
     # Four first tasks for eight cells, each before its cells; nothing of them is left.
-    begun = [i for i, job in enumerate(executor.done) if job.is_first_task]
-    assert begun == [0, 3, 6, 9]
+    first_tasks = [i for i, job in enumerate(executor.done) if job.is_first_task]
+    assert first_tasks == [0, 3, 6, 9]
     assert len(executor.done) == 12
     assert visible_folders(first_tasks_folder(tmp_path)) == []
     assert not (tmp_path / "encodings").exists()
@@ -100,12 +100,12 @@ def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
         plan = prepare(replace(cell.job.config, output=tmp_path / "alone"))
         (seed,) = cell.job.config.seeds
         assert key_of(plan, seed) == cell.job.key
-        alone, rows, tensors = run_seed(plan, seed, UntoldProgress())
+        alone, rows, tensors = run_seed(plan, seed, SilentProgress())
         folder = store.write_result(tmp_path / "alone", alone, rows, tensors)
-        kept = store.result_folder(tmp_path, cell.job.key)
-        assert comparable(kept) == comparable(folder)
+        shared = store.result_folder(tmp_path, cell.job.key)
+        assert comparable(shared) == comparable(folder)
         for name in ("predictions.csv", "label_vectors.safetensors"):
-            assert (kept / name).read_bytes() == (folder / name).read_bytes()
+            assert (shared / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_encoder_folder, tmp_path):
@@ -124,19 +124,19 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_
     assert changed.n_done == 0
 
 
-def test_a_cell_that_fails_is_kept_in_mind_and_stops_no_other(sweep, tmp_path):
+def test_a_failed_cell_is_recorded_and_stops_no_other(sweep, tmp_path):
     name = "knn_fixed, steps=4, 16 shots, seed 1"
     failed = run_sweep(sweep, Here(faults={name: [ValueError("too\nbad")]}), Silent())
     assert failed == {name: "ValueError: too bad"}
     assert sweep.n_done == 7
-    (remembered,) = latest_sweep(tmp_path).failures().values()
-    assert (remembered["name"], remembered["error"]) == (name, "ValueError: too bad")
-    # The next start tries it again and forgets the failure.
+    (failure,) = latest_sweep(tmp_path).failures().values()
+    assert (failure["name"], failure["error"]) == (name, "ValueError: too bad")
+    # The next start tries it again and deletes the failure.
     assert run_sweep(sweep, Here(), Silent()) == {}
     assert (sweep.n_done, latest_sweep(tmp_path).failures()) == (8, {})
 
 
-def test_a_beginning_that_fails_fails_its_cells_only(sweep):
+def test_a_failed_first_task_fails_its_cells_only(sweep):
     watcher = Silent()
     faults = {"fine_tune, steps=4, first task, seed 0": [ContsymError("no memory")]}
     failed = run_sweep(sweep, Here(faults=faults), watcher)
@@ -147,11 +147,11 @@ def test_a_beginning_that_fails_fails_its_cells_only(sweep):
 
 def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
     watcher = Silent()
-    cell, begun = "fine_tune, steps=4, 8 shots, seed 0", "knn_fixed, steps=4, first task, seed 1"
-    executor = Here(n_slots=2, faults={cell: [Lost("killed")], begun: [Lost("killed")]})
+    cell, first_tasks = "fine_tune, steps=4, 8 shots, seed 0", "knn_fixed, steps=4, first task, seed 1"
+    executor = Here(n_slots=2, faults={cell: [Lost("killed")], first_tasks: [Lost("killed")]})
     assert run_sweep(sweep, executor, watcher) == {}
     assert sweep.n_done == 8
-    assert sorted(watcher.errors) == [(cell, "killed; tried again"), (begun, "killed; tried again")]
+    assert sorted(watcher.errors) == [(cell, "killed; tried again"), (first_tasks, "killed; tried again")]
     # Under another output nothing is done yet.
     other = replace(sweep.config, output=sweep.config.output / "other")
     lost = plan_sweep(other)[0]
@@ -159,7 +159,7 @@ def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
     assert failed == {cell: "killed"}
 
 
-def test_two_slots_never_do_a_piece_twice(sweep):
+def test_two_slots_never_run_a_job_twice(sweep):
     executor = Here(n_slots=2)
     run_sweep(sweep, executor, Silent())
     assert len({job.key for job in executor.done}) == len(executor.done) == 12
@@ -175,17 +175,17 @@ def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch
     monkeypatch.setattr(
         PooledEncoder, "_encode", lambda self, texts: made.append(tuple(texts)) or original(self, texts)
     )
-    begun = [cell.first_task for cell in sweep.cells if cell.job.config.strategy == "fine_tune"]
-    run_job(begun[0])
+    first_tasks = [cell.first_task for cell in sweep.cells if cell.job.config.strategy == "fine_tune"]
+    run_job(first_tasks[0])
     before = len(made)
-    assert begun[-1].key != begun[0].key
-    run_job(begun[-1])
+    assert first_tasks[-1].key != first_tasks[0].key
+    run_job(first_tasks[-1])
     # The second seed encodes only with what it has trained, after the first task: both tests together, and
     # the training pairs of the probe.
     assert len(made) - before == 2
-    kept = FirstTaskCache(first_tasks_folder(tmp_path))
-    assert kept.has(begun[0].key)
-    assert kept.has(begun[-1].key)
+    cache = FirstTaskCache(first_tasks_folder(tmp_path))
+    assert cache.has(first_tasks[0].key)
+    assert cache.has(first_tasks[-1].key)
 
 
 def test_other_data_than_planned_is_refused_by_the_worker(sweep):
@@ -197,7 +197,7 @@ def test_other_data_than_planned_is_refused_by_the_worker(sweep):
     assert not is_done(job)
 
 
-def test_sweeps_are_remembered_and_found(sweep, tmp_path):
+def test_sweeps_are_stored_and_found(sweep, tmp_path):
     (stored,) = stored_sweeps(tmp_path)
     assert stored.live() == sweep.config
     assert (stored.id, stored.created) == (sweep.id, sweep.created)
@@ -238,7 +238,7 @@ def test_two_spellings_of_one_value_are_refused(sources, tiny_encoder_folder, tm
     )
 
 
-def test_a_setting_that_no_strategy_has_is_said(sources, tiny_encoder_folder, tmp_path):
+def test_a_setting_that_no_strategy_has_is_refused(sources, tiny_encoder_folder, tmp_path):
     wrong = toy_config(sources, tiny_encoder_folder, tmp_path, settings={"stepz": ("4",)})
     with pytest.raises(
         SettingError, match=r"^--set stepz: no strategy of the sweep has it; did you mean steps"

@@ -7,7 +7,7 @@ import pytest
 from contsym.results import tracking
 from contsym.results.store import result_folder
 from contsym.sweep.runs import latest_sweep
-from contsym.sweep.tracking import pending
+from contsym.sweep.tracking import untracked
 from tests.command import contsym, contsym_here
 from tests.sweep.toy_sweep import arguments, cells, read_json, write_tasks
 
@@ -79,7 +79,7 @@ def test_the_same_command_again_trains_and_sends_nothing(swept):
     client, parent, children = runs(folder)
     assert len(children) == 8
     assert len(points(client, parent, "accuracy/wikidata/knn_fixed")) == 2
-    assert pending(folder / "mlruns", tracking.default_uri(folder / "mlruns")) == 0
+    assert not untracked(latest_sweep(folder / "mlruns"), tracking.default_uri(folder / "mlruns"))
 
 
 def test_status_and_json_say_how_far_it_is(swept):
@@ -104,7 +104,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     sweep = latest_sweep(folder / "mlruns")
     key = sweep.cells[3].key
     stored = result_folder(folder / "mlruns", key)
-    kept = stored.rename(folder / "aside")
+    aside = stored.rename(folder / "aside")
     stored.write_text("in the way")
     done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), "--json", cwd=folder)
     assert done.returncode == 1
@@ -114,7 +114,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     stored.unlink()
     done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), cwd=folder)
     assert done.returncode == 0, done.stderr
-    kept.rename(stored.with_name(".aside"))
+    aside.rename(stored.with_name(".aside"))
     assert len(cells(folder / "mlruns")) == 8
 
 

@@ -11,7 +11,7 @@ from contsym.files import visible_folders
 from contsym.results import store
 from contsym.sweep.config import SweepConfig
 from contsym.testing.toy import write_tasks
-from contsym.training.reproduce import untimed
+from tests.runs import without_time
 
 __all__ = ["arguments", "cells", "comparable", "read_json", "toy_config", "write_tasks"]
 
@@ -42,10 +42,7 @@ def arguments(sources: dict[str, str], encoder: Path, output: Path) -> list[str]
 
 
 def comparable(folder: Path) -> dict[str, Any]:
-    """A stored result less what no two runs share."""
-    result = store.read_result(folder)
-    plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
-    return {**plain, "cost": untimed(result.cost)}
+    return without_time(store.read_result(folder))
 
 
 def cells(output: Path) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Whatever a user may combine is stored, read, answered from what is stored, and sent to MLflow with the right costs."""
+"""Every combination is stored, read, found again, and sent to MLflow with the right costs."""
 
 import itertools
 import json
@@ -99,16 +99,16 @@ def test_every_scenario_under_every_protocol(
     assert metrics_of(result, "pairs_seen") == [(0, sum(costs(result, "pairs_seen")))]
 
 
-def test_what_an_add_on_costs_is_the_same_from_a_kept_beginning(toy, tiny_encoder_folder, tmp_path):
-    """The beginning is the bare strategy's; the pairs that ewc encodes behind it are ewc's own."""
-    kept = FirstTaskCache(tmp_path / "first_tasks")
-    wanted = {"strategy": "fine_tune+ewc", "shots": 8}
-    alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted)
-    toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", shots=8, cache=kept)
-    shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted, cache=kept)
+def test_the_cost_of_an_add_on_is_the_same_after_a_cached_first_task(toy, tiny_encoder_folder, tmp_path):
+    """The first task is the bare strategy's; the pairs that ewc encodes after it are ewc's."""
+    cache = FirstTaskCache(tmp_path / "first_tasks")
+    changes = {"strategy": "fine_tune+ewc", "shots": 8}
+    alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **changes)
+    toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", shots=8, cache=cache)
+    shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **changes, cache=cache)
     assert untimed(shared.cost) == untimed(alone.cost)
     # Under retrain the first task is known: no step, but ewc remembers how.
-    known, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **wanted, protocol="retrain")
+    known, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **changes, protocol="retrain")
     first = known.cost.experiences[0]
     assert (first.training_steps, first.pairs_seen) == (0, 0)
     # 60 pairs of two texts each.
@@ -157,7 +157,7 @@ def test_a_sweep_from_python_is_one_from_the_command_line(tmp_path):
     assert config == typed
 
 
-def test_a_record_that_could_not_be_stored_is_said_before_training(toy, tiny_encoder_folder, tmp_path):
+def test_a_record_that_could_not_be_stored_is_refused_before_training(toy, tiny_encoder_folder, tmp_path):
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "text_labels", "wikidata_only", shots=8))
     long = replace(plan, config=replace(plan.config, settings={"words": "yes " * 3000}))
 

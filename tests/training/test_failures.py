@@ -1,4 +1,4 @@
-"""A step that cannot be taken ends the run in one line, with the state before it kept."""
+"""A step that is not finite ends the run in one line and stores the state before it."""
 
 import json
 import shutil
@@ -16,6 +16,7 @@ from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
+from tests.errors import message_of
 from tests.runs import toy_config
 
 
@@ -44,8 +45,8 @@ def test_a_word_whose_vector_is_no_number_is_found_by_the_pairs_that_hold_it(
     config = toy_config(toy, encoder, tmp_path / "out", "fine_tune", "wikidata_only")
     with pytest.raises(ContsymError) as caught:
         run_seed(prepare(config), 0, Silent())
-    folder, told = stopped_folder(tmp_path / "out")
-    pairs = told["pairs"]
+    folder, stopped = stopped_folder(tmp_path / "out")
+    pairs = stopped["pairs"]
     assert len(pairs) == 16
     holds_hal = ["hal" in pair["premise"].split() for pair in pairs]
     assert [not pair["output_is_finite"] for pair in pairs] == holds_hal
@@ -53,21 +54,21 @@ def test_a_word_whose_vector_is_no_number_is_found_by_the_pairs_that_hold_it(
     message = str(caught.value)
     first = next(pair for pair in pairs if not pair["output_is_finite"])
     assert message.startswith(
-        f"the loss is nan at step {told['step']} on wikidata; the output is not finite for {sum(holds_hal)} of "
+        f"the loss is nan at step {stopped['step']} on wikidata; the output is not finite for {sum(holds_hal)} of "
         f"its 16 pairs: wikidata row {first['row']} ({first['premise']!r} / {first['hypothesis']!r})"
     )
-    assert f"the weights before that step are kept in {folder}" in message
+    assert f"the weights before that step are stored in {folder}" in message
     assert message.endswith("try --set learning_rate= with a smaller value")
     assert "\n" not in message
     # The row is the one of the training part that the run was given.
     part = training_part(prepare(config).tasks[0], config, 0)
     assert part[first["row"]]["id"] == first["id"]
-    assert len(told["losses"][-1]) == told["step"] - 1
+    assert len(stopped["losses"][-1]) == stopped["step"] - 1
 
 
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
-def test_what_is_kept_is_the_state_before_the_step(bad, toy, tiny_encoder_folder, tmp_path, monkeypatch):
-    """The state kept at a bad step 6 equals, to the bit, that of the same run stopped after five steps."""
+def test_the_stored_state_is_that_before_the_step(bad, toy, tiny_encoder_folder, tmp_path, monkeypatch):
+    """The state stored at a bad step 6 equals, to the bit, that of the same run stopped after five steps."""
     config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "fine_tune")
     if bad == "loss":
         spoil_at(
@@ -88,17 +89,17 @@ def test_what_is_kept_is_the_state_before_the_step(bad, toy, tiny_encoder_folder
     ):
         run_seed(prepare(config), 0, Silent())
     monkeypatch.undo()
-    folder, told = stopped_folder(tmp_path / "out")
-    kept = load_file(folder / "state.safetensors")
+    folder, stopped = stopped_folder(tmp_path / "out")
+    stored = load_file(folder / "state.safetensors")
     five = toy_config(toy, tiny_encoder_folder, tmp_path / "five", "fine_tune", settings={"steps": "5"})
     reference = seed_run(five)
     reference.train_next()
     weights = dict(reference.strategy.model.state_dict())
     for name, tensor in weights.items():
-        assert torch.equal(kept[f"strategy.model.{name}"], tensor), name
+        assert torch.equal(stored[f"strategy.model.{name}"], tensor), name
         assert tensor.isfinite().all()
-    assert told["losses"] == reference.log.losses
-    assert told["what"] == {"loss": "loss", "gradient": "norm of the gradient"}[bad]
+    assert stopped["losses"] == reference.log.losses
+    assert stopped["what"] == {"loss": "loss", "gradient": "norm of the gradient"}[bad]
 
 
 def spoil_at(step, owner, name, change, monkeypatch):
@@ -117,14 +118,14 @@ def test_a_run_that_stops_twice_at_the_same_place_keeps_one_state(
     toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
     config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "fine_tune", "wikidata_only")
-    said = []
+    messages = []
     for _ in range(2):
         spoil_at(2, TrainingLog, "before_backward", lambda s: s.loss.data.fill_(float("nan")), monkeypatch)
         with pytest.raises(ContsymError) as caught:
             run_seed(prepare(config), 0, Silent())
         monkeypatch.undo()
-        said.append(str(caught.value))
-    assert said[0] == said[1]
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
     assert len(list((tmp_path / "out" / "stopped").iterdir())) == 1
 
 
@@ -150,9 +151,7 @@ def test_memory_that_is_out_in_a_step_names_the_batch_size_to_try(
         return whole(self, batch)
 
     monkeypatch.setattr(PairModel, "forward", forward)
-    with pytest.raises(ContsymError) as caught:
-        run_seed(prepare(config), 0, Silent())
-    message = str(caught.value)
+    message = message_of(run_seed, prepare(config), 0, Silent())
     assert message.startswith("out of memory on cpu at step 3 on wikidata with batch_size=8 (")
     assert message.endswith("; try --set batch_size=4")
     assert "\n" not in message
@@ -171,7 +170,7 @@ def test_memory_that_is_out_elsewhere_does_not_blame_the_batch_size(
     assert "--set batch_size" not in str(caught.value)
 
 
-def test_memory_really_out_is_told_from_other_errors():
+def test_memory_really_out_is_distinct_from_other_errors():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**46)
     assert failures.is_out_of_memory(caught.value)
@@ -180,7 +179,7 @@ def test_memory_really_out_is_told_from_other_errors():
     assert not failures.is_out_of_memory(caught.value)
 
 
-def test_a_full_disk_costs_the_kept_state_but_not_the_message(
+def test_a_full_disk_costs_the_stored_state_but_not_the_message(
     toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
     def full(folder, fill):
@@ -189,5 +188,5 @@ def test_a_full_disk_costs_the_kept_state_but_not_the_message(
     monkeypatch.setattr(failures, "write_whole", full)
     spoil_at(1, TrainingLog, "before_backward", lambda s: s.loss.data.fill_(float("nan")), monkeypatch)
     config = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "fine_tune", "wikidata_only")
-    with pytest.raises(ContsymError, match=r"could not be kept \(No space left on device\)"):
+    with pytest.raises(ContsymError, match=r"could not be stored \(No space left on device\)"):
         run_seed(prepare(config), 0, Silent())

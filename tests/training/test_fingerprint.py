@@ -11,7 +11,7 @@ import pytest
 
 import contsym
 from contsym.strategies.catalog import modules_of
-from contsym.training.fingerprint import UNDECIDED, closure, code_sha256
+from contsym.training.fingerprint import IRRELEVANT, closure, code_sha256
 from tests.command import environment
 
 ROOT = Path(contsym.__file__).parent
@@ -50,7 +50,7 @@ def test_all_that_a_run_imports_is_in_its_key(strategy, toy, tiny_encoder_folder
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     covered = closure([RUN, *modules_of(strategy)])
     assert {"contsym.training.template", "contsym.models.heads", *modules_of(strategy)} <= loaded & covered
-    assert {m for m in loaded - covered if not UNDECIDED.fullmatch(m) and not is_empty(m)} == set()
+    assert {m for m in loaded - covered if not IRRELEVANT.fullmatch(m) and not is_empty(m)} == set()
     # The tests' own helpers bring in nothing that stands in front of a run.
     assert not {m for m in loaded if m.startswith(("contsym.commands", "contsym.report", "contsym.sweep"))}
 

@@ -11,16 +11,9 @@ from contsym.errors import ContsymError
 from contsym.training.first_task import STATE, TENSORS, FirstTaskCache, first_task_plan
 from contsym.training.plan import first_task_key, key_of, prepare
 from contsym.training.progress import Silent
-from contsym.training.reproduce import untimed
 from contsym.training.run import run_seed
-from tests.runs import config, toy_config
+from tests.runs import config, toy_config, without_time
 from tests.strategy_settings import FAST, SETTINGS
-
-
-def without_time(result):
-    """A result less what no two runs share."""
-    plain = result.model_dump(exclude={"seconds", "started_at", "cost"})
-    return {**plain, "cost": untimed(result.cost)}
 
 
 def same_tensors(one, two):
@@ -46,7 +39,7 @@ def same_tensors(one, two):
     ],
 )
 def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):
-    kept = FirstTaskCache(tmp_path / "first_tasks")
+    cache = FirstTaskCache(tmp_path / "first_tasks")
     for i, shots in enumerate((8, 24, 16)):
         plan = prepare(
             config(
@@ -61,14 +54,14 @@ def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_e
             )
         )
         alone, rows, tensors = run_seed(plan, 3, Silent())
-        shared, shared_rows, shared_tensors = run_seed(plan, 3, Silent(), kept)
+        shared, shared_rows, shared_tensors = run_seed(plan, 3, Silent(), cache)
         assert without_time(shared) == without_time(alone)
         assert shared_rows == rows
         assert same_tensors(shared_tensors, tensors)
         # One state for all shots; the second and third run find it.
-        assert len(list(kept.folder.iterdir())) == 1, i
-    kept.drop(first_task_key(plan, 3))
-    assert not list(kept.folder.iterdir())
+        assert len(list(cache.folder.iterdir())) == 1, i
+    cache.drop(first_task_key(plan, 3))
+    assert not list(cache.folder.iterdir())
 
 
 @pytest.fixture
@@ -94,22 +87,22 @@ def test_what_a_first_task_depends_on_is_in_its_key(plan):
 
 @pytest.mark.parametrize("name", [STATE, TENSORS])
 def test_a_damaged_state_is_one_line(name, plan, tmp_path):
-    kept = FirstTaskCache(tmp_path / "first_tasks")
-    run_seed(plan, 0, Silent(), kept)
-    path = kept.folder / first_task_key(plan, 0) / name
+    cache = FirstTaskCache(tmp_path / "first_tasks")
+    run_seed(plan, 0, Silent(), cache)
+    path = cache.folder / first_task_key(plan, 0) / name
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ContsymError, match=r"a cached first task cannot be read .*; delete it"):
-        run_seed(plan, 0, Silent(), kept)
+        run_seed(plan, 0, Silent(), cache)
 
 
 def test_the_seconds_of_a_cached_first_task_count(plan, tmp_path):
     """A cell costs what it would cost alone, whoever did the first part."""
-    kept = FirstTaskCache(tmp_path / "first_tasks")
-    run_seed(plan, 0, Silent(), kept)
-    path = kept.folder / first_task_key(plan, 0) / STATE
+    cache = FirstTaskCache(tmp_path / "first_tasks")
+    run_seed(plan, 0, Silent(), cache)
+    path = cache.folder / first_task_key(plan, 0) / STATE
     values = json.loads(path.read_text())
     path.write_text(json.dumps({**values, "seconds": 1000.0}))
-    result, _, _ = run_seed(plan, 0, Silent(), kept)
+    result, _, _ = run_seed(plan, 0, Silent(), cache)
     assert 1000 < result.seconds < 1100
     assert result.cost.experiences[0].model_dump() == values["costs"][0]
 

@@ -47,7 +47,7 @@ def test_a_run_reads_columns(toy, tiny_encoder_folder, tmp_path, strategy, scena
 
 @pytest.fixture
 def draws(monkeypatch):
-    """What was drawn: the option, how many, the seed."""
+    """The draws: option, number, seed."""
     found = []
 
     def counted(usual, option):
@@ -86,7 +86,7 @@ def test_the_plan_of_a_sweep_reads_columns_and_draws_what_it_shows(toy, tiny_enc
     assert draws == [("size", 12, 0), ("shots", 8, 0)]
 
 
-def test_a_run_says_the_same_of_what_is_kept(toy, tiny_encoder_folder, tmp_path, monkeypatch):
+def test_a_run_is_the_same_with_shared_data(toy, tiny_encoder_folder, tmp_path, monkeypatch):
     monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setenv(cache.LIMIT, "1")
     config = toy_config(
@@ -111,13 +111,13 @@ def test_a_run_draws_each_training_part_once(toy, tiny_encoder_folder, tmp_path,
     assert draws == [("size", 12, 0), ("shots", 8, 0)]
 
 
-def test_too_many_or_too_few_shots_are_told_before_anything_is_drawn(
+def test_too_many_or_too_few_shots_are_refused_before_anything_is_drawn(
     toy, tiny_encoder_folder, tmp_path, draws
 ):
-    for shots, said in ((999, "needs 500 symmetric"), (2, None)):
+    for shots, message in ((999, "needs 500 symmetric"), (2, None)):
         config = toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", shots=shots)
-        if said:
-            with pytest.raises(SettingError, match=said):
+        if message:
+            with pytest.raises(SettingError, match=message):
                 prepare(config)
         else:
             assert [n_training_pairs(task, config) for task in prepare(config).tasks] == [60, 2]

@@ -9,7 +9,10 @@ from click.testing import CliRunner
 from contsym.cli import cli
 from contsym.errors import ContsymError
 from contsym.training.first_task import FirstTaskCache
+from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.retrain import find_known_task
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 
@@ -30,6 +33,12 @@ def retrain(toy, encoder, output, strategy, **changes):
     )
 
 
+def started(plan):
+    """A run on all pairs, before its first evaluation."""
+    start = find_known_task(plan, 0, Silent(), None)
+    return SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+
+
 def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_folder, tmp_path):
     found = {
         name: retrain(toy, tiny_encoder_folder, tmp_path, name)[0]
@@ -48,14 +57,9 @@ def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_f
 
 
 def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tmp_path):
-    from contsym.training.loop import SeedRun
-    from contsym.training.progress import Silent
-    from contsym.training.retrain import find_known_task
-
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "1e-9", "steps": "1"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "fine_tune", **changes))
-    start = find_known_task(plan, 0, Silent(), None)
-    model = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start).strategy.model
+    model = started(plan).strategy.model
     # Hardly trained, the known head is where it was drawn.
     assert (model.known_head.linear.weight - model.head.linear.weight).abs().max() > 0.1
 
@@ -72,7 +76,7 @@ def test_a_frozen_encoder_forgets_nothing(toy, tiny_encoder_folder, tmp_path):
     assert result.forgetting["mnli"] in (0.0, None)
 
 
-def test_kept_in_a_sweeps_folder_or_made_anew_it_is_the_same(toy, tiny_encoder_folder, tmp_path):
+def test_a_cached_encoder_equals_a_new_one(toy, tiny_encoder_folder, tmp_path):
     first, rows, _ = retrain(toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc")
     again, same, _ = retrain(
         toy, tiny_encoder_folder, tmp_path, "knn_fixed+ewc", cache=FirstTaskCache(tmp_path / "other")
@@ -90,14 +94,9 @@ def test_a_checkpoint_with_a_joint_head_is_measured_by_it(toy, tiny_nli_folder, 
 
 
 def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, tmp_path):
-    from contsym.training.loop import SeedRun
-    from contsym.training.retrain import find_known_task
-    from tests.runs import Silent
-
     for strategy in ("knn_fixed", "nli_head"):
         plan = prepare(toy_config(toy, tiny_nli_folder, tmp_path, strategy, protocol="retrain"))
-        start = find_known_task(plan, 0, Silent(), None)
-        run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+        run = started(plan)
         before = {name: t.clone() for name, t in run.strategy.model.known_head.state_dict().items()}
         run.train_next()
         run.train_next()
@@ -140,7 +139,7 @@ def test_pretrain_writes_a_folder_that_is_taken_for_an_encoder(toy, tiny_encoder
         ({"pretrain": {"epochs": "-2"}}, "--pretrain epochs=-2: expected greater than 0"),
     ],
 )
-def test_what_cannot_start_is_said(toy, tiny_encoder_folder, tmp_path, changes, message):
+def test_runs_that_cannot_start_are_refused(toy, tiny_encoder_folder, tmp_path, changes, message):
     with pytest.raises(ContsymError) as caught:
         prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", protocol="retrain", **changes))
     assert str(caught.value).startswith(message)
@@ -166,24 +165,20 @@ def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_
     assert one_task.probe is None
 
 
-def test_the_probe_of_a_kept_beginning_is_the_same(toy, tiny_encoder_folder, tmp_path):
+def test_the_probe_of_a_cached_first_task_is_the_same(toy, tiny_encoder_folder, tmp_path):
     alone, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels")
-    kept = FirstTaskCache(tmp_path / "first_tasks")
+    first_tasks = FirstTaskCache(tmp_path / "first_tasks")
     for _ in range(2):
-        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", cache=kept)
+        shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "random_labels", cache=first_tasks)
         assert shared.probe == alone.probe
 
 
 def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, tmp_path):
     from contsym.strategies.routed_adapters import KNOWN
-    from contsym.training.loop import SeedRun
-    from contsym.training.progress import Silent
-    from contsym.training.retrain import find_known_task
 
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "3e-3", "steps": "60"}}
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "routed_adapters", **changes))
-    start = find_known_task(plan, 0, Silent(), None)
-    run = SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
+    run = started(plan)
     run.train_next()
     assert set(run.strategy.routes(plan.tasks[1].test).tolist()) == {KNOWN}
     run.train_next()

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from contsym.commands.views.run import forgetting_text, stand_in_lines
 from contsym.commands.views.tables import add_numbers, grid, plain_table
-from contsym.results.compare import FoundRun, TaskComparison, differences_of
+from contsym.results.compare import StoredRow, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
 from contsym.results.metrics.conventions import CONVENTIONS, NOTATION, ConventionName
 from contsym.results.metrics.stats import Comparison, p_text, spread
@@ -71,7 +71,7 @@ def figures_as_plain(matrices: Sequence[StoredMatrix], figures: Figures) -> dict
     }
 
 
-def comparison_report(runs: Mapping[str, FoundRun], comparisons: Sequence[TaskComparison]) -> Group:
+def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskComparison]) -> Group:
     """Per task the accuracies, every pair, and whether one run is best; then other differences of the runs."""
     lines: list[RenderableType] = []
     for each in comparisons:

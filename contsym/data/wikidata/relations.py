@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from contsym.checked import Closed, Several, expect, line_of, read_model
+from contsym.checked import Closed, Several, different, expect, line_of, read_model
 from contsym.data.schema import Kind
 from contsym.errors import DataError
 
@@ -37,11 +37,6 @@ def _checked_phrasing(phrasing: str) -> str:
     return phrasing
 
 
-def _different(phrasings: tuple[str, ...]) -> tuple[str, ...]:
-    expect(0 < len(set(phrasings)) == len(phrasings), "different sentences with [X] and [Y]")
-    return phrasings
-
-
 Id = Annotated[str, AfterValidator(_checked_id)]
 Phrasing = Annotated[str, AfterValidator(_checked_phrasing)]
 
@@ -49,7 +44,7 @@ Phrasing = Annotated[str, AfterValidator(_checked_phrasing)]
 class _Entry(Closed):
     name: str
     kind: Kind
-    phrasings: Annotated[Several[Phrasing], AfterValidator(_different)]
+    phrasings: Annotated[Several[Phrasing], different("different sentences with [X] and [Y]")]
     kind_source: str
     domain: str = MIXED_DOMAIN
     """Type of the entities; a distractor is of the same domain."""

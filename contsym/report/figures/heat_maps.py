@@ -21,7 +21,7 @@ def matrices(measures: Measures) -> Figure:
         "matrices",
         "Accuracy matrices as heat maps",
         "Accuracy on each task (columns) before any training and after each experience (rows), mean over "
-        f"{collected.seeds_said}. A column that darkens from its own row down was forgotten.",
+        f"{collected.seeds_text}. A column that darkens from its own row down was forgotten.",
         [_matrices_view(measures, shots, n_rows, height) for shots in reversed(collected.shots)],
         select="shots",
         height=height,
@@ -76,7 +76,7 @@ def by_relation(measures: Measures) -> Figure:
         "relations",
         "Accuracy by relation",
         "Accuracy at the end by relation (its test pairs in brackets), mean over "
-        f"{collected.seeds_said}; the commonest relation first.",
+        f"{collected.seeds_text}; the commonest relation first.",
         [_relations_view(measures, task, shots) for task in tasks for shots in reversed(collected.shots)],
         select="shots",
         height=110 + 24 * n_relations,

@@ -19,7 +19,7 @@ def learning(measures: Measures) -> Figure:
     return Figure(
         "learning",
         "Learning curves",
-        f"Means over {measures.collected.seeds_said}. Loss: of each training step; objectives differ, so only "
+        f"Means over {measures.collected.seeds_text}. Loss: of each training step; objectives differ, so only "
         "the shape of two strategies' losses can be compared. Accuracy, where the sweep measured it "
         "(--curve): on a fixed part of the test pairs, at doubling counts of pairs seen.",
         [*_views(measures, "accuracy", _accuracy_trace, _accuracy_layout),

@@ -26,7 +26,7 @@ def accuracy_over_shots(measures: Measures) -> Figure:
         "accuracy",
         "Accuracy over shots by strategy",
         f"Accuracy over the number of {title_of(collected.new_task)} examples (log axis): mean and band of "
-        f"{collected.seeds_said}; test pairs: {tests}. "
+        f"{collected.seeds_text}; test pairs: {tests}. "
         f"{interval_note(collected, 'Bands')}. Grey: the target and the best shortcut, which answers "
         "without understanding.",
         views,
@@ -70,7 +70,7 @@ def kinds(measures: Measures) -> Figure:
         "kinds",
         "Symmetric against antisymmetric",
         "Accuracy at the end on symmetric (above) and antisymmetric (below) test pairs over the number of "
-        f"examples, mean and band of {collected.seeds_said}. A method that calls everything one kind "
+        f"examples, mean and band of {collected.seeds_text}. A method that calls everything one kind "
         "is high in one and low in the other.",
         [_kinds_view(measures, task) for task in kind_tasks(collected)],
         select="task",

@@ -25,7 +25,7 @@ def trade_off(measures: Measures) -> Figure:
         "trade-off",
         "Accuracy against forgetting",
         f"Accuracy on {title_of(collected.new_task)} at the end against forgetting, a point for each strategy "
-        f"and number of shots (written beside it), mean over {collected.seeds_said}; the larger the marker, the "
+        f"and number of shots (written beside it), mean over {collected.seeds_text}; the larger the marker, the "
         f"more seconds the group took. Upper left is best; the line is the Pareto front.{left_out}",
         [_trade_off_view(measures, task, points) for task, points in trade_offs.items() if points],
         select="forgotten task",

@@ -73,7 +73,7 @@ def setting_table(measures: Measures) -> Table:
     collected = measures.collected
     rows = []
     for variant in collected.variants:
-        results = [stored.result for n in collected.shots for stored in collected.group(variant, n)]
+        results = [result for n in collected.shots for result in collected.group(variant, n)]
         rows.append((variant, "; or ".join(dict.fromkeys(map(_settings, results)))))
     return make_table("settings", "Hyper-parameters", (STRATEGY, text_column("settings")), rows)
 
@@ -100,7 +100,7 @@ FACTS: dict[str, Callable[[SeedResult], str]] = {
 def version_table(measures: Measures) -> Table:
     """What made the results: a row per fact, with every value of it."""
     collected = measures.collected
-    results = [stored.result for stored in collected.stored]
+    results = collected.results
 
     def distinct(fact: Callable[[SeedResult], str]) -> str:
         return ", ".join(sorted(set(map(fact, results))))
@@ -124,7 +124,7 @@ def cell_table(measures: Measures) -> Table:
     rows = (
         (variant, shots, r.seed, *(r.final[task] for task in collected.tasks), r.key)
         for variant, shots in groups(collected)
-        for r in (stored.result for stored in collected.group(variant, shots))
+        for r in collected.group(variant, shots)
     )
     return make_table("cells", "Every result", columns, rows)
 

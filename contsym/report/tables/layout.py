@@ -71,4 +71,4 @@ def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
             f"{shown_as}: 95% Wilson interval over the test pairs, for accuracies only; "
             "one seed says nothing about other seeds"
         )
-    return f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_said}"
+    return f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_text}"

@@ -1,4 +1,4 @@
-"""What an engine is: it is given jobs and says which have ended."""
+"""The interface of an engine, which runs jobs and reports which have ended."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from contsym.sweep.job import Job
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, as a person reads it; the type too where it is no user's mistake."""
+    """The message of an error, with its type unless the error is contsym's."""
     text = " ".join(str(error).split())[:500]
-    known = isinstance(error, (ContsymError, Lost))
-    return text if known else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, (ContsymError, Lost)):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class Lost(Exception):
-    """The worker of a piece is gone, not the piece's own fault: worth another try."""
+    """The worker of a job is gone; the job can be tried again."""
 
 
 class Executor(Protocol):
     @property
     def n_slots(self) -> int:
-        """Pieces that may be under way at a time; it may change while a sweep runs."""
+        """The most jobs that run at the same time; may change during a sweep."""
         ...
 
     def submit(self, job: Job) -> Any:
-        """Start a piece; gives a hashable handle."""
+        """Start a job; returns a hashable handle."""
         ...
 
     def wait(self, handles: Collection[Any], seconds: float) -> list[tuple[Any, BaseException | None]]:
-        """The handles that have ended within the time, each with what went wrong or None."""
+        """The handles that have ended within the time, each with its error or None."""
         ...
 
     def close(self) -> None:
@@ -42,14 +43,14 @@ class Executor(Protocol):
 
 
 def threads_each(n_jobs: int) -> int:
-    """What each of n processes may take of the cores; fewer where OMP_NUM_THREADS asks for fewer.
+    """The threads of each of n processes: its share of the cores, or fewer if OMP_NUM_THREADS is smaller.
 
     Never more: with more threads than cores every process waits for the others.
     """
     cores = n_cores()
     # A list, "4,2", is of nested levels; the first is that of a process.
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    limit = int(asked) if asked.isascii() and asked.isdecimal() and int(asked) > 0 else cores
+    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    limit = int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else cores
     return max(1, min(limit, cores // n_jobs))
 
 
@@ -58,25 +59,25 @@ def worker_environment(n_threads: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(n_threads), **run_environment(), **variables()}
 
 
-def parse_options(backend: str, given: Mapping[str, str], known: Mapping[str, type]) -> dict[str, Any]:
+def parse_options(backend: str, texts: Mapping[str, str], kinds: Mapping[str, type]) -> dict[str, Any]:
     """Options of an engine as values; a `-` in a name counts as `_`. Numbers are above 0.
 
     >>> parse_options("slurm", {"cpus-per-task": "4"}, {"cpus_per_task": int})
     {'cpus_per_task': 4}
     """
-    found: dict[str, Any] = {}
-    for option, text in given.items():
+    values: dict[str, Any] = {}
+    for option, text in texts.items():
         name = option.replace("-", "_")
-        if name not in known:
+        if name not in kinds:
             raise SettingError(
-                f"--engine-option {option}: {backend} has no such option; {nearest(name, known)}"
+                f"--engine-option {option}: {backend} has no such option; {nearest(name, kinds)}"
             )
-        kind = known[name]
+        kind = kinds[name]
         try:
-            found[name] = kind(text)
+            values[name] = kind(text)
         except ValueError:
-            found[name] = 0
-        if kind is not str and not 0 < found[name] < 1e9:
-            what = "a whole number" if kind is int else "a number"
-            raise SettingError(f"--engine-option {option}={text}: expected {what} above 0")
-    return found
+            values[name] = 0
+        if kind is not str and not 0 < values[name] < 1e9:
+            expected = "a whole number" if kind is int else "a number"
+            raise SettingError(f"--engine-option {option}={text}: expected {expected} above 0")
+    return values

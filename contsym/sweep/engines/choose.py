@@ -1,4 +1,4 @@
-"""The engine of a name: local processes, Ray or SLURM."""
+"""Chooses the engine by name: local processes, Ray or SLURM."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from contsym.sweep.engines.base import Executor
 
 
-BACKENDS = ("local", "ray", "slurm")
-
-
 def make_executor(
     backend: str,
     n_jobs: int | None,
@@ -26,11 +23,10 @@ def make_executor(
     output: Path = Path(DEFAULT_OUTPUT),
     device: str = "auto",
 ) -> Executor:
-    """The engine of that name. Without `n_jobs`, it takes what it finds: this machine does one piece at a
-    time, SLURM too, a Ray cluster one for each GPU or node.
+    """The engine with this name. Without `n_jobs`, this machine and SLURM run one job at a time, and a Ray cluster one
+    per GPU or node.
 
-    Raises ContsymError where it is not installed or cannot be reached, SettingError for an option
-    that it has not.
+    Raises ContsymError if the engine is not installed or cannot be reached, SettingError for an unknown option.
     """
     options = options or {}
     check_engine(backend, n_jobs, address, options)
@@ -51,22 +47,22 @@ def make_executor(
 
 
 def several_gpus(device: str) -> list[str]:
-    """The GPUs that processes share out among them, as CUDA_VISIBLE_DEVICES names them.
+    """The GPUs for the processes to share, as CUDA_VISIBLE_DEVICES names them.
 
-    None where there are less than two, or a device was named that is not all of them.
+    Empty if there are fewer than two, or the device names one of them.
     """
     if device not in ("auto", "cuda"):
         return []
     import torch
 
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    gpus = [str(i) for i in range(n_gpus)] if named is None else named.split(",")[:n_gpus]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = [str(i) for i in range(n_gpus)] if visible is None else visible.split(",")[:n_gpus]
     return gpus if len(gpus) > 1 else []
 
 
 def check_engine(backend: str, n_jobs: int | None, address: str | None, options: Mapping[str, str]) -> None:
-    """Raises SettingError for what can be told without the engine itself, before anything is loaded."""
+    """Raise SettingError for mistakes that show before the engine is loaded."""
     if n_jobs is not None and n_jobs < 1:
         raise SettingError(f"--jobs {n_jobs}: expected at least 1")
     if address and backend != "ray":
@@ -76,17 +72,17 @@ def check_engine(backend: str, n_jobs: int | None, address: str | None, options:
 
 
 def read_options(pairs: Sequence[str]) -> dict[str, str]:
-    """What --engine-option was given, by name. Raises SettingError for what is not NAME=VALUE.
+    """The values of --engine-option by name. Raises SettingError unless each is NAME=VALUE.
 
     >>> read_options(["partition=gpu", "gres=gpu:a100=2"])
     {'partition': 'gpu', 'gres': 'gpu:a100=2'}
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in pairs:
         name, _, value = (part.strip() for part in pair.partition("="))
         if not name or not value:
             raise SettingError(f"--engine-option {pair!r}: expected name=value, as partition=gpu")
-        if name in found:
+        if name in values:
             raise SettingError(f"--engine-option {name} is given twice; give it once")
-        found[name] = value
-    return found
+        values[name] = value
+    return values

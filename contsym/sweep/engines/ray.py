@@ -1,4 +1,4 @@
-"""Pieces of a sweep on a Ray cluster: many machines, each GPU or core given to one piece at a time."""
+"""Runs jobs on a Ray cluster: many machines, each GPU or core for one job at a time."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from contsym.sweep.job import Job
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
-"""Ray's own client asks again for over ten minutes before it gives up."""
+"""Ray's client tries for over ten minutes before it gives up."""
 LOOK_SECONDS = 2.0
-"""Nodes that come and go are looked up at most this often."""
+"""The least time between two looks at the nodes, which may join and leave."""
 
 OPTIONS = {"num_cpus": int, "num_gpus": float, "memory_gb": float}
-"""What a piece may be given with --engine-option."""
+"""Resources of a job, for --engine-option."""
 
 GONE = (
     exceptions.WorkerCrashedError,
@@ -43,30 +43,30 @@ GONE = (
 
 @dataclass(frozen=True)
 class Need:
-    """What a piece takes of a node, in Ray's units."""
+    """The resources of a job, in Ray's units."""
 
     n_cores: int
     n_gpus: float = 0.0
     memory_gb: float = 0.0
 
     def times_in(self, node: Mapping[str, float]) -> int:
-        """How many such pieces a node with these resources holds at a time.
+        """How many such jobs fit on a node with these resources.
 
         >>> Need(2, 0.5).times_in({"CPU": 8, "GPU": 1}), Need(4).times_in({"CPU": 6})
         (2, 1)
         """
-        wanted = {"CPU": self.n_cores, "GPU": self.n_gpus, "memory": self.memory_gb * 1e9}
+        needed = {"CPU": self.n_cores, "GPU": self.n_gpus, "memory": self.memory_gb * 1e9}
         # Ray counts in ten-thousandths: 0.1 of a GPU goes ten times into one.
-        return min(int(round(node.get(name, 0) / n, 6)) for name, n in wanted.items() if n)
+        return min(int(round(node.get(name, 0) / n, 6)) for name, n in needed.items() if n)
 
 
 def share_nodes(
     nodes: Sequence[Mapping[str, float]], n_jobs: int | None, least: Need, n_cores: int | None = None
 ) -> tuple[int, Need]:
-    """How many pieces run at a time, and what each takes, so that pieces x threads <= cores on every node.
+    """How many jobs run at a time, and the resources of each, so that jobs x threads <= cores on every node.
 
-    Each gets as many cores as leaves room for `n_jobs` of them, or `n_cores` if that is given. Without
-    `n_jobs`, there is one for each GPU, or for each node where pieces use none.
+    Each job gets `n_cores`, or else the most cores with which `n_jobs` of them fit. Without `n_jobs`, there is one job
+    per GPU, or per node if jobs use no GPU.
 
     >>> share_nodes([{"CPU": 8}, {"CPU": 4}], 3, Need(1))
     (3, Need(n_cores=4, n_gpus=0.0, memory_gb=0.0))
@@ -87,18 +87,18 @@ def share_nodes(
 
 
 class RayExecutor:
-    """Tasks of a Ray cluster that is running, or of one that is started here for the sweep.
+    """Runs jobs as tasks of a running Ray cluster, or of one that is started here for the sweep.
 
-    Joined is the cluster at `address`, or else at RAY_ADDRESS; without both a new one is started,
-    even where another user's is running. All nodes need contsym and see the output folder and the
-    data at the same paths (a shared file system). Pieces that are planned for a GPU get one each.
+    The cluster at `address` is joined, or else that at RAY_ADDRESS; without both a new one is started, even if another
+    user's is running. All nodes need contsym, and the output folder and the data at the same paths (a shared file
+    system). Jobs that are planned for a GPU get one each.
     """
 
     def __init__(self, n_jobs: int | None, address: str | None, options: Mapping[str, str]) -> None:
-        given = parse_options("ray", options, OPTIONS)
-        self._n_cores = given.get("num_cpus")
-        self._gpus_each = given.get("num_gpus", 1.0)
-        self._memory_gb = given.get("memory_gb", 0.0)
+        values = parse_options("ray", options, OPTIONS)
+        self._n_cores = values.get("num_cpus")
+        self._gpus_each = values.get("num_gpus", 1.0)
+        self._memory_gb = values.get("memory_gb", 0.0)
         self._n_jobs = n_jobs
         self._folder = os.getcwd()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -109,12 +109,9 @@ class RayExecutor:
         if address:
             check_answers(option, address)
         try:
-            # Without "local" Ray would join whatever cluster was started on this machine.
+            # Without "local" Ray would join any cluster that was started on this machine.
             ray.init(
-                address=address or "local",
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
+                address or "local", include_dashboard=False, log_to_driver=False, configure_logging=False
             )
         except (ConnectionError, exceptions.RayError, ValueError, RuntimeError, TimeoutError) as error:
             reason = first_line(error, 200)
@@ -134,7 +131,7 @@ class RayExecutor:
 
     @property
     def n_slots(self) -> int:
-        # Never none: a cluster whose nodes all went may get new ones.
+        # Never 0: a cluster that has lost all its nodes may get new ones.
         return max(1, self._share()[0])
 
     def _share(self) -> tuple[int, Need]:
@@ -152,37 +149,34 @@ class RayExecutor:
         n_slots, need = self._share()
         if not n_slots:
             raise ContsymError(
-                f"no node of the Ray cluster has room for a piece (--engine-option): it needs {need.n_cores} CPU, "
+                f"no node of the Ray cluster has room for a job (--engine-option): it needs {need.n_cores} CPU, "
                 f"{need.n_gpus:g} GPU and {need.memory_gb:g} GB of memory"
             )
-        variables = worker_environment(need.n_cores)
-        options: dict[str, Any] = {
-            "name": job.name,
-            "num_cpus": need.n_cores,
-            # A process that has used a GPU is not used again, which is Ray's default: it could not
-            # change to another GPU.
-            "num_gpus": need.n_gpus,
-            # The sweep itself tries again, so that every loss is seen and counted.
-            "max_retries": 0,
-            "runtime_env": {"env_vars": variables},
-        }
-        if need.memory_gb:
-            options["memory"] = int(need.memory_gb * 1e9)
-        handle = ray.remote(run_job_there).options(**options).remote(job, self._folder)
+        task = ray.remote(run_job_there).options(
+            name=job.name,
+            num_cpus=need.n_cores,
+            # Ray's default ends a process that has used a GPU, since it could not change to another.
+            num_gpus=need.n_gpus,
+            memory=int(need.memory_gb * 1e9) or None,
+            # The sweep itself tries again, so that it counts every loss.
+            max_retries=0,
+            runtime_env={"env_vars": worker_environment(need.n_cores)},
+        )
+        handle = task.remote(job, self._folder)
         self._jobs[handle] = job, need
         return handle
 
     def wait(self, handles: Collection[Any], seconds: float) -> list[tuple[Any, BaseException | None]]:
         done, waiting = ray.wait(list(handles), timeout=seconds)
-        found = [(handle, _error(handle, self._jobs.pop(handle)[0])) for handle in done]
+        ended = [(handle, _error(handle, self._jobs.pop(handle)[0])) for handle in done]
         nodes = self._alive()
         for handle in waiting:
-            # Ray would wait for such a node without end.
+            # Ray would wait for a large enough node without end.
             if not any(self._jobs[handle][1].times_in(node) for node in nodes):
                 ray.cancel(handle, force=True)
                 del self._jobs[handle]
-                found.append((handle, Lost("no node is left that is large enough for it")))
-        return found
+                ended.append((handle, Lost("no node is left that is large enough for it")))
+        return ended
 
     def close(self) -> None:
         for handle in self._jobs:
@@ -192,39 +186,39 @@ class RayExecutor:
 
 
 def check_answers(option: str, address: str) -> None:
-    """Raises ContsymError unless a Ray cluster of this version answers at HOST:PORT within about a minute."""
-    found = re.fullmatch(r"\[?([^/\s\]]+)\]?:(\d{1,5})", address)
-    if not found or not 0 < int(found[2]) < 65536:
+    """Raise ContsymError unless a Ray cluster of this version answers at HOST:PORT within about a minute."""
+    match = re.fullmatch(r"\[?([^/\s\]]+)\]?:(\d{1,5})", address)
+    if not match or not 0 < int(match[2]) < 65536:
         raise SettingError(f"{option} {address}: expected HOST:PORT of the cluster's head, as ray-head:6379")
     hint = "expected the HOST:PORT that `ray start --head` printed"
     try:
-        socket.create_connection((found[1], int(found[2])), CONNECT_SECONDS).close()
+        socket.create_connection((match[1], int(match[2])), CONNECT_SECONDS).close()
     except OSError as error:
         reason = error.strerror or str(error)
         raise ContsymError(f"{option} {address}: nobody answers there ({reason}); {hint}") from None
-    # In a process of its own, for Ray's client cannot be told to give up.
+    # In another process, since Ray's client has no time limit.
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)  # noqa: S603 - a list of words, no shell
     except subprocess.TimeoutExpired:
         raise ContsymError(
-            f"{option} {address}: what answers there is no Ray cluster, or one that hangs "
+            f"{option} {address}: the program there is not a Ray cluster, or hangs "
             f"(nothing within {ANSWER_SECONDS:.0f} s); {hint}"
         ) from None
     if done.returncode:
-        told = done.stderr.strip().splitlines() or ["health-check failed"]
+        lines = done.stderr.strip().splitlines() or ["health-check failed"]
         versions = [
-            line.strip() for line in told if "Version mismatch" in line or re.match(r"\s+Ray: ", line)
+            line.strip() for line in lines if "Version mismatch" in line or re.match(r"\s+Ray: ", line)
         ]
-        reason = " ".join(versions) or told[-1].strip()
+        reason = " ".join(versions) or lines[-1].strip()
         raise ContsymError(f"{option} {address}: the Ray cluster there cannot be used ({reason[:300]})")
 
 
 def needs_gpu(job: Job, n_gpus: float) -> bool:
-    """Whether a piece was planned for a GPU, by the same rule as the plan.
+    """Whether a job was planned for a GPU, by the rule of the plan.
 
-    Raises ContsymError where the cluster and the plan do not go together: a result's key names the
-    device, so a worker with another one would refuse the piece.
+    Raises ContsymError if the cluster does not suit the plan: the key of a result depends on the device, so a worker
+    with another device would refuse the job.
     """
     device = choose_device(job.config.device)
     if device.startswith("cuda") and not n_gpus:
@@ -241,16 +235,13 @@ def needs_gpu(job: Job, n_gpus: float) -> bool:
 
 def _error(handle: Any, job: Job) -> BaseException | None:
     try:
-        told = ray.get(handle)
+        message = ray.get(handle)
     except GONE as error:
         return Lost(f"its worker is gone ({type(error).__name__})")
     except exceptions.RayError as error:
-        return ContsymError(f"a Ray worker could not begin it: {_reason(error)}")
-    return ContsymError(told) if told else not_arrived(job)
-
-
-def _reason(error: exceptions.RayError) -> str:
-    """The line that names the cause; Ray tells it amid a traceback and advice."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
-    return (named or lines or [type(error).__name__])[-1][:300]
+        # The cause is one line among a traceback and advice.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        causes = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+        reason = (causes or lines or [type(error).__name__])[-1][:300]
+        return ContsymError(f"a Ray worker could not start it: {reason}")
+    return ContsymError(message) if message else not_arrived(job)

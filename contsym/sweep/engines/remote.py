@@ -1,4 +1,4 @@
-"""A job done on another machine: in the same folder, with its error as one line."""
+"""Runs a job on another machine: in the same folder, with its error as one line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from contsym.errors import ContsymError
+from contsym.sweep.engines.base import one_line
 from contsym.sweep.job import Job, is_done, run_job
 
 ARRIVAL_SECONDS = 30.0
@@ -15,13 +16,11 @@ ARRIVAL_SECONDS = 30.0
 
 
 def run_job_there(job: Job, folder: str) -> str | None:
-    """Do a job in `folder`, where the sweep was started; gives its error as text, or None.
+    """Run a job in `folder`, where the sweep was started; returns its error as text, or None.
 
-    Relative paths (of the output, the data, an encoder) are relative to that folder. An exception is not sent
-    back, as the machine that waits might not be able to rebuild it.
+    Relative paths (of the output, the data, an encoder) are relative to that folder. Exceptions are not sent, since
+    the waiting machine might not be able to rebuild them.
     """
-    from contsym.sweep.engines.base import one_line
-
     node = platform.node()
     try:
         os.chdir(folder)
@@ -38,9 +37,9 @@ def run_job_there(job: Job, folder: str) -> str | None:
 
 
 def not_arrived(job: Job, seconds: float = ARRIVAL_SECONDS) -> ContsymError | None:
-    """None once the job's output can be seen from here, or an error if it cannot within the time.
+    """None once this machine sees the job's output, or an error if it does not within the time.
 
-    Without this, a worker with a disk of its own would do jobs that never count.
+    Otherwise results on a worker's local disk would be missing without a message.
     """
     until = time.monotonic() + seconds
     while not is_done(job):

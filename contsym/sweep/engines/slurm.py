@@ -1,4 +1,4 @@
-"""Pieces of a sweep as jobs of a SLURM cluster, through submitit."""
+"""Runs jobs on a SLURM cluster, through submitit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from contsym.sweep.job import Job
 
 LOGS = "slurm-logs"
 DEFAULT_MINUTES = 240
-"""submitit's own default of 5 minutes would end most cells."""
+"""submitit's default of 5 minutes would end most cells."""
 POLL_SECONDS = 0.2
 
 OPTIONS = {
@@ -30,14 +30,14 @@ OPTIONS = {
     **dict.fromkeys(("nodelist", "partition", "qos", "wckey"), str),
     **dict.fromkeys(("time", "cpus_per_task", "gpus_per_node"), int),
 }
-"""What sbatch may be told with --engine-option, by the names of its long options; time in minutes."""
+"""sbatch's long options that --engine-option sets; time in minutes."""
 
 
 class SlurmExecutor:
-    """One job a piece. All nodes need contsym and see the output folder and the data at the same paths.
+    """Runs each job as a SLURM job. All nodes need contsym, and the output folder and the data at the same paths.
 
-    What submitit writes about jobs is in OUTPUT/slurm-logs. It sends a job and its outcome by pickle
-    through files there, so whoever can write to that folder can run code as this user.
+    submitit's files are in OUTPUT/slurm-logs. It sends jobs and outcomes by pickle through these files, so everyone
+    who can write to that folder can run code as this user.
 
     With cluster="local", the jobs are processes of this machine, for tests.
     """
@@ -45,10 +45,10 @@ class SlurmExecutor:
     def __init__(
         self, n_jobs: int | None, output: Path, options: Mapping[str, str], cluster: str = "slurm"
     ) -> None:
-        given = {"time": DEFAULT_MINUTES, **parse_options("slurm", options, OPTIONS)}
+        values = {"time": DEFAULT_MINUTES, **parse_options("slurm", options, OPTIONS)}
         self.n_slots = n_jobs or 1
         self._folder = os.getcwd()
-        self._minutes = given.pop("time")
+        self._minutes = values.pop("time")
         if cluster == "slurm":
             for command in ("sbatch", "srun", "scancel"):
                 if shutil.which(command) is None:
@@ -58,7 +58,7 @@ class SlurmExecutor:
                     )
         self._executor = submitit.AutoExecutor(folder=output.absolute() / LOGS, cluster=cluster)
         self._executor.update_parameters(
-            timeout_min=self._minutes, **{f"slurm_{name}": value for name, value in given.items()}
+            timeout_min=self._minutes, **{f"slurm_{name}": value for name, value in values.items()}
         )
         self._submitted: dict[str, tuple[Any, Job]] = {}
 
@@ -70,9 +70,9 @@ class SlurmExecutor:
             with outside_of_job():
                 submitted = self._executor.submit(run_slurm_job, job, self._folder)
         except (FailedJobError, FailedSubmissionError, OSError) as error:
-            told = [line for line in str(error).splitlines() if line.strip()]
-            named = [line for line in told if "error:" in line]
-            reason = (named or told or [type(error).__name__])[-1].strip()
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            causes = [line for line in lines if "error:" in line]
+            reason = (causes or lines or [type(error).__name__])[-1].strip()
             raise ContsymError(f"--backend slurm: a job cannot be submitted ({reason[:300]})") from None
         self._submitted[submitted.job_id] = submitted, job
         return submitted.job_id
@@ -87,19 +87,19 @@ class SlurmExecutor:
 
     def _error(self, submitted: Any, job: Job) -> BaseException | None:
         try:
-            told = submitted.result()
+            message = submitted.result()
         except FailedJobError as error:
             if "timed-out" in str(error):
                 return ContsymError(
                     f"job {submitted.job_id} reached its limit of {self._minutes} minutes; give it more with "
                     "--engine-option time=MINUTES"
                 )
-            # Raised in the job: its traceback ends with what went wrong, before two lines about logs.
+            # An error of the job: the last line of its traceback is the cause, before two lines about logs.
             trace = str(error).partition("\n----------------------\nYou can")[0].splitlines()
             return ContsymError(f"job {submitted.job_id}: {trace[-1].strip()[:300]}")
         except UncompletedJobError:
             return Lost(f"job {submitted.job_id} ended without a result ({submitted.state})")
-        return ContsymError(told) if told else not_arrived(job)
+        return ContsymError(message) if message else not_arrived(job)
 
     def close(self) -> None:
         for submitted, _ in self._submitted.values():
@@ -108,35 +108,34 @@ class SlurmExecutor:
 
 
 CLIENT_SETTINGS = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "SBATCH_")
-"""Beginnings of variables by which the user tells sbatch how to submit; all others are the surrounding job's."""
+"""Prefixes of the user's variables for sbatch; all others belong to the surrounding job."""
 JOB_SETTINGS = ("SBATCH_CPU_BIND", "SBATCH_MEM_BIND")
-"""Variables of the surrounding job that begin like the user's."""
+"""Variables of the surrounding job with one of these prefixes."""
 
 
 @contextmanager
 def outside_of_job() -> Iterator[None]:
-    """Hide the SLURM job that this process runs in, if it does.
+    """Hide the SLURM job that this process runs in, if any.
 
-    sbatch and srun read the surrounding job's memory, cores and tasks as if the user had asked for them; the
-    new job would inherit them, or be refused where they contradict its own (SLURM_MEM_PER_CPU beside
-    SLURM_MEM_PER_NODE).
+    sbatch and srun would read the surrounding job's memory, cores and tasks as options of the user: the new job would
+    inherit them, or be refused because they contradict its own (SLURM_MEM_PER_CPU beside SLURM_MEM_PER_NODE).
     """
     if not {"SLURM_JOB_ID", "SLURM_JOBID"} & os.environ.keys():
         yield
         return
-    kept = {
+    settings = {
         name: value
         for name, value in os.environ.items()
         if name.startswith(CLIENT_SETTINGS) and not name.startswith(JOB_SETTINGS)
     }
-    with clean_env(), changed_environment(kept):
+    with clean_env(), changed_environment(settings):
         yield
 
 
 def run_slurm_job(job: Job, folder: str) -> str | None:
-    """`run_job_there` with the threads that the job was given, where SLURM says how many."""
+    """`run_job_there` with one thread per core of the SLURM job, if SLURM names their number."""
     if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
-        # Unless torch is told, it counts the cores of the whole node.
+        # By default torch counts the cores of the whole node.
         os.environ["OMP_NUM_THREADS"] = cores
     os.environ.update(run_environment())
     return run_job_there(job, folder)

@@ -21,11 +21,10 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed; sweeps on R
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
-from contsym.results import store
 from contsym.sweep.engines import ray
 from contsym.sweep.engines.ray import Need, check_answers, needs_gpu, share_nodes
 from contsym.sweep.job import Job
-from contsym.training.reproduce import untimed
+from tests.sweep.toy_sweep import cells
 from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 600
@@ -69,7 +68,7 @@ class Node:
         wait_for(lambda: "Ray runtime started" in self.log.read_text(), "a Ray node starts", 300)
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that are at a piece; Ray gives them its name as a title."""
+        """The processes that run a job; Ray gives them its name as a title."""
         return [p for p in descendants(self.process.pid) if title(p).startswith("ray::knn_fixed")]
 
     def kill(self) -> None:
@@ -177,7 +176,7 @@ class Sweep:
         return self.process.returncode, stdout, stderr
 
     def complete(self) -> str:
-        """Ends well, with all cells in the JSON; gives what was said beside it."""
+        """Ends well, with all cells in the JSON; gives stderr."""
         code, stdout, stderr = self.finish()
         assert code == 0, stderr
         assert [(cell["shots"], cell["state"]) for cell in json.loads(stdout)["cells"]] == [
@@ -185,23 +184,14 @@ class Sweep:
         ]
         return stderr
 
-    def results(self) -> dict[str, dict]:
-        """What each cell found, without what differs from time to time and from place to place."""
-        found = {}
-        for path in sorted((self.output / "results").glob("*/result.json")):
-            result = store.read_result(path)
-            plain = result.model_dump(exclude={"run", "seconds", "started_at", "threads", "cost"})
-            found[path.parent.name] = {**plain, "cost": untimed(result.cost)}
-        return found
-
 
 @pytest.fixture(scope="module")
 def local_results(world) -> dict[str, dict]:
-    # As many processes as cores: each has one thread then, as the pieces on these nodes have. With
+    # As many processes as cores: each has one thread then, as the jobs on these nodes. With
     # another number of threads, sums are taken in another order.
     sweep = Sweep(world, "local", "--jobs", str(os.cpu_count()))
     sweep.complete()
-    return sweep.results()
+    return cells(sweep.output)
 
 
 @pytest.mark.slow
@@ -219,37 +209,37 @@ def test_two_nodes_share_a_sweep_and_find_what_one_machine_finds(world, head, se
     assert all(seen.values()), seen
     assert "tried again" not in stderr
     assert len(local_results) == len(SHOTS)
-    assert sweep.results() == local_results
+    assert cells(sweep.output) == local_results
 
 
 @pytest.mark.slow
 def test_a_cell_whose_worker_is_killed_is_done_again(world, head, second, local_results):
     sweep = Sweep(world, "killed", "--backend", "ray", "--address", head.address, "--jobs", "2")
 
-    def cells() -> list[psutil.Process]:
+    def cell_processes() -> list[psutil.Process]:
         return [p for node in (head, second) for p in node.workers() if "shots" in title(p)]
 
-    victim = wait_for(cells, "a cell is under way")[0]
+    victim = wait_for(cell_processes, "a cell is running")[0]
     victim.kill()
     stderr = sweep.complete()
     assert "its worker is gone (WorkerCrashedError); tried again" in " ".join(stderr.split())
-    assert sweep.results() == local_results
+    assert cells(sweep.output) == local_results
 
 
 @pytest.mark.slow
 def test_a_sweep_outlives_a_node(world, head, second, local_results):
     sweep = Sweep(world, "half", "--backend", "ray", "--address", head.address, "--jobs", "2")
-    wait_for(second.workers, "the second node is at a piece")
+    wait_for(second.workers, "the second node runs a job")
     second.kill()
     stderr = sweep.complete()
     assert "tried again" in " ".join(stderr.split())
-    assert sweep.results() == local_results
+    assert cells(sweep.output) == local_results
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_work_on_the_cluster_too(world, head):
     sweep = Sweep(world, "stopped", "--backend", "ray", "--address", head.address)
-    wait_for(head.workers, "a piece is under way")
+    wait_for(head.workers, "a job is running")
     sweep.process.send_signal(signal.SIGINT)
     code, stdout, stderr = sweep.finish()
     assert code == 130, stderr
@@ -293,7 +283,7 @@ executor.close()
 
 
 def engine(head: Node, n_jobs: int, options: dict[str, str]) -> subprocess.Popen:
-    """An executor in a process of its own, whose pieces do nothing until they are killed."""
+    """An executor in a process of its own, whose jobs do nothing until they are killed."""
     program = LOST.format(address=head.address, n_jobs=n_jobs, options=options)
     return subprocess.Popen(
         [sys.executable, "-c", program],
@@ -314,16 +304,16 @@ def ended(process: subprocess.Popen) -> list[str]:
 
 
 @pytest.mark.slow
-def test_pieces_of_a_killed_worker_and_of_a_dead_node_are_lost(head, second):
+def test_jobs_of_a_killed_worker_and_of_a_dead_node_are_lost(head, second):
     process = engine(head, 2, {})
-    wait_for(lambda: head.workers() and second.workers(), "both nodes are at a piece")
+    wait_for(lambda: head.workers() and second.workers(), "both nodes run a job")
     head.workers()[0].kill()
     assert process.stdout.readline() == "2\n"
     assert process.stdout.readline() == "Lost: its worker is gone (WorkerCrashedError)\n"
     second.kill()
     node_died, n_slots = ended(process)
     assert node_died.startswith("Lost: ")
-    # What the sweep goes on with is the head alone.
+    # The sweep resumes on the head alone.
     assert n_slots == "1"
 
 
@@ -370,8 +360,8 @@ executor.close()
 
 
 @pytest.mark.slow
-def test_a_piece_gets_a_gpu_of_its_own_and_a_mistake_comes_back_as_a_line(head, temporary, tmp_path):
-    # `ray start` believes what it is told about GPUs.
+def test_a_job_gets_its_own_gpu_and_a_mistake_comes_back_as_a_line(head, temporary, tmp_path):
+    # `ray start` accepts any number of GPUs.
     node = Node(
         temporary, f"--address={head.address}", "--num-gpus=2", "--min-worker-port=0", "--max-worker-port=0"
     )
@@ -415,7 +405,7 @@ def test_what_listens_but_is_no_ray_cluster_is_given_up(monkeypatch):
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
-        with pytest.raises(ContsymError, match=r"what answers there is no Ray cluster.*nothing within 2 s"):
+        with pytest.raises(ContsymError, match=r"the program there is not a Ray cluster.*nothing within 2 s"):
             check_answers("--address", address)
         assert time.monotonic() - began < 20
 
@@ -429,7 +419,7 @@ def test_an_address_is_a_host_and_a_port(address):
 @pytest.mark.parametrize(
     ("nodes", "n_jobs", "least", "n_slots", "n_cores"),
     [
-        # Two nodes of 4 cores: no piece can have 8, whatever their sum.
+        # Two nodes of 4 cores: no job can have 8, whatever their sum.
         ([{"CPU": 4}, {"CPU": 4}], 1, Need(1), 1, 4),
         ([{"CPU": 4}, {"CPU": 4}], 2, Need(1), 2, 4),
         # With 2 cores each, 4 + 4 hold four; with 3, only two.
@@ -441,17 +431,17 @@ def test_an_address_is_a_host_and_a_port(address):
         ([{"CPU": 16}, {"CPU": 16}, {"memory": 1e9}], None, Need(1), 2, 16),
         ([{"CPU": 16, "GPU": 4}, {"CPU": 16}], None, Need(1, 1.0), 4, 4),
         ([{"CPU": 16, "GPU": 1}], None, Need(1, 0.1), 10, 1),
-        # The 64 cores of the node without a GPU are of no use to pieces that need one.
+        # The 64 cores of the node without a GPU are of no use to jobs that need a GPU.
         ([{"CPU": 8, "GPU": 2}, {"CPU": 64}], 8, Need(1, 1.0), 2, 4),
         ([{"CPU": 8, "memory": 10e9}], 4, Need(1, memory_gb=5), 2, 4),
         ([{"CPU": 8}], 2, Need(1, 1.0), 0, 8),
         ([], 2, Need(1), 0, 1),
     ],
 )
-def test_pieces_never_need_more_than_their_node_has(nodes, n_jobs, least, n_slots, n_cores):
+def test_jobs_never_need_more_than_their_node_has(nodes, n_jobs, least, n_slots, n_cores):
     found, need = share_nodes(nodes, n_jobs, least)
     assert (found, need.n_cores) == (n_slots, n_cores)
-    # The law, by the slow way: pieces put one by one on the first node with room, none left over.
+    # The law, by the slow way: jobs put one by one on the first node with room, none left over.
     free = [dict(node) for node in nodes]
     for _ in range(found):
         node = next(node for node in free if need.times_in(node) >= 1)
@@ -462,7 +452,7 @@ def test_pieces_never_need_more_than_their_node_has(nodes, n_jobs, least, n_slot
             node["memory"] -= need.memory_gb * 1e9
 
 
-def test_given_cores_are_kept_to():
+def test_a_number_of_cores_is_respected():
     assert share_nodes([{"CPU": 8}], 9, Need(1), n_cores=3) == (2, Need(3))
 
 

@@ -1,4 +1,4 @@
-"""A piece on another machine: what is said when that machine sees other files."""
+"""A job on another machine: its errors when that machine sees other files."""
 
 import os
 import threading
@@ -24,15 +24,15 @@ def work(output, key="key") -> Job:
 
 
 def test_a_node_without_the_folder_of_the_sweep_says_so(tmp_path):
-    told = run_job_there(work(tmp_path), str(tmp_path / "not here"))
-    assert f"cannot enter {tmp_path / 'not here'}, where the sweep was started (No such file" in told
-    assert told.endswith("expected a file system that all nodes share")
+    message = run_job_there(work(tmp_path), str(tmp_path / "not here"))
+    assert f"cannot enter {tmp_path / 'not here'}, where the sweep was started (No such file" in message
+    assert message.endswith("expected a file system that all nodes share")
 
 
 def test_relative_paths_are_those_of_the_folder(tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     seen = []
-    monkeypatch.setattr(remote, "run_job", lambda piece: seen.append(os.getcwd()))
+    monkeypatch.setattr(remote, "run_job", lambda job: seen.append(os.getcwd()))
     assert run_job_there(work(tmp_path), str(tmp_path / "there")) is None
     assert seen == [str(tmp_path / "there")]
 
@@ -40,7 +40,7 @@ def test_relative_paths_are_those_of_the_folder(tmp_path, monkeypatch):
 def test_what_goes_wrong_comes_back_as_a_line_with_the_node(tmp_path, monkeypatch):
     monkeypatch.setattr(remote.platform, "node", lambda: "node7")
 
-    def fail(piece):
+    def fail(job):
         raise MemoryError("no room\nat all")
 
     monkeypatch.setattr(remote, "run_job", fail)
@@ -48,7 +48,7 @@ def test_what_goes_wrong_comes_back_as_a_line_with_the_node(tmp_path, monkeypatc
 
 
 def test_a_result_that_shows_late_counts(tmp_path):
-    piece = work(tmp_path / "out")
+    job = work(tmp_path / "out")
     folder = result_folder(tmp_path / "out", "key")
 
     def arrive():
@@ -58,7 +58,7 @@ def test_a_result_that_shows_late_counts(tmp_path):
 
     thread = threading.Thread(target=arrive)
     thread.start()
-    assert not_arrived(piece, 10) is None
+    assert not_arrived(job, 10) is None
     thread.join()
 
 
