@@ -83,7 +83,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "final_macro": sum(last) / 2,
         "final_micro": (100 * last[0] + 40 * last[1]) / 140,
         "forgetting": {"mnli": 0.8 - last[0], "wikidata": None},
-        "transfer": {"bwt": last[0] - 0.8, "fwt": 0.0},
+        "figures": {"bwt": last[0] - 0.8, "fwt": 0.0},
         "by_kind": {
             "wikidata": [
                 {name: {"accuracy": accuracies[i], "n": 20} for name, accuracies in kinds}
@@ -344,7 +344,7 @@ def made_up_cell(
         "final_macro": sum(matrix[2]) / 2,
         "final_micro": (100 * matrix[2][0] + 40 * matrix[2][1]) / 140,
         "forgetting": {"mnli": matrix[1][0] - matrix[2][0] if is_learned else None, "wikidata": None},
-        "transfer": {"bwt": matrix[2][0] - matrix[1][0], "fwt": 0.0},
+        "figures": {"bwt": matrix[2][0] - matrix[1][0], "fwt": 0.0},
         "by_kind": {"wikidata": [shares(4, row) for row in range(3)]},
         "by_relation": {"wikidata": shares(3, 2)},
         "cost": cost,

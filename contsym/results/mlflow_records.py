@@ -154,7 +154,7 @@ def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
     figures: dict[str, float | None] = {
         "accuracy_macro": mean.final_macro,
         "accuracy_micro": mean.final_micro,
-        **mean.transfer,
+        **mean.figures,
         "seconds": mean.seconds,
         "probe_forgetting": mean.probe_forgetting,
     }

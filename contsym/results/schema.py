@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
@@ -28,9 +28,9 @@ from contsym.checked import (
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 
-FORMAT = 4
+FORMAT: Final = 4
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
-names a result, and figures of transfer are a table."""
+names a result, and figures of the matrix are a table."""
 
 
 class PartAccuracy(Written):
@@ -161,7 +161,7 @@ class Facts(Written):
 
     model_config = ConfigDict(title="result")
 
-    format: Literal[4]
+    format: Literal[FORMAT]  # type: ignore[valid-type]
     key: Key
     strategy: Words
     scenario: Words
@@ -213,8 +213,8 @@ class Scores(Written):
     final_macro: Share
     final_micro: Share
     forgetting: dict[str, Gain | None]
-    transfer: dict[Name, Gain | None]
-    """By the names of `metrics.matrix.TRANSFERS`; None if the scenario has one experience."""
+    figures: dict[Name, Gain | None]
+    """By the names of `metrics.matrix.MATRIX_FIGURES`; None if the scenario has one experience."""
     by_kind: dict[str, list[dict[Kind, PartAccuracy]]]
     """Of relational tasks, by row of R."""
     by_relation: dict[str, dict[str, PartAccuracy]]

@@ -45,7 +45,7 @@ def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mappi
         "final_micro": measures.final_micro(matrix, list(n_test.values())),
         # Only a learned task can be forgotten; any other figure would flatter the method.
         "forgetting": {name: value if learned[name] else None for name, value in forgetting.items()},
-        "transfer": {transfer.name: transfer.compute(matrix) for transfer in measures.TRANSFERS},
+        "figures": {figure.name: figure.compute(matrix) for figure in measures.MATRIX_FIGURES},
         "by_kind": {
             name: [measures.accuracy_by(groups, row, labels[name]) for row in by_task[name]]
             for name, groups in kinds.items()

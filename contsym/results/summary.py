@@ -10,7 +10,7 @@ from typing import Any
 from contsym.checked import Kind
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL
-from contsym.results.metrics.matrix import TRANSFERS
+from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.schema import Facts, SeedResult
 
 Results = Sequence[SeedResult]
@@ -44,7 +44,8 @@ class Means:
     by_kind: dict[str, dict[Kind, float]]
     """At the end."""
     probe_forgetting: float | None
-    transfer: dict[str, float | None]
+    figures: dict[str, float | None]
+    """Those of MATRIX_FIGURES, by name."""
     seconds: float
 
 
@@ -85,7 +86,7 @@ def summarise(results: Results) -> Means:
             for t, rows in first.by_kind.items()
         },
         probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in results]),
-        transfer={t.name: mean_of_all([r.transfer.get(t.name) for r in results]) for t in TRANSFERS},
+        figures={f.name: mean_of_all([r.figures.get(f.name) for r in results]) for f in MATRIX_FIGURES},
         seconds=mean([r.seconds for r in results]),
     )
 
@@ -133,7 +134,7 @@ def _figures(mean: Means) -> dict[str, float | None]:
         "accuracy, mean": mean.final_macro,
         **{f"accuracy, {name}": mean.final[name] for name in tasks},
         **{f"forgetting, {name}": mean.forgetting[name] for name in tasks},
-        "backward transfer": mean.transfer["bwt"],
+        **{figure.title: mean.figures[figure.name] for figure in MATRIX_FIGURES},
     }
 
 

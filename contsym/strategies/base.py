@@ -110,7 +110,7 @@ class Strategy:
         """Learn from the pairs of a finished experience without gradient steps, as into buffers of the head.
 
         Called once at the end of each experience, in evaluation mode and without gradients, before any
-        prediction. Default: nothing.
+        prediction; `past` holds the pairs already. Default: nothing.
         """
 
     def refresh(self, past_limit: int | None = None) -> None:

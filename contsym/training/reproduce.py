@@ -171,7 +171,7 @@ def check_same_inputs(plan: Plan, result: SeedResult) -> None:
         if task.fingerprint != stored:
             raise ContsymError(
                 f"--{task.task} {task.source}: the data have changed (SHA-256 {task.fingerprint[:12]}, the stored "
-                f"run had {stored[:12]}); give what it was made with as --{task.task} PATH"
+                f"run had {stored[:12]}); expected the data that it was made with, as --{task.task} PATH"
             )
     weights = result.encoder_weights.sha256
     if plan.encoder.weights_sha256 != weights:

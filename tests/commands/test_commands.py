@@ -113,7 +113,7 @@ def test_json_is_all_there_is_on_stdout(toy_run):
         assert set(seed["final"]) == set(seed["forgetting"]) == {"mnli", "wikidata"}
         assert seed["forgetting"]["wikidata"] is None
         assert len(seed["mlflow_run_id"]) == 32
-        assert {"transfer", "seconds"} <= set(seed)
+        assert {"figures", "seconds"} <= set(seed)
     mean = result["mean"]
     for row in range(3):
         for task in range(2):

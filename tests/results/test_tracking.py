@@ -90,7 +90,7 @@ def test_what_is_read_back_equals_the_stored_result(output):
     assert latest["accuracy_micro"] == result.final_micro
     assert latest["forgetting/mnli"] == result.forgetting["mnli"]
     assert "forgetting/wikidata" not in latest
-    assert (latest["bwt"], latest["fwt"], latest["seconds"]) == (result.transfer["bwt"], 0.0, 6.0)
+    assert (latest["bwt"], latest["fwt"], latest["seconds"]) == (result.figures["bwt"], 0.0, 6.0)
     assert latest["cost/training_seconds"] == 3.75
     assert latest["cost/pairs_seen"] == 432
     assert latest["sample_efficiency/wikidata/n_pairs_seen"] == 128

@@ -302,7 +302,7 @@ def fake(order, macro, forgot):
         "tasks": [first, last], "matrix": [[0.0, 0.0]] * 3, "final": {first: macro, last: macro},
         "final_macro": macro, "final_micro": macro, "forgetting": {first: forgot, last: None},
         "learned": {first: forgot is not None, last: True}, "by_kind": {}, "shortcuts": {},
-        "transfer": {"bwt": 0.1, "fwt": 0.0}, "seconds": 1.0,
+        "figures": {"bwt": 0.1, "fwt": 0.0}, "seconds": 1.0,
     }  # fmt: skip
     return make_result().model_copy(update=figures)
 

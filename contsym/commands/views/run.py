@@ -15,7 +15,7 @@ from rich.text import Text
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.shortcuts import SHORTCUTS, best
-from contsym.results.metrics.matrix import TRANSFERS
+from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
 from contsym.results.summary import Means, Results, never_learned, summarise
 
@@ -191,9 +191,9 @@ def _summary_table(results: Results, mean: Means) -> Table:
         lost = spread([p.forgetting for p in probes], sign=True)
         words = f"{lost} (a fresh linear probe: {before}, then {after})"
         table.add_row(f"probe forgetting, {first.tasks[0]}", words)
-    for transfer in TRANSFERS:
-        if (value := mean.transfer[transfer.name]) is not None:
-            table.add_row(transfer.title, f"{value:+.3f}")
+    for figure in MATRIX_FIGURES:
+        if (value := mean.figures[figure.name]) is not None:
+            table.add_row(figure.title, f"{value:+.3f}" if figure.is_change else f"{value:.3f}")
     for task in tasks if first.curve else []:
         table.add_row(f"pairs to {first.options.target:g}, {task}", Text(efficiency_words(task, results)))
     table.add_row("cost", cost_words(results))

@@ -88,7 +88,7 @@ def sweep_report(results: Results, varied: Collection[str]) -> Group:
 
 OVER_ORDERS: dict[str, tuple[Callable[[SeedResult], float | None], bool]] = {
     "Accuracy, mean over tasks: mean ± sd over orders (min to max)": (lambda r: r.final_macro, False),
-    "Backward transfer: mean ± sd over orders (min to max)": (lambda r: r.transfer["bwt"], True),
+    "Backward transfer: mean ± sd over orders (min to max)": (lambda r: r.figures["bwt"], True),
 }
 """By title: the figure of a result, and whether it has a sign."""
 

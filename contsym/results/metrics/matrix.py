@@ -65,18 +65,21 @@ def forward_transfer(matrix: Matrix) -> float | None:
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """A change of accuracy that follows from the whole matrix; stored and shown under its name and title."""
+class MatrixFigure:
+    """A figure that follows from the whole matrix; results store it under its name, people read its title."""
 
     name: str
     title: str
     compute: Callable[[Matrix], float | None]
+    is_change: bool
+    """Shown with its sign."""
 
 
-TRANSFERS = (
-    Transfer("bwt", "backward transfer", backward_transfer),
-    Transfer("fwt", "forward transfer", forward_transfer),
+MATRIX_FIGURES = (
+    MatrixFigure("bwt", "backward transfer", backward_transfer, is_change=True),
+    MatrixFigure("fwt", "forward transfer", forward_transfer, is_change=True),
 )
+"""Results, `--json`, MLflow and the terminal have each of them."""
 
 
 def is_learned(own_accuracy: float, bar: float, n_test: int) -> bool:
