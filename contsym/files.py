@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import math
 import os
+import platform
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from contsym.checked import Skip, tell_skipped
@@ -49,7 +52,7 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     clear_partial(folder.parent, of=folder.name)
-    partial = folder.parent / f".partial-{folder.name}-{secrets.token_hex(4)}"
+    partial = _partial(folder)
     try:
         # Inside `try`, because a signal may raise as soon as the folder exists.
         partial.mkdir()
@@ -66,11 +69,42 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
         raise
 
 
+def _partial(path: Path) -> Path:
+    """A new name beside `path`, which also names this process."""
+    return path.with_name(f".partial-{path.name}-{_machine()}.{os.getpid()}-{secrets.token_hex(4)}")
+
+
+@cache
+def _machine() -> str:
+    """The machine and the namespace of its process numbers: containers of one name may share a disk."""
+    namespace = Path("/proc/self/ns/pid")
+    number = namespace.stat().st_ino if namespace.exists() else 0
+    return hashlib.blake2b(f"{platform.node()} {number}".encode(), digest_size=4).hexdigest()
+
+
+def _is_orphan(partial: Path) -> bool:
+    """Whether a process of this machine began it that does not run any more."""
+    machine, _, pid = partial.name.rsplit("-", 2)[-2].partition(".")
+    if machine != _machine() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it runs, as another user
+    return False
+
+
 def clear_partial(folder: Path, older_than: float = STALE_SECONDS, of: str | None = None) -> None:
-    """Delete the remains of killed processes, by default older than an hour; `of` limits them to one name."""
+    """Delete the remains of killed processes: those of this machine, and any that are older than an hour by default.
+
+    `of` limits them to one name.
+    """
     for partial in folder.glob(f".partial-{glob.escape(of)}-*" if of else ".partial-*"):
         try:
-            if older_than and time.time() - partial.stat().st_mtime <= older_than:
+            is_recent = older_than and time.time() - partial.stat().st_mtime <= older_than
+            if is_recent and not _is_orphan(partial):
                 continue
             if partial.is_dir():
                 shutil.rmtree(partial, ignore_errors=True)
@@ -83,7 +117,7 @@ def clear_partial(folder: Path, older_than: float = STALE_SECONDS, of: str | Non
 def write_file(path: Path, text: str) -> None:
     """Write a small file atomically. Raises OSError."""
     clear_partial(path.parent, of=path.name)
-    partial = path.with_name(f".partial-{path.name}-{secrets.token_hex(4)}")
+    partial = _partial(path)
     try:
         partial.write_text(text, encoding="utf-8")
         _sync(partial)
@@ -175,7 +209,7 @@ def bound(folder: Path, limit: int, file: str) -> None:
 
 def drop(entry: Path) -> None:
     """Delete a folder atomically; others may be reading it."""
-    trash = entry.with_name(f".partial-{entry.name}-{secrets.token_hex(4)}")
+    trash = _partial(entry)
     try:
         entry.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)

@@ -129,8 +129,8 @@ def test_a_seed_that_cannot_be_stored_is_one_line_and_leaves_nothing(said, tmp_p
     with pytest.raises(ContsymError) as caught:
         store.write_result(tmp_path, make_result(), [{"task": "mnli"}], {"x": torch.zeros(1)})
     assert str(caught.value) == (
-        f"{tmp_path / 'results' / make_result().key}: cannot be written (No space left on device); stored results "
-        "are kept; mend that, then the same command resumes"
+        f"{tmp_path / 'results' / make_result().key}: cannot be written (No space left on device); mend that, "
+        "then the same command resumes"
     )
     assert list((tmp_path / "results").iterdir()) == []
 

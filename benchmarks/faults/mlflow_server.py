@@ -33,6 +33,14 @@ class Server:
     connect: Callable[[], Any]
     """Opens its backend store."""
 
+    def forget(self) -> None:
+        """Delete all runs: the name of a run follows from its results, and each trial sends the same."""
+        tables = ("latest_metrics", "metrics", "params", "tags", "input_tags", "inputs", "runs")
+        with closing(self.connect()) as db, closing(db.cursor()) as cursor:
+            for table in tables:
+                cursor.execute(f"DELETE FROM {table}")
+            db.commit()
+
     def tracked(self, run: str) -> tuple[list[tuple[str, str]], Tracked]:
         """What it has of a stored run; as checks.tracked."""
         where = (

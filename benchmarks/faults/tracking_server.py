@@ -36,6 +36,7 @@ def through(bench: Bench, rng: random.Random, behaviour: Behaviour, store: str, 
     """A run past a proxy that behaves like that, and `contsym sync` past the same one once it is well."""
     known = reference(bench, "run", bench.run_words, {})
     real = server(bench, store)
+    real.forget()
     with mlflow_server.proxy(real) as proxy, bench.output(with_database=False) as output:
         proxy.behave(behaviour)
         said = run_past(bench, output, proxy, known)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 60
+MAX_PARAM, MAX_TAG = 6000, 8000
+"""MLflow's limits, in characters."""
 TRACKED = "runs/{}/tracked/{}.json"
 """In an output folder: the mark of a result that was sent, by run and key."""
 ENVIRONMENT = {
@@ -130,7 +132,10 @@ def send_run(
         client = _open(output, uri)
         experiment = _experiment(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
         runs = _runs_of(client, experiment, parent.tags["contsym.run"])
-        parent_id = _send(client, experiment, runs.get((None, None)), parent)
+        known = runs.get((None, None))
+        # Another output folder may have sent the same results; their means would be there twice.
+        is_known = known is not None and known.info.status == "FINISHED" and _has_tags(known, parent)
+        parent_id = known.info.run_id if known and is_known else _send(client, experiment, known, parent)
         for mark, record in children.items():
             if sent_as(mark, uri):
                 continue
@@ -143,13 +148,17 @@ def send_run(
             write_file(mark, to_json(sent))
 
 
+def _has_tags(run: Run, record: Record) -> bool:
+    tags = {name: value[:MAX_TAG] for name, value in record.tags.items()}
+    return tags.items() <= dict(run.data.tags).items()
+
+
 def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record) -> str:
     """Fill a new or unfinished run and end it; returns its id."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
-    # MLflow's limits are 6000 and 8000 characters.
-    params = [Param(name, value[:6000]) for name, value in record.params.items()]
-    tags = {name: value[:8000] for name, value in record.tags.items()}
+    params = [Param(name, value[:MAX_PARAM]) for name, value in record.params.items()]
+    tags = {name: value[:MAX_TAG] for name, value in record.tags.items()}
     run = run or client.create_run(experiment, record.started, tags, record.name)
     run_id = run.info.run_id
     metrics = [Metric(name, float(value), record.timestamp, step) for name, value, step in record.metrics]

@@ -179,8 +179,9 @@ def claimed(sweep: Sweep) -> Iterator[StoredRun]:
             f"{sweep.name} is being run by another process; expected to be the only one; wait for it, or stop it"
         ) from None
     try:
-        for folder in (store.results_folder, first_tasks_folder):
-            clear_partial(folder(sweep.config.output))
+        output = sweep.config.output
+        for folder in (store.results_folder(output), first_tasks_folder(output), *sweep.folder.glob("**/")):
+            clear_partial(folder)
         yield write_record(sweep)
     finally:
         lock.release()

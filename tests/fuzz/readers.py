@@ -306,7 +306,7 @@ def _a_record() -> object:
         "strategies": ["knn_fixed"], "scenario": "mnli_then_wikidata", "shots": [8], "seeds": [0],
         "settings": {"k": ["1", "3"]}, "encoder": "minilm", "sources": {}, "sizes": {}, "form": "lexicalised",
         "split": None, "protocol": "sequential", "pretrain": {}, "label_noise": None, "plugins": [],
-        "device": "auto", "precision": "auto", "target": 0.9, "curve": False, "audit": True, "output": "x",
+        "device": "auto", "precision": "auto", "target": 0.9, "curve": False, "audit": True,
     }  # fmt: skip
     cell = {"key": "ab" * 32, "first_task": "cd" * 32, "strategy": "knn_fixed", "seed": 0, "shots": 8,
             "settings": {"k": "1"}, "scenario": "mnli_then_wikidata", "n_steps": [4, 5]}  # fmt: skip

@@ -261,6 +261,16 @@ def test_seeds_stored_later_join_the_same_parent(output):
     assert runs[NAME].data.metrics["accuracy/mnli"] == pytest.approx(0.61)
 
 
+def test_two_folders_that_send_the_same_run_leave_it_once(output, tmp_path_factory):
+    send(output, store_run(output, NAME, [0, 1]))
+    count = n_metrics(output)
+    other = tmp_path_factory.mktemp("other")
+    folder = store_run(other, NAME, [0, 1], started_at="2026-03-04T05:06:07+00:00")
+    assert len(log_run(read_run(folder), tracking.default_uri(output))) == 2
+    assert n_metrics(output) == count
+    assert set(runs_of(output)[1]) == {NAME, "seed-0", "seed-1"}
+
+
 def test_means_over_more_seeds_count_as_the_later_ones_though_the_clock_went_back(output):
     folder = store_run(output, NAME, [0])
     send(output, folder)
