@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym.errors import ContsymError, nearest
 from contsym.results.predictions import read_aligned
-from contsym.results.schema import SeedResult
+from contsym.results.schema import SeedResult, StoredOptions
 
 if TYPE_CHECKING:
     from contsym.results.metrics.stats import Comparison, Summary
@@ -119,8 +119,10 @@ def _forgetting(run: StoredRow, task: str) -> tuple[float | None, ...]:
     return tuple(result.forgetting[task] for result in run.results.values())
 
 
-OPTIONS = ("form", "shots", "split", "protocol", "pretrain", "label_noise")
-"""Options that decide the figures; the pooling is compared as it was resolved."""
+OPTIONS = tuple(
+    name for name in StoredOptions.model_fields if name not in ("sizes", "pooling", "target", "curve")
+)
+"""Options that decide the figures; sizes are compared by task, and the pooling as it was resolved."""
 
 
 def differences_of(runs: Mapping[str, StoredRow]) -> dict[str, dict[str, str]]:

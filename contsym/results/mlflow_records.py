@@ -124,13 +124,12 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
     options, sources = result.options, result.sources
     names = ("strategy", "scenario", "encoder", "device", "precision", "threads")
     params = {name: getattr(result, name) for name in names}
-    params |= {name: getattr(options, name) for name in ("form", "target", "curve", "protocol")}
+    plain = {name: value for name, value in options if name not in ("shots", "sizes", "pretrain", "pooling")}
+    params |= {name: value for name, value in plain.items() if value is not None}
     sizes = {"shots": options.shots, **{f"{task}_size": n for task, n in options.sizes.items()}}
     params |= {name: "all" if n is None else n for name, n in sizes.items()}
     params |= {f"pretrain.{safe(name)}": value for name, value in options.pretrain.items()}
     params |= {"pooling": result.pooling.kind, "max_length": result.pooling.max_length}
-    optional = {"split": options.split, "label_noise": options.label_noise}
-    params |= {name: value for name, value in optional.items() if value is not None}
     params |= {f"settings.{safe(name)}": value for name, value in result.settings.items()}
     tags = {f"version.{safe(name)}": version for name, version in result.versions.items()}
     tags |= {f"encoder_weights.{name}": value for name, value in result.encoder_weights if value is not None}
