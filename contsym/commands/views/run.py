@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MANY = 4
 """A longer scenario has a row per experience, since its matrix would be too wide."""
+UNSIGNED = {figure.title for figure in MATRIX_FIGURES if not figure.is_change}
 MANY_KINDS = 3
 """With more experiences the matrix has no columns of kinds."""
 
@@ -161,7 +162,7 @@ def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> G
     shown = orders if len(orders) <= MANY_KINDS else []
     add_numbers(table, *(str(i) for i, _ in enumerate(shown, 1)), "mean", "sd", "min", "max")
     for figure, over in figures.items():
-        form = "{:.3f}" if figure.startswith("accuracy") else "{:+.3f}"
+        form = "{:.3f}" if figure.startswith("accuracy") or figure in UNSIGNED else "{:+.3f}"
         values = [*((over["by_order"][order], form) for order in shown), (over["mean"], form)]
         values += [(over["sd"], "{:.3f}"), (over["min"], form), (over["max"], form)]
         table.add_row(figure, *("-" if value is None else form.format(value) for value, form in values))
