@@ -88,7 +88,7 @@ def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
         (8,),
         (0,),
         {"steps": ("20",)},
-        str(tiny_encoder_folder),
+        encoder=str(tiny_encoder_folder),
         sources=sources,
         device="cpu",
         audit=False,
