@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym.errors import ContsymError, nearest
 from contsym.results.predictions import read_aligned
-from contsym.results.schema import SeedResult, StoredOptions
+from contsym.results.schema import SeedResult, StoredOptions, as_typed
 
 if TYPE_CHECKING:
     from contsym.results.metrics.stats import Comparison, Summary
@@ -127,13 +127,15 @@ OPTIONS = tuple(
 
 def differences_of(runs: Mapping[str, StoredRow]) -> dict[str, dict[str, str]]:
     """The facts beside the strategy that differ (scenario, encoder, shots and the like), by fact and run."""
+    chosen = dict.fromkeys(key for run in runs.values() for key in run.first.set)
     facts = {
         name: {
             **{key: str(getattr(run.first, key)) for key in ("scenario", "encoder", "device", "precision")},
             "pooling": run.first.pooling.kind,
             **{key: str(getattr(run.first.options, key)) for key in OPTIONS},
             **{f"{task}_size": str(size) for task, size in run.first.options.sizes.items()},
-            **{f"set {key}": value for key, value in run.first.set.items()},
+            # Their values, since one run may have as a default what another was given.
+            **{f"set {key}": as_typed(value) for key, value in run.first.settings.items() if key in chosen},
         }
         for name, run in runs.items()
     }

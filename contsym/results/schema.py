@@ -285,13 +285,21 @@ class SeedResult(Scores, Facts):
     def variant(self, varied: Collection[str]) -> str:
         """The strategy with its varied settings, as `knn_fixed k=5`."""
         # Not as typed: k=05 and an omitted default are the same result as k=5.
-        settings = [(name, value) for name, value in self.settings.items() if name in varied]
-        texts = (f" {name}={str(v).lower() if isinstance(v, bool) else v}" for name, v in settings)
+        texts = (f" {name}={as_typed(value)}" for name, value in self.settings.items() if name in varied)
         return self.strategy + "".join(texts)
 
     def variant_in_order(self, varied: Collection[str]) -> str:
         """The variant with the order of the experiences, if the scenario has several."""
         return " ".join(filter(None, (self.variant(varied), self.order)))
+
+
+def as_typed(value: JsonValue) -> str:
+    """A setting's value as it is typed on the command line.
+
+    >>> as_typed(5), as_typed(1e-4), as_typed(True)
+    ('5', '0.0001', 'true')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def json_schema() -> str:

@@ -19,12 +19,14 @@ from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
 from contsym.models.encoders.vector_cache import limit_bytes
 from contsym.results import store
+from contsym.results.schema import as_typed
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.job import Job, is_done
 from contsym.sweep.runs import RECORD, StoredRun, read_run, runs_folder, write_run
 
 if TYPE_CHECKING:
     from contsym.data.audit import Overview
+    from contsym.strategies.base import Strategy
     from contsym.sweep.schema import Command
     from contsym.training.plan import Plan
 
@@ -74,14 +76,13 @@ class Sweep:
 
 def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
     """A run as a sweep of one row: a cell per seed of each of its plans, one per order of the scenario."""
-    from contsym.training.plan import key_of
+    from contsym.training.plan import key_of, n_steps_of
 
-    jobs = [
-        Job(key_of(plan, seed), replace(plan.config, seeds=(seed,)))
+    cells = tuple(
+        Cell(Job(key_of(plan, seed), replace(plan.config, seeds=(seed,))), None, n_steps_of(plan), 0)
         for plan in plans
         for seed in config.seeds
-    ]
-    cells = tuple(Cell(job, None, 1, 0) for job in jobs)
+    )
     return Sweep(SweepConfig.of_run(config), cells, _now(), "run")
 
 
@@ -99,7 +100,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     from contsym.strategies.catalog import load_strategy
     from contsym.training.first_task import first_task_plan
     from contsym.training.parts import Shared, n_training_pairs
-    from contsym.training.plan import first_task_key, key_of, n_training_steps, parse_settings, prepare
+    from contsym.training.plan import first_task_key, key_of, n_training_steps, prepare
 
     # Every cell would fail with this, so it comes before anything is loaded.
     limit_bytes()
@@ -113,9 +114,8 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
         if name not in known:
             raise SettingError(f"--set {name}: no strategy of the sweep has it; {nearest(name, known)}")
     for strategy in config.strategies:
-        grid = itertools.product(config.grid(fields[strategy]), config.scenarios)
-        for settings, scenario in grid:
-            parse_settings(classes[strategy], settings)
+        grid = _in_one_spelling(config.grid(fields[strategy]), classes[strategy])
+        for settings, scenario in itertools.product(grid, config.scenarios):
             first = config.cell(strategy, config.seeds[0], _most(config.shots), settings, scenario)
             plan = prepare(first, shared)
             audits |= plan.audits
@@ -140,19 +140,27 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
                             steps[0] if key else 0,
                         )
                     )
-    _check_distinct(cells)
     return Sweep(config, tuple(cells), _now()), audits
 
 
-def _check_distinct(cells: Sequence[Cell]) -> None:
-    """Raises SettingError where two cells come to the same, as with `--set k=5,05`."""
-    by_key: dict[str, Cell] = {}
-    for cell in cells:
-        other = by_key.setdefault(cell.job.key, cell)
-        if other is not cell:
-            raise SettingError(
-                f"--set: '{other.job.name}' and '{cell.job.name}' come to the same; expected values that differ"
-            )
+def _in_one_spelling(grid: Iterator[dict[str, str]], strategy: type[Strategy]) -> list[dict[str, str]]:
+    """The grid as results have it, `k=5` for `k=05`: a row is named by it.
+
+    Raises SettingError for values that the strategy does not take, and for two that come to the same.
+    """
+    from contsym.training.plan import parse_settings
+
+    typed_as: dict[tuple[str, ...], dict[str, str]] = {}
+    rows = []
+    for typed in grid:
+        parsed = parse_settings(strategy, typed).model_dump(mode="json")
+        row = {name: as_typed(parsed[name]) for name in typed}
+        other = typed_as.setdefault(tuple(row.values()), typed)
+        if other is not typed:
+            both = " and ".join(",".join(f"{n}={v}" for n, v in each.items()) for each in (other, typed))
+            raise SettingError(f"--set {both} come to the same; expected values that differ")
+        rows.append(row)
+    return rows
 
 
 def _most(shots: Sequence[int | None]) -> int | None:

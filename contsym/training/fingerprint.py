@@ -66,8 +66,14 @@ def closure(modules: Iterable[str]) -> set[str]:
     return names
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """The modules of contsym that a file imports; read once, since strategies share most of them."""
+    return tuple(_imports_in(ast.parse(path.read_text("utf-8"))))
+
+
+def _imports_in(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "contsym")
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "contsym":

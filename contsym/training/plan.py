@@ -24,7 +24,7 @@ from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
 from contsym.training.fingerprint import code_sha256, library_versions
-from contsym.training.parts import Shared, choice, noise, training_part
+from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -229,6 +229,12 @@ def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
     """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
     only_stores = task.storing_only and plan.strategy.has_memory()
     return plan.settings.n_steps(n_pairs) if plan.strategy.trains and not only_stores else 0
+
+
+def n_steps_of(plan: Plan) -> int:
+    """Gradient steps of a seed of the plan; under protocol retrain the first task is known and takes none."""
+    tasks = plan.tasks[1:] if plan.config.protocol == "retrain" else plan.tasks
+    return sum(n_training_steps(plan, task, n_training_pairs(task, plan.config)) for task in tasks)
 
 
 def parse_settings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
@@ -55,7 +56,7 @@ class Log:
         self._console.print(Text(text), soft_wrap=True)
 
 
-class Display:
+class Display(ABC):
     """Bars, each with a note behind it, and a log in their place where there is no terminal."""
 
     def __init__(self, console: Console, *, label_width: int = 0, bar_width: int = 20) -> None:
@@ -70,9 +71,9 @@ class Display:
         self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._log = Log(console, self.line)
 
+    @abstractmethod
     def line(self) -> str:
         """The state as a line of the log."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self.bars.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ class AddonSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Addon:
+class Addon(ABC):
     """The first base class of an add-on, before Avalanche's plugin if there is one.
 
     Subclass it in a file of its own, with a CARD, and define `Settings` (AddonSettings, whose fields begin
@@ -33,11 +34,11 @@ class Addon:
     seed: int = 0
 
     @property
+    @abstractmethod
     def n_bytes(self) -> int:
         """Bytes stored between experiences."""
-        raise NotImplementedError
 
-    def start(self, model) -> None:
+    def start(self, model) -> None:  # noqa: B027 - most add-ons need nothing of it
         """Receive the untrained model. Default: nothing."""
 
     def take(self, strategy) -> None:
