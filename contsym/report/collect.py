@@ -284,9 +284,10 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
     "scenario": lambda r: r.scenario,
     "experiences": lambda r: r.experiences,
     "protocol": lambda r: r.options.protocol,
-    "pretraining": lambda r: r.options.pretrain,
-    "encoder": lambda r: r.encoder,
+    "pretraining": lambda r: r.pretraining,
+    # Not by its name: two paths may lead to one checkpoint, and the results of both are one result.
     "encoder weights": lambda r: r.encoder_weights.sha256,
+    "encoder's tokenizer or configuration": lambda r: r.encoder_weights.text_files_sha256,
     "pooling": lambda r: r.pooling.kind,
     "data": lambda r: {task: source.fingerprint for task, source in r.sources.items()},
     "training pairs": lambda r: {

@@ -90,6 +90,8 @@ class StoredPlugin(Written):
 
 class EncoderWeights(Written):
     sha256: Words
+    text_files_sha256: Words | None
+    """Of the configuration and the tokenizer; None for a preset, whose weights decide them."""
     origin: Words
     commit: Words | None
 
@@ -177,6 +179,8 @@ class Facts(Written):
     """The names of the experiences, in order."""
     sources: dict[Name, StoredSource]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    pretraining: dict[str, JsonValue] | None
+    """All settings of the fine-tuning that made the encoder of protocol retrain; None if nothing was pretrained."""
     settings: dict[str, JsonValue]
     """All settings of the strategy, with defaults."""
     set: dict[str, Words]

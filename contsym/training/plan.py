@@ -298,7 +298,7 @@ def key_of(plan: Plan, seed: int) -> str:
         "scenario": scenario.name,
         "experiences": [_experience_facts(plan, place) for place in range(len(plan.tasks))],
         "protocol": config.protocol,
-        "pretrain": _pretraining_facts(plan),
+        "pretrain": pretraining_settings(plan),
         "measured": {"target": config.target, "curve": config.curve, "audit": config.audit},
     }
     return _hash({**facts, **_method_facts(plan, seed)})
@@ -345,7 +345,7 @@ def encoder_facts(plan: Plan) -> dict[str, object]:
     return {
         "weights": files.weights_sha256,
         # A preset's weights are those of one checkpoint, wherever it is from.
-        "files": None if files.preset and files.preset.sha256 else files.text_files_sha256,
+        "text_files": None if files.preset and files.preset.sha256 else files.text_files_sha256,
         "pooling": plan.pooling.facts().model_dump(),
         # The kind of device: one GPU is as good as another.
         "device": plan.device.partition(":")[0],
@@ -363,7 +363,7 @@ def _experience_facts(plan: Plan, place: int) -> dict[str, object]:
     }
 
 
-def _pretraining_facts(plan: Plan) -> dict[str, object] | None:
+def pretraining_settings(plan: Plan) -> dict[str, object] | None:
     """The settings of the fine-tuning that makes the encoder of protocol retrain; None where nothing is pretrained."""
     if plan.config.protocol != "retrain" or kind_of_head(plan.encoder):
         return None

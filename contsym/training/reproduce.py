@@ -166,6 +166,8 @@ def repeat(
 
 def check_same_inputs(plan: Plan, result: SeedResult) -> None:
     """Raises ContsymError where the data, the encoder or a plug-in are not those of the record."""
+    from contsym.training.plan import encoder_facts
+
     for task in plan.tasks:
         stored = result.sources[task.name].fingerprint
         if task.fingerprint != stored:
@@ -173,12 +175,16 @@ def check_same_inputs(plan: Plan, result: SeedResult) -> None:
                 f"--{task.task} {task.source}: the data have changed (SHA-256 {task.fingerprint[:12]}, the stored "
                 f"run had {stored[:12]}); expected the data that it was made with, as --{task.task} PATH"
             )
-    weights = result.encoder_weights.sha256
-    if plan.encoder.weights_sha256 != weights:
-        raise ContsymError(
-            f"encoder {plan.encoder.name}: other weights (SHA-256 {plan.encoder.weights_sha256[:12]}, the stored "
-            f"run had {weights[:12]}); expected the checkpoint that it was made with"
-        )
+    stored_encoder, encoder = result.encoder_weights, encoder_facts(plan)
+    for what, here, there in (
+        ("weights", encoder["weights"], stored_encoder.sha256),
+        ("tokenizer or configuration", encoder["text_files"], stored_encoder.text_files_sha256),
+    ):
+        if here != there:
+            raise ContsymError(
+                f"encoder {plan.encoder.name}: other {what} (SHA-256 {str(here)[:12]}, the stored run had "
+                f"{str(there)[:12]}); expected the checkpoint that it was made with"
+            )
     pooling = plan.pooling.facts()
     if pooling != result.pooling:
         raise ContsymError(

@@ -18,7 +18,7 @@ from contsym.results.schema import FORMAT, Asked, Facts, SeedResult, StoredOptio
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
-from contsym.training.plan import code_of, key_of
+from contsym.training.plan import code_of, encoder_facts, key_of, pretraining_settings
 from contsym.training.retrain import find_known_task
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "encoder": config.encoder,
         "encoder_weights": {
             "sha256": plan.encoder.weights_sha256,
+            "text_files_sha256": encoder_facts(plan)["text_files"],
             "origin": plan.encoder.origin,
             "commit": plan.encoder.commit,
         },
@@ -155,6 +156,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
             for task, n in zip(plan.tasks, n_train, strict=True)
         },
         "seed": seed,
+        "pretraining": pretraining_settings(plan),
         "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
         "set": dict(config.settings),
         "options": {**_chosen(config, StoredOptions), "sizes": sizes},

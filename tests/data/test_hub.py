@@ -716,7 +716,12 @@ def test_a_record_names_the_commits_of_encoder_and_data(server, tiny_encoder_fol
     for origin in ("Hub", "Hub cache"):
         config = toy_config({"mnli": "hub:ada/pairs"}, "ada/tiny", tmp_path, "ncm", "mnli_only")
         made = record(prepare(config), 0, datetime.now(UTC), [24])
-        weights = {"sha256": locate(str(tiny_encoder_folder)).weights_sha256, "origin": origin}
+        files = locate(str(tiny_encoder_folder))
+        weights = {
+            "sha256": files.weights_sha256,
+            "text_files_sha256": files.text_files_sha256,
+            "origin": origin,
+        }
         assert made.encoder_weights.model_dump() == {**weights, "commit": commits["ada/tiny"]}
         assert made.sources["mnli"].name == f"hub:ada/pairs@{commits['ada/pairs']}"
         again = config_of(made)

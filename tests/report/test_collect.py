@@ -94,6 +94,20 @@ def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
     )
 
 
+def test_one_checkpoint_by_two_paths_is_one_encoder(tmp_path):
+    """Cells of a sweep may have been stored by a run that named the encoder in another way."""
+    options = plain_result()["options"]
+    store_run(tmp_path, "a", [0], encoder="here/bert", options={**options, "pretrain": {"epochs": "2"}})
+    store_run(
+        tmp_path, "b", [0], strategy="fine_tune", encoder="/there/bert", options={**options, "pretrain": {}}
+    )
+    assert collect(tmp_path, ["a", "b"]).variants == ["knn_fixed", "fine_tune"]
+    weights = {**plain_result()["encoder_weights"], "text_files_sha256": "0" * 64}
+    store_run(tmp_path, "c", [0], strategy="ncm", encoder_weights=weights)
+    with pytest.raises(ContsymError, match="differ in encoder's tokenizer or configuration"):
+        collect(tmp_path, ["a", "c"])
+
+
 def test_the_same_cell_twice_is_refused(tmp_path):
     store_run(tmp_path, "a", [0])
     store_run(tmp_path, "b", [0])
