@@ -56,6 +56,11 @@ SEND_SECONDS = 30
     type=click.Path(path_type=Path),
     help="The sweep as TOML (docs/sweeps.md); options on the command line count more.",
 )
+@click.option(
+    "--select",
+    type=click.Choice(["validation"]),
+    help="Keep the best setting of each strategy by validation pairs, and report its test figures.",
+)
 @cell_options
 @click.option(
     "--curve/--no-curve", default=False, show_default=True, help="Measure learning curves in each cell."
@@ -103,6 +108,8 @@ def sweep(context: click.Context, /, **options: Any) -> None:
       contsym sweep --strategies random_labels,knn_fixed,knn_learned,fine_tune \\
         --scenario mnli_then_wikidata --shots 8,16,32,64 --seeds 5 --jobs 2
       contsym sweep --config sweeps/paper.toml --backend ray --address ray-head:6379
+      contsym sweep --strategies ridge --set ridge=1,3,10 --select validation \
+        --scenario mnli_then_wikidata --shots 64
       contsym sweep --status
       contsym sweep --resume
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, create_model
 
@@ -31,6 +31,7 @@ from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.scenarios.catalog import scenario_runs
 from contsym.strategies.catalog import find_strategy
+from contsym.sweep.readings import Reading, ReadingEntry, distinct
 
 MAX_CELLS = 100_000
 
@@ -46,6 +47,12 @@ class SweepConfig(CellOptions):
     seeds: tuple[int, ...] = (0, 1, 2)
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Values by setting, as those of RunConfig; each goes to the strategies that have such a setting."""
+    readings: tuple[Reading, ...] = ()
+    """Options in place of those above, one group of cells per reading; empty: one group, as they are."""
+    screen: int | None = None
+    """Seeds of the readings that are not main ones; None: all seeds."""
+    select: Literal["validation"] | None = None
+    """Whether reports keep the best setting of each strategy by validation pairs; None: all settings."""
     curve: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -56,6 +63,7 @@ class SweepConfig(CellOptions):
             seeds=whole_numbers("seeds", self.seeds),
             settings={name: _texts(name, values) for name, values in self.settings.items()},
             pretrain=as_texts(self.pretrain, "--pretrain"),
+            readings=tuple(each if isinstance(each, Reading) else Reading(**each) for each in self.readings),
         )
         named = plugins.read(self.plugins)
         for name in self.strategies:
@@ -80,7 +88,12 @@ class SweepConfig(CellOptions):
             raise SettingError(
                 f"a sweep of more than {MAX_CELLS:,} cells; expected fewer shots, seeds or values"
             )
-        # The run's own checks, on one cell of each kind.
+        if self.screen is not None and not 1 <= self.screen <= len(self.seeds):
+            raise SettingError(f"screen {self.screen}: expected 1 to {len(self.seeds)}, the seeds of the sweep")
+        if self.select and self.readings:
+            raise SettingError("--select validation goes with settings (--set), not with readings; leave one of them out")
+        # The checks of each reading, and of a run on one cell of each kind.
+        self.parts()
         for shots in self.shots:
             self.cell(self.strategies[0], self.seeds[0], shots, {})
 
@@ -96,6 +109,27 @@ class SweepConfig(CellOptions):
             settings={name: (value,) for name, value in config.settings.items()},
             **shared,
         )
+
+    def parts(self) -> list[tuple[Reading, SweepConfig]]:
+        """Each reading with the sweep that its cells are; the sweep itself where it has no readings."""
+        if not self.readings:
+            return [(Reading(), self)]
+        parts = []
+        for reading in self.readings:
+            options = dict(reading.options)
+            shots = options.pop("shots", None)
+            part = replace(
+                self,
+                readings=(),
+                screen=None,
+                select=None,
+                seeds=self.seeds if reading.is_main else self.seeds[: self.screen],
+                shots=self.shots if shots is None else (shots,),
+                settings={**self.settings, **{name: (value,) for name, value in reading.settings.items()}},
+                **options,
+            )
+            parts.append((reading, part))
+        return parts
 
     @property
     def scenarios(self) -> tuple[str, ...]:
@@ -206,6 +240,9 @@ _ENTRIES: dict[str, Any] = {
     "curve": bool,
     "audit": bool,
     "plugins": _NAMES,
+    "reading": Annotated[Several[ReadingEntry], Field(description="tables of options, as [[reading]]")],
+    "screen": int,
+    "select": Literal["validation"],
 }
 """What a sweep file may say."""
 _FIELDS: dict[str, Any] = {name: (kind, None) for name, kind in _ENTRIES.items()}
@@ -226,7 +263,10 @@ def read_file(path: Path) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError as error:
         raise ContsymError(f"--config {path}: not TOML ({error})") from None
-    entries = read_model(text, _File, f"--config {path}").model_dump(exclude_unset=True)
+    file = read_model(text, _File, f"--config {path}")
+    entries = file.model_dump(exclude_unset=True)
+    if entries.pop("reading", None):
+        entries["readings"] = distinct([each for entry in file.reading for each in entry.readings()])
     sources = {task: entries.pop(task) for task in TASKS if task in entries}
     sizes = {task: entries.pop(f"{task}-size") for task in TASKS if f"{task}-size" in entries}
     if "set" in entries:

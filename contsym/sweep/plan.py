@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from contsym.data.audit import Overview
     from contsym.strategies.base import Strategy
     from contsym.sweep.schema import Command
+    from contsym.training.parts import Shared
     from contsym.training.plan import Plan
 
 
@@ -40,6 +41,8 @@ class Cell:
     n_steps: int
     """Training steps after the shared first task."""
     n_first_task_steps: int
+    reading: str = ""
+    """The name of its reading."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,13 @@ class Sweep:
     cells: tuple[Cell, ...]
     created: str
     command: Command = "sweep"
+    n_planned: int | None = None
+    """Cells before more seeds were added to a reading; None: all."""
 
     @cached_property
     def id(self) -> str:
         """The same for the same results, whatever the command's words and the output folder."""
-        keys = "".join(sorted(cell.job.key for cell in self.cells))
+        keys = "".join(sorted(cell.job.key for cell in self.cells[: self.n_planned]))
         return hashlib.sha256(keys.encode()).hexdigest()[:12]
 
     @property
@@ -96,16 +101,39 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     Loads the data and looks everything up, so that a mistake shows before anything is trained.
     Raises ContsymError.
     """
-    from contsym.models.encoders.nli_head import kind_of_head
-    from contsym.strategies.catalog import load_strategy
-    from contsym.training.first_task import first_task_plan
-    from contsym.training.parts import Shared, n_training_pairs
-    from contsym.training.plan import first_task_key, key_of, n_training_steps, prepare
+    from contsym.training.parts import Shared
 
     # Every cell would fail with this, so it comes before anything is loaded.
     limit_bytes()
     shared, cells = Shared(), []
     audits: dict[str, Overview] = {}
+    for reading, part in config.parts():
+        cells += _cells(part, reading.name if config.readings else "", shared, audits)
+    return Sweep(config, tuple(cells), _now()), audits
+
+
+def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:
+    """The sweep with all seeds for one of its readings; the same sweep where the reading has them."""
+    from contsym.training.parts import Shared
+
+    readings = [replace(each, is_main=True) for each in sweep.config.readings if each.name == reading]
+    if not readings:
+        return sweep
+    ((_, part),) = replace(sweep.config, readings=tuple(readings)).parts()
+    keys = {cell.job.key for cell in sweep.cells}
+    more = [cell for cell in _cells(part, reading, Shared(), {}) if cell.job.key not in keys]
+    return replace(sweep, cells=(*sweep.cells, *more), n_planned=len(sweep.cells)) if more else sweep
+
+
+def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, Overview]) -> list[Cell]:
+    """The cells of one reading; adds what the audits found, by task."""
+    from contsym.models.encoders.nli_head import kind_of_head
+    from contsym.strategies.catalog import load_strategy
+    from contsym.training.first_task import first_task_plan
+    from contsym.training.parts import n_training_pairs
+    from contsym.training.plan import first_task_key, key_of, n_training_steps, prepare
+
+    cells = []
     named = plugins.read(config.plugins)
     classes = {name: load_strategy(name, named) for name in config.strategies}
     fields = {name: list(strategy.Settings.model_fields) for name, strategy in classes.items()}
@@ -118,7 +146,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
         for settings, scenario in itertools.product(grid, config.scenarios):
             first = config.cell(strategy, config.seeds[0], _most(config.shots), settings, scenario)
             plan = prepare(first, shared)
-            audits |= plan.audits
+            audits.update(plan.audits)
             n_pairs = {
                 shots: [n_training_pairs(task, replace(first, shots=shots)) for task in plan.tasks]
                 for shots in config.shots
@@ -138,9 +166,10 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
                             Job(key, before.config, is_first_task=True) if key else None,
                             sum(steps[1:]) if key else sum(steps),
                             steps[0] if key else 0,
+                            reading,
                         )
                     )
-    return Sweep(config, tuple(cells), _now()), audits
+    return cells
 
 
 def _in_one_spelling(grid: Iterator[dict[str, str]], strategy: type[Strategy]) -> list[dict[str, str]]:
@@ -211,6 +240,7 @@ def write_record(sweep: Sweep) -> StoredRun:
             "shots": cell.job.config.shots,
             "settings": dict(cell.job.config.settings),
             "scenario": cell.job.config.scenario,
+            "reading": cell.reading,
             "n_steps": [cell.n_first_task_steps, cell.n_steps],
         }
         for cell in sweep.cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from contsym.checked import Count, Key, Share, Strict, Words, Written, expect, is_time
 
@@ -20,7 +20,15 @@ class StoredCell(Strict):
     shots: Count | None
     settings: dict[str, Words]
     scenario: Words
+    reading: Words
+    """The name of its reading; empty in a sweep without readings."""
     n_steps: Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class StoredReading(Written):
+    options: dict[str, JsonValue]
+    settings: dict[str, Words]
+    is_main: bool
 
 
 class StoredSettings(Written):
@@ -29,6 +37,9 @@ class StoredSettings(Written):
     shots: list[Count | None]
     seeds: list[Count] = [0, 1, 2]
     settings: dict[str, list[Words]]
+    readings: list[StoredReading] = []
+    screen: Count | None = None
+    select: Literal["validation"] | None = None
     encoder: Words = "minilm"
     pooling: Words = "auto"
     sources: dict[str, Words] = {}

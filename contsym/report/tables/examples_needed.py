@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contsym.report import paper
+from contsym.results import paper
 from contsym.report.collect import Collected, title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement

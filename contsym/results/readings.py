@@ -1,0 +1,158 @@
+"""Which reading of "samples needed" gives the paper's table: order and size of its figures, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from contsym.results import paper
+from contsym.results.metrics.stats import CONFIDENCE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+N_RESAMPLES = 2_000
+"""Each computes two rank correlations of four methods."""
+PER_METHOD = Mapping[str, Sequence[float | None]]
+"""A figure of each method's seeds, in the order of the seeds."""
+
+
+@dataclass(frozen=True)
+class Tau:
+    """Kendall's tau-b between our order of the methods and the paper's, with its bootstrap interval over seeds."""
+
+    value: float
+    low: float
+    high: float
+    n_seeds: int
+
+    @property
+    def words(self) -> str:
+        """
+        >>> Tau(0.667, -0.333, 1.0, 10).words
+        '+0.67 [-0.33, +1.00]'
+        """
+        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The figures of the paper's methods in one reading of its table."""
+
+    name: str
+    target: float
+    samples: PER_METHOD
+    """Pairs until the target; None: not reached."""
+    forgetting: PER_METHOD
+    """Accuracy lost on the first task at that moment, or at the end where the target was not reached."""
+
+    @cached_property
+    def tau_samples(self) -> Tau | None:
+        return tau(self.samples, {m.strategy: m.samples for m in paper.METHODS})
+
+    @cached_property
+    def tau_forgetting(self) -> Tau | None:
+        return tau(self.forgetting, {m.strategy: m.forgetting for m in paper.METHODS})
+
+    @property
+    def distance(self) -> tuple[float, float]:
+        """How far the reading is from the paper, to sort by: first the orders, then the numbers of samples.
+
+        The first is minus the mean of both tau; the second is the mean distance of the medians, in doublings.
+        """
+        taus = [each.value if each else 0.0 for each in (self.tau_samples, self.tau_forgetting)]
+        doublings = [
+            abs(math.log2(median / method.samples))
+            for method in paper.METHODS
+            if (median := median_samples(self.samples.get(method.strategy, ()))) is not None
+        ]
+        missing = len(paper.METHODS) - len(doublings)
+        # A method that did not reach the target is as far as the longest of the others would be at 16 times.
+        return -sum(taus) / 2, (sum(doublings) + 4 * missing) / len(paper.METHODS)
+
+
+def median_samples(per_seed: Sequence[float | None]) -> float | None:
+    """The median over the seeds, where one that did not reach the target counts as larger than any number.
+
+    >>> median_samples([48, None, 64]), median_samples([48, None, None]), median_samples([])
+    (64.0, None, None)
+    """
+    import numpy as np
+
+    if not per_seed:
+        return None
+    median = float(np.median([math.inf if n is None else n for n in per_seed]))
+    return median if math.isfinite(median) else None
+
+
+def tau(figures: PER_METHOD, paper_figures: Mapping[str, float]) -> Tau | None:
+    """Kendall's tau-b of the medians over seeds with the paper's figures; None with fewer than two methods in common.
+
+    The interval resamples seeds with replacement, the same for all methods, and takes percentiles. A target that
+    was not reached ranks behind every number. Seeds that a method lacks are left out for all.
+    Source: Kendall 1945 for ties.
+
+    >>> ours = {"a": [16, 32, 16], "b": [64, 64, 48], "c": [400, 320, 336]}
+    >>> tau(ours, {"a": 48, "b": 64, "c": 336})
+    Tau(value=1.0, low=1.0, high=1.0, n_seeds=3)
+    """
+    import numpy as np
+
+    names = [name for name in paper_figures if figures.get(name)]
+    n_seeds = min((len(figures[name]) for name in names), default=0)
+    if len(names) < 2 or not n_seeds:
+        return None
+    values = np.array(
+        [[math.inf if v is None else v for v in figures[name][:n_seeds]] for name in names], dtype=float
+    )
+    theirs = np.array([paper_figures[name] for name in names], dtype=float)
+    generator = np.random.default_rng(0)
+    draws = generator.integers(n_seeds, size=(N_RESAMPLES, n_seeds))
+    resampled = [_tau_b(np.median(values[:, draw], axis=1), theirs) for draw in draws]
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Tau(_tau_b(np.median(values, axis=1), theirs), float(low), float(high), n_seeds)
+
+
+def _tau_b(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """0 where all of ours are equal: then there is no order."""
+    import numpy as np
+
+    # As ranks, since differences of two infinities are not numbers.
+    ranks = np.unique(ours, return_inverse=True)[1]
+    i, j = np.triu_indices(len(ranks), 1)
+    a, b = np.sign(ranks[i] - ranks[j]), np.sign(theirs[i] - theirs[j])
+    n_a, n_b = np.count_nonzero(a), np.count_nonzero(b)
+    return float((a * b).sum() / math.sqrt(n_a * n_b)) if n_a and n_b else 0.0
+
+
+def nearest(readings: Sequence[Reading]) -> Reading:
+    """The reading whose orders are most like the paper's; the numbers of samples decide between equal orders."""
+    return min(readings, key=lambda reading: reading.distance)
+
+
+def verdict(readings: Sequence[Reading]) -> str:
+    """What the readings say of the paper's table, in sentences."""
+    best = nearest(readings)
+    confirmed = {
+        "samples": [r for r in readings if r.tau_samples and r.tau_samples.low > 0],
+        "forgetting": [r for r in readings if r.tau_forgetting and r.tau_forgetting.low > 0],
+    }
+    both = [r for r in confirmed["samples"] if r in confirmed["forgetting"]]
+    n = f"{len(readings)} reading{'s' * (len(readings) > 1)}"
+    words = [f"Nearest to the paper's table is: {best.name}, target {best.target:g}."]
+    if both:
+        words.insert(0, f"The paper's order of the methods, by samples and by forgetting, comes out under {len(both)} of {n}.")
+    else:
+        words.insert(0, f"The paper's order of the methods, by samples and by forgetting, comes out under none of {n}.")
+        for figure, found in confirmed.items():
+            words.append(
+                f"Its order by {figure} alone comes out under {len(found)} of them."
+                if found
+                else f"Its order by {figure} is not confirmed by any."
+            )
+    words.append("An order comes out where the interval of Kendall's tau is above 0.")
+    return " ".join(words)

@@ -1,0 +1,88 @@
+"""Readings of a sweep: options that take the place of the sweep's own, one group of cells per reading."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from contsym.checked import Closed, Several, expect
+from contsym.config import Draw, Protocol, as_text
+
+Shots = int | Literal["least"]
+"""A number of training pairs, or the search for the least."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a group of cells has in place of the options of the sweep."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """By field of CellOptions, and `shots`."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Hyper-parameters, for the strategies that have them."""
+    is_main: bool = True
+    """Whether its cells have all seeds of the sweep, also where the others are screened with fewer."""
+
+    @property
+    def name(self) -> str:
+        """
+        >>> Reading({"one_pass": True, "draw": "natural"}, {"batch_size": "16"}).name
+        'one_pass=true draw=natural batch_size=16'
+        """
+        texts = {name: as_text(name, value) for name, value in self.options.items()}
+        return " ".join(f"{name}={value}" for name, value in {**texts, **self.settings}.items())
+
+
+_Bools = bool | Several[bool]
+
+
+class ReadingEntry(Closed):
+    """A [[reading]] of a sweep file: each list of values multiplies it."""
+
+    main: bool = False
+    one_pass: _Bools | None = None
+    until: float | Several[float] | None = None
+    shots: Shots | Several[Shots] | None = Field(None, description='numbers, or "least"')
+    step: int | Several[int] | None = None
+    draw: Draw | Several[Draw] | None = None
+    protocol: Protocol | Several[Protocol] | None = None
+    set: dict[str, Any] = Field(default={}, description="a table of values, as set = {batch_size = 16}")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> ReadingEntry:
+        expect(bool(self.model_fields_set - {"main"}), "an option in every [[reading]], as one_pass = true")
+        return self
+
+    def readings(self) -> list[Reading]:
+        options = {name: getattr(self, name) for name in _OPTIONS if getattr(self, name) is not None}
+        choices = [[(name, None, each) for each in _several(value)] for name, value in options.items()]
+        choices += [
+            [(None, name, as_text(name, each)) for each in _several(value)] for name, value in self.set.items()
+        ]
+        return [
+            Reading(
+                {option: value for option, _, value in combination if option},
+                {name: value for _, name, value in combination if name},
+                self.main,
+            )
+            for combination in itertools.product(*choices)
+        ]
+
+
+_OPTIONS = tuple(name for name in ReadingEntry.model_fields if name not in ("main", "set"))
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """The readings without those that an earlier one repeats."""
+    by_name: dict[str, Reading] = {}
+    for reading in readings:
+        by_name.setdefault(reading.name, reading)
+    return tuple(by_name.values())
