@@ -15,6 +15,7 @@ from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.results import store
 from contsym.results.schema import SeedResult
+from contsym.results.selection import select
 from contsym.sweep.find import find, nothing_there
 from contsym.sweep.runs import StoredRun, latest_sweep, stored_runs
 
@@ -32,6 +33,8 @@ class Collected:
     sweep: StoredRun | None = None
     failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     n_planned: int = 0
+    readings: Mapping[str, Sequence[SeedResult]] = field(default_factory=dict)
+    """By name, the results of each reading of a sweep that has any; the others are those of its first one."""
 
     @cached_property
     def results(self) -> list[SeedResult]:
@@ -232,13 +235,20 @@ def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collec
             expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
             raise ContsymError(f"{run.name}: a report is of one order of {base}; {expected}")
         run = replace(run, cells=tuple(c for c in run.cells if c.scenario == scenario))
+    parts = run.parts()
+    readings = {name: part.results(skip) for name, part in parts.items()} if len(parts) > 1 else {}
+    run = next((part for part in parts.values() if part.n_done), run)
     by_folder = store.read_readable(run.done().values(), skip)
     failures = run.failures(skip)
     if not by_folder:
         raise _unfinished(run, failures)
+    if run.config.select:
+        kept = {r.key for each in select(list(by_folder.values()), run.varied) for r in each.results}
+        by_folder = {folder: result for folder, result in by_folder.items() if result.key in kept}
     name = "-".join([run.name, *order.split(",")]) if order else run.name
     _check_comparable(list(by_folder.values()))
-    return Collected(name, by_folder, run if run.is_sweep else None, failures, len(run.cells))
+    sweep = run if run.is_sweep else None
+    return Collected(name, by_folder, sweep, failures, len(run.cells), readings)
 
 
 def _unfinished(run: StoredRun, failures: Mapping[str, Any]) -> ContsymError:

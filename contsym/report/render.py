@@ -19,6 +19,7 @@ from contsym.report.figures.style import Figure, styles
 from contsym.report.measures import Measures
 from contsym.report.table_formats import Table, write_tables
 from contsym.report.tables import all_tables
+from contsym.results.readings import readings_of, verdict
 
 REPORT, TABLES = "report.html", "tables"
 
@@ -96,6 +97,8 @@ def _sections(measures: Measures) -> list[Section]:
         if collected.earlier_tasks
         else "This scenario has one task, so nothing can be forgotten."
     )
+    outcomes = readings_of(collected.readings)
+    readings = [("answer", verdict(outcomes))] if outcomes else []
     return [
         section(
             "answer",
@@ -105,6 +108,7 @@ def _sections(measures: Measures) -> list[Section]:
             *(("answer", text) for text in sentences.answer(measures)),
         ),
         section("paper", "The paper's table, and ours"),
+        *([section("readings", "Which reading gives the paper's table", *readings)] if readings else []),
         section("accuracy", "Accuracy over shots"),
         section("trade-off", "Accuracy against forgetting", without_figure=no_forgetting),
         section("matrices", "Accuracy matrices"),

@@ -9,16 +9,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from contsym.results import paper
+from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import CONFIDENCE
+from contsym.results.metrics.trajectory import forgetting_at_target, pairs_to_reach
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from contsym.results.schema import SeedResult
+
 N_RESAMPLES = 2_000
 """Each computes two rank correlations of four methods."""
-PER_METHOD = Mapping[str, Sequence[float | None]]
-"""A figure of each method's seeds, in the order of the seeds."""
+Samples = Mapping[str, Sequence[int | None]]
+"""Pairs that each method needed, by seed; None: not reached."""
+Losses = Mapping[str, Sequence[float]]
+"""Accuracy that each method lost, by seed."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,8 @@ class Reading:
 
     name: str
     target: float
-    samples: PER_METHOD
-    """Pairs until the target; None: not reached."""
-    forgetting: PER_METHOD
+    samples: Samples
+    forgetting: Losses
     """Accuracy lost on the first task at that moment, or at the end where the target was not reached."""
 
     @cached_property
@@ -68,28 +73,71 @@ class Reading:
         doublings = [
             abs(math.log2(median / method.samples))
             for method in paper.METHODS
-            if (median := median_samples(self.samples.get(method.strategy, ()))) is not None
+            if (per_seed := self.samples.get(method.strategy))
+            and (median := over_seeds(per_seed).median) is not None
         ]
         missing = len(paper.METHODS) - len(doublings)
         # A method that did not reach the target is as far as the longest of the others would be at 16 times.
         return -sum(taus) / 2, (sum(doublings) + 4 * missing) / len(paper.METHODS)
 
 
-def median_samples(per_seed: Sequence[float | None]) -> float | None:
-    """The median over the seeds, where one that did not reach the target counts as larger than any number.
+def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Reading]:
+    """The readings of a sweep, of results by the reading's name: one per target that its results can answer.
 
-    >>> median_samples([48, None, 64]), median_samples([48, None, None]), median_samples([])
-    (64.0, None, None)
+    A pass that stops at 1.0 answers for 0.99 too. Seeds that a method of the paper lacks are left out of all, and so
+    is a reading without any of the methods.
     """
-    import numpy as np
+    readings = []
+    for name, results in groups.items():
+        of_method = {m.strategy: [r for r in results if r.strategy == m.strategy] for m in paper.METHODS}
+        of_method = {strategy: each for strategy, each in of_method.items() if each}
+        if not of_method:
+            continue
+        seeds = sorted(set.intersection(*({r.seed for r in each} for each in of_method.values())))
+        in_order = {
+            strategy: [next(r for r in each if r.seed == seed) for seed in seeds]
+            for strategy, each in of_method.items()
+        }
+        for target in targets(results[0]) if seeds else ():
+            readings.append(
+                Reading(
+                    name,
+                    target,
+                    {s: [samples(r, target) for r in each] for s, each in in_order.items()},
+                    {s: [lost(r, target) for r in each] for s, each in in_order.items()},
+                )
+            )
+    return readings
 
-    if not per_seed:
-        return None
-    median = float(np.median([math.inf if n is None else n for n in per_seed]))
-    return median if math.isfinite(median) else None
+
+def targets(result: SeedResult) -> tuple[float, ...]:
+    """The accuracies for which the result says how many pairs they need."""
+    stop = result.options.until or result.options.target
+    return (stop,) if result.search or stop == result.options.target else (result.options.target, stop)
 
 
-def tau(figures: PER_METHOD, paper_figures: Mapping[str, float]) -> Tau | None:
+def samples(result: SeedResult, target: float) -> int | None:
+    """Pairs of the new task that the result needed: of the smallest training set, or seen in one training."""
+    if result.search:
+        return None if result.search.not_reached else result.n_shots
+    experience = result.tasks.index(result.new_task)
+    return pairs_to_reach(result.trajectory, experience, target)[1]
+
+
+def lost(result: SeedResult, target: float) -> float:
+    """Accuracy on the first task that training on the new one cost.
+
+    On the test pairs where training ended there; where it went on, on the validation pairs when the target was reached.
+    """
+    first, experience = result.tasks[0], result.tasks.index(result.new_task)
+    if not result.search and target < (result.options.until or target):
+        loss = forgetting_at_target(result.trajectory, experience, 0, target)
+        if loss is not None:
+            return loss
+    return result.forgetting[first]
+
+
+def tau(figures: Samples | Losses, paper_figures: Mapping[str, float]) -> Tau | None:
     """Kendall's tau-b of the medians over seeds with the paper's figures; None with fewer than two methods in common.
 
     The interval resamples seeds with replacement, the same for all methods, and takes percentiles. A target that

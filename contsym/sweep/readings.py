@@ -29,12 +29,16 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """
-        >>> Reading({"one_pass": True, "draw": "natural"}, {"batch_size": "16"}).name
-        'one_pass=true draw=natural batch_size=16'
-        """
-        texts = {name: as_text(name, value) for name, value in self.options.items()}
-        return " ".join(f"{name}={value}" for name, value in {**texts, **self.settings}.items())
+        return reading_name(self.options, self.settings)
+
+
+def reading_name(options: Mapping[str, Any], settings: Mapping[str, str]) -> str:
+    """
+    >>> reading_name({"one_pass": True, "draw": "natural"}, {"batch_size": "16"})
+    'one_pass=true draw=natural batch_size=16'
+    """
+    texts = {name: as_text(name, value) for name, value in options.items()}
+    return " ".join(f"{name}={value}" for name, value in {**texts, **settings}.items())
 
 
 _Bools = bool | Several[bool]

@@ -6,7 +6,7 @@ A run is a sweep with one row. Reading a record runs no code and looks no name u
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
 from contsym.files import to_json, unreadable, visible_folders, write_file
 from contsym.results import store
+from contsym.sweep.readings import reading_name
 from contsym.sweep.schema import RunFile
 
 if TYPE_CHECKING:
@@ -63,6 +64,23 @@ class StoredRun:
     def varied(self) -> tuple[str, ...]:
         """Settings with more than one value, which the names of variants show."""
         return tuple(name for name, values in self.config.settings.items() if len(values) > 1)
+
+    def parts(self) -> dict[str, StoredRun]:
+        """By the name of each reading, the sweep that its cells are; the whole sweep, under "", without readings."""
+        if not self.config.readings:
+            return {"": self}
+        parts = {}
+        for reading in self.config.readings:
+            options = dict(reading.options)
+            shots = [options.pop("shots")] if "shots" in options else self.config.shots
+            settings = {**self.config.settings, **{name: [value] for name, value in reading.settings.items()}}
+            changes = {**options, "shots": shots, "settings": settings, "readings": [], "screen": None}
+            name = reading_name(reading.options, reading.settings)
+            cells = tuple(cell for cell in self.cells if cell.reading == name)
+            seeds = list(dict.fromkeys(cell.seed for cell in cells))
+            config = self.config.model_copy(update={**changes, "seeds": seeds})
+            parts[name] = replace(self, config=config, cells=cells)
+        return parts
 
     def is_done(self, cell: StoredCell) -> bool:
         return store.is_stored(self.output, cell.key)

@@ -41,10 +41,18 @@ def shots_to_reach(shots: Sequence[int], accuracies: Accuracies, target: float =
     ShotsNeeded(per_seed=(16, None, 8), median=16, low=8, high=None)
     """
     _check(shots, accuracies)
-    per_seed = tuple(least_to_reach(shots, row, target) for row in accuracies.tolist())
+    return over_seeds([least_to_reach(shots, row, target) for row in accuracies.tolist()])
+
+
+def over_seeds(per_seed: Sequence[int | None]) -> ShotsNeeded:
+    """Median and interval of the pairs that each seed needed, as `shots_to_reach` says; None: not reached.
+
+    >>> over_seeds([48, None, 64])
+    ShotsNeeded(per_seed=(48, None, 64), median=64, low=48, high=None)
+    """
     ordered = sorted(per_seed, key=lambda n: (n is None, n))
     return ShotsNeeded(
-        per_seed,
+        tuple(per_seed),
         ordered[len(ordered) // 2],
         _median_quantile(ordered, (1 - CONFIDENCE) / 2),
         _median_quantile(ordered, (1 + CONFIDENCE) / 2),

@@ -1,0 +1,92 @@
+"""Samples needed and forgetting of the paper's methods, a row per reading of the paper's table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from contsym.report.measures import Measures
+from contsym.report.placement import Placement
+from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, interval_cell, make_table, text_column
+from contsym.report.tables.examples_needed import SHOTS_PARTS, shots_needed_text
+from contsym.results import paper
+from contsym.results.metrics.efficiency import over_seeds
+from contsym.results.metrics.stats import summarise_values
+from contsym.results.readings import Reading, Tau, readings_of
+
+TAU_PARTS = ("value", "low", "high")
+
+
+def samples_table(measures: Measures) -> Table:
+    def samples(reading: Reading, strategy: str) -> Cell | None:
+        if not (per_seed := reading.samples.get(strategy)):
+            return None
+        needed = over_seeds(per_seed)
+        return Cell(shots_needed_text(needed), (needed.median, needed.low, needed.high))
+
+    return _table(
+        "readings-samples",
+        "Samples needed, by reading",
+        readings_of(measures.collected.readings),
+        SHOTS_PARTS,
+        samples,
+        lambda reading: reading.tau_samples,
+        [Cell(str(m.samples), (m.samples, None, None)) for m in paper.METHODS],
+        "Pairs of the new task until the validation accuracy reached the target: median over seeds with its "
+        "bootstrap interval.",
+    )
+
+
+def forgetting_table(measures: Measures) -> Table:
+    def forgetting(reading: Reading, strategy: str) -> Cell | None:
+        values = reading.forgetting.get(strategy)
+        return interval_cell(summarise_values(values), sign=True, scale=100, digits=1) if values else None
+
+    return _table(
+        "readings-forgetting",
+        "Forgetting in points, by reading",
+        readings_of(measures.collected.readings),
+        SUMMARY_PARTS,
+        forgetting,
+        lambda reading: reading.tau_forgetting,
+        [Cell(f"{m.forgetting:+.1f}", (m.forgetting / 100, None, None, None)) for m in paper.METHODS],
+        "Accuracy lost on the first task when the target was reached, or at the end where it was not: mean over "
+        "seeds with its bootstrap interval. On the test pairs where training stopped there, else on validation pairs.",
+    )
+
+
+def _table(
+    name: str,
+    title: str,
+    readings: Sequence[Reading],
+    parts: tuple[str, ...],
+    cell: Callable[[Reading, str], Cell | None],
+    tau: Callable[[Reading], Tau | None],
+    paper_cells: Sequence[Cell],
+    note: str,
+) -> Table:
+    columns = (
+        text_column("reading"),
+        Column("target", form="{:g}"),
+        Column("seeds"),
+        *(Column(method.title, method.strategy, parts) for method in paper.METHODS),
+        Column("Kendall's tau", "tau", TAU_PARTS),
+    )
+    rows: list[Sequence[Any]] = [("the paper's table", None, None, *paper_cells, None)]
+    for reading in sorted(readings, key=lambda each: each.distance):
+        order = tau(reading)
+        n_seeds = max(map(len, reading.samples.values()))
+        tau_cell = Cell(order.words, (order.value, order.low, order.high)) if order else None
+        cells = (cell(reading, method.strategy) for method in paper.METHODS)
+        rows.append((reading.name, reading.target, n_seeds, *cells, tau_cell))
+    tau_note = (
+        "Tau: rank correlation of our order of the methods with the paper's, 1 = the same order; its interval "
+        "resamples seeds. The reading nearest to the paper comes first."
+    )
+    return make_table(name, title, columns, rows if len(rows) > 1 else [], note, tau_note)
+
+
+PLACEMENTS = (
+    Placement("readings", samples_table, is_open=True),
+    Placement("readings", forgetting_table, is_open=True),
+)
