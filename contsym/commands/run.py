@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
 @cell_options
-@click.option("--curve/--no-curve", default=True, show_default=True, help="Measure the learning curve.")
+@click.option("--curve/--no-curve", default=True, show_default=True, help="Measure all tasks while training.")
 @click.option(
     "--audit/--no-audit",
     default=True,

@@ -58,7 +58,7 @@ SEND_SECONDS = 30
 )
 @cell_options
 @click.option(
-    "--curve/--no-curve", default=False, show_default=True, help="Measure learning curves in each cell."
+    "--curve/--no-curve", default=False, show_default=True, help="Measure all tasks while training, in each cell."
 )
 @click.option(
     "--audit/--no-audit", default=True, show_default=True, help="Look for leaks and shortcuts in the data."

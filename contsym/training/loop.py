@@ -27,24 +27,20 @@ from contsym.models.algebra import guarded_division
 from contsym.models.encoders.device import random_state, set_random_state
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import kind_of_head, read_head
-from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.models.encoders.resolve import head_of
 from contsym.models.pair_model import under
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema import Cost, ExperienceCost
 from contsym.scenarios.benchmark import build_benchmark
 from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
-from contsym.training.observers import AccuracyMatrix, CurvePoint, NotFinite, SampleEfficiency, TrainingLog
+from contsym.training.observers import AccuracyMatrix, NotFinite, TrainingLog
 from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template
+from contsym.training.trajectory import Point, Trajectory, fixed_parts, gives_vectors
 
 if TYPE_CHECKING:
     from contsym.training.known_task import KnownTask
     from contsym.training.plan import Plan
-
-
-CURVE_PART = 256
-"""Test pairs that the learning curve is measured on; the same for every strategy and seed."""
 
 
 PROBE_PART = 1000
@@ -82,8 +78,10 @@ class SeedRun:
             evaluator = EvaluationPlugin(self.matrix, loggers=[])
         self.names = [task.name for task in plan.tasks]
         tests = [task.test for task in plan.tasks]
-        self.curve = SampleEfficiency([subset(t, min(CURVE_PART, len(t)), 0, "curve") for t in tests])
-        self.log = TrainingLog(self.names, self.progress, self.curve)
+        self.trajectory = Trajectory(
+            fixed_parts(plan.tasks), is_whole=plan.config.curve, at_every_batch=[False] * len(tests)
+        )
+        self.log = TrainingLog(self.names, self.progress, self.trajectory)
         self.strategy = plan.strategy(
             encoder=self.encoder,
             settings=plan.settings,
@@ -96,7 +94,7 @@ class SeedRun:
             strategy=self.strategy,
             learning_rate=plan.learning_rate,
             evaluator=evaluator,
-            plugins=[self.curve, self.log] if plan.config.curve else [self.log],
+            plugins=[self.trajectory, self.log] if self.trajectory.is_on else [self.log],
         )
         pairs = list(zip(parts, tests, strict=True))
         self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
@@ -113,11 +111,6 @@ class SeedRun:
     def n_done(self) -> int:
         """Experiences that are behind it."""
         return max(0, len(self.matrix.predictions) - 1)
-
-    @property
-    def gives_vectors(self) -> bool:
-        """Whether the encoder gives a vector per sentence; a checkpoint's own head gives none."""
-        return isinstance(self.encoder, PooledEncoder) and not isinstance(self.encoder, NliClassifier)
 
     @property
     def predictions(self):
@@ -157,6 +150,8 @@ class SeedRun:
         experience = self.benchmark.train_stream[self.n_done]
         name = self.names[self.n_done]
         self.template.only_stores = self.plan.tasks[self.n_done].storing_only
+        if self.template.takes_steps:
+            self.trajectory.start(self.template, self.n_done)
         self.template.train(experience, eval_streams=[], reset_optimizer_state=True)
         self._evaluate(f"evaluating after {name}")
 
@@ -187,7 +182,7 @@ class SeedRun:
 
         None where the encoder gives no vector of a sentence.
         """
-        if not self.gives_vectors:
+        if not gives_vectors(self.encoder):
             return None
         parts = (
             subset(self.parts[0], min(PROBE_PART, len(self.parts[0])), 0, "probe"),
@@ -204,7 +199,7 @@ class SeedRun:
         The same formula for every strategy, whatever it trains and predicts by. None where the
         encoder gives no vector of a sentence, as a checkpoint with an NLI head.
         """
-        if self.view_pairs is None or not self.gives_vectors:
+        if self.view_pairs is None or not gives_vectors(self.encoder):
             return None
         premises, hypotheses = self.view_pairs["premise"][:], self.view_pairs["hypothesis"][:]
         p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
@@ -218,7 +213,7 @@ class SeedRun:
     def cost(self) -> Cost:
         return Cost(
             experiences=self.log.costs,
-            curve_seconds=round(self.curve.seconds, 3),
+            trajectory_seconds=round(self.trajectory.seconds, 3),
             encoder_forwards=self.encoder.n_forwards,
             encoder_forwards_evaluation=self.n_evaluated,
             trained_parameters=self.strategy.n_trained_parameters,
@@ -241,12 +236,12 @@ class SeedRun:
             "n_done": self.n_done,
             "data": [task.fingerprint for task in self.plan.tasks],
             "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
-            "curve": [asdict(point) for point in self.curve.points],
-            "curve_seconds": self.curve.seconds,
+            "trajectory": [asdict(point) for point in self.trajectory.points],
+            "trajectory_seconds": self.trajectory.seconds,
             "probes": self.probes,
             "losses": log.losses,
             "costs": [cost.model_dump() for cost in log.costs],
-            "curve_forwards": self.curve.n_forwards,
+            "trajectory_forwards": self.trajectory.n_forwards,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "seconds": self.seconds,
@@ -266,6 +261,7 @@ class SeedRun:
             assert n_done == 1, "the state after the first experience is the only one that is shared"
             strategy.current = self.parts[0]
             self._evaluate("before any training")
+            strategy.current = None
         strategy.restore(under("strategy.", tensors), self.parts[:n_done])
         log.losses = list(values["losses"])
         log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
@@ -280,9 +276,9 @@ class SeedRun:
             log.costs = [log.costs[0].model_copy(update=whole)]
         for name, n in values["clock"].items():
             setattr(self.template.clock, name, n)
-        self.curve.points = [CurvePoint(**point) for point in values["curve"]]
-        self.curve.seconds = values["curve_seconds"]
-        self.curve.n_forwards = values["curve_forwards"]
+        self.trajectory.points = [Point(**point) for point in values["trajectory"]]
+        self.trajectory.seconds = values["trajectory_seconds"]
+        self.trajectory.n_forwards = values["trajectory_forwards"]
         self._seconds_before = values["seconds"]
         self.encoder.cache = None
         if is_same_data:

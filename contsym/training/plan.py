@@ -74,7 +74,14 @@ def check_start(
 def pretraining_config(config: RunConfig) -> RunConfig:
     """The run whose first experience makes the encoder that a retrain run starts from."""
     return replace(
-        config, strategy=PRETRAINING, settings=config.pretrain, protocol="sequential", pretrain={}, shots=None
+        config,
+        strategy=PRETRAINING,
+        settings=config.pretrain,
+        protocol="sequential",
+        pretrain={},
+        shots=None,
+        # A run takes the encoder and the head from it, and no point.
+        curve=False,
     )
 
 
@@ -308,13 +315,13 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
     """SHA-256 of the resolved facts that decide the state after the first experience.
 
     None where there is no second one, or where the shots decide the first. What is evaluated there besides the
-    first task does not count: `SeedRun.restore` evaluates other test pairs itself.
+    first task does not count: `SeedRun.restore` evaluates other test pairs itself. A trajectory is of all tasks.
     """
     if len(plan.tasks) < 2 or TASKS[plan.tasks[0].task].relational:
         return None
     facts = {
         "experience": _experience_facts(plan, 0),
-        "curve": plan.config.curve,
+        "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
     }
     return _hash({**facts, **_method_facts(plan, seed)})
 

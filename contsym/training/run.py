@@ -15,7 +15,7 @@ from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
 from contsym.results import store
 from contsym.results.schema import FORMAT, Asked, Facts, SeedResult, StoredOptions
-from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
+from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency, trajectory_figures
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
 from contsym.training.plan import code_of, encoder_facts, key_of, pretraining_settings
@@ -107,8 +107,9 @@ def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache |
         "leaks": {
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
         },
-        "curve": [asdict(point) for point in run.curve.points],
-        "sample_efficiency": sample_efficiency(plan.tasks, run.curve.points, plan.config.target),
+        "trajectory": [asdict(point) for point in run.trajectory.points],
+        "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, plan.config.target),
+        "sample_efficiency": sample_efficiency(run.names, run.trajectory.points, plan.config.target),
         "loss": run.log.losses,
         "cost": run.cost(),
         "view": view,

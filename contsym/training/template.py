@@ -33,6 +33,8 @@ class Template(SupervisedTemplate):
         """Set before an experience whose pairs a memory stores without a gradient step."""
         self.seen_rows: dict[int, None] = {}
         self.n_pairs_seen = 0
+        self.n_batches = 0
+        """Of the present experience so far."""
         self._is_training_exp = False
         self.gradient_norm = torch.zeros(())
         """Of the present step, before clipping."""
@@ -57,6 +59,16 @@ class Template(SupervisedTemplate):
     def n_stored_bytes(self) -> int:
         """Bytes that the strategy and its add-ons store beside the encoder."""
         return self.strategy.n_stored_bytes + sum(addon.n_bytes for addon in self.active_addons)
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether the strategy learns the present experience by gradient steps."""
+        return self.strategy.trains and not (self.only_stores and self.strategy.memory)
+
+    @property
+    def n_steps(self) -> int:
+        """Gradient steps of the present experience so far."""
+        return self.n_batches if self.takes_steps else 0
 
     def refresh(self, past_limit: int | None = None) -> None:
         """Let the strategy update its memory with the pairs seen so far."""
@@ -114,7 +126,7 @@ class Template(SupervisedTemplate):
     # -- Training. --
 
     def _before_training_exp(self, **kwargs) -> None:
-        self.seen_rows, self.n_pairs_seen = {}, 0
+        self.seen_rows, self.n_pairs_seen, self.n_batches = {}, 0, 0
         self.strategy.current, self._is_training_exp = None, True
         self._pairs = pairs_of(self.experience.dataset)
         self.first_row = self._pairs["row"][0]
@@ -124,8 +136,8 @@ class Template(SupervisedTemplate):
     def _after_train_dataset_adaptation(self, **kwargs) -> None:
         super()._after_train_dataset_adaptation(**kwargs)
         # After the add-ons, which may add earlier pairs to the dataset.
-        takes_steps = self.strategy.trains and not (self.only_stores and self.strategy.memory)
-        self.n_steps_left = self.strategy.settings.n_steps(len(self.adapted_dataset)) if takes_steps else 0
+        n_pairs = len(self.adapted_dataset)
+        self.n_steps_left = self.strategy.settings.n_steps(n_pairs) if self.takes_steps else 0
 
     def _train_exp(self, experience, eval_streams=None, **kwargs) -> None:
         if self.n_steps_left > 0:
@@ -139,6 +151,7 @@ class Template(SupervisedTemplate):
 
     def _after_training_iteration(self, **kwargs) -> None:
         self.n_steps_left -= 1
+        self.n_batches += 1
         last = self.first_row + len(self._pairs)
         rows = [row for row in self.mb_x["row"].tolist() if self.first_row <= row < last]
         self.n_pairs_seen += len(rows)

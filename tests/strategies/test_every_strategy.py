@@ -87,7 +87,7 @@ def test_what_a_shortcut_scores_too_was_not_learned(toy, tiny_encoder_folder, tm
 def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, strategy):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
     assert result.loss == [[], []]
-    assert result.curve == []
+    assert result.trajectory == []
     assert costs(result, "pairs_seen") == [0, 0]
     assert result.cost.trained_parameters == 0
 

@@ -195,7 +195,7 @@ def _summary_table(results: Results, mean: Means) -> Table:
     for figure in MATRIX_FIGURES:
         if (value := mean.figures[figure.name]) is not None:
             table.add_row(figure.title, f"{value:+.3f}" if figure.is_change else f"{value:.3f}")
-    for task in tasks if first.curve else []:
+    for task in tasks if first.trajectory else []:
         table.add_row(f"pairs to {first.options.target:g}, {task}", Text(efficiency_words(task, results)))
     table.add_row("cost", cost_words(results))
     return table
