@@ -72,10 +72,6 @@ class TaskData:
         object.__setattr__(self, "name", self.name or self.task)
 
     @property
-    def validation(self):  # SHIM
-        return self.test
-
-    @property
     def rows(self) -> dict[str, int]:
         return {"train": len(self.train), "test": len(self.test)}
 

@@ -33,6 +33,10 @@ FORMAT: Final = 5
 names a result, and figures of the matrix are a table. 5: a trajectory of all tasks on validation pairs."""
 
 
+StoredShots = Count | Literal["least"] | None
+"""As in config.Shots."""
+
+
 class PartAccuracy(Written):
     """Accuracy on a part of the test pairs, and the number of these pairs."""
 
@@ -60,7 +64,7 @@ class StoredSource(Written):
 
 class StoredOptions(Written):
     form: Words
-    shots: Count | None
+    shots: StoredShots
     sizes: dict[Name, Count | None]
     """Training pairs by task without relations; None: all."""
     split: Words | None
@@ -68,6 +72,9 @@ class StoredOptions(Written):
     pretrain: dict[str, Words]
     label_noise: Share | None
     pooling: Words
+    one_pass: bool
+    until: Share | None
+    step: Count
     target: Share
     curve: bool
 
@@ -309,7 +316,7 @@ class SeedResult(Scores, Facts):
     def n_shots(self) -> int:
         """Training pairs of the new task."""
         shots = self.options.shots
-        return self.sources[self.new_task].rows.train if shots is None else shots
+        return shots if isinstance(shots, int) else self.sources[self.new_task].rows.train
 
     def variant(self, varied: Collection[str]) -> str:
         """The strategy with its varied settings, as `knn_fixed k=5`."""

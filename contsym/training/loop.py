@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from contsym.models.encoders.resolve import head_of
 from contsym.models.pair_model import under
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema import Cost, ExperienceCost
-from contsym.scenarios.benchmark import build_benchmark
+from contsym.scenarios.benchmark import limited, test_stream, train_stream
 from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
 from contsym.training.observers import AccuracyMatrix, NotFinite, TrainingLog
 from contsym.training.progress import Progress, Steps
@@ -77,9 +78,12 @@ class SeedRun:
             warnings.filterwarnings("ignore", message="No loggers specified")
             evaluator = EvaluationPlugin(self.matrix, loggers=[])
         self.names = [task.name for task in plan.tasks]
-        tests = [task.test for task in plan.tasks]
         self.trajectory = Trajectory(
-            fixed_parts(plan.tasks), is_whole=plan.config.curve, at_every_batch=[False] * len(tests)
+            fixed_parts(plan.tasks),
+            is_whole=plan.config.curve,
+            # An NLI task takes hundreds of batches: it is measured after each only where it is to stop.
+            at_every_batch=[plan.config.one_pass and TASKS[task.task].relational for task in plan.tasks],
+            until=plan.config.stop_at,
         )
         self.log = TrainingLog(self.names, self.progress, self.trajectory)
         self.strategy = plan.strategy(
@@ -94,11 +98,11 @@ class SeedRun:
             strategy=self.strategy,
             learning_rate=plan.learning_rate,
             evaluator=evaluator,
-            plugins=[self.trajectory, self.log] if self.trajectory.is_on else [self.log],
+            trajectory=self.trajectory,
+            plugins=[self.log],
+            one_pass=plan.config.one_pass,
         )
-        pairs = list(zip(parts, tests, strict=True))
-        self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
-        self.view_pairs = view_pairs(plan)
+        self.train_stream = train_stream(parts, self.strategy.model.collate)
         self.view_before: Tensor | None = None
         """`view()` of the untrained encoder."""
         self.view_after: Tensor | None = None
@@ -106,6 +110,15 @@ class SeedRun:
         """Accuracy of a linear probe for the first task: right after it, and at the end."""
         self.n_evaluated = 0
         """Texts encoded in evaluations."""
+
+    @cached_property
+    def test_stream(self):
+        """The test pairs of each task, which are read for the accuracy matrix alone."""
+        return test_stream([task.test for task in self.plan.tasks], self.strategy.model.collate)
+
+    @cached_property
+    def view_pairs(self) -> Dataset | None:
+        return view_pairs(self.plan)
 
     @property
     def n_done(self) -> int:
@@ -136,7 +149,7 @@ class SeedRun:
             if self.start:
                 # Nothing is trained, but an add-on may encode the pairs to remember what is known.
                 self.log.begin(self.template)
-                self.template.skip_known(self.benchmark.train_stream[0], len(self.parts[0]))
+                self.template.skip_known(self.train_stream[0], len(self.parts[0]))
                 self.log.end(self.template, n_pairs_seen=0)
             self._evaluate("before any training")
             if self.start:
@@ -147,19 +160,20 @@ class SeedRun:
                 self.encoder.cache = None
             if self.start:
                 return
-        experience = self.benchmark.train_stream[self.n_done]
+        experience = self.train_stream[self.n_done]
         name = self.names[self.n_done]
         self.template.only_stores = self.plan.tasks[self.n_done].storing_only
-        if self.template.takes_steps:
+        one_pass = self.plan.config.one_pass
+        if self.template.takes_steps or one_pass or self.trajectory.until is not None:
             self.trajectory.start(self.template, self.n_done)
-        self.template.train(experience, eval_streams=[], reset_optimizer_state=True)
+        self.template.train(experience, eval_streams=[], reset_optimizer_state=True, shuffle=not one_pass)
         self._evaluate(f"evaluating after {name}")
 
     def _evaluate(self, phase: str) -> None:
         self.progress.phase(phase, None)
         n_before = self.encoder.n_forwards
         with self.encoder.remembering():
-            self.template.eval(self.benchmark.test_stream)
+            self.template.eval(self.test_stream)
             self.n_evaluated += self.encoder.n_forwards - n_before
             self._look(len(self.matrix.predictions) - 1)
 
@@ -238,6 +252,7 @@ class SeedRun:
             "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
             "trajectory": [asdict(point) for point in self.trajectory.points],
             "trajectory_seconds": self.trajectory.seconds,
+            "taken": self.template.taken,
             "probes": self.probes,
             "losses": log.losses,
             "costs": [cost.model_dump() for cost in log.costs],
@@ -262,13 +277,17 @@ class SeedRun:
             strategy.current = self.parts[0]
             self._evaluate("before any training")
             strategy.current = None
-        strategy.restore(under("strategy.", tensors), self.parts[:n_done])
+        self.template.taken = taken = list(values["taken"])
+        past = [
+            part if rows is None else part.select(rows) for part, rows in zip(self.parts, taken, strict=False)
+        ]
+        strategy.restore(under("strategy.", tensors), past)
         log.losses = list(values["losses"])
         log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
         self.encoder.n_forwards = values["encoder_forwards"]
         if self.template.active_addons:
             assert n_done == 1, "an add-on takes from the first experience alone"
-            self.template.rejoin(self.benchmark.train_stream[0])
+            self.template.rejoin(limited(self.train_stream[0], taken[0]))
             # The state is of the strategy without add-ons, so their texts and bytes are added here.
             n_more = self.encoder.n_forwards - values["encoder_forwards"]
             n_forwards = log.costs[0].training_forwards + n_more

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from contsym import plugins
-from contsym.config import DEFAULT_FORM, RunConfig
+from contsym.config import DEFAULT_FORM, LEAST, RunConfig
 from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
@@ -80,6 +80,8 @@ def pretraining_config(config: RunConfig) -> RunConfig:
         protocol="sequential",
         pretrain={},
         shots=None,
+        one_pass=False,
+        until=None,
         # A run takes the encoder and the head from it, and no point.
         curve=False,
     )
@@ -235,7 +237,8 @@ def resolved(plan: Plan, config: RunConfig) -> Plan:
 def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
     """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
     only_stores = task.storing_only and plan.strategy.has_memory()
-    return plan.settings.n_steps(n_pairs) if plan.strategy.trains and not only_stores else 0
+    takes_steps = plan.strategy.trains and not only_stores
+    return plan.settings.n_steps(n_pairs, plan.config.one_pass) if takes_steps else 0
 
 
 def n_steps_of(plan: Plan) -> int:
@@ -306,6 +309,7 @@ def key_of(plan: Plan, seed: int) -> str:
         "experiences": [_experience_facts(plan, place) for place in range(len(plan.tasks))],
         "protocol": config.protocol,
         "pretrain": pretraining_settings(plan),
+        "reading": {**_passes(config), "step": config.step if config.shots == LEAST else None},
         "measured": {"target": config.target, "curve": config.curve, "audit": config.audit},
     }
     return _hash({**facts, **_method_facts(plan, seed)})
@@ -321,9 +325,15 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
         return None
     facts = {
         "experience": _experience_facts(plan, 0),
+        "passes": _passes(plan.config),
         "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
     }
     return _hash({**facts, **_method_facts(plan, seed)})
+
+
+def _passes(config: RunConfig) -> dict[str, object]:
+    """How often pairs are seen, where the settings do not say it."""
+    return {"one_pass": config.one_pass, "until": config.until}
 
 
 def _hash(facts: Mapping[str, object]) -> str:

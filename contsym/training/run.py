@@ -108,8 +108,8 @@ def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache |
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
         },
         "trajectory": [asdict(point) for point in run.trajectory.points],
-        "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, plan.config.target),
-        "sample_efficiency": sample_efficiency(run.names, run.trajectory.points, plan.config.target),
+        "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, plan.config.aim),
+        "sample_efficiency": sample_efficiency(run.names, run.trajectory.points, plan.config.aim),
         "loss": run.log.losses,
         "cost": run.cost(),
         "view": view,

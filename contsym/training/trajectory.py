@@ -85,6 +85,7 @@ class Trajectory(SupervisedPlugin):
         self.n_forwards = 0
         """Texts encoded for the trajectory."""
         self._next = 1
+        self._is_counting = False
         self._weights: dict[str, Tensor] = {}
         self._features: list[Tensor] | None = None
 
@@ -141,11 +142,15 @@ class Trajectory(SupervisedPlugin):
 
     @contextmanager
     def counted(self, strategy) -> Iterator[None]:
-        """Inside, seconds and texts are the trajectory's, and the random state is a fork."""
+        """Inside, seconds and texts are the trajectory's, and the random state is a fork; one may hold others."""
         encoder = strategy.model.encoder
-        started, n_before = time.perf_counter(), encoder.n_forwards
+        if self._is_counting:
+            yield
+            return
+        started, n_before, self._is_counting = time.perf_counter(), encoder.n_forwards, True
         with torch.random.fork_rng(), encoder.remembering():
             yield
+        self._is_counting = False
         self.seconds += time.perf_counter() - started
         self.n_forwards += encoder.n_forwards - n_before
 
@@ -180,6 +185,7 @@ class Trajectory(SupervisedPlugin):
         features = [strategy.strategy.features(part) for part, _ in self.parts]
         if self._features is None:
             self._features = features
+            return distance, 0.0
         similar = [linear_cka(x.numpy(), y.numpy()) for x, y in zip(self._features, features, strict=True)]
         return distance, 1 - float(np.mean(similar))
 
