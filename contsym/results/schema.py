@@ -28,7 +28,7 @@ from contsym.checked import (
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
 names a result, and figures of the matrix are a table."""
 
@@ -42,6 +42,7 @@ class PartAccuracy(Written):
 
 class PairCounts(Written):
     train: Count
+    validation: Count
     test: Count
 
 
