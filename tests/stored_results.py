@@ -205,7 +205,7 @@ def store_predictions(output: Path, rows: list[dict[str, object]], **changes: An
 
 
 def _source(task: str, name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
-    rows = {"train": train, "test": test}
+    rows = {"train": train, "validation": 50, "test": test}
     facts = {"fingerprint": fingerprint, "stand_in": stand_in, "notes": []}
     return {"name": name, "task": task, "rows": rows, "available": rows, **facts}
 

@@ -46,6 +46,7 @@ class PartAccuracy(Written):
 
 class PairCounts(Written):
     train: Count
+    validation: Count
     test: Count
 
 

@@ -148,7 +148,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
             task.name: {
                 "name": task.source,
                 "task": task.task,
-                "rows": {"train": n, "test": len(task.test)},
+                "rows": {**task.rows, "train": n},
                 "available": task.rows,
                 "fingerprint": task.fingerprint,
                 "stand_in": task.stand_in,

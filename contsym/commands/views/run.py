@@ -59,7 +59,7 @@ def _source_line(task, plan: Plan) -> str:
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     notes = "".join(f"; {note}" for note in task.notes)
     steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""
-    return f"{task.source}: train {used}{steps}; test {len(task.test):,}{notes}"
+    return f"{task.source}: train {used}{steps}; validation {len(task.validation):,}; test {len(task.test):,}{notes}"
 
 
 def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) -> Group:
