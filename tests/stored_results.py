@@ -67,6 +67,9 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "pretrain": {},
             "label_noise": None,
             "pooling": "auto",
+            "one_pass": False,
+            "until": None,
+            "step": 16,
             "target": 0.9,
             "curve": True,
         },
@@ -121,6 +124,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "mnli": {"n_distinct_pairs": None, "n_pairs_seen": None},
             "wikidata": {"n_distinct_pairs": 64, "n_pairs_seen": 128},
         },
+        "search": None,
         "loss": [[1 / step for step in range(1, 20)], [1 / step for step in range(1, 9)]],
         "cost": {
             "experiences": [_cost(2.5, 19, 304, 512, 52_224), _cost(1.25, 8, 128, 268, 98_816)],

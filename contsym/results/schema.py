@@ -189,6 +189,25 @@ class Cost(Written):
         return sum(getattr(each, name) for each in self.experiences)
 
 
+class TriedShots(Written):
+    n: Count
+    accuracy: Share
+    """On validation pairs."""
+
+
+class Search(Written):
+    """The search for the fewest shots that reach a target (--shots least)."""
+
+    tried: Annotated[list[TriedShots], Field(min_length=1)]
+    """In the order of trying."""
+    found: Count | None
+    """None: not reached; the result is then of the most."""
+    target: Share
+    step: Count
+    most: Count
+    """The largest number of shots that may be tried."""
+
+
 class Facts(Written):
     """The facts that decide a result, from before training: enough to repeat the run."""
 
@@ -271,6 +290,8 @@ class SeedResult(Scores, Facts):
     trajectory: list[StoredPoint]
     trajectory_figures: TrajectoryFigures
     sample_efficiency: dict[str, PairsToTarget]
+    search: Search | None
+    """None for a number of shots that was given."""
     loss: list[list[Figure]]
     """Per step, by experience."""
     cost: Cost

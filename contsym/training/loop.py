@@ -80,7 +80,7 @@ class SeedRun:
         self.names = [task.name for task in plan.tasks]
         self.trajectory = Trajectory(
             fixed_parts(plan.tasks),
-            is_whole=plan.config.curve,
+            is_whole=plan.config.curve and not plan.is_trial,
             # An NLI task takes hundreds of batches: it is measured after each only where it is to stop.
             at_every_batch=[plan.config.one_pass and TASKS[task.task].relational for task in plan.tasks],
             until=plan.config.stop_at,
@@ -179,6 +179,8 @@ class SeedRun:
 
     def _look(self, row: int) -> None:
         """What is measured of the encoder itself, beside its predictions, at this row of the matrix."""
+        if self.plan.is_trial:
+            return
         last = len(self.parts)
         began, n_before = time.perf_counter(), self.encoder.n_forwards
         if row == 0:
@@ -248,7 +250,7 @@ class SeedRun:
             tensors["view_before"] = self.view_before
         values = {
             "n_done": self.n_done,
-            "data": [task.fingerprint for task in self.plan.tasks],
+            "data": self._data(),
             "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
             "trajectory": [asdict(point) for point in self.trajectory.points],
             "trajectory_seconds": self.trajectory.seconds,
@@ -263,6 +265,11 @@ class SeedRun:
         }
         return values, tensors
 
+    def _data(self) -> list[str]:
+        """What the predictions of a state are of."""
+        part = "validation" if self.plan.is_trial else "test"
+        return [f"{part} {task.fingerprint}" for task in self.plan.tasks]
+
     def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Put in what `state` gave, of a run of the same strategy, seed and first experiences.
 
@@ -271,7 +278,7 @@ class SeedRun:
         """
         strategy, log = self.strategy, self.log
         n_done = values["n_done"]
-        is_same_data = values["data"] == [task.fingerprint for task in self.plan.tasks]
+        is_same_data = values["data"] == self._data()
         if not is_same_data:
             assert n_done == 1, "the state after the first experience is the only one that is shared"
             strategy.current = self.parts[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -152,6 +152,12 @@ def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots]:
     if TASKS[task.task].relational and config.shots is not None:
         return SHOTS, config.shots
     return f"--{task.task}-size", config.sizes.get(task.task)
+
+
+def shots_to_try(parts: Sequence[Dataset], step: int) -> list[int]:
+    """The numbers of shots among which the least one is looked for: the steps that all parts can give, and the most."""
+    most = min(map(most_shots, parts))
+    return [*range(step, most, step), most]
 
 
 def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None]:

@@ -124,12 +124,18 @@ class Plan:
     precision: Precision
     audits: Mapping[str, Overview] = field(default_factory=dict)
     """By task, with the training pairs of the first seed; empty where none was asked for."""
+    is_trial: bool = False
+    """Whether it chooses a setting: `test` of its tasks then holds validation pairs, and nothing is looked at."""
     shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     @property
     def pooling(self) -> Pooling:
         assert self.encoder.pooling is not None, "prepare has looked"
         return self.encoder.pooling
+
+    def with_shots(self, n: int) -> Plan:
+        """The plan with a given number of shots, trained on to the end."""
+        return replace(self, config=replace(self.config, shots=n, until=None))
 
     def training_part(self, task: TaskData, seed: int) -> Dataset:
         """The training pairs of an experience for a seed, drawn once in all plans that share what they have loaded."""
@@ -309,8 +315,8 @@ def key_of(plan: Plan, seed: int) -> str:
         "experiences": [_experience_facts(plan, place) for place in range(len(plan.tasks))],
         "protocol": config.protocol,
         "pretrain": pretraining_settings(plan),
-        "reading": {**_passes(config), "step": config.step if config.shots == LEAST else None},
-        "measured": {"target": config.target, "curve": config.curve, "audit": config.audit},
+        "reading": {**_passes(config), **({"step": config.step} if config.shots == LEAST else {})},
+        "measured": {"target": config.aim, "curve": config.curve, "audit": config.audit},
     }
     return _hash({**facts, **_method_facts(plan, seed)})
 
@@ -333,7 +339,7 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
 
 def _passes(config: RunConfig) -> dict[str, object]:
     """How often pairs are seen, where the settings do not say it."""
-    return {"one_pass": config.one_pass, "until": config.until}
+    return {"one_pass": config.one_pass, "until": config.stop_at}
 
 
 def _hash(facts: Mapping[str, object]) -> str:
