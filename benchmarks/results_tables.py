@@ -43,7 +43,7 @@ def table(runs: Sequence[Seeds]) -> list[str]:
     columns += [f"{task}, {when}" for task in tasks for when in row_names(tasks)]
     columns += ["symmetric", "antisymmetric"]
     columns += [f"forgetting, {task}" for task in tasks[:-1]]
-    columns += [f"pairs to {first.options.target:g}, {tasks[-1]}"] if first.curve else []
+    columns += [f"pairs to {first.options.target:g}, {tasks[-1]}"] if first.trajectory else []
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for found in runs:
         mean = summarise(found)
@@ -53,7 +53,7 @@ def table(runs: Sequence[Seeds]) -> list[str]:
         kinds = mean.by_kind["wikidata"]
         cells += [f"{kinds[kind]:.3f}" for kind in ("symmetric", "antisymmetric")]
         cells += [forgetting_words(task, found) for task in tasks[:-1]]
-        cells += [efficiency_words(tasks[-1], found)] if first.curve else []
+        cells += [efficiency_words(tasks[-1], found)] if first.trajectory else []
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

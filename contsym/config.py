@@ -21,7 +21,14 @@ Protocol = Literal["sequential", "retrain"]
 knows the first task by a head, and that task is measured by that head, frozen."""
 Precision = Literal["auto", "fp32", "bf16"]
 
+Shots = int | Literal["least"] | None
+"""Training pairs of an experience with relations. None: all; least: the fewest that reach a target."""
+LEAST: Literal["least"] = "least"
+
 DEFAULT_OUTPUT = "mlruns"
+DEFAULT_STEP = 16
+PASSES = ("epochs", "min_steps", "steps")
+"""Settings that say how often training pairs are seen."""
 DEFAULT_TARGET = 0.99
 DEFAULT_FORM: Form = "lexicalised"
 
@@ -53,8 +60,16 @@ class CellOptions:
     """Files of strategies and scenarios that are not contsym's own; their content counts, not their path."""
     device: str = "auto"
     precision: Precision = "auto"
+    one_pass: bool = False
+    """Whether each training pair of an experience is seen once, batch after batch, in seeded order."""
+    until: float | None = None
+    """Accuracy on validation pairs at which training on an experience stops, or that shots `least` are to reach."""
+    step: int = DEFAULT_STEP
+    """Difference of the numbers of pairs that shots `least` are looked for among."""
     target: float = DEFAULT_TARGET
+    """Accuracy to report the fewest pairs for, where `until` names none."""
     curve: bool = True
+    """Whether all tasks are measured while training."""
     audit: bool = True
     """Look for leaks and shortcuts in the data before training."""
     output: Path = Path(DEFAULT_OUTPUT)
@@ -66,7 +81,7 @@ class RunConfig(CellOptions):
 
     strategy: str
     scenario: str
-    shots: int | None = None
+    shots: Shots = None
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Hyper-parameters: text as given with --set, or values from Python, which become that text."""
@@ -76,7 +91,8 @@ class RunConfig(CellOptions):
         one_form(
             self,
             seeds=whole_numbers("seeds", self.seeds),
-            shots=None if self.shots is None else whole_number("shots", self.shots),
+            shots=shots_of(self.shots),
+            step=whole_number("step", self.step),
             sizes={task: whole_number(f"{task}-size", size) for task, size in self.sizes.items()},
             settings=as_texts(self.settings),
             pretrain=as_texts(self.pretrain, "--pretrain"),
@@ -87,7 +103,7 @@ class RunConfig(CellOptions):
             raise SettingError(f"--seeds {','.join(map(str, self.seeds))} names one twice")
         if any(not 0 <= seed < 2**32 for seed in self.seeds):
             raise SettingError("--seeds: each seed is expected between 0 and 4294967295")
-        if self.shots is not None and self.shots < 2:
+        if isinstance(self.shots, int) and self.shots < 2:
             raise SettingError(f"--shots {self.shots} is too few; expected at least 2")
         for task, size in self.sizes.items():
             if size < 3:
@@ -103,8 +119,29 @@ class RunConfig(CellOptions):
             raise SettingError(
                 f"--label-noise {self.label_noise} is out of range; expected a share of 0 to 1"
             )
-        if not 0 < self.target <= 1:
-            raise SettingError(f"--target {self.target} is out of range; expected 0 < target <= 1")
+        for option in ("target", "until"):
+            if (share := getattr(self, option)) is not None and not 0 < share <= 1:
+                raise SettingError(f"--{option} {share} is out of range; expected 0 < {option} <= 1")
+        if self.step < 2:
+            raise SettingError(f"--step {self.step} is too few; expected at least 2")
+        if self.one_pass and self.shots == LEAST:
+            raise SettingError(
+                "--shots least trains on every pair more than once, and --one-pass sees it once; give one of them"
+            )
+        if self.one_pass and (given := [name for name in PASSES if name in self.settings]):
+            raise SettingError(
+                f"--set {given[0]}={self.settings[given[0]]}: with --one-pass every pair is seen once; leave one out"
+            )
+
+    @property
+    def stop_at(self) -> float | None:
+        """The accuracy on validation pairs that ends training on an experience."""
+        return None if self.shots == LEAST else self.until
+
+    @property
+    def aim(self) -> float:
+        """The accuracy to report the fewest pairs for."""
+        return self.target if self.until is None else self.until
 
     def source(self, task: str) -> str:
         return self.sources.get(task, TASKS[task].default_source)
@@ -145,6 +182,23 @@ def as_text(name: str, value: object, option: str = "--set") -> str:
     if isinstance(plain, int | float):
         return str(plain)
     raise SettingError(f"{option} {name}={value!r}: expected a text, a number, True or False")
+
+
+def shots_of(given: Any) -> Shots:
+    """A number of shots, `least`, or None for all pairs. Raises SettingError for anything else."""
+    return given if given is None or given == LEAST else whole_number("shots", given)
+
+
+def parse_shots(text: str) -> int | Literal["least"]:
+    """`16` or `least`. Raises SettingError for anything else.
+
+    >>> parse_shots("16"), parse_shots(" least")
+    (16, 'least')
+    """
+    part = text.strip()
+    if part != LEAST and not is_number(part):
+        raise SettingError(f"--shots {text!r} is not understood; expected a number, as 64, or least")
+    return LEAST if part == LEAST else int(part)
 
 
 def whole_numbers(name: str, given: Iterable[Any]) -> tuple[int, ...]:

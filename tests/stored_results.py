@@ -67,6 +67,9 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "pretrain": {},
             "label_noise": None,
             "pooling": "auto",
+            "one_pass": False,
+            "until": None,
+            "step": 16,
             "target": 0.9,
             "curve": True,
         },
@@ -105,20 +108,27 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "by_relation": {"wikidata": {"is a sibling of": {"accuracy": last[1], "n": 40}}},
         "confusion": {"mnli": [[34, 0, 0], [20, 13, 0], [20, 0, 13]],
                       "wikidata": [[19, 0, 1], [0, 0, 0], [1, 0, 19]]},
-        "curve": [
-            _point(0, 1, 16, 16, 0.5),
-            _point(0, 19, 304, 300, 0.8),
-            _point(1, 1, 16, 16, 0.6),
-            _point(1, 8, 128, 64, 0.95),
+        "trajectory": [
+            _point(0, 0, 0, 0, [0.34, 0.5], 0.0, 0.0),
+            _point(0, 1, 16, 16, [0.5, 0.5], 0.01, 0.1),
+            _point(0, 19, 304, 300, [0.8, 0.5], 0.1, 0.5),
+            _point(1, 0, 0, 0, [0.8, 0.5], 0.0, 0.0),
+            _point(1, 1, 16, 16, [0.7, 0.6], 0.02, 0.1),
+            _point(1, 8, 128, 64, [0.6, 0.95], 0.06, 0.4),
         ],
+        "trajectory_figures": {
+            "min_acc": 0.6, "worst_case_accuracy": 0.775, "average_anytime_accuracy": 0.6685,
+            "least_accuracy": {"mnli": 0.6}, "stability_gap": {"mnli": 0.0}, "forgetting_at_target": {"mnli": 0.2},
+        },
         "sample_efficiency": {
             "mnli": {"n_distinct_pairs": None, "n_pairs_seen": None},
             "wikidata": {"n_distinct_pairs": 64, "n_pairs_seen": 128},
         },
+        "search": None,
         "loss": [[1 / step for step in range(1, 20)], [1 / step for step in range(1, 9)]],
         "cost": {
             "experiences": [_cost(2.5, 19, 304, 512, 52_224), _cost(1.25, 8, 128, 268, 98_816)],
-            "curve_seconds": 0.5,
+            "trajectory_seconds": 0.5,
             "encoder_forwards": 1200,
             "encoder_forwards_evaluation": 420,
             "trained_parameters": 22_713_216,
@@ -199,7 +209,7 @@ def store_predictions(output: Path, rows: list[dict[str, object]], **changes: An
 
 
 def _source(task: str, name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
-    rows = {"train": train, "test": test}
+    rows = {"train": train, "validation": 50, "test": test}
     facts = {"fingerprint": fingerprint, "stand_in": stand_in, "notes": []}
     return {"name": name, "task": task, "rows": rows, "available": rows, **facts}
 
@@ -208,7 +218,7 @@ def _cost(*figures: float) -> dict[str, Any]:
     return dict(zip(ExperienceCost.model_fields, figures, strict=True))
 
 
-def _point(*figures: float) -> dict[str, Any]:
+def _point(*figures: Any) -> dict[str, Any]:
     return dict(zip(StoredPoint.model_fields, figures, strict=True))
 
 

@@ -45,7 +45,7 @@ def writers(bench: Bench, rng: random.Random) -> str:
 def _stored(output: Path, n: int, losses: list[float], like: dict) -> None:
     """A stored run of one seed with these losses."""
     each = [{"training_seconds": 1.0, **cost} for cost in like["cost"]["experiences"]]
-    cost = {**like["cost"], "experiences": each, "curve_seconds": 0.0, "peak_memory_bytes": 1}
+    cost = {**like["cost"], "experiences": each, "trajectory_seconds": 0.0, "peak_memory_bytes": 1}
     started = "2026-01-02T03:04:05+00:00"
     own = {"seed": n, "key": f"{n:064x}", "loss": [losses, []], "threads": 1, "seconds": 1.0}
     own |= {"started_at": started, "cost": cost, "git_commit": None}

@@ -111,7 +111,7 @@ def contsym_steps(plan: Plan, *, dropout: bool = True) -> tuple[Marks, list[floa
     marks = Marks()
     run.template.plugins.append(marks)
     torch.manual_seed(SEED)
-    run.template.train(run.benchmark.train_stream[0], eval_streams=[], reset_optimizer_state=True)
+    run.template.train(run.train_stream[0], eval_streams=[], reset_optimizer_state=True)
     return marks, run.log.losses[0]
 
 

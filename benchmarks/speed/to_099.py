@@ -103,7 +103,7 @@ def accuracy(predict: Predict, plan: Plan) -> float:
 
 def with_contsym(plan: Plan, pairs: Dataset, seed: int) -> Predict:
     run = SeedRun(plan, [pairs], seed, Silent())
-    run.template.train(run.benchmark.train_stream[0], eval_streams=[], reset_optimizer_state=True)
+    run.template.train(run.train_stream[0], eval_streams=[], reset_optimizer_state=True)
     # It is asked for by each run of contsym; the others should not pay for it.
     torch.use_deterministic_algorithms(False)
     return lambda asked: run.strategy.score(asked).argmax(dim=1).numpy()

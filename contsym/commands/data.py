@@ -22,7 +22,7 @@ from contsym.machine import exit_code
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-PARTS = ("train", "test")
+PARTS = ("train", "validation", "test")
 
 PATH = click.Path(path_type=Path)
 FORMS, SPLITS = click.Choice(get_args(Form)), click.Choice(list(SPLIT_RULES))
@@ -138,15 +138,16 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
         counts, view = manifest, partial(manifest_report, manifest, source)
     else:
         loaded = _load(task, source, form)
-        parts = {"train": loaded.train, "test": loaded.test}
         view = partial(task_report, loaded)
         counts = {
             "task": task,
             "source": loaded.source,
             "fingerprint": loaded.fingerprint,
             "rows": loaded.rows,
-            "labels": {name: _counts(LABELS[i] for i in pairs["label"][:]) for name, pairs in parts.items()},
-            "relations": {name: _counts(pairs["relation"][:]) for name, pairs in parts.items()},
+            "labels": {
+                name: _counts(LABELS[i] for i in pairs["label"][:]) for name, pairs in loaded.parts.items()
+            },
+            "relations": {name: _counts(pairs["relation"][:]) for name, pairs in loaded.parts.items()},
             "notes": list(loaded.notes),
         }
     _print(as_json, counts, view)
@@ -205,7 +206,7 @@ def audit(
 
 @data.command()
 @source_options
-@click.option("--part", type=click.Choice(PARTS), help="Pairs of this part only; default: both.")
+@click.option("--part", type=click.Choice(PARTS), help="Pairs of this part only; default: all.")
 @click.option("--relation", metavar="NAME", help="Pairs of this relation only.")
 @click.option("--label", type=click.Choice(LABELS), help="Pairs with this label only.")
 @click.option("-n", "n_rows", type=click.IntRange(1), default=5, show_default=True, help="How many.")
@@ -229,7 +230,7 @@ def show(
     from contsym.errors import SettingError, nearest
 
     loaded = _load(task, source, form)
-    parts = {name: getattr(loaded, name) for name in PARTS if part in (None, name)}
+    parts = {name: pairs for name, pairs in loaded.parts.items() if part in (None, name)}
     where = f"in the {part} part of {source}" if part else f"in {source}"
     relations = {name for pairs in parts.values() for name in pairs["relation"][:]}
     if relation is not None and relation not in relations:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from contsym.config import DEFAULT_OUTPUT, DEFAULT_TARGET, Precision, Protocol
+from contsym.config import DEFAULT_OUTPUT, DEFAULT_STEP, DEFAULT_TARGET, Precision, Protocol
 from contsym.data.schema import Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
@@ -114,7 +114,27 @@ target_option = click.option(
     type=float,
     default=DEFAULT_TARGET,
     show_default=True,
-    help="Report the fewest pairs that reach this accuracy.",
+    help="Report the fewest pairs that reach this accuracy on validation pairs.",
+)
+one_pass_option = click.option(
+    "--one-pass",
+    is_flag=True,
+    help="See each training pair of an experience once, batch after batch, and measure after every batch "
+    "(docs/readings.md).",
+)
+until_option = click.option(
+    "--until",
+    type=float,
+    metavar="ACCURACY",
+    help="Stop training on an experience at the first batch that reaches this accuracy on validation pairs; with "
+    "--shots least: the accuracy to reach, default: --target.",
+)
+step_option = click.option(
+    "--step",
+    type=int,
+    default=DEFAULT_STEP,
+    show_default=True,
+    help="With --shots least: the difference of the numbers of pairs that are tried.",
 )
 protocol_option = click.option(
     "--protocol",
@@ -150,6 +170,7 @@ def cell_options(command):
         form_option,
     )
     training = (split_option, noise_option, protocol_option, pretrain_option)
-    for option in reversed((*data_and_encoder, *training, device_option, precision_option, target_option)):
+    readings = (one_pass_option, until_option, step_option, target_option)
+    for option in reversed((*data_and_encoder, *training, device_option, precision_option, *readings)):
         command = option(command)
     return command

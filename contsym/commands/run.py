@@ -17,7 +17,7 @@ from contsym.commands.options import (
     sources_and_sizes,
     uri_option,
 )
-from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds
+from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds, parse_shots
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 @click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
 @click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
 @click.option(
-    "--shots", type=int, metavar="N", help="Training pairs of each Wikidata experience; default: all."
+    "--shots",
+    metavar="N|least",
+    help="Training pairs of each Wikidata experience, or the fewest that reach the target; default: all.",
 )
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
 @click.option(
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
 @cell_options
-@click.option("--curve/--no-curve", default=True, show_default=True, help="Measure the learning curve.")
+@click.option("--curve/--no-curve", default=True, show_default=True, help="Measure all tasks while training.")
 @click.option(
     "--audit/--no-audit",
     default=True,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 @uri_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def run(
+    shots: str | None,
     seeds: str,
     pretraining: tuple[str, ...],
     as_json: bool,
@@ -71,6 +74,7 @@ def run(
     config = RunConfig(
         sources=sources,
         sizes=sizes,
+        shots=None if shots is None else parse_shots(shots),
         seeds=parse_seeds(seeds),
         settings=parse_assignments(assignments_of(options)),
         pretrain=parse_assignments(pretraining, "--pretrain"),

@@ -21,7 +21,7 @@ from contsym.commands.options import (
 )
 from contsym.config import DEFAULT_OUTPUT, parse_assignments
 from contsym.errors import SettingError, TrackingError
-from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
+from contsym.sweep.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots, read_file
 
 if TYPE_CHECKING:
     from contsym.checked import Skip
@@ -40,7 +40,7 @@ SEND_SECONDS = 30
     "--strategies", metavar="LIST", help="Methods, as knn_fixed,fine_tune (contsym list strategies)."
 )
 @click.option("--scenario", metavar="NAME|FILE", help=SCENARIO_HELP)
-@click.option("--shots", metavar="LIST", help="Training pairs of each Wikidata experience, as 8,16,32,64.")
+@click.option("--shots", metavar="LIST", help="Training pairs of each Wikidata experience, as 8,16,64 or least.")
 @click.option("--seeds", metavar="N|LIST", help="5 for five seeds, or 0,1,2 or 10-14.  [default: 3]")
 @click.option(
     "--set",
@@ -63,7 +63,7 @@ SEND_SECONDS = 30
 )
 @cell_options
 @click.option(
-    "--curve/--no-curve", default=False, show_default=True, help="Measure learning curves in each cell."
+    "--curve/--no-curve", default=False, show_default=True, help="Measure all tasks while training, in each cell."
 )
 @click.option(
     "--audit/--no-audit", default=True, show_default=True, help="Look for leaks and shortcuts in the data."
@@ -151,7 +151,7 @@ def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     found = read_file(file) if file else {}
     given = {name: value for name, value in options.items() if _is_given(context, name) or name not in found}
     given = {name: value for name, value in given.items() if value is not None}
-    parsers = {"strategies": _names, "shots": parse_shots, "seeds": parse_sweep_seeds}
+    parsers = {"strategies": _names, "shots": parse_sweep_shots, "seeds": parse_sweep_seeds}
     given |= {name: parse(given[name]) for name, parse in parsers.items() if name in given}
     given |= {"settings": parse_grid(assignments)} if assignments else {}
     given |= {"pretrain": pretraining} if pretraining else {}

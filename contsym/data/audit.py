@@ -59,7 +59,7 @@ class Audit(Overview):
 
 
 def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, max_length: int = 0) -> Audit:
-    """Check both parts of a task; `train` holds the training pairs of the method, by default all.
+    """Check all parts of a task; `train` holds the training pairs of the method, by default all.
 
     A tokenizer is needed to find the rows over the encoder's length limit.
     """
@@ -71,10 +71,10 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
             f"""SELECT relation, count(*) AS n FROM loaded WHERE relation <> '' GROUP BY relation
             HAVING n < {FEW_PAIRS} ORDER BY n, relation"""
         ).fetchall()
-        sql = "SELECT is_test, label, count(*) FROM loaded GROUP BY ALL ORDER BY ALL"
+        sql = "SELECT part, label, count(*) FROM loaded GROUP BY ALL ORDER BY ALL"
         labels: dict[str, dict[str, int]] = {part: {} for part in PARTS}
-        for is_test, label, n in con.execute(sql).fetchall():
-            labels[PARTS[is_test]][LABELS[label]] = n
+        for part, label, n in con.execute(sql).fetchall():
+            labels[part][LABELS[label]] = n
         if tokenizer is not None:
             problems.append(_too_long(con, tokenizer, max_length))
     return Audit(
@@ -186,14 +186,14 @@ def _batches(con: Connection, part: Dataset, has_phrasings: bool) -> Iterator[No
 
 
 def _load(con: Connection, data: TaskData) -> None:
-    """Fill the table loaded(is_test, id, label, premise, hypothesis, relation, subject, object)."""
+    """Fill the table loaded(part, id, label, premise, hypothesis, relation, subject, object)."""
     columns = ("id", "label", *_TEXTS)
     types = (f"{name} {'BIGINT' if name == 'label' else 'VARCHAR'}" for name in columns)
-    con.execute(f"CREATE TABLE loaded (is_test BOOLEAN, {', '.join(types)})")
-    for is_test, part in ((False, data.train), (True, data.test)):
+    con.execute(f"CREATE TABLE loaded (part VARCHAR, {', '.join(types)})")
+    for name, part in data.parts.items():
         for rows in part.with_format("arrow").iter(batch_size=_BATCH):
             con.register("batch", rows)
-            con.execute(f"INSERT INTO loaded SELECT {is_test}, {', '.join(columns)} FROM batch")
+            con.execute(f"INSERT INTO loaded SELECT '{name}', {', '.join(columns)} FROM batch")
             con.unregister("batch")
 
 
@@ -216,8 +216,8 @@ def _problems(con: Connection, is_relational: bool) -> list[Finding]:
     look("a control character", in_texts(r"regexp_matches({}, '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')"))
     look("HTML left in the text", in_texts(r"regexp_matches({}, '&(amp|lt|gt|quot|#\d+);|<[a-z/][^>]*>')"))
     con.execute(
-        """CREATE TABLE repeated AS SELECT min(id) AS id, is_test, count(*) AS n, count(DISTINCT label) AS n_labels
-        FROM loaded GROUP BY is_test, premise, hypothesis HAVING n > 1"""
+        """CREATE TABLE repeated AS SELECT min(id) AS id, part, count(*) AS n, count(DISTINCT label) AS n_labels
+        FROM loaded GROUP BY part, premise, hypothesis HAVING n > 1"""
     )
     look("a pair that is in its part more than once", "true", "repeated")
     look("a pair with different labels", "n_labels > 1", "repeated")

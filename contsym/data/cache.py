@@ -196,8 +196,8 @@ def _keep(entry: Path, task: TaskData, limit: int) -> None:
 
     def fill(folder: Path) -> dict[str, Any]:
         parts = {}
-        for name in PARTS:
-            part, path = getattr(task, name), folder / f"{name}.arrow"
+        for name, part in task.parts.items():
+            path = folder / f"{name}.arrow"
             with pa.ipc.new_stream(path, arrow_schema()) as writer:
                 for batch in part.with_format("arrow").iter(batch_size=_BATCH):
                     writer.write_table(batch.cast(arrow_schema()))
@@ -205,7 +205,7 @@ def _keep(entry: Path, task: TaskData, limit: int) -> None:
         others = {field.name: getattr(task, field.name) for field in fields(task) if field.name not in PARTS}
         return {"parts": parts, "task": others}
 
-    if sum(part.data.nbytes for part in (task.train, task.test)) <= limit:
+    if sum(part.data.nbytes for part in task.parts.values()) <= limit:
         _write_entry(entry, fill, limit)
 
 

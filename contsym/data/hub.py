@@ -13,7 +13,7 @@ from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
 from contsym.data.hub_client import Refused, Repository, Snapshot
 from contsym.data.readers import FIELDS, rename
-from contsym.data.schema import FORMS, Dataset, Form, PlacedRow, rows_of
+from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.data.tasks import Task
 from contsym.errors import DataError, first_line, nearest
@@ -71,17 +71,19 @@ class Hub:
     def remarks(self) -> list[str]:
         return [remark for each in self.named for remark in resolve(each).remarks]
 
-    def read(self, task: Task, form: Form) -> tuple[Iterator[PlacedRow], Iterator[PlacedRow] | None]:
+    def read(self, task: Task, form: Form) -> dict[Part, Iterator[PlacedRow]]:
         loaded = [(resolve(each).name, _parts(each)) for each in self.named]
         for name, parts in loaded:
-            train_names = _names(parts, task.train_names)
+            train_names = task.names_of("train", parts)
             if not train_names:
-                raise _other_splits(name, parts, "train", task.train_names)
-            if set(parts) - set(train_names) and not _names(parts, task.test_names):
-                raise _other_splits(name, parts, "test", task.test_names)
-        has_test = all(_names(parts, task.test_names) for _, parts in loaded)
-        train = _chained(loaded, task.train_names)
-        return train, _chained(loaded, task.test_names) if has_test else None
+                raise _other_splits(name, parts, "train", task.alternatives["train"])
+            if set(parts) - set(train_names) and not task.names_of("test", parts):
+                raise _other_splits(name, parts, "test", task.alternatives["test"])
+        return {
+            part: _chained(loaded, task, part)
+            for part in PARTS
+            if all(task.names_of(part, parts) for _, parts in loaded)
+        }
 
 
 def parse_hub(task: Task, spec: str, form: Form) -> Hub:
@@ -305,13 +307,9 @@ def _other_splits(name: str, parts: Parts, part: str, alternatives: Alternatives
     return DataError(f"hub:{name} has the splits {', '.join(parts)}; expected {expected}: {remedy}")
 
 
-def _names(parts: Parts, alternatives: Alternatives) -> tuple[str, ...]:
-    return next((names for names in alternatives if set(names) <= set(parts)), ())
-
-
-def _chained(loaded: list[tuple[str, Parts]], alternatives: Alternatives) -> Iterator[PlacedRow]:
+def _chained(loaded: list[tuple[str, Parts]], task: Task, part: Part) -> Iterator[PlacedRow]:
     for dataset, parts in loaded:
-        for name in _names(parts, alternatives):
+        for name in task.names_of(part, parts):
             yield from _rows(parts[name], f"hub:{dataset}/{name}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contsym.data.schema import LABELS, Dataset
-from contsym.data.splits import SPLIT_RULES, SplitRule, assign, check
+from contsym.data.splits import SPLIT_RULES, Split, SplitRule, assign, check
 from contsym.data.sql import open_engine
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
 from contsym.errors import SettingError
@@ -23,6 +23,24 @@ def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tup
     """
     import datasets
 
+    *rows, split = sides(parts, rule, test_share, SEED)
+    notes = [f"re-split: {rule} ({SPLIT_RULES[rule]})"]
+    notes += [split.remark] if split.remark else []
+    notes += [f"left out: {n} {reason}" for reason, n in split.n_left_out.items()]
+    pairs = datasets.concatenate_datasets(list(parts))
+    return [pairs.select(side) for side in rows], notes
+
+
+def sides(
+    parts: Sequence[Dataset], rule: SplitRule, share: float, seed: int, *, neutral: bool = False
+) -> tuple[list[int], list[int], Split]:
+    """Row numbers of the first and of the second side of the rule; the second is about `share` of the pairs.
+
+    With `neutral`, neutral pairs go by their premise. Raises as `resplit`, and DataError where the pairs do not allow
+    the rule.
+    """
+    import datasets
+
     pairs = datasets.concatenate_datasets(list(parts))
     with open_engine() as con:
         con.execute(
@@ -30,7 +48,7 @@ def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tup
             "phrasing VARCHAR)"
         )
         for start in range(0, len(pairs), _BATCH):
-            con.register("batch", _described(pairs, start, rule))
+            con.register("batch", _described(pairs, start, rule, neutral))
             con.execute("INSERT INTO loaded SELECT * FROM batch")
             con.unregister("batch")
         # One row per pair: the delexicalised twin has the pair's id and a suffix.
@@ -38,7 +56,7 @@ def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tup
             f"""CREATE VIEW pairs AS SELECT * FROM loaded WHERE NOT (suffix(id, '{DELEXICALISED_SUFFIX}')
             AND left(id, -{len(DELEXICALISED_SUFFIX)}) IN (SELECT id FROM loaded))"""
         )
-        split = assign(con, rule, test_share, SEED)
+        split = assign(con, rule, share, seed)
         check(con, "(SELECT * FROM pairs JOIN sides USING (row))", rule)
         con.execute(
             f"""CREATE TABLE placed AS SELECT row, is_test FROM sides
@@ -46,17 +64,16 @@ def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tup
             JOIN pairs p ON p.id || '{DELEXICALISED_SUFFIX}' = l.id JOIN sides s ON s.row = p.row
             GROUP BY l.row HAVING count(DISTINCT s.is_test) = 1"""
         )
-        rows = [
-            con.execute("SELECT row FROM placed WHERE is_test = ? ORDER BY row", [side]).fetchnumpy()["row"]
+        first, second = (
+            con.execute("SELECT row FROM placed WHERE is_test = ? ORDER BY row", [side])
+            .fetchnumpy()["row"]
+            .tolist()
             for side in (False, True)
-        ]
-    notes = [f"re-split: {rule} ({SPLIT_RULES[rule]})"]
-    notes += [split.remark] if split.remark else []
-    notes += [f"left out: {n} {reason}" for reason, n in split.n_left_out.items()]
-    return [pairs.select(side) for side in rows], notes
+        )
+    return first, second, split
 
 
-def _described(pairs: Dataset, start: int, rule: SplitRule):
+def _described(pairs: Dataset, start: int, rule: SplitRule, neutral: bool):
     import pyarrow as pa
 
     batch = pairs[start : start + _BATCH]
@@ -68,7 +85,7 @@ def _described(pairs: Dataset, start: int, rule: SplitRule):
                 f"--split {rule}: pair {pair_id} has no entities; give fields 'subject' and 'object', or leave "
                 "--split out"
             )
-        if LABELS[label] == "neutral":
+        if LABELS[label] == "neutral" and not neutral:
             raise SettingError(
                 f"--split {rule}: pair {pair_id} is neutral, and the entities of its hypothesis are unknown; "
                 f"build the dataset with: contsym data build --split {rule}"

@@ -23,7 +23,8 @@ Kind = Literal["symmetric", "antisymmetric"]
 OneForm = Literal["lexicalised", "delexicalised"]
 Form = Literal[OneForm, "both"]
 FORMS: tuple[OneForm, ...] = get_args(OneForm)
-PARTS = ("train", "test")
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 LABELS: tuple[Label, ...] = ("entailment", "neutral", "contradiction")
 """The one label space of every scenario; a label's position is its class index."""
@@ -46,7 +47,7 @@ PlacedRow = tuple[str, Row]
 
 @dataclass(frozen=True)
 class TaskData:
-    """The checked train and test part of one experience, and their source."""
+    """The checked train, validation and test part of one experience, and their source; no part is empty."""
 
     task: str
     """One of TASKS; several experiences of a scenario may share a task."""
@@ -54,9 +55,12 @@ class TaskData:
     """The source as tables show it, for example `nli_mini (stand-in for MNLI)`."""
     stand_in: bool
     train: Dataset
+    validation: Dataset
+    """Pairs to choose settings and stopping points by; nothing is trained on them, and no memory stores them."""
     test: Dataset
+    """Pairs of the reported figures alone."""
     fingerprint: str
-    """SHA-256 of the content of both parts."""
+    """SHA-256 of the content of all parts."""
     notes: tuple[str, ...] = ()
     """What the reader left out or decided, one line each."""
     split: str | None = None
@@ -73,7 +77,11 @@ class TaskData:
 
     @property
     def rows(self) -> dict[str, int]:
-        return {"train": len(self.train), "test": len(self.test)}
+        return {name: len(part) for name, part in self.parts.items()}
+
+    @property
+    def parts(self) -> dict[Part, Dataset]:
+        return {name: getattr(self, name) for name in PARTS}
 
 
 def check_row(row: Mapping[str, object], where: str) -> Row:

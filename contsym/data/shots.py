@@ -31,13 +31,18 @@ def few_shot(pairs: Dataset, n_shots: int, seed: int) -> Dataset:
 def few_shot_rows(pairs: Dataset, n_shots: int, seed: int) -> Rows:
     """Row numbers of `few_shot`, with its errors."""
     check_shots(pairs, n_shots)
+    return few_shot_order(pairs, seed)[:n_shots]
+
+
+def few_shot_order(pairs: Dataset, seed: int) -> Rows:
+    """All row numbers in the order of `few_shot`; a label that runs out of pairs is skipped."""
     labels, relations = np.asarray(pairs["label"][:], dtype=np.int64), pairs["relation"][:]
     draws = _draws(pairs, seed)
     orders = []
     for code in _label_counts(pairs):
         rows = np.flatnonzero(labels == code)
         orders.append(_take_turns(rows, [relations[row] for row in rows.tolist()], draws, seed))
-    return _interleaved(orders)[:n_shots]
+    return _interleaved(orders)
 
 
 def check_shots(pairs: Dataset, n_shots: int) -> None:
@@ -55,6 +60,12 @@ def check_shots(pairs: Dataset, n_shots: int) -> None:
                 f"--shots {n_shots} needs {share} {kind} training pairs; the data have "
                 f"{count}; expected at most {n_labels * min(counts.values())}"
             )
+
+
+def most_shots(pairs: Dataset) -> int:
+    """The largest number of shots that `check_shots` lets pass."""
+    counts = _label_counts(pairs).values()
+    return len(counts) * min(counts)
 
 
 def _label_counts(pairs: Dataset) -> dict[int, int]:

@@ -20,6 +20,7 @@ from contsym.data.schema import (
     PARTS,
     Dataset,
     Form,
+    Part,
     PlacedRow,
     TaskData,
     check_row,
@@ -29,14 +30,15 @@ from contsym.data.schema import (
     table,
 )
 from contsym.data.shards import missing_shards, some
-from contsym.data.splits import SplitRule
+from contsym.data.splits import SIDES, SplitRule
 from contsym.data.tasks import TASKS, Task
+from contsym.data.validation import cut, without_repeats
 from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
 
 Rows = Iterable[PlacedRow]
-Parts = tuple[Rows, Rows | None]
+Parts = Mapping[Part, Rows]
 
 UNLABELLED = ("-", "")
 """Labels of rows without an agreed label in MultiNLI; the Hub's copy has a number below 0. Such rows are left out."""
@@ -53,7 +55,7 @@ class Source(Protocol):
         """Whether the rows come in the form asked for; otherwise they are rewritten."""
 
     def read(self, task: Task, form: Form) -> Parts:
-        """Rows of the train part and, if the source has one, of the test part; the same in every call."""
+        """Rows of the train part, and of the validation and test part if the source has them; the same in every call."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,10 @@ class Bundled:
 
     def read(self, task: Task, form: Form) -> Parts:
         if task.name == "wikidata":
-            return ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs()), None
+            return {"train": ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs())}
         folder = resources.files("contsym.data").joinpath("bundled")
         with resources.as_file(folder) as path:
-            train, test = (list(read_rows(path / f"nli_mini.{part}.jsonl")) for part in ("train", "test"))
-            return train, test
+            return {part: list(read_rows(path / f"nli_mini.{part}.jsonl")) for part in ("train", "test")}
 
 
 BUNDLED = {
@@ -79,7 +80,7 @@ BUNDLED = {
 
 @dataclass(frozen=True)
 class Files:
-    """A file, or a folder with a train and a test part, or with one file."""
+    """A file, or a folder with one file, or with a train, a test and perhaps a validation part."""
 
     path: Path
     is_in_form: bool = False
@@ -90,13 +91,16 @@ class Files:
 
     def read(self, task: Task, form: Form) -> Parts:
         if self.path.is_file():
-            return read_rows(self.path), None
+            return {"train": read_rows(self.path)}
         files = _readable_files(self.path)
         if len(files) == 1:  # as the file itself
-            return read_rows(files[0]), None
-        parts = (_part(files, names, self.path) for names in (task.train_names, task.test_names))
-        train, test = (itertools.chain.from_iterable(map(read_rows, paths)) for paths in parts)
-        return train, test
+            return {"train": read_rows(files[0])}
+        parts = {part: _part(files, task, part, self.path) for part in PARTS}
+        return {
+            part: itertools.chain.from_iterable(map(read_rows, paths))
+            for part, paths in parts.items()
+            if paths
+        }
 
 
 def parse_source(name: str, spec: str, form: Form = "lexicalised") -> Source:
@@ -119,39 +123,68 @@ def parse_source(name: str, spec: str, form: Form = "lexicalised") -> Source:
 
 
 def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None) -> TaskData:
-    """The checked train and test part of a task.
+    """The checked train, validation and test part of a task.
 
     A source that is one part is divided by its column `split` (or similar), and without such a column by a hash of
     each pair's sentences, both directions of a pair together. `split` re-splits the pairs of a relational task by
-    that rule. Raises DataError for the first wrong row, with its place.
+    that rule. A source without a validation part, or re-split, gets one out of its training pairs. Raises DataError
+    for the first wrong row, with its place.
     """
     task, source = TASKS[name], parse_source(name, spec, form)
     if split and not task.relational:
         raise SettingError(f"--split {split}: {task.title} has no relations; expected a Wikidata task")
-    tables, notes = _Reading(task, source, form).tables(together=split is not None)
+    parts, notes = _Reading(task, source, form).tables(together=split is not None)
+    is_one = len(parts) == 1
     if split:
-        tables, remarks = resplit(tables, split, TEST_SHARE)
+        (train, test), remarks = resplit([parts[part] for part in SIDES if part in parts], split, TEST_SHARE)
+        parts = {"train": train, "test": test}
         notes += remarks
-    elif len(tables) == 1:
-        tables = _split(tables[0])
+    elif is_one:
+        parts = dict(zip(SIDES, _split(parts["train"]), strict=True))
         share = f"{TEST_SHARE:.0%} of its pairs"
         notes.append(f"one part only: a hash of the text moves {share} to the test part")
     if isinstance(source, hub.Hub):
         notes += source.remarks
-    train, test = tables
-    for part, pairs in (("train", train), ("test", test)):
+    for part, pairs in parts.items():
         if len(pairs) == 0:
             raise DataError(f"--{name} {spec}: the {part} part has no labelled pairs")
+    rule = split or (source.split if isinstance(source, manifest.Built) else None)
+    try:
+        train, validation, remarks = _with_validation(task, parts, rule, mirrored=is_one)
+    except DataError as error:
+        raise DataError(f"--{name} {spec}: {error}") from None
+    test = parts["test"]
+    notes += remarks
     return TaskData(
         task=name,
         source=source.name,
         stand_in=isinstance(source, Bundled) and source.stand_in,
         train=train,
+        validation=validation,
         test=test,
-        fingerprint=content_fingerprint(train, test),
+        fingerprint=content_fingerprint(train, validation, test),
         notes=tuple(notes),
-        split=split or (source.split if isinstance(source, manifest.Built) else None),
+        split=rule,
     )
+
+
+def _with_validation(
+    task: Task, parts: Mapping[Part, Dataset], rule: SplitRule | None, *, mirrored: bool
+) -> tuple[Dataset, Dataset, list[str]]:
+    """The training pairs, the validation pairs and remarks; no validation pair is in another part."""
+    train, test = parts["train"], parts["test"]
+    notes: list[str] = []
+    if "validation" in parts:
+        validation, n_repeated = without_repeats(parts["validation"], [train, test])
+    else:
+        made = cut(train, rule, relational=task.relational, mirrored=mirrored and not rule)
+        train, notes = made.train, list(made.notes)
+        validation, n_repeated = without_repeats(made.validation, [train, test])
+    if n_repeated:
+        notes.append(f"validation: {n_repeated:,} pairs left out, which are in another part too")
+    if len(validation) == 0:
+        raise DataError("every validation pair is in another part too; expected different pairs")
+    return train, validation, notes
 
 
 class _Reading:
@@ -164,40 +197,42 @@ class _Reading:
         self._phrases: Counter[str] = Counter()
         self._notes: list[str] = []
 
-    def tables(self, *, together: bool) -> tuple[list[Dataset], list[str]]:
-        """The parts and remarks on them; with `together`, an id is unique in both parts together."""
-        rows, test_rows = self._source.read(self._task, self._form)
-        if test_rows is None:
-            self._division, self._notes = split_column.divided(self._task, rows, self._source.name)
+    def tables(self, *, together: bool) -> tuple[dict[Part, Dataset], list[str]]:
+        """The parts and remarks on them; with `together`, an id is unique in all parts together."""
+        parts = self._source.read(self._task, self._form)
+        if len(parts) == 1:
+            self._division, self._notes = split_column.divided(self._task, parts["train"], self._source.name)
         if self._task.relational and not isinstance(self._source, manifest.Built):
             for rows in self._parts().values():
                 self._phrases += wikidata.count_phrases(row for _, row in rows)
         tables, remarks = self._read({part: Identities() for part in PARTS})
-        repeated = [repeated_ids(group) for group in ([tables] if together else [[each] for each in tables])]
-        if any(repeated):
-            identities = [Identities(each) for each in repeated] * (2 if together else 1)
-            tables, remarks = self._read(dict(zip(PARTS, identities, strict=False)))
-            remarks += [remark for each in repeated if (remark := remark_on_repeats(each))]
+        groups: list[tuple[Part, ...]] = [tuple(tables)] if together else [(part,) for part in tables]
+        repeated = {group: repeated_ids([tables[part] for part in group]) for group in groups}
+        if any(repeated.values()):
+            identities = {group: Identities(each) for group, each in repeated.items()}
+            tables, remarks = self._read({part: identities[group] for group in groups for part in group})
+            remarks += [remark for each in repeated.values() if (remark := remark_on_repeats(each))]
         return tables, self._notes + remarks
 
-    def _parts(self) -> dict[str, Rows]:
+    def _parts(self) -> Parts:
         def read() -> Parts:
             return self._source.read(self._task, self._form)
 
         if self._division:
             divisions = self._division.items()
-            return {part: split_column.rows_with(values, read()[0]) for part, values in divisions}
-        return {part: rows for part, rows in zip(PARTS, read(), strict=True) if rows is not None}
+            return {part: split_column.rows_with(values, read()["train"]) for part, values in divisions}
+        return read()
 
-    def _read(self, identities: Mapping[str, Identities]) -> tuple[list[Dataset], list[str]]:
-        tables, notes = [], []
+    def _read(self, identities: Mapping[Part, Identities]) -> tuple[dict[Part, Dataset], list[str]]:
+        tables: dict[Part, Dataset] = {}
+        notes: list[str] = []
         for part, rows in self._parts().items():
             counts: Counter[str] = Counter()
             marks: Counter[str] = Counter()
             rows = identities[part].add_ids(_with_labels(self._task, rows, counts, marks))
             if self._task.relational:
                 rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
-            tables.append(table(check_row(row, where) for where, row in rows))
+            tables[part] = table(check_row(row, where) for where, row in rows)
             remarks = [f"{counts[what]} {words}" for what, words in _LEFT_OUT.items() if counts[what]]
             if counts["numbers"]:
                 numbers = [(n, name) for n, name in self._task.written_labels.items() if n.isdecimal()]
@@ -278,20 +313,22 @@ def check_inside(path: Path, folder: Path) -> None:
         raise DataError(f"{path}: a link out of {folder}, to {target}; give that path, or copy the data")
 
 
-def _part(files: list[Path], alternatives: tuple[tuple[str, ...], ...], folder: Path) -> list[Path]:
-    for names in alternatives:
-        paths = [path for path in files if any(_is_part(path.stem, name) for name in names)]
-        formats = {path.suffix.lower() for path in paths}
-        if formats == {".jsonl", ".txt"}:
-            # MultiNLI 1.0 has each part in both formats.
-            return [path for path in paths if path.suffix.lower() == ".jsonl"]
-        if len(formats) > 1:
-            raise DataError(f"{folder}: {', '.join(p.name for p in paths)} are the same part twice; keep one")
-        if paths:
-            return paths
-    expected = " or ".join("+".join(names) for names in alternatives)
-    listed = ", ".join(path.name for path in files)
-    raise DataError(f"{folder}: no file for {expected}; the folder has {listed}")
+def _part(files: list[Path], task: Task, part: Part, folder: Path) -> list[Path]:
+    """The files of a part; none for a folder without a validation part."""
+    present = {name for name in task.part_names if any(_is_part(path.stem, name) for path in files)}
+    names = task.names_of(part, present)
+    paths = [path for path in files if any(_is_part(path.stem, name) for name in names)]
+    formats = {path.suffix.lower() for path in paths}
+    if formats == {".jsonl", ".txt"}:
+        # MultiNLI 1.0 has each part in both formats.
+        return [path for path in paths if path.suffix.lower() == ".jsonl"]
+    if len(formats) > 1:
+        raise DataError(f"{folder}: {', '.join(p.name for p in paths)} are the same part twice; keep one")
+    if not paths and part != "validation":
+        expected = " or ".join("+".join(names) for names in task.alternatives[part])
+        listed = ", ".join(path.name for path in files)
+        raise DataError(f"{folder}: no file for {expected}; the folder has {listed}")
+    return paths
 
 
 def _is_part(stem: str, name: str) -> bool:

@@ -1,19 +1,20 @@
-"""Train and test parts by a column of the rows, in a source that is one part."""
+"""The parts of a task by a column of the rows, in a source that is one part."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from contsym.data.readers import part_of
-from contsym.data.schema import PlacedRow
+from contsym.data.schema import PARTS, Part, PlacedRow
 from contsym.data.tasks import Task
 from contsym.errors import DataError
 
 _SHOWN, _LONGEST = 5, 30
 
 
-Division = Mapping[str, Sequence[str]]
+Division = Mapping[Part, Sequence[str]]
 """The values of the column by part; a part without a value is missing."""
 
 
@@ -49,20 +50,27 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
     if not part_names:
         used = {value: n for value, n in counts.items() if value}
         return None, [f"column {column!r} names no parts ({_listed(used)}) and is not used"] if used else []
-    train = _values(part_names, task.train_names)
-    test = _values(part_names, task.test_names)
-    if not train:
+    values: dict[Part, list[str]] = {}
+    for part in PARTS:
+        names = task.names_of(part, part_names.values())
+        values[part] = [value for value, name in part_names.items() if name in names]
+    if not values["train"]:
         raise DataError(
             f"{source}: column {column!r} marks no row as train ({_listed(counts)}), and contsym does not train on "
             "other rows; expected training rows, or no such column"
         )
     notes = []
-    if test:
-        listed = ", ".join(_listed({v: counts[v] for v in values}) for values in (train, test))
+    division = {part: each for part, each in values.items() if each}
+    if "test" not in division:  # made of the training rows, and so is the validation part
+        division = {"train": values["train"]}
+    else:
+        listed = ", ".join(_listed({v: counts[v] for v in each}) for each in division.values())
         notes.append(f"the parts are those of column {column!r}: {listed}")
-    if unused := {value: n for value, n in counts.items() if value not in {*train, *test}}:
+    if unused := {
+        value: n for value, n in counts.items() if value not in itertools.chain(*division.values())
+    }:
         notes.append(f"rows of other parts in column {column!r} are left out: {_listed(unused)}")
-    return {"train": train, **({"test": test} if test else {})}, notes
+    return division, notes
 
 
 def contradicting(counts: Mapping[str, int], part: str) -> str | None:
@@ -73,11 +81,6 @@ def contradicting(counts: Mapping[str, int], part: str) -> str | None:
     if not other:
         return None
     return f"rows marked for another part ({_listed(other)}) stay; the name of the file or split decides"
-
-
-def _values(part_names: Mapping[str, str], alternatives: Sequence[Sequence[str]]) -> list[str]:
-    by_alternative = ([v for v, part in part_names.items() if part in names] for names in alternatives)
-    return next(filter(None, by_alternative), [])
 
 
 def _listed(counts: Mapping[str, int]) -> str:

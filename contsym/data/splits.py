@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from contsym.data.schema import LABEL_OF_KIND, stable_hash
+from contsym.data.schema import LABEL_OF_KIND, Part, stable_hash
 from contsym.data.sql import Connection, hash_share, insert, one_row
 from contsym.errors import DataError
 
 SplitRule = Literal["random", "pair", "entity", "relation", "phrasing"]
+SIDES: tuple[Part, Part] = ("train", "test")
+"""The parts that a rule fills, by the value of is_test; they are the files of a built dataset."""
 
 SPLIT_RULES: Mapping[SplitRule, str] = {
     "random": "each pair by itself: leaky, its mirror image may be on the other side (the paper's)",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from contsym.data.schema import Part
 
 NLI_LABELS = {"0": "entailment", "1": "neutral", "2": "contradiction"}
 """Label numbers of GLUE and of the Hub's copies of MNLI, SNLI and ANLI."""
@@ -12,6 +14,7 @@ NLI_LABELS = {"0": "entailment", "1": "neutral", "2": "contradiction"}
 # comes first.
 TRAIN_NAMES = (("train",),)
 TEST_NAMES = (("dev_matched",), ("validation_matched",), ("test",), ("validation",), ("dev",))
+VALIDATION_NAMES = (("dev_mismatched",), ("validation_mismatched",), ("validation",), ("dev",))
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,28 @@ class Task:
     train_names: tuple[tuple[str, ...], ...] = TRAIN_NAMES
     """Alternatives in order of preference; the names of one alternative together make up the part."""
     test_names: tuple[tuple[str, ...], ...] = TEST_NAMES
+    validation_names: tuple[tuple[str, ...], ...] = VALIDATION_NAMES
+    """Names that make up the test part are passed over."""
+
+    @property
+    def alternatives(self) -> dict[Part, tuple[tuple[str, ...], ...]]:
+        return {"train": self.train_names, "validation": self.validation_names, "test": self.test_names}
+
+    @property
+    def part_names(self) -> set[str]:
+        return {name for each in self.alternatives.values() for names in each for name in names}
+
+    def names_of(self, part: Part, present: Collection[str]) -> tuple[str, ...]:
+        """The present names that make up the part; none if the part is missing.
+
+        >>> TASKS["mnli"].names_of("validation", ["train", "dev_matched", "dev_mismatched"])
+        ('dev_mismatched',)
+        >>> TASKS["mnli"].names_of("validation", ["train", "validation"])
+        ()
+        """
+        used = self.names_of("test", present) if part == "validation" else ()
+        found = (tuple(each for each in names if each in present) for names in self.alternatives[part])
+        return next((names for names in found if names and not {*names} & {*used}), ())
 
     @property
     def default_source(self) -> str:
@@ -45,6 +70,7 @@ _TASKS = (
         # Three rounds, each harder than the one before.
         train_names=(("train",), ("train_r1", "train_r2", "train_r3")),
         test_names=(("test",), ("test_r1", "test_r2", "test_r3"), ("dev",)),
+        validation_names=(("dev",), ("dev_r1", "dev_r2", "dev_r3"), ("validation",)),
     ),
     Task(
         "wikidata",

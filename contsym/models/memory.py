@@ -200,7 +200,7 @@ class VotingMemory:
         """Fill the index with `past` and `current`, encoded after step n_steps.
 
         `embed` gives the (len(pairs), dim) label embeddings of pairs. With a past_limit, only so many evenly
-        spaced pairs of the past are encoded again: enough for a point of the learning curve, where all of
+        spaced pairs of the past are encoded again: enough for a point of the trajectory, where all of
         them would cost more than the training in between.
         """
         version = (n_steps, len(past), 0 if current is None else len(current), past_limit or 0)

@@ -93,6 +93,8 @@ class TrainingSettings(BaseModel):
         NOTHING, description="lower part of the encoder that is not trained: embeddings, or layers:N"
     )
 
-    def n_steps(self, n_pairs: int) -> int:
-        """Training steps for an experience of n_pairs."""
+    def n_steps(self, n_pairs: int, one_pass: bool = False) -> int:
+        """Training steps for an experience of n_pairs; with `one_pass` as many as see each pair once."""
+        if one_pass:
+            return math.ceil(n_pairs / self.batch_size)
         return self.steps or max(self.min_steps, math.ceil(self.epochs * n_pairs / self.batch_size))

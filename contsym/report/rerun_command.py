@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPTIONS = tuple(
     each.name
     for each in fields(CellOptions)
-    if each.name not in ("sources", "sizes", "pretrain", "plugins", "curve", "audit", "output")
+    if each.name not in ("sources", "sizes", "pretrain", "plugins", "one_pass", "curve", "audit", "output")
 )
 """Options with one value, by the names of their fields; the others are written in another way."""
 
@@ -102,6 +102,8 @@ def _shared_options(
         words += ["--pretrain", f"{name}={value}"]
     for plugin in config.plugins:
         words += ["--plugin", plugin]
+    if config.one_pass:
+        words.append("--one-pass")
     if config.curve != defaults["curve"]:
         words.append("--curve" if config.curve else "--no-curve")
     if not config.audit:

@@ -20,7 +20,7 @@ Metrics = list[tuple[str, float, int]]
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
 """Costs that are sent per experience, at its row of R."""
 TOTALS = (
-    *("training_seconds", "pairs_seen", "curve_seconds", "encoder_forwards", "encoder_forwards_evaluation"),
+    *("training_seconds", "pairs_seen", "trajectory_seconds", "encoder_forwards", "encoder_forwards_evaluation"),
     *("trained_parameters", "stored_bytes", "peak_memory_bytes"),
 )
 """Costs that are sent once, for the whole run."""
@@ -170,15 +170,22 @@ def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
 
 
 def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:
-    """Kinds by row of R, the learning curve by pairs seen, the loss by step, and the costs."""
+    """Kinds by row of R, the trajectory by pairs seen, the loss by step, and the costs."""
     for task, rows in result.by_kind.items():
         for i, kinds in enumerate(rows):
             for kind, measured in kinds.items():
                 yield f"accuracy/{safe(task)}/{safe(kind)}", measured.accuracy, i
-    for point in result.curve:
-        key, step = f"curve/{safe(result.tasks[point.experience])}", point.n_pairs_seen
-        yield f"{key}/accuracy", point.accuracy, step
-        yield f"{key}/distinct_pairs", point.n_distinct_pairs, step
+    for point in result.trajectory:
+        key, step = f"trajectory/{safe(result.tasks[point.experience])}", point.n_pairs_seen
+        values = {f"accuracy/{safe(task)}": a for task, a in zip(result.tasks, point.accuracies, strict=True)}
+        values |= {name: getattr(point, name) for name in ("weights_distance", "features_distance")}
+        values["distinct_pairs"] = point.n_distinct_pairs
+        yield from ((f"{key}/{name}", value, step) for name, value in values.items() if value is not None)
+    for name, figure in result.trajectory_figures:
+        by_task = figure if isinstance(figure, dict) else {"": figure}
+        for task, value in by_task.items():
+            if value is not None:
+                yield f"trajectory/{name}" + (f"/{safe(task)}" if task else ""), value, 0
     for task, least in result.sample_efficiency.items():
         for name, n_pairs in least:
             if n_pairs is not None:

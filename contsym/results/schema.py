@@ -28,9 +28,13 @@ from contsym.checked import (
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
-names a result, and figures of the matrix are a table."""
+names a result, and figures of the matrix are a table. 5: a trajectory of all tasks on validation pairs."""
+
+
+StoredShots = Count | Literal["least"] | None
+"""As in config.Shots."""
 
 
 class PartAccuracy(Written):
@@ -42,6 +46,7 @@ class PartAccuracy(Written):
 
 class PairCounts(Written):
     train: Count
+    validation: Count
     test: Count
 
 
@@ -60,7 +65,7 @@ class StoredSource(Written):
 
 class StoredOptions(Written):
     form: Words
-    shots: Count | None
+    shots: StoredShots
     sizes: dict[Name, Count | None]
     """Training pairs by task without relations; None: all."""
     split: Words | None
@@ -68,6 +73,9 @@ class StoredOptions(Written):
     pretrain: dict[str, Words]
     label_noise: Share | None
     pooling: Words
+    one_pass: bool
+    until: Share | None
+    step: Count
     target: Share
     curve: bool
 
@@ -97,13 +105,36 @@ class EncoderWeights(Written):
 
 
 class StoredPoint(Written):
-    """A point of a learning curve."""
+    """A point of the trajectory: what the method would score on a fixed part of the validation pairs if it stopped here.
+
+    The first point of an experience is before its training, with no step and no pair.
+    """
 
     experience: Count
     n_steps: Count
+    """Gradient steps of the experience so far."""
     n_pairs_seen: Count
     n_distinct_pairs: Count
-    accuracy: Share
+    accuracies: list[Share | None]
+    """By task, in order; None: not measured at this point."""
+    weights_distance: Amount | None
+    """||w - w0|| / ||w0|| of the encoder's trained weights, w0 at the start of the experience."""
+    features_distance: Share | None
+    """1 - linear CKA of the features with those at the start, mean over tasks; None also without sentence vectors."""
+
+
+class TrajectoryFigures(Written):
+    """Figures of the trajectory (results/metrics/trajectory.py); None: not measured, or no old task."""
+
+    min_acc: Share | None
+    worst_case_accuracy: Share | None
+    average_anytime_accuracy: Share | None
+    least_accuracy: dict[Name, Share | None]
+    """By task, after its own experience."""
+    stability_gap: dict[Name, Share | None]
+    """By old task, in the last experience."""
+    forgetting_at_target: dict[Name, Gain | None]
+    """By old task: what was lost in the last experience when it reached the target; None: not reached."""
 
 
 class PairsToTarget(Written):
@@ -136,7 +167,7 @@ class ExperienceCost(Written):
     training_steps: Count
     pairs_seen: Count
     training_forwards: Count
-    """Texts encoded to train and to store, without evaluation and learning curve."""
+    """Texts encoded to train and to store, without evaluation and trajectory."""
     stored_bytes_after: Count
 
 
@@ -144,7 +175,7 @@ class Cost(Written):
     """The cost of a seed: one record per experience, and figures of the run."""
 
     experiences: list[ExperienceCost]
-    curve_seconds: Amount
+    trajectory_seconds: Amount
     encoder_forwards: Count
     encoder_forwards_evaluation: Count
     trained_parameters: Count
@@ -156,6 +187,25 @@ class Cost(Written):
         if name in Cost.model_fields:
             return getattr(self, name)
         return sum(getattr(each, name) for each in self.experiences)
+
+
+class TriedShots(Written):
+    n: Count
+    accuracy: Share
+    """On validation pairs."""
+
+
+class Search(Written):
+    """The search for the fewest shots that reach a target (--shots least)."""
+
+    tried: Annotated[list[TriedShots], Field(min_length=1)]
+    """In the order of trying."""
+    found: Count | None
+    """None: not reached; the result is then of the most."""
+    target: Share
+    step: Count
+    most: Count
+    """The largest number of shots that may be tried."""
 
 
 class Facts(Written):
@@ -237,8 +287,11 @@ class SeedResult(Scores, Facts):
     """The accuracy of each shortcut, by audited experience."""
     leaks: dict[str, dict[Words, Count]]
     """Test pairs with each kind of leak, by audited experience."""
-    curve: list[StoredPoint]
+    trajectory: list[StoredPoint]
+    trajectory_figures: TrajectoryFigures
     sample_efficiency: dict[str, PairsToTarget]
+    search: Search | None
+    """None for a number of shots that was given."""
     loss: list[list[Figure]]
     """Per step, by experience."""
     cost: Cost
@@ -257,7 +310,8 @@ class SeedResult(Scores, Facts):
             same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
             expect(same, f"by_kind.{task} of {n + 1} rows with the same kinds")
         expect(len(self.loss) == n, f"loss of {n} experiences")
-        expect(all(point.experience < n for point in self.curve), f"experiences of curve below {n}")
+        is_of_tasks = all(point.experience < n == len(point.accuracies) for point in self.trajectory)
+        expect(is_of_tasks, f"experiences below {n} and {n} accuracies at each point of trajectory")
         expect(len(self.cost.experiences) == n, f"cost.experiences of {n} experiences")
         if self.view:
             lengths = {len(self.view.id), len(self.view.relation), len(self.view.kind)}
@@ -284,7 +338,7 @@ class SeedResult(Scores, Facts):
     def n_shots(self) -> int:
         """Training pairs of the new task."""
         shots = self.options.shots
-        return self.sources[self.new_task].rows.train if shots is None else shots
+        return shots if isinstance(shots, int) else self.sources[self.new_task].rows.train
 
     def variant(self, varied: Collection[str]) -> str:
         """The strategy with its varied settings, as `knn_fixed k=5`."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from contsym.data.schema import LABELS
 from contsym.results.metrics import matrix as measures
-from contsym.results.schema import PairsToTarget, Probe, Scores
+from contsym.results.metrics import trajectory as courses
+from contsym.results.schema import PairsToTarget, Probe, Scores, TrajectoryFigures
 
 if TYPE_CHECKING:
     from contsym.data.schema import TaskData
@@ -64,18 +65,30 @@ def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mappi
     return Scores.model_validate(scores)
 
 
-def sample_efficiency(tasks: Sequence[TaskData], points, target: float) -> dict[str, PairsToTarget]:
-    """The least number of pairs, distinct and seen, that reached the target; None: not reached."""
-    efficiency = {}
-    for j, task in enumerate(tasks):
-        curve = [point for point in points if point.experience == j]
-        accuracies = [point.accuracy for point in curve]
-        n_distinct, n_seen = (
-            measures.least_to_reach([getattr(p, name) for p in curve], accuracies, target)
-            for name in ("n_distinct_pairs", "n_pairs_seen")
-        )
-        efficiency[task.name] = PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)
-    return efficiency
+def sample_efficiency(
+    names: Sequence[str], points: courses.Points, target: float
+) -> dict[str, PairsToTarget]:
+    """The pairs, distinct and seen, of the first point of each experience that reached the target; None: not reached."""
+    found = [courses.pairs_to_reach(points, experience, target) for experience in range(len(names))]
+    return {
+        name: PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)
+        for name, (n_distinct, n_seen) in zip(names, found, strict=True)
+    }
+
+
+def trajectory_figures(names: Sequence[str], points: courses.Points, target: float) -> TrajectoryFigures:
+    """The figures of the trajectory of the experiences with these names."""
+    last, old = len(names) - 1, list(enumerate(names[:-1]))
+    return TrajectoryFigures(
+        min_acc=courses.min_acc(points),
+        worst_case_accuracy=courses.worst_case_accuracy(points),
+        average_anytime_accuracy=courses.average_anytime_accuracy(points),
+        least_accuracy={name: courses.least_accuracy(points, task) for task, name in old},
+        stability_gap={name: courses.stability_gap(points, task) for task, name in old},
+        forgetting_at_target={
+            name: courses.forgetting_at_target(points, last, task, target) for task, name in old
+        },
+    )
 
 
 def prediction_rows(tasks: Sequence[TaskData], predictions) -> list[dict[str, object]]:

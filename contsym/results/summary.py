@@ -93,7 +93,7 @@ def summarise(results: Results) -> Means:
 
 SHARED = {"strategy", "scenario", "encoder", "tasks", "sources", "settings", "options", "device", "precision"}
 """Entries that are the same for all seeds of a run."""
-LONG = {"by_relation", "confusion", "curve", "loss", "view", "n_test", "majority", "start"}
+LONG = {"by_relation", "confusion", "trajectory", "loss", "view", "n_test", "majority", "start"}
 """Entries that only the stored result has, and `--json` omits."""
 PER_SEED = {"seed", "key", *SeedResult.model_fields.keys() - Facts.model_fields.keys() - LONG}
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from contsym.data.schema import (
     LABELS,
     Dataset,
+    Part,
     TaskData,
     check_row,
     content_fingerprint,
@@ -24,30 +25,31 @@ from contsym.scenarios.schema import Experience
 def experience_data(task: TaskData, experience: Experience) -> TaskData:
     """The experience's selection of the task's pairs, under the experience's name.
 
-    Each field of the experience restricts the training pairs, and unless `test` is "all" the test pairs too. Raises
+    Each field of the experience restricts the training pairs, and unless `test` is "all" the validation and test pairs too. Raises
     DataError where a part has no pairs left, or the data do not allow the selection.
     """
     where = f"experience {experience.name}"
-    train, test = task.train, task.test
+    parts = task.parts
     notes = list(task.notes)
     if experience.form == "delexicalised":
         # Reading the source in this form would re-split it; this keeps each pair on its side.
-        train, test = (_delexicalised(pairs, where) for pairs in (train, test))
+        parts = {part: _delexicalised(pairs, where) for part, pairs in parts.items()}
         notes.append("entity names replaced by opaque ids")
-    for keep, note in _restrictions(train, test, experience, where):
-        train = _where(train, keep)
-        test = _where(test, keep) if experience.test == "own" else test
+    for keep, note in _restrictions(parts, experience, where):
+        for part, pairs in parts.items():
+            if part == "train" or experience.test == "own":
+                parts[part] = _where(pairs, keep)
         notes.append(note)
-    for part, pairs in (("training", train), ("test", test)):
+    for part, pairs in parts.items():
         if len(pairs) == 0:
-            raise DataError(f"{where}: no {part} pairs are left ({'; '.join(notes) or task.source})")
-    is_same = train is task.train and test is task.test
+            name = "training" if part == "train" else part
+            raise DataError(f"{where}: no {name} pairs are left ({'; '.join(notes) or task.source})")
+    is_same = all(parts[part] is pairs for part, pairs in task.parts.items())
     return replace(
         task,
         name=experience.name,
-        train=train,
-        test=test,
-        fingerprint=task.fingerprint if is_same else content_fingerprint(train, test),
+        **parts,
+        fingerprint=task.fingerprint if is_same else content_fingerprint(*parts.values()),
         notes=tuple(notes),
         label_noise=experience.label_noise,
         storing_only=experience.storing_only,
@@ -58,11 +60,11 @@ _Row = Mapping[str, object]
 
 
 def _restrictions(
-    train: Dataset, test: Dataset, experience: Experience, where: str
+    parts: Mapping[Part, Dataset], experience: Experience, where: str
 ) -> Iterator[tuple[Callable[[_Row], bool], str]]:
     """(condition, remark) of each restriction. Relations are dealt by all pairs of the task."""
     if experience.relations:
-        names = sorted({*train.unique("relation"), *test.unique("relation")} - {""})
+        names = sorted({name for pairs in parts.values() for name in pairs.unique("relation")} - {""})
         for name in experience.relations:
             if name not in names:
                 raise DataError(f"{where}: relation {name!r} is not in the data; {nearest(name, names)}")
@@ -71,7 +73,7 @@ def _restrictions(
     if experience.part:
         k, n = experience.part
         if experience.by == "relation":
-            relations = deal_relations(train, test, n, where)[k - 1]
+            relations = deal_relations(parts, n, where)[k - 1]
             yield lambda row: row["relation"] in relations, f"part {k} of {n}: {', '.join(relations)}"
         else:
             yield lambda row: part_of_pair(str(row["id"]), n) == k, f"part {k} of {n}"
@@ -80,15 +82,15 @@ def _restrictions(
         yield lambda row: row["label"] in labels, f"{' and '.join(experience.labels)} only"
 
 
-def deal_relations(train: Dataset, test: Dataset, n_parts: int, where: str) -> list[list[str]]:
+def deal_relations(parts: Mapping[Part, Dataset], n_parts: int, where: str) -> list[list[str]]:
     """The relations of each part: within each kind, the parts take turns, most training pairs first.
 
     So a part has both kinds where possible, in about equal numbers. The kind of a relation is that of most of its
     pairs; the name decides between equal counts. Raises DataError for fewer relations than parts.
     """
-    n_train = Counter(train["relation"][:])
+    n_train = Counter(parts["train"]["relation"][:])
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
-    for pairs in (train, test):
+    for pairs in parts.values():
         for relation, kind in zip(pairs["relation"][:], pairs["kind"][:], strict=True):
             if relation:
                 kinds[relation][kind] += 1

@@ -17,11 +17,14 @@ from contsym.config import (
     Precision,
     Protocol,
     RunConfig,
+    Shots,
     as_text,
     as_texts,
     is_number,
     one_form,
     parse_seeds,
+    parse_shots,
+    shots_of,
     whole_number,
     whole_numbers,
 )
@@ -42,8 +45,7 @@ class SweepConfig(CellOptions):
 
     strategies: tuple[str, ...]
     scenario: str
-    shots: tuple[int | None, ...]
-    """None: all pairs."""
+    shots: tuple[Shots, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """Values by setting, as those of RunConfig; each goes to the strategies that have such a setting."""
@@ -59,7 +61,8 @@ class SweepConfig(CellOptions):
         one_form(
             self,
             strategies=tuple(map(str, self.strategies)),
-            shots=tuple(None if n is None else whole_number("shots", n) for n in self.shots),
+            shots=tuple(map(shots_of, self.shots)),
+            step=whole_number("step", self.step),
             seeds=whole_numbers("seeds", self.seeds),
             settings={name: _texts(name, values) for name, values in self.settings.items()},
             pretrain=as_texts(self.pretrain, "--pretrain"),
@@ -95,7 +98,7 @@ class SweepConfig(CellOptions):
         # The checks of each reading, and of a run on one cell of each kind.
         self.parts()
         for shots in self.shots:
-            self.cell(self.strategies[0], self.seeds[0], shots, {})
+            self.cell(self.strategies[0], self.seeds[0], shots, {n: v[0] for n, v in self.settings.items()})
 
     @classmethod
     def of_run(cls, config: RunConfig) -> SweepConfig:
@@ -140,7 +143,7 @@ class SweepConfig(CellOptions):
         self,
         strategy: str,
         seed: int,
-        shots: int | None,
+        shots: Shots,
         settings: Mapping[str, str],
         scenario: str | None = None,
     ) -> RunConfig:
@@ -161,10 +164,10 @@ class SweepConfig(CellOptions):
             yield dict(zip(names, values, strict=True))
 
 
-def shots_text(shots: int | None) -> str:
+def shots_text(shots: Shots) -> str:
     """
-    >>> shots_text(8), shots_text(None)
-    ('8', 'all')
+    >>> shots_text(8), shots_text("least"), shots_text(None)
+    ('8', 'least', 'all')
     """
     return "all" if shots is None else str(shots)
 
@@ -188,12 +191,9 @@ def parse_sweep_seeds(text: str) -> tuple[int, ...]:
     return parse_seeds(text)
 
 
-def parse_shots(text: str) -> tuple[int, ...]:
-    """`8,16,32` to numbers. Raises SettingError for anything else."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(map(is_number, parts)):
-        raise SettingError(f"--shots {text!r} is not understood; expected numbers such as 8,16,32,64")
-    return tuple(map(int, parts))
+def parse_sweep_shots(text: str) -> tuple[Shots, ...]:
+    """`8,16,least` to numbers and `least`. Raises SettingError for anything else."""
+    return tuple(map(parse_shots, text.split(",")))
 
 
 def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -223,7 +223,7 @@ _ENTRIES: dict[str, Any] = {
     "strategies": _NAMES,
     **dict.fromkeys(_TEXTS, str),
     **{f"{task}-size": int for task in TASKS},
-    "shots": Annotated[Several[int], Field(description="a list of numbers")],
+    "shots": Annotated[Several[int | Literal["least"]], Field(description='a list of numbers or "least"')],
     "seeds": Annotated[
         Several[int],
         BeforeValidator(_seeds),
@@ -236,6 +236,9 @@ _ENTRIES: dict[str, Any] = {
     "protocol": Protocol,
     "precision": Precision,
     "label_noise": float,
+    "one_pass": bool,
+    "until": float,
+    "step": int,
     "target": float,
     "curve": bool,
     "audit": bool,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from contsym.checked import Count, Key, Share, Strict, Words, Written, expect, is_time
+from contsym.results.schema import StoredShots
 
 Command = Literal["run", "sweep"]
 """The command that made the record."""
@@ -17,7 +18,7 @@ class StoredCell(Strict):
     first_task: Key | None
     strategy: Words
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    shots: Count | None
+    shots: StoredShots
     settings: dict[str, Words]
     scenario: Words
     reading: Words
@@ -34,7 +35,7 @@ class StoredReading(Written):
 class StoredSettings(Written):
     strategies: list[Words]
     scenario: Words
-    shots: list[Count | None]
+    shots: list[StoredShots]
     seeds: list[Count] = [0, 1, 2]
     settings: dict[str, list[Words]]
     readings: list[StoredReading] = []
@@ -52,6 +53,9 @@ class StoredSettings(Written):
     plugins: list[Words] = []
     device: Words = "auto"
     precision: Words = "auto"
+    one_pass: bool = False
+    until: Share | None = None
+    step: Count = 16
     target: Share = 0.99
     curve: bool = False
     audit: bool = True

@@ -196,16 +196,16 @@ def same_seed_same_result(bench: Bench) -> str:
 
 
 def measuring_does_not_change_training(bench: Bench) -> str:
-    """With the learning curve and without it, training is the same to the bit."""
+    """With the trajectory and without it, training is the same to the bit."""
     if not bench.strategy.trains:
-        raise Skipped("it takes no gradient step, so there is no curve")
+        raise Skipped("it takes no gradient step, so there is no trajectory")
     without, rows, _ = bench.reference
     measured, same_rows, _ = bench.result(bench.plan(settings={"steps": "12"}, curve=True), 7)
-    if not measured.curve:
-        raise Failed("no curve was measured; expected a point at 1, 2, 4, ... pairs seen")
+    if not measured.trajectory:
+        raise Failed("no trajectory was measured; expected points after 0, 1, 2, 3, 5, ... steps")
     _expect_same("the losses", without.loss, measured.loss)
     _expect_same("the predictions", rows, same_rows)
-    return f"{len(measured.curve)} points"
+    return f"{len(measured.trajectory)} points"
 
 
 def saved_and_loaded_is_the_same(bench: Bench) -> str:

@@ -60,10 +60,28 @@ def nli_rows(n: int = 90) -> list[dict[str, str]]:
     ]
 
 
+def reworded(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The same labels for other sentences: a relation pair reversed, an NLI pair with an article before it."""
+    pairs = [
+        (row["hypothesis"], row["premise"])
+        if "relation" in row
+        else ("the " + row["premise"], "the " + row["hypothesis"])
+        for row in rows
+    ]
+    return [
+        {**row, "id": f"{row['id']}/reworded", "premise": premise, "hypothesis": hypothesis}
+        for row, (premise, hypothesis) in zip(rows, pairs, strict=True)
+    ]
+
+
 def write_task(folder: Path, rows: list[dict[str, str]], n_test: int) -> Path:
-    """Write the rows into a folder, as a train and a test part."""
+    """Write the rows into a folder, as a train and a test part, and 18 test pairs in other words as a validation part."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, part in (("test", rows[:n_test]), ("train", rows[n_test:])):
+    for name, part in (
+        ("test", rows[:n_test]),
+        ("train", rows[n_test:]),
+        ("validation", reworded(rows[:n_test][:18])),
+    ):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), "utf-8")
     return folder
 

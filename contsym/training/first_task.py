@@ -101,6 +101,7 @@ class FirstTaskCache:
     def _write(self, key: str, run: SeedRun) -> None:
         from safetensors.torch import save_file
 
+        assert not run.plan.is_trial, "a trial has predictions of validation pairs"
         values, tensors = run.state()
 
         def fill(folder: Path) -> None:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,24 +28,20 @@ from contsym.models.algebra import guarded_division
 from contsym.models.encoders.device import random_state, set_random_state
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import kind_of_head, read_head
-from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.models.encoders.resolve import head_of
 from contsym.models.pair_model import under
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema import Cost, ExperienceCost
-from contsym.scenarios.benchmark import build_benchmark
+from contsym.scenarios.benchmark import limited, test_stream, train_stream
 from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
-from contsym.training.observers import AccuracyMatrix, CurvePoint, NotFinite, SampleEfficiency, TrainingLog
+from contsym.training.observers import AccuracyMatrix, NotFinite, TrainingLog
 from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template
+from contsym.training.trajectory import Point, Trajectory, fixed_parts, gives_vectors
 
 if TYPE_CHECKING:
     from contsym.training.known_task import KnownTask
     from contsym.training.plan import Plan
-
-
-CURVE_PART = 256
-"""Test pairs that the learning curve is measured on; the same for every strategy and seed."""
 
 
 PROBE_PART = 1000
@@ -81,9 +78,14 @@ class SeedRun:
             warnings.filterwarnings("ignore", message="No loggers specified")
             evaluator = EvaluationPlugin(self.matrix, loggers=[])
         self.names = [task.name for task in plan.tasks]
-        tests = [task.test for task in plan.tasks]
-        self.curve = SampleEfficiency([subset(t, min(CURVE_PART, len(t)), 0, "curve") for t in tests])
-        self.log = TrainingLog(self.names, self.progress, self.curve)
+        self.trajectory = Trajectory(
+            fixed_parts(plan.tasks),
+            is_whole=plan.config.curve and not plan.is_trial,
+            # An NLI task takes hundreds of batches: it is measured after each only where it is to stop.
+            at_every_batch=[plan.config.one_pass and TASKS[task.task].relational for task in plan.tasks],
+            until=plan.config.stop_at,
+        )
+        self.log = TrainingLog(self.names, self.progress, self.trajectory)
         self.strategy = plan.strategy(
             encoder=self.encoder,
             settings=plan.settings,
@@ -96,11 +98,11 @@ class SeedRun:
             strategy=self.strategy,
             learning_rate=plan.learning_rate,
             evaluator=evaluator,
-            plugins=[self.curve, self.log] if plan.config.curve else [self.log],
+            trajectory=self.trajectory,
+            plugins=[self.log],
+            one_pass=plan.config.one_pass,
         )
-        pairs = list(zip(parts, tests, strict=True))
-        self.benchmark = build_benchmark(pairs, self.strategy.model.collate)
-        self.view_pairs = view_pairs(plan)
+        self.train_stream = train_stream(parts, self.strategy.model.collate)
         self.view_before: Tensor | None = None
         """`view()` of the untrained encoder."""
         self.view_after: Tensor | None = None
@@ -109,15 +111,19 @@ class SeedRun:
         self.n_evaluated = 0
         """Texts encoded in evaluations."""
 
+    @cached_property
+    def test_stream(self):
+        """The test pairs of each task, which are read for the accuracy matrix alone."""
+        return test_stream([task.test for task in self.plan.tasks], self.strategy.model.collate)
+
+    @cached_property
+    def view_pairs(self) -> Dataset | None:
+        return view_pairs(self.plan)
+
     @property
     def n_done(self) -> int:
         """Experiences that are behind it."""
         return max(0, len(self.matrix.predictions) - 1)
-
-    @property
-    def gives_vectors(self) -> bool:
-        """Whether the encoder gives a vector per sentence; a checkpoint's own head gives none."""
-        return isinstance(self.encoder, PooledEncoder) and not isinstance(self.encoder, NliClassifier)
 
     @property
     def predictions(self):
@@ -143,7 +149,7 @@ class SeedRun:
             if self.start:
                 # Nothing is trained, but an add-on may encode the pairs to remember what is known.
                 self.log.begin(self.template)
-                self.template.skip_known(self.benchmark.train_stream[0], len(self.parts[0]))
+                self.template.skip_known(self.train_stream[0], len(self.parts[0]))
                 self.log.end(self.template, n_pairs_seen=0)
             self._evaluate("before any training")
             if self.start:
@@ -154,22 +160,27 @@ class SeedRun:
                 self.encoder.cache = None
             if self.start:
                 return
-        experience = self.benchmark.train_stream[self.n_done]
+        experience = self.train_stream[self.n_done]
         name = self.names[self.n_done]
         self.template.only_stores = self.plan.tasks[self.n_done].storing_only
-        self.template.train(experience, eval_streams=[], reset_optimizer_state=True)
+        one_pass = self.plan.config.one_pass
+        if self.template.takes_steps or one_pass or self.trajectory.until is not None:
+            self.trajectory.start(self.template, self.n_done)
+        self.template.train(experience, eval_streams=[], reset_optimizer_state=True, shuffle=not one_pass)
         self._evaluate(f"evaluating after {name}")
 
     def _evaluate(self, phase: str) -> None:
         self.progress.phase(phase, None)
         n_before = self.encoder.n_forwards
         with self.encoder.remembering():
-            self.template.eval(self.benchmark.test_stream)
+            self.template.eval(self.test_stream)
             self.n_evaluated += self.encoder.n_forwards - n_before
             self._look(len(self.matrix.predictions) - 1)
 
     def _look(self, row: int) -> None:
         """What is measured of the encoder itself, beside its predictions, at this row of the matrix."""
+        if self.plan.is_trial:
+            return
         last = len(self.parts)
         began, n_before = time.perf_counter(), self.encoder.n_forwards
         if row == 0:
@@ -187,7 +198,7 @@ class SeedRun:
 
         None where the encoder gives no vector of a sentence.
         """
-        if not self.gives_vectors:
+        if not gives_vectors(self.encoder):
             return None
         parts = (
             subset(self.parts[0], min(PROBE_PART, len(self.parts[0])), 0, "probe"),
@@ -204,7 +215,7 @@ class SeedRun:
         The same formula for every strategy, whatever it trains and predicts by. None where the
         encoder gives no vector of a sentence, as a checkpoint with an NLI head.
         """
-        if self.view_pairs is None or not self.gives_vectors:
+        if self.view_pairs is None or not gives_vectors(self.encoder):
             return None
         premises, hypotheses = self.view_pairs["premise"][:], self.view_pairs["hypothesis"][:]
         p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
@@ -218,7 +229,7 @@ class SeedRun:
     def cost(self) -> Cost:
         return Cost(
             experiences=self.log.costs,
-            curve_seconds=round(self.curve.seconds, 3),
+            trajectory_seconds=round(self.trajectory.seconds, 3),
             encoder_forwards=self.encoder.n_forwards,
             encoder_forwards_evaluation=self.n_evaluated,
             trained_parameters=self.strategy.n_trained_parameters,
@@ -239,19 +250,25 @@ class SeedRun:
             tensors["view_before"] = self.view_before
         values = {
             "n_done": self.n_done,
-            "data": [task.fingerprint for task in self.plan.tasks],
+            "data": self._data(),
             "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
-            "curve": [asdict(point) for point in self.curve.points],
-            "curve_seconds": self.curve.seconds,
+            "trajectory": [asdict(point) for point in self.trajectory.points],
+            "trajectory_seconds": self.trajectory.seconds,
+            "taken": self.template.taken,
             "probes": self.probes,
             "losses": log.losses,
             "costs": [cost.model_dump() for cost in log.costs],
-            "curve_forwards": self.curve.n_forwards,
+            "trajectory_forwards": self.trajectory.n_forwards,
             "encoder_forwards": self.encoder.n_forwards,
             "encoder_forwards_evaluation": self.n_evaluated,
             "seconds": self.seconds,
         }
         return values, tensors
+
+    def _data(self) -> list[str]:
+        """What the predictions of a state are of."""
+        part = "validation" if self.plan.is_trial else "test"
+        return [f"{part} {task.fingerprint}" for task in self.plan.tasks]
 
     def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Put in what `state` gave, of a run of the same strategy, seed and first experiences.
@@ -261,18 +278,23 @@ class SeedRun:
         """
         strategy, log = self.strategy, self.log
         n_done = values["n_done"]
-        is_same_data = values["data"] == [task.fingerprint for task in self.plan.tasks]
+        is_same_data = values["data"] == self._data()
         if not is_same_data:
             assert n_done == 1, "the state after the first experience is the only one that is shared"
             strategy.current = self.parts[0]
             self._evaluate("before any training")
-        strategy.restore(under("strategy.", tensors), self.parts[:n_done])
+            strategy.current = None
+        self.template.taken = taken = list(values["taken"])
+        past = [
+            part if rows is None else part.select(rows) for part, rows in zip(self.parts, taken, strict=False)
+        ]
+        strategy.restore(under("strategy.", tensors), past)
         log.losses = list(values["losses"])
         log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
         self.encoder.n_forwards = values["encoder_forwards"]
         if self.template.active_addons:
             assert n_done == 1, "an add-on takes from the first experience alone"
-            self.template.rejoin(self.benchmark.train_stream[0])
+            self.template.rejoin(limited(self.train_stream[0], taken[0]))
             # The state is of the strategy without add-ons, so their texts and bytes are added here.
             n_more = self.encoder.n_forwards - values["encoder_forwards"]
             n_forwards = log.costs[0].training_forwards + n_more
@@ -280,9 +302,9 @@ class SeedRun:
             log.costs = [log.costs[0].model_copy(update=whole)]
         for name, n in values["clock"].items():
             setattr(self.template.clock, name, n)
-        self.curve.points = [CurvePoint(**point) for point in values["curve"]]
-        self.curve.seconds = values["curve_seconds"]
-        self.curve.n_forwards = values["curve_forwards"]
+        self.trajectory.points = [Point(**point) for point in values["trajectory"]]
+        self.trajectory.seconds = values["trajectory_seconds"]
+        self.trajectory.n_forwards = values["trajectory_forwards"]
         self._seconds_before = values["seconds"]
         self.encoder.cache = None
         if is_same_data:

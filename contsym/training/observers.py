@@ -1,4 +1,4 @@
-"""Avalanche plugins that collect predictions, learning curves and costs."""
+"""Avalanche plugins that collect predictions, losses and costs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
-from datasets import Dataset
 from numpy.typing import NDArray
 
 from contsym.errors import ContsymError
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema import ExperienceCost
 from contsym.training.progress import Progress
+from contsym.training.trajectory import Trajectory
 
 
 class NotFinite(ContsymError):
@@ -32,11 +32,6 @@ class NotFinite(ContsymError):
         super().__init__(f"the {what} is {value} at step {step} on {task}")
         self.what, self.value, self.task, self.step = what, value, task, step
         self.rows, self.is_finite = list(rows), list(is_finite)
-
-
-PAST_LIMIT = 512
-"""The most pairs of earlier experiences in a memory while the curve is measured: encoding all of them at every point
-took a third of a run."""
 
 
 class AccuracyMatrix(PluginMetric[float]):
@@ -78,76 +73,18 @@ class AccuracyMatrix(PluginMetric[float]):
         return "AccuracyMatrix"
 
 
-@dataclass(frozen=True)
-class CurvePoint:
-    """The accuracy of a strategy if its training stopped here."""
-
-    experience: int
-    n_steps: int
-    n_pairs_seen: int
-    n_distinct_pairs: int
-    accuracy: float
-
-
-class SampleEfficiency(SupervisedPlugin):
-    """Accuracy on a fixed part of the present task's test set, at doubling counts of pairs seen.
-
-    A strategy that stores pairs votes with those of this experience seen so far, and with at most PAST_LIMIT of
-    earlier experiences; at the last point with all. The random state is forked and the seconds are counted
-    separately, so training is the same with and without this plugin.
-    """
-
-    def __init__(self, evaluation_parts: Sequence[Dataset]) -> None:
-        super().__init__()
-        self.parts = [(part, torch.tensor(part["label"][:]).numpy()) for part in evaluation_parts]
-        self.points: list[CurvePoint] = []
-        self.seconds = 0.0
-        self.n_forwards = 0
-        """Texts encoded for the curve."""
-        self._next = 1
-
-    def before_training_exp(self, strategy, **kwargs) -> None:
-        self._next = 1
-
-    def after_training_iteration(self, strategy, **kwargs) -> None:
-        if strategy.n_pairs_seen >= self._next and strategy.n_steps_left > 0:
-            self._next = 2 * strategy.n_pairs_seen
-            self._measure(strategy, len(strategy.seen_rows), PAST_LIMIT)
-
-    def after_training_exp(self, strategy, **kwargs) -> None:
-        # After an experience a memory has all its pairs, trained on or not.
-        method = strategy.strategy
-        n_distinct = len(method.past[-1]) if method.memory else len(strategy.seen_rows)
-        if strategy.n_pairs_seen:
-            self._measure(strategy, n_distinct)
-
-    def _measure(self, strategy, n_distinct: int, past_limit: int | None = None) -> None:
-        started, n_before = time.perf_counter(), strategy.model.encoder.n_forwards
-        experience = strategy.experience.current_experience
-        part, labels = self.parts[experience]
-        with torch.random.fork_rng():
-            strategy.refresh(past_limit)
-            predicted = strategy.strategy.score(part).argmax(dim=1).numpy()
-        n_steps = strategy.clock.train_exp_iterations + (strategy.n_steps_left > 0)
-        self.points.append(
-            CurvePoint(experience, n_steps, strategy.n_pairs_seen, n_distinct, accuracy(predicted, labels))
-        )
-        self.seconds += time.perf_counter() - started
-        self.n_forwards += strategy.model.encoder.n_forwards - n_before
-
-
 @dataclass
 class TrainingLog(SupervisedPlugin):
     """The loss of every step, the cost of every experience, and the progress display.
 
-    Must follow the curve in the list of plugins, to subtract the curve's cost, and the add-ons, to check their part
-    of the loss too. Raises NotFinite before a step with a loss or gradient that is not finite, so that the weights
+    Must follow the trajectory in the list of plugins, to subtract its cost, and the add-ons, to check their part of
+    the loss too. Raises NotFinite before a step with a loss or gradient that is not finite, so that the weights
     are those of the step before.
     """
 
     tasks: Sequence[str]
     progress: Progress
-    curve: SampleEfficiency
+    trajectory: Trajectory
     losses: list[list[float]] = field(default_factory=list)
     costs: list[ExperienceCost] = field(default_factory=list)
     """One record per finished experience."""
@@ -165,8 +102,8 @@ class TrainingLog(SupervisedPlugin):
     def begin(self, strategy) -> None:
         """Start to count the cost of the next experience."""
         self.losses.append([])
-        self._started = time.perf_counter() - self.curve.seconds
-        self._n_before = strategy.model.encoder.n_forwards - self.curve.n_forwards
+        self._started = time.perf_counter() - self.trajectory.seconds
+        self._n_before = strategy.model.encoder.n_forwards - self.trajectory.n_forwards
 
     def before_training_iteration(self, strategy, **kwargs) -> None:
         self.is_in_step = True
@@ -199,10 +136,10 @@ class TrainingLog(SupervisedPlugin):
 
     def end(self, strategy, n_pairs_seen: int) -> None:
         """Record the cost of the experience since `begin`."""
-        n_forwards = strategy.model.encoder.n_forwards - self.curve.n_forwards
+        n_forwards = strategy.model.encoder.n_forwards - self.trajectory.n_forwards
         self.costs.append(
             ExperienceCost(
-                training_seconds=round(time.perf_counter() - self.curve.seconds - self._started, 3),
+                training_seconds=round(time.perf_counter() - self.trajectory.seconds - self._started, 3),
                 training_steps=len(self.losses[-1]),
                 pairs_seen=n_pairs_seen,
                 training_forwards=n_forwards - self._n_before,

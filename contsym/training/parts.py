@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from contsym.config import RunConfig
+from contsym.config import LEAST, RunConfig, Shots
 from contsym.data import cache, shortcuts
 from contsym.data.schema import TaskData
-from contsym.data.shots import check_shots, check_size, few_shot_rows, subset_rows
+from contsym.data.shots import check_shots, check_size, few_shot_order, few_shot_rows, most_shots, subset_rows
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 from contsym.models.encoders import resolve
@@ -59,12 +59,19 @@ class Shared:
         return self.once((*request, experience), lambda: experience_data(task, experience))
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
-        """The chosen number of the experience's training pairs; drawn once per choice."""
-        option, n = choice(task, config)
-        if n is None:
+        """The chosen number of the experience's training pairs; drawn once per choice.
+
+        In the seed's order, except where all pairs are chosen and seen more than once.
+        """
+        option, n = _size(task, config)
+        if n is None and not config.one_pass:
             return task.train
 
         def rows() -> np.ndarray:
+            if n is None and TASKS[task.task].relational:
+                return few_shot_order(task.train, seed)
+            if n is None:
+                return subset_rows(task.train, len(task.train), seed, option)
             if option == SHOTS:
                 return few_shot_rows(task.train, n, seed)
             return subset_rows(task.train, n, seed, option)
@@ -75,7 +82,8 @@ class Shared:
         """The accuracy of each shortcut, trained on the pairs of this seed."""
         (option, n), share = choice(task, config), noise(task, config)
         # All pairs without noise are the same for every seed.
-        key = (task.fingerprint, option, n, share, None if n is None and share is None else seed)
+        is_drawn = n is not None or share is not None or config.one_pass
+        key = (task.fingerprint, option, n, share, seed if is_drawn else None)
 
         def scores() -> dict[str, float]:
             return shortcuts.scores(training_part(task, config, seed, self), task.test)
@@ -117,7 +125,7 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
     """The length of `training_part`, the same for every seed, without drawing. Raises SettingError as it does."""
-    option, n = choice(task, config)
+    option, n = _size(task, config)
     if n is None:
         return len(task.train)
     with _experience_in_errors(task):
@@ -139,11 +147,23 @@ def _experience_in_errors(task: TaskData) -> Iterator[None]:
         raise SettingError(f"{error} (experience {task.name})") from None
 
 
-def choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
+def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots]:
     """The option for the number of an experience's training pairs, and its value; None: all pairs."""
     if TASKS[task.task].relational and config.shots is not None:
         return SHOTS, config.shots
     return f"--{task.task}-size", config.sizes.get(task.task)
+
+
+def shots_to_try(parts: Sequence[Dataset], step: int) -> list[int]:
+    """The numbers of shots among which the least one is looked for: the steps that all parts can give, and the most."""
+    most = min(map(most_shots, parts))
+    return [*range(step, most, step), most]
+
+
+def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
+    """`choice` as a number: for `least`, the largest one that may be tried."""
+    option, n = choice(task, config)
+    return option, most_shots(task.train) if n == LEAST else n
 
 
 def noise(task: TaskData, config: RunConfig) -> float | None:

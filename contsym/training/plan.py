@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from contsym import plugins
-from contsym.config import DEFAULT_FORM, RunConfig
+from contsym.config import DEFAULT_FORM, LEAST, RunConfig
 from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
@@ -74,7 +74,16 @@ def check_start(
 def pretraining_config(config: RunConfig) -> RunConfig:
     """The run whose first experience makes the encoder that a retrain run starts from."""
     return replace(
-        config, strategy=PRETRAINING, settings=config.pretrain, protocol="sequential", pretrain={}, shots=None
+        config,
+        strategy=PRETRAINING,
+        settings=config.pretrain,
+        protocol="sequential",
+        pretrain={},
+        shots=None,
+        one_pass=False,
+        until=None,
+        # A run takes the encoder and the head from it, and no point.
+        curve=False,
     )
 
 
@@ -115,12 +124,18 @@ class Plan:
     precision: Precision
     audits: Mapping[str, Overview] = field(default_factory=dict)
     """By task, with the training pairs of the first seed; empty where none was asked for."""
+    is_trial: bool = False
+    """Whether it chooses a setting: `test` of its tasks then holds validation pairs, and nothing is looked at."""
     shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     @property
     def pooling(self) -> Pooling:
         assert self.encoder.pooling is not None, "prepare has looked"
         return self.encoder.pooling
+
+    def with_shots(self, n: int) -> Plan:
+        """The plan with a given number of shots, trained on to the end."""
+        return replace(self, config=replace(self.config, shots=n, until=None))
 
     def training_part(self, task: TaskData, seed: int) -> Dataset:
         """The training pairs of an experience for a seed, drawn once in all plans that share what they have loaded."""
@@ -228,7 +243,8 @@ def resolved(plan: Plan, config: RunConfig) -> Plan:
 def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
     """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
     only_stores = task.storing_only and plan.strategy.has_memory()
-    return plan.settings.n_steps(n_pairs) if plan.strategy.trains and not only_stores else 0
+    takes_steps = plan.strategy.trains and not only_stores
+    return plan.settings.n_steps(n_pairs, plan.config.one_pass) if takes_steps else 0
 
 
 def n_steps_of(plan: Plan) -> int:
@@ -299,7 +315,8 @@ def key_of(plan: Plan, seed: int) -> str:
         "experiences": [_experience_facts(plan, place) for place in range(len(plan.tasks))],
         "protocol": config.protocol,
         "pretrain": pretraining_settings(plan),
-        "measured": {"target": config.target, "curve": config.curve, "audit": config.audit},
+        "reading": {**_passes(config), **({"step": config.step} if config.shots == LEAST else {})},
+        "measured": {"target": config.aim, "curve": config.curve, "audit": config.audit},
     }
     return _hash({**facts, **_method_facts(plan, seed)})
 
@@ -308,15 +325,21 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
     """SHA-256 of the resolved facts that decide the state after the first experience.
 
     None where there is no second one, or where the shots decide the first. What is evaluated there besides the
-    first task does not count: `SeedRun.restore` evaluates other test pairs itself.
+    first task does not count: `SeedRun.restore` evaluates other test pairs itself. A trajectory is of all tasks.
     """
     if len(plan.tasks) < 2 or TASKS[plan.tasks[0].task].relational:
         return None
     facts = {
         "experience": _experience_facts(plan, 0),
-        "curve": plan.config.curve,
+        "passes": _passes(plan.config),
+        "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
     }
     return _hash({**facts, **_method_facts(plan, seed)})
+
+
+def _passes(config: RunConfig) -> dict[str, object]:
+    """How often pairs are seen, where the settings do not say it."""
+    return {"one_pass": config.one_pass, "until": config.stop_at}
 
 
 def _hash(facts: Mapping[str, object]) -> str:

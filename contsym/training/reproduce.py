@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TOLERANCE = 0.05
 """Largest difference of an accuracy that counts as the same result on another machine or in another precision."""
 
-TIMED = ("training_seconds", "curve_seconds", "peak_memory_bytes")
+TIMED = ("training_seconds", "trajectory_seconds", "peak_memory_bytes")
 """Costs that no two runs share."""
 SHOWN = 3
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from contsym import checked
+from contsym.config import LEAST
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
 from contsym.results import store
-from contsym.results.schema import FORMAT, Asked, Facts, SeedResult, StoredOptions
-from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
+from contsym.results.schema import FORMAT, Asked, Facts, Search, SeedResult, StoredOptions
+from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency, trajectory_figures
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
 from contsym.training.plan import code_of, encoder_facts, key_of, pretraining_settings
@@ -72,7 +73,34 @@ def run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | 
 
 
 def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None) -> SeedOutput:
+    if plan.config.shots != LEAST:
+        return _train(plan, seed, progress, cache)
+    from contsym.training.first_task import FirstTaskCache, first_tasks_folder
+    from contsym.training.least import search_least
+
+    # Before the work, as in `_train`.
+    record(plan, seed, datetime.now(UTC), [0] * len(plan.tasks))
+    cache = cache or FirstTaskCache(first_tasks_folder(plan.config.output))
+    start = find_known_task(plan, seed, progress, cache)
+    search, note = search_least(plan, seed, progress, cache, start)
+    one = plan.with_shots(search.found or search.most)
+    return _train(one, seed, progress, cache, asked=plan, search=search, notes=[note] if note else [])
+
+
+def _train(
+    plan: Plan,
+    seed: int,
+    progress: Progress,
+    cache: FirstTaskCache | None,
+    *,
+    asked: Plan | None = None,
+    search: Search | None = None,
+    notes: Sequence[str] = (),
+) -> SeedOutput:
+    """The result of a plan with given shots; `asked` is the plan that stands in its record, if it is another."""
     from contsym.training.loop import SeedRun
+
+    asked = asked or plan
 
     # An earlier seed's model and optimizer hang together with Avalanche's plugins in a circle; three of them were
     # in memory at a time before Python went to look.
@@ -84,7 +112,7 @@ def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache |
         if task.name in plan.audits
     }
     # Before the work, not after it: what could not be stored is not trained.
-    facts = record(plan, seed, datetime.now(UTC), [len(part) for part in parts])
+    facts = record(asked, seed, datetime.now(UTC), [len(part) for part in parts])
     start = find_known_task(plan, seed, progress, cache)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     run = SeedRun(plan, parts, seed, progress, start)
@@ -107,15 +135,17 @@ def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache |
         "leaks": {
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
         },
-        "curve": [asdict(point) for point in run.curve.points],
-        "sample_efficiency": sample_efficiency(plan.tasks, run.curve.points, plan.config.target),
+        "trajectory": [asdict(point) for point in run.trajectory.points],
+        "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, asked.config.aim),
+        "sample_efficiency": sample_efficiency(run.names, run.trajectory.points, asked.config.aim),
+        "search": search,
         "loss": run.log.losses,
         "cost": run.cost(),
         "view": view,
-        "notes": run.strategy.notes(),
+        "notes": [*notes, *run.strategy.notes()],
         "seconds": round(run.seconds, 3),
     }
-    result = checked.check(SeedResult, made, _where(plan, seed))
+    result = checked.check(SeedResult, made, _where(asked, seed))
     return SeedOutput(result, prediction_rows(plan.tasks, run.predictions), tensors)
 
 
@@ -147,7 +177,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
             task.name: {
                 "name": task.source,
                 "task": task.task,
-                "rows": {"train": n, "test": len(task.test)},
+                "rows": {**task.rows, "train": n},
                 "available": task.rows,
                 "fingerprint": task.fingerprint,
                 "stand_in": task.stand_in,

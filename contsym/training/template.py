@@ -13,8 +13,9 @@ from torch.nn import functional
 from contsym.data.joining import Joined
 from contsym.errors import ContsymError
 from contsym.models.pair_model import HEAD_BATCH, rows_only
-from contsym.scenarios.benchmark import pairs_of
+from contsym.scenarios.benchmark import limited, pairs_of
 from contsym.strategies.base import Strategy
+from contsym.training.trajectory import Trajectory
 
 GROUP = 16 * HEAD_BATCH
 """About as many test pairs are scored together."""
@@ -23,8 +24,20 @@ GROUP = 16 * HEAD_BATCH
 class Template(SupervisedTemplate):
     """Trains and evaluates a Strategy. Plugins see Avalanche's attributes and `strategy`."""
 
-    def __init__(self, *, strategy: Strategy, learning_rate: float, evaluator, plugins=()) -> None:
+    def __init__(
+        self,
+        *,
+        strategy: Strategy,
+        learning_rate: float,
+        evaluator,
+        trajectory: Trajectory,
+        plugins=(),
+        one_pass: bool = False,
+    ) -> None:
         self.strategy, settings = strategy, strategy.settings
+        self.trajectory, self.one_pass = trajectory, one_pass
+        self.taken: list[list[int] | None] = []
+        """The rows of each finished experience's pairs that were seen before training stopped; None: it did not stop."""
         self.active_addons = [addon(settings, strategy.seed) for addon in strategy.addons]
         for addon in self.active_addons:
             addon.start(strategy.model)
@@ -33,7 +46,9 @@ class Template(SupervisedTemplate):
         """Set before an experience whose pairs a memory stores without a gradient step."""
         self.seen_rows: dict[int, None] = {}
         self.n_pairs_seen = 0
-        self._is_training_exp = False
+        self.n_batches = 0
+        """Of the present experience so far."""
+        self._is_training_exp = self._is_stopped = False
         self.gradient_norm = torch.zeros(())
         """Of the present step, before clipping."""
         super().__init__(
@@ -49,7 +64,7 @@ class Template(SupervisedTemplate):
             eval_mb_size=HEAD_BATCH,
             device=strategy.device,
             # Add-ons first, so that their seconds count as training.
-            plugins=[*self.active_addons, *plugins],
+            plugins=[*self.active_addons, *([trajectory] if trajectory.is_on else []), *plugins],
             evaluator=evaluator,
         )
 
@@ -57,6 +72,16 @@ class Template(SupervisedTemplate):
     def n_stored_bytes(self) -> int:
         """Bytes that the strategy and its add-ons store beside the encoder."""
         return self.strategy.n_stored_bytes + sum(addon.n_bytes for addon in self.active_addons)
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether the strategy learns the present experience by gradient steps."""
+        return self.strategy.trains and not (self.only_stores and self.strategy.memory)
+
+    @property
+    def n_steps(self) -> int:
+        """Gradient steps of the present experience so far."""
+        return self.n_batches if self.takes_steps else 0
 
     def refresh(self, past_limit: int | None = None) -> None:
         """Let the strategy update its memory with the pairs seen so far."""
@@ -114,8 +139,8 @@ class Template(SupervisedTemplate):
     # -- Training. --
 
     def _before_training_exp(self, **kwargs) -> None:
-        self.seen_rows, self.n_pairs_seen = {}, 0
-        self.strategy.current, self._is_training_exp = None, True
+        self.seen_rows, self.n_pairs_seen, self.n_batches = {}, 0, 0
+        self.strategy.current, self._is_training_exp, self._is_stopped = None, True, False
         self._pairs = pairs_of(self.experience.dataset)
         self.first_row = self._pairs["row"][0]
         self.strategy.begin(len(self.strategy.past))
@@ -124,12 +149,45 @@ class Template(SupervisedTemplate):
     def _after_train_dataset_adaptation(self, **kwargs) -> None:
         super()._after_train_dataset_adaptation(**kwargs)
         # After the add-ons, which may add earlier pairs to the dataset.
-        takes_steps = self.strategy.trains and not (self.only_stores and self.strategy.memory)
-        self.n_steps_left = self.strategy.settings.n_steps(len(self.adapted_dataset)) if takes_steps else 0
+        n_pairs = len(self.adapted_dataset)
+        steps = self.strategy.settings.n_steps(n_pairs, self.one_pass)
+        self.n_steps_left = steps if self.takes_steps else 0
 
     def _train_exp(self, experience, eval_streams=None, **kwargs) -> None:
         if self.n_steps_left > 0:
             super()._train_exp(experience, eval_streams, **kwargs)
+        elif self.one_pass or self.trajectory.until is not None:
+            with self.trajectory.counted(self):
+                self._store_in_batches()
+
+    def stop_here(self) -> None:
+        """End the experience, as if it had only the pairs seen so far."""
+        self.n_steps_left, self._is_stopped = 0, True
+
+    @torch.no_grad()
+    def _store_in_batches(self) -> None:
+        """Give a method without gradient steps the first pairs, one batch more each time, until they are enough.
+
+        Its state is put back each time, so at the end it learns as if it had been given only these pairs.
+        """
+        method, size = self.strategy, self.strategy.settings.batch_size
+        state, past = method.state(), list(method.past)
+        self.model.eval()
+        for n in range(size, len(self._pairs) + size, size):
+            self.n_batches += 1
+            self.n_pairs_seen = min(n, len(self._pairs))
+            self.seen_rows = dict.fromkeys(range(self.first_row, self.first_row + self.n_pairs_seen))
+            if self.n_pairs_seen == len(self._pairs):
+                return
+            part = self._pairs.select(range(n))
+            method.past.append(part)
+            method.fit(part)
+            method.past.pop()
+            is_enough = self.trajectory.has_reached(self)
+            method.restore(state, past)
+            if is_enough:
+                self.stop_here()
+                return
 
     def _before_update(self, **kwargs) -> None:
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(
@@ -139,6 +197,7 @@ class Template(SupervisedTemplate):
 
     def _after_training_iteration(self, **kwargs) -> None:
         self.n_steps_left -= 1
+        self.n_batches += 1
         last = self.first_row + len(self._pairs)
         rows = [row for row in self.mb_x["row"].tolist() if self.first_row <= row < last]
         self.n_pairs_seen += len(rows)
@@ -148,6 +207,10 @@ class Template(SupervisedTemplate):
             self.stop_training()
 
     def _after_training_exp(self, **kwargs) -> None:
+        rows = sorted(row - self.first_row for row in self.seen_rows) if self._is_stopped else None
+        self.taken.append(rows)
+        self.experience = limited(self.experience, rows)
+        self._pairs = pairs_of(self.experience.dataset)
         self.strategy.past.append(self._pairs)
         self.strategy.current, self._is_training_exp = None, False
         self.model.eval()

@@ -150,7 +150,7 @@ def test_a_single_task_and_a_single_strategy_say_what_there_is_not(tmp_path):
     store_run(
         tmp_path, "a", [0], tasks=["wikidata"], matrix=[[0.5], [0.95]], n_test={"wikidata": 40},
         final={"wikidata": 0.95}, learned={"wikidata": True}, forgetting={"wikidata": None},
-        loss=[[]], curve=[],
+        loss=[[]], trajectory=[],
     )  # fmt: skip
     text = without_plotly(to_html(make_report(collect(tmp_path, ["a"]), 0.99)))
     for sentence in (

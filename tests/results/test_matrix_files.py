@@ -111,7 +111,7 @@ def test_a_result_without_a_matrix(tmp_path):
 
 
 def test_seeds_of_different_tasks():
-    other = make_result(1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], curve=[], by_kind={})
+    other = make_result(1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], trajectory=[], by_kind={})
     with pytest.raises(
         ContsymError, match=r"^the results have different tasks; give the folder of one result$"
     ):

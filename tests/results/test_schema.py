@@ -17,7 +17,7 @@ from tests.stored_results import make_result, plain_result
     ("changes", "message"),
     [
         ({"loss": [[0.5], [float("nan")]]}, "loss.1.0 is nan; expected a finite number"),
-        ({"cost": {"experiences": []}}, "cost.curve_seconds is missing; expected a stored result"),
+        ({"cost": {"experiences": []}}, "cost.trajectory_seconds is missing; expected a stored result"),
         ({"notes": [3]}, "notes.0 is 3; expected a valid string"),
         ({"mine": 3}, "mine is unknown; expected what a stored result holds"),
         ({"settings": {"k": [float("inf")]}}, "is inf; expected a finite number"),

@@ -79,10 +79,13 @@ def test_what_is_read_back_equals_the_stored_result(output):
     for j, task in enumerate(result.tasks):
         column = [(i, row[j]) for i, row in enumerate(result.matrix)]
         assert history(client, run, f"accuracy/{task}") == column
-        points = [p for p in result.curve if p.experience == j]
-        for key, name in (("accuracy", "accuracy"), ("distinct_pairs", "n_distinct_pairs")):
+        points = [p for p in result.trajectory if p.experience == j]
+        for i, measured in enumerate(result.tasks):
+            expected = [(p.n_pairs_seen, p.accuracies[i]) for p in points]
+            assert history(client, run, f"trajectory/{task}/accuracy/{measured}") == expected
+        for key, name in (("distinct_pairs", "n_distinct_pairs"), ("weights_distance", "weights_distance")):
             expected = [(p.n_pairs_seen, getattr(p, name)) for p in points]
-            assert history(client, run, f"curve/{task}/{key}") == expected
+            assert history(client, run, f"trajectory/{task}/{key}") == expected
         assert history(client, run, f"loss/{task}") == list(enumerate(result.loss[j], start=1))
     assert history(client, run, "accuracy/wikidata/symmetric") == [(0, 0.4), (1, 0.6), (2, 1.0)]
     latest = run.data.metrics
@@ -94,6 +97,8 @@ def test_what_is_read_back_equals_the_stored_result(output):
     assert latest["cost/training_seconds"] == 3.75
     assert latest["cost/pairs_seen"] == 432
     assert latest["sample_efficiency/wikidata/n_pairs_seen"] == 128
+    assert latest["trajectory/min_acc"] == 0.6
+    assert latest["trajectory/forgetting_at_target/mnli"] == 0.2
     assert "sample_efficiency/mnli/n_pairs_seen" not in latest
 
 

@@ -45,7 +45,7 @@ def test_experiences_scored_together_have_the_scores_that_each_has_alone(request
     plan = prepare(config(toy, encoder, tmp_path, strategy, "mnli_then_wikidata"))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     run.train_next()
-    experiences = list(run.benchmark.test_stream)
+    experiences = list(run.test_stream)
     together = run.template.scores_of(experiences)
     assert [len(scores) for scores in together] == [len(task.test) for task in plan.tasks]
     for experience, scores in zip(experiences, together, strict=True):
@@ -67,7 +67,7 @@ def test_experiences_are_scored_together_in_groups_but_apart_before_any_training
         run.train_next()
     calls_with, score = [], run.strategy.score
     monkeypatch.setattr(run.strategy, "score", lambda pairs: calls_with.append(len(pairs)) or score(pairs))
-    scores = run.template.scores_of(list(run.benchmark.test_stream))
+    scores = run.template.scores_of(list(run.test_stream))
     n_test = [len(task.test) for task in plan.tasks]
     assert [len(part) for part in scores] == n_test
     assert calls_with == ([sum(n_test)] if calls == 1 else n_test)
@@ -87,7 +87,7 @@ def test_what_a_shortcut_scores_too_was_not_learned(toy, tiny_encoder_folder, tm
 def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, strategy):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
     assert result.loss == [[], []]
-    assert result.curve == []
+    assert result.trajectory == []
     assert costs(result, "pairs_seen") == [0, 0]
     assert result.cost.trained_parameters == 0
 

@@ -87,17 +87,17 @@ def task_report(data: TaskData) -> Group:
     """The counts of labels and relations of a task without a manifest."""
     rows = [("source", data.source), ("fingerprint", data.fingerprint[:12])]
     relations: dict[str, Counter[str]] = {}
-    for part, pairs in (("train", data.train), ("test", data.test)):
+    for part, pairs in data.parts.items():
         labels = Counter(LABELS[label] for label in pairs["label"][:])
         rows.append((part, _label_counts(dict(sorted(labels.items())))))
         relations[part] = Counter(relation for relation in pairs["relation"][:] if relation)
     lines = _rows([*rows, *(("note", note) for note in data.notes)])
-    total = relations["train"] + relations["test"]
+    total = sum(relations.values(), Counter[str]())
     if not total:
         return Group(lines)
     table = plain_table("Relations", "relation")
     add_numbers(table, *relations, no_wrap=False)
-    names = sorted(relations["train"] | relations["test"], key=lambda name: -total[name])
+    names = sorted(total, key=lambda name: -total[name])
     for name in names[:MAX_RELATIONS]:
         table.add_row(shown(name), *(f"{counts[name]:,}" for counts in relations.values()))
     if len(names) > MAX_RELATIONS:

@@ -59,7 +59,7 @@ def _source_line(task, plan: Plan) -> str:
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     notes = "".join(f"; {note}" for note in task.notes)
     steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""
-    return f"{task.source}: train {used}{steps}; test {len(task.test):,}{notes}"
+    return f"{task.source}: train {used}{steps}; validation {len(task.validation):,}; test {len(task.test):,}{notes}"
 
 
 def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) -> Group:
@@ -195,7 +195,7 @@ def _summary_table(results: Results, mean: Means) -> Table:
     for figure in MATRIX_FIGURES:
         if (value := mean.figures[figure.name]) is not None:
             table.add_row(figure.title, f"{value:+.3f}" if figure.is_change else f"{value:.3f}")
-    for task in tasks if first.curve else []:
+    for task in tasks if first.trajectory else []:
         table.add_row(f"pairs to {first.options.target:g}, {task}", Text(efficiency_words(task, results)))
     table.add_row("cost", cost_words(results))
     return table

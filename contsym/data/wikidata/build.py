@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import contsym
 from contsym.data import splits
-from contsym.data.schema import FORMS, LABEL_OF_KIND, PARTS, Form
+from contsym.data.schema import FORMS, LABEL_OF_KIND, Form
 from contsym.data.sql import Connection, engine_error, hash_share, insert, literal, one_row, open_engine
 from contsym.data.wikidata import manifest, neutral
 from contsym.data.wikidata.entities import name_entities
@@ -136,13 +136,13 @@ class _Build:
         self.say("checking the split")
         self.check()
         files = {}
-        for part in PARTS:
+        for part in splits.SIDES:
             self.say(f"writing {part}")
             entry = manifest.write_part(self.con, self.folder, part, self.forms, options.seed)
             files[manifest.part_file(part)] = entry
         sql = "SELECT relation, is_test, count(*) FROM rows WHERE label <> 'neutral' GROUP BY ALL"
         for relation, is_test, n in self._rows(sql):
-            relations[relation][PARTS[is_test]] = n
+            relations[relation][splits.SIDES[is_test]] = n
         return {
             "format": manifest.FORMAT,
             "tool": f"contsym {contsym.__version__}",
@@ -259,7 +259,7 @@ class _Build:
                 "pairs": n_pairs,
                 "mutual_pairs": n_mutual,
                 "mirrored_share": share,
-                **dict.fromkeys(PARTS, 0),
+                **dict.fromkeys(splits.SIDES, 0),
             }
             if n_triples < LEAST_TRIPLES:
                 continue
@@ -361,10 +361,10 @@ class _Build:
         splits.check(self.con, "stated", self.options.split)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        counts: dict[str, dict[str, int]] = {part: {} for part in PARTS}
+        counts: dict[str, dict[str, int]] = {part: {} for part in splits.SIDES}
         sql = "SELECT is_test, label, count(*) FROM rows GROUP BY ALL ORDER BY ALL"
         for is_test, label, n in self._rows(sql):
-            counts[PARTS[is_test]][label] = n
+            counts[splits.SIDES[is_test]][label] = n
         return counts
 
     def skipped(self) -> dict[str, dict[str, Any]]:

@@ -13,8 +13,8 @@ from pydantic import Field
 from contsym import checked
 from contsym.checked import Count, Kind, Share, Strict, Words
 from contsym.data.readers import parquet_rows
-from contsym.data.schema import FORMS, PARTS, Form, OneForm, PlacedRow, Row, file_sha256
-from contsym.data.splits import SplitRule
+from contsym.data.schema import FORMS, Form, OneForm, Part, PlacedRow, Row, file_sha256
+from contsym.data.splits import SIDES, SplitRule
 from contsym.data.sql import Connection, hash_share
 from contsym.data.tasks import Task
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
@@ -168,7 +168,7 @@ class Built:
     def split(self) -> SplitRule:
         return self.manifest["split"]["rule"]
 
-    def read(self, task: Task, form: Form) -> tuple[Iterator[PlacedRow], Iterator[PlacedRow]]:
+    def read(self, task: Task, form: Form) -> dict[Part, Iterator[PlacedRow]]:
         if not task.relational:
             raise DataError(f"--{task.name} {self.folder}: these are relation pairs; give them as --wikidata")
         forms = FORMS if form == "both" else (form,)
@@ -184,8 +184,7 @@ class Built:
                     f"{self.folder / name}: not the file that {MANIFEST} describes (SHA-256 differs); "
                     "build the dataset again"
                 )
-        train, test = (_rows(self.folder / part_file(part), forms) for part in PARTS)
-        return train, test
+        return {part: _rows(self.folder / part_file(part), forms) for part in SIDES}
 
 
 def _rows(path: Path, forms: tuple[Form, ...]) -> Iterator[PlacedRow]:

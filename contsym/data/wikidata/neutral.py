@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from contsym.data.schema import PARTS
+from contsym.data.splits import SIDES
 from contsym.data.sql import Connection, hash_share, literal, one_row
 from contsym.data.wikidata.relations import ANY_FAMILY, MIXED_DOMAIN
 
@@ -39,7 +39,7 @@ def draw(con: Connection, kinds: Sequence[str], seed: int, say: Callable[[str], 
             )
             (n_rows,) = one_row(con, f"SELECT count(*) FROM {kind}_rows WHERE is_test = {is_test}")
             if n_rows < limit:
-                part = PARTS[is_test]
+                part = SIDES[is_test]
                 warnings.append(f"--{kind}: the {part} part allows only {n_rows:,} of {limit:,} such pairs")
     return warnings
 

@@ -207,12 +207,14 @@ class PooledEncoder(nn.Module):
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Inside, each text is encoded once. Nothing may be trained inside."""
-        self._remembered = {}
+        """Inside, each text is encoded once, also through several of these blocks. Nothing may be trained inside."""
+        is_outermost = self._remembered is None
+        self._remembered = {} if self._remembered is None else self._remembered
         try:
             yield
         finally:
-            self._remembered = None
+            if is_outermost:
+                self._remembered = None
 
     def forget(self) -> None:
         """Drop the vectors of `remembering`, because the weights have changed."""

@@ -21,7 +21,7 @@ def learning(measures: Measures) -> Figure:
         "Learning curves",
         f"Means over {measures.collected.seeds_text}. Loss: of each training step; objectives differ, so only "
         "the shape of two strategies' losses can be compared. Accuracy, where the sweep measured it "
-        "(--curve): on a fixed part of the test pairs, at doubling counts of pairs seen.",
+        "(--curve): on a fixed part of the validation pairs, at growing counts of pairs seen.",
         [*_views(measures, "accuracy", _accuracy_trace, _accuracy_layout),
          *_views(measures, "loss", _loss_trace, _loss_layout)],
         select="show",
@@ -48,10 +48,11 @@ def _views(
 
 def _accuracy_trace(measures: Measures, variant: str, shots: int, j: int) -> Trace | None:
     by_pairs: dict[int, list[float]] = {}
-    for points in measures.collected.values(variant, shots, lambda result: result.curve):
+    for points in measures.collected.values(variant, shots, lambda result: result.trajectory):
         for point in points:
-            if point.experience == j:
-                by_pairs.setdefault(point.n_pairs_seen, []).append(point.accuracy)
+            # A logarithmic axis has no place for the point before any pair.
+            if point.experience == j and point.n_pairs_seen and (own := point.accuracies[j]) is not None:
+                by_pairs.setdefault(point.n_pairs_seen, []).append(own)
     means = [sum(by_pairs[n]) / len(by_pairs[n]) for n in sorted(by_pairs)]
     hover = "%{x:,} pairs seen: %{y:.3f}"
     return _line(measures, variant, sorted(by_pairs), means, hover, "lines+markers")

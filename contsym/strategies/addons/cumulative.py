@@ -1,7 +1,7 @@
 """Cumulative training, an upper bound: each experience continues with the pairs of all so far.
 
 Every experience is drawn equally often, so that 48 pairs count beside thousands. The budget of steps counts all
-pairs drawn from.
+pairs drawn from. In one pass each present pair comes once, with one pair of each earlier experience.
 Source: the cumulative baseline of Lomonaco and Maltoni 2017 (CORe50).
 """
 
@@ -39,7 +39,16 @@ class Cumulative(Addon, SupervisedPlugin):
         if self.past:
             parts = [*self.past, strategy.adapted_dataset]
             largest = max(map(len, parts))
+            if strategy.one_pass:
+                strategy.adapted_dataset = _in_turn(parts, len(strategy.adapted_dataset))
+                return
             strategy.adapted_dataset = concat_datasets([_repeated(part, largest) for part in parts])
+
+
+def _in_turn(parts, n: int):
+    """n pairs of each part, repeated where it has fewer; the parts take turns, so that each batch has pairs of all."""
+    whole = concat_datasets([_repeated(part, n) for part in parts])
+    return whole.subset([part * n + i for i in range(n) for part in range(len(parts))])
 
 
 def _repeated(dataset, n: int):

@@ -1,0 +1,236 @@
+"""The validation part of a task: the source's own, or a part of the training pairs under the task's split rule."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from contsym.data.resplit import sides
+from contsym.data.schema import Dataset, rows_of, stable_hash
+from contsym.data.splits import SplitRule
+from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
+from contsym.errors import DataError
+
+SEED = 271_828
+"""Seed of the cut, not of the run: every seed chooses by the same pairs. Builds and re-splits have other seeds, since
+with theirs the hashes that would be drawn here are in the test part already."""
+SHARE, MOST = 0.1, 1000
+"""The validation part is this share of the training pairs, and at most so many."""
+MOST_LOST = 0.3
+"""Share of the training pairs that a rule may take, pairs that it leaves out included; else the next weaker rule."""
+
+Grouping = SplitRule | None
+_WEAKER: Mapping[Grouping, Grouping] = {
+    "relation": "pair",
+    "phrasing": "pair",
+    "entity": "pair",
+    "pair": "random",
+}
+_WORDS: Mapping[Grouping, str] = {
+    None: "all pairs of one premise together",
+    "random": "each pair by itself",
+    "pair": "all pairs of the same two entities together",
+    "entity": "no entity of theirs is trained on",
+    "relation": "no relation of theirs is trained on",
+    "phrasing": "no phrasing of theirs is trained on",
+}
+_Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Cut:
+    train: Dataset
+    validation: Dataset
+    notes: tuple[str, ...]
+
+
+def cut(train: Dataset, rule: SplitRule | None, *, relational: bool, mirrored: bool = False) -> Cut:
+    """A seeded part of the training pairs for validation, which leaves them.
+
+    What the rule keeps from being on both sides of training and test, it keeps from being in training and validation
+    too. Pairs of a task without relations are grouped by premise, relation pairs of no known rule each by itself; with
+    `mirrored` a pair and its mirror image together. Both forms of a pair stay on one side. Where the pairs do not
+    allow a rule, the next weaker one is taken, with a note. Labels and relations have their shares in the validation
+    part where the groups allow.
+
+    Raises DataError for fewer than two training pairs.
+    """
+    wanted: Grouping = rule or ("random" if relational else None)
+    grouping: Grouping = wanted
+    while (chosen := _rows(train, grouping, mirrored)) is None and grouping != "random":
+        grouping = _WEAKER.get(grouping, "random")
+    if chosen is None:
+        raise DataError(
+            f"{len(train)} training pairs are too few to take a validation part from; expected more, or a validation "
+            "part of the data's own"
+        )
+    kept, held = chosen
+    notes = [f"validation: {len(held):,} of the {len(train):,} training pairs, {_WORDS[grouping]}"]
+    if grouping != wanted:
+        notes.append(
+            f"validation: the training pairs do not allow it by {wanted or 'premise'}, but by {grouping}"
+        )
+    if n_left_out := len(train) - len(kept) - len(held):
+        notes.append(f"validation: {n_left_out:,} pairs left out of training, which share something with it")
+    return Cut(train.select(kept), train.select(held), tuple(notes))
+
+
+def without_repeats(validation: Dataset, others: Sequence[Dataset]) -> tuple[Dataset, int]:
+    """The validation pairs whose two sentences are in no other part, and the number of the rest."""
+    texts = list(map(_text, rows_of(validation.select_columns(["premise", "hypothesis"]))))
+    seen = set(texts)
+    repeated = {
+        text for part in others for row in rows_of(part.select_columns(["premise", "hypothesis"]))
+        if (text := _text(row)) in seen
+    }  # fmt: skip
+    if not repeated:
+        return validation, 0
+    rows = [number for number, text in enumerate(texts) if text not in repeated]
+    return validation.select(rows), len(texts) - len(rows)
+
+
+def _rows(train: Dataset, grouping: Grouping, mirrored: bool) -> tuple[list[int], list[int]] | None:
+    """(row numbers to train on, row numbers for validation) by the grouping; None if the pairs do not allow it."""
+    share = min(SHARE, MOST / max(1, len(train)))
+    if grouping in ("relation", "phrasing", "entity"):
+        if grouping == "entity" and (found := _whole_groups(train, _by_component, share)):
+            return found
+        # A smaller part costs the training fewer pairs.
+        tries: Iterator[tuple[list[int], list[int]] | None]
+        tries = (_by_rule(train, grouping, each) for each in (share, share / 4))
+        return next(filter(None, tries), None)
+    keys: dict[Grouping, Callable[[_Row], Hashable]] = {
+        None: lambda row: _plain(row["premise"]),
+        "pair": _entities,
+        "random": (lambda row: tuple(sorted(_text(row)))) if mirrored else _text,
+    }
+    key = keys[grouping]
+    return _whole_groups(train, lambda rows: [key(row) for row in rows], share)
+
+
+def _by_rule(train: Dataset, rule: SplitRule, share: float) -> tuple[list[int], list[int]] | None:
+    try:
+        kept, held, _ = sides([train], rule, share, SEED, neutral=True)
+    except DataError:  # too few relations or phrasings
+        return None
+    held = _at_most(train, held)
+    is_cheap = len(train) - len(kept) <= MOST_LOST * len(train)
+    labels = train["label"][:]
+    return (kept, held) if is_cheap and _have_all_labels(labels, kept, held) else None
+
+
+def _at_most(train: Dataset, held: list[int]) -> list[int]:
+    """The first MOST rows, the labels in turn; the others are left out."""
+    if len(held) <= MOST:
+        return held
+    ids, labels = train["id"][:], train["label"][:]
+    held = sorted(held, key=lambda row: stable_hash(SEED, ids[row]))
+    n_seen: Counter[int] = Counter()
+    turns = {}
+    for row in held:
+        turns[row] = n_seen[labels[row]]
+        n_seen[labels[row]] += 1
+    return sorted(sorted(held, key=turns.__getitem__)[:MOST])
+
+
+def _whole_groups(
+    train: Dataset, keys_of: Callable[[list[_Row]], list[Hashable]], share: float
+) -> tuple[list[int], list[int]] | None:
+    """Groups of rows in seeded order, each if its rows still fit the quotas of their labels and relations."""
+    rows = list(
+        rows_of(
+            train.select_columns(["id", "premise", "hypothesis", "label", "relation", "subject", "object"])
+        )
+    )
+    groups = _groups(rows, keys_of)
+    order = sorted(
+        groups, key=lambda group: stable_hash(SEED, *sorted(str(rows[i]["id"]) for i in group)[:1])
+    )
+    strata = [(int(row["label"]), str(row["relation"])) for row in rows]
+    room = _quotas(Counter(strata), share)
+    held: list[int] = []
+    for group in order:
+        needed = Counter(strata[i] for i in group)
+        if all(n <= room[stratum] for stratum, n in needed.items()):
+            held += group
+            room = room - needed  # drops what is used up, and a Counter has 0 for it
+    labels = [label for label, _ in strata]
+    for group in order:  # at least one pair of every label
+        if not {labels[i] for i in group} <= {labels[i] for i in held} and _leaves_all(
+            labels, [*held, *group]
+        ):
+            held += group
+    is_held = set(held)
+    kept = [i for i in range(len(rows)) if i not in is_held]
+    return (kept, sorted(held)) if _have_all_labels(labels, kept, held) else None
+
+
+def _groups(rows: list[_Row], keys_of: Callable[[list[_Row]], list[Hashable]]) -> list[list[int]]:
+    """Row numbers by key; the delexicalised twin of a pair is where the pair is."""
+    number_of = {row["id"]: number for number, row in enumerate(rows)}
+    originals = [
+        number_of.get(str(row["id"]).removesuffix(DELEXICALISED_SUFFIX), i) for i, row in enumerate(rows)
+    ]
+    keys = keys_of(rows)
+    groups: dict[Hashable, list[int]] = {}
+    for number, original in enumerate(originals):
+        groups.setdefault(keys[original], []).append(number)
+    return list(groups.values())
+
+
+def _quotas(sizes: Counter[tuple[int, str]], share: float) -> Counter[tuple[int, str]]:
+    """The share of each stratum, rounded so that the sums over strata are the share of the sums.
+
+    >>> _quotas(Counter({(0, "a"): 5, (0, "b"): 5, (2, "c"): 10}), 0.1)
+    Counter({(0, 'a'): 1, (2, 'c'): 1})
+    """
+    quotas: Counter[tuple[int, str]] = Counter()
+    n_pairs = n_drawn = 0
+    for stratum in sorted(sizes):
+        n_pairs += sizes[stratum]
+        quotas[stratum] = math.floor(n_pairs * share + 0.5) - n_drawn
+        n_drawn += quotas[stratum]
+    return +quotas
+
+
+def _have_all_labels(labels: Sequence[int], kept: Sequence[int], held: Sequence[int]) -> bool:
+    """Whether both parts have each label; of a label with one pair, training alone."""
+    counts = Counter(labels)
+    in_kept, in_held = ({labels[i] for i in part} for part in (kept, held))
+    return bool(held) and in_kept == set(counts) and in_held >= {each for each, n in counts.items() if n > 1}
+
+
+def _leaves_all(labels: Sequence[int], held: Sequence[int]) -> bool:
+    left = Counter(labels)
+    left.subtract(labels[i] for i in held)
+    return all(n > 0 for n in left.values())
+
+
+def _by_component(rows: list[_Row]) -> list[Hashable]:
+    """The connected component of each row's entities, so that no entity is in two groups."""
+    above: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while (parent := above.setdefault(name, name)) != name:
+            above[name] = name = above[parent]
+        return name
+
+    for row in rows:
+        first, second = _entities(row)
+        above[root(first)] = root(second)
+    return [root(_entities(row)[0]) for row in rows]
+
+
+def _entities(row: _Row) -> tuple[str, str]:
+    first, second = sorted((str(row["subject"]).casefold(), str(row["object"]).casefold()))
+    return first, second
+
+
+def _text(row: _Row) -> tuple[str, str]:
+    return _plain(row["premise"]), _plain(row["hypothesis"])
+
+
+def _plain(text: object) -> str:
+    return " ".join(str(text).split()).casefold()

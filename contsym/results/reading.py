@@ -1,0 +1,50 @@
+"""How a result counts the pairs that a method needs: its reading of "samples needed", in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contsym.results.schema import SeedResult
+
+
+def reading(results: Sequence[SeedResult]) -> str:
+    """The reading of the seeds of one run, with their numbers of pairs of the new task.
+
+    As `64 pairs, 100 steps`, `64 pairs seen once`, `48 and 64 pairs seen once, until 0.99`, or
+    `least of 16, 32, ...: 64`. A number that did not reach its target is named as such.
+    """
+    first = results[0]
+    options, place = first.options, first.tasks.index(first.new_task)
+    if first.search:
+        step = first.search.step
+        found = [
+            str(r.search.found) if r.search.found else f"not reached after {r.search.most:,}"
+            for r in results
+            if r.search
+        ]
+        return f"least of {step}, {2 * step}, ...: {_listed(found)}"
+    costs = [result.cost.experiences[place] for result in results]
+    steps = [cost.training_steps for cost in costs]
+    passes = "seen once" if options.one_pass else f"{_numbers(steps)} steps" if any(steps) else ""
+    seen = [c.pairs_seen if options.one_pass else r.n_shots for c, r in zip(costs, results, strict=True)]
+    words = f"{_numbers(seen)} pairs{' ' if options.one_pass else ', ' if passes else ''}{passes}"
+    if options.until is None:
+        return words
+    is_reached = [r.sample_efficiency[r.new_task].n_pairs_seen is not None for r in results]
+    n_missed = is_reached.count(False)
+    missed = f" (not reached in {n_missed} of {len(results)} seeds)" if n_missed and len(results) > 1 else ""
+    return f"{words}, until {options.until:g}{missed or (' (not reached)' if n_missed else '')}"
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Each number once.
+
+    >>> _numbers([1600, 48, 48])
+    '48 and 1,600'
+    """
+    return _listed([f"{n:,}" for n in sorted(set(numbers))])
+
+
+def _listed(words: Sequence[str]) -> str:
+    *most, last = dict.fromkeys(words)
+    return f"{', '.join(most)} and {last}" if most else last

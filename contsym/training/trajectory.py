@@ -1,0 +1,208 @@
+"""Accuracy of every task while a strategy trains, and how far its encoder has moved since the experience began."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from avalanche.core import SupervisedPlugin
+from torch import Tensor, nn
+
+from contsym.data.shots import subset
+from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
+from contsym.results.metrics.matrix import accuracy
+from contsym.results.metrics.trajectory import linear_cka
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from contsym.data.schema import TaskData
+
+
+PART, TOTAL = 256, 1024
+"""The most validation pairs that a point measures, per task and of all tasks together."""
+
+GROWTH = 1.5
+"""Factor between the steps of two points."""
+
+PAST_LIMIT = 512
+"""The most pairs of earlier experiences in a memory at a point: encoding all of them at every point took a third of
+a run."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a strategy would score if its training stopped here, as `results.schema.StoredPoint` stores it."""
+
+    experience: int
+    n_steps: int
+    """Gradient steps of the experience so far; 0: before its first one."""
+    n_pairs_seen: int
+    n_distinct_pairs: int
+    accuracies: list[float | None]
+    """By task; None: not measured here."""
+    weights_distance: float | None
+    features_distance: float | None
+
+
+def fixed_parts(tasks: Sequence[TaskData]) -> list[Dataset]:
+    """The validation pairs of each task that are measured; the same for every strategy and seed."""
+    size = max(16, min(PART, TOTAL // len(tasks)))
+    return [subset(t.validation, min(size, len(t.validation)), 0, "validation") for t in tasks]
+
+
+class Trajectory(SupervisedPlugin):
+    """Measures a fixed part of the validation pairs while a strategy trains.
+
+    With `is_whole`, all tasks are measured before an experience, at every step at first, at steps that grow by half,
+    and at its end. With `at_every_batch` the present task is measured after every batch too. With `until`, training on
+    an experience stops at the first batch whose accuracy on the present task reaches it.
+
+    A strategy that stores pairs votes with those of this experience seen so far, and with at most PAST_LIMIT of
+    earlier experiences; at the end with all. At a point each text is encoded once. The random state is forked, and
+    seconds and texts are counted separately, so training is the same with and without this plugin.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Dataset],
+        *,
+        is_whole: bool,
+        at_every_batch: Sequence[bool],
+        until: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.parts = [(part, np.asarray(part["label"][:])) for part in parts]
+        self.is_whole, self.at_every_batch, self.until = is_whole, list(at_every_batch), until
+        self.points: list[Point] = []
+        self.seconds = 0.0
+        self.n_forwards = 0
+        """Texts encoded for the trajectory."""
+        self._next = 1
+        self._is_counting = False
+        self._weights: dict[str, Tensor] = {}
+        self._features: list[Tensor] | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is measured."""
+        return self.is_whole or self.until is not None or any(self.at_every_batch)
+
+    def start(self, strategy, experience: int) -> None:
+        """Measure before an experience, and remember from where the encoder starts."""
+        self._next = 1
+        if not self.is_whole:
+            return
+        with self.counted(strategy):
+            self._weights = {name: p.clone() for name, p in trained_weights(strategy.model.encoder).items()}
+            self._features = None
+            self._measure(strategy, experience, (0, 0, 0), PAST_LIMIT, all_tasks=True)
+
+    def before_training_exp(self, strategy, **kwargs) -> None:
+        # A method may have added weights, such as an adapter.
+        if self.is_whole:
+            for name, weight in trained_weights(strategy.model.encoder).items():
+                self._weights.setdefault(name, weight.clone())
+
+    def after_training_iteration(self, strategy, **kwargs) -> None:
+        if strategy.n_steps_left > 0 and self.has_reached(strategy):
+            strategy.stop_here()
+
+    def has_reached(self, strategy) -> bool:
+        """Measure what is due after a batch; whether the present task has reached `until`."""
+        experience = strategy.experience.current_experience
+        n = strategy.n_batches
+        is_due = n >= self._next
+        if is_due:
+            self._next = max(n + 1, math.ceil(GROWTH * n))
+        all_tasks = is_due and self.is_whole
+        if not (all_tasks or self.until is not None or self.at_every_batch[experience]):
+            return False
+        with self.counted(strategy):
+            so_far = strategy.n_steps, strategy.n_pairs_seen, len(strategy.seen_rows)
+            point = self._measure(strategy, experience, so_far, PAST_LIMIT, all_tasks=all_tasks)
+        reached = point.accuracies[experience]
+        return self.until is not None and reached is not None and reached >= self.until
+
+    def after_training_exp(self, strategy, **kwargs) -> None:
+        experience, method = strategy.experience.current_experience, strategy.strategy
+        if not strategy.n_batches or not self.is_on:
+            return
+        # After an experience a memory has all its pairs, trained on or not.
+        n_distinct = len(method.past[-1]) if method.memory else len(strategy.seen_rows)
+        with self.counted(strategy):
+            so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
+            self._measure(strategy, experience, so_far, None, all_tasks=self.is_whole)
+
+    @contextmanager
+    def counted(self, strategy) -> Iterator[None]:
+        """Inside, seconds and texts are the trajectory's, and the random state is a fork; one may hold others."""
+        encoder = strategy.model.encoder
+        if self._is_counting:
+            yield
+            return
+        started, n_before, self._is_counting = time.perf_counter(), encoder.n_forwards, True
+        with torch.random.fork_rng(), encoder.remembering():
+            yield
+        self._is_counting = False
+        self.seconds += time.perf_counter() - started
+        self.n_forwards += encoder.n_forwards - n_before
+
+    def _measure(
+        self, strategy, experience: int, so_far: tuple[int, int, int], past_limit: int | None, *, all_tasks: bool
+    ) -> Point:
+        strategy.refresh(past_limit)
+        accuracies = [
+            self._accuracy(strategy, task) if all_tasks or task == experience else None
+            for task in range(len(self.parts))
+        ]
+        moved = self._moved(strategy) if all_tasks else (None, None)
+        self.points.append(Point(experience, *so_far, accuracies, *moved))
+        return self.points[-1]
+
+    def _accuracy(self, strategy, task: int) -> float:
+        part, labels = self.parts[task]
+        is_known = task == 0 and strategy.model.known_head is not None
+        scores = (strategy.strategy.known_scores if is_known else strategy.strategy.score)(part)
+        return accuracy(scores.argmax(dim=1).numpy(), labels)
+
+    def _moved(self, strategy) -> tuple[float, float | None]:
+        """The distance of weights and of features from the start of the experience."""
+        encoder = strategy.model.encoder
+        weights = trained_weights(encoder)
+        if not weights:
+            # A frozen encoder gives the same features.
+            return 0.0, 0.0 if gives_vectors(encoder) else None
+        distance = relative_distance(weights, self._weights)
+        if not gives_vectors(encoder):
+            return distance, None
+        features = [strategy.strategy.features(part) for part, _ in self.parts]
+        if self._features is None:
+            self._features = features
+            return distance, 0.0
+        similar = [linear_cka(x.numpy(), y.numpy()) for x, y in zip(self._features, features, strict=True)]
+        return distance, 1 - float(np.mean(similar))
+
+
+def gives_vectors(encoder: nn.Module) -> bool:
+    """Whether the encoder gives a vector per sentence; a checkpoint's own head gives none."""
+    return isinstance(encoder, PooledEncoder) and not isinstance(encoder, NliClassifier)
+
+
+def trained_weights(encoder: nn.Module) -> dict[str, Tensor]:
+    """The weights of the encoder that take gradient steps, by name."""
+    return {name: p.detach() for name, p in encoder.named_parameters() if p.requires_grad}
+
+
+def relative_distance(weights: dict[str, Tensor], start: dict[str, Tensor]) -> float:
+    """||w - w0|| / ||w0|| over all weights together; 0 where w0 is missing or zero."""
+    both = [(weight, start[name]) for name, weight in weights.items() if name in start]
+    moved = math.hypot(*(float(torch.linalg.vector_norm(w - w0)) for w, w0 in both))
+    length = math.hypot(*(float(torch.linalg.vector_norm(w0)) for _, w0 in both))
+    return moved / length if length else 0.0
