@@ -55,7 +55,6 @@ class StoredSource(Written):
     """Used."""
     available: PairCounts
     fingerprint: Words
-    stand_in: bool
     notes: list[Words]
 
 
