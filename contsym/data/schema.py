@@ -52,8 +52,7 @@ class TaskData:
     task: str
     """One of TASKS; several experiences of a scenario may share a task."""
     source: str
-    """The source as tables show it, for example `nli_mini (stand-in for MNLI)`."""
-    stand_in: bool
+    """The source as tables show it, for example `MultiNLI 1.0 (bundled sample)`."""
     train: Dataset
     validation: Dataset
     """Pairs to choose settings and stopping points by; nothing is trained on them, and no memory stores them."""

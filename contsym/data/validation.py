@@ -136,7 +136,7 @@ def _at_most(train: Dataset, held: list[int]) -> list[int]:
 
 
 def _whole_groups(
-    train: Dataset, keys_of: Callable[[list[_Row]], list[Hashable]], share: float
+    train: Dataset, keys_of: Callable[[Sequence[_Row]], list[Hashable]], share: float
 ) -> tuple[list[int], list[int]] | None:
     """Groups of rows in seeded order, each if its rows still fit the quotas of their labels and relations."""
     rows = list(
@@ -167,7 +167,7 @@ def _whole_groups(
     return (kept, sorted(held)) if _have_all_labels(labels, kept, held) else None
 
 
-def _groups(rows: list[_Row], keys_of: Callable[[list[_Row]], list[Hashable]]) -> list[list[int]]:
+def _groups(rows: Sequence[_Row], keys_of: Callable[[Sequence[_Row]], list[Hashable]]) -> list[list[int]]:
     """Row numbers by key; the delexicalised twin of a pair is where the pair is."""
     number_of = {row["id"]: number for number, row in enumerate(rows)}
     originals = [
@@ -208,7 +208,7 @@ def _leaves_all(labels: Sequence[int], held: Sequence[int]) -> bool:
     return all(n > 0 for n in left.values())
 
 
-def _by_component(rows: list[_Row]) -> list[Hashable]:
+def _by_component(rows: Sequence[_Row]) -> list[Hashable]:
     """The connected component of each row's entities, so that no entity is in two groups."""
     above: dict[str, str] = {}
 

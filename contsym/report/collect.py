@@ -130,11 +130,6 @@ class Collected:
         return targets.pop() if len(targets) == 1 else DEFAULT_TARGET
 
     @property
-    def stand_ins(self) -> dict[str, str]:
-        """Names of the sources that stand in for real data, by task."""
-        return {task: s.name for task, s in self.first.sources.items() if s.stand_in}
-
-    @property
     def notes(self) -> list[tuple[str, str]]:
         """(variant, note), from the first result of each variant that has notes."""
         by_variant: dict[str, list[str]] = {}

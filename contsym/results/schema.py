@@ -59,7 +59,6 @@ class StoredSource(Written):
     """Used."""
     available: PairCounts
     fingerprint: Words
-    stand_in: bool
     notes: list[Words]
 
 

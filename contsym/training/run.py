@@ -180,7 +180,6 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
                 "rows": {**task.rows, "train": n},
                 "available": task.rows,
                 "fingerprint": task.fingerprint,
-                "stand_in": task.stand_in,
                 "notes": list(task.notes),
             }
             for task, n in zip(plan.tasks, n_train, strict=True)

@@ -142,7 +142,7 @@ def lose_the_facts(entry):
 
 def say_otherwise(entry):
     facts = json.loads((entry / cache.FACTS).read_text())
-    facts["task"]["stand_in"] = True
+    facts["task"]["source"] = "elsewhere"
     (entry / cache.FACTS).write_text(json.dumps(facts))
 
 

@@ -47,7 +47,6 @@ def test_jsonl_folder(tmp_path):
     assert data.train["id"][:] == ["p1", "p2"]
     assert labels_of(data.train) == ["entailment", "neutral"]
     assert data.rows == {"train": 2, "test": 1}
-    assert not data.stand_in
 
 
 def test_multinli_jsonl_and_txt_of_one_folder(tmp_path):
@@ -407,16 +406,18 @@ def test_an_invalid_hub_name(hub):
 # -- bundled --
 
 
-def test_bundled_tasks_load_and_mark_the_stand_in():
-    mnli, wikidata = load_task("mnli", "bundled"), load_task("wikidata", "bundled")
-    assert mnli.source == "nli_mini (stand-in for MNLI)"
-    assert mnli.stand_in
-    assert not wikidata.stand_in
-    assert mnli.rows == {"train": 2400, "test": 600}
-    for task in (mnli, wikidata):
-        texts = [set(zip(p["premise"], p["hypothesis"], strict=True)) for p in (task.train, task.test)]
-        assert not texts[0] & texts[1]
-    assert set(wikidata.test["kind"]) == {"symmetric", "antisymmetric"}
+def test_the_bundled_sample_of_multinli_is_balanced_and_a_premise_is_in_one_part():
+    data = load_task("mnli", "bundled")
+    assert data.source == "MultiNLI 1.0 (bundled sample)"
+    assert data.rows == {"train": 2000, "validation": 600, "test": 600}
+    assert data.notes == ()
+    counts = {part: sorted(Counter(pairs["label"][:]).values()) for part, pairs in data.parts.items()}
+    assert counts == {"train": [666, 667, 667], "validation": [200] * 3, "test": [200] * 3}
+    train, validation, test = (set(pairs["premise"][:]) for pairs in data.parts.values())
+    assert not (train & validation or train & test or validation & test)
+    # Training is of MultiNLI's training split, the others of its development split.
+    assert {i.rpartition("-")[0] for i in data.train["id"]} == {"mnli"}
+    assert {i.rpartition("-")[0] for i in [*data.validation["id"], *data.test["id"]]} == {"dev-matched"}
 
 
 def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
@@ -432,7 +433,7 @@ def test_bundled_tasks_have_a_bundled_source():
     assert {name for name, task in tasks.TASKS.items() if task.is_bundled} == set(sources.BUNDLED)
 
 
-def test_snli_has_no_bundled_stand_in():
+def test_snli_has_no_bundled_pairs():
     with pytest.raises(DataError) as raised:
         load_task("snli", "bundled")
     assert str(raised.value) == "--snli bundled: no such file or folder; expected a path, 'hub'"
