@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from contsym.data.schema import LABELS
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mapping[str, float]]) -> Scores:
     """The scores of predictions, by row of the matrix and task.
 
-    `guesses` are the accuracies of the shortcuts by task. A task is learned where the accuracy is above the best
-    of them, or above the majority class where there are none.
+    `guesses` are the accuracies of the shortcuts, by audited task.
     """
     import numpy as np
 
@@ -30,22 +29,27 @@ def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mappi
         [[measures.accuracy(p, labels[n]) for n, p in zip(names, row, strict=True)] for row in predictions]
     )
     majority = {name: measures.majority_share(y) for name, y in labels.items()}
-    learned = {}
-    for j, name in enumerate(names):
-        bar = max(majority[name], *guesses.get(name, {}).values(), 0.0)
-        learned[name] = measures.is_learned(matrix[j + 1, j], bar, n_test[name])
-    forgetting = dict(zip(names, measures.forgetting(matrix), strict=True))
+
+    def is_above(name: str, bars: Iterable[float]) -> bool:
+        j = names.index(name)
+        return measures.is_above(matrix[j + 1, j], max(bars), n_test[name])
+
+    learned = {name: is_above(name, [majority[name]]) for name in names}
+    above_shortcuts = {
+        name: is_above(name, [majority[name], *others.values()]) if (others := guesses.get(name)) else None
+        for name in names
+    }
     kinds = {task.name: task.test["kind"][:] for task in tasks if any(task.test["kind"][:])}
-    scores = {
+    scores: dict[str, object] = {
         "matrix": matrix.tolist(),
         "n_test": n_test,
         "majority": majority,
         "learned": learned,
+        "above_shortcuts": above_shortcuts,
         "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
         "final_macro": measures.final_macro(matrix),
         "final_micro": measures.final_micro(matrix, list(n_test.values())),
-        # Only a learned task can be forgotten; any other figure would flatter the method.
-        "forgetting": {name: value if learned[name] else None for name, value in forgetting.items()},
+        "forgetting": dict(zip(names[:-1], measures.forgetting(matrix), strict=True)),
         "figures": {figure.name: figure.compute(matrix) for figure in measures.MATRIX_FIGURES},
         "by_kind": {
             name: [measures.accuracy_by(groups, row, labels[name]) for row in by_task[name]]
