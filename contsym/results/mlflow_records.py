@@ -59,7 +59,7 @@ def safe(name: str) -> str:
 
 def encoder_of(result: SeedResult) -> str:
     """The name of a result's encoder, for one from the Hub with the commit that was used."""
-    from contsym.models.encoders.checkpoints import PRESETS
+    from contsym.models.encoders.presets import PRESETS
 
     name, commit = result.encoder, result.encoder_weights.commit
     # A preset with a hash is the same from every source.

