@@ -8,6 +8,7 @@ from contsym.report.collect import Collected, title_of
 from contsym.report.measures import ALPHA, Measures
 from contsym.report.table_formats import interval_text
 from contsym.report.tables.examples_needed import shots_needed_text
+from contsym.results.summary import seen_before
 
 
 def question(collected: Collected) -> str:
@@ -119,6 +120,7 @@ def warnings(measures: Measures) -> list[str]:
         f"{title_of(task)} was measured on {source}: do not compare or publish its figures."
         for task, source in collected.stand_ins.items()
     ]
+    sentences += [f"{seen}."] if (seen := seen_before(collected.first)) else []
     sentences += [f"{name}: {note}." for name, note in collected.notes]
     best = measures.best_shortcut(collected.new_task, collected.shots[-1])
     if best and best[1] >= measures.target:

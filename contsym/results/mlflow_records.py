@@ -139,6 +139,7 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
         tags[f"plugin.{plugin.kind}.sha256"] = plugin.sha256
     if result.notes:
         tags["contsym.notes"] = "; ".join(result.notes)
+    tags["contsym.seen"] = ",".join(result.seen) or "none"
     stand_ins = [task for task, source in sources.items() if source.stand_in]
     tags["contsym.stand_ins"] = ",".join(stand_ins) or "none"
     for task, source in sources.items():

@@ -68,6 +68,7 @@ def pretrain_to(
                 }
                 for task, part in zip((each.tasks[0] for each in plans), parts, strict=True)
             },
+            "seen": sorted({*plan.encoder.seen, *tasks}),
             "encoder": {"name": _base_name(plan.encoder), "sha256": plan.encoder.weights_sha256},
             "settings": {**settings.model_dump(), "learning_rate": run.learning_rate},
             "seed": seed,

@@ -230,6 +230,8 @@ def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
     assert "best on wikidata: knn_fixed (better than each other run, corrected p < 0.05)" in lines
     stand_in = "! mnli was measured on nli_mini (stand-in for MNLI): do not compare or publish its figures"
     assert stand_in in " ".join(lines)
+    seen = "! minilm was trained on MNLI before: no figure here is of an encoder new to MNLI"
+    assert " ".join(lines).count(seen) == 1
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

@@ -17,7 +17,7 @@ from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
-from contsym.results.summary import Means, Results, never_learned, summarise
+from contsym.results.summary import Means, Results, never_learned, seen_before, summarise
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -72,6 +72,7 @@ def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) ->
     lines += [_cost_table(results)] if first.experiences else []
     lines.append(_summary_table(results, mean))
     lines += stand_in_lines({task: first.sources[task] for task in first.tasks})
+    lines += seen_lines(results)
     lines += [Text(f"! {note}") for note in dict.fromkeys(note for r in results for note in r.notes)]
     lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
     return Group(*lines)
@@ -84,6 +85,11 @@ def stand_in_lines(sources: Mapping[str, Any]) -> list[Text]:
         for task, source in sources.items()
         if source.stand_in
     ]
+
+
+def seen_lines(results: Results) -> list[Text]:
+    """A line per encoder that was trained on a task of its results before."""
+    return [Text(f"! {line}") for line in dict.fromkeys(map(seen_before, results)) if line]
 
 
 def _matrix_table(title: str, results: Results, mean: Means) -> Table:
@@ -168,7 +174,8 @@ def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> G
         table.add_row(figure, *("-" if value is None else form.format(value) for value, form in values))
     names = [Text(f"{i}: {order}") for i, order in enumerate(orders, 1)]
     note = Text("-: no such figure in that order (its last task, or never learned)")
-    return Group(Text(""), table, note, *names)
+    seen = seen_lines([group[0] for group in groups.values()])
+    return Group(Text(""), table, note, *names, *seen)
 
 
 def _summary_table(results: Results, mean: Means) -> Table:

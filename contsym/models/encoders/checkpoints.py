@@ -12,14 +12,16 @@ from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from contsym.checked import Strict, Words, check, read_json
+from pydantic import Field
+
+from contsym.checked import Several, Strict, Words, check, read_json
 from contsym.data import hub_client
 from contsym.data.schema import LABELS
 from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
 from contsym.models.encoders import declared
 from contsym.models.encoders.declared import Pooling, transformer_folder
-from contsym.models.encoders.presets import BUNDLED, PRESETS, Preset
+from contsym.models.encoders.presets import BUNDLED, PRESETS, Preset, seen_by_name
 
 
 def without_weights(folder: Path) -> EncoderError:
@@ -69,7 +71,17 @@ class Base(Strict):
     sha256: Words
 
 
-class DifferenceFile(Strict):
+class TrainedOn(Strict):
+    """The parts of the card that tell what the weights were trained on; an early contsym wrote no `seen`."""
+
+    seen: Several[Words] = ()
+    sources: dict[str, Any] = Field(default_factory=dict)
+
+    def tasks(self) -> set[str]:
+        return {*self.seen, *self.sources}
+
+
+class DifferenceFile(TrainedOn):
     """The part of the card that names the base of a difference, and the SHA-256 of difference and head."""
 
     encoder: Base
@@ -95,6 +107,8 @@ class EncoderFiles:
     """Of the Hub; empty for a difference, whose card names its base with the commit."""
     pooling: Pooling | None = None
     """None before `with_pooling`."""
+    seen: tuple[str, ...] = ()
+    """Tasks that the weights were trained on before, as far as is known."""
     difference: Path | None = None
     """The folder of a difference that is added to the weights in `folder`, and of its head."""
 
@@ -244,7 +258,21 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
             f"{preset.hub_id} has; delete it and install or download it again"
         )
-    return EncoderFiles(name, root, folder, origin, digest, _text_files_sha256(folder), preset, commit)
+    seen = _seen(name, root, origin, digest, preset)
+    text_files = _text_files_sha256(folder)
+    return EncoderFiles(name, root, folder, origin, digest, text_files, preset, commit, seen=seen)
+
+
+def _seen(name: str, root: Path, origin: str, digest: str, preset: Preset | None) -> tuple[str, ...]:
+    """Tasks that the weights were trained on: by the preset, by the same weights as a preset's, by card or by name."""
+    if same := preset or next((each for each in PRESETS.values() if each.sha256 == digest), None):
+        return same.seen
+    seen = set() if origin == "folder" else set(seen_by_name(name))
+    if (root / CARD).is_file():
+        remedy = "make it again with contsym pretrain"
+        content = read_json(root / CARD, remedy, EncoderError)
+        seen |= check(TrainedOn, content, root / CARD, EncoderError).tasks()
+    return tuple(sorted(seen))
 
 
 def _with_base(name: str, folder: Path, fetch: bool, preset: Preset | None = None) -> EncoderFiles:
@@ -277,6 +305,7 @@ def _with_base(name: str, folder: Path, fetch: bool, preset: Preset | None = Non
         weights_sha256=hashlib.sha256(f"{base.weights_sha256}{digest}".encode()).hexdigest(),
         preset=preset,
         commit="",
+        seen=tuple(sorted({*base.seen, *card.tasks()})),
         difference=folder,
     )
 

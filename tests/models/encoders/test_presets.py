@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from benchmarks import mpnet_weights
 from benchmarks.bundle_encoder import bundle
@@ -114,6 +114,49 @@ def test_a_bundled_preset_has_one_version(tiny_presets):
         EncoderError, match="'tiny-nli@main' comes with contsym in one version; expected tiny-nli"
     ):
         locate("tiny-nli@main")
+
+
+def test_an_encoder_has_seen_what_its_preset_its_card_or_its_base_says(tiny_presets, tmp_path, monkeypatch):
+    plain = tmp_path / "plain"
+    shutil.copytree(tmp_path / "tiny_package" / "model", plain)
+    assert locate(str(plain)).seen == locate("tiny").seen == ()
+    named = {
+        name: dataclasses.replace(preset, seen=("snli",) if name == "tiny" else ())
+        for name, preset in checkpoints.PRESETS.items()
+    }
+    monkeypatch.setattr(checkpoints, "PRESETS", named)
+    # A copy of a preset's weights has seen what the preset has; a card adds to its base.
+    assert locate(str(plain)).seen == locate("tiny").seen == locate("tiny-nli").seen == ("snli",)
+    card = json.loads((tiny_presets / CARD).read_text())
+    (tiny_presets / CARD).write_text(json.dumps({**card, "sources": {"mnli": {}}}))
+    assert locate("tiny-nli").seen == ("mnli", "snli")
+    weights = load_file(plain / "model.safetensors")
+    save_file(
+        {name: tensor + 1 for name, tensor in weights.items()}, plain / "model.safetensors", {"format": "pt"}
+    )
+    assert locate(str(plain)).seen == ()
+    (plain / CARD).write_text(json.dumps({"seen": ["anli"], "sources": {"mnli": {}}}))
+    assert locate(str(plain)).seen == ("anli", "mnli")
+    (plain / CARD).write_text(json.dumps({"seen": "anli"}))
+    with pytest.raises(EncoderError, match=r"contsym.json: .*seen"):
+        locate(str(plain))
+
+
+def test_the_presets_have_seen_what_their_cards_say():
+    seen = {name: preset.seen for name, preset in presets.PRESETS.items()}
+    both = ("mnli", "snli")
+    assert seen == {
+        **{"minilm": both, "minilm-nli": both, "mpnet": both},
+        **{"roberta-large": (), "roberta-large-mnli": ("mnli",)},
+    }
+    for hub_id, tasks in {
+        "sentence-transformers/all-MiniLM-L12-v2": both,
+        "cross-encoder/nli-deberta-v3-base": both,
+        "facebook/bart-large-mnli": ("mnli",),
+        "me/bert-multinli": ("mnli",),
+        "me/manlike": (),
+    }.items():
+        assert presets.seen_by_name(hub_id) == tasks
 
 
 @pytest.fixture
