@@ -36,6 +36,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "experiences": [],
         "plugins": [],
         "encoder": "minilm",
+        "seen": ["mnli", "snli"],
         "encoder_weights": {
             "sha256": "53aa" * 16,
             "text_files_sha256": "7e47" * 16,

@@ -65,7 +65,7 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
 
 
 def _entries(kind: str, settings: bool, plugins: Plugins) -> Entries:
-    from contsym.models.encoders.checkpoints import PRESETS
+    from contsym.models.encoders.presets import PRESETS
     from contsym.scenarios.catalog import scenarios
     from contsym.strategies import catalog
 

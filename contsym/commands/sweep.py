@@ -237,7 +237,7 @@ def as_plain(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
 
     failures, done = sweep.failures(skip), sweep.done()
     found = {path.name: result for path, result in store.read_results(done.values(), skip).items()}
-    shown = PER_SEED - {"seed", "key"}
+    shown = {*PER_SEED, "seen"} - {"seed", "key"}
     cells = []
     for cell in sweep.cells:
         entry: dict[str, Any] = {

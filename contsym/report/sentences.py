@@ -8,6 +8,7 @@ from contsym.report.collect import Collected, title_of
 from contsym.report.measures import ALPHA, Measures
 from contsym.report.table_formats import interval_text
 from contsym.report.tables.examples_needed import shots_needed_text
+from contsym.results.summary import seen_before
 
 
 def question(collected: Collected) -> str:
@@ -107,7 +108,8 @@ def forgotten(measures: Measures, task: str) -> str:
 def warnings(measures: Measures) -> list[str]:
     """What a reader must know before believing the figures."""
     collected, new = measures.collected, title_of(measures.collected.new_task)
-    sentences = [f"{name}: {note}." for name, note in collected.notes]
+    sentences = [f"{seen}."] if (seen := seen_before(collected.first)) else []
+    sentences += [f"{name}: {note}." for name, note in collected.notes]
     best = measures.best_shortcut(collected.new_task, collected.shots[-1])
     if best and best[1] >= measures.target:
         sentences.append(

@@ -59,7 +59,7 @@ def safe(name: str) -> str:
 
 def encoder_of(result: SeedResult) -> str:
     """The name of a result's encoder, for one from the Hub with the commit that was used."""
-    from contsym.models.encoders.checkpoints import PRESETS
+    from contsym.models.encoders.presets import PRESETS
 
     name, commit = result.encoder, result.encoder_weights.commit
     # A preset with a hash is the same from every source.
@@ -137,6 +137,7 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
         tags[f"plugin.{plugin.kind}.sha256"] = plugin.sha256
     if result.notes:
         tags["contsym.notes"] = "; ".join(result.notes)
+    tags["contsym.seen"] = ",".join(result.seen) or "none"
     for task, source in sources.items():
         params[f"source.{safe(task)}"] = tags[f"contsym.source.{safe(task)}"] = source.name
         tags[f"data.{safe(task)}.fingerprint"] = source.fingerprint

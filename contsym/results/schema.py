@@ -31,7 +31,7 @@ from contsym.models.encoders.declared import PoolingFacts
 FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
 names a result, and figures of the matrix are a table. 5: a trajectory of all tasks on validation pairs; forgetting is a
-number for every task but the last, with marks beside it."""
+number for every task but the last, with marks beside it; tasks that the encoder had seen."""
 
 
 StoredShots = Count | Literal["least"] | None
@@ -224,6 +224,8 @@ class Facts(Written):
     plugins: list[StoredPlugin]
     encoder: Words
     encoder_weights: EncoderWeights
+    seen: list[Words]
+    """Tasks that the encoder was trained on before the run, as far as is known."""
     pooling: PoolingFacts
     tasks: Annotated[list[Name], Field(min_length=1, max_length=1000)]
     """The names of the experiences, in order."""
@@ -327,6 +329,11 @@ class SeedResult(Scores, Facts):
     def order(self) -> str:
         """The order of the scenario's experiences, as `mnli,wikidata`; empty if the scenario has only one order."""
         return self.scenario.partition(":")[2]
+
+    @property
+    def seen_tasks(self) -> list[str]:
+        """Those of its tasks that the encoder was trained on before."""
+        return list(dict.fromkeys(t for name in self.tasks if (t := self.sources[name].task) in self.seen))
 
     def is_relational(self, name: str) -> bool:
         """Whether the task of this experience is relational."""

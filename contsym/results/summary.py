@@ -10,6 +10,7 @@ from typing import Any
 from contsym.checked import Kind
 from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL
+from contsym.data.tasks import TASKS
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.schema import Facts, SeedResult
 
@@ -39,6 +40,15 @@ def _mark(words: str, seeds: Sequence[bool]) -> str:
     if all(seeds):
         return ""
     return f"{words} in {sum(seeds)} of {len(seeds)} seeds" if any(seeds) else f"not {words}"
+
+
+def seen_before(result: SeedResult) -> str:
+    """A sentence that names the tasks of a result that its encoder was trained on before; empty if there are none."""
+    names = [TASKS[task].title if task in TASKS else task for task in result.seen_tasks]
+    if not names:
+        return ""
+    titles = " and ".join(names)
+    return f"{result.encoder} was trained on {titles} before: no figure here is of an encoder new to {titles}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,18 @@ def summarise(results: Results) -> Means:
     )
 
 
-SHARED = {"strategy", "scenario", "encoder", "tasks", "sources", "settings", "options", "device", "precision"}
+SHARED = {
+    "strategy",
+    "scenario",
+    "encoder",
+    "seen",
+    "tasks",
+    "sources",
+    "settings",
+    "options",
+    "device",
+    "precision",
+}
 """Entries that are the same for all seeds of a run."""
 LONG = {"by_relation", "confusion", "trajectory", "loss", "view", "n_test", "majority", "start"}
 """Entries that only the stored result has, and `--json` omits."""

@@ -138,6 +138,7 @@ def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) ->
         timestamp=created,
         params=params,
         tags={
+            "contsym.seen": ",".join(results[0].seen) or "none",
             "contsym.cells": f"{len(results)} of {len(run.cells)}",
             **{name: text for name, text in tags.items() if text},
         },

@@ -19,6 +19,7 @@ from contsym.models.encoders import checkpoints
 from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.device import Precision, choose_device, choose_precision
 from contsym.models.encoders.nli_head import kind_of_head
+from contsym.models.encoders.presets import LARGE_DIM, PRESETS
 from contsym.models.encoders.resolve import size, with_limit, with_pooling
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
@@ -291,8 +292,8 @@ def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
     if files.preset:
         return files.preset.learning_rate
     width = size(files, "hidden_size")
-    is_large = width is not None and width >= checkpoints.LARGE_DIM
-    return checkpoints.PRESETS["roberta-large" if is_large else "minilm"].learning_rate
+    is_large = width is not None and width >= LARGE_DIM
+    return PRESETS["roberta-large" if is_large else "minilm"].learning_rate
 
 
 def code_of(plan: Plan) -> str:

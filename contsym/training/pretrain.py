@@ -61,12 +61,13 @@ def pretrain_to(
             "pooling": plan.pooling.facts().model_dump(),
             "sources": {
                 task.task: {
-                    "name": task.source,
+                    "name": source_label(task.source),
                     "fingerprint": task.fingerprint,
                     "pairs": len(part),
                 }
                 for task, part in zip((each.tasks[0] for each in plans), parts, strict=True)
             },
+            "seen": sorted({*plan.encoder.seen, *tasks}),
             "encoder": {"name": _base_name(plan.encoder), "sha256": plan.encoder.weights_sha256},
             "settings": {**settings.model_dump(), "learning_rate": run.learning_rate},
             "seed": seed,
@@ -164,6 +165,15 @@ def _facts(plans: Sequence[Plan], settings: PretrainSettings, seed: int) -> str:
     keys = [key_of(plan, seed) for plan in plans]
     text = json.dumps([keys, settings.model_dump(), code_sha256(__name__)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source_label(name: str) -> str:
+    """The name of a source without the path of this machine.
+
+    >>> source_label("/data/nli/mnli"), source_label("hub:nyu-mll/multi_nli@e8e8f8")
+    ('mnli', 'hub:nyu-mll/multi_nli@e8e8f8')
+    """
+    return name if name.startswith("hub:") else Path(name).name
 
 
 def _base_name(files: EncoderFiles) -> str:

@@ -171,6 +171,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
             "origin": plan.encoder.origin,
             "commit": plan.encoder.commit,
         },
+        "seen": list(plan.encoder.seen),
         "pooling": plan.pooling.facts().model_dump(),
         "tasks": [task.name for task in plan.tasks],
         "sources": {

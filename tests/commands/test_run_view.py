@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from contsym.commands.views.run import cost_words, efficiency_words, forgetting_words, result_tables
+from contsym.results.summary import as_json
 from tests.stored_results import make_result, plain_result
 
 
@@ -66,6 +67,15 @@ def test_the_table_fits_80_columns():
     assert "above the best shortcut, wikidata  -0.050 (relation phrase 1.000)" in text
     assert "0.605±0.007" in text
     assert "MLflow run of seed 0: abc" in text
+
+
+def test_a_line_names_the_tasks_that_the_encoder_was_trained_on_before():
+    said = "! minilm was trained on MNLI before: no figure here is of an encoder new to MNLI"
+    assert shown([make_result(0), make_result(1)]).count(said) == 1
+    assert "trained on" not in shown([make_result(0, seen=[])])
+    # SNLI is not among the tasks.
+    assert "trained on" not in shown([make_result(0, seen=["snli"])])
+    assert as_json([make_result(0)], {})["seen"] == ["mnli", "snli"]
 
 
 def test_a_result_without_an_audit_still_has_its_table():

@@ -386,7 +386,7 @@ def _difference(path: Path) -> object:
 
 
 def _a_difference() -> object:
-    from contsym.models.encoders.checkpoints import PRESETS
+    from contsym.models.encoders.presets import PRESETS
 
     # SHA-256 of no bytes, which the file has here.
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -228,6 +228,8 @@ def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
     (line,) = [line for line in lines if line.startswith("fine_tune - zero_shot")][1:]
     assert line.startswith("fine_tune - zero_shot +0.100 ")
     assert "best on wikidata: knn_fixed (better than each other run, corrected p < 0.05)" in lines
+    seen = "! minilm was trained on MNLI before: no figure here is of an encoder new to MNLI"
+    assert " ".join(lines).count(seen) == 1
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

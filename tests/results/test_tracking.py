@@ -158,6 +158,7 @@ def test_parent_holds_what_is_common_and_the_means(output):
     assert parent.data.params["strategy"] == "knn_fixed"
     assert "seed" not in parent.data.params
     assert parent.data.tags["contsym.seeds"] == "0,1,2"
+    assert parent.data.tags["contsym.seen"] == "mnli,snli"
     # The mean of 0.60, 0.61 and 0.62; Wikidata's is 0.95 throughout.
     assert parent.data.metrics["accuracy/mnli"] == pytest.approx(0.61)
     assert parent.data.metrics["accuracy_macro"] == pytest.approx((0.61 + 0.95) / 2)

@@ -128,6 +128,9 @@ def test_several_tasks_are_trained_on_together(pretrain):
     found = card(out)
     assert list(found["accuracy"]) == list(found["sources"]) == ["mnli", "snli"]
     assert [source["pairs"] for source in found["sources"].values()] == [60, 120]
+    assert found["seen"] == list(locate(str(out)).seen) == ["mnli", "snli"]
+    # The names of their folders, without the path of this machine.
+    assert [source["name"] for source in found["sources"].values()] == ["mnli", "snli"]
     assert min(found["accuracy"].values()) > 0.5
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from contsym.commands.views.run import forgetting_text
+from contsym.commands.views.run import forgetting_text, seen_lines
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.results.compare import StoredRow, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
@@ -83,6 +83,7 @@ def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskC
         lines.append(
             Text("! one seed: intervals and tests are about the test pairs and say nothing of other seeds")
         )
+    lines += seen_lines([run.first for run in runs.values()])
     for what, by_run in differences_of(runs).items():
         values = ", ".join(f"{name}: {value}" for name, value in by_run.items())
         lines.append(Text(f"! the runs also differ in {what} ({values})"))

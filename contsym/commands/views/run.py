@@ -17,7 +17,7 @@ from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
-from contsym.results.summary import Means, Results, marks, summarise
+from contsym.results.summary import Means, Results, marks, seen_before, summarise
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -71,9 +71,15 @@ def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) ->
     lines: list[Any] = [Text(""), accuracy_table(title, results, mean)]
     lines += [_cost_table(results)] if first.experiences else []
     lines.append(_summary_table(results, mean))
+    lines += seen_lines(results)
     lines += [Text(f"! {note}") for note in dict.fromkeys(note for r in results for note in r.notes)]
     lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
     return Group(*lines)
+
+
+def seen_lines(results: Results) -> list[Text]:
+    """A line per encoder that was trained on a task of its results before."""
+    return [Text(f"! {line}") for line in dict.fromkeys(map(seen_before, results)) if line]
 
 
 def _matrix_table(title: str, results: Results, mean: Means) -> Table:
@@ -156,7 +162,8 @@ def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> G
         table.add_row(figure, *("-" if value is None else form.format(value) for value, form in values))
     names = [Text(f"{i}: {order}") for i, order in enumerate(orders, 1)]
     note = Text("-: no such figure in that order (forgetting of its last task)")
-    return Group(Text(""), table, note, *names)
+    seen = seen_lines([group[0] for group in groups.values()])
+    return Group(Text(""), table, note, *names, *seen)
 
 
 def _summary_table(results: Results, mean: Means) -> Table:

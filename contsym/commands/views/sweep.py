@@ -11,7 +11,7 @@ from rich.text import Text
 
 from contsym.checked import Skip
 from contsym.commands.views.data import audit_lines
-from contsym.commands.views.run import MANY, forgetting_words, mean_text, with_marks
+from contsym.commands.views.run import MANY, forgetting_words, mean_text, seen_lines, with_marks
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
@@ -83,7 +83,7 @@ def sweep_report(results: Results, varied: Collection[str]) -> Group:
     if len(orders) > 1:
         groups = _groups(results, varied)
         tables += [_by_shots(title, groups, partial(_over_orders, *of)) for title, of in OVER_ORDERS.items()]
-    return Group(*tables)
+    return Group(*tables, *seen_lines(results))
 
 
 OVER_ORDERS: dict[str, tuple[Callable[[SeedResult], float | None], bool]] = {

