@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ _T = TypeVar("_T")
 OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
 """Errors of the openers for a file that is cut off, damaged or not packed as its name says."""
+_PACKED = re.compile(rb"\x1f\x8b|PK\x03\x04|\xfd7zXZ|\x28\xb5\x2f\xfd|BZh[1-9]1AY&SY")
+"""The first bytes of gzip, zip, xz, Zstandard and bzip2."""
 MAX_LINE = 64 << 20
 """Most bytes of a line; the largest entity of a Wikidata dump has some 4 MB."""
 MIN_UNPACKED, RATIO = 1 << 30, 200
@@ -68,6 +71,7 @@ def plain(path: Path, workspace: Path) -> Path:
         for _ in chunks(path):
             pass
     if path.suffix.lower() not in (".bz2", ".xz"):
+        _check_name(path)
         return path
     unpacked = workspace / f"{path.stem}.unpacked"
     with unpacked.open("wb") as file:
@@ -108,6 +112,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _pieces(path: Path, read: Callable[[IO[bytes]], bytes]) -> Iterator[bytes]:
     """The unpacked file in pieces. Raises DataError for a broken file, and for one that unpacks to far too much."""
+    _check_name(path)
     n_packed, n_bytes = path.stat().st_size, 0
     most = max(MIN_UNPACKED, RATIO * n_packed)
     is_packed = path.suffix.lower() in OPENERS
@@ -123,6 +128,15 @@ def _pieces(path: Path, read: Callable[[IO[bytes]], bytes]) -> Iterator[bytes]:
                 yield piece
     except BROKEN as error:
         raise unreadable(path, error) from None
+
+
+def _check_name(path: Path) -> None:
+    """Raise DataError for a packed file whose name does not say so."""
+    if path.suffix.lower() in OPENERS:
+        return
+    with path.open("rb") as file:
+        if _PACKED.match(file.read(10)):
+            raise DataError(f"{path}: a packed file (such as gzip or zip); expected text: unpack it")
 
 
 def _open(path: Path) -> IO[bytes]:

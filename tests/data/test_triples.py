@@ -272,6 +272,31 @@ def test_labels_that_name_little_or_nothing_are_a_warning(first, n, named, tmp_p
     ) in made["warnings"]
 
 
+def test_a_title_replaces_the_label_of_the_dump(tmp_path):
+    """With both, each entity would have two names, and each triple would be there four times."""
+    path = write(tmp_path / "dump.json", lined(mutual(20)))
+    titles = "".join(f"Q{i}\tTown {i}\n" for i in range(1, 6))
+    made = built(tmp_path, path, labels=write(tmp_path / "l.txt", titles))
+    assert made["relations"]["P26"]["triples"] == 40
+    assert names_in(made) == {f"Town {i}" for i in range(1, 6)} | {f"person {i}" for i in range(6, 41)}
+
+
+def test_titles_of_other_entities_than_the_dumps_are_a_warning(tmp_path):
+    path = write(tmp_path / "dump.json", lined(mutual(20)))
+    made = built(tmp_path, path, labels=write(tmp_path / "l.txt", "Q999\tNobody\n"))
+    assert "l.txt names none of the entities; their labels are those of dump.json" in made["warnings"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("name", ["dump.json", "t.tsv", "l.txt"])
+def test_a_packed_file_that_its_name_does_not_show_is_one_line(name, pack, tmp_path):
+    content = {"dump.json": lined(mutual(20)), "t.tsv": LINES, "l.txt": titles(60)}[name]
+    path = write(tmp_path / name, pack(content.encode()))
+    given = {"triples": FREEBASE, "labels": path} if name == "l.txt" else {"triples": path}
+    with pytest.raises(DataError, match=rf"{name}: a packed file .*unpack it"):
+        built(tmp_path, **given)
+
+
 def test_labels_by_the_address_of_an_entity(tmp_path):
     facts = [(f"<http://www.wikidata.org/entity/Q{2 * i}>", "P26", f"Q{2 * i + 1}") for i in range(1, 30)]
     labels = "".join(f"http://www.wikidata.org/entity/Q{i}\tName {i}\n" for i in range(2, 60))

@@ -188,9 +188,14 @@ class _Build:
             )
         if options.labels:
             self.say(f"reading {options.labels}")
-            read, n_twice, example = read_labels(self.con, options.labels, options.max_bad, self.folder)
+            read, n_named, n_twice, example = read_labels(self.con, options.labels, options.max_bad, self.folder)
             self._warn_of_bad_lines(read)
             inputs["labels"] = {**asdict(read), "ids_given_twice": n_twice}
+            # Without any label the step that names the entities says so.
+            if not n_named and self._number("SELECT count(*) FROM labels"):
+                self.warnings.append(
+                    f"{options.labels.name} names none of the entities; their labels are those of {options.triples.name}"
+                )
             if n_twice:
                 self.warnings.append(
                     f"{n_twice:,} ids have several lines of labels, as {example}; the first counts"

@@ -93,11 +93,12 @@ def read_triples(
     return read
 
 
-def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) -> tuple[Read, int, str]:
+def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) -> tuple[Read, int, int, str]:
     """Fill `labels` with the titles of the entities of `triples` from a label file.
 
-    A line is an id, its title and any aliases, separated by tabs. Returns the facts of the file, the number of ids
-    with several lines (the first one counts) and the first such id.
+    A line is an id, its title and any aliases, separated by tabs. A title replaces the label that the file of
+    triples has. Returns the facts of the file, the number of entities that it names, the number of ids with several
+    lines (the first one counts) and the first such id.
     """
     sha256 = _Sha256(path)
     sql = "SELECT subject AS entity FROM triples UNION SELECT object FROM triples"
@@ -118,11 +119,15 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
         (SELECT entity, min(number) AS number FROM titles WHERE label IS NOT NULL GROUP BY entity HAVING count(*) > 1)""",
     )
     con.execute(
-        """INSERT INTO labels SELECT entity, arg_min(label, number) FROM titles
+        """CREATE TABLE given AS SELECT entity, arg_min(label, number) AS label FROM titles
         WHERE label IS NOT NULL AND entity IN (SELECT entity FROM entity_ids) GROUP BY entity"""
     )
-    con.execute("DROP TABLE titles; DROP TABLE entity_ids")
-    return read, n_twice, example or ""
+    # An entity with two labels would have each of its triples twice.
+    con.execute("DELETE FROM labels WHERE entity IN (SELECT entity FROM given)")
+    con.execute("INSERT INTO labels SELECT * FROM given")
+    (n_named,) = one_row(con, "SELECT count(*) FROM given")
+    con.execute("DROP TABLE titles; DROP TABLE entity_ids; DROP TABLE given")
+    return read, n_named, n_twice, example or ""
 
 
 def _entity_of(sql: str) -> str:
