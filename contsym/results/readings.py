@@ -193,9 +193,14 @@ def verdict(readings: Sequence[Reading]) -> str:
     n = f"{len(readings)} reading{'s' * (len(readings) > 1)}"
     words = [f"Nearest to the paper's table is: {best.name}, target {best.target:g}."]
     if both:
-        words.insert(0, f"The paper's order of the methods, by samples and by forgetting, comes out under {len(both)} of {n}.")
+        words.insert(
+            0,
+            f"The paper's order of the methods, by samples and by forgetting, comes out under {len(both)} of {n}.",
+        )
     else:
-        words.insert(0, f"The paper's order of the methods, by samples and by forgetting, comes out under none of {n}.")
+        words.insert(
+            0, f"The paper's order of the methods, by samples and by forgetting, comes out under none of {n}."
+        )
         for figure, found in confirmed.items():
             words.append(
                 f"Its order by {figure} alone comes out under {len(found)} of them."

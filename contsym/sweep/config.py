@@ -92,9 +92,13 @@ class SweepConfig(CellOptions):
                 f"a sweep of more than {MAX_CELLS:,} cells; expected fewer shots, seeds or values"
             )
         if self.screen is not None and not 1 <= self.screen <= len(self.seeds):
-            raise SettingError(f"screen {self.screen}: expected 1 to {len(self.seeds)}, the seeds of the sweep")
+            raise SettingError(
+                f"screen {self.screen}: expected 1 to {len(self.seeds)}, the seeds of the sweep"
+            )
         if self.select and self.readings:
-            raise SettingError("--select validation goes with settings (--set), not with readings; leave one of them out")
+            raise SettingError(
+                "--select validation goes with settings (--set), not with readings; leave one of them out"
+            )
         # The checks of each reading, and of a run on one cell of each kind.
         self.parts()
         for shots in self.shots:

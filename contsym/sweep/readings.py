@@ -65,7 +65,8 @@ class ReadingEntry(Closed):
         options = {name: getattr(self, name) for name in _OPTIONS if getattr(self, name) is not None}
         choices = [[(name, None, each) for each in _several(value)] for name, value in options.items()]
         choices += [
-            [(None, name, as_text(name, each)) for each in _several(value)] for name, value in self.set.items()
+            [(None, name, as_text(name, each)) for each in _several(value)]
+            for name, value in self.set.items()
         ]
         return [
             Reading(

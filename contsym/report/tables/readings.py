@@ -7,7 +7,15 @@ from typing import Any
 
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
-from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, interval_cell, make_table, text_column
+from contsym.report.table_formats import (
+    SUMMARY_PARTS,
+    Cell,
+    Column,
+    Table,
+    interval_cell,
+    make_table,
+    text_column,
+)
 from contsym.report.tables.examples_needed import SHOTS_PARTS, shots_needed_text
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
