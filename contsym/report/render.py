@@ -19,7 +19,7 @@ from contsym.report.figures.style import Figure, styles
 from contsym.report.measures import Measures
 from contsym.report.table_formats import Table, write_tables
 from contsym.report.tables import all_tables
-from contsym.results.readings import readings_of, verdict
+from contsym.results.paper_readings import readings_of, verdict
 
 REPORT, TABLES = "report.html", "tables"
 

@@ -293,6 +293,8 @@ class SeedResult(Scores, Facts):
     """The accuracy of each shortcut, by audited experience."""
     leaks: dict[str, dict[Words, Count]]
     """Test pairs with each kind of leak, by audited experience."""
+    validation: dict[Name, Share]
+    """Accuracy at the end on a fixed part of each task's validation pairs, by which settings are chosen."""
     trajectory: list[StoredPoint]
     trajectory_figures: TrajectoryFigures
     sample_efficiency: dict[str, PairsToTarget]
@@ -310,7 +312,7 @@ class SeedResult(Scores, Facts):
         tasks, n = self.tasks, len(self.tasks)
         is_square = len(self.matrix) == n + 1 and all(len(row) == n for row in self.matrix)
         expect(is_square, f"a matrix of {n + 1} rows of {n} accuracies")
-        for name in ("n_test", "majority", "learned", "above_shortcuts", "final", "sample_efficiency"):
+        for name in ("n_test", "majority", "learned", "above_shortcuts", "final", "validation", "sample_efficiency"):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
         expect(set(self.forgetting) == set(tasks[:-1]), "forgetting of every task but the last")
         for task, rows in self.by_kind.items():

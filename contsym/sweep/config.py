@@ -270,7 +270,7 @@ def read_file(path: Path) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError as error:
         raise ContsymError(f"--config {path}: not TOML ({error})") from None
-    file = read_model(text, _File, f"--config {path}")
+    file: Any = read_model(text, _File, f"--config {path}")
     entries = file.model_dump(exclude_unset=True)
     if entries.pop("reading", None):
         entries["readings"] = distinct([each for entry in file.reading for each in entry.readings()])

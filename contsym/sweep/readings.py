@@ -12,10 +12,6 @@ from pydantic import Field, model_validator
 from contsym.checked import Closed, Several, expect
 from contsym.config import Draw, Protocol, as_text
 
-Shots = int | Literal["least"]
-"""A number of training pairs, or the search for the least."""
-
-
 @dataclass(frozen=True)
 class Reading:
     """What a group of cells has in place of the options of the sweep."""
@@ -42,6 +38,7 @@ def reading_name(options: Mapping[str, Any], settings: Mapping[str, str]) -> str
 
 
 _Bools = bool | Several[bool]
+_Shots = int | Literal["least"]
 
 
 class ReadingEntry(Closed):
@@ -50,7 +47,7 @@ class ReadingEntry(Closed):
     main: bool = False
     one_pass: _Bools | None = None
     until: float | Several[float] | None = None
-    shots: Shots | Several[Shots] | None = Field(None, description='numbers, or "least"')
+    shots: _Shots | Several[_Shots] | None = Field(None, description='numbers, or "least"')
     step: int | Several[int] | None = None
     draw: Draw | Several[Draw] | None = None
     protocol: Protocol | Several[Protocol] | None = None
@@ -62,19 +59,13 @@ class ReadingEntry(Closed):
         return self
 
     def readings(self) -> list[Reading]:
-        options = {name: getattr(self, name) for name in _OPTIONS if getattr(self, name) is not None}
-        choices = [[(name, None, each) for each in _several(value)] for name, value in options.items()]
-        choices += [
-            [(None, name, as_text(name, each)) for each in _several(value)]
-            for name, value in self.set.items()
-        ]
+        """Every combination of the values."""
+        options = {name: _several(value) for name in _OPTIONS if (value := getattr(self, name)) is not None}
+        settings = {name: [as_text(name, each) for each in _several(v)] for name, v in self.set.items()}
         return [
-            Reading(
-                {option: value for option, _, value in combination if option},
-                {name: value for _, name, value in combination if name},
-                self.main,
-            )
-            for combination in itertools.product(*choices)
+            Reading(dict(zip(options, chosen, strict=True)), dict(zip(settings, texts, strict=True)), self.main)
+            for chosen in itertools.product(*options.values())
+            for texts in itertools.product(*settings.values())
         ]
 
 

@@ -108,6 +108,8 @@ class SeedRun:
         self.view_after: Tensor | None = None
         self.probes: list[float | None] = []
         """Accuracy of a linear probe for the first task: right after it, and at the end."""
+        self.validation: list[float] = []
+        """Accuracy on the measured part of each task's validation pairs at the end."""
         self.n_evaluated = 0
         """Texts encoded in evaluations."""
 
@@ -187,6 +189,7 @@ class SeedRun:
             self.view_before = self.view()
         if row == last:
             self.view_after = self.view()
+            self.validation = self.trajectory.at_end(self.template)
         if last > 1 and row in (0 if self.start else 1, last):
             self.probes.append(self._probe())
         # Looks, not a part of the method: neither their texts nor their seconds count.

@@ -135,6 +135,7 @@ def _train(
         "leaks": {
             name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
         },
+        "validation": dict(zip(run.names, run.validation, strict=True)),
         "trajectory": [asdict(point) for point in run.trajectory.points],
         "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, asked.config.aim),
         "sample_efficiency": sample_efficiency(run.names, run.trajectory.points, asked.config.aim),

@@ -140,6 +140,15 @@ class Trajectory(SupervisedPlugin):
             so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
             self._measure(strategy, experience, so_far, None, all_tasks=self.is_whole)
 
+    def at_end(self, strategy) -> list[float]:
+        """Accuracy on the measured part of each task's validation pairs, by the strategy as it is."""
+        last = self.points[-1].accuracies if self.is_whole and self.points else []
+        accuracies = [each for each in last if each is not None]
+        if len(accuracies) == len(self.parts):
+            return accuracies
+        with self.counted(strategy):
+            return [self._accuracy(strategy, task) for task in range(len(self.parts))]
+
     @contextmanager
     def counted(self, strategy) -> Iterator[None]:
         """Inside, seconds and texts are the trajectory's, and the random state is a fork; one may hold others."""

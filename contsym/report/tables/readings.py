@@ -20,7 +20,7 @@ from contsym.report.tables.examples_needed import SHOTS_PARTS, shots_needed_text
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import summarise_values
-from contsym.results.readings import Reading, Tau, readings_of
+from contsym.results.paper_readings import Reading, Tau, readings_of
 
 TAU_PARTS = ("value", "low", "high")
 

@@ -119,7 +119,7 @@ def targets(result: SeedResult) -> tuple[float, ...]:
 def samples(result: SeedResult, target: float) -> int | None:
     """Pairs of the new task that the result needed: of the smallest training set, or seen in one training."""
     if result.search:
-        return None if result.search.not_reached else result.n_shots
+        return result.search.found
     experience = result.tasks.index(result.new_task)
     return pairs_to_reach(result.trajectory, experience, target)[1]
 
