@@ -61,6 +61,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "options": {
             "form": "lexicalised",
             "shots": 64,
+            "draw": "balanced",
             "sizes": {"mnli": None},
             "split": None,
             "protocol": "sequential",

@@ -61,6 +61,7 @@ class StoredSource(Written):
 class StoredOptions(Written):
     form: Words
     shots: Count | None
+    draw: Words
     sizes: dict[Name, Count | None]
     """Training pairs by task without relations; None: all."""
     split: Words | None

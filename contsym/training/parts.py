@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contsym.config import RunConfig
 from contsym.data import cache, shortcuts
-from contsym.data.schema import TaskData
-from contsym.data.shots import check_shots, check_size, few_shot_rows, subset_rows
+from contsym.data.schema import Draw, TaskData
+from contsym.data.shots import check_shots, check_size, few_shot_rows, missing_labels, subset_rows
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 from contsym.models.encoders import resolve
@@ -60,22 +60,22 @@ class Shared:
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
         """The chosen number of the experience's training pairs; drawn once per choice."""
-        option, n = choice(task, config)
+        option, n, draw = choice(task, config)
         if n is None:
             return task.train
 
         def rows() -> np.ndarray:
-            if option == SHOTS:
-                return few_shot_rows(task.train, n, seed)
+            if draw:
+                return few_shot_rows(task.train, n, seed, draw)
             return subset_rows(task.train, n, seed, option)
 
-        return task.train.select(self.once(("rows", task.fingerprint, option, n, seed), rows))
+        return task.train.select(self.once(("rows", task.fingerprint, option, n, draw, seed), rows))
 
     def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
         """The accuracy of each shortcut, trained on the pairs of this seed."""
-        (option, n), share = choice(task, config), noise(task, config)
+        (option, n, draw), share = choice(task, config), noise(task, config)
         # All pairs without noise are the same for every seed.
-        key = (task.fingerprint, option, n, share, None if n is None and share is None else seed)
+        key = (task.fingerprint, option, n, draw, share, None if n is None and share is None else seed)
 
         def scores() -> dict[str, float]:
             return shortcuts.scores(training_part(task, config, seed, self), task.test)
@@ -117,12 +117,12 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
     """The length of `training_part`, the same for every seed, without drawing. Raises SettingError as it does."""
-    option, n = choice(task, config)
+    option, n, draw = choice(task, config)
     if n is None:
         return len(task.train)
     with _experience_in_errors(task):
-        if option == SHOTS:
-            check_shots(task.train, n)
+        if draw:
+            check_shots(task.train, n, draw)
         else:
             check_size(task.train, n, option)
     return n
@@ -139,11 +139,25 @@ def _experience_in_errors(task: TaskData) -> Iterator[None]:
         raise SettingError(f"{error} (experience {task.name})") from None
 
 
-def choice(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
-    """The option for the number of an experience's training pairs, and its value; None: all pairs."""
+def choice(task: TaskData, config: RunConfig) -> tuple[str, int | None, Draw | None]:
+    """The option for the number of an experience's training pairs, its value (None: all pairs), and how shots are
+    drawn."""
     if TASKS[task.task].relational and config.shots is not None:
-        return SHOTS, config.shots
-    return f"--{task.task}-size", config.sizes.get(task.task)
+        return SHOTS, config.shots, config.draw
+    return f"--{task.task}-size", config.sizes.get(task.task), None
+
+
+def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:
+    """A remark where the natural draw of an experience's training pairs has no pair of a label."""
+    if choice(task, config)[2] != "natural":
+        return []
+    missing = missing_labels(part, task.train)
+    names = " and no ".join(missing)
+    return (
+        [f"{task.name}: the natural draw of {len(part):,} training pairs has no {names} ones"]
+        if missing
+        else []
+    )
 
 
 def noise(task: TaskData, config: RunConfig) -> float | None:

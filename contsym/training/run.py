@@ -18,6 +18,7 @@ from contsym.results.schema import FORMAT, Asked, Facts, SeedResult, StoredOptio
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
+from contsym.training.parts import draw_notes
 from contsym.training.plan import code_of, encoder_facts, key_of, pretraining_settings
 from contsym.training.retrain import find_known_task
 
@@ -112,7 +113,14 @@ def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache |
         "loss": run.log.losses,
         "cost": run.cost(),
         "view": view,
-        "notes": run.strategy.notes(),
+        "notes": [
+            *(
+                note
+                for task, part in zip(plan.tasks, parts, strict=True)
+                for note in draw_notes(task, plan.config, part)
+            ),
+            *run.strategy.notes(),
+        ],
         "seconds": round(run.seconds, 3),
     }
     result = checked.check(SeedResult, made, _where(plan, seed))
