@@ -62,6 +62,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "options": {
             "form": "lexicalised",
             "shots": 64,
+            "draw": "balanced",
             "sizes": {"mnli": None},
             "split": None,
             "protocol": "sequential",
@@ -118,6 +119,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             _point(1, 1, 16, 16, [0.7, 0.6], 0.02, 0.1),
             _point(1, 8, 128, 64, [0.6, 0.95], 0.06, 0.4),
         ],
+        "validation": {"mnli": 0.6, "wikidata": 0.95},
         "trajectory_figures": {
             "min_acc": 0.6, "worst_case_accuracy": 0.775, "average_anytime_accuracy": 0.6685,
             "least_accuracy": {"mnli": 0.6}, "stability_gap": {"mnli": 0.0}, "forgetting_at_target": {"mnli": 0.2},

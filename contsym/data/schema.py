@@ -22,6 +22,9 @@ Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]
 OneForm = Literal["lexicalised", "delexicalised"]
 Form = Literal[OneForm, "both"]
+Draw = Literal["balanced", "natural"]
+"""How shots are drawn. balanced: equal counts per label, spread over the relations. natural: as the data are."""
+BALANCED: Draw = "balanced"
 FORMS: tuple[OneForm, ...] = get_args(OneForm)
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)

@@ -175,7 +175,7 @@ def _with_validation(
     if "validation" in parts:
         validation, n_repeated = without_repeats(parts["validation"], [train, test])
     else:
-        made = cut(train, rule, relational=task.relational, mirrored=mirrored and not rule)
+        made = cut(train, test, rule, relational=task.relational, mirrored=mirrored and not rule)
         train, notes = made.train, list(made.notes)
         validation, n_repeated = without_repeats(made.validation, [train, test])
     if n_repeated:

@@ -289,6 +289,7 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
     "scenario": lambda r: r.scenario,
     "experiences": lambda r: r.experiences,
     "protocol": lambda r: r.options.protocol,
+    "draw of the shots": lambda r: r.options.draw,
     "pretraining": lambda r: r.pretraining,
     # Not by its name: two paths may lead to one checkpoint, and the results of both are one result.
     "encoder weights": lambda r: r.encoder_weights.sha256,

@@ -20,7 +20,13 @@ Metrics = list[tuple[str, float, int]]
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
 """Costs that are sent per experience, at its row of R."""
 TOTALS = (
-    *("training_seconds", "pairs_seen", "trajectory_seconds", "encoder_forwards", "encoder_forwards_evaluation"),
+    *(
+        "training_seconds",
+        "pairs_seen",
+        "trajectory_seconds",
+        "encoder_forwards",
+        "encoder_forwards_evaluation",
+    ),
     *("trained_parameters", "stored_bytes", "peak_memory_bytes"),
 )
 """Costs that are sent once, for the whole run."""

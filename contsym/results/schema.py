@@ -66,6 +66,7 @@ class StoredSource(Written):
 class StoredOptions(Written):
     form: Words
     shots: StoredShots
+    draw: Words
     sizes: dict[Name, Count | None]
     """Training pairs by task without relations; None: all."""
     split: Words | None
@@ -312,7 +313,15 @@ class SeedResult(Scores, Facts):
         tasks, n = self.tasks, len(self.tasks)
         is_square = len(self.matrix) == n + 1 and all(len(row) == n for row in self.matrix)
         expect(is_square, f"a matrix of {n + 1} rows of {n} accuracies")
-        for name in ("n_test", "majority", "learned", "above_shortcuts", "final", "validation", "sample_efficiency"):
+        for name in (
+            "n_test",
+            "majority",
+            "learned",
+            "above_shortcuts",
+            "final",
+            "validation",
+            "sample_efficiency",
+        ):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
         expect(set(self.forgetting) == set(tasks[:-1]), "forgetting of every task but the last")
         for task, rows in self.by_kind.items():

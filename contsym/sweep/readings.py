@@ -10,7 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from contsym.checked import Closed, Several, expect
-from contsym.config import Draw, Protocol, as_text
+from contsym.config import Protocol, as_text
+from contsym.data.schema import Draw
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -63,7 +65,9 @@ class ReadingEntry(Closed):
         options = {name: _several(value) for name in _OPTIONS if (value := getattr(self, name)) is not None}
         settings = {name: [as_text(name, each) for each in _several(v)] for name, v in self.set.items()}
         return [
-            Reading(dict(zip(options, chosen, strict=True)), dict(zip(settings, texts, strict=True)), self.main)
+            Reading(
+                dict(zip(options, chosen, strict=True)), dict(zip(settings, texts, strict=True)), self.main
+            )
             for chosen in itertools.product(*options.values())
             for texts in itertools.product(*settings.values())
         ]

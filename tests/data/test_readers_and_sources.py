@@ -1,6 +1,7 @@
 """Every format and layout of pairs, and every way in which a row can be wrong."""
 
 import json
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,6 +37,7 @@ def labels_of(part):
 def folder_of(tmp_path, train, test=None):
     jsonl(tmp_path / "train.jsonl", train)
     jsonl(tmp_path / "test.jsonl", test or [row(99)])
+    jsonl(tmp_path / "validation.jsonl", [row(98)])
     return str(tmp_path)
 
 

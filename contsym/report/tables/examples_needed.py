@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contsym.results import paper
 from contsym.report.collect import Collected, title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 from contsym.report.tables.forgetting import forgetting_cell
 from contsym.report.tables.layout import STRATEGY
+from contsym.results import paper
 from contsym.results.metrics.efficiency import ShotsNeeded
 
 SHOTS_PARTS = ("median", "low", "high")
