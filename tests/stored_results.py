@@ -174,6 +174,7 @@ def store_run(
             "shots": shots,
             "settings": dict(result.set),
             "scenario": result.scenario,
+            "reading": "",
             "n_steps": [0, 1],
         }
         for result in results

@@ -24,7 +24,10 @@ from contsym.errors import SettingError, TrackingError
 from contsym.sweep.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots, read_file
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from contsym.checked import Skip
+    from contsym.results.schema import SeedResult
     from contsym.sweep.runs import StoredRun
 
 
@@ -181,10 +184,11 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
 
     from contsym.checked import Skipped
     from contsym.commands.views.progress import SweepProgress, status
-    from contsym.commands.views.sweep import plan_report, sweep_report
+    from contsym.commands.views.sweep import plan_report, readings_report
+    from contsym.results.paper_readings import nearest, readings_of
     from contsym.results.tracking import display_uri, resolve_uri
     from contsym.sweep.engines.choose import make_executor
-    from contsym.sweep.plan import check_complete, claimed, plan_sweep
+    from contsym.sweep.plan import Sweep, check_complete, claimed, plan_sweep, with_all_seeds, write_record
     from contsym.sweep.scheduler import run_sweep as run_jobs
     from contsym.sweep.tracking import log_run
 
@@ -205,13 +209,26 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
                 warning = str(error)
             sent_at = time.monotonic()
 
-    # Ray reports lost workers on stdout, whatever its logging settings; stdout is for the answer.
-    with claimed(planned) as made, redirect_stdout(sys.stderr):
+    def run(sweep: Sweep) -> dict[str, str]:
         executor = make_executor(*engine, config.output, device=config.device)
-        with SweepProgress(err, planned) as progress:
-            failed = run_jobs(planned, executor, progress, send)
+        with SweepProgress(err, sweep) as progress:
+            failed = run_jobs(sweep, executor, progress, send)
             progress.note("logging to MLflow")
             send(is_last=True)
+        return failed
+
+    # Ray reports lost workers on stdout, whatever its logging settings; stdout is for the answer.
+    with claimed(planned) as made, redirect_stdout(sys.stderr):
+        failed = run(planned)
+        readings = readings_of(made.results_by_reading(skipped))
+        if config.screen and readings and not failed:
+            best = nearest(readings)
+            extended = with_all_seeds(planned, best.name)
+            if extended.n_done < len(extended.cells):
+                err.print(f"nearest to the paper: {best.name}; running its other seeds", markup=False)
+                made = write_record(extended)
+                failed = run(extended)
+                readings = readings_of(made.results_by_reading(skipped))
     check_complete(made, failed)
     if warning:
         click.echo(f"warning: {warning}", err=True)
@@ -220,7 +237,7 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
     if as_json:
         click.echo(json.dumps(as_plain(made, skipped), ensure_ascii=False, allow_nan=False))
     elif found:
-        Console().print(sweep_report(found, made.varied))
+        Console().print(readings_report(readings) if readings else _report(made, found))
         click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
     for name, error in failed.items():
         click.echo(f"failed: {name}: {error}", err=True)
@@ -230,6 +247,16 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
             err=True,
         )
         sys.exit(1)
+
+
+def _report(sweep: StoredRun, found: list[SeedResult]) -> RenderableType:
+    """The tables of a sweep; with --select, of the best setting of each strategy."""
+    from contsym.commands.views.sweep import selection_report, sweep_report
+    from contsym.results.selection import select
+
+    if sweep.config.select:
+        return selection_report(select(found, sweep.varied), sweep.varied)
+    return sweep_report(found, sweep.varied)
 
 
 def as_plain(sweep: StoredRun, skip: Skip) -> dict[str, Any]:

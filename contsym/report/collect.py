@@ -231,7 +231,7 @@ def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collec
             raise ContsymError(f"{run.name}: a report is of one order of {base}; {expected}")
         run = replace(run, cells=tuple(c for c in run.cells if c.scenario == scenario))
     parts = run.parts()
-    readings = {name: part.results(skip) for name, part in parts.items()} if len(parts) > 1 else {}
+    readings = run.results_by_reading(skip)
     run = next((part for part in parts.values() if part.n_done), run)
     by_folder = store.read_readable(run.done().values(), skip)
     failures = run.failures(skip)

@@ -82,6 +82,12 @@ class StoredRun:
             parts[name] = replace(self, config=config, cells=cells)
         return parts
 
+    def results_by_reading(self, skip: Skip = tell_skipped) -> dict[str, list[SeedResult]]:
+        """By the name of each reading, its stored results; empty in a sweep without readings."""
+        if not self.config.readings:
+            return {}
+        return {name: part.results(skip) for name, part in self.parts().items()}
+
     def is_done(self, cell: StoredCell) -> bool:
         return store.is_stored(self.output, cell.key)
 

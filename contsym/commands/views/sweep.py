@@ -15,10 +15,14 @@ from contsym.commands.views.run import MANY, forgetting_words, mean_text, seen_l
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
+from contsym.results import paper
+from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import spread
+from contsym.results.paper_readings import Reading, verdict
 from contsym.results.schema import SeedResult
+from contsym.results.selection import Selection
 from contsym.results.summary import Results, by_order
-from contsym.sweep.config import shots_text
+from contsym.sweep.config import SweepConfig, shots_text
 from contsym.sweep.plan import Sweep
 from contsym.sweep.runs import StoredRun
 
@@ -45,6 +49,7 @@ def plan_report(
         "seeds": ", ".join(map(str, config.seeds)),
         "protocol": config.protocol + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
         **{name: ", ".join(values) for name, values in config.settings.items()},
+        **_readings_row(config),
         "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
         f"{alone:,}",
         "engine": f"{backend}, {at_once}",
@@ -56,6 +61,16 @@ def plan_report(
         if name != "shared" or first_tasks:
             table.add_row(name, Text(text))
     return Group(table, audit_lines(list(audits.values()))) if audits else Group(table)
+
+
+def _readings_row(config: SweepConfig) -> dict[str, str]:
+    if not config.readings:
+        return {}
+    n_main, n = sum(reading.is_main for reading in config.readings), len(config.readings)
+    if config.screen is None or n_main == n:
+        return {"readings": f"{n}"}
+    screened = f"{n - n_main} with {config.screen} seeds each, then the one nearest to the paper with all seeds"
+    return {"readings": f"{n_main} main ones with all seeds; {screened}"}
 
 
 def status_report(sweeps: Sequence[StoredRun], skip: Skip) -> RenderableType:
@@ -84,6 +99,42 @@ def sweep_report(results: Results, varied: Collection[str]) -> Group:
         groups = _groups(results, varied)
         tables += [_by_shots(title, groups, partial(_over_orders, *of)) for title, of in OVER_ORDERS.items()]
     return Group(*tables, *seen_lines(results))
+
+
+def selection_report(selections: Sequence[Selection], varied: Collection[str]) -> Group:
+    """The setting of each strategy that validation pairs chose, and the tables of its results on the test pairs."""
+    lines = [Text(f"chosen by validation: {selection.words}") for selection in selections]
+    results = [result for selection in selections for result in selection.results]
+    return Group(sweep_report(results, varied), *lines) if results else Group(*lines)
+
+
+def readings_report(readings: Sequence[Reading]) -> Group:
+    """What the readings say of the paper's table, and its figures in each of them, the nearest first."""
+    table = plain_table("Samples needed (median) and points forgotten (mean), by reading", "reading")
+    add_numbers(table, *(METHOD_HEADS[method.strategy] for method in paper.METHODS), "tau", no_wrap=False)
+    figures = [f"{m.samples}\n{m.forgetting:+.1f}" for m in paper.METHODS]
+    table.add_row("the paper's table", *figures, "")
+    for reading in sorted(readings, key=lambda each: each.distance):
+        taus = "\n".join(f"{t.value:+.2f}" if t else "-" for t in (reading.tau_samples, reading.tau_forgetting))
+        cells = (_reading_cell(reading, method.strategy) for method in paper.METHODS)
+        table.add_row(f"{reading.name}\ntarget {reading.target:g}", *cells, taus)
+    return Group(Text(verdict(readings)), Text(""), table)
+
+
+METHOD_HEADS = {
+    "random_labels": "random",
+    "knn_fixed": "k-NN fixed",
+    "knn_learned": "k-NN learned",
+    "fine_tune": "fine-tune",
+}
+
+
+def _reading_cell(reading: Reading, strategy: str) -> str:
+    per_seed = reading.samples.get(strategy)
+    if not per_seed:
+        return "-"
+    median = over_seeds(per_seed).median
+    return f"{median or 'none'}\n{100 * fmean(reading.forgetting[strategy]):+.1f}"
 
 
 OVER_ORDERS: dict[str, tuple[Callable[[SeedResult], float | None], bool]] = {
