@@ -40,7 +40,9 @@ SEND_SECONDS = 30
     "--strategies", metavar="LIST", help="Methods, as knn_fixed,fine_tune (contsym list strategies)."
 )
 @click.option("--scenario", metavar="NAME|FILE", help=SCENARIO_HELP)
-@click.option("--shots", metavar="LIST", help="Training pairs of each Wikidata experience, as 8,16,64 or least.")
+@click.option(
+    "--shots", metavar="LIST", help="Training pairs of each Wikidata experience, as 8,16,64 or least."
+)
 @click.option("--seeds", metavar="N|LIST", help="5 for five seeds, or 0,1,2 or 10-14.  [default: 3]")
 @click.option(
     "--set",
@@ -58,7 +60,10 @@ SEND_SECONDS = 30
 )
 @cell_options
 @click.option(
-    "--curve/--no-curve", default=False, show_default=True, help="Measure all tasks while training, in each cell."
+    "--curve/--no-curve",
+    default=False,
+    show_default=True,
+    help="Measure all tasks while training, in each cell.",
 )
 @click.option(
     "--audit/--no-audit", default=True, show_default=True, help="Look for leaks and shortcuts in the data."

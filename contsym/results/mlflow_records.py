@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.results.reading import reading
+
 if TYPE_CHECKING:
     from contsym.results.schema import SeedResult, StoredSource
     from contsym.results.summary import Means
@@ -20,7 +22,13 @@ Metrics = list[tuple[str, float, int]]
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
 """Costs that are sent per experience, at its row of R."""
 TOTALS = (
-    *("training_seconds", "pairs_seen", "trajectory_seconds", "encoder_forwards", "encoder_forwards_evaluation"),
+    *(
+        "training_seconds",
+        "pairs_seen",
+        "trajectory_seconds",
+        "encoder_forwards",
+        "encoder_forwards_evaluation",
+    ),
     *("trained_parameters", "stored_bytes", "peak_memory_bytes"),
 )
 """Costs that are sent once, for the whole run."""
@@ -114,7 +122,11 @@ def parent_record(results: Sequence[SeedResult], timestamp: int) -> Record:
         ended=max(map(end_of, results)),
         timestamp=timestamp,
         params=params,
-        tags={**tags, "contsym.seeds": ",".join(str(result.seed) for result in results)},
+        tags={
+            **tags,
+            "contsym.reading": reading(results),
+            "contsym.seeds": ",".join(str(result.seed) for result in results),
+        },
         metrics=metrics,
     )
 
@@ -137,6 +149,7 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
     for plugin in result.plugins:
         params[f"plugin.{plugin.kind}"] = plugin.origin
         tags[f"plugin.{plugin.kind}.sha256"] = plugin.sha256
+    tags["contsym.reading"] = reading([result])
     if result.notes:
         tags["contsym.notes"] = "; ".join(result.notes)
     stand_ins = [task for task, source in sources.items() if source.stand_in]

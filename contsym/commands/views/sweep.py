@@ -16,6 +16,7 @@ from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.results.metrics.stats import spread
+from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 from contsym.results.summary import Results, by_order, never_learned
 from contsym.sweep.config import shots_text
@@ -83,7 +84,10 @@ def sweep_report(results: Results, varied: Collection[str]) -> Group:
     if len(orders) > 1:
         groups = _groups(results, varied)
         tables += [_by_shots(title, groups, partial(_over_orders, *of)) for title, of in OVER_ORDERS.items()]
-    return Group(*tables)
+    readings = dict.fromkeys(
+        reading(each) for row in _groups(results, varied).values() for each in row.values()
+    )
+    return Group(*tables, Text(f"reading: {'; '.join(readings)}"))
 
 
 OVER_ORDERS: dict[str, tuple[Callable[[SeedResult], float | None], bool]] = {
