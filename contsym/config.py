@@ -7,10 +7,10 @@ import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from contsym.checked import is_number
-from contsym.data.schema import Form
+from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
@@ -49,6 +49,8 @@ class CellOptions:
     form: Form = DEFAULT_FORM
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Training pairs of the tasks that have no shots, as MNLI; a task that is not named gives all."""
+    draw: Draw = BALANCED
+    """How the shots are drawn from the training pairs."""
     split: SplitRule | None = None
     """The rule of a new train/test split of the Wikidata pairs; None: the split of the source."""
     label_noise: float | None = None
@@ -113,6 +115,8 @@ class RunConfig(CellOptions):
                 f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
                 "leave it out or add --protocol retrain"
             )
+        if self.draw not in get_args(Draw):
+            raise SettingError(f"--draw {self.draw}: expected {' or '.join(get_args(Draw))}")
         if self.pooling not in POOLINGS:
             raise SettingError(f"--pooling {self.pooling}: expected {', '.join(POOLINGS)}")
         if self.label_noise is not None and not 0 <= self.label_noise <= 1:

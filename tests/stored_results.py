@@ -15,7 +15,7 @@ TASKS = ["mnli", "wikidata"]
 
 
 def make_result(seed: int = 0, **changes: Any) -> SeedResult:
-    """One seed's result: MNLI (stand-in), then Wikidata; `changes` replace whole entries."""
+    """One seed's result: MNLI, then Wikidata; `changes` replace whole entries."""
     return SeedResult.model_validate(plain_result(seed, **changes))
 
 
@@ -52,8 +52,8 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         },
         "tasks": list(TASKS),
         "sources": {
-            "mnli": _source("mnli", "nli_mini (stand-in for MNLI)", 300, 100, "a1" * 32, True),
-            "wikidata": _source("wikidata", "wikidata_mini (bundled sample)", 64, 40, "b2" * 32, False),
+            "mnli": _source("mnli", "MultiNLI 1.0 (bundled sample)", 300, 100, "a1" * 32),
+            "wikidata": _source("wikidata", "wikidata_mini (bundled sample)", 64, 40, "b2" * 32),
         },
         "seed": seed,
         "pretraining": None,
@@ -61,6 +61,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
         "options": {
             "form": "lexicalised",
             "shots": 64,
+            "draw": "balanced",
             "sizes": {"mnli": None},
             "split": None,
             "protocol": "sequential",
@@ -208,9 +209,9 @@ def store_predictions(output: Path, rows: list[dict[str, object]], **changes: An
     return store.write_result(output, make_result(**changes), rows, {})
 
 
-def _source(task: str, name: str, train: int, test: int, fingerprint: str, stand_in: bool) -> dict[str, Any]:
+def _source(task: str, name: str, train: int, test: int, fingerprint: str) -> dict[str, Any]:
     rows = {"train": train, "validation": 50, "test": test}
-    facts = {"fingerprint": fingerprint, "stand_in": stand_in, "notes": []}
+    facts = {"fingerprint": fingerprint, "notes": []}
     return {"name": name, "task": task, "rows": rows, "available": rows, **facts}
 
 

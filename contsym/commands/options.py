@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from contsym.config import DEFAULT_OUTPUT, DEFAULT_STEP, DEFAULT_TARGET, Precision, Protocol
-from contsym.data.schema import Form
+from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import AUTO, POOLINGS
@@ -30,6 +30,13 @@ split_option = click.option(
     "--split",
     type=click.Choice(list(SPLIT_RULES)),
     help="Re-split the Wikidata pairs (contsym data build --help); default: the split of the data.",
+)
+draw_option = click.option(
+    "--draw",
+    type=click.Choice(get_args(Draw)),
+    default=BALANCED,
+    show_default=True,
+    help="How the shots are drawn: balanced: half of each kind, spread over the relations; natural: as the data are.",
 )
 noise_option = click.option(
     "--label-noise",
@@ -169,7 +176,7 @@ def cell_options(command):
         task_options,
         form_option,
     )
-    training = (split_option, noise_option, protocol_option, pretrain_option)
+    training = (draw_option, split_option, noise_option, protocol_option, pretrain_option)
     readings = (one_pass_option, until_option, step_option, target_option)
     for option in reversed((*data_and_encoder, *training, device_option, precision_option, *readings)):
         command = option(command)

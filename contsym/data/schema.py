@@ -22,6 +22,9 @@ Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]
 OneForm = Literal["lexicalised", "delexicalised"]
 Form = Literal[OneForm, "both"]
+Draw = Literal["balanced", "natural"]
+"""How shots are drawn. balanced: equal counts per label, spread over the relations. natural: as the data are."""
+BALANCED: Draw = "balanced"
 FORMS: tuple[OneForm, ...] = get_args(OneForm)
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -52,8 +55,7 @@ class TaskData:
     task: str
     """One of TASKS; several experiences of a scenario may share a task."""
     source: str
-    """The source as tables show it, for example `nli_mini (stand-in for MNLI)`."""
-    stand_in: bool
+    """The source as tables show it, for example `MultiNLI 1.0 (bundled sample)`."""
     train: Dataset
     validation: Dataset
     """Pairs to choose settings and stopping points by; nothing is trained on them, and no memory stores them."""

@@ -1,4 +1,4 @@
-"""Few-shot subsets: nested, with equal counts per label, spread over the relations, drawn by data and seed."""
+"""Few-shot subsets: nested, balanced over labels and relations or as the data are, drawn by data and seed."""
 
 from __future__ import annotations
 
@@ -8,36 +8,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from contsym.data.schema import KIND_OF_LABEL, LABELS, Dataset, stable_hash
+from contsym.data.schema import BALANCED, KIND_OF_LABEL, LABELS, Dataset, Draw, stable_hash
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import SettingError
 
 Rows = np.ndarray
 
 
-def few_shot(pairs: Dataset, n_shots: int, seed: int) -> Dataset:
+def few_shot(pairs: Dataset, n_shots: int, seed: int, draw: Draw = BALANCED) -> Dataset:
     """The first n_shots pairs of the seed's order, so that 32 shots contain the 16.
 
-    Symmetric and antisymmetric pairs alternate, with neutral ones as the third where the data have any. Within
-    a label the relations take turns; within a relation a hash of (seed, id) orders the pairs, independent of the
-    file's order and of the strategy. A relation that runs out of pairs is skipped. Delexicalised pairs are drawn
-    as the lexicalised pairs that they were made from.
+    A hash of (seed, id) orders the pairs, independent of the file's order and of the strategy. In a natural draw that
+    is all. In a balanced one symmetric and antisymmetric pairs alternate, with neutral ones as the third where the
+    data have any, and within a label the relations take turns; a relation that runs out of pairs is skipped.
+    Delexicalised pairs are drawn as the lexicalised pairs that they were made from.
 
-    Raises SettingError where a label has too few pairs for its share.
+    Raises SettingError where there are too few pairs; in a balanced draw, of one label.
     """
-    return pairs.select(few_shot_rows(pairs, n_shots, seed))
+    return pairs.select(few_shot_rows(pairs, n_shots, seed, draw))
 
 
-def few_shot_rows(pairs: Dataset, n_shots: int, seed: int) -> Rows:
+def few_shot_rows(pairs: Dataset, n_shots: int, seed: int, draw: Draw = BALANCED) -> Rows:
     """Row numbers of `few_shot`, with its errors."""
-    check_shots(pairs, n_shots)
-    return few_shot_order(pairs, seed)[:n_shots]
+    check_shots(pairs, n_shots, draw)
+    return few_shot_order(pairs, seed, draw)[:n_shots]
 
 
-def few_shot_order(pairs: Dataset, seed: int) -> Rows:
+def few_shot_order(pairs: Dataset, seed: int, draw: Draw = BALANCED) -> Rows:
     """All row numbers in the order of `few_shot`; a label that runs out of pairs is skipped."""
-    labels, relations = np.asarray(pairs["label"][:], dtype=np.int64), pairs["relation"][:]
     draws = _draws(pairs, seed)
+    if draw == "natural":
+        return np.argsort(draws, kind="stable")
+    labels, relations = np.asarray(pairs["label"][:], dtype=np.int64), pairs["relation"][:]
     orders = []
     for code in _label_counts(pairs):
         rows = np.flatnonzero(labels == code)
@@ -45,8 +47,14 @@ def few_shot_order(pairs: Dataset, seed: int) -> Rows:
     return _interleaved(orders)
 
 
-def check_shots(pairs: Dataset, n_shots: int) -> None:
-    """Raise SettingError where n_shots is below the number of labels, or a label has too few pairs."""
+def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED) -> None:
+    """Raise SettingError where the pairs are fewer than n_shots.
+
+    In a balanced draw also where n_shots is below the number of labels, or a label has too few pairs.
+    """
+    if draw == "natural":
+        check_size(pairs, n_shots, "--shots")
+        return
     counts = _label_counts(pairs)
     n_labels = len(counts)
     if n_shots < n_labels:
@@ -54,18 +62,26 @@ def check_shots(pairs: Dataset, n_shots: int) -> None:
     for place, (code, count) in enumerate(counts.items()):
         share = (n_shots + n_labels - 1 - place) // n_labels
         if share > count:
-            label = LABELS[code]
-            kind = f"{KIND_OF_LABEL[label]} ({label})" if label in KIND_OF_LABEL else label
             raise SettingError(
-                f"--shots {n_shots} needs {share} {kind} training pairs; the data have "
+                f"--shots {n_shots} needs {share} {_name(code)} training pairs; the data have "
                 f"{count}; expected at most {n_labels * min(counts.values())}"
             )
 
 
-def most_shots(pairs: Dataset) -> int:
+def most_shots(pairs: Dataset, draw: Draw = BALANCED) -> int:
     """The largest number of shots that `check_shots` lets pass."""
     counts = _label_counts(pairs).values()
-    return len(counts) * min(counts)
+    return len(counts) * min(counts) if draw == BALANCED else len(pairs)
+
+
+def missing_labels(part: Dataset, pairs: Dataset) -> list[str]:
+    """Names of the labels that the pairs have and a part of them has not."""
+    return [_name(code) for code in sorted({*pairs["label"][:]} - {*part["label"][:]})]
+
+
+def _name(code: int) -> str:
+    label = LABELS[code]
+    return f"{KIND_OF_LABEL[label]} ({label})" if label in KIND_OF_LABEL else label
 
 
 def _label_counts(pairs: Dataset) -> dict[int, int]:

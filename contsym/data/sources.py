@@ -61,20 +61,19 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Bundled:
     name: str
-    stand_in: bool
     is_in_form: bool = False
 
     def read(self, task: Task, form: Form) -> Parts:
-        if task.name == "wikidata":
+        if task.relational:
             return {"train": ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs())}
-        folder = resources.files("contsym.data").joinpath("bundled")
+        folder = resources.files("contsym.data").joinpath("bundled", "multinli")
         with resources.as_file(folder) as path:
-            return {part: list(read_rows(path / f"nli_mini.{part}.jsonl")) for part in ("train", "test")}
+            return {part: list(read_rows(path / f"{part}.jsonl")) for part in PARTS}
 
 
 BUNDLED = {
-    "mnli": Bundled("nli_mini (stand-in for MNLI)", stand_in=True),
-    "wikidata": Bundled("wikidata_mini (bundled sample)", stand_in=False),
+    "mnli": Bundled("MultiNLI 1.0 (bundled sample)"),
+    "wikidata": Bundled("wikidata_mini (bundled sample)"),
 }
 
 
@@ -158,7 +157,6 @@ def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule
     return TaskData(
         task=name,
         source=source.name,
-        stand_in=isinstance(source, Bundled) and source.stand_in,
         train=train,
         validation=validation,
         test=test,
@@ -177,7 +175,7 @@ def _with_validation(
     if "validation" in parts:
         validation, n_repeated = without_repeats(parts["validation"], [train, test])
     else:
-        made = cut(train, rule, relational=task.relational, mirrored=mirrored and not rule)
+        made = cut(train, test, rule, relational=task.relational, mirrored=mirrored and not rule)
         train, notes = made.train, list(made.notes)
         validation, n_repeated = without_repeats(made.validation, [train, test])
     if n_repeated:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from contsym.data.resplit import sides
@@ -37,6 +37,7 @@ _WORDS: Mapping[Grouping, str] = {
     "phrasing": "no phrasing of theirs is trained on",
 }
 _Row = Mapping[str, object]
+_Text = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Cut:
     notes: tuple[str, ...]
 
 
-def cut(train: Dataset, rule: SplitRule | None, *, relational: bool, mirrored: bool = False) -> Cut:
-    """A seeded part of the training pairs for validation, which leaves them.
+def cut(
+    train: Dataset, test: Dataset, rule: SplitRule | None, *, relational: bool, mirrored: bool = False
+) -> Cut:
+    """A seeded part of the training pairs for validation, which leaves them; test pairs are not taken.
 
     What the rule keeps from being on both sides of training and test, it keeps from being in training and validation
     too. Pairs of a task without relations are grouped by premise, relation pairs of no known rule each by itself; with
@@ -59,7 +62,8 @@ def cut(train: Dataset, rule: SplitRule | None, *, relational: bool, mirrored: b
     """
     wanted: Grouping = rule or ("random" if relational else None)
     grouping: Grouping = wanted
-    while (chosen := _rows(train, grouping, mirrored)) is None and grouping != "random":
+    tested = _shared_texts(test, [train])
+    while (chosen := _rows(train, grouping, mirrored, tested)) is None and grouping != "random":
         grouping = _WEAKER.get(grouping, "random")
     if chosen is None:
         raise DataError(
@@ -79,46 +83,53 @@ def cut(train: Dataset, rule: SplitRule | None, *, relational: bool, mirrored: b
 
 def without_repeats(validation: Dataset, others: Sequence[Dataset]) -> tuple[Dataset, int]:
     """The validation pairs whose two sentences are in no other part, and the number of the rest."""
-    texts = list(map(_text, rows_of(validation.select_columns(["premise", "hypothesis"]))))
-    seen = set(texts)
-    repeated = {
-        text for part in others for row in rows_of(part.select_columns(["premise", "hypothesis"]))
-        if (text := _text(row)) in seen
-    }  # fmt: skip
+    repeated = _shared_texts(validation, others)
     if not repeated:
         return validation, 0
-    rows = [number for number, text in enumerate(texts) if text not in repeated]
-    return validation.select(rows), len(texts) - len(rows)
+    rows = [number for number, text in enumerate(_texts(validation)) if text not in repeated]
+    return validation.select(rows), len(validation) - len(rows)
 
 
-def _rows(train: Dataset, grouping: Grouping, mirrored: bool) -> tuple[list[int], list[int]] | None:
+def _shared_texts(pairs: Dataset, others: Sequence[Dataset]) -> set[_Text]:
+    """The sentences of the pairs that are in one of the others too."""
+    texts = set(_texts(pairs))
+    return {text for part in others for text in _texts(part) if text in texts}
+
+
+def _texts(pairs: Dataset) -> Iterator[_Text]:
+    return map(_text, rows_of(pairs.select_columns(["premise", "hypothesis"])))
+
+
+def _rows(
+    train: Dataset, grouping: Grouping, mirrored: bool, tested: Collection[_Text]
+) -> tuple[list[int], list[int]] | None:
     """(row numbers to train on, row numbers for validation) by the grouping; None if the pairs do not allow it."""
     share = min(SHARE, MOST / max(1, len(train)))
-    if grouping in ("relation", "phrasing", "entity"):
-        if grouping == "entity" and (found := _whole_groups(train, _by_component, share)):
-            return found
-        # A smaller part costs the training fewer pairs.
-        tries: Iterator[tuple[list[int], list[int]] | None]
-        tries = (_by_rule(train, grouping, each) for each in (share, share / 4))
-        return next(filter(None, tries), None)
+    if grouping in ("relation", "phrasing"):
+        return _by_rule(train, grouping, share)
+    if grouping == "entity":
+        return _whole_groups(train, _by_component, share, tested) or _by_rule(train, grouping, share)
     keys: dict[Grouping, Callable[[_Row], Hashable]] = {
         None: lambda row: _plain(row["premise"]),
         "pair": _entities,
         "random": (lambda row: tuple(sorted(_text(row)))) if mirrored else _text,
     }
     key = keys[grouping]
-    return _whole_groups(train, lambda rows: [key(row) for row in rows], share)
+    return _whole_groups(train, lambda rows: [key(row) for row in rows], share, tested)
 
 
 def _by_rule(train: Dataset, rule: SplitRule, share: float) -> tuple[list[int], list[int]] | None:
-    try:
-        kept, held, _ = sides([train], rule, share, SEED, neutral=True)
-    except DataError:  # too few relations or phrasings
-        return None
-    held = _at_most(train, held)
-    is_cheap = len(train) - len(kept) <= MOST_LOST * len(train)
     labels = train["label"][:]
-    return (kept, held) if is_cheap and _have_all_labels(labels, kept, held) else None
+    for part in (share, share / 4):  # the smaller part costs the training fewer pairs
+        try:
+            kept, held, _ = sides([train], rule, part, SEED, neutral=True)
+        except DataError:  # too few relations or phrasings
+            continue
+        held = _at_most(train, held)
+        is_cheap = len(train) - len(kept) <= MOST_LOST * len(train)
+        if is_cheap and _have_all_labels(labels, kept, held):
+            return kept, held
+    return None
 
 
 def _at_most(train: Dataset, held: list[int]) -> list[int]:
@@ -136,15 +147,23 @@ def _at_most(train: Dataset, held: list[int]) -> list[int]:
 
 
 def _whole_groups(
-    train: Dataset, keys_of: Callable[[list[_Row]], list[Hashable]], share: float
+    train: Dataset,
+    keys_of: Callable[[Sequence[_Row]], list[Hashable]],
+    share: float,
+    tested: Collection[_Text],
 ) -> tuple[list[int], list[int]] | None:
-    """Groups of rows in seeded order, each if its rows still fit the quotas of their labels and relations."""
+    """Groups of rows in seeded order, each if its rows still fit the quotas of their labels and relations.
+
+    Groups with tested sentences stay in training.
+    """
     rows = list(
         rows_of(
             train.select_columns(["id", "premise", "hypothesis", "label", "relation", "subject", "object"])
         )
     )
     groups = _groups(rows, keys_of)
+    if tested:
+        groups = [group for group in groups if not any(_text(rows[i]) in tested for i in group)]
     order = sorted(
         groups, key=lambda group: stable_hash(SEED, *sorted(str(rows[i]["id"]) for i in group)[:1])
     )
@@ -167,7 +186,7 @@ def _whole_groups(
     return (kept, sorted(held)) if _have_all_labels(labels, kept, held) else None
 
 
-def _groups(rows: list[_Row], keys_of: Callable[[list[_Row]], list[Hashable]]) -> list[list[int]]:
+def _groups(rows: Sequence[_Row], keys_of: Callable[[Sequence[_Row]], list[Hashable]]) -> list[list[int]]:
     """Row numbers by key; the delexicalised twin of a pair is where the pair is."""
     number_of = {row["id"]: number for number, row in enumerate(rows)}
     originals = [
@@ -208,7 +227,7 @@ def _leaves_all(labels: Sequence[int], held: Sequence[int]) -> bool:
     return all(n > 0 for n in left.values())
 
 
-def _by_component(rows: list[_Row]) -> list[Hashable]:
+def _by_component(rows: Sequence[_Row]) -> list[Hashable]:
     """The connected component of each row's entities, so that no entity is in two groups."""
     above: dict[str, str] = {}
 
@@ -228,7 +247,7 @@ def _entities(row: _Row) -> tuple[str, str]:
     return first, second
 
 
-def _text(row: _Row) -> tuple[str, str]:
+def _text(row: _Row) -> _Text:
     return _plain(row["premise"]), _plain(row["hypothesis"])
 
 

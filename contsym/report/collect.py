@@ -127,11 +127,6 @@ class Collected:
         return targets.pop() if len(targets) == 1 else DEFAULT_TARGET
 
     @property
-    def stand_ins(self) -> dict[str, str]:
-        """Names of the sources that stand in for real data, by task."""
-        return {task: s.name for task, s in self.first.sources.items() if s.stand_in}
-
-    @property
     def notes(self) -> list[tuple[str, str]]:
         """(variant, note), from the first result of each variant that has notes."""
         by_variant: dict[str, list[str]] = {}
@@ -284,6 +279,7 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
     "scenario": lambda r: r.scenario,
     "experiences": lambda r: r.experiences,
     "protocol": lambda r: r.options.protocol,
+    "draw of the shots": lambda r: r.options.draw,
     "pretraining": lambda r: r.pretraining,
     # Not by its name: two paths may lead to one checkpoint, and the results of both are one result.
     "encoder weights": lambda r: r.encoder_weights.sha256,

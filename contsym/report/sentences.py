@@ -115,11 +115,7 @@ def forgotten(measures: Measures, task: str) -> str:
 def warnings(measures: Measures) -> list[str]:
     """What a reader must know before believing the figures."""
     collected, new = measures.collected, title_of(measures.collected.new_task)
-    sentences = [
-        f"{title_of(task)} was measured on {source}: do not compare or publish its figures."
-        for task, source in collected.stand_ins.items()
-    ]
-    sentences += [f"{name}: {note}." for name, note in collected.notes]
+    sentences = [f"{name}: {note}." for name, note in collected.notes]
     best = measures.best_shortcut(collected.new_task, collected.shots[-1])
     if best and best[1] >= measures.target:
         sentences.append(

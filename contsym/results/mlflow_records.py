@@ -152,12 +152,9 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
     tags["contsym.reading"] = reading([result])
     if result.notes:
         tags["contsym.notes"] = "; ".join(result.notes)
-    stand_ins = [task for task, source in sources.items() if source.stand_in]
-    tags["contsym.stand_ins"] = ",".join(stand_ins) or "none"
     for task, source in sources.items():
         params[f"source.{safe(task)}"] = tags[f"contsym.source.{safe(task)}"] = source.name
         tags[f"data.{safe(task)}.fingerprint"] = source.fingerprint
-        tags[f"data.{safe(task)}.stand_in"] = str(source.stand_in).lower()
     return {name: str(value) for name, value in params.items()}, tags
 
 

@@ -59,13 +59,13 @@ class StoredSource(Written):
     """Used."""
     available: PairCounts
     fingerprint: Words
-    stand_in: bool
     notes: list[Words]
 
 
 class StoredOptions(Written):
     form: Words
     shots: StoredShots
+    draw: Words
     sizes: dict[Name, Count | None]
     """Training pairs by task without relations; None: all."""
     split: Words | None

@@ -25,8 +25,8 @@ from contsym.scenarios.schema import Experience
 def experience_data(task: TaskData, experience: Experience) -> TaskData:
     """The experience's selection of the task's pairs, under the experience's name.
 
-    Each field of the experience restricts the training pairs, and unless `test` is "all" the validation and test pairs too. Raises
-    DataError where a part has no pairs left, or the data do not allow the selection.
+    Each field of the experience restricts the training pairs, and unless `test` is "all" the validation and test
+    pairs too. Raises DataError where a part has no pairs left, or the data do not allow the selection.
     """
     where = f"experience {experience.name}"
     parts = task.parts

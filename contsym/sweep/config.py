@@ -28,7 +28,7 @@ from contsym.config import (
     whole_number,
     whole_numbers,
 )
-from contsym.data.schema import Form
+from contsym.data.schema import Draw, Form
 from contsym.data.splits import SplitRule
 from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
@@ -198,6 +198,7 @@ _ENTRIES: dict[str, Any] = {
     "set": Annotated[dict[str, Any], Field(description="a table of values, as [set]")],
     "pretrain": Annotated[dict[str, Any], Field(description="a table of values, as [pretrain]")],
     "form": Form,
+    "draw": Draw,
     "split": SplitRule,
     "protocol": Protocol,
     "precision": Precision,

@@ -35,6 +35,7 @@ class StoredSettings(Written):
     sources: dict[str, Words] = {}
     sizes: dict[str, Count] = {}
     form: Words = "lexicalised"
+    draw: Words = "balanced"
     split: Words | None = None
     protocol: Words = "sequential"
     pretrain: dict[str, Words] = {}

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contsym.config import LEAST, RunConfig, Shots
 from contsym.data import cache, shortcuts
-from contsym.data.schema import TaskData
-from contsym.data.shots import check_shots, check_size, few_shot_order, few_shot_rows, most_shots, subset_rows
+from contsym.data.schema import Draw, TaskData
+from contsym.data.shots import (
+    check_shots,
+    check_size,
+    few_shot_order,
+    few_shot_rows,
+    missing_labels,
+    most_shots,
+    subset_rows,
+)
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 from contsym.models.encoders import resolve
@@ -63,27 +71,27 @@ class Shared:
 
         In the seed's order, except where all pairs are chosen and seen more than once.
         """
-        option, n = _size(task, config)
+        option, n, draw = _size(task, config)
         if n is None and not config.one_pass:
             return task.train
 
         def rows() -> np.ndarray:
-            if n is None and TASKS[task.task].relational:
-                return few_shot_order(task.train, seed)
+            if draw and n is None:
+                return few_shot_order(task.train, seed, draw)
             if n is None:
                 return subset_rows(task.train, len(task.train), seed, option)
-            if option == SHOTS:
-                return few_shot_rows(task.train, n, seed)
+            if draw:
+                return few_shot_rows(task.train, n, seed, draw)
             return subset_rows(task.train, n, seed, option)
 
-        return task.train.select(self.once(("rows", task.fingerprint, option, n, seed), rows))
+        return task.train.select(self.once(("rows", task.fingerprint, option, n, draw, seed), rows))
 
     def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
         """The accuracy of each shortcut, trained on the pairs of this seed."""
-        (option, n), share = choice(task, config), noise(task, config)
+        (option, n, draw), share = choice(task, config), noise(task, config)
         # All pairs without noise are the same for every seed.
         is_drawn = n is not None or share is not None or config.one_pass
-        key = (task.fingerprint, option, n, share, seed if is_drawn else None)
+        key = (task.fingerprint, option, n, draw, share, seed if is_drawn else None)
 
         def scores() -> dict[str, float]:
             return shortcuts.scores(training_part(task, config, seed, self), task.test)
@@ -125,12 +133,12 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
     """The length of `training_part`, the same for every seed, without drawing. Raises SettingError as it does."""
-    option, n = _size(task, config)
+    option, n, draw = _size(task, config)
     if n is None:
         return len(task.train)
     with _experience_in_errors(task):
-        if option == SHOTS:
-            check_shots(task.train, n)
+        if draw:
+            check_shots(task.train, n, draw)
         else:
             check_size(task.train, n, option)
     return n
@@ -147,23 +155,37 @@ def _experience_in_errors(task: TaskData) -> Iterator[None]:
         raise SettingError(f"{error} (experience {task.name})") from None
 
 
-def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots]:
-    """The option for the number of an experience's training pairs, and its value; None: all pairs."""
-    if TASKS[task.task].relational and config.shots is not None:
-        return SHOTS, config.shots
-    return f"--{task.task}-size", config.sizes.get(task.task)
+def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots, Draw | None]:
+    """The option for the number of an experience's training pairs, its value (None: all pairs), and how they are drawn
+    from those of a task with relations."""
+    if TASKS[task.task].relational and (config.shots is not None or config.one_pass):
+        return SHOTS, config.shots, config.draw
+    return f"--{task.task}-size", config.sizes.get(task.task), None
 
 
-def shots_to_try(parts: Sequence[Dataset], step: int) -> list[int]:
+def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:
+    """A remark where the natural draw of an experience's training pairs has no pair of a label."""
+    if choice(task, config)[2] != "natural":
+        return []
+    missing = missing_labels(part, task.train)
+    names = " and no ".join(missing)
+    return (
+        [f"{task.name}: the natural draw of {len(part):,} training pairs has no {names} ones"]
+        if missing
+        else []
+    )
+
+
+def shots_to_try(parts: Sequence[Dataset], config: RunConfig) -> list[int]:
     """The numbers of shots among which the least one is looked for: the steps that all parts can give, and the most."""
-    most = min(map(most_shots, parts))
-    return [*range(step, most, step), most]
+    most = min(most_shots(part, config.draw) for part in parts)
+    return [*range(config.step, most, config.step), most]
 
 
-def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None]:
-    """`choice` as a number: for `least`, the largest one that may be tried."""
-    option, n = choice(task, config)
-    return option, most_shots(task.train) if n == LEAST else n
+def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None, Draw | None]:
+    """`choice` with a number: for `least`, the largest one that may be tried."""
+    option, n, draw = choice(task, config)
+    return option, most_shots(task.train, config.draw) if n == LEAST else n, draw
 
 
 def noise(task: TaskData, config: RunConfig) -> float | None:

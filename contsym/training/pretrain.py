@@ -64,7 +64,6 @@ def pretrain_to(
                     "name": task.source,
                     "fingerprint": task.fingerprint,
                     "pairs": len(part),
-                    "stand_in": task.stand_in,
                 }
                 for task, part in zip((each.tasks[0] for each in plans), parts, strict=True)
             },

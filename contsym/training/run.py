@@ -19,6 +19,7 @@ from contsym.results.schema import FORMAT, Asked, Facts, Search, SeedResult, Sto
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency, trajectory_figures
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
+from contsym.training.parts import draw_notes
 from contsym.training.plan import code_of, encoder_facts, key_of, pretraining_settings
 from contsym.training.retrain import find_known_task
 
@@ -142,7 +143,15 @@ def _train(
         "loss": run.log.losses,
         "cost": run.cost(),
         "view": view,
-        "notes": [*notes, *run.strategy.notes()],
+        "notes": [
+            *notes,
+            *(
+                note
+                for task, part in zip(plan.tasks, parts, strict=True)
+                for note in draw_notes(task, plan.config, part)
+            ),
+            *run.strategy.notes(),
+        ],
         "seconds": round(run.seconds, 3),
     }
     result = checked.check(SeedResult, made, _where(asked, seed))
@@ -180,7 +189,6 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
                 "rows": {**task.rows, "train": n},
                 "available": task.rows,
                 "fingerprint": task.fingerprint,
-                "stand_in": task.stand_in,
                 "notes": list(task.notes),
             }
             for task, n in zip(plan.tasks, n_train, strict=True)

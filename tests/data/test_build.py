@@ -212,7 +212,6 @@ def test_a_built_data_set_loads_as_it_was_written(tmp_path):
     data = load_task("wikidata", str(tmp_path / "out"), "lexicalised")
     rows = {row["id"]: row for row in made["rows"]}
     assert data.split == "entity"
-    assert not data.stand_in
     assert data.rows == {part: sum(made["labels"][part].values()) for part in ("train", "test")}
     for pair in [*data.train, *data.test]:
         row = rows[pair["id"]]

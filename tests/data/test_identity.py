@@ -74,6 +74,7 @@ def test_the_number_0_is_an_id_and_nothing_is_none(tmp_path):
     folder = tmp_path / "folder"
     jsonl(folder / "train.jsonl", rows)
     jsonl(folder / "test.jsonl", rows)
+    jsonl(folder / "dev.jsonl", pairs(16)[15:])
     ids = load_task("wikidata", str(folder)).train["id"][:]
     assert ids[:3] == ["0", "7", "0x"]
     assert all(pair.startswith("row-") and len(pair) == 20 for pair in ids[3:])
@@ -85,6 +86,7 @@ def test_exact_repeats_without_an_id_are_numbered(tmp_path):
     folder = tmp_path / "folder"
     for part in ("train", "test"):
         jsonl(folder / f"{part}.jsonl", [row, row, row])
+    jsonl(folder / "dev.jsonl", pairs(2)[1:])
     data = load_task("wikidata", str(folder))
     first, *others = data.train["id"][:]
     assert others == [f"{first}#2", f"{first}#3"]
@@ -103,7 +105,7 @@ def test_content_distinguishes_repeated_ids(form, tmp_path):
     shots = [set(few_shot(data.train, 16, seed)["premise"][:]) for seed in (0, 1)]
     assert shots[0] != shots[1]
     if form == "both":
-        everything = {*ids, *data.test["id"][:]}
+        everything = {pair for part in data.parts.values() for pair in part["id"][:]}
         named = {pair for pair in everything if not pair.endswith("#delexicalised")}
         assert {f"{pair}#delexicalised" for pair in named} == everything - named
 
@@ -111,8 +113,8 @@ def test_content_distinguishes_repeated_ids(form, tmp_path):
 def test_ids_that_do_not_repeat_stay_as_they_are(tmp_path):
     rows = [{**row, "id": f"p{i}"} for i, row in enumerate(pairs())]
     data = load_task("wikidata", jsonl(tmp_path / "pairs.jsonl", rows))
-    assert {*data.train["id"][:], *data.test["id"][:]} == {f"p{i}" for i in range(80)}
-    assert data.notes == (SPLIT,)
+    assert {pair for part in data.parts.values() for pair in part["id"][:]} == {f"p{i}" for i in range(80)}
+    assert data.notes[0] == SPLIT
 
 
 @pytest.mark.parametrize("form", ["lexicalised", "both"])
@@ -123,7 +125,7 @@ def test_train_and_test_that_number_alike_are_not_confused_when_split_anew(form,
     as_given = load_task("wikidata", str(tmp_path), form)
     assert as_given.train["id"][0] == as_given.test["id"][0] == "0"
     resplit = load_task("wikidata", str(tmp_path), form, "pair")
-    ids = [*resplit.train["id"][:], *resplit.test["id"][:]]
+    ids = [pair for part in resplit.parts.values() for pair in part["id"][:]]
     assert len(ids) == len(set(ids)) == (320 if form == "both" else 160)
 
 

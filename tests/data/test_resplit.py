@@ -33,14 +33,16 @@ def test_loaded_pairs_keep_the_promise(rule, source, tmp_path):
     spec = "bundled" if source == "bundled" else str(write_task(tmp_path / "pairs", relation_rows(), 50))
     plain = load_task("wikidata", spec)
     data = load_task("wikidata", spec, "lexicalised", rule)
-    by_id = {row["id"]: row for row in [*plain.train, *plain.test]}
-    parts = {name: list(getattr(data, name)) for name in ("train", "test")}
+    by_id = {row["id"]: row for row in [row for part in plain.parts.values() for row in part]}
+    parts = {name: list(part) for name, part in data.parts.items()}
     ids = [row["id"] for rows in parts.values() for row in rows]
     assert len(set(ids)) == len(ids) > 0.4 * len(by_id)
     assert all(row == by_id[row["id"]] for rows in parts.values() for row in rows)
     if rule in PROMISED:
         seen = {name: set().union(*(PROMISED[rule](row) for row in rows)) for name, rows in parts.items()}
         assert not seen["train"] & seen["test"]
+        if not any("do not allow" in note for note in data.notes):
+            assert not seen["train"] & seen["validation"]
     assert data.split == rule
     assert any(f"re-split: {rule}" in note for note in data.notes)
     assert data.fingerprint != plain.fingerprint
@@ -61,7 +63,7 @@ def test_every_run_gets_the_same_split():
 
 def test_both_forms_of_a_pair_are_on_one_side():
     data = load_task("wikidata", "bundled", "both", "pair")
-    for part in (data.train, data.test):
+    for part in data.parts.values():
         ids = part["id"][:]
         opaque = {i.removesuffix("#delexicalised") for i in ids if i.endswith("#delexicalised")}
         assert opaque == {i for i in ids if not i.endswith("#delexicalised")}

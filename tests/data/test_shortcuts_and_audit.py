@@ -29,8 +29,10 @@ def nli(premise, hypothesis, label):
 
 
 def data_of(train, test, split=None):
-    parts = [table_from_rows(rows, name) for name, rows in (("train", train), ("test", test))]
-    return TaskData("wikidata", "here", False, *parts, fingerprint="f", split=split)
+    validation = [pair("v", "is near", "w")]
+    named = {"train": train, "validation": validation, "test": test}
+    parts = {name: table_from_rows(rows, name) for name, rows in named.items()}
+    return TaskData("wikidata", "here", **parts, fingerprint="f", split=split)
 
 
 NEAR = [pair(f"a{i}", "is near", f"b{i}") for i in range(8)]
@@ -210,6 +212,7 @@ def test_relations_with_few_pairs_and_the_balance_of_labels():
     assert found.small_relations == {"is part of": 9}
     assert found.labels == {
         "train": {"entailment": 8, "contradiction": 8},
+        "validation": {"entailment": 1},
         "test": {"entailment": 3, "contradiction": 1},
     }
 

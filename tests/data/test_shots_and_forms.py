@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contsym.data.schema import LABELS, in_one_table, stable_hash, table_from_rows
-from contsym.data.shots import few_shot, few_shot_rows, subset, subset_rows
+from contsym.data.shots import few_shot, few_shot_rows, missing_labels, subset, subset_rows
 from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
     bundled_pairs,
@@ -312,3 +312,43 @@ def test_a_selection_leaves_no_file_behind(tmp_path, monkeypatch):
     assert numbered["id"][:] == part["id"][:]
     assert in_one_table(pairs) is pairs
     assert list(tmp_path.iterdir()) == []
+
+
+# -- natural draws --
+
+
+def skewed(n=320):
+    """One symmetric pair in sixteen, as in a training part whose reversed pairs went to the test."""
+    rows = [
+        {
+            "id": f"p{i}",
+            "premise": f"a{i} r b{i}",
+            "hypothesis": f"b{i} r a{i}",
+            "label": "contradiction" if i % 16 else "entailment",
+            "relation": "of" if i % 16 else "near",
+        }
+        for i in range(n)
+    ]
+    return table_from_rows(rows)
+
+
+def test_a_natural_draw_is_the_first_of_a_seeded_order_of_all_pairs():
+    table = skewed()
+    order = sorted(range(len(table)), key=lambda row: stable_hash(3, table["id"][row]))
+    for n in (2, 48, 320):
+        assert few_shot_rows(table, n, 3, "natural").tolist() == order[:n]
+    # 48 / 16 = 3 symmetric pairs on average; a balanced draw has 24, but the data have only 20.
+    counts = [Counter(few_shot(table, 48, seed, "natural")["label"])[0] for seed in range(40)]
+    assert 2.4 < sum(counts) / len(counts) < 3.6  # 3, give or take three standard errors of 0.25
+    with pytest.raises(SettingError, match="--shots 48 needs 24 symmetric"):
+        few_shot(table, 48, 0)
+    with pytest.raises(SettingError) as raised:
+        few_shot(table, 321, 0, "natural")
+    assert str(raised.value) == "--shots 321 is out of range; expected 1 to 320"
+
+
+def test_labels_that_a_natural_draw_lacks_are_named():
+    table = skewed()
+    seed = next(s for s in range(99) if 0 not in few_shot(table, 2, s, "natural")["label"])
+    assert missing_labels(few_shot(table, 2, seed, "natural"), table) == ["symmetric (entailment)"]
+    assert missing_labels(few_shot(table, 2, 0), table) == []

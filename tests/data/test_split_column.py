@@ -47,8 +47,9 @@ def numbers(part):
 def test_the_parts_are_those_of_the_column(column, train, test, tmp_path):
     path = jsonl(tmp_path / "pairs.jsonl", rows([train, test, train, test, train], column))
     data = load_task("mnli", path)
-    assert (numbers(data.train), numbers(data.test)) == ([0, 2, 4], [1, 3])
-    assert data.notes == (f"the parts are those of column {column!r}: {train} 3, {test} 2",)
+    assert numbers(data.test) == [1, 3]
+    assert sorted([*numbers(data.train), *numbers(data.validation)]) == [0, 2, 4]
+    assert data.notes[0] == f"the parts are those of column {column!r}: {train} 3, {test} 2"
 
 
 def test_a_table_and_a_folder_with_one_file(tmp_path):
@@ -57,20 +58,23 @@ def test_a_table_and_a_folder_with_one_file(tmp_path):
         f"{part}\tit rains {i}\tit pours\tneutral" for i, part in enumerate(["train"] * 3 + ["test"] * 2)
     ]
     (tmp_path / "AllPairs.tsv").write_text("\n".join(lines) + "\n")
-    assert load_task("mnli", str(tmp_path)).rows == {"train": 3, "test": 2}
+    assert load_task("mnli", str(tmp_path)).rows == {"train": 2, "validation": 1, "test": 2}
 
 
 def test_other_parts_and_rows_that_say_nothing_are_left_out_and_named(tmp_path):
     values = ["train", "test", "dev", "extra", None, "train"]
     data = load_task("snli", jsonl(tmp_path / "pairs.jsonl", rows(values)))
-    assert (numbers(data.train), numbers(data.test)) == ([0, 5], [1])
-    assert data.notes[1] == "rows of other parts in column 'split' are left out: empty 1, dev 1, extra 1"
+    assert [numbers(part) for part in data.parts.values()] == [[0, 5], [2], [1]]
+    assert data.notes == (
+        "the parts are those of column 'split': train 2, dev 1, test 1",
+        "rows of other parts in column 'split' are left out: empty 1, extra 1",
+    )
 
 
 def test_a_test_part_is_made_of_the_training_rows_alone(tmp_path):
     data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", rows(["train"] * 60 + ["extra"] * 60)))
-    assert {*numbers(data.train), *numbers(data.test)} == set(range(60))
-    assert data.notes == (
+    assert {n for part in data.parts.values() for n in numbers(part)} == set(range(60))
+    assert data.notes[:2] == (
         "rows of other parts in column 'split' are left out: extra 60",
         "one part only: a hash of the text moves 20% of its pairs to the test part",
     )
@@ -102,9 +106,10 @@ def test_a_column_that_contradicts_the_file_name_gives_a_note(tmp_path):
     jsonl(tmp_path / "train.jsonl", rows(["train", "test", "train"]))
     jsonl(tmp_path / "test.jsonl", rows(["test", "test"]))
     data = load_task("mnli", str(tmp_path))
-    assert data.rows == {"train": 3, "test": 2}
-    assert data.notes == (
-        "train: rows marked for another part (test 1) stay; the name of the file or split decides",
+    assert data.rows == {"train": 2, "validation": 1, "test": 2}
+    assert (
+        data.notes[0]
+        == "train: rows marked for another part (test 1) stay; the name of the file or split decides"
     )
 
 
@@ -118,7 +123,11 @@ def test_relation_pairs_keep_to_their_parts_in_both_forms(tmp_path):
         }
         for i, part in enumerate(["train"] * 5 + ["test"] * 2)
     ]
-    assert load_task("wikidata", jsonl(tmp_path / "p.jsonl", found), "both").rows == {"train": 10, "test": 4}
+    assert load_task("wikidata", jsonl(tmp_path / "p.jsonl", found), "both").rows == {
+        "train": 8,
+        "validation": 2,
+        "test": 4,
+    }
 
 
 @pytest.mark.parametrize(

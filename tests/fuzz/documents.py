@@ -504,6 +504,7 @@ _sweep_entries = st.fixed_dictionaries(
         "protocol": choice("sequential", "retrain"),
         "pretrain": choice({"steps": 3}),
         "form": choice("lexicalised", "both"),
+        "draw": choice("balanced", "natural"),
         "split": choice("pair", "entity"),
         "encoder": choice("minilm"),
         "device": choice("auto", "cpu"),

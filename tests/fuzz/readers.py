@@ -305,6 +305,7 @@ def _a_record() -> object:
     config = {
         "strategies": ["knn_fixed"], "scenario": "mnli_then_wikidata", "shots": [8], "seeds": [0],
         "settings": {"k": ["1", "3"]}, "encoder": "minilm", "sources": {}, "sizes": {}, "form": "lexicalised",
+        "draw": "balanced",
         "split": None, "protocol": "sequential", "pretrain": {}, "label_noise": None, "plugins": [],
         "device": "auto", "precision": "auto", "target": 0.9, "curve": False, "audit": True,
     }  # fmt: skip

@@ -158,9 +158,8 @@ def test_headline_of_differences_follows_the_tests(whole, monkeypatch, p_values,
     assert sentences.differences(whole) == expected
 
 
-def test_warnings_name_stand_ins_shortcuts_and_missing_cells(partly):
+def test_warnings_name_shortcuts_and_missing_cells(partly):
     assert sentences.warnings(partly) == [
-        "MNLI was measured on nli_mini (stand-in for MNLI): do not compare or publish its figures.",
         "On Wikidata a shortcut (relation phrase) has an accuracy of 1.000 by itself: an accuracy as high does not show "
         "that the relation was understood.",
         "43 of 48 cells are finished, 5 are missing: figures will change.",

@@ -228,8 +228,6 @@ def test_compare_shows_accuracies_pairs_and_the_best(tmp_path):
     (line,) = [line for line in lines if line.startswith("fine_tune - zero_shot")][1:]
     assert line.startswith("fine_tune - zero_shot +0.100 ")
     assert "best on wikidata: knn_fixed (better than each other run, corrected p < 0.05)" in lines
-    stand_in = "! mnli was measured on nli_mini (stand-in for MNLI): do not compare or publish its figures"
-    assert stand_in in " ".join(lines)
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 

@@ -114,8 +114,7 @@ def test_parameters_tags_and_inputs_say_how_it_was_made(output):
     }  # fmt: skip
     assert run.data.params.items() >= expected.items()
     tags = run.data.tags
-    assert tags["contsym.source.mnli"] == "nli_mini (stand-in for MNLI)"
-    assert (tags["data.mnli.stand_in"], tags["data.wikidata.stand_in"]) == ("true", "false")
+    assert tags["contsym.source.mnli"] == "MultiNLI 1.0 (bundled sample)"
     assert tags["data.mnli.fingerprint"] == "a1" * 32
     assert tags["version.torch"] == "2.6.0"
     assert tags["contsym.learned.mnli"] == "true"
@@ -158,7 +157,6 @@ def test_parent_holds_what_is_common_and_the_means(output):
     assert parent.data.params["strategy"] == "knn_fixed"
     assert "seed" not in parent.data.params
     assert parent.data.tags["contsym.seeds"] == "0,1,2"
-    assert parent.data.tags["contsym.stand_ins"] == "mnli"
     # The mean of 0.60, 0.61 and 0.62; Wikidata's is 0.95 throughout.
     assert parent.data.metrics["accuracy/mnli"] == pytest.approx(0.61)
     assert parent.data.metrics["accuracy_macro"] == pytest.approx((0.61 + 0.95) / 2)

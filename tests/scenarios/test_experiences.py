@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import LABELS, TaskData, content_fingerprint, table_from_rows
+from contsym.data.schema import LABELS, PARTS, TaskData, content_fingerprint, table_from_rows
 from contsym.data.shots import few_shot
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, DataError, SettingError
@@ -33,7 +33,8 @@ def pairs(sizes):
 
 TRAIN = pairs({"s1": 9, "s2": 3, "s3": 5, "a1": 2, "a2": 8, "a3": 4, "a4": 1})
 TEST = pairs({"s1": 2, "s2": 1, "s3": 1, "a1": 1, "a2": 2, "a3": 1, "a5": 1})
-TASK = TaskData("wikidata", "toy", False, TRAIN, TEST, content_fingerprint(TRAIN, TEST))
+VALIDATION = pairs({"s1": 1, "s3": 2, "a2": 1, "a3": 1})
+TASK = TaskData("wikidata", "toy", TRAIN, VALIDATION, TEST, content_fingerprint(TRAIN, VALIDATION, TEST))
 
 
 def experience(**changes):
@@ -42,20 +43,20 @@ def experience(**changes):
 
 def test_relations_of_each_kind_are_dealt_in_turn_the_frequent_first():
     # By training pairs: s1 9, s3 5, s2 3; a2 8, a3 4, a1 2, a4 1, and a5 has none.
-    assert deal_relations(TRAIN, TEST, 2, "x") == [["s1", "s2", "a2", "a1", "a5"], ["s3", "a3", "a4"]]
-    assert deal_relations(TRAIN, TEST, 3, "x") == [["s1", "a2", "a4"], ["s3", "a3", "a5"], ["s2", "a1"]]
+    assert deal_relations(TASK.parts, 2, "x") == [["s1", "s2", "a2", "a1", "a5"], ["s3", "a3", "a4"]]
+    assert deal_relations(TASK.parts, 3, "x") == [["s1", "a2", "a4"], ["s3", "a3", "a5"], ["s2", "a1"]]
 
 
 def test_the_fourth_part_has_one_kind_only_and_a_sixth_none():
-    assert deal_relations(TRAIN, TEST, 4, "x")[3] == ["a4"]
+    assert deal_relations(TASK.parts, 4, "x")[3] == ["a4"]
     with pytest.raises(DataError) as raised:
-        deal_relations(TRAIN, TEST, 6, "experience one")
+        deal_relations(TASK.parts, 6, "experience one")
     assert str(raised.value) == (
         "experience one: part 6 of 6 would have no relation; the data have at most 5 of one kind; expected at "
         "most 5 parts"
     )
     with pytest.raises(DataError) as raised:
-        deal_relations(TRAIN, TEST, 9, "experience one")
+        deal_relations(TASK.parts, 9, "experience one")
     assert str(raised.value) == (
         "experience one: 9 parts by relation; the data have 8 relations; expected at least one per part"
     )
@@ -64,16 +65,17 @@ def test_the_fourth_part_has_one_kind_only_and_a_sixth_none():
 def test_a_part_is_trained_and_tested_on_its_own_relations():
     found = experience_data(TASK, experience(part=(2, 3)))
     assert Counter(found.train["relation"]) == {"s3": 5, "a3": 4}
+    assert Counter(found.validation["relation"]) == {"s3": 2, "a3": 1}
     assert Counter(found.test["relation"]) == {"s3": 1, "a3": 1, "a5": 1}
     assert (found.name, found.task) == ("one", "wikidata")
     assert found.notes == ("part 2 of 3: s3, a3, a5",)
-    assert found.fingerprint == content_fingerprint(found.train, found.test)
+    assert found.fingerprint == content_fingerprint(found.train, found.validation, found.test)
 
 
 def test_all_parts_together_are_the_task():
     for by in ("relation", "pair"):
         parts = [experience_data(TASK, experience(part=(k, 2), by=by)) for k in (1, 2)]
-        for side in ("train", "test"):
+        for side in PARTS:
             ids = [pair for part in parts for pair in getattr(part, side)["id"]]
             assert sorted(ids) == sorted(getattr(TASK, side)["id"]), (by, side)
 
@@ -87,6 +89,7 @@ def test_the_test_may_be_on_all():
     found = experience_data(TASK, experience(part=(2, 3), test="all"))
     assert len(found.train) == 9
     assert found.test is TEST
+    assert found.validation is VALIDATION
 
 
 def test_labels_and_relations_by_name():
@@ -94,6 +97,7 @@ def test_labels_and_relations_by_name():
     assert (len(found.train), len(found.test)) == (17, 4)
     found = experience_data(TASK, experience(relations=("a2", "s2")))
     assert Counter(found.train["relation"]) == {"a2": 8, "s2": 3}
+    assert Counter(found.validation["relation"]) == {"a2": 1}
     with pytest.raises(DataError) as raised:
         experience_data(TASK, experience(relations=("s9",)))
     assert str(raised.value) == (
@@ -101,7 +105,7 @@ def test_labels_and_relations_by_name():
     )
     with pytest.raises(DataError) as raised:
         experience_data(TASK, experience(relations=("a4",)))
-    assert str(raised.value) == "experience one: no test pairs are left (relations a4)"
+    assert str(raised.value) == "experience one: no validation pairs are left (relations a4)"
 
 
 def test_a_plain_experience_is_its_task():

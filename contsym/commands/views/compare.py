@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from contsym.commands.views.run import forgetting_text, stand_in_lines
+from contsym.commands.views.run import forgetting_text
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.results.compare import StoredRow, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
@@ -81,10 +81,6 @@ def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskC
         lines.append(
             Text("! one seed: intervals and tests are about the test pairs and say nothing of other seeds")
         )
-    for each in comparisons:
-        sources = {run.first.sources[each.task].name: run.first.sources[each.task] for run in runs.values()}
-        for source in sources.values():
-            lines += stand_in_lines({each.task: source})
     for what, by_run in differences_of(runs).items():
         values = ", ".join(f"{name}: {value}" for name, value in by_run.items())
         lines.append(Text(f"! the runs also differ in {what} ({values})"))

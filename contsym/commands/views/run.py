@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -73,19 +72,9 @@ def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) ->
     lines: list[Any] = [Text(""), accuracy_table(title, results, mean)]
     lines += [_cost_table(results)] if first.experiences else []
     lines.append(_summary_table(results, mean))
-    lines += stand_in_lines({task: first.sources[task] for task in first.tasks})
     lines += [Text(f"! {note}") for note in dict.fromkeys(note for r in results for note in r.notes)]
     lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
     return Group(*lines)
-
-
-def stand_in_lines(sources: Mapping[str, Any]) -> list[Text]:
-    """A warning per task whose source only stands in for the real data."""
-    return [
-        Text(f"! {task} was measured on {source.name}: do not compare or publish its figures")
-        for task, source in sources.items()
-        if source.stand_in
-    ]
 
 
 def _matrix_table(title: str, results: Results, mean: Means) -> Table:
@@ -93,9 +82,7 @@ def _matrix_table(title: str, results: Results, mean: Means) -> Table:
     kinds = {t: list(mean.by_kind.get(t, {})) if len(first.tasks) <= MANY_KINDS else [] for t in first.tasks}
     table = plain_table(title, "after", no_wrap=True)
     for task in first.tasks:
-        source = first.sources[task]
-        name = f"{task}\n{escape(source.name)}" if source.stand_in else task
-        add_numbers(table, name, no_wrap=not source.stand_in)
+        add_numbers(table, task)
         add_numbers(table, *(SHORT_KINDS[kind] for kind in kinds[task]), style="dim")
     names = ["pretrained" if first.options.protocol == "retrain" else "untrained", *first.tasks]
     for i, name in enumerate(names):

@@ -259,7 +259,8 @@ class _Build:
                 "pairs": n_pairs,
                 "mutual_pairs": n_mutual,
                 "mirrored_share": share,
-                **dict.fromkeys(splits.SIDES, 0),
+                "train": 0,
+                "test": 0,
             }
             if n_triples < LEAST_TRIPLES:
                 continue

@@ -48,9 +48,9 @@ def source_table(measures: Measures) -> Table:
         TASK,
         text_column("source"),
         Column("training pairs", "train"),
+        Column("validation pairs", "validation"),
         Column("test pairs", "test"),
         text_column("fingerprint (SHA-256)", "fingerprint"),
-        text_column("stand-in", "stand_in"),
         text_column("notes"),
     )
     rows = (
@@ -59,9 +59,9 @@ def source_table(measures: Measures) -> Table:
             source.name,
             # As text, since there may be several numbers.
             ", ".join(f"{n:,}" for n in collected.train_pairs(task)),
+            source.rows.validation,
             source.rows.test,
             source.fingerprint,
-            "yes" if source.stand_in else "no",
             "; ".join(source.notes),
         )
         for task, source in collected.first.sources.items()
