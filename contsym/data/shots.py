@@ -70,10 +70,8 @@ def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED) -> None:
 
 def most_shots(pairs: Dataset, draw: Draw = BALANCED) -> int:
     """The largest number of shots that `check_shots` lets pass."""
-    if draw == "natural":
-        return len(pairs)
     counts = _label_counts(pairs).values()
-    return len(counts) * min(counts)
+    return len(counts) * min(counts) if draw == BALANCED else len(pairs)
 
 
 def missing_labels(part: Dataset, pairs: Dataset) -> list[str]:

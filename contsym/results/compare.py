@@ -123,7 +123,7 @@ def _forgetting(run: StoredRow, task: str) -> tuple[float, ...]:
 
 
 OPTIONS = tuple(
-    name for name in StoredOptions.model_fields if name not in ("sizes", "pooling", "target", "curve")
+    name for name in StoredOptions.model_fields if name not in ("sizes", "pooling", "step", "target", "curve")
 )
 """Options that decide the figures; sizes are compared by task, and the pooling as it was resolved."""
 

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contsym.results.reading import reading
+
 if TYPE_CHECKING:
     from contsym.results.schema import SeedResult, StoredSource
     from contsym.results.summary import Means
@@ -118,7 +120,11 @@ def parent_record(results: Sequence[SeedResult], timestamp: int) -> Record:
         ended=max(map(end_of, results)),
         timestamp=timestamp,
         params=params,
-        tags={**tags, "contsym.seeds": ",".join(str(result.seed) for result in results)},
+        tags={
+            **tags,
+            "contsym.reading": reading(results),
+            "contsym.seeds": ",".join(str(result.seed) for result in results),
+        },
         metrics=metrics,
     )
 
@@ -141,6 +147,7 @@ def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
     for plugin in result.plugins:
         params[f"plugin.{plugin.kind}"] = plugin.origin
         tags[f"plugin.{plugin.kind}.sha256"] = plugin.sha256
+    tags["contsym.reading"] = reading([result])
     if result.notes:
         tags["contsym.notes"] = "; ".join(result.notes)
     tags["contsym.seen"] = ",".join(result.seen) or "none"

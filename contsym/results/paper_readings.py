@@ -46,7 +46,7 @@ class Tau:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Outcome:
     """The figures of the paper's methods in one reading of its table."""
 
     name: str
@@ -81,7 +81,7 @@ class Reading:
         return -sum(taus) / 2, (sum(doublings) + 4 * missing) / len(paper.METHODS)
 
 
-def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Reading]:
+def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Outcome]:
     """The readings of a sweep, of results by the reading's name: one per target that its results can answer.
 
     A pass that stops at 1.0 answers for 0.99 too. Seeds that a method of the paper lacks are left out of all, and so
@@ -100,7 +100,7 @@ def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Reading]:
         }
         for target in targets(results[0]) if seeds else ():
             readings.append(
-                Reading(
+                Outcome(
                     name,
                     target,
                     {s: [samples(r, target) for r in each] for s, each in in_order.items()},
@@ -177,12 +177,12 @@ def _tau_b(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     return float((a * b).sum() / math.sqrt(n_a * n_b)) if n_a and n_b else 0.0
 
 
-def nearest(readings: Sequence[Reading]) -> Reading:
+def nearest(readings: Sequence[Outcome]) -> Outcome:
     """The reading whose orders are most like the paper's; the numbers of samples decide between equal orders."""
     return min(readings, key=lambda reading: reading.distance)
 
 
-def verdict(readings: Sequence[Reading]) -> str:
+def verdict(readings: Sequence[Outcome]) -> str:
     """What the readings say of the paper's table, in sentences."""
     best = nearest(readings)
     confirmed = {

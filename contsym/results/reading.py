@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contsym.config import LEAST, RunConfig
 from contsym.results.schema import SeedResult
+
+
+def asked(config: RunConfig) -> str:
+    """The reading that a run is asked for, before it has numbers.
+
+    >>> asked(RunConfig("knn_fixed", "wikidata_only", one_pass=True, until=0.99))
+    'each pair seen once, until 0.99 on validation'
+    """
+    if config.shots == LEAST:
+        step = config.step
+        return f"least of {step}, {2 * step}, ... pairs that reach {config.aim:g} on validation"
+    what = "each pair seen once" if config.one_pass else "fixed pairs, trained on for the steps below"
+    return what if config.until is None else f"{what}, until {config.until:g} on validation"
 
 
 def reading(results: Sequence[SeedResult]) -> str:

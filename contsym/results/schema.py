@@ -80,6 +80,11 @@ class StoredOptions(Written):
     target: Share
     curve: bool
 
+    @property
+    def aim(self) -> float:
+        """The accuracy that the fewest pairs are reported for."""
+        return self.target if self.until is None else self.until
+
 
 class Asked(Written):
     """Typed options whose resolved values decide the key."""

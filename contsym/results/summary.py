@@ -12,6 +12,7 @@ from contsym.data import shortcuts
 from contsym.data.schema import KIND_OF_LABEL
 from contsym.data.tasks import TASKS
 from contsym.results.metrics.matrix import MATRIX_FIGURES
+from contsym.results.reading import reading
 from contsym.results.schema import Facts, SeedResult
 
 Results = Sequence[SeedResult]
@@ -145,7 +146,7 @@ def as_json(results: Results, mlflow_run_ids: Mapping[str, str]) -> dict[str, An
         for r in results
     ]
     shared = results[0].model_dump(mode="json", include=SHARED)
-    return {**shared, "seeds": seeds, "mean": asdict(summarise(results))}
+    return {**shared, "reading": reading(results), "seeds": seeds, "mean": asdict(summarise(results))}
 
 
 def by_order(results: Results) -> dict[str, list[SeedResult]]:

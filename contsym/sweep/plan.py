@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym import plugins
-from contsym.config import LEAST, RunConfig, Shots, to_record
+from contsym.config import RunConfig, Shots, to_record
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
 from contsym.models.encoders.vector_cache import limit_bytes
@@ -192,10 +192,9 @@ def _in_one_spelling(grid: Iterator[dict[str, str]], strategy: type[Strategy]) -
     return rows
 
 
-def _most(shots: Sequence[Shots]) -> Shots:
-    """The choice that takes most pairs: all, else the search, which may try all, else the largest number."""
+def _most(shots: Sequence[Shots]) -> int | None:
     numbers = [n for n in shots if isinstance(n, int)]
-    return max(numbers) if len(numbers) == len(shots) else None if None in shots else LEAST
+    return max(numbers) if len(numbers) == len(shots) else None
 
 
 @contextmanager

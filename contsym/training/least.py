@@ -106,7 +106,7 @@ def search_least(
         return trial_accuracy(trial.with_shots(n), seed, progress, cache, start)
 
     target, step = plan.config.aim, plan.config.step
-    sizes = shots_to_try([task for task in plan.tasks if TASKS[task.task].relational], plan.config)
+    sizes = shots_to_try([task.train for task in plan.tasks if TASKS[task.task].relational], plan.config)
     found = least(sizes, accuracy_at, target)
     tried = [TriedShots(n=n, accuracy=a) for n, a in found.tried.items()]
     n_found = found.n if found.is_reached else None

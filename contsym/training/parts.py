@@ -76,14 +76,12 @@ class Shared:
             return task.train
 
         def rows() -> np.ndarray:
-            if draw:
-                return (
-                    few_shot_order(task.train, seed, draw)
-                    if n is None
-                    else few_shot_rows(task.train, n, seed, draw)
-                )
+            if draw and n is None:
+                return few_shot_order(task.train, seed, draw)
             if n is None:
                 return subset_rows(task.train, len(task.train), seed, option)
+            if draw:
+                return few_shot_rows(task.train, n, seed, draw)
             return subset_rows(task.train, n, seed, option)
 
         return task.train.select(self.once(("rows", task.fingerprint, option, n, draw, seed), rows))
@@ -158,12 +156,11 @@ def _experience_in_errors(task: TaskData) -> Iterator[None]:
 
 
 def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots, Draw | None]:
-    """The option for the number of an experience's training pairs, its value (None: all pairs), and how pairs with
-    relations are drawn."""
-    if TASKS[task.task].relational and config.shots is not None:
+    """The option for the number of an experience's training pairs, its value (None: all pairs), and how they are drawn
+    from those of a task with relations."""
+    if TASKS[task.task].relational and (config.shots is not None or config.one_pass):
         return SHOTS, config.shots, config.draw
-    is_drawn = TASKS[task.task].relational and config.one_pass
-    return f"--{task.task}-size", config.sizes.get(task.task), config.draw if is_drawn else None
+    return f"--{task.task}-size", config.sizes.get(task.task), None
 
 
 def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:
@@ -179,14 +176,14 @@ def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:
     )
 
 
-def shots_to_try(tasks: Sequence[TaskData], config: RunConfig) -> list[int]:
-    """The numbers of shots among which the least one is looked for: the steps that all tasks can give, and the most."""
-    most = min(most_shots(task.train, config.draw) for task in tasks)
+def shots_to_try(parts: Sequence[Dataset], config: RunConfig) -> list[int]:
+    """The numbers of shots among which the least one is looked for: the steps that all parts can give, and the most."""
+    most = min(most_shots(part, config.draw) for part in parts)
     return [*range(config.step, most, config.step), most]
 
 
 def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None, Draw | None]:
-    """`choice` as a number: for `least`, the largest one that may be tried."""
+    """`choice` with a number: for `least`, the largest one that may be tried."""
     option, n, draw = choice(task, config)
     return option, most_shots(task.train, config.draw) if n == LEAST else n, draw
 

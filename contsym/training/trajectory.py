@@ -164,7 +164,13 @@ class Trajectory(SupervisedPlugin):
         self.n_forwards += encoder.n_forwards - n_before
 
     def _measure(
-        self, strategy, experience: int, so_far: tuple[int, int, int], past_limit: int | None, *, all_tasks: bool
+        self,
+        strategy,
+        experience: int,
+        so_far: tuple[int, int, int],
+        past_limit: int | None,
+        *,
+        all_tasks: bool,
     ) -> Point:
         strategy.refresh(past_limit)
         accuracies = [

@@ -23,18 +23,19 @@ dataset_info:
 """
 
 
-def columns(labels):
+def columns(labels, part=""):
+    """Pairs with these labels; pairs of different parts differ."""
     n = len(labels)
     return {
-        "premise": [f"it rains {i}" for i in range(n)],
-        "hypothesis": [f"it pours {i}" for i in range(n)],
+        "premise": [f"it rains {part}{i}" for i in range(n)],
+        "hypothesis": [f"it pours {part}{i}" for i in range(n)],
         "label": labels,
     }
 
 
 def parquet(path, labels, names=None, others=None):
     """A file as `datasets` writes it: with class names in the schema's metadata."""
-    table = pa.table(columns(labels))
+    table = pa.table(columns(labels, path.stem))
     if names:
         features = {**(others or {}), "label": {"names": names, "_type": "ClassLabel"}}
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})

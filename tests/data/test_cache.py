@@ -226,7 +226,7 @@ def test_the_bound_and_a_folder_that_cannot_be_written(folder, parsed, tmp_path,
     monkeypatch.setenv(cache.LIMIT, "1")
     folder.parent.mkdir()
     folder.write_text("no folder")
-    assert cache.load_task("wikidata", spec).rows == {"train": 200, "test": 64}
+    assert cache.load_task("wikidata", spec).rows == {"train": 200, "validation": 18, "test": 64}
     monkeypatch.setenv(cache.LIMIT, "much")
     with pytest.raises(SettingError) as raised:
         cache.load_task("wikidata", spec)
@@ -244,7 +244,7 @@ def test_large_sources_are_parsed_ahead_by_another_process(folder, parsed, tmp_p
         patch.setattr(cache, "LARGE", 1 << 20)
         with cache.parsed_ahead([asked, asked]):
             assert not folder.exists()
-    assert cache.load_task(*asked).rows == {"train": 870, "test": 30}
+    assert cache.load_task(*asked).rows == {"train": 870, "validation": 18, "test": 30}
     assert parsed == []
 
 

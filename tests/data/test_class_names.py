@@ -17,7 +17,7 @@ BARE = (
 
 def jsonl(path, labels):
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = columns(labels)
+    rows = columns(labels, path.stem)
     lines = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
@@ -30,6 +30,7 @@ def labels_of(part):
 def test_each_parquet_file_uses_its_class_names(tmp_path):
     parquet(tmp_path / "train.parquet", [0, 1, 2, -1], OTHER_ORDER)
     parquet(tmp_path / "validation.parquet", [0, 1, 2], THIRD_ORDER)
+    parquet(tmp_path / "dev.parquet", [0], OTHER_ORDER)
     data = load_task("mnli", str(tmp_path))
     assert labels_of(data.train) == ["entailment", "contradiction", "neutral"]
     assert labels_of(data.test) == ["neutral", "entailment", "contradiction"]
@@ -42,8 +43,10 @@ def test_what_datasets_itself_writes(tmp_path):
     features = Features(
         {"premise": Value("string"), "hypothesis": Value("string"), "label": ClassLabel(names=OTHER_ORDER)}
     )
-    for part in ("train", "test"):
-        Dataset.from_dict(columns([0, 1, 2]), features=features).to_parquet(tmp_path / f"{part}.parquet")
+    for part in ("train", "dev", "test"):
+        Dataset.from_dict(columns([0, 1, 2], part), features=features).to_parquet(
+            tmp_path / f"{part}.parquet"
+        )
     assert labels_of(load_task("snli", str(tmp_path)).test) == OTHER_ORDER
 
 
@@ -61,7 +64,7 @@ DESCRIBED = {"features": {"label": {"names": OTHER_ORDER, "_type": "ClassLabel"}
 @pytest.mark.parametrize("folder", [".", "data"])
 def test_a_description_beside_the_data_or_above_their_folder(name, text, folder, tmp_path):
     (tmp_path / name).write_text(text)
-    for part in ("train", "test"):
+    for part in ("train", "dev", "test"):
         jsonl(tmp_path / folder / f"{part}.jsonl", [0, "1", 2.0])
     data = load_task("mnli", str(tmp_path / folder))
     assert labels_of(data.train) == OTHER_ORDER
@@ -78,7 +81,7 @@ def test_configurations_that_disagree_are_refused_unless_the_folder_names_one(tm
     other = {"features": {"label": {"names": THIRD_ORDER, "_type": "ClassLabel"}}}
     (tmp_path / "dataset_infos.json").write_text(json.dumps({"one": DESCRIBED, "two": other}))
     for folder in ("one", "elsewhere"):
-        for part in ("train", "test"):
+        for part in ("train", "dev", "test"):
             jsonl(tmp_path / folder / f"{part}.jsonl", [0, 1, 2])
     assert labels_of(load_task("mnli", str(tmp_path / "one")).train) == OTHER_ORDER
     with pytest.raises(
@@ -88,23 +91,21 @@ def test_configurations_that_disagree_are_refused_unless_the_folder_names_one(tm
 
 
 def test_a_column_of_words_beside_the_numbers(tmp_path):
-    rows = [
-        {**row, "label": 1, "label_text": "contradiction"} for row in ({"premise": "a", "hypothesis": "b"},)
-    ]
-    for part in ("train", "test"):
-        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for part in ("train", "dev", "test"):
+        row = {"premise": "a", "hypothesis": part, "label": 1, "label_text": "contradiction"}
+        (tmp_path / f"{part}.jsonl").write_text(json.dumps(row) + "\n")
     assert labels_of(load_task("mnli", str(tmp_path)).train) == ["contradiction"]
 
 
 @pytest.mark.parametrize("number", [0, "0", 0.0, "0.0"])
 def test_numbers_without_names_are_in_the_order_of_glue_with_a_note(number, tmp_path):
-    for part in ("train", "test"):
+    for part in ("train", "dev", "test"):
         jsonl(tmp_path / f"{part}.jsonl", [number, 1, 2, "-1", -1.0])
     data = load_task("mnli", str(tmp_path))
     assert labels_of(data.train) == ["entailment", "neutral", "contradiction"]
     assert data.notes == tuple(
         f"{part}: {remark}"
-        for part in ("train", "test")
+        for part in ("train", "validation", "test")
         for remark in ("2 rows without an agreed label are left out", BARE)
     )
 

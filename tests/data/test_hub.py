@@ -476,7 +476,8 @@ def card(*configurations, names=("contradiction", "entailment", "neutral"), more
             {
                 "config_name": name,
                 "data_files": [
-                    {"split": part, "path": f"{name}/{part}-*"} for part in ("train", "validation_matched")
+                    {"split": part, "path": f"{name}/{part}-*"}
+                    for part in ("train", "validation_matched", "validation_mismatched")
                 ],
                 **(more or {}).get(name, {}),
             }
@@ -504,6 +505,7 @@ def parts(name, labels, test=(0,)):
     return {
         f"{name}/train-00000-of-00001.parquet": parquet(labels),
         f"{name}/validation_matched-00000-of-00001.parquet": parquet(list(test), first=100),
+        f"{name}/validation_mismatched-00000-of-00001.parquet": parquet([0], first=200),
     }
 
 
@@ -562,6 +564,7 @@ def test_a_configuration_is_a_folder_of_its_own_format(server):
     for name, label in (("one", "neutral"), ("two", "entailment")):
         row = json.dumps({"premise": "a", "hypothesis": name, "label": label}).encode() + b"\n"
         files |= {f"{name}/{part}.jsonl": row for part in ("train", "test")}
+        files[f"{name}/validation.jsonl"] = row.replace(b'"a"', b'"b"')
     server.add("datasets", "ada/pairs", files)
     assert labels_of(load_task("mnli", "hub:ada/pairs:two").train) == ["entailment"]
     assert labels_of(load_task("mnli", "hub:ada/pairs:one").test) == ["neutral"]
@@ -579,9 +582,10 @@ def test_a_part_in_several_files(server):
     files = {
         **{f"data/train-0000{i}-of-00003.parquet": parquet([i], first=i) for i in range(3)},
         "data/test-00000-of-00001.parquet": parquet([2], first=9),
+        "data/validation-00000-of-00001.parquet": parquet([2], first=99),
     }
     server.add("datasets", "ada/pairs", files)
-    assert load_task("mnli", "hub:ada/pairs").rows == {"train": 3, "test": 1}
+    assert load_task("mnli", "hub:ada/pairs").rows == {"train": 3, "validation": 1, "test": 1}
 
 
 def test_a_file_of_a_part_that_is_not_there(server, monkeypatch, tmp_path):
@@ -597,6 +601,7 @@ def test_a_file_of_a_part_that_is_not_there(server, monkeypatch, tmp_path):
 def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     files = {f"data/train-0000{i}-of-00002.parquet": parquet([i], first=i) for i in range(2)}
     files["data/test-00000-of-00001.parquet"] = parquet([0], first=9)
+    files["data/validation-00000-of-00001.parquet"] = parquet([0], first=99)
     repository = server.add("datasets", "ada/pairs", files)
     load_task("mnli", "hub:ada/pairs")
     cache = hub_client.Repository("dataset", "ada/pairs").cache / "snapshots" / repository.refs["main"]
@@ -608,7 +613,7 @@ def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     data_hub.resolve.cache_clear()
-    assert load_task("mnli", "hub:ada/pairs").rows == {"train": 2, "test": 1}
+    assert load_task("mnli", "hub:ada/pairs").rows == {"train": 2, "validation": 1, "test": 1}
 
 
 def test_a_local_folder_that_lacks_a_file_of_a_part(tmp_path):

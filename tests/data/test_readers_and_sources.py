@@ -48,32 +48,47 @@ def test_jsonl_folder(tmp_path):
     data = load_task("mnli", folder_of(tmp_path, [row(1), row(2, "neutral")]))
     assert data.train["id"][:] == ["p1", "p2"]
     assert labels_of(data.train) == ["entailment", "neutral"]
-    assert data.rows == {"train": 2, "test": 1}
+    assert data.rows == {"train": 2, "validation": 1, "test": 1}
 
 
 def test_multinli_jsonl_and_txt_of_one_folder(tmp_path):
     cells = [("entailment", "a b", "a", "1e"), ("-", "c", "d", "2e"), ("neutral", 'say "x', "y", "3n")]
     for name in ("multinli_1.0_train", "multinli_1.0_dev_matched", "multinli_1.0_dev_mismatched"):
-        jsonl(tmp_path / f"{name}.jsonl", [dict(zip(MULTINLI, c, strict=True)) for c in cells])
-        lines = ["\t".join(MULTINLI), *("\t".join(c) for c in cells)]
+        own = [(label, premise, f"{hypothesis} {name}", id_) for label, premise, hypothesis, id_ in cells]
+        jsonl(tmp_path / f"{name}.jsonl", [dict(zip(MULTINLI, c, strict=True)) for c in own])
+        lines = ["\t".join(MULTINLI), *("\t".join(c) for c in own)]
         (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
     data = load_task("mnli", str(tmp_path))
     assert data.train["premise"][:] == ["a b", 'say "x']
     assert data.notes == (
         "train: 1 rows without an agreed label are left out",
+        "validation: 1 rows without an agreed label are left out",
         "test: 1 rows without an agreed label are left out",
     )
+    assert {text.split()[-1] for text in data.validation["hypothesis"]} == {"multinli_1.0_dev_mismatched"}
     alone = [row for _, row in read_rows(tmp_path / "multinli_1.0_train.txt")]
     assert [row["premise"] for row in alone] == ["a b", "c", 'say "x']
-    assert alone[0] == {"id": "1e", "premise": "a b", "hypothesis": "a", "label": "entailment"}
+    assert alone[0] == {
+        "id": "1e",
+        "premise": "a b",
+        "hypothesis": "a multinli_1.0_train",
+        "label": "entailment",
+    }
 
 
 def test_glue_takes_the_development_part_not_the_unlabelled_test(tmp_path):
-    for name, label in (("train", "neutral"), ("dev_matched", "contradiction"), ("test_matched", "hidden")):
-        cells = ["0"] * 8 + ["a sentence", "another", label, label]
+    parts = {
+        "train": "neutral",
+        "dev_matched": "contradiction",
+        "dev_mismatched": "entailment",
+        "test_matched": "hidden",
+    }
+    for name, label in parts.items():
+        cells = ["0"] * 8 + ["a sentence", f"another of {name}", label, label]
         (tmp_path / f"{name}.tsv").write_text("\t".join(GLUE) + "\n" + "\t".join(cells) + "\n")
     data = load_task("mnli", str(tmp_path))
-    assert (labels_of(data.train), labels_of(data.test)) == (["neutral"], ["contradiction"])
+    labels = [labels_of(part) for part in data.parts.values()]
+    assert labels == [["neutral"], ["entailment"], ["contradiction"]]
 
 
 def test_csv_with_quotes_and_line_breaks_in_a_cell(tmp_path):
@@ -81,17 +96,20 @@ def test_csv_with_quotes_and_line_breaks_in_a_cell(tmp_path):
         'premise,hypothesis,label\n"a, ""b""",c,neutral\n"two\nlines",d,entailment\n'
     )
     (tmp_path / "test.csv").write_text("premise,hypothesis,label\ne,f,neutral\n")
+    (tmp_path / "dev.csv").write_text("premise,hypothesis,label\ng,h,neutral\n")
     data = load_task("mnli", str(tmp_path))
     assert data.train["premise"][:] == ['a, "b"', "two\nlines"]
 
 
 def test_parquet_with_numbered_labels(tmp_path):
     table = {"premise": list("abcd"), "hypothesis": list("efgh"), "label": [0, 1, 2, -1], "idx": [5, 6, 7, 8]}
-    for name in ("train-00000-of-00002", "train-00001-of-00002", "validation_matched-00000-of-00001"):
-        pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
+    names = ("train-00000-of-00002", "train-00001-of-00002", "validation_matched-00000-of-00001")
+    for name in (*names, "validation_mismatched-00000-of-00001"):
+        own = {**table, "hypothesis": [f"{text} {name}" for text in table["hypothesis"]]}
+        pq.write_table(pa.table(own), tmp_path / f"{name}.parquet")
     data = load_task("mnli", str(tmp_path))
     assert labels_of(data.test) == ["entailment", "neutral", "contradiction"]
-    assert data.rows == {"train": 6, "test": 3}
+    assert data.rows == {"train": 6, "validation": 3, "test": 3}
     assert data.notes[0] == "train: 2 rows without an agreed label are left out"
 
 
@@ -107,10 +125,10 @@ def test_published_pairs_say_1_for_entailment(tmp_path):
 
 
 def test_byte_order_mark_and_windows_line_ends(tmp_path):
-    text = "premise\thypothesis\tlabel\r\na\tb\tneutral\r\n"
-    for name in ("train", "test"):
+    for name in ("train", "dev", "test"):
+        text = f"premise\thypothesis\tlabel\r\na\t{name}\tneutral\r\n"
         (tmp_path / f"{name}.tsv").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert load_task("mnli", str(tmp_path)).train["hypothesis"][:] == ["b"]
+    assert load_task("mnli", str(tmp_path)).train["hypothesis"][:] == ["train"]
 
 
 def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
@@ -125,7 +143,7 @@ def test_a_single_file_is_split_with_mirrored_pairs_together(tmp_path):
     assert train & test == set()
     assert train
     assert test
-    assert data.notes == ("one part only: a hash of the text moves 20% of its pairs to the test part",)
+    assert data.notes[0] == "one part only: a hash of the text moves 20% of its pairs to the test part"
 
 
 SNLI_LINE = {"sentence1": "a man sleeps", "sentence2": "he is awake", "gold_label": "contradiction",
@@ -144,6 +162,7 @@ def test_json_is_read_by_its_content_whatever_its_file_is_named(name, layout, tm
     }[layout]
     for part in ("train", "test"):
         (tmp_path / name.format(part)).write_text(text)
+    jsonl(tmp_path / "dev.jsonl", [row(1)])
     data = load_task("snli", str(tmp_path))
     assert labels_of(data.train) == ["contradiction", "neutral"]
     assert data.train["hypothesis"][:] == ["he is awake"] * 2
@@ -286,7 +305,7 @@ def test_a_folder_with_one_file_is_that_file(tmp_path):
     data = load_task("snli", str(tmp_path))
     assert data.fingerprint == load_task("snli", str(path)).fingerprint
     assert sum(data.rows.values()) == 40
-    assert data.notes == ("one part only: a hash of the text moves 20% of its pairs to the test part",)
+    assert data.notes[0] == "one part only: a hash of the text moves 20% of its pairs to the test part"
 
 
 def test_the_same_part_in_two_formats_is_refused(tmp_path):
@@ -321,12 +340,12 @@ def hub(monkeypatch, tmp_path):
         folder = cache / f"datasets--{repository.replace('/', '--')}"
         (folder / "refs").mkdir(parents=True, exist_ok=True)
         (folder / "refs" / "main").write_text(commit)
-        for part in parts:
+        for part in {*parts, "validation"}:
             path = folder / "snapshots" / commit / "data" / f"{part}-00000-of-00001.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             table = {
-                "premise": [f"a{i} knows b{i}" for i, _ in enumerate(labels)],
-                "hypothesis": [f"b{i} knows a{i}" for i, _ in enumerate(labels)],
+                "premise": [f"{part}{i} knows b{i}" for i, _ in enumerate(labels)],
+                "hypothesis": [f"b{i} knows {part}{i}" for i, _ in enumerate(labels)],
                 "label": labels,
             }
             pq.write_table(pa.table(table), path)
@@ -364,9 +383,9 @@ def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(place, hub, tmp
 
 def test_hub_snli_and_anli(hub):
     hub("stanfordnlp/snli", [0, -1, 2], ("train", "validation", "test"))
-    assert load_task("snli", "hub").rows == {"train": 2, "test": 2}
+    assert load_task("snli", "hub").rows == {"train": 2, "validation": 2, "test": 2}
     hub("facebook/anli", [0, 1, 2], [f"{part}_r{n}" for part in ("train", "dev", "test") for n in (1, 2, 3)])
-    assert load_task("anli", "hub").rows == {"train": 9, "test": 9}
+    assert load_task("anli", "hub").rows == {"train": 9, "validation": 9, "test": 9}
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,7 @@ def test_relations_with_few_pairs_and_the_balance_of_labels():
     assert found.small_relations == {"is part of": 9}
     assert found.labels == {
         "train": {"entailment": 8, "contradiction": 8},
+        "validation": {"entailment": 1},
         "test": {"entailment": 3, "contradiction": 1},
     }
 

@@ -71,8 +71,8 @@ def test_what_decides_a_result_is_in_its_key(key, toy, tiny_encoder_folder, tmp_
     (cased / "tokenizer.json").write_text(json.dumps(tokenizer))
     changes = (
         {}, {"shots": 16}, {"sizes": {"mnli": 30}}, {"settings": {"k": "5"}}, {"strategy": "ncm"}, {"curve": True},
-        {"one_pass": True}, {"until": 0.9}, {"shots": "least"}, {"shots": "least", "step": 8}, {"audit": True},
-        {"target": 0.5}, {"form": "both"}, {"draw": "natural"}, {"protocol": "retrain"},
+        {"one_pass": True}, {"until": 0.9}, {"shots": "least"}, {"shots": "least", "step": 8}, {"draw": "natural"},
+        {"audit": True}, {"target": 0.5}, {"form": "both"}, {"protocol": "retrain"},
         {"protocol": "retrain", "pretrain": {"steps": "3"}}, {"pooling": "cls"}, {"sources": {"wikidata": str(other)}},
         # The weights are the same; the texts are read otherwise.
         {"encoder": str(cased)},

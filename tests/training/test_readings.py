@@ -18,7 +18,13 @@ from contsym.training.run import run_seed
 from tests.runs import costs, toy_config
 from tests.strategy_settings import ENCODERS, SETTINGS, fast_and_slow
 
-ADDONS = ("fine_tune+replay", "fine_tune+ewc", "fine_tune+joint", "knn_fixed+cumulative", "random_labels+derpp")
+ADDONS = (
+    "fine_tune+replay",
+    "fine_tune+ewc",
+    "fine_tune+joint",
+    "knn_fixed+cumulative",
+    "random_labels+derpp",
+)
 
 
 @pytest.fixture
@@ -87,17 +93,23 @@ def test_a_run_that_stops_equals_one_that_had_only_these_pairs(plan, strategy):
 
 
 def test_shots_stop_at_the_first_batch_that_reaches_the_target(plan):
-    stopped, _, _ = trained(plan("fine_tune", until=0.5, shots=16))
-    (n, _), last = costs(stopped, "training_steps"), stopped.trajectory
-    assert n <= 6
-    assert costs(stopped, "pairs_seen")[1] < 6 * 8
-    assert last == [p for p in last if p.n_steps] and last[-1].accuracies[1] >= 0.5 > last[-3].accuracies[1]
+    stopped, _, _ = trained(plan("fine_tune", until=0.6, shots=16))
+    points = [p for p in stopped.trajectory if p.experience == 1]
+    first = next(p.n_steps for p in points if p.accuracies[1] >= 0.6)
+    assert costs(stopped, "training_steps")[1] == first == points[-1].n_steps < 6
+    assert [p.n_steps for p in points] == [*range(1, first + 1), first]
+    assert {p.accuracies[0] for p in points} == {None}, (
+        "without a trajectory only the present task is measured"
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"one_pass": True, "settings": {"steps": 9}}, "--set steps=9: with --one-pass every pair is seen once"),
+        (
+            {"one_pass": True, "settings": {"steps": 9}},
+            "--set steps=9: with --one-pass every pair is seen once",
+        ),
         ({"one_pass": True, "shots": "least"}, "--shots least trains on every pair more than once"),
         ({"until": 1.5}, "--until 1.5 is out of range; expected 0 < until <= 1"),
         ({"step": 1}, "--step 1 is too few; expected at least 2"),
@@ -143,7 +155,11 @@ def test_where_accuracy_falls_with_more_pairs_a_lower_neighbour_is_taken_and_it_
 
 @pytest.mark.parametrize("protocol", ["retrain", pytest.param("sequential", marks=pytest.mark.slow)])
 def test_the_fewest_shots_have_the_ordinary_result_of_their_number(plan, protocol):
-    options = {"protocol": protocol, "curve": True, "pretrain": {"steps": "6"} if protocol == "retrain" else {}}
+    options = {
+        "protocol": protocol,
+        "curve": True,
+        "pretrain": {"steps": "6"} if protocol == "retrain" else {},
+    }
     result, rows, _ = trained(plan("fine_tune", shots="least", step=4, until=0.9, **options))
     n = result.search.found
     tried = {each.n: each.accuracy for each in result.search.tried}
@@ -185,7 +201,10 @@ def guarded(monkeypatch):
     def opened(function):
         def evaluating(first, *args):
             # A trial that chooses something has no business with them.
-            was_open, Guarded.is_open = Guarded.is_open, not getattr(getattr(first, "plan", None), "is_trial", False)
+            was_open, Guarded.is_open = (
+                Guarded.is_open,
+                not getattr(getattr(first, "plan", None), "is_trial", False),
+            )
             try:
                 return function(first, *args)
             finally:
@@ -211,7 +230,9 @@ READINGS = {
 
 
 @pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("strategy", fast_and_slow(["fine_tune", "knn_fixed", "ridge", "fine_tune+replay"], ["knn_fixed"]))
+@pytest.mark.parametrize(
+    "strategy", fast_and_slow(["fine_tune", "knn_fixed", "ridge", "fine_tune+replay"], ["knn_fixed"])
+)
 def test_no_training_and_no_choice_reads_a_test_pair(plan, guarded, strategy, reading):
     one = guarded(plan(strategy, curve=True, **READINGS[reading]))
     with pytest.raises(AssertionError, match="before the evaluation"):

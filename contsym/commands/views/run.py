@@ -16,6 +16,7 @@ from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
+from contsym.results.reading import asked, reading
 from contsym.results.summary import Means, Results, marks, seen_before, summarise
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
         ("encoder", f"{encoder.name}{commit}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
         ("pooling", plan.pooling.words()),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
+        ("reading", asked(plan.config)),
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
         ("results", str(folder)),
@@ -171,6 +173,7 @@ def _summary_table(results: Results, mean: Means) -> Table:
     table.add_column(no_wrap=True)
     table.add_column()
     accuracy = f"{mean.final_macro:.3f} (mean over tasks), {mean.final_micro:.3f} (pooled)"
+    table.add_row("reading", reading(results))
     table.add_row("final accuracy", accuracy)
     # A long scenario has these in columns of its table.
     tasks = [] if len(first.tasks) > MANY else first.tasks
@@ -190,7 +193,7 @@ def _summary_table(results: Results, mean: Means) -> Table:
         if (value := mean.figures[figure.name]) is not None:
             table.add_row(figure.title, f"{value:+.3f}" if figure.is_change else f"{value:.3f}")
     for task in tasks if first.trajectory else []:
-        table.add_row(f"pairs to {first.options.target:g}, {task}", Text(efficiency_words(task, results)))
+        table.add_row(f"pairs to {first.options.aim:g}, {task}", Text(efficiency_words(task, results)))
     table.add_row("cost", cost_words(results))
     return table
 

@@ -18,7 +18,8 @@ from contsym.data.shortcuts import best
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import spread
-from contsym.results.paper_readings import Reading, verdict
+from contsym.results.paper_readings import Outcome, verdict
+from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 from contsym.results.selection import Selection
 from contsym.results.summary import Results, by_order
@@ -69,7 +70,9 @@ def _readings_row(config: SweepConfig) -> dict[str, str]:
     n_main, n = sum(reading.is_main for reading in config.readings), len(config.readings)
     if config.screen is None or n_main == n:
         return {"readings": f"{n}"}
-    screened = f"{n - n_main} with {config.screen} seeds each, then the one nearest to the paper with all seeds"
+    screened = (
+        f"{n - n_main} with {config.screen} seeds each, then the one nearest to the paper with all seeds"
+    )
     return {"readings": f"{n_main} main ones with all seeds; {screened}"}
 
 
@@ -98,7 +101,10 @@ def sweep_report(results: Results, varied: Collection[str]) -> Group:
     if len(orders) > 1:
         groups = _groups(results, varied)
         tables += [_by_shots(title, groups, partial(_over_orders, *of)) for title, of in OVER_ORDERS.items()]
-    return Group(*tables, *seen_lines(results))
+    readings = dict.fromkeys(
+        reading(each) for row in _groups(results, varied).values() for each in row.values()
+    )
+    return Group(*tables, Text(f"reading: {'; '.join(readings)}"), *seen_lines(results))
 
 
 def selection_report(selections: Sequence[Selection], varied: Collection[str]) -> Group:
@@ -108,16 +114,18 @@ def selection_report(selections: Sequence[Selection], varied: Collection[str]) -
     return Group(sweep_report(results, varied), *lines) if results else Group(*lines)
 
 
-def readings_report(readings: Sequence[Reading]) -> Group:
+def readings_report(readings: Sequence[Outcome]) -> Group:
     """What the readings say of the paper's table, and its figures in each of them, the nearest first."""
     table = plain_table("Samples needed (median) and points forgotten (mean), by reading", "reading")
     add_numbers(table, *(METHOD_HEADS[method.strategy] for method in paper.METHODS), "tau", no_wrap=False)
     figures = [f"{m.samples}\n{m.forgetting:+.1f}" for m in paper.METHODS]
     table.add_row("the paper's table", *figures, "")
-    for reading in sorted(readings, key=lambda each: each.distance):
-        taus = "\n".join(f"{t.value:+.2f}" if t else "-" for t in (reading.tau_samples, reading.tau_forgetting))
-        cells = (_reading_cell(reading, method.strategy) for method in paper.METHODS)
-        table.add_row(f"{reading.name}\ntarget {reading.target:g}", *cells, taus)
+    for outcome in sorted(readings, key=lambda each: each.distance):
+        taus = "\n".join(
+            f"{t.value:+.2f}" if t else "-" for t in (outcome.tau_samples, outcome.tau_forgetting)
+        )
+        cells = (_reading_cell(outcome, method.strategy) for method in paper.METHODS)
+        table.add_row(f"{outcome.name}\ntarget {outcome.target:g}", *cells, taus)
     return Group(Text(verdict(readings)), Text(""), table)
 
 
@@ -129,12 +137,12 @@ METHOD_HEADS = {
 }
 
 
-def _reading_cell(reading: Reading, strategy: str) -> str:
-    per_seed = reading.samples.get(strategy)
+def _reading_cell(outcome: Outcome, strategy: str) -> str:
+    per_seed = outcome.samples.get(strategy)
     if not per_seed:
         return "-"
     median = over_seeds(per_seed).median
-    return f"{median or 'none'}\n{100 * fmean(reading.forgetting[strategy]):+.1f}"
+    return f"{median or 'none'}\n{100 * fmean(outcome.forgetting[strategy]):+.1f}"
 
 
 OVER_ORDERS: dict[str, tuple[Callable[[SeedResult], float | None], bool]] = {

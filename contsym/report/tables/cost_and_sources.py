@@ -9,6 +9,7 @@ from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import Column, Table, make_table, text_column
 from contsym.report.tables.layout import SHOTS, STRATEGY, TASK, groups
+from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 
 COSTS: dict[Column, Callable[[SeedResult], float]] = {
@@ -120,9 +121,16 @@ def cell_table(measures: Measures) -> Table:
     """Every result with its key, which is the name of its folder."""
     collected = measures.collected
     finals = (Column(f"final, {title_of(task)}", f"final_{task}", form="{:.3f}") for task in collected.tasks)
-    columns = (STRATEGY, SHOTS, Column("seed", form="{}"), *finals, text_column("key"))
+    columns = (
+        STRATEGY,
+        SHOTS,
+        Column("seed", form="{}"),
+        text_column("reading"),
+        *finals,
+        text_column("key"),
+    )
     rows = (
-        (variant, shots, r.seed, *(r.final[task] for task in collected.tasks), r.key)
+        (variant, shots, r.seed, reading([r]), *(r.final[task] for task in collected.tasks), r.key)
         for variant, shots in groups(collected)
         for r in collected.group(variant, shots)
     )

@@ -20,13 +20,13 @@ from contsym.report.tables.examples_needed import SHOTS_PARTS, shots_needed_text
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import summarise_values
-from contsym.results.paper_readings import Reading, Tau, readings_of
+from contsym.results.paper_readings import Outcome, Tau, readings_of
 
 TAU_PARTS = ("value", "low", "high")
 
 
 def samples_table(measures: Measures) -> Table:
-    def samples(reading: Reading, strategy: str) -> Cell | None:
+    def samples(reading: Outcome, strategy: str) -> Cell | None:
         if not (per_seed := reading.samples.get(strategy)):
             return None
         needed = over_seeds(per_seed)
@@ -46,7 +46,7 @@ def samples_table(measures: Measures) -> Table:
 
 
 def forgetting_table(measures: Measures) -> Table:
-    def forgetting(reading: Reading, strategy: str) -> Cell | None:
+    def forgetting(reading: Outcome, strategy: str) -> Cell | None:
         values = reading.forgetting.get(strategy)
         return interval_cell(summarise_values(values), sign=True, scale=100, digits=1) if values else None
 
@@ -66,10 +66,10 @@ def forgetting_table(measures: Measures) -> Table:
 def _table(
     name: str,
     title: str,
-    readings: Sequence[Reading],
+    readings: Sequence[Outcome],
     parts: tuple[str, ...],
-    cell: Callable[[Reading, str], Cell | None],
-    tau: Callable[[Reading], Tau | None],
+    cell: Callable[[Outcome, str], Cell | None],
+    tau: Callable[[Outcome], Tau | None],
     paper_cells: Sequence[Cell],
     note: str,
 ) -> Table:

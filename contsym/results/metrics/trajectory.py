@@ -48,11 +48,11 @@ def linear_cka(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
     """
     x, y = (np.asarray(z, dtype=np.float64) - np.mean(z, axis=0, dtype=np.float64) for z in (x, y))
     # (pairs, pairs), since there are fewer pairs than features: <X X^T, Y Y^T> = ||Y^T X||_F^2.
-    k, l = x @ x.T, y @ y.T
-    lengths = np.linalg.norm(k), np.linalg.norm(l)
+    of_x, of_y = x @ x.T, y @ y.T
+    lengths = np.linalg.norm(of_x), np.linalg.norm(of_y)
     if not all(lengths):
         return float(not any(lengths))
-    return float(min(1.0, np.sum(k * l) / (lengths[0] * lengths[1])))
+    return float(min(1.0, np.sum(of_x * of_y) / (lengths[0] * lengths[1])))
 
 
 def pairs_to_reach(points: Points, experience: int, target: float) -> tuple[int | None, int | None]:
