@@ -25,13 +25,15 @@ from contsym.checked import (
     expect,
     is_time,
 )
+from contsym.data.schema import Label
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
+from contsym.models.scores import ScoreKind
 
 FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
 names a result, and figures of the matrix are a table. 5: forgetting is a number for every task but the last, with marks
-beside it."""
+beside it, and answers with scores."""
 
 
 class PartAccuracy(Written):
@@ -159,6 +161,29 @@ class Cost(Written):
         return sum(getattr(each, name) for each in self.experiences)
 
 
+class Answers(Written):
+    """What was answered on the test pairs of a task at one time."""
+
+    macro_f1: Share
+    """Over the labels that the pairs have."""
+    calibration_error: Share
+    """ECE in 15 bins."""
+    predicted: dict[Label, Share]
+    """The share of the pairs that were given each label."""
+
+
+class TaskAnswers(Written):
+    """What was answered on a task before and after all later experiences, beside the truth."""
+
+    score_kind: ScoreKind
+    """How its scores become probabilities: `logits` by softmax, `votes` as shares."""
+    true: dict[Label, Share]
+    """The share of the pairs with each label."""
+    own: Answers
+    """Right after the task's own training."""
+    final: Answers
+
+
 class Facts(Written):
     """The facts that decide a result, from before training: enough to repeat the run."""
 
@@ -230,6 +255,7 @@ class Scores(Written):
     """At the end."""
     confusion: dict[str, list[list[Count]]]
     """At the end: counts[label][prediction]."""
+    answers: dict[str, TaskAnswers]
 
 
 class SeedResult(Scores, Facts):
@@ -256,7 +282,15 @@ class SeedResult(Scores, Facts):
         tasks, n = self.tasks, len(self.tasks)
         is_square = len(self.matrix) == n + 1 and all(len(row) == n for row in self.matrix)
         expect(is_square, f"a matrix of {n + 1} rows of {n} accuracies")
-        for name in ("n_test", "majority", "learned", "above_shortcuts", "final", "sample_efficiency"):
+        for name in (
+            "n_test",
+            "majority",
+            "learned",
+            "above_shortcuts",
+            "final",
+            "answers",
+            "sample_efficiency",
+        ):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
         expect(set(self.forgetting) == set(tasks[:-1]), "forgetting of every task but the last")
         for task, rows in self.by_kind.items():
