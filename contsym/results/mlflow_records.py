@@ -169,14 +169,32 @@ def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
     figures |= {f"forgetting/{safe(task)}": f for task, f in mean.forgetting.items()}
     figures |= mark_figures(mean)
     last = len(mean.matrix) - 1
+    for task, shares in mean.true.items():
+        figures |= {f"label_share/{safe(task)}/{label}": share for label, share in shares.items()}
     for task, scores in mean.shortcuts.items():
         figures |= {f"shortcut/{safe(task)}/{safe(name)}": score for name, score in scores.items()}
         figures[f"above_best_shortcut/{safe(task)}"] = mean.above_best_shortcut[task]
     return [
-        (f"accuracy/{safe(task)}", accuracy, i)
-        for i, row in enumerate(mean.matrix)
-        for task, accuracy in zip(tasks, row, strict=True)
-    ] + [(key, value, last) for key, value in figures.items() if value is not None]
+        *(
+            (f"accuracy/{safe(task)}", accuracy, i)
+            for i, row in enumerate(mean.matrix)
+            for task, accuracy in zip(tasks, row, strict=True)
+        ),
+        *((key, value, last) for key, value in figures.items() if value is not None),
+        *_answer_metrics(tasks, mean),
+    ]
+
+
+def _answer_metrics(tasks: Sequence[str], mean: Means) -> Iterator[tuple[str, float, int]]:
+    """What was answered on each task, at the row after its own training and at the last."""
+    last = len(mean.matrix) - 1
+    for j, task in enumerate(tasks, 1):
+        for step, time in {j: "own", last: "final"}.items():
+            answers = mean.answers[task][time]  # type: ignore[index]
+            yield f"macro_f1/{safe(task)}", answers.macro_f1, step
+            yield f"calibration_error/{safe(task)}", answers.calibration_error, step
+            for label, share in answers.predicted.items():
+                yield f"predicted/{safe(task)}/{label}", share, step
 
 
 def mark_figures(mean: Means) -> dict[str, float]:

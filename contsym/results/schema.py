@@ -25,13 +25,15 @@ from contsym.checked import (
     expect,
     is_time,
 )
+from contsym.data.schema import Label
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
+from contsym.models.scores import ScoreKind
 
 FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
 names a result, and figures of the matrix are a table. 5: a trajectory of all tasks on validation pairs; forgetting is a
-number for every task but the last, with marks beside it; tasks that the encoder had seen."""
+number for every task but the last, with marks beside it; answers with scores; tasks that the encoder had seen."""
 
 
 StoredShots = Count | Literal["least"] | None
@@ -195,6 +197,29 @@ class Cost(Written):
         return sum(getattr(each, name) for each in self.experiences)
 
 
+class Answers(Written):
+    """What was answered on the test pairs of a task at one time."""
+
+    macro_f1: Share
+    """Over the labels that the pairs have."""
+    calibration_error: Share
+    """ECE in 15 bins."""
+    predicted: dict[Label, Share]
+    """The share of the pairs that were given each label."""
+
+
+class TaskAnswers(Written):
+    """What was answered on a task before and after all later experiences, beside the truth."""
+
+    score_kind: ScoreKind
+    """How its scores become probabilities: `logits` by softmax, `votes` as shares."""
+    true: dict[Label, Share]
+    """The share of the pairs with each label."""
+    own: Answers
+    """Right after the task's own training."""
+    final: Answers
+
+
 class TriedShots(Written):
     n: Count
     accuracy: Share
@@ -287,6 +312,7 @@ class Scores(Written):
     """At the end."""
     confusion: dict[str, list[list[Count]]]
     """At the end: counts[label][prediction]."""
+    answers: dict[str, TaskAnswers]
 
 
 class SeedResult(Scores, Facts):
@@ -325,6 +351,7 @@ class SeedResult(Scores, Facts):
             "above_shortcuts",
             "final",
             "validation",
+            "answers",
             "sample_efficiency",
         ):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")

@@ -8,16 +8,28 @@ from typing import TYPE_CHECKING
 from contsym.data.schema import LABELS
 from contsym.results.metrics import matrix as measures
 from contsym.results.metrics import trajectory as courses
-from contsym.results.schema import PairsToTarget, Probe, Scores, TrajectoryFigures
+from contsym.results.metrics.answers import calibration_error, label_shares, macro_f1, probabilities
+from contsym.results.schema import Answers, PairsToTarget, Probe, Scores, TaskAnswers, TrajectoryFigures
 
 if TYPE_CHECKING:
-    from contsym.data.schema import TaskData
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from contsym.data.schema import Label, TaskData
+    from contsym.models.scores import ScoreKind
 
 
-def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mapping[str, float]]) -> Scores:
-    """The scores of predictions, by row of the matrix and task.
+def measured(
+    tasks: Sequence[TaskData],
+    predictions,
+    scores: Mapping[str, Tensor],
+    kinds_of_scores: Mapping[str, ScoreKind],
+    guesses: Mapping[str, Mapping[str, float]],
+) -> Scores:
+    """All figures of predictions, which come by row of the matrix and task.
 
-    `guesses` are the accuracies of the shortcuts, by audited task.
+    `scores` hold (rows, test pairs, labels) by task. `guesses` are the accuracies of the shortcuts, by audited task.
     """
     import numpy as np
 
@@ -40,7 +52,18 @@ def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mappi
         for name in names
     }
     kinds = {task.name: task.test["kind"][:] for task in tasks if any(task.test["kind"][:])}
-    scores: dict[str, object] = {
+
+    def answers(name: str, row: int) -> Answers:
+        predicted = by_task[name][row]
+        sure = probabilities(scores[name][row].numpy(), kinds_of_scores[name])
+        confidences = sure[np.arange(len(predicted)), predicted]
+        return Answers(
+            macro_f1=macro_f1(predicted, labels[name]),
+            calibration_error=calibration_error(confidences, predicted == labels[name]),
+            predicted=by_label(predicted),
+        )
+
+    figures: dict[str, object] = {
         "matrix": matrix.tolist(),
         "n_test": n_test,
         "majority": majority,
@@ -65,8 +88,22 @@ def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mappi
         "confusion": {
             name: measures.confusion(by_task[name][-1], labels[name], len(LABELS)) for name in names
         },
+        "answers": {
+            name: TaskAnswers(
+                score_kind=kinds_of_scores[name],
+                true=by_label(labels[name]),
+                own=answers(name, j + 1),
+                final=answers(name, -1),
+            )
+            for j, name in enumerate(names)
+        },
     }
-    return Scores.model_validate(scores)
+    return Scores.model_validate(figures)
+
+
+def by_label(labels: NDArray[np.int64]) -> dict[Label, float]:
+    """The share of each label."""
+    return dict(zip(LABELS, label_shares(labels, len(LABELS)), strict=True))
 
 
 def sample_efficiency(

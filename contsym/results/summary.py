@@ -5,17 +5,20 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from contsym.checked import Kind
 from contsym.data import shortcuts
-from contsym.data.schema import KIND_OF_LABEL
+from contsym.data.schema import KIND_OF_LABEL, LABELS, Label
 from contsym.data.tasks import TASKS
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.reading import reading
 from contsym.results.schema import Facts, SeedResult
 
 Results = Sequence[SeedResult]
+Time = Literal["own", "final"]
+"""Right after a task's own training, and after the last experience."""
+TIMES: tuple[Time, ...] = ("own", "final")
 
 
 def marks(results: Results, task: str) -> str:
@@ -53,6 +56,15 @@ def seen_before(result: SeedResult) -> str:
 
 
 @dataclass(frozen=True)
+class MeanAnswers:
+    """Means of `schema.Answers`."""
+
+    macro_f1: float
+    calibration_error: float
+    predicted: dict[Label, float]
+
+
+@dataclass(frozen=True)
 class Means:
     """Means over the seeds of one run; None if a seed lacks the figure."""
 
@@ -72,6 +84,9 @@ class Means:
     """How far the final accuracy is above the best shortcut of each seed."""
     by_kind: dict[str, dict[Kind, float]]
     """At the end."""
+    true: dict[str, dict[Label, float]]
+    """The share of each label among the test pairs; the same for all seeds."""
+    answers: dict[str, dict[Time, MeanAnswers]]
     probe_forgetting: float | None
     figures: dict[str, float | None]
     """Those of MATRIX_FIGURES, by name."""
@@ -115,9 +130,21 @@ def summarise(results: Results) -> Means:
             }
             for t, rows in first.by_kind.items()
         },
+        true={t: first.answers[t].true for t in tasks},
+        answers={t: {time: mean_answers(results, t, time) for time in TIMES} for t in tasks},
         probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in results]),
         figures={f.name: mean_of_all([r.figures.get(f.name) for r in results]) for f in MATRIX_FIGURES},
         seconds=mean([r.seconds for r in results]),
+    )
+
+
+def mean_answers(results: Results, task: str, time: Time) -> MeanAnswers:
+    """The mean over the seeds of what was answered on a task."""
+    each = [getattr(r.answers[task], time) for r in results]
+    return MeanAnswers(
+        macro_f1=statistics.fmean(a.macro_f1 for a in each),
+        calibration_error=statistics.fmean(a.calibration_error for a in each),
+        predicted={label: statistics.fmean(a.predicted[label] for a in each) for label in LABELS},
     )
 
 

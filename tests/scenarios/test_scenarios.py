@@ -318,7 +318,7 @@ def test_the_spread_over_orders_by_hand():
     assert found["forgetting, a"] == {
         "by_order": {"a,b": 0.2, "b,a": None}, "n_orders": 1, "mean": 0.2, "sd": None, "min": 0.2, "max": 0.2,
     }  # fmt: skip
-    assert found["forgetting, b"]["mean"] is None
+    assert found["forgetting, b"]["by_order"] == {"a,b": None, "b,a": 0.1}
     text = shown(orders_table(groups, found))
     assert "1: a,b" in text
     assert "0.141" in text
