@@ -139,7 +139,7 @@ class SeedRun:
 
     def score_kinds(self) -> dict[str, ScoreKind]:
         """What the scores of each task are."""
-        tests = zip(self.names, self.benchmark.test_stream, strict=True)
+        tests = zip(self.names, self.test_stream, strict=True)
         return {name: self.template.score_kind(test) for name, test in tests}
 
     def train_next(self) -> None:
