@@ -99,10 +99,13 @@ class SweepConfig(CellOptions):
             raise SettingError(
                 "--select validation goes with settings (--set), not with readings; leave one of them out"
             )
-        # The checks of each reading, and of a run on one cell of each kind.
-        self.parts()
+        if self.readings:
+            # Each is checked as the sweep that it is.
+            self.parts()
+            return
+        # The run's own checks, on one cell of each kind.
         for shots in self.shots:
-            self.cell(self.strategies[0], self.seeds[0], shots, {n: v[0] for n, v in self.settings.items()})
+            self.cell(self.strategies[0], self.seeds[0], shots, {})
 
     @classmethod
     def of_run(cls, config: RunConfig) -> SweepConfig:
@@ -125,6 +128,8 @@ class SweepConfig(CellOptions):
         for reading in self.readings:
             options = dict(reading.options)
             shots = options.pop("shots", None)
+            if options.get("protocol", self.protocol) != "retrain":
+                options["pretrain"] = {}
             part = replace(
                 self,
                 readings=(),
