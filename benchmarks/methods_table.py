@@ -13,11 +13,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from contsym.commands.views.run import with_marks
 from contsym.data import shortcuts
 from contsym.report.table_formats import interval_text
 from contsym.results.metrics.stats import summarise_values
 from contsym.results.schema import SeedResult
 from contsym.results.store import read_result
+from contsym.results.summary import marks
 from contsym.strategies.catalog import FAMILIES, split_name, strategies
 
 Results = Sequence[SeedResult]
@@ -72,7 +74,6 @@ def cells(name: str, found: Results) -> list[str]:
     first, last = found[0].tasks[0], found[0].tasks[-1]
     before = [r.matrix[1][0] for r in found]
     after = [r.matrix[-1][0] for r in found]
-    n_learned = sum(r.learned[first] for r in found)
     forgotten = [100 * (b - a) for b, a in zip(before, after, strict=True)]
     probes = [r.probe for r in found]
     return [
@@ -81,9 +82,7 @@ def cells(name: str, found: Results) -> list[str]:
         ci([r.final[last] for r in found]),
         ci(before),
         ci(after),
-        ci(forgotten, points=True)
-        if n_learned == len(found)
-        else f"never learned in {len(found) - n_learned} of {len(found)}",
+        with_marks(ci(forgotten, points=True), marks(found, first)),
         ci([100 * p.forgetting for p in probes], points=True) if all(probes) else "no vectors",
         f"{sum(r.cost.stored_bytes for r in found) / len(found) / 1000:,.0f}",
         f"{sum(r.cost.total('training_forwards') for r in found) / len(found):,.0f}",

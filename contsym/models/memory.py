@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from contsym.data.joining import Joined
 from contsym.models.distances import Metric
 from contsym.models.neighbours import IndexKind, Neighbours, StoredType, nearest_first
 from contsym.models.reservoir import RESERVOIR, Reservoir, thinned
+from contsym.models.scores import ScoreKind
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -163,6 +164,9 @@ class VotingMemory:
     with a uniform sample of N pairs, so that the memory stops growing (and hardly holds a small experience
     after a large one).
     """
+
+    score_kind: ClassVar[ScoreKind] = "votes"
+    """What `scores` gives; a memory that gives negative distances has "logits"."""
 
     def __init__(
         self,

@@ -13,23 +13,18 @@ from contsym.results.metrics.efficiency import ShotsNeeded, area_under_curve, re
 from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
-from contsym.results.summary import never_learned
+from contsym.results.summary import marks
 
 ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Forgetting:
-    """The forgetting or retention of a task in a group; no summary unless every seed had learned the task."""
+    """The forgetting or retention of a task in a group, over all its seeds."""
 
-    summary: Summary | None
-    n_learned: int
-    n: int
-
-    @property
-    def words(self) -> str:
-        """The text in place of a missing summary."""
-        return "" if self.summary is not None else never_learned(self.n_learned, self.n)
+    summary: Summary
+    marks: str
+    """Whether the task was learned and is above its shortcuts; empty if so with every seed."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class TradeOff:
     variant: str
     shots: int
     accuracy: Summary
-    forgetting: Summary
+    forgetting: Forgetting
     seconds: float
 
 
@@ -85,25 +80,23 @@ class Measures:
         return summarise_values(values, n_items=self.collected.first.n_test[task]) if values else None
 
     def forgetting(self, variant: str, shots: int, task: str) -> Forgetting | None:
-        return self._of_learned(variant, shots, lambda r: r.forgetting[task] if r.learned[task] else None)
+        return self._marked(variant, shots, task, lambda r: r.forgetting[task])
 
     def retention(self, variant: str, shots: int, task: str) -> Forgetting | None:
-        """Accuracy at the end over accuracy right after the own experience."""
-        return self._of_learned(
-            variant,
-            shots,
-            lambda r: retention(own_accuracy(r, task) if r.learned[task] else None, r.final[task]),
-        )
+        """Accuracy at the end over accuracy right after the own experience; None if a seed had an accuracy of 0."""
+        return self._marked(variant, shots, task, lambda r: retention(own_accuracy(r, task), r.final[task]))
 
-    def _of_learned(
-        self, variant: str, shots: int, figure: Callable[[SeedResult], float | None]
+    def marks(self, variant: str, shots: int, task: str) -> str:
+        """The words beside the task's figures, as `learned in 2 of 3 seeds`."""
+        return marks(self.collected.group(variant, shots), task)
+
+    def _marked(
+        self, variant: str, shots: int, task: str, figure: Callable[[SeedResult], float | None]
     ) -> Forgetting | None:
         values = self.collected.values(variant, shots, figure)
-        if not values:
+        if not values or None in values:
             return None
-        learned = [value for value in values if value is not None]
-        summary = summarise_values(learned) if len(learned) == len(values) else None
-        return Forgetting(summary, len(learned), len(values))
+        return Forgetting(summarise_values(values), self.marks(variant, shots, task))
 
     def shortcuts(self, task: str, shots: int) -> dict[str, float]:
         """The mean accuracy of each shortcut; empty where none was measured."""
@@ -180,7 +173,7 @@ class Measures:
 
     @cached_property
     def trade_offs(self) -> dict[str, list[TradeOff]]:
-        """By earlier task, the groups that learned it in every seed."""
+        """By earlier task, every group that has a result."""
         points: dict[str, list[TradeOff]] = {task: [] for task in self.collected.earlier_tasks}
         for task in points:
             for variant in self.collected.variants:
@@ -188,8 +181,8 @@ class Measures:
                     accuracy = self.accuracy(variant, shots, self.collected.new_task)
                     forgetting = self.forgetting(variant, shots, task)
                     seconds = self.mean(variant, shots, lambda result: result.seconds)
-                    if accuracy and forgetting and forgetting.summary and seconds is not None:
-                        points[task].append(TradeOff(variant, shots, accuracy, forgetting.summary, seconds))
+                    if accuracy and forgetting and seconds is not None:
+                        points[task].append(TradeOff(variant, shots, accuracy, forgetting, seconds))
         return points
 
     def by_kind(self, variant: str, shots: int, task: str) -> Mapping[str, Summary]:

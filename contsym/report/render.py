@@ -91,11 +91,7 @@ def _sections(measures: Measures) -> list[Section]:
         if len(collected.variants) == 1
         else "No seed has a result for all strategies at one number of shots yet."
     )
-    no_forgetting = (
-        "Never learned: no earlier task was learned in every seed of any group, so there is no forgetting to show."
-        if collected.earlier_tasks
-        else "This scenario has one task, so nothing can be forgotten."
-    )
+    no_forgetting = "This scenario has one task, so nothing can be forgotten."
     return [
         section(
             "answer",

@@ -90,26 +90,18 @@ def forgotten(measures: Measures, task: str) -> str:
     by_variant = {v: f for v in collected.variants if (f := measures.forgetting(v, most, task)) is not None}
     if not by_variant:
         return f"No method has a result at {most:,} examples yet, so forgetting of {name} is unknown."
-    summaries = {v: f.summary for v, f in by_variant.items() if f.summary is not None}
-    never = [v for v, f in by_variant.items() if f.n_learned == 0]
-    partly = [
-        f"{v} (in {f.n - f.n_learned} of {f.n} seeds)" for v, f in by_variant.items() if 0 < f.n_learned < f.n
-    ]
-    if not summaries and not partly:
-        return f"No method learned {name}, so there is nothing to forget."
-    parts = []
-    if summaries:
-        order = sorted(summaries, key=lambda v: summaries[v].mean)
-        texts = {v: interval_text(summaries[v], sign=True) for v in (order[0], order[-1])}
-        text = f"{order[0]} forgot {texts[order[0]]}"
-        if len(order) > 1:
-            text = f"{order[0]} forgot least ({texts[order[0]]}) and {order[-1]} most ({texts[order[-1]]})"
-        parts.append(f"Of {name}, {text} after {most:,} examples{', by the means' * (len(order) > 1)}")
-    if never:
-        parts.append(f"{listed(never)} never learned it")
-    if partly:
-        parts.append(f"{listed(partly)} did not learn it in every seed")
-    return ("" if summaries else f"{name}: ") + "; ".join(parts) + "."
+    order = sorted(by_variant, key=lambda v: by_variant[v].summary.mean)
+    texts = {v: interval_text(by_variant[v].summary, sign=True) for v in (order[0], order[-1])}
+    text = f"{order[0]} forgot {texts[order[0]]}"
+    if len(order) > 1:
+        text = f"{order[0]} forgot least ({texts[order[0]]}) and {order[-1]} most ({texts[order[-1]]})"
+    said = f"Of {name}, {text} after {most:,} examples{', by the means' * (len(order) > 1)}"
+    by_marks: dict[str, list[str]] = {}
+    for variant, f in by_variant.items():
+        if f.marks:
+            by_marks.setdefault(f.marks, []).append(variant)
+    marked = [f"by {listed(variants)}: {words}" for words, variants in by_marks.items()]
+    return "; ".join([said, *marked]) + "."
 
 
 def warnings(measures: Measures) -> list[str]:

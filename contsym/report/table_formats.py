@@ -30,6 +30,8 @@ class Cell:
     values: tuple[Value, ...] = ()
     strong: bool = False
     """Bold: the best, where a test says so."""
+    note: str = ""
+    """Words beside the figures: after them in the text, in a column of their own in a CSV."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,18 @@ def text_column(title: str, key: str = "") -> Column:
 
 
 def interval_cell(
-    summary: Summary, *, sign: bool = False, scale: float = 1, digits: int = 3, strong: bool = False
+    summary: Summary,
+    *,
+    sign: bool = False,
+    scale: float = 1,
+    digits: int = 3,
+    strong: bool = False,
+    note: str = "",
 ) -> Cell:
-    """A cell of mean and interval; its values are `SUMMARY_PARTS`."""
+    """A cell of mean and interval, with the note in brackets; its values are `SUMMARY_PARTS`."""
     text = interval_text(summary, sign=sign, scale=scale, digits=digits)
-    return Cell(text, (summary.mean, summary.low, summary.high, summary.n), strong)
+    values = (summary.mean, summary.low, summary.high, summary.n)
+    return Cell(f"{text} ({note})" if note else text, values, strong, note)
 
 
 def interval_text(summary: Summary, *, sign: bool = False, scale: float = 1, digits: int = 3) -> str:
@@ -132,8 +141,8 @@ def _markdown(text: str) -> str:
 def to_csv(table: Table) -> str:
     """The plain values at full precision.
 
-    `shield` keeps spreadsheets from reading text as a formula. Where a column of numbers has a cell of
-    text, the numbers are empty and a column `KEY_note` holds the text.
+    `shield` keeps spreadsheets from reading text as a formula. Where a column of numbers has notes beside them
+    or a cell of text, a column `KEY_note` holds these; beside text the numbers are empty.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -142,7 +151,10 @@ def to_csv(table: Table) -> str:
         key = column.key or column.title
         names = [f"{key}_{part}" if part else key for part in column.parts]
         values = [row[i].values or (None,) * len(names) for row in table.rows]
-        notes = [row[i].text if all(value is None for value in row[i].values) else "" for row in table.rows]
+        notes = [
+            row[i].text if all(value is None for value in row[i].values) else row[i].note
+            for row in table.rows
+        ]
         if any(notes) and not column.is_text:
             names.append(f"{key}_note")
             values = [(*cell, note) for cell, note in zip(values, notes, strict=True)]

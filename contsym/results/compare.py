@@ -43,10 +43,12 @@ class TaskComparison:
 
     task: str
     accuracies: Mapping[str, Summary]
-    forgetting: Mapping[str, tuple[float | None, ...]]
-    """A figure per seed, None where the task was never learned; () for the last task."""
-    n_learned: Mapping[str, int]
-    """Seeds that learned the task, by run."""
+    forgetting: Mapping[str, tuple[float, ...]]
+    """A figure per seed; () for the last task."""
+    learned: Mapping[str, tuple[bool, ...]]
+    """Whether each seed learned the task, by run."""
+    above_shortcuts: Mapping[str, tuple[bool | None, ...]]
+    """Whether each seed is above the best shortcut; None without an audit."""
     comparisons: Sequence[Comparison]
     best: str | None
     n_seeds: int
@@ -105,7 +107,10 @@ def _compare(runs: Mapping[str, StoredRow], task: str) -> TaskComparison:
         task,
         accuracies,
         forgetting={name: _forgetting(run, task) for name, run in runs.items()},
-        n_learned={name: sum(r.learned[task] for r in run.results.values()) for name, run in runs.items()},
+        learned={name: tuple(r.learned[task] for r in run.results.values()) for name, run in runs.items()},
+        above_shortcuts={
+            name: tuple(r.above_shortcuts[task] for r in run.results.values()) for name, run in runs.items()
+        },
         comparisons=comparisons,
         best=best(comparisons, {name: summary.mean for name, summary in accuracies.items()}),
         n_seeds=len(seeds),
@@ -113,10 +118,8 @@ def _compare(runs: Mapping[str, StoredRow], task: str) -> TaskComparison:
     )
 
 
-def _forgetting(run: StoredRow, task: str) -> tuple[float | None, ...]:
-    if task == run.first.tasks[-1]:
-        return ()
-    return tuple(result.forgetting[task] for result in run.results.values())
+def _forgetting(run: StoredRow, task: str) -> tuple[float, ...]:
+    return tuple(r.forgetting[task] for r in run.results.values() if task in r.forgetting)
 
 
 OPTIONS = tuple(

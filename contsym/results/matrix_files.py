@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,8 @@ class StoredMatrix:
     rows: tuple[tuple[float, ...], ...]
     seed: int | None = None
     n_test: tuple[int, ...] | None = None
-    never_learned: tuple[str, ...] = ()
+    learned: Mapping[str, bool] | None = None
+    above_shortcuts: Mapping[str, bool | None] | None = None
 
 
 def read_matrices(path: Path) -> list[StoredMatrix]:
@@ -53,7 +54,8 @@ def _of_result(result: SeedResult) -> StoredMatrix:
         tuple(map(tuple, result.matrix)),
         result.seed,
         tuple(result.n_test[task] for task in tasks),
-        tuple(task for task in tasks if not result.learned[task]),
+        result.learned,
+        result.above_shortcuts,
     )
 
 

@@ -83,7 +83,6 @@ def seed_record(result: SeedResult) -> Record:
     started, seed = start_of(result), str(result.seed)
     params, tags = _facts(result)
     tags |= {"contsym.seed": seed, "contsym.key": result.key}
-    tags |= {f"contsym.learned.{safe(task)}": str(is_so).lower() for task, is_so in result.learned.items()}
     rows = zip(["untrained", *result.tasks], result.matrix, strict=True)
     table: list[list[object]] = [["after", *result.tasks], *([name, *row] for name, row in rows)]
     return Record(
@@ -113,7 +112,6 @@ def parent_record(results: Sequence[SeedResult], timestamp: int) -> Record:
     )
     last = len(mean.matrix) - 1
     metrics = _final_metrics(results[0].tasks, mean)
-    metrics += [(f"learned_in/{safe(task)}", n, last) for task, n in mean.learned_in.items()]
     for task, kinds in mean.by_kind.items():
         metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
     return Record(
@@ -168,15 +166,44 @@ def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
         "probe_forgetting": mean.probe_forgetting,
     }
     figures |= {f"forgetting/{safe(task)}": f for task, f in mean.forgetting.items()}
+    figures |= mark_figures(mean)
     last = len(mean.matrix) - 1
+    for task, shares in mean.true.items():
+        figures |= {f"label_share/{safe(task)}/{label}": share for label, share in shares.items()}
     for task, scores in mean.shortcuts.items():
         figures |= {f"shortcut/{safe(task)}/{safe(name)}": score for name, score in scores.items()}
         figures[f"above_best_shortcut/{safe(task)}"] = mean.above_best_shortcut[task]
     return [
-        (f"accuracy/{safe(task)}", accuracy, i)
-        for i, row in enumerate(mean.matrix)
-        for task, accuracy in zip(tasks, row, strict=True)
-    ] + [(key, value, last) for key, value in figures.items() if value is not None]
+        *(
+            (f"accuracy/{safe(task)}", accuracy, i)
+            for i, row in enumerate(mean.matrix)
+            for task, accuracy in zip(tasks, row, strict=True)
+        ),
+        *((key, value, last) for key, value in figures.items() if value is not None),
+        *_answer_metrics(tasks, mean),
+    ]
+
+
+def _answer_metrics(tasks: Sequence[str], mean: Means) -> Iterator[tuple[str, float, int]]:
+    """What was answered on each task, at the row after its own training and at the last."""
+    last = len(mean.matrix) - 1
+    for j, task in enumerate(tasks, 1):
+        for step, time in {j: "own", last: "final"}.items():
+            answers = mean.answers[task][time]  # type: ignore[index]
+            yield f"macro_f1/{safe(task)}", answers.macro_f1, step
+            yield f"calibration_error/{safe(task)}", answers.calibration_error, step
+            for label, share in answers.predicted.items():
+                yield f"predicted/{safe(task)}/{label}", share, step
+
+
+def mark_figures(mean: Means) -> dict[str, float]:
+    """Whether a task was learned and is above its shortcuts: 1 or 0 for a seed, of several seeds their share.
+
+    Metrics, since MLflow draws, sorts and filters runs by them beside the forgetting; a tag stands in no chart.
+    """
+    return {f"learned/{safe(task)}": share for task, share in mean.learned.items()} | {
+        f"above_shortcuts/{safe(task)}": share for task, share in mean.above_shortcuts.items()
+    }
 
 
 def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:

@@ -25,12 +25,15 @@ from contsym.checked import (
     expect,
     is_time,
 )
+from contsym.data.schema import Label
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
+from contsym.models.scores import ScoreKind
 
 FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
-names a result, and figures of the matrix are a table. 5: a trajectory of all tasks on validation pairs."""
+names a result, and figures of the matrix are a table. 5: a trajectory of all tasks on validation pairs; forgetting is a
+number for every task but the last, with marks beside it, and answers with scores."""
 
 
 StoredShots = Count | Literal["least"] | None
@@ -213,6 +216,29 @@ class Search(Written):
     """The largest number of shots that may be tried."""
 
 
+class Answers(Written):
+    """What was answered on the test pairs of a task at one time."""
+
+    macro_f1: Share
+    """Over the labels that the pairs have."""
+    calibration_error: Share
+    """ECE in 15 bins."""
+    predicted: dict[Label, Share]
+    """The share of the pairs that were given each label."""
+
+
+class TaskAnswers(Written):
+    """What was answered on a task before and after all later experiences, beside the truth."""
+
+    score_kind: ScoreKind
+    """How its scores become probabilities: `logits` by softmax, `votes` as shares."""
+    true: dict[Label, Share]
+    """The share of the pairs with each label."""
+    own: Answers
+    """Right after the task's own training."""
+    final: Answers
+
+
 class Facts(Written):
     """The facts that decide a result, from before training: enough to repeat the run."""
 
@@ -268,10 +294,14 @@ class Scores(Written):
     n_test: dict[str, Annotated[int, Field(gt=0, lt=2**63)]]
     majority: dict[str, Share]
     learned: dict[str, bool]
+    """Right after its training, the accuracy is above the majority class by more than its 95% Wilson interval."""
+    above_shortcuts: dict[str, bool | None]
+    """The same of the best shortcut; None for a task without an audit."""
     final: dict[str, Share]
     final_macro: Share
     final_micro: Share
-    forgetting: dict[str, Gain | None]
+    forgetting: dict[str, Gain]
+    """Of every task but the last, which no training follows; whether the task was learned is a mark beside it."""
     figures: dict[Name, Gain | None]
     """By the names of `metrics.matrix.MATRIX_FIGURES`; None if the scenario has one experience."""
     by_kind: dict[str, list[dict[Kind, PartAccuracy]]]
@@ -280,6 +310,7 @@ class Scores(Written):
     """At the end."""
     confusion: dict[str, list[list[Count]]]
     """At the end: counts[label][prediction]."""
+    answers: dict[str, TaskAnswers]
 
 
 class SeedResult(Scores, Facts):
@@ -309,8 +340,17 @@ class SeedResult(Scores, Facts):
         tasks, n = self.tasks, len(self.tasks)
         is_square = len(self.matrix) == n + 1 and all(len(row) == n for row in self.matrix)
         expect(is_square, f"a matrix of {n + 1} rows of {n} accuracies")
-        for name in ("n_test", "majority", "learned", "final", "forgetting", "sample_efficiency"):
+        for name in (
+            "n_test",
+            "majority",
+            "learned",
+            "above_shortcuts",
+            "final",
+            "answers",
+            "sample_efficiency",
+        ):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
+        expect(set(self.forgetting) == set(tasks[:-1]), "forgetting of every task but the last")
         for task, rows in self.by_kind.items():
             same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
             expect(same, f"by_kind.{task} of {n + 1} rows with the same kinds")

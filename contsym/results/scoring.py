@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from contsym.data.schema import LABELS
 from contsym.results.metrics import matrix as measures
 from contsym.results.metrics import trajectory as courses
-from contsym.results.schema import PairsToTarget, Probe, Scores, TrajectoryFigures
+from contsym.results.metrics.answers import calibration_error, label_shares, macro_f1, probabilities
+from contsym.results.schema import Answers, PairsToTarget, Probe, Scores, TaskAnswers, TrajectoryFigures
 
 if TYPE_CHECKING:
-    from contsym.data.schema import TaskData
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from contsym.data.schema import Label, TaskData
+    from contsym.models.scores import ScoreKind
 
 
-def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mapping[str, float]]) -> Scores:
-    """The scores of predictions, by row of the matrix and task.
+def measured(
+    tasks: Sequence[TaskData],
+    predictions,
+    scores: Mapping[str, Tensor],
+    kinds_of_scores: Mapping[str, ScoreKind],
+    guesses: Mapping[str, Mapping[str, float]],
+) -> Scores:
+    """All figures of predictions, which come by row of the matrix and task.
 
-    `guesses` are the accuracies of the shortcuts by task. A task is learned where the accuracy is above the best
-    of them, or above the majority class where there are none.
+    `scores` hold (rows, test pairs, labels) by task. `guesses` are the accuracies of the shortcuts, by audited task.
     """
     import numpy as np
 
@@ -30,22 +41,38 @@ def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mappi
         [[measures.accuracy(p, labels[n]) for n, p in zip(names, row, strict=True)] for row in predictions]
     )
     majority = {name: measures.majority_share(y) for name, y in labels.items()}
-    learned = {}
-    for j, name in enumerate(names):
-        bar = max(majority[name], *guesses.get(name, {}).values(), 0.0)
-        learned[name] = measures.is_learned(matrix[j + 1, j], bar, n_test[name])
-    forgetting = dict(zip(names, measures.forgetting(matrix), strict=True))
+
+    def is_above(name: str, bars: Iterable[float]) -> bool:
+        j = names.index(name)
+        return measures.is_above(matrix[j + 1, j], max(bars), n_test[name])
+
+    learned = {name: is_above(name, [majority[name]]) for name in names}
+    above_shortcuts = {
+        name: is_above(name, [majority[name], *others.values()]) if (others := guesses.get(name)) else None
+        for name in names
+    }
     kinds = {task.name: task.test["kind"][:] for task in tasks if any(task.test["kind"][:])}
-    scores = {
+
+    def answers(name: str, row: int) -> Answers:
+        predicted = by_task[name][row]
+        sure = probabilities(scores[name][row].numpy(), kinds_of_scores[name])
+        confidences = sure[np.arange(len(predicted)), predicted]
+        return Answers(
+            macro_f1=macro_f1(predicted, labels[name]),
+            calibration_error=calibration_error(confidences, predicted == labels[name]),
+            predicted=by_label(predicted),
+        )
+
+    figures: dict[str, object] = {
         "matrix": matrix.tolist(),
         "n_test": n_test,
         "majority": majority,
         "learned": learned,
+        "above_shortcuts": above_shortcuts,
         "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
         "final_macro": measures.final_macro(matrix),
         "final_micro": measures.final_micro(matrix, list(n_test.values())),
-        # Only a learned task can be forgotten; any other figure would flatter the method.
-        "forgetting": {name: value if learned[name] else None for name, value in forgetting.items()},
+        "forgetting": dict(zip(names[:-1], measures.forgetting(matrix), strict=True)),
         "figures": {figure.name: figure.compute(matrix) for figure in measures.MATRIX_FIGURES},
         "by_kind": {
             name: [measures.accuracy_by(groups, row, labels[name]) for row in by_task[name]]
@@ -61,8 +88,22 @@ def measured(tasks: Sequence[TaskData], predictions, guesses: Mapping[str, Mappi
         "confusion": {
             name: measures.confusion(by_task[name][-1], labels[name], len(LABELS)) for name in names
         },
+        "answers": {
+            name: TaskAnswers(
+                score_kind=kinds_of_scores[name],
+                true=by_label(labels[name]),
+                own=answers(name, j + 1),
+                final=answers(name, -1),
+            )
+            for j, name in enumerate(names)
+        },
     }
-    return Scores.model_validate(scores)
+    return Scores.model_validate(figures)
+
+
+def by_label(labels: NDArray[np.int64]) -> dict[Label, float]:
+    """The share of each label."""
+    return dict(zip(LABELS, label_shares(labels, len(LABELS)), strict=True))
 
 
 def sample_efficiency(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
+SCORES = "scores."
+"""Before the name of a task: the tensor of its scores, (rows of R, test pairs, labels), float16."""
 
 
 def results_folder(output: Path) -> Path:

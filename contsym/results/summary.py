@@ -5,25 +5,53 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from contsym.checked import Kind
 from contsym.data import shortcuts
-from contsym.data.schema import KIND_OF_LABEL
+from contsym.data.schema import KIND_OF_LABEL, LABELS, Label
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.reading import reading
 from contsym.results.schema import Facts, SeedResult
 
 Results = Sequence[SeedResult]
+Time = Literal["own", "final"]
+"""Right after a task's own training, and after the last experience."""
+TIMES: tuple[Time, ...] = ("own", "final")
 
 
-def never_learned(n_learned: int, n_seeds: int) -> str:
-    """The text in place of a figure of forgetting that a seed lacks.
+def marks(results: Results, task: str) -> str:
+    """The words beside the figures of a task; empty if every seed learned it and is above its shortcuts."""
+    return mark_words([r.learned[task] for r in results], [r.above_shortcuts[task] for r in results])
 
-    >>> never_learned(0, 3), never_learned(2, 3)
-    ('never learned', 'never learned in 1 of 3 seeds')
+
+def mark_words(learned: Sequence[bool], above_shortcuts: Sequence[bool | None]) -> str:
+    """The same of the marks of each seed; None in `above_shortcuts`: the seed has no audit.
+
+    >>> mark_words([True, True], [True, None]), mark_words([False], [False])
+    ('', 'not learned')
+    >>> mark_words([True, False, True], [False, False, False])
+    'learned in 2 of 3 seeds, not above the best shortcut'
     """
-    return "never learned" + (f" in {n_seeds - n_learned} of {n_seeds} seeds" if n_learned else "")
+    shortcuts = [is_above for is_above in above_shortcuts if is_above is not None]
+    # A task that is not above the majority class is not above the best shortcut either.
+    words = [_mark("learned", learned), _mark("above the best shortcut", shortcuts) if any(learned) else ""]
+    return ", ".join(filter(None, words))
+
+
+def _mark(words: str, seeds: Sequence[bool]) -> str:
+    if all(seeds):
+        return ""
+    return f"{words} in {sum(seeds)} of {len(seeds)} seeds" if any(seeds) else f"not {words}"
+
+
+@dataclass(frozen=True)
+class MeanAnswers:
+    """Means of `schema.Answers`."""
+
+    macro_f1: float
+    calibration_error: float
+    predicted: dict[Label, float]
 
 
 @dataclass(frozen=True)
@@ -34,16 +62,21 @@ class Means:
     final: dict[str, float]
     final_macro: float
     final_micro: float
-    forgetting: dict[str, float | None]
-    """None for a task that a seed did not learn."""
-    learned_in: dict[str, int]
-    """Seeds that learned the task."""
+    forgetting: dict[str, float]
+    """Of every task but the last, over all seeds."""
+    learned: dict[str, float]
+    """The share of the seeds that learned the task."""
     shortcuts: dict[str, dict[str, float]]
-    """Of audited tasks."""
+    """Of audited tasks, as the next two."""
+    above_shortcuts: dict[str, float]
+    """The share of the seeds whose accuracy after the task's training is above the best shortcut."""
     above_best_shortcut: dict[str, float]
     """How far the final accuracy is above the best shortcut of each seed."""
     by_kind: dict[str, dict[Kind, float]]
     """At the end."""
+    true: dict[str, dict[Label, float]]
+    """The share of each label among the test pairs; the same for all seeds."""
+    answers: dict[str, dict[Time, MeanAnswers]]
     probe_forgetting: float | None
     figures: dict[str, float | None]
     """Those of MATRIX_FIGURES, by name."""
@@ -69,12 +102,13 @@ def summarise(results: Results) -> Means:
         final={t: mean([r.final[t] for r in results]) for t in tasks},
         final_macro=mean([r.final_macro for r in results]),
         final_micro=mean([r.final_micro for r in results]),
-        forgetting={t: mean_of_all([r.forgetting[t] for r in results]) for t in tasks},
-        learned_in={t: sum(r.learned[t] for r in results) for t in tasks},
+        forgetting={t: mean([r.forgetting[t] for r in results]) for t in first.forgetting},
+        learned={t: mean([r.learned[t] for r in results]) for t in tasks},
         shortcuts={
             t: {name: mean([r.shortcuts[t][name] for r in results]) for name in first.shortcuts[t]}
             for t in audited
         },
+        above_shortcuts={t: mean([bool(r.above_shortcuts[t]) for r in results]) for t in audited},
         above_best_shortcut={
             t: mean([r.final[t] - shortcuts.best(r.shortcuts[t])[1] for r in results]) for t in audited
         },
@@ -86,9 +120,21 @@ def summarise(results: Results) -> Means:
             }
             for t, rows in first.by_kind.items()
         },
+        true={t: first.answers[t].true for t in tasks},
+        answers={t: {time: mean_answers(results, t, time) for time in TIMES} for t in tasks},
         probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in results]),
         figures={f.name: mean_of_all([r.figures.get(f.name) for r in results]) for f in MATRIX_FIGURES},
         seconds=mean([r.seconds for r in results]),
+    )
+
+
+def mean_answers(results: Results, task: str, time: Time) -> MeanAnswers:
+    """The mean over the seeds of what was answered on a task."""
+    each = [getattr(r.answers[task], time) for r in results]
+    return MeanAnswers(
+        macro_f1=statistics.fmean(a.macro_f1 for a in each),
+        calibration_error=statistics.fmean(a.calibration_error for a in each),
+        predicted={label: statistics.fmean(a.predicted[label] for a in each) for label in LABELS},
     )
 
 
@@ -120,8 +166,8 @@ def by_order(results: Results) -> dict[str, list[SeedResult]]:
 def over_orders(groups: Mapping[str, Results]) -> dict[str, dict[str, Any]]:
     """Each figure by order, mean over the seeds, with mean, sd (n - 1), min and max over the orders.
 
-    An order may lack a figure (forgetting of its last experience, or of one that a seed never learned): it is None
-    there and has no part in the spread; sd needs two orders.
+    An order may lack a figure, as the forgetting of its last experience: it is None there and has no part in the
+    spread; sd needs two orders.
     """
     means = {order: _figures(summarise(results)) for order, results in groups.items()}
     names = next(iter(means.values()))
@@ -134,7 +180,7 @@ def _figures(mean: Means) -> dict[str, float | None]:
     return {
         "accuracy, mean": mean.final_macro,
         **{f"accuracy, {name}": mean.final[name] for name in tasks},
-        **{f"forgetting, {name}": mean.forgetting[name] for name in tasks},
+        **{f"forgetting, {name}": mean.forgetting.get(name) for name in tasks},
         **{figure.title: mean.figures[figure.name] for figure in MATRIX_FIGURES},
     }
 

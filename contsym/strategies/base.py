@@ -15,6 +15,7 @@ from contsym.models.encoders.checkpoints import EncoderFiles, Head
 from contsym.models.encoders.pooled import PooledEncoder, Text
 from contsym.models.memory import VotingMemory
 from contsym.models.pair_model import HEAD_BATCH, PairModel, as_pair, under
+from contsym.models.scores import ScoreKind
 from contsym.models.settings import TrainingSettings
 
 
@@ -27,6 +28,9 @@ class Strategy:
     - `objective(output, labels)`, unless `trains` is False: the scalar to minimise;
     - `make_memory()`, if the method stores pairs: the VotingMemory that turns the head's output into
       scores. Without a memory the output is the scores: (batch, n_labels), larger is likelier.
+
+    Scores become probabilities by softmax ("logits"; minus a distance is one too), those of a VotingMemory as shares of
+    the vote; override `score_kind` for others (models/scores.py).
 
     A method may also override `begin(n)`, `fit(pairs)`, `refresh(...)` and `score(pairs)`, and, if it has
     state outside the model, `state()` and `restore(...)`. A strategy knows no trainer:
@@ -101,6 +105,11 @@ class Strategy:
     def outputs_scores(self) -> bool:
         """Whether the head's output is scores of labels, not embeddings."""
         return self.memory is None
+
+    @property
+    def score_kind(self) -> ScoreKind:
+        """What the scores are, for their calibration. Default: what the memory says; without one, "logits"."""
+        return self.memory.score_kind if self.memory else "logits"
 
     def begin(self, n: int) -> None:
         """Prepare for experience n (from 0), before its first gradient step; the optimizer is made

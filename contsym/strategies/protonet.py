@@ -62,6 +62,8 @@ class Prototypes:
 class PrototypeMemory(VotingMemory):
     """Stored pairs that score by the mean of each label."""
 
+    score_kind = "logits"
+
     def __init__(self, *, n_labels: int, mode: str, seed: int = 0) -> None:
         super().__init__(k=1, n_labels=n_labels, mode=mode, seed=seed)
         self._past: list[tuple[Tensor, Tensor]] = []

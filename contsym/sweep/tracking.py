@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import TrackingError
 from contsym.results import store
-from contsym.results.mlflow_records import Record, end_of, parent_record, safe, seed_record
+from contsym.results.mlflow_records import Record, end_of, mark_figures, parent_record, safe, seed_record
 from contsym.results.schema import SeedResult
 from contsym.results.tracking import TRACKED, answers, as_tracking_error, send_run, sent_as
 from contsym.sweep.config import shots_text
@@ -153,6 +153,7 @@ def _sweep_figures(group: Sequence[SeedResult]) -> Iterator[tuple[str, float]]:
     yield "accuracy_macro", mean.final_macro
     for task in group[0].tasks:
         yield f"accuracy/{safe(task)}", mean.final[task]
-        if (forgetting := mean.forgetting[task]) is not None:
-            yield f"forgetting/{safe(task)}", forgetting
+    for task, forgetting in mean.forgetting.items():
+        yield f"forgetting/{safe(task)}", forgetting
+    yield from mark_figures(mean).items()
     yield "seconds", mean.seconds

@@ -30,6 +30,7 @@ from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import kind_of_head, read_head
 from contsym.models.encoders.resolve import head_of
 from contsym.models.pair_model import under
+from contsym.models.scores import ScoreKind
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema import Cost, ExperienceCost
 from contsym.scenarios.benchmark import limited, test_stream, train_stream
@@ -129,6 +130,16 @@ class SeedRun:
     def predictions(self):
         return self.matrix.predictions
 
+    def scores(self) -> dict[str, Tensor]:
+        """The scores of every evaluation by task, (rows of R, test pairs, labels), float16."""
+        rows = self.matrix.scores
+        return {name: torch.stack([row[j] for row in rows]) for j, name in enumerate(self.names)}
+
+    def score_kinds(self) -> dict[str, ScoreKind]:
+        """What the scores of each task are."""
+        tests = zip(self.names, self.test_stream, strict=True)
+        return {name: self.template.score_kind(test) for name, test in tests}
+
     def train_next(self) -> None:
         """Train on the next experience and evaluate; before the first, evaluate untrained.
 
@@ -154,7 +165,7 @@ class SeedRun:
             self._evaluate("before any training")
             if self.start:
                 # Nothing is trained, so nothing else would be answered.
-                self.matrix.predictions.append(list(self.matrix.predictions[0]))
+                self.matrix.repeat_row()
             if self.encoder.cache:
                 self._seconds_before += self.encoder.cache.saved_seconds
                 self.encoder.cache = None
@@ -246,6 +257,7 @@ class SeedRun:
         tensors |= {f"random.{name}": t for name, t in random_state(self.plan.device).items()}
         for i, row in enumerate(self.matrix.predictions):
             tensors |= {f"predictions.{i}.{j}": torch.from_numpy(p) for j, p in enumerate(row)}
+            tensors |= {f"scores.{i}.{j}": scores for j, scores in enumerate(self.matrix.scores[i])}
         if self.view_before is not None:
             tensors["view_before"] = self.view_before
         values = {
@@ -308,10 +320,10 @@ class SeedRun:
         self._seconds_before = values["seconds"]
         self.encoder.cache = None
         if is_same_data:
-            rows = under("predictions.", tensors)
             self.matrix.predictions = [
-                [rows[f"{i}.{j}"].numpy() for j in range(len(self.names))] for i in range(n_done + 1)
+                [p.numpy() for p in row] for row in self._rows("predictions.", tensors)
             ]
+            self.matrix.scores = self._rows("scores.", tensors)
             self.probes = list(values["probes"])
             self.n_evaluated = values["encoder_forwards_evaluation"]
             self.view_before = tensors.get("view_before")
@@ -324,6 +336,13 @@ class SeedRun:
             self._evaluate(f"evaluating after {self.names[0]}")
         # Last: making a strategy and evaluating draw from the generators.
         set_random_state(under("random.", tensors), self.plan.device)
+
+    def _rows(self, prefix: str, tensors: Mapping[str, Tensor]) -> list[list[Tensor]]:
+        """What a state holds by row of R and task."""
+        found = under(prefix, tensors)
+        return [
+            [found[f"{i}.{j}"] for j in range(len(self.names))] for i in range(len(found) // len(self.names))
+        ]
 
 
 def view_pairs(plan: Plan) -> Dataset | None:

@@ -15,6 +15,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from numpy.typing import NDArray
 
 from contsym.errors import ContsymError
+from contsym.models.scores import as_stored
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema import ExperienceCost
 from contsym.training.progress import Progress
@@ -35,7 +36,8 @@ class NotFinite(ContsymError):
 
 
 class AccuracyMatrix(PluginMetric[float]):
-    """Collects the predictions of every evaluation: `predictions[row][task]`, label indices.
+    """Collects what every evaluation answers: `predictions[row][task]`, label indices, and `scores[row][task]`, (pairs,
+    labels), float16.
 
     Each `eval` must have all test experiences in order: one call is one row of R. Emits each experience's accuracy
     under `Accuracy_Exp/ExpNNN` for Avalanche's loggers.
@@ -44,21 +46,26 @@ class AccuracyMatrix(PluginMetric[float]):
     def __init__(self) -> None:
         super().__init__()
         self.predictions: list[list[NDArray[np.int64]]] = []
+        self.scores: list[list[torch.Tensor]] = []
         self._batches: list[torch.Tensor] = []
+        self._scores: list[torch.Tensor] = []
         self._targets: list[torch.Tensor] = []
 
     def before_eval(self, strategy) -> None:
         self.predictions.append([])
+        self.scores.append([])
 
     def before_eval_exp(self, strategy) -> None:
         self.reset()
 
     def after_eval_iteration(self, strategy) -> None:
         self._batches.append(strategy.mb_output.argmax(dim=1).cpu())
+        self._scores.append(strategy.mb_output.cpu())
         self._targets.append(strategy.mb_y.cpu())
 
     def after_eval_exp(self, strategy) -> list[MetricValue]:
         self.predictions[-1].append(torch.cat(self._batches).numpy())
+        self.scores[-1].append(as_stored(torch.cat(self._scores), strategy.score_kind(strategy.experience)))
         name = f"Accuracy_Exp/Exp{strategy.experience.current_experience:03d}"
         return [MetricValue(self, name, self.result(), strategy.clock.train_iterations)]
 
@@ -67,7 +74,12 @@ class AccuracyMatrix(PluginMetric[float]):
         return accuracy(predicted.numpy(), targets.numpy())
 
     def reset(self) -> None:
-        self._batches, self._targets = [], []
+        self._batches, self._scores, self._targets = [], [], []
+
+    def repeat_row(self) -> None:
+        """Add the last row again: nothing was trained since."""
+        self.predictions.append(list(self.predictions[-1]))
+        self.scores.append(list(self.scores[-1]))
 
     def __str__(self) -> str:
         return "AccuracyMatrix"

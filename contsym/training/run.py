@@ -121,7 +121,8 @@ def _train(
         cache.fast_forward(run, seed)
     while run.n_done < len(plan.tasks):
         run.train_next()
-    tensors = dict(run.strategy.artifacts())
+    scores = run.scores()
+    tensors = run.strategy.artifacts() | {f"{store.SCORES}{name}": rows for name, rows in scores.items()}
     before, after, view = run.view_before, run.view_after, None
     if before is not None and after is not None and run.view_pairs is not None:
         tensors |= {"view.before": before, "view.after": after}
@@ -129,7 +130,7 @@ def _train(
     made = {
         **dict(facts),
         "started_at": started_at,
-        **dict(measured(plan.tasks, run.predictions, guesses)),
+        **dict(measured(plan.tasks, run.predictions, scores, run.score_kinds(), guesses)),
         "start": run.start.key if run.start else None,
         "probe": probe(run.probes),
         "shortcuts": guesses,

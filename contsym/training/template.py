@@ -13,6 +13,7 @@ from torch.nn import functional
 from contsym.data.joining import Joined
 from contsym.errors import ContsymError
 from contsym.models.pair_model import HEAD_BATCH, rows_only
+from contsym.models.scores import ScoreKind
 from contsym.scenarios.benchmark import limited, pairs_of
 from contsym.strategies.base import Strategy
 from contsym.training.trajectory import Trajectory
@@ -268,6 +269,10 @@ class Template(SupervisedTemplate):
         parts = [(pairs_of(e.dataset), self._is_known(e)) for e in experiences]
         scores = self._scores_by_group([part for part, is_known in parts if not is_known])
         return [self.strategy.known_scores(part) if is_known else next(scores) for part, is_known in parts]
+
+    def score_kind(self, experience) -> ScoreKind:
+        """What the scores of an experience's pairs are."""
+        return "logits" if self._is_known(experience) else self.strategy.score_kind
 
     def _is_known(self, experience) -> bool:
         return self.model.known_head is not None and experience.current_experience == 0

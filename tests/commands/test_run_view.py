@@ -16,10 +16,12 @@ def shown(found, width=80):
     return console.file.getvalue()
 
 
-def never(seed):
-    return make_result(
-        seed, learned={"mnli": False, "wikidata": True}, forgetting={"mnli": None, "wikidata": None}
-    )
+def unlearned(seed):
+    return make_result(seed, learned={"mnli": False, "wikidata": True})
+
+
+def below_a_shortcut(seed):
+    return make_result(seed, above_shortcuts={"mnli": False, "wikidata": False})
 
 
 @pytest.mark.parametrize(
@@ -28,18 +30,23 @@ def never(seed):
         ([make_result(0)], "+0.200"),
         # Seeds 0 and 1 forget .20 and .19: mean .195, standard deviation .0071.
         ([make_result(0), make_result(1)], "+0.195±0.007"),
-        ([never(0)], "never learned"),
-        ([never(0), never(1)], "never learned"),
-        ([make_result(0), never(1)], "never learned in 1 of 2 seeds"),
+        ([unlearned(0)], "+0.200 (not learned)"),
+        ([unlearned(0), unlearned(1)], "+0.195±0.007 (not learned)"),
+        ([make_result(0), unlearned(1)], "+0.195±0.007 (learned in 1 of 2 seeds)"),
+        ([below_a_shortcut(0)], "+0.200 (not above the best shortcut)"),
+        (
+            [below_a_shortcut(0), unlearned(1)],
+            "+0.195±0.007 (learned in 1 of 2 seeds, above the best shortcut in 1 of 2 seeds)",
+        ),
     ],
 )
-def test_forgetting_is_a_figure_or_the_words_never_learned(found, words):
+def test_forgetting_is_a_number_with_its_marks(found, words):
     assert forgetting_words("mnli", found) == words
 
 
 def test_the_last_task_has_nothing_after_it():
     found = [make_result(0)]
-    assert forgetting_words("wikidata", found) == "- (last task)"
+    assert forgetting_words("wikidata", found) == "- (last task, not above the best shortcut)"
 
 
 def test_pairs_to_the_target_are_said_seed_by_seed():
@@ -62,7 +69,8 @@ def test_the_table_fits_80_columns():
 
 
 def test_a_result_without_an_audit_still_has_its_table():
-    assert "shortcut" not in shown([make_result(0, shortcuts={}, leaks={})])
+    unaudited = {"shortcuts": {}, "leaks": {}, "above_shortcuts": {"mnli": None, "wikidata": None}}
+    assert "shortcut" not in shown([make_result(0, **unaudited)])
 
 
 def test_the_cost_of_several_seeds_says_what_each_figure_is():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from contsym.report import sentences
 from contsym.report.collect import collect
-from contsym.report.measures import Family, Forgetting, Measures, pareto_front
+from contsym.report.measures import Family, Measures, pareto_front
+from contsym.report.table_formats import to_csv
 from contsym.report.tables.accuracy import accuracy_table
 from contsym.report.tables.cost_and_sources import cost_table, setting_table, source_table, version_table
 from contsym.report.tables.examples_needed import paper_table, shots_needed_cell
@@ -26,9 +27,9 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def partly(tmp_path_factory):
-    """Two strategies that never learned MNLI, and five cells to come."""
+    """Two strategies that did not learn MNLI, and five cells to come."""
     output = tmp_path_factory.mktemp("partly")
-    store_sweep(output, never_learned=["knn_fixed", "fine_tune"], leave_out=5, with_view=False)
+    store_sweep(output, not_learned=["knn_fixed", "fine_tune"], leave_out=5, with_view=False)
     return Measures(collect(output, []), 0.95)
 
 
@@ -43,27 +44,36 @@ def test_accuracy_is_the_mean_over_seeds(whole):
 def test_forgetting_of_what_was_learned(whole):
     # From 0.80 to 0.72, 0.73 and 0.71.
     found = whole.forgetting("random_labels", 64, "mnli")
-    assert found.summary.mean == pytest.approx(0.08) and (found.n_learned, found.n) == (3, 3)
+    assert (found.summary.mean, found.summary.n, found.marks) == (pytest.approx(0.08), 3, "")
     kept = whole.retention("random_labels", 64, "mnli")
     assert kept.summary.mean == pytest.approx(0.9)
 
 
-def test_what_was_never_learned_has_words_and_no_figure(partly):
+def test_what_was_not_learned_has_its_number_and_a_mark_beside_it(partly):
+    # From 0.36 to 0.35 with every seed.
     found = partly.forgetting("knn_fixed", 8, "mnli")
-    assert found == Forgetting(None, 0, 3) and found.words == "never learned"
-    assert partly.retention("knn_fixed", 8, "mnli").words == "never learned"
+    assert found.summary.mean == pytest.approx(0.01) and found.marks == "not learned"
+    assert partly.retention("knn_fixed", 8, "mnli").summary.mean == pytest.approx(35 / 36)
     table = forgetting_table(partly, "mnli")
     row = next(row for row in table.rows if row[0].text == "knn_fixed")
-    assert [cell.text for cell in row[1:]] == ["never learned"] * 4
-    assert all(cell.values == () for cell in row[1:])
-    assert "knn_fixed" not in {point.variant for point in partly.trade_offs["mnli"]}
+    assert [cell.text for cell in row[1:]] == ["+0.010 [+0.010, +0.010] (not learned)"] * 4
+    assert all(cell.values[0] == pytest.approx(0.01) and cell.note == "not learned" for cell in row[1:])
+    assert "shots_64_n,shots_64_note\n" in to_csv(table)
+    assert "knn_fixed" in {point.variant for point in partly.trade_offs["mnli"]}
 
 
-def test_learned_in_some_seeds_only_has_no_figure_either(whole, monkeypatch):
+def test_the_mean_is_over_the_seeds_that_did_not_learn_it_too(whole, monkeypatch):
+    before = whole.forgetting("knn_fixed", 8, "mnli").summary
     group = whole.collected.group("knn_fixed", 8)
     monkeypatch.setitem(group[1].learned, "mnli", False)
     found = whole.forgetting("knn_fixed", 8, "mnli")
-    assert found.summary is None and found.words == "never learned in 1 of 3 seeds"
+    assert found.summary == before and found.marks == "learned in 2 of 3 seeds"
+
+
+def test_an_accuracy_of_0_leaves_no_share(whole, monkeypatch):
+    result = whole.collected.group("knn_fixed", 8)[1]
+    monkeypatch.setitem(result.__dict__, "matrix", [[0.0, 0.5], [0.0, 0.5], [0.7, 0.9]])
+    assert whole.retention("knn_fixed", 8, "mnli") is None
 
 
 def test_cells_that_are_not_there_yet_are_dashes(partly):
@@ -119,7 +129,7 @@ def test_headline_says_what_the_numbers_say(whole):
 
 def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
     store_sweep(
-        tmp_path, strategies=["knn_learned", "fine_tune"], never_learned=["knn_learned", "fine_tune"],
+        tmp_path, strategies=["knn_learned", "fine_tune"], not_learned=["knn_learned", "fine_tune"],
         with_view=False,
     )  # fmt: skip
     said = sentences.answer(Measures(collect(tmp_path, []), 0.99))
@@ -128,7 +138,10 @@ def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
         == "With up to 64 examples no method reached an accuracy of 0.99 on Wikidata (median over 3 seeds)."
     )
     assert said[1] == "At 64 examples these 3 seeds show no difference in accuracy."
-    assert said[2] == "No method learned MNLI, so there is nothing to forget."
+    assert said[2] == (
+        "Of MNLI, knn_learned forgot least (+0.010 [+0.010, +0.010]) and fine_tune most (+0.010 [+0.010, +0.010]) "
+        "after 64 examples, by the means; by knn_learned and fine_tune: not learned."
+    )
 
 
 @pytest.mark.parametrize(

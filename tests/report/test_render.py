@@ -49,7 +49,7 @@ def without_plotly(text):
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
     output = tmp_path_factory.mktemp("sweep")
-    store_sweep(output, never_learned=["knn_learned"])
+    store_sweep(output, not_learned=["knn_learned"])
     return output
 
 
@@ -134,10 +134,13 @@ def test_figures_hold_the_measured_numbers(output):
     assert view["layout"]["xaxis"]["type"] == "log"
     bands = [trace for trace in view["data"] if trace.get("fill") == "tonexty"]
     assert len(bands) == 4
-    # Never learned: no point, and the caption says so.
-    names = [trace["name"] for trace in drawn["trade-off"].plots[0]["data"]]
-    assert names == ["Pareto front", "random_labels", "knn_fixed", "fine_tune"]
-    assert "not learned in every seed: knn_learned (MNLI)" in drawn["trade-off"].caption
+    # Not learned: hollow points, and the caption says so.
+    points = {trace["name"]: trace for trace in drawn["trade-off"].plots[0]["data"]}
+    assert [*points] == ["Pareto front", "random_labels", "knn_fixed", "knn_learned", "fine_tune"]
+    symbols = {name: set(points[name]["marker"]["symbol"]) for name in ("knn_fixed", "knn_learned")}
+    assert symbols == {"knn_fixed": {"square"}, "knn_learned": {"diamond-open"}}
+    assert points["knn_learned"]["x"] == pytest.approx([0.01] * 4)
+    assert "Hollow: the task was not learned" in drawn["trade-off"].caption
 
 
 def test_more_strategies_than_colours_still_differ():
@@ -149,7 +152,7 @@ def test_more_strategies_than_colours_still_differ():
 def test_a_single_task_and_a_single_strategy_say_what_there_is_not(tmp_path):
     store_run(
         tmp_path, "a", [0], tasks=["wikidata"], matrix=[[0.5], [0.95]], n_test={"wikidata": 40},
-        final={"wikidata": 0.95}, learned={"wikidata": True}, forgetting={"wikidata": None},
+        final={"wikidata": 0.95}, learned={"wikidata": True}, forgetting={},
         loss=[[]], trajectory=[],
     )  # fmt: skip
     text = without_plotly(to_html(make_report(collect(tmp_path, ["a"]), 0.99)))

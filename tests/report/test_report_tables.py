@@ -8,6 +8,7 @@ from contsym.report.table_formats import (
     Cell,
     Column,
     Table,
+    interval_cell,
     interval_text,
     make_table,
     text_column,
@@ -29,7 +30,7 @@ TABLE = make_table(
             1024,
             Summary(3, 0.95, 0.01, 0.94, 0.96, "bootstrap"),
         ),
-        ("a|b", 8, Cell("never learned")),
+        ("a|b", 8, Cell("not finished")),
     ),
     "100% of the pairs.",
 )
@@ -41,7 +42,7 @@ def test_markdown_escapes_what_would_end_a_cell():
         "| strategy | shots | accuracy |\n"
         "|---|---:|---:|\n"
         "| **knn\\_fixed** | 1,024 | 0.950 \\[0.940, 0.960\\] |\n"
-        "| a\\|b | 8 | never learned |\n"
+        "| a\\|b | 8 | not finished |\n"
         "\n100% of the pairs.\n"
     )
 
@@ -50,8 +51,15 @@ def test_csv_has_plain_values_and_says_in_words_why_one_is_missing():
     assert to_csv(TABLE) == (
         "strategy,shots,accuracy_mean,accuracy_low,accuracy_high,accuracy_n,accuracy_note\n"
         "knn_fixed,1024,0.95,0.94,0.96,3,\n"
-        "a|b,8,,,,,never learned\n"
+        "a|b,8,,,,,not finished\n"
     )
+
+
+def test_csv_has_the_words_beside_a_number_in_a_column_of_their_own():
+    cell = interval_cell(Summary(3, 0.25, 0.01, 0.2, 0.3, "bootstrap"), note="not learned")
+    assert cell.text == "0.250 [0.200, 0.300] (not learned)"
+    table = make_table("t", "t", [ACCURACY], [[cell]])
+    assert to_csv(table).splitlines()[1] == "0.25,0.2,0.3,3,not learned"
 
 
 def test_csv_gives_awkward_names_back():
@@ -72,7 +80,7 @@ def test_latex_is_a_booktabs_table_with_its_signs_escaped():
         "strategy & shots & accuracy \\\\\n"
         "\\midrule\n"
         "\\textbf{knn\\_fixed} & 1,024 & 0.950 [0.940, 0.960] \\\\\n"
-        "a\\textbar{}b & 8 & never learned \\\\\n"
+        "a\\textbar{}b & 8 & not finished \\\\\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
         "\\end{table}\n"

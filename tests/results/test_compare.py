@@ -177,7 +177,14 @@ def of_one_task(task):
         for name, value in plain_result().items()
         if isinstance(value, dict) and task in value
     }
-    return {**own, "tasks": [task], "matrix": [[0.5], [0.9]], "loss": [[0.1]], "trajectory": []}
+    return {
+        **own,
+        "tasks": [task],
+        "forgetting": {},
+        "matrix": [[0.5], [0.9]],
+        "loss": [[0.1]],
+        "trajectory": [],
+    }
 
 
 def test_runs_without_a_common_task_are_refused(tmp_path):
@@ -243,12 +250,13 @@ def test_compare_says_where_no_best_is_shown(tmp_path):
     )
 
 
-def test_compare_says_never_learned(tmp_path):
-    never = {"learned": {"mnli": False, "wikidata": True}, "forgetting": {"mnli": None, "wikidata": None}}
-    names = [store(tmp_path, "knn_fixed", 0.9, **never), store(tmp_path, "fine_tune", 0.88)]
+def test_compare_shows_the_number_and_its_mark(tmp_path):
+    marks = {"learned": {"mnli": False, "wikidata": True}, "forgetting": {"mnli": 0.125}}
+    names = [store(tmp_path, "knn_fixed", 0.9, **marks), store(tmp_path, "fine_tune", 0.88)]
     done = contsym_here("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("  knn_fixed  ")]
-    assert line.rstrip().endswith("never learned")
+    assert "+0.125±0.000" in line
+    assert "(not learned)" in done.stdout
 
 
 def test_compare_prints_json_and_nothing_else(tmp_path):
@@ -305,7 +313,8 @@ def test_metrics_prints_every_convention_with_formula_and_source(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert lines[1] == "T = 2: mnli, wikidata; seeds 0, 1"
-    assert lines[2] == "! mnli was never learned: figures of its forgetting mean nothing"
+    assert lines[2] == "! mnli: not learned, right after its own training"
+    assert lines[3] == "! wikidata: not above the best shortcut, right after its own training"
     assert "chaudhry: Chaudhry et al. 2018, Riemannian walk (ECCV), section 3" in lines
     # 0.8 - 0.60 and 0.8 - 0.61.
     assert "forgetting 0.195±0.007 1/(T-1) sum_{j=1..T-1} (max_{i=1..T-1} R[i,j] - R[T,j])" in lines

@@ -24,8 +24,9 @@ def write(tmp_path, text):
 
 
 def test_a_result_its_folder_and_the_folder_of_the_run(tmp_path):
-    run = store_run(tmp_path, "run", [1, 0], learned={"mnli": False, "wikidata": True})
-    zero = StoredMatrix(("mnli", "wikidata"), ROWS, 0, (100, 40), ("mnli",))
+    learned = {"mnli": False, "wikidata": True}
+    run = store_run(tmp_path, "run", [1, 0], learned=learned)
+    zero = StoredMatrix(("mnli", "wikidata"), ROWS, 0, (100, 40), learned, {"mnli": True, "wikidata": False})
     assert read_matrices(seed_folder(run, 0)) == [zero]
     assert read_matrices(seed_folder(run, 0) / "result.json") == [zero]
     assert [matrix.seed for matrix in matrices_of(list(find_row(str(run), tmp_path).results.values()))] == [
@@ -111,7 +112,9 @@ def test_a_result_without_a_matrix(tmp_path):
 
 
 def test_seeds_of_different_tasks():
-    other = make_result(1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], trajectory=[], by_kind={})
+    other = make_result(
+        1, tasks=["mnli"], matrix=[[0.1], [0.2]], loss=[[]], trajectory=[], by_kind={}, forgetting={}
+    )
     with pytest.raises(
         ContsymError, match=r"^the results have different tasks; give the folder of one result$"
     ):

@@ -6,11 +6,10 @@ from contsym.config import RunConfig, parse_assignments, parse_seeds
 from contsym.errors import ContsymError, SettingError
 from contsym.files import to_json, write_whole
 from contsym.results import store
-from contsym.results.schema import SeedResult
 from contsym.results.summary import as_json, summarise
 from contsym.scenarios.catalog import scenarios
 from contsym.strategies.catalog import read_card, strategies
-from tests.stored_results import make_result, plain_result
+from tests.stored_results import make_result
 
 
 @pytest.mark.parametrize(
@@ -90,14 +89,14 @@ def test_no_number_that_is_none_is_written():
         to_json({"loss": float("nan")})
 
 
-def test_the_mean_keeps_never_learned_as_it_is():
+def test_the_mean_is_over_all_seeds_and_has_the_marks_as_shares():
     learned = make_result(seed=0)
-    never = plain_result(seed=1)
-    task = learned.tasks[0]
-    never["learned"][task], never["forgetting"][task] = False, None
-    mean = summarise([learned, SeedResult.model_validate(never)])
-    assert mean.forgetting[task] is None
-    assert mean.learned_in[task] == int(learned.learned[task])
+    other = make_result(seed=1, learned={"mnli": False, "wikidata": True})
+    mean = summarise([learned, other])
+    # 0.20 and 0.19.
+    assert mean.forgetting == {"mnli": pytest.approx(0.195)}
+    assert mean.learned == {"mnli": 0.5, "wikidata": 1.0}
+    assert mean.above_shortcuts == {"mnli": 1.0, "wikidata": 0.0}
     assert as_json([learned], {learned.key: "abc"})["seeds"][0]["mlflow_run_id"] == "abc"
 
 

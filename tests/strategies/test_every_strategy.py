@@ -73,14 +73,14 @@ def test_experiences_are_scored_together_in_groups_but_apart_before_any_training
     assert calls_with == ([sum(n_test)] if calls == 1 else n_test)
 
 
-def test_what_a_shortcut_scores_too_was_not_learned(toy, tiny_encoder_folder, tmp_path):
+def test_what_a_shortcut_scores_too_is_marked(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune")
     assert result.matrix[1][0] >= 0.9
     # Above the majority class, and not above the shortcut that reads the phrase.
     assert result.shortcuts["wikidata"]["relation_phrase"] == 1.0
-    assert result.learned == {"wikidata": False}
+    assert (result.learned, result.above_shortcuts) == ({"wikidata": True}, {"wikidata": False})
     unaudited, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune", audit=False)
-    assert unaudited.learned == {"wikidata": True}
+    assert (unaudited.learned, unaudited.above_shortcuts) == ({"wikidata": True}, {"wikidata": None})
 
 
 @pytest.mark.parametrize("strategy", fast_and_slow(TAKES_NONE))

@@ -69,7 +69,7 @@ def copy(tmp_path, monkeypatch):
     ("file", "strategies"),
     [
         ("models/losses.py", {"knn_fixed"}),
-        # `learned` comes of it.
+        # `above_shortcuts` comes of it.
         ("data/shortcuts.py", {"knn_fixed", "fine_tune+ewc"}),
         ("strategies/knn_fixed.py", {"knn_fixed"}),
         ("strategies/fine_tune.py", {"fine_tune+ewc"}),

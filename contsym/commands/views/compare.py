@@ -14,7 +14,7 @@ from contsym.results.compare import StoredRow, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
 from contsym.results.metrics.conventions import CONVENTIONS, NOTATION, ConventionName
 from contsym.results.metrics.stats import Comparison, p_text, spread
-from contsym.results.summary import never_learned
+from contsym.results.summary import mark_words
 
 Figures = Mapping[ConventionName, Mapping[str, Sequence[float | None]]]
 """A value per seed, by convention and name of the figure."""
@@ -22,17 +22,18 @@ Figures = Mapping[ConventionName, Mapping[str, Sequence[float | None]]]
 
 def conventions_report(matrices: Sequence[StoredMatrix], figures: Figures) -> Group:
     """Each convention with its source, and each figure with its formula; mean and deviation over seeds."""
-    first, n_seeds = matrices[0], len(matrices)
+    first = matrices[0]
     seeds = [str(matrix.seed) for matrix in matrices if matrix.seed is not None]
     of_seeds = f"; seeds {', '.join(seeds)}" if seeds else ""
     lines: list[RenderableType] = [
         Text(NOTATION),
         Text(f"T = {len(first.tasks)}: {', '.join(first.tasks)}{of_seeds}"),
     ]
-    for task in first.tasks[:-1]:
-        if n := sum(task in matrix.never_learned for matrix in matrices):
-            words = never_learned(n_seeds - n, n_seeds)
-            lines.append(Text(f"! {task} was {words}: figures of its forgetting mean nothing"))
+    for task in first.tasks:
+        learned = [matrix.learned[task] for matrix in matrices if matrix.learned]
+        above_shortcuts = [matrix.above_shortcuts[task] for matrix in matrices if matrix.above_shortcuts]
+        if words := mark_words(learned, above_shortcuts):
+            lines.append(Text(f"! {task}: {words}, right after its own training"))
     one_task = len(first.tasks) == 1
     no_value = "not defined for one task" if one_task else "needs the n_j, which a CSV file does not have"
     for name, by_figure in figures.items():
@@ -65,7 +66,8 @@ def figures_as_plain(matrices: Sequence[StoredMatrix], figures: Figures) -> dict
     return {
         "tasks": list(matrices[0].tasks),
         "seeds": [matrix.seed for matrix in matrices],
-        "never_learned": [list(matrix.never_learned) for matrix in matrices],
+        "learned": [matrix.learned for matrix in matrices],
+        "above_shortcuts": [matrix.above_shortcuts for matrix in matrices],
         "notation": NOTATION,
         "conventions": conventions,
     }
@@ -93,7 +95,9 @@ def _accuracies(each: TaskComparison) -> RenderableType:
     add_numbers(table, "accuracy", "95% interval", "forgetting")
     table.add_column("")
     for name, summary in each.accuracies.items():
-        forgetting = forgetting_text(each.forgetting[name]) if each.forgetting[name] else "- (last task)"
+        # The last task has no figure that a mark could stand beside.
+        words = mark_words(each.learned[name], each.above_shortcuts[name]) if each.forgetting[name] else ""
+        forgetting = forgetting_text(each.forgetting[name], words)
         mark = "best" if name == each.best else ""
         deviation = "" if summary.std is None else f"±{summary.std:.3f}"
         low, high = summary.low, summary.high

@@ -17,7 +17,7 @@ from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import asked, reading
-from contsym.results.summary import Means, Results, never_learned, summarise
+from contsym.results.summary import Means, Results, marks, summarise
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -109,7 +109,7 @@ def _stream_table(title: str, results: Results, mean: Means) -> Table:
     """A row per experience: accuracy before and after its own training and at the end, and the best shortcut."""
     table = plain_table(title, "experience", no_wrap=True)
     add_numbers(table, "before", "after", "at end")
-    # Words in place of a figure may take two lines.
+    # Words beside a figure may take a line of their own.
     add_numbers(table, "forgetting", no_wrap=False)
     add_numbers(table, "shortcut")
     for j, task in enumerate(results[0].tasks):
@@ -156,7 +156,7 @@ def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> G
         values += [(over["sd"], "{:.3f}"), (over["min"], form), (over["max"], form)]
         table.add_row(figure, *("-" if value is None else form.format(value) for value, form in values))
     names = [Text(f"{i}: {order}") for i, order in enumerate(orders, 1)]
-    note = Text("-: no such figure in that order (its last task, or never learned)")
+    note = Text("-: no such figure in that order (forgetting of its last task)")
     return Group(Text(""), table, note, *names)
 
 
@@ -205,17 +205,23 @@ def cost_words(results: Results) -> str:
 
 
 def forgetting_words(task: str, results: Results) -> str:
-    if task == results[0].tasks[-1]:
-        return "- (last task)"
-    return forgetting_text([r.forgetting[task] if r.learned[task] else None for r in results])
+    values = [r.forgetting[task] for r in results if task in r.forgetting]
+    return forgetting_text(values, marks(results, task))
 
 
-def forgetting_text(per_seed: Sequence[float | None]) -> str:
-    """Mean and deviation, or `never learned` where a seed has no value."""
-    values = [value for value in per_seed if value is not None]
-    if len(values) < len(per_seed):
-        return never_learned(len(values), len(per_seed))
-    return spread(values, sign=True)
+def forgetting_text(per_seed: Sequence[float], words: str) -> str:
+    """Mean and deviation over the seeds, and the words of the marks; no values: the last task.
+
+    >>> forgetting_text([0.1, 0.2], ""), forgetting_text([0.2], "not learned"), forgetting_text([], "")
+    ('+0.150±0.071', '+0.200 (not learned)', '- (last task)')
+    """
+    if not per_seed:
+        return f"- ({', '.join(filter(None, ('last task', words)))})"
+    return with_marks(spread(per_seed, sign=True), words)
+
+
+def with_marks(figure: str, words: str) -> str:
+    return f"{figure} ({words})" if words else figure
 
 
 def mean_text(values: Sequence[float]) -> str:

@@ -11,14 +11,14 @@ from rich.text import Text
 
 from contsym.checked import Skip
 from contsym.commands.views.data import audit_lines
-from contsym.commands.views.run import MANY, mean_text
+from contsym.commands.views.run import MANY, forgetting_words, mean_text, with_marks
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
-from contsym.results.summary import Results, by_order, never_learned
+from contsym.results.summary import Results, by_order
 from contsym.sweep.config import shots_text
 from contsym.sweep.plan import Sweep
 from contsym.sweep.runs import StoredRun
@@ -110,9 +110,12 @@ def _order_tables(order: str, results: Results, varied: Collection[str]) -> list
     *earlier, last = results[0].tasks
     tables = [_by_shots(f"Accuracy, {last}{of}", groups, partial(_accuracy, last), _guesses(last, groups))]
     if len(earlier) > MANY:
-        title = f"Forgetting, mean over the {len(earlier)} earlier experiences that were learned{of}"
+        title = f"Forgetting, mean over the {len(earlier)} earlier experiences{of}"
         return [*tables, _by_shots(title, groups, partial(_mean_forgetting, earlier))]
-    return [*tables, *(_by_shots(f"Forgetting, {t}{of}", groups, partial(_forgetting, t)) for t in earlier)]
+    return [
+        *tables,
+        *(_by_shots(f"Forgetting, {t}{of}", groups, partial(forgetting_words, t)) for t in earlier),
+    ]
 
 
 def _groups(results: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:
@@ -154,15 +157,9 @@ def _accuracy(task: str, results: Results) -> str:
     return spread([r.final[task] for r in results])
 
 
-def _forgetting(task: str, results: Results) -> str:
-    values = [f for r in results if (f := r.forgetting[task]) is not None]
-    if not values:
-        return never_learned(0, len(results))
-    of = f" ({len(values)} of {len(results)})" if len(values) < len(results) else ""
-    return spread(values, sign=True) + of
-
-
 def _mean_forgetting(tasks: Sequence[str], results: Results) -> str:
-    per_seed = [[f for t in tasks if (f := r.forgetting[t]) is not None] for r in results]
-    means = [fmean(values) for values in per_seed if values]
-    return spread(means, sign=True) if means else never_learned(0, len(results))
+    """The mean over the tasks, and how many of them every seed learned."""
+    n_learned = sum(all(r.learned[task] for r in results) for task in tasks)
+    means = [fmean(r.forgetting[task] for task in tasks) for r in results]
+    words = f"{n_learned} of {len(tasks)} learned" if n_learned < len(tasks) else ""
+    return with_marks(spread(means, sign=True), words)

@@ -14,19 +14,14 @@ from contsym.report.table_formats import interval_text
 
 def trade_off(measures: Measures) -> Figure:
     collected, trade_offs = measures.collected, measures.trade_offs
-    absent = [
-        f"{variant} ({title_of(task)})"
-        for task, points in trade_offs.items()
-        for variant in collected.variants
-        if variant not in {p.variant for p in points}
-    ]
-    left_out = f" Left out, as not learned in every seed: {', '.join(absent)}." if absent else ""
+    is_marked = any(p.forgetting.marks for points in trade_offs.values() for p in points)
+    hollow = " Hollow: the task was not learned, or not shown to be above a shortcut, in every seed."
     return Figure(
         "trade-off",
         "Accuracy against forgetting",
         f"Accuracy on {title_of(collected.new_task)} at the end against forgetting, a point for each strategy "
         f"and number of shots (written beside it), mean over {collected.seeds_text}; the larger the marker, the "
-        f"more seconds the group took. Upper left is best; the line is the Pareto front.{left_out}",
+        f"more seconds the group took. Upper left is best; the line is the Pareto front.{hollow if is_marked else ''}",
         [_trade_off_view(measures, task, points) for task, points in trade_offs.items() if points],
         select="forgotten task",
         height=480,
@@ -35,13 +30,14 @@ def trade_off(measures: Measures) -> Figure:
 
 def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -> View:
     longest = max(p.seconds for p in points) or 1.0
-    front = [points[i] for i in pareto_front([(p.accuracy.mean, p.forgetting.mean) for p in points])]
+    means = [(p.accuracy.mean, p.forgetting.summary.mean) for p in points]
+    front = [points[i] for i in pareto_front(means)]
     traces: list[Trace] = [
         {
             "type": "scatter",
             "mode": "lines",
             "name": "Pareto front",
-            "x": [p.forgetting.mean for p in front],
+            "x": [p.forgetting.summary.mean for p in front],
             "y": [p.accuracy.mean for p in front],
             "line": {"color": GREY, "width": 4, "shape": "hv"},
             "opacity": 0.5,
@@ -56,7 +52,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
             {
                 **line_of(measures, variant),
                 "mode": "lines+markers+text",
-                "x": [p.forgetting.mean for p in group],
+                "x": [p.forgetting.summary.mean for p in group],
                 "y": [p.accuracy.mean for p in group],
                 "text": [
                     f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}"
@@ -68,7 +64,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                 "line": {"color": style.colour, "width": 1, "dash": style.dash},
                 "marker": {
                     "color": style.colour,
-                    "symbol": style.symbol,
+                    "symbol": [style.symbol + "-open" * bool(p.forgetting.marks) for p in group],
                     "opacity": 0.85,
                     "size": [round(6 + 14 * math.sqrt(p.seconds / longest), 1) for p in group],
                     "line": {"width": [2 if f else 0 for f in on_front], "color": GREY},
@@ -77,14 +73,15 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                     [
                         p.shots,
                         interval_text(p.accuracy),
-                        interval_text(p.forgetting, sign=True),
+                        interval_text(p.forgetting.summary, sign=True),
                         f"{p.seconds:,.0f}",
                         " · on the Pareto front" if f else "",
+                        f" ({p.forgetting.marks})" if p.forgetting.marks else "",
                     ]
                     for p, f in zip(group, on_front, strict=True)
                 ],
                 "hovertemplate": "%{customdata[0]} shots%{customdata[4]}<br>accuracy %{customdata[1]}<br>"
-                "forgetting %{customdata[2]}<br>%{customdata[3]} s",
+                "forgetting %{customdata[2]}%{customdata[5]}<br>%{customdata[3]} s",
             }
         )
     return View(

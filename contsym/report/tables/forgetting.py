@@ -18,15 +18,18 @@ from contsym.report.table_formats import (
 )
 from contsym.report.tables.layout import SHOTS, STRATEGY, by_shots, interval_note
 
+MARKS_NOTE = (
+    "Not learned: right after its own training the accuracy on the task was not above the majority class by more "
+    "than the 95% Wilson interval; not above the best shortcut: the same of that."
+)
+
 
 def forgetting_cell(
     forgetting: Forgetting | None, *, scale: float = 1, digits: int = 3, sign: bool = True
 ) -> Cell | None:
     if forgetting is None:
         return None
-    if forgetting.summary is None:
-        return Cell(forgetting.words)
-    return interval_cell(forgetting.summary, sign=sign, scale=scale, digits=digits)
+    return interval_cell(forgetting.summary, sign=sign, scale=scale, digits=digits, note=forgetting.marks)
 
 
 def trade_off_table(measures: Measures) -> Table:
@@ -41,14 +44,11 @@ def trade_off_table(measures: Measures) -> Table:
     )
     rows = []
     for task, points in measures.trade_offs.items():
-        front = pareto_front([(p.accuracy.mean, p.forgetting.mean) for p in points])
+        front = pareto_front([(p.accuracy.mean, p.forgetting.summary.mean) for p in points])
         for i, p in enumerate(points):
-            forgetting, on_front = interval_cell(p.forgetting, sign=True), "yes" if i in front else "no"
+            forgetting, on_front = forgetting_cell(p.forgetting), "yes" if i in front else "no"
             rows.append((title_of(task), p.variant, p.shots, p.accuracy, forgetting, p.seconds, on_front))
-    note = (
-        "Groups that learned the task in every seed. On the front: no other group has as much accuracy and as "
-        "little forgetting."
-    )
+    note = f"On the front: no other group has as much accuracy and as little forgetting. {MARKS_NOTE}"
     return make_table("trade-off", "Accuracy against forgetting", columns, rows, note)
 
 
@@ -56,8 +56,7 @@ def forgetting_table(measures: Measures, task: str) -> Table:
     collected = measures.collected
     note = (
         "The best accuracy after any experience before the last, minus the one at the end; negative where "
-        'later training helped. "Never learned": its accuracy right after its own training was not above the '
-        f"best shortcut by more than the Wilson interval, so there is nothing to forget. {interval_note(collected)}."
+        f"later training helped. {MARKS_NOTE} {interval_note(collected)}."
     )
     return by_shots(
         collected,
@@ -75,7 +74,8 @@ def retention_table(measures: Measures, task: str) -> Table:
         f"retention-{task}",
         f"Retention of {title_of(task)}",
         lambda variant, shots: forgetting_cell(measures.retention(variant, shots, task), sign=False),
-        f"Accuracy at the end over accuracy right after its own training. {interval_note(collected)}.",
+        "Accuracy at the end over accuracy right after its own training; empty where that is 0. "
+        f"{MARKS_NOTE} {interval_note(collected)}.",
     )
 
 

@@ -35,7 +35,7 @@ class Convention:
 
 def mean_forgetting(matrix: Matrix) -> float | None:
     """The mean of `matrix.forgetting` over the tasks but the last; None with a single task."""
-    values = [f for f in measures.forgetting(matrix) if f is not None]
+    values = measures.forgetting(matrix)
     return float(np.mean(values)) if values else None
 
 

@@ -79,13 +79,12 @@ def area_under_curve(shots: Sequence[int], accuracies: Accuracies) -> Any:
     return y[:, 0] if len(x) == 1 else trapezoid(y, x, axis=1) / (x[-1] - x[0])
 
 
-def retention(before: float | None, after: float) -> float | None:
+def retention(before: float, after: float) -> float | None:
     """The share of a task's accuracy that remains, after / before; above 1 where later training helped.
 
-    `before` is the accuracy after the task's own training, None where the task was never learned; there is no
-    share then, nor where `before` is 0.
+    `before` is the accuracy after the task's own training; there is no share where it is 0.
 
-    >>> retention(0.8, 0.4), retention(None, 0.36)
+    >>> retention(0.8, 0.4), retention(0.0, 0.36)
     (0.5, None)
     """
     return after / before if before else None

@@ -31,15 +31,14 @@ def final_micro(matrix: Matrix, n_test: Sequence[int]) -> float:
     return float(np.average(matrix[-1], weights=n_test))
 
 
-def forgetting(matrix: Matrix) -> list[float | None]:
-    """f_j = max of R[1..T-1, j] - R[T, j], the best accuracy before the last minus the last.
+def forgetting(matrix: Matrix) -> list[float]:
+    """f_j = max of R[1..T-1, j] - R[T, j], the best accuracy before the last minus the last, (T - 1,).
 
-    None for the task of the last experience, which nothing follows. Negative where later training
-    helped. Row 0 does not count, since an untrained model has nothing to forget.
+    The task of the last experience, which no training follows, has no figure. Negative where later training helped.
+    Row 0 does not count, since an untrained model has nothing to forget.
     Source: Chaudhry et al. 2018 (Riemannian walk), section 3, equation 3.
     """
-    n_tasks = matrix.shape[1]
-    return [float(matrix[1:-1, j].max() - matrix[-1, j]) if j < n_tasks - 1 else None for j in range(n_tasks)]
+    return [float(matrix[1:-1, j].max() - matrix[-1, j]) for j in range(matrix.shape[1] - 1)]
 
 
 def backward_transfer(matrix: Matrix) -> float | None:
@@ -82,8 +81,8 @@ MATRIX_FIGURES = (
 """Results, `--json`, MLflow and the terminal have each of them."""
 
 
-def is_learned(own_accuracy: float, bar: float, n_test: int) -> bool:
-    """Whether the lower end of the accuracy's 95% Wilson interval is above the bar, the best shortcut."""
+def is_above(own_accuracy: float, bar: float, n_test: int) -> bool:
+    """Whether the lower end of the accuracy's 95% Wilson interval is above the bar: a guess's accuracy."""
     return wilson_interval(round(own_accuracy * n_test), n_test)[0] > bar
 
 

@@ -15,10 +15,10 @@ R1 = np.array([[0.5], [0.9]])
 
 def test_forgetting_is_the_best_earlier_minus_the_last():
     # Task 0: max(.7, .8) - .6; task 1: max(.5, .9) - .7; task 2 is the last.
-    assert m.forgetting(R3)[:2] == pytest.approx([0.2, 0.2])
-    assert m.forgetting(R3)[2] is None
-    assert m.forgetting(R2)[0] == pytest.approx(0.15)
-    assert m.forgetting(R1) == [None]
+    # The last task has none: nothing comes after it.
+    assert m.forgetting(R3) == pytest.approx([0.2, 0.2])
+    assert m.forgetting(R2) == pytest.approx([0.15])
+    assert m.forgetting(R1) == []
 
 
 def test_backward_transfer_compares_with_the_tasks_own_row():
@@ -44,10 +44,10 @@ def test_macro_counts_tasks_and_micro_counts_pairs():
     assert m.final_micro(R2, [900, 100]) == pytest.approx(0.45 * 0.9 + 0.98 * 0.1)
 
 
-def test_learned_means_above_the_bar_by_more_than_the_interval():
+def test_above_means_above_the_bar_by_more_than_the_interval():
     # 100 pairs, bar .35: 44 right has a lower Wilson end of .3467, 45 right of .3556.
-    assert not m.is_learned(0.44, 0.35, 100)
-    assert m.is_learned(0.45, 0.35, 100)
+    assert not m.is_above(0.44, 0.35, 100)
+    assert m.is_above(0.45, 0.35, 100)
 
 
 def test_majority_share():

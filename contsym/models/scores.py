@@ -1,0 +1,37 @@
+"""What the scores of labels are, and how results keep them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from contsym.errors import ContsymError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+ScoreKind = Literal["logits", "votes"]
+"""How scores become probabilities. `logits`, and negative distances: by softmax, so only differences count. `votes`: as
+shares of their sum; none is negative, and not all are 0."""
+
+LEAST = -65504.0
+"""Of float16; its softmax beside a score of 0 is 0."""
+
+
+def as_stored(scores: Tensor, kind: ScoreKind) -> Tensor:
+    """Scores in float16, (pairs, labels); logits less the largest of their pair, which changes no probability.
+
+    Raises ContsymError for scores that give no probabilities.
+    """
+    scores = scores.float()
+    if kind == "logits":
+        scores = scores - scores.amax(dim=1, keepdim=True)
+        is_wrong, expected = scores.isnan(), "finite scores"
+    else:
+        is_wrong = ~((scores >= 0) & (scores.sum(dim=1, keepdim=True) > 0) & scores.isfinite())
+        expected = "votes of 0 and more, not all 0, or score_kind = 'logits'"
+    if n_wrong := int(is_wrong.any(dim=1).sum()):
+        raise ContsymError(
+            f"the {kind} of {n_wrong} of {len(scores)} pairs give no probabilities; expected {expected}"
+        )
+    return scores.clamp_min(LEAST).half()
