@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from contsym.results import store
-from contsym.results.schema import FORMAT, ExperienceCost, SeedResult, StoredPoint
+from contsym.results.schema import FORMAT, SeedResult
+from contsym.results.schema_training import ExperienceCost, StoredPoint
 from contsym.sweep.runs import read_run, runs_folder, write_run
 
 TASKS = ["mnli", "wikidata"]

@@ -12,7 +12,6 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from contsym.checked import (
-    Amount,
     Count,
     Figure,
     Gain,
@@ -29,6 +28,7 @@ from contsym.data.schema import Label
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 from contsym.models.scores import ScoreKind
+from contsym.results.schema_training import Cost, PairsToTarget, Search, StoredPoint, TrajectoryFigures
 
 FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
@@ -112,46 +112,6 @@ class EncoderWeights(Written):
     commit: Words | None
 
 
-class StoredPoint(Written):
-    """A point of the trajectory: what the method would score on a fixed part of the validation pairs if it stopped here.
-
-    The first point of an experience is before its training, with no step and no pair.
-    """
-
-    experience: Count
-    n_steps: Count
-    """Gradient steps of the experience so far."""
-    n_pairs_seen: Count
-    n_distinct_pairs: Count
-    accuracies: list[Share | None]
-    """By task, in order; None: not measured at this point."""
-    weights_distance: Amount | None
-    """||w - w0|| / ||w0|| of the encoder's trained weights, w0 at the start of the experience."""
-    features_distance: Share | None
-    """1 - linear CKA of the features with those at the start, mean over tasks; None also without sentence vectors."""
-
-
-class TrajectoryFigures(Written):
-    """Figures of the trajectory (results/metrics/trajectory.py); None: not measured, or no old task."""
-
-    min_acc: Share | None
-    worst_case_accuracy: Share | None
-    average_anytime_accuracy: Share | None
-    least_accuracy: dict[Name, Share | None]
-    """By task, after its own experience."""
-    stability_gap: dict[Name, Share | None]
-    """By old task, in the last experience."""
-    forgetting_at_target: dict[Name, Gain | None]
-    """By old task: what was lost in the last experience when it reached the target; None: not reached."""
-
-
-class PairsToTarget(Written):
-    """The smallest number of pairs that reached the target; None: not reached."""
-
-    n_distinct_pairs: Count | None
-    n_pairs_seen: Count | None
-
-
 class View(Written):
     """The pairs with label embeddings in the stored vectors, for a picture."""
 
@@ -166,35 +126,6 @@ class Probe(Written):
     before: Share
     after: Share
     forgetting: Gain
-
-
-class ExperienceCost(Written):
-    """The cost of one experience; under protocol retrain the first one takes no steps."""
-
-    training_seconds: Amount
-    training_steps: Count
-    pairs_seen: Count
-    training_forwards: Count
-    """Texts encoded to train and to store, without evaluation and trajectory."""
-    stored_bytes_after: Count
-
-
-class Cost(Written):
-    """The cost of a seed: one record per experience, and figures of the run."""
-
-    experiences: list[ExperienceCost]
-    trajectory_seconds: Amount
-    encoder_forwards: Count
-    encoder_forwards_evaluation: Count
-    trained_parameters: Count
-    stored_bytes: Count
-    peak_memory_bytes: Count
-
-    def total(self, name: str) -> float:
-        """A figure of the run, or the sum of one over its experiences."""
-        if name in Cost.model_fields:
-            return getattr(self, name)
-        return sum(getattr(each, name) for each in self.experiences)
 
 
 class Answers(Written):
@@ -218,25 +149,6 @@ class TaskAnswers(Written):
     own: Answers
     """Right after the task's own training."""
     final: Answers
-
-
-class TriedShots(Written):
-    n: Count
-    accuracy: Share
-    """On validation pairs."""
-
-
-class Search(Written):
-    """The search for the fewest shots that reach a target (--shots least)."""
-
-    tried: Annotated[list[TriedShots], Field(min_length=1)]
-    """In the order of trying."""
-    found: Count | None
-    """None: not reached; the result is then of the most."""
-    target: Share
-    step: Count
-    most: Count
-    """The largest number of shots that may be tried."""
 
 
 class Facts(Written):

@@ -9,7 +9,8 @@ from contsym.data.schema import LABELS
 from contsym.results.metrics import matrix as measures
 from contsym.results.metrics import trajectory as courses
 from contsym.results.metrics.answers import calibration_error, label_shares, macro_f1, probabilities
-from contsym.results.schema import Answers, PairsToTarget, Probe, Scores, TaskAnswers, TrajectoryFigures
+from contsym.results.schema import Answers, Probe, Scores, TaskAnswers
+from contsym.results.schema_training import PairsToTarget, TrajectoryFigures
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ import numpy as np
 
 from contsym.data.tasks import TASKS
 from contsym.results.metrics.matrix import accuracy
-from contsym.results.schema import Search, TriedShots
+from contsym.results.schema_training import Search, TriedShots
 from contsym.training.first_task import FirstTaskCache, first_task_plan
 from contsym.training.parts import shots_to_try
 from contsym.training.plan import first_task_key

@@ -32,7 +32,7 @@ from contsym.models.encoders.resolve import head_of
 from contsym.models.pair_model import under
 from contsym.models.scores import ScoreKind
 from contsym.results.metrics.probe import probe_accuracy
-from contsym.results.schema import Cost, ExperienceCost
+from contsym.results.schema_training import Cost, ExperienceCost
 from contsym.scenarios.benchmark import limited, test_stream, train_stream
 from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
 from contsym.training.observers import AccuracyMatrix, NotFinite, TrainingLog

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from contsym.errors import ContsymError
 from contsym.models.scores import as_stored
 from contsym.results.metrics.matrix import accuracy
-from contsym.results.schema import ExperienceCost
+from contsym.results.schema_training import ExperienceCost
 from contsym.training.progress import Progress
 from contsym.training.trajectory import Trajectory
 

@@ -21,7 +21,8 @@ from contsym.data.sources import BUNDLED
 from contsym.errors import ContsymError
 from contsym.results import store
 from contsym.results.mlflow_records import encoder_of
-from contsym.results.schema import Cost, Facts, SeedResult, StoredSource
+from contsym.results.schema import Facts, SeedResult, StoredSource
+from contsym.results.schema_training import Cost
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan

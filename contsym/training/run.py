@@ -15,7 +15,8 @@ from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
 from contsym.results import store
-from contsym.results.schema import FORMAT, Asked, Facts, Search, SeedResult, StoredOptions
+from contsym.results.schema import FORMAT, Asked, Facts, SeedResult, StoredOptions
+from contsym.results.schema_training import Search
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency, trajectory_figures
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions

@@ -45,7 +45,7 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         ((*RUN, "--target", "2"), "--target 2.0 is out of range; expected 0 < target <= 1"),
         (
             (*RUN, "--shots", "many"),
-            "Invalid value for '--shots': 'many' is not a valid integer. (contsym --help)",
+            "--shots 'many' is not understood; expected a number, as 64, or least",
         ),
     ],
 )

@@ -35,7 +35,7 @@ GOOD_VALUES = {
     "strategy": ("knn_fixed", "fine_tune+ewc"),
     "scenario": ("wikidata_only", "mnli_then_wikidata", "order"),
     "strategies": ("knn_fixed,fine_tune",),
-    "shots": ("8", "8,16"),
+    "shots": ("8", "8,16", "least"),
     "seeds": ("0", "0,1", "0-4"),
     "seed": ("0",),
     "assignments": ("k=3",),

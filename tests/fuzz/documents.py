@@ -496,7 +496,7 @@ _sweep_entries = st.fixed_dictionaries(
     {
         "strategies": choice(["knn_fixed"]),
         "scenario": choice("mnli_then_wikidata"),
-        "shots": choice([8, 16]),
+        "shots": choice([8, 16], [8, "least"]),
     },
     optional={
         "seeds": choice(3, [0, 1]),
@@ -510,6 +510,9 @@ _sweep_entries = st.fixed_dictionaries(
         "device": choice("auto", "cpu"),
         "precision": choice("auto", "fp32"),
         "target": choice(0.9, 1.0, odd=st.floats()),
+        "until": choice(0.9, 1.0, odd=st.floats()),
+        "step": choice(8, odd=st.integers()),
+        "one_pass": choice(True),
         "label_noise": choice(0.1, odd=st.floats()),
         "curve": choice(True),
         "audit": choice(False),

@@ -177,7 +177,14 @@ def of_one_task(task):
         for name, value in plain_result().items()
         if isinstance(value, dict) and task in value
     }
-    return {**own, "tasks": [task], "forgetting": {}, "matrix": [[0.5], [0.9]], "loss": [[0.1]], "trajectory": []}
+    return {
+        **own,
+        "tasks": [task],
+        "forgetting": {},
+        "matrix": [[0.5], [0.9]],
+        "loss": [[0.1]],
+        "trajectory": [],
+    }
 
 
 def test_runs_without_a_common_task_are_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from contsym.config import RunConfig, to_record
 from contsym.errors import ContsymError, SettingError
-from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds, read_file
+from contsym.sweep.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots, read_file
 
 
 def config(**changes):
@@ -26,7 +26,7 @@ def test_a_number_of_seeds_counts_from_zero():
     [
         (parse_sweep_seeds, "0", "--seeds 0: expected between 1 and 10,000 seeds, or a list as 0,1,2"),
         (parse_sweep_seeds, "x", "--seeds 'x' is not understood; expected 0,1,2 or 0-4"),
-        (parse_shots, "8,,16", "--shots '8,,16' is not understood; expected numbers such as 8,16,32,64"),
+        (parse_sweep_shots, "8,,16", "--shots '' is not understood; expected a number, as 64, or least"),
         (parse_grid, ("k",), "--set 'k' is no setting; expected name=value or name=value,value, as k=1,3,5"),
         (parse_grid, ("k=1", "k=2"), "--set k is given twice; give its values once, as k=1,3,5"),
     ],
@@ -112,8 +112,8 @@ def test_a_file_says_what_the_options_say(tmp_path):
     ("text", "message"),
     [
         ("strategy = 'knn_fixed'", ":1: 'strategy' is unknown; did you mean strategies?"),
-        ("shots = 8", ":1: shots is 8; expected a list of numbers"),
-        ("shots = [true]", ":1: shots is True; expected a list of numbers"),
+        ("shots = 8", ":1: shots is 8; expected a list of numbers or \"least\""),
+        ("shots = [true]", ":1: shots is True; expected a list of numbers or \"least\""),
         ("mnli-size = 'all'", ":1: mnli-size is 'all'; expected a whole number"),
         ("set = 3", ":1: set is 3; expected a table of values, as [set]"),
         ("curve = 1", ":1: curve is 1; expected true or false"),
