@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from contsym.errors import ContsymError
-from contsym.models.scores import as_stored
+from contsym.models.scores import as_stored, check_scores
 from tests.errors import message_of
 
 
@@ -28,10 +28,13 @@ def test_votes_are_kept_as_they_are():
 @pytest.mark.parametrize("scores", [[float("nan"), 0.0], [float("inf"), 0.0]])
 def test_scores_without_probabilities_are_refused(scores):
     expected = "the logits of 1 of 2 pairs give no probabilities; expected finite scores"
-    assert message_of(as_stored, torch.tensor([scores, [0.0, 1.0]]), "logits") == expected
+    assert (
+        message_of(check_scores, as_stored(torch.tensor([scores, [0.0, 1.0]]), "logits"), "logits")
+        == expected
+    )
 
 
 @pytest.mark.parametrize("scores", [[-0.5, 1.0], [0.0, 0.0], [float("nan"), 1.0]])
 def test_distances_are_no_votes(scores):
     with pytest.raises(ContsymError, match=r"^the votes of 1 of 1 pairs .* or score_kind = 'logits'$"):
-        as_stored(torch.tensor([scores]), "votes")
+        check_scores(as_stored(torch.tensor([scores]), "votes"), "votes")
