@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from contsym.data.part_columns import PART_COLUMNS
 from contsym.data.schema import Row
 from contsym.errors import DataError
 
-LABEL_COLUMNS = ("label", "gold_label")
+LABEL_COLUMNS = ("label", "gold_label", "entailment_label")
 TEXT_COLUMNS = ("label_text", "label_name")
 """Columns with the class name of the number in the same row."""
 CARD, INFO, INFOS = "README.md", "dataset_info.json", "dataset_infos.json"
@@ -43,7 +44,7 @@ def as_number(label: object) -> int | None:
 def of_features(features: Mapping[str, Any]) -> ClassNames:
     """Class names by column, from the features of a dataset: objects of `datasets`, or their JSON."""
     by_column: dict[str, Sequence[str]] = {}
-    for column in LABEL_COLUMNS:
+    for column in (*LABEL_COLUMNS, *PART_COLUMNS):
         feature = features.get(column)
         names = feature.get("names") if isinstance(feature, Mapping) else getattr(feature, "names", None)
         if isinstance(names, Mapping):
@@ -56,7 +57,8 @@ def of_features(features: Mapping[str, Any]) -> ClassNames:
 def with_class_names(row: Mapping[str, object], find_names: Callable[[], ClassNames], where: str) -> Row:
     """The row with class names in place of class numbers; `find_names` is called only for a row with a number.
 
-    A number below 0 means that there is no label, and stays. Raises DataError for a number without a name.
+    A number below 0 means that there is no label, and stays. A number that stands for a part is named too. Raises
+    DataError for a class number without a name.
     """
     changed = dict(row)
     for column in LABEL_COLUMNS:
@@ -72,6 +74,10 @@ def with_class_names(row: Mapping[str, object], find_names: Callable[[], ClassNa
             changed[column] = names[column][number]
         elif words := [row[name] for name in (*TEXT_COLUMNS, *LABEL_COLUMNS) if _is_word(row.get(name))]:
             changed[column] = words[0]
+    for column in PART_COLUMNS & row.keys():
+        number = as_number(row[column])
+        if number is not None and 0 <= number < len(parts := find_names().get(column, ())):
+            changed[column] = parts[number]
     return changed
 
 

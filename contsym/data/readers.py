@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,7 +11,18 @@ from typing import TYPE_CHECKING
 
 from contsym.data import class_names
 from contsym.data.json_values import json_values, reason_of
+from contsym.data.part_columns import (
+    FLAGS,
+    PART_COLUMNS,
+    MarkOf,
+    is_nan,
+    mark_in,
+    other_mark,
+    part_of,
+    text_of,
+)
 from contsym.data.schema import PlacedRow, Row
+from contsym.data.shards import some
 from contsym.data.text_files import bytes_lines
 from contsym.errors import DataError, first_line
 
@@ -20,23 +30,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-# The names that MultiNLI 1.0, SNLI, GLUE, ANLI and the Hub give a field.
+# The names that MultiNLI 1.0, SNLI, GLUE, ANLI, SICK and the Hub give a field.
 ALIASES: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "pairID", "uid", "idx", "index"),
-    "premise": ("premise", "sentence1", "context"),
-    "hypothesis": ("hypothesis", "sentence2"),
-    "label": ("label", "gold_label"),
+    "id": ("id", "pairID", "pair_ID", "uid", "idx", "index"),
+    "premise": ("premise", "sentence1", "sentence_A", "context"),
+    "hypothesis": ("hypothesis", "sentence2", "sentence_B"),
+    "label": class_names.LABEL_COLUMNS,
     "relation": ("relation",),
     "kind": ("kind",),
     "subject": ("subject",),
     "object": ("object",),
 }
 FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_names.TEXT_COLUMNS}
-# Columns that may name the part of each row, in lower case, capitalised or in upper case; an ordered set.
-_PART_COLUMNS = dict.fromkeys(case(name) for name in (
-    "split", "partition", "set", "subset", "fold", "part", "data_split", "dataset_split", "SemEval_set",
-) for case in (str, str.capitalize, str.upper)).keys()  # fmt: skip
-_COLUMNS = FIELDS | _PART_COLUMNS
+_COLUMNS = FIELDS | PART_COLUMNS
+_BY_LOWER = {name.lower(): name for name in FIELDS}
 
 MAX_LINE = 16 << 20
 """Most bytes of a line, which is held in memory: no sentence pair has more."""
@@ -50,20 +57,52 @@ MIN_ROWS, ROWS_PER_BYTE = 1_000_000, 100
 """Most rows of a Parquet file: MIN_ROWS, or ROWS_PER_BYTE per byte of the file if that is more."""
 _BATCH = 4096
 _HEAD = 1 << 16
+_LONGEST_NAME = 40
 
 
 def read_rows(path: Path) -> Iterator[PlacedRow]:
     """(where, row) for each row of a .jsonl, .json, .txt, .tsv, .csv or .parquet file.
 
     `where` is `file:line` (for Parquet `file:row N`). JSON and Parquet are recognised by their content. ALIASES
-    maps the field names; unused fields are dropped. A class number becomes the class name that the file, or a card
-    beside it, gives it. Raises DataError for a file that cannot be read.
+    maps the field names, in any case; unused fields are dropped. A class number becomes the class name that the file,
+    or a card beside it, gives it. `split` also comes from a column of another name whose first value is a part, or
+    from flags such as `is_test`. Raises DataError for a file that cannot be read, and for a row without sentences.
     """
     reader = _reader(path)
     schema = _parquet_schema(path) if reader is _parquet else None
     names = cache(lambda: class_names.of_file(path, schema.metadata if schema else None))
+    mark_of: MarkOf | None = None
+    columns: tuple[str, ...] = ()
+    usual: dict[str, str] = {}
     for where, row in reader(path):
-        yield where, rename(class_names.with_class_names(row, names, where))
+        if tuple(row) != columns:
+            columns = tuple(row)
+            usual = _usual_names(columns)
+            _check_sentences(where, usual.values(), schema.names if schema else columns)
+        row = {name: row[column] for column, name in usual.items()}
+        mark_of = mark_of or other_mark(row, _COLUMNS)
+        renamed = rename(class_names.with_class_names(row, names, where))
+        if (mark := mark_of(row)) and not part_of(mark_in(renamed)[1]):
+            renamed["split"] = mark
+        yield where, renamed
+
+
+def _usual_names(columns: Collection[str]) -> dict[str, str]:
+    """The name in ALIASES of each column, also where it differs in case or has spaces around it.
+
+    >>> _usual_names([" Sentence1", "pairid", "Label", "label"])
+    {' Sentence1': 'sentence1', 'pairid': 'pairID', 'label': 'label'}
+    """
+    usual = {c: c if c in _COLUMNS else _BY_LOWER.get(c.strip().lower(), c) for c in columns}
+    return {c: name for c, name in usual.items() if c == name or name not in columns}
+
+
+def _check_sentences(where: str, names: Collection[str], columns: Collection[str]) -> None:
+    """Raise DataError for a row without columns of the premise and the hypothesis."""
+    for name in ("premise", "hypothesis"):
+        if set(names).isdisjoint(ALIASES[name]):
+            listed = some(sorted(column[:_LONGEST_NAME] for column in columns), 10) or "nothing"
+            raise DataError(f"{where}: field {name!r} is missing; the row has {listed}")
 
 
 def rename(row: Mapping[str, object]) -> Row:
@@ -75,42 +114,14 @@ def rename(row: Mapping[str, object]) -> Row:
     for name, aliases in ALIASES.items():
         for alias in aliases:
             value = row.get(alias)
-            if value is None or _is_nan(value) or (name == "id" and not _text(value)):
+            if value is None or is_nan(value) or (name == "id" and not text_of(value)):
                 continue
             renamed[name] = value
             break
-    if not _PART_COLUMNS.isdisjoint(row):
-        marks = [(name, _text(row[name])) for name in _PART_COLUMNS if name in row]
+    if not PART_COLUMNS.isdisjoint(row):
+        marks = [(name, text_of(row[name])) for name in PART_COLUMNS if name in row]
         renamed["split"] = next((mark for mark in marks if part_of(mark[1])), marks[0])
     return renamed
-
-
-def part_of(value: str) -> str | None:
-    """The part that a value of a split column names, or None.
-
-    >>> part_of("TRAIN"), part_of("val"), part_of("dev-matched"), part_of("train_r1"), part_of("3")
-    ('train', 'validation', 'dev_matched', 'train_r1', None)
-    """
-    head, _, rest = value.strip().casefold().replace("-", "_").replace(" ", "_").partition("_")
-    part = _PARTS.get(head)
-    return None if part is None else f"{part}_{rest}" if rest and rest not in ("set", "split") else part
-
-
-_PARTS = {spelling: part for part, spellings in {
-    "train": ("train", "training", "trn"),
-    "test": ("test", "testing", "tst"),
-    "validation": ("validation", "valid", "val", "eval", "evaluation"),
-    "dev": ("dev", "devel", "development", "trial"),
-}.items() for spelling in spellings}  # fmt: skip
-
-
-def _is_nan(value: object) -> bool:
-    """Whether pandas wrote the value for an empty cell."""
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _text(value: object) -> str:
-    return "" if value is None or _is_nan(value) else str(value).strip()
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[PlacedRow]]:
@@ -125,6 +136,8 @@ def _reader(path: Path) -> Callable[[Path], Iterator[PlacedRow]]:
             head = file.read(_HEAD)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if b"\r" in head[:-1] and b"\n" not in head:
+        raise DataError(f"{path}: lines end with CR alone, as on old Macs; convert them to LF")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
         return _parquet
@@ -209,12 +222,32 @@ def _json_document(path: Path) -> Iterator[PlacedRow]:
 
 
 def _tab_separated(path: Path) -> Iterator[PlacedRow]:
-    # No quoting: MultiNLI and GLUE have bare quotation marks, which csv would misread.
-    return _with_header((where, line.split("\t") if line else []) for where, line in _lines(path, MAX_LINE))
+    """No quoting unless the header has it: MultiNLI and GLUE have bare quotation marks, which csv would misread."""
+    _, header = next(_lines(path, MAX_LINE), ("", ""))
+    if all(_is_quoted(name) for name in header.split("\t")):
+        return _comma_separated(path, "\t")
+    return _with_header((where, _cells(line) if line else []) for where, line in _lines(path, MAX_LINE))
 
 
-def _comma_separated(path: Path) -> Iterator[PlacedRow]:
-    reader = csv.reader((line + "\n" for _, line in _lines(path, MAX_LINE)), strict=True)
+def _cells(line: str) -> list[str]:
+    r"""The cells of a line; those that a CSV writer quoted for their quotation marks are as before it did.
+
+    >>> _cells('"He said ""yes""."\t"Yes," he said.\t"Yes."')
+    ['He said "yes".', '"Yes," he said.', '"Yes."']
+    """
+    cells = line.split("\t")
+    if '""' not in line:
+        return cells
+    return [c[1:-1].replace('""', '"') if _is_quoted(c) and '""' in c[1:-1] else c for c in cells]
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
+
+
+def _comma_separated(path: Path, separator: str = ",") -> Iterator[PlacedRow]:
+    lines = (line + "\n" for _, line in _lines(path, MAX_LINE))
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     try:
         yield from _with_header((f"{path}:{reader.line_num}", cells) for cells in reader)
     except csv.Error as error:
@@ -232,7 +265,34 @@ def _with_header(rows: Iterator[tuple[str, list[str]]]) -> Iterator[PlacedRow]:
 
 
 def _parquet(path: Path) -> Iterator[PlacedRow]:
-    return parquet_rows(path, _COLUMNS)
+    schema = _parquet_schema(path)
+    usual = _usual_names(schema.names if schema else ())
+    named = {column for column, name in usual.items() if name in _COLUMNS}
+    return parquet_rows(path, named | _marking_columns(path))
+
+
+def _marking_columns(path: Path) -> set[str]:
+    """Columns of a Parquet file under other names that may name the part of each row, by type and least and most value."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            meta, schema = file.metadata, file.schema_arrow
+    except (pa.ArrowException, OSError, ValueError):
+        return set()  # reading the rows reports the error
+    flat = {field.name for field in schema if not pa.types.is_nested(field.type)}
+    found = {name for name in flat if name.strip().lower() in FLAGS}
+    for j in range(meta.num_columns if meta.num_row_groups else 0):
+        columns = [meta.row_group(i).column(j) for i in range(meta.num_row_groups)]
+        ends = [v for c in columns if (s := c.statistics) and s.has_min_max for v in (s.min, s.max)]
+        if (
+            ends
+            and columns[0].path_in_schema in flat
+            and all(isinstance(v, str) and part_of(v) for v in ends)
+        ):
+            found.add(columns[0].path_in_schema)
+    return found
 
 
 def _parquet_schema(path: Path) -> pa.Schema | None:
@@ -254,7 +314,7 @@ def parquet_rows(path: Path, names: Collection[str]) -> Iterator[PlacedRow]:
         with pq.ParquetFile(path) as file:
             fields = [field for field in file.schema_arrow if field.name in names]
             # Columns such as `set` may hold anything; a list does not name a part.
-            nested_parts = {f.name for f in fields if pa.types.is_nested(f.type)} & _PART_COLUMNS
+            nested_parts = {f.name for f in fields if pa.types.is_nested(f.type)} & PART_COLUMNS
             columns = [field.name for field in fields if field.name not in nested_parts]
             _check_parquet(path, file, columns)
         # Repeated values stay in a dictionary until they are checked: written out, a small file may fill the memory.

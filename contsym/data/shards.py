@@ -30,7 +30,8 @@ def missing_shards(folder: Path, pattern: str = "*.safetensors") -> list[str]:
         for name in _indexed_files(path)
     }
     groups: dict[tuple[str, str, str], set[int]] = defaultdict(set)
-    for name in present:
+    # An index says all; a shard that it does not name is not read.
+    for name in () if required else present:
         if (shard := _SHARD.fullmatch(name)) and shard["stem"] + shard["suffix"] not in present:
             groups[shard["stem"], shard["total"], shard["suffix"]].add(int(shard["number"]))
     for (stem, total, suffix), numbers in groups.items():

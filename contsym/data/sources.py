@@ -32,6 +32,7 @@ from contsym.data.schema import (
 from contsym.data.shards import missing_shards, some
 from contsym.data.splits import SIDES, SplitRule
 from contsym.data.tasks import TASKS, Task
+from contsym.data.text_files import OPENERS
 from contsym.data.validation import cut, without_repeats
 from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
@@ -42,6 +43,8 @@ Parts = Mapping[Part, Rows]
 
 UNLABELLED = ("-", "")
 """Labels of rows without an agreed label in MultiNLI; the Hub's copy has a number below 0. Such rows are left out."""
+_NOT_FOR_TRAINING = ("test", "validation", "dev", "dev_matched", "dev_mismatched", "validation_matched")
+"""Parts of a file's name by which a folder with that file alone lacks its training pairs."""
 TEST_SHARE = 0.2
 """Test share of a source without a test part."""
 
@@ -286,12 +289,18 @@ def _split(pairs: Dataset) -> list[Dataset]:
 
 
 def _readable_files(folder: Path) -> list[Path]:
-    paths = (path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file())
+    paths = [path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file()]
     files = [path for path in paths if path.suffix.lower() in READERS]
     if not files and any((folder / name).is_file() for name in METADATA):
         raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
     if not files:
         raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
+    if packed := [path for path in paths if path.suffix in OPENERS and Path(path.stem).suffix in READERS]:
+        raise DataError(f"{packed[0]}: a packed file, and pairs are read from unpacked ones: unpack it")
+    if len(files) == 1 and any(_is_part(files[0].stem, name) for name in _NOT_FOR_TRAINING):
+        raise DataError(
+            f"{folder}: no file for train, only {files[0].name}; give that file to divide it into parts"
+        )
     for path in files:
         check_inside(path, folder)
     if missing := [name for name in missing_shards(folder, "*") if Path(name).suffix.lower() in READERS]:

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from contsym.data.readers import part_of
+from contsym.data.part_columns import PART_COLUMNS, part_of
 from contsym.data.schema import PARTS, Part, PlacedRow
 from contsym.data.tasks import Task
 from contsym.errors import DataError
@@ -47,6 +47,8 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
         return None, []
     column = columns.most_common(1)[0][0]
     part_names = {value: part for value in counts if (part := part_of(value))}
+    if column not in PART_COLUMNS and len(part_names) < len(counts):
+        return None, []  # a column of another name and with other values has another meaning
     if not part_names:
         used = {value: n for value, n in counts.items() if value}
         return None, [f"column {column!r} names no parts ({_listed(used)}) and is not used"] if used else []

@@ -1,5 +1,7 @@
 """Every format and layout of pairs, and every way in which a row can be wrong."""
 
+import csv
+import gzip
 import json
 from collections import Counter
 
@@ -177,6 +179,68 @@ def test_a_wrong_row_of_an_array_is_named_with_its_line(tmp_path):
         load_task("mnli", str(tmp_path))
 
 
+# -- other spellings of the same rows --
+
+
+def pairs_of(path):
+    return [(row["premise"], row["hypothesis"], row["label"]) for _, row in read_rows(path)]
+
+
+def write_table(path, rows, separator, **options):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], delimiter=separator, lineterminator="\n", **options)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Premise", "HYPOTHESIS", "Label"),
+        (" premise", "hypothesis ", " label"),
+        ("Sentence1", "Sentence2", "Gold_Label"),
+        ("sentence_A", "sentence_B", "entailment_label"),
+    ],
+)
+def test_columns_in_another_case_and_those_of_sick(names, tmp_path):
+    rows = [(f"a dog {i}", f"a cat {i}", LABELS[i % 3]) for i in range(9)]
+    renamed = [dict(zip(names, row, strict=True)) for row in rows]
+    pq.write_table(pa.Table.from_pylist(renamed), tmp_path / "p.parquet")
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in renamed))
+    write_table(tmp_path / "p.csv", renamed, ",")
+    for suffix in ("parquet", "jsonl", "csv"):
+        assert pairs_of(tmp_path / f"p.{suffix}") == rows
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_a_table_with_tabs_that_a_csv_writer_quoted_is_the_same_as_one_with_commas(quoting, tmp_path):
+    rows = [
+        {"premise": f'He said "yes" {i}.', "hypothesis": f'"Yes," he said {i}.', "label": LABELS[i % 3]}
+        for i in range(9)
+    ]
+    tabs = write_table(tmp_path / "p.tsv", rows, "\t", quoting=quoting)
+    commas = write_table(tmp_path / "p.csv", rows, ",")
+    assert pairs_of(tabs) == pairs_of(commas) == [tuple(row.values()) for row in rows]
+
+
+def test_a_folder_whose_training_pairs_are_packed_is_refused(tmp_path):
+    folder_of(tmp_path, [row(i) for i in range(9)])
+    train = tmp_path / "train.jsonl"
+    train.with_suffix(".jsonl.gz").write_bytes(gzip.compress(train.read_bytes()))
+    train.unlink()
+    with pytest.raises(DataError, match=r"train\.jsonl\.gz: a packed file, .*unpack it"):
+        load_task("mnli", str(tmp_path))
+
+
+def test_a_folder_with_a_test_part_alone_is_not_trained_on(tmp_path):
+    (tmp_path / "multinli_1.0_dev_matched.jsonl").write_text(json.dumps(row(1)) + "\n")
+    with pytest.raises(
+        DataError, match=r"no file for train, only multinli_1\.0_dev_matched\.jsonl; give that file"
+    ):
+        load_task("mnli", str(tmp_path))
+
+
 # -- what is wrong, and where --
 
 
@@ -238,11 +302,31 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         ),
         (
             "a.json",
-            b'[{"premise": "x"}',
+            b'[{"premise": "x", "hypothesis": "y"}',
             "a.json: not JSON (the array has no end); expected one array of objects",
         ),
-        ("a.json", b'{"a"\n: 1} x', "a.json:2: not JSON (Expecting value); expected one array of objects"),
+        (
+            "a.json",
+            b'{"premise": "x", "hypothesis"\n: "y"} x',
+            "a.json:2: not JSON (Expecting value); expected one array of objects",
+        ),
         ("a.csv", b'premise,label\n"x,neutral\n', "a.csv:2: not CSV (unexpected end of data)"),
+        (
+            "a.csv",
+            b"premise;hypothesis;label\nx;y;neutral\n",
+            "a.csv:2: field 'premise' is missing; the row has premise;hypothesis;label",
+        ),
+        ("a.json", b'{"data": []}', "a.json:1: field 'premise' is missing; the row has data"),
+        (
+            "a.tsv",
+            b"premise\tlabel\rx\tneutral\r",
+            "a.tsv: lines end with CR alone, as on old Macs; convert them to LF",
+        ),
+        (
+            "a.jsonl",
+            gzip.compress(b'{"premise": "x"}'),
+            "a.jsonl: a packed file (such as gzip or zip); expected text: unpack it",
+        ),
         (
             "a.xml",
             b"<a/>",
@@ -301,7 +385,7 @@ def test_a_folder_without_a_test_part_lists_what_it_has(tmp_path):
 
 
 def test_a_folder_with_one_file_is_that_file(tmp_path):
-    path = jsonl(tmp_path / "test.jsonl", [row(i) for i in range(40)])
+    path = jsonl(tmp_path / "pairs.jsonl", [row(i) for i in range(40)])
     data = load_task("snli", str(tmp_path))
     assert data.fingerprint == load_task("snli", str(path)).fingerprint
     assert sum(data.rows.values()) == 40

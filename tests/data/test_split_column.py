@@ -1,13 +1,16 @@
 """A column that names the part of each row decides the parts; a note names the columns and rows that are not used."""
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contsym.data.readers import part_of
+from contsym.data.readers import part_of, read_rows
 from contsym.data.sources import load_task
+from contsym.data.split_column import divided
+from contsym.data.tasks import TASKS
 from contsym.errors import DataError
 
 
@@ -50,6 +53,53 @@ def test_the_parts_are_those_of_the_column(column, train, test, tmp_path):
     assert numbers(data.test) == [1, 3]
     assert sorted([*numbers(data.train), *numbers(data.validation)]) == [0, 2, 4]
     assert data.notes[0] == f"the parts are those of column {column!r}: {train} 3, {test} 2"
+
+
+def written(folder, found):
+    """The rows as JSON lines and as Parquet."""
+    pq.write_table(pa.Table.from_pylist(found), folder / "pairs.parquet")
+    return Path(jsonl(folder / "pairs.jsonl", found)), folder / "pairs.parquet"
+
+
+def marks(path):
+    return [row["split"] for _, row in read_rows(path)]
+
+
+@pytest.mark.parametrize("column", ["type", "dataset", "phase", "Usage", "source_split"])
+def test_a_column_of_another_name_is_known_by_its_values(column, tmp_path):
+    for path in written(tmp_path, rows(["train", "test", "train"], column)):
+        assert marks(path) == [(column, "train"), (column, "test"), (column, "train")]
+        division, _ = divided(TASKS["mnli"], read_rows(path), "pairs")
+        assert division == {"train": ["train"], "test": ["test"]}
+
+
+def test_a_column_of_another_name_with_other_values_means_something_else(tmp_path):
+    path = Path(jsonl(tmp_path / "pairs.jsonl", rows(["trial", "travel", "test"], "genre")))
+    assert divided(TASKS["mnli"], read_rows(path), "pairs") == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("is_test", [False, True]), ("Is_Train", [True, False]), ("train", [1, 0])]
+)
+def test_a_flag_says_whether_a_row_is_in_a_part(column, values, tmp_path):
+    for kind in (type(values[0]), str):
+        for path in written(tmp_path, rows(map(kind, values), column)):
+            assert marks(path) == [(column, "train"), (column, "test")]
+
+
+def test_several_flags_are_read_together(tmp_path):
+    flags = [(1, 0), (0, 1), (0, 0)]
+    found = [{**row, "is_train": t, "is_dev": d} for row, (t, d) in zip(rows("abc", "x"), flags, strict=True)]
+    for path in written(tmp_path, found):
+        assert [value for _, value in marks(path)] == ["train", "validation", "test"]
+
+
+def test_numbers_of_parts_have_the_names_that_the_file_gives_them(tmp_path):
+    features = {"split": {"names": ["test", "train"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.Table.from_pylist(rows([1, 0])).replace_schema_metadata(metadata)
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    assert marks(tmp_path / "pairs.parquet") == [("split", "train"), ("split", "test")]
 
 
 def test_a_table_and_a_folder_with_one_file(tmp_path):

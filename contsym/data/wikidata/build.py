@@ -188,7 +188,9 @@ class _Build:
             )
         if options.labels:
             self.say(f"reading {options.labels}")
-            read, n_named, n_twice, example = read_labels(self.con, options.labels, options.max_bad, self.folder)
+            read, n_named, n_twice, example = read_labels(
+                self.con, options.labels, options.max_bad, self.folder
+            )
             self._warn_of_bad_lines(read)
             inputs["labels"] = {**asdict(read), "ids_given_twice": n_twice}
             # Without any label the step that names the entities says so.

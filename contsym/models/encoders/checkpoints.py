@@ -57,6 +57,9 @@ TOKENIZER_FILES = (
     *("tokenizer.model", "spm.model"),
 )
 
+ADAPTER = "adapter_config.json"
+"""Of PEFT, beside weights that the adapter changes; transformers without PEFT leaves the adapter out in silence."""
+
 CARD = "contsym.json"
 """In a folder that `contsym pretrain` made: its settings, its data and its accuracy."""
 
@@ -248,7 +251,14 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
             f"{folder}: the checkpoint is not whole; {len(missing)} of its files are missing: {some(missing)}; "
             "copy or download all of them"
         )
-    read_config(folder)
+    if (folder / ADAPTER).is_file():
+        raise EncoderError(
+            f"{folder}: has {ADAPTER}, and contsym applies no adapter; expected a checkpoint with the adapter merged "
+            "into its weights (PEFT's merge_and_unload), or without the adapter's files"
+        )
+    own_code = read_config(folder).get("auto_map")
+    if isinstance(own_code, dict) and "AutoModel" in own_code:
+        origin += f", without its own code {own_code['AutoModel']}"
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         # transformers would invent one with an empty vocabulary.
         raise EncoderError(f"{folder}: no tokenizer; expected {', '.join(TOKENIZER_FILES)}")

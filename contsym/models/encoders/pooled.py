@@ -94,15 +94,20 @@ class PooledEncoder(nn.Module):
         return weights.length_limit(self.tokenizer, self.pooling.max_length)
 
     def probe(self, folder: Path) -> None:
-        """Raise EncoderError where the encoder cannot encode a short text and one of full length."""
+        """Raise EncoderError where the encoder has no finite vector of a short text and of one of full length."""
         try:
-            self._encode(["a", "a " * min(self.max_length, PROBED_TOKENS)])
+            vectors = self._encode(["a", "a " * min(self.max_length, PROBED_TOKENS)])
         # An unknown model may raise anything.
         except Exception as error:
             raise EncoderError(
                 f"{folder}: {type(self.transformer).__name__} cannot encode a text "
                 f"({type(error).__name__}: {first_line(error, 160)}); expected a text encoder"
             ) from error
+        if not vectors.isfinite().all():
+            raise EncoderError(
+                f"{folder}: {type(self.transformer).__name__} encodes a text to values that are not finite (NaN); are "
+                "its weights damaged?"
+            )
         self.n_forwards = 0
         self.transformer.eval()
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BertForMaskedLM
 
 from contsym.cli import main
+from contsym.data.shards import missing_shards
 from contsym.errors import ContsymError, EncoderError
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.load import load
@@ -83,6 +85,38 @@ def test_a_weight_of_another_shape_is_named_with_both(tiny_encoder_folder, copy)
         f"FOLDER: a weight is not in its files as BertModel needs them, such as {WORDS} (of shape (50, 32), where "
         f"config.json says (107, 32)); {EXPECTED}"
     )
+
+
+def test_weights_that_are_no_numbers_are_refused_before_training(tiny_encoder_folder, copy):
+    folder = copy(tiny_encoder_folder, lambda weights: {n: t * float("nan") for n, t in weights.items()})
+    with pytest.raises(EncoderError, match=r"BertModel encodes a text to values that are not finite \(NaN\)"):
+        load(checkpoints.locate(str(folder)))
+
+
+def test_an_adapter_beside_the_weights_is_never_left_out_in_silence(tiny_encoder_folder, tmp_path):
+    folder = Path(shutil.copytree(tiny_encoder_folder, tmp_path / "adapted"))
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    with pytest.raises(
+        EncoderError, match=r"has adapter_config\.json, and contsym applies no adapter; expected .*merged"
+    ):
+        checkpoints.locate(str(folder))
+
+
+def test_code_of_its_own_that_is_not_run_is_said(tiny_encoder_folder, tmp_path):
+    folder = Path(shutil.copytree(tiny_encoder_folder, tmp_path / "own"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps({**config, "auto_map": {"AutoModel": "modeling_two_way.TwoWay"}})
+    )
+    assert checkpoints.locate(str(folder)).origin == "folder, without its own code modeling_two_way.TwoWay"
+
+
+def test_a_shard_that_the_index_does_not_name_is_not_missed(tmp_path):
+    for name in ("model-00001-of-00001.safetensors", "model-00003-of-00003.safetensors"):
+        (tmp_path / name).touch()
+    index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert missing_shards(tmp_path) == []
 
 
 def test_a_pooler_is_not_missed(tiny_encoder_folder, copy):

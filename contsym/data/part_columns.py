@@ -1,0 +1,86 @@
+"""Columns that name the part of each row: their names, and the spellings of their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+
+# Columns that may name the part of each row, in lower case, capitalised or in upper case; an ordered set.
+PART_COLUMNS = dict.fromkeys(case(name) for name in (
+    "split", "partition", "set", "subset", "fold", "part", "data_split", "dataset_split", "SemEval_set",
+) for case in (str, str.capitalize, str.upper)).keys()  # fmt: skip
+FLAGS = {
+    name: part for part, names in {
+        "train": ("train", "training", "is_train", "is_training"),
+        "test": ("test", "is_test"),
+        "validation": ("is_validation", "is_valid", "is_val", "is_dev", "validation", "dev"),
+    }.items() for name in names
+}  # fmt: skip
+"""Columns in lower case that say of each row whether it is in a part."""
+_TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
+
+Mark = tuple[str, str]
+"""A column, and its value in a row as text."""
+MarkOf = Callable[[Mapping[str, object]], Mark | None]
+
+
+def part_of(value: str) -> str | None:
+    """The part that a value of a split column names, or None.
+
+    >>> part_of("TRAIN"), part_of("val"), part_of("dev-matched"), part_of("train_r1"), part_of("3")
+    ('train', 'validation', 'dev_matched', 'train_r1', None)
+    """
+    head, _, rest = value.strip().casefold().replace("-", "_").replace(" ", "_").partition("_")
+    part = _PARTS.get(head)
+    return None if part is None else f"{part}_{rest}" if rest and rest not in ("set", "split") else part
+
+
+_PARTS = {spelling: part for part, spellings in {
+    "train": ("train", "training", "trn", "trainset"),
+    "test": ("test", "testing", "tst", "testset", "holdout", "heldout"),
+    "validation": ("validation", "valid", "val", "eval", "evaluation"),
+    "dev": ("dev", "devel", "development", "devset", "trial"),
+}.items() for spelling in spellings}  # fmt: skip
+
+
+def other_mark(row: Mapping[str, object], known: Collection[str]) -> MarkOf:
+    """A function of a row to its mark by a column outside `known`, by a file's first row.
+
+    The column is one whose value in the first row is a part, such as `phase`, or else flags such as `is_test`.
+    """
+    flags = [name for name in row if name.strip().lower() in FLAGS and _flag(row[name]) is not None]
+    others = [name for name in row if name not in known and part_of(text_of(row[name]))]
+    if others:
+        return lambda row: (others[0], text_of(row.get(others[0])))
+    if not flags:
+        return lambda row: None
+
+    parts = [FLAGS[name.strip().lower()] for name in flags]
+    rest = "test" if "train" in parts else "train"
+
+    def flagged(row: Mapping[str, object]) -> Mark:
+        values = [_flag(row.get(name)) for name in flags]
+        part = next((part for part, value in zip(parts, values, strict=True) if value), rest)
+        return " and ".join(flags), "" if None in values else part
+
+    return flagged
+
+
+def _flag(value: object) -> bool | None:
+    text = text_of(value).lower()
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def mark_in(row: Mapping[str, object]) -> Mark:
+    """The mark under `split` of a renamed row; two empty texts if it has none."""
+    mark = row.get("split")
+    return mark if isinstance(mark, tuple) else ("", "")
+
+
+def is_nan(value: object) -> bool:
+    """Whether pandas wrote the value for an empty cell."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def text_of(value: object) -> str:
+    return "" if value is None or is_nan(value) else str(value).strip()
