@@ -76,7 +76,8 @@ def _entries(kind: str, settings: bool, plugins: Plugins) -> Entries:
     if kind == "encoders":
         return {
             **{
-                name: {"summary": preset.summary, "hub_id": preset.hub_id} for name, preset in PRESETS.items()
+                name: {"summary": preset.summary, "hub_id": preset.hub_id, "seen": list(preset.seen)}
+                for name, preset in PRESETS.items()
             },
             "OWNER/NAME": {"summary": "any Hub encoder with safetensors weights"},
             "FOLDER": {"summary": "a local transformers checkpoint with safetensors weights"},

@@ -394,6 +394,8 @@ def _a_difference() -> object:
     return {
         "encoder": {"name": "minilm", "sha256": PRESETS["minilm"].sha256},
         "difference_sha256": empty,
+        "seen": ["mnli", "snli"],
+        "sources": {"mnli": {"name": "mnli", "pairs": 3}},
         "seed": 0,
     }
 

@@ -78,7 +78,7 @@ class TrainedOn(Strict):
     """The parts of the card that tell what the weights were trained on; an early contsym wrote no `seen`."""
 
     seen: Several[Words] = ()
-    sources: dict[str, Any] = Field(default_factory=dict)
+    sources: dict[Words, Any] = Field(default_factory=dict)
 
     def tasks(self) -> set[str]:
         return {*self.seen, *self.sources}

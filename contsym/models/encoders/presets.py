@@ -69,7 +69,7 @@ PRESETS: Mapping[str, Preset] = {
     "mpnet": Preset(
         hub_id="sentence-transformers/all-mpnet-base-v2",
         learning_rate=2e-5,
-        summary="MPNet-base, 109 M parameters, 768 dimensions; stronger than MiniLM and five times as slow",
+        summary="MPNet-base, 109 M parameters, 768 dimensions; a second sentence encoder",
         sha256="78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
         pooling=Pooling(after=(NORMALIZE,), max_length=384, origin="of the preset"),
         seen=ALL_NLI,
