@@ -53,11 +53,13 @@ if TYPE_CHECKING:
 )
 @output_option
 @uri_option
+@click.option("--verbose", is_flag=True, help="Also show every shortcut, all figures, and the costs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def run(
     shots: str | None,
     seeds: str,
     pretraining: tuple[str, ...],
+    verbose: bool,
     as_json: bool,
     **options,
 ) -> None:
@@ -107,12 +109,12 @@ def run(
         found = [_run_plan(plan, stored, uri, err) for plan in plans]
         groups = by_order([result for results in found for result in results])
         several = orders_table(groups, over_orders(groups)) if len(plans) > 1 else None
-        run_ids, warning = _track(stored, several or result_tables(found[0]), uri)
+        run_ids, warning = _track(stored, several or result_tables(found[0], verbose=True), uri)
     check_complete(stored)
     if warning:
         click.echo(f"warning: {warning}", err=True)
     tables = several or result_tables(
-        found[0], {r.seed: run_ids[r.key] for r in found[0] if r.key in run_ids}
+        found[0], {r.seed: run_ids[r.key] for r in found[0] if r.key in run_ids}, verbose=verbose
     )
     is_tracked = all(cell.key in run_ids for cell in stored.cells)
     hint = _ui_hint(config) if is_tracked else "not in MLflow yet: contsym sync sends it"

@@ -6,14 +6,15 @@ import re
 import pytest
 from rich.console import Console
 
+from contsym.commands.views.answer import answer_lines
 from contsym.commands.views.run import cost_words, efficiency_words, forgetting_words, result_tables
 from contsym.results.summary import as_json
 from tests.stored_results import make_result, plain_result
 
 
-def shown(found, width=80):
+def shown(found, width=80, verbose=True):
     console = Console(width=width, file=io.StringIO())
-    console.print(result_tables(found, {0: "abc"}))
+    console.print(result_tables(found, {0: "abc"}, verbose=verbose))
     return console.file.getvalue()
 
 
@@ -67,6 +68,68 @@ def test_the_table_fits_80_columns():
     assert "above the best shortcut, wikidata  -0.050 (relation phrase 1.000)" in text
     assert "0.605±0.007" in text
     assert "MLflow run of seed 0: abc" in text
+
+
+def test_the_answer_comes_first_and_has_at_most_30_lines():
+    text = shown([make_result(0)], verbose=False)
+    lines = text.splitlines()
+    assert len(lines) <= 30 and max(map(len, lines)) <= 80
+    answer = " ".join(line.strip() for line in lines[:12])
+    # 0.80 - 0.34; 0.95 - 0.50; 0.80 - 0.60 lost, and 0.60 - 0.34 left.
+    assert "Learned mnli from 300 pairs: 0.800, 0.460 above guessing (0.340)." in answer
+    assert "Learned wikidata from 64 pairs, 8 steps: 0.950, 0.450 above guessing (0.500)." in answer
+    assert "0.9 on validation pairs after 128 pairs seen." in answer
+    assert "Forgot 0.200 of mnli: 0.800 before, 0.600 at the end, 0.260 above guessing (0.340)" in answer
+    assert (
+        "! wikidata: the shortcut relation phrase alone has 1.000; for a real test use --split relation"
+        in " ".join(line.strip() for line in lines)
+    )
+    assert re.search(r"best shortcut +0.400 +1.000", text) and "hypothesis only" not in text
+
+
+def test_the_answer_says_what_was_not_learned_and_what_was_gained():
+    unlearned_first = make_result(
+        0, matrix=[[0.3, 0.5], [0.3, 0.5], [0.4, 0.5]], learned={"mnli": False, "wikidata": False},
+        final={"mnli": 0.4, "wikidata": 0.5}, forgetting={"mnli": -0.1},
+    )  # fmt: skip
+    lines = answer_lines([unlearned_first])
+    assert lines[0] == "Did not learn mnli from 300 pairs: 0.300, 0.040 below guessing (0.340)."
+    assert lines[2].startswith(
+        "Lost nothing of mnli (-0.100): 0.300 before, 0.400 at the end, 0.060 above guessing"
+    )
+    assert lines[2].endswith("it was not above guessing before.")
+
+
+def test_under_retrain_the_first_task_was_not_learned_here():
+    options = {**plain_result()["options"], "protocol": "retrain"}
+    lines = answer_lines([make_result(seed, options=options) for seed in (0, 1)])
+    assert [line.split(" from ")[0].split(":")[0] for line in lines] == [
+        "Learned wikidata",
+        "Forgot 0.195±0.007 of mnli",
+    ]
+
+
+def test_a_long_scenario_is_answered_in_two_sentences():
+    names = ["mnli", "wikidata", "third", "fourth", "fifth"]
+    matrix = [[0.4] * 5, *([0.9] * 5 for _ in range(4)), [0.8, 0.6, 0.9, 0.9, 0.9]]
+    plain = plain_result()
+    of_each = {
+        key: dict.fromkeys(names, plain[key]["mnli"]) for key in ("n_test", "majority", "learned", "sources")
+    }
+    of_each |= {
+        key: dict.fromkeys(names, plain[key]["mnli"])
+        for key in ("above_shortcuts", "validation", "sample_efficiency")
+    }
+    result = make_result(
+        0, tasks=names, matrix=matrix, final=dict(zip(names, matrix[-1], strict=True)), by_kind={}, by_relation={},
+        forgetting=dict(zip(names[:-1], (0.1, 0.3, 0.0, 0.0), strict=True)), loss=[[]] * 5, trajectory=[],
+        cost={**plain["cost"], "experiences": [plain["cost"]["experiences"][0]] * 5},
+        answers=dict.fromkeys(names, plain["answers"]["mnli"]), **of_each,
+    )  # fmt: skip
+    assert answer_lines([result]) == [
+        "Learned 5 of 5 experiences from 300 pairs each: 0.900 right after each, in the mean.",
+        "Forgot +0.100 of the 4 earlier ones in the mean; most of wikidata (+0.300).",
+    ]
 
 
 def test_a_line_names_the_tasks_that_the_encoder_was_trained_on_before():

@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from contsym.commands.views.answer import MANY, answer_lines, warning_lines
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.shortcuts import SHORTCUTS, best
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from contsym.training.plan import Plan
 
 
-MANY = 4
-"""A longer scenario has a row per experience, since its matrix would be too wide."""
 UNSIGNED = {figure.title for figure in MATRIX_FIGURES if not figure.is_change}
 MANY_KINDS = 3
 """With more experiences the matrix has no columns of kinds."""
@@ -64,19 +63,30 @@ def _source_line(task, plan: Plan) -> str:
     return f"{task.source}: train {used}{steps}; validation {len(task.validation):,}; test {len(task.test):,}{notes}"
 
 
-def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) -> Group:
-    """The accuracy matrix, forgetting, kinds, costs, and the MLflow runs if there are any."""
+def result_tables(
+    results: Results, run_ids: Mapping[int, str] | None = None, *, verbose: bool = False
+) -> Group:
+    """The answer in sentences, the accuracies, and warnings.
+
+    With `verbose` also every shortcut, all figures of transfer and forgetting, costs, and the MLflow runs if there are
+    any.
+    """
     first, mean = results[0], summarise(results)
-    retrained = " · retrain" if first.options.protocol == "retrain" else ""
-    title = f"Accuracy: {first.strategy} · {first.scenario} · {first.encoder}{retrained}"
-    accuracy_table = _stream_table if len(first.tasks) > MANY else _matrix_table
-    lines: list[Any] = [Text(""), accuracy_table(title, results, mean)]
-    lines += _star_lines(results) if accuracy_table is _stream_table else []
-    lines += [_cost_table(results)] if first.experiences else []
-    lines.append(_summary_table(results, mean))
-    lines += seen_lines(results)
-    lines += [Text(f"! {note}") for note in dict.fromkeys(note for r in results for note in r.notes)]
-    lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
+    n_seeds = f"{len(results)} seed{'s' * (len(results) > 1)}"
+    title = f"{first.strategy} · {first.scenario} · {first.encoder} · {first.options.protocol} · {n_seeds}"
+    lines: list[Any] = [Text(""), Text(title, style="bold"), *map(Text, answer_lines(results)), Text("")]
+    if len(first.tasks) > MANY:
+        lines += [_stream_table("Accuracy", results, mean), *_star_lines(results)]
+    else:
+        lines.append(_matrix_table("Accuracy", results, mean, verbose=verbose))
+    if verbose:
+        lines += [_cost_table(results)] if first.experiences else []
+        lines.append(_summary_table(results, mean))
+    else:
+        lines.append(Text(f"{sum(r.seconds for r in results):.0f} s; more with --verbose"))
+    lines += map(Text, warning_lines(results))
+    if verbose:
+        lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
     return Group(*lines)
 
 
@@ -85,7 +95,7 @@ def seen_lines(results: Results) -> list[Text]:
     return [Text(f"! {line}") for line in dict.fromkeys(map(seen_before, results)) if line]
 
 
-def _matrix_table(title: str, results: Results, mean: Means) -> Table:
+def _matrix_table(title: str, results: Results, mean: Means, *, verbose: bool) -> Table:
     first = results[0]
     kinds = {t: list(mean.by_kind.get(t, {})) if len(first.tasks) <= MANY_KINDS else [] for t in first.tasks}
     table = plain_table(title, "after", no_wrap=True)
@@ -101,7 +111,9 @@ def _matrix_table(title: str, results: Results, mean: Means) -> Table:
         table.add_row(name, *cells)
     table.add_section()
     guesses = {"majority class": {task: first.majority[task] for task in first.tasks}}
-    for name in SHORTCUTS:
+    if not verbose and mean.shortcuts:
+        guesses["best shortcut"] = {task: best(scores)[1] for task, scores in mean.shortcuts.items()}
+    for name in SHORTCUTS if verbose else ():
         if name != "majority" and any(name in scores for scores in mean.shortcuts.values()):
             scores = {task: scores[name] for task, scores in mean.shortcuts.items() if name in scores}
             guesses[name.replace("_", " ")] = scores

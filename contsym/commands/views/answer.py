@@ -1,0 +1,117 @@
+"""The answer of a run in sentences: what was learned with how many pairs, what was forgotten, and what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from contsym.data.shortcuts import best
+from contsym.results.metrics.stats import spread
+from contsym.results.reading import reading
+from contsym.results.schema import SeedResult
+from contsym.results.summary import Results, seen_before
+
+MANY = 4
+"""A longer scenario is answered for all its experiences together."""
+
+
+def answer_lines(results: Results) -> list[str]:
+    """What each task that was trained on reached, and what was lost of each earlier one."""
+    first = results[0]
+    trained = first.tasks[1:] if first.options.protocol == "retrain" else first.tasks
+    if len(first.tasks) > MANY:
+        return [_learned_of_many(results, trained), _forgotten_of_many(results)]
+    return [_learned(task, results) for task in trained] + [_forgotten(t, results) for t in first.tasks[:-1]]
+
+
+def warning_lines(results: Results) -> list[str]:
+    """What makes the figures say less than they seem to, and what to do about it."""
+    first = results[0]
+    # A task that is known from the start has its figures from elsewhere.
+    trained = first.tasks[1:] if first.options.protocol == "retrain" else first.tasks
+    lines = [_shortcut_warning(task, results) for task in trained if len(first.tasks) <= MANY]
+    lines += [seen_before(result) for result in results]
+    lines += [note for result in results for note in result.notes]
+    return [f"! {line}" for line in dict.fromkeys(filter(None, lines))]
+
+
+def _learned(task: str, results: Results) -> str:
+    first = results[0]
+    own = [_own(result, task) for result in results]
+    n_learned = sum(result.learned[task] for result in results)
+    verb = "Learned" if n_learned == len(results) else "Did not learn"
+    if 0 < n_learned < len(results):
+        verb = f"In {n_learned} of {len(results)} seeds learned"
+    is_new = task == first.new_task
+    pairs = reading(results) if is_new else f"{first.sources[task].rows.train:,} pairs"
+    text = f"{verb} {task} from {pairs}: {spread(own)}, {_from_guessing(task, own, results)}."
+    if not is_new or not first.trajectory or first.search or first.options.until is not None:
+        return text
+    seen = [result.sample_efficiency[task].n_pairs_seen for result in results]
+    numbers = ", ".join("not reached" if n is None else f"{n:,}" for n in seen)
+    if not any(seen):
+        return f"{text} {first.options.aim:g} on validation pairs was not reached."
+    return f"{text} {first.options.aim:g} on validation pairs after {numbers} pairs seen."
+
+
+def _forgotten(task: str, results: Results) -> str:
+    lost = [result.forgetting[task] for result in results]
+    final = [result.final[task] for result in results]
+    verb = "Forgot" if fmean(lost) > 0 else "Lost nothing"
+    amount = f"{spread(lost)} of {task}" if fmean(lost) > 0 else f"of {task} ({spread(lost, sign=True)})"
+    before = spread([_own(result, task) for result in results])
+    text = f"{verb} {amount}: {before} before, {spread(final)} at the end, {_from_guessing(task, final, results)}"
+    probes = [result.probe for result in results if result.probe]
+    if task == results[0].tasks[0] and len(probes) == len(results):
+        text += f"; a fresh linear probe lost {spread([probe.forgetting for probe in probes])}"
+    if not all(result.learned[task] for result in results):
+        text += "; it was not above guessing before"
+    return f"{text}."
+
+
+def _from_guessing(task: str, values: Sequence[float], results: Results) -> str:
+    guess = results[0].majority[task]
+    distance = fmean(values) - guess
+    return f"{abs(distance):.3f} {'above' if distance >= 0 else 'below'} guessing ({guess:.3f})"
+
+
+def _own(result: SeedResult, task: str) -> float:
+    """Accuracy right after the task's own training."""
+    j = result.tasks.index(task)
+    return result.matrix[j + 1][j]
+
+
+def _shortcut_warning(task: str, results: Results) -> str:
+    above = [result.above_shortcuts[task] for result in results]
+    scores = [result.shortcuts[task] for result in results if result.shortcuts.get(task)]
+    if not scores or all(is_above is not False for is_above in above):
+        return ""
+    name, _ = best(scores[0])
+    score = fmean(each[name] for each in scores)
+    remedy = "use another encoder or more training pairs"
+    if results[0].is_relational(task):
+        remedy = "use --split relation" if results[0].options.split is None else "use natural sentences"
+    return f"{task}: the shortcut {name.replace('_', ' ')} alone has {score:.3f}; for a real test {remedy}"
+
+
+def _learned_of_many(results: Results, trained: Sequence[str]) -> str:
+    first = results[0]
+    own = [fmean(_own(result, task) for task in trained) for result in results]
+    n_learned = [sum(result.learned[task] for task in trained) for result in results]
+    pairs = sorted({first.sources[task].rows.train for task in trained})
+    each = f"{pairs[0]:,}" if len(pairs) == 1 else f"{pairs[0]:,} to {pairs[-1]:,}"
+    return (
+        f"Learned {fmean(n_learned):g} of {len(trained)} experiences from {each} pairs each: {spread(own)} "
+        "right after each, in the mean."
+    )
+
+
+def _forgotten_of_many(results: Results) -> str:
+    earlier = results[0].tasks[:-1]
+    lost = [fmean(result.forgetting[task] for task in earlier) for result in results]
+    by_task = {task: fmean(result.forgetting[task] for result in results) for task in earlier}
+    worst = max(by_task, key=lambda task: by_task[task])
+    return (
+        f"Forgot {spread(lost, sign=True)} of the {len(earlier)} earlier ones in the mean; most of {worst} "
+        f"({by_task[worst]:+.3f})."
+    )
