@@ -335,17 +335,20 @@ def test_a_link_out_of_a_data_folder_is_not_followed(tmp_path):
     )
     (folder / "test.jsonl").unlink()
     (folder / "test.jsonl").symlink_to(folder / "train.jsonl")
-    assert load_task("mnli", str(folder)).rows == {"train": 1, "test": 1}
+    (folder / "dev.jsonl").write_text(secret.read_text().replace('"a"', '"c"'))
+    assert load_task("mnli", str(folder)).rows == {"train": 1, "validation": 1, "test": 1}
 
 
 def test_a_snapshot_of_the_hubs_cache_is_links_to_its_own_store(tmp_path):
     blobs, snapshot = tmp_path / "d" / "blobs", tmp_path / "d" / "snapshots" / "abc"
     blobs.mkdir(parents=True)
     snapshot.mkdir(parents=True)
-    (blobs / "1").write_text(json.dumps({"premise": "a", "hypothesis": "b", "label": "neutral"}) + "\n")
-    for part in ("train", "test"):
-        (snapshot / f"{part}.jsonl").symlink_to(Path("..", "..", "blobs", "1"))
-    assert load_task("mnli", str(snapshot)).rows == {"train": 1, "test": 1}
+    for blob, premise in (("1", "a"), ("2", "c")):
+        row = {"premise": premise, "hypothesis": "b", "label": "neutral"}
+        (blobs / blob).write_text(json.dumps(row) + "\n")
+    for part, blob in (("train", "1"), ("test", "1"), ("dev", "2")):
+        (snapshot / f"{part}.jsonl").symlink_to(Path("..", "..", "blobs", blob))
+    assert load_task("mnli", str(snapshot)).rows == {"train": 1, "validation": 1, "test": 1}
 
 
 def test_mlflow_gets_what_contsym_wrote_and_nothing_that_was_put_beside_it(tmp_path):

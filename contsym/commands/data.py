@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from contsym.data.schema import LABELS, Form
+from contsym.commands.options import draw_option
+from contsym.data.schema import LABELS, PARTS, Draw, Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.tasks import TASKS
 from contsym.machine import exit_code
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-PARTS = ("train", "validation", "test")
 
 PATH = click.Path(path_type=Path)
 FORMS, SPLITS = click.Choice(get_args(Form)), click.Choice(list(SPLIT_RULES))
@@ -159,6 +158,7 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
 @click.option(
     "--shots", type=int, metavar="N", help="Train the shortcuts on as many pairs as a run with N shots."
 )
+@draw_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the shots.")
 @click.option("--encoder", default="minilm", show_default=True, help="The encoder whose length limit counts.")
 def audit(
@@ -167,6 +167,7 @@ def audit(
     form: str | None,
     split: str | None,
     shots: int | None,
+    draw: Draw,
     seed: int,
     encoder: str,
     as_json: bool,
@@ -186,7 +187,7 @@ def audit(
     if shots is not None and not TASKS[task].relational:
         raise SettingError(f"--shots: {TASKS[task].title} is not drawn from by shots; leave it out")
     loaded = _load(task, source, form, split)
-    train = loaded.train if shots is None else few_shot(loaded.train, shots, seed)
+    train = loaded.train if shots is None else few_shot(loaded.train, shots, seed, draw)
     tokenizer, max_length = None, 0
     try:
         from contsym.models.encoders.checkpoints import locate

@@ -36,7 +36,7 @@ def few_shot_rows(pairs: Dataset, n_shots: int, seed: int, draw: Draw = BALANCED
 
 def few_shot_order(pairs: Dataset, seed: int, draw: Draw = BALANCED) -> Rows:
     """All row numbers in the order of `few_shot`; a label that runs out of pairs is skipped."""
-    draws = _draws(pairs, seed)
+    draws = draws_of(pairs, seed)
     if draw == "natural":
         return np.argsort(draws, kind="stable")
     labels, relations = np.asarray(pairs["label"][:], dtype=np.int64), pairs["relation"][:]
@@ -99,7 +99,7 @@ def subset_rows(pairs: Dataset, size: int, seed: int, option: str) -> Rows:
     """Row numbers of `subset`. Raises as `check_size`."""
     check_size(pairs, size, option)
     labels = pairs["label"][:]
-    return _take_turns(np.arange(len(pairs)), labels, _draws(pairs, seed), seed)[:size]
+    return _take_turns(np.arange(len(pairs)), labels, draws_of(pairs, seed), seed)[:size]
 
 
 def check_size(pairs: Dataset, size: int, option: str) -> None:
@@ -108,7 +108,7 @@ def check_size(pairs: Dataset, size: int, option: str) -> None:
         raise SettingError(f"{option} {size} is out of range; expected 1 to {len(pairs)}")
 
 
-def _draws(pairs: Dataset, seed: int) -> Rows:
+def draws_of(pairs: Dataset, seed: int) -> Rows:
     """`stable_hash(seed, id)` per pair, without a Python call and a Python number for each of a million ids."""
     ids = pairs["id"][:]
     if all(pair.endswith(DELEXICALISED_SUFFIX) for pair in ids):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from contsym.data.resplit import sides
 from contsym.data.schema import Dataset, rows_of, stable_hash
+from contsym.data.shots import draws_of
 from contsym.data.splits import SplitRule
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import DataError
@@ -74,7 +78,7 @@ def cut(
     notes = [f"validation: {len(held):,} of the {len(train):,} training pairs, {_WORDS[grouping]}"]
     if grouping != wanted:
         notes.append(
-            f"validation: the training pairs do not allow it by {wanted or 'premise'}, but by {grouping}"
+            f"validation: the training pairs do not allow rule {wanted or 'premise'}; rule {grouping} is used"
         )
     if n_left_out := len(train) - len(kept) - len(held):
         notes.append(f"validation: {n_left_out:,} pairs left out of training, which share something with it")
@@ -108,14 +112,16 @@ def _rows(
     if grouping in ("relation", "phrasing"):
         return _by_rule(train, grouping, share)
     if grouping == "entity":
-        return _whole_groups(train, _by_component, share, tested) or _by_rule(train, grouping, share)
+        return _whole_groups(train, _components(train), share, tested) or _by_rule(train, grouping, share)
     keys: dict[Grouping, Callable[[_Row], Hashable]] = {
         None: lambda row: _plain(row["premise"]),
         "pair": _entities,
         "random": (lambda row: tuple(sorted(_text(row)))) if mirrored else _text,
     }
-    key = keys[grouping]
-    return _whole_groups(train, lambda rows: [key(row) for row in rows], share, tested)
+    rows = rows_of(train.select_columns(["premise", "hypothesis", "subject", "object"]))
+    # Numbers in place of texts, since there may be millions of pairs; equal keys are what counts.
+    hashes = np.fromiter((hash(keys[grouping](row)) for row in rows), dtype=np.int64, count=len(train))
+    return _whole_groups(train, hashes, share, tested)
 
 
 def _by_rule(train: Dataset, rule: SplitRule, share: float) -> tuple[list[int], list[int]] | None:
@@ -147,56 +153,59 @@ def _at_most(train: Dataset, held: list[int]) -> list[int]:
 
 
 def _whole_groups(
-    train: Dataset,
-    keys_of: Callable[[Sequence[_Row]], list[Hashable]],
-    share: float,
-    tested: Collection[_Text],
+    train: Dataset, keys: np.ndarray, share: float, tested: Collection[_Text]
 ) -> tuple[list[int], list[int]] | None:
-    """Groups of rows in seeded order, each if its rows still fit the quotas of their labels and relations.
+    """Groups of rows of one key in seeded order, each if its rows still fit the quotas of their labels and relations.
 
     Groups with tested sentences stay in training.
     """
-    rows = list(
-        rows_of(
-            train.select_columns(["id", "premise", "hypothesis", "label", "relation", "subject", "object"])
-        )
-    )
-    groups = _groups(rows, keys_of)
-    if tested:
-        groups = [group for group in groups if not any(_text(rows[i]) in tested for i in group)]
-    order = sorted(
-        groups, key=lambda group: stable_hash(SEED, *sorted(str(rows[i]["id"]) for i in group)[:1])
-    )
-    strata = [(int(row["label"]), str(row["relation"])) for row in rows]
-    room = _quotas(Counter(strata), share)
+    labels, relations = train["label"][:], train["relation"][:]
+    n_left, room = Counter(labels), _quotas(Counter(zip(labels, relations, strict=True)), share)
     held: list[int] = []
-    for group in order:
-        needed = Counter(strata[i] for i in group)
+
+    def hold(group: Sequence[int]) -> None:
+        held.extend(group)
+        n_left.subtract(labels[row] for row in group)
+
+    for group in _in_order(train, keys, tested):
+        if not room:
+            break
+        needed = Counter((labels[row], relations[row]) for row in group)
         if all(n <= room[stratum] for stratum, n in needed.items()):
-            held += group
-            room = room - needed  # drops what is used up, and a Counter has 0 for it
-    labels = [label for label, _ in strata]
-    for group in order:  # at least one pair of every label
-        if not {labels[i] for i in group} <= {labels[i] for i in held} and _leaves_all(
-            labels, [*held, *group]
-        ):
-            held += group
-    is_held = set(held)
-    kept = [i for i in range(len(rows)) if i not in is_held]
+            hold(group)
+            room -= needed  # drops what is used up, and a Counter has 0 for it
+    missing = {label for label, n in Counter(labels).items() if n > 1} - {labels[row] for row in held}
+    for group in _in_order(train, keys, tested) if missing else ():
+        counts = Counter(labels[row] for row in group)
+        if missing & set(counts) and all(n_left[label] > n for label, n in counts.items()):
+            hold(group)
+            missing -= set(counts)
+    is_held = np.zeros(len(train), dtype=bool)
+    is_held[held] = True
+    kept = np.flatnonzero(~is_held).tolist()
     return (kept, sorted(held)) if _have_all_labels(labels, kept, held) else None
 
 
-def _groups(rows: Sequence[_Row], keys_of: Callable[[Sequence[_Row]], list[Hashable]]) -> list[list[int]]:
-    """Row numbers by key; the delexicalised twin of a pair is where the pair is."""
-    number_of = {row["id"]: number for number, row in enumerate(rows)}
-    originals = [
-        number_of.get(str(row["id"]).removesuffix(DELEXICALISED_SUFFIX), i) for i, row in enumerate(rows)
-    ]
-    keys = keys_of(rows)
-    groups: dict[Hashable, list[int]] = {}
-    for number, original in enumerate(originals):
-        groups.setdefault(keys[original], []).append(number)
-    return list(groups.values())
+def _in_order(train: Dataset, keys: np.ndarray, tested: Collection[_Text]) -> Iterator[list[int]]:
+    """Row numbers by key, in seeded order; the delexicalised twin of a pair is where the pair is."""
+    ids = train["id"][:]
+    if any(each.endswith(DELEXICALISED_SUFFIX) for each in ids):
+        number_of = {each: number for number, each in enumerate(ids)}
+        keys = keys[[number_of.get(each.removesuffix(DELEXICALISED_SUFFIX), i) for i, each in enumerate(ids)]]
+    _, groups = np.unique(keys, return_inverse=True)
+    is_tested = np.zeros(len(train), dtype=bool)
+    if tested:
+        is_tested[:] = [text in tested for text in _texts(train)]
+        is_tested = np.isin(groups, groups[is_tested])
+    draws = draws_of(train, SEED)
+    first = np.full(groups.max(initial=-1) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(first, groups, draws)
+    rows = np.lexsort((draws, groups, first[groups]))
+    rows = rows[~is_tested[rows]]
+    ends = np.flatnonzero(np.diff(groups[rows])) + 1
+    for start, end in itertools.pairwise([0, *ends.tolist(), len(rows)]):
+        if start < end:
+            yield rows[start:end].tolist()
 
 
 def _quotas(sizes: Counter[tuple[int, str]], share: float) -> Counter[tuple[int, str]]:
@@ -221,25 +230,26 @@ def _have_all_labels(labels: Sequence[int], kept: Sequence[int], held: Sequence[
     return bool(held) and in_kept == set(counts) and in_held >= {each for each, n in counts.items() if n > 1}
 
 
-def _leaves_all(labels: Sequence[int], held: Sequence[int]) -> bool:
-    left = Counter(labels)
-    left.subtract(labels[i] for i in held)
-    return all(n > 0 for n in left.values())
-
-
-def _by_component(rows: Sequence[_Row]) -> list[Hashable]:
+def _components(train: Dataset) -> np.ndarray:
     """The connected component of each row's entities, so that no entity is in two groups."""
-    above: dict[str, str] = {}
+    number_of: dict[str, int] = {}
+    above: list[int] = []
 
-    def root(name: str) -> str:
-        while (parent := above.setdefault(name, name)) != name:
-            above[name] = name = above[parent]
-        return name
+    def root(name: str) -> int:
+        number = number_of.setdefault(name, len(above))
+        if number == len(above):
+            above.append(number)
+        while above[number] != number:
+            above[number] = number = above[above[number]]
+        return number
 
-    for row in rows:
+    firsts = []
+    for row in rows_of(train.select_columns(["subject", "object"])):
         first, second = _entities(row)
-        above[root(first)] = root(second)
-    return [root(_entities(row)[0]) for row in rows]
+        firsts.append(root(first))
+        above[firsts[-1]] = root(second)
+    names = list(number_of)
+    return np.fromiter((root(names[number]) for number in firsts), dtype=np.int64, count=len(train))
 
 
 def _entities(row: _Row) -> tuple[str, str]:

@@ -105,7 +105,7 @@ def test_json_is_all_there_is_on_stdout(toy_run):
     assert result["scenario"] == "mnli_then_wikidata"
     assert result["tasks"] == ["mnli", "wikidata"]
     assert set(result["sources"]["wikidata"]) >= {"name", "rows", "fingerprint"}
-    assert result["sources"]["wikidata"]["rows"] == {"train": 32, "test": 64}
+    assert result["sources"]["wikidata"]["rows"] == {"train": 32, "validation": 18, "test": 64}
     assert [seed["seed"] for seed in result["seeds"]] == [0, 1]
     for seed in result["seeds"]:
         assert len(seed["matrix"]) == 3

@@ -64,9 +64,9 @@ def test_stats_of_a_built_set_and_of_any_other(folder):
     assert json.loads(data("stats", folder, "--json"))["split"]["rule"] == "relation"
     assert "P26" in data("stats", "bundled")
     found = json.loads(data("stats", "bundled", "--task", "mnli", "--json"))
-    assert found["rows"] == {"train": 2400, "test": 600}
+    assert found["rows"] == {"train": 2000, "validation": 600, "test": 600}
     assert found["labels"]["test"] == {"contradiction": 200, "entailment": 200, "neutral": 200}
-    assert found["relations"] == {"train": {}, "test": {}}
+    assert found["relations"] == {"train": {}, "validation": {}, "test": {}}
 
 
 def test_audit_shows_leaks_and_shortcuts(folder):

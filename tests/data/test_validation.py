@@ -99,7 +99,7 @@ def test_a_small_part_still_has_every_label_and_one_pair_is_too_few():
 def test_one_premise_for_all_is_cut_pair_by_pair_and_said():
     made = cut(table_from_rows(nli(1, 30)), NOTHING, None, relational=False)
     assert len(made.validation) == 3
-    assert made.notes[1] == "validation: the training pairs do not allow it by premise, but by random"
+    assert made.notes[1] == "validation: the training pairs do not allow rule premise; rule random is used"
 
 
 def test_pairs_that_are_in_the_test_too_are_left_in_training():
@@ -121,7 +121,7 @@ def test_no_entity_is_on_both_sides_and_separate_couples_cost_no_training_pair()
 def test_too_few_relations_for_unseen_ones_are_cut_by_pair_and_said():
     couples = [(f"a{i}", f"b{i}") for i in range(100)]
     made = cut(table_from_rows(facts(couples)), NOTHING, "relation", relational=True)
-    assert made.notes[1] == "validation: the training pairs do not allow it by relation, but by pair"
+    assert made.notes[1] == "validation: the training pairs do not allow rule relation; rule pair is used"
     assert not set(made.train["subject"]) & set(made.validation["subject"])
 
 

@@ -288,7 +288,7 @@ def test_training_pairs_and_settings_are_those_of_every_result(tmp_path):
     """Not of the first one: a stream has as many pairs of each Wikidata experience as there are shots."""
     for i, (shots, k) in enumerate(((8, 1), (16, 3))):
         result = plain_result()
-        wikidata = {**result["sources"]["wikidata"], "rows": {"train": shots, "test": 40}}
+        wikidata = {**result["sources"]["wikidata"], "rows": {"train": shots, "validation": 8, "test": 40}}
         changes = {
             "sources": {
                 **result["sources"],

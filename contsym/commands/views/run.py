@@ -53,11 +53,12 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
 
 
 def _source_line(task, plan: Plan) -> str:
-    from contsym.training.parts import n_training_pairs
+    from contsym.training.parts import choice, n_training_pairs
     from contsym.training.plan import n_training_steps
 
     n_train = n_training_pairs(task, plan.config)
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
+    used += " (natural draw)" if choice(task, plan.config)[2] == "natural" else ""
     notes = "".join(f"; {note}" for note in task.notes)
     steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""
     return f"{task.source}: train {used}{steps}; validation {len(task.validation):,}; test {len(task.test):,}{notes}"

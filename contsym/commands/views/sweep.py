@@ -42,7 +42,8 @@ def plan_report(
     rows = {
         "sweep": f"{sweep.id}: {len(sweep.cells):,} cells, {sweep.n_done:,} of them done",
         "strategies": ", ".join(config.strategies),
-        "shots": ", ".join(map(shots_text, config.shots)),
+        "shots": ", ".join(map(shots_text, config.shots))
+        + (", natural draw" if config.draw == "natural" else ""),
         "seeds": ", ".join(map(str, config.seeds)),
         "protocol": config.protocol + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
         **{name: ", ".join(values) for name, values in config.settings.items()},
