@@ -19,19 +19,21 @@ LEAST = -65504.0
 
 
 def as_stored(scores: Tensor, kind: ScoreKind) -> Tensor:
-    """Scores in float16, (pairs, labels); logits less the largest of their pair, which changes no probability.
-
-    Raises ContsymError for scores that give no probabilities.
-    """
+    """Scores in float16, (pairs, labels); logits less the largest of their pair, which changes no probability."""
     scores = scores.float()
     if kind == "logits":
         scores = scores - scores.amax(dim=1, keepdim=True)
-        is_wrong, expected = scores.isnan(), "finite scores"
+    return scores.clamp_min(LEAST).half()
+
+
+def check_scores(stored: Tensor, kind: ScoreKind) -> None:
+    """Raise ContsymError for stored scores that give no probabilities."""
+    if kind == "logits":
+        is_wrong, expected = stored.isnan(), "finite scores"
     else:
-        is_wrong = ~((scores >= 0) & (scores.sum(dim=1, keepdim=True) > 0) & scores.isfinite())
+        is_wrong = ~((stored >= 0) & (stored.sum(dim=1, keepdim=True) > 0) & stored.isfinite())
         expected = "votes of 0 and more, not all 0, or score_kind = 'logits'"
     if n_wrong := int(is_wrong.any(dim=1).sum()):
         raise ContsymError(
-            f"the {kind} of {n_wrong} of {len(scores)} pairs give no probabilities; expected {expected}"
+            f"the {kind} of {n_wrong} of {len(stored)} pairs give no probabilities; expected {expected}"
         )
-    return scores.clamp_min(LEAST).half()

@@ -15,7 +15,6 @@ from contsym.results.schema_training import PairsToTarget, TrajectoryFigures
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from contsym.data.schema import Label, TaskData
     from contsym.models.scores import ScoreKind
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def measured(
     tasks: Sequence[TaskData],
     predictions,
-    scores: Mapping[str, Tensor],
+    scores: Mapping[str, NDArray[np.float16]],
     kinds_of_scores: Mapping[str, ScoreKind],
     guesses: Mapping[str, Mapping[str, float]],
 ) -> Scores:
@@ -56,7 +55,7 @@ def measured(
 
     def answers(name: str, row: int) -> Answers:
         predicted = by_task[name][row]
-        sure = probabilities(scores[name][row].numpy(), kinds_of_scores[name])
+        sure = probabilities(scores[name][row], kinds_of_scores[name])
         confidences = sure[np.arange(len(predicted)), predicted]
         return Answers(
             macro_f1=macro_f1(predicted, labels[name]),

@@ -15,7 +15,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from numpy.typing import NDArray
 
 from contsym.errors import ContsymError
-from contsym.models.scores import as_stored
+from contsym.models.scores import as_stored, check_scores
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema_training import ExperienceCost
 from contsym.training.progress import Progress
@@ -65,7 +65,12 @@ class AccuracyMatrix(PluginMetric[float]):
 
     def after_eval_exp(self, strategy) -> list[MetricValue]:
         self.predictions[-1].append(torch.cat(self._batches).numpy())
-        self.scores[-1].append(as_stored(torch.cat(self._scores), strategy.score_kind(strategy.experience)))
+        kind = strategy.score_kind(strategy.experience)
+        scores = as_stored(torch.cat(self._scores), kind)
+        # Not before any training: the first step says more of an output that is no number, and stores it.
+        if len(self.scores) > 1:
+            check_scores(scores, kind)
+        self.scores[-1].append(scores)
         name = f"Accuracy_Exp/Exp{strategy.experience.current_experience:03d}"
         return [MetricValue(self, name, self.result(), strategy.clock.train_iterations)]
 

@@ -124,6 +124,7 @@ def _train(
         run.train_next()
     scores = run.scores()
     tensors = run.strategy.artifacts() | {f"{store.SCORES}{name}": rows for name, rows in scores.items()}
+    rows_of_scores = {name: rows.numpy() for name, rows in scores.items()}
     before, after, view = run.view_before, run.view_after, None
     if before is not None and after is not None and run.view_pairs is not None:
         tensors |= {"view.before": before, "view.after": after}
@@ -131,7 +132,7 @@ def _train(
     made = {
         **dict(facts),
         "started_at": started_at,
-        **dict(measured(plan.tasks, run.predictions, scores, run.score_kinds(), guesses)),
+        **dict(measured(plan.tasks, run.predictions, rows_of_scores, run.score_kinds(), guesses)),
         "start": run.start.key if run.start else None,
         "probe": probe(run.probes),
         "shortcuts": guesses,

@@ -11,6 +11,7 @@ from contsym.report.collect import collect
 from contsym.report.measures import Family, Measures, pareto_front
 from contsym.report.table_formats import to_csv
 from contsym.report.tables.accuracy import accuracy_table
+from contsym.report.tables.answers import answer_table
 from contsym.report.tables.cost_and_sources import cost_table, setting_table, source_table, version_table
 from contsym.report.tables.examples_needed import paper_table, shots_needed_cell
 from contsym.report.tables.forgetting import forgetting_table
@@ -74,6 +75,20 @@ def test_an_accuracy_of_0_leaves_no_share(whole, monkeypatch):
     result = whole.collected.group("knn_fixed", 8)[1]
     monkeypatch.setitem(result.__dict__, "matrix", [[0.0, 0.5], [0.0, 0.5], [0.7, 0.9]])
     assert whole.retention("knn_fixed", 8, "mnli") is None
+
+
+def test_label_bias_stands_beside_the_truth(partly):
+    table = answer_table(partly)
+    rows = [tuple(cell.text for cell in row) for row in table.rows]
+    assert rows[0] == ("MNLI", "the truth", "–", "–", "–", "–", "0.340", "0.330", "0.330", "")
+    of = [row for row in rows if row[:3] == ("MNLI", "knn_fixed", "8")]
+    assert [row[3:4] + row[6:] for row in of] == [
+        ("after its training", "0.340", "0.330", "0.330", "not learned"),
+        ("at the end", "0.740", "0.130", "0.130", "not learned"),
+    ]
+    assert of[1][4:6] == ("0.250 [0.250, 0.250]", "0.600 [0.600, 0.600]")
+    # Nothing comes after the last task.
+    assert [row[3] for row in rows if row[:3] == ("Wikidata", "knn_fixed", "8")] == ["at the end"]
 
 
 def test_cells_that_are_not_there_yet_are_dashes(partly):

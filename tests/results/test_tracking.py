@@ -164,6 +164,10 @@ def test_parent_holds_what_is_common_and_the_means(output):
     assert parent.data.metrics["forgetting/mnli"] == pytest.approx(0.19)
     assert (parent.data.metrics["learned/mnli"], parent.data.metrics["above_shortcuts/wikidata"]) == (1, 0)
     assert parent.data.metrics["shortcut/wikidata/relation_phrase"] == 1.0
+    # The last step is the end.
+    assert parent.data.metrics["calibration_error/mnli"] == pytest.approx(0.25)
+    shares = [parent.data.metrics[f"{name}/mnli/entailment"] for name in ("label_share", "predicted")]
+    assert shares == pytest.approx([0.34, 0.74])
     assert parent.data.metrics["above_best_shortcut/wikidata"] == pytest.approx(0.95 - 1.0)
     assert parent.data.metrics["above_best_shortcut/mnli"] == pytest.approx(0.61 - 0.4)
 

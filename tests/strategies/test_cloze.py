@@ -102,7 +102,7 @@ def test_a_checkpoints_own_head_needs_no_note_and_nothing_is_stored(toy, tiny_ma
     result, _, tensors = one_seed(toy, None, tmp_path, "cloze", settings={"steps": "2"}, curve=False)
     assert result.notes == []
     assert result.cost.stored_bytes == 0
-    assert tensors.keys() <= {"view.before", "view.after"}
+    assert tensors.keys() <= {"view.before", "view.after", "scores.mnli", "scores.wikidata"}
     # One text for a pair.
     assert result.cost.encoder_forwards - result.cost.encoder_forwards_evaluation == 2 * 16
 

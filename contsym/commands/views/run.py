@@ -71,6 +71,7 @@ def result_tables(results: Results, run_ids: Mapping[int, str] | None = None) ->
     title = f"Accuracy: {first.strategy} · {first.scenario} · {first.encoder}{retrained}"
     accuracy_table = _stream_table if len(first.tasks) > MANY else _matrix_table
     lines: list[Any] = [Text(""), accuracy_table(title, results, mean)]
+    lines += _star_lines(results) if accuracy_table is _stream_table else []
     lines += [_cost_table(results)] if first.experiences else []
     lines.append(_summary_table(results, mean))
     lines += [Text(f"! {note}") for note in dict.fromkeys(note for r in results for note in r.notes)]
@@ -110,18 +111,27 @@ def _stream_table(title: str, results: Results, mean: Means) -> Table:
     """A row per experience: accuracy before and after its own training and at the end, and the best shortcut."""
     table = plain_table(title, "experience", no_wrap=True)
     add_numbers(table, "before", "after", "at end")
-    # Words beside a figure may take a line of their own.
-    add_numbers(table, "forgetting", no_wrap=False)
-    add_numbers(table, "shortcut")
+    add_numbers(table, "forgetting", "shortcut")
     for j, task in enumerate(results[0].tasks):
         guesses = [best(r.shortcuts[task])[1] for r in results if r.shortcuts.get(task)]
         table.add_row(
             task,
             *(spread([r.matrix[i][j] for r in results]) for i in (j, j + 1, -1)),
-            forgetting_words(task, results),
+            forgetting_text(_forgetting(task, results), STAR if marks(results, task) else ""),
             mean_text(guesses),
         )
     return table
+
+
+STAR = "*"
+"""In place of the words of marks, which stand below a long table."""
+
+
+def _star_lines(results: Results) -> list[Text]:
+    tasks_of: dict[str, list[str]] = {}
+    for task in results[0].tasks:
+        tasks_of.setdefault(marks(results, task), []).append(task)
+    return [Text(f"({STAR}) {words}: {', '.join(tasks)}") for words, tasks in tasks_of.items() if words]
 
 
 def _cost_table(results: Results) -> Table:
@@ -206,8 +216,12 @@ def cost_words(results: Results) -> str:
 
 
 def forgetting_words(task: str, results: Results) -> str:
-    values = [r.forgetting[task] for r in results if task in r.forgetting]
-    return forgetting_text(values, marks(results, task))
+    return forgetting_text(_forgetting(task, results), marks(results, task))
+
+
+def _forgetting(task: str, results: Results) -> list[float]:
+    """A figure per seed; none for the last task."""
+    return [r.forgetting[task] for r in results if task in r.forgetting]
 
 
 def forgetting_text(per_seed: Sequence[float], words: str) -> str:
