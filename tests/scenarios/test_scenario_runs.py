@@ -95,7 +95,7 @@ def test_relations_are_dealt_with_both_kinds_in_each_part(toy, tiny_encoder_fold
     )
     assert [len(symmetric & set(part)) for part in parts] == [1, 1]
     with pytest.raises(ContsymError, match=r"here: 5 parts by relation; the data have 4 relations"):
-        deal_relations(task.train, task.test, 5, "here")
+        deal_relations(task.parts, 5, "here")
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 1])
