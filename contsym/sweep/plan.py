@@ -20,6 +20,7 @@ from contsym.files import clear_partial
 from contsym.models.encoders.vector_cache import limit_bytes
 from contsym.results import store
 from contsym.results.schema import as_typed
+from contsym.scenarios.catalog import find_scenario
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.job import Job, is_done
 from contsym.sweep.runs import RECORD, StoredRun, read_run, runs_folder, write_run
@@ -83,7 +84,9 @@ def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
         for plan in plans
         for seed in config.seeds
     )
-    return Sweep(SweepConfig.of_run(config), cells, _now(), "run")
+    # Every order of a scenario has the same encoder and protocol.
+    resolved = replace(config, encoder=plans[0].config.encoder, protocol=plans[0].config.protocol)
+    return Sweep(SweepConfig.of_run(resolved), cells, _now(), "run")
 
 
 def _now() -> str:
@@ -101,6 +104,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     from contsym.training.first_task import first_task_plan
     from contsym.training.parts import Shared, n_training_pairs
     from contsym.training.plan import first_task_key, key_of, n_training_steps, prepare
+    from contsym.training.protocol import with_defaults
 
     # Every cell would fail with this, so it comes before anything is loaded.
     limit_bytes()
@@ -108,6 +112,7 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     audits: dict[str, Overview] = {}
     named = plugins.read(config.plugins)
     classes = {name: load_strategy(name, named) for name in config.strategies}
+    config = with_defaults(config, find_scenario(config.scenario, named), classes)
     fields = {name: list(strategy.Settings.model_fields) for name, strategy in classes.items()}
     known = sorted(set().union(*fields.values()))
     for name in config.settings:
