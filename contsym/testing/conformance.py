@@ -83,6 +83,7 @@ class Bench:
 
     def plan(self, scenario: str = TWO, settings: Mapping[str, str] | None = None, **changes: Any) -> Plan:
         options: dict[str, Any] = {"device": "cpu", "precision": "fp32", "curve": False, "audit": False}
+        options["protocol"] = "sequential"
         config = RunConfig(
             strategy=self.name,
             scenario=scenario,
