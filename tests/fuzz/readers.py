@@ -177,8 +177,9 @@ def _result(path: Path) -> object:
     variant, shots = collected.variants[0], collected.shots[0]
     for task in collected.tasks:
         measures.accuracy(variant, shots, task)
-        measures.forgetting(variant, shots, task)
-        measures.retention(variant, shots, task)
+        if task in collected.earlier_tasks:
+            measures.forgetting(variant, shots, task)
+            measures.retention(variant, shots, task)
         measures.best_shortcut(task, shots)
         measures.by_relation(variant, shots, task)
     return record, measures.efficiency(variant), measures.trade_offs, collected.notes
@@ -310,7 +311,7 @@ def _a_record() -> object:
         "device": "auto", "precision": "auto", "target": 0.9, "curve": False, "audit": True,
     }  # fmt: skip
     cell = {"key": "ab" * 32, "first_task": "cd" * 32, "strategy": "knn_fixed", "seed": 0, "shots": 8,
-            "settings": {"k": "1"}, "scenario": "mnli_then_wikidata", "n_steps": [4, 5]}  # fmt: skip
+            "settings": {"k": "1"}, "scenario": "mnli_then_wikidata", "reading": "", "n_steps": [4, 5]}  # fmt: skip
     return {
         "format": 2,
         "command": "sweep",
@@ -437,7 +438,7 @@ READERS: dict[str, Reader] = {
         is_slow=True,
         share=4,
     ),
-    "shown_pairs": Reader(documents.jsonl, "pairs.jsonl", _shown, ("commands/views/data.py",), share=4),
+    "shown_pairs": Reader(documents.many_jsonl, "pairs.jsonl", _shown, ("commands/views/data.py",), share=4),
     "triples": Reader(documents.triples, "triples.tsv", _triples, _ENGINE, is_slow=True),
     "sparql": Reader(documents.sparql, "query.csv", _triples, _ENGINE, is_slow=True),
     "dump": Reader(documents.dump, "dump.json", _triples, _ENGINE, is_slow=True),
