@@ -112,8 +112,8 @@ def test_a_file_says_what_the_options_say(tmp_path):
     ("text", "message"),
     [
         ("strategy = 'knn_fixed'", ":1: 'strategy' is unknown; did you mean strategies?"),
-        ("shots = 8", ":1: shots is 8; expected a list of numbers or \"least\""),
-        ("shots = [true]", ":1: shots is True; expected a list of numbers or \"least\""),
+        ("shots = 8", ':1: shots is 8; expected a list of numbers or "least"'),
+        ("shots = [true]", ':1: shots is True; expected a list of numbers or "least"'),
         ("mnli-size = 'all'", ":1: mnli-size is 'all'; expected a whole number"),
         ("set = 3", ":1: set is 3; expected a table of values, as [set]"),
         ("curve = 1", ":1: curve is 1; expected true or false"),
