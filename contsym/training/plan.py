@@ -321,12 +321,7 @@ def key_of(plan: Plan, seed: int) -> str:
         "protocol": config.protocol,
         "pretrain": pretraining_settings(plan),
         "reading": {**_passes(config), **({"step": config.step} if config.shots == LEAST else {})},
-        "measured": {
-            "target": config.aim,
-            "curve": config.curve,
-            "audit": config.audit,
-            "relearn": config.relearn,
-        },
+        "measured": {"target": config.aim} | {n: getattr(config, n) for n in ("curve", "audit", "relearn")},
     }
     return _hash({**facts, **_method_facts(plan, seed)})
 
