@@ -24,9 +24,9 @@ from contsym.models.encoders.resolve import size, with_limit, with_pooling
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
+from contsym.training.checks import check_relearning, check_start
 from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
-from contsym.training.relearning import check_relearning
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,38 +39,6 @@ if TYPE_CHECKING:
 
 
 PRETRAINING = "fine_tune"
-
-
-def check_start(
-    config: RunConfig, files: checkpoints.EncoderFiles, tasks: tuple[str, ...], strategy: type[Strategy]
-) -> None:
-    """Raises SettingError where protocol retrain cannot be done with these choices."""
-
-    if len(tasks) < 2 or TASKS[tasks[0]].relational:
-        raise SettingError(
-            f"--protocol retrain: scenario {config.scenario} is {', '.join(tasks)}; expected an NLI task that "
-            "the encoder knows before, and others after it, as mnli_then_wikidata"
-        )
-    if strategy.wants_head == "language_model":
-        raise SettingError(
-            f"--protocol retrain: {config.strategy} asks a language model and has no encoder to retrain; "
-            "expected --protocol sequential"
-        )
-    kind = kind_of_head(files)
-    if kind and config.pretrain:
-        raise SettingError(
-            f"--pretrain: encoder {files.name} has an NLI head already and is not pretrained; leave it out"
-        )
-    if kind == "joint" and checkpoints.read_config(files.folder).get("is_encoder_decoder"):
-        raise SettingError(
-            f"--protocol retrain: {files.name} is a sequence-to-sequence classifier, whose encoder alone is retrained; "
-            "expected an encoder with an NLI head, or --protocol sequential"
-        )
-    if kind == "joint" and strategy.addons:
-        raise SettingError(
-            f"--strategy {config.strategy}: under --protocol retrain an add-on needs a head over two sentences, "
-            f"and that of {files.name} reads them as one text; make an encoder with contsym pretrain"
-        )
 
 
 def pretraining_config(config: RunConfig) -> RunConfig:

@@ -7,43 +7,17 @@ import copy
 from typing import TYPE_CHECKING
 
 from contsym.data.shots import subset
-from contsym.errors import ContsymError, SettingError, first_line
-from contsym.models.encoders.nli_head import kind_of_head
+from contsym.errors import ContsymError, first_line
 from contsym.results.metrics.trajectory import pairs_to_reach
 from contsym.results.schema_training import Relearning
 from contsym.training.failures import is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from contsym.config import RunConfig
-    from contsym.models.encoders.checkpoints import EncoderFiles
-    from contsym.strategies.base import Strategy
     from contsym.training.loop import SeedRun
 
 
 MOST = 1024
 """Training pairs of the first task that are tried, at most; the accuracy is measured after every batch of them."""
-
-
-def check_relearning(
-    config: RunConfig, files: EncoderFiles, tasks: Sequence[str], strategy: type[Strategy]
-) -> None:
-    """Raise SettingError where a run cannot learn its first task again by gradient steps."""
-    if len(tasks) < 2:
-        raise SettingError(
-            f"--relearn: scenario {config.scenario} has one task, which nothing follows; leave it out"
-        )
-    if not strategy.trains:
-        raise SettingError(
-            f"--relearn: strategy {config.strategy} takes no gradient steps, so it cannot learn a task again; leave "
-            "it out"
-        )
-    if config.protocol == "retrain" and kind_of_head(files) == "joint":
-        raise SettingError(
-            f"--relearn: under --protocol retrain it needs a head over two sentences, and that of {files.name} reads "
-            "them as one text; make an encoder with contsym pretrain"
-        )
 
 
 def relearn(run: SeedRun) -> Relearning:
