@@ -16,7 +16,7 @@ def names(kind):
 
 def test_a_sweep_has_every_option_of_a_run_and_its_record_has_them_all():
     assert names(RunConfig) - names(SweepConfig) == {"strategy", "tracking_uri"}
-    assert names(SweepConfig) - names(RunConfig) == {"strategies"}
+    assert names(SweepConfig) - names(RunConfig) == {"strategies", "readings", "screen", "select"}
     assert set(StoredSettings.model_fields) == names(SweepConfig) - {"output"}
 
 
