@@ -32,7 +32,7 @@ LIBRARIES = {
     "jinja2": r"report/",
     "ray": r"sweep/engines/ray",
     "submitit": r"sweep/engines/slurm",
-    "avalanche": r"scenarios/benchmark|strategies/addons/|training/(template|observers|loop)",
+    "avalanche": r"scenarios/benchmark|strategies/addons/|training/(template|observers|loop|trajectory)",
     "peft": r"strategies/|models/encoders/difference",
     "transformers": r"machine\.py|models/|testing/",
     "torch": r"(machine|checked|results/store)\.py|(models|strategies|training|testing|sweep/engines)/|commands/(?!views/)",

@@ -188,15 +188,24 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
     from contsym.results.paper_readings import nearest, readings_of
     from contsym.results.tracking import display_uri, resolve_uri
     from contsym.sweep.engines.choose import make_executor
-    from contsym.sweep.plan import Sweep, check_complete, claimed, plan_sweep, with_all_seeds, write_record
+    from contsym.sweep.plan import (
+        Sweep,
+        check_complete,
+        claimed,
+        plan_sweep,
+        seconds_left,
+        with_all_seeds,
+        write_record,
+    )
     from contsym.sweep.scheduler import run_sweep as run_jobs
     from contsym.sweep.tracking import log_run
 
     err = Console(stderr=True)
     with status(err, "looking at data and encoder"):
         planned, audits = plan_sweep(config)
+        seconds = seconds_left(planned) / (engine[1] or 1) if engine[0] == "local" else 0.0
     uri = resolve_uri(config.output, tracking_uri)
-    err.print(plan_report(planned, audits, engine[:2], display_uri(uri)))
+    err.print(plan_report(planned, audits, engine[:2], display_uri(uri), seconds))
     skipped = Skipped()
     sent_at, warning = time.monotonic(), ""
 

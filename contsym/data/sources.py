@@ -33,7 +33,6 @@ from contsym.data.shards import missing_shards, some
 from contsym.data.splits import SIDES, SplitRule
 from contsym.data.tasks import TASKS, Task
 from contsym.data.text_files import OPENERS
-from contsym.data.validation import cut, without_repeats
 from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
@@ -173,6 +172,8 @@ def _with_validation(
     task: Task, parts: Mapping[Part, Dataset], rule: SplitRule | None, *, mirrored: bool
 ) -> tuple[Dataset, Dataset, list[str]]:
     """The training pairs, the validation pairs and remarks; no validation pair is in another part."""
+    from contsym.data.validation import cut, without_repeats  # imports NumPy
+
     train, test = parts["train"], parts["test"]
     notes: list[str] = []
     if "validation" in parts:

@@ -234,6 +234,9 @@ def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:
         for name, n_pairs in least:
             if n_pairs is not None:
                 yield f"sample_efficiency/{safe(task)}/{safe(name)}", n_pairs, 0
+    if result.search:
+        yield from (("search/accuracy", tried.accuracy, tried.n) for tried in result.search.tried)
+        yield from [("search/found", result.search.found, 0)] if result.search.found else []
     for task, losses in zip(result.tasks, result.loss, strict=True):
         every = -(-len(losses) // MAX_LOSSES) or 1
         for step in range(len(losses), 0, -every):  # backwards, so that the last is among them

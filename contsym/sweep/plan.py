@@ -43,6 +43,9 @@ class Cell:
     n_first_task_steps: int
     reading: str = ""
     """The name of its reading."""
+    n_encodings: float = 0
+    """Texts that it encodes after the shared first task, with those of training steps as workload.py counts them."""
+    n_first_task_encodings: float = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,26 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     return Sweep(config, tuple(cells), _now()), audits
 
 
+def seconds_left(sweep: Sweep) -> float:
+    """How long the cells that are not stored take in one process, by a trial of the encoder on this machine.
+
+    An upper bound where a target may end a training earlier; 0 where nothing is left to do.
+    """
+    from contsym.training.plan import prepare
+    from contsym.training.workload import seconds_per_text
+
+    todo = [cell for cell in sweep.cells if not is_done(cell.job)]
+    if not todo:
+        return 0.0
+    first_tasks = {
+        cell.first_task.key: cell.n_first_task_encodings
+        for cell in todo
+        if cell.first_task and not is_done(cell.first_task)
+    }
+    n = sum(cell.n_encodings for cell in todo) + sum(first_tasks.values())
+    return n * seconds_per_text(prepare(todo[0].job.config))
+
+
 def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:
     """The sweep with all seeds for one of its readings; the same sweep where the reading has them."""
     from contsym.training.parts import Shared
@@ -132,6 +155,7 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
     from contsym.training.first_task import first_task_plan
     from contsym.training.parts import n_training_pairs
     from contsym.training.plan import first_task_key, key_of, n_training_steps, prepare
+    from contsym.training.workload import n_encodings
 
     cells = []
     named = plugins.read(config.plugins)
@@ -167,6 +191,10 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
                             sum(steps[1:]) if key else sum(steps),
                             steps[0] if key else 0,
                             reading,
+                            n_encodings(
+                                one, n_pairs[shots], known_first=bool(key) or config.protocol == "retrain"
+                            ),
+                            n_encodings(before, n_pairs[shots], first_only=True) if key else 0,
                         )
                     )
     return cells

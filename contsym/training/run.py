@@ -21,7 +21,7 @@ from contsym.results.scoring import measured, prediction_rows, probe, sample_eff
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
 from contsym.training.parts import draw_notes
-from contsym.training.plan import code_of, encoder_facts, key_of, pretraining_settings
+from contsym.training.plan import code_of, encoder_facts, first_task_key, key_of, pretraining_settings
 from contsym.training.relearning import relearn
 from contsym.training.retrain import find_known_task
 
@@ -78,16 +78,22 @@ def run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | 
 def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None) -> SeedOutput:
     if plan.config.shots != LEAST:
         return _train(plan, seed, progress, cache)
-    from contsym.training.first_task import FirstTaskCache, first_tasks_folder
+    from contsym.training.first_task import FirstTaskCache, first_task_plan, first_tasks_folder
     from contsym.training.least import search_least
 
     # Before the work, as in `_train`.
     record(plan, seed, datetime.now(UTC), [0] * len(plan.tasks))
-    cache = cache or FirstTaskCache(first_tasks_folder(plan.config.output))
-    start = find_known_task(plan, seed, progress, cache)
-    search, note = search_least(plan, seed, progress, cache, start)
+    states = cache or FirstTaskCache(first_tasks_folder(plan.config.output))
+    key = first_task_key(first_task_plan(plan), seed)
+    was_there = key is not None and states.has(key)
+    start = find_known_task(plan, seed, progress, states)
+    search, note = search_least(plan, seed, progress, states, start)
     one = plan.with_shots(search.found or search.most)
-    return _train(one, seed, progress, cache, asked=plan, search=search, notes=[note] if note else [])
+    output = _train(one, seed, progress, states, asked=plan, search=search, notes=[note] if note else [])
+    if cache is None and key and not was_there:
+        # No sweep waits for the state; protocol retrain has pinned its own.
+        states.drop(key)
+    return output
 
 
 def _train(
@@ -104,7 +110,6 @@ def _train(
     from contsym.training.loop import SeedRun
 
     asked = asked or plan
-
     # An earlier seed's model and optimizer hang together with Avalanche's plugins in a circle; three of them were
     # in memory at a time before Python went to look.
     gc.collect()

@@ -51,9 +51,14 @@ class Point:
     features_distance: float | None
 
 
+def part_size(tasks: Sequence[TaskData]) -> int:
+    """The most validation pairs of a task that are measured."""
+    return max(16, min(PART, TOTAL // len(tasks)))
+
+
 def fixed_parts(tasks: Sequence[TaskData]) -> list[Dataset]:
     """The validation pairs of each task that are measured; the same for every strategy and seed."""
-    size = max(16, min(PART, TOTAL // len(tasks)))
+    size = part_size(tasks)
     return [subset(t.validation, min(size, len(t.validation)), 0, "validation") for t in tasks]
 
 

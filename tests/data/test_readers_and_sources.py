@@ -227,7 +227,7 @@ def test_a_table_with_tabs_that_a_csv_writer_quoted_is_the_same_as_one_with_comm
 def test_a_folder_whose_training_pairs_are_packed_is_refused(tmp_path):
     folder_of(tmp_path, [row(i) for i in range(9)])
     train = tmp_path / "train.jsonl"
-    train.with_suffix(".jsonl.gz").write_bytes(gzip.compress(train.read_bytes()))
+    train.with_suffix(".jsonl.gz").write_bytes(gzip.compress(train.read_bytes(), mtime=0))
     train.unlink()
     with pytest.raises(DataError, match=r"train\.jsonl\.gz: a packed file, .*unpack it"):
         load_task("mnli", str(tmp_path))
@@ -324,7 +324,7 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         ),
         (
             "a.jsonl",
-            gzip.compress(b'{"premise": "x"}'),
+            gzip.compress(b'{"premise": "x"}', mtime=0),
             "a.jsonl: a packed file (such as gzip or zip); expected text: unpack it",
         ),
         (

@@ -42,7 +42,7 @@ def write(path, content):
         ("t.tsv", lambda raw: b"\xef\xbb\xbf" + raw),
         ("t.tsv", lambda raw: raw.replace(b"\n", b"\r\n")),
         ("t.tsv", lambda raw: raw.replace(b"\n", b"\r\n", 20)),
-        ("t.tsv.gz", lambda raw: gzip.compress(raw[:300] + raw[300:].replace(b"\n", b"\r\n"))),
+        ("t.tsv.gz", lambda raw: gzip.compress(raw[:300] + raw[300:].replace(b"\n", b"\r\n"), mtime=0)),
         ("t.tsv", lambda raw: raw.rstrip(b"\n")),
         ("t.tsv", lambda raw: raw.replace(b"P26", b"http://www.wikidata.org/prop/direct/P26")),
         ("t.tsv", lambda raw: raw.replace(b"P26", b"spouse")),
@@ -200,7 +200,7 @@ LAYOUTS = {
 def test_entities_of_any_layout_are_those_of_a_dump(layout, name, tmp_path):
     plain = built(tmp_path, write(tmp_path / "plain.json", lined(mutual(20))))
     raw = LAYOUTS[layout](mutual(20)).encode()
-    path = write(tmp_path / name, gzip.compress(raw) if name.endswith(".gz") else raw)
+    path = write(tmp_path / name, gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw)
     made = built(tmp_path, path, out=tmp_path / "other")
     assert made["files"] == plain["files"]
     assert made["inputs"]["triples"]["bad_lines"] == 0
@@ -448,15 +448,15 @@ DUMP = b"[\n" + b"".join(b'{"id": "Q%d", "labels": {}},\n' % i for i in range(50
 @pytest.mark.parametrize(
     ("name", "packed"),
     [
-        ("t.tsv.gz", gzip.compress(LINES.encode() * 50)[:-400]),
+        ("t.tsv.gz", gzip.compress(LINES.encode() * 50, mtime=0)[:-400]),
         ("t.tsv.bz2", bz2.compress(LINES.encode() * 50)[:-40]),
         ("t.tsv.xz", lzma.compress(LINES.encode() * 50)[:-40]),
         ("t.json.bz2", bz2.compress(DUMP)[:-10]),
-        ("t.json.gz", gzip.compress(DUMP)[:-10]),
+        ("t.json.gz", gzip.compress(DUMP, mtime=0)[:-10]),
         # Whole, but a byte of its checksum is another.
-        ("t.json.gz", gzip.compress(DUMP)[:-8] + b"\0" + gzip.compress(DUMP)[-7:]),
+        ("t.json.gz", gzip.compress(DUMP, mtime=0)[:-8] + b"\0" + gzip.compress(DUMP, mtime=0)[-7:]),
         # A block of a kind that there is not.
-        ("t.json.gz", gzip.compress(b"")[:10] + b"\xff" * 30),
+        ("t.json.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 30),
     ],
     ids=["gz", "bz2", "xz", "dump-bz2", "dump-gz", "checksum", "damaged"],
 )

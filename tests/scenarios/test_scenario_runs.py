@@ -88,14 +88,14 @@ def test_relations_are_dealt_with_both_kinds_in_each_part(toy, tiny_encoder_fold
     plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "ncm", scenario="wikidata_only",
                               settings={}))  # fmt: skip
     (task,) = plan.tasks
-    parts = deal_relations(task.train, task.test, 2, "here")
+    parts = deal_relations(task.parts, 2, "here")
     symmetric = {"borders", "is near"}
     assert sorted(relation for part in parts for relation in part) == sorted(
         {"borders", "is near", "is part of", "is a child of"}
     )
     assert [len(symmetric & set(part)) for part in parts] == [1, 1]
     with pytest.raises(ContsymError, match=r"here: 5 parts by relation; the data have 4 relations"):
-        deal_relations(task.train, task.test, 5, "here")
+        deal_relations(task.parts, 5, "here")
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.5, 1])

@@ -303,6 +303,7 @@ def fake(order, macro, forgot):
         "final_macro": macro, "final_micro": macro, "forgetting": {first: forgot},
         "learned": {first: True, last: True}, "above_shortcuts": {first: None, last: None}, "by_kind": {}, "shortcuts": {},
         "figures": {"bwt": 0.1, "fwt": 0.0}, "seconds": 1.0,
+        "answers": dict.fromkeys(order, make_result().answers["mnli"]),
     }  # fmt: skip
     return make_result().model_copy(update=figures)
 

@@ -111,7 +111,7 @@ def test_a_file_says_what_the_options_say(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("strategy = 'knn_fixed'", ":1: 'strategy' is unknown; did you mean strategies?"),
+        ("strategy = 'knn_fixed'", ":1: 'strategy' is unknown; did you mean strategies or step?"),
         ("shots = 8", ':1: shots is 8; expected a list of numbers or "least"'),
         ("shots = [true]", ':1: shots is True; expected a list of numbers or "least"'),
         ("mnli-size = 'all'", ":1: mnli-size is 'all'; expected a whole number"),

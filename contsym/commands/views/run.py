@@ -14,11 +14,12 @@ from rich.text import Text
 from contsym.commands.views.answer import MANY, answer_lines, warning_lines
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
 from contsym.commands.views.tables import add_numbers, grid, plain_table
+from contsym.data.schema import LABELS
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import asked, reading
-from contsym.results.summary import Means, Results, marks, seen_before, summarise
+from contsym.results.summary import TIMES, Means, Results, marks, mean_answers, seen_before, summarise
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -81,7 +82,7 @@ def result_tables(
         lines.append(_matrix_table("Accuracy", results, mean, verbose=verbose))
     if verbose:
         lines += [_cost_table(results)] if first.experiences else []
-        lines.append(_summary_table(results, mean))
+        lines += [_summary_table(results, mean), _answers_table(results)]
     else:
         lines.append(Text(f"{sum(r.seconds for r in results):.0f} s; more with --verbose"))
     lines += map(Text, warning_lines(results))
@@ -165,6 +166,21 @@ def _cost_table(results: Results) -> Table:
             f"{fmean(cost.training_forwards for cost in costs):,.0f}",
             f"{fmean(cost.stored_bytes_after for cost in costs):,.0f}",
         )
+    return table
+
+
+def _answers_table(results: Results) -> Table:
+    """Calibration and label bias: what was answered on each task right after its training, and at the end."""
+    labels = {"entailment": "entail.", "neutral": "neutral", "contradiction": "contrad."}
+    table = plain_table("Calibration, and the share of the pairs given each label", "task", "", no_wrap=True)
+    add_numbers(table, "macro-F1", "ECE", *labels.values())
+    for task in results[0].tasks:
+        true = results[0].answers[task].true
+        table.add_row(task, "true", "", "", *(f"{true[label]:.3f}" for label in LABELS), style="dim")
+        for time, words in zip(TIMES, ("after its training", "at the end"), strict=True):
+            answers = mean_answers(results, task, time)
+            shares = (f"{answers.predicted[label]:.3f}" for label in LABELS)
+            table.add_row("", words, f"{answers.macro_f1:.3f}", f"{answers.calibration_error:.3f}", *shares)
     return table
 
 

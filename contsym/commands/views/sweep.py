@@ -11,6 +11,7 @@ from rich.text import Text
 
 from contsym.checked import Skip
 from contsym.commands.views.data import audit_lines
+from contsym.commands.views.progress import duration
 from contsym.commands.views.run import MANY, forgetting_words, mean_text, seen_lines, with_marks
 from contsym.commands.views.tables import add_numbers, grid, plain_table
 from contsym.data.audit import Overview
@@ -32,9 +33,14 @@ Groups = Mapping[int, Mapping[str, Results]]
 
 
 def plan_report(
-    sweep: Sweep, audits: Mapping[str, Overview], engine: tuple[str, int | None], tracking: str
+    sweep: Sweep,
+    audits: Mapping[str, Overview],
+    engine: tuple[str, int | None],
+    tracking: str,
+    seconds: float = 0.0,
 ) -> Group:
-    """The cells, the results that exist already, and the training that cells share."""
+    """The cells, the results that exist already, the training that cells share, and how long it will take; 0 seconds: no
+    row for it."""
     config = sweep.config
     first_tasks = {c.first_task.key: c for c in sweep.cells if c.first_task}
     alone = sum(c.n_first_task_steps + c.n_steps for c in sweep.cells)
@@ -55,6 +61,7 @@ def plan_report(
         "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
         f"{alone:,}",
         "engine": f"{backend}, {at_once}",
+        **({"time": f"about {duration(seconds)} at most, by a trial of the encoder here"} if seconds else {}),
         "results": str(sweep.folder),
         "tracking": tracking,
     }

@@ -164,9 +164,14 @@ def declared(folder: Path) -> Pooling | None:
 
 
 def read_as_declared(root: Path, folder: Path) -> Pooling:
-    """Plain mean pooling with the length and the prompt that a folder declares, or contsym's defaults."""
+    """Plain mean pooling with the length and the prompt that a folder declares, or contsym's defaults.
+
+    Without modules.json its other declarations count for nothing, as in sentence-transformers; the origin says so.
+    """
     if not (root / MODULES).is_file():
-        return Pooling()
+        unused = [name for name in ("1_Pooling", *LENGTH_FILES, PROMPTS) if (root / name).exists()]
+        remark = f"; {', '.join(unused)} not used without {MODULES}" if unused else ""
+        return Pooling(origin=f"default{remark}")
     return replace(_length(folder), prompt=_prompt(root))
 
 

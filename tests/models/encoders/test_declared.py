@@ -13,7 +13,7 @@ from contsym.cli import cli
 from contsym.errors import ContsymError, EncoderError, SettingError
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders import load as encoders_load
-from contsym.models.encoders.declared import NORMALIZE, Pooling
+from contsym.models.encoders.declared import NORMALIZE, Pooling, read_as_declared
 from contsym.models.encoders.resolve import with_pooling
 from contsym.models.pooling import pool
 from contsym.training.plan import key_of, prepare
@@ -294,6 +294,12 @@ def test_a_mode_replaces_the_pooling_and_later_layers(declare):
     assert encoder.pooling.words() == "max; at most 9 tokens (--pooling)"
     torch.testing.assert_close(encoder.encode(TEXTS), pool(*states(encoder, TEXTS), ("max",)))
     assert load(folder, "declared").pooling.modes == ("cls",)
+
+
+def test_a_pooling_folder_without_the_list_of_modules_is_said_to_be_unused(tmp_path):
+    assert read_as_declared(tmp_path, tmp_path) == Pooling()
+    (tmp_path / "1_Pooling").mkdir()
+    assert read_as_declared(tmp_path, tmp_path).origin == "default; 1_Pooling not used without modules.json"
 
 
 def test_declared_needs_a_folder_that_declares(tiny_encoder_folder):

@@ -1,0 +1,74 @@
+"""How long a plan takes on this machine: the texts that it encodes, and the time of one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from contsym.config import LEAST
+from contsym.data.shots import subset
+from contsym.data.tasks import TASKS
+
+if TYPE_CHECKING:
+    from contsym.training.plan import Plan
+
+TRAINING = 3
+"""Cost of a text in a training step: the backward pass takes about two forward ones."""
+TRIAL_PAIRS = 32
+"""Pairs of each task whose encoding is timed."""
+
+
+def n_encodings(
+    plan: Plan, n_pairs: Sequence[int], *, first_only: bool = False, known_first: bool = False
+) -> float:
+    """The texts that a seed encodes, with those of training steps TRAINING times.
+
+    `n_pairs` are the training pairs of each experience. With `first_only` those of the first experience alone, with
+    `known_first` those after it. An upper bound where `until` may stop earlier.
+    """
+    from contsym.training.plan import n_training_steps
+    from contsym.training.trajectory import GROWTH, part_size
+
+    config, part = plan.config, 2 * part_size(plan.tasks)
+    n_tests = 2 * sum(len(task.test) for task in plan.tasks)
+    places = range(1 if known_first else 0, 1 if first_only else len(plan.tasks))
+    total = 0.0
+    for place in places:
+        task, n = plan.tasks[place], n_pairs[place]
+        is_searched = config.shots == LEAST and TASKS[task.task].relational
+        trials = _n_trials(n, config.step) if is_searched else 1
+        n_steps = n_training_steps(plan, task, n)
+        total += trials * n_steps * 2 * plan.settings.batch_size * TRAINING
+        # A memory encodes its pairs again.
+        total += trials * 2 * n * plan.strategy.has_memory()
+        if config.curve and n_steps:
+            total += (math.log(n_steps, GROWTH) + 3) * part * len(plan.tasks)
+        if config.stop_at is not None or (config.one_pass and TASKS[task.task].relational):
+            total += n_steps * part
+        total += (trials - 1) * part + n_tests
+    return total
+
+
+def _n_trials(most: int, step: int) -> int:
+    """Trainings of a search among the multiples of `step` up to `most`."""
+    return 2 * math.ceil(math.log2(max(2, most / step))) + 2
+
+
+def seconds_per_text(plan: Plan) -> float:
+    """The time to encode a text of the plan's tasks with its encoder, measured here."""
+    from contsym.training.loop import load_encoder
+    from contsym.training.trajectory import gives_vectors
+
+    encoder = load_encoder(plan).to(plan.device)
+    texts: list[str] = []
+    for task in plan.tasks:
+        pairs = subset(task.train, min(TRIAL_PAIRS, len(task.train)), 0, "trial")
+        texts += [*pairs["premise"][:], *pairs["hypothesis"][:]]
+    if not gives_vectors(encoder):
+        return 0.0
+    encoder.encode(texts[:4])
+    began = time.perf_counter()
+    encoder.encode(texts)
+    return (time.perf_counter() - began) / len(texts)
