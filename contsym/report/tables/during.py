@@ -60,8 +60,8 @@ def during_table(measures: Measures, task: str) -> Table:
         columns,
         cells,
         f"On validation pairs. (a): when {title_of(collected.tasks[-1])} first has an accuracy of {measures.target:g}; (b) "
-        "and (c): where every method has come, which is the least final value of any seed of any method that "
-        f"moves: {where}.",
+        "and (c): at the least final value of any seed of any method that moves, to which all of these have come: "
+        f"{where}.",
         "A method that forgets less in (a) but not in (b) forgets less because it stops sooner; one that forgets less "
         "in (b) but not in (c), because it moves less per step.",
         "min-ACC is the mean over the earlier tasks of the least accuracy during later training; WC-ACC, the "
