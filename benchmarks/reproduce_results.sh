@@ -4,7 +4,7 @@
 set -euo pipefail
 data=${1:?the folder with mnli/ and asymmetricity/}
 output=${2:-mlruns}
-run() { contsym run --precision fp32 --seeds 0,1,2 --output "$output" "$@"; }
+run() { contsym run --protocol sequential --precision fp32 --seeds 0,1,2 --output "$output" "$@"; }
 for strategy in random_labels knn_fixed knn_learned fine_tune zero_shot; do
   run --strategy "$strategy" --scenario wikidata_only --wikidata "$data/asymmetricity" --shots 64
   run --strategy "$strategy" --scenario mnli_then_wikidata --mnli "$data/mnli" --mnli-size 1200 \

@@ -63,6 +63,7 @@ def main() -> None:
     config = RunConfig(
         strategy="routed_adapters",
         scenario="mnli_then_wikidata",
+        protocol="sequential",
         sources={"mnli": str(args.data / "mnli"), "wikidata": str(args.data / "asymmetricity")},
         sizes={"mnli": args.mnli_size},
         shots=args.shots,

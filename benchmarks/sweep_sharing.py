@@ -61,6 +61,7 @@ def main() -> None:
         sweep = SweepConfig(
             strategies=tuple(given.strategies.split(",")),
             scenario="mnli_then_wikidata",
+            protocol="sequential",
             shots=parse_shots(given.shots),
             seeds=parse_sweep_seeds(given.seeds),
             settings=parse_grid(given.set or ["epochs=2.5"]),

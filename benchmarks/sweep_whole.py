@@ -50,7 +50,16 @@ def main() -> None:
         "--json", type=Path, metavar="FILE", help="write it, after each round, and go on after those there"
     )
     given = parser.parse_args()
-    same = ["--scenario", "mnli_then_wikidata", "--encoder", given.encoder, "--mnli", given.mnli]
+    same = [
+        "--scenario",
+        "mnli_then_wikidata",
+        "--protocol",
+        "sequential",
+        "--encoder",
+        given.encoder,
+        "--mnli",
+        given.mnli,
+    ]
     same += ["--wikidata", given.wikidata, *(word for pair in given.set for word in ("--set", pair))]
     same += ["--mnli-size", str(given.mnli_size)] if given.mnli_size else []
     cells = [

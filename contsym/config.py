@@ -41,7 +41,8 @@ class CellOptions:
     tests/training/test_options.py names the other places.
     """
 
-    encoder: str = "minilm"
+    encoder: str | None = None
+    """None: the default of training/protocol.py, as of `protocol`; a plan has both."""
     pooling: str = AUTO
     """How the encoder's token states become a vector: as it is declared, or one of declared.MODE_NAMES."""
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class CellOptions:
     """The rule of a new train/test split of the Wikidata pairs; None: the split of the source."""
     label_noise: float | None = None
     """Share of flipped labels in the experiences that have any; None: the scenario's."""
-    protocol: Protocol = "sequential"
+    protocol: Protocol | None = None
     pretrain: Mapping[str, Any] = field(default_factory=dict)
     """Hyper-parameters of the fine-tuning that makes the encoder of protocol retrain, like `settings`."""
     plugins: tuple[str, ...] = ()
@@ -112,7 +113,7 @@ class RunConfig(CellOptions):
         for task, size in self.sizes.items():
             if size < 3:
                 raise SettingError(f"--{task}-size {size} is too few; expected at least 3")
-        if self.pretrain and self.protocol != "retrain":
+        if self.pretrain and self.protocol == "sequential":
             raise SettingError(
                 f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
                 "leave it out or add --protocol retrain"
@@ -162,7 +163,8 @@ def one_form(config: Any, **values: object) -> None:
     """Put what a caller from Python gave a RunConfig or SweepConfig into the one form that is hashed, stored and read
     again."""
     paths = {"output": Path(config.output), "plugins": tuple(map(str, config.plugins))}
-    texts = {"encoder": str(config.encoder), "scenario": str(config.scenario)}
+    encoder = None if config.encoder is None else str(config.encoder)
+    texts = {"encoder": encoder, "scenario": str(config.scenario)}
     sources = {task: str(source) for task, source in config.sources.items()}
     for name, value in {**paths, **texts, "sources": sources, **values}.items():
         object.__setattr__(config, name, value)

@@ -160,6 +160,14 @@ def processor_name(device: str) -> str:
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
 
 
+def is_amd() -> bool:
+    """Whether the CPU is AMD's; False where /proc/cpuinfo does not say so, as on other systems than Linux."""
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def n_threads() -> int:
     import torch
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -177,3 +179,42 @@ def mlflow_template(tmp_path_factory):
     with tracking._quiet_mlflow():
         tracking.make_database(output / "mlflow.db", output)
     return output / "mlflow.db"
+
+
+CHANGED_LAYER = "encoder.layer.0.output.dense"
+"""The layer of the tiny encoder that the difference of `tiny_presets` changes, by 0.25 in each entry."""
+
+
+@pytest.fixture
+def tiny_presets(tiny_encoder_folder, tmp_path, monkeypatch) -> Path:
+    """Tiny encoders as presets: `minilm` in an installed package, `minilm-nli` bundled; gives the folder of the second.
+
+    Its head knows as little as the encoder.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    from contsym.models.encoders import checkpoints
+    from contsym.models.encoders.difference import write_difference
+    from contsym.models.encoders.nli_head import NLI_HEAD
+    from contsym.models.encoders.presets import PRESETS, Preset
+
+    package, folder = tmp_path / "tiny_package", tmp_path / "bundled" / "minilm-nli"
+    shutil.copytree(tiny_encoder_folder, package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('a package is found, not run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(checkpoints.hub_client, "cached", lambda _: None)
+    monkeypatch.setattr(checkpoints, "BUNDLED", folder.parent)
+    folder.mkdir(parents=True)
+    write_difference(folder, {CHANGED_LAYER: (torch.ones(32, 1), torch.full((1, 64), 0.25))})
+    save_file({"linear.weight": torch.zeros(3, 128), "linear.bias": torch.zeros(3)}, folder / NLI_HEAD)
+    base = checkpoints.locate(str(tiny_encoder_folder)).weights_sha256
+    digest = checkpoints.difference_sha256(folder)
+    card = {"encoder": {"name": "minilm", "sha256": base}, "difference_sha256": digest}
+    (folder / checkpoints.CARD).write_text(json.dumps(card))
+    tiny = {
+        "minilm": Preset("a/tiny", 1e-3, "tiny", package="tiny_package", sha256=base),
+        "minilm-nli": Preset("a/tiny", 1e-3, "tiny", sha256=digest, is_bundled=True),
+    }
+    monkeypatch.setattr(checkpoints, "PRESETS", {**PRESETS, **tiny})
+    return folder

@@ -24,7 +24,7 @@ def toy_config(toy, encoder, output, strategy, scenario="mnli_then_wikidata", **
         output=output,
         device="cpu",
         precision="fp32",
-        **{"curve": False, "audit": False, **changes},
+        **{"curve": False, "audit": False, "protocol": "sequential", **changes},
     )
 
 
@@ -60,7 +60,7 @@ def config(toy, encoder, tmp_path, strategy, scenario="wikidata_only", **changes
         output=tmp_path,
         device="cpu",
         precision="fp32",
-        **changes,
+        **{"protocol": "sequential", **changes},
     )
 
 

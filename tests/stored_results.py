@@ -286,8 +286,9 @@ def store_sweep(
     from contsym.sweep.job import Job
     from contsym.sweep.plan import Cell, Sweep, write_record
 
+    resolved = {"encoder": "minilm", "protocol": "sequential", **changes}
     config = SweepConfig(
-        tuple(strategies), "mnli_then_wikidata", tuple(shots), tuple(seeds), output=output, **changes
+        tuple(strategies), "mnli_then_wikidata", tuple(shots), tuple(seeds), output=output, **resolved
     )
     cells = []
     for i, strategy in enumerate(config.strategies):

@@ -27,7 +27,7 @@ HANGS_AFTER = 600.0
 
 SEEDS = (0, 1)
 OPTIONS = ("--scenario", "mnli_then_wikidata", "--set", "learning_rate=0.003", "--set", "steps=6")
-OPTIONS += ("--no-audit", "--device", "cpu", "--precision", "fp32")
+OPTIONS += ("--protocol", "sequential", "--no-audit", "--device", "cpu", "--precision", "fp32")
 
 
 class Red(Exception):

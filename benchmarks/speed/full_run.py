@@ -42,6 +42,7 @@ def measure(options: Options) -> list[Comparison]:
         RunConfig(
             strategy=STRATEGY,
             scenario="mnli_then_wikidata",
+            protocol="sequential",
             encoder=options.encoder,
             sources={"mnli": options.mnli, "wikidata": options.wikidata},
             sizes={"mnli": n_mnli},
@@ -96,7 +97,16 @@ def write(plan: Plan, i: int, folder: Path) -> Path:
 def contsym(plan: Plan, tasks: Sequence[Path], output: Path) -> list[list[float]]:
     mnli, wikidata = map(str, tasks)
     command = ["-m", "contsym", "run", "--strategy", STRATEGY, "--scenario", plan.config.scenario]
-    command += ["--encoder", plan.config.encoder, "--mnli", mnli, "--wikidata", wikidata]
+    command += [
+        "--protocol",
+        "sequential",
+        "--encoder",
+        str(plan.config.encoder),
+        "--mnli",
+        mnli,
+        "--wikidata",
+        wikidata,
+    ]
     command += ["--seeds", str(SEED), "--set", f"steps={plan.settings.steps}"]
     command += ["--set", f"learning_rate={plan.learning_rate}", "--device", plan.device]
     return printed([*command, "--output", str(output), "--json"])["seeds"][0]["matrix"]

@@ -82,10 +82,9 @@ plugin_option = click.option(
 )
 encoder_option = click.option(
     "--encoder",
-    default="minilm",
-    show_default=True,
     metavar="NAME",
-    help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors.",
+    help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors.  "
+    "[default: minilm-nli for a scenario that begins with MNLI or SNLI and is retrained, else minilm]",
 )
 pooling_option = click.option(
     "--pooling",
@@ -152,10 +151,9 @@ relearn_option = click.option(
 protocol_option = click.option(
     "--protocol",
     type=click.Choice(get_args(Protocol)),
-    default="sequential",
-    show_default=True,
     help="sequential: the strategy learns every task. retrain: every strategy starts from one encoder that was "
-    "trained with a head on the first task, and that head measures the task (docs/protocols.md).",
+    "trained with a head on the first task, and that head measures the task (docs/protocols.md).  "
+    "[default: retrain for a scenario that begins with NLI, else sequential]",
 )
 pretrain_option = click.option(
     "--pretrain",

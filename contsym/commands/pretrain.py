@@ -50,7 +50,7 @@ def pretrain(tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, 
     """Fine-tune an encoder on NLI and write it, with its head, to a folder for --encoder.
 
     The strategies nli_head and zero_shot use its head. Under --protocol retrain all strategies start from
-    it, for every seed; without such a folder that protocol trains an encoder per seed. The same command resumes a
+    it, for every seed, as from the preset minilm-nli. The same command resumes a
     training that was stopped.
 
     \b
@@ -58,7 +58,7 @@ def pretrain(tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, 
       contsym pretrain --mnli path/to/mnli --out minilm-mnli
       contsym pretrain --task mnli --task snli --mnli path/to/mnli --snli path/to/snli \\
         --set lora=64 --difference --out minilm-nli
-      contsym run --strategy knn_fixed --scenario mnli_then_wikidata --protocol retrain --encoder minilm-mnli
+      contsym run --strategy knn_fixed --scenario mnli_then_wikidata --encoder minilm-mnli
     """
     if out.exists():
         raise ContsymError(f"--out {out} is there already; expected a new folder")

@@ -83,7 +83,7 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learning_rate: float | None = Field(None, gt=0, le=1, description="default: the encoder's preset")
-    batch_size: int = Field(16, ge=2, description="pairs in a training step")
+    batch_size: int = Field(16, ge=1, description="pairs in a training step")
     epochs: float = Field(1.0, gt=0, description="passes over an experience, at least")
     min_steps: int = Field(100, ge=1, description="training steps for an experience, at least")
     steps: int | None = Field(None, ge=1, description="exact training steps; overrides both")

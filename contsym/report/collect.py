@@ -92,6 +92,11 @@ class Collected:
     def shots(self) -> list[int]:
         return sorted({result.n_shots for result in self.results})
 
+    def shots_words(self, shots: int) -> str:
+        """The title of a group: its number of pairs, or that it is a search for the least."""
+        is_search = any(r.search for r in self.results if r.n_shots == shots)
+        return f"least of up to {shots:,} shots" if is_search else f"{shots:,} shots"
+
     @cached_property
     def seeds(self) -> list[int]:
         return sorted({result.seed for result in self.results})

@@ -10,8 +10,15 @@ from functools import cached_property
 from contsym.data import shortcuts
 from contsym.report.collect import Collected
 from contsym.report.during import During, during
-from contsym.results.metrics.efficiency import ShotsNeeded, area_under_curve, retention, shots_to_reach
+from contsym.results.metrics.efficiency import (
+    ShotsNeeded,
+    area_under_curve,
+    over_seeds,
+    retention,
+    shots_to_reach,
+)
 from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
+from contsym.results.paper_readings import samples
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
 from contsym.results.summary import marks
@@ -132,11 +139,12 @@ class Measures:
         ]
         accuracies = np.array(by_shots).T
         areas = area_under_curve(collected.shots, accuracies)
-        return Efficiency(
-            len(seeds),
-            shots_to_reach(collected.shots, accuracies, self.target),
-            summarise_values(areas.tolist()),
-        )
+        needed = shots_to_reach(collected.shots, accuracies, self.target)
+        # A search and a single pass count the pairs themselves.
+        counted = [r for r in collected.group(variant, collected.shots[-1]) if r.seed in seeds]
+        if all(r.search or r.options.one_pass for r in counted):
+            needed = over_seeds([samples(r, self.target) for r in counted])
+        return Efficiency(len(seeds), needed, summarise_values(areas.tolist()))
 
     def mean(self, variant: str, shots: int, figure: Callable[[SeedResult], float]) -> float | None:
         """Mean over the seeds of a figure without an interval, as a cost."""

@@ -89,7 +89,10 @@ def _run_command(config: RunConfig, seeds: Iterable[int]) -> str:
 def _shared_options(
     config: RunConfig | SweepConfig | StoredSettings, kind: type[RunConfig] | type[SweepConfig]
 ) -> list[str]:
-    """The options that runs and sweeps share, where they do not have their default."""
+    """The options that runs and sweeps share, where they do not have their default.
+
+    A stored run has an encoder and a protocol, so the command names both, whatever the defaults will be then.
+    """
     words: list[str] = []
     for task, source in config.sources.items():
         words += [f"--{task}", source]

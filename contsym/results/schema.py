@@ -313,8 +313,10 @@ class SeedResult(Scores, Facts):
 
     @property
     def n_shots(self) -> int:
-        """Training pairs of the new task."""
+        """Training pairs of the new task; of a search for the least the most that it may try, the same for every seed."""
         shots = self.options.shots
+        if self.search:
+            return self.search.most
         return shots if isinstance(shots, int) else self.sources[self.new_task].rows.train
 
     def variant(self, varied: Collection[str]) -> str:

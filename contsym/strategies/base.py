@@ -150,8 +150,14 @@ class Strategy:
         return pair_features(*self.model.encoder.encode(texts).chunk(2))
 
     def notes(self) -> list[str]:
-        """Lines that a reader needs before comparing this result. Default: the memory's note, if any."""
-        return [self.memory.note] if self.memory and self.memory.note else []
+        """Lines that a reader needs before comparing this result. Default: the memory's note, if any, and that a batch of
+        one gives a method that compares the pairs of a batch nothing to learn from."""
+        notes = [self.memory.note] if self.memory and self.memory.note else []
+        if self.trains and self.memory and self.settings.batch_size == 1:
+            notes.append(
+                "batch_size=1: no pair of a batch can be compared with another, so the encoder learns nothing"
+            )
+        return notes
 
     @property
     def n_trained_parameters(self) -> int:

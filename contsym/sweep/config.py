@@ -128,7 +128,7 @@ class SweepConfig(CellOptions):
         for reading in self.readings:
             options = dict(reading.options)
             shots = options.pop("shots", None)
-            if options.get("protocol", self.protocol) != "retrain":
+            if options.get("protocol", self.protocol) == "sequential":
                 options["pretrain"] = {}
             part = replace(
                 self,

@@ -20,6 +20,7 @@ from contsym.files import clear_partial
 from contsym.models.encoders.vector_cache import limit_bytes
 from contsym.results import store
 from contsym.results.schema import as_typed
+from contsym.scenarios.catalog import find_scenario
 from contsym.sweep.config import SweepConfig
 from contsym.sweep.job import Job, is_done
 from contsym.sweep.runs import RECORD, StoredRun, read_run, runs_folder, write_run
@@ -91,7 +92,9 @@ def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
         for plan in plans
         for seed in config.seeds
     )
-    return Sweep(SweepConfig.of_run(config), cells, _now(), "run")
+    # Every order of a scenario has the same encoder and protocol.
+    resolved = replace(config, encoder=plans[0].config.encoder, protocol=plans[0].config.protocol)
+    return Sweep(SweepConfig.of_run(resolved), cells, _now(), "run")
 
 
 def _now() -> str:
@@ -110,9 +113,21 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     limit_bytes()
     shared, cells = Shared(), []
     audits: dict[str, Overview] = {}
+    if not config.readings:
+        config = _with_defaults(config)
     for reading, part in config.parts():
-        cells += _cells(part, reading.name if config.readings else "", shared, audits)
+        cells += _cells(_with_defaults(part), reading.name if config.readings else "", shared, audits)
     return Sweep(config, tuple(cells), _now()), audits
+
+
+def _with_defaults(config: SweepConfig) -> SweepConfig:
+    """The sweep, or one of its readings, with a protocol and an encoder where it names none."""
+    from contsym.strategies.catalog import load_strategy
+    from contsym.training.protocol import with_defaults
+
+    named = plugins.read(config.plugins)
+    classes = {name: load_strategy(name, named) for name in config.strategies}
+    return with_defaults(config, find_scenario(config.scenario, named), classes)
 
 
 def seconds_left(sweep: Sweep) -> float:
@@ -144,7 +159,7 @@ def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:
         return sweep
     ((_, part),) = replace(sweep.config, readings=tuple(readings)).parts()
     keys = {cell.job.key for cell in sweep.cells}
-    more = [cell for cell in _cells(part, reading, Shared(), {}) if cell.job.key not in keys]
+    more = [cell for cell in _cells(_with_defaults(part), reading, Shared(), {}) if cell.job.key not in keys]
     return replace(sweep, cells=(*sweep.cells, *more), n_planned=len(sweep.cells)) if more else sweep
 
 

@@ -41,14 +41,15 @@ class StoredSettings(Written):
     readings: list[StoredReading] = []
     screen: Count | None = None
     select: Literal["validation"] | None = None
-    encoder: Words = "minilm"
+    encoder: Words | None = None
+    """None: that of each reading, by its protocol."""
     pooling: Words = "auto"
     sources: dict[str, Words] = {}
     sizes: dict[str, Count] = {}
     form: Words = "lexicalised"
     draw: Words = "balanced"
     split: Words | None = None
-    protocol: Words = "sequential"
+    protocol: Words | None = None
     pretrain: dict[str, Words] = {}
     label_noise: Share | None = None
     plugins: list[Words] = []

@@ -119,7 +119,7 @@ def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) ->
     ]
     params = {
         "scenario": config.scenario,
-        "encoder": config.encoder,
+        "encoder": config.encoder or "by reading",
         "strategies": ",".join(config.strategies),
         "shots": ",".join(map(shots_text, config.shots)),
         "seeds": ",".join(map(str, config.seeds)),

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from contsym.training.plan import Plan
 
 
-PROBE_PART = 1000
+PROBE_PART = 500
 """Training pairs of the first task that the linear probe is fitted on."""
 
 VIEW_PART = 400

@@ -27,6 +27,7 @@ from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
 from contsym.training.checks import check_relearning, check_start
 from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
+from contsym.training.protocol import check_start, with_defaults
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -137,9 +138,11 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     _check_sources(config, scenario)
     store.check_writable(config.output)
     with shared.loading_ahead(scenario, config):
-        files = with_pooling(checkpoints.locate(config.encoder), config.pooling)
+        named_encoder = checkpoints.locate(config.encoder) if config.encoder else None
         quiet_libraries()
         strategy = load_strategy(config.strategy, named)
+        config = with_defaults(config, scenario, {config.strategy: strategy})
+        files = with_pooling(named_encoder or checkpoints.locate(str(config.encoder)), config.pooling)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     settings = parse_settings(strategy, config.settings)
     strategy.check(files, settings)

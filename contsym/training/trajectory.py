@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 PART, TOTAL = 256, 1024
 """The most validation pairs that a point measures, per task and of all tasks together."""
 
-GROWTH = 1.5
-"""Factor between the steps of two points."""
+EVERY, GROWTH = 4, 2
+"""The first steps, of which each is a point, and the factor between the steps of two later points."""
 
 PAST_LIMIT = 512
 """The most pairs of earlier experiences in a memory at a point: encoding all of them at every point took a third of
@@ -125,7 +125,7 @@ class Trajectory(SupervisedPlugin):
         n = strategy.n_batches
         is_due = n >= self._next
         if is_due:
-            self._next = max(n + 1, math.ceil(GROWTH * n))
+            self._next = n + 1 if n < EVERY else GROWTH * n
         all_tasks = is_due and self.is_whole
         if not (all_tasks or self.until is not None or self.at_every_batch[experience]):
             return False

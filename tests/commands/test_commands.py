@@ -75,7 +75,16 @@ def toy_run(tmp_path_factory, tiny_encoder_folder):
     write_task(folder / "mnli", nli_rows(), 30)
     done = contsym(
         *("run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wikidata"),
-        *("--encoder", tiny_encoder_folder, "--mnli", "mnli", "--wikidata", "wikidata"),
+        *(
+            "--protocol",
+            "sequential",
+            "--encoder",
+            tiny_encoder_folder,
+            "--mnli",
+            "mnli",
+            "--wikidata",
+            "wikidata",
+        ),
         *("--shots", "32", "--seeds", "0,1", "--set", "steps=4", "--set", "learning_rate=0.003"),
         *("--device", "cpu", "--json"),
         cwd=folder,

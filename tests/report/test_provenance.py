@@ -55,7 +55,7 @@ def test_runs_have_a_command_each(tmp_path):
     found = commands(collect(tmp_path, ["a", "b"]))
     plain = [command.replace(" \\\n ", "") for command in found]
     same = "--scenario mnli_then_wikidata --shots 64"
-    chosen = "--device cpu --precision fp32 --target 0.9"
+    chosen = "--encoder minilm --protocol sequential --device cpu --precision fp32 --target 0.9"
     assert plain == [
         f"contsym run --strategy knn_fixed {same} --seeds 0,1 {chosen}",
         f"contsym run --strategy fine_tune {same} --seeds 2 --set batch_size=8 {chosen}",

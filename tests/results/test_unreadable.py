@@ -170,7 +170,14 @@ def plugin_sweep(output, file, shots=8):
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(PLUGIN)
     config = SweepConfig(
-        (file.stem,), "mnli_then_wikidata", (shots,), (0,), plugins=(str(file),), output=output
+        (file.stem,),
+        "mnli_then_wikidata",
+        (shots,),
+        (0,),
+        plugins=(str(file),),
+        output=output,
+        encoder="minilm",
+        protocol="sequential",
     )
     key = hashlib.sha256(str(file).encode()).hexdigest()
     job = Job(key, config.cell(file.stem, 0, shots, {}))

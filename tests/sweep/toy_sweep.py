@@ -16,13 +16,26 @@ from tests.runs import without_time
 __all__ = ["arguments", "cells", "comparable", "read_json", "toy_config", "write_tasks"]
 
 OPTIONS = ("--strategies", "fine_tune,knn_fixed", "--scenario", "mnli_then_wikidata", "--shots", "8,16")
-OPTIONS += ("--seeds", "2", "--set", "steps=4", "--no-audit", "--device", "cpu", "--precision", "fp32")
+OPTIONS += (
+    "--protocol",
+    "sequential",
+    "--seeds",
+    "2",
+    "--set",
+    "steps=4",
+    "--no-audit",
+    "--device",
+    "cpu",
+    "--precision",
+    "fp32",
+)
 
 
 def toy_config(sources: dict[str, str], encoder: Path, output: Path, **changes: Any) -> SweepConfig:
     chosen: dict[str, Any] = {
         "strategies": ("fine_tune", "knn_fixed"),
         "scenario": "mnli_then_wikidata",
+        "protocol": "sequential",
         "shots": (8, 16),
         "seeds": (0, 1),
         "settings": {"steps": ("4",)},

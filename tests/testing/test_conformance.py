@@ -85,7 +85,7 @@ RIGS = {
     ),
     "takes_any_batch_size": Rig(
         "refuses wrong settings",
-        "batch_size=1 was taken; expected a subclass of TrainingSettings that refuses it",
+        "batch_size=0 was taken; expected a subclass of TrainingSettings that refuses it",
         "    class Settings(TrainingSettings):\n        batch_size: int = Field(16, description='pairs')",
     ),
     "does_not_say_what_a_setting_is": Rig(

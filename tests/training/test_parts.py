@@ -66,6 +66,7 @@ def test_the_plan_of_a_sweep_reads_columns_and_draws_what_it_shows(toy, tiny_enc
     config = SweepConfig(
         strategies=("knn_fixed", "fine_tune"),
         scenario="mnli_then_wikidata",
+        protocol="sequential",
         shots=(4, 8),
         seeds=(0, 1),
         encoder=str(tiny_encoder_folder),

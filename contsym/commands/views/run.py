@@ -103,8 +103,12 @@ def _matrix_table(title: str, results: Results, mean: Means, *, verbose: bool) -
     for task in first.tasks:
         add_numbers(table, task)
         add_numbers(table, *(SHORT_KINDS[kind] for kind in kinds[task]), style="dim")
-    names = ["pretrained" if first.options.protocol == "retrain" else "untrained", *first.tasks]
+    is_retrained = first.options.protocol == "retrain"
+    names = ["pretrained" if is_retrained else "untrained", *first.tasks]
     for i, name in enumerate(names):
+        if i == 1 and is_retrained:
+            # The first task is known from the start, so its row is the same again.
+            continue
         cells = []
         for j, task in enumerate(first.tasks):
             cells.append(spread([r.matrix[i][j] for r in results]))

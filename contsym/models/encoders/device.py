@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from contsym.checked import is_number
 from contsym.errors import SettingError
-from contsym.machine import changed_environment, run_environment
+from contsym.machine import changed_environment, is_amd, run_environment
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,9 +67,10 @@ def deterministic(device: str) -> Iterator[None]:
 def choose_precision(name: str, device: str) -> Precision:
     """`auto` is bfloat16 where the hardware multiplies it faster than float32, else float32.
 
-    Such hardware is a GPU from compute capability 8 on, and a CPU with AMX tiles. AVX512-BF16 alone is not
-    enough: on one such CPU bfloat16 took 1.1 to 1.3 times as long as float32 (docs/results.md). The choice
-    depends on no timing, so that a machine always gives the same numbers.
+    Such hardware is a GPU from compute capability 8 on, a CPU with AMX tiles, and AMD's with AVX512-BF16, where float32
+    takes 1.4 (a training step) to 1.9 times as long (encoding). On Intel's with AVX512-BF16 alone bfloat16 took 1.1 to
+    1.3 times as long as float32. Measured by benchmarks/precision.py; figures in docs/performance.md. The choice depends
+    on no timing, so that a machine always gives the same numbers.
     """
     import torch
 
@@ -77,7 +78,8 @@ def choose_precision(name: str, device: str) -> Precision:
         return "bf16" if name == "bf16" else "fp32"
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
-    return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+    is_fast = torch.cpu._is_amx_tile_supported() or (is_amd() and torch.cpu._is_avx512_bf16_supported())
+    return "bf16" if is_fast else "fp32"
 
 
 def random_state(device: str) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ def groups(collected: Collected) -> Iterator[tuple[str, int]]:
 
 
 def shots_columns(collected: Collected, **more: Any) -> tuple[Column, ...]:
-    return tuple(Column(f"{n:,} shots", f"shots_{n}", **more) for n in collected.shots)
+    return tuple(Column(collected.shots_words(n), f"shots_{n}", **more) for n in collected.shots)
 
 
 def by_shots(

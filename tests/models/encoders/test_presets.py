@@ -16,43 +16,15 @@ from contsym.data.hub_client import Repository, cached
 from contsym.errors import EncoderError
 from contsym.models.encoders import checkpoints, presets
 from contsym.models.encoders.checkpoints import CARD, locate
-from contsym.models.encoders.difference import write_difference
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import NLI_HEAD, kind_of_head, read_head
-from contsym.models.encoders.presets import Preset
 from contsym.models.encoders.resolve import with_pooling
-
-LAYER = "encoder.layer.0.output.dense"
-UP, DOWN = torch.ones(32, 1), torch.full((1, 64), 0.25)
-
-
-@pytest.fixture
-def tiny_presets(tiny_encoder_folder, tmp_path, monkeypatch):
-    """Preset `tiny`, in an installed package, and `tiny-nli`, bundled; gives the folder of the second."""
-    package, folder = tmp_path / "tiny_package", tmp_path / "bundled" / "tiny-nli"
-    shutil.copytree(tiny_encoder_folder, package / "model")
-    (package / "__init__.py").write_text("raise RuntimeError('a package is found, not run')")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(checkpoints.hub_client, "cached", lambda _: None)
-    monkeypatch.setattr(checkpoints, "BUNDLED", folder.parent)
-    folder.mkdir(parents=True)
-    write_difference(folder, {LAYER: (UP, DOWN)})
-    save_file({"linear.weight": torch.zeros(3, 128), "linear.bias": torch.zeros(3)}, folder / NLI_HEAD)
-    base = locate(str(tiny_encoder_folder)).weights_sha256
-    digest = checkpoints.difference_sha256(folder)
-    card = {"encoder": {"name": "tiny", "sha256": base}, "difference_sha256": digest}
-    (folder / CARD).write_text(json.dumps(card))
-    named = {
-        "tiny": Preset("a/tiny", 1e-3, "tiny", package="tiny_package", sha256=base),
-        "tiny-nli": Preset("a/tiny", 1e-3, "tiny", sha256=digest, is_bundled=True),
-    }
-    monkeypatch.setattr(checkpoints, "PRESETS", named)
-    return folder
+from tests.conftest import CHANGED_LAYER
 
 
 def test_a_bundled_preset_is_its_base_and_a_difference(tiny_presets):
-    base, found = locate("tiny"), with_pooling(locate("tiny-nli"))
-    assert (found.name, found.origin) == ("tiny-nli", "bundled difference to tiny, package tiny_package")
+    base, found = locate("minilm"), with_pooling(locate("minilm-nli"))
+    assert (found.name, found.origin) == ("minilm-nli", "bundled difference to minilm, package tiny_package")
     assert (found.folder, found.head_folder) == (base.folder, tiny_presets)
     digest = checkpoints.difference_sha256(tiny_presets)
     assert found.weights_sha256 == hashlib.sha256(f"{base.weights_sha256}{digest}".encode()).hexdigest()
@@ -61,15 +33,15 @@ def test_a_bundled_preset_is_its_base_and_a_difference(tiny_presets):
     assert read_head(found.head_folder, 32).keys() == {"linear.weight", "linear.bias"}
     before, after = (dict(load(files).transformer.named_parameters()) for files in (base, found))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved == {f"{LAYER}.weight"}
+    assert moved == {f"{CHANGED_LAYER}.weight"}
     # Each entry of up @ down is 1 * 0.25.
-    assert torch.allclose(after[f"{LAYER}.weight"], before[f"{LAYER}.weight"] + 0.25)
+    assert torch.allclose(after[f"{CHANGED_LAYER}.weight"], before[f"{CHANGED_LAYER}.weight"] + 0.25)
 
 
 def test_the_hub_is_asked_for_the_base_alone(tiny_presets, monkeypatch):
     monkeypatch.setattr(checkpoints, "_from_package", lambda _: None)
-    with pytest.raises(EncoderError, match=r"^encoder 'tiny' is not here: HF_HUB_OFFLINE is set"):
-        locate("tiny-nli")
+    with pytest.raises(EncoderError, match=r"^encoder 'minilm' is not here: HF_HUB_OFFLINE is set"):
+        locate("minilm-nli")
 
 
 @pytest.mark.parametrize(
@@ -77,59 +49,59 @@ def test_the_hub_is_asked_for_the_base_alone(tiny_presets, monkeypatch):
     [
         (
             "preset",
-            r"difference.safetensors is not abc\.\.\. that preset tiny-nli names; install contsym again$",
+            r"difference.safetensors is not abc\.\.\. that preset minilm-nli names; install contsym again$",
         ),
         (
             "head",
             r"difference.safetensors is not \w{12}\.\.\. that its contsym.json names; install contsym again$",
         ),
-        ("base", r"of encoder tiny is not abc\.\.\. that its contsym.json names; install contsym again$"),
+        ("base", r"of encoder minilm is not abc\.\.\. that its contsym.json names; install contsym again$"),
         ("gone", r"contsym.json: cannot be read .*; install contsym again$"),
-        ("nested", r"a difference to another difference, tiny-nli; install contsym again$"),
+        ("nested", r"a difference to another difference, minilm-nli; install contsym again$"),
     ],
 )
 def test_a_bundled_preset_that_was_changed_is_refused(tiny_presets, monkeypatch, change, message):
     card = json.loads((tiny_presets / CARD).read_text())
     if change == "preset":
-        altered = dataclasses.replace(checkpoints.PRESETS["tiny-nli"], sha256="abc")
-        monkeypatch.setattr(checkpoints, "PRESETS", {**checkpoints.PRESETS, "tiny-nli": altered})
+        altered = dataclasses.replace(checkpoints.PRESETS["minilm-nli"], sha256="abc")
+        monkeypatch.setattr(checkpoints, "PRESETS", {**checkpoints.PRESETS, "minilm-nli": altered})
     elif change == "head":
         save_file({"linear.bias": torch.ones(3)}, tiny_presets / NLI_HEAD)
     elif change == "gone":
         shutil.rmtree(tiny_presets)
     elif change == "nested":
         (tiny_presets / CARD).write_text(
-            json.dumps({**card, "encoder": {**card["encoder"], "name": "tiny-nli"}})
+            json.dumps({**card, "encoder": {**card["encoder"], "name": "minilm-nli"}})
         )
     else:
         (tiny_presets / CARD).write_text(
             json.dumps({**card, "encoder": {**card["encoder"], "sha256": "abc"}})
         )
     with pytest.raises(EncoderError, match=message):
-        locate("tiny-nli")
+        locate("minilm-nli")
 
 
 def test_a_bundled_preset_has_one_version(tiny_presets):
     with pytest.raises(
-        EncoderError, match="'tiny-nli@main' comes with contsym in one version; expected tiny-nli"
+        EncoderError, match="'minilm-nli@main' comes with contsym in one version; expected minilm-nli"
     ):
-        locate("tiny-nli@main")
+        locate("minilm-nli@main")
 
 
 def test_an_encoder_has_seen_what_its_preset_its_card_or_its_base_says(tiny_presets, tmp_path, monkeypatch):
     plain = tmp_path / "plain"
     shutil.copytree(tmp_path / "tiny_package" / "model", plain)
-    assert locate(str(plain)).seen == locate("tiny").seen == ()
+    assert locate(str(plain)).seen == locate("minilm").seen == ()
     named = {
-        name: dataclasses.replace(preset, seen=("snli",) if name == "tiny" else ())
+        name: dataclasses.replace(preset, seen=("snli",) if name == "minilm" else ())
         for name, preset in checkpoints.PRESETS.items()
     }
     monkeypatch.setattr(checkpoints, "PRESETS", named)
     # A copy of a preset's weights has seen what the preset has; a card adds to its base.
-    assert locate(str(plain)).seen == locate("tiny").seen == locate("tiny-nli").seen == ("snli",)
+    assert locate(str(plain)).seen == locate("minilm").seen == locate("minilm-nli").seen == ("snli",)
     card = json.loads((tiny_presets / CARD).read_text())
     (tiny_presets / CARD).write_text(json.dumps({**card, "sources": {"mnli": {}}}))
-    assert locate("tiny-nli").seen == ("mnli", "snli")
+    assert locate("minilm-nli").seen == ("mnli", "snli")
     weights = load_file(plain / "model.safetensors")
     save_file(
         {name: tensor + 1 for name, tensor in weights.items()}, plain / "model.safetensors", {"format": "pt"}
@@ -161,7 +133,7 @@ def test_the_presets_have_seen_what_their_cards_say():
 
 @pytest.fixture
 def made(tiny_presets, tmp_path, monkeypatch):
-    """A folder as contsym pretrain --difference made it on this machine, from preset `tiny`."""
+    """A folder as contsym pretrain --difference made it on this machine, from preset `minilm`."""
     folder = tmp_path / "made"
     shutil.copytree(tiny_presets, folder)
     for name in ("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"):

@@ -152,7 +152,14 @@ class Sweep:
     def __init__(self, world: Path, output: str, *arguments: str, steps: int = 20, **variables: str) -> None:
         self.output = world / output
         command = [sys.executable, "-m", "contsym", "sweep", "--strategies", "knn_fixed", "--seeds", "1"]
-        command += ["--scenario", "mnli_then_wikidata", "--shots", ",".join(map(str, SHOTS))]
+        command += [
+            "--scenario",
+            "mnli_then_wikidata",
+            "--protocol",
+            "sequential",
+            "--shots",
+            ",".join(map(str, SHOTS)),
+        ]
         command += ["--mnli", "nli", "--wikidata", "wikidata", "--encoder", "./encoder", "--device", "cpu"]
         command += ["--set", f"steps={steps}", "--no-audit", "--json", "--output", output, *arguments]
         self.process = subprocess.Popen(

@@ -89,6 +89,7 @@ def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
         (0,),
         {"steps": ("20",)},
         encoder=str(tiny_encoder_folder),
+        protocol="sequential",
         sources=sources,
         device="cpu",
         audit=False,

@@ -1,0 +1,92 @@
+"""The protocol of a run: whether it can start from an encoder that knows the first task, and the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from contsym.config import CellOptions, Protocol, RunConfig
+from contsym.data.tasks import TASKS
+from contsym.errors import SettingError
+from contsym.models.encoders import checkpoints
+from contsym.models.encoders.nli_head import kind_of_head
+from contsym.models.encoders.presets import PRESETS
+
+if TYPE_CHECKING:
+    from contsym.scenarios.schema import ScenarioPlan
+    from contsym.strategies.base import Strategy
+
+
+Options = TypeVar("Options", bound=CellOptions)
+"""A RunConfig or a SweepConfig."""
+
+START = "minilm-nli"
+"""The default encoder of protocol retrain where it knows the first task."""
+PLAIN = "minilm"
+"""The default encoder elsewhere: contsym has not trained it on the first task."""
+
+
+def with_defaults(
+    options: Options, scenario: ScenarioPlan, strategies: Mapping[str, type[Strategy]]
+) -> Options:
+    """The options with a protocol and an encoder where they name none.
+
+    The protocol is retrain where all strategies can be retrained in this scenario, and sequential elsewhere. It is the
+    same for all strategies of a sweep, whose figures stand beside each other.
+    """
+    protocol = options.protocol or _default_protocol(scenario, strategies)
+    is_known = protocol == "retrain" and scenario.tasks[0] in PRESETS[START].seen
+    # An encoder with a head is not pretrained, so who gives settings for that means another.
+    encoder = START if is_known and not options.pretrain else PLAIN
+    return replace(options, protocol=protocol, encoder=options.encoder or encoder)
+
+
+def _default_protocol(scenario: ScenarioPlan, strategies: Mapping[str, type[Strategy]]) -> Protocol:
+    # Of a scenario in all orders, every order has the same protocol, also where it begins with a relational task.
+    is_in_orders = scenario.all_orders or ":" in scenario.name
+    first = scenario.experiences[0]
+    # The head of an encoder knows a task with all its labels and pairs, so a part of it is nothing to begin with.
+    is_whole = not first.labels and not first.part and first.label_noise is None
+    if is_in_orders or not is_whole or _obstacle(scenario.name, scenario.tasks, strategies):
+        return "sequential"
+    return "retrain"
+
+
+def _obstacle(scenario: str, tasks: tuple[str, ...], strategies: Mapping[str, type[Strategy]]) -> str:
+    """Why these strategies cannot be retrained in a scenario; empty if they can."""
+    if len(tasks) < 2 or TASKS[tasks[0]].relational:
+        return (
+            f"scenario {scenario} is {', '.join(tasks)}; expected an NLI task that the encoder knows before, and "
+            "others after it, as mnli_then_wikidata"
+        )
+    for name, strategy in strategies.items():
+        if strategy.wants_head == "language_model":
+            return (
+                f"{name} asks a language model and has no encoder to retrain; expected --protocol sequential"
+            )
+    return ""
+
+
+def check_start(
+    config: RunConfig, files: checkpoints.EncoderFiles, tasks: tuple[str, ...], strategy: type[Strategy]
+) -> None:
+    """Raises SettingError where protocol retrain cannot be done with these choices."""
+    if obstacle := _obstacle(config.scenario, tasks, {config.strategy: strategy}):
+        raise SettingError(f"--protocol retrain: {obstacle}")
+    kind = kind_of_head(files)
+    if kind and config.pretrain:
+        raise SettingError(
+            f"--pretrain: encoder {files.name} has an NLI head already and is not pretrained; leave it out"
+        )
+    if kind == "joint" and checkpoints.read_config(files.folder).get("is_encoder_decoder"):
+        raise SettingError(
+            f"--protocol retrain: {files.name} is a sequence-to-sequence classifier, whose encoder alone is retrained; "
+            "expected an encoder with an NLI head, or --protocol sequential"
+        )
+    if kind == "joint" and strategy.addons:
+        raise SettingError(
+            f"--strategy {config.strategy}: under --protocol retrain an add-on needs a head over two sentences, "
+            f"and that of {files.name} reads them as one text; make an encoder with contsym pretrain, or give "
+            "--protocol sequential"
+        )
