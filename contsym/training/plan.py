@@ -24,10 +24,9 @@ from contsym.models.encoders.resolve import size, with_limit, with_pooling
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
-from contsym.training.checks import check_relearning, check_start
 from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
-from contsym.training.protocol import check_start, with_defaults
+from contsym.training.protocol import check_relearning, check_start, with_defaults
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -53,7 +53,9 @@ def during_table(measures: Measures, task: str) -> Table:
         for row in rows
     )
     places = {row.shots: row.places for row in rows}
-    where = "; ".join(f"at {shots:,} shots {_places_text(each)}" for shots, each in sorted(places.items()))
+    where = "; ".join(
+        f"at {collected.shots_words(shots)} {_places_text(each)}" for shots, each in sorted(places.items())
+    )
     return make_table(
         f"during-{task}",
         f"{title_of(task)} during the training on {title_of(collected.tasks[-1])}",
