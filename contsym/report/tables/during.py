@@ -56,6 +56,7 @@ def during_table(measures: Measures, task: str) -> Table:
     where = "; ".join(
         f"at {collected.shots_words(shots)} {_places_text(each)}" for shots, each in sorted(places.items())
     )
+    intervals = interval_note(collected) if len(collected.seeds) > 1 else "One seed has no interval here"
     return make_table(
         f"during-{task}",
         f"{title_of(task)} during the training on {title_of(collected.tasks[-1])}",
@@ -68,7 +69,7 @@ def during_table(measures: Measures, task: str) -> Table:
         "in (b) but not in (c), because it moves less per step.",
         "min-ACC is the mean over the earlier tasks of the least accuracy during later training; WC-ACC, the "
         "worst-case accuracy, adds the accuracy on the new task; the stability gap is the part of a loss that comes "
-        f"back (docs/readings.md). {interval_note(collected)}.",
+        f"back (docs/readings.md). {intervals}.",
     )
 
 
