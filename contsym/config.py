@@ -73,6 +73,8 @@ class CellOptions:
     """Accuracy to report the fewest pairs for, where `until` names none."""
     curve: bool = True
     """Whether all tasks are measured while training."""
+    relearn: bool = False
+    """Whether a copy of the model learns the first task again at the end, until its accuracy is back."""
     audit: bool = True
     """Look for leaks and shortcuts in the data before training."""
     output: Path = Path(DEFAULT_OUTPUT)

@@ -75,6 +75,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "step": 16,
             "target": 0.9,
             "curve": True,
+            "relearn": False,
         },
         "set": {},
         "asked": {"sources": {}, "device": "auto", "precision": "auto", "audit": True},
@@ -135,6 +136,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "wikidata": {"n_distinct_pairs": 64, "n_pairs_seen": 128},
         },
         "search": None,
+        "relearning": None,
         "loss": [[1 / step for step in range(1, 20)], [1 / step for step in range(1, 9)]],
         "cost": {
             "experiences": [_cost(2.5, 19, 304, 512, 52_224), _cost(1.25, 8, 128, 268, 98_816)],

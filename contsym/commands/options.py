@@ -142,6 +142,12 @@ step_option = click.option(
     show_default=True,
     help="With --shots least: the difference of the numbers of pairs that are tried.",
 )
+relearn_option = click.option(
+    "--relearn",
+    is_flag=True,
+    help="At the end let a copy of the model learn the first task again, and count the pairs until its accuracy on "
+    "validation pairs is back (docs/readings.md).",
+)
 protocol_option = click.option(
     "--protocol",
     type=click.Choice(get_args(Protocol)),
@@ -175,7 +181,7 @@ def cell_options(command):
         form_option,
     )
     training = (draw_option, split_option, noise_option, protocol_option, pretrain_option)
-    readings = (one_pass_option, until_option, step_option, target_option)
+    readings = (one_pass_option, until_option, step_option, target_option, relearn_option)
     for option in reversed((*data_and_encoder, *training, device_option, precision_option, *readings)):
         command = option(command)
     return command

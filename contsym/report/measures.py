@@ -9,6 +9,7 @@ from functools import cached_property
 
 from contsym.data import shortcuts
 from contsym.report.collect import Collected
+from contsym.report.during import During, during
 from contsym.results.metrics.efficiency import (
     ShotsNeeded,
     area_under_curve,
@@ -192,6 +193,11 @@ class Measures:
                     if accuracy and forgetting and seconds is not None:
                         points[task].append(TradeOff(variant, shots, accuracy, forgetting, seconds))
         return points
+
+    @cached_property
+    def during(self) -> dict[str, list[During]]:
+        """By earlier task, every group's figures of the trajectory."""
+        return during(self.collected, self.target)
 
     def by_kind(self, variant: str, shots: int, task: str) -> Mapping[str, Summary]:
         """Accuracy on each kind at the end."""

@@ -93,6 +93,11 @@ def _sections(measures: Measures) -> list[Section]:
         else "No seed has a result for all strategies at one number of shots yet."
     )
     no_forgetting = "This scenario has one task, so nothing can be forgotten."
+    during_text = "These results have no trajectory; --curve measures one."
+    if not collected.earlier_tasks:
+        during_text = no_forgetting
+    elif measures.during:
+        during_text = "The learning curves below show the accuracy on earlier tasks over the pairs seen."
     outcomes = readings_of(collected.readings)
     readings = [("answer", verdict(outcomes))] if outcomes else []
     return [
@@ -107,6 +112,12 @@ def _sections(measures: Measures) -> list[Section]:
         *([section("readings", "Which reading gives the paper's table", *readings)] if readings else []),
         section("accuracy", "Accuracy over shots"),
         section("trade-off", "Accuracy against forgetting", without_figure=no_forgetting),
+        section(
+            "during",
+            "Forgetting during training",
+            *(("answer", sentences.why_less(measures, task)) for task in collected.earlier_tasks),
+            without_figure=during_text,
+        ),
         section("matrices", "Accuracy matrices"),
         section("relations", "Accuracy by relation", without_figure=no_kinds),
         section("kinds", "Symmetric against antisymmetric", without_figure=no_kinds),

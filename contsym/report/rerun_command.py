@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 OPTIONS = tuple(
     each.name
     for each in fields(CellOptions)
-    if each.name not in ("sources", "sizes", "pretrain", "plugins", "one_pass", "curve", "audit", "output")
+    if each.name
+    not in ("sources", "sizes", "pretrain", "plugins", "one_pass", "curve", "relearn", "audit", "output")
 )
 """Options with one value, by the names of their fields; the others are written in another way."""
 
@@ -109,6 +110,8 @@ def _shared_options(
         words.append("--one-pass")
     if config.curve != defaults["curve"]:
         words.append("--curve" if config.curve else "--no-curve")
+    if config.relearn:
+        words.append("--relearn")
     if not config.audit:
         words.append("--no-audit")
     return words

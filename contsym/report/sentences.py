@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contsym.report.collect import Collected, title_of
 from contsym.report.measures import ALPHA, Measures
 from contsym.report.table_formats import interval_text
+from contsym.report.tables.during import reached_cell
 from contsym.report.tables.examples_needed import shots_needed_text
 from contsym.results.summary import seen_before
 
@@ -103,6 +104,51 @@ def forgotten(measures: Measures, task: str) -> str:
             by_marks.setdefault(f.marks, []).append(variant)
     marked = [f"by {listed(variants)}: {words}" for words, variants in by_marks.items()]
     return "; ".join([said, *marked]) + "."
+
+
+def why_less(measures: Measures, task: str) -> str:
+    """Why one of two extreme methods forgets less of a task, as far as the intervals over seeds do not overlap.
+
+    The methods are those with the least and the most forgetting when the target is reached, at the largest number of
+    shots; empty where no trajectory is stored.
+    """
+    most, name = measures.collected.shots[-1], title_of(task)
+    rows = [row for row in measures.during.get(task, []) if row.shots == most]
+    found = {row: row.at_target.summary.mean for row in rows if row.at_target.summary}
+    if len(found) < 2:
+        missed = (
+            f"Fewer than two methods reached {measures.target:g} on validation pairs with {most:,} examples"
+        )
+        return f"{missed}, so forgetting of {name} at the target is not compared." if rows else ""
+    less, more = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+    a, b = (f"{row.variant} ({reached_cell(row.at_target).text})" for row in (less, more))
+    said = f"With {most:,} examples {a} had forgotten least of {name} when it reached the target, {b} most"
+    apart = "the seeds do not tell them apart"
+    if not less.at_target.is_below(more.at_target):
+        return f"{said}; {apart}."
+    if not (less.takes_steps and more.takes_steps):
+        return f"{said}; a method without gradient steps cannot be compared with another at equal steps."
+    if not less.at_steps.is_below(more.at_steps):
+        if less.steps_to_target.is_below(more.steps_to_target):
+            return (
+                f"{said}; at equal steps {apart}, and {less.variant} reached the target in fewer steps: it forgets less "
+                "because it stops sooner."
+            )
+        return f"{said}; {apart} at equal steps, nor by the steps to the target: no explanation is supported."
+    if not less.at_weights.is_below(more.at_weights):
+        if less.weights_at_steps.is_below(more.weights_at_steps):
+            return (
+                f"{said}, also at equal steps; at equal distance of the weights {apart}, and those of {less.variant} had "
+                "moved less at equal steps: it forgets less because it moves less per step."
+            )
+        return (
+            f"{said}, also at equal steps; {apart} at equal distance of the weights, nor by how far the weights had "
+            "moved at equal steps: that it stops sooner is not enough, and no other explanation is supported."
+        )
+    return (
+        f"{said}, also at equal steps and at equal distance of the weights: neither that it stops sooner nor that it "
+        "moves less per step explains all of it."
+    )
 
 
 def warnings(measures: Measures) -> list[str]:

@@ -165,7 +165,15 @@ def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
         **mean.figures,
         "seconds": mean.seconds,
         "probe_forgetting": mean.probe_forgetting,
+        "relearning/n_pairs": mean.relearning_pairs,
     }
+    for name, figure in mean.trajectory_figures.items():
+        by_task = (
+            {f"/{safe(t)}": value for t, value in figure.items()}
+            if isinstance(figure, dict)
+            else {"": figure}
+        )
+        figures |= {f"trajectory/{name}{task}": value for task, value in by_task.items()}
     figures |= {f"forgetting/{safe(task)}": f for task, f in mean.forgetting.items()}
     figures |= mark_figures(mean)
     last = len(mean.matrix) - 1
@@ -219,11 +227,9 @@ def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:
         values |= {name: getattr(point, name) for name in ("weights_distance", "features_distance")}
         values["distinct_pairs"] = point.n_distinct_pairs
         yield from ((f"{key}/{name}", value, step) for name, value in values.items() if value is not None)
-    for name, figure in result.trajectory_figures:
-        by_task = figure if isinstance(figure, dict) else {"": figure}
-        for task, value in by_task.items():
-            if value is not None:
-                yield f"trajectory/{name}" + (f"/{safe(task)}" if task else ""), value, 0
+    if result.relearning:
+        yield "relearning/n_pairs_tried", result.relearning.n_pairs_tried, len(result.tasks)
+        yield "relearning/target", result.relearning.target, len(result.tasks)
     for task, least in result.sample_efficiency.items():
         for name, n_pairs in least:
             if n_pairs is not None:

@@ -28,7 +28,14 @@ from contsym.data.schema import Label
 from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 from contsym.models.scores import ScoreKind
-from contsym.results.schema_training import Cost, PairsToTarget, Search, StoredPoint, TrajectoryFigures
+from contsym.results.schema_training import (
+    Cost,
+    PairsToTarget,
+    Relearning,
+    Search,
+    StoredPoint,
+    TrajectoryFigures,
+)
 
 FORMAT: Final = 5
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
@@ -81,6 +88,7 @@ class StoredOptions(Written):
     step: Count
     target: Share
     curve: bool
+    relearn: bool
 
     @property
     def aim(self) -> float:
@@ -244,6 +252,8 @@ class SeedResult(Scores, Facts):
     sample_efficiency: dict[str, PairsToTarget]
     search: Search | None
     """None for a number of shots that was given."""
+    relearning: Relearning | None
+    """None without --relearn."""
     loss: list[list[Figure]]
     """Per step, by experience."""
     cost: Cost

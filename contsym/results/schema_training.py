@@ -42,6 +42,16 @@ class TrajectoryFigures(Written):
     """By old task: what was lost in the last experience when it reached the target; None: not reached."""
 
 
+class Relearning(Written):
+    """The first task, learned again at the end by a copy of the model (--relearn)."""
+
+    n_pairs: Count | None
+    """Pairs seen until the accuracy was back; 0: it was never below. None: not within `n_pairs_tried`."""
+    n_pairs_tried: Count
+    target: Share
+    """Accuracy on the measured validation pairs right after the task's own training."""
+
+
 class PairsToTarget(Written):
     """The smallest number of pairs that reached the target; None: not reached."""
 

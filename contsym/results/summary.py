@@ -88,6 +88,10 @@ class Means:
     """The share of each label among the test pairs; the same for all seeds."""
     answers: dict[str, dict[Time, MeanAnswers]]
     probe_forgetting: float | None
+    trajectory_figures: dict[str, dict[str, float | None] | float | None]
+    """As `schema_training.TrajectoryFigures`."""
+    relearning_pairs: float | None
+    """Pairs until the accuracy on the first task was back."""
     figures: dict[str, float | None]
     """Those of MATRIX_FIGURES, by name."""
     seconds: float
@@ -133,6 +137,13 @@ def summarise(results: Results) -> Means:
         true={t: first.answers[t].true for t in tasks},
         answers={t: {time: mean_answers(results, t, time) for time in TIMES} for t in tasks},
         probe_forgetting=mean_of_all([r.probe.forgetting if r.probe else None for r in results]),
+        trajectory_figures={
+            name: {t: mean_of_all([getattr(r.trajectory_figures, name)[t] for r in results]) for t in figure}
+            if isinstance(figure, dict)
+            else mean_of_all([getattr(r.trajectory_figures, name) for r in results])
+            for name, figure in first.trajectory_figures
+        },
+        relearning_pairs=mean_of_all([r.relearning.n_pairs if r.relearning else None for r in results]),
         figures={f.name: mean_of_all([r.figures.get(f.name) for r in results]) for f in MATRIX_FIGURES},
         seconds=mean([r.seconds for r in results]),
     )

@@ -154,7 +154,9 @@ class Strategy:
         one gives a method that compares the pairs of a batch nothing to learn from."""
         notes = [self.memory.note] if self.memory and self.memory.note else []
         if self.trains and self.memory and self.settings.batch_size == 1:
-            notes.append("batch_size=1: no pair of a batch can be compared with another, so the encoder learns nothing")
+            notes.append(
+                "batch_size=1: no pair of a batch can be compared with another, so the encoder learns nothing"
+            )
         return notes
 
     @property

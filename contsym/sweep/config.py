@@ -251,6 +251,7 @@ _ENTRIES: dict[str, Any] = {
     "step": int,
     "target": float,
     "curve": bool,
+    "relearn": bool,
     "audit": bool,
     "plugins": _NAMES,
     "reading": Annotated[Several[ReadingEntry], Field(description="tables of options, as [[reading]]")],

@@ -60,6 +60,7 @@ class StoredSettings(Written):
     step: Count = 16
     target: Share = 0.99
     curve: bool = False
+    relearn: bool = False
     audit: bool = True
 
 

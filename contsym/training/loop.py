@@ -7,7 +7,6 @@ equal to the bit: the state holds the weights, the random state and all counters
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from avalanche.training.plugins import EvaluationPlugin
 from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -37,7 +35,7 @@ from contsym.scenarios.benchmark import limited, test_stream, train_stream
 from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
 from contsym.training.observers import AccuracyMatrix, NotFinite, TrainingLog
 from contsym.training.progress import Progress, Steps
-from contsym.training.template import Template
+from contsym.training.template import Template, quiet_evaluator
 from contsym.training.trajectory import Point, Trajectory, fixed_parts, gives_vectors
 
 if TYPE_CHECKING:
@@ -74,10 +72,6 @@ class SeedRun:
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
         self.matrix = AccuracyMatrix()
-        with warnings.catch_warnings():
-            # Avalanche: "No loggers specified, metrics will not be logged"; results.py keeps them.
-            warnings.filterwarnings("ignore", message="No loggers specified")
-            evaluator = EvaluationPlugin(self.matrix, loggers=[])
         self.names = [task.name for task in plan.tasks]
         self.trajectory = Trajectory(
             fixed_parts(plan.tasks),
@@ -98,7 +92,7 @@ class SeedRun:
         self.template = Template(
             strategy=self.strategy,
             learning_rate=plan.learning_rate,
-            evaluator=evaluator,
+            evaluator=quiet_evaluator(self.matrix),
             trajectory=self.trajectory,
             plugins=[self.log],
             one_pass=plan.config.one_pass,
@@ -111,6 +105,8 @@ class SeedRun:
         """Accuracy of a linear probe for the first task: right after it, and at the end."""
         self.validation: list[float] = []
         """Accuracy on the measured part of each task's validation pairs at the end."""
+        self.first_accuracy: float | None = None
+        """With --relearn: accuracy on the measured validation pairs of the first task before the second experience."""
         self.n_evaluated = 0
         """Texts encoded in evaluations."""
 
@@ -173,6 +169,8 @@ class SeedRun:
                 self.encoder.cache = None
             if self.start:
                 return
+        if self.n_done == 1 and self.plan.config.relearn and not self.plan.is_trial:
+            self.first_accuracy = self.trajectory.limited_accuracy(self.template, 0)
         experience = self.train_stream[self.n_done]
         name = self.names[self.n_done]
         self.template.only_stores = self.plan.tasks[self.n_done].storing_only

@@ -26,7 +26,7 @@ from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
 from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
-from contsym.training.protocol import check_start, with_defaults
+from contsym.training.protocol import check_relearning, check_start, with_defaults
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,6 +54,7 @@ def pretraining_config(config: RunConfig) -> RunConfig:
         until=None,
         # A run takes the encoder and the head from it, and no point.
         curve=False,
+        relearn=False,
     )
 
 
@@ -150,6 +151,8 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     if config.protocol == "retrain":
         check_start(config, files, scenario.tasks, strategy)
         parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
+    if config.relearn:
+        check_relearning(config, files, scenario.tasks, strategy)
     for task in tasks:
         training_part(task, config, config.seeds[0], shared)
     device = choose_device(config.device)
@@ -288,7 +291,7 @@ def key_of(plan: Plan, seed: int) -> str:
         "protocol": config.protocol,
         "pretrain": pretraining_settings(plan),
         "reading": {**_passes(config), **({"step": config.step} if config.shots == LEAST else {})},
-        "measured": {"target": config.aim, "curve": config.curve, "audit": config.audit},
+        "measured": {"target": config.aim} | {n: getattr(config, n) for n in ("curve", "audit", "relearn")},
     }
     return _hash({**facts, **_method_facts(plan, seed)})
 

@@ -1,4 +1,5 @@
-"""The protocol of a run: whether it can start from an encoder that knows the first task, and the defaults."""
+"""The protocol of a run: whether it can start from an encoder that knows the first task or learn that task again at the
+end, and the defaults."""
 
 from __future__ import annotations
 
@@ -89,4 +90,24 @@ def check_start(
             f"--strategy {config.strategy}: under --protocol retrain an add-on needs a head over two sentences, "
             f"and that of {files.name} reads them as one text; make an encoder with contsym pretrain, or give "
             "--protocol sequential"
+        )
+
+
+def check_relearning(
+    config: RunConfig, files: checkpoints.EncoderFiles, tasks: tuple[str, ...], strategy: type[Strategy]
+) -> None:
+    """Raise SettingError where a run cannot learn its first task again by gradient steps."""
+    if len(tasks) < 2:
+        raise SettingError(
+            f"--relearn: scenario {config.scenario} has one task, which nothing follows; leave it out"
+        )
+    if not strategy.trains:
+        raise SettingError(
+            f"--relearn: strategy {config.strategy} takes no gradient steps, so it cannot learn a task again; leave "
+            "it out"
+        )
+    if config.protocol == "retrain" and kind_of_head(files) == "joint":
+        raise SettingError(
+            f"--relearn: under --protocol retrain it needs a head over two sentences, and that of {files.name} reads "
+            "them as one text; make an encoder with contsym pretrain"
         )

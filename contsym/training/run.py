@@ -22,6 +22,7 @@ from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
 from contsym.training.parts import draw_notes
 from contsym.training.plan import code_of, encoder_facts, first_task_key, key_of, pretraining_settings
+from contsym.training.relearning import relearn
 from contsym.training.retrain import find_known_task
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def _train(
         ],
         "seconds": round(run.seconds, 3),
     }
+    # Last: it is no part of the run's seconds and memory.
+    made["relearning"] = relearn(run) if plan.config.relearn else None
     result = checked.check(SeedResult, made, _where(asked, seed))
     return SeedOutput(result, prediction_rows(plan.tasks, run.predictions), tensors)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 
 import torch
+from avalanche.evaluation import PluginMetric
+from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from datasets import Dataset
 from torch import Tensor
@@ -20,6 +23,14 @@ from contsym.training.trajectory import Trajectory
 
 GROUP = 16 * HEAD_BATCH
 """About as many test pairs are scored together."""
+
+
+def quiet_evaluator(*metrics: PluginMetric) -> EvaluationPlugin:
+    """Avalanche's evaluator with these metrics and without a logger."""
+    with warnings.catch_warnings():
+        # Avalanche: "No loggers specified, metrics will not be logged"; the metrics keep them.
+        warnings.filterwarnings("ignore", message="No loggers specified")
+        return EvaluationPlugin(*metrics, loggers=[])
 
 
 class Template(SupervisedTemplate):

@@ -154,6 +154,12 @@ class Trajectory(SupervisedPlugin):
         with self.counted(strategy):
             return [self._accuracy(strategy, task) for task in range(len(self.parts))]
 
+    def limited_accuracy(self, strategy, task: int) -> float:
+        """Accuracy on the measured part of a task, with at most PAST_LIMIT pairs of earlier experiences in a memory."""
+        with self.counted(strategy):
+            strategy.refresh(PAST_LIMIT)
+            return self._accuracy(strategy, task)
+
     @contextmanager
     def counted(self, strategy) -> Iterator[None]:
         """Inside, seconds and texts are the trajectory's, and the random state is a fork; one may hold others."""

@@ -29,6 +29,7 @@ def n_encodings(
     `known_first` those after it. An upper bound where `until` may stop earlier.
     """
     from contsym.training.plan import n_training_steps
+    from contsym.training.relearning import MOST
     from contsym.training.trajectory import EVERY, GROWTH, part_size
 
     config, part = plan.config, 2 * part_size(plan.tasks)
@@ -48,6 +49,9 @@ def n_encodings(
         if config.stop_at is not None or (config.one_pass and TASKS[task.task].relational):
             total += n_steps * part
         total += (trials - 1) * part + n_tests
+    if config.relearn and not first_only:
+        n_again = min(MOST, n_pairs[0])
+        total += n_again * 2 * TRAINING + math.ceil(n_again / plan.settings.batch_size) * part
     return total
 
 

@@ -109,6 +109,24 @@ def test_under_retrain_the_first_task_was_not_learned_here():
     ]
 
 
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [
+        ((96,), "; its accuracy was back after 96 pairs of mnli."),
+        ((96, None), "; its accuracy was back after 96, more than 1,024 pairs of mnli."),
+        ((None, None), "; its accuracy was not back after 1,024 pairs of mnli."),
+        ((0, 0), "; on validation pairs there was nothing to learn again."),
+    ],
+)
+def test_the_answer_says_how_many_pairs_brought_the_accuracy_back(needed, words):
+    found = [
+        make_result(seed, relearning={"n_pairs": n, "n_pairs_tried": 1024 if n is None else n, "target": 0.8})
+        for seed, n in enumerate(needed)
+    ]
+    assert answer_lines(found)[-1].endswith(words)
+    assert as_json(found, {})["seeds"][0]["relearning"]["n_pairs"] == needed[0]
+
+
 def test_a_long_scenario_is_answered_in_two_sentences():
     names = ["mnli", "wikidata", "third", "fourth", "fifth"]
     matrix = [[0.4] * 5, *([0.9] * 5 for _ in range(4)), [0.8, 0.6, 0.9, 0.9, 0.9]]

@@ -515,6 +515,7 @@ _sweep_entries = st.fixed_dictionaries(
         "one_pass": choice(True),
         "label_noise": choice(0.1, odd=st.floats()),
         "curve": choice(True),
+        "relearn": choice(True),
         "audit": choice(False),
         "plugins": choice([]),
         "mnli": choice("bundled"),

@@ -18,7 +18,13 @@ from tests.stored_results import store_run, store_sweep
         {"seeds": (5,)},
         {"seeds": (0, 7), "settings": {"k": ("1", "3"), "margin": ("0.4",)}},
         {"sizes": {"mnli": 1200}, "target": 0.9, "curve": True, "audit": False, "split": "relation"},
-        {"form": "both", "device": "cpu", "precision": "fp32", "encoder": "it's mine/encoder"},
+        {
+            "form": "both",
+            "device": "cpu",
+            "precision": "fp32",
+            "relearn": True,
+            "encoder": "it's mine/encoder",
+        },
         {"sources": {"mnli": "my data/--mnli", "wikidata": "$HOME/`pairs`.jsonl"}},
     ],
 )

@@ -72,7 +72,8 @@ def send(output, folder):
 
 def test_what_is_read_back_equals_the_stored_result(output):
     result = make_result(seed=3)
-    ids = send(output, store_run(output, NAME, [3]))
+    relearning = {"n_pairs": 96, "n_pairs_tried": 96, "target": 0.8}
+    ids = send(output, store_run(output, NAME, [3], relearning=relearning))
     client, runs = runs_of(output)
     run = runs["seed-3"]
     assert ids == {key_for(NAME, 3): run.info.run_id}
@@ -99,6 +100,7 @@ def test_what_is_read_back_equals_the_stored_result(output):
     assert latest["sample_efficiency/wikidata/n_pairs_seen"] == 128
     assert latest["trajectory/min_acc"] == 0.6
     assert latest["trajectory/forgetting_at_target/mnli"] == 0.2
+    assert (latest["relearning/n_pairs"], latest["relearning/target"]) == (96, 0.8)
     assert "sample_efficiency/mnli/n_pairs_seen" not in latest
 
 
@@ -165,6 +167,9 @@ def test_parent_holds_what_is_common_and_the_means(output):
     assert parent.data.metrics["forgetting/mnli"] == pytest.approx(0.19)
     assert (parent.data.metrics["learned/mnli"], parent.data.metrics["above_shortcuts/wikidata"]) == (1, 0)
     assert parent.data.metrics["shortcut/wikidata/relation_phrase"] == 1.0
+    assert parent.data.metrics["trajectory/worst_case_accuracy"] == pytest.approx(0.775)
+    assert parent.data.metrics["trajectory/stability_gap/mnli"] == 0.0
+    assert "relearning/n_pairs" not in parent.data.metrics
     # The last step is the end.
     assert parent.data.metrics["calibration_error/mnli"] == pytest.approx(0.25)
     shares = [parent.data.metrics[f"{name}/mnli/entailment"] for name in ("label_share", "predicted")]

@@ -119,7 +119,7 @@ def test_a_file_says_what_the_options_say(tmp_path):
         ("curve = 1", ":1: curve is 1; expected true or false"),
         (
             "curve = true\n[set]\nk = 1\n[pretrian]",
-            ":4: 'pretrian' is unknown; did you mean pretrain or precision?",
+            ":4: 'pretrian' is unknown; did you mean pretrain or precision or relearn?",
         ),
         (
             "seeds = [1, true]",

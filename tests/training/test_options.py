@@ -16,7 +16,7 @@ def names(kind):
 
 def test_a_sweep_has_every_option_of_a_run_and_its_record_has_them_all():
     assert names(RunConfig) - names(SweepConfig) == {"strategy", "tracking_uri"}
-    assert names(SweepConfig) - names(RunConfig) == {"strategies"}
+    assert names(SweepConfig) - names(RunConfig) == {"strategies", "readings", "screen", "select"}
     assert set(StoredSettings.model_fields) == names(SweepConfig) - {"output"}
 
 
@@ -28,12 +28,22 @@ def test_a_result_records_every_option():
 
 
 def test_a_report_writes_every_option_and_a_sweep_file_may_name_it(tmp_path):
-    in_another_way = {"sources", "sizes", "pretrain", "plugins", "one_pass", "curve", "audit", "output"}
+    in_another_way = {
+        "sources",
+        "sizes",
+        "pretrain",
+        "plugins",
+        "one_pass",
+        "curve",
+        "relearn",
+        "audit",
+        "output",
+    }
     assert set(OPTIONS) == names(CellOptions) - in_another_way
     values = {
         "encoder": '"x"', "pooling": '"cls"', "form": '"both"', "draw": '"natural"', "split": '"pair"', "label_noise": "0.5",
         "protocol": '"retrain"', "device": '"cpu"', "precision": '"fp32"', "target": "0.5", "until": "1.0", "step": "8",
-        "one_pass": "true", "curve": "true",
+        "one_pass": "true", "curve": "true", "relearn": "true",
         "audit": "false", "plugins": '["a.py"]', "sources": None, "sizes": None, "pretrain": None, "output": None,
     }  # fmt: skip
     assert set(values) == names(CellOptions)

@@ -66,7 +66,24 @@ def _forgotten(task: str, results: Results) -> str:
         text += f"; a fresh linear probe lost {spread([probe.forgetting for probe in probes])}"
     if not all(result.learned[task] for result in results):
         text += "; it was not above guessing before"
+    if task == results[0].tasks[0]:
+        text += _relearned(task, results)
     return f"{text}."
+
+
+def _relearned(task: str, results: Results) -> str:
+    """How many of its pairs brought a task's accuracy back, per seed; empty without --relearn."""
+    tried = [result.relearning for result in results if result.relearning]
+    if not tried:
+        return ""
+    needed = [each.n_pairs for each in tried]
+    most = max(each.n_pairs_tried for each in tried)
+    if not any(n is None or n > 0 for n in needed):
+        return "; on validation pairs there was nothing to learn again"
+    if all(n is None for n in needed):
+        return f"; its accuracy was not back after {most:,} pairs of {task}"
+    numbers = ", ".join(f"more than {most:,}" if n is None else f"{n:,}" for n in needed)
+    return f"; its accuracy was back after {numbers} pairs of {task}"
 
 
 def _from_guessing(task: str, values: Sequence[float], results: Results) -> str:

@@ -56,7 +56,8 @@ def plan_report(
         + (", natural draw" if config.draw == "natural" else ""),
         "seeds": ", ".join(map(str, config.seeds)),
         "encoder": config.encoder or "by reading",
-        "protocol": (config.protocol or "by reading") + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
+        "protocol": (config.protocol or "by reading")
+        + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
         **{name: ", ".join(values) for name, values in config.settings.items()},
         **_readings_row(config),
         "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "

@@ -1,9 +1,9 @@
-"""Learning curves: accuracy over pairs seen, and the loss of each step."""
+"""Learning curves: accuracy on new and earlier tasks over pairs seen, and the loss of each step."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contsym.report.collect import title_of
@@ -21,69 +21,127 @@ def learning(measures: Measures) -> Figure:
         "Learning curves",
         f"Means over {measures.collected.seeds_text}. Loss: of each training step; objectives differ, so only "
         "the shape of two strategies' losses can be compared. Accuracy, where the sweep measured it "
-        "(--curve): on a fixed part of the validation pairs, at growing counts of pairs seen.",
-        [*_views(measures, "accuracy", _accuracy_trace, _accuracy_layout),
-         *_views(measures, "loss", _loss_trace, _loss_layout)],
+        "(--curve): on a fixed part of the validation pairs, at growing counts of pairs seen; above on the task that "
+        "is learned, below on an earlier one at the same time. Faint lines are the seeds; a mean ends where the "
+        "seed with the fewest pairs does.",
+        [*_accuracy_views(measures), *_loss_views(measures)],
         select="show",
     )  # fmt: skip
 
 
-def _views(
-    measures: Measures,
-    measure: str,
-    trace_of: Callable[[Measures, str, int, int], Trace | None],
-    layout: Callable[[list[Trace], str], dict[str, Any]],
-) -> Iterator[View]:
-    """A view per task and number of shots; once for a task before the new one, which has no shots."""
+def _places(measures: Measures) -> Iterator[tuple[int, int, str]]:
+    """(experience, shots, words on the shots) of each view; one for a task before the new one, which has no shots."""
     collected = measures.collected
-    for j, task in reversed(list(enumerate(collected.tasks))):
+    for j in reversed(range(len(collected.tasks))):
         is_before = j < collected.tasks.index(collected.new_task)
         for shots in collected.shots[-1:] if is_before else reversed(collected.shots):
-            lines = (trace_of(measures, variant, shots, j) for variant in collected.variants)
-            traces = [trace for trace in lines if trace]
             where = "" if is_before and len(collected.shots) > 1 else f", {shots:,} shots"
-            if traces:
-                yield View(f"{measure}, {title_of(task)}{where}", traces, layout(traces, task))
+            yield j, shots, where
 
 
-def _accuracy_trace(measures: Measures, variant: str, shots: int, j: int) -> Trace | None:
-    by_pairs: dict[int, list[float]] = {}
+def _accuracy_views(measures: Measures) -> Iterator[View]:
+    """A view per experience; of the last one a view per earlier task, which it has below."""
+    tasks, variants = measures.collected.tasks, measures.collected.variants
+    for j, shots, where in _places(measures):
+        own = [trace for v in variants for trace in _accuracy_traces(measures, v, shots, j, j)]
+        earlier = tasks[:j] if j == len(tasks) - 1 else []
+        below = {
+            task: [
+                t
+                for v in variants
+                for t in _accuracy_traces(measures, v, shots, j, i, yaxis="y2", showlegend=False)
+            ]
+            for i, task in enumerate(earlier)
+        }
+        measured = {task: traces for task, traces in below.items() if traces}
+        if own and not measured:
+            yield View(f"accuracy, {title_of(tasks[j])}{where}", own, _accuracy_layout(own, tasks[j]))
+        for task, traces in measured.items():
+            label = f"accuracy, {title_of(tasks[j])} and {title_of(task)}{where}"
+            yield View(label, [*own, *traces], _accuracy_layout([*own, *traces], tasks[j], task))
+
+
+def _accuracy_traces(
+    measures: Measures, variant: str, shots: int, experience: int, task: int, **more: Any
+) -> list[Trace]:
+    """The accuracy on a task during an experience: faint lines of the seeds where there are several, and the mean."""
+    courses: list[tuple[list[int], list[float]]] = []
     for points in measures.collected.values(variant, shots, lambda result: result.trajectory):
-        for point in points:
-            # A logarithmic axis has no place for the point before any pair.
-            if point.experience == j and point.n_pairs_seen and (own := point.accuracies[j]) is not None:
-                by_pairs.setdefault(point.n_pairs_seen, []).append(own)
-    means = [sum(by_pairs[n]) / len(by_pairs[n]) for n in sorted(by_pairs)]
+        # A logarithmic axis has no place for the point before any pair.
+        measured = {
+            point.n_pairs_seen: accuracy
+            for point in points
+            if point.experience == experience
+            and point.n_pairs_seen
+            and (accuracy := point.accuracies[task]) is not None
+        }
+        if measured:
+            courses.append((list(measured), list(measured.values())))
+    if not courses:
+        return []
+    faint = {"mode": "lines", "opacity": 0.25, "hoverinfo": "skip", **more, "showlegend": False}
+    seeds = [line_of(measures, variant, x=x, y=_rounded(y), **faint) for x, y in courses if len(courses) > 1]
     hover = "%{x:,} pairs seen: %{y:.3f}"
-    return _line(measures, variant, sorted(by_pairs), means, hover, "lines+markers")
+    x, y = mean_of_courses(courses)
+    mean = line_of(measures, variant, size=8, x=x, y=_rounded(y), hovertemplate=hover, **more)
+    return [*seeds, mean]
 
 
-def _accuracy_layout(traces: list[Trace], task: str) -> dict[str, Any]:
-    title = axis_title("training pairs seen")
+def mean_of_courses(
+    courses: Sequence[tuple[Sequence[int], Sequence[float]]],
+) -> tuple[list[int], list[float]]:
+    """The mean of courses (x, y) at every x of any, as far as all of them go; between points they are interpolated.
+
+    >>> mean_of_courses([([16, 32], [0.5, 0.7]), ([16, 24, 48], [0.6, 0.8, 0.9])])
+    ([16, 24, 32], [0.55, 0.7, 0.7666666666666667])
+    """
+    import numpy as np
+
+    end = min(x[-1] for x, _ in courses)
+    every = sorted({n for x, _ in courses for n in x if n <= end})
+    return every, np.mean([np.interp(every, x, y) for x, y in courses], axis=0).tolist()
+
+
+def _accuracy_layout(traces: list[Trace], task: str, earlier: str = "") -> dict[str, Any]:
+    """Accuracy on a task over pairs seen; below it, on the same axis, that on an earlier one."""
+    x = {**_ticks_at(traces), "type": "log", "title": axis_title("training pairs seen")}
+    y = {"title": axis_title(f"accuracy, {title_of(task)}"), "automargin": True}
+    if not earlier:
+        return {"xaxis": x, "yaxis": y}
+    below = {"title": axis_title(f"accuracy, {title_of(earlier)}"), "automargin": True, "domain": [0, 0.46]}
     return {
-        "xaxis": {**_ticks_at(traces), "type": "log", "title": title},
-        "yaxis": {"title": axis_title(f"accuracy, {title_of(task)}"), "automargin": True},
+        "xaxis": {**x, "anchor": "y2"},
+        "yaxis": {**y, "domain": [0.54, 1]},
+        "yaxis2": {**below, "anchor": "x"},
+        "height": 560,
     }
+
+
+def _loss_views(measures: Measures) -> Iterator[View]:
+    for j, shots, where in _places(measures):
+        lines = (_loss_trace(measures, variant, shots, j) for variant in measures.collected.variants)
+        if traces := [line for line in lines if line]:
+            yield View(f"loss, {title_of(measures.collected.tasks[j])}{where}", traces, _loss_layout())
 
 
 def _loss_trace(measures: Measures, variant: str, shots: int, j: int) -> Trace | None:
     losses = [loss for loss in measures.collected.values(variant, shots, lambda r: r.loss[j]) if loss]
     steps, values = thinned(mean_course(losses))
-    return _line(measures, variant, steps, values, "step %{x:,}: %{y:.4g}", "lines")
+    if not steps:
+        return None
+    hover = "step %{x:,}: %{y:.4g}"
+    return line_of(measures, variant, mode="lines", x=steps, y=_rounded(values), hovertemplate=hover)
 
 
-def _loss_layout(traces: list[Trace], task: str) -> dict[str, Any]:
+def _loss_layout() -> dict[str, Any]:
     return {
         "xaxis": {"title": axis_title("training step"), "rangemode": "tozero"},
         "yaxis": {"title": axis_title("training loss"), "automargin": True, "rangemode": "tozero"},
     }
 
 
-def _line(
-    measures: Measures, variant: str, x: list[int], y: Sequence[float], hover: str, mode: str
-) -> Trace | None:
-    rounded = [float(f"{value:.5g}") for value in y]
-    return line_of(measures, variant, size=8, mode=mode, x=x, y=rounded, hovertemplate=hover) if x else None
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]
 
 
 def _ticks_at(traces: Sequence[Trace], most: int = 12) -> dict[str, Any]:

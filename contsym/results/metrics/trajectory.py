@@ -60,11 +60,12 @@ def pairs_to_reach(points: Points, experience: int, target: float) -> tuple[int 
 
     (None, None): not reached. The point before the experience does not count.
     """
-    point = _first_reaching(points, experience, target)
+    point = first_reaching(points, experience, target)
     return (point.n_distinct_pairs, point.n_pairs_seen) if point else (None, None)
 
 
-def _first_reaching(points: Points, experience: int, target: float) -> Measured | None:
+def first_reaching(points: Points, experience: int, target: float) -> Measured | None:
+    """The first point after a batch of the experience with an accuracy at or above the target; None: not reached."""
     return next(
         (
             point
@@ -144,7 +145,7 @@ def forgetting_at_target(points: Points, experience: int, task: int, target: flo
 
     Where only the present task was measured there, the old one's accuracy is interpolated over steps. None: not reached.
     """
-    point = _first_reaching(points, experience, target)
+    point = first_reaching(points, experience, target)
     return None if point is None else forgetting_at(points, experience, task, "n_steps", point.n_steps)
 
 
@@ -161,13 +162,29 @@ def forgetting_at(points: Points, experience: int, task: int, by: Place, at: flo
         and (place := getattr(p, by)) is not None
         and (accuracy := p.accuracies[task]) is not None
     ]
-    if not course:
-        return None
-    start = course[0][1]
-    for (x0, y0), (x1, y1) in pairwise([course[0], *course]):
+    accuracy_there = _first_at(course, at)
+    return None if accuracy_there is None else course[0][1] - accuracy_there
+
+
+def distance_at(points: Points, experience: int, n_steps: float) -> float | None:
+    """The distance of the weights from the start of the experience after so many steps, interpolated between points.
+
+    None: fewer steps, or not measured.
+    """
+    course = [
+        (float(p.n_steps), p.weights_distance)
+        for p in points
+        if p.experience == experience and p.weights_distance is not None
+    ]
+    return _first_at(course, n_steps)
+
+
+def _first_at(course: Sequence[tuple[float, float]], at: float) -> float | None:
+    """y where x comes to `at` first, of points (x, y) that lines join; None: never so far."""
+    for (x0, y0), (x1, y1) in pairwise([*course[:1], *course]):
         if x1 >= at:
             share = (at - x0) / (x1 - x0) if at > x0 else 0.0
-            return start - (y0 + share * (y1 - y0))
+            return y0 + share * (y1 - y0)
     return None
 
 

@@ -116,3 +116,11 @@ def slow_cka(x, y):
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     cross, own, other = (np.linalg.norm(a.T @ b) for a, b in ((y, x), (x, x), (y, y)))
     return cross**2 / (own * other)
+
+
+def test_the_distance_after_a_number_of_steps_is_interpolated():
+    assert t.distance_at(POINTS, NEW, 0) == 0.0
+    # Step 2 was not measured: halfway from 0.1 at step 1 to 0.2 at step 3.
+    assert t.distance_at(POINTS, NEW, 2) == pytest.approx(0.15)
+    assert t.distance_at(POINTS, NEW, 5) == 0.4
+    assert t.distance_at(POINTS, NEW, 6) is t.distance_at(POINTS, OLD, 1) is None
