@@ -50,7 +50,7 @@ def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
     done = contsym_here(
         *("run", "--strategy", "my_method", "--scenario", "my_scenario", "--encoder", tiny_encoder_folder),
         *("--plugin", "my_method.py", "--plugin", "my_scenario.toml"),
-        *(*sources(toy), *QUICK, "--no-curve"),
+        *(*sources(toy), *QUICK, "--no-curve", "--protocol", "sequential"),
         cwd=begun,
     )
     assert done.returncode == 0, done.stderr

@@ -90,11 +90,11 @@ class Collected:
 
     @cached_property
     def shots(self) -> list[int]:
-        return sorted({result.n_shots for result in self.results})
+        return sorted({result.shots_group for result in self.results})
 
     def shots_words(self, shots: int) -> str:
         """The title of a group: its number of pairs, or that it is a search for the least."""
-        is_search = any(r.search for r in self.results if r.n_shots == shots)
+        is_search = any(r.search for r in self.results if r.shots_group == shots)
         return f"least of up to {shots:,} shots" if is_search else f"{shots:,} shots"
 
     @cached_property
@@ -106,7 +106,7 @@ class Collected:
         """The folders of each group by seed."""
         groups: dict[tuple[str, int], dict[int, Path]] = {}
         for folder, result in sorted(self.by_folder.items(), key=lambda item: item[1].seed):
-            groups.setdefault((self.variant_of(result), result.n_shots), {})[result.seed] = folder
+            groups.setdefault((self.variant_of(result), result.shots_group), {})[result.seed] = folder
         return groups
 
     def folders(self, variant: str, shots: int) -> dict[int, Path]:
@@ -281,7 +281,7 @@ def _check_comparable(results: Sequence[SeedResult]) -> None:
     by_cell: dict[tuple[object, ...], SeedResult] = {}
     for result in results:
         settings = tuple((name, str(value)) for name, value in result.settings.items())
-        cell = (result.strategy, settings, result.n_shots, result.seed)
+        cell = (result.strategy, settings, result.shots_group, result.seed)
         if cell in by_cell:
             raise ContsymError(
                 f"{_short(result)} and {_short(by_cell[cell])} are both {result.strategy}, {result.n_shots} shots, seed "

@@ -108,7 +108,7 @@ class Measures:
 
     def shortcuts(self, task: str, shots: int) -> dict[str, float]:
         """The mean accuracy of each shortcut; empty where none was measured."""
-        results = [result for result in self.collected.results if result.n_shots == shots]
+        results = [result for result in self.collected.results if result.shots_group == shots]
         measured = [scores for result in results if (scores := result.shortcuts.get(task))]
         return {
             name: sum(scores[name] for scores in measured) / len(measured)

@@ -313,11 +313,15 @@ class SeedResult(Scores, Facts):
 
     @property
     def n_shots(self) -> int:
-        """Training pairs of the new task; of a search for the least the most that it may try, the same for every seed."""
+        """Training pairs of the new task."""
         shots = self.options.shots
-        if self.search:
-            return self.search.most
         return shots if isinstance(shots, int) else self.sources[self.new_task].rows.train
+
+    @property
+    def shots_group(self) -> int:
+        """The number of shots to group results by: of a search for the least the most that it may try, since what it
+        finds differs from seed to seed."""
+        return self.search.most if self.search else self.n_shots
 
     def variant(self, varied: Collection[str]) -> str:
         """The strategy with its varied settings, as `knn_fixed k=5`."""

@@ -105,7 +105,7 @@ class SweepConfig(CellOptions):
             return
         # The run's own checks, on one cell of each kind.
         for shots in self.shots:
-            self.cell(self.strategies[0], self.seeds[0], shots, {})
+            self.cell(self.strategies[0], self.seeds[0], shots, {n: v[0] for n, v in self.settings.items()})
 
     @classmethod
     def of_run(cls, config: RunConfig) -> SweepConfig:

@@ -110,7 +110,7 @@ def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) ->
     config = run.config
     groups: dict[tuple[str, int], list[SeedResult]] = {}
     for result in results:
-        groups.setdefault((result.variant_in_order(run.varied), result.n_shots), []).append(result)
+        groups.setdefault((result.variant_in_order(run.varied), result.shots_group), []).append(result)
     metrics: Metrics = [
         (f"{figure}/{safe(name)}", value, shots)
         for (name, shots), group in groups.items()

@@ -185,8 +185,8 @@ def _order_tables(order: str, results: Results, varied: Collection[str]) -> list
 
 def _groups(results: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:
     groups: dict[int, dict[str, list[SeedResult]]] = {}
-    for result in sorted(results, key=lambda r: r.n_shots):
-        row = groups.setdefault(result.n_shots, {})
+    for result in sorted(results, key=lambda r: r.shots_group):
+        row = groups.setdefault(result.shots_group, {})
         row.setdefault(result.variant(varied), []).append(result)
     return groups
 

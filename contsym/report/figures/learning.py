@@ -92,8 +92,8 @@ def mean_of_courses(
 ) -> tuple[list[int], list[float]]:
     """The mean of courses (x, y) at every x of any, as far as all of them go; between points they are interpolated.
 
-    >>> mean_of_courses([([16, 32], [0.5, 0.7]), ([16, 24, 48], [0.6, 0.8, 0.9])])
-    ([16, 24, 32], [0.55, 0.7, 0.7666666666666667])
+    >>> mean_of_courses([([16, 32], [0.5, 0.75]), ([16, 24, 40], [0.5, 1.0, 0.5])])
+    ([16, 24, 32], [0.5, 0.8125, 0.75])
     """
     import numpy as np
 
