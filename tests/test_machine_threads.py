@@ -55,7 +55,7 @@ def test_it_is_set_before_torch_is_imported(code, tiny_encoder_folder, tmp_path)
         [
             sys.executable,
             "-c",
-            f"{spy}{code}\nassert set(seen) == {'1000'}, seen",
+            f"{spy}{code}\nassert set(seen) == {{'1000'}}, seen",
             str(tiny_encoder_folder),
             str(tmp_path),
         ],
