@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from contsym.data.schema import TaskData
 
 
-PART, TOTAL = 256, 1024
+PART, TOTAL = 192, 1024
 """The most validation pairs that a point measures, per task and of all tasks together."""
 
-EVERY, GROWTH = 4, 2
-"""The first steps, of which each is a point, and the factor between the steps of two later points."""
+GROWTH = 2
+"""Factor between the steps of two points."""
 
 PAST_LIMIT = 512
 """The most pairs of earlier experiences in a memory at a point: encoding all of them at every point took a third of
@@ -65,7 +65,7 @@ def fixed_parts(tasks: Sequence[TaskData]) -> list[Dataset]:
 class Trajectory(SupervisedPlugin):
     """Measures a fixed part of the validation pairs while a strategy trains.
 
-    With `is_whole`, all tasks are measured before an experience, at every step at first, at steps that grow by half,
+    With `is_whole`, all tasks are measured before an experience, after 1, 2, 4, 8, ... steps,
     and at its end. With `at_every_batch` the present task is measured after every batch too. With `until`, training on
     an experience stops at the first batch whose accuracy on the present task reaches it.
 
@@ -125,7 +125,7 @@ class Trajectory(SupervisedPlugin):
         n = strategy.n_batches
         is_due = n >= self._next
         if is_due:
-            self._next = n + 1 if n < EVERY else GROWTH * n
+            self._next = GROWTH * n
         all_tasks = is_due and self.is_whole
         if not (all_tasks or self.until is not None or self.at_every_batch[experience]):
             return False

@@ -30,7 +30,7 @@ def n_encodings(
     """
     from contsym.training.plan import n_training_steps
     from contsym.training.relearning import MOST
-    from contsym.training.trajectory import EVERY, GROWTH, part_size
+    from contsym.training.trajectory import GROWTH, part_size
 
     config, part = plan.config, 2 * part_size(plan.tasks)
     n_tests = 2 * sum(len(task.test) for task in plan.tasks)
@@ -45,7 +45,7 @@ def n_encodings(
         # A memory encodes its pairs again.
         total += trials * 2 * n * plan.strategy.has_memory()
         if config.curve and n_steps:
-            total += (math.log(n_steps, GROWTH) + EVERY) * part * len(plan.tasks)
+            total += (math.log(n_steps, GROWTH) + 3) * part * len(plan.tasks)
         if config.stop_at is not None or (config.one_pass and TASKS[task.task].relational):
             total += n_steps * part
         total += (trials - 1) * part + n_tests
