@@ -145,17 +145,27 @@ class Collected:
 
     @property
     def made_by(self) -> list[str]:
-        """Version, commit and hash of each version of contsym's code that made results."""
-        versions: dict[tuple[str, str], str] = {}
+        """Version, commit and hash of each version of contsym's code that made results.
+
+        The hash is of what a strategy imports, so that two strategies have two hashes of one version: then the commit
+        tells versions apart.
+        """
+        versions: list[tuple[tuple[str, str | None], dict[str, str]]] = []
         for result in self.results:
-            version, commit, code = (
-                result.versions.get("contsym", "?"),
-                result.git_commit,
-                result.code_sha256,
-            )
+            name = result.versions.get("contsym", "?"), result.git_commit
+            code = result.code_sha256
+            for other, codes in versions:
+                if code in codes.values() or (name == other and codes.get(result.strategy, code) == code):
+                    codes[result.strategy] = code
+                    break
+            else:
+                versions.append((name, {result.strategy: code}))
+        shown = []
+        for (version, commit), codes in versions:
+            code = next(iter(codes.values()))
             parts = (version, commit and f"commit {commit[:8]}", f"code {code[:8]}")
-            versions.setdefault((version, code), " ".join(filter(None, parts)))
-        return list(versions.values())
+            shown.append(" ".join(filter(None, parts)))
+        return shown
 
     def train_pairs(self, task: str) -> list[int]:
         """The numbers of training pairs of an experience; several if they depend on the shots."""

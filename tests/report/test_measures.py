@@ -285,6 +285,8 @@ def test_a_lone_seed_has_wilson_intervals_and_no_verdict(tmp_path):
     [
         # The same code under two commits, as after a change of the documents.
         ({"code_sha256": "a" * 64, "git_commit": "c" * 40}, {"code_sha256": "a" * 64, "git_commit": "d" * 40}, []),
+        # Two strategies of one commit: each has the hash of what it imports.
+        ({"code_sha256": "a" * 64, "git_commit": "c" * 40}, {"code_sha256": "b" * 64, "git_commit": "c" * 40}, []),
         (
             {"code_sha256": "a" * 64, "git_commit": "c" * 40},
             {"code_sha256": "b" * 64, "git_commit": None},
@@ -317,3 +319,9 @@ def test_training_pairs_and_settings_are_those_of_every_result(tmp_path):
     measures = Measures(collect(tmp_path, ["r0", "r1"]), 0.95)
     assert [row[2].text for row in source_table(measures).rows] == ["300", "8, 16", "8, 16"]
     assert [row[1].text for row in setting_table(measures).rows] == ["k=1", "k=3"]
+
+
+def test_one_strategy_with_two_hashes_was_made_by_two_versions(tmp_path):
+    for seed, code in enumerate("ab"):
+        store_run(tmp_path, f"run-{code}", [seed], code_sha256=code * 64, git_commit="c" * 40)
+    assert len(collect(tmp_path, ["run-a", "run-b"]).made_by) == 2
