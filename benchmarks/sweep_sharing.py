@@ -27,7 +27,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: what a worker of 
 os.environ.update(waiting())
 
 from contsym.machine import platform_name
-from contsym.sweep.config import SweepConfig, parse_grid, parse_shots, parse_sweep_seeds
+from contsym.sweep.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots
 from contsym.sweep.engines.local import LocalExecutor
 from contsym.sweep.job import Job
 from contsym.training.first_task import FirstTaskCache
@@ -62,7 +62,7 @@ def main() -> None:
             strategies=tuple(given.strategies.split(",")),
             scenario="mnli_then_wikidata",
             protocol="sequential",
-            shots=parse_shots(given.shots),
+            shots=parse_sweep_shots(given.shots),
             seeds=parse_sweep_seeds(given.seeds),
             settings=parse_grid(given.set or ["epochs=2.5"]),
             encoder=given.encoder,

@@ -82,7 +82,8 @@ def larger_than_memory(bench: Bench, rng: random.Random) -> str:
         child = bench.run(words, {"limit_data": MEMORY})
         child.expect(0)
         (seed,) = output.glob("results/*/result.json")
-        if store.read_result(seed).sources["wikidata"].rows.train != N_ROWS:
+        rows_of = store.read_result(seed).sources["wikidata"].rows
+        if rows_of.train + rows_of.validation != N_ROWS:
             raise Red("not all pairs were trained on")
     size = (path / "train.jsonl").stat().st_size / 2**20
     return f"trained on {size:.0f} MiB of text with {MEMORY / 2**20:.0f} MiB to allocate"

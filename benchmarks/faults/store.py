@@ -54,7 +54,7 @@ def _stored(output: Path, n: int, losses: list[float], like: dict) -> None:
     rows = [{"task": "mnli", "id": "0", "label": "entailment", "row_0": "neutral"}]
     store.write_result(output, result, rows, {})
     cell = {"key": result.key, "first_task": None, "strategy": result.strategy, "seed": n, "shots": 8}
-    cell |= {"settings": {}, "scenario": result.scenario, "n_steps": [0, 1]}
+    cell |= {"settings": {}, "scenario": result.scenario, "reading": "", "n_steps": [0, 1]}
     config = {"strategies": [result.strategy], "scenario": result.scenario, "shots": [8], "seeds": [n]}
     config |= {"settings": {}}
     record = {"command": "run", "created": started, "config": config, "cells": [cell]}

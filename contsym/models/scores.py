@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class NoProbabilities(ContsymError):
+    """Scores of test pairs that are not finite, or votes that are not shares."""
+
+
 ScoreKind = Literal["logits", "votes"]
 """How scores become probabilities. `logits`, and negative distances: by softmax, so only differences count. `votes`: as
 shares of their sum; none is negative, and not all are 0."""
@@ -27,13 +31,13 @@ def as_stored(scores: Tensor, kind: ScoreKind) -> Tensor:
 
 
 def check_scores(stored: Tensor, kind: ScoreKind) -> None:
-    """Raise ContsymError for stored scores that give no probabilities."""
+    """Raise NoProbabilities for stored scores that give no probabilities."""
     if kind == "logits":
         is_wrong, expected = stored.isnan(), "finite scores"
     else:
         is_wrong = ~((stored >= 0) & (stored.sum(dim=1, keepdim=True) > 0) & stored.isfinite())
         expected = "votes of 0 and more, not all 0, or score_kind = 'logits'"
     if n_wrong := int(is_wrong.any(dim=1).sum()):
-        raise ContsymError(
+        raise NoProbabilities(
             f"the {kind} of {n_wrong} of {len(stored)} pairs give no probabilities; expected {expected}"
         )

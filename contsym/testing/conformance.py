@@ -24,6 +24,7 @@ from contsym.errors import ContsymError, SettingError
 from contsym.files import to_json
 from contsym.machine import quiet_libraries
 from contsym.models.encoders.device import deterministic
+from contsym.models.scores import NoProbabilities
 from contsym.results.store import SCORES
 from contsym.scenarios.catalog import find_scenario
 from contsym.strategies.base import Strategy
@@ -165,7 +166,10 @@ def scores_are_finite(bench: Bench) -> str:
         if n_wrong:
             raise Failed(f"{n_wrong} of {scores.numel()} scores {when} are not finite")
         if when == "before training":
-            run.train_next()
+            try:
+                run.train_next()
+            except NoProbabilities as error:
+                raise Failed(str(error)) from None
     return f"{shape[0]} x {shape[1]}"
 
 

@@ -328,6 +328,10 @@ class SeedRun:
             self.probes = list(values["probes"])
             self.n_evaluated = values["encoder_forwards_evaluation"]
             self.view_before = tensors.get("view_before")
+            # Fits again what a state does not hold; the state has counted its texts.
+            n_forwards = self.encoder.n_forwards
+            self.template.refresh()
+            self.encoder.n_forwards = n_forwards
         else:
             n_forwards = self.encoder.n_forwards
             # Fills the memory again, which the state has counted.
