@@ -31,7 +31,7 @@ from contsym.errors import DataError
 from contsym.files import bound, drop, gib_from_environment, write_whole
 from contsym.machine import n_cores
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "CONTSYM_CACHE"
 """Environment variable with the folder of the cache; default: the user's cache folder."""
 LIMIT, DEFAULT_GIB = "CONTSYM_DATA_GIB", 4.0
@@ -160,7 +160,9 @@ def _files(source: sources.Source) -> list[Path]:
         roots = [source.path] if isinstance(source, sources.Files) else []
     files: list[Path] = []
     for root in roots:
-        inside = [root] if root.is_file() else sorted(root.rglob("*"))
+        # Only a snapshot has data below its folder; below a user's may be the results of this very run.
+        within = root.rglob("*") if isinstance(source, hub.Hub) else root.iterdir()
+        inside = [root] if root.is_file() else sorted(within)
         above = root.parent, root.parent.parent
         cards = [folder / name for folder in above for name in (CARD, INFO, INFOS)]
         files += [path for path in (*inside, *cards) if path.is_file()]
@@ -200,7 +202,8 @@ def _keep(entry: Path, task: TaskData, limit: int) -> None:
             path = folder / f"{name}.arrow"
             with pa.ipc.new_stream(path, arrow_schema()) as writer:
                 for batch in part.with_format("arrow").iter(batch_size=_BATCH):
-                    writer.write_table(batch.cast(arrow_schema()))
+                    # A selection of rows is read as one chunk per row, which would be a record batch each.
+                    writer.write_table(batch.cast(arrow_schema()).combine_chunks())
             parts[name] = {"rows": len(part), "sha256": file_sha256(path)}
         others = {field.name: getattr(task, field.name) for field in fields(task) if field.name not in PARTS}
         return {"parts": parts, "task": others}

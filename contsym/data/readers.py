@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,9 +111,9 @@ def rename(row: Mapping[str, object]) -> Row:
     `split` becomes (column, value), since messages name the column.
     """
     renamed: Row = {}
-    for name, aliases in ALIASES.items():
+    for name, aliases in _aliases_in(tuple(row)):
         for alias in aliases:
-            value = row.get(alias)
+            value = row[alias]
             if value is None or is_nan(value) or (name == "id" and not text_of(value)):
                 continue
             renamed[name] = value
@@ -122,6 +122,11 @@ def rename(row: Mapping[str, object]) -> Row:
         marks = [(name, text_of(row[name])) for name in PART_COLUMNS if name in row]
         renamed["split"] = next((mark for mark in marks if part_of(mark[1])), marks[0])
     return renamed
+
+
+@lru_cache(maxsize=64)
+def _aliases_in(columns: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+    return [(name, [a for a in aliases if a in columns]) for name, aliases in ALIASES.items()]
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[PlacedRow]]:

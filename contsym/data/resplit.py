@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contsym.data.schema import LABELS, Dataset
+from contsym.data.schema import LABELS, Dataset, selected
 from contsym.data.splits import SPLIT_RULES, Split, SplitRule, assign, check
 from contsym.data.sql import open_engine
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
@@ -28,7 +28,7 @@ def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tup
     notes += [split.remark] if split.remark else []
     notes += [f"left out: {n} {reason}" for reason, n in split.n_left_out.items()]
     pairs = datasets.concatenate_datasets(list(parts))
-    return [pairs.select(side) for side in rows], notes
+    return [selected(pairs, side) for side in rows], notes
 
 
 def sides(

@@ -26,6 +26,7 @@ from contsym.data.schema import (
     check_row,
     content_fingerprint,
     rows_of,
+    selected,
     stable_hash,
     table,
 )
@@ -286,7 +287,7 @@ def _split(pairs: Dataset) -> list[Dataset]:
     sides: list[list[int]] = [[], []]
     for number, row in enumerate(rows_of(pairs.select_columns(["premise", "hypothesis"]))):
         sides[is_test(**row)].append(number)
-    return [pairs.select(side) for side in sides]
+    return [selected(pairs, side) for side in sides]
 
 
 def _readable_files(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contsym.data.resplit import sides
-from contsym.data.schema import Dataset, rows_of, stable_hash
+from contsym.data.schema import Dataset, rows_of, selected, stable_hash
 from contsym.data.shots import draws_of
 from contsym.data.splits import SplitRule
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
@@ -82,7 +82,7 @@ def cut(
         )
     if n_left_out := len(train) - len(kept) - len(held):
         notes.append(f"validation: {n_left_out:,} pairs left out of training, which share something with it")
-    return Cut(train.select(kept), train.select(held), tuple(notes))
+    return Cut(selected(train, kept), selected(train, held), tuple(notes))
 
 
 def without_repeats(validation: Dataset, others: Sequence[Dataset]) -> tuple[Dataset, int]:
@@ -91,17 +91,17 @@ def without_repeats(validation: Dataset, others: Sequence[Dataset]) -> tuple[Dat
     if not repeated:
         return validation, 0
     rows = [number for number, text in enumerate(_texts(validation)) if text not in repeated]
-    return validation.select(rows), len(validation) - len(rows)
+    return selected(validation, rows), len(validation) - len(rows)
 
 
 def _shared_texts(pairs: Dataset, others: Sequence[Dataset]) -> set[_Text]:
     """The sentences of the pairs that are in one of the others too."""
     texts = set(_texts(pairs))
-    return {text for part in others for text in _texts(part) if text in texts}
+    return texts.intersection(itertools.chain.from_iterable(map(_texts, others)))
 
 
 def _texts(pairs: Dataset) -> Iterator[_Text]:
-    return map(_text, rows_of(pairs.select_columns(["premise", "hypothesis"])))
+    return zip(map(_plain, pairs["premise"][:]), map(_plain, pairs["hypothesis"][:]), strict=True)
 
 
 def _rows(

@@ -14,6 +14,7 @@ from contsym.data.schema import (
     check_row,
     content_fingerprint,
     rows_of,
+    selected,
     stable_hash,
     table,
 )
@@ -151,4 +152,4 @@ def _delexicalised(pairs: Dataset, where: str) -> Dataset:
 def _where(pairs: Dataset, keep: Callable[[_Row], bool]) -> Dataset:
     columns = {name: pairs[name][:] for name in ("id", "relation", "label")}
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    return pairs.select([i for i, row in enumerate(rows) if keep(row)])
+    return selected(pairs, [i for i, row in enumerate(rows) if keep(row)])

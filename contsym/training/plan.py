@@ -142,10 +142,10 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         strategy = load_strategy(config.strategy, named)
         config = with_defaults(config, scenario, {config.strategy: strategy})
         files = with_pooling(named_encoder or checkpoints.locate(str(config.encoder)), config.pooling)
+        settings = parse_settings(strategy, config.settings)
+        strategy.check(files, settings)
+        shared.check(files, strategy.wants_head)
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
-    settings = parse_settings(strategy, config.settings)
-    strategy.check(files, settings)
-    shared.check(files, strategy.wants_head)
     files = with_limit(files)
     _check_freeze(config, named, files, settings)
     if config.protocol == "retrain":

@@ -49,6 +49,27 @@ def entry_of(folder):
     return entry
 
 
+def test_what_runs_write_below_the_data_changes_nothing(parsed, tmp_path, monkeypatch):
+    spec = write_task(tmp_path / "mnli", nli_rows(), 30)
+    monkeypatch.setenv(cache.FOLDER, str(spec / "cache"))
+    monkeypatch.setenv(cache.LIMIT, "1")
+    monkeypatch.setattr(cache, "SMALL", 1)
+    for n in range(2):
+        cache.load_task("mnli", str(spec))
+        (spec / "mlruns").mkdir(exist_ok=True)
+        (spec / "mlruns" / f"{n}.json").write_text("{}")
+    assert len(parsed) == 1
+
+
+def test_cached_pairs_are_few_batches_however_they_were_selected(folder, tmp_path):
+    import pyarrow as pa
+
+    task = cache.load_task("mnli", str(write_task(tmp_path / "mnli", nli_rows(), 30)))
+    assert len(task.train) > 1
+    with pa.memory_map(str(entry_of(folder) / "train.arrow")) as file:
+        assert len(list(pa.ipc.open_stream(file))) == 1
+
+
 @pytest.mark.parametrize("asked", [("lexicalised", None), ("both", None), ("delexicalised", "pair")])
 def test_the_second_load_is_equal_and_parses_nothing(folder, parsed, tmp_path, asked):
     spec = relations(tmp_path)

@@ -5,11 +5,12 @@ import re
 from collections import Counter, defaultdict
 from itertools import zip_longest
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import LABELS, in_one_table, stable_hash, table_from_rows
+from contsym.data.schema import LABELS, in_one_table, selected, stable_hash, table_from_rows
 from contsym.data.shots import few_shot, few_shot_rows, missing_labels, subset, subset_rows
 from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
@@ -352,3 +353,11 @@ def test_labels_that_a_natural_draw_lacks_are_named():
     seed = next(s for s in range(99) if 0 not in few_shot(table, 2, s, "natural")["label"])
     assert missing_labels(few_shot(table, 2, seed, "natural"), table) == ["symmetric (entailment)"]
     assert missing_labels(few_shot(table, 2, 0), table) == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 4096, 9000])
+def test_selected_pairs_are_those_of_select(n):
+    numbered = ({"premise": f"p{i}", "hypothesis": f"h{i}", "label": "neutral"} for i in range(10_000))
+    pairs = table_from_rows(numbered).select(range(9_999, -1, -1))  # a selection itself
+    rows = sorted(np.random.default_rng(0).permutation(len(pairs))[:n].tolist())
+    assert selected(pairs, rows)[:] == pairs.select(rows)[:]
