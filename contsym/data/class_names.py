@@ -37,7 +37,10 @@ def as_number(label: object) -> int | None:
         return label
     if isinstance(label, float):
         return int(label) if label.is_integer() else None
-    text = str(label).strip().removesuffix(".0")
+    text = str(label).strip()
+    if not text[-1:].isdecimal():  # most labels are words
+        return None
+    text = text.removesuffix(".0")
     return int(text) if text.removeprefix("-").isdecimal() and len(text) < 10 else None
 
 

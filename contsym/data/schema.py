@@ -104,7 +104,6 @@ def check_row(row: Mapping[str, object], where: str) -> Row:
         text[name] = value.strip()
         if not text[name]:
             raise DataError(f"{where}: {name} is empty; expected a sentence")
-    check_unicode(row, where)
     label = row.get("label")
     if label not in LABELS:
         problem = "field 'label' is missing" if label is None else f"label {label!r} is unknown"
@@ -121,15 +120,16 @@ def check_row(row: Mapping[str, object], where: str) -> Row:
         raise DataError(f"{where}: kind {kind!r} goes with label {fitting!r}, not {label!r}")
     elif relation:
         kind = KIND_OF_LABEL[label]
-    return {
+    texts = {
         "id": row_id(row) or content_id(row),
         **text,
-        "label": LABELS.index(label),
         "relation": relation,
         "kind": kind,
         "subject": str(row.get("subject") or ""),
         "object": str(row.get("object") or ""),
     }
+    check_unicode(texts, where)
+    return {**texts, "label": LABELS.index(label)}
 
 
 def row_id(row: Mapping[str, object]) -> str:
@@ -152,14 +152,15 @@ def content_id(row: Mapping[str, object]) -> str:
     return f"{CONTENT_ID}{stable_hash(*content):016x}"
 
 
-def check_unicode(row: Mapping[str, object], where: str) -> None:
+def check_unicode(texts: Mapping[str, str], where: str) -> None:
     r"""Raise DataError for half a surrogate pair, which JSON can spell ("\ud800") and no encoding can write."""
-    for name in COLUMNS:
-        if isinstance(value := row.get(name), str) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise DataError(f"{where}: {name} has half a surrogate pair; expected Unicode text") from None
+    if "".join(texts.values()).isascii():
+        return
+    for name, text in texts.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{where}: {name} has half a surrogate pair; expected Unicode text") from None
 
 
 def table(checked: Iterable[Mapping[str, object]]) -> Dataset:

@@ -38,6 +38,11 @@ Predictor = Callable[[Pairs, Labels, Pairs], list[int]]
 """(training pairs, their labels, test pairs) to predicted labels."""
 
 
+def import_libraries() -> None:
+    """Import what `scores` needs: it takes a second, in which another process may parse pairs."""
+    import sklearn.linear_model  # noqa: F401
+
+
 def scores(train: Dataset, test: Dataset) -> dict[str, float]:
     """Accuracy per shortcut on all of `test` after training on at most MAX_TRAIN pairs of `train`.
 

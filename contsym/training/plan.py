@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from contsym import plugins
 from contsym.config import DEFAULT_FORM, LEAST, RunConfig
+from contsym.data import shortcuts
 from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.data.tasks import TASKS
@@ -145,6 +146,8 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         settings = parse_settings(strategy, config.settings)
         strategy.check(files, settings)
         shared.check(files, strategy.wants_head)
+        if config.audit:
+            shortcuts.import_libraries()
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
     files = with_limit(files)
     _check_freeze(config, named, files, settings)

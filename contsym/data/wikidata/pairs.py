@@ -154,7 +154,7 @@ def phrasing_of(premise: str, subject: str, object_: str) -> str:
 def _delexicalised(row: Row, where: str) -> Row:
     if not all(isinstance(row.get(role), str) for role in ("premise", "hypothesis")):
         return row  # check_row reports the missing field
-    check_unicode(row, where)
+    check_unicode({name: value for name, value in row.items() if isinstance(value, str)}, where)
     names = [str(row.get(role) or "") for role in ("subject", "object")]
     if not all(names):
         raise DataError(

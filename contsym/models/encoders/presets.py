@@ -59,7 +59,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "minilm-nli": Preset(
         hub_id="sentence-transformers/all-MiniLM-L6-v2",
-        learning_rate=1e-4,
+        learning_rate=3e-5,
         summary="MiniLM-L6 that contsym trained on MNLI and SNLI, with its NLI head; the default start of --protocol retrain",
         sha256=MINILM_NLI_SHA256,
         seen=ALL_NLI,

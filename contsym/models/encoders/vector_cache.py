@@ -13,12 +13,15 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from contsym.files import bound, gib_from_environment, write_whole
 from contsym.machine import n_threads
-from contsym.models.encoders.batching import Text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from contsym.models.encoders.batching import Text
 
 FILE, VECTORS = "vectors.safetensors", "vectors"
 
