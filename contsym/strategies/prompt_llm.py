@@ -113,6 +113,12 @@ class PromptLlm(Strategy):
         stores = [*self.past, *([] if self.current is None else [self.current])]
         return draw_examples(stores, self.settings.k, self.seed)
 
+    def stored_pairs(self) -> Sequence[Dataset]:
+        drawn = {pair["id"] for pair in self.examples()}
+        return [
+            pairs.select([i for i, name in enumerate(pairs["id"][:]) if name in drawn]) for pairs in self.past
+        ]
+
     def prompts(self, examples: Sequence[str], questions: Sequence[str]) -> list[str]:
         """Each question after as many of the last examples as fit; counts shortened prompts."""
         room = self.language_model.room(self.answers)
