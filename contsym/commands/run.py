@@ -133,14 +133,13 @@ def _run_plan(plan: Plan, stored: StoredRun, uri: str, err: Console) -> list[See
     """Show a plan, and train and store what is not stored yet."""
     from contsym.commands.views.progress import RunProgress
     from contsym.commands.views.run import plan_lines
-    from contsym.results.store import is_stored
     from contsym.results.tracking import display_uri
     from contsym.training.plan import key_of
-    from contsym.training.run import run_seeds
+    from contsym.training.run import is_done, run_seeds
 
     err.print(plan_lines(plan, stored.folder, display_uri(uri)))
     seeds = plan.config.seeds
-    if n := sum(is_stored(stored.output, key_of(plan, seed)) for seed in seeds):
+    if n := sum(is_done(plan.config, key_of(plan, seed)) for seed in seeds):
         rest = "nothing is left to train" if n == len(seeds) else "the others are trained now"
         err.print(f"{n} of {len(seeds)} seeds are stored already; {rest}", style="bold")
     with RunProgress(err) as progress:

@@ -12,6 +12,7 @@ from typing import Any
 
 from contsym.config import RunConfig
 from contsym.data.schema import LABELS
+from contsym.data.sources import source_label
 from contsym.errors import ContsymError, EncoderError, SettingError
 from contsym.files import to_json, write_whole
 from contsym.models.encoders.checkpoints import CARD, EncoderFiles, difference_sha256
@@ -151,15 +152,6 @@ def _facts(plans: Sequence[Plan], settings: PretrainSettings, seed: int) -> str:
     keys = [key_of(plan, seed) for plan in plans]
     text = json.dumps([keys, settings.model_dump(), code_sha256(__name__)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def source_label(name: str) -> str:
-    """The name of a source without the path of this machine.
-
-    >>> source_label("/data/nli/mnli"), source_label("hub:nyu-mll/multi_nli@e8e8f8")
-    ('mnli', 'hub:nyu-mll/multi_nli@e8e8f8')
-    """
-    return name if name.startswith("hub:") else Path(name).name
 
 
 def _base_name(files: EncoderFiles) -> str:

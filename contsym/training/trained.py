@@ -255,8 +255,8 @@ class TrainedModel:
             raise ContsymError(f"{folder}: cannot be written ({error.strerror or error})") from None
         return folder
 
-    def fill(self, folder: Path) -> None:
-        """Write the model's files into an empty folder."""
+    def fill(self, folder: Path, file: ModelFile | None = None) -> None:
+        """Write the model's files into an empty folder; `file` replaces what is told of it."""
         from safetensors.torch import save_file
 
         from contsym.models.encoders.saved import save_encoder
@@ -266,7 +266,7 @@ class TrainedModel:
         own = own_tensors(strategy)
         save_file({name: t.contiguous() for name, t in own.items()}, folder / TENSORS)
         write_pairs(folder, strategy.stored_pairs(), self.labels)
-        write_file(folder, self.file)
+        write_file(folder, file or self.file)
 
     def _headed(self) -> Any:
         """The transformer with the NLI head of its checkpoint; None where the encoder is as it is saved."""
@@ -427,7 +427,8 @@ def _restore(
         roots.append(f"{KNOWN}transformer.{known.transformer.base_model_prefix}.")
     adapters = read_adapters(folder)
     # The encoder and what shares its weights is loaded; adapters and the method's own tensors replace what is new.
-    state = strategy.state() | {f"{root}{name}": t for root in roots for name, t in adapters.items()} | own
+    state = {f"model.{name}": t for name, t in strategy.model.state_dict().items()}
+    state |= {f"{root}{name}": t for root in roots for name, t in adapters.items()} | own
     strategy.restore(state, stored)
     strategy.n_steps = file.n_steps
     strategy.model.eval()
