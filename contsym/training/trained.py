@@ -237,14 +237,14 @@ class TrainedModel:
         folder is there already, unless it is to be replaced, and where it cannot be written.
         """
         folder = Path(folder)
-        before = folder.with_name(f"{folder.name}.before")
+        before = Path(f"{folder.absolute()}.before")
         if folder.exists() and not replace:
             raise ContsymError(f"{folder}: is there already; expected a new folder")
         try:
             if not folder.exists():
                 write_whole(folder, self.fill)
                 return folder
-            new = folder.with_name(f"{folder.name}.after")
+            new = Path(f"{folder.absolute()}.after")
             drop(new)
             write_whole(new, self.fill)
             # Whenever it ends in between, one of the two is whole.

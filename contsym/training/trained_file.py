@@ -61,7 +61,7 @@ def read_file(folder: Path) -> ModelFile:
     """Raises ContsymError unless the folder is a saved model."""
     path = folder / CARD
     if not path.is_file():
-        before = folder.with_name(f"{folder.name}.before")
+        before = Path(f"{folder.absolute()}.before")
         hint = (
             f"; {before} is the model before a change that was interrupted: rename it"
             if before.is_dir()

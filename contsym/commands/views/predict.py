@@ -58,7 +58,8 @@ def _show_table(pairs: Dataset, scored: Scored, voters: Voters) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    table = plain_table("", "premise", "hypothesis", "label")
+    table = plain_table("", "premise", "hypothesis")
+    table.add_column("label", no_wrap=True)
     add_numbers(table, *scored.labels)
     for answer in answers(pairs, scored, voters):
         texts = [shown(answer[name]) for name in ("premise", "hypothesis", "label")]
