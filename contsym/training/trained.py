@@ -128,9 +128,9 @@ class TrainedModel:
     def result(self) -> SeedResult | None:
         """What the run measured, without its curves; None for one of another version of contsym."""
         made = self.file.result
-        return (
-            None if made is None or made.get("format") != RESULT_FORMAT else SeedResult.model_validate(made)
-        )
+        if made is None or made.get("format") != RESULT_FORMAT:
+            return None
+        return checked.check(SeedResult, made, Path(CARD))
 
     # -- Predicting. --
 

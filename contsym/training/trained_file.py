@@ -11,8 +11,9 @@ from pydantic import Field, JsonValue
 
 from contsym import checked
 from contsym.checked import Count, Several, Words, Written
-from contsym.data.readers import read_rows
+from contsym.data.readers import MAX_LINE
 from contsym.data.schema import LABELS, PlacedRow, Row, check_row, rows_of, table
+from contsym.data.text_files import bytes_lines
 from contsym.errors import ContsymError, DataError
 from contsym.files import to_json
 from contsym.models.encoders.checkpoints import CARD
@@ -107,19 +108,19 @@ def read_pairs(folder: Path, file: ModelFile) -> list[Dataset]:
         if type(experience) is not int or not 0 <= experience < file.n_experiences:
             raise DataError(f"{where}: experience {experience!r}; expected 0 to {file.n_experiences - 1}")
         by_experience[experience].append(labelled_row(row, where, file.labels))
-    return [table(rows) for rows in by_experience]
+    nothing = table([])
+    return [table(rows) if rows else nothing for rows in by_experience]
 
 
 def _lines(path: Path) -> Iterator[PlacedRow]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                row = None
-            if not isinstance(row, dict):
-                raise DataError(f"{path}:{number}: expected one JSON object per line")
-            yield f"{path}:{number}", row
+    for number, line in enumerate(bytes_lines(path, MAX_LINE), 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: not a JSON object; {REMEDY}")
+        yield f"{path}:{number}", row
 
 
 def labelled_row(row: Mapping[str, Any], where: str, labels: Sequence[str]) -> Row:
@@ -153,8 +154,3 @@ def placed(pairs: Iterable[Any], *, with_label: bool) -> Iterator[PlacedRow]:
             raise DataError(
                 f"{where}: {str(shown)[:60]!r}; expected ({', '.join(names)}), or a dict with these names"
             )
-
-
-def placed_in_file(path: Path) -> Iterator[PlacedRow]:
-    """(place, row) of a file of pairs, in any format and with any names that a task's data may have."""
-    return read_rows(path)
