@@ -24,7 +24,7 @@ seed_option = click.option("--seed", type=int, metavar="N", help="The seed of a 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.argument("file", metavar="PAIRS", required=False)
+@click.argument("file", metavar="[PAIRS]", required=False)
 @click.option(
     "--pair",
     "given",
@@ -115,12 +115,15 @@ def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...],
       contsym add with-borders more.jsonl
       contsym add with-borders vague.jsonl --new-label unclear
     """
+    from contsym.results.store import RESULT
     from contsym.sweep.find import find_model
 
     folder = find_model(model, options["output"], options["seed"])
-    is_own = folder == Path(model)
+    is_own = folder == Path(model) and not (folder.absolute().parent / RESULT).is_file()
     if target is None and not is_own:
-        raise SettingError(f"add: {model} is no folder of its own, and stays as it is; give --to FOLDER")
+        raise SettingError(
+            f"add: {model} belongs to a run or to the Hub, and stays as it is; give --to FOLDER"
+        )
     if target is not None and target.exists():
         raise SettingError(f"--to {target}: is there already; expected a new folder")
     from contsym.training.trained_file import labelled_row
@@ -197,7 +200,10 @@ def _load(
     from contsym.training.trained import load
 
     folder = find_model(model, output, seed)
-    return load(folder, device=device, plugins_of=read(plugins))
+    loaded = load(folder, device=device, plugins_of=read(plugins))
+    for note in loaded.notes:
+        click.echo(f"note: {note}", err=True)
+    return loaded
 
 
 @contextmanager

@@ -14,11 +14,8 @@ from contsym.errors import ContsymError, SettingError, first_line
 from contsym.files import drop, write_whole
 from contsym.machine import quiet_libraries
 from contsym.models.encoders import checkpoints
-from contsym.models.encoders.nli_head import NLI_HEAD, read_head
-from contsym.models.encoders.resolve import head_of, with_pooling
 from contsym.results.schema import FORMAT as RESULT_FORMAT
 from contsym.results.schema import SeedResult
-from contsym.training.known_task import KnownTask
 from contsym.training.trained_file import (
     CARD,
     FORMAT,
@@ -33,6 +30,7 @@ from contsym.training.trained_file import (
     write_file,
     write_pairs,
 )
+from contsym.training.trained_state import own_tensors, restore, untrained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +47,6 @@ if TYPE_CHECKING:
 
 HeadName = Literal["own", "known"]
 """own: the method predicts. known: the head of the task that the encoder knew before the run (protocol retrain)."""
-ENCODER, KNOWN, VECTORS = "model.encoder.", "model.known_head.", "vectors."
 
 
 class Scored(NamedTuple):
@@ -89,6 +86,8 @@ class TrainedModel:
         self, strategy: Strategy, file: ModelFile, pooling: Pooling, classifier: Path | None = None
     ) -> None:
         self.strategy, self.file, self.pooling = strategy, file, pooling
+        self.notes: list[str] = []
+        """What a reader of its answers must know."""
         self._classifier = classifier
         """The checkpoint whose NLI head over joint texts is saved with the encoder; None where there is none."""
 
@@ -320,19 +319,6 @@ def _pair_head(strategy: Strategy) -> Any:
     return known if isinstance(known, PairClassifier) else None
 
 
-def own_tensors(strategy: Strategy) -> dict[str, Tensor]:
-    """What the method has beside its encoder, on the CPU."""
-    encoder = {id(t) for t in strategy.model.encoder.state_dict(keep_vars=True).values()}
-    shared = {
-        f"model.{name}" for name, t in strategy.model.state_dict(keep_vars=True).items() if id(t) in encoder
-    }
-    own = {
-        name: t for name, t in strategy.state().items() if name not in shared and not name.startswith(ENCODER)
-    }
-    vectors = strategy.memory.vectors() if strategy.memory else {}
-    return own | {f"{VECTORS}{name}": t for name, t in vectors.items()}
-
-
 def load(
     folder: str | Path,
     *,
@@ -353,12 +339,12 @@ def load(
     quiet_libraries()
     chosen = choose_device(device)
     with deterministic(chosen):
-        strategy, pooling = _strategy(
+        strategy, pooling = untrained(
             folder, file, chosen, choose_precision(precision or file.precision, chosen), plugins_of
         )
         stored, own = read_pairs(folder, file), checked.read_tensors(folder / TENSORS, remedy=REMEDY)
         try:
-            _restore(strategy, folder, file, own, stored)
+            restore(strategy, folder, file, own, stored)
         except ContsymError:
             raise
         # Tensors of a damaged file may fail anywhere in a method.
@@ -366,72 +352,10 @@ def load(
             raise ContsymError(
                 f"{folder}: {TENSORS} does not fit {CARD} ({type(error).__name__}: {first_line(error, 160)}); {REMEDY}"
             ) from error
-    return TrainedModel(strategy, file, pooling, _with_classifier(folder))
-
-
-def _strategy(
-    folder: Path, file: ModelFile, device: str, precision: Any, named: Plugins
-) -> tuple[Strategy, Pooling]:
-    """The method as it begins, over the saved encoder."""
-    from pydantic import ValidationError
-
-    from contsym.models.encoders.load import load as load_encoder
-    from contsym.strategies.catalog import load_strategy
-
-    if file.plugin and named.find("strategy", file.strategy) is None:
-        raise ContsymError(
-            f"{folder}: its strategy {file.strategy} is the plug-in {file.plugin.origin}, which is not here; give its "
-            "file with --plugin FILE"
+    model = TrainedModel(strategy, file, pooling, _with_classifier(folder))
+    plugin = plugins_of.find("strategy", file.strategy)
+    if plugin and file.plugin and plugin.sha256 != file.plugin.sha256:
+        model.notes.append(
+            f"the plug-in {plugin.origin} has changed since the model was saved; its scores may be others"
         )
-    method = load_strategy(file.strategy, named)
-    try:
-        settings = method.Settings.model_validate(file.settings)
-    except ValidationError as error:
-        raise ContsymError(
-            f"{folder / CARD}: settings of another {file.strategy} ({first_line(error)}); {REMEDY}"
-        ) from None
-    files = with_pooling(checkpoints.locate(str(folder.absolute())))
-    method.check(files, settings)
-    encoder = load_encoder(files, head=head_of(files, method.wants_head))
-    if (folder / NLI_HEAD).is_file():
-        encoder.nli_head = read_head(folder)
-    encoder.precision = precision
-    known = None
-    if file.known_head:
-        tensors = checked.read_tensors(folder / TENSORS, remedy=REMEDY)
-        head = {name.removeprefix(KNOWN): t for name, t in tensors.items() if name.startswith(KNOWN)}
-        known = KnownTask("", None, head if file.known_head == "pair" else None).install(
-            encoder, files.folder
-        )
-    strategy = method(
-        encoder=encoder,
-        settings=settings,
-        n_labels=len(file.labels),
-        seed=file.seed,
-        device=device,
-        known_head=known,
-    )
-    assert files.pooling is not None
-    return strategy, files.pooling
-
-
-def _restore(
-    strategy: Strategy, folder: Path, file: ModelFile, own: dict[str, Tensor], stored: Sequence[Dataset]
-) -> None:
-    from contsym.models.encoders.saved import read_adapters
-    from contsym.models.pair_model import under
-
-    roots = [f"{ENCODER}transformer.base_model.model."]
-    if file.known_head == "joint":
-        known: Any = strategy.model.known_head
-        roots.append(f"{KNOWN}transformer.{known.transformer.base_model_prefix}.")
-    adapters = read_adapters(folder)
-    # The encoder and what shares its weights is loaded; adapters and the method's own tensors replace what is new.
-    state = {f"model.{name}": t for name, t in strategy.model.state_dict().items()}
-    state |= {f"{root}{name}": t for root in roots for name, t in adapters.items()} | own
-    strategy.restore(state, stored)
-    strategy.n_steps = file.n_steps
-    strategy.model.eval()
-    if strategy.memory:
-        strategy.memory.put_back(under(VECTORS, own), strategy.past, file.n_steps)
-    strategy.refresh()
+    return model

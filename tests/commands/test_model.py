@@ -99,7 +99,7 @@ def test_the_known_head_answers_where_there_is_one(folder):
         (("predict", "nothing", *PAIR), "'nothing' is not there; expected a run or sweep of mlruns"),
         (("predict", ".", *PAIR), "no saved model (contsym.json is missing)"),
         (("predict", "RUN", *PAIR, "--seed", "0", "--head", "known"), "the model has no head of a known task"),
-        (("add", "RUN", "pairs.jsonl", "--seed", "0"), "RUN is no folder of its own, and stays as it is; give --to FOLDER"),
+        (("add", "RUN", "pairs.jsonl", "--seed", "0"), "RUN belongs to a run or to the Hub, and stays as it is; give"),
         (("add", "RUN", "pairs.jsonl", "--seed", "0", "--to", "."), "--to .: is there already; expected a new folder"),
         (("export", "RUN", "--to", "there"), "expected sentence-transformers:FOLDER or hub:OWNER/NAME"),
     ],

@@ -59,6 +59,7 @@ def _show_table(pairs: Dataset, scored: Scored, voters: Voters) -> None:
 
     console = Console(highlight=False)
     table = plain_table("", "premise", "hypothesis")
+    table.title = None
     table.add_column("label", no_wrap=True)
     add_numbers(table, *scored.labels)
     for answer in answers(pairs, scored, voters):
