@@ -16,7 +16,7 @@ from contsym.data.schema import LABELS, PlacedRow, Row, check_row, rows_of, tabl
 from contsym.data.text_files import bytes_lines
 from contsym.errors import ContsymError, DataError
 from contsym.files import to_json
-from contsym.models.encoders.checkpoints import CARD
+from contsym.models.encoders.checkpoints import CARD, METHOD
 from contsym.models.encoders.declared import PoolingFacts
 from contsym.results.schema import StoredPlugin
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 FORMAT = 1
-TENSORS = "strategy.safetensors"
-"""What the method has beside its encoder: heads, label vectors, memory."""
+TENSORS = METHOD
+"""Heads, label vectors, memory."""
 PAIRS = "memory.jsonl"
 """The pairs that the method stores."""
 STORED = ("id", "premise", "hypothesis", "relation")

@@ -135,6 +135,24 @@ def test_a_run_without_models_says_how_to_get_them(folder, toy, tiny_encoder_fol
     assert contsym_here("predict", run, *PAIR, "--output", "without", cwd=folder).returncode == 0
 
 
+def test_cells_of_a_sweep_have_models_too(folder, toy, tiny_encoder_folder):
+    words = ("sweep", "--strategies", "ncm", "--scenario", "wikidata_only", "--shots", "8", "--seeds", "1")
+    words += (
+        "--encoder",
+        tiny_encoder_folder,
+        "--wikidata",
+        toy["wikidata"],
+        "--output",
+        "swept",
+        "--no-audit",
+    )
+    assert contsym_here(*words, cwd=folder).returncode == 0
+    done = contsym_here("predict", "ncm@8", *PAIR, "--output", "swept", cwd=folder)
+    assert "has no saved model" in done.stderr
+    assert contsym_here(*words, "--save-model", cwd=folder).returncode == 0
+    assert contsym_here("predict", "ncm@8", *PAIR, "--output", "swept", cwd=folder).returncode == 0
+
+
 def test_pairs_are_added_to_a_new_folder_and_then_in_place(folder):
     done = contsym_here("add", name(folder), "pairs.jsonl", "--seed", "0", "--to", "more", cwd=folder)
     assert done.stdout == "2 pairs added; more has 2 of them beside those of its run\n"

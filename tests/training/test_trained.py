@@ -13,11 +13,13 @@ from contsym.models.encoders.checkpoints import locate
 from contsym.results import store
 from contsym.results.metrics.answers import probabilities
 from contsym.testing.elsewhere import scores_elsewhere
+from contsym.testing.starters import write
 from contsym.training.loop import SeedRun
 from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed, stored_seed
 from contsym.training.trained import load
+from tests.conftest import CHANGED_LAYER
 from tests.runs import toy_config, without_time
 
 BORDERS = [("anna borders ben", "ben borders anna"), ("anna is part of ben", "ben is part of anna")]
@@ -140,7 +142,11 @@ def test_nothing_in_the_folder_is_pickled_and_no_encoder_file_names_this_machine
 def test_the_folder_is_an_encoder_with_its_pooling_and_what_it_has_seen(trained, tmp_path, toy):
     model, _ = trained("random_labels", pooling="cls")
     folder = model.save(tmp_path / "saved")
-    assert set(locate(str(folder)).seen) == {"mnli", "wikidata"}
+    files = locate(str(folder))
+    assert set(files.seen) == {"mnli", "wikidata"}
+    # What the method has beside it is no part of the encoder.
+    (folder / "strategy.safetensors").unlink()
+    assert locate(str(folder)) == files
     plan = prepare(toy_config(toy, folder, tmp_path / "next", "ncm"))
     assert plan.pooling.facts() == model.pooling.facts()
     run = SeedRun(plan, [plan.training_part(task, 0) for task in plan.tasks], 0, Silent())
@@ -161,6 +167,15 @@ def test_a_checkpoint_with_an_nli_head_keeps_it(trained, tmp_path, tiny_nli_fold
     assert not torch.equal(
         kept.bert.embeddings.word_embeddings.weight, before["bert.embeddings.word_embeddings.weight"]
     )
+
+
+def test_a_model_of_a_difference_has_whole_weights(trained, tmp_path, tiny_presets, tiny_encoder_folder):
+    model, _ = trained("ncm", "minilm-nli")
+    saved = load_file(model.save(tmp_path / "saved") / "model.safetensors")
+    before = load_file(tiny_encoder_folder / "model.safetensors")
+    name = f"{CHANGED_LAYER}.weight"
+    torch.testing.assert_close(saved[name], before[name] + 0.25)
+    assert load(tmp_path / "saved").strategy.model.encoder.nli_head is not None
 
 
 # -- Neighbours. --
@@ -223,6 +238,20 @@ def test_added_pairs_are_as_those_of_one_more_experience(trained, tmp_path):
     torch.testing.assert_close(model.strategy.model.head.means[0], expected)
 
 
+def test_appended_pairs_lie_where_all_pairs_encoded_anew_lie(trained, tmp_path):
+    model, _ = trained("knn_fixed")
+    loaded = load(model.save(tmp_path / "saved"))
+    loaded.add(LIKES)
+    memory = loaded.strategy.memory
+    appended, labels = memory.index.embeddings, memory.index.labels
+    memory.restore({})
+    loaded.strategy.refresh()
+    assert len(labels) == sum(map(len, loaded.strategy.past))
+    assert (memory.index.labels == labels).all()
+    # Batches of other lengths add up in another order.
+    assert memory.index.embeddings == pytest.approx(appended, abs=1e-6)
+
+
 @pytest.mark.parametrize("strategy", ["knn_fixed", "protonet", "ridge", "ncm", "slda", "zero_shot"])
 def test_a_new_label_is_learned_and_predicted(trained, tmp_path, strategy):
     model, _ = trained(strategy)
@@ -278,6 +307,22 @@ def test_a_stored_result_gets_its_model_by_the_same_training(toy, tiny_encoder_f
     ):
         stored_seed(with_model, 0, Silent())
     assert not store.has_model(tmp_path, key)
+
+
+def test_the_model_of_a_plug_in_asks_for_its_file_and_tells_when_it_has_changed(trained, tmp_path):
+    file, _ = write("strategy", "mine", tmp_path)
+    model, _ = trained("mine", plugins=(str(file),))
+    folder = model.save(tmp_path / "saved")
+    with pytest.raises(
+        ContsymError, match=r"its strategy mine is the plug-in .*; give its file with --plugin FILE"
+    ):
+        load(folder)
+    same = load(folder, plugins_of=plugins.read([file]))
+    assert torch.equal(same.scores(BORDERS).scores, model.scores(BORDERS).scores)
+    assert same.notes == []
+    file.write_text(file.read_text() + "\n# Another comment.\n")
+    (note,) = load(folder, plugins_of=plugins.read([file])).notes
+    assert note == f"the plug-in {file} has changed since the model was saved; its scores may be others"
 
 
 # -- Mistakes. --
