@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 def measured(
     tasks: Sequence[TaskData],
+    matrix: measures.Matrix,
     predictions,
     scores: Mapping[str, NDArray[np.float16]],
     kinds_of_scores: Mapping[str, ScoreKind],
     guesses: Mapping[str, Mapping[str, float]],
 ) -> Scores:
-    """All figures of predictions, which come by row of the matrix and task.
+    """All figures of the accuracy matrix and of its predictions, which come by row of the matrix and task.
 
     `scores` hold (rows, test pairs, labels) by task. `guesses` are the accuracies of the shortcuts, by audited task.
     """
@@ -37,9 +38,6 @@ def measured(
     labels = {task.name: np.asarray(task.test["label"][:]) for task in tasks}
     by_task = {name: [row[j] for row in predictions] for j, name in enumerate(names)}
     n_test = {name: len(y) for name, y in labels.items()}
-    matrix = np.array(
-        [[measures.accuracy(p, labels[n]) for n, p in zip(names, row, strict=True)] for row in predictions]
-    )
     majority = {name: measures.majority_share(y) for name, y in labels.items()}
 
     def is_above(name: str, bars: Iterable[float]) -> bool:
@@ -107,13 +105,12 @@ def by_label(labels: NDArray[np.int64]) -> dict[Label, float]:
 
 
 def sample_efficiency(
-    names: Sequence[str], points: courses.Points, target: float
+    names: Sequence[str], needed: Sequence[tuple[int | None, int | None]]
 ) -> dict[str, PairsToTarget]:
-    """The pairs, distinct and seen, of the first point of each experience that reached the target; None: not reached."""
-    found = [courses.pairs_to_reach(points, experience, target) for experience in range(len(names))]
+    """The pairs that each experience needed, distinct and seen; None: not reached."""
     return {
         name: PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)
-        for name, (n_distinct, n_seen) in zip(names, found, strict=True)
+        for name, (n_distinct, n_seen) in zip(names, needed, strict=True)
     }
 
 
