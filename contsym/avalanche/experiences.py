@@ -47,6 +47,6 @@ def check_before(strategy: Any, needed: PluginMetric, metric: PluginMetric) -> N
     if needed not in metrics[: metrics.index(metric)]:
         name = type(needed).__name__
         raise ContsymError(
-            f"{type(metric).__name__} reads a {name}, which does not stand before it; expected "
+            f"{type(metric).__name__}: its {name} does not stand before it in the evaluator; expected "
             f"EvaluationPlugin(..., {name.lower()}, {type(metric).__name__}({name.lower()}, ...))"
         )

@@ -20,8 +20,8 @@ class SampleEfficiency(PluginMetric[list[Needed]]):
     a description; a choice may only be made by validation samples. The definition is that of docs/readings.md ("one
     pass"): no paper defines it for a single training.
 
-    `trajectory` must stand before it in the same EvaluationPlugin, else ContsymError is raised. Emits at the end of an
-    experience that reached the target, at x = 0:
+    `trajectory` must stand before it in the same EvaluationPlugin, else ContsymError is raised. Emits once at the
+    end of an experience that reached the target, at x = 0:
 
     - `sample_efficiency/Exp000/n_pairs_seen`: samples seen until then, repeated ones included.
     - `sample_efficiency/Exp000/n_distinct_pairs`: different ones among them.
@@ -35,9 +35,11 @@ class SampleEfficiency(PluginMetric[list[Needed]]):
     def __init__(self, trajectory: Trajectory, target: float = 0.99) -> None:
         super().__init__()
         self.trajectory, self.target = trajectory, target
+        self.reset()
 
     def reset(self) -> None:
-        """Nothing: what it reads is the trajectory's."""
+        """Emit again; what it reads is the trajectory's."""
+        self._emitted: set[int] = set()
 
     def result(self) -> list[Needed]:
         """(distinct samples, samples seen) by experience; None: not reached."""
@@ -48,13 +50,18 @@ class SampleEfficiency(PluginMetric[list[Needed]]):
         check_before(strategy, self.trajectory, self)
 
     def after_training_exp(self, strategy) -> list[MetricValue] | None:
-        if not getattr(strategy.experience, "is_last_subexp", True):
-            return None
         task = task_of(strategy.experience)
+        if task in self._emitted:
+            return None
         n_distinct, n_seen = self.result()[task]
-        found = {"n_distinct_pairs": n_distinct, "n_pairs_seen": n_seen}
+        if n_distinct is None or n_seen is None:
+            return None
+        self._emitted.add(task)
         key = f"sample_efficiency/{name_of(task)}"
-        return [MetricValue(self, f"{key}/{name}", n, 0) for name, n in found.items() if n is not None]
+        return [
+            MetricValue(self, f"{key}/n_distinct_pairs", n_distinct, 0),
+            MetricValue(self, f"{key}/n_pairs_seen", n_seen, 0),
+        ]
 
     def __str__(self) -> str:
         return "SampleEfficiency"

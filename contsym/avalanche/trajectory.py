@@ -98,7 +98,7 @@ class Trajectory(PluginMetric[list[Point]]):
         self.points: list[Point] = []
         self.seconds = 0.0
         self._experience: int | None = None
-        self._n_batches = self._n_seen = 0
+        self._n_parts = self._n_batches = self._n_seen = 0
         self._next = 1
         self._is_counting = False
 
@@ -110,6 +110,7 @@ class Trajectory(PluginMetric[list[Point]]):
 
     def before_training_exp(self, strategy) -> list[MetricValue] | None:
         task = task_of(strategy.experience)
+        self._n_parts += 1
         if task == self._experience:
             return None  # the next part of an online experience
         if task >= len(self.parts):
@@ -117,7 +118,7 @@ class Trajectory(PluginMetric[list[Point]]):
                 f"Trajectory: experience {task} is trained on, and there are {len(self.parts)} experiences to measure on; "
                 "expected one for each"
             )
-        self._experience, self._n_batches, self._n_seen, self._next = task, 0, 0, 1
+        self._experience, self._n_parts, self._n_batches, self._n_seen, self._next = task, 1, 0, 0, 1
         return self._values(self.measure(strategy, task, (0, 0, 0), all_tasks=True))
 
     def after_training_iteration(self, strategy) -> list[MetricValue] | None:
@@ -127,7 +128,8 @@ class Trajectory(PluginMetric[list[Point]]):
         return self._values(point) if point else None
 
     def after_training_exp(self, strategy) -> list[MetricValue] | None:
-        if not self._n_batches or not getattr(strategy.experience, "is_last_subexp", True):
+        # Avalanche's `is_last_subexp` is never true where the parts are of equal size.
+        if not self._n_batches or self._n_parts < getattr(strategy.experience, "sub_stream_length", 1):
             return None
         task = task_of(strategy.experience)
         return self._values(self.measure(strategy, task, self.so_far(strategy), all_tasks=True))
