@@ -253,7 +253,8 @@ def as_number(value: object) -> float | None:
     (0.5, 3.0, None, None)
     """
     if isinstance(value, AlternativeValues):
-        value = value.best_supported_value(float, int, Tensor)
+        numbers = map(as_number, value.alternatives)
+        return next((number for number in numbers if number is not None), None)
     if isinstance(value, Tensor | np.ndarray | np.generic):
         value = value.item() if math.prod(value.shape) == 1 else None
     return float(value) if isinstance(value, int | float) else None

@@ -100,8 +100,6 @@ def trained(*metrics_of, **options):
     return state, losses, torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
 
 
-# ReplayPlugin calls its own buffer by a deprecated name.
-@pytest.mark.filterwarnings("ignore:Call to deprecated function update")
 @pytest.mark.parametrize("plugins", [(), (ReplayPlugin(mem_size=10),)], ids=["plain", "replay"])
 def test_training_is_equal_to_the_bit_with_and_without_the_metrics(plugins):
     matrix = AccuracyMatrix()
