@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def measured(
     tasks: Sequence[TaskData],
     matrix: measures.Matrix,
+    forgetting: Mapping[int, float],
     predictions,
     scores: Mapping[str, NDArray[np.float16]],
     kinds_of_scores: Mapping[str, ScoreKind],
@@ -30,7 +31,8 @@ def measured(
 ) -> Scores:
     """All figures of the accuracy matrix and of its predictions, which come by row of the matrix and task.
 
-    `scores` hold (rows, test pairs, labels) by task. `guesses` are the accuracies of the shortcuts, by audited task.
+    `forgetting` is by the place of the task. `scores` hold (rows, test pairs, labels) by task. `guesses` are the
+    accuracies of the shortcuts, by audited task.
     """
     import numpy as np
 
@@ -70,7 +72,7 @@ def measured(
         "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
         "final_macro": measures.final_macro(matrix),
         "final_micro": measures.final_micro(matrix, list(n_test.values())),
-        "forgetting": dict(zip(names[:-1], measures.forgetting(matrix), strict=True)),
+        "forgetting": {names[task]: value for task, value in forgetting.items()},
         "figures": {figure.name: figure.compute(matrix) for figure in measures.MATRIX_FIGURES},
         "by_kind": {
             name: [measures.accuracy_by(groups, row, labels[name]) for row in by_task[name]]

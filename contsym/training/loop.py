@@ -18,6 +18,7 @@ from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from contsym.avalanche.forgetting import Forgetting
 from contsym.avalanche.sample_efficiency import SampleEfficiency
 from contsym.avalanche.trajectory import Point
 from contsym.data.schema import LABELS
@@ -74,6 +75,7 @@ class SeedRun:
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
         self.matrix = Answers()
+        self.forgetting = Forgetting(self.matrix)
         self.names = [task.name for task in plan.tasks]
         self.trajectory = EncoderTrajectory(
             fixed_parts(plan.tasks),
@@ -92,10 +94,11 @@ class SeedRun:
             device=plan.device,
             known_head=known,
         )
+        metrics = self.matrix, self.forgetting, self.trajectory, self.sample_efficiency
         self.template = Template(
             strategy=self.strategy,
             learning_rate=plan.learning_rate,
-            evaluator=quiet_evaluator(self.matrix, self.trajectory, self.sample_efficiency),
+            evaluator=quiet_evaluator(*metrics),
             trajectory=self.trajectory,
             plugins=[self.log],
             one_pass=plan.config.one_pass,

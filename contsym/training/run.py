@@ -142,6 +142,7 @@ def _train(
             measured(
                 plan.tasks,
                 run.matrix.result(),
+                run.forgetting.result(),
                 run.predictions,
                 rows_of_scores,
                 run.score_kinds(),
