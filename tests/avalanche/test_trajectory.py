@@ -5,7 +5,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from avalanche.benchmarks import split_online_stream
+from avalanche.benchmarks import split_online_stream, tensors_benchmark
+from avalanche.evaluation.metrics import accuracy_metrics
+from avalanche.models import IncrementalClassifier, MTSimpleMLP
 from avalanche.training.plugins import ReplayPlugin
 
 from contsym.avalanche import AccuracyMatrix, Forgetting, SampleEfficiency, Trajectory
@@ -123,6 +125,36 @@ def test_training_is_equal_to_the_bit_with_and_without_the_metrics(plugins):
     assert losses == again[1]
     assert torch.equal(torch_state, again[2])
     assert (python_state, numpy_state) == again[3:]
+
+
+def split_classes(is_multi_head):
+    """Four classes in two experiences, and a model that grows with them: a head for each, or one for all."""
+    generator = torch.Generator().manual_seed(3)
+
+    def stream():
+        return [
+            (torch.randn(24, 6, generator=generator), torch.tensor([2 * task, 2 * task + 1] * 12))
+            for task in range(2)
+        ]
+
+    tasks = [0, 1] if is_multi_head else [0, 0]
+    bench = tensors_benchmark(train_tensors=stream(), test_tensors=stream(), task_labels=tasks)
+    torch.manual_seed(0)
+    return bench, MTSimpleMLP(6, hidden_size=8) if is_multi_head else IncrementalClassifier(6)
+
+
+@pytest.mark.parametrize("is_multi_head", [True, False], ids=["a head per task", "a growing head"])
+def test_the_last_points_and_the_matrix_are_avalanches_own_accuracies(is_multi_head):
+    bench, model = split_classes(is_multi_head)
+    matrix, trajectory = AccuracyMatrix(), Trajectory(bench.test_stream)
+    strategy = naive(matrix, trajectory, *accuracy_metrics(experience=True), model=model)
+    for task, experience in enumerate(bench.train_stream):
+        strategy.train(experience)
+        found = strategy.eval(bench.test_stream)
+        of_avalanche = [value for name, value in sorted(found.items()) if name.startswith("Top1_Acc_Exp")]
+        assert matrix.result()[task + 1].tolist() == of_avalanche
+        assert trajectory.points[-1].accuracies[: task + 1] == of_avalanche[: task + 1]
+        assert 0 < of_avalanche[task] < 1
 
 
 def test_what_cannot_be_measured_is_one_line():
