@@ -56,7 +56,7 @@ def run(
     >>> run("knn_fixd")
     Traceback (most recent call last):
     ...
-    contsym.errors.ContsymError: strategy 'knn_fixd' is unknown; did you mean knn_fixed? (contsym list)
+    contsym.errors.ContsymError: strategy 'knn_fixd' is unknown; did you mean knn_fixed or knn_cosine or knn_learned? (contsym list)
     """
     folder = Path(output)
     name, plugins = inputs.strategy(strategy, folder)
