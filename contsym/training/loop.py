@@ -36,7 +36,7 @@ from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema_training import Cost, ExperienceCost
 from contsym.scenarios.benchmark import limited, test_stream, train_stream
 from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
-from contsym.training.observers import Answers, NotFinite, TrainingLog
+from contsym.training.observers import AnswerMatrix, NotFinite, TrainingLog
 from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template, quiet_evaluator
 from contsym.training.trajectory import EncoderTrajectory, fixed_parts, gives_vectors
@@ -74,7 +74,7 @@ class SeedRun:
         torch.manual_seed(seed)
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
-        self.matrix = Answers()
+        self.matrix = AnswerMatrix()
         self.forgetting = Forgetting(self.matrix)
         self.names = [task.name for task in plan.tasks]
         self.trajectory = EncoderTrajectory(

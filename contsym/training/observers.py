@@ -34,7 +34,7 @@ class NotFinite(ContsymError):
         self.rows, self.is_finite = list(rows), list(is_finite)
 
 
-class Answers(AccuracyMatrix):
+class AnswerMatrix(AccuracyMatrix):
     """The accuracy matrix, and what it is of: `predictions[row][task]`, label indices, and `scores[row][task]`, (pairs,
     labels), float16.
 
