@@ -53,10 +53,10 @@ def run(
 
     Raises ContsymError, in one line, for whatever the caller can mend.
 
-    >>> run("knn_fixd")
+    >>> run("zero_shoot")
     Traceback (most recent call last):
     ...
-    contsym.errors.ContsymError: strategy 'knn_fixd' is unknown; did you mean knn_fixed or knn_cosine or knn_learned? (contsym list)
+    contsym.errors.ContsymError: strategy 'zero_shoot' is unknown; did you mean zero_shot? (contsym list)
     """
     folder = Path(output)
     name, plugins = inputs.strategy(strategy, folder)
