@@ -13,6 +13,7 @@ from contsym.commands.author import check, new
 from contsym.commands.data import data
 from contsym.commands.doctor import doctor
 from contsym.commands.list import list_
+from contsym.commands.model import add, export, predict
 from contsym.commands.pretrain import pretrain
 from contsym.commands.report import report
 from contsym.commands.results import compare, metrics, reproduce
@@ -42,6 +43,7 @@ def cli() -> None:
 
 for command in (
     *(run, sweep, data, list_),
+    *(predict, add, export),
     *(compare, metrics, reproduce, report, sync, ui),
     *(pretrain, new, check, doctor),
 ):

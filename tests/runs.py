@@ -36,7 +36,7 @@ def toy_run(toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=
 
 def without_time(result):
     """A result without the entries that differ between equal runs."""
-    from contsym.training.reproduce import untimed
+    from contsym.results.equality import untimed
 
     plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
     return {**plain, "cost": untimed(result.cost)}

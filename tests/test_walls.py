@@ -313,6 +313,9 @@ def test_every_lint_warning_that_is_silenced_says_why():
         ["reproduce", "--help"],
         ["report", "--help"],
         ["doctor", "--help"],
+        ["predict", "--help"],
+        ["add", "--help"],
+        ["export", "--help"],
     ],
 )
 def test_help_and_list_import_nothing_heavy(arguments):

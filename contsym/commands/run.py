@@ -127,13 +127,13 @@ class _Viewer:
 
     def planned(self, plan: Plan, stored: StoredRun, uri: str) -> None:
         from contsym.commands.views.run import plan_lines
-        from contsym.results.store import is_stored
         from contsym.results.tracking import display_uri
         from contsym.training.plan import key_of
+        from contsym.training.run import is_done
 
         self._err.print(plan_lines(plan, stored.folder, display_uri(uri)))
         seeds = plan.config.seeds
-        if n := sum(is_stored(stored.output, key_of(plan, seed)) for seed in seeds):
+        if n := sum(is_done(plan.config, key_of(plan, seed)) for seed in seeds):
             rest = "nothing is left to train" if n == len(seeds) else "the others are trained now"
             self._err.print(f"{n} of {len(seeds)} seeds are stored already; {rest}", style="bold")
 

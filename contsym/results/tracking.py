@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import secrets
 import shlex
 import sqlite3
@@ -13,17 +12,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.files import clear_partial, to_json, write_file
 from contsym.results.mlflow_records import Record
 from contsym.results.tracking_failures import display_uri, reason_and_remedy
+from contsym.results.tracking_parts import log_inputs, send_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import Run
 
 
 SQLITE = "sqlite:///"
@@ -119,14 +119,20 @@ def send_run(
         is_known = known is not None and known.info.status == "FINISHED" and _has_tags(known, parent)
         parent_id = known.info.run_id if known and is_known else _send(client, experiment, known, parent)
         for mark, record in children.items():
-            if sent_as(mark, uri):
+            if is_sent(mark, uri, record.model is not None):
                 continue
             record.tags["mlflow.parentRunId"] = parent_id
             run = runs.get((record.tags["contsym.seed"], record.tags["contsym.key"]))
-            is_sent = run is not None and run.info.status == "FINISHED"
-            run_id = run.info.run_id if run and is_sent else _send(client, experiment, run, record)
+            is_complete = run is not None and run.info.status == "FINISHED"
+            run_id = run.info.run_id if run and is_complete else _send(client, experiment, run, record)
+            model_id = send_model(client, experiment, run_id, record)
             mark.parent.mkdir(exist_ok=True)
-            sent = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
+            sent = {
+                "uri": display_uri(uri),
+                "run_id": run_id,
+                "experiment_id": experiment,
+                "model_id": model_id,
+            }
             write_file(mark, to_json(sent))
 
 
@@ -159,7 +165,7 @@ def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record
         # One input for train and test: MLflow takes a name and digest once per run.
         context = InputTag("mlflow.data.context", "train, test")
         inputs.append(DatasetInput(dataset, [context, InputTag("task", task)]))
-    _log_inputs(client, run_id, inputs)
+    log_inputs(client, run_id, inputs)
     for path in regular_files(record.files):
         client.log_artifact(run_id, str(path))
     if record.matrix:
@@ -171,24 +177,6 @@ def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record
 def regular_files(paths: Sequence[Path]) -> list[Path]:
     """The files among these paths; links may lead to files of others."""
     return [path for path in paths if path.is_file() and not path.is_symlink()]
-
-
-def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:
-    """Log a run's datasets.
-
-    MLflow adds datasets that it does not have. If another process adds one at the same moment, the whole call
-    fails, and the next call finds that dataset; so each dataset costs at most one more call.
-    """
-    from mlflow.exceptions import MlflowException
-
-    for n_left in range(len(inputs), -1, -1):
-        try:
-            if inputs:
-                client.log_inputs(run_id, inputs)
-            return
-        except MlflowException as error:
-            if not n_left or not re.search(ADDED_BY_ANOTHER, str(error), re.IGNORECASE):
-                raise
 
 
 def _runs_of(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
@@ -229,9 +217,22 @@ def sent_as(mark: Path, uri: str) -> str | None:
     """The MLflow run of a result that was sent completely to this URI, from its mark; else None."""
     if (path := _database(uri)) and not path.is_file():
         return None  # someone deleted the database
+    sent = _read_mark(mark, uri)
+    return str(sent["run_id"]) if sent else None
+
+
+def is_sent(mark: Path, uri: str, has_model: bool) -> bool:
+    """Whether a result was sent completely to this URI, with its model if it has one."""
+    if sent_as(mark, uri) is None:
+        return False
+    sent = _read_mark(mark, uri)
+    return not has_model or bool(sent and sent.get("model_id"))
+
+
+def _read_mark(mark: Path, uri: str) -> dict[str, Any] | None:
     try:
         sent = json.loads(mark.read_text("utf-8"))
-        return str(sent["run_id"]) if sent["uri"] == display_uri(uri) else None
+        return sent if sent["uri"] == display_uri(uri) and "run_id" in sent else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

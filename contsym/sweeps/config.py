@@ -253,6 +253,7 @@ _ENTRIES: dict[str, Any] = {
     "curve": bool,
     "relearn": bool,
     "audit": bool,
+    "save_models": bool,
     "plugins": _NAMES,
     "reading": Annotated[Several[ReadingEntry], Field(description="tables of options, as [[reading]]")],
     "screen": int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from contsym.results import store
 from contsym.results.compare import StoredRow
 from contsym.sweeps.config import shots_text
 from contsym.sweeps.runs import RECORD, StoredRun, latest_sweep, read_run, runs_folder, stored_runs
+from contsym.training.trained_file import CARD, read_file
 
 if TYPE_CHECKING:
     from contsym.sweeps.schema import StoredCell
@@ -43,6 +44,40 @@ def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
         f"{name!r} is not there; expected a run or sweep of {output}, the folder of one or of a result, or "
         f"STRATEGY@SHOTS of its latest sweep; {near}"
     )
+
+
+def find_model(name: str, output: Path, seed: int | None = None, skip: Skip = tell_skipped) -> Path:
+    """The folder of a saved model: that folder itself, that of a run's seed, or OWNER/NAME[@REVISION] from the Hub.
+
+    `seed` chooses among several seeds. Raises ContsymError where there is no model.
+    """
+    folder = Path(name)
+    if (folder / CARD).is_file():
+        return folder
+    is_hub_id = name.partition("@")[0].count("/") == 1 and not name.startswith((".", "/", "~"))
+    if is_hub_id and not folder.exists():
+        from contsym.training.trained_hub import fetch_model
+
+        return fetch_model(name)
+    if folder.is_dir() and not any((folder / record).is_file() for record in (RECORD, store.RESULT)):
+        read_file(folder)  # says what it lacks
+    row = find_row(name, output, skip)
+    models = {s: path / store.MODEL for s, path in row.folders.items() if (path / store.MODEL).is_dir()}
+    if not models:
+        raise ContsymError(
+            f"{name!r} has no saved model; the same command with --save-model trains it again and stores one"
+        )
+    if seed is None and len(models) > 1:
+        raise ContsymError(f"{name!r} has models of the seeds {_listed(models)}; choose one with --seed")
+    if seed is not None and seed not in models:
+        raise ContsymError(
+            f"--seed {seed}: {name!r} has models of the seeds {_listed(models)}; expected one of them"
+        )
+    return models[next(iter(models)) if seed is None else seed]
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ", ".join(map(str, seeds))
 
 
 def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:

@@ -11,7 +11,6 @@ from functools import cache
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
-from contsym.results import store
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,12 @@ class Job:
 
 
 def is_done(job: Job) -> bool:
+    from contsym.training import run
     from contsym.training.first_task import first_tasks_folder
 
     if job.is_first_task:
         return (first_tasks_folder(job.config.output) / job.key).is_dir()
-    return store.is_stored(job.config.output, job.key)
+    return run.is_done(job.config, job.key)
 
 
 @cache
@@ -62,7 +62,7 @@ def run_job(job: Job) -> None:
     from contsym.training.first_task import FirstTaskCache, first_tasks_folder
     from contsym.training.plan import first_task_key, key_of, prepare
     from contsym.training.progress import Silent
-    from contsym.training.run import run_seed
+    from contsym.training.run import stored_seed
 
     if is_done(job):
         return
@@ -78,4 +78,4 @@ def run_job(job: Job) -> None:
     if job.is_first_task:
         first_tasks.make(plan, seed, Silent())
     else:
-        store.write_result(job.config.output, *run_seed(plan, seed, Silent(), first_tasks))
+        stored_seed(plan, seed, Silent(), first_tasks)

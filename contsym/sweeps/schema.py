@@ -62,6 +62,7 @@ class StoredSettings(Written):
     curve: bool = False
     relearn: bool = False
     audit: bool = True
+    save_models: bool = False
 
 
 class RunFile(Strict):

@@ -13,7 +13,7 @@ from contsym.errors import TrackingError
 from contsym.results import store
 from contsym.results.mlflow_records import Record, end_of, mark_figures, parent_record, safe, seed_record
 from contsym.results.schema import SeedResult
-from contsym.results.tracking import TRACKED, answers, as_tracking_error, send_run, sent_as
+from contsym.results.tracking import TRACKED, answers, as_tracking_error, is_sent, send_run, sent_as
 from contsym.sweeps.config import shots_text
 from contsym.sweeps.runs import StoredRun, stored_runs
 
@@ -42,7 +42,11 @@ def log_run(run: StoredRun, uri: str, skip: Skip = tell_skipped) -> dict[str, st
 
 def untracked(run: StoredRun, uri: str) -> list[str]:
     """Keys of the stored results that were not sent to this URI; asks no server."""
-    return [key for key in run.done() if sent_as(_mark(run, key), uri) is None]
+    return [
+        key
+        for key, folder in run.done().items()
+        if not is_sent(_mark(run, key), uri, (folder / store.MODEL).is_dir())
+    ]
 
 
 def sync(output: Path, uri: str, on_run: Callable[[str, int], None], skip: Skip = tell_skipped) -> int:
@@ -78,6 +82,7 @@ def child_record(run: StoredRun, folder: Path, result: SeedResult) -> Record:
     record = seed_record(result)
     record.tags["contsym.run"] = run.name
     record.files = [folder / store.PREDICTIONS, folder / store.RESULT]
+    record.model = folder / store.MODEL if (folder / store.MODEL).is_dir() else None
     if run.is_sweep:
         name = result.variant_in_order(run.varied)
         record.name = f"{name}, {result.n_shots} shots, seed {result.seed}"

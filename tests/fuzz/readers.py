@@ -412,6 +412,49 @@ def _a_pretraining() -> object:
     return {"format": 1, "facts": "ab", "step": 5, "seconds": 1.5, "losses": [0.9], "measured": measured}
 
 
+def _saved_model(path: Path) -> object:
+    from contsym.training.trained_file import read_file
+
+    return read_file(path.parent)
+
+
+def _a_saved_model() -> object:
+    pooling = {"modes": ["mean"], "after": [], "max_length": 64, "prompt": "", "includes_prompt": True}
+    return {
+        "format": 1,
+        "strategy": "knn_fixed",
+        "plugin": None,
+        "settings": {"k": 3},
+        "labels": ["entailment", "neutral", "contradiction"],
+        "seed": 0,
+        "precision": "fp32",
+        "n_experiences": 2,
+        "n_steps": 4,
+        "n_added": 0,
+        "known_head": None,
+        "pooling": {**pooling, "lower_case": False},
+        "seen": ["mnli"],
+        "result": None,
+    }
+
+
+def _saved_pairs(path: Path) -> object:
+    from contsym.training.trained_file import ModelFile, read_pairs
+
+    return read_pairs(path.parent, ModelFile.model_validate(_a_saved_model()))
+
+
+_saved_pair = st.fixed_dictionaries(
+    {
+        "id": documents.words,
+        "premise": documents.words,
+        "hypothesis": documents.words,
+        "label": documents.labels,
+        "experience": documents.choice(0, 1, odd=documents.scalars),
+    }
+)
+
+
 _DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata/pairs.py")
 _ENGINE = ("data/wikidata/triples.py", "data/text_files.py", "data/sql.py")
 _STORED = (
@@ -483,6 +526,15 @@ READERS: dict[str, Reader] = {
     ),
     "difference": Reader(
         documents.dented_json(_a_difference), "contsym.json", _difference, ("models/encoders/checkpoints.py",)
+    ),
+    "saved_model": Reader(
+        documents.dented_json(_a_saved_model), "contsym.json", _saved_model, ("training/trained_file.py",)
+    ),
+    "saved_pairs": Reader(
+        documents.struck(st.lists(_saved_pair, max_size=4).map(documents.lines_of_json)),
+        "memory.jsonl",
+        _saved_pairs,
+        ("training/trained_file.py",),
     ),
     "pretraining": Reader(
         documents.dented_json(_a_pretraining),

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from contsym.errors import TrackingError
-from contsym.results import mlflow_records, tracking
+from contsym.results import mlflow_records, tracking, tracking_parts
 from contsym.results.schema import PartAccuracy
 from contsym.sweeps.runs import read_run, stored_runs
 from contsym.sweeps.tracking import log_run, sweep_record, sync, untracked
@@ -371,7 +371,7 @@ class Rival:
 )
 def test_datasets_that_others_add_at_the_same_time_are_found_by_the_next_call(message):
     client = Rival(2, message)
-    tracking._log_inputs(client, "a", ["mnli", "wikidata"])
+    tracking_parts.log_inputs(client, "a", ["mnli", "wikidata"])
     assert client.taken == [("a", ["mnli", "wikidata"])]
 
 
@@ -383,7 +383,7 @@ def test_other_errors_are_raised(n, message):
 
     client = Rival(n, message)
     with pytest.raises(MlflowException, match=message):
-        tracking._log_inputs(client, "a", ["mnli", "wikidata"])
+        tracking_parts.log_inputs(client, "a", ["mnli", "wikidata"])
     assert not client.taken
 
 
