@@ -76,6 +76,6 @@ def result_folder(plan, seed=0):
 
 def stored_results(output):
     """Every stored result of an output folder, those of the latest run first."""
-    from contsym.sweep.runs import stored_runs
+    from contsym.sweeps.runs import stored_runs
 
     return [result for run in stored_runs(output) for result in run.results()]

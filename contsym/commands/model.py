@@ -116,7 +116,7 @@ def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...],
       contsym add with-borders vague.jsonl --new-label unclear
     """
     from contsym.results.store import RESULT
-    from contsym.sweep.find import find_model
+    from contsym.sweeps.find import find_model
 
     folder = find_model(model, options["output"], options["seed"])
     is_own = folder == Path(model) and not (folder.absolute().parent / RESULT).is_file()
@@ -196,7 +196,7 @@ def _load(
     model: str, *, seed: int | None, device: str, plugins: tuple[str, ...], output: Path
 ) -> TrainedModel:
     from contsym.plugins import read
-    from contsym.sweep.find import find_model
+    from contsym.sweeps.find import find_model
     from contsym.training.trained import load
 
     folder = find_model(model, output, seed)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.report.collect import Collected
-from contsym.sweep.config import SweepConfig, shots_text
+from contsym.sweeps.config import SweepConfig, shots_text
 from contsym.training.reproduce import config_of
 
 if TYPE_CHECKING:
     from contsym.results.schema import SeedResult
-    from contsym.sweep.schema import StoredSettings
+    from contsym.sweeps.schema import StoredSettings
 
 
 OPTIONS = tuple(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import secrets
 import shlex
 import sqlite3
@@ -19,6 +18,7 @@ from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.files import clear_partial, to_json, write_file
 from contsym.results.mlflow_records import Record
+from contsym.results.tracking_failures import display_uri, reason_and_remedy
 from contsym.results.tracking_parts import log_inputs, send_model
 
 if TYPE_CHECKING:
@@ -41,16 +41,8 @@ ENVIRONMENT = {
 }
 """Set before mlflow is imported, unless the user has set them."""
 
-FAILURES = (
-    ("refused|timed out|timeout=|failed to resolve", "no answer", "start the server or mend the address"),
-    ("error code 40[13]|unauthorized", "not allowed", "give the right user and password"),
-    ("out-of-date|locate revision", "the database is of another MLflow version",
-     "back it up and run mlflow db upgrade, or move it away"),
-    ("not a database|malformed", "the database is damaged", "move it away and a new one is made"),
-    ("disk is full|no space left", "its disk is full", "free some space"),
-    ("readonly|read-only|permission|unable to open", "it cannot be written", "give a place that can be written"),
-)  # fmt: skip
-"""Messages of MLflow and of the libraries below it, their meaning, and the remedy."""
+ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
+"""Messages of SQLite, PostgreSQL and MySQL where another process has added the same row first."""
 
 STORES = ("sqlite", "postgresql", "mysql", "mssql", "file")
 """Schemes of MLflow's own stores; `+driver` may follow."""
@@ -65,16 +57,6 @@ def resolve_uri(output: Path, uri: str | None) -> str:
     """This URI, or else that of MLFLOW_TRACKING_URI, or else default_uri; SQLite paths absolute."""
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
     return f"{SQLITE}{path}" if (path := _database(uri)) else uri
-
-
-def display_uri(uri: str) -> str:
-    """The URI without user and password.
-
-    >>> display_uri("https://ada:secret@example.org/mlflow")
-    'https://***@example.org/mlflow'
-    """
-    masked = re.sub(r"(?<=://)[^/\s]*@", "***@", uri)
-    return re.sub(r"(?i)((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", r"\1***", masked)
 
 
 def is_local(uri: str) -> bool:
@@ -126,9 +108,11 @@ def send_run(
     """
     from filelock import FileLock
 
-    with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
-        client = _open(output, uri)
-        experiment = _experiment(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
+    with (
+        FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS),
+        opened(output, uri) as client,
+    ):
+        experiment = experiment_id(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
         runs = _runs_of(client, experiment, parent.tags["contsym.run"])
         known = runs.get((None, None))
         # Another output folder may have sent the same results; their means would be there twice.
@@ -205,7 +189,7 @@ def _runs_of(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str
     return {(tags.get("contsym.seed"), tags.get("contsym.key")): run for tags, run in tagged}
 
 
-def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
+def experiment_id(client: MlflowClient, output: Path, uri: str, name: str) -> str:
     """The id of the experiment, which is made if it does not exist."""
     from mlflow.exceptions import MlflowException
 
@@ -256,6 +240,13 @@ def _read_mark(mark: Path, uri: str) -> dict[str, Any] | None:
 # -- The store. --
 
 
+@contextmanager
+def opened(output: Path, uri: str) -> Iterator[MlflowClient]:
+    """A client of the store, a database is made if it does not exist; MLflow is quiet and waits 20 s at most."""
+    with _quiet_mlflow():
+        yield _open(output, uri)
+
+
 def probe(output: Path, uri: str) -> str:
     """The state of a store in words; makes nothing. A server gets one question, of at most 20 s.
 
@@ -279,8 +270,8 @@ def probe(output: Path, uri: str) -> str:
 def answers(output: Path, uri: str) -> bool:
     """Whether the store can be opened and answers one question."""
     try:
-        with as_tracking_error("looking at it", output, uri), _quiet_mlflow():
-            _open(output, uri).search_experiments(max_results=1)
+        with as_tracking_error("looking at it", output, uri), opened(output, uri) as client:
+            client.search_experiments(max_results=1)
     except TrackingError:
         return False
     return True
@@ -374,13 +365,9 @@ def as_tracking_error(action: str, output: Path, uri: str) -> Iterator[None]:
     except ContsymError:
         raise
     except Exception as error:  # a plug-in store may raise anything
-        shown = display_uri(uri)
-        text = " ".join(display_uri(str(error).replace(uri, shown)).split())
-        without_path = text.replace(shown, "")  # a path may be named like a failure
-        matching = [each for each in FAILURES if re.search(each[0], without_path, re.IGNORECASE)]
-        _, reason, remedy = matching[0] if matching else ("", text[:200] or repr(error), "mend that")
+        reason, remedy = reason_and_remedy(error, uri)
         raise TrackingError(
-            f"MLflow store {shown}: {action} failed ({reason}); results are stored: "
+            f"MLflow store {display_uri(uri)}: {action} failed ({reason}); results are stored: "
             f"{remedy}, then {_sync_command(output, uri)}"
         ) from None
 

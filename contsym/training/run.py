@@ -179,7 +179,17 @@ def _train(
     made = {
         **dict(facts),
         "started_at": started_at,
-        **dict(measured(plan.tasks, run.predictions, rows_of_scores, run.score_kinds(), guesses)),
+        **dict(
+            measured(
+                plan.tasks,
+                run.matrix.result(),
+                run.forgetting.result(),
+                run.predictions,
+                rows_of_scores,
+                run.score_kinds(),
+                guesses,
+            )
+        ),
         "start": run.start.key if run.start else None,
         "probe": probe(run.probes),
         "shortcuts": guesses,
@@ -189,7 +199,7 @@ def _train(
         "validation": dict(zip(run.names, run.validation, strict=True)),
         "trajectory": [asdict(point) for point in run.trajectory.points],
         "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, asked.config.aim),
-        "sample_efficiency": sample_efficiency(run.names, run.trajectory.points, asked.config.aim),
+        "sample_efficiency": sample_efficiency(run.names, run.sample_efficiency.result()),
         "search": search,
         "loss": run.log.losses,
         "cost": run.cost(),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contsym.sweep.runs import stored_runs
+from contsym.sweeps.runs import stored_runs
 from tests.command import contsym, contsym_here, environment
 from tests.data.hub_server import TOKEN, serving
 

@@ -146,7 +146,7 @@ def _scenario(path: Path) -> object:
 
 
 def _sweep_file(path: Path) -> object:
-    from contsym.sweep.config import SweepConfig, read_file
+    from contsym.sweeps.config import SweepConfig, read_file
 
     found = read_file(path)
     for name in ("strategies", "scenario", "shots"):
@@ -164,7 +164,7 @@ def _result(path: Path) -> object:
     from contsym.results.matrix_files import read_matrices
     from contsym.results.mlflow_records import parent_record, seed_record
     from contsym.results.store import read_result
-    from contsym.sweep.find import find_row
+    from contsym.sweeps.find import find_row
 
     result = read_result(path)
     read_matrices(path)
@@ -237,7 +237,7 @@ def _manifest(path: Path) -> object:
 
 
 def _stored_run(path: Path) -> object:
-    from contsym.sweep.runs import read_run
+    from contsym.sweeps.runs import read_run
 
     found = read_run(path.parent)
     return found.id, found.done(), found.failures(), found.n_done
@@ -493,7 +493,7 @@ READERS: dict[str, Reader] = {
     "scenario": Reader(
         documents.scenario, "mine.toml", _scenario, ("scenarios/schema.py", "strategies/catalog.py")
     ),
-    "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweep/config.py", "config.py")),
+    "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweeps/config.py", "config.py")),
     "result": Reader(documents.dented_json(plain_result), "result.json", _result, _STORED),
     "printed_result": Reader(
         documents.dented_json(plain_result), "result.json", _printed, ("commands/views/run.py",), share=4
@@ -519,7 +519,7 @@ READERS: dict[str, Reader] = {
         _manifest,
         ("data/wikidata/manifest.py", "checked.py"),
     ),
-    "stored_run": Reader(documents.dented_json(_a_record), "run.json", _stored_run, ("sweep/runs.py",)),
+    "stored_run": Reader(documents.dented_json(_a_record), "run.json", _stored_run, ("sweeps/runs.py",)),
     "card": Reader(_card_documents, "mine.py", _card, ("strategies/catalog.py",)),
     "checkpoint": Reader(
         documents.dented_json(_a_config), "config.json", _checkpoint, ("models/encoders/checkpoints.py",)

@@ -19,8 +19,8 @@ import pytest
 from contsym.errors import TrackingError
 from contsym.results import mlflow_records, tracking, tracking_parts
 from contsym.results.schema import PartAccuracy
-from contsym.sweep.runs import read_run, stored_runs
-from contsym.sweep.tracking import log_run, sweep_record, sync, untracked
+from contsym.sweeps.runs import read_run, stored_runs
+from contsym.sweeps.tracking import log_run, sweep_record, sync, untracked
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
 NAME = "knn_fixed-mnli_then_wikidata-abc123abc123"
@@ -331,7 +331,7 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
         store_run(tmp_path, name, [0])
     program = (
         "import sys\nfrom pathlib import Path\nfrom contsym.results.tracking import default_uri\n"
-        "from contsym.sweep.runs import read_run\nfrom contsym.sweep.tracking import log_run\n"
+        "from contsym.sweeps.runs import read_run\nfrom contsym.sweeps.tracking import log_run\n"
         "output = Path(sys.argv[1])\n"
         "log_run(read_run(output / 'runs' / sys.argv[2]), default_uri(output))\n"
     )

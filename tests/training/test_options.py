@@ -6,8 +6,8 @@ from pathlib import Path
 from contsym.config import CellOptions, RunConfig
 from contsym.report.rerun_command import OPTIONS
 from contsym.results.schema import Asked, StoredOptions
-from contsym.sweep.config import SweepConfig, read_file
-from contsym.sweep.schema import StoredSettings
+from contsym.sweeps.config import SweepConfig, read_file
+from contsym.sweeps.schema import StoredSettings
 
 
 def names(kind):
