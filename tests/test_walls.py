@@ -16,7 +16,7 @@ ROOT = Path(contsym.__file__).parent
 ROOMS = (
     *("errors", "checked", "files", "machine", "plugins"),
     *("data", "models", "config", "scenarios", "strategies", "results", "training", "testing"),
-    *("sweep", "report", "commands", "cli", "__main__", "__init__"),
+    *("sweep", "report", "differences", "api", "commands", "cli", "__main__", "__init__"),
 )
 """From the ground up: a module imports from its own room and from those before it."""
 
@@ -35,7 +35,8 @@ LIBRARIES = {
     "avalanche": r"scenarios/benchmark|strategies/addons/|training/(template|observers|loop|trajectory)",
     "peft": r"strategies/|models/encoders/difference",
     "transformers": r"machine\.py|models/|testing/",
-    "torch": r"(machine|checked|results/store)\.py|(models|strategies|training|testing|sweep/engines)/|commands/(?!views/)",
+    "torch": r"(machine|checked|results/store)\.py|(models|strategies|training|testing|sweep/engines|differences)/"
+    r"|commands/(?!views/)",
 }
 """Where each library may be imported: how the path of such a file begins."""
 
@@ -311,6 +312,7 @@ def test_every_lint_warning_that_is_silenced_says_why():
         ["metrics", "--help"],
         ["reproduce", "--help"],
         ["report", "--help"],
+        ["diff", "--help"],
         ["doctor", "--help"],
     ],
 )
