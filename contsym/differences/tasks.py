@@ -98,7 +98,7 @@ def folds_of(
     So each fold has its share of every label, and the folds depend on neither the order of the pairs nor the checkpoint.
 
     >>> folds_of([("a", "b"), ("c", "d"), ("a", "b"), ("e", "f")], np.array([0, 0, 0, 0]), seed=0, n_folds=3).tolist()
-    [1, 0, 1, 2]
+    [2, 0, 2, 1]
     """
     label_of: dict[tuple[str, str], int] = {}
     for group, label in zip(groups, labels.tolist(), strict=True):
