@@ -89,7 +89,14 @@ def diff(
         old=before.facts,
         new=after.facts,
         tasks=tuple(
-            DiffTask(name=t.name, source=t.source, n=t.n, n_learned=len(t.labels), notes=t.notes)
+            DiffTask(
+                name=t.name,
+                given=given(sources[t.name]),
+                source=t.source,
+                n=t.n,
+                n_learned=len(t.labels),
+                notes=t.notes,
+            )
             for t in pairs.values()
         ),
         abilities=abilities,
@@ -103,8 +110,13 @@ def diff(
         k_votes=K_VOTES,
         k_neighbours=K_NEIGHBOURS,
         limit=limit,
+        form=form,
         device=device,
         precision=used,
         contsym=contsym.__version__,
         seconds=round(time.perf_counter() - started, 1),
     )
+
+
+def given(source: TaskSource) -> str:
+    return str(source) if isinstance(source, str | Path) else "rows"

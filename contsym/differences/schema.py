@@ -18,7 +18,7 @@ MEASURES: tuple[Measure, ...] = get_args(Measure)
 GroupColumn = Literal["relation", "kind", "skill"]
 GROUP_COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
 
-EMBEDDINGS, OTHER, DENSE, VECTORS, HEAD = "embeddings", "other", "dense", "vectors", "head"
+EMBEDDINGS, OTHER, DENSE, VECTORS, HEAD = "embeddings", "rest", "dense", "vectors", "head"
 """Parts of a checkpoint, beside `layer 1` and so on. `vectors` has no weights: it is what the pooling gives."""
 
 ALPHA = 0.05
@@ -121,6 +121,8 @@ class DiffTask(Written):
     """The pairs of a task."""
 
     name: Words
+    given: Words
+    """The source as given; `rows` for rows in memory."""
     source: Words
     n: Count
     """Pairs that are answered."""
@@ -152,6 +154,7 @@ class Diff(Written):
     k_votes: Count
     k_neighbours: Count
     limit: Count
+    form: Words
     device: Words
     precision: Words
     contsym: Words

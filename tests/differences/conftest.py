@@ -31,14 +31,18 @@ def trained(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("trained")
     n_words = save_tokenizer(folder)
-    config = tiny_config(n_words, id2label=dict(enumerate(LABELS)), label2id={n: i for i, n in enumerate(LABELS)})
+    config = tiny_config(
+        n_words, id2label=dict(enumerate(LABELS)), label2id={n: i for i, n in enumerate(LABELS)}
+    )
     config.num_hidden_layers = 3
     rows = nli_rows()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = BertForSequenceClassification(config)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        batch = tokenizer([r["premise"] for r in rows], [r["hypothesis"] for r in rows], padding=True, return_tensors="pt")
+        batch = tokenizer(
+            [r["premise"] for r in rows], [r["hypothesis"] for r in rows], padding=True, return_tensors="pt"
+        )
         labels = torch.tensor([LABELS.index(r["label"]) for r in rows])
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
         for _ in range(60):

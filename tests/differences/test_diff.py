@@ -93,7 +93,9 @@ def test_two_architectures_are_compared_by_abilities_and_vectors(trained, tiny_c
     ]
 
 
-def test_embeddings_of_another_vocabulary_are_left_out(tiny_encoder_folder, tiny_masked_lm_folder, pairs_file):
+def test_embeddings_of_another_vocabulary_are_left_out(
+    tiny_encoder_folder, tiny_masked_lm_folder, pairs_file
+):
     # The second has more words, in another order.
     found = diff(tiny_encoder_folder, tiny_masked_lm_folder, {"toy": pairs_file})
     weights = {part.name: part.weights for part in found.parts}
@@ -132,7 +134,11 @@ def test_a_pair_and_its_mirror_image_share_a_fold_and_folds_share_labels():
 @pytest.mark.parametrize(
     ("tasks", "error", "words"),
     [
-        ({"toy": "no-such-file.jsonl"}, DataError, "no-such-file.jsonl: no such file; expected a file of labelled pairs"),
+        (
+            {"toy": "no-such-file.jsonl"},
+            DataError,
+            "no-such-file.jsonl: no such file; expected a file of labelled pairs",
+        ),
         ({"a b": []}, SettingError, "--task 'a b': expected a name of letters"),
         (
             {"few": [{"premise": str(i), "hypothesis": "x", "label": "neutral"} for i in range(9)]},
@@ -149,5 +155,5 @@ def test_pairs_that_cannot_be_used_are_refused_in_one_line(trained, tasks, error
 
 
 def test_a_checkpoint_that_is_not_there_is_refused(trained, pairs_file):
-    with pytest.raises(EncoderError, match="no/such is no preset and no folder|'no/such' is not here"):
+    with pytest.raises(EncoderError, match=r"^encoder 'no/such' is not here"):
         diff(trained, "no/such", {"toy": pairs_file})
