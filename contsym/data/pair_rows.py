@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contsym.data.readers import read_rows, rename
 from contsym.data.schema import Row, check_row
@@ -25,7 +26,11 @@ class PairRows:
     notes: tuple[str, ...]
 
 
-def read_pair_rows(source: str | Path | Iterable[Mapping[str, object]]) -> PairRows:
+PairSource = str | Path | Iterable[Mapping[str, object]]
+"""A file of labelled pairs, or rows in memory: dicts, a pandas DataFrame, a Dataset of `datasets`."""
+
+
+def read_pair_rows(source: PairSource) -> PairRows:
     """All labelled pairs of a file (any format of `read_rows`) or of rows in memory, in their order.
 
     Rows without an agreed label are left out and counted. Raises DataError for the first wrong row, with its place,
@@ -42,7 +47,7 @@ def read_pair_rows(source: str | Path | Iterable[Mapping[str, object]]) -> PairR
         name, placed = str(path), read_rows(path)
     else:
         name = "rows"
-        placed = ((f"rows:{number}", rename(row)) for number, row in enumerate(source, 1))
+        placed = ((f"rows:{number}", rename(row)) for number, row in enumerate(_in_memory(source), 1))
     counts: Counter[str] = Counter()
     rows = [
         {**check_row(row, where), "skill": _skills(row.get("skill"))}
@@ -53,6 +58,13 @@ def read_pair_rows(source: str | Path | Iterable[Mapping[str, object]]) -> PairR
     notes = [f"{counts[what]} {words}" for what, words in LEFT_OUT.items() if counts[what]]
     notes += [remark_on_numbers(NUMBERS_AS)] if counts["numbers"] else []
     return PairRows(rows, name, tuple(notes))
+
+
+def _in_memory(source: Any) -> Iterable[Mapping[str, object]]:
+    """The rows of a pandas DataFrame, of a Dataset of `datasets`, or of anything that gives rows."""
+    if hasattr(source, "to_list"):
+        return source.to_list()
+    return source.to_dict("records") if hasattr(source, "columns") else source
 
 
 def _skills(value: object) -> tuple[str, ...]:

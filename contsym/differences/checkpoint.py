@@ -159,11 +159,26 @@ class LoadedCheckpoint:
         return dict(sorted(found.items(), key=lambda item: _order(item[0])))
 
 
-def locate_checkpoint(name: str) -> EncoderFiles:
-    """A verified checkpoint by preset, Hub id or folder, with its pooling. Raises EncoderError."""
-    files = with_limit(with_pooling(checkpoints.locate(name)))
+def with_facts(files: EncoderFiles) -> EncoderFiles:
+    """The files with their pooling and limit. Raises EncoderError where transformers could not load them."""
+    files = with_limit(with_pooling(files))
     weights.check(files.folder, "nli" if kind_of_head(files) == "joint" else "none")
     return files
+
+
+def unused_heads(sides: Sequence[EncoderFiles]) -> list[str]:
+    """A line for each classifier whose labels are not those of NLI."""
+    notes = []
+    for title, files in zip(("OLD", "NEW"), sides, strict=True):
+        config = checkpoints.read_config(files.folder)
+        is_classifier = "SequenceClassification" in str(config.get("architectures"))
+        if is_classifier and kind_of_head(files) is None:
+            labels = config.get("id2label")
+            named = ", ".join(map(str, labels.values()))[:100] if isinstance(labels, Mapping) else "unknown"
+            notes.append(
+                f"{title}: its head has the labels {named}, not entailment, neutral and contradiction: unused"
+            )
+    return notes
 
 
 def part_of(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contsym.differences.schema import HEAD, VECTORS, Ability, Diff, Group
+from contsym.differences.schema import VECTORS, Ability, Diff, Group
 from contsym.report.figures.style import (
     COLOURS,
     GREY,
@@ -185,10 +185,10 @@ def where(found: Diff) -> Figure:
     )
 
 
-def _layout(title: str) -> dict[str, Any]:
+def _layout(title: str, rangemode: str = "tozero") -> dict[str, Any]:
     return {
         "xaxis": {"type": "category", "automargin": True},
-        "yaxis": {"title": axis_title(title), "rangemode": "tozero", "automargin": True},
+        "yaxis": {"title": axis_title(title), "rangemode": rangemode, "automargin": True},
         "margin": {"l": 64, "r": 16, "t": 40, "b": 56},
     }
 
@@ -197,7 +197,7 @@ def returned(found: Diff) -> Figure:
     return Figure(
         "returned",
         "Accuracy of NEW with one part of OLD put back",
-        "Lines: OLD and NEW as they are. A bar that reaches from NEW's line to OLD's has undone the whole change. Whiskers: "
+        "Lines: OLD and NEW as they are. A mark on OLD's line has undone the whole change, one on NEW's nothing. Whiskers: "
         "95% interval of the difference to NEW.",
         [_returned_view(found, ability) for ability in found.changed if _rows(found, ability)],
     )
@@ -216,12 +216,13 @@ def _returned_view(found: Diff, ability: Ability) -> View:
     rows = _rows(found, ability)
     parts = [plain(part) for part, _ in rows]
     after = ability.after or 0.0
-    bars: Trace = {
-        "type": "bar",
+    points: Trace = {
+        "type": "scatter",
+        "mode": "markers",
         "name": "one part put back",
         "x": parts,
         "y": [round(each.accuracy, 4) for _, each in rows],
-        "marker": {"color": [COLOURS[5] if part != HEAD else COLOURS[2] for part, _ in rows]},
+        "marker": {"size": 11, "symbol": "diamond", "color": COLOURS[0]},
         "error_y": {
             "type": "data",
             "symmetric": False,
@@ -247,4 +248,4 @@ def _returned_view(found: Diff, ability: Ability) -> View:
             ("NEW", after, COLOURS[4], "solid"),
         )
     ]
-    return View(ability.title, [bars, *lines], _layout("accuracy"))
+    return View(ability.title, [*lines, points], _layout("accuracy", rangemode="normal"))

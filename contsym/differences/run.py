@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import contsym
 from contsym.config import DEFAULT_FORM
+from contsym.data.pair_rows import PairSource
 from contsym.differences.schema import FORMAT, MEASURES, Diff, DiffTask
-from contsym.differences.tasks import BUNDLED_TASKS, LIMIT, N_FOLDS, TaskSource, check_names, load_pairs
+from contsym.differences.tasks import BUNDLED_TASKS, LIMIT, N_FOLDS, check_names, load_pairs
 from contsym.errors import SettingError
+from contsym.models.encoders import checkpoints
 from contsym.training.progress import Progress, Silent, Steps
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def diff(
     old: str | Path,
     new: str | Path,
-    tasks: Mapping[str, TaskSource] | None = None,
+    tasks: Mapping[str, PairSource] | None = None,
     *,
     form: Form = DEFAULT_FORM,
     limit: int = LIMIT,
@@ -50,25 +52,27 @@ def diff(
         raise SettingError(
             f"--limit {limit}, --seed {seed}: expected a limit of at least 1 and a seed of at least 0"
         )
-    sources: dict[str, TaskSource] = {**dict.fromkeys(BUNDLED_TASKS, "bundled"), **(tasks or {})}
+    sources: dict[str, PairSource] = {**dict.fromkeys(BUNDLED_TASKS, "bundled"), **(tasks or {})}
     check_names(sources)
     steps = Steps(progress or Silent())
     steps.phase("looking at data and checkpoints", None)
     from contsym.machine import quiet_libraries
 
     quiet_libraries()
+    # Before the data, since a wrong name is the likeliest mistake; both without torch.
+    found = [checkpoints.locate(str(name)) for name in (old, new)]
     pairs = {
         name: load_pairs(name, source, seed=seed, limit=limit, form=form) for name, source in sources.items()
     }
     from contsym.differences.abilities import K_VOTES, abilities_of
     from contsym.differences.bench import Bench
-    from contsym.differences.checkpoint import LoadedCheckpoint, locate_checkpoint
+    from contsym.differences.checkpoint import LoadedCheckpoint, unused_heads, with_facts
     from contsym.differences.geometry import K_NEIGHBOURS
     from contsym.differences.parts import compare_parts, fitting_parts
     from contsym.differences.transplants import transplants
     from contsym.models.encoders.device import choose_device, choose_precision, deterministic
 
-    files = [locate_checkpoint(str(name)) for name in (old, new)]
+    files = [with_facts(each) for each in found]
     device = choose_device(device)
     used = choose_precision(precision, device)
     with deterministic(device):
@@ -102,7 +106,7 @@ def diff(
         abilities=abilities,
         parts=parts,
         transplants=put_back,
-        notes=(*notes, *more_notes),
+        notes=(*unused_heads(files), *notes, *more_notes),
         n_texts=bench.n_sampled,
         reads="pairs" if bench.joint else "sentences",
         seed=seed,
@@ -118,5 +122,5 @@ def diff(
     )
 
 
-def given(source: TaskSource) -> str:
+def given(source: PairSource) -> str:
     return str(source) if isinstance(source, str | Path) else "rows"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contsym.data.cache import load_task
-from contsym.data.pair_rows import read_pair_rows
+from contsym.data.pair_rows import PairSource, read_pair_rows
 from contsym.data.schema import Form, Row, rows_of, stable_hash
 from contsym.data.tasks import TASKS
 from contsym.differences.schema import GROUP_COLUMNS, GroupColumn
@@ -22,8 +21,6 @@ LIMIT = 1000
 
 BUNDLED_TASKS = ("mnli", "wikidata")
 """Measured in any case: the bundled sample of MultiNLI and the bundled symmetry pairs."""
-
-TaskSource = str | Path | Iterable[Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class TaskPairs:
     """Rows of answered pairs by column and value, the largest group first."""
 
 
-def load_pairs(name: str, source: TaskSource, *, seed: int, limit: int, form: Form) -> TaskPairs:
+def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Form) -> TaskPairs:
     """The pairs of one of TASKS by its source, or of a file or rows under any other name.
 
     Of a task the test pairs are answered, and the validation pairs only learned from. Its training pairs are not
@@ -123,7 +120,7 @@ def _columns(rows: Sequence[Row]) -> dict[GroupColumn, dict[str, NDArray[np.int6
     return found
 
 
-def check_names(tasks: Mapping[str, TaskSource]) -> None:
+def check_names(tasks: Mapping[str, PairSource]) -> None:
     """Raise SettingError for a name that cannot be that of a task."""
     for name in tasks:
         if (

@@ -57,11 +57,13 @@ def side_words(side: Checkpoint) -> str:
 
 
 def _abilities(found: Diff) -> Table:
-    table = plain_table("Accuracy on the same pairs; their number is behind the task")
-    table.add_column("ability", no_wrap=True, overflow="ellipsis", max_width=18)
+    counts = ", ".join(f"{task.n:,} of {task.name}" for task in found.tasks)
+    table = plain_table(f"Accuracy on the same pairs: {counts}")
+    # Folded, so that a long name takes no room from the numbers.
+    table.add_column("ability", overflow="fold", max_width=12)
     add_numbers(table, "before", "after", "change", "95% interval", "p", "least")
     for task in found.tasks:
-        table.add_row(shown(f"{task.name} ({task.n:,})"))
+        table.add_row(shown(task.name))
         for ability in found.abilities:
             if ability.task == task.name:
                 table.add_row(
