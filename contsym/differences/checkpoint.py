@@ -147,6 +147,7 @@ class LoadedCheckpoint:
         named |= {f"dense.{n}": t for n, t in self.encoder.dense.state_dict().items()}
         if self.pair_head:
             named |= {f"head.{n}": t for n, t in self.pair_head.state_dict().items()}
+        has_encoder = any("encoder" in name.split(".") for name in named)
         found: dict[str, dict[str, Tensor]] = {}
         places = set()
         for name, tensor in named.items():
@@ -155,7 +156,9 @@ class LoadedCheckpoint:
                 and (place := (tensor.data_ptr(), tuple(tensor.shape))) not in places
             ):
                 places.add(place)
-                found.setdefault(part_of(name), {})[name] = tensor
+                # OPT calls its only layers those of a decoder.
+                part = part_of(name) if has_encoder else part_of(name).removeprefix("decoder ")
+                found.setdefault(part, {})[name] = tensor
         return dict(sorted(found.items(), key=lambda item: _order(item[0])))
 
 

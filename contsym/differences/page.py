@@ -12,7 +12,7 @@ from contsym.config import DEFAULT_FORM
 from contsym.data.tasks import TASKS
 from contsym.differences.figures import all_figures
 from contsym.differences.schema import Diff
-from contsym.differences.sentences import answer
+from contsym.differences.sentences import answer, seen
 from contsym.differences.tables import all_tables
 from contsym.differences.tasks import BUNDLED_TASKS, LIMIT
 from contsym.report.render import Report, Section
@@ -55,7 +55,7 @@ def make_page(found: Diff) -> Report:
                 "The question and the answer",
                 ("question", "Which abilities were lost or gained, and where in the network?"),
                 *(("answer", sentence) for sentence in answer(found)),
-                *(("warning", note) for note in found.notes),
+                *(("warning", note) for note in (*seen(found), *found.notes)),
             ),
             section("abilities", "Abilities before and after", is_open=True),
             section("groups", "By relation, kind and skill", ("text", no_groups)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from contsym.data.tasks import TASKS
 from contsym.differences.schema import Ability, Diff, Measure, Part, Returned
 
 MAX_NAMED = 3
@@ -24,6 +25,20 @@ def answer(found: Diff) -> list[str]:
         sentences.append(f"Not shown to change: {', '.join(by(a) for a in unshown)}{size}.")
     sentences += [sentence for sentence in (moved(found.parts), departed(found.parts)) if sentence]
     return sentences + returned(found)
+
+
+def seen(found: Diff) -> list[str]:
+    """A sentence for each side that was trained on a measured task before, as far as is known."""
+    names = {task.name: TASKS[task.name].title for task in found.tasks if task.name in TASKS}
+    by_side = {
+        title: [names[name] for name in side.seen if name in names]
+        for title, side in (("OLD", found.old), ("NEW", found.new))
+    }
+    return [
+        f"{title} was trained on {' and '.join(tasks)} before: its figures there are of other pairs, not of a new task"
+        for title, tasks in by_side.items()
+        if tasks
+    ]
 
 
 def _listed(abilities: Sequence[Ability]) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
 from contsym.differences.schema import Ability, Change, Checkpoint, Diff, Part, Returned
 from contsym.differences.schema import Group as PairGroup
-from contsym.differences.sentences import answer
+from contsym.differences.sentences import answer, seen
 from contsym.results.metrics.stats import p_text
 
 MAX_GROUPS = 12
@@ -28,12 +28,16 @@ def diff_report(found: Diff) -> Group:
     lines: list[RenderableType] = [_sides(found), Text("")]
     lines += [shown(sentence) for sentence in answer(found)]
     lines += [Text(""), _abilities(found)]
+    lines.append(
+        Text("p: corrected over all abilities · least: the change that would probably have been seen")
+    )
+    lines.append(Text(""))
     if groups := _shown_groups(found):
         lines.append(_groups(groups))
     lines.append(_parts(found.parts, found.n_texts, found.reads))
     if found.transplants:
         lines += _transplants(found)
-    lines += [shown(f"! {note}") for note in found.notes]
+    lines += [shown(f"! {note}") for note in (*seen(found), *found.notes)]
     return Group(*lines)
 
 
