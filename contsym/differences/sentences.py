@@ -35,7 +35,7 @@ def seen(found: Diff) -> list[str]:
         for title, side in (("OLD", found.old), ("NEW", found.new))
     }
     return [
-        f"{title} was trained on {' and '.join(tasks)} before: its figures there are of other pairs, not of a new task"
+        f"{title} was trained on {' and '.join(tasks)} before: its figures there are not of an encoder new to the task"
         for title, tasks in by_side.items()
         if tasks
     ]
@@ -85,11 +85,11 @@ def the(part: str) -> str:
 def departed(parts: Sequence[Part]) -> str:
     """Where the states depart most: the largest step of 1 - CKA from one layer to the next."""
     values = [(part.name, part.cka_distance) for part in parts if part.cka_distance is not None]
-    values = values[:-1] if len(values) > 1 else values  # the vectors are no layer
-    if not values:
-        return ""
     if not any(value for _, value in values):
-        return "No state differs."
+        return "No state differs." if values else ""
+    if len(values) == 1:
+        return f"1 - CKA of the vectors is {values[0][1]:.3f}."
+    values = values[:-1]  # the vectors are no layer
     steps = [(values[0][0], 0.0, values[0][1])]
     steps += [(name, before, after) for (_, before), (name, after) in itertools.pairwise(values)]
     name, before, after = max(steps, key=lambda step: step[2] - step[1])

@@ -28,9 +28,7 @@ def diff_report(found: Diff) -> Group:
     lines: list[RenderableType] = [_sides(found), Text("")]
     lines += [shown(sentence) for sentence in answer(found)]
     lines += [Text(""), _abilities(found)]
-    lines.append(
-        Text("p: corrected over all abilities · least: the change that would probably have been seen")
-    )
+    lines.append(Text("p: corrected over all abilities · least: the least detectable change"))
     lines.append(Text(""))
     if groups := _shown_groups(found):
         lines.append(_groups(groups))
