@@ -49,6 +49,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of the folds and of what is drawn.",
 )
+@click.option(
+    "--put-back/--no-put-back",
+    default=True,
+    show_default=True,
+    help="Put parts of OLD back into NEW, one by one; encodes the pairs again for each layer.",
+)
 @device_option
 @precision_option
 @output_option
@@ -64,6 +70,7 @@ def diff(
     form: Form,
     limit: int,
     seed: int,
+    put_back: bool,
     device: str,
     precision: str,
     output: Path,
@@ -111,6 +118,7 @@ def diff(
             form=form,
             limit=limit,
             seed=seed,
+            put_back=put_back,
             device=device,
             precision=precision,
             progress=progress,

@@ -89,7 +89,7 @@ def _nearest(vectors: Rows, k: int) -> NDArray[np.int64]:
 def relative_distance(pairs: Iterable[tuple[Rows, Rows]]) -> float | None:
     """|new - old| / |old| over all weights of a part, given as (old, new) arrays: 0.1 is a tenth of the part's length.
 
-    Source: Nagarajan and Kolter 2019 (arXiv 1902.04742), distance from initialisation, here relative. None where OLD's
+    Source: Nagarajan and Kolter 2019 (arXiv 1901.01672), distance from initialisation, here relative. None where OLD's
     weights are all 0 and NEW's are not.
 
     >>> relative_distance([(np.array([3.0, 0.0]), np.array([3.0, 1.0])), (np.array([4.0]), np.array([4.0]))])

@@ -60,7 +60,7 @@ def make_page(found: Diff) -> Report:
             section("abilities", "Abilities before and after", is_open=True),
             section("groups", "By relation, kind and skill", ("text", no_groups)),
             section("where", "Where it moved", is_open=True),
-            section("returned", "One part of OLD put back", ("text", no_parts)),
+            section("returned", "One part of OLD put back", ("text", "" if found.transplants else no_parts)),
             section(
                 "provenance",
                 "Where these figures come from",
@@ -87,6 +87,7 @@ def command(found: Diff) -> str:
     for name, default in defaults.items():
         if (value := getattr(found, name)) != default:
             words += [f"--{name}", str(value)]
+    words += [] if found.put_back else ["--no-put-back"]
     words += ["--device", found.device, "--precision", found.precision]
     return shlex.join(words)
 

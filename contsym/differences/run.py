@@ -28,6 +28,7 @@ def diff(
     form: Form = DEFAULT_FORM,
     limit: int = LIMIT,
     seed: int = 0,
+    put_back: bool = True,
     device: str = "auto",
     precision: str = "auto",
     progress: Progress | None = None,
@@ -87,7 +88,7 @@ def diff(
         abilities = abilities_of(pairs, *answers)
         fitting, notes = fitting_parts(before, after)
         parts, more_notes = compare_parts(fitting, *readings)
-        put_back = transplants(bench, readings[1], fitting, abilities, answers[1])
+        returned = transplants(bench, readings[1], fitting, abilities, answers[1]) if put_back else ()
     return Diff(
         format=FORMAT,
         old=before.facts,
@@ -105,8 +106,9 @@ def diff(
         ),
         abilities=abilities,
         parts=parts,
-        transplants=put_back,
+        transplants=returned,
         notes=(*unused_heads(files), *notes, *more_notes),
+        put_back=put_back,
         n_texts=bench.n_sampled,
         reads="pairs" if bench.joint else "sentences",
         seed=seed,

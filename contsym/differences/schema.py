@@ -145,6 +145,8 @@ class Diff(Written):
     """Of the abilities that changed; empty where none did, or no part fits."""
     notes: tuple[Words, ...]
     """What was not compared, and why."""
+    put_back: bool
+    """Whether parts were asked to be put back."""
     n_texts: Count
     """Texts whose states were compared."""
     reads: Literal["sentences", "pairs"]

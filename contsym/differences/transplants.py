@@ -18,6 +18,8 @@ def transplants(
 
     A layer put back alone reads states of NEW's lower layers and writes for NEW's upper ones, so nothing need return even
     from a part that matters: what returns is evidence, what does not return is none.
+
+    Source: Zhang, Bengio and Singer 2019 (arXiv 1902.01996), section 3, where a layer gets its initial weights back.
     """
     changed = {(a.task, a.measure): a for a in abilities if a.is_shown}
     parts = [part for part in fitting.names if fitting.distance(part) != 0]

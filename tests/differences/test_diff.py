@@ -58,6 +58,11 @@ def test_the_lost_ability_returns_with_the_damaged_layer_alone(of_damage):
     assert transplant.abilities[0].accuracy == 1
 
 
+def test_nothing_is_put_back_where_that_is_not_wanted(trained, damaged, pairs_file, of_damage):
+    found = diff(trained, damaged, {"toy": pairs_file}, put_back=False)
+    assert found.transplants == () and found.abilities == of_damage.abilities
+
+
 def test_the_checkpoint_is_as_before_after_a_transplant(trained, damaged, pairs_file, of_damage):
     again = diff(trained, damaged, {"toy": pairs_file})
     assert again.model_dump(exclude={"seconds"}) == of_damage.model_dump(exclude={"seconds"})
