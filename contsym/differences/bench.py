@@ -37,6 +37,8 @@ class Texts:
 
 @dataclass
 class Bench:
+    """OLD, NEW and the pairs of all tasks."""
+
     tasks: Mapping[str, TaskPairs]
     old: LoadedCheckpoint
     new: LoadedCheckpoint

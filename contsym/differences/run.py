@@ -42,11 +42,12 @@ def diff(
     Raises EncoderError, DataError or SettingError before anything is encoded, where a checkpoint, the pairs or an
     option cannot be used.
 
-    Example (a minute on two cores)::
-
-        found = contsym.diff("minilm", "minilm-nli", tasks={"mine": "pairs.jsonl"})
-        found.ability("mnli", "probe").change
-        found.to_frame()
+    >>> from tempfile import mkdtemp
+    >>> from contsym.testing.toy import nli_rows, save_encoder
+    >>> folder = save_encoder(Path(mkdtemp()))
+    >>> found = diff(folder, folder, {"toy": nli_rows()}, limit=40)
+    >>> found.ability("toy", "probe").change, found.changed, {part.weights for part in found.parts}
+    (0.0, [], {0.0, None})
     """
     started = time.perf_counter()
     if limit < 1 or seed < 0:

@@ -45,6 +45,16 @@ def test_no_number_is_cut_at_80_columns(found):
         assert part.cka_distance is None or f"{part.cka_distance:.3f}" in tables
 
 
+def test_long_names_are_folded_and_take_no_room_from_numbers(found):
+    longest = "x" * 60
+    groups = tuple(g.model_copy(update={"name": longest, "p": 0.0}) for g in found.abilities[0].groups)
+    ability = found.abilities[0].model_copy(update={"task": longest, "groups": groups})
+    task = found.tasks[0].model_copy(update={"name": longest})
+    text = text_of(found.model_copy(update={"abilities": (ability,), "tasks": (task,), "transplants": ()}))
+    assert "…" not in text and max(map(len, text.splitlines())) <= 80
+    assert f"{groups[0].before:.3f}   {groups[0].after:.3f}   {groups[0].change:+.3f}   < 0.001" in text
+
+
 def test_the_sentences_name_the_damage(found):
     text = " ".join(text_of(found).split())
     assert "NEW has lost" in text

@@ -12,6 +12,7 @@ from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
 from contsym.differences.schema import Ability, Change, Checkpoint, Diff, Part, Returned
 from contsym.differences.schema import Group as PairGroup
 from contsym.differences.sentences import answer, seen
+from contsym.report.tables.layout import relation_title
 from contsym.results.metrics.stats import p_text
 
 MAX_GROUPS = 12
@@ -98,14 +99,21 @@ def _shown_groups(found: Diff) -> list[tuple[Ability, PairGroup]]:
 
 def _groups(rows: Sequence[tuple[Ability, PairGroup]]) -> RenderableType:
     table = plain_table("By relation, kind and skill")
-    table.add_column("ability", no_wrap=True)
-    table.add_column("pairs of", overflow="ellipsis", no_wrap=True, max_width=22)
+    table.add_column("ability", overflow="fold", max_width=18)
+    table.add_column("pairs of", overflow="fold", max_width=14)
     add_numbers(table, "pairs", "before", "after", "change", "p")
     for ability, group in rows[:MAX_GROUPS]:
         before, after, change, _, p, _ = _cells(group)
         style = "bold" if group.is_shown else ""
         table.add_row(
-            shown(ability.title), shown(group.name), f"{group.n:,}", before, after, change, p, style=style
+            shown(ability.title),
+            shown(relation_title(group.name)),
+            f"{group.n:,}",
+            before,
+            after,
+            change,
+            p,
+            style=style,
         )
     if (more := len(rows) - MAX_GROUPS) > 0:
         table.add_row(f"{more} more on the page")
