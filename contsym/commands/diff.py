@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     "--put-back/--no-put-back",
     default=True,
     show_default=True,
-    help="Put parts of OLD back into NEW, one by one; encodes the pairs again for each layer.",
+    help="Put parts of OLD back into NEW, one by one, where an ability was lost; takes an encoding per layer.",
 )
 @device_option
 @precision_option

@@ -197,9 +197,9 @@ def returned(found: Diff) -> Figure:
     return Figure(
         "returned",
         "Accuracy of NEW with one part of OLD put back",
-        "Lines: OLD and NEW as they are. A mark on OLD's line has undone the whole change, one on NEW's nothing. Whiskers: "
+        "Lines: OLD and NEW as they are. A mark on OLD's line has returned the whole loss, one on NEW's nothing. Whiskers: "
         "95% interval of the difference to NEW.",
-        [_returned_view(found, ability) for ability in found.changed if _rows(found, ability)],
+        [_returned_view(found, ability) for ability in found.lost if _rows(found, ability)],
     )
 
 
@@ -231,7 +231,7 @@ def _returned_view(found: Diff, ability: Ability) -> View:
             "color": GREY,
         },
         "customdata": [[f"{each.share:.0%}"] for _, each in rows],
-        "hovertemplate": "%{x}: %{y:.3f}, %{customdata[0]} of the change undone<extra></extra>",
+        "hovertemplate": "%{x}: %{y:.3f}, %{customdata[0]} of the loss returned<extra></extra>",
     }
     lines: list[Trace] = [
         {

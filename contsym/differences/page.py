@@ -37,7 +37,7 @@ def make_page(found: Diff) -> Report:
     no_parts = (
         ""
         if found.transplants
-        else "No ability changed, or no part of OLD fits into NEW: nothing was put back."
+        else "No ability was lost, or no part of OLD fits into NEW: nothing was put back."
     )
     return Report(
         f"What changed from {found.old.name} to {found.new.name}",

@@ -46,7 +46,7 @@ def diff(
     >>> from contsym.testing.toy import nli_rows, save_encoder
     >>> folder = save_encoder(Path(mkdtemp()))
     >>> found = diff(folder, folder, {"toy": nli_rows()}, limit=40)
-    >>> found.ability("toy", "probe").change, found.changed, {part.weights for part in found.parts}
+    >>> found.ability("toy", "probe").change, found.lost, {part.weights for part in found.parts}
     (0.0, [], {0.0, None})
     """
     started = time.perf_counter()

@@ -64,6 +64,11 @@ class Change(Written):
         """Whether the test shows a change."""
         return self.p is not None and self.p < ALPHA
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the test shows a loss."""
+        return self.is_shown and (self.change or 0.0) < 0
+
 
 class Group(Change):
     """The pairs of an ability with one value of a column."""
@@ -109,7 +114,7 @@ class Returned(Written):
     low: Gain
     high: Gain
     share: float
-    """Of the change: 1 where the accuracy is OLD's again, 0 where it stays NEW's, below 0 where it moves further away."""
+    """Of the loss: 1 where the accuracy is OLD's again, 0 where it stays NEW's, below 0 where it falls further."""
 
 
 class Transplant(Written):
@@ -142,7 +147,7 @@ class Diff(Written):
     parts: tuple[Part, ...]
     """From the embeddings up."""
     transplants: tuple[Transplant, ...]
-    """Of the abilities that changed; empty where none did, or no part fits."""
+    """Of the abilities that NEW has lost; empty where it has lost none, or no part fits."""
     notes: tuple[Words, ...]
     """What was not compared, and why."""
     put_back: bool
@@ -171,9 +176,15 @@ class Diff(Written):
         return found[0]
 
     @property
-    def changed(self) -> list[Ability]:
-        """The abilities whose change the test shows, the largest loss first."""
-        return sorted((a for a in self.abilities if a.is_shown), key=lambda a: a.change or 0.0)
+    def lost(self) -> list[Ability]:
+        """The abilities whose loss the test shows, the largest first."""
+        return sorted((a for a in self.abilities if a.is_lost), key=lambda a: a.change or 0.0)
+
+    @property
+    def gained(self) -> list[Ability]:
+        """The abilities whose gain the test shows, the largest first."""
+        gained = (a for a in self.abilities if a.is_shown and not a.is_lost)
+        return sorted(gained, key=lambda a: -(a.change or 0.0))
 
     def to_frame(self) -> pandas.DataFrame:
         """The abilities as a table, a row each."""

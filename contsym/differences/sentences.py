@@ -14,8 +14,7 @@ MAX_NAMED = 3
 
 def answer(found: Diff) -> list[str]:
     """A sentence each on losses, gains, what is not shown, weights and states, and the parts put back."""
-    lost = [a for a in found.changed if (a.change or 0) < 0]
-    gained = [a for a in reversed(found.changed) if (a.change or 0) > 0]
+    lost, gained = found.lost, found.gained
     unshown = [a for a in found.abilities if a.change is not None and not a.is_shown]
     sentences = [f"NEW has lost {_listed(lost)}."] if lost else ["No ability is shown to be lost."]
     sentences += [f"NEW has gained {_listed(gained)}."] if gained else []
@@ -97,9 +96,9 @@ def departed(parts: Sequence[Part]) -> str:
 
 
 def returned(found: Diff) -> list[str]:
-    """For each changed ability, the part of OLD that undoes most of the change, where its interval shows any."""
+    """For each lost ability, the part of OLD that returns most of the loss, where its interval shows any."""
     sentences = []
-    for ability in found.changed[:MAX_NAMED] if found.transplants else ():
+    for ability in found.lost[:MAX_NAMED] if found.transplants else ():
         options = [
             (transplant.part, each)
             for transplant in found.transplants
@@ -112,8 +111,8 @@ def returned(found: Diff) -> list[str]:
         if best.share > 0 and not best.low <= 0 <= best.high:
             sentences.append(
                 f"With {the(part)} of OLD put back alone, {by(ability)} is {best.accuracy:.3f}: {best.share:.0%} of the "
-                "change is undone."
+                "loss returns."
             )
         else:
-            sentences.append(f"No part of OLD put back alone is shown to undo the change of {by(ability)}.")
+            sentences.append(f"No part of OLD put back alone is shown to return any of {by(ability)}.")
     return sentences

@@ -111,7 +111,7 @@ def returned(found: Diff) -> Table:
         MEASURE,
         Column("accuracy", form="{:.3f}"),
         Column("less NEW's", "returned", ("", "low", "high")),
-        Column("of the change undone", "share", form="{:.0%}"),
+        Column("of the loss returned", "share", form="{:.0%}"),
     )
     rows = (
         (
@@ -134,7 +134,7 @@ def returned(found: Diff) -> Table:
         "NEW with one part of OLD put back",
         columns,
         rows,
-        "Only abilities that changed. Brackets: 95% interval, not corrected over the parts; bold: it leaves out 0. Probes "
+        "Only abilities that were lost. Brackets: 95% interval, not corrected over the parts; bold: it leaves out 0. Probes "
         "and k-NN learn afresh each time. A part that is put back alone works among NEW's other parts, so what does not "
         "return is no evidence that the part had no share.",
     )

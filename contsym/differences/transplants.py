@@ -1,4 +1,4 @@
-"""Transplants: one part of OLD is put back into NEW, and the changed abilities are measured again."""
+"""Transplants: one part of OLD is put back into NEW, and the lost abilities are measured again."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from contsym.differences.schema import HEAD, Ability, Returned, Transplant
 def transplants(
     bench: Bench, new: Texts, fitting: Fitting, abilities: Sequence[Ability], answers: Answers
 ) -> tuple[Transplant, ...]:
-    """For each part of NEW that moved, the abilities that changed, with that part of OLD put back alone.
+    """For each part of NEW that moved, the abilities that NEW has lost, with that part of OLD put back alone.
 
     A layer put back alone reads states of NEW's lower layers and writes for NEW's upper ones, so nothing need return even
     from a part that matters: what returns is evidence, what does not return is none.
 
     Source: Zhang, Bengio and Singer 2019 (arXiv 1902.01996), section 3, where a layer gets its initial weights back.
     """
-    changed = {(a.task, a.measure): a for a in abilities if a.is_shown}
+    lost = {(a.task, a.measure): a for a in abilities if a.is_lost}
     parts = [part for part in fitting.names if fitting.distance(part) != 0]
-    if not changed or not parts:
+    if not lost or not parts:
         return ()
-    texts = bench.texts_for(list(changed))
-    own_head = [key for key in changed if key[1] == "own head"]
+    texts = bench.texts_for(list(lost))
+    own_head = [key for key in lost if key[1] == "own head"]
     n_encoded = sum(part != HEAD or bench.joint for part in parts)
     bench.steps.phase("putting parts of OLD back", n_encoded * n_blocks(texts))
     found = []
     for part in parts:
         # Vectors know nothing of the head.
-        wanted = own_head if part == HEAD else list(changed)
+        wanted = own_head if part == HEAD else list(lost)
         with put_back(fitting.new[part], fitting.old[part]):
             texts_now = new
             if part != HEAD or bench.joint:
                 reading = bench.new.read(texts, bench.steps.advance, joint=bench.joint)
                 texts_now = Texts({text: i for i, text in enumerate(texts)}, reading)
             patched = bench.measure(bench.new, texts_now, wanted)
-        found.append(Transplant(part=part, abilities=_returned(changed, answers, patched)))
+        found.append(Transplant(part=part, abilities=_returned(lost, answers, patched)))
     return tuple(transplant for transplant in found if transplant.abilities)
 
 
 def _returned(
-    changed: Mapping[tuple, Ability], answers: Answers, patched: Mapping[tuple, Right | None]
+    lost: Mapping[tuple, Ability], answers: Answers, patched: Mapping[tuple, Right | None]
 ) -> tuple[Returned, ...]:
     found = []
     for key, right in patched.items():
-        ability, after = changed[key], answers[key]
+        ability, after = lost[key], answers[key]
         assert right is not None and after is not None and ability.change
         now = paired(after, right)
         found.append(

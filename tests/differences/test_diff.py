@@ -70,6 +70,8 @@ def test_the_checkpoint_is_as_before_after_a_transplant(trained, damaged, pairs_
 
 def test_the_order_of_the_sides_changes_signs_alone(trained, damaged, pairs_file, of_damage):
     back = diff(damaged, trained, {"toy": pairs_file})
+    assert {a.title for a in back.gained} == {a.title for a in of_damage.lost} != set()
+    assert back.lost == [] and back.transplants == (), "nothing was lost, so nothing is put back"
     for one, other in zip(of_damage.abilities, back.abilities, strict=True):
         assert (one.before, one.after, one.p, one.least) == (other.after, other.before, other.p, other.least)
         assert one.change == -other.change and (one.low, one.high) == pytest.approx((-other.high, -other.low))

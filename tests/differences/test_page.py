@@ -61,8 +61,7 @@ def test_the_sentences_name_the_damage(found):
     assert "The weights moved most in layer 2, by 4.000 of their length" in text
     assert "The states depart most in layer 2: 1 - CKA rises from 0.000" in text
     assert (
-        "With layer 2 of OLD put back alone, toy by its own head is 1.000: 100% of the change is undone."
-        in text
+        "With layer 2 of OLD put back alone, toy by its own head is 1.000: 100% of the loss returns." in text
     )
 
 

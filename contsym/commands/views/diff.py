@@ -133,18 +133,18 @@ def _parts(parts: Sequence[Part], n_texts: int, reads: str) -> Table:
 
 
 def _transplants(found: Diff) -> list[RenderableType]:
-    """Accuracy with one part of OLD in NEW, and the share of the change that it undoes."""
-    changed = found.changed[:MAX_RETURNED]
-    more = len(found.changed) - len(changed)
-    title = "NEW with one part of OLD put back: accuracy, and the share of the change undone"
+    """Accuracy with one part of OLD in NEW, and the share of the loss that returns."""
+    lost = found.lost[:MAX_RETURNED]
+    more = len(found.lost) - len(lost)
+    title = "NEW with one part of OLD put back: accuracy, and the share of the loss returned"
     # Above the table, whose width would break it.
     lines: list[RenderableType] = [Text(title, style="italic")]
     table = plain_table("", "part", no_wrap=True)
-    add_numbers(table, *(ability.title for ability in changed), no_wrap=False)
-    table.add_row("none", *(f"{ability.after:.3f}" + " " * 6 for ability in changed))
+    add_numbers(table, *(ability.title for ability in lost), no_wrap=False)
+    table.add_row("none", *(f"{ability.after:.3f}" + " " * 6 for ability in lost))
     for transplant in found.transplants:
         by_ability = {(each.task, each.measure): each for each in transplant.abilities}
-        cells = [_returned(by_ability.get((ability.task, ability.measure))) for ability in changed]
+        cells = [_returned(by_ability.get((ability.task, ability.measure))) for ability in lost]
         table.add_row(transplant.part, *cells)
     lines.append(table)
     return [*lines, Text(f"{more} more abilities on the page")] if more else lines
