@@ -27,16 +27,16 @@ def answer(found: Diff) -> list[str]:
 
 
 def seen(found: Diff) -> list[str]:
-    """A sentence for each side that was trained on a measured task before, as far as is known."""
-    names = {task.name: TASKS[task.name].title for task in found.tasks if task.name in TASKS}
-    by_side = {
-        title: [names[name] for name in side.seen if name in names]
-        for title, side in (("OLD", found.old), ("NEW", found.new))
-    }
+    """A sentence on the measured tasks that either side was trained on before, as far as is known."""
+    measured = [task.name for task in found.tasks if task.name in TASKS]
+    sides: dict[str, list[str]] = {}
+    for title, side in (("OLD", found.old), ("NEW", found.new)):
+        if titles := " and ".join(TASKS[name].title for name in measured if name in side.seen):
+            sides.setdefault(titles, []).append(title)
     return [
-        f"{title} was trained on {' and '.join(tasks)} before: its figures there are not of an encoder new to the task"
-        for title, tasks in by_side.items()
-        if tasks
+        f"{' and '.join(who)} {'were' if len(who) > 1 else 'was'} trained on {titles} before: no figure there is of an "
+        f"encoder new to {titles}"
+        for titles, who in sides.items()
     ]
 
 
