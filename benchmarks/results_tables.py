@@ -14,7 +14,7 @@ from pathlib import Path
 from contsym.commands.views.run import efficiency_words, forgetting_words
 from contsym.results.schema import SeedResult
 from contsym.results.summary import summarise
-from contsym.sweep.runs import stored_runs
+from contsym.sweeps.runs import stored_runs
 
 Seeds = Sequence[SeedResult]
 

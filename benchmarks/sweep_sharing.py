@@ -27,9 +27,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: what a worker of 
 os.environ.update(waiting())
 
 from contsym.machine import platform_name
-from contsym.sweep.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots
-from contsym.sweep.engines.local import LocalExecutor
-from contsym.sweep.job import Job
+from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots
+from contsym.sweeps.engines.local import LocalExecutor
+from contsym.sweeps.job import Job
 from contsym.training.first_task import FirstTaskCache
 from contsym.training.parts import Shared
 from contsym.training.plan import key_of, prepare

@@ -14,6 +14,7 @@ from contsym.commands.data import data
 from contsym.commands.diff import diff
 from contsym.commands.doctor import doctor
 from contsym.commands.list import list_
+from contsym.commands.model import add, export, predict
 from contsym.commands.pretrain import pretrain
 from contsym.commands.report import report
 from contsym.commands.results import compare, metrics, reproduce
@@ -43,6 +44,7 @@ def cli() -> None:
 
 for command in (
     *(run, sweep, data, list_),
+    *(predict, add, export),
     *(compare, diff, metrics, reproduce, report, sync, ui),
     *(pretrain, new, check, doctor),
 ):

@@ -77,6 +77,8 @@ class CellOptions:
     """Whether a copy of the model learns the first task again at the end, until its accuracy is back."""
     audit: bool = True
     """Look for leaks and shortcuts in the data before training."""
+    save_models: bool = False
+    """Whether the trained model of each seed is stored beside its result."""
     output: Path = Path(DEFAULT_OUTPUT)
 
 

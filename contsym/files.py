@@ -57,7 +57,7 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
         # Inside `try`, because a signal may raise as soon as the folder exists.
         partial.mkdir()
         fill(partial)
-        for path in [*partial.iterdir(), partial]:
+        for path in [*partial.rglob("*"), partial]:
             _sync(path)
         partial.rename(folder)
         _sync(folder.parent)

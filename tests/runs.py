@@ -36,7 +36,7 @@ def toy_run(toy, encoder, output, strategy, scenario="mnli_then_wikidata", seed=
 
 def without_time(result):
     """A result without the entries that differ between equal runs."""
-    from contsym.training.reproduce import untimed
+    from contsym.results.equality import untimed
 
     plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
     return {**plain, "cost": untimed(result.cost)}
@@ -76,6 +76,6 @@ def result_folder(plan, seed=0):
 
 def stored_results(output):
     """Every stored result of an output folder, those of the latest run first."""
-    from contsym.sweep.runs import stored_runs
+    from contsym.sweeps.runs import stored_runs
 
     return [result for run in stored_runs(output) for result in run.results()]

@@ -10,7 +10,7 @@ from typing import Any
 from contsym.results import store
 from contsym.results.schema import FORMAT, SeedResult
 from contsym.results.schema_training import ExperienceCost, StoredPoint
-from contsym.sweep.runs import read_run, runs_folder, write_run
+from contsym.sweeps.runs import read_run, runs_folder, write_run
 
 TASKS = ["mnli", "wikidata"]
 
@@ -282,9 +282,9 @@ def store_sweep(
     100 of MNLI, of which as many are right as LAST says, one more or less with seeds 1 and 2. The last
     `leave_out` cells are missing; the strategies in `not_learned` stay at 0.36 on MNLI.
     """
-    from contsym.sweep.config import SweepConfig
-    from contsym.sweep.job import Job
-    from contsym.sweep.plan import Cell, Sweep, write_record
+    from contsym.sweeps.config import SweepConfig
+    from contsym.sweeps.job import Job
+    from contsym.sweeps.plan import Cell, Sweep, write_record
 
     resolved = {"encoder": "minilm", "protocol": "sequential", **changes}
     config = SweepConfig(

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from contsym.machine import variables
-from contsym.sweep.engines.base import worker_environment
+from contsym.sweeps.engines.base import worker_environment
 
 WANTED = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from contsym.machine import waiting
-from contsym.sweep.engines.base import worker_environment
+from contsym.sweeps.engines.base import worker_environment
 
 
 @pytest.fixture(autouse=True)

@@ -31,9 +31,9 @@ from contsym.results.mlflow_records import safe, seed_record
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import SeedResult
 from contsym.scenarios.schema import read_scenario
-from contsym.sweep.config import read_file
-from contsym.sweep.runs import read_run
-from contsym.sweep.tracking import child_record
+from contsym.sweeps.config import read_file
+from contsym.sweeps.runs import read_run
+from contsym.sweeps.tracking import child_record
 from tests.errors import message_of
 from tests.stored_results import plain_result, seed_folder, store_predictions, store_run
 

@@ -118,8 +118,8 @@ WHAT = {"kill": kill_itself, "remove": remove_folder}
 
 def in_one_process(_: object) -> None:
     """Let a sweep do its jobs in the process that drives it, so that killing that kills all of it."""
-    import contsym.sweep.engines.choose
-    from contsym.sweep.job import run_job
+    import contsym.sweeps.engines.choose
+    from contsym.sweeps.job import run_job
 
     class InProcess:
         n_slots = 1
@@ -142,7 +142,7 @@ def in_one_process(_: object) -> None:
         def close(self) -> None:
             pass
 
-    contsym.sweep.engines.choose.LocalExecutor = InProcess  # type: ignore[misc,assignment]
+    contsym.sweeps.engines.choose.LocalExecutor = InProcess  # type: ignore[misc,assignment]
 
 
 def limit_file_size(n_bytes: int) -> None:

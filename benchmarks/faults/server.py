@@ -39,7 +39,7 @@ def load() -> None:
     import contsym.results.tracking
     import contsym.strategies.fine_tune
     import contsym.strategies.knn_fixed
-    import contsym.sweep.scheduler
+    import contsym.sweeps.scheduler
     import contsym.training.first_task
     import contsym.training.loop
     from contsym.machine import quiet_libraries

@@ -10,7 +10,7 @@ from benchmarks.faults.bench import Bench, Fault, Red
 from benchmarks.faults.kill import reference
 from contsym.results import store
 from contsym.results.schema import SeedResult
-from contsym.sweep.runs import runs_folder, stored_runs, write_run
+from contsym.sweeps.runs import runs_folder, stored_runs, write_run
 
 N_WRITERS, N_METRICS = 4, 500
 

@@ -11,7 +11,7 @@ from benchmarks.faults import checks, mlflow_server
 from benchmarks.faults.bench import Bench, Fault, Red, phases_of
 from benchmarks.faults.kill import reference
 from benchmarks.faults.mlflow_server import Behaviour, Proxy, Server
-from contsym.sweep.runs import StoredRun, stored_runs
+from contsym.sweeps.runs import StoredRun, stored_runs
 
 N_REQUESTS = 40
 """Of sending one run of two seeds, about."""

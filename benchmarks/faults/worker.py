@@ -65,7 +65,7 @@ def ray(bench: Bench, rng: random.Random) -> str:
         "0",
         "-m",
         "slow",
-        "tests/sweep/engines/test_ray.py",
+        "tests/sweeps/engines/test_ray.py",
         "-k",
         RAY_TESTS,
     ]
@@ -73,7 +73,7 @@ def ray(bench: Bench, rng: random.Random) -> str:
     last = (done.stdout.splitlines() or ["no output"])[-1]
     if done.returncode:
         raise Red(last)
-    return f"tests/sweep/engines/test_ray.py -k '{RAY_TESTS}': " + last.partition(" in ")[0]
+    return f"tests/sweeps/engines/test_ray.py -k '{RAY_TESTS}': " + last.partition(" in ")[0]
 
 
 FAULTS = (

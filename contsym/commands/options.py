@@ -158,6 +158,13 @@ step_option = click.option(
     show_default=True,
     help="With --shots least: the difference of the numbers of pairs that are tried.",
 )
+save_model_option = click.option(
+    "--save-model",
+    "save_models",
+    is_flag=True,
+    help="Store the trained model of each seed beside its result, for contsym predict and as an --encoder "
+    "(docs/models.md).",
+)
 relearn_option = click.option(
     "--relearn",
     is_flag=True,
@@ -198,6 +205,7 @@ def cell_options(command):
     )
     training = (draw_option, split_option, noise_option, protocol_option, pretrain_option)
     readings = (one_pass_option, until_option, step_option, target_option, relearn_option)
-    for option in reversed((*data_and_encoder, *training, device_option, precision_option, *readings)):
+    shared = (device_option, precision_option, *readings, save_model_option)
+    for option in reversed((*data_and_encoder, *training, *shared)):
         command = option(command)
     return command

@@ -48,8 +48,8 @@ def metrics(file: Path, convention: ConventionName | None, as_json: bool) -> Non
     from contsym.commands.views.compare import conventions_report, figures_as_plain
     from contsym.results.matrix_files import matrices_of, read_matrices
     from contsym.results.metrics.conventions import CONVENTIONS, figures
-    from contsym.sweep.find import find_row
-    from contsym.sweep.runs import RECORD
+    from contsym.sweeps.find import find_row
+    from contsym.sweeps.runs import RECORD
 
     if (file / RECORD).is_file():
         matrices = matrices_of(list(find_row(str(file), file.parent.parent).results.values()))
@@ -87,20 +87,16 @@ def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path
     """
     from rich.console import Console
 
+    from contsym.api.comparison import compare as compare_stored
     from contsym.checked import Skipped
     from contsym.commands.views.compare import comparison_report
-    from contsym.results.compare import as_plain, compare_runs, name_runs
-    from contsym.sweep.find import find_row
+    from contsym.results.compare import as_plain
 
-    if len(runs) < 2:
-        raise SettingError(f"compare: only {runs[0]} was given; expected two runs or more")
-    skip = Skipped()
-    rows = name_runs([find_row(name, output, skip) for name in runs])
-    comparisons = compare_runs(rows, task)
+    compared = compare_stored(*runs, task=task, output=output, skip=Skipped())
     if as_json:
-        _echo_json(as_plain(rows, comparisons))
+        _echo_json(as_plain(compared.rows, compared.tasks))
     else:
-        Console(highlight=False).print(comparison_report(rows, comparisons))
+        Console(highlight=False).print(comparison_report(compared.rows, compared.tasks))
 
 
 @click.command()
@@ -137,7 +133,7 @@ def reproduce(
     """
     from rich.console import Console
 
-    from contsym.sweep.find import find_row
+    from contsym.sweeps.find import find_row
 
     row = find_row(run, options.pop("output"))
     if seed is not None and seed not in row.results:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import click
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from contsym.results.schema import SeedResult
-    from contsym.sweep.runs import StoredRun
+    from contsym.sweeps.runs import StoredRun
     from contsym.training.plan import Plan
+    from contsym.training.progress import Progress
 
 
 @click.command()
@@ -84,35 +86,18 @@ def run(
     )
     from rich.console import Console
 
-    from contsym import plugins
-    from contsym.commands.views.progress import status
+    from contsym.api.running import make_run
     from contsym.commands.views.run import orders_table, result_tables
     from contsym.results.summary import as_json as result_as_json
     from contsym.results.summary import by_order, over_orders
-    from contsym.scenarios.catalog import scenario_runs
-    from contsym.sweep.plan import check_complete, claimed, plan_run
-    from contsym.training.parts import Shared
-    from contsym.training.plan import prepare
 
     err = Console(stderr=True)
-    shared = Shared()
-    with status(err, "looking at data and encoder"):
-        # All orders, where the scenario means all, before the first of them is run.
-        runs = scenario_runs(config.scenario, plugins.read(config.plugins))
-        plans = [prepare(replace(config, scenario=each), shared) for each in runs]
-        planned = plan_run(config, plans)
-    # Imports torch, which prepare() does while large data are parsed.
-    from contsym.results.tracking import resolve_uri
-
-    uri = resolve_uri(config.output, config.tracking_uri)
-    with claimed(planned) as stored:
-        found = [_run_plan(plan, stored, uri, err) for plan in plans]
-        groups = by_order([result for results in found for result in results])
-        several = orders_table(groups, over_orders(groups)) if len(plans) > 1 else None
-        run_ids, warning = _track(stored, several or result_tables(found[0], verbose=True), uri)
-    check_complete(stored)
-    if warning:
-        click.echo(f"warning: {warning}", err=True)
+    made = make_run(config, _Viewer(err))
+    stored, found, run_ids = made.stored, made.found, made.run_ids
+    if made.warning:
+        click.echo(f"warning: {made.warning}", err=True)
+    groups = by_order([result for results in found for result in results])
+    several = orders_table(groups, over_orders(groups)) if len(found) > 1 else None
     tables = several or result_tables(
         found[0], {r.seed: run_ids[r.key] for r in found[0] if r.key in run_ids}, verbose=verbose
     )
@@ -129,39 +114,47 @@ def run(
     click.echo(json.dumps({"run": stored.name, **printed}, ensure_ascii=False, allow_nan=False))
 
 
-def _run_plan(plan: Plan, stored: StoredRun, uri: str, err: Console) -> list[SeedResult]:
-    """Show a plan, and train and store what is not stored yet."""
-    from contsym.commands.views.progress import RunProgress
-    from contsym.commands.views.run import plan_lines
-    from contsym.results.store import is_stored
-    from contsym.results.tracking import display_uri
-    from contsym.training.plan import key_of
-    from contsym.training.run import run_seeds
+class _Viewer:
+    """Shows a run in the terminal."""
 
-    err.print(plan_lines(plan, stored.folder, display_uri(uri)))
-    seeds = plan.config.seeds
-    if n := sum(is_stored(stored.output, key_of(plan, seed)) for seed in seeds):
-        rest = "nothing is left to train" if n == len(seeds) else "the others are trained now"
-        err.print(f"{n} of {len(seeds)} seeds are stored already; {rest}", style="bold")
-    with RunProgress(err) as progress:
-        return run_seeds(plan, progress)
+    def __init__(self, err: Console) -> None:
+        self._err = err
 
+    def planning(self) -> AbstractContextManager[object]:
+        from contsym.commands.views.progress import status
 
-def _track(stored: StoredRun, tables: object, uri: str) -> tuple[dict[str, str], str | None]:
-    """The MLflow run of each key; none, and a warning, where the store cannot be used."""
-    from rich.console import Console
+        return status(self._err, "looking at data and encoder")
 
-    from contsym.errors import TrackingError
-    from contsym.files import write_file
-    from contsym.sweep.tracking import log_run
+    def planned(self, plan: Plan, stored: StoredRun, uri: str) -> None:
+        from contsym.commands.views.run import plan_lines
+        from contsym.results.tracking import display_uri
+        from contsym.training.plan import key_of
+        from contsym.training.run import is_done
 
-    plain = Console(width=110, record=True, file=io.StringIO())
-    plain.print(tables)
-    write_file(stored.folder / "table.txt", plain.export_text())
-    try:
-        return log_run(stored, uri), None
-    except TrackingError as error:
-        return {}, str(error)
+        self._err.print(plan_lines(plan, stored.folder, display_uri(uri)))
+        seeds = plan.config.seeds
+        if n := sum(is_done(plan.config, key_of(plan, seed)) for seed in seeds):
+            rest = "nothing is left to train" if n == len(seeds) else "the others are trained now"
+            self._err.print(f"{n} of {len(seeds)} seeds are stored already; {rest}", style="bold")
+
+    def training(self) -> AbstractContextManager[Progress]:
+        from contsym.commands.views.progress import RunProgress
+
+        return RunProgress(self._err)
+
+    def table(self, found: Sequence[list[SeedResult]]) -> str:
+        from rich.console import Console
+
+        from contsym.commands.views.run import orders_table, result_tables
+        from contsym.results.summary import by_order, over_orders
+
+        groups = by_order([result for results in found for result in results])
+        is_one = len(found) == 1
+        plain = Console(width=110, record=True, file=io.StringIO())
+        plain.print(
+            result_tables(found[0], verbose=True) if is_one else orders_table(groups, over_orders(groups))
+        )
+        return plain.export_text()
 
 
 def _ui_hint(config: RunConfig) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +21,18 @@ from contsym.commands.options import (
     uri_option,
 )
 from contsym.config import DEFAULT_OUTPUT, parse_assignments
-from contsym.errors import SettingError, TrackingError
-from contsym.sweep.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots, read_file
+from contsym.errors import SettingError
+from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots, read_file
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
+    from contsym.api.sweeping import Engine, SweepWatcher
     from contsym.checked import Skip
+    from contsym.data.audit import Overview
     from contsym.results.schema import SeedResult
-    from contsym.sweep.runs import StoredRun
-
-
-Engine = tuple[str, int | None, str | None, dict[str, str]]
-"""Backend, jobs, address and options, as make_executor takes them."""
-
-SEND_SECONDS = 30
-"""Finished cells go to MLflow at most this often while others run."""
+    from contsym.sweeps.plan import Sweep
+    from contsym.sweeps.runs import StoredRun
 
 
 @click.command()
@@ -125,18 +122,15 @@ def sweep(context: click.Context, /, **options: Any) -> None:
     if options.pop("wants_status"):
         show_status(output, options["as_json"])
         return
-    from contsym.sweep.engines.choose import check_engine, read_options
+    from contsym.api.sweeping import Engine
+    from contsym.sweeps.engines.choose import check_engine, read_options
 
-    engine = (
-        options.pop("backend"),
-        options.pop("jobs"),
-        options.pop("address"),
-        read_options(options.pop("engine_options")),
-    )
-    check_engine(*engine)
+    given = (options.pop("backend"), options.pop("jobs"), options.pop("address"))
+    engine = Engine(*given, read_options(options.pop("engine_options")))
+    check_engine(*given, engine.options)
     as_json, tracking_uri = options.pop("as_json"), options.pop("tracking_uri")
     resume = options.pop("resume")
-    from contsym.sweep.runs import latest_sweep
+    from contsym.sweeps.runs import latest_sweep
 
     config = latest_sweep(output).live() if resume else _config(context, options)
     if resume and any(
@@ -177,71 +171,23 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_json: bool) -> None:
-    """Plan, run, send and show; exits with 1 where cells failed."""
-    import time
-
+    """Run, send and show; exits with 1 where cells failed."""
     from rich.console import Console
 
+    from contsym.api.sweeping import make_sweep
     from contsym.checked import Skipped
-    from contsym.commands.views.progress import SweepProgress, status
-    from contsym.commands.views.sweep import plan_report, readings_report
-    from contsym.results.paper_readings import nearest, readings_of
-    from contsym.results.tracking import display_uri, resolve_uri
-    from contsym.sweep.engines.choose import make_executor
-    from contsym.sweep.plan import (
-        Sweep,
-        check_complete,
-        claimed,
-        plan_sweep,
-        seconds_left,
-        with_all_seeds,
-        write_record,
-    )
-    from contsym.sweep.scheduler import run_sweep as run_jobs
-    from contsym.sweep.tracking import log_run
+    from contsym.commands.views.sweep import readings_report
+    from contsym.results.paper_readings import readings_of
 
-    err = Console(stderr=True)
-    with status(err, "looking at data and encoder"):
-        planned, audits = plan_sweep(config)
-        seconds = seconds_left(planned) / (engine[1] or 1) if engine[0] == "local" else 0.0
-    uri = resolve_uri(config.output, tracking_uri)
-    err.print(plan_report(planned, audits, engine[:2], display_uri(uri), seconds))
     skipped = Skipped()
-    sent_at, warning = time.monotonic(), ""
-
-    def send(*, is_last: bool = False) -> None:
-        nonlocal sent_at, warning
-        if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
-            try:
-                log_run(made, uri, skipped)
-            except TrackingError as error:
-                warning = str(error)
-            sent_at = time.monotonic()
-
-    def run(sweep: Sweep) -> dict[str, str]:
-        executor = make_executor(*engine, config.output, device=config.device)
-        with SweepProgress(err, sweep) as progress:
-            failed = run_jobs(sweep, executor, progress, send)
-            progress.note("logging to MLflow")
-            send(is_last=True)
-        return failed
-
     # Ray reports lost workers on stdout, whatever its logging settings; stdout is for the answer.
-    with claimed(planned) as made, redirect_stdout(sys.stderr):
-        failed = run(planned)
-        readings = readings_of(made.results_by_reading(skipped))
-        if config.screen and readings and not failed:
-            best = nearest(readings)
-            extended = with_all_seeds(planned, best.name)
-            if extended.n_done < len(extended.cells):
-                err.print(f"nearest to the paper: {best.name}; running its other seeds", markup=False)
-                made = write_record(extended)
-                failed = run(extended)
-                readings = readings_of(made.results_by_reading(skipped))
-    check_complete(made, failed)
-    if warning:
-        click.echo(f"warning: {warning}", err=True)
+    with redirect_stdout(sys.stderr):
+        swept = make_sweep(config, engine, tracking_uri, _Viewer(Console(stderr=True), engine), skipped)
+    made, failed = swept.stored, swept.failed
+    if swept.warning:
+        click.echo(f"warning: {swept.warning}", err=True)
     found = made.results(skipped)
+    readings = readings_of(made.results_by_reading(skipped))
     output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
     if as_json:
         click.echo(json.dumps(as_plain(made, skipped), ensure_ascii=False, allow_nan=False))
@@ -256,6 +202,33 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
             err=True,
         )
         sys.exit(1)
+
+
+class _Viewer:
+    """Shows a sweep in the terminal."""
+
+    def __init__(self, err: Console, engine: Engine) -> None:
+        self._err, self._engine = err, engine
+
+    def planning(self) -> AbstractContextManager[object]:
+        from contsym.commands.views.progress import status
+
+        return status(self._err, "looking at data and encoder")
+
+    def planned(self, sweep: Sweep, audits: Mapping[str, Overview], uri: str, seconds: float) -> None:
+        from contsym.commands.views.sweep import plan_report
+        from contsym.results.tracking import display_uri
+
+        engine = self._engine.backend, self._engine.jobs
+        self._err.print(plan_report(sweep, audits, engine, display_uri(uri), seconds))
+
+    def running(self, sweep: Sweep) -> AbstractContextManager[SweepWatcher]:
+        from contsym.commands.views.progress import SweepProgress
+
+        return SweepProgress(self._err, sweep)
+
+    def extended(self, reading: str) -> None:
+        self._err.print(f"nearest to the paper: {reading}; running its other seeds", markup=False)
 
 
 def _report(sweep: StoredRun, found: list[SeedResult]) -> RenderableType:
@@ -308,7 +281,7 @@ def show_status(output: Path, as_json: bool) -> None:
 
     from contsym.checked import Skipped
     from contsym.commands.views.sweep import status_report
-    from contsym.sweep.runs import stored_sweeps
+    from contsym.sweeps.runs import stored_sweeps
 
     skip = Skipped()
     found = stored_sweeps(output, skip)

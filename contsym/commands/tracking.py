@@ -26,7 +26,7 @@ def sync(output: Path, tracking_uri: str | None) -> None:
     """
     from contsym.checked import Skipped
     from contsym.results import tracking
-    from contsym.sweep.tracking import sync as send_all
+    from contsym.sweeps.tracking import sync as send_all
 
     uri, skipped = tracking.resolve_uri(output, tracking_uri), Skipped()
     n_sent = send_all(output, uri, lambda name, n: click.echo(f"{name}: {n} results", err=True), skipped)

@@ -167,6 +167,17 @@ def ask(repository: Repository) -> Snapshot:
     return Snapshot(repository, info.sha, files, moved, is_fresh=True)
 
 
+def upload(repository: Repository, folder: Path, *, private: bool) -> None:
+    """Make the repository, unless it is there, and put the files of a folder into it. Raises Refused."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    with _one_line_errors(repository):
+        HfApi().create_repo(repository.id, repo_type=repository.kind, private=private, exist_ok=True)
+        HfApi().upload_folder(repo_id=repository.id, repo_type=repository.kind, folder_path=folder)
+
+
 def _cached_listing(repository: Repository, commit: str) -> Mapping[str, int | None] | None:
     """The commit's files as contsym or huggingface_hub recorded them earlier."""
     with suppress(OSError, ValueError):

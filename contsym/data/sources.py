@@ -347,3 +347,12 @@ def _is_part(stem: str, name: str) -> bool:
     """`train`, `multinli_1.0_train` and `train-00000-of-00001` are all the part `train`."""
     stem = stem.partition("-0")[0]
     return stem == name or stem.endswith(f"_{name}") or stem.endswith(f".{name}")
+
+
+def source_label(name: str) -> str:
+    """The name of a source without the path of this machine.
+
+    >>> source_label("/data/nli/mnli"), source_label("hub:nyu-mll/multi_nli@e8e8f8")
+    ('mnli', 'hub:nyu-mll/multi_nli@e8e8f8')
+    """
+    return name if name.startswith("hub:") else Path(name).name

@@ -7,7 +7,7 @@ label without pairs scores below all others; before any pair all labels score al
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -73,12 +73,27 @@ def ridge_solution(
     return weight, label_mean - weight @ mean
 
 
-class ClassMeans(nn.Module):
+class LabelSums(nn.Module):
+    """A head whose buffers in `BY_LABEL` have a row for each label."""
+
+    BY_LABEL: ClassVar[tuple[str, ...]]
+
+    def add_labels(self, n_labels: int) -> None:
+        """Have further labels, n_labels in all; the new ones have no pairs yet."""
+        for name in self.BY_LABEL:
+            buffer = getattr(self, name)
+            more = buffer.new_zeros(n_labels - len(buffer), *buffer.shape[1:])
+            setattr(self, name, nn.Buffer(torch.cat([buffer, more])))
+
+
+class ClassMeans(LabelSums):
     """(p, h) -> -distance of [p, h, |p - h|, p ∘ h] to the mean of each label's pairs.
 
     Shapes: (batch, dim) twice -> (batch, labels), float32.
     Source: nearest class mean, as in Mensink et al. 2013 (TPAMI), section 3, without a learned metric.
     """
+
+    BY_LABEL = ("counts", "means")
 
     def __init__(self, dim: int, n_labels: int, metric: Literal["cosine", "euclidean"]) -> None:
         super().__init__()
@@ -103,7 +118,7 @@ class ClassMeans(nn.Module):
         return unseen_last(-distances, self.counts).float()
 
 
-class StreamingDiscriminant(nn.Module):
+class StreamingDiscriminant(LabelSums):
     """(p, h) -> linear discriminants on [p, h, |p - h|, p ∘ h]: class means, one shared covariance.
 
     Shapes: (batch, dim) twice -> (batch, labels), float32. `scatter` is the sum over labels of
@@ -112,6 +127,8 @@ class StreamingDiscriminant(nn.Module):
     sample by the count t of all samples, t / (t + 1), which depends on the order; we take the count of its
     label, which gives the pooled covariance exactly (Chan et al. 1979, equation 2.1).
     """
+
+    BY_LABEL = ("counts", "means", "weight", "bias")
 
     def __init__(self, dim: int, n_labels: int, shrinkage: float) -> None:
         super().__init__()
@@ -141,7 +158,7 @@ class StreamingDiscriminant(nn.Module):
         return unseen_last(scores, self.counts).float()
 
 
-class RidgeClassifier(nn.Module):
+class RidgeClassifier(LabelSums):
     """(p, h) -> ridge regression of one-hot labels on x = [p, h, |p - h|, p ∘ h].
 
     With n_random > 0, max(0, x R) replaces x, where R (4 * dim, n_random) is standard normal.
@@ -149,6 +166,8 @@ class RidgeClassifier(nn.Module):
     Source: McDonnell et al. 2023 (RanPAC, arXiv 2307.02251), equations 3 to 5. They neither centre nor
     standardise, and choose the ridge by cross-validation; see `ridge_solution`.
     """
+
+    BY_LABEL = ("label_weights", "label_sums", "weight", "bias")
 
     def __init__(
         self, dim: int, n_labels: int, strength: float, n_random: int, generator: torch.Generator

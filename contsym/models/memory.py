@@ -107,7 +107,12 @@ class LabelMemory:
         self._zero_rows = self._zero_rows[: self._n_lasting_zeros]
 
     def nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Distances and labels of the k nearest stored pairs, both (batch, k), the nearest first.
+        """Distances and labels of the k nearest stored pairs, both (batch, k), the nearest first."""
+        distances, rows = self.nearest_rows(queries)
+        return distances, torch.from_numpy(self.labels)[rows]
+
+    def nearest_rows(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances and row numbers of the k nearest stored pairs, both (batch, k), the nearest first.
 
         With a flat index, equal distances come in the order of storing.
         """
@@ -126,7 +131,7 @@ class LabelMemory:
         if self.metric == "cosine" and not (has_length := vectors.any(axis=1)).all():
             squares[~has_length], rows[~has_length] = 2, np.arange(k)
         distances = squares / 2 if self.metric == "cosine" else np.sqrt(squares)
-        return torch.from_numpy(distances), torch.from_numpy(self.labels[rows])
+        return torch.from_numpy(distances), torch.from_numpy(rows)
 
     def scores(self, queries: Tensor) -> Tensor:
         """The scores of the vote, (batch, n_labels)."""
@@ -282,12 +287,49 @@ class VotingMemory:
             self.reservoir.forget()
 
     def artifacts(self) -> dict[str, Tensor]:
+        return {f"memory.{name}": tensor for name, tensor in self.vectors().items()}
+
+    # -- What a saved model holds, so that nothing is encoded again when it is loaded. --
+
+    def vectors(self) -> dict[str, Tensor]:
+        """The embeddings and the labels in the index, (n, dim) and (n,); nothing before the first `update`."""
         if self.index is None:
             return {}
-        return {
-            "memory.embeddings": torch.as_tensor(self.index.embeddings),
-            "memory.labels": torch.as_tensor(self.index.labels),
-        }
+        columns = {"embeddings": self.index.embeddings, "labels": self.index.labels}
+        return {name: torch.as_tensor(column) for name, column in columns.items()}
+
+    def stored(self, past: Sequence[Dataset]) -> Sequence[Dataset]:
+        """The pairs of `past` that the memory needs, by experience; of a reservoir, its sample.
+
+        Their order is that of the index's rows.
+        """
+        return self.reservoir.sample(past, None)[0] if self.reservoir else past
+
+    def put_back(self, vectors: Mapping[str, Tensor], past: Sequence[Dataset], n_steps: int) -> None:
+        """Fill the index with saved `vectors`, which are those of `past` after step n_steps; after `restore`."""
+        if vectors and not self._n_of_past:
+            self._index_for(vectors["embeddings"]).add_vectors(
+                vectors["embeddings"].numpy(), vectors["labels"].numpy()
+            )
+        self._version = (n_steps, len(past), 0, 0)
+
+    def add_labels(self, n_labels: int) -> None:
+        """Let further labels be voted for: n_labels in all."""
+        self.n_labels = n_labels
+        if self.index is not None:
+            self.index.n_labels = n_labels
+
+    def append(
+        self, past: Sequence[Dataset], n_steps: int, embed: Callable[[Dataset], Tensor], n_new: int
+    ) -> None:
+        """Store the last `n_new` experiences of `past`, which an unchanged encoder encodes; the others stay as they are."""
+        if self.index is None or self.mode != "refresh":
+            # Stale appends by itself, and a reservoir draws its sample anew.
+            self.update(past, None, n_steps, embed)
+            return
+        for pairs in past[len(past) - n_new :]:
+            self.index.add(*embedded(pairs, embed))
+        self._version = (n_steps, len(past), 0, 0)
 
 
 def named(parts: Iterable[tuple[Tensor, ...]]) -> dict[str, Tensor]:

@@ -16,8 +16,8 @@ from contsym.errors import ContsymError, SettingError
 from contsym.results import store
 from contsym.results.schema import SeedResult
 from contsym.results.selection import select
-from contsym.sweep.find import find, nothing_there
-from contsym.sweep.runs import StoredRun, latest_sweep, stored_runs
+from contsym.sweeps.find import find, nothing_there
+from contsym.sweeps.runs import StoredRun, latest_sweep, stored_runs
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.report.collect import Collected
-from contsym.sweep.config import SweepConfig, shots_text
+from contsym.sweeps.config import SweepConfig, shots_text
 from contsym.training.reproduce import config_of
 
 if TYPE_CHECKING:
-    from contsym.sweep.schema import StoredSettings
+    from contsym.results.schema import SeedResult
+    from contsym.sweeps.schema import StoredSettings
 
 
 OPTIONS = tuple(
     each.name
     for each in fields(CellOptions)
-    if each.name
-    not in ("sources", "sizes", "pretrain", "plugins", "one_pass", "curve", "relearn", "audit", "output")
+    if each.name not in ("sources", "sizes", "pretrain", "plugins", "output")
+    and each.type not in ("bool", bool)
 )
 """Options with one value, by the names of their fields; the others are written in another way."""
 
@@ -31,7 +32,7 @@ def commands(collected: Collected) -> list[str]:
     """The commands that make the same results again, quoted for a shell: one per sweep, or one per run."""
     if collected.sweep:
         return [sweep_command(collected.sweep.config, collected.sweep.output)]
-    return run_commands(collected)
+    return run_commands(collected.results)
 
 
 def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
@@ -58,11 +59,11 @@ def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
     return in_lines(words)
 
 
-def run_commands(collected: Collected) -> list[str]:
+def run_commands(results: Iterable[SeedResult]) -> list[str]:
     """One command per run; cells of a sweep that differ only in the seed share one."""
     seeds: dict[str, list[int]] = {}
     configs: dict[str, RunConfig] = {}
-    for result in collected.results:
+    for result in results:
         sources = {source.task: source.name for source in result.sources.values()}
         bundled = {name for name, data in BUNDLED.items() if data.name == sources.get(name)}
         config = config_of(
@@ -114,6 +115,8 @@ def _shared_options(
         words.append("--relearn")
     if not config.audit:
         words.append("--no-audit")
+    if config.save_models:
+        words.append("--save-model")
     return words
 
 

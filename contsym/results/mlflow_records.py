@@ -54,6 +54,8 @@ class Record:
     """R as CSV with a header and row names."""
     files: list[Path] = field(default_factory=list)
     """Sent if they exist and are not links."""
+    model: Path | None = None
+    """The folder of the trained model, which becomes a logged model of the run."""
 
 
 def safe(name: str) -> str:

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 def measured(
     tasks: Sequence[TaskData],
+    matrix: measures.Matrix,
+    forgetting: Mapping[int, float],
     predictions,
     scores: Mapping[str, NDArray[np.float16]],
     kinds_of_scores: Mapping[str, ScoreKind],
     guesses: Mapping[str, Mapping[str, float]],
 ) -> Scores:
-    """All figures of predictions, which come by row of the matrix and task.
+    """All figures of the accuracy matrix and of its predictions, which come by row of the matrix and task.
 
-    `scores` hold (rows, test pairs, labels) by task. `guesses` are the accuracies of the shortcuts, by audited task.
+    `forgetting` is by the place of the task. `scores` hold (rows, test pairs, labels) by task. `guesses` are the
+    accuracies of the shortcuts, by audited task.
     """
     import numpy as np
 
@@ -37,9 +40,6 @@ def measured(
     labels = {task.name: np.asarray(task.test["label"][:]) for task in tasks}
     by_task = {name: [row[j] for row in predictions] for j, name in enumerate(names)}
     n_test = {name: len(y) for name, y in labels.items()}
-    matrix = np.array(
-        [[measures.accuracy(p, labels[n]) for n, p in zip(names, row, strict=True)] for row in predictions]
-    )
     majority = {name: measures.majority_share(y) for name, y in labels.items()}
 
     def is_above(name: str, bars: Iterable[float]) -> bool:
@@ -72,7 +72,7 @@ def measured(
         "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
         "final_macro": measures.final_macro(matrix),
         "final_micro": measures.final_micro(matrix, list(n_test.values())),
-        "forgetting": dict(zip(names[:-1], measures.forgetting(matrix), strict=True)),
+        "forgetting": {names[task]: value for task, value in forgetting.items()},
         "figures": {figure.name: figure.compute(matrix) for figure in measures.MATRIX_FIGURES},
         "by_kind": {
             name: [measures.accuracy_by(groups, row, labels[name]) for row in by_task[name]]
@@ -107,13 +107,12 @@ def by_label(labels: NDArray[np.int64]) -> dict[Label, float]:
 
 
 def sample_efficiency(
-    names: Sequence[str], points: courses.Points, target: float
+    names: Sequence[str], needed: Sequence[tuple[int | None, int | None]]
 ) -> dict[str, PairsToTarget]:
-    """The pairs, distinct and seen, of the first point of each experience that reached the target; None: not reached."""
-    found = [courses.pairs_to_reach(points, experience, target) for experience in range(len(names))]
+    """The pairs that each experience needed, distinct and seen; None: not reached."""
     return {
         name: PairsToTarget(n_distinct_pairs=n_distinct, n_pairs_seen=n_seen)
-        for name, (n_distinct, n_seen) in zip(names, found, strict=True)
+        for name, (n_distinct, n_seen) in zip(names, needed, strict=True)
     }
 
 

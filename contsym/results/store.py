@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
+MODEL = "model"
+"""The folder of the trained model, where it was to be saved."""
 SCORES = "scores."
 """Before the name of a task: the tensor of its scores, (rows of R, test pairs, labels), float16."""
 
@@ -35,6 +37,14 @@ def result_folder(output: Path, key: str) -> Path:
 def is_stored(output: Path, key: str) -> bool:
     # The folder is complete when it appears; a later damage is an error of the reader.
     return result_folder(output, key).is_dir()
+
+
+def model_folder(output: Path, key: str) -> Path:
+    return result_folder(output, key) / MODEL
+
+
+def has_model(output: Path, key: str) -> bool:
+    return model_folder(output, key).is_dir()
 
 
 def check_writable(output: Path) -> None:
@@ -57,8 +67,10 @@ def write_result(
     result: SeedResult,
     predictions: Sequence[Mapping[str, object]],
     tensors: Mapping[str, Tensor],
+    fill_model: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Store a result under its key, atomically; returns its folder.
+    """Store a result under its key, atomically, with the model that `fill_model` writes into a folder; returns its
+    folder.
 
     If another process has stored this key, its result is the same and stays. Raises ContsymError if the folder
     cannot be written, as on a full disk.
@@ -77,6 +89,9 @@ def write_result(
 
             contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
             save_file(contiguous, folder / TENSORS)
+        if fill_model:
+            (folder / MODEL).mkdir()
+            fill_model(folder / MODEL)
 
     folder = result_folder(output, result.key)
     try:
@@ -87,6 +102,18 @@ def write_result(
                 f"{folder}: cannot be written ({error.strerror or error}); mend that, then the same command resumes"
             ) from None
     return folder
+
+
+def add_model(output: Path, key: str, fill_model: Callable[[Path], None]) -> None:
+    """Store a model beside a stored result, atomically. Raises ContsymError if the folder cannot be written."""
+    folder = model_folder(output, key)
+    try:
+        write_whole(folder, fill_model)
+    except OSError as error:
+        if not folder.is_dir():
+            raise ContsymError(
+                f"{folder}: cannot be written ({error.strerror or error}); mend that, then the same command resumes"
+            ) from None
 
 
 def read_result(path: Path) -> SeedResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import secrets
 import shlex
 import sqlite3
@@ -13,16 +12,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.files import clear_partial, to_json, write_file
 from contsym.results.mlflow_records import Record
+from contsym.results.tracking_failures import display_uri, reason_and_remedy
+from contsym.results.tracking_parts import log_inputs, send_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import Run
 
 
 SQLITE = "sqlite:///"
@@ -40,17 +41,6 @@ ENVIRONMENT = {
 }
 """Set before mlflow is imported, unless the user has set them."""
 
-FAILURES = (
-    ("refused|timed out|timeout=|failed to resolve", "no answer", "start the server or mend the address"),
-    ("error code 40[13]|unauthorized", "not allowed", "give the right user and password"),
-    ("out-of-date|locate revision", "the database is of another MLflow version",
-     "back it up and run mlflow db upgrade, or move it away"),
-    ("not a database|malformed", "the database is damaged", "move it away and a new one is made"),
-    ("disk is full|no space left", "its disk is full", "free some space"),
-    ("readonly|read-only|permission|unable to open", "it cannot be written", "give a place that can be written"),
-)  # fmt: skip
-"""Messages of MLflow and of the libraries below it, their meaning, and the remedy."""
-
 ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
 """Messages of SQLite, PostgreSQL and MySQL where another process has added the same row first."""
 
@@ -67,16 +57,6 @@ def resolve_uri(output: Path, uri: str | None) -> str:
     """This URI, or else that of MLFLOW_TRACKING_URI, or else default_uri; SQLite paths absolute."""
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
     return f"{SQLITE}{path}" if (path := _database(uri)) else uri
-
-
-def display_uri(uri: str) -> str:
-    """The URI without user and password.
-
-    >>> display_uri("https://ada:secret@example.org/mlflow")
-    'https://***@example.org/mlflow'
-    """
-    masked = re.sub(r"(?<=://)[^/\s]*@", "***@", uri)
-    return re.sub(r"(?i)((?:password|passwd|pwd|token|secret|key)=)[^&\s]+", r"\1***", masked)
 
 
 def is_local(uri: str) -> bool:
@@ -128,23 +108,31 @@ def send_run(
     """
     from filelock import FileLock
 
-    with _quiet_mlflow(), FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS):
-        client = _open(output, uri)
-        experiment = _experiment(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
+    with (
+        FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS),
+        opened(output, uri) as client,
+    ):
+        experiment = experiment_id(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
         runs = _runs_of(client, experiment, parent.tags["contsym.run"])
         known = runs.get((None, None))
         # Another output folder may have sent the same results; their means would be there twice.
         is_known = known is not None and known.info.status == "FINISHED" and _has_tags(known, parent)
         parent_id = known.info.run_id if known and is_known else _send(client, experiment, known, parent)
         for mark, record in children.items():
-            if sent_as(mark, uri):
+            if is_sent(mark, uri, record.model is not None):
                 continue
             record.tags["mlflow.parentRunId"] = parent_id
             run = runs.get((record.tags["contsym.seed"], record.tags["contsym.key"]))
-            is_sent = run is not None and run.info.status == "FINISHED"
-            run_id = run.info.run_id if run and is_sent else _send(client, experiment, run, record)
+            is_complete = run is not None and run.info.status == "FINISHED"
+            run_id = run.info.run_id if run and is_complete else _send(client, experiment, run, record)
+            model_id = send_model(client, experiment, run_id, record)
             mark.parent.mkdir(exist_ok=True)
-            sent = {"uri": display_uri(uri), "run_id": run_id, "experiment_id": experiment}
+            sent = {
+                "uri": display_uri(uri),
+                "run_id": run_id,
+                "experiment_id": experiment,
+                "model_id": model_id,
+            }
             write_file(mark, to_json(sent))
 
 
@@ -177,7 +165,7 @@ def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record
         # One input for train and test: MLflow takes a name and digest once per run.
         context = InputTag("mlflow.data.context", "train, test")
         inputs.append(DatasetInput(dataset, [context, InputTag("task", task)]))
-    _log_inputs(client, run_id, inputs)
+    log_inputs(client, run_id, inputs)
     for path in regular_files(record.files):
         client.log_artifact(run_id, str(path))
     if record.matrix:
@@ -191,24 +179,6 @@ def regular_files(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
-def _log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:
-    """Log a run's datasets.
-
-    MLflow adds datasets that it does not have. If another process adds one at the same moment, the whole call
-    fails, and the next call finds that dataset; so each dataset costs at most one more call.
-    """
-    from mlflow.exceptions import MlflowException
-
-    for n_left in range(len(inputs), -1, -1):
-        try:
-            if inputs:
-                client.log_inputs(run_id, inputs)
-            return
-        except MlflowException as error:
-            if not n_left or not re.search(ADDED_BY_ANOTHER, str(error), re.IGNORECASE):
-                raise
-
-
 def _runs_of(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
     """The MLflow runs of a stored run, by seed and key; the parent has neither."""
     query = f"tags.`contsym.run` = '{name}'"
@@ -219,7 +189,7 @@ def _runs_of(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str
     return {(tags.get("contsym.seed"), tags.get("contsym.key")): run for tags, run in tagged}
 
 
-def _experiment(client: MlflowClient, output: Path, uri: str, name: str) -> str:
+def experiment_id(client: MlflowClient, output: Path, uri: str, name: str) -> str:
     """The id of the experiment, which is made if it does not exist."""
     from mlflow.exceptions import MlflowException
 
@@ -247,14 +217,34 @@ def sent_as(mark: Path, uri: str) -> str | None:
     """The MLflow run of a result that was sent completely to this URI, from its mark; else None."""
     if (path := _database(uri)) and not path.is_file():
         return None  # someone deleted the database
+    sent = _read_mark(mark, uri)
+    return str(sent["run_id"]) if sent else None
+
+
+def is_sent(mark: Path, uri: str, has_model: bool) -> bool:
+    """Whether a result was sent completely to this URI, with its model if it has one."""
+    if sent_as(mark, uri) is None:
+        return False
+    sent = _read_mark(mark, uri)
+    return not has_model or bool(sent and sent.get("model_id"))
+
+
+def _read_mark(mark: Path, uri: str) -> dict[str, Any] | None:
     try:
         sent = json.loads(mark.read_text("utf-8"))
-        return str(sent["run_id"]) if sent["uri"] == display_uri(uri) else None
+        return sent if sent["uri"] == display_uri(uri) and "run_id" in sent else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 # -- The store. --
+
+
+@contextmanager
+def opened(output: Path, uri: str) -> Iterator[MlflowClient]:
+    """A client of the store, a database is made if it does not exist; MLflow is quiet and waits 20 s at most."""
+    with _quiet_mlflow():
+        yield _open(output, uri)
 
 
 def probe(output: Path, uri: str) -> str:
@@ -280,8 +270,8 @@ def probe(output: Path, uri: str) -> str:
 def answers(output: Path, uri: str) -> bool:
     """Whether the store can be opened and answers one question."""
     try:
-        with as_tracking_error("looking at it", output, uri), _quiet_mlflow():
-            _open(output, uri).search_experiments(max_results=1)
+        with as_tracking_error("looking at it", output, uri), opened(output, uri) as client:
+            client.search_experiments(max_results=1)
     except TrackingError:
         return False
     return True
@@ -375,13 +365,9 @@ def as_tracking_error(action: str, output: Path, uri: str) -> Iterator[None]:
     except ContsymError:
         raise
     except Exception as error:  # a plug-in store may raise anything
-        shown = display_uri(uri)
-        text = " ".join(display_uri(str(error).replace(uri, shown)).split())
-        without_path = text.replace(shown, "")  # a path may be named like a failure
-        matching = [each for each in FAILURES if re.search(each[0], without_path, re.IGNORECASE)]
-        _, reason, remedy = matching[0] if matching else ("", text[:200] or repr(error), "mend that")
+        reason, remedy = reason_and_remedy(error, uri)
         raise TrackingError(
-            f"MLflow store {shown}: {action} failed ({reason}); results are stored: "
+            f"MLflow store {display_uri(uri)}: {action} failed ({reason}); results are stored: "
             f"{remedy}, then {_sync_command(output, uri)}"
         ) from None
 

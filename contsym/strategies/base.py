@@ -33,7 +33,8 @@ class Strategy:
     the vote; override `score_kind` for others (models/scores.py).
 
     A method may also override `begin(n)`, `fit(pairs)`, `refresh(...)` and `score(pairs)`, and, if it has
-    state outside the model, `state()` and `restore(...)`. A strategy knows no trainer:
+    state outside the model, `state()` and `restore(...)`; if it reads `past` and has no VotingMemory, also
+    `stored_pairs()`. A strategy knows no trainer:
     `training/template.py` drives any strategy through Avalanche.
     """
 
@@ -136,6 +137,38 @@ class Strategy:
         if self.memory is None:
             return output
         return torch.cat([self.memory.scores(part) for part in output.split(HEAD_BATCH)])
+
+    def stored_pairs(self) -> Sequence[Dataset]:
+        """The pairs of `past` that a saved model needs, by experience; an experience of which it needs none is an
+        empty dataset. Default: those of the memory; without one, none."""
+        return self.memory.stored(self.past) if self.memory else [pairs.select([]) for pairs in self.past]
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether it learns pairs without a gradient step, as a memory or a head in closed form does."""
+        return self.memory is not None or type(self).fit is not Strategy.fit
+
+    def add(self, pairs: Dataset) -> None:
+        """Learn pairs without a gradient step, as one more experience. Raises ContsymError unless it `takes_pairs`."""
+        if not self.takes_pairs:
+            raise ContsymError(f"strategy {type(self).__name__} learns by gradient steps alone")
+        self.past.append(pairs)
+        self.model.eval()
+        with torch.no_grad():
+            self.fit(pairs)
+            if self.memory:
+                self.memory.append(self.past, self.n_steps, self.model.outputs, 1)
+            self.refresh()
+
+    def add_labels(self, n_labels: int) -> None:
+        """Let it predict further labels: n_labels in all. Only for a method that `takes_pairs`."""
+        part = self.memory or self.model.head
+        if not hasattr(part, "add_labels"):
+            raise ContsymError(
+                f"strategy {type(self).__name__} takes no new label: its head has no add_labels(n_labels)"
+            )
+        part.add_labels(n_labels)
+        self.n_labels = n_labels
 
     def learned_before(self, pairs: Dataset) -> None:
         """Receive the training pairs of the known task, learned before the run. Default: nothing."""

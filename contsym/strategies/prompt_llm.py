@@ -113,6 +113,13 @@ class PromptLlm(Strategy):
         stores = [*self.past, *([] if self.current is None else [self.current])]
         return draw_examples(stores, self.settings.k, self.seed)
 
+    def stored_pairs(self) -> Sequence[Dataset]:
+        drawn = draw_rows(self.past, self.settings.k, self.seed)
+        return [
+            pairs.select(sorted(row for of, row in drawn if of == place))
+            for place, pairs in enumerate(self.past)
+        ]
+
     def prompts(self, examples: Sequence[str], questions: Sequence[str]) -> list[str]:
         """Each question after as many of the last examples as fit; counts shortened prompts."""
         room = self.language_model.room(self.answers)
@@ -165,7 +172,12 @@ def words_of(settings: PromptLlm.Settings) -> dict[str, str]:
 
 
 def draw_examples(stores: Sequence[Dataset], k: int, seed: int) -> list[Mapping[str, Any]]:
-    """k stored pairs, evenly over labels and stores, in an order by hashes.
+    """The pairs of `draw_rows`."""
+    return [stores[place][row] for place, row in draw_rows(stores, k, seed)]
+
+
+def draw_rows(stores: Sequence[Dataset], k: int, seed: int) -> list[tuple[int, int]]:
+    """(store, row) of k stored pairs, evenly over labels and stores, in an order by hashes.
 
     Labels take turns, and within a label the stores; a hash of seed and id orders the pairs of a store, and the
     result. Raises SettingError where fewer than k are stored.
@@ -180,7 +192,7 @@ def draw_examples(stores: Sequence[Dataset], k: int, seed: int) -> list[Mapping[
         for row, (label, name) in enumerate(zip(store["label"][:], store["id"][:], strict=True)):
             by_label[label][place].append((stable_hash(seed, name), place, row))
     turns = [_in_turns([sorted(rows) for rows in by_label[label].values()]) for label in sorted(by_label)]
-    return [stores[place][row] for _, place, row in sorted(_in_turns(turns)[:k])]
+    return [(place, row) for _, place, row in sorted(_in_turns(turns)[:k])]
 
 
 def _in_turns(groups: Sequence[list[tuple[int, int, int]]]) -> list[tuple[int, int, int]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
@@ -52,6 +53,10 @@ class Prototypes:
         embeddings, labels = embeddings.detach().float().cpu(), labels.cpu()
         self.embeddings, self.labels = label_means(embeddings, labels, self.n_labels)
 
+    def add_vectors(self, means: np.ndarray, labels: np.ndarray) -> None:
+        """Take in the `embeddings` and `labels` of other prototypes, unchanged."""
+        self.embeddings, self.labels = torch.from_numpy(means), torch.from_numpy(labels)
+
     def scores(self, queries: Tensor) -> Tensor:
         queries = queries.detach().float().cpu()
         scores = torch.full((len(queries), self.n_labels), torch.finfo(torch.float32).min)
@@ -81,6 +86,12 @@ class PrototypeMemory(VotingMemory):
     ) -> None:
         self._past += [embedded(pairs, embed) for pairs in past[len(self._past) :]]
         self._fill([*self._past, *([] if current is None else [embedded(current, embed)])])
+
+    def append(
+        self, past: Sequence[Dataset], n_steps: int, embed: Callable[[Dataset], Tensor], n_new: int
+    ) -> None:
+        # The mean of a label is one of all its pairs.
+        self.update(past, None, n_steps, embed)
 
     def state(self) -> dict[str, Tensor]:
         return named(self._past)

@@ -25,6 +25,7 @@ from torch.nn import functional
 
 from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.heads import PairClassifier
+from contsym.models.pair_model import under
 from contsym.models.pooling import mean_pool
 from contsym.models.routing import evenly, routes, routing_features
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -192,7 +193,15 @@ class RoutedAdapters(Strategy):
         stored = {f"stored.{n}": features for n, features in enumerate(self.stored)}
         return {**super().artifacts(), **stored}
 
+    def state(self) -> dict[str, Tensor]:
+        finished = {f"stored.{n}": features for n, features in enumerate(self._finished)}
+        known = {f"known_task.{n}": features for n, features in enumerate(self._known_task)}
+        return {**super().state(), **finished, **known}
+
     def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:
         self.begin(max(0, len(past) - 1))
         super().restore(state, past)
-        self._finished = []
+        self._finished, self._known_task = (
+            [features for _, features in sorted(under(name, state).items(), key=lambda item: int(item[0]))]
+            for name in ("stored.", "known_task.")
+        )

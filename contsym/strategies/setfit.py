@@ -99,9 +99,19 @@ class SetFit(Strategy):
     def score(self, pairs: Dataset) -> Tensor:
         return self.model.head.read(self.model.outputs(pairs)).cpu()
 
+    def stored_pairs(self) -> Sequence[Dataset]:
+        n_needed = len(self.past) if self.settings.memory == "all" else 1
+        return [
+            pairs if i >= len(self.past) - n_needed else pairs.select([]) for i, pairs in enumerate(self.past)
+        ]
+
+    def state(self) -> dict[str, Tensor]:
+        fitted_on = [] if self._fitted_on is None else list(self._fitted_on)
+        return {**super().state(), "fitted_on": torch.tensor(fitted_on, dtype=torch.long)}
+
     def restore(self, state: Mapping[str, Tensor], past: Sequence[Dataset]) -> None:
         super().restore(state, past)
-        self._fitted_on = None
+        self._fitted_on = tuple(state["fitted_on"].tolist()) or None
 
     def _regression_pairs(self, past_limit: int | None) -> list[Dataset]:
         present = [] if self.current is None else [self.current]

@@ -30,11 +30,13 @@ from contsym.scenarios.catalog import find_scenario
 from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.testing import toy
+from contsym.testing.elsewhere import scores_elsewhere
 from contsym.training.loop import SeedRun, load_encoder
 from contsym.training.parts import Shared
 from contsym.training.plan import Plan, parse_settings, prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
+from contsym.training.trained import TrainedModel
 
 LEARNED = 0.9
 """The accuracy on the separable task that counts as learned; guessing scores 0.5."""
@@ -243,6 +245,28 @@ def saved_and_loaded_is_the_same(bench: Bench) -> str:
     return f"{sum(t.nbytes for t in tensors.values()):,} bytes"
 
 
+def saved_model_predicts_the_same(bench: Bench) -> str:
+    """A model that was saved and loaded in another process gives the scores of the run to the bit."""
+    models: list[TrainedModel] = []
+    plan = bench.plan(settings={"steps": "3"})
+    run_seed(plan, 7, Silent(), on_end=models.append)
+    folder = bench.folder / "saved"
+    models[0].save(folder, replace=True)
+    pairs = plan.tasks[1].test
+    expected = models[0].scores(pairs).scores
+    try:
+        scores = scores_elsewhere(folder, pairs, bench.files)["own"]
+    except ContsymError as error:
+        raise Failed(f"the saved model cannot be used in another process ({error})") from None
+    if not torch.equal(expected, scores):
+        n = int((expected != scores).any(dim=1).sum())
+        raise Failed(
+            f"the scores of {n} of {len(pairs)} pairs differ in the saved model; expected state() and restore() to hold "
+            "all that a run changes, and stored_pairs() the pairs that it still reads"
+        )
+    return f"{sum(path.stat().st_size for path in folder.rglob('*')):,} bytes"
+
+
 def grows_as_declared(bench: Bench) -> str:
     """Stored bytes grow only as CARD["grows"] says."""
     grows = bench.card.grows
@@ -318,6 +342,7 @@ CHECKS: Mapping[str, Callable[[Bench], str]] = {
         same_seed_same_result,
         measuring_does_not_change_training,
         saved_and_loaded_is_the_same,
+        saved_model_predicts_the_same,
         grows_as_declared,
         frozen_parameters_stay,
     )

@@ -18,6 +18,9 @@ from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from contsym.avalanche.forgetting import Forgetting
+from contsym.avalanche.sample_efficiency import SampleEfficiency
+from contsym.avalanche.trajectory import Point
 from contsym.data.schema import LABELS
 from contsym.data.shots import subset
 from contsym.data.tasks import TASKS
@@ -33,10 +36,10 @@ from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema_training import Cost, ExperienceCost
 from contsym.scenarios.benchmark import limited, test_stream, train_stream
 from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
-from contsym.training.observers import AccuracyMatrix, NotFinite, TrainingLog
+from contsym.training.observers import AnswerMatrix, NotFinite, TrainingLog
 from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template, quiet_evaluator
-from contsym.training.trajectory import Point, Trajectory, fixed_parts, gives_vectors
+from contsym.training.trajectory import EncoderTrajectory, fixed_parts, gives_vectors
 
 if TYPE_CHECKING:
     from contsym.training.known_task import KnownTask
@@ -71,15 +74,17 @@ class SeedRun:
         torch.manual_seed(seed)
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
-        self.matrix = AccuracyMatrix()
+        self.matrix = AnswerMatrix()
+        self.forgetting = Forgetting(self.matrix)
         self.names = [task.name for task in plan.tasks]
-        self.trajectory = Trajectory(
+        self.trajectory = EncoderTrajectory(
             fixed_parts(plan.tasks),
             is_whole=plan.config.curve and not plan.is_trial,
             # An NLI task takes hundreds of batches: it is measured after each only where it is to stop.
             at_every_batch=[plan.config.one_pass and TASKS[task.task].relational for task in plan.tasks],
             until=plan.config.stop_at,
         )
+        self.sample_efficiency = SampleEfficiency(self.trajectory, plan.config.aim)
         self.log = TrainingLog(self.names, self.progress, self.trajectory)
         self.strategy = plan.strategy(
             encoder=self.encoder,
@@ -89,10 +94,11 @@ class SeedRun:
             device=plan.device,
             known_head=known,
         )
+        metrics = self.matrix, self.forgetting, self.trajectory, self.sample_efficiency
         self.template = Template(
             strategy=self.strategy,
             learning_rate=plan.learning_rate,
-            evaluator=quiet_evaluator(self.matrix),
+            evaluator=quiet_evaluator(*metrics),
             trajectory=self.trajectory,
             plugins=[self.log],
             one_pass=plan.config.one_pass,
@@ -264,6 +270,7 @@ class SeedRun:
         values = {
             "n_done": self.n_done,
             "data": self._data(),
+            "matrix": self.matrix.result().tolist(),
             "clock": {name: n for name, n in vars(self.template.clock).items() if isinstance(n, int)},
             "trajectory": [asdict(point) for point in self.trajectory.points],
             "trajectory_seconds": self.trajectory.seconds,
@@ -321,10 +328,8 @@ class SeedRun:
         self._seconds_before = values["seconds"]
         self.encoder.cache = None
         if is_same_data:
-            self.matrix.predictions = [
-                [p.numpy() for p in row] for row in self._rows("predictions.", tensors)
-            ]
-            self.matrix.scores = self._rows("scores.", tensors)
+            predictions = [[p.numpy() for p in row] for row in self._rows("predictions.", tensors)]
+            self.matrix.restore(values["matrix"], predictions, self._rows("scores.", tensors))
             self.probes = list(values["probes"])
             self.n_evaluated = values["encoder_forwards_evaluation"]
             self.view_before = tensors.get("view_before")

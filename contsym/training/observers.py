@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from avalanche.core import SupervisedPlugin
-from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 from numpy.typing import NDArray
 
+from contsym.avalanche.matrix import AccuracyMatrix
 from contsym.errors import ContsymError
 from contsym.models.scores import as_stored, check_scores
-from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema_training import ExperienceCost
 from contsym.training.progress import Progress
-from contsym.training.trajectory import Trajectory
+from contsym.training.trajectory import EncoderTrajectory
 
 
 class NotFinite(ContsymError):
@@ -35,73 +34,77 @@ class NotFinite(ContsymError):
         self.rows, self.is_finite = list(rows), list(is_finite)
 
 
-class AccuracyMatrix(PluginMetric[float]):
-    """Collects what every evaluation answers: `predictions[row][task]`, label indices, and `scores[row][task]`, (pairs,
+class AnswerMatrix(AccuracyMatrix):
+    """The accuracy matrix, and what it is of: `predictions[row][task]`, label indices, and `scores[row][task]`, (pairs,
     labels), float16.
 
-    Each `eval` must have all test experiences in order: one call is one row of R. Emits each experience's accuracy
-    under `Accuracy_Exp/ExpNNN` for Avalanche's loggers.
+    Each `eval` must have all test experiences in order: one call is one row of R.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def reset(self) -> None:
+        super().reset()
         self.predictions: list[list[NDArray[np.int64]]] = []
         self.scores: list[list[torch.Tensor]] = []
-        self._batches: list[torch.Tensor] = []
-        self._scores: list[torch.Tensor] = []
-        self._targets: list[torch.Tensor] = []
+        self._outputs: list[torch.Tensor] = []
 
     def before_eval(self, strategy) -> None:
+        # Also where nothing was trained in this process: a state of the first experience is measured on other pairs.
+        self.n_trained = len(self.predictions)
         self.predictions.append([])
         self.scores.append([])
 
     def before_eval_exp(self, strategy) -> None:
-        self.reset()
+        super().before_eval_exp(strategy)
+        self._outputs = []
 
     def after_eval_iteration(self, strategy) -> None:
-        self._batches.append(strategy.mb_output.argmax(dim=1).cpu())
-        self._scores.append(strategy.mb_output.cpu())
-        self._targets.append(strategy.mb_y.cpu())
+        super().after_eval_iteration(strategy)
+        self._outputs.append(strategy.mb_output.cpu())
 
-    def after_eval_exp(self, strategy) -> list[MetricValue]:
-        self.predictions[-1].append(torch.cat(self._batches).numpy())
+    def after_eval_exp(self, strategy) -> list[MetricValue] | None:
+        self.predictions[-1].append(torch.cat(self._answers).numpy())
         kind = strategy.score_kind(strategy.experience)
-        scores = as_stored(torch.cat(self._scores), kind)
+        scores = as_stored(torch.cat(self._outputs), kind)
         # Not before any training: the first step says more of an output that is no number, and stores it.
         if len(self.scores) > 1:
             check_scores(scores, kind)
         self.scores[-1].append(scores)
-        name = f"Accuracy_Exp/Exp{strategy.experience.current_experience:03d}"
-        return [MetricValue(self, name, self.result(), strategy.clock.train_iterations)]
-
-    def result(self) -> float:
-        predicted, targets = torch.cat(self._batches), torch.cat(self._targets)
-        return accuracy(predicted.numpy(), targets.numpy())
-
-    def reset(self) -> None:
-        self._batches, self._scores, self._targets = [], [], []
+        return super().after_eval_exp(strategy)
 
     def repeat_row(self) -> None:
         """Add the last row again: nothing was trained since."""
+        self.n_trained = len(self.predictions)
+        for task, value in enumerate(self.result()[-2]):
+            self.fill(self.n_trained, task, float(value))
         self.predictions.append(list(self.predictions[-1]))
         self.scores.append(list(self.scores[-1]))
 
-    def __str__(self) -> str:
-        return "AccuracyMatrix"
+    def restore(
+        self,
+        matrix: Sequence[Sequence[float]],
+        predictions: list[list[NDArray[np.int64]]],
+        scores: list[list[torch.Tensor]],
+    ) -> None:
+        """Put in the rows of another run of the same first experiences, measured on the same pairs."""
+        self.reset()
+        self.n_trained, self.predictions, self.scores = len(matrix) - 1, predictions, scores
+        for row, values in enumerate(matrix):
+            for task, value in enumerate(values):
+                self.fill(row, task, value)
 
 
 @dataclass
 class TrainingLog(SupervisedPlugin):
     """The loss of every step, the cost of every experience, and the progress display.
 
-    Must follow the trajectory in the list of plugins, to subtract its cost, and the add-ons, to check their part of
-    the loss too. Raises NotFinite before a step with a loss or gradient that is not finite, so that the weights
+    Must follow the add-ons in the list of plugins, to check their part of the loss too. Does not count what the trajectory
+    costs. Raises NotFinite before a step with a loss or gradient that is not finite, so that the weights
     are those of the step before.
     """
 
     tasks: Sequence[str]
     progress: Progress
-    trajectory: Trajectory
+    trajectory: EncoderTrajectory
     losses: list[list[float]] = field(default_factory=list)
     costs: list[ExperienceCost] = field(default_factory=list)
     """One record per finished experience."""

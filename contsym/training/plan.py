@@ -21,7 +21,7 @@ from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.device import Precision, choose_device, choose_precision
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.models.encoders.presets import LARGE_DIM, PRESETS
-from contsym.models.encoders.resolve import size, with_limit, with_pooling
+from contsym.models.encoders.resolve import check_saveable, size, with_limit, with_pooling
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
@@ -146,6 +146,8 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         settings = parse_settings(strategy, config.settings)
         strategy.check(files, settings)
         shared.check(files, strategy.wants_head)
+        if config.save_models:
+            check_saveable(files, strategy.wants_head)
         if config.audit:
             shortcuts.import_libraries()
     tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)

@@ -12,16 +12,16 @@ from typing import Any
 
 from contsym.config import RunConfig
 from contsym.data.schema import LABELS
+from contsym.data.sources import source_label
 from contsym.errors import ContsymError, EncoderError, SettingError
 from contsym.files import to_json, write_whole
-from contsym.models.encoders import declared
 from contsym.models.encoders.checkpoints import CARD, EncoderFiles, difference_sha256
 from contsym.models.encoders.declared import Dense
 from contsym.models.encoders.device import deterministic
 from contsym.models.encoders.difference import Adapters, merge_adapters, write_difference
-from contsym.models.encoders.nli_head import NLI_HEAD, kind_of_head
-from contsym.models.encoders.resolve import size
-from contsym.models.encoders.weights import has_own_encoder
+from contsym.models.encoders.nli_head import kind_of_head
+from contsym.models.encoders.resolve import check_saveable, size
+from contsym.models.encoders.saved import save_encoder
 from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import find_strategy
 from contsym.training.fingerprint import code_sha256, git_commit, library_versions
@@ -91,24 +91,15 @@ def write_encoder(
     adapters: Adapters | None,
 ) -> None:
     """Write encoder and head as a folder, atomically; with adapters these alone, in place of the encoder's weights."""
-    from safetensors.torch import save_file
-
     encoder: Any = strategy.model.encoder
-    head = {name: t.detach().cpu().contiguous() for name, t in strategy.model.head.state_dict().items()}
 
     def fill(folder: Path) -> None:
         written = dict(card)
-        save_file(head, folder / NLI_HEAD)
+        encoder.nli_head = strategy.model.head.state_dict()
+        save_encoder(folder, encoder, plan.pooling, weights=adapters is None)
         if adapters is not None:
             write_difference(folder, adapters)
             written["difference_sha256"] = difference_sha256(folder)
-        else:
-            encoder.transformer.save_pretrained(folder, safe_serialization=True)
-            encoder.tokenizer.save_pretrained(folder)
-        declared.write(folder, plan.pooling, encoder.width)
-        for layer, name in zip(encoder.dense, declared.dense_folders(plan.pooling), strict=True):
-            weights = {f"linear.{n}": t.detach().cpu().contiguous() for n, t in layer[0].state_dict().items()}
-            save_file(weights, folder / name / "model.safetensors")
         (folder / CARD).write_text(to_json(written), encoding="utf-8")
 
     try:
@@ -139,11 +130,7 @@ def _plans(config: RunConfig, tasks: Sequence[str]) -> list[Plan]:
 def _check(plan: Plan, settings: PretrainSettings, as_difference: bool) -> None:
     files = plan.encoder
     check_freeze(settings.freeze, find_strategy(PRETRAINING), files.name, size(files, "num_hidden_layers"))
-    if not has_own_encoder(files.folder):
-        raise EncoderError(
-            f"encoder {files.name}: half of a sequence-to-sequence model, which cannot be kept as a checkpoint; "
-            "expected an encoder, a decoder-only model or a T5"
-        )
+    check_saveable(files, "none")
     if not as_difference:
         return
     if not settings.lora:
@@ -165,15 +152,6 @@ def _facts(plans: Sequence[Plan], settings: PretrainSettings, seed: int) -> str:
     keys = [key_of(plan, seed) for plan in plans]
     text = json.dumps([keys, settings.model_dump(), code_sha256(__name__)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def source_label(name: str) -> str:
-    """The name of a source without the path of this machine.
-
-    >>> source_label("/data/nli/mnli"), source_label("hub:nyu-mll/multi_nli@e8e8f8")
-    ('mnli', 'hub:nyu-mll/multi_nli@e8e8f8')
-    """
-    return name if name.startswith("hub:") else Path(name).name
 
 
 def _base_name(files: EncoderFiles) -> str:

@@ -45,7 +45,7 @@ def _relearn(run: SeedRun) -> Relearning:
     from contsym.strategies.addons.base import separate_random_state
     from contsym.training.observers import NotFinite, TrainingLog
     from contsym.training.template import Template, quiet_evaluator
-    from contsym.training.trajectory import Trajectory, fixed_parts
+    from contsym.training.trajectory import EncoderTrajectory, fixed_parts
 
     class Again(Template):
         """One more experience, of which nothing is kept."""
@@ -61,13 +61,13 @@ def _relearn(run: SeedRun) -> Relearning:
     strategy.addons = ()  # type: ignore[misc]
     pairs = subset(run.parts[0], min(MOST, len(run.parts[0])), run.seed, "relearn")
     strategy.model.known_rows = len(pairs) if run.start else 0
-    trajectory = Trajectory(
+    trajectory = EncoderTrajectory(
         fixed_parts(run.plan.tasks)[:1], is_whole=False, at_every_batch=[True], until=target
     )
     template = Again(
         strategy=strategy,
         learning_rate=run.plan.learning_rate,
-        evaluator=quiet_evaluator(),
+        evaluator=quiet_evaluator(trajectory),
         trajectory=trajectory,
         plugins=[TrainingLog([f"{run.names[0]} again"], run.progress, trajectory)],
         one_pass=True,

@@ -20,9 +20,9 @@ from contsym.config import RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.errors import ContsymError
 from contsym.results import store
+from contsym.results.equality import differing as differing_entries
 from contsym.results.mlflow_records import encoder_of
-from contsym.results.schema import Facts, SeedResult, StoredSource
-from contsym.results.schema_training import Cost
+from contsym.results.schema import SeedResult, StoredSource
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 TOLERANCE = 0.05
 """Largest difference of an accuracy that counts as the same result on another machine or in another precision."""
 
-TIMED = ("training_seconds", "trajectory_seconds", "peak_memory_bytes")
-"""Costs that no two runs share."""
 SHOWN = 3
 
 
@@ -150,7 +148,7 @@ def repeat(
         found, predictions, tensors = run_seed(plan, result.seed, progress)
         elsewhere = _elsewhere(result, found)
     stored_rows = _stored_rows(folder)
-    differing = [*_differing(result, found)]
+    differing = differing_entries(result, found)
     if stored_rows != [{name: str(value) for name, value in row.items()} for row in predictions]:
         differing.append("predictions")
     differing += _differing_tensors(folder, tensors)
@@ -215,23 +213,6 @@ def _elsewhere(stored: SeedResult, found: SeedResult) -> dict[str, tuple[object,
         commits = (stored.git_commit or unknown, found.git_commit or "outside of a checkout")
         differing["code of contsym"] = commits
     return differing
-
-
-def _differing(stored: SeedResult, found: SeedResult) -> list[str]:
-    """Names of measured entries that are not the same, those that no two runs share left out."""
-    names = [name for name in MEASURED if getattr(stored, name) != getattr(found, name)]
-    here, there = untimed(found.cost), untimed(stored.cost)
-    return names + [f"cost {name}" for name, value in here.items() if there[name] != value]
-
-
-def untimed(cost: Cost) -> dict[str, Any]:
-    """The costs of a result that a repetition must have too: those in seconds and the memory left out."""
-    each = [one.model_dump(exclude={*TIMED}) for one in cost.experiences]
-    return {**cost.model_dump(exclude={*TIMED, "experiences"}), "experiences": each}
-
-
-NOT_MEASURED = {*Facts.model_fields, "start", "cost", "notes", "seconds"}
-MEASURED = tuple(name for name in SeedResult.model_fields if name not in NOT_MEASURED)
 
 
 def _differing_tensors(folder: Path, tensors: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
 from contsym.results import store
+from contsym.results.equality import differing
 from contsym.results.schema import FORMAT, Asked, Facts, SeedResult, StoredOptions
 from contsym.results.schema_training import Search
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency, trajectory_figures
@@ -24,6 +25,7 @@ from contsym.training.parts import draw_notes
 from contsym.training.plan import code_of, encoder_facts, first_task_key, key_of, pretraining_settings
 from contsym.training.relearning import relearn
 from contsym.training.retrain import find_known_task
+from contsym.training.trained import TrainedModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,41 +45,78 @@ class SeedOutput(NamedTuple):
 
 
 def run_seeds(plan: Plan, progress: Progress) -> list[SeedResult]:
-    """The result of each seed of the plan: read where it is stored, else trained, measured and stored."""
-    found, output = [], plan.config.output
-    for seed in plan.config.seeds:
-        key = key_of(plan, seed)
-        if store.is_stored(output, key):
-            folder = store.result_folder(output, key)
-            try:
-                found.append(store.read_result(folder))
-            except ContsymError as error:
-                raise ContsymError(
-                    f"{error}; move {folder} away, then the same command makes it again"
-                ) from None
-        else:
-            result, predictions, tensors = run_seed(plan, seed, progress)
-            store.write_result(output, result, predictions, tensors)
-            found.append(result)
-    return found
+    """The result of each seed of the plan."""
+    return [stored_seed(plan, seed, progress) for seed in plan.config.seeds]
 
 
-def run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None = None) -> SeedOutput:
+def is_done(config: RunConfig, key: str) -> bool:
+    """Whether a result is stored, with its model where the config wants one."""
+    has_all = not config.save_models or store.has_model(config.output, key)
+    return store.is_stored(config.output, key) and has_all
+
+
+def stored_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None = None) -> SeedResult:
+    """The result of a seed: read where it is stored, else trained, measured and stored.
+
+    With `save_models`, a result without a model is trained again, and its model is stored beside it. Raises
+    ContsymError where that gives another result.
+    """
+    config, key = plan.config, key_of(plan, seed)
+    folder, before = store.result_folder(config.output, key), None
+    if store.is_stored(config.output, key):
+        try:
+            before = store.read_result(folder)
+        except ContsymError as error:
+            raise ContsymError(f"{error}; move {folder} away, then the same command makes it again") from None
+        if is_done(config, key):
+            return before
+    models: list[TrainedModel] = []
+    on_end = models.append if config.save_models else None
+    output = run_seed(plan, seed, progress, cache, on_end=on_end)
+    fill_model = models[0].fill if models else None
+    if before is None:
+        store.write_result(config.output, *output, fill_model)
+        return output.result
+    if names := differing(before, output.result):
+        raise ContsymError(
+            f"seed {seed}: trained again for its model, it gives another result than the stored one ({', '.join(names[:3])} "
+            f"differ; {before.threads} threads then, {n_threads()} now); move {folder} away, then the same command makes "
+            "both"
+        )
+    assert fill_model
+    store.add_model(config.output, key, fill_model)
+    return before
+
+
+def run_seed(
+    plan: Plan,
+    seed: int,
+    progress: Progress,
+    cache: FirstTaskCache | None = None,
+    *,
+    on_end: Callable[[TrainedModel], None] | None = None,
+) -> SeedOutput:
     """One seed from the pretrained encoder to the result, the predictions and the tensors.
 
     With a `cache`, a first task that does not depend on the shots is trained once for all runs that share it;
-    the result is the same to the bit (seconds and memory apart).
+    the result is the same to the bit (seconds and memory apart). `on_end` receives the trained model.
     """
     # Here: it imports torch, and `prepare` sets how its threads wait before that.
     from contsym.models.encoders.device import deterministic
 
     with deterministic(plan.device):
-        return _run_seed(plan, seed, progress, cache)
+        return _run_seed(plan, seed, progress, cache, on_end)
 
 
-def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache | None) -> SeedOutput:
+def _run_seed(
+    plan: Plan,
+    seed: int,
+    progress: Progress,
+    cache: FirstTaskCache | None,
+    on_end: Callable[[TrainedModel], None] | None,
+) -> SeedOutput:
     if plan.config.shots != LEAST:
-        return _train(plan, seed, progress, cache)
+        return _train(plan, seed, progress, cache, on_end)
     from contsym.training.first_task import FirstTaskCache, first_task_plan, first_tasks_folder
     from contsym.training.least import search_least
 
@@ -89,7 +128,8 @@ def _run_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache |
     start = find_known_task(plan, seed, progress, states)
     search, note = search_least(plan, seed, progress, states, start)
     one = plan.with_shots(search.found or search.most)
-    output = _train(one, seed, progress, states, asked=plan, search=search, notes=[note] if note else [])
+    notes = [note] if note else []
+    output = _train(one, seed, progress, states, on_end, asked=plan, search=search, notes=notes)
     if cache is None and key and not was_there:
         # No sweep waits for the state; protocol retrain has pinned its own.
         states.drop(key)
@@ -101,6 +141,7 @@ def _train(
     seed: int,
     progress: Progress,
     cache: FirstTaskCache | None,
+    on_end: Callable[[TrainedModel], None] | None,
     *,
     asked: Plan | None = None,
     search: Search | None = None,
@@ -138,7 +179,17 @@ def _train(
     made = {
         **dict(facts),
         "started_at": started_at,
-        **dict(measured(plan.tasks, run.predictions, rows_of_scores, run.score_kinds(), guesses)),
+        **dict(
+            measured(
+                plan.tasks,
+                run.matrix.result(),
+                run.forgetting.result(),
+                run.predictions,
+                rows_of_scores,
+                run.score_kinds(),
+                guesses,
+            )
+        ),
         "start": run.start.key if run.start else None,
         "probe": probe(run.probes),
         "shortcuts": guesses,
@@ -148,7 +199,7 @@ def _train(
         "validation": dict(zip(run.names, run.validation, strict=True)),
         "trajectory": [asdict(point) for point in run.trajectory.points],
         "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, asked.config.aim),
-        "sample_efficiency": sample_efficiency(run.names, run.trajectory.points, asked.config.aim),
+        "sample_efficiency": sample_efficiency(run.names, run.sample_efficiency.result()),
         "search": search,
         "loss": run.log.losses,
         "cost": run.cost(),
@@ -167,6 +218,8 @@ def _train(
     # Last: it is no part of the run's seconds and memory.
     made["relearning"] = relearn(run) if plan.config.relearn else None
     result = checked.check(SeedResult, made, _where(asked, seed))
+    if on_end:
+        on_end(TrainedModel.of_run(run, result))
     return SeedOutput(result, prediction_rows(plan.tasks, run.predictions), tensors)
 
 

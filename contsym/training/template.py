@@ -19,7 +19,7 @@ from contsym.models.pair_model import HEAD_BATCH, rows_only
 from contsym.models.scores import ScoreKind
 from contsym.scenarios.benchmark import limited, pairs_of
 from contsym.strategies.base import Strategy
-from contsym.training.trajectory import Trajectory
+from contsym.training.trajectory import EncoderTrajectory
 
 GROUP = 16 * HEAD_BATCH
 """About as many test pairs are scored together."""
@@ -34,7 +34,10 @@ def quiet_evaluator(*metrics: PluginMetric) -> EvaluationPlugin:
 
 
 class Template(SupervisedTemplate):
-    """Trains and evaluates a Strategy. Plugins see Avalanche's attributes and `strategy`."""
+    """Trains and evaluates a Strategy. Plugins see Avalanche's attributes and `strategy`.
+
+    `trajectory` must be among the evaluator's metrics too.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,7 @@ class Template(SupervisedTemplate):
         strategy: Strategy,
         learning_rate: float,
         evaluator,
-        trajectory: Trajectory,
+        trajectory: EncoderTrajectory,
         plugins=(),
         one_pass: bool = False,
     ) -> None:
@@ -76,7 +79,7 @@ class Template(SupervisedTemplate):
             eval_mb_size=HEAD_BATCH,
             device=strategy.device,
             # Add-ons first, so that their seconds count as training.
-            plugins=[*self.active_addons, *([trajectory] if trajectory.is_on else []), *plugins],
+            plugins=[*self.active_addons, *plugins],
             evaluator=evaluator,
         )
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
+from contsym.avalanche.trajectory import Point, Trajectory, part_size
 from contsym.data.shots import subset
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.results.metrics.matrix import accuracy
@@ -25,53 +23,26 @@ if TYPE_CHECKING:
     from contsym.data.schema import TaskData
 
 
-PART, TOTAL = 192, 1024
-"""The most validation pairs that a point measures, per task and of all tasks together."""
-
-GROWTH = 2
-"""Factor between the steps of two points."""
-
 PAST_LIMIT = 512
 """The most pairs of earlier experiences in a memory at a point: encoding all of them at every point took a third of
 a run."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """What a strategy would score if its training stopped here, as `results.schema.StoredPoint` stores it."""
-
-    experience: int
-    n_steps: int
-    """Gradient steps of the experience so far; 0: before its first one."""
-    n_pairs_seen: int
-    n_distinct_pairs: int
-    accuracies: list[float | None]
-    """By task; None: not measured here."""
-    weights_distance: float | None
-    features_distance: float | None
-
-
-def part_size(tasks: Sequence[TaskData]) -> int:
-    """The most validation pairs of a task that are measured."""
-    return max(16, min(PART, TOTAL // len(tasks)))
-
-
 def fixed_parts(tasks: Sequence[TaskData]) -> list[Dataset]:
     """The validation pairs of each task that are measured; the same for every strategy and seed."""
-    size = part_size(tasks)
+    size = part_size(len(tasks))
     return [subset(t.validation, min(size, len(t.validation)), 0, "validation") for t in tasks]
 
 
-class Trajectory(SupervisedPlugin):
-    """Measures a fixed part of the validation pairs while a strategy trains.
+class EncoderTrajectory(Trajectory):
+    """The trajectory of a Strategy: a fixed part of each task's validation pairs, all tasks at each point.
 
-    With `is_whole`, all tasks are measured before an experience, after 1, 2, 4, 8, ... steps,
-    and at its end. With `at_every_batch` the present task is measured after every batch too. With `until`, training on
+    With `is_whole`, all tasks are measured before an experience, at growing steps, and at its end. With
+    `at_every_batch` the present task is measured after every batch too. With `until`, training on
     an experience stops at the first batch whose accuracy on the present task reaches it.
 
     A strategy that stores pairs votes with those of this experience seen so far, and with at most PAST_LIMIT of
-    earlier experiences; at the end with all. At a point each text is encoded once. The random state is forked, and
-    seconds and texts are counted separately, so training is the same with and without this plugin.
+    earlier experiences; at the end with all. At a point each text is encoded once, and such texts are counted separately.
     """
 
     def __init__(
@@ -82,22 +53,13 @@ class Trajectory(SupervisedPlugin):
         at_every_batch: Sequence[bool],
         until: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__([], at_every_batch=at_every_batch)
         self.parts = [(part, np.asarray(part["label"][:])) for part in parts]
-        self.is_whole, self.at_every_batch, self.until = is_whole, list(at_every_batch), until
-        self.points: list[Point] = []
-        self.seconds = 0.0
+        self.is_whole, self.until = is_whole, until
         self.n_forwards = 0
         """Texts encoded for the trajectory."""
-        self._next = 1
-        self._is_counting = False
         self._weights: dict[str, Tensor] = {}
         self._features: list[Tensor] | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is measured."""
-        return self.is_whole or self.until is not None or any(self.at_every_batch)
 
     def start(self, strategy, experience: int) -> None:
         """Measure before an experience, and remember from where the encoder starts."""
@@ -107,43 +69,68 @@ class Trajectory(SupervisedPlugin):
         with self.counted(strategy):
             self._weights = {name: p.clone() for name, p in trained_weights(strategy.model.encoder).items()}
             self._features = None
-            self._measure(strategy, experience, (0, 0, 0), PAST_LIMIT, all_tasks=True)
+            self.measure(strategy, experience, (0, 0, 0), all_tasks=True)
 
-    def before_training_exp(self, strategy, **kwargs) -> None:
-        # A method may have added weights, such as an adapter.
+    def before_training_exp(self, strategy) -> None:
+        # `start` has measured. A method may have added weights since, such as an adapter.
         if self.is_whole:
             for name, weight in trained_weights(strategy.model.encoder).items():
                 self._weights.setdefault(name, weight.clone())
 
-    def after_training_iteration(self, strategy, **kwargs) -> None:
+    def after_training_iteration(self, strategy) -> None:
         if strategy.n_steps_left > 0 and self.has_reached(strategy):
             strategy.stop_here()
 
     def has_reached(self, strategy) -> bool:
         """Measure what is due after a batch; whether the present task has reached `until`."""
-        experience = strategy.experience.current_experience
-        n = strategy.n_batches
-        is_due = n >= self._next
-        if is_due:
-            self._next = GROWTH * n
-        all_tasks = is_due and self.is_whole
-        if not (all_tasks or self.until is not None or self.at_every_batch[experience]):
+        point = self.after_batch(strategy, strategy.n_batches)
+        if point is None or self.until is None:
             return False
-        with self.counted(strategy):
-            so_far = strategy.n_steps, strategy.n_pairs_seen, len(strategy.seen_rows)
-            point = self._measure(strategy, experience, so_far, PAST_LIMIT, all_tasks=all_tasks)
-        reached = point.accuracies[experience]
-        return self.until is not None and reached is not None and reached >= self.until
+        reached = point.accuracies[point.experience]
+        return reached is not None and reached >= self.until
 
-    def after_training_exp(self, strategy, **kwargs) -> None:
+    def after_training_exp(self, strategy) -> None:
         experience, method = strategy.experience.current_experience, strategy.strategy
-        if not strategy.n_batches or not self.is_on:
+        is_on = self.is_whole or self.until is not None or any(self.at_every_batch)
+        if not strategy.n_batches or not is_on:
             return
         # After an experience a memory has all its pairs, trained on or not.
         n_distinct = len(method.past[-1]) if method.memory else len(strategy.seen_rows)
+        so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
+        self.measure(strategy, experience, so_far, all_tasks=self.is_whole, past_limit=None)
+
+    @property
+    def measures_all(self) -> bool:
+        return self.is_whole
+
+    def measures_every_batch(self, experience: int) -> bool:
+        return self.until is not None or super().measures_every_batch(experience)
+
+    def so_far(self, strategy) -> tuple[int, int, int]:
+        return strategy.n_steps, strategy.n_pairs_seen, len(strategy.seen_rows)
+
+    def tasks(self, experience: int) -> Sequence[int]:
+        return range(len(self.parts))
+
+    def measure(
+        self,
+        strategy,
+        experience: int,
+        so_far: tuple[int, int, int],
+        *,
+        all_tasks: bool,
+        past_limit: int | None = PAST_LIMIT,
+    ) -> Point:
         with self.counted(strategy):
-            so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
-            self._measure(strategy, experience, so_far, None, all_tasks=self.is_whole)
+            strategy.refresh(past_limit)
+            return super().measure(strategy, experience, so_far, all_tasks=all_tasks)
+
+    def accuracies(self, strategy, tasks: Sequence[int]) -> list[float]:
+        return [self._accuracy(strategy, task) for task in tasks]
+
+    def distances(self, strategy, *, all_tasks: bool) -> tuple[float | None, float | None]:
+        """The distance of weights and of features from the start of the experience."""
+        return self._moved(strategy) if all_tasks else (None, None)
 
     def at_end(self, strategy) -> list[float]:
         """Accuracy on the measured part of each task's validation pairs, by the strategy as it is."""
@@ -163,34 +150,14 @@ class Trajectory(SupervisedPlugin):
     @contextmanager
     def counted(self, strategy) -> Iterator[None]:
         """Inside, seconds and texts are the trajectory's, and the random state is a fork; one may hold others."""
-        encoder = strategy.model.encoder
         if self._is_counting:
             yield
             return
-        started, n_before, self._is_counting = time.perf_counter(), encoder.n_forwards, True
-        with torch.random.fork_rng(), encoder.remembering():
+        encoder = strategy.model.encoder
+        n_before = encoder.n_forwards
+        with super().counted(strategy), encoder.remembering():
             yield
-        self._is_counting = False
-        self.seconds += time.perf_counter() - started
         self.n_forwards += encoder.n_forwards - n_before
-
-    def _measure(
-        self,
-        strategy,
-        experience: int,
-        so_far: tuple[int, int, int],
-        past_limit: int | None,
-        *,
-        all_tasks: bool,
-    ) -> Point:
-        strategy.refresh(past_limit)
-        accuracies = [
-            self._accuracy(strategy, task) if all_tasks or task == experience else None
-            for task in range(len(self.parts))
-        ]
-        moved = self._moved(strategy) if all_tasks else (None, None)
-        self.points.append(Point(experience, *so_far, accuracies, *moved))
-        return self.points[-1]
 
     def _accuracy(self, strategy, task: int) -> float:
         part, labels = self.parts[task]

@@ -28,11 +28,11 @@ def n_encodings(
     `n_pairs` are the training pairs of each experience. With `first_only` those of the first experience alone, with
     `known_first` those after it. An upper bound where `until` may stop earlier.
     """
+    from contsym.avalanche.trajectory import GROWTH, part_size
     from contsym.training.plan import n_training_steps
     from contsym.training.relearning import MOST
-    from contsym.training.trajectory import GROWTH, part_size
 
-    config, part = plan.config, 2 * part_size(plan.tasks)
+    config, part = plan.config, 2 * part_size(len(plan.tasks))
     n_tests = 2 * sum(len(task.test) for task in plan.tasks)
     places = range(1 if known_first else 0, 1 if first_only else len(plan.tasks))
     total = 0.0

@@ -1,10 +1,11 @@
 """A Hub on this machine: the part of its interface that huggingface_hub uses, and ways to fail.
 
-It speaks HTTP on 127.0.0.1. What is missing: Xet, uploads, search.
+It speaks HTTP on 127.0.0.1. What is missing: Xet, without which clients upload (HF_HUB_DISABLE_XET=1), and search.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -18,6 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_secretSecretSecret"
 _API = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/(revision|tree)/([^/?]+))?/?")
+_COMMIT = re.compile(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/([^/?]+)")
+_LARGE = re.compile(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch")
 _FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
@@ -37,6 +40,7 @@ class Repository:
     gated: bool = False
     hides_its_listing: bool = False
     """Whether it is gated; the files of a gated repository are not listed either."""
+    private: bool = False
     moved_to: str | None = None
     lost: set[str] = field(default_factory=set)
     """Files that are listed but missing."""
@@ -59,6 +63,8 @@ class HubServer:
     names_files: bool = True
     """Whether a repository's description lists its files, as the real one does."""
     ended: threading.Event = field(default_factory=threading.Event)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    """Large files that were sent, by SHA-256, until a commit names them."""
     page: bytes | None = None
     """Body of every answer, in place of the Hub's answers."""
 
@@ -107,6 +113,63 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self._answer()
+
+    def do_POST(self):
+        self._receive()
+
+    def do_PUT(self):
+        self._receive()
+
+    def _receive(self) -> None:
+        """An upload: the repository is made, small files come with the commit, large ones before it."""
+        hub, path = self.server_of_tests, urlsplit(self.path).path
+        hub.requests.append(f"{self.command} {path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if path.startswith("/uploads/"):
+            assert hashlib.sha256(body).hexdigest() == path.removeprefix("/uploads/")
+            hub.uploads[path.removeprefix("/uploads/")] = body
+            self._send(200, b"", {})
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._refuse(401, "", "Invalid username or password.")
+        elif path == "/api/repos/create":
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            made = hub.add("models", name, {".gitattributes": b""})
+            # Releases of huggingface_hub differ in the word.
+            made.private = asked.get("private", asked.get("visibility") == "private")
+            self._json({"url": f"{hub.url}/{name}"})
+        elif found := _LARGE.fullmatch(path):
+            objects = [
+                {**each, "actions": {"upload": {"href": f"{hub.url}/uploads/{each['oid']}"}}}
+                for each in json.loads(body)["objects"]
+            ]
+            self._json({"transfer": "basic", "objects": objects})
+        elif (found := _COMMIT.fullmatch(path)) and found[2] == "preupload":
+            modes = {True: "lfs", False: "regular"}
+            files = [
+                {"path": name, "uploadMode": modes[name.endswith(".safetensors")], "shouldIgnore": False}
+                for name in (each["path"] for each in json.loads(body)["files"])
+            ]
+            self._json({"files": files})
+        elif found:
+            repository = hub.repositories["models", found[1]]
+            files = dict(repository.commits[repository.refs["main"]])
+            for each in map(json.loads, body.splitlines()):
+                value = each["value"]
+                if each["key"] == "file":
+                    files[value["path"]] = base64.b64decode(value["content"])
+                elif each["key"] == "lfsFile":
+                    files[value["path"]] = hub.uploads[value["oid"]]
+            hub.add("models", found[1], files)
+            commit = repository.refs["main"]
+            self._json({"commitUrl": f"{hub.url}/{found[1]}/commit/{commit}", "commitOid": commit})
+        else:
+            self._refuse(404, "", "Not Found")
+
+    def _json(self, value: object) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _answer(self) -> None:
         hub, path = self.server_of_tests, urlsplit(self.path).path

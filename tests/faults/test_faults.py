@@ -22,7 +22,7 @@ SLOW = {
     "server_goes_down_postgres": 2, "server_errors_postgres": 2, "worker": 1,
 }  # fmt: skip
 ELSEWHERE = {
-    # tests/sweep/engines/test_ray.py is what it runs.
+    # tests/sweeps/engines/test_ray.py is what it runs.
     "ray_worker",
     # The same code as the two that are tried; the store shows in what goes wrong in the middle.
     "server_down_postgres",

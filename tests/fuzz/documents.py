@@ -233,11 +233,11 @@ pair_lists = st.lists(
 )
 
 
-def _lines_of_json(rows) -> bytes:
+def lines_of_json(rows) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-jsonl = struck(pair_lists.map(_lines_of_json))
+jsonl = struck(pair_lists.map(lines_of_json))
 _RELATIONS = (
     ("borders", LABELS[0]),
     ("is near", LABELS[0]),
@@ -255,7 +255,7 @@ _facts = st.lists(
     st.builds(_fact, st.integers(0, 3), st.integers(0, 30), st.integers(31, 60)), min_size=20, max_size=50
 )
 # Enough of them, and alike enough, for both parts of a split to have some.
-many_jsonl = struck(_facts.map(_lines_of_json))
+many_jsonl = struck(_facts.map(lines_of_json))
 
 _COLUMNS = ("id", "premise", "hypothesis", "label", "relation", "kind", "subject", "object")
 

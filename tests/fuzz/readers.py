@@ -146,7 +146,7 @@ def _scenario(path: Path) -> object:
 
 
 def _sweep_file(path: Path) -> object:
-    from contsym.sweep.config import SweepConfig, read_file
+    from contsym.sweeps.config import SweepConfig, read_file
 
     found = read_file(path)
     for name in ("strategies", "scenario", "shots"):
@@ -164,7 +164,7 @@ def _result(path: Path) -> object:
     from contsym.results.matrix_files import read_matrices
     from contsym.results.mlflow_records import parent_record, seed_record
     from contsym.results.store import read_result
-    from contsym.sweep.find import find_row
+    from contsym.sweeps.find import find_row
 
     result = read_result(path)
     read_matrices(path)
@@ -237,7 +237,7 @@ def _manifest(path: Path) -> object:
 
 
 def _stored_run(path: Path) -> object:
-    from contsym.sweep.runs import read_run
+    from contsym.sweeps.runs import read_run
 
     found = read_run(path.parent)
     return found.id, found.done(), found.failures(), found.n_done
@@ -412,6 +412,49 @@ def _a_pretraining() -> object:
     return {"format": 1, "facts": "ab", "step": 5, "seconds": 1.5, "losses": [0.9], "measured": measured}
 
 
+def _saved_model(path: Path) -> object:
+    from contsym.training.trained_file import read_file
+
+    return read_file(path.parent)
+
+
+def _a_saved_model() -> object:
+    pooling = {"modes": ["mean"], "after": [], "max_length": 64, "prompt": "", "includes_prompt": True}
+    return {
+        "format": 1,
+        "strategy": "knn_fixed",
+        "plugin": None,
+        "settings": {"k": 3},
+        "labels": ["entailment", "neutral", "contradiction"],
+        "seed": 0,
+        "precision": "fp32",
+        "n_experiences": 2,
+        "n_steps": 4,
+        "n_added": 0,
+        "known_head": None,
+        "pooling": {**pooling, "lower_case": False},
+        "seen": ["mnli"],
+        "result": None,
+    }
+
+
+def _saved_pairs(path: Path) -> object:
+    from contsym.training.trained_file import ModelFile, read_pairs
+
+    return read_pairs(path.parent, ModelFile.model_validate(_a_saved_model()))
+
+
+_saved_pair = st.fixed_dictionaries(
+    {
+        "id": documents.words,
+        "premise": documents.words,
+        "hypothesis": documents.words,
+        "label": documents.labels,
+        "experience": documents.choice(0, 1, odd=documents.scalars),
+    }
+)
+
+
 _DATA = ("data/readers.py", "data/sources.py", "data/schema.py", "data/wikidata/pairs.py")
 _ENGINE = ("data/wikidata/triples.py", "data/text_files.py", "data/sql.py")
 _STORED = (
@@ -450,7 +493,7 @@ READERS: dict[str, Reader] = {
     "scenario": Reader(
         documents.scenario, "mine.toml", _scenario, ("scenarios/schema.py", "strategies/catalog.py")
     ),
-    "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweep/config.py", "config.py")),
+    "sweep_file": Reader(documents.sweep_file, "sweep.toml", _sweep_file, ("sweeps/config.py", "config.py")),
     "result": Reader(documents.dented_json(plain_result), "result.json", _result, _STORED),
     "printed_result": Reader(
         documents.dented_json(plain_result), "result.json", _printed, ("commands/views/run.py",), share=4
@@ -476,13 +519,22 @@ READERS: dict[str, Reader] = {
         _manifest,
         ("data/wikidata/manifest.py", "checked.py"),
     ),
-    "stored_run": Reader(documents.dented_json(_a_record), "run.json", _stored_run, ("sweep/runs.py",)),
+    "stored_run": Reader(documents.dented_json(_a_record), "run.json", _stored_run, ("sweeps/runs.py",)),
     "card": Reader(_card_documents, "mine.py", _card, ("strategies/catalog.py",)),
     "checkpoint": Reader(
         documents.dented_json(_a_config), "config.json", _checkpoint, ("models/encoders/checkpoints.py",)
     ),
     "difference": Reader(
         documents.dented_json(_a_difference), "contsym.json", _difference, ("models/encoders/checkpoints.py",)
+    ),
+    "saved_model": Reader(
+        documents.dented_json(_a_saved_model), "contsym.json", _saved_model, ("training/trained_file.py",)
+    ),
+    "saved_pairs": Reader(
+        documents.struck(st.lists(_saved_pair, max_size=4).map(documents.lines_of_json)),
+        "memory.jsonl",
+        _saved_pairs,
+        ("training/trained_file.py",),
     ),
     "pretraining": Reader(
         documents.dented_json(_a_pretraining),

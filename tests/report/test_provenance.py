@@ -7,7 +7,7 @@ import pytest
 from contsym.commands import sweep
 from contsym.report.collect import collect
 from contsym.report.rerun_command import commands, shared_training
-from contsym.sweep.config import SweepConfig
+from contsym.sweeps.config import SweepConfig
 from tests.stored_results import store_run, store_sweep
 
 

@@ -11,11 +11,11 @@ from contsym.results import store as results
 from contsym.results.compare import compare_runs, differences_of, name_runs
 from contsym.results.metrics.stats import Comparison, compare_all, p_text, summarise_values
 from contsym.results.predictions import read_aligned
-from contsym.sweep.config import SweepConfig
-from contsym.sweep.find import find_row
-from contsym.sweep.job import Job
-from contsym.sweep.plan import Cell, Sweep, write_record
-from contsym.sweep.runs import stored_runs
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.find import find_row
+from contsym.sweeps.job import Job
+from contsym.sweeps.plan import Cell, Sweep, write_record
+from contsym.sweeps.runs import stored_runs
 from tests.command import contsym_here
 from tests.errors import message_of
 from tests.stored_results import TASKS, key_for, make_result, plain_result, seed_folder, store_run

@@ -9,7 +9,7 @@ from contsym.files import to_json
 from contsym.results.matrix_files import EXPECTED, StoredMatrix, matrices_of, read_matrices
 from contsym.results.mlflow_records import seed_record
 from contsym.results.schema import FORMAT
-from contsym.sweep.find import find_row
+from contsym.sweeps.find import find_row
 from tests.errors import message_of
 from tests.stored_results import make_result, plain_result, seed_folder, store_run
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from contsym.errors import TrackingError
-from contsym.results import mlflow_records, tracking
+from contsym.results import mlflow_records, tracking, tracking_parts
 from contsym.results.schema import PartAccuracy
-from contsym.sweep.runs import read_run, stored_runs
-from contsym.sweep.tracking import log_run, sweep_record, sync, untracked
+from contsym.sweeps.runs import read_run, stored_runs
+from contsym.sweeps.tracking import log_run, sweep_record, sync, untracked
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
 NAME = "knn_fixed-mnli_then_wikidata-abc123abc123"
@@ -331,7 +331,7 @@ def test_processes_that_make_the_same_store_at_once(tmp_path):
         store_run(tmp_path, name, [0])
     program = (
         "import sys\nfrom pathlib import Path\nfrom contsym.results.tracking import default_uri\n"
-        "from contsym.sweep.runs import read_run\nfrom contsym.sweep.tracking import log_run\n"
+        "from contsym.sweeps.runs import read_run\nfrom contsym.sweeps.tracking import log_run\n"
         "output = Path(sys.argv[1])\n"
         "log_run(read_run(output / 'runs' / sys.argv[2]), default_uri(output))\n"
     )
@@ -371,7 +371,7 @@ class Rival:
 )
 def test_datasets_that_others_add_at_the_same_time_are_found_by_the_next_call(message):
     client = Rival(2, message)
-    tracking._log_inputs(client, "a", ["mnli", "wikidata"])
+    tracking_parts.log_inputs(client, "a", ["mnli", "wikidata"])
     assert client.taken == [("a", ["mnli", "wikidata"])]
 
 
@@ -383,7 +383,7 @@ def test_other_errors_are_raised(n, message):
 
     client = Rival(n, message)
     with pytest.raises(MlflowException, match=message):
-        tracking._log_inputs(client, "a", ["mnli", "wikidata"])
+        tracking_parts.log_inputs(client, "a", ["mnli", "wikidata"])
     assert not client.taken
 
 

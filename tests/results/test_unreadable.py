@@ -13,10 +13,10 @@ from contsym.cli import cli
 from contsym.config import RunConfig
 from contsym.errors import ContsymError
 from contsym.results import store
-from contsym.sweep.config import SweepConfig
-from contsym.sweep.job import Job
-from contsym.sweep.plan import Cell, Sweep, write_record
-from contsym.sweep.runs import latest_sweep, runs_folder, stored_sweeps
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.job import Job
+from contsym.sweeps.plan import Cell, Sweep, write_record
+from contsym.sweeps.runs import latest_sweep, runs_folder, stored_sweeps
 from tests.errors import message_of
 from tests.stored_results import key_for, seed_folder, store_run, store_sweep
 

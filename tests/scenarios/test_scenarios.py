@@ -18,8 +18,8 @@ from contsym.results.compare import compare_runs
 from contsym.results.mlflow_records import seed_record
 from contsym.results.summary import by_order, over_orders
 from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
-from contsym.sweep.find import find_row
-from contsym.sweep.runs import stored_runs
+from contsym.sweeps.find import find_row
+from contsym.sweeps.runs import stored_runs
 from contsym.testing.toy import nli_rows, relation_rows, write_task, write_tasks
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare

@@ -16,9 +16,9 @@ from contsym.results import store
 from contsym.results.mlflow_records import seed_record
 from contsym.results.schema import FORMAT
 from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
-from contsym.sweep import tracking
-from contsym.sweep.config import SweepConfig
-from contsym.sweep.runs import stored_runs
+from contsym.sweeps import tracking
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.runs import stored_runs
 from contsym.testing.toy import nli_rows, write_task, write_tasks
 from contsym.training.first_task import FirstTaskCache
 from contsym.training.plan import key_of, prepare

@@ -52,7 +52,7 @@ def test_all_that_a_run_imports_is_in_its_key(strategy, toy, tiny_encoder_folder
     assert {"contsym.training.template", "contsym.models.heads", *modules_of(strategy)} <= loaded & covered
     assert {m for m in loaded - covered if not IRRELEVANT.fullmatch(m) and not is_empty(m)} == set()
     # The tests' own helpers bring in nothing that stands in front of a run.
-    assert not {m for m in loaded if m.startswith(("contsym.commands", "contsym.report", "contsym.sweep"))}
+    assert not {m for m in loaded if m.startswith(("contsym.commands", "contsym.report", "contsym.sweeps"))}
 
 
 @pytest.fixture

@@ -57,6 +57,7 @@ NO_SAY = {
     "plugins",
     "output",
     "tracking_uri",
+    "save_models",
     "split",
     "label_noise",
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 from contsym.config import CellOptions, RunConfig
 from contsym.report.rerun_command import OPTIONS
 from contsym.results.schema import Asked, StoredOptions
-from contsym.sweep.config import SweepConfig, read_file
-from contsym.sweep.schema import StoredSettings
+from contsym.sweeps.config import SweepConfig, read_file
+from contsym.sweeps.schema import StoredSettings
 
 
 def names(kind):
@@ -22,7 +22,7 @@ def test_a_sweep_has_every_option_of_a_run_and_its_record_has_them_all():
 
 def test_a_result_records_every_option():
     by_other_names = {"strategy", "scenario", "encoder", "seeds", "settings", "plugins"}
-    no_part = {"output", "tracking_uri"}
+    no_part = {"output", "tracking_uri", "save_models"}
     recorded = {*StoredOptions.model_fields, *Asked.model_fields}
     assert names(RunConfig) == recorded | by_other_names | no_part
 
@@ -37,6 +37,7 @@ def test_a_report_writes_every_option_and_a_sweep_file_may_name_it(tmp_path):
         "curve",
         "relearn",
         "audit",
+        "save_models",
         "output",
     }
     assert set(OPTIONS) == names(CellOptions) - in_another_way
@@ -44,7 +45,8 @@ def test_a_report_writes_every_option_and_a_sweep_file_may_name_it(tmp_path):
         "encoder": '"x"', "pooling": '"cls"', "form": '"both"', "draw": '"natural"', "split": '"pair"', "label_noise": "0.5",
         "protocol": '"retrain"', "device": '"cpu"', "precision": '"fp32"', "target": "0.5", "until": "1.0", "step": "8",
         "one_pass": "true", "curve": "true", "relearn": "true",
-        "audit": "false", "plugins": '["a.py"]', "sources": None, "sizes": None, "pretrain": None, "output": None,
+        "audit": "false", "save_models": "true",
+        "plugins": '["a.py"]', "sources": None, "sizes": None, "pretrain": None, "output": None,
     }  # fmt: skip
     assert set(values) == names(CellOptions)
     path = Path(tmp_path, "sweep.toml")

@@ -8,8 +8,8 @@ from contsym.commands.data import _counts
 from contsym.data import cache
 from contsym.data.schema import table_from_rows
 from contsym.errors import SettingError
-from contsym.sweep.config import SweepConfig
-from contsym.sweep.plan import plan_sweep
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.plan import plan_sweep
 from contsym.training import parts
 from contsym.training.parts import n_training_pairs
 from contsym.training.plan import prepare

@@ -14,9 +14,9 @@ from contsym.report.rerun_command import commands
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario
 from contsym.strategies.catalog import load_strategy
-from contsym.sweep.config import SweepConfig
-from contsym.sweep.plan import plan_sweep
-from contsym.sweep.runs import stored_runs
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.plan import plan_sweep
+from contsym.sweeps.runs import stored_runs
 from contsym.training.plan import key_of, prepare
 from contsym.training.protocol import with_defaults
 from contsym.training.reproduce import config_of

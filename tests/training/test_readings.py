@@ -8,7 +8,7 @@ import torch
 
 from contsym.config import RunConfig
 from contsym.errors import SettingError
-from contsym.sweep.config import SweepConfig
+from contsym.sweeps.config import SweepConfig
 from contsym.training import run as training
 from contsym.training.least import least
 from contsym.training.loop import SeedRun

@@ -198,9 +198,9 @@ def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
 
 
 def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
-    from contsym.sweep.config import SweepConfig
-    from contsym.sweep.job import is_done, run_job
-    from contsym.sweep.plan import plan_sweep, write_record
+    from contsym.sweeps.config import SweepConfig
+    from contsym.sweeps.job import is_done, run_job
+    from contsym.sweeps.plan import plan_sweep, write_record
 
     config = SweepConfig(
         strategies=("fine_tune", "knn_fixed", "random_labels+ewc"),

@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from contsym.machine import raise_if_asked_to_stop
-from contsym.sweep.job import Job, is_done
+from contsym.sweeps.job import Job, is_done
 
 if TYPE_CHECKING:
-    from contsym.sweep.plan import Sweep
+    from contsym.sweeps.plan import Sweep
 
 
 LINE_SECONDS = 10.0

@@ -24,9 +24,9 @@ from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 from contsym.results.selection import Selection
 from contsym.results.summary import Results, by_order
-from contsym.sweep.config import SweepConfig, shots_text
-from contsym.sweep.plan import Sweep
-from contsym.sweep.runs import StoredRun
+from contsym.sweeps.config import SweepConfig, shots_text
+from contsym.sweeps.plan import Sweep
+from contsym.sweeps.runs import StoredRun
 
 Groups = Mapping[int, Mapping[str, Results]]
 """Results by number of shots and variant."""

@@ -63,6 +63,9 @@ ADAPTER = "adapter_config.json"
 CARD = "contsym.json"
 """In a folder that `contsym pretrain` made: its settings, its data and its accuracy."""
 
+METHOD = "strategy.safetensors"
+"""In the folder of a saved model: what its method has beside the encoder."""
+
 DIFFERENCE = "difference.safetensors"
 """In such a folder with a difference to the weights of another encoder in place of weights."""
 
@@ -203,7 +206,11 @@ def _from_hub(repository: hub_client.Repository) -> hub_client.Snapshot:
 def _wanted(names: Iterable[str]) -> list[str]:
     """The files of a repository that make the encoder, without copies for other programs in folders like `onnx`."""
     inside = (name for name in names if "/" not in name or _MODULE.match(name))
-    return [name for name in inside if any(fnmatch(name, pattern) for pattern in WEIGHT_PATTERNS)]
+    return [
+        name
+        for name in inside
+        if name != METHOD and any(fnmatch(name, pattern) for pattern in WEIGHT_PATTERNS)
+    ]
 
 
 def _gaps(snapshot: hub_client.Snapshot) -> str:
@@ -243,7 +250,7 @@ def _from_package(preset: Preset) -> Path | None:
 
 def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit: str = "") -> EncoderFiles:
     folder = transformer_folder(root)
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = sorted(path for path in folder.glob("*.safetensors") if path.name != METHOD)
     if not weights:
         raise without_weights(folder)
     if missing := missing_shards(folder):

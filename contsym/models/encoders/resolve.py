@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from contsym.errors import SettingError
+from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders.checkpoints import nli_labels, read_config
 from contsym.models.encoders.declared import AUTO, DECLARED, declared, read_as_declared
 
@@ -77,6 +77,17 @@ def with_limit(files: EncoderFiles) -> EncoderFiles:
     assert files.pooling is not None
     _, limit = tokenizer_of(files)
     return replace(files, pooling=replace(files.pooling, max_length=limit))
+
+
+def check_saveable(files: EncoderFiles, wanted: Head) -> None:
+    """Raise EncoderError where the encoder cannot be saved as a checkpoint."""
+    from contsym.models.encoders.weights import has_own_encoder
+
+    if head_of(files, wanted) in ("none", "masked_lm") and not has_own_encoder(files.folder):
+        raise EncoderError(
+            f"encoder {files.name}: half of a sequence-to-sequence model, which cannot be kept as a checkpoint; "
+            "expected an encoder, a decoder-only model or a T5"
+        )
 
 
 def head_of(files: EncoderFiles, wanted: Head) -> Head:

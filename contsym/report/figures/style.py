@@ -45,13 +45,16 @@ class Figure:
     @cached_property
     def plots(self) -> list[dict[str, Any]]:
         """Each view as JSON values that Plotly has checked."""
+        return [{"label": label, **json.loads(plot.to_json())} for label, plot in self.by_view().items()]
+
+    def by_view(self) -> dict[str, Any]:
+        """A plotly.graph_objects.Figure for each view, by its label."""
         import plotly.graph_objects as go
 
-        plots = []
+        plots = {}
         for view in self.views:
             layout = {**base_layout(self.height), **view.layout}
-            figure = go.Figure(data=list(view.traces), layout=layout)
-            plots.append({"label": view.label, **json.loads(figure.to_json())})
+            plots[view.label] = go.Figure(data=list(view.traces), layout=layout)
         return plots
 
 

@@ -35,10 +35,11 @@ def forgetting(matrix: Matrix) -> list[float]:
     """f_j = max of R[1..T-1, j] - R[T, j], the best accuracy before the last minus the last, (T - 1,).
 
     The task of the last experience, which no training follows, has no figure. Negative where later training helped.
-    Row 0 does not count, since an untrained model has nothing to forget.
+    Row 0 does not count, since an untrained model has nothing to forget, nor does an entry that is NaN: not evaluated.
+    Without any other entry, or without the last one, the figure is NaN.
     Source: Chaudhry et al. 2018 (Riemannian walk), section 3, equation 3.
     """
-    return [float(matrix[1:-1, j].max() - matrix[-1, j]) for j in range(matrix.shape[1] - 1)]
+    return [float(np.fmax.reduce(matrix[1:-1, j]) - matrix[-1, j]) for j in range(matrix.shape[1] - 1)]
 
 
 def backward_transfer(matrix: Matrix) -> float | None:

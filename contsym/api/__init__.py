@@ -1,0 +1,1 @@
+"""The Python interface: what `import contsym` offers, and what the command line calls."""

@@ -1,0 +1,142 @@
+"""`contsym.run`, `contsym.sweeps` and `contsym.load`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from contsym.api import inputs
+from contsym.api.progress import default_progress
+from contsym.api.results import Run, Sweep, experiment_of
+from contsym.api.running import QuietRun, failed_cells, make_run
+from contsym.api.sweeping import Engine, QuietSweep, make_sweep
+from contsym.checked import tell_skipped
+from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig, Shots
+from contsym.errors import ContsymError
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.find import find, nothing_there
+from contsym.training.progress import Progress
+
+OPTIONS = [f.name for f in fields(CellOptions) if f.name not in ("sources", "sizes", "output")]
+
+Name = str | type
+"""A strategy: its name, or its class."""
+
+
+def run(
+    strategy: Name,
+    scenario: str | Path | Mapping[str, Any] = "mnli_then_wikidata",
+    *,
+    shots: Shots = None,
+    seeds: Iterable[int] = (0,),
+    settings: Any = None,
+    output: str | Path = DEFAULT_OUTPUT,
+    tracking_uri: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Run:
+    """Train a strategy through a scenario, as `contsym run` does; what is stored in `output` is not trained again.
+
+    Args:
+        strategy: A name of `contsym list strategies`, or a subclass of `contsym.Strategy`, also one of a notebook's cell.
+        scenario: A name of `contsym list scenarios`, a TOML file, or a dict with the entries of such a file.
+        shots: Training pairs of each Wikidata experience, "least" for the fewest that reach the target; None: all.
+        seeds: Numbers; one result each.
+        settings: Hyper-parameters by name, or a `Settings` object of the strategy.
+        output: The folder of the results.
+        tracking_uri: Of an MLflow server; None: a database in `output`.
+        progress: An object with `phase(description, total)` and `advance(loss)`; None: bars in a notebook or terminal.
+        options: Those of `contsym run` with _ for -, as `encoder`, `protocol` or `one_pass=True`. Data are given by task,
+            as `wikidata=` a path, a DataFrame, a `datasets.Dataset`, or a dict of these by part, and `mnli_size=1200`.
+
+    Raises ContsymError, in one line, for whatever the caller can mend.
+
+    >>> run("zero_shoot")
+    Traceback (most recent call last):
+    ...
+    contsym.errors.ContsymError: strategy 'zero_shoot' is unknown; did you mean zero_shot? (contsym list)
+    """
+    folder = Path(output)
+    name, plugins = inputs.strategy(strategy, folder)
+    config = RunConfig(
+        strategy=name,
+        scenario=inputs.scenario(scenario, folder),
+        shots=shots,
+        seeds=tuple(seeds) if not isinstance(seeds, int | str) else seeds,  # type: ignore[arg-type]
+        settings=inputs.settings_of(settings),
+        output=folder,
+        tracking_uri=tracking_uri,
+        **_options(options, plugins, folder),
+    )
+    made = make_run(config, QuietRun(progress or default_progress()))
+    _tell(made.warning)
+    return Run(made.stored)
+
+
+def sweep(
+    strategies: Sequence[Name],
+    scenario: str | Path | Mapping[str, Any] = "mnli_then_wikidata",
+    *,
+    shots: Sequence[Shots] = (None,),
+    seeds: Iterable[int] = (0, 1, 2),
+    settings: Mapping[str, Sequence[Any]] | None = None,
+    jobs: int = 1,
+    output: str | Path = DEFAULT_OUTPUT,
+    tracking_uri: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Sweep:
+    """Run strategies x shots x settings x seeds, as `contsym sweep` does, with `jobs` cells at a time in processes.
+
+    `settings` has the values to try of each hyper-parameter, as {"k": [1, 3, 5]}. The other arguments are those of `run`;
+    `curve` is off, and `select="validation"` keeps the best setting of each strategy in reports.
+
+    Raises ContsymError for whatever the caller can mend, and, at the end, for cells that failed; finished ones are stored.
+    """
+    folder = Path(output)
+    named = [inputs.strategy(each, folder) for each in strategies]
+    plugins = tuple(file for _, files in named for file in files)
+    config = SweepConfig(
+        strategies=tuple(name for name, _ in named),
+        scenario=inputs.scenario(scenario, folder),
+        shots=tuple(shots),
+        seeds=tuple(seeds),
+        settings=dict(settings or {}),
+        output=folder,
+        **_options(options, plugins, folder, "select", "readings", "screen"),
+    )
+    viewer = QuietSweep(progress or default_progress())
+    made = make_sweep(config, Engine(jobs=jobs), tracking_uri, viewer)
+    _tell(made.warning)
+    if made.failed:
+        raise failed_cells(made.failed, made.stored)
+    return Sweep(made.stored)
+
+
+def load(name: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run | Sweep:
+    """A stored run or sweep by its name, its id, the first letters of either, or its folder.
+
+    Raises ContsymError if it is not there or has no result yet.
+    """
+    found = find(str(name), Path(output))
+    if found is None:
+        raise nothing_there(str(name), Path(output), tell_skipped)
+    if isinstance(found, Path):
+        raise ContsymError(
+            f"{name}: the folder of one result; expected a run or a sweep, as contsym report lists them"
+        )
+    return experiment_of(found)
+
+
+def _options(given: Mapping[str, Any], plugins: tuple[str, ...], output: Path, *more: str) -> dict[str, Any]:
+    options = inputs.config_options(given, [*OPTIONS, *more], output)
+    return {**options, "plugins": (*options.get("plugins", ()), *plugins)}
+
+
+def _tell(warning: str | None) -> None:
+    import warnings
+
+    if warning:
+        warnings.warn(warning, stacklevel=3)

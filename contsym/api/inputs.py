@@ -1,0 +1,164 @@
+"""What Python code has at hand (tables, classes, dicts) as the files and texts of a config.
+
+Tables, scenarios and classes become files in `OUTPUT/inputs`, named by their content: a run can be repeated from them, and
+worker processes read them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contsym.api.class_source import module_text, strategy_file_name
+from contsym.data.class_names import LABEL_COLUMNS
+from contsym.data.tasks import TASKS
+from contsym.errors import SettingError, nearest
+from contsym.files import write_file
+
+FOLDER = "inputs"
+
+
+def config_options(given: Mapping[str, Any], known: Sequence[str], output: Path) -> dict[str, Any]:
+    """Options as a config takes them: `mnli=` and `mnli_size=` become entries of `sources` and `sizes`.
+
+    Raises SettingError for an option that is not known.
+    """
+    options: dict[str, Any] = {"sources": {}, "sizes": {}}
+    for name, value in given.items():
+        if name in TASKS:
+            options["sources"][name] = source(name, value, output)
+        elif name.removesuffix("_size") in TASKS:
+            options["sizes"][name.removesuffix("_size")] = value
+        elif name in known:
+            options[name] = value
+        else:
+            names = [*known, *TASKS, *(f"{task}_size" for task in TASKS)]
+            raise SettingError(f"option {name!r} is unknown; {nearest(name, names)}")
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def settings_of(given: Any) -> dict[str, Any]:
+    """Hyper-parameters: a dict, or a Settings object of a strategy, whose given fields count."""
+    if given is None:
+        return {}
+    if hasattr(given, "model_dump"):
+        return given.model_dump(mode="json", exclude_unset=True)
+    if isinstance(given, Mapping):
+        return dict(given)
+    raise SettingError(f"settings: {type(given).__name__}; expected a dict, or the Settings of a strategy")
+
+
+def strategy(given: str | type, output: Path) -> tuple[str, tuple[str, ...]]:
+    """The name of a strategy, and the file that it needs as a plug-in, if it does."""
+    if isinstance(given, str):
+        return given, ()
+    if not isinstance(given, type):
+        raise SettingError(
+            f"strategy: {type(given).__name__}; expected a name or a subclass of contsym.Strategy"
+        )
+    if given.__module__.startswith("contsym.strategies."):
+        return given.__module__.rpartition(".")[2], ()
+    text = module_text(given)
+    path = _folder(output, text) / strategy_file_name(given)
+    write_file(path, text)
+    return path.stem, (str(path),)
+
+
+def scenario(given: str | Path | Mapping[str, Any], output: Path) -> str:
+    """The name or file of a scenario; a dict has the entries of a scenario's file, and `name`."""
+    if not isinstance(given, Mapping):
+        return str(given)
+    entries = {key: value for key, value in given.items() if key != "name"}
+    name = str(given.get("name", "scenario"))
+    if not name.isidentifier():
+        raise SettingError(f"scenario: name {name!r}; expected letters, digits and _")
+    try:
+        text = "".join(_toml(entries))
+    except TypeError as error:
+        raise SettingError(
+            f"scenario {name}: {error}; expected texts, numbers, True, False and lists"
+        ) from None
+    path = _folder(output, text) / f"{name}.toml"
+    write_file(path, text)
+    return str(path)
+
+
+def _toml(entries: Mapping[str, Any]) -> Iterator[str]:
+    # JSON's texts, numbers, booleans and lists are TOML's too.
+    tables = {k: v for k, v in entries.items() if k == "experience"}
+    for key, value in entries.items():
+        if key not in tables:
+            yield f"{key} = {json.dumps(value)}\n"
+    for experience in tables.get("experience", ()):
+        yield "\n[[experience]]\n"
+        if isinstance(experience, str):
+            experience = {"task": experience}
+        for key, value in experience.items():
+            yield f"{key} = {json.dumps(value)}\n"
+
+
+def source(task: str, given: Any, output: Path) -> str:
+    """A source as `--mnli` takes it; pairs in memory are written down.
+
+    `given`: a text or path; a DataFrame, a `datasets.Dataset` or a list of dicts; or a dict of these by part.
+    """
+    if isinstance(given, str | Path):
+        return str(given)
+    if isinstance(given, Mapping):
+        texts = {str(part): _json_lines(task, pairs) for part, pairs in given.items()}
+        folder = _folder(output, json.dumps(texts, sort_keys=True)) / task
+        folder.mkdir(exist_ok=True)
+        for part, text in texts.items():
+            write_file(folder / f"{part}.jsonl", text)
+        return str(folder)
+    text = _json_lines(task, given)
+    path = _folder(output, text) / f"{task}.jsonl"
+    write_file(path, text)
+    return str(path)
+
+
+def _json_lines(task: str, pairs: Any) -> str:
+    rows = [{name: _plain(value) for name, value in row.items()} for row in _rows(task, pairs)]
+    lines = [
+        json.dumps({name: value for name, value in row.items() if value is not None}, ensure_ascii=False)
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(task: str, pairs: Any) -> list[Mapping[str, Any]]:
+    if hasattr(pairs, "to_dict") and hasattr(pairs, "columns"):  # a DataFrame
+        return pairs.to_dict("records")
+    if hasattr(pairs, "features") and hasattr(pairs, "column_names"):  # a datasets.Dataset
+        rows: list[Mapping[str, Any]] = pairs.with_format(None).to_list()
+        named = {c: f.names for c, f in pairs.features.items() if c in LABEL_COLUMNS and hasattr(f, "names")}
+        return [{**row, **{c: _class_name(row[c], names) for c, names in named.items()}} for row in rows]
+    if isinstance(pairs, Sequence) and all(isinstance(row, Mapping) for row in pairs):
+        return list(pairs)
+    raise SettingError(
+        f"{task}: {type(pairs).__name__}; expected a path, a DataFrame, a datasets.Dataset, a list of dicts, or a dict of "
+        "these by part"
+    )
+
+
+def _class_name(number: int | None, names: Sequence[str]) -> str | None:
+    """The class of a number; None for a row without a label, as datasets write -1."""
+    return None if number is None or number < 0 else names[number]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _folder(output: Path, text: str) -> Path:
+    folder = output / FOLDER / hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

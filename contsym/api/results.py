@@ -1,0 +1,132 @@
+"""Runs and sweeps as Python objects: tables, figures and models of what is stored."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contsym.api.frames import (
+    figures_frame,
+    matrix_frame,
+    per_seed_frame,
+    predictions_frame,
+    samples_needed,
+)
+from contsym.errors import ContsymError
+from contsym.results import store
+from contsym.results.reading import reading
+from contsym.results.schema import SeedResult
+from contsym.results.summary import by_order
+from contsym.sweeps.runs import StoredRun
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+
+class Experiment:
+    """The stored results of a run or a sweep. Everything shown is computed from them."""
+
+    def __init__(self, stored: StoredRun) -> None:
+        self.stored = stored
+
+    @property
+    def name(self) -> str:
+        """The name that `contsym report` and `contsym.load` take."""
+        return self.stored.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its record; results are in `OUTPUT/results/KEY`."""
+        return self.stored.folder
+
+    @cached_property
+    def by_folder(self) -> Mapping[Path, SeedResult]:
+        """Every result that can be read, by its folder."""
+        return store.read_readable(self.stored.done().values())
+
+    @property
+    def results(self) -> list[SeedResult]:
+        """Every stored result with all that was measured, in the order of strategies, shots and seeds."""
+        return list(self.by_folder.values())
+
+    def to_frame(self) -> DataFrame:
+        """The main figures, one row per result and task: accuracy, forgetting, samples needed and the like."""
+        return figures_frame(self.results, self.stored.varied)
+
+    @property
+    def matrix(self) -> DataFrame:
+        """The accuracy matrix, mean over the seeds: a row per finished experience (`start` before the first), a column
+        per task. A sweep has one per strategy and number of shots."""
+        return matrix_frame(self.results, self.stored.varied)
+
+    @property
+    def forgetting(self) -> DataFrame:
+        """Accuracy right after a task's own training minus that at the end, by seed, for all tasks but the last."""
+        return per_seed_frame(self.results, self.stored.varied, lambda r: r.forgetting)
+
+    @property
+    def samples_needed(self) -> DataFrame:
+        """The fewest distinct training pairs that reached the target, by seed; missing where it was not reached."""
+        frame = per_seed_frame(
+            self.results, self.stored.varied, lambda r: {task: samples_needed(r, task) for task in r.tasks}
+        )
+        return frame.astype("Int64")
+
+    def predictions(self, task: str) -> DataFrame:
+        """The label and every prediction of each test pair of a task, a row per seed and pair."""
+        return predictions_frame(self.by_folder, task, self.stored.varied)
+
+    def figures(self) -> dict[str, Figure]:
+        """The plots of the report by their titles, as Plotly figures."""
+        from contsym.report.collect import of_run
+        from contsym.report.figures import all_figures
+        from contsym.report.measures import Measures
+
+        measures = Measures(of_run(self.stored), self.results[0].options.target)
+        return {
+            f"{figure.title}: {label}" if len(figure.views) > 1 else figure.title: plot
+            for _, figure in all_figures(measures)
+            for label, plot in figure.by_view().items()
+        }
+
+    def _repr_html_(self) -> str:
+        heading = f"{html.escape(self.name)}<br>{html.escape(reading(self.results))}"
+        tables = [self.matrix, self.forgetting, self.samples_needed]
+        titles = ["Accuracy, mean over seeds", "Forgetting by seed", "Samples needed by seed"]
+        parts = [
+            f"<p>{title}</p>{table.to_html(float_format='{:.3f}'.format, na_rep='not reached')}"
+            for title, table in zip(titles, tables, strict=True)
+        ]
+        return f"<p><b>{heading}</b></p>{''.join(parts)}"
+
+
+class Run(Experiment):
+    """One strategy on one scenario, over seeds."""
+
+    def __repr__(self) -> str:
+        first, seeds = self.results[0], [r.seed for r in self.results]
+        return f"<contsym.Run {first.strategy} on {self.stored.config.scenario}, seeds {seeds}, {self.name}>"
+
+    @property
+    def orders(self) -> list[str]:
+        """The orders of its scenario; one empty name where there is one order."""
+        return list(by_order(self.results))
+
+
+class Sweep(Experiment):
+    """Strategies x shots x settings x seeds on one scenario."""
+
+    def __repr__(self) -> str:
+        n_done, n = self.stored.n_done, len(self.stored.cells)
+        return f"<contsym.Sweep of {n} cells, {n_done} of them done, {self.name}>"
+
+
+def experiment_of(stored: StoredRun) -> Run | Sweep:
+    """The object for a stored record. Raises ContsymError if none of its results is stored."""
+    if not stored.n_done:
+        raise ContsymError(f"{stored.name}: none of its {len(stored.cells)} results is stored yet")
+    return Sweep(stored) if stored.is_sweep else Run(stored)

@@ -1,0 +1,188 @@
+"""A sweep from its config to the stored and tracked results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from contsym.checked import Skip, tell_skipped
+from contsym.errors import TrackingError
+
+if TYPE_CHECKING:
+    from contsym.data.audit import Overview
+    from contsym.sweeps.config import SweepConfig
+    from contsym.sweeps.job import Job
+    from contsym.sweeps.plan import Sweep
+    from contsym.sweeps.runs import StoredRun
+    from contsym.training.progress import Progress
+
+SEND_SECONDS = 30
+"""Finished cells go to MLflow at most this often while others run."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where the cells of a sweep are run."""
+
+    backend: str = "local"
+    jobs: int | None = None
+    address: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n_at_a_time(self) -> int:
+        return self.jobs or 1
+
+
+class SweepWatcher(Protocol):
+    """The scheduler's watcher, which can also show a note."""
+
+    def started(self, job: Job) -> None: ...
+
+    def ended(self, job: Job, error: str | None) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class SweepViewer(Protocol):
+    """Shows a sweep while it is made."""
+
+    def planning(self) -> AbstractContextManager[object]: ...
+
+    def planned(self, sweep: Sweep, audits: Mapping[str, Overview], uri: str, seconds: float) -> None:
+        """Before the first cell; `seconds` is how long it takes at most, 0 if that is unknown."""
+        ...
+
+    def running(self, sweep: Sweep) -> AbstractContextManager[SweepWatcher]: ...
+
+    def extended(self, reading: str) -> None:
+        """Before the other seeds of the reading that came nearest to the paper."""
+        ...
+
+
+class QuietSweep:
+    """A SweepViewer with nothing but a bar of the cells, if it is given a progress."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
+
+    def planning(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def planned(self, sweep: Sweep, audits: Mapping[str, Overview], uri: str, seconds: float) -> None:
+        pass
+
+    @contextmanager
+    def running(self, sweep: Sweep) -> Iterator[SweepWatcher]:
+        yield _CellBar(self._progress, len(sweep.cells) - sweep.n_done)
+
+    def extended(self, reading: str) -> None:
+        pass
+
+
+class _CellBar:
+    def __init__(self, progress: Progress | None, n_cells: int) -> None:
+        self._progress = progress
+        if progress:
+            progress.phase("cells", n_cells)
+
+    def started(self, job: Job) -> None:
+        pass
+
+    def ended(self, job: Job, error: str | None) -> None:
+        if self._progress and not job.is_first_task:
+            self._progress.advance()
+
+    def tick(self) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class MadeSweep:
+    """A sweep whose cells are done or failed."""
+
+    stored: StoredRun
+    failed: dict[str, str]
+    """The error of each failed cell, by its name."""
+    warning: str
+    """Why the tracking store could not be used; empty if it could."""
+
+
+def make_sweep(
+    config: SweepConfig,
+    engine: Engine,
+    tracking_uri: str | None,
+    viewer: SweepViewer,
+    skip: Skip = tell_skipped,
+) -> MadeSweep:
+    """Run the cells that are not stored yet and send them to MLflow, while others run too.
+
+    With readings and a screen, the reading nearest to the paper is then run with all seeds. Raises ContsymError for what
+    makes every cell fail; a cell that fails alone is in the answer.
+    """
+    from contsym.results.paper_readings import nearest, readings_of
+    from contsym.results.tracking import resolve_uri
+    from contsym.sweeps.engines.choose import make_executor
+    from contsym.sweeps.plan import (
+        check_complete,
+        claimed,
+        plan_sweep,
+        seconds_left,
+        with_all_seeds,
+        write_record,
+    )
+    from contsym.sweeps.scheduler import run_sweep
+    from contsym.sweeps.tracking import log_run
+
+    with viewer.planning():
+        planned, audits = plan_sweep(config)
+        is_local = engine.backend == "local"
+        seconds = seconds_left(planned) / engine.n_at_a_time if is_local else 0.0
+    uri = resolve_uri(config.output, tracking_uri)
+    viewer.planned(planned, audits, uri, seconds)
+    sent_at, warning = time.monotonic(), ""
+
+    def send(*, is_last: bool = False) -> None:
+        nonlocal sent_at, warning
+        if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
+            try:
+                log_run(made, uri, skip)
+            except TrackingError as error:
+                warning = str(error)
+            sent_at = time.monotonic()
+
+    def run(sweep: Sweep) -> dict[str, str]:
+        executor = make_executor(
+            engine.backend,
+            engine.jobs,
+            engine.address,
+            dict(engine.options),
+            config.output,
+            device=config.device,
+        )
+        with viewer.running(sweep) as watcher:
+            failed = run_sweep(sweep, executor, watcher, send)
+            watcher.note("logging to MLflow")
+            send(is_last=True)
+        return failed
+
+    with claimed(planned) as made:
+        failed = run(planned)
+        readings = readings_of(made.results_by_reading(skip))
+        if config.screen and readings and not failed:
+            best = nearest(readings)
+            extended = with_all_seeds(planned, best.name)
+            if extended.n_done < len(extended.cells):
+                viewer.extended(best.name)
+                made = write_record(extended)
+                failed = run(extended)
+    check_complete(made, failed)
+    return MadeSweep(made, failed, warning)

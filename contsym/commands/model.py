@@ -1,0 +1,226 @@
+"""`contsym predict`, `add` and `export`: the commands on saved models."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contsym.commands.options import device_option, output_option, plugin_option
+from contsym.errors import DataError, SettingError
+
+if TYPE_CHECKING:
+    from contsym.data.schema import PlacedRow
+    from contsym.training.trained import TrainedModel
+
+PATH = click.Path(path_type=Path)
+seed_option = click.option("--seed", type=int, metavar="N", help="The seed of a run with several models.")
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("file", metavar="[PAIRS]", required=False)
+@click.option(
+    "--pair",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="PREMISE HYPOTHESIS",
+    help="A pair on the command line; repeatable.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "jsonl", "csv"]),
+    default="table",
+    show_default=True,
+    help="Of the answer on stdout.",
+)
+@click.option("--explain", is_flag=True, help="Show the stored pairs that voted, of a k-NN method.")
+@click.option(
+    "--head",
+    type=click.Choice(["own", "known"]),
+    default="own",
+    show_default=True,
+    help="known: the frozen head of the task that the encoder knew before the run (--protocol retrain).",
+)
+@seed_option
+@device_option
+@plugin_option
+@output_option
+def predict(
+    model: str, file: str | None, given: tuple[tuple[str, str], ...], form: str, explain: bool, **options: Any
+) -> None:
+    """Label pairs with a saved model, and show the probability of each label.
+
+    MODEL is a folder, a run of OUTPUT with saved models, or OWNER/NAME of the Hub. PAIRS is a file of any format that
+    contsym reads, or - for JSON lines on stdin; a label in it is not looked at.
+
+    \b
+    Examples:
+      contsym predict mlruns/runs/RUN --pair "Spain borders Portugal" "Portugal borders Spain"
+      contsym predict symmetric-minilm pairs.jsonl --format csv > labels.csv
+      contsym predict symmetric-minilm - --explain < pairs.jsonl
+    """
+    if (file is None) == (not given):
+        raise SettingError(
+            "predict: expected pairs, as a file, as - for stdin, or with --pair; give one of them"
+        )
+    from contsym.commands.views import predict as view
+    from contsym.data.schema import table
+    from contsym.training.trained_file import placed, unlabelled_row
+
+    head = options.pop("head")
+    loaded = _load(model, **options)
+    with _placed(file) if file else _typed(placed(given, with_label=False)) as rows:
+        pairs = table(unlabelled_row(row, where) for where, row in rows)
+    if not len(pairs):
+        raise DataError(f"{file}: no pairs; expected at least one")
+    scored = loaded.scores(pairs, head=head)
+    voters = loaded.neighbours(pairs) if explain else None
+    view.show(pairs, scored, voters, form)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("file", metavar="PAIRS")
+@click.option(
+    "--to", "target", type=PATH, metavar="FOLDER", help="Write the new model here; default: in place."
+)
+@click.option(
+    "--new-label",
+    "new_labels",
+    multiple=True,
+    metavar="NAME",
+    help="A label of PAIRS that the model does not know yet; repeatable.",
+)
+@seed_option
+@device_option
+@plugin_option
+@output_option
+def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...], **options: Any) -> None:
+    """Let a k-NN, prototype or closed-form model learn labelled pairs, without a gradient step.
+
+    MODEL is a folder, a run of OUTPUT with saved models, or OWNER/NAME of the Hub. PAIRS is a file of any format that
+    contsym reads, or - for JSON lines on stdin. The model of a run, or from the Hub, stays as it is: give --to.
+
+    \b
+    Examples:
+      contsym add mlruns/runs/RUN borders.jsonl --to with-borders
+      contsym add with-borders more.jsonl
+      contsym add with-borders vague.jsonl --new-label unclear
+    """
+    from contsym.results.store import RESULT
+    from contsym.sweeps.find import find_model
+
+    folder = find_model(model, options["output"], options["seed"])
+    is_own = folder == Path(model) and not (folder.absolute().parent / RESULT).is_file()
+    if target is None and not is_own:
+        raise SettingError(
+            f"add: {model} belongs to a run or to the Hub, and stays as it is; give --to FOLDER"
+        )
+    if target is not None and target.exists():
+        raise SettingError(f"--to {target}: is there already; expected a new folder")
+    from contsym.training.trained_file import labelled_row
+
+    loaded = _load(model, **options)
+    labels = (*loaded.labels, *new_labels)
+    with _placed(file) as rows:
+        # Checked here, where a row's place in its file is known.
+        checked = [labelled_row(row, where, labels) for where, row in rows]
+    for row in checked:
+        row["label"] = labels[row["label"]]  # type: ignore[call-overload]
+    n = loaded.add(checked, new_labels=new_labels)
+    loaded.save(target or folder, replace=target is None)
+    click.echo(
+        f"{n:,} pairs added; {target or folder} has {loaded.file.n_added:,} of them beside those of its run"
+    )
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="WHERE",
+    help="sentence-transformers:FOLDER writes a folder, hub:OWNER/NAME uploads to the Hub.",
+)
+@click.option("--public", is_flag=True, help="With hub: make a new repository that everybody can read.")
+@seed_option
+@device_option
+@plugin_option
+@output_option
+def export(model: str, target: str, public: bool, **options: Any) -> None:
+    """Write a saved model for others, with a model card made from its result.
+
+    The card has the data, the figures with their intervals, and the command that makes them again; paths of this
+    machine are left out. The Hub asks for the token of `hf auth login` or HF_TOKEN.
+
+    \b
+    Examples:
+      contsym export mlruns/runs/RUN --to sentence-transformers:symmetric-minilm
+      contsym export symmetric-minilm --to hub:ada/symmetric-minilm
+    """
+    kind, _, where = target.partition(":")
+    if kind not in ("sentence-transformers", "hub") or not where:
+        raise SettingError(f"--to {target}: expected sentence-transformers:FOLDER or hub:OWNER/NAME")
+    if public and kind != "hub":
+        raise SettingError("--public goes with --to hub:OWNER/NAME")
+    from contsym.report.model_card import fill_export
+
+    if kind == "sentence-transformers" and Path(where).exists():
+        raise SettingError(f"--to {target}: {where} is there already; expected a new folder")
+    loaded = _load(model, **options)
+    if kind == "sentence-transformers":
+        from contsym.files import write_whole
+
+        write_whole(Path(where), lambda folder: fill_export(folder, loaded, Path(where).name))
+        click.echo(f"wrote {where}")
+        return
+    from contsym.data.hub_client import Repository, upload
+
+    repository = Repository("model", where)
+    with tempfile.TemporaryDirectory(prefix="contsym-export-") as folder:
+        fill_export(Path(folder), loaded, where)
+        upload(repository, Path(folder), private=not public)
+    click.echo(f"uploaded {repository.page}")
+
+
+def _load(
+    model: str, *, seed: int | None, device: str, plugins: tuple[str, ...], output: Path
+) -> TrainedModel:
+    from contsym.plugins import read
+    from contsym.sweeps.find import find_model
+    from contsym.training.trained import load
+
+    folder = find_model(model, output, seed)
+    loaded = load(folder, device=device, plugins_of=read(plugins))
+    for note in loaded.notes:
+        click.echo(f"note: {note}", err=True)
+    return loaded
+
+
+@contextmanager
+def _typed(rows: Iterator[PlacedRow]) -> Iterator[Iterator[PlacedRow]]:
+    yield rows
+
+
+@contextmanager
+def _placed(file: str) -> Iterator[Iterator[PlacedRow]]:
+    """The rows of a file or, for -, of stdin with their places."""
+    from contsym.data.readers import read_rows
+
+    if file != "-":
+        yield read_rows(Path(file))
+        return
+    with tempfile.TemporaryDirectory(prefix="contsym-stdin-") as folder:
+        path = Path(folder) / "stdin.jsonl"
+        # Read again by its content, and once for its head.
+        path.write_bytes(sys.stdin.buffer.read())
+        yield ((where.replace(str(path), "stdin"), row) for where, row in read_rows(path))

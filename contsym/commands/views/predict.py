@@ -1,0 +1,71 @@
+"""The labels of pairs, as a table, as JSON lines or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from contsym.commands.views.tables import add_numbers, plain_table, shown
+from contsym.data.schema import rows_of
+from contsym.files import shield
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from contsym.training.trained import Neighbour, Scored
+
+Voters = Sequence[Sequence["Neighbour"]] | None
+
+
+def show(pairs: Dataset, scored: Scored, voters: Voters, form: str) -> None:
+    """Print pairs with their labels on stdout; `voters` are the neighbours of each pair."""
+    if form == "table":
+        _show_table(pairs, scored, voters)
+        return
+    if form == "jsonl":
+        for answer in answers(pairs, scored, voters):
+            print(json.dumps(answer, ensure_ascii=False, allow_nan=False))
+        return
+    writer = csv.writer(sys.stdout)
+    explained = [] if voters is None else ["neighbours"]
+    writer.writerow(["id", "premise", "hypothesis", "label", *scored.labels, *explained])
+    for answer in answers(pairs, scored, voters):
+        texts = [shield(answer[name]) for name in ("id", "premise", "hypothesis", "label")]
+        cells = [f"{share:.6f}" for share in answer["probabilities"].values()]
+        more = [json.dumps(answer["neighbours"], ensure_ascii=False)] if explained else []
+        writer.writerow([*texts, *cells, *more])
+
+
+def answers(pairs: Dataset, scored: Scored, voters: Voters) -> Iterator[dict[str, Any]]:
+    """The answer for each pair as plain values: label, probabilities and scores by label, perhaps neighbours."""
+    each = zip(
+        rows_of(pairs), scored.best, scored.probabilities.tolist(), scored.scores.tolist(), strict=True
+    )
+    for i, (pair, label, shares, scores) in enumerate(each):
+        answer = {name: pair[name] for name in ("id", "premise", "hypothesis")}
+        answer |= {"label": label, "probabilities": dict(zip(scored.labels, shares, strict=True))}
+        answer |= {"scores": dict(zip(scored.labels, scores, strict=True))}
+        if voters is not None:
+            answer["neighbours"] = [asdict(voter) for voter in voters[i]]
+        yield answer
+
+
+def _show_table(pairs: Dataset, scored: Scored, voters: Voters) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    table = plain_table("", "premise", "hypothesis")
+    table.title = None
+    table.add_column("label", no_wrap=True)
+    add_numbers(table, *scored.labels)
+    for answer in answers(pairs, scored, voters):
+        texts = [shown(answer[name]) for name in ("premise", "hypothesis", "label")]
+        table.add_row(*texts, *(f"{share:.1%}" for share in answer["probabilities"].values()))
+        for voter in answer.get("neighbours", ()):
+            row = [shown(f"  {voter[name]}", "dim") for name in ("premise", "hypothesis", "label")]
+            table.add_row(*row, shown(f"at {voter['distance']:.3f}", "dim"))
+    console.print(table)

@@ -1,0 +1,296 @@
+"""What a sweep is: which strategies, shots, seeds and settings, checked before anything heavy loads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, create_model
+
+from contsym import plugins
+from contsym.checked import Closed, Several, read_model
+from contsym.config import (
+    CellOptions,
+    Precision,
+    Protocol,
+    RunConfig,
+    Shots,
+    as_text,
+    as_texts,
+    is_number,
+    one_form,
+    parse_seeds,
+    parse_shots,
+    shots_of,
+    whole_number,
+    whole_numbers,
+)
+from contsym.data.schema import Draw, Form
+from contsym.data.splits import SplitRule
+from contsym.data.tasks import TASKS
+from contsym.errors import ContsymError, SettingError
+from contsym.scenarios.catalog import scenario_runs
+from contsym.strategies.catalog import find_strategy
+from contsym.sweeps.readings import Reading, ReadingEntry, distinct
+
+MAX_CELLS = 100_000
+
+
+@dataclass(frozen=True)
+class SweepConfig(CellOptions):
+    """Every combination of strategies, seeds, shots and set values is one cell."""
+
+    strategies: tuple[str, ...]
+    scenario: str
+    shots: tuple[Shots, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    settings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """Values by setting, as those of RunConfig; each goes to the strategies that have such a setting."""
+    readings: tuple[Reading, ...] = ()
+    """Options in place of those above, one group of cells per reading; empty: one group, as they are."""
+    screen: int | None = None
+    """Seeds of the readings that are not main ones; None: all seeds."""
+    select: Literal["validation"] | None = None
+    """Whether reports keep the best setting of each strategy by validation pairs; None: all settings."""
+    curve: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        one_form(
+            self,
+            strategies=tuple(map(str, self.strategies)),
+            shots=tuple(map(shots_of, self.shots)),
+            step=whole_number("step", self.step),
+            seeds=whole_numbers("seeds", self.seeds),
+            settings={name: _texts(name, values) for name, values in self.settings.items()},
+            pretrain=as_texts(self.pretrain, "--pretrain"),
+            readings=tuple(each if isinstance(each, Reading) else Reading(**each) for each in self.readings),
+        )
+        named = plugins.read(self.plugins)
+        for name in self.strategies:
+            find_strategy(name, named)
+        chosen: dict[str, tuple[object, ...]] = {
+            "--strategies": self.strategies,
+            "--shots": self.shots,
+            "--seeds": self.seeds,
+        }
+        for option, several in chosen.items():
+            if not several:
+                raise SettingError(f"{option} is empty; expected at least one")
+            if len(set(several)) < len(several):
+                raise SettingError(f"{option} {','.join(map(str, several))} names one twice")
+        for name, values in self.settings.items():
+            if not values or len(set(values)) < len(values):
+                raise SettingError(
+                    f"--set {name}={','.join(values)}: expected values that differ, as k=1,3,5"
+                )
+        n = len(self.scenarios) * len(self.strategies) * len(self.shots) * len(self.seeds)
+        if n * _product(len(values) for values in self.settings.values()) > MAX_CELLS:
+            raise SettingError(
+                f"a sweep of more than {MAX_CELLS:,} cells; expected fewer shots, seeds or values"
+            )
+        if self.screen is not None and not 1 <= self.screen <= len(self.seeds):
+            raise SettingError(
+                f"screen {self.screen}: expected 1 to {len(self.seeds)}, the seeds of the sweep"
+            )
+        if self.select and self.readings:
+            raise SettingError(
+                "--select validation goes with settings (--set), not with readings; leave one of them out"
+            )
+        if self.readings:
+            # Each is checked as the sweep that it is.
+            self.parts()
+            return
+        # The run's own checks, on one cell of each kind.
+        for shots in self.shots:
+            self.cell(self.strategies[0], self.seeds[0], shots, {n: v[0] for n, v in self.settings.items()})
+
+    @classmethod
+    def of_run(cls, config: RunConfig) -> SweepConfig:
+        """A run as the sweep that it is: one strategy, one number of shots, one value per setting."""
+        shared = {f.name: getattr(config, f.name) for f in fields(CellOptions)}
+        return cls(
+            strategies=(config.strategy,),
+            scenario=config.scenario,
+            shots=(config.shots,),
+            seeds=config.seeds,
+            settings={name: (value,) for name, value in config.settings.items()},
+            **shared,
+        )
+
+    def parts(self) -> list[tuple[Reading, SweepConfig]]:
+        """Each reading with the sweep that its cells are; the sweep itself where it has no readings."""
+        if not self.readings:
+            return [(Reading(), self)]
+        parts = []
+        for reading in self.readings:
+            options = dict(reading.options)
+            shots = options.pop("shots", None)
+            if options.get("protocol", self.protocol) == "sequential":
+                options["pretrain"] = {}
+            part = replace(
+                self,
+                readings=(),
+                screen=None,
+                select=None,
+                seeds=self.seeds if reading.is_main else self.seeds[: self.screen],
+                shots=self.shots if shots is None else (shots,),
+                settings={**self.settings, **{name: (value,) for name, value in reading.settings.items()}},
+                **options,
+            )
+            parts.append((reading, part))
+        return parts
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """What its cells run: the scenario, or each order of it where all are meant."""
+        return tuple(scenario_runs(self.scenario, plugins.read(self.plugins)))
+
+    def cell(
+        self,
+        strategy: str,
+        seed: int,
+        shots: Shots,
+        settings: Mapping[str, str],
+        scenario: str | None = None,
+    ) -> RunConfig:
+        """`scenario` is one of `scenarios`, where there are several."""
+        return RunConfig(
+            strategy=strategy,
+            scenario=scenario or self.scenario,
+            seeds=(seed,),
+            shots=shots,
+            settings=dict(settings),
+            **{f.name: getattr(self, f.name) for f in fields(CellOptions)},
+        )
+
+    def grid(self, known: Sequence[str]) -> Iterator[dict[str, str]]:
+        """Every combination of the set values that a strategy with the `known` settings takes."""
+        names = [name for name in self.settings if name in known]
+        for values in itertools.product(*(self.settings[name] for name in names)):
+            yield dict(zip(names, values, strict=True))
+
+
+def shots_text(shots: Shots) -> str:
+    """
+    >>> shots_text(8), shots_text("least"), shots_text(None)
+    ('8', 'least', 'all')
+    """
+    return "all" if shots is None else str(shots)
+
+
+def _texts(name: str, values: Any) -> tuple[str, ...]:
+    """The values of a setting; a single one may stand alone."""
+    several = values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+    return tuple(as_text(name, value) for value in several)
+
+
+def parse_sweep_seeds(text: str) -> tuple[int, ...]:
+    """`5` means five seeds, 0 to 4; `0,1,2` and `10-14` name them.
+
+    >>> parse_sweep_seeds("3"), parse_sweep_seeds("7,8")
+    ((0, 1, 2), (7, 8))
+    """
+    if is_number(text.strip()):
+        if not 1 <= int(text) <= 10_000:
+            raise SettingError(f"--seeds {text}: expected between 1 and 10,000 seeds, or a list as 0,1,2")
+        return tuple(range(int(text)))
+    return parse_seeds(text)
+
+
+def parse_sweep_shots(text: str) -> tuple[Shots, ...]:
+    """`8,16,least` to numbers and `least`. Raises SettingError for anything else."""
+    return tuple(map(parse_shots, text.split(",")))
+
+
+def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`("k=1,3", "margin=0.4")` to values by name. Raises SettingError for anything else."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs:
+        name, equals, values = pair.partition("=")
+        if not equals or not name.strip() or not values.strip():
+            raise SettingError(
+                f"--set {pair!r} is no setting; expected name=value or name=value,value, as k=1,3,5"
+            )
+        if name.strip() in found:
+            raise SettingError(f"--set {name.strip()} is given twice; give its values once, as k=1,3,5")
+        found[name.strip()] = tuple(value.strip() for value in values.split(","))
+    return found
+
+
+def _seeds(given: Any) -> Any:
+    if isinstance(given, str) or type(given) is int:
+        return parse_sweep_seeds(str(given))
+    return given
+
+
+_TEXTS = ("scenario", "encoder", "pooling", "device", *TASKS)
+_NAMES = Annotated[Several[str], Field(description="a list of names")]
+_ENTRIES: dict[str, Any] = {
+    "strategies": _NAMES,
+    **dict.fromkeys(_TEXTS, str),
+    **{f"{task}-size": int for task in TASKS},
+    "shots": Annotated[Several[int | Literal["least"]], Field(description='a list of numbers or "least"')],
+    "seeds": Annotated[
+        Several[int],
+        BeforeValidator(_seeds),
+        Field(description="a number of seeds, a list of numbers or a text as 0-4"),
+    ],
+    "set": Annotated[dict[str, Any], Field(description="a table of values, as [set]")],
+    "pretrain": Annotated[dict[str, Any], Field(description="a table of values, as [pretrain]")],
+    "form": Form,
+    "draw": Draw,
+    "split": SplitRule,
+    "protocol": Protocol,
+    "precision": Precision,
+    "label_noise": float,
+    "one_pass": bool,
+    "until": float,
+    "step": int,
+    "target": float,
+    "curve": bool,
+    "relearn": bool,
+    "audit": bool,
+    "save_models": bool,
+    "plugins": _NAMES,
+    "reading": Annotated[Several[ReadingEntry], Field(description="tables of options, as [[reading]]")],
+    "screen": int,
+    "select": Literal["validation"],
+}
+"""What a sweep file may say."""
+_FIELDS: dict[str, Any] = {name: (kind, None) for name, kind in _ENTRIES.items()}
+_File = create_model("_File", __base__=Closed, **_FIELDS)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The options of a sweep file that it names, by the names of SweepConfig's fields.
+
+    Raises ContsymError with the file's name for what is not TOML, a key that is none or a value
+    of another type than expected.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ContsymError(
+            f"--config {path}: cannot be read ({error.strerror}); expected a TOML file"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ContsymError(f"--config {path}: not TOML ({error})") from None
+    file: Any = read_model(text, _File, f"--config {path}")
+    entries = file.model_dump(exclude_unset=True)
+    if entries.pop("reading", None):
+        entries["readings"] = distinct([each for entry in file.reading for each in entry.readings()])
+    sources = {task: entries.pop(task) for task in TASKS if task in entries}
+    sizes = {task: entries.pop(f"{task}-size") for task in TASKS if f"{task}-size" in entries}
+    if "set" in entries:
+        entries["settings"] = entries.pop("set")
+    return {**entries, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}
+
+
+def _product(numbers: Iterator[int]) -> int:
+    total = 1
+    for n in numbers:
+        total *= n
+    return total

@@ -1,0 +1,155 @@
+"""Finds stored results by the user's names: a run, a sweep, a row of a sweep, or a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contsym.checked import Skip, tell_skipped
+from contsym.errors import ContsymError, nearest
+from contsym.results import store
+from contsym.results.compare import StoredRow
+from contsym.sweeps.config import shots_text
+from contsym.sweeps.runs import RECORD, StoredRun, latest_sweep, read_run, runs_folder, stored_runs
+from contsym.training.trained_file import CARD, read_file
+
+if TYPE_CHECKING:
+    from contsym.sweeps.schema import StoredCell
+
+
+def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path | None:
+    """The run or sweep with this name, id or folder, or the folder of a result; None if there is none.
+
+    The first letters of a name or an id are enough if they are unique. Raises ContsymError if they are not.
+    """
+    for folder in (Path(name), runs_folder(output) / name, store.result_folder(output, name)):
+        if not name or not folder.is_dir():
+            continue
+        if (folder / RECORD).is_file():
+            return read_run(folder)
+        if (folder / store.RESULT).is_symlink() or (folder / store.RESULT).exists():
+            return folder
+    runs = [run for run in stored_runs(output, skip) if run.name.startswith(name) or run.id.startswith(name)]
+    if len(runs) > 1:
+        names = ", ".join(run.name for run in runs)
+        raise ContsymError(f"{name!r} begins more than one name: {names}; give more of it")
+    return runs[0] if runs else None
+
+
+def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
+    names = [run.name for run in stored_runs(output, skip)][:10]
+    near = nearest(name, names) if names else "there is none yet; contsym run or sweep makes one"
+    return ContsymError(
+        f"{name!r} is not there; expected a run or sweep of {output}, the folder of one or of a result, or "
+        f"STRATEGY@SHOTS of its latest sweep; {near}"
+    )
+
+
+def find_model(name: str, output: Path, seed: int | None = None, skip: Skip = tell_skipped) -> Path:
+    """The folder of a saved model: that folder itself, that of a run's seed, or OWNER/NAME[@REVISION] from the Hub.
+
+    `seed` chooses among several seeds. Raises ContsymError where there is no model.
+    """
+    folder = Path(name)
+    if (folder / CARD).is_file():
+        return folder
+    is_hub_id = name.partition("@")[0].count("/") == 1 and not name.startswith((".", "/", "~"))
+    if is_hub_id and not folder.exists():
+        from contsym.training.trained_hub import fetch_model
+
+        return fetch_model(name)
+    if folder.is_dir() and not any((folder / record).is_file() for record in (RECORD, store.RESULT)):
+        read_file(folder)  # says what it lacks
+    row = find_row(name, output, skip)
+    models = {s: path / store.MODEL for s, path in row.folders.items() if (path / store.MODEL).is_dir()}
+    if not models:
+        raise ContsymError(
+            f"{name!r} has no saved model; the same command with --save-model trains it again and stores one"
+        )
+    if seed is None and len(models) > 1:
+        raise ContsymError(f"{name!r} has models of the seeds {_listed(models)}; choose one with --seed")
+    if seed is not None and seed not in models:
+        raise ContsymError(
+            f"--seed {seed}: {name!r} has models of the seeds {_listed(models)}; expected one of them"
+        )
+    return models[next(iter(models)) if seed is None else seed]
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
+    """The results of a run, of one row of a sweep (STRATEGY@SHOTS), or of a folder, by seed.
+
+    `skip` receives the errors of other results and records that cannot be read. Raises ContsymError if no result is
+    found.
+    """
+    if "@" in name:
+        run = latest_sweep(output, skip)
+        cells = _cells_of_row(name, run)
+    else:
+        target = find(name, output, skip)
+        if target is None:
+            raise nothing_there(name, output, skip)
+        if isinstance(target, Path):
+            return StoredRow.of(name, {target: store.read_result(target)})
+        run, cells = target, target.cells
+        rows = list(dict.fromkeys((_variant(cell), cell.shots, cell.scenario) for cell in cells))
+        if len(rows) > 1:
+            variant, shots, _ = rows[0]
+            raise ContsymError(
+                f"{name!r} has {len(rows)} rows; expected one, as '{variant}@{shots_text(shots)}' of the latest "
+                "sweep, or the folder of a result"
+            )
+    done = run.done()
+    folders = [done[cell.key] for cell in cells if cell.key in done]
+    if not folders:
+        raise ContsymError(
+            f"{name!r}: none of its {len(cells)} results is stored yet; the same command resumes"
+        )
+    return StoredRow.of(name, store.read_readable(folders, skip))
+
+
+def _cells_of_row(name: str, sweep: StoredRun) -> Sequence[StoredCell]:
+    """The cells of STRATEGY@SHOTS or STRATEGY@SHOTS:ORDER. Raises ContsymError unless all are stored."""
+    strategy, _, shots = name.rpartition("@")
+    shots, _, order = shots.partition(":")
+    in_sweep = f"{name!r} is not in the sweep {sweep.id}"
+    choices = [shots_text(n) for n in sweep.config.shots]
+    if shots not in choices:
+        raise ContsymError(f"{in_sweep}: its shots are {', '.join(choices)}")
+    variants = dict.fromkeys(map(_variant, sweep.cells))
+    matching = [v for v in variants if v == strategy] or [v for v in variants if v.split()[0] == strategy]
+    if not matching:
+        raise ContsymError(f"{in_sweep}: {nearest(strategy, variants)}")
+    if len(matching) > 1:
+        choices = [f"'{variant}@{shots}'" for variant in matching]
+        raise ContsymError(f"{name!r} could be any of {', '.join(choices)}; name one of them")
+    row = (matching[0], shots, _scenario_of(name, order, sweep))
+    cells = [cell for cell in sweep.cells if (_variant(cell), shots_text(cell.shots), cell.scenario) == row]
+    if missing := [str(cell.seed) for cell in cells if not sweep.is_done(cell)]:
+        raise ContsymError(
+            f"{name!r}: the seeds {','.join(missing)} of the sweep {sweep.id} are not done; contsym sweep --resume "
+            "does them"
+        )
+    return cells
+
+
+def _scenario_of(name: str, order: str, sweep: StoredRun) -> str:
+    """The sweep's scenario in this order; without an order its only scenario."""
+    scenario = f"{sweep.config.scenario}:{order}" if order else sweep.config.scenario
+    if scenario in sweep.scenarios:
+        return scenario
+    if len(sweep.scenarios) == 1:
+        raise ContsymError(
+            f"{name!r}: scenario {sweep.config.scenario} has one order only; leave ':{order}' out"
+        )
+    without_order = name.removesuffix(f":{order}") if order else name
+    choices = [f"'{without_order}:{scenario.rpartition(':')[2]}'" for scenario in sweep.scenarios]
+    raise ContsymError(f"{name!r}: the sweep {sweep.id} has every order; expected {' or '.join(choices)}")
+
+
+def _variant(cell: StoredCell) -> str:
+    return cell.strategy + "".join(f" {name}={value}" for name, value in cell.settings.items())

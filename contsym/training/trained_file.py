@@ -1,0 +1,156 @@
+"""The files of a saved model beside its encoder: what made it, and the pairs that it stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, JsonValue
+
+from contsym import checked
+from contsym.checked import Count, Several, Words, Written
+from contsym.data.readers import MAX_LINE
+from contsym.data.schema import LABELS, PlacedRow, Row, check_row, rows_of, table
+from contsym.data.text_files import bytes_lines
+from contsym.errors import ContsymError, DataError
+from contsym.files import to_json
+from contsym.models.encoders.checkpoints import CARD, METHOD
+from contsym.models.encoders.declared import PoolingFacts
+from contsym.results.schema import StoredPlugin
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FORMAT = 1
+TENSORS = METHOD
+"""Heads, label vectors, memory."""
+PAIRS = "memory.jsonl"
+"""The pairs that the method stores."""
+STORED = ("id", "premise", "hypothesis", "relation")
+REMEDY = "expected a folder that contsym run --save-model wrote"
+
+
+class ModelFile(Written):
+    """What a saved model is, in CARD; `seen` is also what `--encoder` reads of the folder."""
+
+    format: Count
+    strategy: Words
+    plugin: StoredPlugin | None
+    """The file of a strategy that is not contsym's own."""
+    settings: dict[str, JsonValue]
+    labels: Annotated[Several[Words], Field(min_length=len(LABELS), max_length=1000)]
+    """In the order of the scores."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    precision: Literal["fp32", "bf16"]
+    n_experiences: Annotated[int, Field(ge=0, le=10_000)]
+    n_steps: Count
+    """Gradient steps that its encoder has had."""
+    n_added: Count
+    """Pairs that were added after the run."""
+    known_head: Literal["pair", "joint"] | None
+    """The frozen head of the known task: over two sentences, or over both as one text."""
+    pooling: PoolingFacts
+    seen: Several[Words]
+    """Tasks that the encoder was trained on."""
+    result: dict[str, JsonValue] | None
+    """The result of the run, without its curves."""
+
+
+def read_file(folder: Path) -> ModelFile:
+    """Raises ContsymError unless the folder is a saved model."""
+    path = folder / CARD
+    if not path.is_file():
+        before = Path(f"{folder.absolute()}.before")
+        hint = (
+            f"; {before} is the model before a change that was interrupted: rename it"
+            if before.is_dir()
+            else ""
+        )
+        raise ContsymError(f"{folder}: no saved model ({CARD} is missing); {REMEDY}{hint}")
+    content = checked.read_json(path, REMEDY)
+    if not isinstance(content, dict) or "strategy" not in content:
+        raise ContsymError(
+            f"{path}: of an encoder, as contsym pretrain makes it, not of a saved model; {REMEDY}"
+        )
+    checked.check_format(content, FORMAT, path)
+    file = checked.check(ModelFile, content, path)
+    if file.labels[: len(LABELS)] != LABELS or len(set(file.labels)) < len(file.labels):
+        raise ContsymError(
+            f"{path}: labels {', '.join(file.labels)}; expected {', '.join(LABELS)} and then others"
+        )
+    return file
+
+
+def write_file(folder: Path, file: ModelFile) -> None:
+    (folder / CARD).write_text(to_json(file.model_dump(mode="json")), encoding="utf-8")
+
+
+def write_pairs(folder: Path, stored: Sequence[Dataset], labels: Sequence[str]) -> None:
+    """Write the stored pairs of each experience; no file where there are none."""
+    if not any(map(len, stored)):
+        return
+    with (folder / PAIRS).open("w", encoding="utf-8") as file:
+        for experience, pairs in enumerate(stored):
+            for row in rows_of(pairs):
+                line = {name: row[name] for name in STORED if row[name]}
+                line |= {"label": labels[row["label"]], "experience": experience}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def read_pairs(folder: Path, file: ModelFile) -> list[Dataset]:
+    """The stored pairs of each experience; an empty dataset for one without any."""
+    path = folder / PAIRS
+    by_experience: list[list[Row]] = [[] for _ in range(file.n_experiences)]
+    for where, row in _lines(path) if path.is_file() else ():
+        experience = row.get("experience")
+        if type(experience) is not int or not 0 <= experience < file.n_experiences:
+            raise DataError(f"{where}: experience {experience!r}; expected 0 to {file.n_experiences - 1}")
+        by_experience[experience].append(labelled_row(row, where, file.labels))
+    nothing = table([])
+    return [table(rows) if rows else nothing for rows in by_experience]
+
+
+def _lines(path: Path) -> Iterator[PlacedRow]:
+    for number, line in enumerate(bytes_lines(path, MAX_LINE), 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: not a JSON object; {REMEDY}")
+        yield f"{path}:{number}", row
+
+
+def labelled_row(row: Mapping[str, Any], where: str, labels: Sequence[str]) -> Row:
+    """A checked row with the index of its label among `labels`. Raises DataError."""
+    label: Any = row.get("label")
+    if label in LABELS:
+        return check_row(row, where)
+    if label not in labels:
+        problem = "field 'label' is missing" if label is None else f"label {label!r} is unknown"
+        raise DataError(f"{where}: {problem}; expected {', '.join(labels)}")
+    # Of a label beyond those of NLI no kind of relation follows.
+    return {**check_row({**row, "label": "neutral", "kind": ""}, where), "label": list(labels).index(label)}
+
+
+def unlabelled_row(row: Mapping[str, Any], where: str) -> Row:
+    """A checked row whose label is not known; that of another task's data does not count."""
+    return check_row({**row, "label": "neutral", "kind": ""}, where)
+
+
+def placed(pairs: Iterable[Any], *, with_label: bool) -> Iterator[PlacedRow]:
+    """(place, row) of pairs from Python: mappings, or tuples (premise, hypothesis), with a label (.., .., label)."""
+    names = ("premise", "hypothesis", "label") if with_label else ("premise", "hypothesis")
+    for number, pair in enumerate(pairs, 1):
+        where = f"pair {number}"
+        if isinstance(pair, Mapping):
+            yield where, dict(pair)
+        elif isinstance(pair, (tuple, list)) and len(pair) == len(names):
+            yield where, dict(zip(names, pair, strict=True))
+        else:
+            shown = pair if isinstance(pair, str) else type(pair).__name__
+            raise DataError(
+                f"{where}: {str(shown)[:60]!r}; expected ({', '.join(names)}), or a dict with these names"
+            )

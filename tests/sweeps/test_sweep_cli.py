@@ -1,0 +1,149 @@
+"""`contsym sweep` as a user types it: in parallel, resumed, failing, and what MLflow has of it."""
+
+import json
+
+import pytest
+
+from contsym.results import tracking
+from contsym.results.store import result_folder
+from contsym.sweeps.runs import latest_sweep
+from contsym.sweeps.tracking import untracked
+from tests.command import contsym, contsym_here
+from tests.sweeps.toy_sweep import arguments, cells, read_json, write_tasks
+
+
+@pytest.fixture(scope="module")
+def swept(tiny_encoder_folder, tmp_path_factory):
+    """A sweep of eight cells run by two processes: its folder, its arguments and what it printed."""
+    folder = tmp_path_factory.mktemp("swept")
+    sources = write_tasks(folder)
+    words = arguments(sources, tiny_encoder_folder, folder / "mlruns")
+    done = contsym(*words, "--jobs", "2", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, words, done
+
+
+def runs(folder):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.default_uri(folder / "mlruns"))
+    experiment = client.get_experiment_by_name("contsym/mnli_then_wikidata")
+    found = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in found if "contsym.seed" not in run.data.tags]
+    return client, parent, [run for run in found if run is not parent]
+
+
+def points(client, run, key):
+    return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, key)]
+
+
+def test_the_table_has_a_row_a_number_of_shots(swept):
+    _, _, done = swept
+    lines = done.stdout.splitlines()
+    (head,) = [line for line in lines if "fine_tune" in line and "knn_fixed" in line][:1]
+    assert head.split() == ["shots", "fine_tune", "knn_fixed"]
+    rows = [line.split() for line in lines if line.strip().startswith(("8 ", "16 "))]
+    assert [row[0] for row in rows] == ["8", "16", "8", "16"]
+    assert "contsym report --output" in done.stdout
+    assert "8 cells, 0 of them done" in done.stderr
+    assert "4 first tasks for 8 cells: 48 training steps in place of 64" in done.stderr
+
+
+def test_mlflow_has_a_run_a_sweep_a_child_a_cell_and_a_point_a_number_of_shots(swept):
+    folder, _, _ = swept
+    client, parent, children = runs(folder)
+    assert len(children) == 8
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert {(r.data.params["strategy"], r.data.params["seed"], r.data.params["shots"]) for r in children} == {
+        (strategy, seed, shots)
+        for strategy in ("fine_tune", "knn_fixed")
+        for seed in ("0", "1")
+        for shots in ("8", "16")
+    }
+    results = latest_sweep(folder / "mlruns").results()
+    for strategy in ("fine_tune", "knn_fixed"):
+        expected = []
+        for shots in (8, 16):
+            own = [r for r in results if r.strategy == strategy and r.options.shots == shots]
+            expected.append((shots, pytest.approx(sum(r.final["wikidata"] for r in own) / 2)))
+        assert sorted(points(client, parent, f"accuracy/wikidata/{strategy}")) == expected
+
+
+def test_the_same_command_again_trains_and_sends_nothing(swept):
+    folder, words, _ = swept
+    before = cells(folder / "mlruns")
+    done = contsym_here(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "8 cells, 8 of them done" in done.stderr
+    assert cells(folder / "mlruns") == before
+    client, parent, children = runs(folder)
+    assert len(children) == 8
+    assert len(points(client, parent, "accuracy/wikidata/knn_fixed")) == 2
+    assert not untracked(latest_sweep(folder / "mlruns"), tracking.default_uri(folder / "mlruns"))
+
+
+def test_status_and_json_say_how_far_it_is(swept):
+    folder, _, _ = swept
+    done = contsym_here("sweep", "--status", "--output", str(folder / "mlruns"), cwd=folder)
+    assert done.returncode == 0
+    sweep = latest_sweep(folder / "mlruns")
+    (row,) = [line.split() for line in done.stdout.splitlines() if sweep.id[:8] in line]
+    assert "mnli_then_wikidata:" in row
+    # id, date and time, then done, failed and missing.
+    assert row[3:6] == ["8", "0", "0"]
+    (found,) = read_json(
+        contsym_here("sweep", "--status", "--json", "--output", str(folder / "mlruns"), cwd=folder)
+    )
+    assert [cell["state"] for cell in found["cells"]] == ["done"] * 8
+    assert found["cells"][0]["matrix"]
+
+
+@pytest.mark.slow
+def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
+    folder, _, _ = swept
+    sweep = latest_sweep(folder / "mlruns")
+    key = sweep.cells[3].key
+    stored = result_folder(folder / "mlruns", key)
+    aside = stored.rename(folder / "aside")
+    stored.write_text("in the way")
+    done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), "--json", cwd=folder)
+    assert done.returncode == 1
+    assert [cell["state"] for cell in json.loads(done.stdout)["cells"]].count("failed") == 1
+    assert "failed: fine_tune, steps=4, 16 shots, seed 1: " in done.stderr
+    assert "1 of 8 cells failed; contsym sweep --resume --output" in done.stderr
+    stored.unlink()
+    done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    aside.rename(stored.with_name(".aside"))
+    assert len(cells(folder / "mlruns")) == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--strategies", "knn_fixed"), "--scenario is missing; give it here or in --config FILE"),
+        (("--resume",), "--output mlruns: no sweep there yet; contsym sweep --strategies ... makes one"),
+        (
+            ("--strategies", "knn_fixed", "--scenario", "mnli_only", "--shots", "8"),
+            "--shots: scenario mnli_only has no relational task (wikidata)",
+        ),
+        (
+            ("--strategies", "knn_fixed", "--scenario", "wikidata_only", "--shots", "8,999999"),
+            "--shots 999999 needs ",
+        ),
+        (
+            ("--strategies", "knn_fixed", "--scenario", "wikidata_only", "--shots", "8", "--jobs", "0"),
+            "--jobs 0: expected at least 1",
+        ),
+        (
+            ("--strategies", "knn_fixed", "--scenario", "wikidata_only", "--shots", "8", "--address", "x:1"),
+            "--address goes with --backend ray, not local",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words, message, tmp_path):
+    done = contsym_here("sweep", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
