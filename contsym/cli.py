@@ -11,6 +11,7 @@ import click
 from contsym import __version__
 from contsym.commands.author import check, new
 from contsym.commands.data import data
+from contsym.commands.diff import diff
 from contsym.commands.doctor import doctor
 from contsym.commands.list import list_
 from contsym.commands.model import add, export, predict
@@ -44,7 +45,7 @@ def cli() -> None:
 for command in (
     *(run, sweep, data, list_),
     *(predict, add, export),
-    *(compare, metrics, reproduce, report, sync, ui),
+    *(compare, diff, metrics, reproduce, report, sync, ui),
     *(pretrain, new, check, doctor),
 ):
     cli.add_command(command)

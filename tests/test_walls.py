@@ -35,7 +35,7 @@ LIBRARIES = {
     "avalanche": r"avalanche/|scenarios/benchmark|strategies/addons/|training/(template|observers|loop)",
     "peft": r"strategies/|models/encoders/difference",
     "transformers": r"machine\.py|models/|testing/",
-    "torch": r"(machine|checked|results/store)\.py|(models|strategies|avalanche|training|testing|sweeps/engines)/"
+    "torch": r"(machine|checked|results/store)\.py|(models|strategies|avalanche|training|testing|sweeps/engines|differences)/"
     r"|commands/(?!views/)",
 }
 """Where each library may be imported: how the path of such a file begins."""
@@ -312,6 +312,7 @@ def test_every_lint_warning_that_is_silenced_says_why():
         ["metrics", "--help"],
         ["reproduce", "--help"],
         ["report", "--help"],
+        ["diff", "--help"],
         ["doctor", "--help"],
         ["predict", "--help"],
         ["add", "--help"],

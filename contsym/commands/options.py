@@ -10,7 +10,7 @@ import click
 from contsym.config import DEFAULT_OUTPUT, DEFAULT_STEP, DEFAULT_TARGET, Precision, Protocol
 from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SPLIT_RULES
-from contsym.data.tasks import TASKS
+from contsym.data.tasks import TASKS, Task
 from contsym.models.encoders.declared import AUTO, POOLINGS
 
 output_option = click.option(
@@ -47,6 +47,13 @@ noise_option = click.option(
 SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
 
 
+def task_sources(command):
+    """`--TASK SOURCE` for each task, of which only the bundled ones have a default."""
+    for task in reversed(list(TASKS.values())):
+        command = _source_option(task, "bundled" if task.is_bundled else "not measured")(command)
+    return command
+
+
 def task_options(command):
     """`--TASK SOURCE` for each task, and `--TASK-size N` for those without shots."""
     for task in reversed(list(TASKS.values())):
@@ -57,18 +64,27 @@ def task_options(command):
                 metavar="N",
                 help=f"{task.title} training pairs; default: all.",
             )(command)
-        bundled = "bundled, " if task.is_bundled else ""
-        command = click.option(
-            f"--{task.name}",
-            metavar="SOURCE",
-            help=f"{task.title}: {bundled}hub[:OWNER/NAME][@REVISION], or a file or folder; default: {task.default_source}.",
-        )(command)
+        command = _source_option(task, task.default_source)(command)
     return command
+
+
+def _source_option(task: Task, default: str):
+    bundled = "bundled, " if task.is_bundled else ""
+    return click.option(
+        f"--{task.name}",
+        metavar="SOURCE",
+        help=f"{task.title}: {bundled}hub[:OWNER/NAME][@REVISION], or a file or folder; default: {default}.",
+    )
+
+
+def sources_of(options: dict[str, Any]) -> dict[str, str]:
+    """Pop the values of `task_sources`: the typed sources by task."""
+    return {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
 
 
 def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
     """Pop the values of `task_options`: the typed sources and sizes by task."""
-    sources = {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
+    sources = sources_of(options)
     sizes = {name: size for name in TASKS if (size := options.pop(f"{name}_size", None)) is not None}
     return sources, sizes
 

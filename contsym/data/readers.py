@@ -40,6 +40,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "kind": ("kind",),
     "subject": ("subject",),
     "object": ("object",),
+    "skill": ("skill", "skills"),
 }
 FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_names.TEXT_COLUMNS}
 _COLUMNS = FIELDS | PART_COLUMNS

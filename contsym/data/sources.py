@@ -232,28 +232,31 @@ class _Reading:
         for part, rows in self._parts().items():
             counts: Counter[str] = Counter()
             marks: Counter[str] = Counter()
-            rows = identities[part].add_ids(_with_labels(self._task, rows, counts, marks))
+            rows = identities[part].add_ids(with_labels(self._task, rows, counts, marks))
             if self._task.relational:
                 rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
             tables[part] = table(check_row(row, where) for where, row in rows)
-            remarks = [f"{counts[what]} {words}" for what, words in _LEFT_OUT.items() if counts[what]]
-            if counts["numbers"]:
-                numbers = [(n, name) for n, name in self._task.written_labels.items() if n.isdecimal()]
-                order = ", ".join(f"{n} {name}" for n, name in numbers)
-                remarks.append(f"labels are numbers without names in the data; they are read as {order}")
+            remarks = [f"{counts[what]} {words}" for what, words in LEFT_OUT.items() if counts[what]]
+            remarks += [remark_on_numbers(self._task)] if counts["numbers"] else []
             if remark := split_column.contradicting(marks, part):
                 remarks.append(remark)
             notes += [f"{part}: {remark}" for remark in remarks]
         return tables, notes
 
 
-_LEFT_OUT = {
+LEFT_OUT = {
     "unread": "pairs are not of the form 'A r B', 'B r A'",
     "unlabelled": "rows without an agreed label are left out",
 }
 
 
-def _with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str]) -> Iterator[PlacedRow]:
+def remark_on_numbers(task: Task) -> str:
+    numbers = [(n, name) for n, name in task.written_labels.items() if n.isdecimal()]
+    order = ", ".join(f"{n} {name}" for n, name in numbers)
+    return f"labels are numbers without names in the data; they are read as {order}"
+
+
+def with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str]) -> Iterator[PlacedRow]:
     """The labelled rows with the name of their label and without the split column, which is counted in `marks`."""
     for where, row in rows:
         if "split" in row:

@@ -43,6 +43,7 @@ class Report:
     about: str
     variants: Sequence[dict[str, str]]
     sections: Sequence[Section]
+    made_of: str = "stored results alone"
 
     @property
     def tables(self) -> list[Table]:

@@ -242,12 +242,14 @@ class PooledEncoder(nn.Module):
 
     def _encode(self, distinct: Sequence[Text]) -> Tensor:
         """Vectors of distinct texts, in their order."""
+        return self.in_batches(distinct, self)
+
+    def in_batches(self, texts: Sequence[Text], compute: Callable[[BatchEncoding], Tensor]) -> Tensor:
+        """The rows that `compute` gives for batches of texts, in evaluation mode, in the order of the texts, on the CPU."""
         was_training = self.training
         self.eval()
         device = next(self.parameters()).device
-        ids = self.tokenizer(self._prepared(distinct), truncation=True, max_length=self.max_length)[
-            "input_ids"
-        ]
+        ids = self.tokenizer(self._prepared(texts), truncation=True, max_length=self.max_length)["input_ids"]
         parts = evaluation_batches([len(row) for row in ids], device)
         del ids  # as large as the texts
         rows: list[Tensor] = []
@@ -255,8 +257,8 @@ class PooledEncoder(nn.Module):
         # One context for all batches casts the weights to bfloat16 once.
         with self._autocast(device):
             for part in parts:
-                batch = self.tokenize([distinct[i] for i in part]).to(device)
-                waiting.append(self(batch))
+                batch = self.tokenize([texts[i] for i in part]).to(device)
+                waiting.append(compute(batch))
                 # A GPU computes while the next batch is tokenised; fetching each batch would stop that.
                 if len(waiting) == N_WAITING:
                     rows += [torch.cat(waiting).cpu()]
@@ -264,6 +266,11 @@ class PooledEncoder(nn.Module):
         rows += [torch.cat(waiting).cpu()] if waiting else []
         self.train(was_training)
         return torch.cat(rows)[torch.tensor([i for part in parts for i in part]).argsort()]
+
+    def states(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """The states after the embeddings and after each layer, (n, tokens, width) each; the last is what is pooled."""
+        output = self.transformer(**_seen(batch), output_hidden_states=True)
+        return *output.hidden_states[:-1], output.last_hidden_state
 
     def _prepared(self, texts: Sequence[Text]) -> list[Text]:
         """The texts with their prompt, without the end that the encoder cannot see."""
@@ -305,6 +312,15 @@ class NliClassifier(PooledEncoder):
         with self._autocast(batch["input_ids"].device):
             logits = self.transformer(**batch).logits
         return logits.float()[:, self.order]
+
+    def logits_and_states(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The logits, (n, labels), and the states after the embeddings and after each layer, of one pass.
+
+        Of a sequence-to-sequence model the states of its encoder.
+        """
+        output = self.transformer(**batch, output_hidden_states=True)
+        states = output.encoder_hidden_states if "encoder_hidden_states" in output else output.hidden_states
+        return output.logits.float()[:, self.order], states
 
 
 def dense_layer(dense: Dense) -> nn.Module:

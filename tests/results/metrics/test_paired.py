@@ -13,6 +13,7 @@ from contsym.results.metrics.stats import (
     compare_all,
     holm,
     least_difference,
+    least_paired_change,
     mcnemar,
     paired_bootstrap,
     paired_t,
@@ -298,3 +299,23 @@ def test_a_clear_difference_is_shown_by_three_seeds():
     a, b = simulated(generator, 3, 500, 0.95, 0.01), simulated(generator, 3, 500, 0.6, 0.01)
     (found,) = compare_all({"a": a, "b": b})
     assert found.p < 0.01 and found.low > 0.2
+
+
+@pytest.mark.parametrize(("n", "psi"), [(1000, 0.1), (600, 0.3)])
+def test_the_least_paired_change_is_found_in_four_of_five_samples(n, psi):
+    delta = least_paired_change(round(psi * n), n)
+    generator = np.random.default_rng(0)
+    # Items that one side alone answers correctly, for either side: their difference is delta.
+    shares = [(psi + delta) / 2, (psi - delta) / 2, 1 - psi]
+    ours, theirs, _ = generator.multinomial(n, shares, size=20_000).T
+    found = np.abs(ours - theirs) / np.sqrt(np.maximum(ours + theirs, 1)) > 1.96
+    # Three standard errors of 20,000 samples are 0.008; the formula itself is of normal errors.
+    assert found.mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_more_pairs_and_fewer_differing_ones_show_smaller_changes():
+    by_n = [least_paired_change(n // 5, n) for n in (50, 200, 1000)]
+    by_share = [least_paired_change(n, 200) for n in (100, 20, 0)]
+    assert by_n == sorted(by_n, reverse=True) and by_share == sorted(by_share, reverse=True)
+    # Nothing differs: about (1.960 + 0.842)^2 / n, since every differing pair would point one way.
+    assert by_share[-1] == pytest.approx(7.85 / 200, rel=0.06)

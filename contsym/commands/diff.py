@@ -1,0 +1,134 @@
+"""`contsym diff`: what changed between two checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contsym.commands.options import (
+    device_option,
+    form_option,
+    output_option,
+    precision_option,
+    sources_of,
+    task_sources,
+)
+from contsym.data.tasks import TASKS
+from contsym.errors import SettingError
+
+if TYPE_CHECKING:
+    from contsym.data.schema import Form
+
+
+@click.command()
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@task_sources
+@click.option(
+    "--task",
+    "files",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Labelled pairs of your own, as another ability; repeatable.",
+)
+@form_option
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="The most pairs of a task; of more the seed draws them.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the folds and of what is drawn.",
+)
+@click.option(
+    "--put-back/--no-put-back",
+    default=True,
+    show_default=True,
+    help="Put parts of OLD back into NEW, one by one, where an ability was lost; takes an encoding per layer.",
+)
+@device_option
+@precision_option
+@output_option
+@click.option(
+    "--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/diffs/OLD-NEW."
+)
+@click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+def diff(
+    old: str,
+    new: str,
+    files: tuple[str, ...],
+    form: Form,
+    limit: int,
+    seed: int,
+    put_back: bool,
+    device: str,
+    precision: str,
+    output: Path,
+    to: Path | None,
+    opens: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Compare two checkpoints: which abilities were lost or gained, and where in the network.
+
+    OLD and NEW are folders, Hub ids or presets of encoders or classifiers, trained by anybody. Nothing is trained
+    but small probes. The bundled NLI sample and symmetry pairs are measured in any case. Writes a page and its tables,
+    like contsym report (docs/diff.md).
+
+    \b
+    Examples:
+      contsym diff minilm minilm-nli
+      contsym diff FacebookAI/roberta-large-mnli my-finetuned --task mine=pairs.jsonl
+    """
+    from rich.console import Console
+
+    from contsym.commands.views.diff import diff_report
+    from contsym.commands.views.progress import RunProgress
+    from contsym.differences.page import make_page, name_of
+    from contsym.differences.run import diff as compare
+    from contsym.report.render import write_report
+
+    tasks: dict[str, str] = {**sources_of(options)}
+    for text in files:
+        name, equals, file = text.partition("=")
+        if not equals or not name or not file:
+            raise SettingError(f"--task {text!r}: expected NAME=FILE, as mine=pairs.jsonl")
+        if name in TASKS:
+            raise SettingError(
+                f"--task {text}: {name} is a task of contsym's; expected --{name} {file}, or another name"
+            )
+        if name in tasks:
+            raise SettingError(f"--task {name} is given twice; give it once")
+        tasks[name] = file
+    with RunProgress(Console(stderr=True)) as progress:
+        found = compare(
+            old,
+            new,
+            tasks,
+            form=form,
+            limit=limit,
+            seed=seed,
+            put_back=put_back,
+            device=device,
+            precision=precision,
+            progress=progress,
+        )
+    html, tables = write_report(make_page(found), to or output / "diffs" / name_of(found))
+    if as_json:
+        click.echo(json.dumps(found.model_dump(), ensure_ascii=False, allow_nan=False))
+    else:
+        Console(highlight=False).print(diff_report(found))
+    click.echo(f"page: {html}", err=as_json)
+    click.echo(f"tables: {tables}", err=as_json)
+    if opens:
+        click.launch(str(html.resolve()))

@@ -1,0 +1,154 @@
+"""What a person sees of two checkpoints compared, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
+from contsym.differences.schema import Ability, Change, Checkpoint, Diff, Part, Returned
+from contsym.differences.schema import Group as PairGroup
+from contsym.differences.sentences import answer, seen
+from contsym.report.tables.layout import relation_title
+from contsym.results.metrics.stats import p_text
+
+MAX_GROUPS = 12
+"""Rows of the table of relations and skills; a column of few values is shown entirely."""
+FEW = 4
+"""Values of a column that are shown whether they changed or not."""
+MAX_RETURNED = 3
+"""Abilities with a column in the table of parts put back."""
+NOTHING = "-"
+
+
+def diff_report(found: Diff) -> Group:
+    """Both checkpoints, the sentences, and the tables: abilities, groups, parts, parts put back."""
+    lines: list[RenderableType] = [_sides(found), Text("")]
+    lines += [shown(sentence) for sentence in answer(found)]
+    lines += [Text(""), _abilities(found)]
+    lines.append(Text("p: corrected over all abilities · least: the least detectable change"))
+    lines.append(Text(""))
+    if groups := _shown_groups(found):
+        lines.append(_groups(groups))
+    lines.append(_parts(found.parts, found.n_texts, found.reads))
+    if found.transplants:
+        lines += _transplants(found)
+    lines += [shown(f"! {note}") for note in (*seen(found), *found.notes)]
+    return Group(*lines)
+
+
+def _sides(found: Diff) -> Table:
+    table = grid()
+    for title, side in (("OLD", found.old), ("NEW", found.new)):
+        table.add_row(title, shown(side_words(side)))
+    return table
+
+
+def side_words(side: Checkpoint) -> str:
+    heads = {
+        "joint": "an NLI head over joint texts",
+        "pair": "an NLI head over both vectors",
+        None: "no NLI head",
+    }
+    layers = f"{side.n_layers} layers, " if side.n_layers else ""
+    return (
+        f"{side.name}: {side.architecture}, {layers}{side.dim} dimensions, {side.pooling}; {heads[side.head]}"
+    )
+
+
+def _abilities(found: Diff) -> Table:
+    counts = ", ".join(f"{task.n:,} of {task.name}" for task in found.tasks)
+    table = plain_table(f"Accuracy on the same pairs: {counts}")
+    # Folded, so that a long name takes no room from the numbers.
+    table.add_column("ability", overflow="fold", max_width=12)
+    add_numbers(table, "before", "after", "change", "95% interval", "p", "least")
+    for task in found.tasks:
+        table.add_row(shown(task.name))
+        for ability in found.abilities:
+            if ability.task == task.name:
+                table.add_row(
+                    f"  {ability.measure}", *_cells(ability), style="bold" if ability.is_shown else ""
+                )
+    return table
+
+
+def _cells(change: Change) -> list[str]:
+    least = NOTHING if change.least is None else f"{change.least:.3f}"
+    before, after = (NOTHING if value is None else f"{value:.3f}" for value in (change.before, change.after))
+    if change.change is None or change.p is None:
+        return [before, after, NOTHING, NOTHING, NOTHING, NOTHING]
+    interval = f"{change.low:+.3f} to {change.high:+.3f}"
+    return [before, after, f"{change.change:+.3f}", interval, p_text(change.p), least]
+
+
+def _shown_groups(found: Diff) -> list[tuple[Ability, PairGroup]]:
+    """Groups that changed, and all of a column with few values; the largest change first within each ability."""
+    rows = []
+    for ability in found.abilities:
+        sizes = {
+            column: sum(g.column == column for g in ability.groups)
+            for column in {g.column for g in ability.groups}
+        }
+        own = [g for g in ability.groups if g.change is not None and (g.is_shown or sizes[g.column] <= FEW)]
+        rows += [(ability, group) for group in sorted(own, key=lambda g: g.change or 0.0)]
+    return rows
+
+
+def _groups(rows: Sequence[tuple[Ability, PairGroup]]) -> RenderableType:
+    table = plain_table("By relation, kind and skill")
+    table.add_column("ability", overflow="fold", max_width=18)
+    table.add_column("pairs of", overflow="fold", max_width=14)
+    add_numbers(table, "pairs", "before", "after", "change", "p")
+    for ability, group in rows[:MAX_GROUPS]:
+        before, after, change, _, p, _ = _cells(group)
+        style = "bold" if group.is_shown else ""
+        table.add_row(
+            shown(ability.title),
+            shown(relation_title(group.name)),
+            f"{group.n:,}",
+            before,
+            after,
+            change,
+            p,
+            style=style,
+        )
+    if (more := len(rows) - MAX_GROUPS) > 0:
+        table.add_row(f"{more} more on the page")
+    return table
+
+
+def _parts(parts: Sequence[Part], n_texts: int, reads: str) -> Table:
+    what = "pairs" if reads == "pairs" else "sentences"
+    table = plain_table(
+        f"Where it moved, from 0 (not at all); states of {n_texts:,} {what}", "part", no_wrap=True
+    )
+    add_numbers(table, "weights", "1 - CKA", "cosine drift", "neighbours lost")
+    for part in parts:
+        values = (part.weights, part.cka_distance, part.drift, part.neighbours_lost)
+        table.add_row(part.name, *(NOTHING if value is None else f"{value:.3f}" for value in values))
+    return table
+
+
+def _transplants(found: Diff) -> list[RenderableType]:
+    """Accuracy with one part of OLD in NEW, and the share of the loss that returns."""
+    lost = found.lost[:MAX_RETURNED]
+    more = len(found.lost) - len(lost)
+    title = "NEW with one part of OLD put back: accuracy, and the share of the loss returned"
+    # Above the table, whose width would break it.
+    lines: list[RenderableType] = [Text(title, style="italic")]
+    table = plain_table("", "part", no_wrap=True)
+    add_numbers(table, *(ability.title for ability in lost), no_wrap=False)
+    table.add_row("none", *(f"{ability.after:.3f}" + " " * 6 for ability in lost))
+    for transplant in found.transplants:
+        by_ability = {(each.task, each.measure): each for each in transplant.abilities}
+        cells = [_returned(by_ability.get((ability.task, ability.measure))) for ability in lost]
+        table.add_row(transplant.part, *cells)
+    lines.append(table)
+    return [*lines, Text(f"{more} more abilities on the page")] if more else lines
+
+
+def _returned(each: Returned | None) -> str:
+    return NOTHING if each is None else f"{each.accuracy:.3f} {each.share:>5.0%}"

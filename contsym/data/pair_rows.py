@@ -1,0 +1,72 @@
+"""The labelled pairs of one file, or of rows in memory, undivided, with the columns that group them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contsym.data.readers import read_rows, rename
+from contsym.data.schema import Row, check_row
+from contsym.data.sources import LEFT_OUT, remark_on_numbers, with_labels
+from contsym.data.tasks import TASKS
+from contsym.errors import DataError
+
+NUMBERS_AS = TASKS["mnli"]
+"""The task that gives class numbers without names their labels."""
+
+
+@dataclass(frozen=True)
+class PairRows:
+    rows: list[Row]
+    """As `check_row` gives them, with `skill`: a tuple of names, which may be empty."""
+    source: str
+    notes: tuple[str, ...]
+
+
+PairSource = str | Path | Iterable[Mapping[str, object]]
+"""A file of labelled pairs, or rows in memory: dicts, a pandas DataFrame, a Dataset of `datasets`."""
+
+
+def read_pair_rows(source: PairSource) -> PairRows:
+    """All labelled pairs of a file (any format of `read_rows`) or of rows in memory, in their order.
+
+    Rows without an agreed label are left out and counted. Raises DataError for the first wrong row, with its place,
+    and where no labelled pair is left.
+
+    >>> pairs = read_pair_rows([{"premise": "A", "hypothesis": "B", "label": "neutral", "skills": ["spatial", "logic"]}])
+    >>> pairs.rows[0]["label"], pairs.rows[0]["skill"]
+    (1, ('spatial', 'logic'))
+    """
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; expected a file of labelled pairs")
+        name, placed = str(path), read_rows(path)
+    else:
+        name = "rows"
+        placed = ((f"rows:{number}", rename(row)) for number, row in enumerate(_in_memory(source), 1))
+    counts: Counter[str] = Counter()
+    rows = [
+        {**check_row(row, where), "skill": _skills(row.get("skill"))}
+        for where, row in with_labels(NUMBERS_AS, placed, counts, Counter())
+    ]
+    if not rows:
+        raise DataError(f"{name}: no labelled pairs; expected premise, hypothesis and label in each row")
+    notes = [f"{counts[what]} {words}" for what, words in LEFT_OUT.items() if counts[what]]
+    notes += [remark_on_numbers(NUMBERS_AS)] if counts["numbers"] else []
+    return PairRows(rows, name, tuple(notes))
+
+
+def _in_memory(source: Any) -> Iterable[Mapping[str, object]]:
+    """The rows of a pandas DataFrame, of a Dataset of `datasets`, or of anything that gives rows."""
+    if hasattr(source, "to_list"):
+        return source.to_list()
+    return source.to_dict("records") if hasattr(source, "columns") else source
+
+
+def _skills(value: object) -> tuple[str, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(text for each in values if each is not None and (text := str(each).strip()))

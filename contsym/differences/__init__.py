@@ -1,0 +1,1 @@
+"""What changed between two checkpoints: their abilities, their states and their weights."""

@@ -1,0 +1,151 @@
+"""Abilities: what the own head, fresh linear probes and k-NN answer, and whether the answers changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contsym.data.schema import LABELS
+from contsym.differences.schema import Ability, Change, Group, GroupColumn, Measure
+from contsym.differences.tasks import TaskPairs
+from contsym.models.algebra import pair_features
+from contsym.models.memory import LabelMemory
+from contsym.results.metrics.probe import probe_answers, standardised
+from contsym.results.metrics.stats import (
+    Comparison,
+    compare_all,
+    holm,
+    least_paired_change,
+)
+
+K_VOTES = 15
+"""Neighbours that vote."""
+
+Right = NDArray[np.bool_]
+"""Whether each answered pair is answered correctly, (pairs,)."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What one checkpoint makes of the pairs of a task."""
+
+    pairs: NDArray[np.float32]
+    """A row per pair, (pairs, dim): the vector of both sentences as one text, or [p, h, |p - h|, p ∘ h]."""
+    head: Tensor | None
+    """The logits of the own head for the answered pairs, (n, labels)."""
+
+
+def features_of_sentences(p: Tensor, h: Tensor) -> NDArray[np.float32]:
+    return pair_features(p, h).numpy()
+
+
+def right_answers(task: TaskPairs, features: Features, seed: int, measure: Measure) -> Right | None:
+    """The correct answers by one measure; None for the own head of a checkpoint without one.
+
+    A probe and k-NN answer the pairs of a fold after learning from all pairs outside it.
+    """
+    labels, n = task.labels, task.n
+    if measure == "own head":
+        return None if features.head is None else features.head.argmax(dim=1).numpy() == labels[:n]
+    answers = np.zeros(len(labels), dtype=np.int64)
+    for fold in np.unique(task.folds[:n]):
+        inside = (task.folds == fold) & (np.arange(len(labels)) < n)
+        known = features.pairs[task.folds != fold], labels[task.folds != fold]
+        if measure == "probe":
+            answers[inside] = probe_answers(*known, features.pairs[inside], seed)
+        else:
+            answers[inside] = knn_answers(*known, features.pairs[inside])
+    return answers[:n] == labels[:n]
+
+
+def knn_answers(
+    train: NDArray[np.float32], labels: NDArray[np.int64], test: NDArray[np.float32], k: int = K_VOTES
+) -> NDArray[np.int64]:
+    """The majority label of the k = 15 nearest training rows by cosine, after the standardisation of a probe.
+
+    Shapes: (pairs, dim), (pairs,), (test pairs, dim) -> (test pairs,).
+    """
+    train, test = standardised(train, test)
+    memory = LabelMemory(train.shape[1], len(LABELS), k)
+    memory.add(torch.from_numpy(train), torch.from_numpy(labels))
+    return memory.scores(torch.from_numpy(test)).argmax(dim=1).numpy()
+
+
+def abilities_of(
+    tasks: Mapping[str, TaskPairs],
+    before: Mapping[tuple[str, Measure], Right | None],
+    after: Mapping[tuple[str, Measure], Right | None],
+) -> tuple[Ability, ...]:
+    """Every task by every measure that either side has; p corrected over the abilities that both have."""
+    found = [
+        (task, measure, compare(right, after[task, measure]))
+        for (task, measure), right in before.items()
+        if right is not None or after[task, measure] is not None
+    ]
+    changes = _corrected([change for _, _, change in found])
+    return tuple(
+        Ability(
+            **dict(change),
+            task=task,
+            measure=measure,
+            groups=_groups(tasks[task].groups, before[task, measure], after[task, measure]),
+        )
+        for (task, measure, _), change in zip(found, changes, strict=True)
+    )
+
+
+def _groups(
+    groups: Mapping[GroupColumn, Mapping[str, NDArray[np.int64]]], before: Right | None, after: Right | None
+) -> tuple[Group, ...]:
+    found: list[Group] = []
+    for column, members in groups.items():
+        changes = _corrected([compare(_part(before, rows), _part(after, rows)) for rows in members.values()])
+        found += [
+            Group(**dict(change), column=column, name=name)
+            for name, change in zip(members, changes, strict=True)
+        ]
+    return tuple(found)
+
+
+def _part(right: Right | None, rows: NDArray[np.int64]) -> Right | None:
+    return None if right is None else right[rows]
+
+
+def compare(before: Right | None, after: Right | None) -> Change:
+    """The accuracies, and where both are there, change, interval, test and the least change; p is not corrected yet.
+
+    p is the larger one of McNemar's exact test and a paired bootstrap over the pairs, as in `compare_all`.
+    """
+    n = len(before if before is not None else after if after is not None else ())
+    if before is None or after is None:
+        shares = (None if side is None else float(side.mean()) for side in (before, after))
+        one, other = shares
+        return Change(n=n, before=one, after=other, change=None, low=None, high=None, p=None, least=None)
+    change = paired(before, after)
+    return Change(
+        n=n,
+        before=float(before.mean()),
+        after=float(after.mean()),
+        change=change.difference,
+        low=change.low,
+        high=change.high,
+        p=change.p,
+        least=least_paired_change(int((before != after).sum()), n),
+    )
+
+
+def paired(before: Right, after: Right) -> Comparison:
+    """After less before, on the same pairs."""
+    (comparison,) = compare_all({"after": after[None], "before": before[None]})
+    return comparison
+
+
+def _corrected(changes: list[Change]) -> list[Change]:
+    tested = [i for i, change in enumerate(changes) if change.p is not None]
+    corrected = dict(zip(tested, holm([changes[i].p or 0.0 for i in tested]), strict=True))
+    return [change.model_copy(update={"p": corrected.get(i)}) for i, change in enumerate(changes)]

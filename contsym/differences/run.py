@@ -1,0 +1,129 @@
+"""`diff`: two checkpoints measured on the same pairs, and where they differ."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import contsym
+from contsym.config import DEFAULT_FORM
+from contsym.data.pair_rows import PairSource
+from contsym.differences.schema import FORMAT, MEASURES, Diff, DiffTask
+from contsym.differences.tasks import BUNDLED_TASKS, LIMIT, N_FOLDS, check_names, load_pairs
+from contsym.errors import SettingError
+from contsym.models.encoders import checkpoints
+from contsym.training.progress import Progress, Silent, Steps
+
+if TYPE_CHECKING:
+    from contsym.data.schema import Form
+
+
+def diff(
+    old: str | Path,
+    new: str | Path,
+    tasks: Mapping[str, PairSource] | None = None,
+    *,
+    form: Form = DEFAULT_FORM,
+    limit: int = LIMIT,
+    seed: int = 0,
+    put_back: bool = True,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Progress | None = None,
+) -> Diff:
+    """Which abilities two checkpoints have, and where in the network they differ.
+
+    `old` and `new` are folders, Hub ids or presets of encoders or classifiers. `tasks` adds to the bundled tasks, or
+    replaces their source: under a name of `TASKS` a source as of `--mnli`, under any other name a file of labelled
+    pairs, or rows in memory (an iterable of dicts with premise, hypothesis, label and perhaps relation, skill).
+
+    Raises EncoderError, DataError or SettingError before anything is encoded, where a checkpoint, the pairs or an
+    option cannot be used.
+
+    >>> from tempfile import mkdtemp
+    >>> from contsym.testing.toy import nli_rows, save_encoder
+    >>> folder = save_encoder(Path(mkdtemp()))
+    >>> found = diff(folder, folder, {"toy": nli_rows()}, limit=40)
+    >>> found.ability("toy", "probe").change, found.lost, {part.weights for part in found.parts}
+    (0.0, [], {0.0, None})
+    """
+    started = time.perf_counter()
+    if limit < 1 or seed < 0:
+        raise SettingError(
+            f"--limit {limit}, --seed {seed}: expected a limit of at least 1 and a seed of at least 0"
+        )
+    sources: dict[str, PairSource] = {**dict.fromkeys(BUNDLED_TASKS, "bundled"), **(tasks or {})}
+    check_names(sources)
+    steps = Steps(progress or Silent())
+    steps.phase("looking at data and checkpoints", None)
+    from contsym.machine import quiet_libraries
+
+    quiet_libraries()
+    # Before the data, since a wrong name is the likeliest mistake; both without torch.
+    found = [checkpoints.locate(str(name)) for name in (old, new)]
+    pairs = {
+        name: load_pairs(name, source, seed=seed, limit=limit, form=form) for name, source in sources.items()
+    }
+    from contsym.differences.abilities import K_VOTES, abilities_of
+    from contsym.differences.bench import Bench
+    from contsym.differences.checkpoint import LoadedCheckpoint, unused_heads, with_facts
+    from contsym.differences.geometry import K_NEIGHBOURS
+    from contsym.differences.parts import compare_parts, fitting_parts
+    from contsym.differences.transplants import transplants
+    from contsym.models.encoders.device import choose_device, choose_precision, deterministic
+
+    files = [with_facts(each) for each in found]
+    device = choose_device(device)
+    used = choose_precision(precision, device)
+    with deterministic(device):
+        before, after = (LoadedCheckpoint(each, device, used) for each in files)
+        bench = Bench(pairs, before, after, seed, steps)
+        readings = bench.read(before, "OLD"), bench.read(after, "NEW")
+        everything = [(name, measure) for name in pairs for measure in MEASURES]
+        answers = [
+            bench.measure(side, reading, everything)
+            for side, reading in zip((before, after), readings, strict=True)
+        ]
+        abilities = abilities_of(pairs, *answers)
+        fitting, notes = fitting_parts(before, after)
+        parts, more_notes = compare_parts(fitting, *readings)
+        returned = transplants(bench, readings[1], fitting, abilities, answers[1]) if put_back else ()
+    return Diff(
+        format=FORMAT,
+        old=before.facts,
+        new=after.facts,
+        tasks=tuple(
+            DiffTask(
+                name=t.name,
+                given=given(sources[t.name]),
+                source=t.source,
+                n=t.n,
+                n_learned=len(t.labels),
+                notes=t.notes,
+            )
+            for t in pairs.values()
+        ),
+        abilities=abilities,
+        parts=parts,
+        transplants=returned,
+        notes=(*unused_heads(files), *notes, *more_notes),
+        put_back=put_back,
+        n_texts=bench.n_sampled,
+        reads="pairs" if bench.joint else "sentences",
+        seed=seed,
+        n_folds=N_FOLDS,
+        k_votes=K_VOTES,
+        k_neighbours=K_NEIGHBOURS,
+        limit=limit,
+        form=form,
+        device=device,
+        precision=used,
+        contsym=contsym.__version__,
+        seconds=round(time.perf_counter() - started, 1),
+    )
+
+
+def given(source: PairSource) -> str:
+    return str(source) if isinstance(source, str | Path) else "rows"

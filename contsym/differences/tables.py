@@ -1,0 +1,173 @@
+"""The tables of a comparison's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from contsym.differences.schema import Change, Checkpoint, Diff
+from contsym.report.table_formats import Cell, Column, Table, make_table, text_column
+from contsym.report.tables.layout import relation_title
+from contsym.results.metrics.stats import p_text
+
+ACCURACIES = (
+    Column("before", form="{:.3f}"),
+    Column("after", form="{:.3f}"),
+    Column("change", "change", ("", "low", "high")),
+    Column("p, Holm-corrected", "p"),
+    Column("least detectable change", "least", form="{:.3f}"),
+)
+PRECISE = "{:.4f}"
+TASK, MEASURE = text_column("task"), text_column("by", "measure")
+
+
+def all_tables(found: Diff) -> list[tuple[str, Table]]:
+    """Every table that has rows, with the id of its section."""
+    made = [
+        ("abilities", abilities(found)),
+        ("groups", groups(found)),
+        ("where", parts(found)),
+        ("returned", returned(found)),
+        ("provenance", checkpoints(found)),
+        ("provenance", pairs(found)),
+    ]
+    return [(section, table) for section, table in made if table.rows]
+
+
+def abilities(found: Diff) -> Table:
+    rows = ((a.task, a.measure, a.n, *_changes(a)) for a in found.abilities)
+    return make_table(
+        "abilities",
+        "Accuracy on the same pairs",
+        (TASK, MEASURE, Column("pairs", "n"), *ACCURACIES),
+        rows,
+        f"own head: the checkpoint's own answer. A probe (logistic regression) and k-NN ({found.k_votes} votes) answer the "
+        f"pairs of each of {found.n_folds} folds after learning from the pairs outside it, the same folds for both.",
+        "Change: NEW less OLD with its 95% interval, a paired bootstrap over the pairs. p: the larger of this test's and "
+        "McNemar's exact one, corrected after Holm over all abilities; bold: below 0.05. Least detectable change: what "
+        "as many pairs would show in 80 of 100 repetitions (Connor 1987).",
+    )
+
+
+def _changes(change: Change) -> Iterable[Cell | float | None]:
+    if change.change is None or change.p is None:
+        return change.before, change.after, None, None, None
+    text = f"{change.change:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+    return (
+        change.before,
+        change.after,
+        Cell(text, (change.change, change.low, change.high), change.is_shown),
+        Cell(p_text(change.p), (change.p,), change.is_shown),
+        change.least,
+    )
+
+
+def groups(found: Diff) -> Table:
+    rows = (
+        (a.task, a.measure, g.column, relation_title(g.name), g.n, *_changes(g))
+        for a in found.abilities
+        for g in a.groups
+    )
+    return make_table(
+        "groups",
+        "By relation, kind and skill",
+        (
+            TASK,
+            MEASURE,
+            text_column("column"),
+            text_column("pairs of", "group"),
+            Column("pairs", "n"),
+            *ACCURACIES,
+        ),
+        rows,
+        "p: corrected over the groups of one column of an ability.",
+    )
+
+
+def parts(found: Diff) -> Table:
+    columns = (
+        text_column("part"),
+        Column("weights", form=PRECISE),
+        Column("1 - CKA", "cka_distance", form=PRECISE),
+        Column("cosine drift", "drift", form=PRECISE),
+        Column("neighbours lost", "neighbours_lost", form=PRECISE),
+    )
+    rows = ((p.name, p.weights, p.cka_distance, p.drift, p.neighbours_lost) for p in found.parts)
+    what = "pairs of sentences" if found.reads == "pairs" else "sentences"
+    return make_table(
+        "parts",
+        "How far each part moved",
+        columns,
+        rows,
+        f"0: unmoved. Weights: length of the difference, as a share of OLD's length. The others: mean token states of "
+        f"{found.n_texts:,} {what} after this part. 1 - CKA: linear (Kornblith et al. 2019). Neighbours lost: of the "
+        f"{found.k_neighbours} nearest texts by cosine. vectors: after the pooling.",
+    )
+
+
+def returned(found: Diff) -> Table:
+    columns = (
+        text_column("part of OLD"),
+        TASK,
+        MEASURE,
+        Column("accuracy", form="{:.3f}"),
+        Column("less NEW's", "returned", ("", "low", "high")),
+        Column("of the loss returned", "share", form="{:.0%}"),
+    )
+    rows = (
+        (
+            t.part,
+            r.task,
+            r.measure,
+            r.accuracy,
+            Cell(
+                f"{r.returned:+.3f} [{r.low:+.3f}, {r.high:+.3f}]",
+                (r.returned, r.low, r.high),
+                not r.low <= 0 <= r.high,
+            ),
+            r.share,
+        )
+        for t in found.transplants
+        for r in t.abilities
+    )
+    return make_table(
+        "returned",
+        "NEW with one part of OLD put back",
+        columns,
+        rows,
+        "Only abilities that were lost. Brackets: 95% interval, not corrected over the parts; bold: it leaves out 0. Probes "
+        "and k-NN learn afresh each time. A part that is put back alone works among NEW's other parts, so what does not "
+        "return is no evidence that the part had no share.",
+    )
+
+
+def checkpoints(found: Diff) -> Table:
+    facts: Sequence[tuple[str, str]] = (
+        ("name", "name"),
+        ("origin", "origin"),
+        ("SHA-256 of the weights", "weights_sha256"),
+        ("architecture", "architecture"),
+        ("layers", "n_layers"),
+        ("dimensions", "dim"),
+        ("pooling", "pooling"),
+        ("NLI head", "head"),
+        ("trained on, as far as is known", "seen"),
+    )
+    rows = [(title, _fact(found.old, name), _fact(found.new, name)) for title, name in facts]
+    columns = (text_column("fact"), text_column("OLD"), text_column("NEW"))
+    return make_table("checkpoints", "Both checkpoints", columns, rows)
+
+
+def _fact(side: Checkpoint, name: str) -> str:
+    value = getattr(side, name)
+    return ", ".join(value) or "unknown" if isinstance(value, tuple) else str(value or "none")
+
+
+def pairs(found: Diff) -> Table:
+    columns = (
+        TASK,
+        text_column("source"),
+        Column("answered", "n"),
+        Column("learned from by probes and k-NN", "n_learned"),
+    )
+    rows = ((t.name, t.source, t.n, t.n_learned) for t in found.tasks)
+    return make_table("pairs", "Pairs", columns, rows)

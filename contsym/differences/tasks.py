@@ -1,0 +1,133 @@
+"""The pairs of each ability: which are answered, which are learned from, and the folds of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contsym.data.cache import load_task
+from contsym.data.pair_rows import PairSource, read_pair_rows
+from contsym.data.schema import Form, Row, rows_of, stable_hash
+from contsym.data.tasks import TASKS
+from contsym.differences.schema import GROUP_COLUMNS, GroupColumn
+from contsym.errors import DataError, SettingError
+
+N_FOLDS = 5
+LIMIT = 1000
+"""Pairs of a task that are answered, and as many that are only learned from; more are drawn from by the seed."""
+
+BUNDLED_TASKS = ("mnli", "wikidata")
+"""Measured in any case: the bundled sample of MultiNLI and the bundled symmetry pairs."""
+
+
+@dataclass(frozen=True)
+class TaskPairs:
+    """Held-out pairs of a task; the first `n` are answered, all are learned from outside their own fold."""
+
+    name: str
+    source: str
+    notes: tuple[str, ...]
+    n: int
+    premises: Sequence[str]
+    hypotheses: Sequence[str]
+    labels: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    groups: Mapping[GroupColumn, Mapping[str, NDArray[np.int64]]]
+    """Rows of answered pairs by column and value, the largest group first."""
+
+
+def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Form) -> TaskPairs:
+    """The pairs of one of TASKS by its source, or of a file or rows under any other name.
+
+    Of a task the test pairs are answered, and the validation pairs only learned from. Its training pairs are not
+    touched: the checkpoint may know them by heart. Every pair of a file is answered.
+    """
+    if name in TASKS:
+        task = load_task(name, str(source), form)
+        answered, others = list(rows_of(task.test)), list(rows_of(task.validation))
+        where, notes = task.source, task.notes
+    else:
+        pairs = read_pair_rows(source)
+        answered, others, where, notes = pairs.rows, [], pairs.source, pairs.notes
+    answered, others = (_drawn(rows, seed, limit) for rows in (answered, others))
+    rows = answered + others
+    labels = np.array([row["label"] for row in rows], dtype=np.int64)
+    groups = [_group(row) for row in rows]
+    if (n_groups := len(set(groups))) < 2 * N_FOLDS:
+        raise DataError(
+            f"{where}: {n_groups} different pairs, both directions counted once; expected at least {2 * N_FOLDS}, for "
+            f"{N_FOLDS} folds"
+        )
+    return TaskPairs(
+        name,
+        where,
+        tuple(notes),
+        len(answered),
+        [str(row["premise"]) for row in rows],
+        [str(row["hypothesis"]) for row in rows],
+        labels,
+        folds_of(groups, labels, seed),
+        _columns(answered),
+    )
+
+
+def _drawn(rows: list[Row], seed: int, limit: int) -> list[Row]:
+    if len(rows) <= limit:
+        return rows
+    order = sorted(range(len(rows)), key=lambda i: stable_hash(seed, *_group(rows[i]), rows[i]["id"]))
+    return [rows[i] for i in sorted(order[:limit])]
+
+
+def _group(row: Row) -> tuple[str, str]:
+    """A pair and its mirror image are one group: they stay in one fold."""
+    first, second = sorted((str(row["premise"]), str(row["hypothesis"])))
+    return first, second
+
+
+def folds_of(
+    groups: Sequence[tuple[str, str]], labels: NDArray[np.int64], seed: int, n_folds: int = N_FOLDS
+) -> NDArray[np.int64]:
+    """The fold of each pair: groups of one label, in the order of a hash of seed and text, take turns.
+
+    So each fold has its share of every label, and the folds depend on neither the order of the pairs nor the checkpoint.
+
+    >>> folds_of([("a", "b"), ("c", "d"), ("a", "b"), ("e", "f")], np.array([0, 0, 0, 0]), seed=0, n_folds=3).tolist()
+    [2, 0, 2, 1]
+    """
+    label_of: dict[tuple[str, str], int] = {}
+    for group, label in zip(groups, labels.tolist(), strict=True):
+        label_of[group] = min(label, label_of.get(group, label))
+    order = sorted(label_of, key=lambda group: (label_of[group], stable_hash(seed, *group)))
+    fold_of = {group: i % n_folds for i, group in enumerate(order)}
+    return np.array([fold_of[group] for group in groups], dtype=np.int64)
+
+
+def _columns(rows: Sequence[Row]) -> dict[GroupColumn, dict[str, NDArray[np.int64]]]:
+    """The groups of each column that has any; of a pair with several skills in each of them."""
+    found: dict[GroupColumn, dict[str, NDArray[np.int64]]] = {}
+    for column in GROUP_COLUMNS:
+        members: dict[str, list[int]] = {}
+        for i, row in enumerate(rows):
+            value = row.get(column) or ()
+            for name in value if isinstance(value, tuple) else (str(value),):
+                members.setdefault(str(name), []).append(i)
+        if members:
+            by_size = sorted(members, key=lambda name: (-len(members[name]), name))
+            found[column] = {name: np.array(members[name]) for name in by_size}
+    return found
+
+
+def check_names(tasks: Mapping[str, PairSource]) -> None:
+    """Raise SettingError for a name that cannot be that of a task."""
+    for name in tasks:
+        if (
+            not name
+            or not name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+            or len(name) > 60
+        ):
+            raise SettingError(
+                f"--task {name!r}: expected a name of letters, digits, '-', '_' and '.', as in --task mine=pairs.jsonl"
+            )

@@ -1,0 +1,81 @@
+"""`contsym diff` as it is typed."""
+
+import json
+
+import pytest
+
+from contsym.differences import run
+from contsym.differences.schema import Diff
+from tests.command import contsym_here
+
+
+@pytest.fixture(autouse=True)
+def only_toy_tasks(monkeypatch):
+    monkeypatch.setattr(run, "BUNDLED_TASKS", ())
+
+
+def test_json_is_the_result_and_the_page_is_written(tiny_encoder_folder, toy, tmp_path):
+    done = contsym_here(
+        *(
+            "diff",
+            tiny_encoder_folder,
+            tiny_encoder_folder,
+            "--wikidata",
+            toy["wikidata"],
+            "--json",
+            "--to",
+            "page",
+        ),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    found = Diff.model_validate_json(done.stdout)
+    assert [(a.task, a.measure, a.change) for a in found.abilities] == [
+        ("wikidata", "probe", 0.0),
+        ("wikidata", "k-NN", 0.0),
+    ]
+    # The 64 test pairs of the toy task; its 18 validation pairs are learned from too.
+    assert [(t.n, t.n_learned) for t in found.tasks] == [(64, 82)]
+    assert {g.column for g in found.abilities[0].groups} == {"relation", "kind"}
+    assert sum(g.n for g in found.abilities[0].groups if g.column == "kind") == 64
+    assert (tmp_path / "page" / "report.html").is_file() and (
+        tmp_path / "page" / "tables" / "parts.csv"
+    ).is_file()
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--task", "pairs.jsonl"], "error: --task 'pairs.jsonl': expected NAME=FILE, as mine=pairs.jsonl"),
+        (
+            ["--task", "mnli=a.jsonl"],
+            "error: --task mnli=a.jsonl: mnli is a task of contsym's; expected --mnli a.jsonl, or another name",
+        ),
+        (["--task", "a=x", "--task", "a=y"], "error: --task a is given twice; give it once"),
+        (["--task", "a=none.jsonl"], "error: none.jsonl: no such file; expected a file of labelled pairs"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_with_2(tiny_encoder_folder, words, message, tmp_path):
+    done = contsym_here("diff", tiny_encoder_folder, tiny_encoder_folder, *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_draws_the_same_pairs_for_both_sides(tiny_encoder_folder, toy, tmp_path):
+    words = (
+        "diff",
+        tiny_encoder_folder,
+        tiny_encoder_folder,
+        "--mnli",
+        toy["mnli"],
+        "--limit",
+        "12",
+        "--json",
+    )
+    first, again = (contsym_here(*words, "--seed", "5", cwd=tmp_path) for _ in range(2))
+    results = [json.loads(each.stdout) for each in (first, again)]
+    assert results[0]["tasks"][0]["n"] == 12 and results[0]["tasks"][0]["n_learned"] == 24
+    for each in results:
+        del each["seconds"]
+    assert results[0] == results[1]

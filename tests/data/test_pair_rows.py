@@ -1,0 +1,52 @@
+"""Undivided pairs of a file or of rows in memory: labels, skills, remarks and refusals."""
+
+import json
+
+import pandas
+import pytest
+from datasets import Dataset
+
+from contsym.data.pair_rows import read_pair_rows
+from contsym.errors import DataError
+
+ROWS = [
+    {
+        "sentence1": "a b",
+        "sentence2": "b a",
+        "gold_label": "entailment",
+        "skill": "spatial",
+        "relation": "near",
+    },
+    {"sentence1": "a c", "sentence2": "c a", "gold_label": "-", "skill": "spatial"},
+    {"sentence1": "a d", "sentence2": "d a", "gold_label": "contradiction"},
+]
+
+
+def checked(pairs):
+    return [(row["premise"], row["label"], row["skill"], row["relation"], row["kind"]) for row in pairs.rows]
+
+
+EXPECTED = [("a b", 0, ("spatial",), "near", "symmetric"), ("a d", 2, (), "", "")]
+
+
+@pytest.mark.parametrize(
+    "make", [list, pandas.DataFrame, Dataset.from_list], ids=["dicts", "frame", "dataset"]
+)
+def test_rows_in_memory_are_read_as_a_file_is(make, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    of_file, of_rows = read_pair_rows(path), read_pair_rows(make(ROWS))
+    assert checked(of_file) == checked(of_rows) == EXPECTED
+    assert of_file.notes == of_rows.notes == ("1 rows without an agreed label are left out",)
+    assert (of_file.source, of_rows.source) == (str(path), "rows")
+
+
+def test_numbers_as_labels_are_read_as_those_of_nli_with_a_remark():
+    pairs = read_pair_rows([{"premise": "a", "hypothesis": "b", "label": 2}])
+    assert pairs.rows[0]["label"] == 2
+    assert "0 entailment, 1 neutral, 2 contradiction" in pairs.notes[0]
+
+
+def test_a_wrong_row_is_named_by_its_place():
+    with pytest.raises(DataError, match=r"^rows:2: label 'entails' is unknown"):
+        read_pair_rows([{"premise": "a", "hypothesis": "b", "label": x} for x in ("neutral", "entails")])

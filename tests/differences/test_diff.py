@@ -1,0 +1,166 @@
+"""Two checkpoints compared: nothing found where nothing is, a planted damage found where it is."""
+
+import json
+
+import numpy as np
+import pytest
+
+from contsym.differences import run
+from contsym.differences.run import diff
+from contsym.differences.tasks import folds_of
+from contsym.errors import DataError, EncoderError, SettingError
+from tests.differences.conftest import DAMAGE, DAMAGED
+
+
+@pytest.fixture(autouse=True)
+def only_the_toy_task(monkeypatch):
+    """The bundled pairs have words that the tiny encoders do not know, and take seconds."""
+    monkeypatch.setattr(run, "BUNDLED_TASKS", ())
+
+
+@pytest.fixture(scope="module")
+def of_damage(trained, damaged, pairs_file):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "BUNDLED_TASKS", ())
+        return diff(trained, damaged, {"toy": pairs_file})
+
+
+def test_a_checkpoint_differs_from_itself_in_nothing(trained, pairs_file):
+    found = diff(trained, trained, {"toy": pairs_file})
+    for ability in found.abilities:
+        for each in (ability, *ability.groups):
+            assert (each.change, each.low, each.high, each.p) == (0, 0, 0, 1)
+            assert each.before == each.after
+    assert [a.measure for a in found.abilities] == ["own head", "probe", "k-NN"]
+    for part in found.parts:
+        assert {part.weights, part.cka_distance, part.drift, part.neighbours_lost} <= {0, None}
+    assert found.transplants == () and found.notes == ()
+
+
+def test_a_damaged_layer_is_found_by_its_weights(of_damage):
+    weights = {part.name: part.weights for part in of_damage.parts}
+    assert weights.pop(DAMAGED) == pytest.approx(DAMAGE)
+    assert set(weights.values()) == {0, None}
+
+
+def test_a_damaged_layer_is_the_first_whose_states_differ(of_damage):
+    states = {part.name: (part.cka_distance, part.drift, part.neighbours_lost) for part in of_damage.parts}
+    assert states["embeddings"] == states["layer 1"] == (0, 0, 0)
+    assert all(value > 0.01 for value in states[DAMAGED])
+
+
+def test_the_lost_ability_returns_with_the_damaged_layer_alone(of_damage):
+    lost = of_damage.ability("toy", "own head")
+    assert lost.before == 1 and lost.after < 0.8 and lost.is_shown
+    (transplant,) = of_damage.transplants
+    assert transplant.part == DAMAGED
+    assert {r.measure: r.share for r in transplant.abilities}["own head"] == 1
+    assert transplant.abilities[0].accuracy == 1
+
+
+def test_nothing_is_put_back_where_that_is_not_wanted(trained, damaged, pairs_file, of_damage):
+    found = diff(trained, damaged, {"toy": pairs_file}, put_back=False)
+    assert found.transplants == () and found.abilities == of_damage.abilities
+
+
+def test_the_checkpoint_is_as_before_after_a_transplant(trained, damaged, pairs_file, of_damage):
+    again = diff(trained, damaged, {"toy": pairs_file})
+    assert again.model_dump(exclude={"seconds"}) == of_damage.model_dump(exclude={"seconds"})
+
+
+def test_the_order_of_the_sides_changes_signs_alone(trained, damaged, pairs_file, of_damage):
+    back = diff(damaged, trained, {"toy": pairs_file})
+    assert {a.title for a in back.gained} == {a.title for a in of_damage.lost} != set()
+    assert back.lost == [] and back.transplants == (), "nothing was lost, so nothing is put back"
+    for one, other in zip(of_damage.abilities, back.abilities, strict=True):
+        assert (one.before, one.after, one.p, one.least) == (other.after, other.before, other.p, other.least)
+        assert one.change == -other.change and (one.low, one.high) == pytest.approx((-other.high, -other.low))
+
+
+def test_skills_are_shown_apart(of_damage):
+    groups = of_damage.ability("toy", "own head").groups
+    assert [(g.column, g.name, g.n) for g in groups] == [("skill", "even", 45), ("skill", "odd", 45)]
+    n_right = sum(g.after * g.n for g in groups)
+    assert n_right == pytest.approx(of_damage.ability("toy", "own head").after * 90)
+
+
+def test_two_architectures_are_compared_by_abilities_and_vectors(trained, tiny_causal_folder, pairs_file):
+    found = diff(trained, tiny_causal_folder, {"toy": pairs_file})
+    assert found.old.head == "joint" and found.new.head is None and found.reads == "sentences"
+    head = found.ability("toy", "own head")
+    assert (head.before, head.after, head.change, head.p) == (1, None, None, None)
+    assert found.ability("toy", "probe").change is not None
+    (vectors,) = found.parts
+    assert vectors.name == "vectors" and vectors.weights is None and vectors.drift is None
+    assert 0 < vectors.cka_distance <= 1 and 0 < vectors.neighbours_lost <= 1
+    assert found.transplants == ()
+    assert [note.partition(":")[0] for note in found.notes] == [
+        "OLD is bert with 3 layers and 32 dimensions, NEW gpt2 with 2 layers and 32 dimensions",
+        "3 and 2 layers",
+    ]
+
+
+def test_embeddings_of_another_vocabulary_are_left_out(
+    tiny_encoder_folder, tiny_masked_lm_folder, pairs_file
+):
+    # The second has more words, in another order.
+    found = diff(tiny_encoder_folder, tiny_masked_lm_folder, {"toy": pairs_file})
+    weights = {part.name: part.weights for part in found.parts}
+    assert weights["embeddings"] is None and weights["layer 1"] > 0
+    assert any(note.startswith("embeddings:") for note in found.notes)
+
+
+def test_a_pair_head_that_contsym_trained_answers(tiny_presets, pairs_file):
+    found = diff("minilm", "minilm-nli", {"toy": pairs_file})
+    # A head of zeros gives every pair the first label; 30 of 90 have it.
+    assert found.ability("toy", "own head").after == pytest.approx(1 / 3)
+    moved = {part.name for part in found.parts if part.weights}
+    assert moved == {"layer 1"}, "the layer that the difference changes"
+    assert found.notes == ("head: OLD has none, so it is neither compared nor put back",)
+
+
+def test_rows_in_memory_are_a_task_as_a_file_is(trained, damaged, pairs_file, of_damage):
+    rows = [json.loads(line) for line in pairs_file.read_text().splitlines()]
+    found = diff(trained, damaged, {"toy": rows})
+    assert found.abilities == of_damage.abilities
+
+
+def test_a_pair_and_its_mirror_image_share_a_fold_and_folds_share_labels():
+    groups = [tuple(sorted((f"a{i}", f"b{i}"))) for i in range(60)] * 2
+    labels = np.tile(np.arange(60) % 3, 2)
+    folds = folds_of(groups, labels, seed=3)
+    assert (folds[:60] == folds[60:]).all()
+    # 20 pairs of each label over 5 folds, at most one fold has one more.
+    counts = [[int(((folds[:60] == f) & (labels[:60] == c)).sum()) for c in range(3)] for f in range(5)]
+    assert {n for row in counts for n in row} <= {4}
+    shuffled = np.random.default_rng(0).permutation(120)
+    again = folds_of([groups[i] for i in shuffled], labels[shuffled], seed=3)
+    assert (again == folds[shuffled]).all()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "error", "words"),
+    [
+        (
+            {"toy": "no-such-file.jsonl"},
+            DataError,
+            "no-such-file.jsonl: no such file; expected a file of labelled pairs",
+        ),
+        ({"a b": []}, SettingError, "--task 'a b': expected a name of letters"),
+        (
+            {"few": [{"premise": str(i), "hypothesis": "x", "label": "neutral"} for i in range(9)]},
+            DataError,
+            "rows: 9 different pairs, both directions counted once; expected at least 10, for 5 folds",
+        ),
+        ({"none": [{"premise": "a", "hypothesis": "b", "label": "-"}]}, DataError, "rows: no labelled pairs"),
+    ],
+)
+def test_pairs_that_cannot_be_used_are_refused_in_one_line(trained, tasks, error, words):
+    with pytest.raises(error) as refused:
+        diff(trained, trained, tasks)
+    assert str(refused.value).startswith(words)
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(trained, pairs_file):
+    with pytest.raises(EncoderError, match=r"^encoder 'no/such' is not here"):
+        diff(trained, "no/such", {"toy": pairs_file})
