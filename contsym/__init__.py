@@ -1,6 +1,7 @@
 """contsym measures how few examples a language encoder needs to learn a relation, and what it forgets.
 
-From Python: `run`, `sweep`, `load` and `compare`, with results as pandas tables; `Strategy` is the base of an own method.
+From Python: `run`, `sweep`, `load`, `compare` and `diff`, with results as pandas tables; `Strategy` is the base of an own
+method.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contsym.api.comparison import Comparison, compare
-    from contsym.api.functions import load, run, sweep
+    from contsym.api.functions import diff, load, run, sweep
     from contsym.api.results import Run, Sweep
+    from contsym.differences.schema import Diff
     from contsym.errors import ContsymError
     from contsym.strategies.base import Strategy
 
@@ -21,6 +23,8 @@ _HOMES = {
     "sweep": "contsym.api.functions",
     "load": "contsym.api.functions",
     "compare": "contsym.api.comparison",
+    "diff": "contsym.api.functions",
+    "Diff": "contsym.differences.schema",
     "Comparison": "contsym.api.comparison",
     "Run": "contsym.api.results",
     "Sweep": "contsym.api.results",
@@ -29,7 +33,19 @@ _HOMES = {
 }
 """The module of each public name; it is imported when the name is used, so `import contsym` takes milliseconds."""
 
-__all__ = ["Comparison", "ContsymError", "Run", "Strategy", "Sweep", "compare", "load", "run", "sweep"]
+__all__ = [
+    "Comparison",
+    "ContsymError",
+    "Diff",
+    "Run",
+    "Strategy",
+    "Sweep",
+    "compare",
+    "diff",
+    "load",
+    "run",
+    "sweep",
+]
 
 
 def __getattr__(name: str) -> Any:
