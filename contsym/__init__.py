@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contsym.api.comparison import Comparison, compare
-    from contsym.api.functions import load, run, sweep
+    from contsym.api.functions import diff, load, run, sweep
     from contsym.api.models import load_model
     from contsym.api.results import Run, Sweep
-    from contsym.differences.run import diff
     from contsym.differences.schema import Diff
     from contsym.errors import ContsymError
     from contsym.strategies.base import Strategy
@@ -32,7 +31,7 @@ _HOMES = {
     "Sweep": "contsym.api.results",
     "Strategy": "contsym.strategies.base",
     "TrainedModel": "contsym.training.trained",
-    "diff": "contsym.differences.run",
+    "diff": "contsym.api.functions",
     "Diff": "contsym.differences.schema",
     "ContsymError": "contsym.errors",
 }

@@ -1,4 +1,4 @@
-"""`contsym.run`, `contsym.sweep` and `contsym.load`."""
+"""`contsym.run`, `contsym.sweep`, `contsym.load` and `contsym.diff`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from contsym.api.running import QuietRun, failed_cells, make_run
 from contsym.api.sweeping import Engine, QuietSweep, make_sweep
 from contsym.checked import tell_skipped
 from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig, Shots
-from contsym.errors import ContsymError
+from contsym.data.pair_rows import PairSource
+from contsym.differences.run import diff as compare_checkpoints
+from contsym.differences.schema import Diff
+from contsym.errors import ContsymError, SettingError, nearest
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.find import find, nothing_there
 from contsym.training.progress import Progress
@@ -131,6 +134,37 @@ def load(name: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run | Sweep:
             f"{name}: the folder of one result; expected a run or a sweep, as contsym report lists them"
         )
     return experiment_of(found)
+
+
+def diff(
+    old: str | Path,
+    new: str | Path,
+    tasks: Mapping[str, PairSource] | None = None,
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Diff:
+    """Which abilities two checkpoints have, and where in the network they differ, as `contsym diff` does.
+
+    Args:
+        old: A folder, a Hub id or a preset of an encoder or classifier.
+        new: The same.
+        tasks: More abilities beside the bundled ones, or other sources for these: by a task's name a source as of
+            `--mnli`, by any other name a file of labelled pairs, a DataFrame, a `datasets.Dataset` or dicts.
+        progress: As in `run`.
+        options: Those of `contsym diff` with _ for -: `form`, `limit`, `seed`, `put_back`, `device`, `precision`.
+
+    Raises ContsymError, in one line, for whatever the caller can mend.
+
+    >>> diff("minilm", "minilm-nli", limit=0)
+    Traceback (most recent call last):
+    ...
+    contsym.errors.SettingError: --limit 0, --seed 0: expected a limit of at least 1 and a seed of at least 0
+    """
+    known = ("form", "limit", "seed", "put_back", "device", "precision")
+    if unknown := [name for name in options if name not in known]:
+        raise SettingError(f"option {unknown[0]!r} is unknown; {nearest(unknown[0], known)}")
+    return compare_checkpoints(old, new, tasks, progress=progress or default_progress(), **options)
 
 
 def _options(given: Mapping[str, Any], plugins: tuple[str, ...], output: Path, *more: str) -> dict[str, Any]:

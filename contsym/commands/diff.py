@@ -92,10 +92,10 @@ def diff(
     """
     from rich.console import Console
 
+    from contsym.api.functions import diff as compare
     from contsym.commands.views.diff import diff_report
     from contsym.commands.views.progress import RunProgress
     from contsym.differences.page import make_page, name_of
-    from contsym.differences.run import diff as compare
     from contsym.report.render import write_report
 
     tasks: dict[str, str] = {**sources_of(options)}

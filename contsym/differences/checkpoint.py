@@ -170,12 +170,16 @@ def with_facts(files: EncoderFiles) -> EncoderFiles:
 
 
 def unused_heads(sides: Sequence[EncoderFiles]) -> list[str]:
-    """A line for each classifier whose labels are not those of NLI."""
+    """A line for each classifier whose labels are not those of NLI, and for each saved method without an NLI head."""
     notes = []
     for title, files in zip(("OLD", "NEW"), sides, strict=True):
         config = checkpoints.read_config(files.folder)
         is_classifier = "SequenceClassification" in str(config.get("architectures"))
-        if is_classifier and kind_of_head(files) is None:
+        if (files.root / checkpoints.METHOD).is_file() and kind_of_head(files) is None:
+            notes.append(
+                f"{title}: its method ({checkpoints.METHOD}) is not an NLI head: only its encoder is compared"
+            )
+        elif is_classifier and kind_of_head(files) is None:
             labels = config.get("id2label")
             named = ", ".join(map(str, labels.values()))[:100] if isinstance(labels, Mapping) else "unknown"
             notes.append(

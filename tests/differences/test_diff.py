@@ -1,14 +1,18 @@
 """Two checkpoints compared: nothing found where nothing is, a planted damage found where it is."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from contsym.differences import run
 from contsym.differences.run import diff
 from contsym.differences.tasks import folds_of
 from contsym.errors import DataError, EncoderError, SettingError
+from contsym.models.encoders.checkpoints import METHOD
 from tests.differences.conftest import DAMAGE, DAMAGED
 
 
@@ -117,6 +121,14 @@ def test_a_pair_head_that_contsym_trained_answers(tiny_presets, pairs_file):
     moved = {part.name for part in found.parts if part.weights}
     assert moved == {"layer 1"}, "the layer that the difference changes"
     assert found.notes == ("head: OLD has none, so it is neither compared nor put back",)
+
+
+def test_a_saved_method_without_an_nli_head_is_named(tiny_encoder_folder, pairs_file, tmp_path):
+    saved = shutil.copytree(tiny_encoder_folder, tmp_path / "saved")
+    save_file({"head.weight": torch.zeros(1)}, saved / METHOD)
+    found = diff(tiny_encoder_folder, saved, {"toy": pairs_file})
+    assert found.notes == (f"NEW: its method ({METHOD}) is not an NLI head: only its encoder is compared",)
+    assert [a.change for a in found.abilities] == [0, 0]
 
 
 def test_rows_in_memory_are_a_task_as_a_file_is(trained, damaged, pairs_file, of_damage):
