@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from contsym.data.sources import source_label
 from contsym.models.encoders.checkpoints import CARD, DIFFERENCE, difference_sha256, locate
 from contsym.models.encoders.declared import MODULES
 from contsym.models.encoders.nli_head import NLI_HEAD, read_head
 from contsym.models.encoders.presets import BUNDLED, PRESETS
-from contsym.training.pretrain import source_label
 
 FILES = (CARD, DIFFERENCE, NLI_HEAD, MODULES, "1_Pooling/config.json", "sentence_bert_config.json")
 """The files of a difference that contsym reads."""

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.faults.bench import Red
 from contsym.files import visible_folders
 from contsym.results import store
-from contsym.training.reproduce import untimed
+from contsym.results.equality import untimed
 
 NO_TWO_SHARE = ("seconds", "started_at", "cost", "threads", "git_commit")
 

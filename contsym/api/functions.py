@@ -35,6 +35,7 @@ def run(
     shots: Shots = None,
     seeds: Iterable[int] = (0,),
     settings: Any = None,
+    save_models: bool = False,
     output: str | Path = DEFAULT_OUTPUT,
     tracking_uri: str | None = None,
     progress: Progress | None = None,
@@ -48,6 +49,7 @@ def run(
         shots: Training pairs of each Wikidata experience, "least" for the fewest that reach the target; None: all.
         seeds: Numbers; one result each.
         settings: Hyper-parameters by name, or a `Settings` object of the strategy.
+        save_models: Whether to store the trained model of each seed, for `Run.model(seed)`.
         output: The folder of the results.
         tracking_uri: Of an MLflow server; None: a database in `output`.
         progress: An object with `phase(description, total)` and `advance(loss)`; None: bars in a notebook or terminal.
@@ -69,6 +71,7 @@ def run(
         shots=shots,
         seeds=tuple(seeds) if not isinstance(seeds, int | str) else seeds,  # type: ignore[arg-type]
         settings=inputs.settings_of(settings),
+        save_models=save_models,
         output=folder,
         tracking_uri=tracking_uri,
         **_options(options, plugins, folder),

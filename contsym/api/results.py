@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
+    from contsym.training.trained import TrainedModel
+
 
 class Experiment:
     """The stored results of a run or a sweep. Everything shown is computed from them."""
@@ -110,6 +112,13 @@ class Run(Experiment):
     def __repr__(self) -> str:
         first, seeds = self.results[0], [r.seed for r in self.results]
         return f"<contsym.Run {first.strategy} on {self.stored.config.scenario}, seeds {seeds}, {self.name}>"
+
+    def model(self, seed: int = 0) -> TrainedModel:
+        """The trained model of a seed. Raises ContsymError where the run was made without `save_models=True`."""
+        from contsym.api.models import load_model
+
+        plugins = self.stored.config.plugins
+        return load_model(self.folder, seed=seed, output=self.stored.output, plugins=plugins)
 
     @property
     def orders(self) -> list[str]:

@@ -195,12 +195,9 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
 def _load(
     model: str, *, seed: int | None, device: str, plugins: tuple[str, ...], output: Path
 ) -> TrainedModel:
-    from contsym.plugins import read
-    from contsym.sweeps.find import find_model
-    from contsym.training.trained import load
+    from contsym.api.models import load_model
 
-    folder = find_model(model, output, seed)
-    loaded = load(folder, device=device, plugins_of=read(plugins))
+    loaded = load_model(model, seed=seed, output=output, plugins=plugins, device=device)
     for note in loaded.notes:
         click.echo(f"note: {note}", err=True)
     return loaded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -239,12 +240,19 @@ class TrainedModel:
         before = Path(f"{folder.absolute()}.before")
         if folder.exists() and not replace:
             raise ContsymError(f"{folder}: is there already; expected a new folder")
+        if folder.exists() and not (folder / CARD).is_file():
+            raise ContsymError(
+                f"{folder}: is there, and is no saved model; expected one to replace, or a new folder"
+            )
+        if before.exists():
+            raise ContsymError(
+                f"{before}: is there, as after a change that was interrupted; compare it with {folder}, and move it away"
+            )
+        new = Path(f"{folder.absolute()}.{secrets.token_hex(4)}")
         try:
             if not folder.exists():
                 write_whole(folder, self.fill)
                 return folder
-            new = Path(f"{folder.absolute()}.after")
-            drop(new)
             write_whole(new, self.fill)
             # Whenever it ends in between, one of the two is whole.
             folder.rename(before)
@@ -252,6 +260,8 @@ class TrainedModel:
             drop(before)
         except OSError as error:
             raise ContsymError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        finally:
+            drop(new)
         return folder
 
     def fill(self, folder: Path, file: ModelFile | None = None) -> None:

@@ -13,6 +13,7 @@ from contsym.cli import cli
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
 from contsym.results import store
+from contsym.results.equality import untimed
 from contsym.results.mlflow_records import seed_record
 from contsym.results.schema import FORMAT
 from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
@@ -23,7 +24,7 @@ from contsym.testing.toy import nli_rows, write_task, write_tasks
 from contsym.training.first_task import FirstTaskCache
 from contsym.training.plan import key_of, prepare
 from contsym.training.progress import Silent
-from contsym.training.reproduce import config_of, untimed
+from contsym.training.reproduce import config_of
 from contsym.training.run import run_seed
 from tests.runs import costs, stored_results, toy_config, toy_run
 

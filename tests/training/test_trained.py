@@ -380,6 +380,16 @@ def test_replacing_a_folder_leaves_the_old_model_if_it_fails(trained, tmp_path, 
     with pytest.raises(ContsymError, match="is there already; expected a new folder"):
         model.save(folder)
 
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ContsymError, match="is there, and is no saved model; expected one to replace"):
+        model.save(tmp_path / "mine", replace=True)
+    (tmp_path / "saved.before").mkdir()
+    with pytest.raises(
+        ContsymError, match="is there, as after a change that was interrupted; compare it with"
+    ):
+        model.save(folder, replace=True)
+    (tmp_path / "saved.before").rmdir()
+
     def full(*_):
         raise OSError(28, "No space left on device")
 
