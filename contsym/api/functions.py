@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contsym.api import inputs
-from contsym.api.progress import default_progress
+from contsym.api.progress import Bars, default_progress
 from contsym.api.results import Run, Sweep, experiment_of
 from contsym.api.running import QuietRun, failed_cells, make_run
 from contsym.api.sweeping import Engine, QuietSweep, make_sweep
@@ -164,7 +164,12 @@ def diff(
     known = ("form", "limit", "seed", "put_back", "device", "precision")
     if unknown := [name for name in options if name not in known]:
         raise SettingError(f"option {unknown[0]!r} is unknown; {nearest(unknown[0], known)}")
-    return compare_checkpoints(old, new, tasks, progress=progress or default_progress(), **options)
+    shown = progress or default_progress()
+    try:
+        return compare_checkpoints(old, new, tasks, progress=shown, **options)
+    finally:
+        if isinstance(shown, Bars):
+            shown.close()
 
 
 def _options(given: Mapping[str, Any], plugins: tuple[str, ...], output: Path, *more: str) -> dict[str, Any]:

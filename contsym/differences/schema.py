@@ -192,3 +192,7 @@ class Diff(Written):
 
         rows = [ability.model_dump(exclude={"groups"}) for ability in self.abilities]
         return pandas.DataFrame(rows).set_index(["task", "measure"])
+
+    def _repr_html_(self) -> str:
+        """The abilities, as a notebook shows them."""
+        return self.to_frame().to_html()

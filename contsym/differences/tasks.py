@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,12 @@ class TaskPairs:
 
 
 def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Form) -> TaskPairs:
-    """The pairs of one of TASKS by its source, or of a file or rows under any other name.
+    """The pairs of one of TASKS by its source, of a file under any other name, or of rows in memory.
 
     Of a task the test pairs are answered, and the validation pairs only learned from. Its training pairs are not
-    touched: the checkpoint may know them by heart. Every pair of a file is answered.
+    touched: the checkpoint may know them by heart. Every pair of a file or in memory is answered.
     """
-    if name in TASKS:
+    if name in TASKS and isinstance(source, str | Path):
         task = load_task(name, str(source), form)
         answered, others = list(rows_of(task.test)), list(rows_of(task.validation))
         where, notes = task.source, task.notes

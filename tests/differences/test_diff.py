@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import contsym
 from contsym.differences import run
 from contsym.differences.run import diff
 from contsym.differences.tasks import folds_of
@@ -133,8 +134,9 @@ def test_a_saved_method_without_an_nli_head_is_named(tiny_encoder_folder, pairs_
 
 def test_rows_in_memory_are_a_task_as_a_file_is(trained, damaged, pairs_file, of_damage):
     rows = [json.loads(line) for line in pairs_file.read_text().splitlines()]
-    found = diff(trained, damaged, {"toy": rows})
-    assert found.abilities == of_damage.abilities
+    found = contsym.diff(trained, damaged, {"mnli": rows})
+    assert [a.change for a in found.abilities] == [a.change for a in of_damage.abilities]
+    assert found.to_frame().loc[("mnli", "own head"), "n"] == 90 and "own head" in found._repr_html_()
 
 
 def test_a_pair_and_its_mirror_image_share_a_fold_and_folds_share_labels():
