@@ -237,7 +237,7 @@ def _report(sweep: StoredRun, found: list[SeedResult]) -> RenderableType:
     from contsym.results.selection import select
 
     if sweep.config.select:
-        return selection_report(select(found, sweep.varied), sweep.varied)
+        return selection_report(select(found, sweep.varied))
     return sweep_report(found, sweep.varied)
 
 

@@ -117,11 +117,12 @@ def sweep_report(results: Results, varied: Collection[str]) -> Group:
     return Group(*tables, Text(f"reading: {'; '.join(readings)}"), *seen_lines(results))
 
 
-def selection_report(selections: Sequence[Selection], varied: Collection[str]) -> Group:
+def selection_report(selections: Sequence[Selection]) -> Group:
     """The setting of each strategy that validation pairs chose, and the tables of its results on the test pairs."""
     lines = [Text(f"chosen by validation: {selection.words}") for selection in selections]
     results = [result for selection in selections for result in selection.results]
-    return Group(sweep_report(results, varied), *lines) if results else Group(*lines)
+    # One setting of each strategy is left, which the lines name.
+    return Group(sweep_report(results, ()), *lines) if results else Group(*lines)
 
 
 def readings_report(readings: Sequence[Outcome]) -> Group:
