@@ -1,7 +1,6 @@
 """A run from Python ends in a model."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -41,15 +40,3 @@ def test_a_run_without_models_says_how_to_get_one(toy, tiny_encoder_folder, tmp_
 
 def rows_of_test(toy):
     return [json.loads(line) for line in Path(toy["wikidata"], "test.jsonl").read_text("utf-8").splitlines()]
-
-
-@pytest.mark.slow
-def test_the_lines_of_the_page_run_as_they_stand(tmp_path, monkeypatch):
-    page = Path(__file__).parents[2] / "docs" / "python.md"
-    (lines,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    scope = {}
-    exec(lines, scope)
-    assert scope["knn"].matrix.loc["wikidata", "wikidata"] > 0.8
-    assert scope["model"].predict([("Spain borders Portugal", "Portugal borders Spain")]) == ["entailment"]
-    assert contsym.load_model("symmetric-minilm").file.strategy == "knn_fixed"
