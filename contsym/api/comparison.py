@@ -122,10 +122,11 @@ def compare(
     >>> compare("knn_fixed@64")
     Traceback (most recent call last):
     ...
-    contsym.errors.SettingError: compare: 1 run was given; expected two runs or more
+    contsym.errors.SettingError: compare: only knn_fixed@64 was given; expected two runs or more
     """
     if len(runs) < 2:
-        raise SettingError(f"compare: {len(runs)} run was given; expected two runs or more")
+        given = ", ".join(each if isinstance(each, str) else each.name for each in runs) or "nothing"
+        raise SettingError(f"compare: only {given} was given; expected two runs or more")
     rows = [_row(run, Path(output), skip) for run in runs]
     named = name_runs(rows)
     return Comparison(named, compare_runs(named, task))

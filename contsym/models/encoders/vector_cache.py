@@ -80,5 +80,6 @@ def _read(path: Path) -> tuple[Tensor, float] | None:
             # The time of the last use; many file systems do not record reading.
             os.utime(path)
             return file.get_tensor(VECTORS), float((file.metadata() or {})["seconds"])
-    except (OSError, SafetensorError, KeyError, ValueError):
+    # RuntimeError: torch, where another process deletes the file between two looks at it.
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError):
         return None
