@@ -85,7 +85,7 @@ def test_runs_are_compared_as_on_the_command_line(runs, options):
     )
     assert told["tasks"]["wikidata"]["comparisons"][0]["p"] == pair.p
     assert len(compared.to_frame()) == 2 and "wikidata:" in repr(compared)
-    with pytest.raises(SettingError, match="only knn_fixed.* was given"):
+    with pytest.raises(SettingError, match=r"only knn_fixed.* was given"):
         contsym.compare(runs[0])
 
 
