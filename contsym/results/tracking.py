@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.files import clear_partial, to_json, write_file
+from contsym.machine import changed_environment
 from contsym.results.mlflow_records import Record
 from contsym.results.tracking_failures import display_uri, reason_and_remedy
 from contsym.results.tracking_parts import log_inputs, send_model
@@ -39,7 +40,7 @@ ENVIRONMENT = {
     # MLflow would print the run's address, password included, on the stdout of `run --json`.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Set before mlflow is imported, unless the user has set them."""
+"""Set while a store is used, unless the user has set them."""
 
 ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
 """Messages of SQLite, PostgreSQL and MySQL where another process has added the same row first."""
@@ -342,19 +343,18 @@ def _artifact_location(output: Path, uri: str, experiment: str = "") -> str:
 @contextmanager
 def _quiet_mlflow() -> Iterator[None]:
     """Import mlflow with bounded waiting, and without its log, as a failure is one line of contsym."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import mlflow  # noqa: F401 -- importing it sets its loggers up
+    with changed_environment({name: v for name, v in ENVIRONMENT.items() if name not in os.environ}):
+        import mlflow  # noqa: F401 -- importing it sets its loggers up
 
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
+        levels = [logger.level for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Runs and sweeps from Python: the same results as the command line's, as tables."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,14 @@ def test_mistakes_are_told_as_on_the_command_line(tmp_path):
         contsym.run("ncm", seeds=3, output=tmp_path)
     with pytest.raises(SettingError, match="strategy: int; expected a name or a subclass"):
         contsym.run(5, output=tmp_path)
+
+
+def test_a_run_leaves_the_environment_as_it_was(options, tmp_path):
+    # OpenMP's libraries set variables of their own when they are imported.
+    before = {name: value for name, value in os.environ.items() if not name.startswith("KMP_")}
+    given = {name: value for name, value in options.items() if name != "mnli"}
+    contsym.run("ncm", "wikidata_only", shots=8, **{**given, "output": tmp_path})
+    assert {name: v for name, v in os.environ.items() if not name.startswith("KMP_")} == before
 
 
 def test_a_script_without_a_guard_sweeps_once(options, tmp_path):
