@@ -24,6 +24,7 @@ SHARE, MOST = 0.1, 1000
 """The validation part is this share of the training pairs, and at most so many."""
 MOST_LOST = 0.3
 """Share of the training pairs that a rule may take, pairs that it leaves out included; else the next weaker rule."""
+_BATCH = 4096
 
 Grouping = SplitRule | None
 _WEAKER: Mapping[Grouping, Grouping] = {
@@ -101,7 +102,9 @@ def _shared_texts(pairs: Dataset, others: Sequence[Dataset]) -> set[_Text]:
 
 
 def _texts(pairs: Dataset) -> Iterator[_Text]:
-    return zip(map(_plain, pairs["premise"][:]), map(_plain, pairs["hypothesis"][:]), strict=True)
+    # In batches: there may be more pairs than fit into memory.
+    for batch in pairs.select_columns(["premise", "hypothesis"]).iter(batch_size=_BATCH):
+        yield from zip(map(_plain, batch["premise"]), map(_plain, batch["hypothesis"]), strict=True)
 
 
 def _rows(
