@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from contsym.api.class_source import module_text, strategy_file_name
-from contsym.data.class_names import LABEL_COLUMNS
+from contsym.data.pair_rows import rows_in_memory
 from contsym.data.tasks import TASKS
 from contsym.errors import SettingError, nearest
 from contsym.files import write_file
@@ -131,23 +131,13 @@ def _json_lines(task: str, pairs: Any) -> str:
 
 
 def _rows(task: str, pairs: Any) -> list[Mapping[str, Any]]:
-    if hasattr(pairs, "to_dict") and hasattr(pairs, "columns"):  # a DataFrame
-        return pairs.to_dict("records")
-    if hasattr(pairs, "features") and hasattr(pairs, "column_names"):  # a datasets.Dataset
-        rows: list[Mapping[str, Any]] = pairs.with_format(None).to_list()
-        named = {c: f.names for c, f in pairs.features.items() if c in LABEL_COLUMNS and hasattr(f, "names")}
-        return [{**row, **{c: _class_name(row[c], names) for c, names in named.items()}} for row in rows]
-    if isinstance(pairs, Sequence) and all(isinstance(row, Mapping) for row in pairs):
-        return list(pairs)
+    is_table = hasattr(pairs, "columns") or hasattr(pairs, "column_names")
+    if is_table or (isinstance(pairs, Sequence) and all(isinstance(row, Mapping) for row in pairs)):
+        return list(rows_in_memory(pairs))
     raise SettingError(
         f"{task}: {type(pairs).__name__}; expected a path, a DataFrame, a datasets.Dataset, a list of dicts, or a dict of "
         "these by part"
     )
-
-
-def _class_name(number: int | None, names: Sequence[str]) -> str | None:
-    """The class of a number; None for a row without a label, as datasets write -1."""
-    return None if number is None or number < 0 else names[number]
 
 
 def _plain(value: Any) -> Any:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contsym.data.class_names import LABEL_COLUMNS
 from contsym.data.readers import read_rows, rename
 from contsym.data.schema import Row, check_row
 from contsym.data.sources import LEFT_OUT, remark_on_numbers, with_labels
@@ -47,7 +48,7 @@ def read_pair_rows(source: PairSource) -> PairRows:
         name, placed = str(path), read_rows(path)
     else:
         name = "rows"
-        placed = ((f"rows:{number}", rename(row)) for number, row in enumerate(_in_memory(source), 1))
+        placed = ((f"rows:{number}", rename(row)) for number, row in enumerate(rows_in_memory(source), 1))
     counts: Counter[str] = Counter()
     rows = [
         {**check_row(row, where), "skill": _skills(row.get("skill"))}
@@ -60,11 +61,22 @@ def read_pair_rows(source: PairSource) -> PairRows:
     return PairRows(rows, name, tuple(notes))
 
 
-def _in_memory(source: Any) -> Iterable[Mapping[str, object]]:
-    """The rows of a pandas DataFrame, of a Dataset of `datasets`, or of anything that gives rows."""
-    if hasattr(source, "to_list"):
-        return source.to_list()
-    return source.to_dict("records") if hasattr(source, "columns") else source
+def rows_in_memory(source: Any) -> Iterable[Mapping[str, Any]]:
+    """The rows of a pandas DataFrame, of a Dataset of `datasets`, or of anything that gives rows.
+
+    Class numbers of a Dataset become the names that it gives them; -1, which stands for no label, stays.
+    """
+    if hasattr(source, "to_dict") and hasattr(source, "columns"):
+        return source.to_dict("records")
+    if not hasattr(source, "features"):
+        return source
+    rows = source.with_format(None).to_list()
+    named = {c: f.names for c, f in source.features.items() if c in LABEL_COLUMNS and hasattr(f, "names")}
+    return [{**row, **{c: _class_name(row[c], names) for c, names in named.items()}} for row in rows]
+
+
+def _class_name(number: int | None, names: Sequence[str]) -> str | int | None:
+    return number if number is None or number < 0 else names[number]
 
 
 def _skills(value: object) -> tuple[str, ...]:

@@ -42,9 +42,6 @@ ENVIRONMENT = {
 }
 """Set while a store is used, unless the user has set them."""
 
-ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
-"""Messages of SQLite, PostgreSQL and MySQL where another process has added the same row first."""
-
 STORES = ("sqlite", "postgresql", "mysql", "mssql", "file")
 """Schemes of MLflow's own stores; `+driver` may follow."""
 

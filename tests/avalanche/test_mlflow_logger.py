@@ -2,10 +2,8 @@
 
 import logging
 import math
-import random
 import shutil
 
-import numpy as np
 import pytest
 import torch
 from avalanche.evaluation.metric_results import AlternativeValues, MetricValue
@@ -14,7 +12,7 @@ from mlflow import MlflowClient
 
 from contsym.avalanche import AccuracyMatrix, MLflowLogger, mlflow_logger
 from contsym.results.tracking import default_uri
-from tests.avalanche.bench import Recorder, benchmark, naive
+from tests.avalanche.bench import Recorder, benchmark, naive, seeded_losses
 
 REFUSED = "http://127.0.0.1:9"
 """Nobody listens there, and a connection is refused at once."""
@@ -36,17 +34,9 @@ def run_of(uri, logger):
 
 def train(loggers, **options):
     """Two experiences of three steps; the training loss of each step, and the weights at the end."""
-    matrix, bench, losses = AccuracyMatrix(), benchmark([[0, 1, 1], [2, 3, 3]], n_train=12), []
+    matrix, bench = AccuracyMatrix(), benchmark([[0, 1, 1], [2, 3, 3]], n_train=12)
     strategy = naive(matrix, *accuracy_metrics(experience=True), loggers=loggers, **options)
-    step = strategy._after_training_iteration
-
-    def watched(**kwargs):
-        losses.append(strategy.loss.item())
-        step(**kwargs)
-
-    strategy._after_training_iteration = watched
-    for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(1)
+    losses = seeded_losses(strategy)
     strategy.eval(bench.test_stream)
     for experience in bench.train_stream:
         strategy.train(experience)

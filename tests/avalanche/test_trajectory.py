@@ -12,7 +12,7 @@ from avalanche.training.plugins import ReplayPlugin
 
 from contsym.avalanche import AccuracyMatrix, Forgetting, SampleEfficiency, Trajectory
 from contsym.errors import ContsymError
-from tests.avalanche.bench import Recorder, Script, Scripted, benchmark, naive
+from tests.avalanche.bench import Recorder, Script, Scripted, benchmark, naive, seeded_losses
 
 LABELS = ([0, 0, 1, 1, 1, 2, 2, 2, 2, 3], [0, 1, 2, 3], [0, 0, 0, 2, 3])
 """Test labels of three experiences: the share of a class is the accuracy of a model that answers it alone."""
@@ -84,17 +84,9 @@ def test_the_parts_of_an_online_experience_are_one_experience():
 
 def trained(*metrics_of, **options):
     """The weights, the random states and the losses after three experiences with these metrics."""
-    bench, losses = benchmark([[0, 1] * 40, [2, 3] * 40, [1, 2] * 40], n_train=30), []
+    bench = benchmark([[0, 1] * 40, [2, 3] * 40, [1, 2] * 40], n_train=30)
     strategy = naive(*(make(bench) for make in metrics_of), **options)
-    step = strategy._after_training_iteration
-
-    def watched(**kwargs):
-        losses.append(strategy.loss.item())
-        step(**kwargs)
-
-    strategy._after_training_iteration = watched
-    for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(1)
+    losses = seeded_losses(strategy)
     for experience in bench.train_stream:
         strategy.train(experience)
         strategy.eval(bench.test_stream)

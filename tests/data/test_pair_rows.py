@@ -4,9 +4,10 @@ import json
 
 import pandas
 import pytest
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
 
 from contsym.data.pair_rows import read_pair_rows
+from contsym.data.schema import LABELS
 from contsym.errors import DataError
 
 ROWS = [
@@ -50,3 +51,11 @@ def test_numbers_as_labels_are_read_as_those_of_nli_with_a_remark():
 def test_a_wrong_row_is_named_by_its_place():
     with pytest.raises(DataError, match=r"^rows:2: label 'entails' is unknown"):
         read_pair_rows([{"premise": "a", "hypothesis": "b", "label": x} for x in ("neutral", "entails")])
+
+
+def test_a_dataset_names_its_class_numbers_in_its_own_order():
+    names = ["contradiction", "entailment", "neutral"]
+    rows = [{"premise": f"p{i}", "hypothesis": "h", "label": i} for i in (0, 1, 2, -1)]
+    dataset = Dataset.from_list(rows).cast_column("label", ClassLabel(names=names))
+    found = read_pair_rows(dataset)
+    assert [LABELS[row["label"]] for row in found.rows] == names

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from contsym.config import RunConfig
-from contsym.models.encoders.presets import BUNDLED
 from contsym.training.plan import prepare
 from contsym.training.run import run_seed
 
@@ -73,7 +72,6 @@ def test_wikidata_is_learned_after_mnli_and_forgetting_is_a_number(tmp_path):
     assert result.forgetting == {"mnli": pytest.approx(matrix[1][0] - matrix[2][0])}
 
 
-@pytest.mark.skipif(not (BUNDLED / "minilm-nli").is_dir(), reason="the weights are not in the package yet")
 def test_the_default_start_knows_real_mnli_and_forgets_nothing_where_nothing_is_trained(tmp_path):
     result = run("ridge", "mnli_then_wikidata", tmp_path, protocol=None, curve=False, audit=False)
     assert (result.encoder, result.options.protocol, result.seen) == (

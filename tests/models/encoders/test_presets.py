@@ -175,9 +175,6 @@ def test_bundling_refuses_other_paths_and_other_bases(made, tmp_path):
     assert not (tmp_path / "target").exists()
 
 
-@pytest.mark.skipif(
-    not (presets.BUNDLED / "minilm-nli").is_dir(), reason="the weights are not in the package yet"
-)
 def test_the_shipped_difference_is_small_and_names_no_machine():
     folder = presets.BUNDLED / "minilm-nli"
     assert checkpoints.difference_sha256(folder) == presets.MINILM_NLI_SHA256
