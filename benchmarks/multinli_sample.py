@@ -19,7 +19,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from contsym.data.schema import LABELS, stable_hash
+from contsym.data.schema import stable_hash
+from contsym.tasks.schema import NLI_LABELS
 
 Row = dict[str, str]
 GENRES = ("government", "slate", "telephone", "travel")
@@ -34,7 +35,7 @@ def quotas(n_pairs: int) -> Counter[tuple[str, str]]:
     >>> sorted(set(quotas(2000).values()))
     [166, 167]
     """
-    cells = [(genre, LABELS[(i + j) % 3]) for i, genre in enumerate(GENRES) for j in range(3)]
+    cells = [(genre, NLI_LABELS[(i + j) % 3]) for i, genre in enumerate(GENRES) for j in range(3)]
     ends = (n_pairs * i // len(cells) for i in range(len(cells) + 1))
     return Counter({cell: end - start for cell, (start, end) in zip(cells, pairwise(ends), strict=True)})
 

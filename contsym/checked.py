@@ -213,9 +213,14 @@ def read_toml(text: str, where: str, error: type[ContsymError] = ContsymError) -
         raise error(f"{where}:{line}: not TOML ({reason})") from None
 
 
-def read_model(text: str, model: type[Model], where: str, error: type[ContsymError] = ContsymError) -> Model:
-    """The model of a TOML text. Raises `error` with the file, the line and the entry of a mistake."""
-    return model_from(read_toml(text, where, error), model, where, error, text)
+def read_model(
+    text: str, model: type[Model], where: str, error: type[ContsymError] = ContsymError, known: Any = None
+) -> Model:
+    """The model of a TOML text. Raises `error` with the file, the line and the entry of a mistake.
+
+    Validators find `known` as their context.
+    """
+    return model_from(read_toml(text, where, error), model, where, error, text, known)
 
 
 def model_from(
@@ -224,10 +229,11 @@ def model_from(
     where: str,
     error: type[ContsymError] = ContsymError,
     text: str | None = None,
+    known: Any = None,
 ) -> Model:
     """A user's content as the model. Raises `error`, which begins with `where` and the line in the TOML `text`, if any."""
     try:
-        return model.model_validate(content)
+        return model.model_validate(content, context=known)
     except ValidationError as wrong:
         errors = wrong.errors(include_url=False)
         # A misspelt entry explains a missing one.
@@ -259,7 +265,7 @@ def _message(wrong: ErrorDetails, model: type[BaseModel]) -> str:
     description = fields[name].description if name in fields else None
     if kind in _UNKNOWN:
         what = f"{name!r} is unknown; {nearest(name, fields)}"
-    elif kind == "literal_error" and isinstance(value, str):
+    elif kind == "literal_error" and isinstance(value := wrong["ctx"].get("one", value), str):
         allowed = re.findall(r"'([^']*)'", wrong["ctx"]["expected"])
         what = f"{name} {value!r} is unknown; {nearest(value, allowed)}"
     elif kind == "missing":

@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 from contsym.checked import is_number
 from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SplitRule
-from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 from contsym.models.encoders.declared import AUTO, POOLINGS
+from contsym.tasks.schema import Task, size_option
 
 Protocol = Literal["sequential", "retrain"]
 """sequential: the strategy learns every task. retrain: all strategies start from one encoder that
@@ -100,7 +100,9 @@ class RunConfig(CellOptions):
             seeds=whole_numbers("seeds", self.seeds),
             shots=shots_of(self.shots),
             step=whole_number("step", self.step),
-            sizes={task: whole_number(f"{task}-size", size) for task, size in self.sizes.items()},
+            sizes={
+                task: whole_number(size_option(task).lstrip("-"), size) for task, size in self.sizes.items()
+            },
             settings=as_texts(self.settings),
             pretrain=as_texts(self.pretrain, "--pretrain"),
         )
@@ -114,7 +116,7 @@ class RunConfig(CellOptions):
             raise SettingError(f"--shots {self.shots} is too few; expected at least 2")
         for task, size in self.sizes.items():
             if size < 3:
-                raise SettingError(f"--{task}-size {size} is too few; expected at least 3")
+                raise SettingError(f"{size_option(task, size)} is too few; expected at least 3")
         if self.pretrain and self.protocol == "sequential":
             raise SettingError(
                 f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
@@ -152,8 +154,8 @@ class RunConfig(CellOptions):
         """The accuracy to report the fewest pairs for."""
         return self.target if self.until is None else self.until
 
-    def source(self, task: str) -> str:
-        return self.sources.get(task, TASKS[task].default_source)
+    def source(self, task: Task) -> str:
+        return self.sources.get(task.name, task.default_source)
 
 
 def to_record(config: Any) -> dict[str, Any]:

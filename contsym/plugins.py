@@ -1,4 +1,4 @@
-"""Plug-ins: strategies and scenarios out of a file that the user names, or of an installed package.
+"""Plug-ins: strategies, scenarios and tasks out of a file that the user names, or of an installed package.
 
 Nothing of a plug-in runs before it is used: names and cards are read from source text. What runs then,
 runs with the user's rights; no file is looked for that was not named or installed.
@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     pass
 
 
-Kind = Literal["strategy", "scenario"]
-KIND_OF_SUFFIX: dict[str, Kind] = {".py": "strategy", ".toml": "scenario"}
-GROUPS: dict[Kind, str] = {"strategy": "contsym.strategies", "scenario": "contsym.scenarios"}
+Kind = Literal["strategy", "scenario", "task"]
+GROUPS: dict[Kind, str] = {
+    "strategy": "contsym.strategies",
+    "scenario": "contsym.scenarios",
+    "task": "contsym.tasks",
+}
 """The entry points by which an installed package offers its own."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A strategy or a scenario that is not contsym's own."""
+    """A strategy, a scenario or a task that is not contsym's own."""
 
     kind: Kind
     name: str
@@ -74,9 +77,10 @@ class Plugins:
         """The plug-in of a strategy (without its add-ons) or a scenario (without its order), if there is one."""
         return next((plugin for plugin in self.of(kind) if plugin.name == re.split("[+:]", name)[0]), None)
 
-    def of_run(self, strategy: str, scenario: str) -> list[Plugin]:
+    def of_run(self, strategy: str, scenario: str, tasks: Iterable[str] = ()) -> list[Plugin]:
         """The plug-ins that a run is made with."""
-        found = (self.find("strategy", strategy), self.find("scenario", scenario))
+        found = [self.find("strategy", strategy), self.find("scenario", scenario)]
+        found += [self.find("task", task) for task in dict.fromkeys(tasks)]
         return [plugin for plugin in found if plugin]
 
     def with_own(
@@ -122,14 +126,28 @@ def read(files: Iterable[str | Path]) -> Plugins:
 
 def _read(file: str) -> Plugin:
     path = Path(file).expanduser()
-    if path.suffix not in KIND_OF_SUFFIX:
-        raise ContsymError(f"--plugin {file}: expected a strategy's .py file or a scenario's .toml file")
+    if path.suffix not in (".py", ".toml"):
+        raise ContsymError(
+            f"--plugin {file}: expected a strategy's .py file, or the .toml file of a scenario or a task"
+        )
     if not path.stem.isidentifier():
         raise ContsymError(
-            f"--plugin {file}: the file's name is the {KIND_OF_SUFFIX[path.suffix]}'s; expected letters, "
-            "digits and _, as my_method.py"
+            f"--plugin {file}: the file's name is that of the strategy, scenario or task; expected letters, digits and _, "
+            f"as my_own{path.suffix}"
         )
-    return Plugin(KIND_OF_SUFFIX[path.suffix], path.stem, file, path.resolve(), _text(path, file))
+    text = _text(path, file)
+    kind = _kind_of(path, text)
+    return Plugin(kind, path.stem, file, path.resolve(), text)
+
+
+def _kind_of(path: Path, text: str) -> Kind:
+    """A TOML file with labels and without experiences is a task; one that cannot be read is refused as a scenario."""
+    if path.suffix == ".py":
+        return "strategy"
+    is_task = re.search(r"^labels\s*=", text, re.MULTILINE) and not re.search(
+        r"^\[+experience\b", text, re.MULTILINE
+    )
+    return "task" if is_task else "scenario"
 
 
 def _text(path: Path, origin: str) -> str:
@@ -150,11 +168,11 @@ def _installed(kind: Kind) -> tuple[Plugin, ...]:
 def _of_entry_point(kind: Kind, entry: metadata.EntryPoint) -> Plugin:
     """The plug-in behind an entry point, found without importing anything of its package.
 
-    A strategy is `package.module` or `package.module:Class`, a scenario `package:file.toml`.
+    A strategy is `package.module` or `package.module:Class`, a scenario or a task `package:file.toml`.
     """
     origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
     path = _module_file(entry.module)
-    if path is not None and kind == "scenario":
+    if path is not None and kind != "strategy":
         path = path.parent / (entry.attr if entry.attr.endswith(".toml") else f"{entry.attr}.toml")
     if path is None or not path.is_file():
         raise ContsymError(

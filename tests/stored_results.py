@@ -53,6 +53,8 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "lower_case": False,
         },
         "tasks": list(TASKS),
+        "labels": ["entailment", "neutral", "contradiction"],
+        "label_space": "shared",
         "sources": {
             "mnli": _source("mnli", "MultiNLI 1.0 (bundled sample)", 300, 100, "a1" * 32),
             "wikidata": _source("wikidata", "wikidata_mini (bundled sample)", 64, 40, "b2" * 32),
@@ -110,6 +112,8 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "wikidata": {"majority": 0.5, "hypothesis_only": 0.9, "relation_phrase": 1.0, "length": 0.5},
         },
         "leaks": {"mnli": {"the same pair": 0}, "wikidata": {"the same pair": 1, "the relation": 40}},
+        "by_skill": {},
+        "by_group": {},
         "by_relation": {"wikidata": {"is a sibling of": {"accuracy": last[1], "n": 40}}},
         "confusion": {"mnli": [[34, 0, 0], [20, 13, 0], [20, 0, 13]],
                       "wikidata": [[19, 0, 1], [0, 0, 0], [1, 0, 19]]},
@@ -223,7 +227,10 @@ def store_predictions(output: Path, rows: list[dict[str, object]], **changes: An
 
 def _source(task: str, name: str, train: int, test: int, fingerprint: str) -> dict[str, Any]:
     rows = {"train": train, "validation": 50, "test": test}
-    facts = {"fingerprint": fingerprint, "notes": []}
+    labels = ["entailment", "neutral", "contradiction"]
+    is_new = task == "wikidata"
+    facts = {"fingerprint": fingerprint, "notes": [], "labels": labels, "inputs": "pair"}
+    facts |= {"title": {"mnli": "MNLI", "wikidata": "Wikidata"}[task], "few_shot": is_new, "symmetry": is_new}
     return {"name": name, "task": task, "rows": rows, "available": rows, **facts}
 
 
@@ -391,6 +398,8 @@ def made_up_cell(
         "forgetting": {"mnli": matrix[1][0] - matrix[2][0]},
         "figures": {"bwt": matrix[2][0] - matrix[1][0], "fwt": 0.0},
         "by_kind": {"wikidata": [shares(4, row) for row in range(3)]},
+        "by_skill": {},
+        "by_group": {},
         "by_relation": {"wikidata": shares(3, 2)},
         "cost": cost,
         "seconds": sum(one["training_seconds"] for one in each) + 5,

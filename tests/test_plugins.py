@@ -110,6 +110,8 @@ def test_listing_does_not_run_the_file(tmp_path):
     assert json.loads(done.stdout)["strategies"]["mine"] == {
         "name": "mine",
         "summary": "Mine.",
+        "inputs": "pair",
+        "labels": "any",
         "source": "s",
         "trains": "t",
         "stores": "u",
@@ -309,11 +311,14 @@ def test_a_file_that_is_no_plugin_is_told_in_one_line(file, text, message, tmp_p
             "plug-in gone.py: cannot be read (No such file or directory); expected a .py or .toml file",
         ),
         ("bytes.py", "plug-in bytes.py: cannot be read (not UTF-8); expected a .py or .toml file"),
-        ("mine.txt", "--plugin mine.txt: expected a strategy's .py file or a scenario's .toml file"),
+        (
+            "mine.txt",
+            "--plugin mine.txt: expected a strategy's .py file, or the .toml file of a scenario or a task",
+        ),
         (
             "my-method.py",
-            "--plugin my-method.py: the file's name is the strategy's; expected letters, digits and _, "
-            "as my_method.py",
+            "--plugin my-method.py: the file's name is that of the strategy, scenario or task; expected letters, digits "
+            "and _, as my_own.py",
         ),
     ],
 )

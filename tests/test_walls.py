@@ -14,7 +14,7 @@ import contsym
 ROOT = Path(contsym.__file__).parent
 
 ROOMS = (
-    *("errors", "checked", "files", "machine", "plugins"),
+    *("errors", "checked", "files", "machine", "plugins", "tasks"),
     *("data", "models", "config", "scenarios", "strategies", "results", "avalanche", "training", "testing"),
     *("sweeps", "report", "differences", "api", "commands", "cli", "__main__", "__init__"),
 )

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from contsym.config import RunConfig
-from contsym.data.schema import LABELS, rows_of
+from contsym.data.schema import rows_of
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.parts import training_part
 from contsym.training.plan import Plan, prepare
 from speed.ratios import Comparison, Options, clocked, interleaved
@@ -89,7 +90,7 @@ def write(plan: Plan, i: int, folder: Path) -> Path:
     folder.mkdir()
     task = plan.tasks[i]
     for name, pairs in (("train", training_part(task, plan.config, SEED)), ("test", task.test)):
-        rows = [{**row, "label": LABELS[row["label"]]} for row in rows_of(pairs)]
+        rows = [{**row, "label": NLI_LABELS[row["label"]]} for row in rows_of(pairs)]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return folder
 

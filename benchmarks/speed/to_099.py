@@ -26,8 +26,8 @@ import torch
 from datasets import Dataset
 
 from contsym.config import RunConfig
-from contsym.data.schema import LABELS
 from contsym.models.encoders import checkpoints
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import Plan, prepare, resolved
@@ -114,7 +114,7 @@ def with_sentence_transformers(plan: Plan, pairs: Dataset, seed: int) -> Predict
     from sentence_transformers.sentence_transformer.losses import ContrastiveLoss
 
     settings, model = plan.settings, _model(plan)
-    entailed = [int(LABELS[label] == "entailment") for label in pairs["label"][:]]
+    entailed = [int(NLI_LABELS[label] == "entailment") for label in pairs["label"][:]]
     data = {"sentence1": pairs["premise"][:], "sentence2": pairs["hypothesis"][:], "label": entailed}
     with tempfile.TemporaryDirectory() as folder:
         SentenceTransformerTrainer(
@@ -138,7 +138,7 @@ def with_sentence_transformers(plan: Plan, pairs: Dataset, seed: int) -> Predict
             loss=ContrastiveLoss(model, margin=settings.margin),  # type: ignore[attr-defined]
         ).train()
     threshold = best_threshold(_cosines(model, pairs), np.asarray(entailed, dtype=bool))
-    yes, no = LABELS.index("entailment"), LABELS.index("contradiction")
+    yes, no = NLI_LABELS.index("entailment"), NLI_LABELS.index("contradiction")
     return lambda asked: np.where(_cosines(model, asked) >= threshold, yes, no)
 
 

@@ -15,28 +15,38 @@ from typing import Any
 
 from contsym.api.class_source import module_text, strategy_file_name
 from contsym.data.pair_rows import rows_in_memory
-from contsym.data.tasks import TASKS
 from contsym.errors import SettingError, nearest
 from contsym.files import write_file
+from contsym.tasks.schema import FIRST
 
 FOLDER = "inputs"
 
 
 def config_options(given: Mapping[str, Any], known: Sequence[str], output: Path) -> dict[str, Any]:
-    """Options as a config takes them: `mnli=` and `mnli_size=` become entries of `sources` and `sizes`.
+    """Options as a config takes them: `mnli=` and `mnli_size=` become entries of `sources` and `sizes`, as do those of
+    `tasks={"rte": ...}` and `sizes={"rte": 500}`.
 
     Raises SettingError for an option that is not known.
     """
     options: dict[str, Any] = {"sources": {}, "sizes": {}}
     for name, value in given.items():
-        if name in TASKS:
+        if name in FIRST:
             options["sources"][name] = source(name, value, output)
-        elif name.removesuffix("_size") in TASKS:
+        elif name.removesuffix("_size") in FIRST:
             options["sizes"][name.removesuffix("_size")] = value
+        elif name in ("tasks", "sizes"):
+            if not isinstance(value, Mapping):
+                raise SettingError(f"{name}: {type(value).__name__}; expected a dict by the name of a task")
+            more = (
+                {task: source(task, each, output) for task, each in value.items()}
+                if name == "tasks"
+                else value
+            )
+            options["sources" if name == "tasks" else "sizes"].update(more)
         elif name in known:
             options[name] = value
         else:
-            names = [*known, *TASKS, *(f"{task}_size" for task in TASKS)]
+            names = [*known, "tasks", "sizes", *FIRST, *(f"{task}_size" for task in FIRST)]
             raise SettingError(f"option {name!r} is unknown; {nearest(name, names)}")
     return {name: value for name, value in options.items() if value is not None}
 
@@ -89,10 +99,19 @@ def scenario(given: str | Path | Mapping[str, Any], output: Path) -> str:
 
 def _toml(entries: Mapping[str, Any]) -> Iterator[str]:
     # JSON's texts, numbers, booleans and lists are TOML's too.
-    tables = {k: v for k, v in entries.items() if k == "experience"}
+    tables = {k: v for k, v in entries.items() if k in ("experience", "task")}
     for key, value in entries.items():
         if key not in tables:
             yield f"{key} = {json.dumps(value)}\n"
+    for name, task in tables.get("task", {}).items():
+        yield f"\n[task.{json.dumps(name)}]\n"
+        for key, value in task.items():
+            if not isinstance(value, Mapping):
+                yield f"{key} = {json.dumps(value)}\n"
+        for key, value in task.items():
+            if isinstance(value, Mapping):
+                yield f"[task.{json.dumps(name)}.{key}]\n"
+                yield from (f"{json.dumps(str(k))} = {json.dumps(v)}\n" for k, v in value.items())
     for experience in tables.get("experience", ()):
         yield "\n[[experience]]\n"
         if isinstance(experience, str):

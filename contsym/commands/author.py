@@ -1,20 +1,24 @@
-"""The command line for your own strategies and scenarios: start one, check one."""
+"""The command line for your own strategies, scenarios and tasks: start one, check one."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from contsym.commands.options import plugin_option
 from contsym.config import parse_assignments
 
+if TYPE_CHECKING:
+    from contsym.tasks.schema import Task
+
 
 @click.group()
 def new() -> None:
-    """Start a strategy or a scenario of your own, from a file that works.
+    """Start a strategy, a scenario or a task of your own, from a file that works.
 
     \b
     Example:
@@ -60,6 +64,23 @@ def scenario(name: str, out: Path) -> None:
     click.echo(f"try it: contsym run --strategy zero_shot --scenario {name} --plugin {file}")
 
 
+@new.command()
+@click.argument("name")
+@out_option
+def task(name: str, out: Path) -> None:
+    """Write NAME.toml, which says what the examples and labels of a task are, and NAME.csv with some examples.
+
+    \b
+    Example:
+      contsym new task tickets
+    """
+    from contsym.testing.starters import write
+
+    file, examples = write("task", name, out)
+    click.echo(f"wrote {file} and {examples}")
+    click.echo(f"try it: contsym check {file}")
+
+
 @click.command()
 @click.argument("name")
 @plugin_option
@@ -72,15 +93,27 @@ def scenario(name: str, out: Path) -> None:
     help="A hyper-parameter for the check; repeatable.  [learning_rate=3e-3]",
 )
 def check(name: str, plugins: tuple[str, ...], encoder: Path | None, assignments: tuple[str, ...]) -> None:
-    """Run the suite that every strategy passes: toy tasks, a tiny encoder, some seconds.
+    """Check a strategy by the suite that all of them pass, or the data of a task.
 
-    Prints a line per check; exits with 1 where one fails.
+    A strategy learns toy tasks with a tiny encoder for some seconds; a line per check, and exit code 1 where one fails.
+    Of a task (its name, or its .toml) the data are read and counted.
 
     \b
     Examples:
       contsym check my_method --plugin my_method.py
       contsym check knn_fixed --set k=5
+      contsym check tickets.toml
     """
+    from contsym import plugins as plug_ins
+    from contsym.strategies.catalog import strategies
+    from contsym.tasks.catalog import tasks
+
+    if name.endswith(".toml"):
+        plugins, name = (*plugins, name), Path(name).stem
+    named = plug_ins.read(plugins)
+    if name not in strategies(named) and name in tasks(named):
+        _check_task(tasks(named)[name])
+        return
     # One thread is fastest on matrices this small. Torch reads it only once, when it is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import tempfile
@@ -97,3 +130,26 @@ def check(name: str, plugins: tuple[str, ...], encoder: Path | None, assignments
     click.echo(f"{name}: {n_failed} of {len(CHECKS)} checks failed" if n_failed else f"{name} conforms")
     if n_failed:
         sys.exit(1)
+
+
+def _check_task(task: Task) -> None:
+    """Read the data of a task and print what they are. Raises ContsymError for what is wrong with them."""
+    from rich.console import Console
+
+    from contsym.commands.views.data import rows_table, task_report
+    from contsym.data.cache import load_task
+    from contsym.data.schema import some_of
+    from contsym.machine import quiet_libraries
+
+    quiet_libraries()
+    data = load_task(task, task.default_source)
+    console = Console()
+    console.print(task_report(data))
+    first = [
+        {"part": "train", **row, "label": data.labels[row["label"]]} for row in data.train.select(range(2))
+    ]
+    console.print(rows_table(first))
+    missing = sorted(set(task.labels) - {data.labels[i] for i in data.train.unique("label")})
+    if missing:
+        console.print(f"no training example has the label {some_of(missing)}", highlight=False)
+    console.print(f"{task.name} can be used: {sum(data.rows.values()):,} {task.examples}", highlight=False)

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from contsym.commands.options import draw_option
-from contsym.data.schema import LABELS, PARTS, Draw, Form
+from contsym.commands.options import draw_option, plugin_option
+from contsym.data.schema import PARTS, Draw, Form
 from contsym.data.splits import SPLIT_RULES
-from contsym.data.tasks import TASKS
 from contsym.machine import exit_code
 
 if TYPE_CHECKING:
@@ -31,13 +30,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON o
 
 
 def source_options(command):
-    """SOURCE, `--task`, `--form` and `--json`."""
+    """SOURCE, `--task`, `--plugin`, `--form` and `--json`."""
     form_help = "Entity names, opaque ids, or both; default: names, where the data have them."
-    tasks = click.Choice(list(TASKS))
     for option in (
         json_option,
+        plugin_option,
         click.option("--form", type=FORMS, help=form_help),
-        click.option("--task", type=tasks, default="wikidata", show_default=True, help="What the pairs are."),
+        click.option(
+            "--task",
+            metavar="NAME",
+            default="wikidata",
+            show_default=True,
+            help="What the examples are (contsym list tasks).",
+        ),
         click.argument("source"),
     ):
         command = option(command)
@@ -120,7 +125,7 @@ def build(as_json: bool, **options: Any) -> None:
 
 @data.command()
 @source_options
-def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
+def stats(source: str, task: str, plugins: tuple[str, ...], form: str | None, as_json: bool) -> None:
     """Count the labels, the relations and the pairs left out of a dataset.
 
     \b
@@ -136,7 +141,7 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
         manifest = read_manifest(folder)
         counts, view = manifest, partial(manifest_report, manifest, source)
     else:
-        loaded = _load(task, source, form)
+        loaded = _load(task, plugins, source, form)
         view = partial(task_report, loaded)
         counts = {
             "task": task,
@@ -144,7 +149,8 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
             "fingerprint": loaded.fingerprint,
             "rows": loaded.rows,
             "labels": {
-                name: _counts(LABELS[i] for i in pairs["label"][:]) for name, pairs in loaded.parts.items()
+                name: _counts(loaded.labels[i] for i in pairs["label"][:])
+                for name, pairs in loaded.parts.items()
             },
             "relations": {name: _counts(pairs["relation"][:]) for name, pairs in loaded.parts.items()},
             "notes": list(loaded.notes),
@@ -164,6 +170,7 @@ def stats(source: str, task: str, form: str | None, as_json: bool) -> None:
 def audit(
     source: str,
     task: str,
+    plugins: tuple[str, ...],
     form: str | None,
     split: str | None,
     shots: int | None,
@@ -181,13 +188,13 @@ def audit(
     """
     from contsym.commands.views.data import audit_report
     from contsym.data.audit import audit as audit_data
-    from contsym.data.shots import few_shot
+    from contsym.data.shots import classes_of, few_shot
     from contsym.errors import EncoderError, SettingError
 
-    if shots is not None and not TASKS[task].relational:
-        raise SettingError(f"--shots: {TASKS[task].title} is not drawn from by shots; leave it out")
-    loaded = _load(task, source, form, split)
-    train = loaded.train if shots is None else few_shot(loaded.train, shots, seed, draw)
+    loaded = _load(task, plugins, source, form, split)
+    if shots is not None and not loaded.spec.few_shot:
+        raise SettingError(f"--shots: {loaded.spec.words} is not drawn from by shots; leave it out")
+    train = loaded.train if shots is None else few_shot(loaded.train, shots, seed, draw, classes_of(loaded))
     tokenizer, max_length = None, 0
     try:
         from contsym.models.encoders.checkpoints import locate
@@ -209,11 +216,12 @@ def audit(
 @source_options
 @click.option("--part", type=click.Choice(PARTS), help="Pairs of this part only; default: all.")
 @click.option("--relation", metavar="NAME", help="Pairs of this relation only.")
-@click.option("--label", type=click.Choice(LABELS), help="Pairs with this label only.")
+@click.option("--label", metavar="NAME", help="Pairs with this label only.")
 @click.option("-n", "n_rows", type=click.IntRange(1), default=5, show_default=True, help="How many.")
 def show(
     source: str,
     task: str,
+    plugins: tuple[str, ...],
     form: str | None,
     part: str | None,
     relation: str | None,
@@ -230,7 +238,7 @@ def show(
     from contsym.commands.views.data import rows_table
     from contsym.errors import SettingError, nearest
 
-    loaded = _load(task, source, form)
+    loaded = _load(task, plugins, source, form)
     parts = {name: pairs for name, pairs in loaded.parts.items() if part in (None, name)}
     where = f"in the {part} part of {source}" if part else f"in {source}"
     relations = {name for pairs in parts.values() for name in pairs["relation"][:]}
@@ -238,13 +246,15 @@ def show(
         raise SettingError(
             f"--relation {relation}: no pair of it {where}; {nearest(relation, sorted(relations))}"
         )
+    if label is not None and label not in loaded.labels:
+        raise SettingError(f"--label {label}: {task} has no such label; {nearest(label, loaded.labels)}")
     matching = (
-        {"part": name, **pairs[i], "label": LABELS[pair_label]}
+        {"part": name, **pairs[i], "label": loaded.labels[pair_label]}
         for name, pairs in parts.items()
         for i, (pair_relation, pair_label) in enumerate(
             zip(pairs["relation"][:], pairs["label"][:], strict=True)
         )
-        if relation in (None, pair_relation) and label in (None, LABELS[pair_label])
+        if relation in (None, pair_relation) and label in (None, loaded.labels[pair_label])
     )
     rows = list(itertools.islice(matching, n_rows))
     if not rows:
@@ -261,17 +271,20 @@ def _print(as_json: bool, plain: object, view: Callable[[], RenderableType]) -> 
         Console().print(view())
 
 
-def _load(task: str, source: str, form: Any, split: Any = None):
+def _load(task: str, plugins: Iterable[str], source: str, form: Any, split: Any = None):
     """The task's data in the form asked for; by default in the first form of a built dataset."""
     from contsym.data.cache import load_task
     from contsym.data.wikidata.manifest import is_built, read_manifest
     from contsym.machine import quiet_libraries
+    from contsym.plugins import read
+    from contsym.tasks.catalog import find_task
 
+    spec = find_task(task, read(plugins))
     quiet_libraries()
     folder = Path(source).expanduser()
     if form is None:
         form = read_manifest(folder)["forms"][0] if is_built(folder) else "lexicalised"
-    return load_task(task, source, form, split)
+    return load_task(spec, source, form, split)
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

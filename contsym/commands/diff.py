@@ -10,14 +10,14 @@ import click
 
 from contsym.commands.options import (
     device_option,
+    first_sources,
     form_option,
     output_option,
     precision_option,
     sources_of,
-    task_sources,
 )
-from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
+from contsym.tasks.schema import FIRST
 
 if TYPE_CHECKING:
     from contsym.data.schema import Form
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
-@task_sources
+@first_sources
 @click.option(
     "--task",
     "files",
     multiple=True,
     metavar="NAME=FILE",
-    help="Labelled pairs of your own, as another ability; repeatable.",
+    help="Labelled pairs of your own, or a task (contsym list tasks), as another ability; repeatable.",
 )
 @form_option
 @click.option(
@@ -103,7 +103,7 @@ def diff(
         name, equals, file = text.partition("=")
         if not equals or not name or not file:
             raise SettingError(f"--task {text!r}: expected NAME=FILE, as mine=pairs.jsonl")
-        if name in TASKS:
+        if name in FIRST:
             raise SettingError(
                 f"--task {text}: {name} is a task of contsym's; expected --{name} {file}, or another name"
             )

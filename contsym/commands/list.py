@@ -1,4 +1,4 @@
-"""The command line that lists strategies, add-ons, scenarios and encoders."""
+"""The command line that lists strategies, add-ons, scenarios, tasks and encoders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from contsym.commands.options import plugin_option
 
 if TYPE_CHECKING:
     from contsym.plugins import Plugins
+    from contsym.tasks.schema import Task
 
 TITLES = {
     "strategies": "strategies",
     "addons": "add-ons, on top of a strategy as in knn_fixed+replay",
     "scenarios": "scenarios",
+    "tasks": "tasks",
     "encoders": "encoders",
 }
 HAVE_SETTINGS = ("strategies", "addons")
@@ -30,7 +32,7 @@ Entries = dict[str, dict[str, Any]]
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: bool) -> None:
-    """Show strategies, add-ons, scenarios and encoders, one line each.
+    """Show strategies, add-ons, scenarios, tasks and encoders, one line each.
 
     \b
     Examples:
@@ -55,6 +57,10 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
                 click.echo(f"\n  {family}")
             for name, entry in members.items():
                 lines = [entry["summary"]]
+                if "labels_shown" in entry:
+                    lines.append(
+                        f"{entry['inputs']} · {entry['labels_shown']} · {entry['source'] or 'no source of its own'}"
+                    )
                 if "stores" in entry:
                     origin = f" · from {entry['origin']}" if entry["origin"] else ""
                     lines.append(f"trains: {entry['trains']} · stores: {entry['stores']}{origin}")
@@ -68,11 +74,14 @@ def _entries(kind: str, settings: bool, plugins: Plugins) -> Entries:
     from contsym.models.encoders.presets import PRESETS
     from contsym.scenarios.catalog import scenarios
     from contsym.strategies import catalog
+    from contsym.tasks.catalog import tasks
 
     if kind == "scenarios":
         return {
             name: {"summary": s.summary, "tasks": list(s.tasks)} for name, s in scenarios(plugins).items()
         }
+    if kind == "tasks":
+        return {name: _task_entry(task) for name, task in tasks(plugins).items()}
     if kind == "encoders":
         return {
             **{
@@ -92,6 +101,19 @@ def _entries(kind: str, settings: bool, plugins: Plugins) -> Entries:
             for field, info in loaded.Settings.model_fields.items()
         ]
     return entries
+
+
+def _task_entry(task: Task) -> dict[str, Any]:
+    from contsym.data.schema import some_of
+
+    n = f"{len(task.labels)} labels: {some_of(task.labels, 4)}"
+    facts = {
+        "inputs": task.inputs,
+        "labels": list(task.labels),
+        "source": task.default_source,
+        "terms": task.terms,
+    }
+    return {"summary": task.summary, **facts, "labels_shown": n}
 
 
 def _by_family(entries: Entries) -> dict[str, Entries]:

@@ -16,6 +16,7 @@ from contsym.errors import DataError, SettingError
 
 if TYPE_CHECKING:
     from contsym.data.schema import PlacedRow
+    from contsym.tasks.schema import Task
     from contsym.training.trained import TrainedModel
 
 PATH = click.Path(path_type=Path)
@@ -77,8 +78,11 @@ def predict(
 
     head = options.pop("head")
     loaded = _load(model, **options)
-    with _placed(file) if file else _typed(placed(given, with_label=False)) as rows:
-        pairs = table(unlabelled_row(row, where) for where, row in rows)
+    task = loaded.file.task
+    if given and task.inputs == "single":
+        raise SettingError("--pair: the model answers single texts; give them as a file, or as - for stdin")
+    with _placed(file, task) if file else _typed(placed(given, with_label=False, inputs="pair")) as rows:
+        pairs = table(unlabelled_row(row, where, task) for where, row in rows)
     if not len(pairs):
         raise DataError(f"{file}: no pairs; expected at least one")
     scored = loaded.scores(pairs, head=head)
@@ -126,15 +130,15 @@ def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...],
         )
     if target is not None and target.exists():
         raise SettingError(f"--to {target}: is there already; expected a new folder")
-    from contsym.training.trained_file import labelled_row
+    from contsym.training.trained_file import labelled_row, task_of
 
     loaded = _load(model, **options)
-    labels = (*loaded.labels, *new_labels)
-    with _placed(file) as rows:
+    task = task_of((*loaded.labels, *new_labels), loaded.file.inputs)
+    with _placed(file, task) as rows:
         # Checked here, where a row's place in its file is known.
-        checked = [labelled_row(row, where, labels) for where, row in rows]
+        checked = [labelled_row(row, where, task) for where, row in rows]
     for row in checked:
-        row["label"] = labels[row["label"]]  # type: ignore[call-overload]
+        row["label"] = task.labels[row["label"]]  # type: ignore[call-overload]
     n = loaded.add(checked, new_labels=new_labels)
     loaded.save(target or folder, replace=target is None)
     click.echo(
@@ -209,15 +213,15 @@ def _typed(rows: Iterator[PlacedRow]) -> Iterator[Iterator[PlacedRow]]:
 
 
 @contextmanager
-def _placed(file: str) -> Iterator[Iterator[PlacedRow]]:
+def _placed(file: str, task: Task) -> Iterator[Iterator[PlacedRow]]:
     """The rows of a file or, for -, of stdin with their places."""
     from contsym.data.readers import read_rows
 
     if file != "-":
-        yield read_rows(Path(file))
+        yield read_rows(Path(file), task)
         return
     with tempfile.TemporaryDirectory(prefix="contsym-stdin-") as folder:
         path = Path(folder) / "stdin.jsonl"
         # Read again by its content, and once for its head.
         path.write_bytes(sys.stdin.buffer.read())
-        yield ((where.replace(str(path), "stdin"), row) for where, row in read_rows(path))
+        yield ((where.replace(str(path), "stdin"), row) for where, row in read_rows(path, task))

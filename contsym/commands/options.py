@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,8 +11,10 @@ import click
 from contsym.config import DEFAULT_OUTPUT, DEFAULT_STEP, DEFAULT_TARGET, Precision, Protocol
 from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SPLIT_RULES
-from contsym.data.tasks import TASKS, Task
+from contsym.errors import SettingError
 from contsym.models.encoders.declared import AUTO, POOLINGS
+from contsym.tasks.catalog import own_tasks
+from contsym.tasks.schema import FIRST, Task
 
 output_option = click.option(
     "--output",
@@ -47,46 +50,86 @@ noise_option = click.option(
 SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
 
 
-def task_sources(command):
-    """`--TASK SOURCE` for each task, of which only the bundled ones have a default."""
-    for task in reversed(list(TASKS.values())):
-        command = _source_option(task, "bundled" if task.is_bundled else "not measured")(command)
+def first_sources(command):
+    """`--TASK SOURCE` for the first tasks, of which only the bundled ones have a default."""
+    for task in reversed(_first_tasks()):
+        command = _source_option(task, "bundled" if task.bundled else "not measured")(command)
     return command
 
 
 def task_options(command):
-    """`--TASK SOURCE` for each task, and `--TASK-size N` for those without shots."""
-    for task in reversed(list(TASKS.values())):
-        if not task.relational:
+    """`--task NAME=SOURCE` and `--size NAME=N`, and the first tasks' own `--TASK SOURCE` and `--TASK-size N`."""
+    command = first_task_options(command)
+    command = click.option(
+        "--size",
+        "more_sizes",
+        multiple=True,
+        metavar="NAME=N",
+        help="Training examples of any task; repeatable.",
+    )(command)
+    return click.option(
+        "--task",
+        "more_sources",
+        multiple=True,
+        metavar="NAME=SOURCE",
+        help="Where the examples of any task are (contsym list tasks): a file or folder, or hub:OWNER/NAME; repeatable.",
+    )(command)
+
+
+def first_task_options(command):
+    """`--TASK SOURCE` and `--TASK-size N` of the first tasks."""
+    for task in reversed(_first_tasks()):
+        if not task.few_shot:
             command = click.option(
                 f"--{task.name}-size",
                 type=int,
                 metavar="N",
-                help=f"{task.title} training pairs; default: all.",
+                help=f"{task.words} training pairs; default: all.",
             )(command)
-        command = _source_option(task, task.default_source)(command)
+        command = _source_option(task, "bundled" if task.bundled else "hub")(command)
     return command
 
 
+def _first_tasks() -> list[Task]:
+    return [own_tasks()[name] for name in FIRST]
+
+
 def _source_option(task: Task, default: str):
-    bundled = "bundled, " if task.is_bundled else ""
+    bundled = "bundled, " if task.bundled else ""
     return click.option(
         f"--{task.name}",
         metavar="SOURCE",
-        help=f"{task.title}: {bundled}hub[:OWNER/NAME][@REVISION], or a file or folder; default: {default}.",
+        help=f"{task.words}: {bundled}hub[:OWNER/NAME][@REVISION], or a file or folder; default: {default}.",
     )
 
 
 def sources_of(options: dict[str, Any]) -> dict[str, str]:
-    """Pop the values of `task_sources`: the typed sources by task."""
-    return {name: spec for name in TASKS if (spec := options.pop(name)) is not None}
+    """Pop the values of `first_sources`: the typed sources by task."""
+    return {name: spec for name in FIRST if (spec := options.pop(name)) is not None}
 
 
 def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
     """Pop the values of `task_options`: the typed sources and sizes by task."""
     sources = sources_of(options)
-    sizes = {name: size for name in TASKS if (size := options.pop(f"{name}_size", None)) is not None}
+    sizes = {name: size for name in FIRST if (size := options.pop(f"{name}_size", None)) is not None}
+    for text in options.pop("more_sources", ()):
+        name, source = _named(text, "--task", sources, "a source, as rte=data/rte")
+        sources[name] = source
+    for text in options.pop("more_sizes", ()):
+        name, size = _named(text, "--size", sizes, "a number, as rte=500")
+        if not size.isdecimal():
+            raise SettingError(f"--size {text}: expected a number, as --size {name}=500")
+        sizes[name] = int(size)
     return sources, sizes
+
+
+def _named(text: str, option: str, others: Collection[str], what: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise SettingError(f"{option} {text!r}: expected the name of a task and {what}")
+    if name in others:
+        raise SettingError(f"{option} {text}: {name} is given twice; give it once")
+    return name, value
 
 
 plugin_option = click.option(
@@ -94,7 +137,7 @@ plugin_option = click.option(
     "plugins",
     multiple=True,
     metavar="FILE",
-    help="A strategy's .py or a scenario's .toml of your own; repeatable (docs/adding-a-strategy.md).",
+    help="A strategy's .py, or a scenario's or task's .toml, of your own; repeatable.",
 )
 encoder_option = click.option(
     "--encoder",

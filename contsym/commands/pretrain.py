@@ -33,7 +33,7 @@ NLI_TASKS = click.Choice(["mnli", "snli"])
 )
 @options.encoder_option
 @options.pooling_option
-@options.task_options
+@options.first_task_options
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
     "--set",

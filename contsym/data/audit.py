@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from contsym.data import shortcuts
-from contsym.data.schema import LABELS, PARTS, Dataset, TaskData
+from contsym.data.schema import PARTS, Dataset, TaskData
 from contsym.data.splits import PROMISES
 from contsym.data.sql import Connection, one_row, open_engine
 from contsym.data.wikidata.pairs import phrasing_of
@@ -74,7 +74,7 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
         sql = "SELECT part, label, count(*) FROM loaded GROUP BY ALL ORDER BY ALL"
         labels: dict[str, dict[str, int]] = {part: {} for part in PARTS}
         for part, label, n in con.execute(sql).fetchall():
-            labels[part][LABELS[label]] = n
+            labels[part][data.labels[label]] = n
         if tokenizer is not None:
             problems.append(_too_long(con, tokenizer, max_length))
     return Audit(
@@ -96,7 +96,7 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
 
 def leaks(data: TaskData) -> tuple[Finding, ...]:
     """The test pairs that share something with training pairs, kind by kind."""
-    kinds = _kinds(_is_relational(data))
+    kinds = _kinds(_is_relational(data), data.spec.inputs == "pair")
     promises = {what for what, _ in PROMISES.get(data.split or "", ())}  # type: ignore[call-overload]
     with open_engine() as con:
         con.execute(f"CREATE TABLE test ({', '.join(f'{name} VARCHAR' for name in (*_TEXTS, 'phrasing'))})")
@@ -148,7 +148,7 @@ class _Kind(NamedTuple):
     """Default: the key of the test row."""
 
 
-def _kinds(is_relational: bool) -> list[_Kind]:
+def _kinds(is_relational: bool, has_hypotheses: bool = True) -> list[_Kind]:
     text = "lower({}) || chr(31) || lower({})"
     forward, backward = text.format("premise", "hypothesis"), text.format("hypothesis", "premise")
     has_entities = "subject <> '' AND object <> ''"
@@ -157,7 +157,8 @@ def _kinds(is_relational: bool) -> list[_Kind]:
         _Kind("the mirrored pair", forward, "premise <> hypothesis", train_key=backward),
     ]
     if not is_relational:
-        return [*kinds, _Kind("the premise", "lower(premise)")]
+        premise = _Kind("the premise", "lower(premise)")
+        return [*kinds, premise] if has_hypotheses else [premise._replace(what="the same text")]
     return [
         *kinds,
         _Kind("the same two entities", "a || chr(31) || b", has_entities, "pair of entities"),
@@ -168,7 +169,7 @@ def _kinds(is_relational: bool) -> list[_Kind]:
 
 
 def _is_relational(data: TaskData) -> bool:
-    return any(data.test["relation"][:])
+    return data.spec.inputs == "pair" and any(data.test["relation"][:])
 
 
 def _batches(con: Connection, part: Dataset, has_phrasings: bool) -> Iterator[None]:

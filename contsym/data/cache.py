@@ -30,8 +30,10 @@ from contsym.data.wikidata import manifest
 from contsym.errors import DataError
 from contsym.files import bound, drop, gib_from_environment, write_whole
 from contsym.machine import n_cores
+from contsym.tasks.catalog import as_task
+from contsym.tasks.schema import Task
 
-FORMAT = 2
+FORMAT = 3
 FOLDER = "CONTSYM_CACHE"
 """Environment variable with the folder of the cache; default: the user's cache folder."""
 LIMIT, DEFAULT_GIB = "CONTSYM_DATA_GIB", 4.0
@@ -48,26 +50,28 @@ MANY = 50_000
 _LIBRARIES = ("datasets", "pyarrow", "duckdb", "scikit-learn", "scipy", "numpy")
 _BATCH = 4096
 
-Request = tuple[str, str, Form, SplitRule | None]
+Request = tuple[Task, str, Form, SplitRule | None]
 """Task, source, form and split: the arguments of `load_task`."""
 _Stats = list[tuple[str, int, int, int]]
 
 
-def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None) -> TaskData:
+def load_task(
+    task: Task | str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
+) -> TaskData:
     """The result of `sources.load_task`, with its errors, from the cache where possible."""
     limit = _limit()
-    request = name, spec, form, split
-    source = sources.parse_source(name, spec, form)
+    request: Request = as_task(task), spec, form, split
+    source = sources.parse_source(*request[:3])
     stats, entry = _entry(source, request) if limit else ([], None)
     if entry is None:
         return sources.load_task(*request)
-    task = _read(entry)
-    if task is None:
-        task = sources.load_task(*request)
+    data = _read(entry, request[0])
+    if data is None:
+        data = sources.load_task(*request)
         # The key does not fit the content of a file that changed while it was read.
         if _stats(_files(source)) == stats:
-            _keep(entry, task, limit)
-    return task
+            _keep(entry, data, limit)
+    return data
 
 
 def cached_value(task: TaskData, what: Sequence[object], compute: Callable[[], Any]) -> Any:
@@ -103,7 +107,7 @@ def parsed_ahead(requests: Iterable[Request]) -> Iterator[None]:
             _, entry = _entry(sources.parse_source(*request[:3]), request, LARGE)
             if entry and not entry.is_dir():
                 process = subprocess.Popen(  # noqa: S603 - this Python with our own module, no shell
-                    [sys.executable, "-P", "-m", "contsym.data.cache", json.dumps(request)],
+                    [sys.executable, "-P", "-m", "contsym.data.cache", json.dumps(_written(request))],
                     env={**os.environ, "PYTHONPATH": path},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -145,9 +149,15 @@ def _entry(source: sources.Source, request: Request, floor: int | None = None) -
             return stats, None
         # The resolved path too: the reader may refuse a link to a file of the same content.
         content = [(str(path), str(path.resolve()), file_sha256(path)) for path in files]
-        return stats, folder / _hash([_versions(), request, source.name, content])
+        return stats, folder / _hash([_versions(), _written(request), source.name, content])
     except (OSError, DataError):
         return [], None  # the reader reports the error
+
+
+def _written(request: Request) -> list[Any]:
+    """A request as JSON has it."""
+    task, *others = request
+    return [as_task(task).model_dump(mode="json", exclude_defaults=True), *others]
 
 
 def _files(source: sources.Source) -> list[Path]:
@@ -205,7 +215,8 @@ def _keep(entry: Path, task: TaskData, limit: int) -> None:
                     # A selection of rows is read as one chunk per row, which would be a record batch each.
                     writer.write_table(batch.cast(arrow_schema()).combine_chunks())
             parts[name] = {"rows": len(part), "sha256": file_sha256(path)}
-        others = {field.name: getattr(task, field.name) for field in fields(task) if field.name not in PARTS}
+        known = {"spec", *PARTS}
+        others = {field.name: getattr(task, field.name) for field in fields(task) if field.name not in known}
         return {"parts": parts, "task": others}
 
     if sum(part.data.nbytes for part in task.parts.values()) <= limit:
@@ -226,7 +237,7 @@ def _write_entry(entry: Path, fill: Callable[[Path], dict[str, Any]], limit: int
         bound(entry.parent, limit, FACTS)
 
 
-def _read(entry: Path) -> TaskData | None:
+def _read(entry: Path, spec: Task) -> TaskData | None:
     """The cached task; None if there is none."""
     from datasets import Dataset
 
@@ -239,7 +250,7 @@ def _read(entry: Path) -> TaskData | None:
         parts = {name: Dataset.from_file(str(entry / f"{name}.arrow")) for name in PARTS}
         # JSON has lists where a task has tuples.
         others: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in facts["task"].items()}
-        return TaskData(**others, **parts)
+        return TaskData(spec=spec, **others, **parts)
     return None
 
 
@@ -269,4 +280,5 @@ def _deleted_if_damaged(entry: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    load_task(*json.loads(sys.argv[1]))
+    written, *request = json.loads(sys.argv[1])
+    load_task(Task.model_validate(written), *request)

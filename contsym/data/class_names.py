@@ -44,11 +44,14 @@ def as_number(label: object) -> int | None:
     return int(text) if text.removeprefix("-").isdecimal() and len(text) < 10 else None
 
 
-def of_features(features: Mapping[str, Any]) -> ClassNames:
-    """Class names by column, from the features of a dataset: objects of `datasets`, or their JSON."""
+def of_features(features: Mapping[str, Any], label_column: str | None = None) -> ClassNames:
+    """Class names by column, from the features of a dataset: objects of `datasets`, or their JSON.
+
+    Those of the column that a task names for its labels are under `label`.
+    """
     by_column: dict[str, Sequence[str]] = {}
     for column in (*LABEL_COLUMNS, *PART_COLUMNS):
-        feature = features.get(column)
+        feature = features.get(label_column if label_column and column == "label" else column)
         names = feature.get("names") if isinstance(feature, Mapping) else getattr(feature, "names", None)
         if isinstance(names, Mapping):
             names = [names[key] for key in sorted(names, key=int)]
@@ -88,24 +91,28 @@ def _is_word(label: object) -> bool:
     return isinstance(label, str) and bool(label.strip()) and as_number(label) is None
 
 
-def of_file(path: Path, metadata: Mapping[bytes, bytes] | None) -> ClassNames:
+def of_file(
+    path: Path, metadata: Mapping[bytes, bytes] | None, label_column: str | None = None
+) -> ClassNames:
     """The class names of a file: in its Parquet metadata as `datasets` writes it, or in a card beside or above it."""
     with suppress(KeyError, TypeError, ValueError, AttributeError):
-        if names := of_features(json.loads((metadata or {})[b"huggingface"])["info"]["features"]):
+        if names := of_features(
+            json.loads((metadata or {})[b"huggingface"])["info"]["features"], label_column
+        ):
             return names
     # A card stands beside the data or, as on the Hub, above their folder.
-    by_folder = (_beside(folder, path) for folder in (path.parent, path.parent.parent))
+    by_folder = (_beside(folder, path, label_column) for folder in (path.parent, path.parent.parent))
     return next(filter(None, by_folder), {})
 
 
-def _beside(folder: Path, path: Path) -> ClassNames:
+def _beside(folder: Path, path: Path, label_column: str | None) -> ClassNames:
     """The class names in a card or description in `folder` for the file `path`.
 
     Raises DataError where several configurations number their classes differently, and none is named like a
     folder of the path.
     """
     for source, read in ((CARD, _of_card), (INFOS, _of_json), (INFO, _of_json)):
-        by_config = _by_config(folder / source, read)
+        by_config = _by_config(folder / source, read, label_column)
         chosen = next((by_config[name] for name in reversed(path.parent.parts) if name in by_config), None)
         if chosen is None and len({tuple(sorted(names.items())) for names in by_config.values()}) > 1:
             orders = ((name, next(iter(names.values()))) for name, names in by_config.items())
@@ -119,11 +126,15 @@ def _beside(folder: Path, path: Path) -> ClassNames:
     return {}
 
 
-def _by_config(path: Path, read: Callable[[Path], Iterable[Features]]) -> dict[str, ClassNames]:
+def _by_config(
+    path: Path, read: Callable[[Path], Iterable[Features]], label_column: str | None
+) -> dict[str, ClassNames]:
     if not path.is_file():
         return {}
     try:
-        return {config: names for config, features in read(path) if (names := of_features(features))}
+        return {
+            config: names for config, features in read(path) if (names := of_features(features, label_column))
+        }
     except Exception:  # also any error of YAML: most files called README.md describe no dataset
         return {}
 

@@ -12,11 +12,11 @@ from typing import Any
 from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
 from contsym.data.hub_client import Refused, Repository, Snapshot
-from contsym.data.readers import FIELDS, rename
+from contsym.data.readers import FIELDS, is_left_out, rename, usual_names
 from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
-from contsym.data.tasks import Task
 from contsym.errors import DataError, first_line, nearest
+from contsym.tasks.schema import Task, option_of
 
 _DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.arrow", "*.gz", "*.zst")
 """Files that are fetched beside the card; never code."""
@@ -92,21 +92,28 @@ def parse_hub(task: Task, spec: str, form: Form) -> Hub:
     `+` joins several datasets, as in the name that a result records.
     """
     forms = FORMS if form == "both" else (form,)
-    usual = tuple(task.hub[each] for each in (("any",) if "any" in task.hub else forms))
+    usual = tuple(task.hub[each] for each in forms) if task.hub else (task.source.removeprefix("hub:"),)
     if not spec.startswith("hub:"):
-        revision = spec.partition("@")[2] or None
-        return Hub(tuple(DatasetName(each, revision=revision) for each in usual), is_in_form=True)
+        if not task.hub and not task.source.startswith("hub:"):
+            raise DataError(
+                f"{option_of(task.name, spec)}: the task names no dataset of the Hub; expected hub:OWNER/NAME, or a path"
+            )
+        revision = spec.partition("@")[2]
+        spec = "hub:" + "+".join(
+            f"{each.partition('@')[0]}@{revision}" if revision else each for each in usual
+        )
     named = []
     for text in re.split(r"\+(?=[\w.\-]+/)", spec.removeprefix("hub:")):
         match = _NAME.fullmatch(text)
         if not match:
             raise DataError(
-                f"--{task.name} {spec}: {text!r} is not a Hub dataset; expected hub:OWNER/NAME, with :CONFIGURATION "
+                f"{option_of(task.name, spec)}: {text!r} is not a Hub dataset; expected hub:OWNER/NAME, with :CONFIGURATION "
                 "and @REVISION where they are needed"
             )
         named.append(DatasetName(**match.groupdict()))
     # The task's usual datasets are in this form under their full names too.
-    return Hub(tuple(named), is_in_form=tuple(each.id for each in named) == usual)
+    ids = tuple(re.split("[:@]", each)[0] for each in usual)
+    return Hub(tuple(named), is_in_form=tuple(each.id for each in named) == ids)
 
 
 @cache
@@ -310,12 +317,14 @@ def _other_splits(name: str, parts: Parts, part: str, alternatives: Alternatives
 def _chained(loaded: list[tuple[str, Parts]], task: Task, part: Part) -> Iterator[PlacedRow]:
     for dataset, parts in loaded:
         for name in task.names_of(part, parts):
-            yield from _rows(parts[name], f"hub:{dataset}/{name}")
+            yield from _rows(parts[name], f"hub:{dataset}/{name}", task)
 
 
-def _rows(part: Dataset, source: str) -> Iterator[PlacedRow]:
-    names = class_names.of_features(part.features)
-    columns = [column for column in part.column_names if column in FIELDS]
+def _rows(part: Dataset, source: str, task: Task) -> Iterator[PlacedRow]:
+    names = class_names.of_features(part.features, task.columns.get("label"))
+    usual = usual_names(part.column_names, task)
+    columns = [column for column, name in usual.items() if name in FIELDS or column in task.only]
     for number, row in enumerate(rows_of(part.select_columns(columns)), 1):
-        where = f"{source}:row {number}"
-        yield where, rename(class_names.with_class_names(row, lambda: names, where))
+        where, named = f"{source}:row {number}", {usual[column]: value for column, value in row.items()}
+        if not is_left_out(named, task):
+            yield where, rename(class_names.with_class_names(named, lambda: names, where))

@@ -12,10 +12,10 @@ from contsym.data.class_names import LABEL_COLUMNS
 from contsym.data.readers import read_rows, rename
 from contsym.data.schema import Row, check_row
 from contsym.data.sources import LEFT_OUT, remark_on_numbers, with_labels
-from contsym.data.tasks import TASKS
 from contsym.errors import DataError
+from contsym.tasks.catalog import find_task
 
-NUMBERS_AS = TASKS["mnli"]
+NUMBERS_AS = find_task("mnli")
 """The task that gives class numbers without names their labels."""
 
 

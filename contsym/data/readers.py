@@ -25,6 +25,7 @@ from contsym.data.schema import PlacedRow, Row
 from contsym.data.shards import some
 from contsym.data.text_files import bytes_lines
 from contsym.errors import DataError, first_line
+from contsym.tasks.schema import TEXT_FIELDS, Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +42,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject",),
     "object": ("object",),
     "skill": ("skill", "skills"),
+    "group": ("group",),
+    "text": ("text", "sentence", "content"),
 }
 FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_names.TEXT_COLUMNS}
 _COLUMNS = FIELDS | PART_COLUMNS
@@ -61,8 +64,8 @@ _HEAD = 1 << 16
 _LONGEST_NAME = 40
 
 
-def read_rows(path: Path) -> Iterator[PlacedRow]:
-    """(where, row) for each row of a .jsonl, .json, .txt, .tsv, .csv or .parquet file.
+def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
+    """(where, row) for each row of a .jsonl, .json, .txt, .tsv, .csv or .parquet file; without a task, of NLI pairs.
 
     `where` is `file:line` (for Parquet `file:row N`). JSON and Parquet are recognised by their content. ALIASES
     maps the field names, in any case; unused fields are dropped. A class number becomes the class name that the file,
@@ -71,16 +74,19 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
     """
     reader = _reader(path)
     schema = _parquet_schema(path) if reader is _parquet else None
-    names = cache(lambda: class_names.of_file(path, schema.metadata if schema else None))
+    label_column = task.columns.get("label") if task else None
+    names = cache(lambda: class_names.of_file(path, schema.metadata if schema else None, label_column))
     mark_of: MarkOf | None = None
     columns: tuple[str, ...] = ()
     usual: dict[str, str] = {}
-    for where, row in reader(path):
+    for where, row in _parquet(path, task) if reader is _parquet else reader(path):
         if tuple(row) != columns:
             columns = tuple(row)
-            usual = _usual_names(columns)
-            _check_sentences(where, usual.values(), schema.names if schema else columns)
+            usual = usual_names(columns, task)
+            _check_texts(where, usual.values(), schema.names if schema else columns, task)
         row = {name: row[column] for column, name in usual.items()}
+        if task and is_left_out(row, task):
+            continue
         mark_of = mark_of or other_mark(row, _COLUMNS)
         renamed = rename(class_names.with_class_names(row, names, where))
         if (mark := mark_of(row)) and not part_of(mark_in(renamed)[1]):
@@ -88,22 +94,35 @@ def read_rows(path: Path) -> Iterator[PlacedRow]:
         yield where, renamed
 
 
-def _usual_names(columns: Collection[str]) -> dict[str, str]:
+def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str, str]:
     """The name in ALIASES of each column, also where it differs in case or has spaces around it.
 
-    >>> _usual_names([" Sentence1", "pairid", "Label", "label"])
+    A column that the task names for a field takes the place of all others for it.
+
+    >>> usual_names([" Sentence1", "pairid", "Label", "label"])
     {' Sentence1': 'sentence1', 'pairid': 'pairID', 'label': 'label'}
     """
     usual = {c: c if c in _COLUMNS else _BY_LOWER.get(c.strip().lower(), c) for c in columns}
-    return {c: name for c, name in usual.items() if c == name or name not in columns}
+    usual = {c: name for c, name in usual.items() if c == name or name not in columns}
+    if not task or not task.columns:
+        return usual
+    taken = {alias for field in task.columns for alias in ALIASES[field]}
+    given = {column: field for field, column in task.columns.items()}
+    return {c: given.get(c, name) for c, name in usual.items() if c in given or name not in taken}
 
 
-def _check_sentences(where: str, names: Collection[str], columns: Collection[str]) -> None:
-    """Raise DataError for a row without columns of the premise and the hypothesis."""
-    for name in ("premise", "hypothesis"):
+def is_left_out(row: Mapping[str, object], task: Task) -> bool:
+    """Whether a row is none of the task's, by a column of `only`."""
+    return any(column in row and str(row[column]) not in values for column, values in task.only.items())
+
+
+def _check_texts(where: str, names: Collection[str], columns: Collection[str], task: Task | None) -> None:
+    """Raise DataError for a row without columns of its texts."""
+    for name in TEXT_FIELDS[task.inputs if task else "pair"]:
         if set(names).isdisjoint(ALIASES[name]):
             listed = some(sorted(column[:_LONGEST_NAME] for column in columns), 10) or "nothing"
-            raise DataError(f"{where}: field {name!r} is missing; the row has {listed}")
+            given = f" (column {task.columns[name]!r} of the task)" if task and name in task.columns else ""
+            raise DataError(f"{where}: field {name!r}{given} is missing; the row has {listed}")
 
 
 def rename(row: Mapping[str, object]) -> Row:
@@ -270,11 +289,11 @@ def _with_header(rows: Iterator[tuple[str, list[str]]]) -> Iterator[PlacedRow]:
             yield where, dict(zip(names, cells, strict=True))
 
 
-def _parquet(path: Path) -> Iterator[PlacedRow]:
+def _parquet(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
     schema = _parquet_schema(path)
-    usual = _usual_names(schema.names if schema else ())
+    usual = usual_names(schema.names if schema else (), task)
     named = {column for column, name in usual.items() if name in _COLUMNS}
-    return parquet_rows(path, named | _marking_columns(path))
+    return parquet_rows(path, named | _marking_columns(path) | set(task.only if task else ()))
 
 
 def _marking_columns(path: Path) -> set[str]:

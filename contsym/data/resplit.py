@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contsym.data.schema import LABELS, Dataset, selected
+from contsym.data.schema import Dataset, selected
 from contsym.data.splits import SPLIT_RULES, Split, SplitRule, assign, check
 from contsym.data.sql import open_engine
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
 from contsym.errors import SettingError
+from contsym.tasks.schema import NLI_LABELS
 
 SEED = 0
 """Seed of the split, not of the run: every seed of a run is measured on the same test pairs."""
@@ -85,7 +86,7 @@ def _described(pairs: Dataset, start: int, rule: SplitRule, neutral: bool):
                 f"--split {rule}: pair {pair_id} has no entities; give fields 'subject' and 'object', or leave "
                 "--split out"
             )
-        if LABELS[label] == "neutral" and not neutral:
+        if NLI_LABELS[label] == "neutral" and not neutral:
             raise SettingError(
                 f"--split {rule}: pair {pair_id} is neutral, and the entities of its hypothesis are unknown; "
                 f"build the dataset with: contsym data build --split {rule}"

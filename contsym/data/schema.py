@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from contsym.errors import DataError
+from contsym.tasks.schema import NLI_LABELS, TEXT_FIELDS
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
+
+    from contsym.tasks.schema import Task
 else:
     Dataset = Any  # a name for annotations: importing `datasets` takes a second
 
-Label = Literal["entailment", "neutral", "contradiction"]
 Kind = Literal["symmetric", "antisymmetric"]
 OneForm = Literal["lexicalised", "delexicalised"]
 Form = Literal[OneForm, "both"]
@@ -30,15 +32,15 @@ FORMS: tuple[OneForm, ...] = get_args(OneForm)
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
-LABELS: tuple[Label, ...] = ("entailment", "neutral", "contradiction")
-"""The one label space of every scenario; a label's position is its class index."""
-
 KIND_OF_LABEL: dict[str, Kind] = {"entailment": "symmetric", "contradiction": "antisymmetric"}
-LABEL_OF_KIND: dict[Kind, Label] = {"symmetric": "entailment", "antisymmetric": "contradiction"}
+LABEL_OF_KIND: dict[str, str] = {"symmetric": "entailment", "antisymmetric": "contradiction"}
 """Label of a pair (A r B, B r A): if r is symmetric, the second follows; if r is antisymmetric, the second is
 false (Yuan and Vlachos 2025, section 3)."""
 
-COLUMNS = ("id", "premise", "hypothesis", "label", "relation", "kind", "subject", "object")
+COLUMNS = ("id", "premise", "hypothesis", "label", "relation", "kind", "subject", "object", "skill", "group")
+"""Of a checked part. A single text is the premise, beside an empty hypothesis."""
+SKILLS_BETWEEN = "|"
+"""Between the skills of one pair."""
 CONTENT_ID = "row-"
 """Prefix of the id that contsym gives to a row without an id."""
 CONTENT = ("premise", "hypothesis", "label", "relation", "subject", "object")
@@ -53,8 +55,8 @@ PlacedRow = tuple[str, Row]
 class TaskData:
     """The checked train, validation and test part of one experience, and their source; no part is empty."""
 
-    task: str
-    """One of TASKS; several experiences of a scenario may share a task."""
+    spec: Task
+    """What its examples are; several experiences of a scenario may share a task."""
     source: str
     """The source as tables show it, for example `MultiNLI 1.0 (bundled sample)`."""
     train: Dataset
@@ -74,9 +76,25 @@ class TaskData:
     """Share of a seed's training labels to flip; None: no noise, and a run cannot ask for noise."""
     storing_only: bool = False
     """Whether a method with a memory takes no gradient step on these pairs."""
+    labels: tuple[str, ...] = ()
+    """The names of the class numbers in the column `label`. Default: those of the task."""
+    own_labels: tuple[str, ...] = ()
+    """The labels that its examples can have. Default: all."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.task)
+        object.__setattr__(self, "labels", self.labels or self.spec.labels)
+        object.__setattr__(self, "own_labels", self.own_labels or self.labels)
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self.spec.name
+
+    @property
+    def own_classes(self) -> list[int]:
+        """The class numbers of its own labels."""
+        return [self.labels.index(label) for label in self.own_labels]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -87,14 +105,15 @@ class TaskData:
         return {name: getattr(self, name) for name in PARTS}
 
 
-def check_row(row: Mapping[str, object], where: str) -> Row:
-    """The row as the table stores it: text stripped, label as class index.
+def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -> Row:
+    """The row as the table stores it: text stripped, label as class number; of an NLI pair without a task.
 
-    A relation pair without a kind gets the kind of its label; a neutral pair has no kind. A row without an id
-    gets one made of its content. Raises DataError, which starts with `where`.
+    A relation pair of NLI labels without a kind gets the kind of its label; a neutral pair has no kind. A row without
+    an id gets one made of its content. Raises DataError, which starts with `where`.
     """
+    inputs, labels = (task.inputs, task.labels) if task else ("pair", NLI_LABELS)
     text = {}
-    for name in ("premise", "hypothesis"):
+    for name in TEXT_FIELDS[inputs]:
         value = row.get(name)
         if value is None:
             fields = ", ".join(sorted(map(str, row))) or "nothing"
@@ -103,33 +122,48 @@ def check_row(row: Mapping[str, object], where: str) -> Row:
             raise DataError(f"{where}: {name} is {type(value).__name__}; expected text")
         text[name] = value.strip()
         if not text[name]:
-            raise DataError(f"{where}: {name} is empty; expected a sentence")
+            what = "a sentence" if inputs == "pair" else "a text"
+            raise DataError(f"{where}: {name} is empty; expected {what}")
+    if inputs == "single":
+        text = {"premise": text["text"], "hypothesis": ""}
     label = row.get("label")
-    if label not in LABELS:
+    if label not in labels:
         problem = "field 'label' is missing" if label is None else f"label {label!r} is unknown"
-        raise DataError(f"{where}: {problem}; expected {_choice(LABELS)}")
+        raise DataError(f"{where}: {problem}; expected {some_of(labels)}")
     relation = str(row.get("relation") or "").strip()
-    kind = str(row.get("kind") or "")
-    if kind and kind not in LABEL_OF_KIND:
-        raise DataError(f"{where}: kind {kind!r} is unknown; expected {_choice(tuple(LABEL_OF_KIND))}")
-    if label == "neutral":
-        # A premise that leaves its hypothesis open does not tell the relation's kind.
-        kind = ""
-    elif kind and KIND_OF_LABEL[label] != kind:
-        fitting = LABEL_OF_KIND[kind]  # type: ignore[index]
-        raise DataError(f"{where}: kind {kind!r} goes with label {fitting!r}, not {label!r}")
-    elif relation:
-        kind = KIND_OF_LABEL[label]
+    kind = str(row.get("kind") or "").strip()
+    if set(labels) <= set(NLI_LABELS):
+        kind = _kind_of_relation(str(label), relation, kind, where)
     texts = {
-        "id": row_id(row) or content_id(row),
+        "id": row_id(row) or content_id({**row, **text}),
         **text,
         "relation": relation,
         "kind": kind,
         "subject": str(row.get("subject") or ""),
         "object": str(row.get("object") or ""),
+        "skill": _listed(row.get("skill")),
+        "group": str(row.get("group") or "").strip(),
     }
     check_unicode(texts, where)
-    return {**texts, "label": LABELS.index(label)}
+    return {**texts, "label": labels.index(str(label))}
+
+
+def _kind_of_relation(label: str, relation: str, kind: str, where: str) -> str:
+    """The kind of the relation that a pair of NLI labels is of; empty for none."""
+    if kind and kind not in LABEL_OF_KIND:
+        raise DataError(f"{where}: kind {kind!r} is unknown; expected {some_of(tuple(LABEL_OF_KIND))}")
+    if label == "neutral":
+        # A premise that leaves its hypothesis open does not tell the relation's kind.
+        return ""
+    if kind and KIND_OF_LABEL[label] != kind:
+        raise DataError(f"{where}: kind {kind!r} goes with label {LABEL_OF_KIND[kind]!r}, not {label!r}")
+    return KIND_OF_LABEL[label] if relation else kind
+
+
+def _listed(value: object) -> str:
+    """The skills of a row as one text."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return SKILLS_BETWEEN.join(text for each in values if each is not None and (text := str(each).strip()))
 
 
 def row_id(row: Mapping[str, object]) -> str:
@@ -194,6 +228,18 @@ def selected(pairs: Dataset, rows: Sequence[int]) -> Dataset:
     )
 
 
+def renumbered(pairs: Dataset, numbers: Sequence[int]) -> Dataset:
+    """The pairs with class number `numbers[n]` in place of n, in a mapped file of their own."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    new, at = pa.array(numbers, pa.int64()), COLUMNS.index("label")
+    return _mapped(
+        batch.set_column(at, "label", pc.take(new, batch["label"]))
+        for batch in pairs.with_format("arrow").iter(batch_size=_CHUNK)
+    )
+
+
 def _mapped(batches: Iterable[pa.Table]) -> Dataset:
     import pyarrow as pa
     from datasets import Dataset
@@ -245,8 +291,10 @@ def content_fingerprint(*parts: Dataset) -> str:
     for part in parts:
         digest.update(b"\x1dpart")
         for batch in part.with_format("arrow").iter(batch_size=_CHUNK):
-            for row in zip(*(batch.column(c).to_pylist() for c in COLUMNS), strict=True):
+            for *row, skill, group in zip(*(batch.column(c).to_pylist() for c in COLUMNS), strict=True):
                 digest.update("\x1f".join(map(str, row)).encode("utf-8", "surrogatepass"))
+                if skill or group:
+                    digest.update(f"\x1f{skill}\x1f{group}".encode("utf-8", "surrogatepass"))
                 digest.update(b"\x1e")
     return digest.hexdigest()
 
@@ -266,5 +314,10 @@ def stable_hash(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
-def _choice(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
+def some_of(names: Sequence[str], most: int = 8) -> str:
+    """
+    >>> some_of(["yes", "no"]), some_of("abcdefgh", most=3)
+    ('yes or no', 'a, b, c or 5 others')
+    """
+    shown = [*names[:most], *([f"{len(names) - most} others"] if len(names) > most else [])]
+    return f"{', '.join(shown[:-1])} or {shown[-1]}" if len(shown) > 1 else shown[0]

@@ -29,7 +29,8 @@ SHORTCUTS: Mapping[str, str] = {
     "length": "numbers of words and characters",
     "overlap": "how many words the sentences share",
 }
-"""By name, what each shortcut looks at. `relation_phrase` is measured on relation pairs only."""
+"""By name, what each shortcut looks at. `relation_phrase` is measured on relation pairs only; of single texts, what is of one
+text."""
 
 Pair = tuple[str, str]
 Pairs = Sequence[Pair]
@@ -56,9 +57,10 @@ def scores(train: Dataset, test: Dataset) -> dict[str, float]:
     pairs, test_pairs = (list(zip(*columns, strict=True)) for columns in texts)
     commonest = Counter(labels).most_common(1)[0][0]
     predictions = {"majority": [Counter(targets).most_common(1)[0][0]] * len(targets)}
-    if any(test["relation"][:]):
+    if any(test["relation"][:]) and any(test["hypothesis"][:]):
         predictions["relation_phrase"] = _by_phrase(train, test, labels, commonest)
-    for name, predict in _PREDICTORS.items():
+    is_single = not any(hypothesis for _, hypothesis in pairs)
+    for name, predict in (_OF_TEXTS if is_single else _PREDICTORS).items():
         is_constant = len(set(labels)) < 2
         predictions[name] = [commonest] * len(targets) if is_constant else predict(pairs, labels, test_pairs)
     return {
@@ -139,4 +141,9 @@ _PREDICTORS: Mapping[str, Predictor] = {
     "unordered_words": partial(_words, " ".join, 1),
     "length": partial(_tree, _length),
     "overlap": partial(_tree, _overlap),
+}
+_OF_TEXTS: Mapping[str, Predictor] = {
+    "bag_of_words": partial(_words, itemgetter(0), 2),
+    "unordered_words": partial(_words, itemgetter(0), 1),
+    "length": partial(_tree, _length),
 }

@@ -5,49 +5,77 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from contsym.data.schema import BALANCED, KIND_OF_LABEL, LABELS, Dataset, Draw, stable_hash
+from contsym.data.schema import BALANCED, KIND_OF_LABEL, Dataset, Draw, TaskData, stable_hash
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import SettingError
 
 Rows = np.ndarray
 
 
-def few_shot(pairs: Dataset, n_shots: int, seed: int, draw: Draw = BALANCED) -> Dataset:
+@dataclass(frozen=True)
+class Classes:
+    """The labels among which a balanced draw shares out the shots."""
+
+    names: tuple[str, ...]
+    """For people, by class number."""
+    always: tuple[int, ...]
+    """Those that take turns first, in this order, whether the pairs have them or not."""
+
+
+SYMMETRY = Classes(("symmetric (entailment)", "neutral", "antisymmetric (contradiction)"), (0, 2))
+
+
+def classes_of(task: TaskData) -> Classes:
+    """Those of a task: of symmetric relations their two labels first, of any other all of its own."""
+    if not task.spec.symmetry:
+        return Classes(task.labels, tuple(task.own_classes))
+    names = [
+        f"{KIND_OF_LABEL[label]} ({label})" if label in KIND_OF_LABEL else label for label in task.labels
+    ]
+    return Classes(tuple(names), tuple(map(task.labels.index, KIND_OF_LABEL)))
+
+
+def few_shot(
+    pairs: Dataset, n_shots: int, seed: int, draw: Draw = BALANCED, classes: Classes = SYMMETRY
+) -> Dataset:
     """The first n_shots pairs of the seed's order, so that 32 shots contain the 16.
 
     A hash of (seed, id) orders the pairs, independent of the file's order and of the strategy. In a natural draw that
-    is all. In a balanced one symmetric and antisymmetric pairs alternate, with neutral ones as the third where the
-    data have any, and within a label the relations take turns; a relation that runs out of pairs is skipped.
+    is all. In a balanced one the labels take turns, as symmetric and antisymmetric pairs do, with neutral ones as the
+    third where the data have any, and within a label the relations take turns; a relation that runs out of pairs is skipped.
     Delexicalised pairs are drawn as the lexicalised pairs that they were made from.
 
     Raises SettingError where there are too few pairs; in a balanced draw, of one label.
     """
-    return pairs.select(few_shot_rows(pairs, n_shots, seed, draw))
+    return pairs.select(few_shot_rows(pairs, n_shots, seed, draw, classes))
 
 
-def few_shot_rows(pairs: Dataset, n_shots: int, seed: int, draw: Draw = BALANCED) -> Rows:
+def few_shot_rows(
+    pairs: Dataset, n_shots: int, seed: int, draw: Draw = BALANCED, classes: Classes = SYMMETRY
+) -> Rows:
     """Row numbers of `few_shot`, with its errors."""
-    check_shots(pairs, n_shots, draw)
-    return few_shot_order(pairs, seed, draw)[:n_shots]
+    check_shots(pairs, n_shots, draw, classes)
+    return few_shot_order(pairs, seed, draw, classes)[:n_shots]
 
 
-def few_shot_order(pairs: Dataset, seed: int, draw: Draw = BALANCED) -> Rows:
+def few_shot_order(pairs: Dataset, seed: int, draw: Draw = BALANCED, classes: Classes = SYMMETRY) -> Rows:
     """All row numbers in the order of `few_shot`; a label that runs out of pairs is skipped."""
     draws = draws_of(pairs, seed)
     if draw == "natural":
         return np.argsort(draws, kind="stable")
     labels, relations = np.asarray(pairs["label"][:], dtype=np.int64), pairs["relation"][:]
     orders = []
-    for code in _label_counts(pairs):
+    for code in _label_counts(pairs, classes):
         rows = np.flatnonzero(labels == code)
         orders.append(_take_turns(rows, [relations[row] for row in rows.tolist()], draws, seed))
     return _interleaved(orders)
 
 
-def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED) -> None:
+def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED, classes: Classes = SYMMETRY) -> None:
     """Raise SettingError where the pairs are fewer than n_shots.
 
     In a balanced draw also where n_shots is below the number of labels, or a label has too few pairs.
@@ -55,7 +83,7 @@ def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED) -> None:
     if draw == "natural":
         check_size(pairs, n_shots, "--shots")
         return
-    counts = _label_counts(pairs)
+    counts = _label_counts(pairs, classes)
     n_labels = len(counts)
     if n_shots < n_labels:
         raise SettingError(f"--shots {n_shots} is too few; expected at least {n_labels}, one per label")
@@ -63,31 +91,26 @@ def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED) -> None:
         share = (n_shots + n_labels - 1 - place) // n_labels
         if share > count:
             raise SettingError(
-                f"--shots {n_shots} needs {share} {_name(code)} training pairs; the data have "
+                f"--shots {n_shots} needs {share} {classes.names[code]} training pairs; the data have "
                 f"{count}; expected at most {n_labels * min(counts.values())}"
             )
 
 
-def most_shots(pairs: Dataset, draw: Draw = BALANCED) -> int:
+def most_shots(pairs: Dataset, draw: Draw = BALANCED, classes: Classes = SYMMETRY) -> int:
     """The largest number of shots that `check_shots` lets pass."""
-    counts = _label_counts(pairs).values()
+    counts = _label_counts(pairs, classes).values()
     return len(counts) * min(counts) if draw == BALANCED else len(pairs)
 
 
-def missing_labels(part: Dataset, pairs: Dataset) -> list[str]:
+def missing_labels(part: Dataset, pairs: Dataset, classes: Classes = SYMMETRY) -> list[str]:
     """Names of the labels that the pairs have and a part of them has not."""
-    return [_name(code) for code in sorted({*pairs["label"][:]} - {*part["label"][:]})]
+    return [classes.names[code] for code in sorted({*pairs["label"][:]} - {*part["label"][:]})]
 
 
-def _name(code: int) -> str:
-    label = LABELS[code]
-    return f"{KIND_OF_LABEL[label]} ({label})" if label in KIND_OF_LABEL else label
-
-
-def _label_counts(pairs: Dataset) -> dict[int, int]:
-    """Pairs per label, in the order in which the labels take turns; the two labels of relations always count."""
+def _label_counts(pairs: Dataset, classes: Classes) -> dict[int, int]:
+    """Pairs per label, in the order in which the labels take turns."""
     counts = Counter(pairs["label"][:])
-    return {code: counts[code] for code in dict.fromkeys([*map(LABELS.index, KIND_OF_LABEL), *counts])}
+    return {code: counts[code] for code in dict.fromkeys([*classes.always, *counts])}
 
 
 def subset(pairs: Dataset, size: int, seed: int, option: str) -> Dataset:

@@ -16,7 +16,6 @@ from contsym.data.identity import Identities, remark_on_repeats, repeated_ids
 from contsym.data.readers import READERS, read_rows
 from contsym.data.resplit import resplit
 from contsym.data.schema import (
-    LABELS,
     PARTS,
     Dataset,
     Form,
@@ -32,11 +31,12 @@ from contsym.data.schema import (
 )
 from contsym.data.shards import missing_shards, some
 from contsym.data.splits import SIDES, SplitRule
-from contsym.data.tasks import TASKS, Task
 from contsym.data.text_files import OPENERS
 from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
+from contsym.tasks.catalog import as_task
+from contsym.tasks.schema import Task, option_of
 
 Rows = Iterable[PlacedRow]
 Parts = Mapping[Part, Rows]
@@ -67,7 +67,7 @@ class Bundled:
     is_in_form: bool = False
 
     def read(self, task: Task, form: Form) -> Parts:
-        if task.relational:
+        if task.symmetry:
             return {"train": ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs())}
         folder = resources.files("contsym.data").joinpath("bundled", "multinli")
         with resources.as_file(folder) as path:
@@ -93,48 +93,59 @@ class Files:
 
     def read(self, task: Task, form: Form) -> Parts:
         if self.path.is_file():
-            return {"train": read_rows(self.path)}
+            return {"train": read_rows(self.path, task)}
         files = _readable_files(self.path)
         if len(files) == 1:  # as the file itself
-            return {"train": read_rows(files[0])}
+            return {"train": read_rows(files[0], task)}
         parts = {part: _part(files, task, part, self.path) for part in PARTS}
         return {
-            part: itertools.chain.from_iterable(map(read_rows, paths))
+            part: itertools.chain.from_iterable(read_rows(path, task) for path in paths)
             for part, paths in parts.items()
             if paths
         }
 
 
-def parse_source(name: str, spec: str, form: Form = "lexicalised") -> Source:
+def parse_source(task: Task | str, spec: str, form: Form = "lexicalised") -> Source:
     """`bundled`, `hub`, `hub@REVISION`, `hub:OWNER/NAME:CONFIGURATION@REVISION`, or a path.
 
-    Raises DataError where the path does not exist.
+    Raises DataError where the path does not exist, and where there is no source.
     """
-    task = TASKS[name]
-    if spec == "bundled" and task.is_bundled:
-        return BUNDLED[name]
+    task = as_task(task)
+    if spec == "bundled" and task.bundled:
+        return BUNDLED[task.name]
+    if not spec and not task.default_source:
+        raise DataError(
+            f"task {task.name} has no source of its own; give one: {option_of(task.name, 'PATH')}"
+        )
     if spec == "hub" or spec.startswith(("hub@", "hub:")):
         return hub.parse_hub(task, spec, form)
     path = Path(spec).expanduser()
     if not spec or not (path.is_file() or path.is_dir()):
-        expected = "a path, 'bundled' or 'hub'" if task.is_bundled else "a path, 'hub'"
-        raise DataError(f"--{name} {spec or repr(spec)}: no such file or folder; expected {expected}")
+        expected = "a path, 'bundled' or 'hub'" if task.bundled else "a path, 'hub'"
+        raise DataError(
+            f"{option_of(task.name, spec or repr(spec))}: no such file or folder; expected {expected}"
+        )
     if manifest.is_built(path):
         return manifest.Built(path)
     return Files(path)
 
 
-def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None) -> TaskData:
-    """The checked train, validation and test part of a task.
+def load_task(
+    task: Task | str, spec: str, form: Form = "lexicalised", split: SplitRule | None = None
+) -> TaskData:
+    """The checked train, validation and test part of a task; a name is that of one of contsym's own.
 
     A source that is one part is divided by its column `split` (or similar), and without such a column by a hash of
     each pair's sentences, both directions of a pair together. `split` re-splits the pairs of a relational task by
     that rule. A source without a validation part, or re-split, gets one out of its training pairs. Raises DataError
     for the first wrong row, with its place.
     """
-    task, source = TASKS[name], parse_source(name, spec, form)
-    if split and not task.relational:
-        raise SettingError(f"--split {split}: {task.title} has no relations; expected a Wikidata task")
+    task = as_task(task)
+    source = parse_source(task, spec, form)
+    if split and not task.symmetry:
+        raise SettingError(
+            f"--split {split}: {task.words} is not of symmetric relations; expected a task such as wikidata"
+        )
     parts, notes = _Reading(task, source, form).tables(together=split is not None)
     is_one = len(parts) == 1
     if split:
@@ -149,16 +160,16 @@ def load_task(name: str, spec: str, form: Form = "lexicalised", split: SplitRule
         notes += source.remarks
     for part, pairs in parts.items():
         if len(pairs) == 0:
-            raise DataError(f"--{name} {spec}: the {part} part has no labelled pairs")
+            raise DataError(f"{option_of(task.name, spec)}: the {part} part has no labelled {task.examples}")
     rule = split or (source.split if isinstance(source, manifest.Built) else None)
     try:
         train, validation, remarks = _with_validation(task, parts, rule, mirrored=is_one)
     except DataError as error:
-        raise DataError(f"--{name} {spec}: {error}") from None
+        raise DataError(f"{option_of(task.name, spec)}: {error}") from None
     test = parts["test"]
     notes += remarks
     return TaskData(
-        task=name,
+        spec=task,
         source=source.name,
         train=train,
         validation=validation,
@@ -180,7 +191,7 @@ def _with_validation(
     if "validation" in parts:
         validation, n_repeated = without_repeats(parts["validation"], [train, test])
     else:
-        made = cut(train, test, rule, relational=task.relational, mirrored=mirrored and not rule)
+        made = cut(train, test, rule, relational=task.symmetry, mirrored=mirrored and not rule)
         train, notes = made.train, list(made.notes)
         validation, n_repeated = without_repeats(made.validation, [train, test])
     if n_repeated:
@@ -195,7 +206,7 @@ class _Reading:
 
     def __init__(self, task: Task, source: Source, form: Form) -> None:
         self._task, self._source, self._form = task, source, form
-        self._rewrite: Form = "lexicalised" if source.is_in_form or not task.relational else form
+        self._rewrite: Form = "lexicalised" if source.is_in_form or not task.symmetry else form
         self._division: split_column.Division | None = None
         self._phrases: Counter[str] = Counter()
         self._notes: list[str] = []
@@ -205,7 +216,7 @@ class _Reading:
         parts = self._source.read(self._task, self._form)
         if len(parts) == 1:
             self._division, self._notes = split_column.divided(self._task, parts["train"], self._source.name)
-        if self._task.relational and not isinstance(self._source, manifest.Built):
+        if self._task.symmetry and not isinstance(self._source, manifest.Built):
             for rows in self._parts().values():
                 self._phrases += wikidata.count_phrases(row for _, row in rows)
         tables, remarks = self._read({part: Identities() for part in PARTS})
@@ -233,9 +244,9 @@ class _Reading:
             counts: Counter[str] = Counter()
             marks: Counter[str] = Counter()
             rows = identities[part].add_ids(with_labels(self._task, rows, counts, marks))
-            if self._task.relational:
+            if self._task.symmetry:
                 rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
-            tables[part] = table(check_row(row, where) for where, row in rows)
+            tables[part] = table(check_row(row, where, self._task) for where, row in rows)
             remarks = [f"{counts[what]} {words}" for what, words in LEFT_OUT.items() if counts[what]]
             remarks += [remark_on_numbers(self._task)] if counts["numbers"] else []
             if remark := split_column.contradicting(marks, part):
@@ -251,7 +262,7 @@ LEFT_OUT = {
 
 
 def remark_on_numbers(task: Task) -> str:
-    numbers = [(n, name) for n, name in task.written_labels.items() if n.isdecimal()]
+    numbers = [(n, name) for n, name in task.written.items() if n.isdecimal()]
     order = ", ".join(f"{n} {name}" for n, name in numbers)
     return f"labels are numbers without names in the data; they are read as {order}"
 
@@ -265,13 +276,13 @@ def with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str
         label = row.get("label")
         if label is not None:
             number = as_number(label)
-            label = label.strip().casefold() if isinstance(label, str) else label
-            if label in UNLABELLED or (number is not None and number < 0):
+            text = (str(label) if number is None else str(number)).strip().casefold()
+            if text in task.label_of:
+                row["label"] = name = task.label_of[text]
+                counts["numbers"] += number is not None and name.casefold() != text
+            elif text in UNLABELLED or (number is not None and number < 0):
                 counts["unlabelled"] += 1
                 continue
-            counts["numbers"] += number is not None
-            written = str(label if number is None else number)
-            row["label"] = task.written_labels.get(written, label if label in LABELS else row["label"])
         yield where, row
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from contsym.data.part_columns import PART_COLUMNS, part_of
 from contsym.data.schema import PARTS, Part, PlacedRow
-from contsym.data.tasks import Task
 from contsym.errors import DataError
+from contsym.tasks.schema import Task
 
 _SHOWN, _LONGEST = 5, 30
 

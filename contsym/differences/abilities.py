@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contsym.data.schema import LABELS
 from contsym.differences.schema import Ability, Change, Group, GroupColumn, Measure
 from contsym.differences.tasks import TaskPairs
 from contsym.models.algebra import pair_features
@@ -51,7 +50,9 @@ def right_answers(task: TaskPairs, features: Features, seed: int, measure: Measu
     """
     labels, n = task.labels, task.n
     if measure == "own head":
-        return None if features.head is None else features.head.argmax(dim=1).numpy() == labels[:n]
+        if features.head is None or not task.is_nli:
+            return None
+        return features.head.argmax(dim=1).numpy() == labels[:n]
     answers = np.zeros(len(labels), dtype=np.int64)
     for fold in np.unique(task.folds[:n]):
         inside = (task.folds == fold) & (np.arange(len(labels)) < n)
@@ -71,7 +72,7 @@ def knn_answers(
     Shapes: (pairs, dim), (pairs,), (test pairs, dim) -> (test pairs,).
     """
     train, test = standardised(train, test)
-    memory = LabelMemory(train.shape[1], len(LABELS), k)
+    memory = LabelMemory(train.shape[1], int(labels.max()) + 1, k)
     memory.add(torch.from_numpy(train), torch.from_numpy(labels))
     return memory.scores(torch.from_numpy(test)).argmax(dim=1).numpy()
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contsym.data.schema import LABELS
 from contsym.differences.schema import DENSE, EMBEDDINGS, HEAD, OTHER, Checkpoint
 from contsym.models.encoders import checkpoints, weights
 from contsym.models.encoders.batching import Text
@@ -23,6 +22,7 @@ from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.models.encoders.resolve import size, with_limit, with_pooling
 from contsym.models.heads import PairClassifier
 from contsym.models.pooling import pool
+from contsym.tasks.schema import NLI_LABELS
 
 BLOCK = 256
 """Texts between two steps of the progress."""
@@ -65,7 +65,7 @@ class LoadedCheckpoint:
             self.encoder = load(files)
         if kind == "pair":
             trained = read_head(files.head_folder, self.encoder.dim)
-            self.pair_head = PairClassifier(self.encoder.dim, len(LABELS), torch.Generator(), trained)
+            self.pair_head = PairClassifier(self.encoder.dim, len(NLI_LABELS), torch.Generator(), trained)
         for module in self._modules():
             module.to(device).eval()
         self.encoder.precision = precision

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contsym.config import DEFAULT_FORM
-from contsym.data.tasks import TASKS
 from contsym.differences.figures import all_figures
 from contsym.differences.schema import Diff
 from contsym.differences.sentences import answer, seen
 from contsym.differences.tables import all_tables
 from contsym.differences.tasks import BUNDLED_TASKS, LIMIT
 from contsym.report.render import Report, Section
+from contsym.tasks.schema import FIRST
 
 
 def make_page(found: Diff) -> Report:
@@ -81,7 +81,7 @@ def command(found: Diff) -> str:
         if task.given == "rows":
             return ""
         words += (
-            [f"--{task.name}", task.given] if task.name in TASKS else ["--task", f"{task.name}={task.given}"]
+            [f"--{task.name}", task.given] if task.name in FIRST else ["--task", f"{task.name}={task.given}"]
         )
     defaults = {"form": DEFAULT_FORM, "limit": LIMIT, "seed": 0}
     for name, default in defaults.items():

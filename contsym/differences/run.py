@@ -36,7 +36,7 @@ def diff(
     """Which abilities two checkpoints have, and where in the network they differ.
 
     `old` and `new` are folders, Hub ids or presets of encoders or classifiers. `tasks` adds to the bundled tasks, or
-    replaces their source: under a name of `TASKS` a source as of `--mnli`, under any other name a file of labelled
+    replaces their source: under the name of a task a source as of `--mnli`, under any other name a file of labelled
     pairs, or rows in memory (an iterable of dicts with premise, hypothesis, label and perhaps relation, skill).
 
     Raises EncoderError, DataError or SettingError before anything is encoded, where a checkpoint, the pairs or an

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from contsym.data.tasks import TASKS
 from contsym.differences.schema import Ability, Diff, Measure, Part, Returned
+from contsym.tasks.catalog import own_tasks
 
 MAX_NAMED = 3
 """Abilities that a sentence names one by one."""
@@ -28,10 +28,11 @@ def answer(found: Diff) -> list[str]:
 
 def seen(found: Diff) -> list[str]:
     """A sentence on the measured tasks that either side was trained on before, as far as is known."""
-    measured = [task.name for task in found.tasks if task.name in TASKS]
+    known = own_tasks()
+    measured = [task.name for task in found.tasks if task.name in known]
     sides: dict[str, list[str]] = {}
     for title, side in (("OLD", found.old), ("NEW", found.new)):
-        if titles := " and ".join(TASKS[name].title for name in measured if name in side.seen):
+        if titles := " and ".join(known[name].words for name in measured if name in side.seen):
             sides.setdefault(titles, []).append(title)
     return [
         f"{' and '.join(who)} {'were' if len(who) > 1 else 'was'} trained on {titles} before: no figure there is of an "

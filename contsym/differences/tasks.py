@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from contsym.data.cache import load_task
 from contsym.data.pair_rows import PairSource, read_pair_rows
-from contsym.data.schema import Form, Row, rows_of, stable_hash
-from contsym.data.tasks import TASKS
+from contsym.data.schema import SKILLS_BETWEEN, Form, Row, rows_of, stable_hash
 from contsym.differences.schema import GROUP_COLUMNS, GroupColumn
 from contsym.errors import DataError, SettingError
+from contsym.tasks.catalog import own_tasks
+from contsym.tasks.schema import NLI_LABELS
 
 N_FOLDS = 5
 LIMIT = 1000
@@ -32,6 +33,8 @@ class TaskPairs:
     source: str
     notes: tuple[str, ...]
     n: int
+    is_nli: bool
+    """Whether its labels are those of an NLI head."""
     premises: Sequence[str]
     hypotheses: Sequence[str]
     labels: NDArray[np.int64]
@@ -41,13 +44,18 @@ class TaskPairs:
 
 
 def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Form) -> TaskPairs:
-    """The pairs of one of TASKS by its source, of a file under any other name, or of rows in memory.
+    """The pairs of one of contsym's tasks by its source, of a file under any other name, or of rows in memory.
 
     Of a task the test pairs are answered, and the validation pairs only learned from. Its training pairs are not
     touched: the checkpoint may know them by heart. Every pair of a file or in memory is answered.
     """
-    if name in TASKS and isinstance(source, str | Path):
-        task = load_task(name, str(source), form)
+    is_nli = True
+    if name in own_tasks() and isinstance(source, str | Path):
+        spec = own_tasks()[name]
+        if spec.inputs != "pair":
+            raise SettingError(f"--task {name}: its examples are single texts; expected a task of pairs")
+        task = load_task(spec, str(source), form)
+        is_nli = spec.labels == NLI_LABELS
         answered, others = list(rows_of(task.test)), list(rows_of(task.validation))
         where, notes = task.source, task.notes
     else:
@@ -67,6 +75,7 @@ def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Fo
         where,
         tuple(notes),
         len(answered),
+        is_nli,
         [str(row["premise"]) for row in rows],
         [str(row["hypothesis"]) for row in rows],
         labels,
@@ -113,7 +122,8 @@ def _columns(rows: Sequence[Row]) -> dict[GroupColumn, dict[str, NDArray[np.int6
         members: dict[str, list[int]] = {}
         for i, row in enumerate(rows):
             value = row.get(column) or ()
-            for name in value if isinstance(value, tuple) else (str(value),):
+            names = value if isinstance(value, tuple) else str(value).split(SKILLS_BETWEEN)
+            for name in names:
                 members.setdefault(str(name), []).append(i)
         if members:
             by_size = sorted(members, key=lambda name: (-len(members[name]), name))

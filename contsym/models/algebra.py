@@ -103,6 +103,14 @@ RELATIONS: dict[RelationName, Callable[[Tensor, Tensor], Tensor]] = {
 """Label embeddings l as functions of (h, p), by name."""
 
 
+def features_of(*vectors: Tensor) -> Tensor:
+    """The features of an example: those of a pair (p, h), or the vector of one text as it is.
+
+    Shapes: (batch, dim) once or twice -> (batch, dim) or (batch, 4 * dim).
+    """
+    return pair_features(*vectors) if len(vectors) == 2 else vectors[0]
+
+
 def pair_features(p: Tensor, h: Tensor) -> Tensor:
     """[p, h, |p - h|, p ∘ h], the usual input of a pair classifier.
 

@@ -1,19 +1,21 @@
 """Heads that are computed from sums over pairs, without gradient steps.
 
-`add` takes in pairs, in parts of any size; `forward` then scores with all pairs so far. The state is
+`add` takes in the vectors of examples (p and h, or one of a single text) and their labels, in parts of any size; `forward`
+then scores with all so far. The state is
 buffers of fixed shape in float64, because sums of many float32 squares lose the digits of a covariance. A
 label without pairs scores below all others; before any pair all labels score alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.models.algebra import pair_features
+from contsym.models.algebra import features_of
 from contsym.models.distances import pairwise_cosine_distance
 from contsym.models.losses import class_sums
 
@@ -95,21 +97,21 @@ class ClassMeans(LabelSums):
 
     BY_LABEL = ("counts", "means")
 
-    def __init__(self, dim: int, n_labels: int, metric: Literal["cosine", "euclidean"]) -> None:
+    def __init__(self, n_features: int, n_labels: int, metric: Literal["cosine", "euclidean"]) -> None:
         super().__init__()
         self.metric = metric
         self.counts = _zeros(n_labels)
-        self.means = _zeros(n_labels, 4 * dim)
+        self.means = _zeros(n_labels, n_features)
 
-    def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
-        for features, part in _parts(p, h, labels, self.means):
+    def add(self, *columns: Tensor) -> None:
+        for features, part in _parts(columns, self.means):
             counts, sums = class_sums(features, part, len(self.counts))
             self.counts += counts
             # mean + (sum - n * mean) / n_so_far, which is the old mean where n = 0
             self.means += (sums - counts[:, None] * self.means) / self.counts[:, None].clamp_min(1)
 
-    def forward(self, p: Tensor, h: Tensor) -> Tensor:
-        features, means = pair_features(p, h).double(), self.means
+    def forward(self, *vectors: Tensor) -> Tensor:
+        features, means = features_of(*vectors).double(), self.means
         if self.metric == "cosine":
             distances = pairwise_cosine_distance(features, means)
         else:
@@ -130,16 +132,16 @@ class StreamingDiscriminant(LabelSums):
 
     BY_LABEL = ("counts", "means", "weight", "bias")
 
-    def __init__(self, dim: int, n_labels: int, shrinkage: float) -> None:
+    def __init__(self, n_features: int, n_labels: int, shrinkage: float) -> None:
         super().__init__()
         self.shrinkage = shrinkage
         self.counts = _zeros(n_labels)
-        self.means = _zeros(n_labels, 4 * dim)
-        self.scatter = _zeros(4 * dim, 4 * dim)
-        self.weight, self.bias = _zeros(n_labels, 4 * dim), _zeros(n_labels)
+        self.means = _zeros(n_labels, n_features)
+        self.scatter = _zeros(n_features, n_features)
+        self.weight, self.bias = _zeros(n_labels, n_features), _zeros(n_labels)
 
-    def add(self, p: Tensor, h: Tensor, labels: Tensor) -> None:
-        for features, part in _parts(p, h, labels, self.means):
+    def add(self, *columns: Tensor) -> None:
+        for features, part in _parts(columns, self.means):
             counts, sums = class_sums(features, part, len(self.counts))
             part_means = sums / counts[:, None].clamp_min(1)
             within = features - part_means[part]
@@ -153,8 +155,8 @@ class StreamingDiscriminant(LabelSums):
         covariance = self.scatter / self.counts.sum().clamp_min(1)
         self.weight[:], self.bias[:] = discriminant(self.means, covariance, self.shrinkage)
 
-    def forward(self, p: Tensor, h: Tensor) -> Tensor:
-        scores = functional.linear(pair_features(p, h).double(), self.weight, self.bias)
+    def forward(self, *vectors: Tensor) -> Tensor:
+        scores = functional.linear(features_of(*vectors).double(), self.weight, self.bias)
         return unseen_last(scores, self.counts).float()
 
 
@@ -170,21 +172,21 @@ class RidgeClassifier(LabelSums):
     BY_LABEL = ("label_weights", "label_sums", "weight", "bias")
 
     def __init__(
-        self, dim: int, n_labels: int, strength: float, n_random: int, generator: torch.Generator
+        self, n_features: int, n_labels: int, strength: float, n_random: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.strength = strength
-        width = n_random or 4 * dim
-        draws = torch.randn(4 * dim, n_random, generator=generator) if n_random else None
+        width = n_random or n_features
+        draws = torch.randn(n_features, n_random, generator=generator) if n_random else None
         self.projection = None if draws is None else nn.Buffer(draws)
         self.label_weights = _zeros(n_labels)
         self.sums, self.label_sums = _zeros(width), _zeros(n_labels, width)
         self.gram = _zeros(width, width)
         self.weight, self.bias = _zeros(n_labels, width), _zeros(n_labels)
 
-    def add(self, p: Tensor, h: Tensor, labels: Tensor, pair_weight: float = 1.0) -> None:
+    def add(self, *columns: Tensor, pair_weight: float = 1.0) -> None:
         """Take in pairs, each counting as `pair_weight` pairs."""
-        for features, part in _parts(p, h, labels, self.gram):
+        for features, part in _parts(columns, self.gram):
             x = self._projected(features)
             counts, sums = class_sums(x, part, len(self.label_weights))
             self.label_weights += pair_weight * counts
@@ -195,8 +197,8 @@ class RidgeClassifier(LabelSums):
             self.gram, self.sums, self.label_sums, self.label_weights, self.strength
         )
 
-    def forward(self, p: Tensor, h: Tensor) -> Tensor:
-        x = self._projected(pair_features(p, h).double())
+    def forward(self, *vectors: Tensor) -> Tensor:
+        x = self._projected(features_of(*vectors).double())
         return unseen_last(functional.linear(x, self.weight, self.bias), self.label_weights).float()
 
     def _projected(self, features: Tensor) -> Tensor:
@@ -209,8 +211,11 @@ def _zeros(*shape: int) -> Tensor:
     return nn.Buffer(torch.zeros(shape, dtype=torch.float64))
 
 
-def _parts(p: Tensor, h: Tensor, labels: Tensor, like: Tensor):
-    """(features, labels) of at most PART pairs at a time, on the device and of the type of `like`."""
-    for rows in zip(p.split(PART), h.split(PART), labels.split(PART), strict=True):
-        part_p, part_h, part = (row.to(like.device) for row in rows)
-        yield pair_features(part_p, part_h).to(like.dtype), part
+def _parts(columns: Sequence[Tensor], like: Tensor):
+    """(features, labels) of at most PART examples at a time, on the device and of the type of `like`.
+
+    The columns are the vectors of the examples, p and h or one alone, and their labels.
+    """
+    for rows in zip(*(column.split(PART) for column in columns), strict=True):
+        *parts, part = (row.to(like.device) for row in rows)
+        yield features_of(*parts).to(like.dtype), part

@@ -31,6 +31,18 @@ class Relation(nn.Module):
         return unit(embedding) if self.unit_length else embedding
 
 
+class TextClassifier(nn.Module):
+    """The vector of one text -> logits. Shapes: (batch, dim) -> (batch, labels)."""
+
+    def __init__(self, dim: int, n_labels: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, n_labels)
+        seeded_init(self, generator)
+
+    def forward(self, text: Tensor) -> Tensor:
+        return self.linear(text)
+
+
 class PairClassifier(nn.Module):
     """(p, h) -> logits over [p, h, |p - h|, p ∘ h]. Shapes: (batch, dim) twice -> (batch, labels).
 

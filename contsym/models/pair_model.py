@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import BatchEncoding
 
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder, Text
+from contsym.tasks.schema import NLI_LABELS
 
 HEAD_BATCH = 4096
 """Pairs that go through a head together."""
@@ -20,7 +22,7 @@ class PairModel(nn.Module):
     """The encoder and a head; `forward` takes one batch and gives the head's output.
 
     The ids of a batch have shape (batch, texts, tokens): premise and hypothesis are encoded in one pass, or
-    the single text that `joined` makes of them.
+    the one text that `joined` makes of them. A single text is a premise, and `joined` is `premise_alone`.
 
     `known_head` is the frozen head of the known task. With `known_rows`, training batches may hold pairs of
     that task, whose rows are below it; the output is then one tensor, as Avalanche's plugins need, of the
@@ -33,10 +35,11 @@ class PairModel(nn.Module):
         head: nn.Module,
         *,
         joined: Callable[[str, str], Text] | None,
+        n_labels: int = len(NLI_LABELS),
         known_head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.joined = encoder, joined
+        self.encoder, self.joined, self.n_labels = encoder, joined, n_labels
         # Any, because a method uses the buffers and functions of its head.
         self.head: Any = head
         self.known_head = known_head
@@ -71,20 +74,25 @@ class PairModel(nn.Module):
         return torch.cat([self.known_head(*parts[-2:]), output.masked_fill(is_known, 0), is_known], dim=1)
 
     @staticmethod
-    def apart(output: Tensor, n_labels: int) -> tuple[Tensor, Tensor, Tensor]:
+    def apart(output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(known logits, the head's output, whether a row is known) of an output with `known_rows`."""
-        return output[:, :n_labels], output[:, n_labels:-1], output[:, -1] > 0
+        n = len(NLI_LABELS)
+        return output[:, :n], output[:, n:-1], output[:, -1] > 0
 
     def known_scores(self, pairs: Dataset) -> Tensor:
-        """The known task's scores by its own head, (len(pairs), labels), on the CPU."""
+        """The known task's scores by its own head, (len(pairs), n_labels), on the CPU; minus infinity for the labels of
+        other tasks, which come after its own."""
         assert self.known_head is not None
         premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
         if isinstance(self.known_head, NliClassifier):
-            return self.known_head.encode(list(zip(premises, hypotheses, strict=True)))
-        p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
-        device = next(self.known_head.parameters()).device
-        with torch.inference_mode():
-            return self.known_head(p.to(device), h.to(device)).cpu()
+            scores = self.known_head.encode(list(zip(premises, hypotheses, strict=True)))
+        else:
+            p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
+            device = next(self.known_head.parameters()).device
+            with torch.inference_mode():
+                scores = self.known_head(p.to(device), h.to(device)).cpu()
+        n_others = self.n_labels - scores.shape[1]
+        return functional.pad(scores, (0, n_others), value=float("-inf")) if n_others else scores
 
     def train(self, mode: bool = True) -> PairModel:
         """Training mode; a frozen encoder stays in evaluation mode, without dropout."""
@@ -117,6 +125,11 @@ class PairModel(nn.Module):
 def as_pair(premise: str, hypothesis: str) -> Text:
     """Both sentences, for the tokenizer to pair."""
     return premise, hypothesis
+
+
+def premise_alone(premise: str, hypothesis: str) -> Text:
+    """The one text of an example that has no second one."""
+    return premise
 
 
 def rows_only(pairs: Sequence[Mapping[str, object]]) -> list[object]:

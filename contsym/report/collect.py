@@ -11,13 +11,13 @@ from typing import Any
 
 from contsym.checked import Skip, Skipped, tell_skipped
 from contsym.config import DEFAULT_TARGET
-from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.results import store
 from contsym.results.schema import SeedResult
 from contsym.results.selection import select
 from contsym.sweeps.find import find, nothing_there
 from contsym.sweeps.runs import StoredRun, latest_sweep, stored_runs
+from contsym.tasks.catalog import own_tasks
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class Collected:
 
 
 def title_of(task: str) -> str:
-    return TASKS[task].title if task in TASKS else task
+    return own_tasks()[task].words if task in own_tasks() else task
 
 
 def collect(output: Path, names: Sequence[str]) -> Collected:
@@ -312,7 +312,7 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
     "pooling": lambda r: r.pooling.kind,
     "data": lambda r: {task: source.fingerprint for task, source in r.sources.items()},
     "training pairs": lambda r: {
-        name: source.rows.train for name, source in r.sources.items() if not r.is_relational(name)
+        name: source.rows.train for name, source in r.sources.items() if not source.few_shot
     },
 }
 

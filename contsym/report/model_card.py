@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym.data.sources import source_label
-from contsym.data.tasks import TASKS
 from contsym.report.rerun_command import run_commands
 from contsym.results.metrics.stats import wilson_interval
 from contsym.results.mlflow_records import encoder_of
@@ -106,8 +105,7 @@ def _data(result: SeedResult) -> Iterator[str]:
     )
     for task in result.tasks:
         source = result.sources[task]
-        title = TASKS[source.task].title if source.task in TASKS else source.task
-        names = title if task == source.task else f"{task} ({title})"
+        names = source.title if task == source.task else f"{task} ({source.title})"
         counts = f"{source.rows.train:,} | {source.rows.test:,}"
         yield f"| {names} | {source.name} | {counts} | `{source.fingerprint[:16]}` |"
     if warning := seen_before(result):

@@ -16,7 +16,6 @@ from contsym.checked import (
     Figure,
     Gain,
     Key,
-    Kind,
     Name,
     Share,
     Words,
@@ -24,8 +23,6 @@ from contsym.checked import (
     expect,
     is_time,
 )
-from contsym.data.schema import Label
-from contsym.data.tasks import TASKS
 from contsym.models.encoders.declared import PoolingFacts
 from contsym.models.scores import ScoreKind
 from contsym.results.schema_training import (
@@ -37,10 +34,11 @@ from contsym.results.schema_training import (
     TrajectoryFigures,
 )
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """2: one record of costs per experience. 3: no optional entry, and sizes are a table of the options. 4: the key alone
 names a result, and figures of the matrix are a table. 5: a trajectory of all tasks on validation pairs; forgetting is a
-number for every task but the last, with marks beside it; answers with scores; tasks that the encoder had seen."""
+number for every task but the last, with marks beside it; answers with scores; tasks that the encoder had seen. 6: label
+spaces and what a task is; accuracies by skill and group."""
 
 
 StoredShots = Count | Literal["least"] | None
@@ -65,6 +63,14 @@ class StoredSource(Written):
 
     name: Words
     task: Words
+    title: Words
+    inputs: Literal["pair", "single"]
+    few_shot: bool
+    """Whether the shots are drawn from it."""
+    symmetry: bool
+    """Whether it is of symmetric and antisymmetric relations."""
+    labels: Annotated[list[Words], Field(min_length=1)]
+    """Those that its examples can have."""
     rows: PairCounts
     """Used."""
     available: PairCounts
@@ -143,7 +149,7 @@ class Answers(Written):
     """Over the labels that the pairs have."""
     calibration_error: Share
     """ECE in 15 bins."""
-    predicted: dict[Label, Share]
+    predicted: dict[Words, Share]
     """The share of the pairs that were given each label."""
 
 
@@ -152,7 +158,7 @@ class TaskAnswers(Written):
 
     score_kind: ScoreKind
     """How its scores become probabilities: `logits` by softmax, `votes` as shares."""
-    true: dict[Label, Share]
+    true: dict[Words, Share]
     """The share of the pairs with each label."""
     own: Answers
     """Right after the task's own training."""
@@ -179,6 +185,9 @@ class Facts(Written):
     """Tasks that the encoder was trained on before the run, as far as is known."""
     pooling: PoolingFacts
     tasks: Annotated[list[Name], Field(min_length=1, max_length=1000)]
+    labels: Annotated[list[Words], Field(min_length=2)]
+    """The names of the classes, by class number."""
+    label_space: Literal["shared", "disjoint", "per_task"]
     """The names of the experiences, in order."""
     sources: dict[Name, StoredSource]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -226,10 +235,14 @@ class Scores(Written):
     """Of every task but the last, which no training follows; whether the task was learned is a mark beside it."""
     figures: dict[Name, Gain | None]
     """By the names of `metrics.matrix.MATRIX_FIGURES`; None if the scenario has one experience."""
-    by_kind: dict[str, list[dict[Kind, PartAccuracy]]]
-    """Of relational tasks, by row of R."""
+    by_kind: dict[str, list[dict[Words, PartAccuracy]]]
+    """Of tasks whose data name kinds, by row of R."""
     by_relation: dict[str, dict[str, PartAccuracy]]
     """At the end."""
+    by_skill: dict[str, list[dict[Words, PartAccuracy]]]
+    """Of tasks whose data name the skills that a pair needs, by row of R."""
+    by_group: dict[str, list[dict[Words, PartAccuracy]]]
+    """Of tasks whose data name groups, by row of R."""
     confusion: dict[str, list[list[Count]]]
     """At the end: counts[label][prediction]."""
     answers: dict[str, TaskAnswers]
@@ -278,9 +291,10 @@ class SeedResult(Scores, Facts):
         ):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
         expect(set(self.forgetting) == set(tasks[:-1]), "forgetting of every task but the last")
-        for task, rows in self.by_kind.items():
-            same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
-            expect(same, f"by_kind.{task} of {n + 1} rows with the same kinds")
+        for name in ("by_kind", "by_skill", "by_group"):
+            for task, rows in getattr(self, name).items():
+                same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
+                expect(same, f"{name}.{task} of {n + 1} rows with the same names")
         expect(len(self.loss) == n, f"loss of {n} experiences")
         is_of_tasks = all(point.experience < n == len(point.accuracies) for point in self.trajectory)
         expect(is_of_tasks, f"experiences below {n} and {n} accuracies at each point of trajectory")
@@ -300,16 +314,17 @@ class SeedResult(Scores, Facts):
         """Those of its tasks that the encoder was trained on before."""
         return list(dict.fromkeys(t for name in self.tasks if (t := self.sources[name].task) in self.seen))
 
-    def is_relational(self, name: str) -> bool:
-        """Whether the task of this experience is relational."""
-        task = self.sources[name].task
-        return task in TASKS and TASKS[task].relational
+    @property
+    def seen_titles(self) -> list[str]:
+        """The titles of `seen_tasks`."""
+        titles = {source.task: source.title for source in self.sources.values()}
+        return [titles[task] for task in self.seen_tasks]
 
     @property
     def new_task(self) -> str:
-        """The experience with the shots: the last relational one, or else the last."""
-        relational = [name for name in self.tasks if self.is_relational(name)]
-        return (relational or self.tasks)[-1]
+        """The experience with the shots: the last one that has them, or else the last."""
+        few_shot = [name for name in self.tasks if self.sources[name].few_shot]
+        return (few_shot or self.tasks)[-1]
 
     @property
     def n_shots(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from contsym.data.schema import LABELS
+from contsym.data.schema import SKILLS_BETWEEN
 from contsym.results.metrics import matrix as measures
 from contsym.results.metrics import trajectory as courses
 from contsym.results.metrics.answers import calibration_error, label_shares, macro_f1, probabilities
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from contsym.data.schema import Label, TaskData
+    from contsym.data.schema import TaskData
     from contsym.models.scores import ScoreKind
 
 
@@ -51,7 +51,21 @@ def measured(
         name: is_above(name, [majority[name], *others.values()]) if (others := guesses.get(name)) else None
         for name in names
     }
-    kinds = {task.name: task.test["kind"][:] for task in tasks if any(task.test["kind"][:])}
+    space = tasks[0].labels
+
+    def by_column(column: str) -> dict[str, list[Mapping[str, dict[str, float | int]]]]:
+        """The accuracies of the groups that a column names, by row of the matrix, for the tasks that have it."""
+        values = {
+            task.name: [
+                [name for name in text.split(SKILLS_BETWEEN) if name] for text in task.test[column][:]
+            ]
+            for task in tasks
+        }
+        return {
+            name: [measures.accuracy_by_several(names, row, labels[name]) for row in by_task[name]]
+            for name, names in values.items()
+            if any(names)
+        }
 
     def answers(name: str, row: int) -> Answers:
         predicted = by_task[name][row]
@@ -60,7 +74,7 @@ def measured(
         return Answers(
             macro_f1=macro_f1(predicted, labels[name]),
             calibration_error=calibration_error(confidences, predicted == labels[name]),
-            predicted=by_label(predicted),
+            predicted=by_label(predicted, space),
         )
 
     figures: dict[str, object] = {
@@ -74,24 +88,23 @@ def measured(
         "final_micro": measures.final_micro(matrix, list(n_test.values())),
         "forgetting": {names[task]: value for task, value in forgetting.items()},
         "figures": {figure.name: figure.compute(matrix) for figure in measures.MATRIX_FIGURES},
-        "by_kind": {
-            name: [measures.accuracy_by(groups, row, labels[name]) for row in by_task[name]]
-            for name, groups in kinds.items()
-        },
+        "by_kind": by_column("kind"),
+        "by_skill": by_column("skill"),
+        "by_group": by_column("group"),
         "by_relation": {
             task.name: measures.accuracy_by(
                 task.test["relation"][:], by_task[task.name][-1], labels[task.name]
             )
             for task in tasks
-            if task.name in kinds
+            if any(task.test["relation"][:])
         },
         "confusion": {
-            name: measures.confusion(by_task[name][-1], labels[name], len(LABELS)) for name in names
+            name: measures.confusion(by_task[name][-1], labels[name], len(space)) for name in names
         },
         "answers": {
             name: TaskAnswers(
                 score_kind=kinds_of_scores[name],
-                true=by_label(labels[name]),
+                true=by_label(labels[name], space),
                 own=answers(name, j + 1),
                 final=answers(name, -1),
             )
@@ -101,9 +114,9 @@ def measured(
     return Scores.model_validate(figures)
 
 
-def by_label(labels: NDArray[np.int64]) -> dict[Label, float]:
+def by_label(labels: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
     """The share of each label."""
-    return dict(zip(LABELS, label_shares(labels, len(LABELS)), strict=True))
+    return dict(zip(names, label_shares(labels, len(names)), strict=True))
 
 
 def sample_efficiency(
@@ -137,8 +150,8 @@ def prediction_rows(tasks: Sequence[TaskData], predictions) -> list[dict[str, ob
         {
             "task": task.name,
             "id": pair_id,
-            "label": LABELS[label],
-            **{f"row_{i}": LABELS[int(row[j][n])] for i, row in enumerate(predictions)},
+            "label": task.labels[label],
+            **{f"row_{i}": task.labels[int(row[j][n])] for i, row in enumerate(predictions)},
         }
         for j, task in enumerate(tasks)
         for n, (pair_id, label) in enumerate(zip(task.test["id"][:], task.test["label"][:], strict=True))

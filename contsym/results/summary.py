@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from contsym.checked import Kind
 from contsym.data import shortcuts
-from contsym.data.schema import KIND_OF_LABEL, LABELS, Label
-from contsym.data.tasks import TASKS
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.reading import reading
 from contsym.results.schema import Facts, SeedResult
@@ -48,7 +45,7 @@ def _mark(words: str, seeds: Sequence[bool]) -> str:
 
 def seen_before(result: SeedResult) -> str:
     """A sentence that names the tasks of a result that its encoder was trained on before; empty if there are none."""
-    names = [TASKS[task].title if task in TASKS else task for task in result.seen_tasks]
+    names = result.seen_titles
     if not names:
         return ""
     titles = " and ".join(names)
@@ -61,7 +58,7 @@ class MeanAnswers:
 
     macro_f1: float
     calibration_error: float
-    predicted: dict[Label, float]
+    predicted: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -82,9 +79,9 @@ class Means:
     """The share of the seeds whose accuracy after the task's training is above the best shortcut."""
     above_best_shortcut: dict[str, float]
     """How far the final accuracy is above the best shortcut of each seed."""
-    by_kind: dict[str, dict[Kind, float]]
+    by_kind: dict[str, dict[str, float]]
     """At the end."""
-    true: dict[str, dict[Label, float]]
+    true: dict[str, dict[str, float]]
     """The share of each label among the test pairs; the same for all seeds."""
     answers: dict[str, dict[Time, MeanAnswers]]
     probe_forgetting: float | None
@@ -129,8 +126,7 @@ def summarise(results: Results) -> Means:
         by_kind={
             t: {
                 kind: mean([r.by_kind[t][-1][kind].accuracy for r in results])
-                for kind in KIND_OF_LABEL.values()
-                if kind in rows[-1]
+                for kind in sorted(rows[-1], key=kind_order)
             }
             for t, rows in first.by_kind.items()
         },
@@ -155,8 +151,13 @@ def mean_answers(results: Results, task: str, time: Time) -> MeanAnswers:
     return MeanAnswers(
         macro_f1=statistics.fmean(a.macro_f1 for a in each),
         calibration_error=statistics.fmean(a.calibration_error for a in each),
-        predicted={label: statistics.fmean(a.predicted[label] for a in each) for label in LABELS},
+        predicted={label: statistics.fmean(a.predicted[label] for a in each) for label in each[0].predicted},
     )
+
+
+def kind_order(kind: str) -> tuple[bool, str]:
+    """Sorts symmetric before antisymmetric, and other kinds by name."""
+    return kind != "symmetric", kind
 
 
 SHARED = {

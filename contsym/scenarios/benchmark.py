@@ -20,7 +20,8 @@ Collate = Callable[[Sequence[Mapping[str, object]]], list[object]]
 def train_stream(parts: Sequence[Dataset], collate: Collate) -> CLStream:
     """One experience per training part, in order.
 
-    All tasks share one label space and task label 0, so no strategy knows the task. `collate` turns a list of pairs
+    All tasks have Avalanche's task label 0: a Template knows the task of an example, if it is given, by its label.
+    `collate` turns a list of pairs
     (with `row` and `targets_task_labels` added) into [BatchEncoding, y, t]. Row numbers continue through all parts,
     which distinguishes replayed pairs from those of the present experience.
     """

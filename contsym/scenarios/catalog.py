@@ -15,12 +15,12 @@ from contsym.scenarios.schema import ScenarioPlan, read_scenario
 
 def scenarios(plugins: Plugins = INSTALLED) -> Mapping[str, ScenarioPlan]:
     """All scenarios by name, plug-ins last; the name is the file's."""
-    return plugins.with_own("scenario", _own_scenarios(), _plugin_scenario)
+    return plugins.with_own("scenario", _own_scenarios(), lambda plugin: _plugin_scenario(plugin, plugins))
 
 
 @cache
-def _plugin_scenario(plugin: Plugin) -> ScenarioPlan:
-    return read_scenario(plugin.name, plugin.text, plugin.origin)
+def _plugin_scenario(plugin: Plugin, plugins: Plugins) -> ScenarioPlan:
+    return read_scenario(plugin.name, plugin.text, plugin.origin, plugins, plugin.path.parent)
 
 
 @cache
@@ -42,7 +42,7 @@ def find_scenario(name: str, plugins: Plugins = INSTALLED) -> ScenarioPlan:
     if name.endswith(".toml"):
         path = Path(name).expanduser()
         try:
-            return read_scenario(path.stem, path.read_text("utf-8"), name)
+            return read_scenario(path.stem, path.read_text("utf-8"), name, plugins, path.parent)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise ContsymError(

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from contsym.data.schema import (
-    LABELS,
     Dataset,
     Part,
     TaskData,
     check_row,
     content_fingerprint,
+    renumbered,
     rows_of,
     selected,
     stable_hash,
@@ -20,7 +20,9 @@ from contsym.data.schema import (
 )
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, in_form
 from contsym.errors import DataError, SettingError, nearest
+from contsym.scenarios.labels import LabelSpace
 from contsym.scenarios.schema import Experience
+from contsym.tasks.schema import NLI_LABELS, Task
 
 
 def experience_data(task: TaskData, experience: Experience) -> TaskData:
@@ -34,9 +36,9 @@ def experience_data(task: TaskData, experience: Experience) -> TaskData:
     notes = list(task.notes)
     if experience.form == "delexicalised":
         # Reading the source in this form would re-split it; this keeps each pair on its side.
-        parts = {part: _delexicalised(pairs, where) for part, pairs in parts.items()}
+        parts = {part: _delexicalised(pairs, task.spec, where) for part, pairs in parts.items()}
         notes.append("entity names replaced by opaque ids")
-    for keep, note in _restrictions(parts, experience, where):
+    for keep, note in _restrictions(parts, task.labels, experience, where):
         for part, pairs in parts.items():
             if part == "train" or experience.test == "own":
                 parts[part] = _where(pairs, keep)
@@ -52,18 +54,30 @@ def experience_data(task: TaskData, experience: Experience) -> TaskData:
         **parts,
         fingerprint=task.fingerprint if is_same else content_fingerprint(*parts.values()),
         notes=tuple(notes),
+        labels=task.labels,
         label_noise=experience.label_noise,
         storing_only=experience.storing_only,
     )
+
+
+def in_space(data: TaskData, space: LabelSpace, place: int) -> TaskData:
+    """The data of an experience with the class numbers of its scenario's label space."""
+    numbers = space.of_task[place]
+    own = tuple(space.names[number] for number in space.own[place])
+    if numbers == tuple(range(len(numbers))):
+        return replace(data, labels=space.names, own_labels=own)
+    parts = {part: renumbered(pairs, numbers) for part, pairs in data.parts.items()}
+    fingerprint = f"{data.fingerprint[:32]}{content_fingerprint(parts['test'])[:32]}"
+    return replace(data, **parts, fingerprint=fingerprint, labels=space.names, own_labels=own)
 
 
 _Row = Mapping[str, object]
 
 
 def _restrictions(
-    parts: Mapping[Part, Dataset], experience: Experience, where: str
+    parts: Mapping[Part, Dataset], names: Sequence[str], experience: Experience, where: str
 ) -> Iterator[tuple[Callable[[_Row], bool], str]]:
-    """(condition, remark) of each restriction. Relations are dealt by all pairs of the task."""
+    """(condition, remark) of each restriction. Relations are dealt by all pairs of the task. `names`: of all labels."""
     if experience.relations:
         names = sorted({name for pairs in parts.values() for name in pairs.unique("relation")} - {""})
         for name in experience.relations:
@@ -79,7 +93,7 @@ def _restrictions(
         else:
             yield lambda row: part_of_pair(str(row["id"]), n) == k, f"part {k} of {n}"
     if experience.labels:
-        labels = {LABELS.index(label) for label in experience.labels}
+        labels = {names.index(label) for label in experience.labels}
         yield lambda row: row["label"] in labels, f"{' and '.join(experience.labels)} only"
 
 
@@ -121,8 +135,12 @@ def part_of_pair(pair_id: str, n_parts: int) -> int:
     return 1 + stable_hash("part", pair_id.removesuffix(DELEXICALISED_SUFFIX)) % n_parts
 
 
-def flip_labels(pairs: Dataset, share: float, seed: int, among: Sequence[int]) -> Dataset:
+def flip_labels(
+    pairs: Dataset, share: float, seed: int, among: Sequence[int], names: Sequence[str] = NLI_LABELS
+) -> Dataset:
     """The pairs with round(share * n) labels replaced by another label out of `among`; kinds stay.
+
+    `names` are those of all labels.
 
     A hash of the seed and the id draws the pairs, so a larger share flips the same pairs and more. Raises
     SettingError where `among` has no second label.
@@ -131,7 +149,7 @@ def flip_labels(pairs: Dataset, share: float, seed: int, among: Sequence[int]) -
     from datasets import Dataset
 
     if len(set(among)) < 2 and round(share * len(pairs)):
-        only = ", ".join(LABELS[label] for label in set(among))
+        only = ", ".join(names[label] for label in set(among))
         raise SettingError(f"label noise needs two labels to choose from; the training pairs have {only}")
     labels, ids = pairs["label"][:], pairs["id"][:]
     order = sorted(range(len(pairs)), key=lambda row: stable_hash("noise", seed, ids[row]))
@@ -143,10 +161,10 @@ def flip_labels(pairs: Dataset, share: float, seed: int, among: Sequence[int]) -
     return Dataset(columns.set_column(at, "label", pa.array(labels, pa.int64())))
 
 
-def _delexicalised(pairs: Dataset, where: str) -> Dataset:
-    rows = ({**row, "label": LABELS[row["label"]]} for row in rows_of(pairs))
+def _delexicalised(pairs: Dataset, task: Task, where: str) -> Dataset:
+    rows = ({**row, "label": task.labels[row["label"]]} for row in rows_of(pairs))
     placed = ((f"{where}, pair {row['id']}", row) for row in rows)
-    return table(check_row(row, place) for place, row in in_form(placed, "delexicalised"))
+    return table(check_row(row, place, task) for place, row in in_form(placed, "delexicalised"))
 
 
 def _where(pairs: Dataset, keep: Callable[[_Row], bool]) -> Dataset:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from contsym.checked import Closed, OneOf, Several, different, expect, read_model
-from contsym.data.schema import LABELS, Label, OneForm
+from contsym.checked import Closed, Several, different, expect, read_model
+from contsym.data.schema import OneForm
 from contsym.data.splits import SplitRule
-from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
+from contsym.plugins import INSTALLED, Plugins
+from contsym.scenarios.labels import LabelSpace, Mode, label_space
+from contsym.tasks.catalog import tasks
+from contsym.tasks.schema import NAME, NAME_WORDS, Inputs, Task, TaskFile, named
 
 MAX_PARTS = 1000
 MAX_PERMUTED = 5
@@ -36,12 +42,8 @@ def _as_part(value: Any) -> Any:
 class Experience(Closed):
     """One experience: pairs of a task, their selection and their changes before training."""
 
-    task: Annotated[str, OneOf(tuple(TASKS))] = Field(description=f"one of {', '.join(TASKS)}")
-    name: str = Field(
-        default="",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$",
-        description="up to 40 letters, digits and _.- that begin with a letter or digit",
-    )
+    task: str = Field(description="the name of a task (contsym list tasks)")
+    name: str = Field(default="", pattern=NAME, description=NAME_WORDS)
     """Unique in the scenario; results are stored under it."""
     form: OneForm | None = None
     """Form of relation pairs; None: the form of the run."""
@@ -57,8 +59,8 @@ class Experience(Closed):
     """(k, n): part k of n, counted from 1; None: all pairs."""
     by: Literal["relation", "pair"] = "relation"
     """Whether whole relations or single pairs are dealt to the parts."""
-    labels: Annotated[Several[Label], different("different names")] = Field(
-        default=(), description=f"a list of different labels out of {', '.join(LABELS)}"
+    labels: Annotated[Several[str], different("different names")] = Field(
+        default=(), description="a list of different labels of the task"
     )
     """Labels of the pairs; empty: all."""
     label_noise: float | None = Field(default=None, ge=0, le=1, description="a share between 0 and 1, as 0.2")
@@ -83,9 +85,25 @@ class _Entry(Experience):
 
     parts: int | None = Field(None, ge=2, le=MAX_PARTS, description=f"a number of parts, 2 to {MAX_PARTS}")
 
+    @field_validator("task")
+    @classmethod
+    def _is_known(cls, task: str, info: ValidationInfo) -> str:
+        if task not in _known(info):
+            raise _unknown([*_known(info)])
+        return task
+
+    @field_validator("labels")
+    @classmethod
+    def _are_of_the_task(cls, labels: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if task := _known(info).get(info.data.get("task", "")):
+            for label in labels:
+                if label not in task.labels:
+                    raise _unknown(task.labels, label)
+        return labels
+
     @model_validator(mode="after")
-    def _fits(self) -> _Entry:
-        entries = self.model_fields_set
+    def _fits(self, info: ValidationInfo) -> _Entry:
+        task, entries = _known(info)[self.task], self.model_fields_set
         is_divided = bool(entries & {"part", "parts"})
         is_restricted = is_divided or bool(entries & {"relations", "labels"})
         expect(not {"part", "parts"} <= entries, "part and parts; expected one of them")
@@ -94,11 +112,17 @@ class _Entry(Experience):
             "test" not in entries or is_restricted,
             "test; expected part, parts, relations or labels beside it",
         )
-        needs: list[str] = [key for key in ("form", "split", "relations") if key in entries]
-        needs += ["by"] if is_divided and self.by == "relation" else []
-        if needs and not TASKS[self.task].relational:
-            hint = 'by = "pair"' if needs == ["by"] else "a task of relations, as wikidata"
-            raise ValueError(f"{self.task} has no relations, which {needs[0]} needs; expected {hint}")
+        for key in ("form", "split"):
+            if key in entries and not task.symmetry:
+                raise ValueError(
+                    f"{self.task} has no symmetric relations, which {key} needs; expected a task such as wikidata"
+                )
+        by_relation = "relations" in entries or (is_divided and self.by == "relation")
+        if by_relation and not task.has_relations:
+            needed, hint = ("relations", "a task of relations, as wikidata")
+            if "relations" not in entries:
+                needed, hint = "by", 'by = "pair"'
+            raise ValueError(f"{self.task} has no relations, which {needed} needs; expected {hint}")
         return self
 
     def experiences(self) -> list[Experience]:
@@ -108,10 +132,30 @@ class _Entry(Experience):
         return [one.model_copy(update={"part": (k, self.parts)}) for k in range(1, self.parts + 1)]
 
 
+def _known(info: ValidationInfo) -> Mapping[str, Task]:
+    """The tasks that experiences may name, which `read_scenario` gives as the context."""
+    assert info.context is not None
+    return info.context
+
+
+def _unknown(names: Sequence[str], one: str | None = None) -> PydanticCustomError:
+    """The error of a validator for a name, or for one of several names, that is not among `names`."""
+    facts = {"expected": " or ".join(f"'{name}'" for name in names)} | ({"one": one} if one else {})
+    return PydanticCustomError("literal_error", "unknown", facts)
+
+
 class _File(Closed):
     summary: str = Field(pattern=r"\S", description="a sentence on the purpose of the scenario")
     experience: Several[_Entry] = Field(min_length=1, description="at least one [[experience]] with a task")
+    label_space: Mode = "shared"
     all_orders: bool = False
+    task: dict[str, Any] = {}
+    """Checked before, as _Tasks: the experiences need them."""
+
+
+class _Tasks(Closed):
+    model_config = {**Closed.model_config, "extra": "ignore"}
+    task: dict[str, TaskFile] = {}
 
 
 @dataclass(frozen=True)
@@ -119,8 +163,25 @@ class ScenarioPlan:
     name: str
     summary: str
     experiences: tuple[Experience, ...]
+    specs: tuple[Task, ...]
+    """The task of each experience."""
     all_orders: bool = False
     """Whether the scenario means a run for every order of the experiences."""
+    mode: Mode = "shared"
+    """How the labels of its tasks stand to each other."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """Whether its examples are pairs or single texts."""
+        return self.specs[0].inputs
+
+    @cached_property
+    def label_space(self) -> LabelSpace:
+        own = [
+            experience.labels or task.labels
+            for experience, task in zip(self.experiences, self.specs, strict=True)
+        ]
+        return label_space(self.specs, own, self.mode)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -134,7 +195,7 @@ class ScenarioPlan:
         """The names in every order, the file's first.
 
         >>> both = tuple(Experience(task=name, name=name) for name in ("mnli", "wikidata"))
-        >>> ScenarioPlan("order", "", both, all_orders=True).orders()
+        >>> ScenarioPlan("order", "", both, (), all_orders=True).orders()
         [('mnli', 'wikidata'), ('wikidata', 'mnli')]
         """
         return list(itertools.permutations(self.names))
@@ -149,21 +210,48 @@ class ScenarioPlan:
                 f"scenario {self.name}: {order!r} is not an order of its experiences; expected each of "
                 f"{', '.join(self.names)} once"
             )
-        experiences = tuple(self.experiences[self.names.index(name)] for name in names)
-        return replace(self, name=f"{self.name}:{order}", experiences=experiences, all_orders=False)
+        places = [self.names.index(name) for name in names]
+        return replace(
+            self,
+            name=f"{self.name}:{order}",
+            experiences=tuple(self.experiences[place] for place in places),
+            specs=tuple(self.specs[place] for place in places),
+            all_orders=False,
+        )
 
 
-def read_scenario(name: str, text: str, where: str) -> ScenarioPlan:
-    """The scenario in a TOML text; `where` names the file in errors.
+def read_scenario(
+    name: str, text: str, where: str, plugins: Plugins = INSTALLED, folder: Path | None = None
+) -> ScenarioPlan:
+    """The scenario in a TOML text; `where` names the file in errors, and its tasks' sources are seen from `folder`.
 
     Raises ContsymError, with the file, the experience and the entry, for a text that is not a scenario.
     """
-    file = read_model(text, _File, where)
+    known = dict(tasks(plugins))
+    own = read_model(text, _Tasks, where).task
+    for task, table in own.items():
+        if task in known:
+            raise ContsymError(
+                f"{where}: task {task!r} is there already (contsym list tasks); give it another name"
+            )
+        known[task] = named(task, table, folder)
+    file = read_model(text, _File, where, known=known)
     experiences = _with_names([each for entry in file.experience for each in entry.experiences()], where)
     if file.all_orders and not 2 <= len(experiences) <= MAX_PERMUTED:
         n = len(experiences)
         raise ContsymError(f"{where}: all_orders of {n} experiences; expected 2 to {MAX_PERMUTED} of them")
-    return ScenarioPlan(name, file.summary.strip(), experiences, file.all_orders)
+    specs = tuple(known[experience.task] for experience in experiences)
+    if len({task.inputs for task in specs}) > 1:
+        of = {
+            inputs: ", ".join(dict.fromkeys(t.name for t in specs if t.inputs == inputs))
+            for inputs in ("pair", "single")
+        }
+        raise ContsymError(
+            f"{where}: pairs ({of['pair']}) and single texts ({of['single']}) in one scenario; expected one of them"
+        )
+    if unused := own.keys() - {task.name for task in specs}:
+        raise ContsymError(f"{where}: task {sorted(unused)[0]!r} is in no [[experience]]; leave it out")
+    return ScenarioPlan(name, file.summary.strip(), experiences, specs, file.all_orders, file.label_space)
 
 
 def _with_names(experiences: list[Experience], where: str) -> tuple[Experience, ...]:

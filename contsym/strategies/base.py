@@ -14,9 +14,10 @@ from contsym.models.algebra import pair_features
 from contsym.models.encoders.checkpoints import EncoderFiles, Head
 from contsym.models.encoders.pooled import PooledEncoder, Text
 from contsym.models.memory import VotingMemory
-from contsym.models.pair_model import HEAD_BATCH, PairModel, as_pair, under
+from contsym.models.pair_model import HEAD_BATCH, PairModel, as_pair, premise_alone, under
 from contsym.models.scores import ScoreKind
 from contsym.models.settings import TrainingSettings
+from contsym.tasks.schema import Inputs
 
 
 class Strategy:
@@ -24,7 +25,7 @@ class Strategy:
 
     - `Settings`: TrainingSettings plus the fields of the method;
     - `build(encoder, n_labels, generator)`: the head, a module over (p, h), (batch, dim) each, or over
-      one (batch, dim) vector if `is_joint`; draw its weights from the generator;
+      one (batch, dim) vector if `is_joint`, as it is for single texts; draw its weights from the generator;
     - `objective(output, labels)`, unless `trains` is False: the scalar to minimise;
     - `make_memory()`, if the method stores pairs: the VotingMemory that turns the head's output into
       scores. Without a memory the output is the scores: (batch, n_labels), larger is likelier.
@@ -46,7 +47,7 @@ class Strategy:
     """The add-ons of a name such as `fine_tune+ewc`; see contsym/strategies/addons."""
 
     is_joint: bool = False
-    """Whether premise and hypothesis are encoded as one text; `build` may set it."""
+    """Whether an example is encoded as one text: a single text, or premise and hypothesis together. `build` may set it."""
     past: list[Dataset]
     """The training pairs of each finished experience."""
     current: Dataset | None = None
@@ -60,20 +61,26 @@ class Strategy:
         *,
         encoder: PooledEncoder,
         settings: TrainingSettings,
-        n_labels: int,
+        labels: Sequence[str],
         seed: int,
         device: str,
         known_head: nn.Module | None = None,
+        inputs: Inputs = "pair",
     ) -> None:
-        self.settings, self.n_labels, self.seed, self.device = settings, n_labels, seed, device
+        """`labels` are the names of the classes. Of `inputs`, a method takes those that its CARD names."""
+        self.settings, self.seed, self.device = settings, seed, device
+        self.labels, self.n_labels, self.inputs = tuple(labels), len(labels), inputs
+        self.is_joint = self.is_joint or inputs == "single"
         self.past = []
         encoder.freeze(settings.freeze)
         # The head of the known task began with draws of this seed, and its encoder has learned to fit them: a
         # new head with the same draws would know that task. (The CPU's generator uses 32 bits of a seed.)
         generator = torch.Generator().manual_seed((seed + 2**31 * (known_head is not None)) % 2**32)
-        head = self.build(encoder, n_labels, generator)
-        joined = self.joined if self.is_joint else None
-        self.model = PairModel(encoder, head, joined=joined, known_head=known_head).to(device)
+        head = self.build(encoder, self.n_labels, generator)
+        joined = premise_alone if inputs == "single" else self.joined if self.is_joint else None
+        self.model = PairModel(
+            encoder, head, joined=joined, n_labels=self.n_labels, known_head=known_head
+        ).to(device)
         self.memory = self.make_memory()
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
@@ -174,13 +181,21 @@ class Strategy:
         """Receive the training pairs of the known task, learned before the run. Default: nothing."""
 
     def known_scores(self, pairs: Dataset) -> Tensor:
-        """Scores of the known task by its own head, (len(pairs), n_labels), on the CPU."""
+        """Scores of the known task by its own head, (len(pairs), n_labels), on the CPU; minus infinity for the labels
+        of other tasks, which come after its own."""
         return self.model.known_scores(pairs)
 
     def features(self, pairs: Dataset) -> Tensor:
-        """The input of a probe: [p, h, |p - h|, p ∘ h], (len(pairs), 4 * dim), on the CPU."""
+        """The input of a probe: [p, h, |p - h|, p ∘ h], (len(pairs), 4 * dim), or the vector of a single text,
+        (len(pairs), dim), on the CPU."""
+        if self.inputs == "single":
+            return self.model.encoder.encode(pairs["premise"][:])
         texts = [*pairs["premise"][:], *pairs["hypothesis"][:]]
         return pair_features(*self.model.encoder.encode(texts).chunk(2))
+
+    def n_features(self, dim: int) -> int:
+        """The number of features of an example that `features_of` makes of vectors of `dim` dimensions."""
+        return dim if self.is_joint else 4 * dim
 
     def notes(self) -> list[str]:
         """Lines that a reader needs before comparing this result. Default: the memory's note, if any, and that a batch of

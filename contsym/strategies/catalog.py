@@ -109,6 +109,10 @@ class _Entries(Closed):
     """None: not declared."""
     family: Annotated[str, OneOf(tuple(name for name in FAMILIES if name != "yours"))] = ""
     """Empty where the card names none."""
+    inputs: Annotated[str, StringConstraints(pattern=r"^(pair|single|pair, single)$")] = "pair"
+    """What it takes: pairs, single texts, or both."""
+    labels: Literal["any", "nli"] = "any"
+    """nli: the three of natural language inference alone."""
 
 
 class Card(_Entries):

@@ -19,13 +19,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.data.schema import LABELS
 from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders.checkpoints import EncoderFiles, read_config
 from contsym.models.encoders.language_models import MaskedEncoder, Verbaliser, answer_tokens
 from contsym.models.encoders.pooled import PooledEncoder, Text
 from contsym.models.encoders.weights import load_tokenizer
 from contsym.strategies.base import Strategy, TrainingSettings
+from contsym.tasks.schema import NLI_LABELS
 
 CARD = {
     "source": "Schick and Schütze 2021 (PET, arXiv 2001.07676), sections 3.1 and 4",
@@ -33,6 +33,7 @@ CARD = {
     "stores": "nothing beside the encoder",
     "grows": "no",
     "family": "few-shot",
+    "labels": "nli",
 }
 
 PATTERNS = {
@@ -110,7 +111,7 @@ def fill_pattern(premise: str, hypothesis: str, *, pattern: tuple[str, str], mas
 
 def word_tokens(tokenizer, settings: Cloze.Settings) -> list[int]:
     """The token of each label's word. Raises SettingError unless a word is one token."""
-    words: dict[str, str] = {label: str(getattr(settings, label)) for label in LABELS}
+    words: dict[str, str] = {label: str(getattr(settings, label)) for label in NLI_LABELS}
     tokens = answer_tokens(tokenizer, words)
     for (name, word), ids in zip(words.items(), tokens, strict=True):
         if len(ids) != 1:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contsym.models.encoders.pooled import PooledEncoder
-from contsym.models.heads import PairClassifier
+from contsym.models.heads import PairClassifier, TextClassifier
 from contsym.strategies.base import Strategy, TrainingSettings
 
 CARD = {
@@ -24,6 +24,7 @@ CARD = {
     "stores": "the linear head",
     "grows": "labels",
     "family": "frozen",
+    "inputs": "pair, single",
 }
 
 
@@ -34,7 +35,7 @@ class FrozenProbe(Strategy):
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         encoder.requires_grad_(False)
-        return PairClassifier(encoder.dim, n_labels, generator)
+        return (TextClassifier if self.is_joint else PairClassifier)(encoder.dim, n_labels, generator)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(output, labels)

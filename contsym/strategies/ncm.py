@@ -26,6 +26,7 @@ CARD = {
     "stores": "one mean vector and one count per label",
     "grows": "labels",
     "family": "frozen",
+    "inputs": "pair, single",
 }
 
 
@@ -38,7 +39,7 @@ class NearestClassMean(Strategy):
     settings: Settings
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return ClassMeans(encoder.dim, n_labels, self.settings.metric)
+        return ClassMeans(self.n_features(encoder.dim), n_labels, self.settings.metric)
 
     def fit(self, pairs: Dataset) -> None:
         self.model.head.add(*self.model.vectors(pairs), torch.tensor(pairs["label"][:]))

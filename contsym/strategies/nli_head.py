@@ -23,6 +23,7 @@ CARD = {
     "trains": "encoder and its NLI head",
     "stores": "the head",
     "family": "baseline",
+    "labels": "nli",
 }
 
 

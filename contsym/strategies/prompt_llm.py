@@ -22,13 +22,14 @@ from datasets import Dataset
 from pydantic import Field
 from torch import Tensor, nn
 
-from contsym.data.schema import LABELS, stable_hash
+from contsym.data.schema import stable_hash
 from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders.checkpoints import EncoderFiles, language_model_kind, read_config
 from contsym.models.encoders.language_models import LanguageModel, answer_tokens
 from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.encoders.weights import load_tokenizer
 from contsym.strategies.base import Strategy, TrainingSettings
+from contsym.tasks.schema import NLI_LABELS
 
 CARD = {
     "source": "Brown et al. 2020 (GPT-3, arXiv 2005.14165), section 2.4; Zhao et al. 2021 (calibration)",
@@ -36,6 +37,7 @@ CARD = {
     "stores": "the k pairs in the prompt; nothing with k=0",
     "grows": "no",
     "family": "few-shot",
+    "labels": "nli",
 }
 
 PATTERNS = {
@@ -92,7 +94,7 @@ class PromptLlm(Strategy):
 
     def score(self, pairs: Dataset) -> Tensor:
         examples = [
-            self.question(**pair) + f" {self.words[LABELS[pair['label']]]}" for pair in self.examples()
+            self.question(**pair) + f" {self.words[NLI_LABELS[pair['label']]]}" for pair in self.examples()
         ]
         questions = [*map(self.question, pairs["premise"][:], pairs["hypothesis"][:])]
         scores = self.language_model.log_likelihoods(self.prompts(examples, questions), self.answers)
@@ -168,7 +170,7 @@ class PromptLlm(Strategy):
 
 def words_of(settings: PromptLlm.Settings) -> dict[str, str]:
     """The answer for each label, in the order of the labels."""
-    return {label: str(getattr(settings, label)) for label in LABELS}
+    return {label: str(getattr(settings, label)) for label in NLI_LABELS}
 
 
 def draw_examples(stores: Sequence[Dataset], k: int, seed: int) -> list[Mapping[str, Any]]:

@@ -31,6 +31,7 @@ CARD = {
     "trains": "encoder",
     "stores": "one prototype per label, and every training pair to compute them again",
     "family": "few-shot",
+    "inputs": "pair, single",
 }
 
 
@@ -108,7 +109,8 @@ class Protonet(Strategy):
     settings: Settings
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return Relation(self.settings.relation, guard=self.settings.guard)
+        # The embedding of a single text is its vector.
+        return nn.Identity() if self.is_joint else Relation(self.settings.relation, guard=self.settings.guard)
 
     def make_memory(self) -> PrototypeMemory:
         return PrototypeMemory(n_labels=self.n_labels, mode=self.settings.memory, seed=self.seed)

@@ -28,6 +28,7 @@ CARD = {
     "stores": "the Gram matrix and label sums of the pair features, the classifier, the projection",
     "grows": "labels",
     "family": "frozen",
+    "inputs": "pair, single",
 }
 
 
@@ -35,7 +36,7 @@ class Ridge(Strategy):
     trains = False
 
     class Settings(TrainingSettings):
-        ridge: float = Field(3.0, gt=0, description="penalty, as a multiple of each feature's variance")
+        ridge: float = Field(10.0, gt=0, description="penalty, as a multiple of each feature's variance")
         projection: int = Field(
             0, ge=0, le=10_000, description="random features that replace those of the pair; 0: none"
         )
@@ -47,10 +48,10 @@ class Ridge(Strategy):
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         return RidgeClassifier(
-            encoder.dim, n_labels, self.settings.ridge, self.settings.projection, generator
+            self.n_features(encoder.dim), n_labels, self.settings.ridge, self.settings.projection, generator
         )
 
     def fit(self, pairs: Dataset) -> None:
         pair_weight = 1.0 if self.settings.weigh == "pairs" else 1 / len(pairs)
         labels = torch.tensor(pairs["label"][:])
-        self.model.head.add(*self.model.vectors(pairs), labels, pair_weight)
+        self.model.head.add(*self.model.vectors(pairs), labels, pair_weight=pair_weight)

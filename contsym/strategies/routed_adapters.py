@@ -51,8 +51,8 @@ class ChosenHead(nn.Module):
         self.heads = nn.ModuleList([first])
         self.chosen = 0
 
-    def forward(self, p: Tensor, h: Tensor) -> Tensor:
-        return self.heads[self.chosen](p, h)
+    def forward(self, *vectors: Tensor) -> Tensor:
+        return self.heads[self.chosen](*vectors)
 
 
 class RoutedAdapters(Strategy):

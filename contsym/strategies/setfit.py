@@ -5,8 +5,8 @@ half; cos between embeddings of pairs, [p, h, |p - h|, p ∘ h] or with --set em
 Stage 2: scikit-learn's logistic regression on the embeddings of the present experience, like SetFit on a new
 task; with --set memory=all on all pairs so far, encoded again. Before any training, stage 2 uses the first
 experience and the untrained encoder.
-Source: Tunstall et al. 2022 (SetFit, arXiv 2209.11055), section 3. They classify single texts; we classify
-pairs of separately encoded texts.
+Source: Tunstall et al. 2022 (SetFit, arXiv 2209.11055), section 3. They classify single texts, as we do; of
+pairs the two texts are encoded separately.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.models.algebra import guarded_division, pair_features
+from contsym.models.algebra import features_of, guarded_division
 from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.logistic import fit_logistic
 from contsym.models.losses import cosine_similarity_loss
@@ -33,25 +33,29 @@ CARD = {
     "stores": "the logistic regression; with memory=all every training pair",
     "grows": "labels",
     "family": "few-shot",
+    "inputs": "pair, single",
 }
 
 
 class ReadEmbedding(nn.Module):
-    """(p, h) -> an embedding of the pair to train on; `read` gives its logits.
+    """(p, h), or the vector of a single text -> an embedding to train on; `read` gives its logits.
 
-    The embedding is [p, h, |p - h|, p ∘ h], or l = h ⊘ p. `weight` and `bias` are buffers, zero until the
-    regression sets them: saved with the model, and no part of the gradient.
+    The embedding is [p, h, |p - h|, p ∘ h], or l = h ⊘ p; of a single text its vector. `weight` and `bias` are
+    buffers, zero until the regression sets them: saved with the model, and no part of the gradient.
     Shapes: (batch, dim) twice -> (batch, 4 * dim) or (batch, dim); read -> (batch, labels).
     """
 
-    def __init__(self, dim: int, n_labels: int, embedding: Literal["features", "division"]) -> None:
+    def __init__(self, n_features: int, n_labels: int, embedding: Literal["features", "division"]) -> None:
         super().__init__()
         self.embedding = embedding
-        self.weight = nn.Buffer(torch.zeros(n_labels, 4 * dim if embedding == "features" else dim))
+        self.weight = nn.Buffer(torch.zeros(n_labels, n_features))
         self.bias = nn.Buffer(torch.zeros(n_labels))
 
-    def forward(self, p: Tensor, h: Tensor) -> Tensor:
-        return pair_features(p, h) if self.embedding == "features" else guarded_division(h, p)
+    def forward(self, *vectors: Tensor) -> Tensor:
+        if self.embedding == "features" or len(vectors) == 1:
+            return features_of(*vectors)
+        p, h = vectors
+        return guarded_division(h, p)
 
     def read(self, embeddings: Tensor) -> Tensor:
         return functional.linear(embeddings.to(self.weight.device), self.weight, self.bias)
@@ -71,7 +75,9 @@ class SetFit(Strategy):
     _fitted_on: tuple[int, ...] | None = None
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return ReadEmbedding(encoder.dim, n_labels, self.settings.embedding)
+        is_whole = self.settings.embedding == "features"
+        n_features = self.n_features(encoder.dim) if is_whole else encoder.dim
+        return ReadEmbedding(n_features, n_labels, self.settings.embedding)
 
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return cosine_similarity_loss(output, labels)

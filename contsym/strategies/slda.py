@@ -24,6 +24,7 @@ CARD = {
     "stores": "one mean per label, one covariance of the pair features and the discriminants",
     "grows": "labels",
     "family": "frozen",
+    "inputs": "pair, single",
 }
 
 
@@ -38,7 +39,7 @@ class StreamingLda(Strategy):
     settings: Settings
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return StreamingDiscriminant(encoder.dim, n_labels, self.settings.shrinkage)
+        return StreamingDiscriminant(self.n_features(encoder.dim), n_labels, self.settings.shrinkage)
 
     def fit(self, pairs: Dataset) -> None:
         self.model.head.add(*self.model.vectors(pairs), torch.tensor(pairs["label"][:]))

@@ -2,7 +2,8 @@
 
 d_c(p, h) = 1 - cos(h, p ∘ l_c), where l_c is the encoding of the word for label c. Every training step encodes
 the words again, with gradients; after training they are encoded once and stored. Minimises d_pos^2 + sum over
-other labels of max(0, margin - d_neg)^2; predicts the nearest label. Other words: `--set words=yes/maybe/no`.
+other labels of max(0, margin - d_neg)^2; predicts the nearest label. Other words than the labels' names:
+`--set words=yes/maybe/no`.
 Source: the label scoring of Yuan and Vlachos 2025 (arXiv 2504.16312), with label names instead of random
 vectors, as in the authors' published code.
 """
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
-from contsym.data.schema import LABELS
+from contsym.errors import SettingError
 from contsym.models.distances import label_distances
 from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.losses import margin_loss
@@ -38,10 +39,8 @@ def split_words(text: str) -> list[str]:
 
 def _one_for_each_label(text: str) -> str:
     words = split_words(text)
-    if len(words) != len(LABELS) or len(set(words)) != len(words) or not all(words):
-        raise PydanticCustomError(
-            "words", "three different words or phrases with / between, for " + ", ".join(LABELS)
-        )
+    if text and (len(words) < 2 or len(set(words)) != len(words) or not all(words)):
+        raise PydanticCustomError("words", "different words or phrases with / between, one for each label")
     return text
 
 
@@ -49,13 +48,18 @@ class TextLabels(Strategy):
     class Settings(TrainingSettings):
         margin: float = Field(0.5, gt=0, le=2, description="distance that other labels must keep")
         words: Annotated[str, AfterValidator(_one_for_each_label)] = Field(
-            "/".join(LABELS), description="names of the labels, with / between"
+            "", description="words for the labels, with / between; default: their names"
         )
 
     settings: Settings
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
-        return _EncodedLabels(encoder, split_words(self.settings.words))
+        words = split_words(self.settings.words) if self.settings.words else list(self.labels)
+        if len(words) != n_labels:
+            raise SettingError(
+                f"--set words={self.settings.words}: {len(words)} words; expected {n_labels}, for {', '.join(self.labels)}"
+            )
+        return _EncodedLabels(encoder, words)
 
     def refresh(self, past_limit: int | None = None) -> None:
         super().refresh(past_limit)

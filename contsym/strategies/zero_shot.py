@@ -12,11 +12,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from contsym.errors import SettingError
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.models.heads import PairClassifier, Relation
 from contsym.models.memory import VotingMemory
 from contsym.models.settings import RelationSettings
 from contsym.strategies.base import Strategy, TrainingSettings
+from contsym.tasks.schema import NLI_LABELS
 
 CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), untrained models",
@@ -40,10 +42,16 @@ class ZeroShot(Strategy):
 
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         self.is_joint = isinstance(encoder, NliClassifier)
-        self.has_head = self.is_joint or encoder.nli_head is not None
+        if self.is_joint and self.labels != NLI_LABELS:
+            raise SettingError(
+                f"strategy zero_shot: the encoder's own head answers {', '.join(NLI_LABELS)}, and the labels are "
+                f"{', '.join(self.labels)}; expected an encoder without a head, as minilm"
+            )
+        # An NLI head answers its three labels; any others are voted for.
+        self.has_head = self.is_joint or (encoder.nli_head is not None and self.labels == NLI_LABELS)
         if self.is_joint:
             return nn.Identity()
-        if encoder.nli_head is not None:
+        if self.has_head and encoder.nli_head is not None:
             return PairClassifier(encoder.dim, n_labels, generator, encoder.nli_head)
         return Relation(self.settings.relation, guard=self.settings.guard)
 

@@ -30,11 +30,11 @@ from contsym.config import (
 )
 from contsym.data.schema import Draw, Form
 from contsym.data.splits import SplitRule
-from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.scenarios.catalog import scenario_runs
 from contsym.strategies.catalog import find_strategy
 from contsym.sweeps.readings import Reading, ReadingEntry, distinct
+from contsym.tasks.schema import FIRST
 
 MAX_CELLS = 100_000
 
@@ -226,12 +226,14 @@ def _seeds(given: Any) -> Any:
     return given
 
 
-_TEXTS = ("scenario", "encoder", "pooling", "device", *TASKS)
+_TEXTS = ("scenario", "encoder", "pooling", "device", *FIRST)
 _NAMES = Annotated[Several[str], Field(description="a list of names")]
 _ENTRIES: dict[str, Any] = {
     "strategies": _NAMES,
     **dict.fromkeys(_TEXTS, str),
-    **{f"{task}-size": int for task in TASKS},
+    **{f"{task}-size": int for task in FIRST},
+    "task": Annotated[dict[str, str], Field(description="a table of sources by task, as [task]")],
+    "size": Annotated[dict[str, int], Field(description="a table of numbers by task, as [size]")],
     "shots": Annotated[Several[int | Literal["least"]], Field(description='a list of numbers or "least"')],
     "seeds": Annotated[
         Several[int],
@@ -282,8 +284,9 @@ def read_file(path: Path) -> dict[str, Any]:
     entries = file.model_dump(exclude_unset=True)
     if entries.pop("reading", None):
         entries["readings"] = distinct([each for entry in file.reading for each in entry.readings()])
-    sources = {task: entries.pop(task) for task in TASKS if task in entries}
-    sizes = {task: entries.pop(f"{task}-size") for task in TASKS if f"{task}-size" in entries}
+    sources = {task: entries.pop(task) for task in FIRST if task in entries} | entries.pop("task", {})
+    sizes = {task: entries.pop(f"{task}-size") for task in FIRST if f"{task}-size" in entries}
+    sizes |= entries.pop("size", {})
     if "set" in entries:
         entries["settings"] = entries.pop("set")
     return {**entries, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}

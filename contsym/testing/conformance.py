@@ -287,7 +287,11 @@ def grows_as_declared(bench: Bench) -> str:
     bytes_by_labels = []
     for n in (3, 6):
         new = bench.strategy(
-            encoder=load_encoder(plan), settings=plan.settings, n_labels=n, seed=0, device=plan.device
+            encoder=load_encoder(plan),
+            settings=plan.settings,
+            labels=[str(i) for i in range(n)],
+            seed=0,
+            device=plan.device,
         )
         head = new.model.head
         bytes_by_labels.append(sum(t.nbytes for t in (*head.parameters(), *head.buffers())))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from contsym.data.schema import LABELS
 from contsym.errors import ContsymError, first_line
 from contsym.files import to_json, write_whole
 from contsym.results.schema import FORMAT
@@ -106,7 +105,12 @@ def _pair(run: StoppedRun, row: int) -> dict[str, Any]:
         if first <= row < first + len(part):
             pair = part[row - first]
             texts = {field: pair[field] for field in ("id", "premise", "hypothesis")}
-            return {"experience": name, "row": row - first, **texts, "label": LABELS[pair["label"]]}
+            return {
+                "experience": name,
+                "row": row - first,
+                **texts,
+                "label": run.plan.scenario.label_space.names[pair["label"]],
+            }
     raise AssertionError(f"row {row} is of no experience")
 
 

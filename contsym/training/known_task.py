@@ -29,15 +29,15 @@ class KnownTask:
         """Load the weights into a fresh encoder; returns the head of the known task, frozen."""
         import torch
 
-        from contsym.data.schema import LABELS
         from contsym.models.encoders.pooled import NliClassifier
         from contsym.models.heads import PairClassifier
+        from contsym.tasks.schema import NLI_LABELS
 
         if self.encoder is not None:
             encoder.load_body(self.encoder)
         if self.head is not None:
             encoder.nli_head = self.head
-            return PairClassifier(encoder.dim, len(LABELS), torch.Generator(), self.head)
+            return PairClassifier(encoder.dim, len(NLI_LABELS), torch.Generator(), self.head)
         is_classifier = isinstance(encoder, NliClassifier)
         head = copy.deepcopy(encoder) if is_classifier else NliClassifier.from_folder(folder)
         # The head shares the body that the strategy trains, and measures it.

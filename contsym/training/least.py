@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contsym.data.tasks import TASKS
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema_training import Search, TriedShots
 from contsym.training.first_task import FirstTaskCache, first_task_plan
@@ -106,7 +105,7 @@ def search_least(
         return trial_accuracy(trial.with_shots(n), seed, progress, cache, start)
 
     target, step = plan.config.aim, plan.config.step
-    sizes = shots_to_try([task.train for task in plan.tasks if TASKS[task.task].relational], plan.config)
+    sizes = shots_to_try([task for task in plan.tasks if task.spec.few_shot], plan.config)
     found = least(sizes, accuracy_at, target)
     tried = [TriedShots(n=n, accuracy=a) for n, a in found.tried.items()]
     n_found = found.n if found.is_reached else None
@@ -129,5 +128,5 @@ def trial_accuracy(
     return min(
         accuracy(run.predictions[j + 1][j], np.asarray(task.test["label"][:]))
         for j, task in enumerate(plan.tasks)
-        if TASKS[task.task].relational
+        if task.spec.few_shot
     )

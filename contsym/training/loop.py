@@ -21,9 +21,7 @@ from torch.nn.functional import normalize
 from contsym.avalanche.forgetting import Forgetting
 from contsym.avalanche.sample_efficiency import SampleEfficiency
 from contsym.avalanche.trajectory import Point
-from contsym.data.schema import LABELS
 from contsym.data.shots import subset
-from contsym.data.tasks import TASKS
 from contsym.machine import peak_memory
 from contsym.models.algebra import guarded_division
 from contsym.models.encoders.device import random_state, set_random_state
@@ -81,7 +79,7 @@ class SeedRun:
             fixed_parts(plan.tasks),
             is_whole=plan.config.curve and not plan.is_trial,
             # An NLI task takes hundreds of batches: it is measured after each only where it is to stop.
-            at_every_batch=[plan.config.one_pass and TASKS[task.task].relational for task in plan.tasks],
+            at_every_batch=[plan.config.one_pass and task.spec.few_shot for task in plan.tasks],
             until=plan.config.stop_at,
         )
         self.sample_efficiency = SampleEfficiency(self.trajectory, plan.config.aim)
@@ -89,7 +87,8 @@ class SeedRun:
         self.strategy = plan.strategy(
             encoder=self.encoder,
             settings=plan.settings,
-            n_labels=len(LABELS),
+            labels=plan.scenario.label_space.names,
+            inputs=plan.scenario.inputs,
             seed=seed,
             device=plan.device,
             known_head=known,
@@ -102,6 +101,7 @@ class SeedRun:
             trajectory=self.trajectory,
             plugins=[self.log],
             one_pass=plan.config.one_pass,
+            label_space=plan.scenario.label_space,
         )
         self.train_stream = train_stream(parts, self.strategy.model.collate)
         self.view_before: Tensor | None = None
@@ -357,7 +357,7 @@ class SeedRun:
 
 def view_pairs(plan: Plan) -> Dataset | None:
     """Test pairs of the last task of relations, for a picture; the same for every strategy and seed."""
-    tests = [task.test for task in plan.tasks if TASKS[task.task].relational]
+    tests = [task.test for task in plan.tasks if task.spec.symmetry]
     return subset(tests[-1], min(VIEW_PART, len(tests[-1])), 0, "view") if tests else None
 
 

@@ -13,16 +13,17 @@ from contsym.data.schema import Draw, TaskData
 from contsym.data.shots import (
     check_shots,
     check_size,
+    classes_of,
     few_shot_order,
     few_shot_rows,
     missing_labels,
     most_shots,
     subset_rows,
 )
-from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 from contsym.models.encoders import resolve
-from contsym.scenarios.experiences import experience_data, flip_labels
+from contsym.scenarios.experiences import experience_data, flip_labels, in_space
+from contsym.tasks.schema import size_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from contsym.data.audit import Finding, Overview
     from contsym.models.encoders.checkpoints import EncoderFiles, Head
-    from contsym.scenarios.schema import Experience, ScenarioPlan
+    from contsym.scenarios.schema import ScenarioPlan
 
 
 SHOTS = "--shots"
@@ -56,15 +57,20 @@ class Shared:
     @contextmanager
     def loading_ahead(self, scenario: ScenarioPlan, config: RunConfig) -> Iterator[None]:
         """Parse large data in the background while the block runs, unless they are in the cache."""
-        requests = [_request(experience, config) for experience in scenario.experiences]
+        requests = [_request(scenario, place, config) for place in range(len(scenario.experiences))]
         with cache.parsed_ahead(each for each in requests if each not in self.values):
             yield
 
-    def load(self, experience: Experience, config: RunConfig) -> TaskData:
+    def load(self, scenario: ScenarioPlan, place: int, config: RunConfig) -> TaskData:
         """The pairs of an experience; each task and each experience is loaded once."""
-        request = _request(experience, config)
+        request, experience, space = (
+            _request(scenario, place, config),
+            scenario.experiences[place],
+            scenario.label_space,
+        )
         task = self.once(request, lambda: cache.load_task(*request))
-        return self.once((*request, experience), lambda: experience_data(task, experience))
+        data = self.once((*request, experience), lambda: experience_data(task, experience))
+        return self.once((*request, experience, space, place), lambda: in_space(data, space, place))
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
         """The chosen number of the experience's training pairs; drawn once per choice.
@@ -77,11 +83,11 @@ class Shared:
 
         def rows() -> np.ndarray:
             if draw and n is None:
-                return few_shot_order(task.train, seed, draw)
+                return few_shot_order(task.train, seed, draw, classes_of(task))
             if n is None:
                 return subset_rows(task.train, len(task.train), seed, option)
             if draw:
-                return few_shot_rows(task.train, n, seed, draw)
+                return few_shot_rows(task.train, n, seed, draw, classes_of(task))
             return subset_rows(task.train, n, seed, option)
 
         return task.train.select(self.once(("rows", task.fingerprint, option, n, draw, seed), rows))
@@ -110,11 +116,11 @@ class Shared:
         return Overview(task.name, leak_findings, self.shortcut_scores(task, config, config.seeds[0]))
 
 
-def _request(experience: Experience, config: RunConfig) -> cache.Request:
+def _request(scenario: ScenarioPlan, place: int, config: RunConfig) -> cache.Request:
     """Task, source, form and split of the pairs that an experience is made of."""
-    task = experience.task
+    task, experience = scenario.specs[place], scenario.experiences[place]
     form = "lexicalised" if experience.form else config.form
-    split = (experience.split or config.split) if TASKS[task].relational else None
+    split = (experience.split or config.split) if task.symmetry else None
     return task, config.source(task), form, split
 
 
@@ -128,7 +134,7 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
         share = noise(task, config)
         if share is None:
             return part
-        return flip_labels(part, share, seed, list(dict.fromkeys(task.train["label"][:])))
+        return flip_labels(part, share, seed, list(dict.fromkeys(task.train["label"][:])), task.labels)
 
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
@@ -138,7 +144,7 @@ def n_training_pairs(task: TaskData, config: RunConfig) -> int:
         return len(task.train)
     with _experience_in_errors(task):
         if draw:
-            check_shots(task.train, n, draw)
+            check_shots(task.train, n, draw, classes_of(task))
         else:
             check_size(task.train, n, option)
     return n
@@ -157,17 +163,17 @@ def _experience_in_errors(task: TaskData) -> Iterator[None]:
 
 def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots, Draw | None]:
     """The option for the number of an experience's training pairs, its value (None: all pairs), and how they are drawn
-    from those of a task with relations."""
-    if TASKS[task.task].relational and (config.shots is not None or config.one_pass):
+    from those of a few-shot task."""
+    if task.spec.few_shot and (config.shots is not None or config.one_pass):
         return SHOTS, config.shots, config.draw
-    return f"--{task.task}-size", config.sizes.get(task.task), None
+    return size_option(task.task), config.sizes.get(task.task), None
 
 
 def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:
     """A remark where the natural draw of an experience's training pairs has no pair of a label."""
     if choice(task, config)[2] != "natural":
         return []
-    missing = missing_labels(part, task.train)
+    missing = missing_labels(part, task.train, classes_of(task))
     names = " and no ".join(missing)
     return (
         [f"{task.name}: the natural draw of {len(part):,} training pairs has no {names} ones"]
@@ -176,16 +182,16 @@ def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:
     )
 
 
-def shots_to_try(parts: Sequence[Dataset], config: RunConfig) -> list[int]:
-    """The numbers of shots among which the least one is looked for: the steps that all parts can give, and the most."""
-    most = min(most_shots(part, config.draw) for part in parts)
+def shots_to_try(tasks: Sequence[TaskData], config: RunConfig) -> list[int]:
+    """The numbers of shots among which the least one is looked for: the steps that all tasks can give, and the most."""
+    most = min(most_shots(task.train, config.draw, classes_of(task)) for task in tasks)
     return [*range(config.step, most, config.step), most]
 
 
 def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None, Draw | None]:
     """`choice` with a number: for `least`, the largest one that may be tried."""
     option, n, draw = choice(task, config)
-    return option, most_shots(task.train, config.draw) if n == LEAST else n, draw
+    return option, most_shots(task.train, config.draw, classes_of(task)) if n == LEAST else n, draw
 
 
 def noise(task: TaskData, config: RunConfig) -> float | None:

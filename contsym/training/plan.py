@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from contsym import plugins
 from contsym.config import DEFAULT_FORM, LEAST, RunConfig
 from contsym.data import shortcuts
-from contsym.data.schema import TaskData
+from contsym.data.schema import TaskData, some_of
 from contsym.data.sources import parse_source
-from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 from contsym.machine import changed_environment, quiet_libraries, run_environment
 from contsym.models.encoders import checkpoints
@@ -25,6 +24,7 @@ from contsym.models.encoders.resolve import check_saveable, size, with_limit, wi
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
+from contsym.tasks.schema import NLI_LABELS, option_of, size_option
 from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
 from contsym.training.protocol import check_relearning, check_start, with_defaults
@@ -128,8 +128,9 @@ def prepare(config: RunConfig, shared: Shared | None = None) -> Plan:
 
 def _prepare(config: RunConfig, shared: Shared) -> Plan:
     named = plugins.read(config.plugins)
-    find_strategy(config.strategy, named)
+    card = find_strategy(config.strategy, named)
     scenario = find_scenario(config.scenario, named)
+    check_inputs(card, scenario)
     if scenario.all_orders:
         one = scenario_runs(config.scenario, named)[0]
         raise SettingError(
@@ -150,11 +151,11 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
             check_saveable(files, strategy.wants_head)
         if config.audit:
             shortcuts.import_libraries()
-    tasks = tuple(shared.load(experience, config) for experience in scenario.experiences)
+    tasks = tuple(shared.load(scenario, place, config) for place in range(len(scenario.experiences)))
     files = with_limit(files)
     _check_freeze(config, named, files, settings)
     if config.protocol == "retrain":
-        check_start(config, files, scenario.tasks, strategy)
+        check_start(config, files, scenario, strategy)
         parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
     if config.relearn:
         check_relearning(config, files, scenario.tasks, strategy)
@@ -177,22 +178,43 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     )
 
 
+def check_inputs(strategy: Card, scenario: ScenarioPlan) -> None:
+    """Raise SettingError where the strategy cannot take the scenario's examples or labels."""
+    words = {"pair": "pairs", "single": "single texts"}
+    if scenario.inputs not in strategy.inputs:
+        raise SettingError(
+            f"--strategy {strategy.name}: it takes {words['single' if strategy.inputs == 'single' else 'pair']}, and "
+            f"scenario {scenario.name} has {words[scenario.inputs]}; expected one such as fine_tune (contsym list strategies)"
+        )
+    names = scenario.label_space.names
+    if strategy.labels == "nli" and names != NLI_LABELS:
+        raise SettingError(
+            f"--strategy {strategy.name}: it answers {', '.join(NLI_LABELS)}, and the labels of scenario "
+            f"{scenario.name} are {some_of(names, 5)}; expected one such as fine_tune (contsym list strategies)"
+        )
+
+
 def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
-    tasks = tuple(dict.fromkeys(scenario.tasks))
-    for task in config.sources:
-        if task not in tasks:
+    tasks = {task.name: task for task in scenario.specs}
+    for name, source in config.sources.items():
+        if name not in tasks:
             raise SettingError(
-                f"--{task}: scenario {config.scenario} has no {task} task; it has {', '.join(tasks)}"
+                f"{option_of(name, source)}: scenario {config.scenario} has no {name} task; it has {', '.join(tasks)}"
             )
-        parse_source(task, config.sources[task], config.form)
-    if not any(TASKS[task].relational for task in tasks):
-        kinds = ", ".join(name for name, task in TASKS.items() if task.relational)
-        for option, value in (("shots", config.shots), ("split", config.split)):
-            if value is not None:
-                raise SettingError(f"--{option}: scenario {config.scenario} has no relational task ({kinds})")
-    for task in config.sizes:
-        if task not in tasks:
-            raise SettingError(f"--{task}-size: scenario {config.scenario} has no {task} task")
+    for task in tasks.values():
+        if task.name in config.sources or not task.default_source.startswith("hub"):
+            parse_source(task, config.source(task), config.form)
+    if config.shots is not None and not any(task.few_shot for task in tasks.values()):
+        raise SettingError(
+            f"--shots: scenario {config.scenario} has no task with shots; expected one with few_shot = true, as wikidata"
+        )
+    if config.split is not None and not any(task.symmetry for task in tasks.values()):
+        raise SettingError(
+            f"--split: scenario {config.scenario} has no task of symmetric relations; expected one such as wikidata"
+        )
+    for name, n in config.sizes.items():
+        if name not in tasks:
+            raise SettingError(f"{size_option(name, n)}: scenario {config.scenario} has no {name} task")
     for option, is_given in (("form", config.form != DEFAULT_FORM), ("split", config.split is not None)):
         fixed = [e.name for e in scenario.experiences if getattr(e, option) is not None]
         if is_given and fixed:
@@ -307,7 +329,7 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
     None where there is no second one, or where the shots decide the first. What is evaluated there besides the
     first task does not count: `SeedRun.restore` evaluates other test pairs itself. A trajectory is of all tasks.
     """
-    if len(plan.tasks) < 2 or TASKS[plan.tasks[0].task].relational:
+    if len(plan.tasks) < 2 or plan.tasks[0].spec.few_shot:
         return None
     facts = {
         "experience": _experience_facts(plan, 0),

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from contsym.config import RunConfig
-from contsym.data.schema import LABELS
 from contsym.data.sources import source_label
 from contsym.errors import ContsymError, EncoderError, SettingError
 from contsym.files import to_json, write_whole
@@ -24,6 +23,7 @@ from contsym.models.encoders.resolve import check_saveable, size
 from contsym.models.encoders.saved import save_encoder
 from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import find_strategy
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.fingerprint import code_sha256, git_commit, library_versions
 from contsym.training.parts import Shared
 from contsym.training.plan import PRETRAINING, Plan, check_freeze, key_of, parse_settings, prepare
@@ -57,7 +57,7 @@ def pretrain_to(
         accuracy = {each.tasks[0].task: run.accuracy(each.tasks[0].test) for each in plans}
         card = {
             "head": "linear over [p, h, |p - h|, p * h]",
-            "labels": list(LABELS),
+            "labels": list(NLI_LABELS),
             "pooling": plan.pooling.facts().model_dump(),
             "sources": {
                 task.task: {

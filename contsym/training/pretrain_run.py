@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.data.schema import LABELS, stable_hash
+from contsym.data.schema import stable_hash
 from contsym.errors import ContsymError, first_line
 from contsym.models.encoders.device import random_state, set_random_state
 from contsym.models.encoders.difference import with_adapters
@@ -24,6 +24,7 @@ from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.heads import PairClassifier
 from contsym.models.pair_model import under
 from contsym.strategies.base import Strategy, TrainingSettings
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.failures import is_out_of_memory
 from contsym.training.plan import Plan
 from contsym.training.pretrain_checkpoint import (
@@ -139,7 +140,7 @@ class PretrainRun:
         encoder = load(plan.encoder)
         encoder.precision = plan.precision
         self.strategy = PairPretraining(
-            encoder=encoder, settings=settings, n_labels=len(LABELS), seed=seed, device=plan.device
+            encoder=encoder, settings=settings, labels=NLI_LABELS, seed=seed, device=plan.device
         )
         self.optimizer = torch.optim.AdamW(
             self.strategy.trained.values(),

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from contsym.config import CellOptions, Protocol, RunConfig
-from contsym.data.tasks import TASKS
 from contsym.errors import SettingError
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.nli_head import kind_of_head
@@ -49,17 +48,17 @@ def _default_protocol(scenario: ScenarioPlan, strategies: Mapping[str, type[Stra
     first = scenario.experiences[0]
     # The head of an encoder knows a task with all its labels and pairs, so a part of it is nothing to begin with.
     is_whole = not first.labels and not first.part and first.label_noise is None
-    if is_in_orders or not is_whole or _obstacle(scenario.name, scenario.tasks, strategies):
+    if is_in_orders or not is_whole or _obstacle(scenario, strategies):
         return "sequential"
     return "retrain"
 
 
-def _obstacle(scenario: str, tasks: tuple[str, ...], strategies: Mapping[str, type[Strategy]]) -> str:
+def _obstacle(scenario: ScenarioPlan, strategies: Mapping[str, type[Strategy]]) -> str:
     """Why these strategies cannot be retrained in a scenario; empty if they can."""
-    if len(tasks) < 2 or TASKS[tasks[0]].relational:
+    if len(scenario.tasks) < 2 or not scenario.specs[0].is_nli or scenario.mode != "shared":
         return (
-            f"scenario {scenario} is {', '.join(tasks)}; expected an NLI task that the encoder knows before, and "
-            "others after it, as mnli_then_wikidata"
+            f"scenario {scenario.name} is {', '.join(scenario.tasks)}; expected an NLI task that the encoder knows "
+            "before, and others after it, as mnli_then_wikidata"
         )
     for name, strategy in strategies.items():
         if strategy.wants_head == "language_model":
@@ -70,10 +69,10 @@ def _obstacle(scenario: str, tasks: tuple[str, ...], strategies: Mapping[str, ty
 
 
 def check_start(
-    config: RunConfig, files: checkpoints.EncoderFiles, tasks: tuple[str, ...], strategy: type[Strategy]
+    config: RunConfig, files: checkpoints.EncoderFiles, scenario: ScenarioPlan, strategy: type[Strategy]
 ) -> None:
     """Raises SettingError where protocol retrain cannot be done with these choices."""
-    if obstacle := _obstacle(config.scenario, tasks, {config.strategy: strategy}):
+    if obstacle := _obstacle(scenario, {config.strategy: strategy}):
         raise SettingError(f"--protocol retrain: {obstacle}")
     kind = kind_of_head(files)
     if kind and config.pretrain:

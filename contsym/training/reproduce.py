@@ -191,7 +191,7 @@ def check_same_inputs(plan: Plan, result: SeedResult) -> None:
             f"{result.pooling.words}); expected the folder that it was made with"
         )
     stored_plugins = {plugin.name: plugin.sha256 for plugin in result.plugins}
-    for plugin in plan.plugins.of_run(plan.config.strategy, plan.config.scenario):
+    for plugin in plan.plugins.of_run(plan.config.strategy, plan.config.scenario, plan.scenario.tasks):
         if plugin.sha256 != stored_plugins.get(plugin.name):
             raise ContsymError(
                 f"plug-in {plugin.origin}: the file has changed since the run was stored; expected the one with "

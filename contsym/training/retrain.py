@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from contsym.errors import ContsymError
 from contsym.models.encoders.nli_head import kind_of_head, read_head
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.known_task import KnownTask
 from contsym.training.plan import first_task_key
 
@@ -41,4 +42,6 @@ def find_known_task(
         raise ContsymError("--protocol retrain: the first task depends on the shots; expected NLI first")
     _, tensors = cache.make(pretraining, seed, progress)
     cache.pin(key)
-    return KnownTask(key, under(ENCODER, tensors), under(HEAD, tensors))
+    # The labels of the first task come first.
+    head = {name: rows[: len(NLI_LABELS)] for name, rows in under(HEAD, tensors).items()}
+    return KnownTask(key, under(ENCODER, tensors), head)

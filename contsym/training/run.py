@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contsym import checked
 from contsym.config import LEAST
-from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError
 from contsym.machine import n_threads, platform_name, processor_name
 from contsym.results import store
@@ -228,7 +227,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
     config = plan.config
     experiences = plan.scenario.experiences
     is_plain = all(experience.is_plain for experience in experiences)
-    sized = [task.task for task in plan.tasks if not TASKS[task.task].relational]
+    sized = [task.task for task in plan.tasks if not task.spec.few_shot]
     sizes = {task: config.sizes.get(task) for task in sized}
     facts = {
         "format": FORMAT,
@@ -237,7 +236,10 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "scenario": plan.scenario.name,
         "scenario_file": config.scenario if is_scenario_file(config.scenario) else None,
         "experiences": [] if is_plain else [experience.as_dict() for experience in experiences],
-        "plugins": [plugin.record() for plugin in plan.plugins.of_run(config.strategy, config.scenario)],
+        "plugins": [
+            plugin.record()
+            for plugin in plan.plugins.of_run(config.strategy, config.scenario, plan.scenario.tasks)
+        ],
         "encoder": config.encoder,
         "encoder_weights": {
             "sha256": plan.encoder.weights_sha256,
@@ -248,10 +250,17 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "seen": list(plan.encoder.seen),
         "pooling": plan.pooling.facts().model_dump(),
         "tasks": [task.name for task in plan.tasks],
+        "labels": list(plan.scenario.label_space.names),
+        "label_space": plan.scenario.mode,
         "sources": {
             task.name: {
                 "name": task.source,
                 "task": task.task,
+                "title": task.spec.words,
+                "inputs": task.spec.inputs,
+                "few_shot": task.spec.few_shot,
+                "symmetry": task.spec.symmetry,
+                "labels": list(task.own_labels),
                 "rows": {**task.rows, "train": n},
                 "available": task.rows,
                 "fingerprint": task.fingerprint,

@@ -18,11 +18,27 @@ from contsym.errors import ContsymError
 from contsym.models.pair_model import HEAD_BATCH, rows_only
 from contsym.models.scores import ScoreKind
 from contsym.scenarios.benchmark import limited, pairs_of
+from contsym.scenarios.labels import LabelSpace
 from contsym.strategies.base import Strategy
 from contsym.training.trajectory import EncoderTrajectory
 
 GROUP = 16 * HEAD_BATCH
 """About as many test pairs are scored together."""
+
+
+def allowed_labels(space: LabelSpace) -> Tensor | None:
+    """(experiences, labels): the labels that an experience can have, where its task is given; None: all can be answered."""
+    if not space.is_task_given:
+        return None
+    allowed = torch.zeros(len(space.own), len(space.names), dtype=torch.bool)
+    for place, own in enumerate(space.own):
+        allowed[place, list(own)] = True
+    return allowed
+
+
+def masked(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Minus infinity in place of the scores of labels that cannot be answered."""
+    return scores.masked_fill(~allowed, float("-inf"))
 
 
 def quiet_evaluator(*metrics: PluginMetric) -> EvaluationPlugin:
@@ -48,9 +64,14 @@ class Template(SupervisedTemplate):
         trajectory: EncoderTrajectory,
         plugins=(),
         one_pass: bool = False,
+        label_space: LabelSpace | None = None,
     ) -> None:
         self.strategy, settings = strategy, strategy.settings
         self.trajectory, self.one_pass = trajectory, one_pass
+        self._allowed = None if label_space is None else allowed_labels(label_space)
+        if self._allowed is not None:
+            # (labels, labels): those that can be answered for an example of each label.
+            self._with_label = (self._allowed.T.float() @ self._allowed.float()).bool()
         self.taken: list[list[int] | None] = []
         """The rows of each finished experience's pairs that were seen before training stopped; None: it did not stop."""
         self.active_addons = [addon(settings, strategy.seed) for addon in strategy.addons]
@@ -129,8 +150,11 @@ class Template(SupervisedTemplate):
     def _loss(self, output: Tensor, labels: Tensor) -> Tensor:
         """The objective; with pairs of the known task in the batch, the mean of cross-entropy and objective by share."""
         if not self.model.known_rows:
+            if self._allowed is not None and self.strategy.outputs_scores:
+                # By the label, not by the batch: add-ons ask for the loss of batches of their own.
+                output = masked(output, self._with_label.to(output.device)[labels])
             return self._objective(output, labels)
-        logits, outputs, is_known = self.model.apart(output, self.strategy.n_labels)
+        logits, outputs, is_known = self.model.apart(output)
         loss = output.sum() * 0.0
         if is_known.any():
             share = is_known.float().mean()
@@ -139,6 +163,10 @@ class Template(SupervisedTemplate):
             share = (~is_known).float().mean()
             loss = loss + share * self._objective(outputs[~is_known], labels[~is_known])
         return loss
+
+    def masked(self, scores: Tensor, place: int) -> Tensor:
+        """The scores of examples of an experience; minus infinity for labels of other ones, if the task is given."""
+        return scores if self._allowed is None else masked(scores, self._allowed[place].to(scores.device))
 
     def _objective(self, output: Tensor, labels: Tensor) -> Tensor:
         loss = self.strategy.objective(output, labels)
@@ -282,7 +310,8 @@ class Template(SupervisedTemplate):
         """
         parts = [(pairs_of(e.dataset), self._is_known(e)) for e in experiences]
         scores = self._scores_by_group([part for part, is_known in parts if not is_known])
-        return [self.strategy.known_scores(part) if is_known else next(scores) for part, is_known in parts]
+        each = (self.strategy.known_scores(part) if is_known else next(scores) for part, is_known in parts)
+        return [self.masked(one, e.current_experience) for one, e in zip(each, experiences, strict=True)]
 
     def score_kind(self, experience) -> ScoreKind:
         """What the scores of an experience's pairs are."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contsym import checked, plugins
-from contsym.data.schema import LABELS, table
+from contsym.data.schema import table
 from contsym.errors import ContsymError, SettingError, first_line
 from contsym.files import drop, write_whole
 from contsym.machine import quiet_libraries
 from contsym.models.encoders import checkpoints
 from contsym.results.schema import FORMAT as RESULT_FORMAT
 from contsym.results.schema import SeedResult
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.trained_file import (
     CARD,
     FORMAT,
@@ -27,6 +28,7 @@ from contsym.training.trained_file import (
     placed,
     read_file,
     read_pairs,
+    task_of,
     unlabelled_row,
     write_file,
     write_pairs,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from contsym.models.scores import ScoreKind
     from contsym.plugins import Plugins
     from contsym.strategies.base import Strategy
+    from contsym.tasks.schema import Inputs
     from contsym.training.loop import SeedRun
 
 HeadName = Literal["own", "known"]
@@ -105,7 +108,8 @@ class TrainedModel:
                 "strategy": plan.config.strategy,
                 "plugin": plugin.record() if plugin else None,
                 "settings": result.settings,
-                "labels": list(LABELS),
+                "labels": result.labels,
+                "inputs": plan.scenario.inputs,
                 "seed": strategy.seed,
                 "precision": plan.precision,
                 "n_experiences": len(strategy.past),
@@ -137,7 +141,8 @@ class TrainedModel:
     def predict(self, pairs: Iterable[Any], *, head: HeadName = "own") -> list[str]:
         """The label of each pair.
 
-        `pairs` are (premise, hypothesis) tuples, dicts with these names, or a `datasets.Dataset`. Raises DataError for
+        `pairs` are (premise, hypothesis) tuples, dicts with these names, or a `datasets.Dataset`; for a model of single
+        texts, the texts. Raises DataError for
         a pair that is none of these, and SettingError for a head that the model lacks.
         """
         return self.scores(pairs, head=head).best
@@ -156,13 +161,13 @@ class TrainedModel:
                     "--head known: the model has no head of a known task, which a run with --protocol retrain has; "
                     "leave it out"
                 )
-            labels, kind = LABELS, "logits"
+            labels, kind = NLI_LABELS, "logits"
         elif head != "own":
             raise SettingError(f"--head {head}: expected own or known")
         data = self.dataset(pairs)
         with self._at_work():
             score = self.strategy.score if head == "own" else self.strategy.known_scores
-            scores = score(data).float().cpu() if len(data) else torch.empty(0, len(labels))
+            scores = score(data).float().cpu()[:, : len(labels)] if len(data) else torch.empty(0, len(labels))
         return Scored(labels, scores, probabilities(scores.numpy(), kind), kind)
 
     def neighbours(self, pairs: Iterable[Any]) -> list[list[Neighbour]]:
@@ -196,8 +201,9 @@ class TrainedModel:
 
     def dataset(self, pairs: Iterable[Any]) -> Dataset:
         """Pairs as a table, without their labels."""
-        rows = placed(_rows(pairs), with_label=False)
-        return table(unlabelled_row(row, where) for where, row in rows)
+        inputs = self.file.inputs
+        rows = placed(_rows(pairs, inputs), with_label=False, inputs=inputs)
+        return table(unlabelled_row(row, where, self.file.task) for where, row in rows)
 
     # -- Learning without a gradient step. --
 
@@ -216,8 +222,9 @@ class TrainedModel:
         if known := [label for label in new_labels if label in self.labels]:
             raise SettingError(f"--new-label {known[0]}: the model has this label; leave it out")
         labels = (*self.labels, *dict.fromkeys(new_labels))
-        rows = placed(_rows(pairs), with_label=True)
-        data = table(labelled_row(row, where, labels) for where, row in rows)
+        task = task_of(labels, self.file.inputs)
+        rows = placed(_rows(pairs, self.file.inputs), with_label=True, inputs=task.inputs)
+        data = table(labelled_row(row, where, task) for where, row in rows)
         if not len(data):
             raise ContsymError("no pairs to add; expected at least one")
         with self._at_work():
@@ -305,12 +312,11 @@ class TrainedModel:
             yield
 
 
-def _rows(pairs: Iterable[Any]) -> Iterable[Any]:
-    """Pairs from Python, a dataset read in batches."""
+def _rows(pairs: Iterable[Any], inputs: Inputs) -> Iterable[Any]:
+    """Examples from Python, a dataset read in batches."""
     if isinstance(pairs, str):
-        raise ContsymError(
-            f"{pairs[:60]!r} is one text; expected a list of pairs, as [(premise, hypothesis)]"
-        )
+        expected = "pairs, as [(premise, hypothesis)]" if inputs == "pair" else "texts"
+        raise ContsymError(f"{pairs[:60]!r} is one text; expected a list of {expected}")
     if hasattr(pairs, "iter") and hasattr(pairs, "column_names"):
         from contsym.data.schema import rows_of
 

@@ -12,18 +12,19 @@ from pydantic import Field, JsonValue
 from contsym import checked
 from contsym.checked import Count, Several, Words, Written
 from contsym.data.readers import MAX_LINE
-from contsym.data.schema import LABELS, PlacedRow, Row, check_row, rows_of, table
+from contsym.data.schema import PlacedRow, Row, check_row, rows_of, table
 from contsym.data.text_files import bytes_lines
 from contsym.errors import ContsymError, DataError
 from contsym.files import to_json
 from contsym.models.encoders.checkpoints import CARD, METHOD
 from contsym.models.encoders.declared import PoolingFacts
 from contsym.results.schema import StoredPlugin
+from contsym.tasks.schema import TEXT_FIELDS, Inputs, Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-FORMAT = 1
+FORMAT = 2
 TENSORS = METHOD
 """Heads, label vectors, memory."""
 PAIRS = "memory.jsonl"
@@ -40,8 +41,9 @@ class ModelFile(Written):
     plugin: StoredPlugin | None
     """The file of a strategy that is not contsym's own."""
     settings: dict[str, JsonValue]
-    labels: Annotated[Several[Words], Field(min_length=len(LABELS), max_length=1000)]
+    labels: Annotated[Several[Words], Field(min_length=2, max_length=1000)]
     """In the order of the scores."""
+    inputs: Inputs
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     precision: Literal["fp32", "bf16"]
     n_experiences: Annotated[int, Field(ge=0, le=10_000)]
@@ -56,6 +58,15 @@ class ModelFile(Written):
     """Tasks that the encoder was trained on."""
     result: dict[str, JsonValue] | None
     """The result of the run, without its curves."""
+
+    @property
+    def task(self) -> Task:
+        """What it answers."""
+        return task_of(self.labels, self.inputs)
+
+
+def task_of(labels: Sequence[str], inputs: Inputs) -> Task:
+    return Task(name="saved", summary="Of a saved model.", labels=tuple(labels), inputs=inputs)
 
 
 def read_file(folder: Path) -> ModelFile:
@@ -76,10 +87,8 @@ def read_file(folder: Path) -> ModelFile:
         )
     checked.check_format(content, FORMAT, path)
     file = checked.check(ModelFile, content, path)
-    if file.labels[: len(LABELS)] != LABELS or len(set(file.labels)) < len(file.labels):
-        raise ContsymError(
-            f"{path}: labels {', '.join(file.labels)}; expected {', '.join(LABELS)} and then others"
-        )
+    if len(set(file.labels)) < len(file.labels):
+        raise ContsymError(f"{path}: labels {', '.join(file.labels)}; expected different ones")
     return file
 
 
@@ -95,6 +104,8 @@ def write_pairs(folder: Path, stored: Sequence[Dataset], labels: Sequence[str]) 
         for experience, pairs in enumerate(stored):
             for row in rows_of(pairs):
                 line = {name: row[name] for name in STORED if row[name]}
+                if not row["hypothesis"]:
+                    line["text"] = line.pop("premise")
                 line |= {"label": labels[row["label"]], "experience": experience}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
@@ -107,7 +118,7 @@ def read_pairs(folder: Path, file: ModelFile) -> list[Dataset]:
         experience = row.get("experience")
         if type(experience) is not int or not 0 <= experience < file.n_experiences:
             raise DataError(f"{where}: experience {experience!r}; expected 0 to {file.n_experiences - 1}")
-        by_experience[experience].append(labelled_row(row, where, file.labels))
+        by_experience[experience].append(labelled_row(row, where, file.task))
     nothing = table([])
     return [table(rows) if rows else nothing for rows in by_experience]
 
@@ -123,34 +134,36 @@ def _lines(path: Path) -> Iterator[PlacedRow]:
         yield f"{path}:{number}", row
 
 
-def labelled_row(row: Mapping[str, Any], where: str, labels: Sequence[str]) -> Row:
-    """A checked row with the index of its label among `labels`. Raises DataError."""
-    label: Any = row.get("label")
-    if label in LABELS:
-        return check_row(row, where)
-    if label not in labels:
-        problem = "field 'label' is missing" if label is None else f"label {label!r} is unknown"
-        raise DataError(f"{where}: {problem}; expected {', '.join(labels)}")
-    # Of a label beyond those of NLI no kind of relation follows.
-    return {**check_row({**row, "label": "neutral", "kind": ""}, where), "label": list(labels).index(label)}
+def labelled_row(row: Mapping[str, Any], where: str, task: Task) -> Row:
+    """A checked row with the class number of its label. Raises DataError."""
+    return check_row(row, where, task)
 
 
-def unlabelled_row(row: Mapping[str, Any], where: str) -> Row:
+def unlabelled_row(row: Mapping[str, Any], where: str, task: Task) -> Row:
     """A checked row whose label is not known; that of another task's data does not count."""
-    return check_row({**row, "label": "neutral", "kind": ""}, where)
+    return check_row({**row, "label": task.labels[0], "relation": "", "kind": ""}, where, task)
 
 
-def placed(pairs: Iterable[Any], *, with_label: bool) -> Iterator[PlacedRow]:
-    """(place, row) of pairs from Python: mappings, or tuples (premise, hypothesis), with a label (.., .., label)."""
-    names = ("premise", "hypothesis", "label") if with_label else ("premise", "hypothesis")
+def placed(pairs: Iterable[Any], *, with_label: bool, inputs: Inputs) -> Iterator[PlacedRow]:
+    """(place, row) of examples from Python: mappings, or tuples (premise, hypothesis), with a label (.., .., label); of
+    single texts also the texts themselves."""
+    names = (*TEXT_FIELDS[inputs], "label") if with_label else TEXT_FIELDS[inputs]
     for number, pair in enumerate(pairs, 1):
-        where = f"pair {number}"
+        where = f"pair {number}" if inputs == "pair" else f"text {number}"
         if isinstance(pair, Mapping):
-            yield where, dict(pair)
+            yield where, _from_table(pair, inputs)
         elif isinstance(pair, (tuple, list)) and len(pair) == len(names):
             yield where, dict(zip(names, pair, strict=True))
+        elif isinstance(pair, str) and len(names) == 1:
+            yield where, {names[0]: pair}
         else:
             shown = pair if isinstance(pair, str) else type(pair).__name__
             raise DataError(
                 f"{where}: {str(shown)[:60]!r}; expected ({', '.join(names)}), or a dict with these names"
             )
+
+
+def _from_table(row: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+    """A row with the names that a person gives it; in a table a single text is a premise."""
+    is_checked = inputs == "single" and "text" not in row and not row.get("hypothesis")
+    return {**row, "text": row.get("premise")} if is_checked else dict(row)

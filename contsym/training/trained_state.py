@@ -75,7 +75,8 @@ def untrained(
     strategy = method(
         encoder=encoder,
         settings=settings,
-        n_labels=len(file.labels),
+        labels=file.labels,
+        inputs=file.inputs,
         seed=file.seed,
         device=device,
         known_head=known,

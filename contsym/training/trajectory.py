@@ -163,6 +163,7 @@ class EncoderTrajectory(Trajectory):
         part, labels = self.parts[task]
         is_known = task == 0 and strategy.model.known_head is not None
         scores = (strategy.strategy.known_scores if is_known else strategy.strategy.score)(part)
+        scores = strategy.masked(scores, task)
         return accuracy(scores.argmax(dim=1).numpy(), labels)
 
     def _moved(self, strategy) -> tuple[float, float | None]:

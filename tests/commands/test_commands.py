@@ -28,7 +28,7 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         ),
         (
             (*RUN, "--mnli", "bundled"),
-            "--mnli: scenario wikidata_only has no mnli task; it has wikidata",
+            "--mnli bundled: scenario wikidata_only has no mnli task; it has wikidata",
         ),
         ((*RUN, "--shots", "1"), "--shots 1 is too few; expected at least 2"),
         ((*RUN, "--seeds", "a,b"), "--seeds 'a,b' is not understood; expected 0,1,2 or 0-4"),
@@ -191,7 +191,7 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
 def test_settings_of_strategies_and_addons_are_listed_and_of_nothing_else(tmp_path):
     done = contsym_here("list", "addons", "--settings", "--json", cwd=tmp_path)
     settings = {name: entry["settings"] for name, entry in json.loads(done.stdout)["addons"].items()}
-    assert settings["ewc"][0] == "ewc_strength=100000.0: weight of the penalty"
+    assert settings["ewc"][0] == "ewc_strength=1000.0: weight of the penalty"
     done = contsym_here("list", "scenarios", "--settings", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,

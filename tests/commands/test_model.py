@@ -164,7 +164,7 @@ def test_pairs_are_added_to_a_new_folder_and_then_in_place(folder):
     (folder / "vague.jsonl").write_text(json.dumps({**ROWS[0], "label": "unclear"}) + "\n")
     done = contsym_here("add", "more", "vague.jsonl", cwd=folder)
     assert done.stderr.strip().endswith(
-        "label 'unclear' is unknown; expected entailment, neutral, contradiction"
+        "label 'unclear' is unknown; expected entailment, neutral or contradiction"
     )
     assert contsym_here("add", "more", "vague.jsonl", "--new-label", "unclear", cwd=folder).returncode == 0
     (answer,) = answers(contsym_here("predict", "more", *PAIR, "--format", "jsonl", cwd=folder))

@@ -9,11 +9,12 @@ from collections import Counter
 
 import pytest
 
-from contsym.data.schema import LABELS, file_sha256
+from contsym.data.schema import file_sha256
 from contsym.data.sources import load_task
 from contsym.data.wikidata.manifest import read_manifest
 from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
+from contsym.tasks.schema import NLI_LABELS
 from tests.data.built import built, couples, rows_of, triples_file
 
 KIN = [
@@ -218,7 +219,7 @@ def test_a_built_data_set_loads_as_it_was_written(tmp_path):
         row = rows[pair["id"]]
         for name in ("premise", "hypothesis", "relation", "kind", "subject", "object"):
             assert pair[name] == row[name]
-        assert LABELS[pair["label"]] == row["label"]
+        assert NLI_LABELS[pair["label"]] == row["label"]
 
 
 def test_both_forms_are_side_by_side_with_the_same_ids(tmp_path):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from contsym.data.schema import LABELS
 from contsym.data.sources import load_task
 from contsym.errors import DataError
+from contsym.tasks.schema import NLI_LABELS
 from tests.data.class_numbers import CARD, OTHER_ORDER, columns, parquet
 
 THIRD_ORDER = ["Neutral", "Entailment", " CONTRADICTION "]
@@ -24,7 +24,7 @@ def jsonl(path, labels):
 
 
 def labels_of(part):
-    return [LABELS[label] for label in part["label"][:]]
+    return [NLI_LABELS[label] for label in part["label"][:]]
 
 
 def test_each_parquet_file_uses_its_class_names(tmp_path):

@@ -20,12 +20,12 @@ import pytest
 
 from contsym.data import hub as data_hub
 from contsym.data import hub_client
-from contsym.data.schema import LABELS
 from contsym.data.shards import missing_shards
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, EncoderError
 from contsym.models.encoders.checkpoints import locate
 from contsym.results.schema import SeedResult
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.plan import prepare
 from contsym.training.reproduce import config_of
 from contsym.training.run import record
@@ -510,7 +510,7 @@ def parts(name, labels, test=(0,)):
 
 
 def labels_of(part):
-    return [LABELS[label] for label in part["label"][:]]
+    return [NLI_LABELS[label] for label in part["label"][:]]
 
 
 def no_data(spec, task="mnli"):

@@ -7,8 +7,8 @@ import pytest
 from datasets import ClassLabel, Dataset
 
 from contsym.data.pair_rows import read_pair_rows
-from contsym.data.schema import LABELS
 from contsym.errors import DataError
+from contsym.tasks.schema import NLI_LABELS
 
 ROWS = [
     {
@@ -58,4 +58,4 @@ def test_a_dataset_names_its_class_numbers_in_its_own_order():
     rows = [{"premise": f"p{i}", "hypothesis": "h", "label": i} for i in (0, 1, 2, -1)]
     dataset = Dataset.from_list(rows).cast_column("label", ClassLabel(names=names))
     found = read_pair_rows(dataset)
-    assert [LABELS[row["label"]] for row in found.rows] == names
+    assert [NLI_LABELS[row["label"]] for row in found.rows] == names

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contsym.data import sources, tasks
+from contsym.data import sources
 from contsym.data.readers import read_rows
-from contsym.data.schema import LABELS
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, DataError
+from contsym.tasks.catalog import own_tasks
+from contsym.tasks.schema import NLI_LABELS
 from tests.data.class_numbers import CARD, OTHER_ORDER, parquet
 
 MULTINLI = ("gold_label", "sentence1", "sentence2", "pairID")
@@ -33,7 +34,7 @@ def jsonl(path, rows):
 
 
 def labels_of(part):
-    return [LABELS[label] for label in part["label"]]
+    return [NLI_LABELS[label] for label in part["label"]]
 
 
 def folder_of(tmp_path, train, test=None):
@@ -204,7 +205,7 @@ def write_table(path, rows, separator, **options):
     ],
 )
 def test_columns_in_another_case_and_those_of_sick(names, tmp_path):
-    rows = [(f"a dog {i}", f"a cat {i}", LABELS[i % 3]) for i in range(9)]
+    rows = [(f"a dog {i}", f"a cat {i}", NLI_LABELS[i % 3]) for i in range(9)]
     renamed = [dict(zip(names, row, strict=True)) for row in rows]
     pq.write_table(pa.Table.from_pylist(renamed), tmp_path / "p.parquet")
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in renamed))
@@ -216,7 +217,7 @@ def test_columns_in_another_case_and_those_of_sick(names, tmp_path):
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 def test_a_table_with_tabs_that_a_csv_writer_quoted_is_the_same_as_one_with_commas(quoting, tmp_path):
     rows = [
-        {"premise": f'He said "yes" {i}.', "hypothesis": f'"Yes," he said {i}.', "label": LABELS[i % 3]}
+        {"premise": f'He said "yes" {i}.', "hypothesis": f'"Yes," he said {i}.', "label": NLI_LABELS[i % 3]}
         for i in range(9)
     ]
     tabs = write_table(tmp_path / "p.tsv", rows, "\t", quoting=quoting)
@@ -535,7 +536,7 @@ def test_the_fingerprint_is_of_the_content_not_of_the_name(tmp_path):
 
 
 def test_bundled_tasks_have_a_bundled_source():
-    assert {name for name, task in tasks.TASKS.items() if task.is_bundled} == set(sources.BUNDLED)
+    assert {name for name, task in own_tasks().items() if task.bundled} == set(sources.BUNDLED)
 
 
 def test_snli_has_no_bundled_pairs():

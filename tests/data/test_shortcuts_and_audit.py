@@ -9,6 +9,7 @@ from contsym.data.audit import audit
 from contsym.data.schema import TaskData, table_from_rows
 from contsym.data.shortcuts import MAX_TRAIN, SHORTCUTS, best, scores
 from contsym.data.sources import load_task
+from contsym.tasks.catalog import own_tasks
 from tests.data.built import built, couples
 
 
@@ -32,7 +33,7 @@ def data_of(train, test, split=None):
     validation = [pair("v", "is near", "w")]
     named = {"train": train, "validation": validation, "test": test}
     parts = {name: table_from_rows(rows, name) for name, rows in named.items()}
-    return TaskData("wikidata", "here", **parts, fingerprint="f", split=split)
+    return TaskData(own_tasks()["wikidata"], "here", **parts, fingerprint="f", split=split)
 
 
 NEAR = [pair(f"a{i}", "is near", f"b{i}") for i in range(8)]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import LABELS, in_one_table, selected, stable_hash, table_from_rows
+from contsym.data.schema import in_one_table, selected, stable_hash, table_from_rows
 from contsym.data.shots import few_shot, few_shot_rows, missing_labels, subset, subset_rows
 from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
@@ -24,6 +24,7 @@ from contsym.data.wikidata.pairs import (
 )
 from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
+from contsym.tasks.schema import NLI_LABELS
 
 
 def pairs(n_per_relation=None, shuffle=None):
@@ -133,7 +134,7 @@ def slow_ids(table):
 def slow_few_shot(table, n_shots, seed):
     by_label = {label: defaultdict(list) for label in ("entailment", "contradiction")}
     for row, (label, relation) in enumerate(zip(table["label"], table["relation"], strict=True)):
-        by_label.setdefault(LABELS[label], defaultdict(list))[relation].append(row)
+        by_label.setdefault(NLI_LABELS[label], defaultdict(list))[relation].append(row)
     orders = [slow_turns(groups, slow_ids(table), seed) for groups in by_label.values()]
     return [row for turn in zip_longest(*orders) for row in turn if row is not None][:n_shots]
 
@@ -154,7 +155,7 @@ def odd(n, seed):
             "id": rng.choice(["a", "b\x1fc", "ü", "0", str(rng.randrange(10 * n))]) + suffix,
             "premise": "p",
             "hypothesis": "h",
-            "label": rng.choice(LABELS[:3] if seed % 2 else ("contradiction", "entailment")),
+            "label": rng.choice(NLI_LABELS[:3] if seed % 2 else ("contradiction", "entailment")),
             "relation": rng.choice(("r", "s", "t", f"u{rng.randrange(n)}")),
         }
         for _ in range(n)
@@ -298,7 +299,7 @@ def test_bundled_pairs_swap_the_entities_and_follow_the_registry():
             for i in range(len(relation.phrasings))
         }
         assert (row["premise"], row["hypothesis"]) in spoken
-        assert row["label"] in LABELS
+        assert row["label"] in NLI_LABELS
 
 
 def test_a_selection_leaves_no_file_behind(tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ import pytest
 from contsym.data.readers import part_of, read_rows
 from contsym.data.sources import load_task
 from contsym.data.split_column import divided
-from contsym.data.tasks import TASKS
 from contsym.errors import DataError
+from contsym.tasks.catalog import own_tasks
 
 
 def rows(values, column="split"):
@@ -69,13 +69,13 @@ def marks(path):
 def test_a_column_of_another_name_is_known_by_its_values(column, tmp_path):
     for path in written(tmp_path, rows(["train", "test", "train"], column)):
         assert marks(path) == [(column, "train"), (column, "test"), (column, "train")]
-        division, _ = divided(TASKS["mnli"], read_rows(path), "pairs")
+        division, _ = divided(own_tasks()["mnli"], read_rows(path), "pairs")
         assert division == {"train": ["train"], "test": ["test"]}
 
 
 def test_a_column_of_another_name_with_other_values_means_something_else(tmp_path):
     path = Path(jsonl(tmp_path / "pairs.jsonl", rows(["trial", "travel", "test"], "genre")))
-    assert divided(TASKS["mnli"], read_rows(path), "pairs") == (None, [])
+    assert divided(own_tasks()["mnli"], read_rows(path), "pairs") == (None, [])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 
-from contsym.data.schema import LABELS
-from contsym.data.tasks import TASKS
+from contsym.tasks.catalog import own_tasks
+from contsym.tasks.schema import FIRST, NLI_LABELS
 
 ODD_TEXTS = (
     *(
@@ -199,7 +199,7 @@ def dented_json(make: Callable[[], object], max_dents: int = 3) -> st.SearchStra
 
 # ---- pairs ----
 
-labels = choice(*LABELS, "-", odd=scalars)
+labels = choice(*NLI_LABELS, "-", odd=scalars)
 _pair = st.fixed_dictionaries(
     {"premise": words, "hypothesis": words, "label": labels},
     optional={
@@ -239,10 +239,10 @@ def lines_of_json(rows) -> bytes:
 
 jsonl = struck(pair_lists.map(lines_of_json))
 _RELATIONS = (
-    ("borders", LABELS[0]),
-    ("is near", LABELS[0]),
-    ("is in", LABELS[2]),
-    ("was made by", LABELS[2]),
+    ("borders", NLI_LABELS[0]),
+    ("is near", NLI_LABELS[0]),
+    ("is in", NLI_LABELS[2]),
+    ("was made by", NLI_LABELS[2]),
 )
 
 
@@ -462,15 +462,15 @@ def _experiences(tasks: tuple[str, ...], optional: dict, **needed: st.SearchStra
     return st.fixed_dictionaries({"task": choice(*tasks), **needed}, optional=optional)
 
 
-_relational = tuple(name for name, task in TASKS.items() if task.relational)
+_relational = tuple(name for name, task in own_tasks().items() if task.symmetry)
 _experience = _weighed(
     [
-        _experiences(tuple(TASKS), _WHOLE),
+        _experiences(tuple(FIRST), _WHOLE),
         _experiences(_relational, {**_WHOLE, **_OF_RELATIONS}),
         _experiences(_relational, {**_WHOLE, **_DIVIDED}, parts=choice(2, 3, 5)),
         _experiences(_relational, {**_WHOLE, **_DIVIDED}, part=choice("1 of 2", "2 of 5")),
-        _experiences(tuple(TASKS), _ANY),
-        _experiences(tuple(TASKS), _WHOLE),
+        _experiences(tuple(FIRST), _ANY),
+        _experiences(tuple(FIRST), _WHOLE),
     ]
 )
 

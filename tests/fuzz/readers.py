@@ -65,12 +65,12 @@ def _shown(path: Path) -> object:
     from rich.console import Console
 
     from contsym.commands.views.data import rows_table, task_report
-    from contsym.data.schema import LABELS
     from contsym.data.sources import load_task
+    from contsym.tasks.schema import NLI_LABELS
 
     loaded = load_task("wikidata", str(path))
     console = Console(file=StringIO(), width=80, force_terminal=True)
-    rows = [{"part": "train", **row, "label": LABELS[row["label"]]} for row in loaded.train]
+    rows = [{"part": "train", **row, "label": NLI_LABELS[row["label"]]} for row in loaded.train]
     console.print(rows_table(rows), task_report(loaded))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -421,11 +421,12 @@ def _saved_model(path: Path) -> object:
 def _a_saved_model() -> object:
     pooling = {"modes": ["mean"], "after": [], "max_length": 64, "prompt": "", "includes_prompt": True}
     return {
-        "format": 1,
+        "format": 2,
         "strategy": "knn_fixed",
         "plugin": None,
         "settings": {"k": 3},
         "labels": ["entailment", "neutral", "contradiction"],
+        "inputs": "pair",
         "seed": 0,
         "precision": "fp32",
         "n_experiences": 2,

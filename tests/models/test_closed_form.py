@@ -32,11 +32,11 @@ def seeded(seed=3):
 
 
 HEADS = {
-    "means": lambda: ClassMeans(DIM, N_LABELS, "cosine"),
-    "means, euclidean": lambda: ClassMeans(DIM, N_LABELS, "euclidean"),
-    "discriminant": lambda: StreamingDiscriminant(DIM, N_LABELS, 0.1),
-    "ridge": lambda: RidgeClassifier(DIM, N_LABELS, 0.5, 0, seeded()),
-    "ridge, projected": lambda: RidgeClassifier(DIM, N_LABELS, 0.5, 20, seeded()),
+    "means": lambda: ClassMeans(4 * DIM, N_LABELS, "cosine"),
+    "means, euclidean": lambda: ClassMeans(4 * DIM, N_LABELS, "euclidean"),
+    "discriminant": lambda: StreamingDiscriminant(4 * DIM, N_LABELS, 0.1),
+    "ridge": lambda: RidgeClassifier(4 * DIM, N_LABELS, 0.5, 0, seeded()),
+    "ridge, projected": lambda: RidgeClassifier(4 * DIM, N_LABELS, 0.5, 20, seeded()),
 }
 every_head = pytest.mark.parametrize("make", HEADS.values(), ids=HEADS.keys())
 
@@ -121,7 +121,7 @@ def test_saved_state_gives_the_same_scores_and_continues_alike(make):
 def test_nearest_mean_on_paper():
     # Features [p, h, |p - h|, p h] of (1, 0) are [1, 0, 1, 0], of (3, 0) [3, 0, 3, 0]: mean [2, 0, 2, 0];
     # of (0, 1) [0, 1, 1, 0].
-    euclidean, cosine = ClassMeans(1, 2, "euclidean"), ClassMeans(1, 2, "cosine")
+    euclidean, cosine = ClassMeans(4, 2, "euclidean"), ClassMeans(4, 2, "cosine")
     p, h = torch.tensor([[1.0], [3.0], [0.0]]), torch.tensor([[0.0], [0.0], [1.0]])
     for head in (euclidean, cosine):
         head.add(p, h, torch.tensor([0, 0, 1]))
@@ -133,7 +133,7 @@ def test_nearest_mean_on_paper():
 
 def test_streaming_discriminant_is_batch_lda():
     p, h, labels = pairs(n=47)
-    head = StreamingDiscriminant(DIM, N_LABELS, 0.2)
+    head = StreamingDiscriminant(4 * DIM, N_LABELS, 0.2)
     for part in torch.randperm(47, generator=seeded()).split(5):
         head.add(p[part], h[part], labels[part])
     x, y = pair_features(p, h).double().numpy(), labels.numpy()
@@ -179,7 +179,7 @@ def test_ridge_is_scikit_learns_on_standardised_features(n_random):
     from sklearn.preprocessing import StandardScaler
 
     p, h, labels = pairs()
-    head = RidgeClassifier(DIM, N_LABELS, 0.5, n_random, seeded())
+    head = RidgeClassifier(4 * DIM, N_LABELS, 0.5, n_random, seeded())
     head.add(p, h, labels)
     x = pair_features(p, h).double()
     if n_random:

@@ -8,8 +8,7 @@ from torch.nn import functional
 
 from contsym.models.algebra import RELATIONS
 from contsym.models.distances import cosine_distance
-from contsym.models.heads import PairClassifier, Relation
-from contsym.strategies.fine_tune import JointClassifier
+from contsym.models.heads import PairClassifier, Relation, TextClassifier
 from contsym.strategies.knn_cosine import Similarity
 from contsym.strategies.knn_learned import LearnedRelation
 from contsym.strategies.random_labels import RandomLabelVectors
@@ -112,7 +111,7 @@ def test_pair_classifier_is_one_linear_map_of_the_pair_features():
 
 
 def test_joint_classifier_is_one_linear_map_of_the_pairs_vector():
-    head = JointClassifier(8, 3, seeded())
+    head = TextClassifier(8, 3, seeded())
     expected = functional.linear(P, head.linear.weight, head.linear.bias)
     assert torch.equal(head(P), expected)
     assert head(torch.zeros(1, 8)).tolist() == [[0.0, 0.0, 0.0]]
@@ -122,7 +121,7 @@ def test_joint_classifier_is_one_linear_map_of_the_pairs_vector():
     ("head", "n_in", "n_out"),
     [
         (lambda g: PairClassifier(16, 3, g).linear, 64, 3),
-        (lambda g: JointClassifier(16, 3, g).linear, 16, 3),
+        (lambda g: TextClassifier(16, 3, g).linear, 16, 3),
         (lambda g: LearnedRelation(16, g).network[1], 64, 16),
         (lambda g: LearnedRelation(16, g).network[3], 16, 16),
     ],
@@ -173,7 +172,7 @@ def test_zero_vectors_give_finite_outputs_and_gradients(head):
 
 
 def test_read_embedding_reads_its_own_embedding_with_what_was_set():
-    features, division = (ReadEmbedding(8, 3, kind) for kind in ("features", "division"))
+    features, division = ReadEmbedding(32, 3, "features"), ReadEmbedding(8, 3, "division")
     assert torch.equal(features(P, H), torch.cat([P, H, (P - H).abs(), P * H], dim=-1))
     assert torch.equal(division(P, H), Relation("division")(P, H))
     assert division.read(division(P, H)).tolist() == [[0.0] * 3] * 5

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import LABELS, PARTS, TaskData, content_fingerprint, table_from_rows
+from contsym.data.schema import PARTS, TaskData, content_fingerprint, table_from_rows
 from contsym.data.shots import few_shot
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, DataError, SettingError
 from contsym.scenarios.experiences import deal_relations, experience_data, flip_labels, part_of_pair
 from contsym.scenarios.schema import Experience
+from contsym.tasks.catalog import own_tasks
+from contsym.tasks.schema import NLI_LABELS
 
 
 def pairs(sizes):
@@ -34,7 +36,9 @@ def pairs(sizes):
 TRAIN = pairs({"s1": 9, "s2": 3, "s3": 5, "a1": 2, "a2": 8, "a3": 4, "a4": 1})
 TEST = pairs({"s1": 2, "s2": 1, "s3": 1, "a1": 1, "a2": 2, "a3": 1, "a5": 1})
 VALIDATION = pairs({"s1": 1, "s3": 2, "a2": 1, "a3": 1})
-TASK = TaskData("wikidata", "toy", TRAIN, VALIDATION, TEST, content_fingerprint(TRAIN, VALIDATION, TEST))
+TASK = TaskData(
+    own_tasks()["wikidata"], "toy", TRAIN, VALIDATION, TEST, content_fingerprint(TRAIN, VALIDATION, TEST)
+)
 
 
 def experience(**changes):
@@ -147,7 +151,7 @@ def test_more_noise_flips_the_same_and_more_and_seeds_differ():
 def test_of_three_labels_both_others_are_taken():
     rows = [{"id": str(i), "premise": "p", "hypothesis": "h", "label": "neutral"} for i in range(40)]
     found = flip_labels(table_from_rows(rows), 1.0, 0, [0, 1, 2])
-    assert {LABELS[label] for label in found["label"]} == {"entailment", "contradiction"}
+    assert {NLI_LABELS[label] for label in found["label"]} == {"entailment", "contradiction"}
 
 
 def test_one_label_alone_cannot_be_noisy():

@@ -38,11 +38,11 @@ def toy(tmp_path_factory):
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "mnly"',
-            "mine.toml:3: experience 1: task 'mnly' is unknown; did you mean mnli or snli or anli?",
+            "mine.toml:3: experience 1: task 'mnly' is unknown; did you mean mnli or snli or qnli?",
         ),
         (
             'summary = "S"\n[[experience]]\ntask = "mnli"\nform = "delexicalised"',
-            "mine.toml:2: experience 1: mnli has no relations, which form needs; expected a task of relations, "
+            "mine.toml:2: experience 1: mnli has no symmetric relations, which form needs; expected a task such "
             "as wikidata",
         ),
         (

@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +9,6 @@ from click.testing import CliRunner
 from contsym.cli import cli
 from contsym.commands.views.run import orders_table, result_tables
 from contsym.config import RunConfig
-from contsym.data.tasks import TASKS
 from contsym.errors import ContsymError, SettingError
 from contsym.report.collect import collect
 from contsym.results import store
@@ -168,10 +166,12 @@ def test_unseen_relations_are_not_trained_on(toy, tiny_encoder_folder, tmp_path)
     assert set(task.test["kind"]) == {"symmetric", "antisymmetric"}
 
 
-def test_shots_and_split_are_of_any_relational_task(tiny_encoder_folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(TASKS, "snli", replace(TASKS["snli"], relational=True))
-    (tmp_path / "mine.toml").write_text('summary = "S"\n[[experience]]\ntask = "snli"\n')
-    chosen = {"snli": str(write_task(tmp_path / "snli", relation_rows(), 64))}
+def test_shots_and_split_are_of_any_task_of_symmetric_relations(tiny_encoder_folder, tmp_path):
+    labels = '["entailment", "contradiction"]'
+    task = f'[task.mine]\nsummary = "T"\nlabels = {labels}\nsymmetry = true\nsource = "pairs"\n'
+    (tmp_path / "mine.toml").write_text(f'summary = "S"\n{task}[[experience]]\ntask = "mine"\n')
+    write_task(tmp_path / "pairs", relation_rows(), 64)
+    chosen = {}
     config = toy_config(
         chosen,
         tiny_encoder_folder,

@@ -39,9 +39,9 @@ def test_only_what_is_not_the_default_is_stored():
 
 
 BAD = [
-    ("task = 1", "4: experience 1: task is 1; expected one of mnli, snli, anli, wikidata"),
+    ("task = 1", "4: experience 1: task is 1; expected the name of a task (contsym list tasks)"),
     ('task = "wikidta"', "4: experience 1: task 'wikidta' is unknown; did you mean wikidata?"),
-    ('form = "lexicalised"', "3: experience 1: task is missing; expected one of mnli, snli, anli, wikidata"),
+    ('form = "lexicalised"', "3: experience 1: task is missing; expected the name of a task (contsym list tasks)"),
     (
         'task = "wikidata"\nform = "both"',
         "5: experience 1: form 'both' is unknown; expected one of lexicalised, delexicalised",
@@ -75,7 +75,7 @@ BAD = [
     ),
     (
         'task = "mnli"\nsplit = "relation"',
-        "3: experience 1: mnli has no relations, which split needs; expected a task of relations, as wikidata",
+        "3: experience 1: mnli has no symmetric relations, which split needs; expected a task such as wikidata",
     ),
     (
         'task = "mnli"\nlabels = ["neutral", "maybe"]',

@@ -39,11 +39,13 @@ def test_parts_share_no_pair_and_draws_come_from_training_alone(rule, shared, nl
     refused = set()
     for scenario in scenarios():
         plan = find_scenario(scenario_runs(scenario)[0])
+        if plan.inputs == "single":
+            continue  # no data of these tasks are at hand
         config = RunConfig("knn_fixed", plan.name, split=rule, shots=8, sources=nli)
         held_out, trained = set(), set()
-        for experience in plan.experiences:
+        for place in range(len(plan.experiences)):
             try:
-                task = shared.load(experience, config)
+                task = shared.load(plan, place, config)
             except DataError:
                 refused.add((rule, scenario))
                 continue
@@ -55,8 +57,8 @@ def test_parts_share_no_pair_and_draws_come_from_training_alone(rule, shared, nl
                 for part, found in columns.items()
             }
             for one, other in itertools.combinations(PARTS, 2):
-                assert not ids[one] & ids[other], (scenario, experience.name, one, other)
-                assert not texts[one] & texts[other], (scenario, experience.name, one, other)
+                assert not ids[one] & ids[other], (scenario, plan.names[place], one, other)
+                assert not texts[one] & texts[other], (scenario, plan.names[place], one, other)
             for draw in ("balanced", "natural"):
                 chosen = RunConfig("knn_fixed", plan.name, split=rule, shots=8, draw=draw, sources=nli)
                 drawn = training_part(task, chosen, 0, shared)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from contsym.data.schema import LABELS
 from contsym.errors import EncoderError, SettingError
 from contsym.models.encoders.checkpoints import locate
 from contsym.models.encoders.load import load
 from contsym.strategies.cloze import PATTERNS, fill_pattern
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
@@ -109,7 +109,7 @@ def test_a_checkpoints_own_head_needs_no_note_and_nothing_is_stored(toy, tiny_ma
 
 def test_words_decide_the_scores(toy, tmp_path):
     """Untrained, with the words of two labels exchanged, the two labels exchange their predictions."""
-    words = dict(zip(LABELS, ("true", "or", "false"), strict=True))
+    words = dict(zip(NLI_LABELS, ("true", "or", "false"), strict=True))
     exchanged = {**words, "entailment": "false", "contradiction": "true"}
     rows = [
         one_seed(toy, None, tmp_path, "cloze", settings={"steps": "1", **own}, curve=False)[1]

@@ -125,7 +125,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
         (("--resume",), "--output mlruns: no sweep there yet; contsym sweep --strategies ... makes one"),
         (
             ("--strategies", "knn_fixed", "--scenario", "mnli_only", "--shots", "8"),
-            "--shots: scenario mnli_only has no relational task (wikidata)",
+            "--shots: scenario mnli_only has no task with shots",
         ),
         (
             ("--strategies", "knn_fixed", "--scenario", "wikidata_only", "--shots", "8,999999"),

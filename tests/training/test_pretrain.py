@@ -18,6 +18,7 @@ from contsym.errors import ContsymError
 from contsym.models.encoders.checkpoints import CARD, DIFFERENCE, locate
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import NLI_HEAD
+from contsym.tasks.schema import NLI_LABELS
 from contsym.training.pretrain_run import PairPretraining, PretrainRun, PretrainSettings, hold_out
 from tests.runs import toy_run
 from tests.toy import both_tasks, nli_rows, write_task
@@ -116,7 +117,7 @@ def test_the_best_state_on_validation_is_kept(pretrain, monkeypatch):
 def test_dropout_and_adapters_are_of_the_encoder_alone(tiny_encoder_folder):
     settings = PretrainSettings(dropout=0.25, lora=2)
     encoder = load(locate(str(tiny_encoder_folder)))
-    strategy = PairPretraining(encoder=encoder, settings=settings, n_labels=3, seed=0, device="cpu")
+    strategy = PairPretraining(encoder=encoder, settings=settings, labels=NLI_LABELS, seed=0, device="cpu")
     assert {module.p for module in encoder.modules() if isinstance(module, torch.nn.Dropout)} == {0.25}
     trained = {name.rpartition("lora_")[2].partition(".")[0] for name in strategy.trained}
     assert trained == {"A", "B", "head"}

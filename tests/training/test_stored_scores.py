@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from contsym.data.schema import LABELS
 from contsym.results.metrics.answers import calibration_error, probabilities
+from contsym.tasks.schema import NLI_LABELS
 from tests.runs import one_seed
 
 
@@ -20,9 +20,9 @@ def test_answers_follow_from_the_stored_scores(strategy, kind, toy, tiny_encoder
     for j, task in enumerate(result.tasks):
         pairs, scores = [row for row in rows if row["task"] == task], tensors[f"scores.{task}"]
         assert (scores.dtype, scores.shape) == (torch.float16, (3, len(pairs), 3))
-        labels = np.array([LABELS.index(row["label"]) for row in pairs])
+        labels = np.array([NLI_LABELS.index(row["label"]) for row in pairs])
         for i in range(3):
-            predicted = np.array([LABELS.index(row[f"row_{i}"]) for row in pairs])
+            predicted = np.array([NLI_LABELS.index(row[f"row_{i}"]) for row in pairs])
             # Where float16 makes two scores equal, the answer has one of them.
             assert (
                 scores[i].numpy()[np.arange(len(pairs)), predicted] == scores[i].numpy().max(axis=1)

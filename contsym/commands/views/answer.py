@@ -106,7 +106,7 @@ def _shortcut_warning(task: str, results: Results) -> str:
     name, _ = best(scores[0])
     score = fmean(each[name] for each in scores)
     remedy = "use another encoder or more training pairs"
-    if results[0].is_relational(task):
+    if results[0].sources[task].symmetry:
         remedy = "use --split relation" if results[0].options.split is None else "use natural sentences"
     return f"{task}: the shortcut {name.replace('_', ' ')} alone has {score:.3f}; for a real test {remedy}"
 

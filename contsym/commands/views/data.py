@@ -12,7 +12,7 @@ from rich.text import Text
 
 from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
 from contsym.data.audit import Audit, Overview
-from contsym.data.schema import LABELS, TaskData
+from contsym.data.schema import TaskData
 from contsym.data.shortcuts import SHORTCUTS
 
 SHORT_KINDS = {"symmetric": "symm.", "antisymmetric": "antisymm."}
@@ -79,8 +79,10 @@ def _rows(rows: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def _label_counts(labels: Mapping[str, int]) -> str:
-    return f"{sum(labels.values()):,} pairs: " + ", ".join(f"{n:,} {label}" for label, n in labels.items())
+def _label_counts(labels: Mapping[str, int], examples: str = "pairs") -> str:
+    return f"{sum(labels.values()):,} {examples}: " + ", ".join(
+        f"{n:,} {label}" for label, n in labels.items()
+    )
 
 
 def task_report(data: TaskData) -> Group:
@@ -88,8 +90,8 @@ def task_report(data: TaskData) -> Group:
     rows = [("source", data.source), ("fingerprint", data.fingerprint[:12])]
     relations: dict[str, Counter[str]] = {}
     for part, pairs in data.parts.items():
-        labels = Counter(LABELS[label] for label in pairs["label"][:])
-        rows.append((part, _label_counts(dict(sorted(labels.items())))))
+        labels = Counter(data.labels[label] for label in pairs["label"][:])
+        rows.append((part, _label_counts(dict(sorted(labels.items())), data.spec.examples)))
         relations[part] = Counter(relation for relation in pairs["relation"][:] if relation)
     lines = _rows([*rows, *(("note", note) for note in data.notes)])
     total = sum(relations.values(), Counter[str]())
@@ -159,7 +161,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Group:
         lines += [
             shown(f"{row['part']} · {row['id']} · {row['label']}{relation}", style="dim"),
             shown(f"  {row['premise']}"),
-            shown(f"  {row['hypothesis']}"),
+            *([shown(f"  {row['hypothesis']}")] if row["hypothesis"] else []),
         ]
     return Group(*lines)
 

@@ -32,21 +32,31 @@ def show(pairs: Dataset, scored: Scored, voters: Voters, form: str) -> None:
         return
     writer = csv.writer(sys.stdout)
     explained = [] if voters is None else ["neighbours"]
-    writer.writerow(["id", "premise", "hypothesis", "label", *scored.labels, *explained])
+    texts_of = texts_in(pairs)
+    writer.writerow(["id", *texts_of, "label", *scored.labels, *explained])
     for answer in answers(pairs, scored, voters):
-        texts = [shield(answer[name]) for name in ("id", "premise", "hypothesis", "label")]
+        texts = [shield(answer[name]) for name in ("id", *texts_of, "label")]
         cells = [f"{share:.6f}" for share in answer["probabilities"].values()]
         more = [json.dumps(answer["neighbours"], ensure_ascii=False)] if explained else []
         writer.writerow([*texts, *cells, *more])
 
 
+def texts_in(pairs: Dataset) -> tuple[str, ...]:
+    """The columns of the texts: a single text has no hypothesis."""
+    return ("premise", "hypothesis") if any(pairs["hypothesis"][:]) else ("text",)
+
+
 def answers(pairs: Dataset, scored: Scored, voters: Voters) -> Iterator[dict[str, Any]]:
     """The answer for each pair as plain values: label, probabilities and scores by label, perhaps neighbours."""
+    texts_of = texts_in(pairs)
     each = zip(
         rows_of(pairs), scored.best, scored.probabilities.tolist(), scored.scores.tolist(), strict=True
     )
     for i, (pair, label, shares, scores) in enumerate(each):
-        answer = {name: pair[name] for name in ("id", "premise", "hypothesis")}
+        texts = (
+            {"text": pair["premise"]} if texts_of == ("text",) else {name: pair[name] for name in texts_of}
+        )
+        answer = {"id": pair["id"], **texts}
         answer |= {"label": label, "probabilities": dict(zip(scored.labels, shares, strict=True))}
         answer |= {"scores": dict(zip(scored.labels, scores, strict=True))}
         if voters is not None:
@@ -58,14 +68,16 @@ def _show_table(pairs: Dataset, scored: Scored, voters: Voters) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    table = plain_table("", "premise", "hypothesis")
+    texts_of = texts_in(pairs)
+    table = plain_table("", *texts_of)
     table.title = None
     table.add_column("label", no_wrap=True)
     add_numbers(table, *scored.labels)
     for answer in answers(pairs, scored, voters):
-        texts = [shown(answer[name]) for name in ("premise", "hypothesis", "label")]
+        texts = [shown(answer[name]) for name in (*texts_of, "label")]
         table.add_row(*texts, *(f"{share:.1%}" for share in answer["probabilities"].values()))
         for voter in answer.get("neighbours", ()):
-            row = [shown(f"  {voter[name]}", "dim") for name in ("premise", "hypothesis", "label")]
+            names = [("premise" if name == "text" else name) for name in (*texts_of, "label")]
+            row = [shown(f"  {voter[name]}", "dim") for name in names]
             table.add_row(*row, shown(f"at {voter['distance']:.3f}", "dim"))
     console.print(table)

@@ -14,12 +14,13 @@ from rich.text import Text
 from contsym.commands.views.answer import MANY, answer_lines, warning_lines
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
 from contsym.commands.views.tables import add_numbers, grid, plain_table
-from contsym.data.schema import LABELS
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import asked, reading
+from contsym.results.schema import SeedResult
 from contsym.results.summary import TIMES, Means, Results, marks, mean_answers, seen_before, summarise
+from contsym.tasks.schema import NLI_LABELS
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -35,11 +36,13 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
     settings = {**plan.settings.model_dump(exclude_none=True), "learning_rate": plan.learning_rate}
     encoder = plan.encoder
     commit = f"@{encoder.commit[:12]}" if encoder.commit else ""
+    space = plan.scenario.label_space
     rows = [
         ("strategy", f"{plan.config.strategy}  {', '.join(f'{k}={v}' for k, v in settings.items())}"),
         ("encoder", f"{encoder.name}{commit}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
         ("pooling", plan.pooling.words()),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
+        *([] if space.is_nli else [("labels", space.words)]),
         ("reading", asked(plan.config)),
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
@@ -75,6 +78,7 @@ def result_tables(
     first, mean = results[0], summarise(results)
     n_seeds = f"{len(results)} seed{'s' * (len(results) > 1)}"
     title = f"{first.strategy} · {first.scenario} · {first.encoder} · {first.options.protocol} · {n_seeds}"
+    title += labels_words(first)
     lines: list[Any] = [Text(""), Text(title, style="bold"), *map(Text, answer_lines(results)), Text("")]
     if len(first.tasks) > MANY:
         lines += [_stream_table("Accuracy", results, mean), *_star_lines(results)]
@@ -89,6 +93,17 @@ def result_tables(
     if verbose:
         lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
     return Group(*lines)
+
+
+def labels_words(result: SeedResult) -> str:
+    """The number of labels and how the tasks share them; empty for those of natural language inference.
+
+    Under `disjoint` and `per_task` each task has its own.
+    """
+    if tuple(result.labels) == NLI_LABELS:
+        return ""
+    how = {"shared": "", "disjoint": ", disjoint", "per_task": ", task given"}
+    return f" · {len(result.labels)} labels{how[result.label_space]}"
 
 
 def seen_lines(results: Results) -> list[Text]:
@@ -173,18 +188,27 @@ def _cost_table(results: Results) -> Table:
     return table
 
 
+MOST_LABELS = 4
+"""With more, the share of each is in `--json` alone."""
+SHORT = {"entailment": "entail.", "contradiction": "contrad."}
+
+
 def _answers_table(results: Results) -> Table:
     """Calibration and label bias: what was answered on each task right after its training, and at the end."""
-    labels = {"entailment": "entail.", "neutral": "neutral", "contradiction": "contrad."}
-    table = plain_table("Calibration, and the share of the pairs given each label", "task", "", no_wrap=True)
+    names = results[0].labels if len(results[0].labels) <= MOST_LABELS else []
+    labels = {name: SHORT.get(name, name) for name in names}
+    title = "Calibration, and the share of the pairs given each label" if labels else "Calibration"
+    table = plain_table(title, "task", "", no_wrap=True)
     add_numbers(table, "macro-F1", "ECE", *labels.values())
     for task in results[0].tasks:
         true = results[0].answers[task].true
-        table.add_row(task, "true", "", "", *(f"{true[label]:.3f}" for label in LABELS), style="dim")
+        if labels:
+            table.add_row(task, "true", "", "", *(f"{true[label]:.3f}" for label in labels), style="dim")
         for time, words in zip(TIMES, ("after its training", "at the end"), strict=True):
             answers = mean_answers(results, task, time)
-            shares = (f"{answers.predicted[label]:.3f}" for label in LABELS)
-            table.add_row("", words, f"{answers.macro_f1:.3f}", f"{answers.calibration_error:.3f}", *shares)
+            shares = (f"{answers.predicted[label]:.3f}" for label in labels)
+            name = "" if labels or time != TIMES[0] else task
+            table.add_row(name, words, f"{answers.macro_f1:.3f}", f"{answers.calibration_error:.3f}", *shares)
     return table
 
 

@@ -16,9 +16,9 @@ from contsym.data.readers import parquet_rows
 from contsym.data.schema import FORMS, Form, OneForm, Part, PlacedRow, Row, file_sha256
 from contsym.data.splits import SIDES, SplitRule
 from contsym.data.sql import Connection, hash_share
-from contsym.data.tasks import Task
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
 from contsym.errors import DataError, SettingError
+from contsym.tasks.schema import Task, option_of
 
 
 class RelationCounts(Strict):
@@ -169,8 +169,9 @@ class Built:
         return self.manifest["split"]["rule"]
 
     def read(self, task: Task, form: Form) -> dict[Part, Iterator[PlacedRow]]:
-        if not task.relational:
-            raise DataError(f"--{task.name} {self.folder}: these are relation pairs; give them as --wikidata")
+        if not task.symmetry:
+            given = option_of(task.name, str(self.folder))
+            raise DataError(f"{given}: these are relation pairs; give them as --wikidata")
         forms = FORMS if form == "both" else (form,)
         built_forms = self.manifest["forms"]
         if not {*forms} <= {*built_forms}:

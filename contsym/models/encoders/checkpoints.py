@@ -16,12 +16,12 @@ from pydantic import Field
 
 from contsym.checked import Several, Strict, Words, check, read_json
 from contsym.data import hub_client
-from contsym.data.schema import LABELS
 from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
 from contsym.models.encoders import declared
 from contsym.models.encoders.declared import Pooling, transformer_folder
 from contsym.models.encoders.presets import BUNDLED, PRESETS, Preset, seen_by_name
+from contsym.tasks.schema import NLI_LABELS
 
 
 def without_weights(folder: Path) -> EncoderError:
@@ -377,13 +377,13 @@ def nli_labels(config: Mapping[str, object]) -> list[int] | None:
     """
     names = config.get("id2label")
     is_classifier = any("SequenceClassification" in name for name in _architectures(config))
-    if not is_classifier or not isinstance(names, Mapping) or len(names) != len(LABELS):
+    if not is_classifier or not isinstance(names, Mapping) or len(names) != len(NLI_LABELS):
         return None
     position = {str(label).strip().lower(): str(index) for index, label in names.items()}
     # Each output once: of two labels with one output, one would be a guess.
-    if set(position) != set(LABELS) or set(position.values()) != {str(i) for i in range(len(LABELS))}:
+    if set(position) != set(NLI_LABELS) or set(position.values()) != {str(i) for i in range(len(NLI_LABELS))}:
         return None
-    return [int(position[label]) for label in LABELS]
+    return [int(position[label]) for label in NLI_LABELS]
 
 
 def _architectures(config: Mapping[str, object]) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.checked import read_tensors
-from contsym.data.schema import LABELS
 from contsym.errors import EncoderError
 from contsym.models.encoders import checkpoints
+from contsym.tasks.schema import NLI_LABELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ def read_head(folder: Path, dim: int | None = None) -> dict[str, Tensor]:
         raise EncoderError(f"{path}: holds {', '.join(sorted(head))}; expected what contsym pretrain writes")
     if dim is None:
         return head
-    shape, expected = tuple(head["linear.weight"].shape), (len(LABELS), 4 * dim)
+    shape, expected = tuple(head["linear.weight"].shape), (len(NLI_LABELS), 4 * dim)
     if shape != expected or tuple(head["linear.bias"].shape) != expected[:1]:
         raise EncoderError(
             f"{path}: a head of shape {shape} over vectors of {dim} dimensions; expected {expected}, as of the "

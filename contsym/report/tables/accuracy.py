@@ -119,6 +119,6 @@ PLACEMENTS = (
     Placement("accuracy", accuracy_table, each=layout.tasks_new_first),
     Placement("accuracy", shortcut_table),
     Placement("matrices", matrix_table),
-    Placement("relations", relation_table, each=layout.kind_tasks),
+    Placement("relations", relation_table, each=layout.relation_tasks),
     Placement("kinds", kind_table, each=layout.kind_tasks),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contsym.data.schema import LABELS
 from contsym.report.collect import title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
@@ -14,12 +13,16 @@ from contsym.results.metrics.stats import summarise_values
 from contsym.results.schema import Answers
 from contsym.results.summary import TIMES
 
+MOST_LABELS = 8
+"""With more, the share of each is not shown."""
+
 TIME_TITLES = {"own": "after its training", "final": "at the end"}
 
 
 def answer_table(measures: Measures) -> Table:
     """Two rows per task and group, and one per task with the true shares of the labels."""
     collected = measures.collected
+    labels = collected.first.labels if len(collected.first.labels) <= MOST_LABELS else []
     columns = (
         TASK,
         STRATEGY,
@@ -27,13 +30,13 @@ def answer_table(measures: Measures) -> Table:
         text_column("when"),
         Column("calibration error", "calibration_error", SUMMARY_PARTS),
         Column("macro-F1", "macro_f1", SUMMARY_PARTS),
-        *(Column(label, form="{:.3f}") for label in LABELS),
+        *(Column(label, form="{:.3f}") for label in labels),
         text_column("marks"),
     )
     rows: list[Sequence[object]] = []
     for task in collected.tasks:
         true = collected.first.answers[task].true
-        rows.append((title_of(task), "the truth", *(None,) * 4, *(true[label] for label in LABELS), ""))
+        rows.append((title_of(task), "the truth", *(None,) * 4, *(true[label] for label in labels), ""))
         for variant, shots in groups(collected):
             for time in TIMES if task in collected.earlier_tasks else TIMES[-1:]:
                 each: list[Answers] = [
@@ -47,7 +50,7 @@ def answer_table(measures: Measures) -> Table:
                         TIME_TITLES[time],
                         summarise_values([a.calibration_error for a in each]),
                         summarise_values([a.macro_f1 for a in each]),
-                        *(sum(a.predicted[label] for a in each) / len(each) for label in LABELS),
+                        *(sum(a.predicted[label] for a in each) / len(each) for label in labels),
                         measures.marks(variant, shots, task),
                     )
                 )

@@ -39,8 +39,15 @@ def tasks_new_first(collected: Collected) -> list[str]:
 
 
 def kind_tasks(collected: Collected) -> list[str]:
-    """The tasks whose relations have kinds."""
-    return [task for task in collected.tasks if collected.first.by_kind.get(task)]
+    """The tasks of symmetric and antisymmetric relations."""
+    return [
+        task for task in collected.tasks if set(KIND_NAMES) & {*collected.first.by_kind.get(task, [{}])[-1]}
+    ]
+
+
+def relation_tasks(collected: Collected) -> list[str]:
+    """The tasks whose data name relations."""
+    return [task for task in collected.tasks if collected.first.by_relation.get(task)]
 
 
 def relations(collected: Collected, task: str) -> dict[str, int]:

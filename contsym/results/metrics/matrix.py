@@ -111,6 +111,14 @@ def accuracy_by(
     return parts
 
 
+def accuracy_by_several(
+    groups: Sequence[Sequence[str]], predicted: NDArray[np.int64], labels: NDArray[np.int64]
+) -> Mapping[str, dict[str, float | int]]:
+    """`accuracy_by` where a pair is in several groups, or in none; it counts in each."""
+    rows = [i for i, names in enumerate(groups) for _ in names]
+    return accuracy_by([name for names in groups for name in names], predicted[rows], labels[rows])
+
+
 def least_to_reach(amounts: Sequence[int], accuracies: Sequence[float], target: float) -> int | None:
     """The least amount whose accuracy is at or above the target; None if there is none."""
     return min((n for n, a in zip(amounts, accuracies, strict=True) if a >= target), default=None)

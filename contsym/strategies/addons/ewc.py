@@ -24,7 +24,7 @@ CARD = {
 
 class Ewc(Addon, EWCPlugin):
     class Settings(AddonSettings):
-        ewc_strength: float = Field(1e5, ge=0, description="weight of the penalty")
+        ewc_strength: float = Field(1e3, ge=0, description="weight of the penalty")
         ewc_pairs: int = Field(256, ge=2, description="pairs for the estimate of the Fisher information")
 
     def __init__(self, settings, seed: int) -> None:

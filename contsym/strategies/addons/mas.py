@@ -23,7 +23,7 @@ CARD = {
 
 class Mas(Addon, MASPlugin):
     class Settings(AddonSettings):
-        mas_strength: float = Field(10.0, ge=0, description="weight of the penalty")
+        mas_strength: float = Field(1.0, ge=0, description="weight of the penalty")
         mas_pairs: int = Field(256, ge=2, description="pairs for the estimate of the sensitivity")
 
     def __init__(self, settings, seed: int) -> None:

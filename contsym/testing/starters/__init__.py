@@ -1,4 +1,4 @@
-"""The files that `contsym new` writes: a first strategy or scenario, to change."""
+"""The files that `contsym new` writes: a first strategy, scenario or task, to change."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from contsym.errors import ContsymError
 from contsym.plugins import Kind
 from contsym.scenarios.catalog import scenarios
 from contsym.strategies.catalog import addons, strategies
+from contsym.tasks.catalog import tasks
 
 FILES: dict[Kind, dict[str, str]] = {
     "strategy": {"{name}.py": "strategy.py.txt", "test_{name}.py": "test_strategy.py.txt"},
     "scenario": {"{name}.toml": "scenario.toml.txt"},
+    "task": {"{name}.toml": "task.toml.txt", "{name}.csv": "task.csv.txt"},
 }
 
 
 def write(kind: Kind, name: str, folder: Path) -> list[Path]:
-    """Write a new strategy or scenario into a folder; returns its files.
+    """Write a new strategy, scenario or task into a folder; returns its files.
 
     Raises ContsymError for an invalid or existing name, and for an existing file.
     """
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
         raise ContsymError(f"{kind} {name!r}: expected lower-case letters, digits and _, as my_{kind}")
-    names = {*strategies(), *addons()} if kind == "strategy" else scenarios()
+    names = {"strategy": {*strategies(), *addons()}, "scenario": {*scenarios()}, "task": {*tasks()}}[kind]
     if name in names:
         raise ContsymError(f"{kind} {name!r} is there already (contsym list); choose another name")
     paths = {folder / file.format(name=name): text for file, text in FILES[kind].items()}

@@ -1,0 +1,1 @@
+"""Tasks: one TOML file each, which says where the examples are and what their labels mean."""
