@@ -231,6 +231,7 @@ def _source(task: str, name: str, train: int, test: int, fingerprint: str) -> di
     is_new = task == "wikidata"
     facts = {"fingerprint": fingerprint, "notes": [], "labels": labels, "inputs": "pair"}
     facts |= {"title": {"mnli": "MNLI", "wikidata": "Wikidata"}[task], "few_shot": is_new, "symmetry": is_new}
+    facts["tested_only"] = False
     return {"name": name, "task": task, "rows": rows, "available": rows, **facts}
 
 

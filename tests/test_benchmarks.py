@@ -38,6 +38,43 @@ def comparison(ours, theirs, **changes):
     return Comparison(ours=ours, theirs=theirs, **given)
 
 
+# -- The sentences of SIS --
+
+
+def test_the_label_of_a_sentence_is_the_side_of_its_mean_vote():
+    from sis_pairs import lines
+
+    row = {
+        "id": "b",
+        "premise": "A met B.",
+        "hypothesis": "B met A.",
+        "relation": "meet",
+        "kind": "predicate called x",
+    }
+    text = "".join(
+        json.dumps({**row, **more}) + "\n" for more in ({"score": 2.99}, {"id": "a", "score": 3.0})
+    )
+    made = [json.loads(line) for line in lines(text).splitlines()]
+    assert [(each["id"], each["label"]) for each in made] == [("a", "contradiction"), ("b", "entailment")]
+    assert {each["group"] for each in made} == {"verb called x"}
+
+
+def test_the_bundled_sentences_have_the_labels_of_their_votes():
+    path = BENCHMARKS.parent / "contsym" / "data" / "bundled" / "sis" / "test.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert len(rows) == len({row["id"] for row in rows}) == 400
+    assert all((row["label"] == "entailment") == (row["score"] < 3) for row in rows)
+
+
+def test_a_voter_is_compared_with_the_others():
+    from sis_ceiling import ceilings
+
+    # Votes 1, 2 and 3, mean 2: a 1 beside 2.5 and a 2 beside 2 agree, a 3 beside 1.5 does not.
+    assert ceilings([(1, 1, 1, 0, 0)]) == (2 / 3, 2 / 3)
+    # Votes 1, 3 and 5, mean 3: the 1 beside 4 does not agree, the 3 beside 3 does, the 5 beside 2 does not.
+    assert ceilings([(1, 0, 1, 0, 1)]) == (1 / 3, 2 / 3)
+
+
 # -- The arithmetic --
 
 

@@ -73,7 +73,12 @@ def data() -> None:
 )
 @click.option("--out", required=True, metavar="DIR", type=PATH, help="New folder.")
 @click.option("--labels", metavar="FILE", type=PATH, help="Names of ids: id, tab, title, tab, aliases.")
-@click.option("--relations", metavar="FILE", type=PATH, help="Registry in place of contsym's relations.toml.")
+@click.option(
+    "--relations",
+    metavar="NAME|FILE",
+    type=PATH,
+    help="Registry: wikidata (the default) or wordnet, which come with contsym, or a file.",
+)
 @click.option(
     "--property", "sole_property", metavar="ID", help="For a SPARQL result without a property column."
 )
@@ -105,6 +110,7 @@ def build(as_json: bool, **options: Any) -> None:
         --labels wikidata5m_entity.txt --out data/wikidata5m
       contsym data build --triples triples.tsv --form delexicalised --split relation --out data/codex
       contsym data build --triples latest-all.json.bz2 --neutral --out data/dump
+      contsym data build --triples wn18rr/train.txt --relations wordnet --out data/wordnet
     """
     from rich.console import Console
 
@@ -121,6 +127,38 @@ def build(as_json: bool, **options: Any) -> None:
         click.echo("stopped; nothing was written", err=True)
         sys.exit(exit_code(error))
     _print(as_json, manifest, lambda: manifest_report(manifest, str(build_options.out)))
+
+
+@data.command(short_help="Make pairs of real sentences, as those of FewRel.")
+@click.argument("sentences", metavar="FILE", type=PATH)
+@click.option("--out", required=True, metavar="FILE", type=PATH, help="New file of pairs (.jsonl).")
+@click.option(
+    "--relations",
+    metavar="NAME|FILE",
+    type=PATH,
+    help="Registry; default: wikidata, which comes with contsym.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@json_option
+def sentences(sentences: Path, out: Path, relations: Path | None, seed: int, as_json: bool) -> None:
+    """Make pairs of a real sentence and what it says of two entities, as a test set.
+
+    FILE has a row per sentence with text, head, tail and the relation that the sentence states (id or name), or is FewRel's
+    own (val_wiki.json). The
+    hypothesis exchanges head and tail: entailment for a symmetric relation, contradiction for an antisymmetric one. For
+    part of the antisymmetric ones it has the direction of the sentence, and follows, so that the phrase does not give the
+    label away.
+
+    \b
+    Example:
+      contsym data sentences fewrel.jsonl --out data/fewrel_pairs.jsonl
+      contsym run --strategy knn_fixed --scenario wikidata_to_fewrel --task fewrel_pairs=data/fewrel_pairs.jsonl
+    """
+    from contsym.commands.views.data import sentences_report
+    from contsym.data.wikidata.sentences import build_sentences
+
+    made = build_sentences(sentences, out, relations, seed)
+    _print(as_json, asdict(made), lambda: sentences_report(made, str(out)))
 
 
 @data.command()

@@ -53,7 +53,10 @@ PlacedRow = tuple[str, Row]
 
 @dataclass(frozen=True)
 class TaskData:
-    """The checked train, validation and test part of one experience, and their source; no part is empty."""
+    """The checked train, validation and test part of one experience, and their source.
+
+    No part is empty, but for the train and validation part of a test set (`spec.test_only`) as it is loaded.
+    """
 
     spec: Task
     """What its examples are; several experiences of a scenario may share a task."""
@@ -80,6 +83,9 @@ class TaskData:
     """The names of the class numbers in the column `label`. Default: those of the task."""
     own_labels: tuple[str, ...] = ()
     """The labels that its examples can have. Default: all."""
+    trained_on: TaskData | None = None
+    """Of an experience that is only tested: the last one that is trained on, whose training pairs are `train` here, so that
+    leaks and shortcuts are those of the pairs that a method has seen."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.task)
@@ -90,6 +96,16 @@ class TaskData:
     def task(self) -> str:
         """The name of the task."""
         return self.spec.name
+
+    @property
+    def tested_only(self) -> bool:
+        """Whether nothing is trained on it."""
+        return self.trained_on is not None
+
+    @property
+    def few_shot(self) -> bool:
+        """Whether the shots are drawn from it."""
+        return self.spec.few_shot and not self.tested_only
 
     @property
     def own_classes(self) -> list[int]:
@@ -132,7 +148,7 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
         raise DataError(f"{where}: {problem}; expected {some_of(labels)}")
     relation = str(row.get("relation") or "").strip()
     kind = str(row.get("kind") or "").strip()
-    if set(labels) <= set(NLI_LABELS):
+    if set(labels) <= set(NLI_LABELS) and (task is None or task.is_nli or task.symmetry):
         kind = _kind_of_relation(str(label), relation, kind, where)
     texts = {
         "id": row_id(row) or content_id({**row, **text}),

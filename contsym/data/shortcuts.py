@@ -45,11 +45,14 @@ def import_libraries() -> None:
 
 
 def scores(train: Dataset, test: Dataset) -> dict[str, float]:
-    """Accuracy per shortcut on all of `test` after training on at most MAX_TRAIN pairs of `train`.
+    """Accuracy per shortcut on all of `test` after training on at most MAX_TRAIN pairs of `train`; with none, `majority`.
 
     `majority` is the best single label in hindsight. The others know `train` only, and predict its most frequent
     label where they have no evidence.
     """
+    if not len(train):
+        targets = test["label"][:]
+        return {"majority": Counter(targets).most_common(1)[0][1] / len(targets)}
     if len(train) > MAX_TRAIN:
         train = subset(train, MAX_TRAIN, 0, "shortcuts")
     labels, targets = train["label"][:], test["label"][:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -64,18 +64,22 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Bundled:
     name: str
+    folder: str = ""
+    """Of its files; the pairs of relations are made of facts."""
     is_in_form: bool = False
 
     def read(self, task: Task, form: Form) -> Parts:
         if task.symmetry:
             return {"train": ((f"bundled:{row['id']}", row) for row in wikidata.bundled_pairs())}
-        folder = resources.files("contsym.data").joinpath("bundled", "multinli")
-        with resources.as_file(folder) as path:
-            return {part: list(read_rows(path / f"{part}.jsonl")) for part in PARTS}
+        files = resources.files("contsym.data").joinpath("bundled", self.folder)
+        with resources.as_file(files) as path:
+            present = [part for part in PARTS if (path / f"{part}.jsonl").is_file()]
+            return {part: list(read_rows(path / f"{part}.jsonl", task)) for part in present}
 
 
 BUNDLED = {
-    "mnli": Bundled("MultiNLI 1.0 (bundled sample)"),
+    "mnli": Bundled("MultiNLI 1.0 (bundled sample)", "multinli"),
+    "sis": Bundled("Symmetry Inference Sentences (bundled)", "sis"),
     "wikidata": Bundled("wikidata_mini (bundled sample)"),
 }
 
@@ -94,7 +98,7 @@ class Files:
     def read(self, task: Task, form: Form) -> Parts:
         if self.path.is_file():
             return {"train": read_rows(self.path, task)}
-        files = _readable_files(self.path)
+        files = _readable_files(self.path, task)
         if len(files) == 1:  # as the file itself
             return {"train": read_rows(files[0], task)}
         parts = {part: _part(files, task, part, self.path) for part in PARTS}
@@ -147,6 +151,8 @@ def load_task(
             f"--split {split}: {task.words} is not of symmetric relations; expected a task such as wikidata"
         )
     parts, notes = _Reading(task, source, form).tables(together=split is not None)
+    if task.test_only:
+        return _test_set(task, source, parts, notes)
     is_one = len(parts) == 1
     if split:
         (train, test), remarks = resplit([parts[part] for part in SIDES if part in parts], split, TEST_SHARE)
@@ -177,6 +183,23 @@ def load_task(
         fingerprint=content_fingerprint(train, validation, test),
         notes=tuple(notes),
         split=rule,
+    )
+
+
+def _test_set(task: Task, source: Source, parts: Mapping[Part, Dataset], notes: Sequence[str]) -> TaskData:
+    """The task of a test set: the test part of its source, or all of a source that is one part."""
+    test, none = parts["test" if "test" in parts else "train"], table(())
+    if len(test) == 0:
+        raise DataError(f"{option_of(task.name, source.name)}: no labelled {task.examples}")
+    fingerprint = content_fingerprint(none, none, test)
+    return TaskData(
+        spec=task,
+        source=source.name,
+        train=none,
+        validation=none,
+        test=test,
+        fingerprint=fingerprint,
+        notes=tuple(notes),
     )
 
 
@@ -214,7 +237,7 @@ class _Reading:
     def tables(self, *, together: bool) -> tuple[dict[Part, Dataset], list[str]]:
         """The parts and remarks on them; with `together`, an id is unique in all parts together."""
         parts = self._source.read(self._task, self._form)
-        if len(parts) == 1:
+        if len(parts) == 1 and not self._task.test_only:
             self._division, self._notes = split_column.divided(self._task, parts["train"], self._source.name)
         if self._task.symmetry and not isinstance(self._source, manifest.Built):
             for rows in self._parts().values():
@@ -304,7 +327,7 @@ def _split(pairs: Dataset) -> list[Dataset]:
     return [selected(pairs, side) for side in sides]
 
 
-def _readable_files(folder: Path) -> list[Path]:
+def _readable_files(folder: Path, task: Task) -> list[Path]:
     paths = [path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file()]
     files = [path for path in paths if path.suffix.lower() in READERS]
     if not files and any((folder / name).is_file() for name in METADATA):
@@ -313,7 +336,8 @@ def _readable_files(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
     if packed := [path for path in paths if path.suffix in OPENERS and Path(path.stem).suffix in READERS]:
         raise DataError(f"{packed[0]}: a packed file, and pairs are read from unpacked ones: unpack it")
-    if len(files) == 1 and any(_is_part(files[0].stem, name) for name in _NOT_FOR_TRAINING):
+    is_part = len(files) == 1 and any(_is_part(files[0].stem, name) for name in _NOT_FOR_TRAINING)
+    if is_part and not task.test_only:
         raise DataError(
             f"{folder}: no file for train, only {files[0].name}; give that file to divide it into parts"
         )

@@ -55,8 +55,13 @@ class Collected:
 
     @property
     def earlier_tasks(self) -> list[str]:
-        """All but the last, which cannot be forgotten."""
-        return self.tasks[:-1]
+        """All that were trained on but the last, which cannot be forgotten."""
+        return self.first.trained_tasks[:-1]
+
+    @property
+    def last_task(self) -> str:
+        """The last that was trained on."""
+        return self.first.trained_tasks[-1]
 
     @cached_property
     def variants(self) -> list[str]:

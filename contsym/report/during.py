@@ -87,7 +87,7 @@ def measured_tasks(collected: Collected) -> list[str]:
 
 def last_points(result: SeedResult) -> list[StoredPoint]:
     """The points of the last experience."""
-    return [point for point in result.trajectory if point.experience == len(result.tasks) - 1]
+    return [point for point in result.trajectory if point.experience == len(result.trained_tasks) - 1]
 
 
 def equal_places(results: Iterable[SeedResult]) -> Places:
@@ -126,7 +126,7 @@ def during(collected: Collected, target: float) -> dict[str, list[During]]:
 def _of_group(
     variant: str, shots: int, results: Sequence[SeedResult], task: str, places: Places, target: float
 ) -> During:
-    j, last = results[0].tasks.index(task), len(results[0].tasks) - 1
+    j, last = results[0].tasks.index(task), len(results[0].trained_tasks) - 1
 
     def reached(figure: Callable[[SeedResult], float | None]) -> Reached:
         values = [value for result in results if (value := figure(result)) is not None]

@@ -69,6 +69,8 @@ class StoredSource(Written):
     """Whether the shots are drawn from it."""
     symmetry: bool
     """Whether it is of symmetric and antisymmetric relations."""
+    tested_only: bool
+    """Whether nothing was trained on it."""
     labels: Annotated[list[Words], Field(min_length=1)]
     """Those that its examples can have."""
     rows: PairCounts
@@ -232,9 +234,9 @@ class Scores(Written):
     final_macro: Share
     final_micro: Share
     forgetting: dict[str, Gain]
-    """Of every task but the last, which no training follows; whether the task was learned is a mark beside it."""
+    """Of every trained task but the last, which no training follows; whether the task was learned is a mark beside it."""
     figures: dict[Name, Gain | None]
-    """By the names of `metrics.matrix.MATRIX_FIGURES`; None if the scenario has one experience."""
+    """Of the tasks that were trained on, by the names of `metrics.matrix.MATRIX_FIGURES`; None if there is only one."""
     by_kind: dict[str, list[dict[Words, PartAccuracy]]]
     """Of tasks whose data name kinds, by row of R."""
     by_relation: dict[str, dict[str, PartAccuracy]]
@@ -290,7 +292,8 @@ class SeedResult(Scores, Facts):
             "sample_efficiency",
         ):
             expect(set(tasks) <= set(getattr(self, name)), f"{name} of {', '.join(tasks)}")
-        expect(set(self.forgetting) == set(tasks[:-1]), "forgetting of every task but the last")
+        earlier = set(self.trained_tasks[:-1])
+        expect(set(self.forgetting) == earlier, "forgetting of every trained task but the last")
         for name in ("by_kind", "by_skill", "by_group"):
             for task, rows in getattr(self, name).items():
                 same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
@@ -321,10 +324,15 @@ class SeedResult(Scores, Facts):
         return [titles[task] for task in self.seen_tasks]
 
     @property
+    def trained_tasks(self) -> list[str]:
+        """Those that were trained on; those that are only tested come after them."""
+        return [name for name in self.tasks if not self.sources[name].tested_only]
+
+    @property
     def new_task(self) -> str:
-        """The experience with the shots: the last one that has them, or else the last."""
+        """The experience with the shots: the last one that has them, or else the last that was trained on."""
         few_shot = [name for name in self.tasks if self.sources[name].few_shot]
-        return (few_shot or self.tasks)[-1]
+        return (few_shot or self.trained_tasks)[-1]
 
     @property
     def n_shots(self) -> int:

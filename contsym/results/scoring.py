@@ -51,7 +51,8 @@ def measured(
         name: is_above(name, [majority[name], *others.values()]) if (others := guesses.get(name)) else None
         for name in names
     }
-    space = tasks[0].labels
+    space, n_trained = tasks[0].labels, sum(not task.tested_only for task in tasks)
+    trained = matrix[: n_trained + 1, :n_trained]
 
     def by_column(column: str) -> dict[str, list[Mapping[str, dict[str, float | int]]]]:
         """The accuracies of the groups that a column names, by row of the matrix, for the tasks that have it."""
@@ -86,8 +87,8 @@ def measured(
         "final": dict(zip(names, matrix[-1].tolist(), strict=True)),
         "final_macro": measures.final_macro(matrix),
         "final_micro": measures.final_micro(matrix, list(n_test.values())),
-        "forgetting": {names[task]: value for task, value in forgetting.items()},
-        "figures": {figure.name: figure.compute(matrix) for figure in measures.MATRIX_FIGURES},
+        "forgetting": {names[task]: value for task, value in forgetting.items() if task < n_trained - 1},
+        "figures": {figure.name: figure.compute(trained) for figure in measures.MATRIX_FIGURES},
         "by_kind": by_column("kind"),
         "by_skill": by_column("skill"),
         "by_group": by_column("group"),

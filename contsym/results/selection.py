@@ -59,5 +59,5 @@ def select(results: Sequence[SeedResult], varied: Collection[str]) -> list[Selec
 
 
 def macro_validation(result: SeedResult) -> float:
-    """Accuracy on the validation pairs at the end, mean over the tasks."""
-    return fmean(result.validation[task] for task in result.tasks)
+    """Accuracy on the validation pairs at the end, mean over the tasks that were trained on."""
+    return fmean(result.validation[task] for task in result.trained_tasks)

@@ -44,7 +44,7 @@ def experience_data(task: TaskData, experience: Experience) -> TaskData:
                 parts[part] = _where(pairs, keep)
         notes.append(note)
     for part, pairs in parts.items():
-        if len(pairs) == 0:
+        if len(pairs) == 0 and (part == "test" or not experience.tested_only):
             name = "training" if part == "train" else part
             raise DataError(f"{where}: no {name} pairs are left ({'; '.join(notes) or task.source})")
     is_same = all(parts[part] is pairs for part, pairs in task.parts.items())

@@ -67,6 +67,8 @@ class Experience(Closed):
     """Share of the training labels to flip; None: no noise, and the run cannot ask for noise."""
     storing_only: bool = False
     """Whether a method with a memory only stores the pairs, without a gradient step; others train as usual."""
+    tested_only: bool = False
+    """Whether nothing is trained on it, and its test pairs are a test of the experiences before."""
     test: Literal["own", "all"] = "own"
     """Test pairs: those of the experience's relations, part and labels, or all of the task."""
 
@@ -104,6 +106,10 @@ class _Entry(Experience):
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> _Entry:
         task, entries = _known(info)[self.task], self.model_fields_set
+        if task.test_only and not self.tested_only:
+            raise ValueError(f"{self.task} is a test set; expected tested_only = true")
+        if self.tested_only and (given := entries & {"label_noise", "storing_only", "parts"}):
+            raise ValueError(f"tested_only and {min(given)}; expected one of them, since nothing is trained")
         is_divided = bool(entries & {"part", "parts"})
         is_restricted = is_divided or bool(entries & {"relations", "labels"})
         expect(not {"part", "parts"} <= entries, "part and parts; expected one of them")
@@ -184,6 +190,11 @@ class ScenarioPlan:
         return label_space(self.specs, own, self.mode)
 
     @property
+    def n_trained(self) -> int:
+        """Experiences that are trained on; those that are only tested come after them."""
+        return sum(not experience.tested_only for experience in self.experiences)
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(experience.task for experience in self.experiences)
 
@@ -240,6 +251,11 @@ def read_scenario(
     if file.all_orders and not 2 <= len(experiences) <= MAX_PERMUTED:
         n = len(experiences)
         raise ContsymError(f"{where}: all_orders of {n} experiences; expected 2 to {MAX_PERMUTED} of them")
+    is_trained = [not experience.tested_only for experience in experiences]
+    if not is_trained[0] or is_trained != sorted(is_trained, reverse=True):
+        raise ContsymError(f"{where}: tested_only before a trained experience; expected it at the end")
+    if file.all_orders and not all(is_trained):
+        raise ContsymError(f"{where}: all_orders and tested_only, which comes last; expected one of them")
     specs = tuple(known[experience.task] for experience in experiences)
     if len({task.inputs for task in specs}) > 1:
         of = {

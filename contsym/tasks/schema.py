@@ -108,6 +108,8 @@ class Task(Closed):
     """Whether `--shots` draws its training examples; of others `--size` says how many."""
     symmetry: bool = False
     """Whether the examples are "A r B", "B r A" of a symmetric or antisymmetric relation r, as Wikidata pairs are."""
+    test_only: bool = False
+    """Whether its source is a test set: all of it is tested, and an experience of it is `tested_only`."""
     terms: str = ""
     """Licence or terms of use, and whom to cite."""
 

@@ -100,7 +100,7 @@ class Bench:
         return prepare(config, self._shared)
 
     def seed_run(self, plan: Plan, seed: int = 0) -> SeedRun:
-        return SeedRun(plan, [plan.training_part(task, seed) for task in plan.tasks], seed, Silent())
+        return SeedRun(plan, [plan.training_part(task, seed) for task in plan.trained], seed, Silent())
 
     def result(self, plan: Plan, seed: int = 0):
         """(result, predictions, tensors) of a whole run."""

@@ -66,7 +66,7 @@ class FirstTaskCache:
         key = first_task_key(plan, seed)
         assert key is not None, "a plan whose first task cannot be shared"
         if not self.has(key):
-            parts = [plan.training_part(task, seed) for task in plan.tasks]
+            parts = [plan.training_part(task, seed) for task in plan.trained]
             with deterministic(plan.device):
                 self.fast_forward(SeedRun(plan, parts, seed, progress), seed)
         return self._read(key)

@@ -105,7 +105,7 @@ def search_least(
         return trial_accuracy(trial.with_shots(n), seed, progress, cache, start)
 
     target, step = plan.config.aim, plan.config.step
-    sizes = shots_to_try([task for task in plan.tasks if task.spec.few_shot], plan.config)
+    sizes = shots_to_try([task for task in plan.tasks if task.few_shot], plan.config)
     found = least(sizes, accuracy_at, target)
     tried = [TriedShots(n=n, accuracy=a) for n, a in found.tried.items()]
     n_found = found.n if found.is_reached else None
@@ -119,7 +119,7 @@ def trial_accuracy(
     from contsym.models.encoders.device import deterministic
     from contsym.training.loop import SeedRun
 
-    parts = [plan.training_part(task, seed) for task in plan.tasks]
+    parts = [plan.training_part(task, seed) for task in plan.trained]
     with deterministic(plan.device):
         run = SeedRun(plan, parts, seed, progress, start)
         cache.fast_forward(run, seed)
@@ -128,5 +128,5 @@ def trial_accuracy(
     return min(
         accuracy(run.predictions[j + 1][j], np.asarray(task.test["label"][:]))
         for j, task in enumerate(plan.tasks)
-        if task.spec.few_shot
+        if task.few_shot
     )

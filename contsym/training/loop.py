@@ -54,8 +54,9 @@ VIEW_PART = 400
 class SeedRun:
     """The strategy of a plan, its benchmark and what was measured so far.
 
-    `parts` are the training pairs of each experience. Make and use it inside `deterministic`. Call `train_next` once
-    for each experience. With a `start`, the encoder knows the first task already and is measured on it by the start's head.
+    `parts` are the training pairs of each experience that is trained on. Make and use it inside `deterministic`. Call
+    `train_next` once for each experience. With a `start`, the encoder knows the first task already and is measured on
+    it by the start's head.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class SeedRun:
             fixed_parts(plan.tasks),
             is_whole=plan.config.curve and not plan.is_trial,
             # An NLI task takes hundreds of batches: it is measured after each only where it is to stop.
-            at_every_batch=[plan.config.one_pass and task.spec.few_shot for task in plan.tasks],
+            at_every_batch=[plan.config.one_pass and task.few_shot for task in plan.tasks],
             until=plan.config.stop_at,
         )
         self.sample_efficiency = SampleEfficiency(self.trajectory, plan.config.aim)
@@ -177,6 +178,12 @@ class SeedRun:
                 return
         if self.n_done == 1 and self.plan.config.relearn and not self.plan.is_trial:
             self.first_accuracy = self.trajectory.limited_accuracy(self.template, 0)
+        if self.n_done >= len(self.parts):
+            # Only tested: the last evaluation has its figures.
+            self.log.begin(self.template)
+            self.log.end(self.template, n_pairs_seen=0)
+            self.matrix.repeat_row()
+            return
         experience = self.train_stream[self.n_done]
         name = self.names[self.n_done]
         self.template.only_stores = self.plan.tasks[self.n_done].storing_only

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from contsym.config import LEAST, RunConfig, Shots
@@ -70,7 +70,13 @@ class Shared:
         )
         task = self.once(request, lambda: cache.load_task(*request))
         data = self.once((*request, experience), lambda: experience_data(task, experience))
-        return self.once((*request, experience, space, place), lambda: in_space(data, space, place))
+        data = self.once((*request, experience, space, place), lambda: in_space(data, space, place))
+        if not experience.tested_only:
+            return data
+        last = self.load(scenario, scenario.n_trained - 1, config)
+        # The curve of a test set is of its test pairs, since no choice is made by it.
+        validation = data.test if data.spec.test_only else data.validation
+        return replace(data, train=last.train, validation=validation, trained_on=last)
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
         """The chosen number of the experience's training pairs; drawn once per choice.
@@ -94,10 +100,11 @@ class Shared:
 
     def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
         """The accuracy of each shortcut, trained on the pairs of this seed."""
-        (option, n, draw), share = choice(task, config), noise(task, config)
+        of = task.trained_on or task
+        (option, n, draw), share = choice(of, config), noise(of, config)
         # All pairs without noise are the same for every seed.
         is_drawn = n is not None or share is not None or config.one_pass
-        key = (task.fingerprint, option, n, draw, share, seed if is_drawn else None)
+        key = (task.fingerprint, of.fingerprint, option, n, draw, share, seed if is_drawn else None)
 
         def scores() -> dict[str, float]:
             return shortcuts.scores(training_part(task, config, seed, self), task.test)
@@ -108,11 +115,14 @@ class Shared:
         """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
         from contsym.data.audit import Finding, Overview, leaks
 
+        of = task.trained_on or task
+
         def findings() -> tuple[Finding, ...]:
-            values = cache.cached_value(task, ["leaks", task.split], lambda: [asdict(f) for f in leaks(task)])
+            what = ["leaks", of.fingerprint, task.split]
+            values = cache.cached_value(task, what, lambda: [asdict(f) for f in leaks(task)])
             return tuple(Finding(**{**value, "examples": tuple(value["examples"])}) for value in values)
 
-        leak_findings = self.once(("leaks", task.fingerprint, task.split), findings)
+        leak_findings = self.once(("leaks", task.fingerprint, of.fingerprint, task.split), findings)
         return Overview(task.name, leak_findings, self.shortcut_scores(task, config, config.seeds[0]))
 
 
@@ -127,8 +137,11 @@ def _request(scenario: ScenarioPlan, place: int, config: RunConfig) -> cache.Req
 def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared | None = None) -> Dataset:
     """The training pairs of an experience for this seed, with label noise if the experience has any.
 
-    Raises SettingError if the data have fewer than the chosen number.
+    Of one that is only tested those of the last experience before it. Raises SettingError if the data have fewer than
+    the chosen number.
     """
+    if task.trained_on:
+        return training_part(task.trained_on, config, seed, shared)
     with _experience_in_errors(task):
         part = (shared or Shared()).chosen(task, config, seed)
         share = noise(task, config)
@@ -139,6 +152,8 @@ def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared |
 
 def n_training_pairs(task: TaskData, config: RunConfig) -> int:
     """The length of `training_part`, the same for every seed, without drawing. Raises SettingError as it does."""
+    if task.tested_only:
+        return 0
     option, n, draw = _size(task, config)
     if n is None:
         return len(task.train)
@@ -164,7 +179,7 @@ def _experience_in_errors(task: TaskData) -> Iterator[None]:
 def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots, Draw | None]:
     """The option for the number of an experience's training pairs, its value (None: all pairs), and how they are drawn
     from those of a few-shot task."""
-    if task.spec.few_shot and (config.shots is not None or config.one_pass):
+    if task.few_shot and (config.shots is not None or config.one_pass):
         return SHOTS, config.shots, config.draw
     return size_option(task.task), config.sizes.get(task.task), None
 

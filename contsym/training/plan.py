@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contsym import plugins
 from contsym.config import DEFAULT_FORM, LEAST, RunConfig
 from contsym.data import shortcuts
-from contsym.data.schema import TaskData, some_of
+from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
 from contsym.errors import SettingError
 from contsym.machine import changed_environment, quiet_libraries, run_environment
@@ -24,10 +24,10 @@ from contsym.models.encoders.resolve import check_saveable, size, with_limit, wi
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
-from contsym.tasks.schema import NLI_LABELS, option_of, size_option
+from contsym.tasks.schema import option_of, size_option
 from contsym.training.fingerprint import code_sha256, library_versions
 from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
-from contsym.training.protocol import check_relearning, check_start, with_defaults
+from contsym.training.protocol import check_inputs, check_relearning, check_start, with_defaults
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -101,6 +101,11 @@ class Plan:
     shared: Shared = field(default_factory=Shared, repr=False, compare=False)
 
     @property
+    def trained(self) -> tuple[TaskData, ...]:
+        """The experiences that are trained on; those that are only tested come after them."""
+        return self.tasks[: self.scenario.n_trained]
+
+    @property
     def pooling(self) -> Pooling:
         assert self.encoder.pooling is not None, "prepare has looked"
         return self.encoder.pooling
@@ -158,7 +163,7 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         check_start(config, files, scenario, strategy)
         parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
     if config.relearn:
-        check_relearning(config, files, scenario.tasks, strategy)
+        check_relearning(config, files, scenario.tasks[: scenario.n_trained], strategy)
     for task in tasks:
         training_part(task, config, config.seeds[0], shared)
     device = choose_device(config.device)
@@ -178,22 +183,6 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     )
 
 
-def check_inputs(strategy: Card, scenario: ScenarioPlan) -> None:
-    """Raise SettingError where the strategy cannot take the scenario's examples or labels."""
-    words = {"pair": "pairs", "single": "single texts"}
-    if scenario.inputs not in strategy.inputs:
-        raise SettingError(
-            f"--strategy {strategy.name}: it takes {words['single' if strategy.inputs == 'single' else 'pair']}, and "
-            f"scenario {scenario.name} has {words[scenario.inputs]}; expected one such as fine_tune (contsym list strategies)"
-        )
-    names = scenario.label_space.names
-    if strategy.labels == "nli" and names != NLI_LABELS:
-        raise SettingError(
-            f"--strategy {strategy.name}: it answers {', '.join(NLI_LABELS)}, and the labels of scenario "
-            f"{scenario.name} are {some_of(names, 5)}; expected one such as fine_tune (contsym list strategies)"
-        )
-
-
 def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
     tasks = {task.name: task for task in scenario.specs}
     for name, source in config.sources.items():
@@ -204,7 +193,8 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
     for task in tasks.values():
         if task.name in config.sources or not task.default_source.startswith("hub"):
             parse_source(task, config.source(task), config.form)
-    if config.shots is not None and not any(task.few_shot for task in tasks.values()):
+    trained = {task.name: task for task in scenario.specs[: scenario.n_trained]}
+    if config.shots is not None and not any(task.few_shot for task in trained.values()):
         raise SettingError(
             f"--shots: scenario {config.scenario} has no task with shots; expected one with few_shot = true, as wikidata"
         )
@@ -213,8 +203,9 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
             f"--split: scenario {config.scenario} has no task of symmetric relations; expected one such as wikidata"
         )
     for name, n in config.sizes.items():
-        if name not in tasks:
-            raise SettingError(f"{size_option(name, n)}: scenario {config.scenario} has no {name} task")
+        if name not in trained:
+            what = f"only tests {name}" if name in tasks else f"has no {name} task"
+            raise SettingError(f"{size_option(name, n)}: scenario {config.scenario} {what}")
     for option, is_given in (("form", config.form != DEFAULT_FORM), ("split", config.split is not None)):
         fixed = [e.name for e in scenario.experiences if getattr(e, option) is not None]
         if is_given and fixed:
@@ -245,13 +236,13 @@ def resolved(plan: Plan, config: RunConfig) -> Plan:
 def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
     """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
     only_stores = task.storing_only and plan.strategy.has_memory()
-    takes_steps = plan.strategy.trains and not only_stores
+    takes_steps = plan.strategy.trains and not only_stores and not task.tested_only
     return plan.settings.n_steps(n_pairs, plan.config.one_pass) if takes_steps else 0
 
 
 def n_steps_of(plan: Plan) -> int:
     """Gradient steps of a seed of the plan; under protocol retrain the first task is known and takes none."""
-    tasks = plan.tasks[1:] if plan.config.protocol == "retrain" else plan.tasks
+    tasks = plan.trained[1:] if plan.config.protocol == "retrain" else plan.trained
     return sum(n_training_steps(plan, task, n_training_pairs(task, plan.config)) for task in tasks)
 
 
@@ -329,7 +320,7 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
     None where there is no second one, or where the shots decide the first. What is evaluated there besides the
     first task does not count: `SeedRun.restore` evaluates other test pairs itself. A trajectory is of all tasks.
     """
-    if len(plan.tasks) < 2 or plan.tasks[0].spec.few_shot:
+    if len(plan.trained) < 2 or plan.tasks[0].few_shot:
         return None
     facts = {
         "experience": _experience_facts(plan, 0),

@@ -1,4 +1,4 @@
-"""The protocol of a run: whether it can start from an encoder that knows the first task or learn that task again at the
+"""What a run can be: whether its strategy takes its examples, whether it can start from an encoder that knows the first task or learn that task again at the
 end, and the defaults."""
 
 from __future__ import annotations
@@ -8,14 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from contsym.config import CellOptions, Protocol, RunConfig
+from contsym.data.schema import some_of
 from contsym.errors import SettingError
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.models.encoders.presets import PRESETS
+from contsym.tasks.schema import NLI_LABELS
 
 if TYPE_CHECKING:
     from contsym.scenarios.schema import ScenarioPlan
     from contsym.strategies.base import Strategy
+    from contsym.strategies.catalog import Card
 
 
 Options = TypeVar("Options", bound=CellOptions)
@@ -55,7 +58,7 @@ def _default_protocol(scenario: ScenarioPlan, strategies: Mapping[str, type[Stra
 
 def _obstacle(scenario: ScenarioPlan, strategies: Mapping[str, type[Strategy]]) -> str:
     """Why these strategies cannot be retrained in a scenario; empty if they can."""
-    if len(scenario.tasks) < 2 or not scenario.specs[0].is_nli or scenario.mode != "shared":
+    if scenario.n_trained < 2 or not scenario.specs[0].is_nli or scenario.mode != "shared":
         return (
             f"scenario {scenario.name} is {', '.join(scenario.tasks)}; expected an NLI task that the encoder knows "
             "before, and others after it, as mnli_then_wikidata"
@@ -66,6 +69,22 @@ def _obstacle(scenario: ScenarioPlan, strategies: Mapping[str, type[Strategy]]) 
                 f"{name} asks a language model and has no encoder to retrain; expected --protocol sequential"
             )
     return ""
+
+
+def check_inputs(strategy: Card, scenario: ScenarioPlan) -> None:
+    """Raise SettingError where the strategy cannot take the scenario's examples or labels."""
+    words = {"pair": "pairs", "single": "single texts"}
+    if scenario.inputs not in strategy.inputs:
+        raise SettingError(
+            f"--strategy {strategy.name}: it takes {words['single' if strategy.inputs == 'single' else 'pair']}, and "
+            f"scenario {scenario.name} has {words[scenario.inputs]}; expected one such as fine_tune (contsym list strategies)"
+        )
+    names = scenario.label_space.names
+    if strategy.labels == "nli" and names != NLI_LABELS:
+        raise SettingError(
+            f"--strategy {strategy.name}: it answers {', '.join(NLI_LABELS)}, and the labels of scenario "
+            f"{scenario.name} are {some_of(names, 5)}; expected one such as fine_tune (contsym list strategies)"
+        )
 
 
 def check_start(

@@ -120,7 +120,7 @@ def _run_seed(
     from contsym.training.least import search_least
 
     # Before the work, as in `_train`.
-    record(plan, seed, datetime.now(UTC), [0] * len(plan.tasks))
+    record(plan, seed, datetime.now(UTC), [])
     states = cache or FirstTaskCache(first_tasks_folder(plan.config.output))
     key = first_task_key(first_task_plan(plan), seed)
     was_there = key is not None and states.has(key)
@@ -153,7 +153,7 @@ def _train(
     # An earlier seed's model and optimizer hang together with Avalanche's plugins in a circle; three of them were
     # in memory at a time before Python went to look.
     gc.collect()
-    parts = [plan.training_part(task, seed) for task in plan.tasks]
+    parts = [plan.training_part(task, seed) for task in plan.trained]
     guesses = {
         task.name: plan.shared.shortcut_scores(task, plan.config, seed)
         for task in plan.tasks
@@ -197,7 +197,9 @@ def _train(
         },
         "validation": dict(zip(run.names, run.validation, strict=True)),
         "trajectory": [asdict(point) for point in run.trajectory.points],
-        "trajectory_figures": trajectory_figures(run.names, run.trajectory.points, asked.config.aim),
+        "trajectory_figures": trajectory_figures(
+            run.names[: len(parts)], run.trajectory.points, asked.config.aim
+        ),
         "sample_efficiency": sample_efficiency(run.names, run.sample_efficiency.result()),
         "search": search,
         "loss": run.log.losses,
@@ -207,7 +209,7 @@ def _train(
             *notes,
             *(
                 note
-                for task, part in zip(plan.tasks, parts, strict=True)
+                for task, part in zip(plan.trained, parts, strict=True)
                 for note in draw_notes(task, plan.config, part)
             ),
             *run.strategy.notes(),
@@ -226,8 +228,10 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
     """What made a result. Raises ContsymError for what could not be stored."""
     config = plan.config
     experiences = plan.scenario.experiences
+    # Nothing is trained on those without a number.
+    numbers = [*n_train, *[0] * (len(plan.tasks) - len(n_train))]
     is_plain = all(experience.is_plain for experience in experiences)
-    sized = [task.task for task in plan.tasks if not task.spec.few_shot]
+    sized = [task.task for task in plan.trained if not task.few_shot]
     sizes = {task: config.sizes.get(task) for task in sized}
     facts = {
         "format": FORMAT,
@@ -258,15 +262,16 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
                 "task": task.task,
                 "title": task.spec.words,
                 "inputs": task.spec.inputs,
-                "few_shot": task.spec.few_shot,
+                "few_shot": task.few_shot,
                 "symmetry": task.spec.symmetry,
+                "tested_only": task.tested_only,
                 "labels": list(task.own_labels),
                 "rows": {**task.rows, "train": n},
                 "available": task.rows,
                 "fingerprint": task.fingerprint,
                 "notes": list(task.notes),
             }
-            for task, n in zip(plan.tasks, n_train, strict=True)
+            for task, n in zip(plan.tasks, numbers, strict=True)
         },
         "seed": seed,
         "pretraining": pretraining_settings(plan),

@@ -37,7 +37,7 @@ def n_encodings(
     total = 0.0
     for place in places:
         task, n = plan.tasks[place], n_pairs[place]
-        is_searched = config.shots == LEAST and task.spec.few_shot
+        is_searched = config.shots == LEAST and task.few_shot
         trials = _n_trials(n, config.step) if is_searched else 1
         n_steps = n_training_steps(plan, task, n)
         total += trials * n_steps * 2 * plan.settings.batch_size * TRAINING
@@ -45,7 +45,7 @@ def n_encodings(
         total += trials * 2 * n * plan.strategy.has_memory()
         if config.curve and n_steps:
             total += (math.log(n_steps, GROWTH) + 3) * part * len(plan.tasks)
-        if config.stop_at is not None or (config.one_pass and task.spec.few_shot):
+        if config.stop_at is not None or (config.one_pass and task.few_shot):
             total += n_steps * part
         total += (trials - 1) * part + n_tests
     if config.relearn and not first_only:

@@ -441,6 +441,7 @@ _WHOLE = {
     "name": choice("a", "a-1", "b", "c", "d"),
     "label_noise": choice(0.1, 0),
     "storing_only": choice(True, False),
+    "tested_only": choice(True, False),
 }
 _OF_RELATIONS = {
     "form": choice("lexicalised", "delexicalised"),

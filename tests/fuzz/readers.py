@@ -445,6 +445,28 @@ def _saved_pairs(path: Path) -> object:
     return read_pairs(path.parent, ModelFile.model_validate(_a_saved_model()))
 
 
+def _sentences(path: Path) -> object:
+    from contsym.data.wikidata.sentences import build_sentences
+
+    with tempfile.TemporaryDirectory() as folder:
+        return build_sentences(path, Path(folder) / "pairs.jsonl")
+
+
+_sentence = st.fixed_dictionaries(
+    {
+        "text": documents.choice("Anna met Ben .", "Ben and Anna"),
+        "head": documents.choice("anna", "ben"),
+        "tail": documents.choice("ben", "anna"),
+        "relation": documents.choice("spouse", "P25", "P361"),
+    }
+)
+
+
+def _as_fewrel() -> dict[str, object]:
+    item = {"tokens": ["Anna", "met", "Ben"], "h": ["anna", "Q1", [[0]]], "t": ["ben", "Q2", [[2]]]}
+    return {"P26": [item, item], "P25": [{**item, "tokens": ["Ben", "and", "Anna"]}]}
+
+
 _saved_pair = st.fixed_dictionaries(
     {
         "id": documents.words,
@@ -489,6 +511,15 @@ READERS: dict[str, Reader] = {
     "labels": Reader(documents.label_lines, "labels.txt", _labels, _ENGINE, is_slow=True),
     "build": Reader(
         documents.triples, "triples.tsv", _build, ("data/wikidata/build.py",), is_slow=True, share=4
+    ),
+    "sentences": Reader(
+        documents.struck(st.lists(_sentence, max_size=4).map(documents.lines_of_json)),
+        "sentences.jsonl",
+        _sentences,
+        ("data/wikidata/sentences.py",),
+    ),
+    "fewrel": Reader(
+        documents.dented_json(_as_fewrel), "val_wiki.json", _sentences, ("data/wikidata/sentences.py",)
     ),
     "relations": Reader(documents.relations, "relations.toml", _relations, ("data/wikidata/relations.py",)),
     "scenario": Reader(

@@ -16,12 +16,14 @@ MANY = 4
 
 
 def answer_lines(results: Results) -> list[str]:
-    """What each task that was trained on reached, and what was lost of each earlier one."""
+    """What each task that was trained on reached, what was lost of each earlier one, and what of others follows."""
     first = results[0]
-    trained = first.tasks[1:] if first.options.protocol == "retrain" else first.tasks
-    if len(first.tasks) > MANY:
-        return [_learned_of_many(results, trained), _forgotten_of_many(results)]
-    return [_learned(task, results) for task in trained] + [_forgotten(t, results) for t in first.tasks[:-1]]
+    trained = first.trained_tasks[1:] if first.options.protocol == "retrain" else first.trained_tasks
+    tested = [_tested(task, results) for task in first.tasks if first.sources[task].tested_only]
+    if len(first.trained_tasks) > MANY:
+        return [_learned_of_many(results, trained), _forgotten_of_many(results), *tested]
+    learned = [_learned(task, results) for task in trained]
+    return [*learned, *(_forgotten(task, results) for task in first.trained_tasks[:-1]), *tested]
 
 
 def warning_lines(results: Results) -> list[str]:
@@ -52,6 +54,11 @@ def _learned(task: str, results: Results) -> str:
     if not any(seen):
         return f"{text} {first.options.aim:g} on validation pairs was not reached."
     return f"{text} {first.options.aim:g} on validation pairs after {numbers} pairs seen."
+
+
+def _tested(task: str, results: Results) -> str:
+    final = [result.final[task] for result in results]
+    return f"Nothing was trained on {task}: {spread(final)} there, {_from_guessing(task, final, results)}."
 
 
 def _forgotten(task: str, results: Results) -> str:
@@ -105,9 +112,13 @@ def _shortcut_warning(task: str, results: Results) -> str:
         return ""
     name, _ = best(scores[0])
     score = fmean(each[name] for each in scores)
+    if results[0].sources[task].tested_only:
+        return f"{task}: not above the shortcut {name.replace('_', ' ')}, which has {score:.3f}"
     remedy = "use another encoder or more training pairs"
     if results[0].sources[task].symmetry:
-        remedy = "use --split relation" if results[0].options.split is None else "use natural sentences"
+        experiences = results[0].experiences
+        own = experiences[results[0].tasks.index(task)].get("split") if experiences else None
+        remedy = "use natural sentences" if own or results[0].options.split else "use --split relation"
     return f"{task}: the shortcut {name.replace('_', ' ')} alone has {score:.3f}; for a real test {remedy}"
 
 
@@ -124,7 +135,7 @@ def _learned_of_many(results: Results, trained: Sequence[str]) -> str:
 
 
 def _forgotten_of_many(results: Results) -> str:
-    earlier = results[0].tasks[:-1]
+    earlier = results[0].trained_tasks[:-1]
     lost = [fmean(result.forgetting[task] for task in earlier) for result in results]
     by_task = {task: fmean(result.forgetting[task] for result in results) for task in earlier}
     worst = max(by_task, key=lambda task: by_task[task])

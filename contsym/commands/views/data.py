@@ -14,6 +14,7 @@ from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
 from contsym.data.audit import Audit, Overview
 from contsym.data.schema import TaskData
 from contsym.data.shortcuts import SHORTCUTS
+from contsym.data.wikidata.sentences import Made
 
 SHORT_KINDS = {"symmetric": "symm.", "antisymmetric": "antisymm."}
 """Titles for columns of a terminal 80 characters wide."""
@@ -35,6 +36,18 @@ def manifest_report(manifest: Mapping[str, Any], folder: str) -> Group:
                 parts.append(shown(f"  {property_} ({entry['triples']:,}) {entry['reason']}", style="dim"))
     parts.append(Text(f"next: contsym data audit {folder}"))
     return Group(*parts)
+
+
+def sentences_report(made: Made, out: str) -> Group:
+    """The pairs of each relation, and the sentences left out and why."""
+    labels = sorted(made.labels)
+    table = plain_table("Relations", "relation")
+    add_numbers(table, *labels, no_wrap=False)
+    for relation, counts in made.relations.items():
+        table.add_row(shown(relation), *(f"{counts.get(label, 0):,}" for label in labels))
+    rows = [("pairs", _label_counts(made.labels))]
+    rows += [("left out", f"{n:,} {reason}") for reason, n in made.left_out.items()]
+    return Group(table, _rows(rows), Text(f"next: contsym data show {out} --task fewrel_pairs"))
 
 
 def _relations(manifest: Mapping[str, Any]) -> Table:

@@ -59,6 +59,9 @@ def _source_line(task, plan: Plan) -> str:
     from contsym.training.parts import choice, n_training_pairs
     from contsym.training.plan import n_training_steps
 
+    if task.tested_only:
+        notes = "".join(f"; {note}" for note in task.notes)
+        return f"{task.source}: only tested, {len(task.test):,}{notes}"
     n_train = n_training_pairs(task, plan.config)
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     used += " (natural draw)" if choice(task, plan.config)[2] == "natural" else ""
@@ -117,9 +120,9 @@ def _matrix_table(title: str, results: Results, mean: Means, *, verbose: bool) -
     table = plain_table(title, "after", no_wrap=True)
     for task in first.tasks:
         add_numbers(table, task)
-        add_numbers(table, *(SHORT_KINDS[kind] for kind in kinds[task]), style="dim")
+        add_numbers(table, *(SHORT_KINDS.get(kind, kind) for kind in kinds[task]), style="dim")
     is_retrained = first.options.protocol == "retrain"
-    names = ["pretrained" if is_retrained else "untrained", *first.tasks]
+    names = ["pretrained" if is_retrained else "untrained", *first.trained_tasks]
     for i, name in enumerate(names):
         if i == 1 and is_retrained:
             # The first task is known from the start, so its row is the same again.
@@ -176,7 +179,7 @@ def _cost_table(results: Results) -> Table:
     of = f", mean of {len(results)} seeds" if len(results) > 1 else ""
     table = plain_table(f"Cost by experience{of}", "experience", no_wrap=True)
     add_numbers(table, "steps", "seconds", "texts encoded", "bytes stored")
-    for j, task in enumerate(results[0].tasks):
+    for j, task in enumerate(results[0].trained_tasks):
         costs = [r.cost.experiences[j] for r in results]
         table.add_row(
             task,
@@ -204,10 +207,11 @@ def _answers_table(results: Results) -> Table:
         true = results[0].answers[task].true
         if labels:
             table.add_row(task, "true", "", "", *(f"{true[label]:.3f}" for label in labels), style="dim")
-        for time, words in zip(TIMES, ("after its training", "at the end"), strict=True):
+        times = list(zip(TIMES, ("after its training", "at the end"), strict=True))
+        for time, words in times[results[0].sources[task].tested_only :]:
             answers = mean_answers(results, task, time)
             shares = (f"{answers.predicted[label]:.3f}" for label in labels)
-            name = "" if labels or time != TIMES[0] else task
+            name = task if not labels and (time, words) == times[results[0].sources[task].tested_only] else ""
             table.add_row(name, words, f"{answers.macro_f1:.3f}", f"{answers.calibration_error:.3f}", *shares)
     return table
 
@@ -243,7 +247,7 @@ def _summary_table(results: Results, mean: Means) -> Table:
     table.add_row("reading", reading(results))
     table.add_row("final accuracy", accuracy)
     # A long scenario has these in columns of its table.
-    tasks = [] if len(first.tasks) > MANY else first.tasks
+    tasks = [] if len(first.tasks) > MANY else first.trained_tasks
     for task, above in mean.above_best_shortcut.items() if tasks else ():
         name, score = best(mean.shortcuts[task])
         words = f"{above:+.3f} ({name.replace('_', ' ')} {score:.3f})"

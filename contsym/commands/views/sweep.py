@@ -173,8 +173,12 @@ def _over_orders(figure: Callable[[SeedResult], float | None], sign: bool, resul
 def _order_tables(order: str, results: Results, varied: Collection[str]) -> list[RenderableType]:
     groups = _groups(results, varied)
     of = f" ({order})" if order else ""
-    *earlier, last = results[0].tasks
-    tables = [_by_shots(f"Accuracy, {last}{of}", groups, partial(_accuracy, last), _guesses(last, groups))]
+    *earlier, last = results[0].trained_tasks
+    measured = [last, *(task for task in results[0].tasks if results[0].sources[task].tested_only)]
+    tables = [
+        _by_shots(f"Accuracy, {task}{of}", groups, partial(_accuracy, task), _guesses(task, groups))
+        for task in measured
+    ]
     if len(earlier) > MANY:
         title = f"Forgetting, mean over the {len(earlier)} earlier experiences{of}"
         return [*tables, _by_shots(title, groups, partial(_mean_forgetting, earlier))]

@@ -13,7 +13,7 @@ from contsym.data.schema import FORMS, LABEL_OF_KIND, Form
 from contsym.data.sql import Connection, engine_error, hash_share, insert, literal, one_row, open_engine
 from contsym.data.wikidata import manifest, neutral
 from contsym.data.wikidata.entities import name_entities
-from contsym.data.wikidata.relations import Registry, registry, template
+from contsym.data.wikidata.relations import OWN, Registry, registry, template
 from contsym.data.wikidata.triples import Read, read_labels, read_triples
 from contsym.errors import ContsymError, DataError, SettingError, first_line
 from contsym.files import to_json, write_whole
@@ -70,9 +70,11 @@ class BuildOptions:
             )
         files = {"triples": self.triples, "labels": self.labels, "relations": self.relations}
         for option, path in files.items():
-            if path is not None and not path.is_file():
+            is_own = option == "relations" and str(path) in OWN
+            if path is not None and not is_own and not path.is_file():
                 problem = "a folder" if path.is_dir() else "no such file"
-                raise DataError(f"--{option} {path}: {problem}; expected the path of a file")
+                names = f", or {' or '.join(OWN)}" if option == "relations" else ""
+                raise DataError(f"--{option} {path}: {problem}; expected the path of a file{names}")
         if self.out.exists():
             raise SettingError(f"--out {self.out} exists; name another folder, or remove it")
 
@@ -118,7 +120,8 @@ class _Build:
         self.templates()
         self.say("naming entities")
         is_lexicalised = "lexicalised" in self.forms
-        self.warnings += name_entities(self.con, options.triples, options.labels, is_lexicalised)
+        pattern = self.registry.entity_name
+        self.warnings += name_entities(self.con, options.triples, options.labels, is_lexicalised, pattern)
         self.facts()
         relations = self.mirrored()
         self.pairs()
@@ -135,6 +138,7 @@ class _Build:
             self.warnings += neutral.draw(self.con, kinds, options.seed, self.say)
         self.say("checking the split")
         self.check()
+        given = options.relations or Path("wikidata")
         files = {}
         for part in splits.SIDES:
             self.say(f"writing {part}")
@@ -157,7 +161,7 @@ class _Build:
             "inputs": inputs,
             "registry": {
                 "version": self.registry.version,
-                "file": options.relations.name if options.relations else "relations.toml of contsym",
+                "file": f"{OWN[str(given)]} of contsym" if str(given) in OWN else given.name,
                 "sha256": self.registry.sha256,
             },
             "labels": self.counts(),

@@ -13,17 +13,24 @@ _OTHER_ID = r"\S*[0-9]\S*"
 """An entity with a label that may serve as its own opaque id, since it cannot be read as a name."""
 
 
-def name_entities(con: Connection, triples: Path, labels: Path | None, lexicalised: bool) -> list[str]:
+def name_entities(
+    con: Connection, triples: Path, labels: Path | None, lexicalised: bool, pattern: str = ""
+) -> list[str]:
     """Fill entities(entity, is_id, name, opaque, key) from the tables `triples` and `labels`; returns warnings.
 
     Two entities with one key look the same. Ids of graphs other than Wikidata have no common form: an entity with
     a label is an id; the entities without a label are ids too where most entities have one, and names otherwise.
+    `pattern` is a registry's: an entity, or its label, that fits it is named by its group, and its opaque id is a hash.
     Raises DataError where names are needed and no id has one.
     """
     con.execute(
         f"""CREATE TABLE labelled AS SELECT entity, label, regexp_full_match(entity, {literal(WIKIDATA_ID)}) AS is_wikidata
         FROM (SELECT subject AS entity FROM triples UNION SELECT object FROM triples) LEFT JOIN labels USING (entity)"""
     )
+    con.execute("ALTER TABLE labelled ADD COLUMN is_spelt BOOLEAN DEFAULT false")
+    if pattern:
+        read = f"replace(regexp_extract(coalesce(label, entity), {literal(pattern)}, 1), '_', ' ')"
+        con.execute(f"UPDATE labelled SET label = {read}, is_spelt = true WHERE {read} <> ''")
     sql = "SELECT count(*), count(label), min(entity) FILTER (label IS NULL) FROM labelled WHERE NOT is_wikidata"
     n_other, n_labelled, example = one_row(con, sql)
     are_ids = 2 * n_labelled > n_other
@@ -31,7 +38,7 @@ def name_entities(con: Connection, triples: Path, labels: Path | None, lexicalis
     con.execute(
         f"""CREATE TABLE entities AS SELECT *, {key} AS key FROM (
         SELECT entity, is_id, CASE WHEN is_id THEN label ELSE entity END AS name,
-          CASE WHEN is_wikidata OR is_id AND regexp_full_match(entity, {literal(_OTHER_ID)}) THEN entity
+          CASE WHEN is_wikidata OR is_id AND NOT is_spelt AND regexp_full_match(entity, {literal(_OTHER_ID)}) THEN entity
             ELSE 'ent-' || left(sha256(lower(entity)), 12) END AS opaque
         FROM (SELECT *, is_wikidata OR {are_ids} OR label IS NOT NULL AS is_id FROM labelled))"""
     )

@@ -37,6 +37,15 @@ def _checked_phrasing(phrasing: str) -> str:
     return phrasing
 
 
+def _checked_name(pattern: str) -> str:
+    try:
+        n_groups = re.compile(pattern).groups
+    except re.error:
+        n_groups = 0
+    expect(not pattern or n_groups == 1, "a regular expression with one group in parentheses")
+    return pattern
+
+
 Id = Annotated[str, AfterValidator(_checked_id)]
 Phrasing = Annotated[str, AfterValidator(_checked_phrasing)]
 
@@ -70,6 +79,7 @@ class _Refused(Closed):
 class _File(Closed):
     registry_version: int = Field(description="a number, as registry_version = 1")
     relations: dict[Id, _Entry] = Field(min_length=1, description="entries such as [relations.P26]")
+    entity_name: Annotated[str, AfterValidator(_checked_name)] = ""
     refused: dict[Id, _Refused] = Field(default={}, description="entries such as [refused.P17]")
 
 
@@ -83,6 +93,9 @@ class Registry:
     names: Mapping[str, str]
     """Name by property id, refused ones included."""
     sha256: str
+    entity_name: str = ""
+    r"""A regular expression whose group is the readable part of an entity, with _ for spaces, as `(.+)\.n\.[0-9]+`; empty:
+    entities are read as they are."""
 
 
 def template(phrasing: str) -> tuple[bool, tuple[str, str, str]]:
@@ -95,13 +108,19 @@ def template(phrasing: str) -> tuple[bool, tuple[str, str, str]]:
     return first == "[X]", (head, middle, tail)
 
 
+OWN: Mapping[str, str] = {"wikidata": "relations.toml", "wordnet": "wordnet.toml"}
+"""The files of the registries that come with contsym, by name."""
+
+
 @cache
 def registry(path: Path | None = None) -> Registry:
-    """The registry that comes with contsym, or the one in `path`.
+    """The registry of Wikidata's relations, or the one in `path`, which may also be a name in OWN.
 
     Raises DataError, with file and line, for a file that is not a registry.
     """
-    where = path or resources.files("contsym.data.wikidata").joinpath("relations.toml")
+    name = "wikidata" if path is None else str(path)
+    own = resources.files("contsym.data.wikidata")
+    where = own.joinpath(OWN[name]) if path is None or name in OWN else path
     try:
         text = where.read_text("utf-8-sig")
     except OSError as error:
@@ -127,6 +146,7 @@ def parse(text: str, where: str) -> Registry:
         {key: entry.reason for key, entry in file.refused.items()},
         {key: entry.name for entries in (file.relations, file.refused) for key, entry in entries.items()},
         hashlib.sha256(text.encode()).hexdigest(),
+        file.entity_name,
     )
 
 

@@ -44,7 +44,7 @@ def _accuracy_views(measures: Measures) -> Iterator[View]:
     tasks, variants = measures.collected.tasks, measures.collected.variants
     for j, shots, where in _places(measures):
         own = [trace for v in variants for trace in _accuracy_traces(measures, v, shots, j, j)]
-        earlier = tasks[:j] if j == len(tasks) - 1 else []
+        earlier = tasks[:j] if tasks[j] == measures.collected.last_task else []
         below = {
             task: [
                 t

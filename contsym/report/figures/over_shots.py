@@ -18,7 +18,7 @@ def accuracy_over_shots(measures: Measures) -> Figure:
     collected, views = measures.collected, []
     for task in tasks_new_first(collected):
         views.append(_shots_view(measures, f"{title_of(task)}, at the end", task, measures.accuracy))
-        if task != collected.tasks[-1]:
+        if task in collected.earlier_tasks:
             label = f"{title_of(task)}, right after its training"
             views.append(_shots_view(measures, label, task, measures.own_accuracy))
     tests = ", ".join(f"{title_of(t)} {n:,}" for t, n in collected.first.n_test.items())

@@ -59,10 +59,10 @@ def during_table(measures: Measures, task: str) -> Table:
     intervals = interval_note(collected) if len(collected.seeds) > 1 else "One seed has no interval here"
     return make_table(
         f"during-{task}",
-        f"{title_of(task)} during the training on {title_of(collected.tasks[-1])}",
+        f"{title_of(task)} during the training on {title_of(collected.last_task)}",
         columns,
         cells,
-        f"On validation pairs. (a): when {title_of(collected.tasks[-1])} first has an accuracy of {measures.target:g}; (b) "
+        f"On validation pairs. (a): when {title_of(collected.last_task)} first has an accuracy of {measures.target:g}; (b) "
         "and (c): at the least final value of any seed of any method that moves, to which all of these have come: "
         f"{where}.",
         "A method that forgets less in (a) but not in (b) forgets less because it stops sooner; one that forgets less "
