@@ -1,5 +1,5 @@
-"""What a run can be: whether its strategy takes its examples, whether it can start from an encoder that knows the first task or learn that task again at the
-end, and the defaults."""
+"""What a run can be: whether its strategy takes the examples, whether it can start from an encoder that knows the first task
+or learn that task again at the end, and the defaults."""
 
 from __future__ import annotations
 

@@ -168,10 +168,9 @@ def test_unseen_relations_are_not_trained_on(toy, tiny_encoder_folder, tmp_path)
 
 def test_shots_and_split_are_of_any_task_of_symmetric_relations(tiny_encoder_folder, tmp_path):
     labels = '["entailment", "contradiction"]'
-    task = f'[task.mine]\nsummary = "T"\nlabels = {labels}\nsymmetry = true\nsource = "pairs"\n'
+    task = f'[task.mine]\nsummary = "T"\nlabels = {labels}\nsymmetry = true\n'
     (tmp_path / "mine.toml").write_text(f'summary = "S"\n{task}[[experience]]\ntask = "mine"\n')
-    write_task(tmp_path / "pairs", relation_rows(), 64)
-    chosen = {}
+    chosen = {"mine": str(write_task(tmp_path / "pairs", relation_rows(), 64))}
     config = toy_config(
         chosen,
         tiny_encoder_folder,

@@ -43,7 +43,7 @@ def test_parts_share_no_pair_and_draws_come_from_training_alone(rule, shared, nl
             continue  # no data of these tasks are at hand
         config = RunConfig("knn_fixed", plan.name, split=rule, shots=8, sources=nli)
         held_out, trained = set(), set()
-        for place in range(len(plan.experiences)):
+        for place in range(plan.n_trained):
             try:
                 task = shared.load(plan, place, config)
             except DataError:
