@@ -138,7 +138,7 @@ def _check_task(task: Task) -> None:
 
     from contsym.commands.views.data import rows_table, task_report
     from contsym.data.cache import load_task
-    from contsym.data.schema import some_of
+    from contsym.data.schema import rows_of, some_of
     from contsym.machine import quiet_libraries
 
     quiet_libraries()
@@ -146,7 +146,8 @@ def _check_task(task: Task) -> None:
     console = Console()
     console.print(task_report(data))
     first = [
-        {"part": "train", **row, "label": data.labels[row["label"]]} for row in data.train.select(range(2))
+        {"part": "train", **row, "label": data.labels[row["label"]]}
+        for row in rows_of(data.train.select(range(2)))
     ]
     console.print(rows_table(first))
     missing = sorted(set(task.labels) - {data.labels[i] for i in data.train.unique("label")})

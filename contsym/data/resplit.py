@@ -16,15 +16,18 @@ SEED = 0
 _BATCH = 4096
 
 
-def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tuple[list[Dataset], list[str]]:
+def resplit(
+    parts: Sequence[Dataset], rule: SplitRule, test_share: float, labels: Sequence[str] = NLI_LABELS
+) -> tuple[list[Dataset], list[str]]:
     """[train, test] by the rule out of all pairs of `parts`, and remarks on the pairs left out.
 
-    The two forms of one pair go to the same side. Raises SettingError for pairs without entities, and for neutral
-    pairs, whose hypotheses have other entities than the premise.
+    `labels` are the names of the class numbers. The two forms of one pair go to the same side. Raises SettingError for
+    pairs without entities, and for neutral pairs, whose hypotheses have other entities than the premise.
     """
     import datasets
 
-    *rows, split = sides(parts, rule, test_share, SEED)
+    refused = labels.index("neutral") if "neutral" in labels else None
+    *rows, split = sides(parts, rule, test_share, SEED, refused=refused)
     notes = [f"re-split: {rule} ({SPLIT_RULES[rule]})"]
     notes += [split.remark] if split.remark else []
     notes += [f"left out: {n} {reason}" for reason, n in split.n_left_out.items()]
@@ -33,12 +36,12 @@ def resplit(parts: Sequence[Dataset], rule: SplitRule, test_share: float) -> tup
 
 
 def sides(
-    parts: Sequence[Dataset], rule: SplitRule, share: float, seed: int, *, neutral: bool = False
+    parts: Sequence[Dataset], rule: SplitRule, share: float, seed: int, *, refused: int | None = None
 ) -> tuple[list[int], list[int], Split]:
     """Row numbers of the first and of the second side of the rule; the second is about `share` of the pairs.
 
-    With `neutral`, neutral pairs go by their premise. Raises as `resplit`, and DataError where the pairs do not allow
-    the rule.
+    Neutral pairs go by their premise, unless their class number is `refused`. Raises as `resplit`, and DataError where
+    the pairs do not allow the rule.
     """
     import datasets
 
@@ -49,7 +52,7 @@ def sides(
             "phrasing VARCHAR)"
         )
         for start in range(0, len(pairs), _BATCH):
-            con.register("batch", _described(pairs, start, rule, neutral))
+            con.register("batch", _described(pairs, start, rule, refused))
             con.execute("INSERT INTO loaded SELECT * FROM batch")
             con.unregister("batch")
         # One row per pair: the delexicalised twin has the pair's id and a suffix.
@@ -74,7 +77,7 @@ def sides(
     return first, second, split
 
 
-def _described(pairs: Dataset, start: int, rule: SplitRule, neutral: bool):
+def _described(pairs: Dataset, start: int, rule: SplitRule, refused: int | None):
     import pyarrow as pa
 
     batch = pairs[start : start + _BATCH]
@@ -86,7 +89,7 @@ def _described(pairs: Dataset, start: int, rule: SplitRule, neutral: bool):
                 f"--split {rule}: pair {pair_id} has no entities; give fields 'subject' and 'object', or leave "
                 "--split out"
             )
-        if NLI_LABELS[label] == "neutral" and not neutral:
+        if label == refused:
             raise SettingError(
                 f"--split {rule}: pair {pair_id} is neutral, and the entities of its hypothesis are unknown; "
                 f"build the dataset with: contsym data build --split {rule}"

@@ -155,7 +155,9 @@ def load_task(
         return _test_set(task, source, parts, notes)
     is_one = len(parts) == 1
     if split:
-        (train, test), remarks = resplit([parts[part] for part in SIDES if part in parts], split, TEST_SHARE)
+        (train, test), remarks = resplit(
+            [parts[part] for part in SIDES if part in parts], split, TEST_SHARE, task.labels
+        )
         parts = {"train": train, "test": test}
         notes += remarks
     elif is_one:

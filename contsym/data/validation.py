@@ -131,7 +131,7 @@ def _by_rule(train: Dataset, rule: SplitRule, share: float) -> tuple[list[int], 
     labels = train["label"][:]
     for part in (share, share / 4):  # the smaller part costs the training fewer pairs
         try:
-            kept, held, _ = sides([train], rule, part, SEED, neutral=True)
+            kept, held, _ = sides([train], rule, part, SEED)
         except DataError:  # too few relations or phrasings
             continue
         held = _at_most(train, held)

@@ -33,7 +33,7 @@ class StreamingLda(Strategy):
 
     class Settings(TrainingSettings):
         shrinkage: float = Field(
-            0.5, gt=0, le=1, description="share of the identity in the covariance; 1: nearest mean"
+            0.9, gt=0, le=1, description="share of the identity in the covariance; 1: nearest mean"
         )
 
     settings: Settings

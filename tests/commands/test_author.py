@@ -1,6 +1,7 @@
 """`contsym new` and `contsym check` as a user types them: files that pass at once, and what fails."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,7 +97,59 @@ def test_new_scenarios_and_strategies_are_listed(begun):
         "are trained.\n"
         "                   trains: encoder and label vectors · stores: one vector per label · from my_method.py\n"
     ) in done.stdout
-    assert "my_scenario                   MNLI first, then Wikidata pairs.\n" in done.stdout
+    assert re.search(r"^  my_scenario +MNLI first, then Wikidata pairs\.$", done.stdout, re.MULTILINE)
+
+
+def test_a_new_task_is_checked_listed_and_trained_on(tmp_path, tiny_encoder_folder):
+    """As docs/tasks.md says: two labels from a CSV file, three experiences of different labels, two strategies."""
+    assert contsym_here("new", "task", "tickets", cwd=tmp_path).returncode == 0
+    done = contsym_here("check", "tickets.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "tickets can be used: 40 texts" in done.stdout
+    listed = contsym_here("list", "tasks", "--plugin", "tickets.toml", cwd=tmp_path).stdout
+    assert "single · 2 labels: billing or fault" in listed
+    topics = ["sea", "sky", "sun"]
+    rows = "".join(f"the {topics[i % 3]} {i},{topics[i % 3]}\n" for i in range(60))
+    (tmp_path / "nature.csv").write_text("text,label\n" + rows)
+    (tmp_path / "three.toml").write_text(
+        """summary = "Tickets, then nature twice."
+[task.nature]
+summary = "A word."
+labels = ["sea", "sky", "sun"]
+inputs = "single"
+source = "nature.csv"
+[[experience]]
+task = "tickets"
+[[experience]]
+task = "nature"
+name = "two"
+labels = ["sea", "sky"]
+[[experience]]
+task = "nature"
+name = "one"
+labels = ["sun"]
+"""
+    )
+    more = [
+        "--plugin",
+        "tickets.toml",
+        "--encoder",
+        str(tiny_encoder_folder),
+        "--set",
+        "steps=3",
+        "--shots",
+        "20",
+    ]
+    done = contsym_here(
+        *("sweep", "--strategies", "fine_tune,setfit", "--scenario", "three.toml", "--seeds", "1", *more),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert contsym_here("report", cwd=tmp_path).returncode == 0
+    (damaged := tmp_path / "tickets.csv").write_text(damaged.read_text() + "Hello,X\n")
+    done = contsym_here("check", "tickets.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "tickets.csv:42: label 'X' is unknown; expected billing or fault" in done.stderr
 
 
 @pytest.mark.parametrize("there", ["my_method.py", "test_my_method.py"])
