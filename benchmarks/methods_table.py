@@ -36,7 +36,7 @@ def main() -> None:
     given = parser.parse_args()
     tables: dict[tuple[str, str, int], dict[str, list[SeedResult]]] = defaultdict(dict)
     for folder in given.outputs:
-        for path in sorted(folder.glob("cells/*/result.json")):
+        for path in sorted(folder.glob("results/*/result.json")):
             result = read_result(path)
             options = result.options
             place = result.scenario, options.protocol, result.n_shots

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from contsym import plugins
@@ -306,6 +306,7 @@ def key_of(plan: Plan, seed: int) -> str:
     facts = {
         "scenario": scenario.name,
         "experiences": [_experience_facts(plan, place) for place in range(len(plan.tasks))],
+        "labels": asdict(scenario.label_space),
         "protocol": config.protocol,
         "pretrain": pretraining_settings(plan),
         "reading": {**_passes(config), **({"step": config.step} if config.shots == LEAST else {})},
@@ -322,8 +323,11 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
     """
     if len(plan.trained) < 2 or plan.tasks[0].few_shot:
         return None
+    space = plan.scenario.label_space
     facts = {
         "experience": _experience_facts(plan, 0),
+        # The head has a row for each label of the scenario; those of other experiences count where the task is given.
+        "labels": [space.names, space.own if space.is_task_given else space.own[:1]],
         "passes": _passes(plan.config),
         "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
     }

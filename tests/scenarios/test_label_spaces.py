@@ -8,10 +8,13 @@ import torch
 
 import contsym
 from contsym.api.inputs import scenario as scenario_file
+from contsym.api.inputs import source
+from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
 from contsym.scenarios.catalog import find_scenario
 from contsym.scenarios.labels import label_space
 from contsym.tasks.schema import Task
+from contsym.training.plan import first_task_key, key_of, prepare
 
 WORDS = {"fruit": ("apple", "pear"), "colour": ("red", "blue"), "size": ("big", "small")}
 N = 48
@@ -93,6 +96,26 @@ def test_a_given_task_is_answered_with_its_own_labels_alone(run, strategy):
         assert found.sources[task].labels == list(labels)
     # Before any training too: half of the labels are right by chance, where two of six are possible.
     assert min(found.matrix[0]) > 0.2
+
+
+def test_another_label_space_is_another_result(tmp_path, tiny_encoder_folder):
+    keys, first_keys = set(), set()
+    changes = [{}, {"label_space": "per_task"}, {"labels": ["pear", "apple"]}]
+    for change in changes:
+        plan = scenario("disjoint") | {"name": "same", "label_space": change.get("label_space", "disjoint")}
+        plan["task"]["fruit"]["labels"] = change.get("labels", ["apple", "pear"])
+        config = RunConfig(
+            strategy="fine_tune",
+            scenario=scenario_file(plan, tmp_path),
+            encoder=str(tiny_encoder_folder),
+            sources={t: source(t, rows(t), tmp_path) for t in WORDS},
+            output=tmp_path,
+            audit=False,
+        )
+        found = prepare(config)
+        keys.add(key_of(found, 0))
+        first_keys.add(first_task_key(found, 0))
+    assert len(keys) == len(first_keys) == len(changes)
 
 
 def test_without_the_task_the_last_labels_take_all_answers(run):
