@@ -11,6 +11,7 @@ import click
 
 from contsym.commands.options import plugin_option
 from contsym.config import parse_assignments
+from contsym.errors import ContsymError
 
 if TYPE_CHECKING:
     from contsym.tasks.schema import Task
@@ -109,7 +110,10 @@ def check(name: str, plugins: tuple[str, ...], encoder: Path | None, assignments
     from contsym.tasks.catalog import tasks
 
     if name.endswith(".toml"):
-        plugins, name = (*plugins, name), Path(name).stem
+        file, name = name, Path(name).stem
+        if plug_ins.read([file]).named[0].kind != "task":
+            raise ContsymError(f'{file}: no task; expected labels in it, as labels = ["yes", "no"]')
+        plugins = (*plugins, file)
     named = plug_ins.read(plugins)
     if name not in strategies(named) and name in tasks(named):
         _check_task(tasks(named)[name])

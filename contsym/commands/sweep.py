@@ -160,9 +160,11 @@ def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     merged = {**found, **given}
     merged["sources"] = {**found.get("sources", {}), **sources}
     merged["sizes"] = {**found.get("sizes", {}), **sizes}
-    for name in ("strategies", "scenario", "shots"):
+    for name in ("strategies", "scenario"):
         if name not in merged:
             raise SettingError(f"--{name} is missing; give it here or in --config FILE")
+    # All training examples, or those of --size.
+    merged.setdefault("shots", (None,))
     return SweepConfig(**merged)
 
 

@@ -195,11 +195,12 @@ def _hash(facts: object) -> str:
 
 @cache
 def _code_sha256() -> str:
-    """SHA-256 of this package's code."""
+    """SHA-256 of the code of the rooms that read data."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*")):
+    root = Path(__file__).parents[1]
+    for path in sorted(p for folder in ("data", "tasks") for p in (root / folder).rglob("*")):
         if path.suffix in (".py", ".toml"):
-            digest.update(f"{path.relative_to(Path(__file__).parent)}\0".encode() + path.read_bytes())
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
 from contsym.data.hub_client import Refused, Repository, Snapshot
-from contsym.data.readers import FIELDS, is_left_out, rename, usual_names
+from contsym.data.readers import FIELDS, check_named, is_left_out, rename, usual_names
 from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.errors import DataError, first_line, nearest
@@ -322,9 +322,10 @@ def _chained(loaded: list[tuple[str, Parts]], task: Task, part: Part) -> Iterato
 
 def _rows(part: Dataset, source: str, task: Task) -> Iterator[PlacedRow]:
     names = class_names.of_features(part.features, task.columns.get("label"))
+    check_named(source, part.column_names, task)
     usual = usual_names(part.column_names, task)
-    columns = [column for column, name in usual.items() if name in FIELDS or column in task.only]
+    columns = [c for c in part.column_names if usual.get(c) in FIELDS or c in task.only]
     for number, row in enumerate(rows_of(part.select_columns(columns)), 1):
-        where, named = f"{source}:row {number}", {usual[column]: value for column, value in row.items()}
-        if not is_left_out(named, task):
+        where, named = f"{source}:row {number}", {usual[c]: value for c, value in row.items() if c in usual}
+        if not is_left_out(row, task):
             yield where, rename(class_names.with_class_names(named, lambda: names, where))

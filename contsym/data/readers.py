@@ -81,12 +81,15 @@ def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
     usual: dict[str, str] = {}
     for where, row in _parquet(path, task) if reader is _parquet else reader(path):
         if tuple(row) != columns:
-            columns = tuple(row)
+            is_first, columns = not columns, tuple(row)
             usual = usual_names(columns, task)
-            _check_texts(where, usual.values(), schema.names if schema else columns, task)
-        row = {name: row[column] for column, name in usual.items()}
+            all_columns = schema.names if schema else columns
+            if task and is_first:
+                check_named(where, all_columns, task)
+            _check_texts(where, usual.values(), all_columns, task)
         if task and is_left_out(row, task):
             continue
+        row = {name: row[column] for column, name in usual.items()}
         mark_of = mark_of or other_mark(row, _COLUMNS)
         renamed = rename(class_names.with_class_names(row, names, where))
         if (mark := mark_of(row)) and not part_of(mark_in(renamed)[1]):
@@ -120,9 +123,20 @@ def _check_texts(where: str, names: Collection[str], columns: Collection[str], t
     """Raise DataError for a row without columns of its texts."""
     for name in TEXT_FIELDS[task.inputs if task else "pair"]:
         if set(names).isdisjoint(ALIASES[name]):
-            listed = some(sorted(column[:_LONGEST_NAME] for column in columns), 10) or "nothing"
-            given = f" (column {task.columns[name]!r} of the task)" if task and name in task.columns else ""
-            raise DataError(f"{where}: field {name!r}{given} is missing; the row has {listed}")
+            raise DataError(f"{where}: field {name!r} is missing; the row has {_listed(columns)}")
+
+
+def check_named(where: str, columns: Collection[str], task: Task) -> None:
+    """Raise DataError where a column that the task names is not there."""
+    for field, column in task.columns.items():
+        if column not in columns:
+            raise DataError(
+                f"{where}: column {column!r}, which the task names for {field}, is missing; the row has {_listed(columns)}"
+            )
+
+
+def _listed(columns: Collection[str]) -> str:
+    return some(sorted(column[:_LONGEST_NAME] for column in columns), 10) or "nothing"
 
 
 def rename(row: Mapping[str, object]) -> Row:

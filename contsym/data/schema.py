@@ -81,6 +81,8 @@ class TaskData:
     """Whether a method with a memory takes no gradient step on these pairs."""
     labels: tuple[str, ...] = ()
     """The names of the class numbers in the column `label`. Default: those of the task."""
+    classes: tuple[int, ...] = ()
+    """The class number of each label of its task. Default: their order."""
     own_labels: tuple[str, ...] = ()
     """The labels that its examples can have. Default: all."""
     trained_on: TaskData | None = None
@@ -90,6 +92,7 @@ class TaskData:
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.task)
         object.__setattr__(self, "labels", self.labels or self.spec.labels)
+        object.__setattr__(self, "classes", self.classes or tuple(range(len(self.spec.labels))))
         object.__setattr__(self, "own_labels", self.own_labels or self.labels)
 
     @property

@@ -33,10 +33,10 @@ def classes_of(task: TaskData) -> Classes:
     """Those of a task: of symmetric relations their two labels first, of any other all of its own."""
     if not task.spec.symmetry:
         return Classes(task.labels, tuple(task.own_classes))
-    names = [
-        f"{KIND_OF_LABEL[label]} ({label})" if label in KIND_OF_LABEL else label for label in task.labels
-    ]
-    return Classes(tuple(names), tuple(map(task.labels.index, KIND_OF_LABEL)))
+    names, number_of = list(task.labels), dict(zip(task.spec.labels, task.classes, strict=True))
+    for label, kind in KIND_OF_LABEL.items():
+        names[number_of[label]] = f"{kind} ({label})"
+    return Classes(tuple(names), tuple(number_of[label] for label in KIND_OF_LABEL))
 
 
 def few_shot(
@@ -89,6 +89,11 @@ def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED, classes: Cl
         raise SettingError(f"--shots {n_shots} is too few; expected at least {n_labels}, one per label")
     for place, (code, count) in enumerate(counts.items()):
         share = (n_shots + n_labels - 1 - place) // n_labels
+        if not count:
+            raise SettingError(
+                f"--shots {n_shots}: no training example is {classes.names[code]}, and a balanced draw has some of every "
+                "label; expected data with all labels, or --draw natural"
+            )
         if share > count:
             raise SettingError(
                 f"--shots {n_shots} needs {share} {classes.names[code]} training pairs; the data have "

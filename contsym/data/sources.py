@@ -115,7 +115,7 @@ def parse_source(task: Task | str, spec: str, form: Form = "lexicalised") -> Sou
     Raises DataError where the path does not exist, and where there is no source.
     """
     task = as_task(task)
-    if spec == "bundled" and task.bundled:
+    if spec == "bundled" and task.name in BUNDLED and task.bundled:
         return BUNDLED[task.name]
     if not spec and not task.default_source:
         raise DataError(
@@ -301,7 +301,8 @@ def with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str
         label = row.get("label")
         if label is not None:
             number = as_number(label)
-            text = (str(label) if number is None else str(number)).strip().casefold()
+            written = str(label).strip().casefold()
+            text = written if number is None or written in task.label_of else str(number)
             if text in task.label_of:
                 row["label"] = name = task.label_of[text]
                 counts["numbers"] += number is not None and name.casefold() != text

@@ -122,7 +122,14 @@ def _columns(rows: Sequence[Row]) -> dict[GroupColumn, dict[str, NDArray[np.int6
         members: dict[str, list[int]] = {}
         for i, row in enumerate(rows):
             value = row.get(column) or ()
-            names = value if isinstance(value, tuple) else str(value).split(SKILLS_BETWEEN)
+            is_several = column == "skill" and not isinstance(value, tuple)
+            names = (
+                str(value).split(SKILLS_BETWEEN)
+                if is_several
+                else value
+                if isinstance(value, tuple)
+                else (str(value),)
+            )
             for name in names:
                 members.setdefault(str(name), []).append(i)
         if members:

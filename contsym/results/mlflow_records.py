@@ -67,6 +67,20 @@ def safe(name: str) -> str:
     return re.sub(r"^\.*$", "_", re.sub(r"[^\w.\- ]", "_", name))
 
 
+def by_safe_name(shares: Mapping[str, float]) -> dict[str, float]:
+    """The shares of labels under names that MLflow accepts; names that become equal are numbered.
+
+    >>> by_safe_name({"a/b": 0.5, "a|b": 0.5})
+    {'a_b': 0.5, 'a_b_2': 0.5}
+    """
+    found: dict[str, float] = {}
+    for label, share in shares.items():
+        name = safe(label)
+        n = sum(1 for other in found if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
+        found[f"{name}_{n + 1}" if n else name] = share
+    return found
+
+
 def encoder_of(result: SeedResult) -> str:
     """The name of a result's encoder, for one from the Hub with the commit that was used."""
     from contsym.models.encoders.presets import PRESETS
@@ -180,7 +194,7 @@ def _final_metrics(tasks: Sequence[str], mean: Means) -> Metrics:
     figures |= mark_figures(mean)
     last = len(mean.matrix) - 1
     for task, shares in mean.true.items():
-        figures |= {f"label_share/{safe(task)}/{label}": share for label, share in shares.items()}
+        figures |= {f"label_share/{safe(task)}/{name}": s for name, s in by_safe_name(shares).items()}
     for task, scores in mean.shortcuts.items():
         figures |= {f"shortcut/{safe(task)}/{safe(name)}": score for name, score in scores.items()}
         figures[f"above_best_shortcut/{safe(task)}"] = mean.above_best_shortcut[task]
@@ -203,8 +217,8 @@ def _answer_metrics(tasks: Sequence[str], mean: Means) -> Iterator[tuple[str, fl
             answers = mean.answers[task][time]  # type: ignore[index]
             yield f"macro_f1/{safe(task)}", answers.macro_f1, step
             yield f"calibration_error/{safe(task)}", answers.calibration_error, step
-            for label, share in answers.predicted.items():
-                yield f"predicted/{safe(task)}/{label}", share, step
+            for name, share in by_safe_name(answers.predicted).items():
+                yield f"predicted/{safe(task)}/{name}", share, step
 
 
 def mark_figures(mean: Means) -> dict[str, float]:

@@ -58,7 +58,8 @@ def measured(
         """The accuracies of the groups that a column names, by row of the matrix, for the tasks that have it."""
         values = {
             task.name: [
-                [name for name in text.split(SKILLS_BETWEEN) if name] for text in task.test[column][:]
+                [name for name in (text.split(SKILLS_BETWEEN) if column == "skill" else [text]) if name]
+                for text in task.test[column][:]
             ]
             for task in tasks
         }

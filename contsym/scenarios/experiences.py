@@ -65,10 +65,12 @@ def in_space(data: TaskData, space: LabelSpace, place: int) -> TaskData:
     numbers = space.of_task[place]
     own = tuple(space.names[number] for number in space.own[place])
     if numbers == tuple(range(len(numbers))):
-        return replace(data, labels=space.names, own_labels=own)
+        return replace(data, labels=space.names, classes=numbers, own_labels=own)
     parts = {part: renumbered(pairs, numbers) for part, pairs in data.parts.items()}
     fingerprint = f"{data.fingerprint[:32]}{content_fingerprint(parts['test'])[:32]}"
-    return replace(data, **parts, fingerprint=fingerprint, labels=space.names, own_labels=own)
+    return replace(
+        data, **parts, fingerprint=fingerprint, labels=space.names, classes=numbers, own_labels=own
+    )
 
 
 _Row = Mapping[str, object]
@@ -79,10 +81,10 @@ def _restrictions(
 ) -> Iterator[tuple[Callable[[_Row], bool], str]]:
     """(condition, remark) of each restriction. Relations are dealt by all pairs of the task. `names`: of all labels."""
     if experience.relations:
-        names = sorted({name for pairs in parts.values() for name in pairs.unique("relation")} - {""})
+        known = sorted({name for pairs in parts.values() for name in pairs.unique("relation")} - {""})
         for name in experience.relations:
-            if name not in names:
-                raise DataError(f"{where}: relation {name!r} is not in the data; {nearest(name, names)}")
+            if name not in known:
+                raise DataError(f"{where}: relation {name!r} is not in the data; {nearest(name, known)}")
         remark = f"relations {', '.join(experience.relations)}"
         yield lambda row: row["relation"] in experience.relations, remark
     if experience.part:

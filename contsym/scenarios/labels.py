@@ -25,6 +25,8 @@ class LabelSpace:
     own: tuple[tuple[int, ...], ...]
     """By experience: the classes that its examples have."""
     mode: Mode = "shared"
+    n_classes: int = 0
+    """Classes that there should be: more than names where two have got one name."""
 
     @property
     def is_task_given(self) -> bool:
@@ -76,4 +78,5 @@ def label_space(tasks: Sequence[Task], own: Sequence[Sequence[str]], mode: Mode)
             for task, labels in zip(tasks, own, strict=True)
         ),
         mode,
+        len(set(place.values())) if mode == "shared" else len(place),
     )

@@ -241,6 +241,8 @@ def read_scenario(
     known = dict(tasks(plugins))
     own = read_model(text, _Tasks, where).task
     for task, table in own.items():
+        if not re.fullmatch(NAME, task):
+            raise ContsymError(f"{where}: task {task!r}; expected {NAME_WORDS}")
         if task in known:
             raise ContsymError(
                 f"{where}: task {task!r} is there already (contsym list tasks); give it another name"
@@ -264,6 +266,21 @@ def read_scenario(
         }
         raise ContsymError(
             f"{where}: pairs ({of['pair']}) and single texts ({of['single']}) in one scenario; expected one of them"
+        )
+    if file.label_space != "shared":
+        trained = {task.name for task, is_one in zip(specs, is_trained, strict=True) if is_one}
+        if untrained := {task.name for task in specs} - trained:
+            raise ContsymError(
+                f"{where}: label_space {file.label_space!r} and {min(untrained)}, which is only tested, so that nothing is "
+                'trained on its labels; expected label_space = "shared"'
+            )
+    names = label_space(specs, [()] * len(specs), file.label_space)
+    if len({name.casefold() for name in names.names}) < len(names.names) or names.n_classes > len(
+        names.names
+    ):
+        raise ContsymError(
+            f"{where}: labels {', '.join(names.names[:20])}; expected labels that differ by more than upper and lower case "
+            "over all tasks, and not by the name of their task"
         )
     if unused := own.keys() - {task.name for task in specs}:
         raise ContsymError(f"{where}: task {sorted(unused)[0]!r} is in no [[experience]]; leave it out")

@@ -133,9 +133,20 @@ class Task(Closed):
                     f'columns: {field} does not go with inputs = "{self.inputs}", whose text is in '
                     + " and ".join(TEXT_FIELDS[self.inputs])
                 )
+        if len(set(self.columns.values())) < len(self.columns):
+            raise ValueError("columns: one column for two fields; expected different ones")
+        seen: dict[str, str] = {}
         for written, label in self.written.items():
             if label not in self.labels:
                 raise ValueError(f"written: {written!r} stands for {label!r}, which is none of the labels")
+            other = seen.setdefault(written.strip().casefold(), label)
+            named = next(
+                (each for each in self.labels if each.casefold() == written.strip().casefold()), label
+            )
+            if label not in (other, named) or other != named:
+                raise ValueError(
+                    f"written: {written!r} stands for {label!r} and for {other if other != label else named!r}"
+                )
         if self.symmetry:
             expect(
                 self.inputs == "pair" and {*SYMMETRY_LABELS} <= {*self.labels},

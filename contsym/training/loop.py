@@ -103,6 +103,7 @@ class SeedRun:
             plugins=[self.log],
             one_pass=plan.config.one_pass,
             label_space=plan.scenario.label_space,
+            n_trained=plan.scenario.n_trained,
         )
         self.train_stream = train_stream(parts, self.strategy.model.collate)
         self.view_before: Tensor | None = None

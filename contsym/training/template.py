@@ -65,13 +65,15 @@ class Template(SupervisedTemplate):
         plugins=(),
         one_pass: bool = False,
         label_space: LabelSpace | None = None,
+        n_trained: int | None = None,
     ) -> None:
         self.strategy, settings = strategy, strategy.settings
         self.trajectory, self.one_pass = trajectory, one_pass
         self._allowed = None if label_space is None else allowed_labels(label_space)
         if self._allowed is not None:
-            # (labels, labels): those that can be answered for an example of each label.
-            self._with_label = (self._allowed.T.float() @ self._allowed.float()).bool()
+            # (labels, labels): those that can be answered for a training example of each label.
+            trained = self._allowed[:n_trained].float()
+            self._with_label = (trained.T @ trained).bool()
         self.taken: list[list[int] | None] = []
         """The rows of each finished experience's pairs that were seen before training stopped; None: it did not stop."""
         self.active_addons = [addon(settings, strategy.seed) for addon in strategy.addons]
@@ -166,7 +168,14 @@ class Template(SupervisedTemplate):
 
     def masked(self, scores: Tensor, place: int) -> Tensor:
         """The scores of examples of an experience; minus infinity for labels of other ones, if the task is given."""
-        return scores if self._allowed is None else masked(scores, self._allowed[place].to(scores.device))
+        if self._allowed is None:
+            return scores
+        allowed = self._allowed[place].to(scores.device)
+        if self.strategy.score_kind != "votes":
+            return masked(scores, allowed)
+        votes = scores * allowed
+        # Where no voter has one of the labels, they have equal shares.
+        return votes.where(votes.sum(dim=1, keepdim=True) > 0, allowed.to(votes.dtype))
 
     def _objective(self, output: Tensor, labels: Tensor) -> Tensor:
         loss = self.strategy.objective(output, labels)

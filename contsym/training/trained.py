@@ -374,4 +374,8 @@ def load(
         model.notes.append(
             f"the plug-in {plugin.origin} has changed since the model was saved; its scores may be others"
         )
+    if (file.result or {}).get("label_space") == "per_task":
+        model.notes.append(
+            "in its run the task of an example was given, and only that task's labels were answered; here all labels are"
+        )
     return model

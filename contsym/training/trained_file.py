@@ -41,7 +41,7 @@ class ModelFile(Written):
     plugin: StoredPlugin | None
     """The file of a strategy that is not contsym's own."""
     settings: dict[str, JsonValue]
-    labels: Annotated[Several[Words], Field(min_length=2, max_length=1000)]
+    labels: Annotated[Several[Words], Field(min_length=2, max_length=100_000)]
     """In the order of the scores."""
     inputs: Inputs
     seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -66,7 +66,10 @@ class ModelFile(Written):
 
 
 def task_of(labels: Sequence[str], inputs: Inputs) -> Task:
-    return Task(name="saved", summary="Of a saved model.", labels=tuple(labels), inputs=inputs)
+    # Not checked as a task's: these are names of classes, such as `news: sport`.
+    return Task.model_construct(
+        name="saved", summary="Of a saved model.", labels=tuple(labels), inputs=inputs
+    )
 
 
 def read_file(folder: Path) -> ModelFile:

@@ -1,6 +1,8 @@
 """Label spaces of a scenario: shared, disjoint, and with the task given."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from contsym.scenarios.catalog import find_scenario
 from contsym.scenarios.labels import label_space
 from contsym.tasks.schema import Task
 from contsym.training.plan import first_task_key, key_of, prepare
+from tests.runs import toy_config
 
 WORDS = {"fruit": ("apple", "pear"), "colour": ("red", "blue"), "size": ("big", "small")}
 N = 48
@@ -116,6 +119,69 @@ def test_another_label_space_is_another_result(tmp_path, tiny_encoder_folder):
         keys.add(key_of(found, 0))
         first_keys.add(first_task_key(found, 0))
     assert len(keys) == len(first_keys) == len(changes)
+
+
+def test_voters_for_labels_of_other_tasks_do_not_count(tmp_path, tiny_encoder_folder):
+    plan = scenario("per_task")
+    for task in plan["task"].values():
+        task["inputs"] = "pair"
+    pairs = {t: [{"premise": row["text"], "hypothesis": "anna", **row} for row in rows(t)] for t in WORDS}
+    (found,) = contsym.run(
+        "knn_fixed",
+        plan,
+        encoder=str(tiny_encoder_folder),
+        tasks=pairs,
+        settings=STEPS,
+        output=tmp_path,
+        audit=False,
+        device="cpu",
+        precision="fp32",
+    ).results
+    for task, labels in WORDS.items():
+        allowed = [found.labels.index(label) for label in labels]
+        assert np.array(found.confusion[task])[:, allowed].sum() == found.n_test[task]
+
+
+def test_shots_relations_and_labels_go_by_the_tasks_own_names(toy, tiny_encoder_folder, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        """summary = "S"
+label_space = "disjoint"
+[[experience]]
+task = "mnli"
+[[experience]]
+task = "wikidata"
+relations = ["borders", "is a child of"]
+labels = ["entailment", "contradiction"]
+"""
+    )
+    config = toy_config(toy | {}, tiny_encoder_folder, tmp_path, "ncm", "mnli_then_wikidata", shots=8)
+    plan = prepare(replace(config, scenario=str(tmp_path / "mine.toml"), settings={}))
+    task = plan.tasks[1]
+    assert task.labels[:2] == ("mnli: entailment", "mnli: neutral")
+    part = plan.training_part(task, 0)
+    assert Counter(task.labels[i] for i in part["label"]) == {
+        "wikidata: entailment": 4,
+        "wikidata: contradiction": 4,
+    }
+    assert set(part["relation"]) == {"borders", "is a child of"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ('[task."a b"]\nsummary = "S"\nlabels = ["x", "y"]', "task 'a b'; expected up to 40 letters"),
+        (
+            '[task.a]\nsummary = "S"\nlabels = ["b: x", "x"]\n[task.b]\nsummary = "S"\nlabels = ["x", "y"]',
+            "expected labels that differ",
+        ),
+    ],
+)
+def test_what_a_scenario_cannot_say_of_labels(entries, message, tmp_path):
+    used = "".join(f'[[experience]]\ntask = "{name}"\n' for name in ("a", "b") if f"task.{name}]" in entries)
+    (tmp_path / "mine.toml").write_text(f'summary = "S"\nlabel_space = "disjoint"\n{entries}\n{used}')
+    with pytest.raises(ContsymError) as raised:
+        find_scenario(str(tmp_path / "mine.toml"))
+    assert message in str(raised.value)
 
 
 def test_without_the_task_the_last_labels_take_all_answers(run):

@@ -1,5 +1,7 @@
 """Task files: what they say, what they refuse, and what they read."""
 
+import json
+
 import pytest
 
 from contsym.data.schema import rows_of
@@ -102,6 +104,21 @@ def test_a_wrong_row_is_named_with_its_place(tmp_path, row, message):
     with pytest.raises(DataError, match=r"mine\.jsonl:1: ") as raised:
         load_task(mine, mine.default_source)
     assert message in str(raised.value)
+
+
+def test_only_goes_by_the_columns_of_the_source_and_codes_are_as_written(tmp_path):
+    rows = [{"text": f"T {i}", "queue": ["01", "02", "09"][i % 3]} for i in range(90)]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    entries = (
+        'inputs = "single"\nsource = "mine.jsonl"\n[columns]\nlabel = "queue"\n[only]\nqueue = ["01", "02"]\n'
+    )
+    mine = task(entries + '[written]\n01 = "yes"\n02 = "no"\n', folder=tmp_path)
+    assert sum(load_task(mine, mine.default_source).rows.values()) == 60
+    wrong = task(entries.replace('label = "queue"', 'label = "queue"\ngroup = "topic"'), folder=tmp_path)
+    with pytest.raises(
+        DataError, match=r"mine\.jsonl:1: column 'topic', which the task names for group, is missing"
+    ):
+        load_task(wrong, wrong.default_source)
 
 
 def test_a_task_without_a_source_says_how_to_give_one():
