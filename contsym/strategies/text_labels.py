@@ -27,7 +27,7 @@ CARD = {
     "source": "Yuan and Vlachos 2025 (arXiv 2504.16312), released code: label words",
     "trains": "encoder",
     "stores": "one vector per label",
-    "grows": "no",
+    "grows": "labels",
     "family": "ablation",
 }
 
