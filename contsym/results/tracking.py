@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
@@ -82,6 +83,10 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
             )
         with as_tracking_error("opening it", output, uri):
             _check_readable(path)
+    elif (not is_uri or scheme == "file") and not Path(unquote(uri.removeprefix("file://"))).is_dir():
+        raise TrackingError(
+            f"{shown}: no such folder; expected a store of MLflow, as sqlite:///PATH or a folder"
+        )
     # Artifacts that others send to this server go where contsym's artifacts are.
     artifacts = _artifact_location(output, uri)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]
