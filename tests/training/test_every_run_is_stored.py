@@ -31,7 +31,7 @@ from tests.runs import costs, stored_results, toy_config, toy_run
 RUNS = [run for name in scenarios() for run in scenario_runs(name)]
 # tests/scenarios/test_tested_only.py has the others, which need other tasks.
 RUNS = [run for run in RUNS if find_scenario(run).n_trained == len(find_scenario(run).names)]
-RETRAINED = [name for name in RUNS if find_scenario(name).tasks[0] != "wikidata"]
+RETRAINED = [name for name in RUNS if find_scenario(name).specs[0].is_nli]
 RETRAINED = [name for name in RETRAINED if len(find_scenario(name).names) > 1]
 NEEDS_BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations", "property_disjoint")
 """Scenarios that need more relations, or entities that differ more, than the toy task has."""
@@ -50,6 +50,17 @@ def toy(tmp_path_factory):
     return {**write_tasks(folder), **nli}
 
 
+def texts_of(task, folder):
+    """A file with ten single texts of each label, which name it."""
+    path = folder / f"{task.name}.jsonl"
+    named = {"text": "text", "label": "label", **task.columns}
+    rows = [
+        {named["text"]: f"{label} {i}", named["label"]: label} for label in task.labels for i in range(10)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return str(path)
+
+
 def metrics_of(result, name):
     return [(step, value) for key, value, step in seed_record(result).metrics if key == f"cost/{name}"]
 
@@ -61,7 +72,7 @@ def metrics_of(result, name):
 def test_every_scenario_under_every_protocol(
     protocol, scenario, toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
-    tasks = dict.fromkeys(find_scenario(scenario).tasks)
+    tasks = {task.name: task for task in find_scenario(scenario).specs}
     words = ["run", "--strategy", "fine_tune", "--scenario", scenario, "--protocol", protocol, "--no-audit"]
     words += [
         "--encoder",
@@ -73,7 +84,11 @@ def test_every_scenario_under_every_protocol(
         str(tmp_path),
     ]
     sources = {**toy, **({"wikidata": "bundled"} if scenario in NEEDS_BUNDLED else {})}
-    words += [word for task in tasks for word in (f"--{task}", sources[task])]
+    for name, task in tasks.items():
+        words += [
+            "--task",
+            f"{name}={texts_of(task, tmp_path) if task.inputs == 'single' else sources[name]}",
+        ]
     words += ["--shots", "8"] if "wikidata" in tasks else []
     words += ["--pretrain", "steps=2"] if protocol == "retrain" else []
     words += ["--device", "cpu", "--precision", "fp32", "--json"]
