@@ -25,7 +25,7 @@ from tests.runs import costs, stored_results, toy_config, toy_run
 from tests.stored_results import make_result
 from tests.strategy_settings import fast_and_slow
 
-BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations")
+BUNDLED = ("relations_one_by_one", "long_stream", "unseen_relations", "property_disjoint")
 """Scenarios that need more relations, or entities that differ more, than the toy task has."""
 
 
