@@ -59,10 +59,12 @@ def _default_protocol(scenario: ScenarioPlan, strategies: Mapping[str, type[Stra
 def _obstacle(scenario: ScenarioPlan, strategies: Mapping[str, type[Strategy]]) -> str:
     """Why these strategies cannot be retrained in a scenario; empty if they can."""
     first = scenario.specs[0]
-    if scenario.n_trained < 2 or not first.is_nli or first.few_shot or scenario.mode != "shared":
+    if scenario.mode != "shared":
+        return f"scenario {scenario.name} has label_space {scenario.mode!r}; expected 'shared', or --protocol sequential"
+    if scenario.n_trained < 2 or not first.is_nli or first.few_shot:
         return (
-            f"scenario {scenario.name} is {', '.join(scenario.tasks)}; expected an NLI task without shots that the "
-            "encoder knows before, and others after it that share its labels, as mnli_then_wikidata"
+            f"scenario {scenario.name} is {', '.join(scenario.tasks)}; expected an NLI task that the encoder knows before, "
+            "and others after it, as mnli_then_wikidata"
         )
     for name, strategy in strategies.items():
         if strategy.wants_head == "language_model":
