@@ -149,12 +149,11 @@ def _check_task(task: Task) -> None:
     data = load_task(task, task.default_source)
     console = Console()
     console.print(task_report(data))
-    first = [
-        {"part": "train", **row, "label": data.labels[row["label"]]}
-        for row in rows_of(data.train.select(range(2)))
-    ]
-    console.print(rows_table(first))
-    missing = sorted(set(task.labels) - {data.labels[i] for i in data.train.unique("label")})
+    # A test set has no training examples.
+    name, part = next((name, part) for name, part in data.parts.items() if len(part))
+    first = part.select(range(min(2, len(part))))
+    console.print(rows_table([{"part": name, **r, "label": data.labels[r["label"]]} for r in rows_of(first)]))
+    missing = sorted(set(task.labels) - {data.labels[i] for i in part.unique("label")})
     if missing:
-        console.print(f"no training example has the label {some_of(missing)}", highlight=False)
+        console.print(f"no example of the {name} part has the label {some_of(missing)}", highlight=False)
     console.print(f"{task.name} can be used: {sum(data.rows.values()):,} {task.examples}", highlight=False)

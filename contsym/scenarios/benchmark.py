@@ -21,9 +21,8 @@ def train_stream(parts: Sequence[Dataset], collate: Collate) -> CLStream:
     """One experience per training part, in order.
 
     All tasks have Avalanche's task label 0: a Template knows the task of an example, if it is given, by its label.
-    `collate` turns a list of pairs
-    (with `row` and `targets_task_labels` added) into [BatchEncoding, y, t]. Row numbers continue through all parts,
-    which distinguishes replayed pairs from those of the present experience.
+    `collate` turns a list of pairs (with `row` and `targets_task_labels` added) into [BatchEncoding, y, t]. Row numbers
+    continue through all parts, which distinguishes replayed pairs from those of the present experience.
     """
     first_rows = itertools.accumulate((len(part) for part in parts), initial=0)
     numbered = zip(parts, first_rows, strict=False)

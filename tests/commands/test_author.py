@@ -106,6 +106,9 @@ def test_a_new_task_is_checked_listed_and_trained_on(tmp_path, tiny_encoder_fold
     done = contsym_here("check", "tickets.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "tickets can be used: 40 texts" in done.stdout
+    of_tests = contsym_here("check", "sis", cwd=tmp_path)
+    assert of_tests.returncode == 0, of_tests.stderr
+    assert "test · sis-" in of_tests.stdout and "sis can be used" in of_tests.stdout
     listed = contsym_here("list", "tasks", "--plugin", "tickets.toml", cwd=tmp_path).stdout
     assert "single · 2 labels: billing or fault" in listed
     topics = ["sea", "sky", "sun"]
