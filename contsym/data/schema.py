@@ -85,8 +85,8 @@ class TaskData:
     """The class number of each label of its task. Default: their order."""
     own_labels: tuple[str, ...] = ()
     """The labels that its examples can have. Default: all."""
-    trained_on: TaskData | None = None
-    """Of an experience that is only tested: the last one that is trained on, whose training pairs are `train` here, so that
+    trained_on: tuple[TaskData, ...] = ()
+    """Of an experience that is only tested: those that are trained on, whose training pairs are `train` here, so that
     leaks and shortcuts are those of the pairs that a method has seen."""
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class TaskData:
     @property
     def tested_only(self) -> bool:
         """Whether nothing is trained on it."""
-        return self.trained_on is not None
+        return bool(self.trained_on)
 
     @property
     def few_shot(self) -> bool:
@@ -280,6 +280,13 @@ def in_one_table(pairs: Dataset) -> Dataset:
     `datasets` would write that table beside the mapped file, into a folder that nobody deletes.
     """
     return pairs if pairs._indices is None else pairs.flatten_indices(keep_in_memory=True)
+
+
+def stacked(parts: Sequence[Dataset]) -> Dataset:
+    """The rows of all parts, one after the other."""
+    from datasets import concatenate_datasets
+
+    return parts[0] if len(parts) == 1 else concatenate_datasets(list(parts))
 
 
 def arrow_schema():

@@ -79,6 +79,7 @@ class Bundled:
 
 BUNDLED = {
     "mnli": Bundled("MultiNLI 1.0 (bundled sample)", "multinli"),
+    "predicates": Bundled("made-up sentences (bundled)", "predicates"),
     "sis": Bundled("Symmetry Inference Sentences (bundled)", "sis"),
     "wikidata": Bundled("wikidata_mini (bundled sample)"),
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from contsym.config import LEAST, RunConfig, Shots
 from contsym.data import cache, shortcuts
-from contsym.data.schema import Draw, TaskData
+from contsym.data.schema import Draw, TaskData, stacked
 from contsym.data.shots import (
     check_shots,
     check_size,
@@ -73,10 +73,12 @@ class Shared:
         data = self.once((*request, experience, space, place), lambda: in_space(data, space, place))
         if not experience.tested_only:
             return data
-        last = self.load(scenario, scenario.n_trained - 1, config)
+        trained = tuple(self.load(scenario, place, config) for place in range(scenario.n_trained))
         # The curve of a test set is of its test pairs, since no choice is made by it.
         validation = data.test if data.spec.test_only else data.validation
-        return replace(data, train=last.train, validation=validation, trained_on=last)
+        return replace(
+            data, train=stacked([each.train for each in trained]), validation=validation, trained_on=trained
+        )
 
     def chosen(self, task: TaskData, config: RunConfig, seed: int) -> Dataset:
         """The chosen number of the experience's training pairs; drawn once per choice.
@@ -100,11 +102,12 @@ class Shared:
 
     def shortcut_scores(self, task: TaskData, config: RunConfig, seed: int) -> dict[str, float]:
         """The accuracy of each shortcut, trained on the pairs of this seed."""
-        of = task.trained_on or task
-        (option, n, draw), share = choice(of, config), noise(of, config)
-        # All pairs without noise are the same for every seed.
-        is_drawn = n is not None or share is not None or config.one_pass
-        key = (task.fingerprint, of.fingerprint, option, n, draw, share, seed if is_drawn else None)
+        key: list[object] = [task.fingerprint]
+        for of in task.trained_on or (task,):
+            (option, n, draw), share = choice(of, config), noise(of, config)
+            # All pairs without noise are the same for every seed.
+            is_drawn = n is not None or share is not None or config.one_pass
+            key += [of.fingerprint, option, n, draw, share, seed if is_drawn else None]
 
         def scores() -> dict[str, float]:
             return shortcuts.scores(training_part(task, config, seed, self), task.test)
@@ -115,14 +118,14 @@ class Shared:
         """The leaks of an experience, and the shortcuts trained on the pairs of the first seed."""
         from contsym.data.audit import Finding, Overview, leaks
 
-        of = task.trained_on or task
+        trained = [each.fingerprint for each in task.trained_on or (task,)]
 
         def findings() -> tuple[Finding, ...]:
-            what = ["leaks", of.fingerprint, task.split]
+            what = ["leaks", *trained, task.split]
             values = cache.cached_value(task, what, lambda: [asdict(f) for f in leaks(task)])
             return tuple(Finding(**{**value, "examples": tuple(value["examples"])}) for value in values)
 
-        leak_findings = self.once(("leaks", task.fingerprint, of.fingerprint, task.split), findings)
+        leak_findings = self.once(("leaks", task.fingerprint, *trained, task.split), findings)
         return Overview(task.name, leak_findings, self.shortcut_scores(task, config, config.seeds[0]))
 
 
@@ -137,11 +140,11 @@ def _request(scenario: ScenarioPlan, place: int, config: RunConfig) -> cache.Req
 def training_part(task: TaskData, config: RunConfig, seed: int, shared: Shared | None = None) -> Dataset:
     """The training pairs of an experience for this seed, with label noise if the experience has any.
 
-    Of one that is only tested those of the last experience before it. Raises SettingError if the data have fewer than
-    the chosen number.
+    Of one that is only tested those of all experiences that are trained on. Raises SettingError if the data have fewer
+    than the chosen number.
     """
     if task.trained_on:
-        return training_part(task.trained_on, config, seed, shared)
+        return stacked([training_part(each, config, seed, shared) for each in task.trained_on])
     with _experience_in_errors(task):
         part = (shared or Shared()).chosen(task, config, seed)
         share = noise(task, config)

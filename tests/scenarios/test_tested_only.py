@@ -5,6 +5,7 @@ import json
 import pytest
 
 from contsym.commands.views.answer import answer_lines
+from contsym.data.schema import stacked
 from contsym.data.shortcuts import scores
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError
@@ -117,14 +118,14 @@ def test_without_it_the_others_are_the_same(toy, scenario, tiny_encoder_folder, 
     assert tested.figures == alone.figures
 
 
-def test_shortcuts_are_trained_on_the_pairs_before_it(toy, scenario, tiny_encoder_folder, tmp_path):
+def test_shortcuts_are_trained_on_all_pairs_before_it(toy, scenario, tiny_encoder_folder, tmp_path):
     config = toy_config(toy, tiny_encoder_folder, tmp_path, "fine_tune", scenario, shots=8, audit=True)
     plan = prepare(config)
-    trained, tested = plan.tasks[1], plan.tasks[2]
-    part = training_part(trained, config, 0)
-    assert len(part) == 8
-    assert training_part(tested, config, 0)["id"][:] == part["id"][:]
-    assert plan.audits["sis"].shortcuts == scores(part, tested.test)
+    *trained, tested = plan.tasks
+    parts = [training_part(task, config, 0) for task in trained]
+    assert len(parts[1]) == 8
+    assert training_part(tested, config, 0)["id"][:] == [*parts[0]["id"][:], *parts[1]["id"][:]]
+    assert plan.audits["sis"].shortcuts == scores(stacked(parts), tested.test)
 
 
 def test_one_trained_task_is_no_stream(toy, tiny_encoder_folder, tmp_path):
