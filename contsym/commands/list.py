@@ -58,9 +58,9 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
             for name, entry in members.items():
                 lines = [entry["summary"]]
                 if "labels_shown" in entry:
-                    lines.append(
-                        f"{entry['inputs']} · {entry['labels_shown']} · {entry['source'] or 'no source of its own'}"
-                    )
+                    # The commit of a Hub dataset stands in --json.
+                    source = entry["source"].partition("@")[0] or "no source of its own"
+                    lines.append(f"{entry['inputs']} · {entry['labels_shown']} · {source}")
                 if "stores" in entry:
                     origin = f" · from {entry['origin']}" if entry["origin"] else ""
                     lines.append(f"trains: {entry['trains']} · stores: {entry['stores']}{origin}")

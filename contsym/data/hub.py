@@ -22,6 +22,7 @@ _DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.a
 """Files that are fetched beside the card; never code."""
 Parts = Mapping[str, Dataset]
 Alternatives = tuple[tuple[str, ...], ...]
+_CONVERTED = re.compile(r"([^/]+)/(\w+)/\d{4}\.parquet")
 _LOCAL_COPY = "give a local copy as a path"
 _NAME = re.compile(r"(?P<id>[\w.\-]+/[\w.\-]+)(?::(?P<configuration>[^@:]+))?(?:@(?P<revision>.+))?")
 
@@ -77,7 +78,8 @@ class Hub:
             train_names = task.names_of("train", parts)
             if not train_names:
                 raise _other_splits(name, parts, "train", task.alternatives["train"])
-            if set(parts) - set(train_names) and not task.names_of("test", parts):
+            is_divided = not task.alternatives["test"] or not set(parts) - set(train_names)
+            if not is_divided and not task.names_of("test", parts):
                 raise _other_splits(name, parts, "test", task.alternatives["test"])
         return {
             part: _chained(loaded, task, part)
@@ -157,7 +159,8 @@ def _how_to_read(
         return {}, ("*",)
     configuration, (first, *others) = configurations[chosen], configurations
     if not configuration.in_card:
-        return {"data_dir": chosen}, configuration.patterns
+        files = configuration.data_files
+        return {"data_files": files} if files else {"data_dir": chosen}, configuration.patterns
     if others and not all(each.data_files for each in configurations.values()):
         return {"name": chosen}, ("*",)
     if chosen == first:
@@ -218,7 +221,7 @@ class _Configuration:
     patterns: tuple[str, ...]
     is_default: bool = False
     data_files: Any = None
-    """Unchanged from the card."""
+    """As the card has them, or of a branch of converted files."""
     in_card: bool = True
     """Whether the card names the configuration; otherwise it is a folder of parts."""
 
@@ -243,10 +246,30 @@ def _configurations(name: str, snapshot: Snapshot) -> dict[str, _Configuration]:
     if in_card:
         return in_card
     data = _data(snapshot.names)
+    if converted := _converted(data):
+        return converted
     tops = {each.partition("/")[0] for each in data if each.count("/") >= 2}
     if len(tops) < 2 or any(each.count("/") < 2 for each in data):
         return {}
     return {each: _Configuration((f"{each}/*",), in_card=False) for each in sorted(tops)}
+
+
+def _converted(data: Sequence[str]) -> dict[str, _Configuration]:
+    """The configurations of the branch refs/convert/parquet: a folder each, with a folder of each split.
+
+    `datasets` would look for "train" and "val" in these names, and take `val_wiki` and `val_nyt` for one split.
+    """
+    found = [_CONVERTED.fullmatch(each) for each in data]
+    if not found or not all(found):
+        return {}
+    splits: dict[str, dict[str, str]] = {}
+    for each in found:
+        assert each
+        splits.setdefault(each[1], {})[each[2]] = f"{each[1]}/{each[2]}/*.parquet"
+    return {
+        name: _Configuration((f"{name}/*",), data_files=paths, in_card=False)
+        for name, paths in splits.items()
+    }
 
 
 def _configuration(entry: Mapping[str, Any]) -> _Configuration:

@@ -43,10 +43,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "object": ("object",),
     "skill": ("skill", "skills"),
     "group": ("group",),
-    "text": ("text", "sentence", "content"),
+    "text": ("text", "sentence", "content", "tokens"),
 }
 FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_names.TEXT_COLUMNS}
 _COLUMNS = FIELDS | PART_COLUMNS
+_TEXTS = {name for names in TEXT_FIELDS.values() for name in names}
 _BY_LOWER = {name.lower(): name for name in FIELDS}
 
 MAX_LINE = 16 << 20
@@ -140,7 +141,7 @@ def _listed(columns: Collection[str]) -> str:
 
 
 def rename(row: Mapping[str, object]) -> Row:
-    """The row under contsym's field names; the first alias with a value wins.
+    """The row under contsym's field names; the first alias with a value wins. A text may be a list of its words.
 
     `split` becomes (column, value), since messages name the column.
     """
@@ -150,7 +151,7 @@ def rename(row: Mapping[str, object]) -> Row:
             value = row[alias]
             if value is None or is_nan(value) or (name == "id" and not text_of(value)):
                 continue
-            renamed[name] = value
+            renamed[name] = " ".join(map(str, value)) if name in _TEXTS and isinstance(value, list) else value
             break
     if not PART_COLUMNS.isdisjoint(row):
         marks = [(name, text_of(row[name])) for name in PART_COLUMNS if name in row]

@@ -378,6 +378,10 @@ def _part(files: list[Path], task: Task, part: Part, folder: Path) -> list[Path]
     if not paths and part != "validation":
         expected = " or ".join("+".join(names) for names in task.alternatives[part])
         listed = ", ".join(path.name for path in files)
+        if not expected:
+            raise DataError(
+                f"{folder}: the folder has {listed}, and task {task.name} has one part, which is divided; give that file"
+            )
         raise DataError(f"{folder}: no file for {expected}; the folder has {listed}")
     return paths
 

@@ -103,7 +103,8 @@ class Task(Closed):
     written: Annotated[dict[str, str], BeforeValidator(_texts)] = {}
     """The label by what stands for it in the data, as text in lower case."""
     parts: _Names = {}
-    """Names of files or splits by part, in order of preference; `a+b`: both together make up the part."""
+    """Names of files or splits by part, in order of preference; `a+b`: both together make up the part. None for `test`: the
+    training part is divided."""
     few_shot: bool = False
     """Whether `--shots` draws its training examples; of others `--size` says how many."""
     symmetry: bool = False

@@ -25,6 +25,7 @@ from contsym.data.sources import load_task
 from contsym.errors import ContsymError, EncoderError
 from contsym.models.encoders.checkpoints import locate
 from contsym.results.schema import SeedResult
+from contsym.tasks.catalog import find_task, own_tasks
 from contsym.tasks.schema import NLI_LABELS
 from contsym.training.plan import prepare
 from contsym.training.reproduce import config_of
@@ -469,16 +470,16 @@ def parquet(labels, first=0):
     return sink.getvalue().to_pybytes()
 
 
-def card(*configurations, names=("contradiction", "entailment", "neutral"), more=None):
+MNLI_SPLITS = ("train", "validation_matched", "validation_mismatched")
+
+
+def card(*configurations, names=("contradiction", "entailment", "neutral"), more=None, splits=MNLI_SPLITS):
     """A card as push_to_hub writes it: the files of each part, and the class names."""
     card = {
         "configs": [
             {
                 "config_name": name,
-                "data_files": [
-                    {"split": part, "path": f"{name}/{part}-*"}
-                    for part in ("train", "validation_matched", "validation_mismatched")
-                ],
+                "data_files": [{"split": part, "path": f"{name}/{part}-*"} for part in splits],
                 **(more or {}).get(name, {}),
             }
             for name in configurations
@@ -491,13 +492,17 @@ def card(*configurations, names=("contradiction", "entailment", "neutral"), more
                     {"name": "hypothesis", "dtype": "string"},
                     {
                         "name": "label",
-                        "dtype": {"class_label": {"names": {str(i): each for i, each in enumerate(names)}}},
+                        "dtype": {
+                            "class_label": {"names": {str(i): each for i, each in enumerate(names or ())}}
+                        },
                     },
                 ],
             }
             for name in configurations
         ],
     }
+    if not names:
+        del card["dataset_info"]
     return f"---\n{json.dumps(card)}\n---\n# Pairs\n".encode()
 
 
@@ -781,3 +786,78 @@ def test_a_misspelt_encoder_is_one_line_and_exit_code_2(server, tmp_path):
     assert done.stderr.count("\n") == 1
     assert "the Hub has no model ada/tny, or it is private (404)" in done.stderr
     assert TOKEN not in done.stderr
+
+
+# -- contsym's own tasks, by their names --
+
+HUB_TASKS = {
+    # The columns and the splits of the real datasets.
+    "mnli": (("premise", "hypothesis", "label"), ("train", "validation_matched", "validation_mismatched")),
+    "snli": (("premise", "hypothesis", "label"), ("train", "validation", "test")),
+    "anli": (
+        ("premise", "hypothesis", "label"),
+        [f"{part}_r{n}" for part in ("train", "dev", "test") for n in (1, 2, 3)],
+    ),
+    "rte": (("sentence1", "sentence2", "label"), ("train", "validation")),
+    "qnli": (("question", "sentence", "label"), ("train", "validation")),
+    "mrpc": (("sentence1", "sentence2", "label"), ("train", "validation", "test")),
+    "sick": (("sentence_A", "sentence_B", "label"), ("train", "validation", "test")),
+    "sst2": (("sentence", "label"), ("train", "validation")),
+    "agnews": (("text", "label"), ("train", "test")),
+    "amazon": (("text", "label"), ("train", "validation", "test")),
+    "dbpedia": (("content", "label"), ("train", "test")),
+    "yelp": (("text", "label"), ("train", "test")),
+    "yahoo": (("question_title", "topic"), ("train", "test")),
+    "fewrel": (("tokens", "relation"), ("train_wiki", "val_wiki", "val_nyt")),
+}
+
+
+def test_every_task_of_the_hub_is_tried():
+    assert {*HUB_TASKS} == {name for name, task in own_tasks().items() if task.source.startswith("hub:")}
+
+
+@pytest.mark.parametrize("name", HUB_TASKS)
+def test_a_task_is_loaded_by_its_name_at_its_commit(server, name):
+    """Each row names its label; of FewRel the labels are ids, and a text is a list of words."""
+    (*texts, label), splits = HUB_TASKS[name]
+    task = find_task(name)
+    named, _, revision = task.source.removeprefix("hub:").partition("@")
+    repository, _, configuration = named.partition(":")
+    ids = {written: label for written, label in task.written.items() if written.startswith("P")}
+    answers = [*ids] if ids else [*range(len(task.labels))]
+    folder, files = configuration or "default", {}
+    is_commit = len(revision) == 40
+    for split in splits:
+        table = {label: [each for each in answers for _ in range(4)]}
+        for text in texts:
+            made = [f"{split} {text} {i} of {each}" for each in answers for i in range(4)]
+            table[text] = [each.split() for each in made] if text == "tokens" else made
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(table), sink)
+        # The branch of converted files has a folder for each split, and no card.
+        path = f"{split}-00000-of-00001.parquet" if is_commit else f"{split}/0000.parquet"
+        for one in {folder, "another"} if configuration else {folder}:
+            files[f"{one}/{path}"] = sink.getvalue().to_pybytes()
+    if is_commit:
+        files["README.md"] = card(
+            *sorted({each.partition("/")[0] for each in files}), splits=splits, names=None
+        )
+    hub = server.add("datasets", repository, files, "main" if is_commit else revision)
+    if is_commit:
+        hub.commits[revision] = files
+    data = load_task(name, "hub")
+    assert data.source == f"hub:{named}@{revision if is_commit else hub.refs[revision]}"
+    n_parts = len(splits) / 3 if name == "anli" else 1
+    if name == "fewrel":  # one part, which is divided
+        assert sum(data.rows.values()) == len(answers) * 4
+    else:
+        assert data.rows["test"] == len(answers) * 4 * n_parts
+    for part in data.parts.values():
+        for row in part:
+            number = (row["premise"] or row["hypothesis"]).rpartition(" of ")[2]
+            assert data.labels[row["label"]] == (ids[number] if ids else task.labels[int(number)])
+
+
+def test_a_commit_that_is_gone_is_one_line(server):
+    server.add("datasets", "fancyzhx/ag_news", {"data/train.csv": b"text,label\na,0\n"})
+    assert no_data("hub", "agnews").startswith("hub:fancyzhx/ag_news cannot be loaded: ")

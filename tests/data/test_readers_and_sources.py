@@ -404,6 +404,8 @@ def test_the_same_part_in_two_formats_is_refused(tmp_path):
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PINNED = {task.source.partition("@")[0]: task.source.partition("@")[2] for task in own_tasks().values()}
+"""The commit of each task's dataset."""
 
 
 @pytest.fixture
@@ -421,7 +423,8 @@ def hub(monkeypatch, tmp_path):
     for function in (hub_source.resolve, hub_source._parts):
         function.cache_clear()
 
-    def add(repository, labels, parts, commit=COMMIT):
+    def add(repository, labels, parts):
+        commit = PINNED.get(f"hub:{repository}", COMMIT)
         folder = cache / f"datasets--{repository.replace('/', '--')}"
         (folder / "refs").mkdir(parents=True, exist_ok=True)
         (folder / "refs" / "main").write_text(commit)
@@ -443,9 +446,10 @@ def hub(monkeypatch, tmp_path):
 def test_hub_mnli_names_the_commit_that_was_read(hub):
     hub("nyu-mll/multi_nli", [0, 1, 2, -1], ("train", "validation_matched", "validation_mismatched"))
     data = load_task("mnli", "hub")
-    assert data.source == f"hub:nyu-mll/multi_nli@{COMMIT}"
+    commit = PINNED["hub:nyu-mll/multi_nli"]
+    assert data.source == f"hub:nyu-mll/multi_nli@{commit}"
     assert labels_of(data.test) == ["entailment", "neutral", "contradiction"]
-    assert load_task("mnli", f"hub@{COMMIT}").fingerprint == data.fingerprint
+    assert load_task("mnli", f"hub@{commit}").fingerprint == data.fingerprint
 
 
 @pytest.mark.parametrize("place", ["card", "schema"])
@@ -462,7 +466,7 @@ def test_hub_class_numbers_are_read_by_the_names_of_the_data_set(place, hub, tmp
     data = load_task("mnli", "hub")
     assert labels_of(data.test) == OTHER_ORDER
     assert data.notes == (
-        "hub:nyu-mll/multi_nli: commit 0123456789ab of the Hub cache (HF_HUB_OFFLINE is set)",
+        "hub:nyu-mll/multi_nli: commit da70db2af9d0 of the Hub cache (HF_HUB_OFFLINE is set)",
     )
 
 
@@ -543,3 +547,17 @@ def test_snli_has_no_bundled_pairs():
     with pytest.raises(DataError) as raised:
         load_task("snli", "bundled")
     assert str(raised.value) == "--snli bundled: no such file or folder; expected a path, 'hub'"
+
+
+def test_a_task_without_a_test_part_takes_one_file(tmp_path):
+    rows = [{"text": f"a {i}", "relation": "P26" if i % 2 else "P40"} for i in range(40)]
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    with pytest.raises(DataError) as raised:
+        load_task("fewrel", str(tmp_path))
+    assert str(raised.value) == (
+        f"{tmp_path}: the folder has test.jsonl, train.jsonl, and task fewrel has one part, which is divided; give that file"
+    )
+    data = load_task("fewrel", str(tmp_path / "train.jsonl"))
+    assert sum(data.rows.values()) == 40
+    assert {data.labels[label] for label in data.train["label"]} == {"spouse", "child"}

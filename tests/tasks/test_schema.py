@@ -123,6 +123,6 @@ def test_only_goes_by_the_columns_of_the_source_and_codes_are_as_written(tmp_pat
 
 def test_a_task_without_a_source_says_how_to_give_one():
     with pytest.raises(
-        DataError, match=r"task amazon has no source of its own; give one: --task amazon=PATH"
+        DataError, match=r"task wordnet has no source of its own; give one: --task wordnet=PATH"
     ):
-        load_task(find_task("amazon"), find_task("amazon").default_source)
+        load_task(find_task("wordnet"), find_task("wordnet").default_source)
