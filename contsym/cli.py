@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from contsym import __version__
+from contsym.commands.audit import audit
 from contsym.commands.author import check, new
 from contsym.commands.data import data
 from contsym.commands.diff import diff
@@ -45,7 +46,7 @@ def cli() -> None:
 for command in (
     *(run, sweep, data, list_),
     *(predict, add, export),
-    *(compare, diff, metrics, reproduce, report, sync, ui),
+    *(audit, compare, diff, metrics, reproduce, report, sync, ui),
     *(pretrain, new, check, doctor),
 ):
     cli.add_command(command)

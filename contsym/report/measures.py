@@ -10,6 +10,7 @@ from functools import cached_property
 from contsym.data import shortcuts
 from contsym.report.collect import Collected
 from contsym.report.during import During, during
+from contsym.results import store
 from contsym.results.metrics.efficiency import (
     ShotsNeeded,
     area_under_curve,
@@ -22,6 +23,7 @@ from contsym.results.paper_readings import samples
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
 from contsym.results.summary import marks
+from contsym.results.training_audit import Audited, judge
 
 ALPHA = 0.05
 
@@ -72,6 +74,7 @@ class Measures:
 
     def __init__(self, collected: Collected, target: float) -> None:
         self.collected, self.target = collected, target
+        self._audited: dict[tuple[str, int], Audited | None] = {}
 
     def accuracy(self, variant: str, shots: int, task: str) -> Summary | None:
         """At the end of the scenario."""
@@ -150,6 +153,19 @@ class Measures:
         """Mean over the seeds of a figure without an interval, as a cost."""
         values = self.collected.values(variant, shots, figure)
         return sum(values) / len(values) if values else None
+
+    def audited(self, variant: str, shots: int) -> Audited | None:
+        """What `contsym audit` said of the group's seeds; None where none was audited."""
+        if (variant, shots) not in self._audited:
+            self._audited[variant, shots] = self._judged(variant, shots)
+        return self._audited[variant, shots]
+
+    def _judged(self, variant: str, shots: int) -> Audited | None:
+        found = [store.read_audit(folder) for folder in self.collected.folders(variant, shots).values()]
+        audits = [audit for audit in found if audit]
+        # Those with the same rules can be judged together.
+        alike = [audit for audit in audits if audit.sources == audits[-1].sources]
+        return judge(alike) if alike else None
 
     @cached_property
     def families(self) -> tuple[Family, ...]:

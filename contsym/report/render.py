@@ -99,6 +99,9 @@ def _sections(measures: Measures) -> list[Section]:
         during_text = no_forgetting
     elif measures.during:
         during_text = "The learning curves below show the accuracy on earlier tasks over the pairs seen."
+    audit_text = "No model of these results was audited; contsym audit RUN does, where models were saved (--save-model)."
+    if any(placement.section == "audit" and table.rows for placement, table in tables):
+        audit_text = "Rules are those that the encoder knew before, with 95% on validation pairs or more."
     outcomes = readings_of(collected.readings)
     readings = [("answer", verdict(outcomes))] if outcomes else []
     return [
@@ -119,6 +122,7 @@ def _sections(measures: Measures) -> list[Section]:
             *(("answer", sentences.why_less(measures, task)) for task in collected.earlier_tasks),
             without_figure=during_text,
         ),
+        section("audit", "A rule learned, or a label bias", without_figure=audit_text),
         section("matrices", "Accuracy matrices"),
         section("relations", "Accuracy by relation", without_figure=no_kinds),
         section("kinds", "Symmetric against antisymmetric", without_figure=no_kinds),

@@ -12,6 +12,7 @@ from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.report.collect import Collected
 from contsym.sweeps.config import SweepConfig, shots_text
+from contsym.tasks.schema import FIRST
 from contsym.training.reproduce import config_of
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ def _shared_options(
     """
     words: list[str] = []
     for task, source in config.sources.items():
-        words += [f"--{task}", source]
+        words += [f"--{task}", source] if task in FIRST else ["--task", f"{task}={source}"]
     for task, size in config.sizes.items():
-        words += [f"--{task}-size", str(size)]
+        words += [f"--{task}-size", str(size)] if task in FIRST else ["--size", f"{task}={size}"]
     defaults = {field.name: field.default for field in fields(kind)}
     for name in OPTIONS:
         if (value := getattr(config, name)) != defaults[name]:

@@ -1,0 +1,73 @@
+"""The audit of training for stored results: each seed is audited once, and the verdicts are over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contsym.checked import Skip, tell_skipped
+from contsym.data.rules import load_rules
+from contsym.errors import SettingError
+from contsym.plugins import Plugins
+from contsym.results import store
+from contsym.results.schema import SeedResult
+from contsym.results.training_audit import Audited, judge
+from contsym.sweeps.find import find, find_row, nothing_there
+from contsym.training.audit import audit_seed, check_audit
+from contsym.training.progress import Progress
+
+
+def results_of(name: str, output: Path, skip: Skip = tell_skipped) -> Mapping[Path, SeedResult]:
+    """The results of a run, a sweep, one row of it, or a folder, by folder. Raises ContsymError where there are none."""
+    if "@" in name:
+        row = find_row(name, output, skip)
+        return {folder: row.results[seed] for seed, folder in row.folders.items()}
+    target = find(name, output, skip)
+    if target is None:
+        raise nothing_there(name, output, skip)
+    folders = [target] if isinstance(target, Path) else list(target.done().values())
+    if not folders:
+        raise SettingError(f"{name!r}: none of its results is stored yet; the same command resumes")
+    return store.read_readable(folders, skip)
+
+
+def audit_results(
+    results: Mapping[Path, SeedResult],
+    output: Path,
+    *,
+    files: Sequence[Path] = (),
+    plugins: Plugins,
+    progress: Progress,
+    device: str = "auto",
+) -> dict[str, Audited]:
+    """Audit the saved model of each result, or read its audit where the same rules were asked; by method and shots.
+
+    Raises ContsymError before anything is loaded where a result cannot be audited or has no saved model.
+    """
+    for folder, result in results.items():
+        check_audit(result, str(folder))
+        if not (folder / store.MODEL).is_dir() and store.read_audit(folder) is None:
+            raise SettingError(
+                f"{result.strategy}, seed {result.seed}: no saved model; the same command with --save-model trains it "
+                "again and stores one"
+            )
+    rules = load_rules(files)
+    groups: dict[str, list[Path]] = {}
+    for folder, result in results.items():
+        audit = store.read_audit(folder)
+        if audit is None or audit.sources != rules.sources:
+            store.write_audit(folder, audit_seed(folder, output, rules, progress, plugins, device))
+        name = f"{result.variant(_varied(results.values(), result.strategy))}, {result.n_shots:,} shots"
+        groups.setdefault(name, []).append(folder)
+    audits = {name: [store.read_audit(folder) for folder in folders] for name, folders in groups.items()}
+    return {name: judge([audit for audit in those if audit]) for name, those in audits.items()}
+
+
+def _varied(results, strategy: str) -> set[str]:
+    """Settings of a strategy that have several values."""
+    values: dict[str, set[str]] = {}
+    for result in results:
+        if result.strategy == strategy:
+            for name, value in result.settings.items():
+                values.setdefault(name, set()).add(str(value))
+    return {name for name, those in values.items() if len(those) > 1}

@@ -1,0 +1,67 @@
+"""`contsym audit`: did training teach the rule, or a preference for labels?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from contsym.commands.options import device_option, output_option, plugin_option
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--rules",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Labelled NLI pairs with a column group or skill that names their rule, beside the bundled ones; repeatable.",
+)
+@click.option("--verbose", is_flag=True, help="Show the rules that were not known before too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@device_option
+@plugin_option
+@output_option
+def audit(
+    run: str,
+    files: tuple[Path, ...],
+    verbose: bool,
+    as_json: bool,
+    device: str,
+    plugins: tuple[str, ...],
+    output: Path,
+) -> None:
+    """Say whether a method learned the rule of its new task or a bias towards some labels.
+
+    RUN is a run or sweep of OUTPUT whose models were saved (--save-model), STRATEGY@SHOTS of the latest sweep, or the
+    folder of a result. Its answers are compared with those of the model before the new task, and with that model's twin,
+    which differs by a constant preference for labels (docs/audit.md). What is found is stored, and contsym report shows it.
+
+    \b
+    Examples:
+      contsym run --strategy fine_tune --scenario mnli_then_wikidata --shots 64 --seeds 0-4 --save-model
+      contsym audit RUN
+      contsym audit RUN --rules taxinli.jsonl
+    """
+    from rich.console import Console
+
+    from contsym import plugins as plugin_files
+    from contsym.api.auditing import audit_results, results_of
+    from contsym.checked import Skipped
+    from contsym.commands.views.audit import audit_report
+    from contsym.commands.views.progress import RunProgress
+    from contsym.data.rules import load_rules
+    from contsym.results.training_audit import as_plain
+
+    results = results_of(run, output, Skipped())
+    with RunProgress(Console(stderr=True)) as progress:
+        found = audit_results(
+            results, output, files=files, plugins=plugin_files.read(plugins), progress=progress, device=device
+        )
+    if as_json:
+        click.echo(json.dumps({name: as_plain(each) for name, each in found.items()}, allow_nan=False))
+    else:
+        Console(highlight=False).print(audit_report(found, load_rules(files).notes, verbose=verbose))
