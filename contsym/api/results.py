@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
+    from contsym.results.training_audit import Audited
     from contsym.training.trained import TrainedModel
 
 
@@ -81,6 +82,24 @@ class Experiment:
     def predictions(self, task: str) -> DataFrame:
         """The label and every prediction of each test pair of a task, a row per seed and pair."""
         return predictions_frame(self.by_folder, task, self.stored.varied)
+
+    def audit(self, rules: Sequence[str | Path] = ()) -> dict[str, Audited]:
+        """Whether each method learned the rule of its new task or a label bias, by method and shots (docs/audit.md).
+
+        `rules` are files of labelled pairs beside the bundled ones. Raises ContsymError where the runs were made without
+        `save_models=True`.
+        """
+        from contsym import plugins
+        from contsym.api.auditing import audit_results
+        from contsym.training.progress import Silent
+
+        return audit_results(
+            self.by_folder,
+            self.stored.output,
+            files=[Path(file) for file in rules],
+            plugins=plugins.read(self.stored.config.plugins),
+            progress=Silent(),
+        )
 
     def figures(self) -> dict[str, Figure]:
         """The plots of the report by their titles, as Plotly figures."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from contsym.checked import Count, Figure, Key, Share, Words, Written, expect
+from contsym.errors import ContsymError
 from contsym.results.metrics.bias import kappa
 from contsym.results.metrics.stats import PairedDifference, holm, mcnemar, paired_bootstrap, paired_t
 
@@ -116,9 +117,18 @@ def judge(audits: Sequence[TrainingAudit]) -> Audited:
     Together: "learned" if the task is learned and no known rule was lost or hit; "label bias" if that is the task's, or of
     half of the known rules and more; "unchanged" if no answer differs; otherwise "undecided".
 
-    Shapes: every list of answers of one name has the same length in all audits.
+    Raises ContsymError where the audits are not of the same pairs.
     """
     first = audits[0]
+    for audit in audits[1:]:
+        asked = [
+            (audit.task, first.task),
+            *((audit.rules[n], first.rules[n]) for n in {*audit.rules} & {*first.rules}),
+        ]
+        if any(one.labels != other.labels for one, other in asked):
+            raise ContsymError(
+                f"the audits of {first.key} and {audit.key} are of different pairs; contsym audit RUN asks all seeds the same"
+            )
     task = _task([audit.task for audit in audits], first.new_task)
     names = [name for name in first.rules if all(name in audit.rules for audit in audits)]
     found = {name: [audit.rules[name] for audit in audits] for name in names}

@@ -412,6 +412,33 @@ def _a_pretraining() -> object:
     return {"format": 1, "facts": "ab", "step": 5, "seconds": 1.5, "losses": [0.9], "measured": measured}
 
 
+def _training_audit(path: Path) -> object:
+    from contsym.results.store import read_audit
+    from contsym.results.training_audit import as_plain, judge, sentence
+
+    audit = read_audit(path.parent)
+    assert audit
+    found = judge([audit, audit.model_copy(update={"seed": 1})])
+    return sentence(found), as_plain(found)
+
+
+def _a_training_audit() -> object:
+    answers = {"labels": [0, 2, 1], "before": [0, 0, 1], "after": [0, 2, 2], "twin": [2, 2, 2], "known": 0.97}
+    return {
+        "format": 1,
+        "key": "a1b2",
+        "strategy": "fine_tune",
+        "seed": 0,
+        "labels": ["entailment", "neutral", "contradiction"],
+        "new_task": "wikidata",
+        "task": answers,
+        "task_shift": [0.0, -0.5, 1.25],
+        "rules": {"negation: denied": answers},
+        "rules_shift": [0.0, 0.0, 0.5],
+        "sources": {"bundled": "0" * 64},
+    }
+
+
 def _saved_model(path: Path) -> object:
     from contsym.training.trained_file import read_file
 
@@ -561,6 +588,12 @@ READERS: dict[str, Reader] = {
     ),
     "saved_model": Reader(
         documents.dented_json(_a_saved_model), "contsym.json", _saved_model, ("training/trained_file.py",)
+    ),
+    "training_audit": Reader(
+        documents.dented_json(_a_training_audit),
+        "audit.json",
+        _training_audit,
+        ("results/training_audit.py",),
     ),
     "saved_pairs": Reader(
         documents.struck(st.lists(_saved_pair, max_size=4).map(documents.lines_of_json)),

@@ -39,7 +39,7 @@ def verdict_table(measures: Measures) -> Table:
             shots,
             Cell(found.verdict, (found.verdict,), strong=found.verdict == "label bias"),
             len(found.seeds),
-            sentence(found),
+            sentence(found).partition(": ")[2],
         )
         for name, shots, found in audits(measures)
     ]
