@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from contsym.models.algebra import DIVISION_GUARD, RelationName
 from contsym.models.distances import Metric
 from contsym.models.encoders.freezing import NOTHING, is_freezable
-from contsym.models.memory import VotingMemory
+from contsym.models.memory import COMPENSATE, VotingMemory
 from contsym.models.neighbours import IndexKind, StoredType
 from contsym.models.reservoir import RESERVOIR
 
@@ -38,6 +38,17 @@ def _mode(mode: str) -> str:
     return mode
 
 
+def _vote_mode(mode: str) -> str:
+    if mode == COMPENSATE:
+        return mode
+    try:
+        return _mode(mode)
+    except PydanticCustomError:
+        raise PydanticCustomError(
+            "memory", "refresh, stale, compensate or reservoir:N, as reservoir:500"
+        ) from None
+
+
 class MemorySettings(BaseModel):
     """For methods that store pairs."""
 
@@ -51,6 +62,11 @@ class MemorySettings(BaseModel):
 class VoteSettings(MemorySettings):
     """For methods whose stored pairs vote."""
 
+    memory: Annotated[str, AfterValidator(_vote_mode)] = Field(
+        "refresh",
+        description="stored pairs are encoded again after an experience, or not (stale), or moved by the drift of the "
+        "present pairs (compensate); reservoir:N: again, of N pairs sampled from all",
+    )
     k: int = Field(3, ge=1, description="stored neighbours that vote")
     index: IndexKind = Field(
         "auto",

@@ -197,6 +197,8 @@ class Template(SupervisedTemplate):
         self.first_row = self._pairs["row"][0]
         self.strategy.begin(len(self.strategy.past))
         super()._before_training_exp(**kwargs)
+        if self.takes_steps:
+            self.strategy.meet(self._pairs)
 
     def _after_train_dataset_adaptation(self, **kwargs) -> None:
         super()._after_train_dataset_adaptation(**kwargs)
