@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ Shots = int | Literal["least"] | None
 """Training pairs of an experience with relations. None: all; least: the fewest that reach a target."""
 LEAST: Literal["least"] = "least"
 
+LORA = "lora:"
+
 DEFAULT_OUTPUT = "mlruns"
 DEFAULT_STEP = 16
 PASSES = ("epochs", "min_steps", "steps")
@@ -45,6 +48,8 @@ class CellOptions:
     """None: the default of training/protocol.py, as of `protocol`; a plan has both."""
     pooling: str = AUTO
     """How the encoder's token states become a vector: as it is declared, or one of declared.MODE_NAMES."""
+    adapter: str | None = None
+    """`lora:RANK`: adapters of this rank are trained in place of the encoder's weights; None: the weights."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Source by task; a task that is not named is bundled, or from the Hub where it is not."""
     form: Form = DEFAULT_FORM
@@ -80,6 +85,11 @@ class CellOptions:
     save_models: bool = False
     """Whether the trained model of each seed is stored beside its result."""
     output: Path = Path(DEFAULT_OUTPUT)
+
+    @property
+    def adapter_rank(self) -> int | None:
+        """The rank of the adapters; None without any."""
+        return None if self.adapter is None else int(self.adapter.removeprefix(LORA))
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,8 @@ class RunConfig(CellOptions):
             raise SettingError(f"--draw {self.draw}: expected {' or '.join(get_args(Draw))}")
         if self.pooling not in POOLINGS:
             raise SettingError(f"--pooling {self.pooling}: expected {', '.join(POOLINGS)}")
+        if self.adapter is not None and not re.fullmatch(LORA + "[1-9][0-9]{0,3}", self.adapter):
+            raise SettingError(f"--adapter {self.adapter}: expected lora:RANK, as lora:16")
         if self.label_noise is not None and not 0 <= self.label_noise <= 1:
             raise SettingError(
                 f"--label-noise {self.label_noise} is out of range; expected a share of 0 to 1"

@@ -72,6 +72,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "pretrain": {},
             "label_noise": None,
             "pooling": "auto",
+            "adapter": None,
             "one_pass": False,
             "until": None,
             "step": 16,

@@ -153,6 +153,12 @@ pooling_option = click.option(
     help="Of token states; auto: that of the preset or of a sentence-transformers folder, or else the last token of a "
     "decoder-only model and the mean of any other (docs/encoders.md).",
 )
+adapter_option = click.option(
+    "--adapter",
+    metavar="lora:RANK",
+    help="Leave the encoder's weights as they are and train adapters of this rank at its linear layers "
+    "(docs/method.md).",
+)
 form_option = click.option(
     "--form",
     type=click.Choice(get_args(Form)),
@@ -243,6 +249,7 @@ def cell_options(command):
         encoder_option,
         pooling_option,
         freeze_option,
+        adapter_option,
         task_options,
         form_option,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +36,43 @@ def vote(distances: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     share = 1 - scale * distances / (2 * k + 1)
     scores = torch.zeros(len(distances), n_labels, device=distances.device)
     return scores.scatter_add_(1, labels, share)
+
+
+COMPENSATE = "compensate"
+"""The mode that moves stored vectors by an estimate of their drift."""
+
+SIGMA = 0.3
+"""Width of the Gaussian between vectors of length 1, as in the demonstration of Yu et al."""
+
+MOST_WEIGHTS = 2**24
+"""Weights of a part of the stored vectors, which are moved part by part."""
+
+
+def compensated(stored: Tensor, before: Tensor, after: Tensor, sigma: float = SIGMA) -> Tensor:
+    """Stored vectors moved by the drift that other vectors show: v + sum_i w_i (after_i - before_i) / sum_i w_i.
+
+    The weight w_i = exp(-|before_i - v|^2 / (2 sigma^2)) is large for those that were near v. Shapes: stored
+    (n, dim), before and after (m, dim) with m from 1 -> (n, dim).
+    Source: Yu et al. 2020 (semantic drift compensation, arXiv 2004.00440), equations 4 to 6, where v is a mean of a class.
+    """
+    drift = after - before
+    moved = []
+    for part in stored.split(max(1, MOST_WEIGHTS // len(before))):
+        squares = torch.cdist(part, before, compute_mode="donot_use_mm_for_euclid_dist").square()
+        # The softmax is the same quotient, also where all weights would be 0 in float32.
+        moved.append(part + (-squares / (2 * sigma**2)).softmax(dim=1) @ drift)
+    return torch.cat(moved)
+
+
+class Before(NamedTuple):
+    """What a memory knows before its encoder is trained on an experience."""
+
+    place_of: Mapping[int, int]
+    """The place of a row of the experience among `vectors`."""
+    vectors: Tensor
+    stored: Tensor
+    labels: Tensor
+    """Of the stored vectors."""
 
 
 class LabelMemory:
@@ -87,7 +124,7 @@ class LabelMemory:
 
     def add(self, embeddings: Tensor, labels: Tensor, *, is_passing: bool = False) -> None:
         """Store (n, dim) embeddings and (n,) labels; passing pairs only until `drop_passing`."""
-        self.add_vectors(self._scaled(embeddings), labels.cpu().numpy(), is_passing=is_passing)
+        self.add_vectors(self.scaled(embeddings), labels.cpu().numpy(), is_passing=is_passing)
 
     def add_vectors(self, vectors: np.ndarray, labels: np.ndarray, *, is_passing: bool = False) -> None:
         """Store rows of the `embeddings` of a memory, unchanged."""
@@ -118,7 +155,7 @@ class LabelMemory:
         """
         assert len(self) > 0, "a vote needs at least one stored pair"
         k = min(self.k, len(self))
-        vectors = self._scaled(queries)
+        vectors = self.scaled(queries)
         squares, rows = self._search(self.neighbours, vectors, 0)
         for more_squares, more_rows in (
             self._search(self._passing, vectors, len(self.neighbours)),
@@ -155,7 +192,8 @@ class LabelMemory:
         n_before_zeros = self._zero_rows - np.arange(len(self._zero_rows))
         return places + np.searchsorted(n_before_zeros, places, side="right")
 
-    def _scaled(self, embeddings: Tensor) -> np.ndarray:
+    def scaled(self, embeddings: Tensor) -> np.ndarray:
+        """Embeddings as they are compared, float32: for the cosine at length 1."""
         embeddings = embeddings.detach().float()
         scaled = functional.normalize(embeddings, dim=-1) if self.metric == "cosine" else embeddings
         return scaled.cpu().numpy()
@@ -165,9 +203,9 @@ class VotingMemory:
     """The pairs that a k-NN strategy stores, as label embeddings.
 
     With `refresh`, every stored pair is encoded again whenever the encoder may have changed; with `stale`, a
-    finished experience keeps its vectors, which is cheap but drifts out of date; `reservoir:N` is refresh
-    with a uniform sample of N pairs, so that the memory stops growing (and hardly holds a small experience
-    after a large one).
+    finished experience keeps its vectors, which is cheap but drifts out of date; `compensate` is stale with vectors
+    that are moved by the drift of the present pairs; `reservoir:N` is refresh with a uniform sample of N pairs, so that
+    the memory stops growing (and hardly holds a small experience after a large one).
     """
 
     score_kind: ClassVar[ScoreKind] = "votes"
@@ -189,7 +227,8 @@ class VotingMemory:
         self.reservoir = Reservoir(int(n_sampled), seed) if n_sampled != mode else None
         self._options: dict[str, Any] = {"k": k, "metric": metric, "index": index, "stored_as": stored_as}
         self._n_of_past: list[int] = []
-        """With `stale`, the number of pairs of each finished experience in the index."""
+        """With `stale` and `compensate`, the number of pairs of each finished experience in the index."""
+        self._before: Before | None = None
         self._version: tuple[int, ...] | None = None
         self._finished = Joined()
         self.index: Any = None
@@ -197,6 +236,19 @@ class VotingMemory:
     def make_index(self, dim: int) -> Any:
         """An empty index for label embeddings of `dim` dimensions."""
         return LabelMemory(dim, self.n_labels, **self._options)
+
+    def begin(self, pairs: Dataset, embed: Callable[[Dataset], Tensor]) -> None:
+        """Receive the pairs of an experience before the encoder is trained on them; with `compensate` their drift counts
+        from here."""
+        if self.mode != COMPENSATE or not self._n_of_past:
+            return
+        self.index.drop_passing()
+        self._before = Before(
+            {row: place for place, row in enumerate(pairs["row"][:])},
+            torch.from_numpy(self.index.scaled(embed(pairs))),
+            torch.from_numpy(self.index.embeddings).float(),
+            torch.from_numpy(self.index.labels),
+        )
 
     def update(
         self,
@@ -218,7 +270,7 @@ class VotingMemory:
         self._version = version
         if self.reservoir:
             past, current = self.reservoir.sample(past, current)
-        if self.mode == "stale":
+        if self.mode in ("stale", COMPENSATE):
             self._append(past, current, embed)
             return
         past = past if past_limit is None else thinned(past, past_limit)
@@ -240,13 +292,28 @@ class VotingMemory:
         """Store newly finished experiences for good, and `current` as passing pairs."""
         if self.index is not None:
             self.index.drop_passing()
-        for pairs in past[len(self._n_of_past) :]:
-            embeddings, labels = embedded(pairs, embed)
+        finished = [(pairs, *embedded(pairs, embed)) for pairs in past[len(self._n_of_past) :]]
+        passing = [] if current is None else [(current, *embedded(current, embed))]
+        if self._before and (present := [*finished, *passing]):
+            pairs, embeddings, _ = present[-1]
+            self._compensate(self._before, pairs, embeddings)
+        for pairs, embeddings, labels in finished:
             self._index_for(embeddings).add(embeddings, labels)
             self._n_of_past.append(len(pairs))
-        if current is not None:
-            embeddings, labels = embedded(current, embed)
+            self._before = None
+        for _, embeddings, labels in passing:
             self._index_for(embeddings).add(embeddings, labels, is_passing=True)
+
+    def _compensate(self, before: Before, pairs: Dataset, embeddings: Tensor) -> None:
+        """Move the vectors of finished experiences, as they were before, by the drift of these pairs up to now."""
+        places = [before.place_of[row] for row in pairs["row"][:]]
+        after = torch.from_numpy(self.index.scaled(embeddings))
+        moved = compensated(before.stored, before.vectors[places], after)
+        self.index = None
+        # One by one as they came, because the lists of the index depend on the order.
+        parts = (each.split(self._n_of_past) for each in (moved, before.labels))
+        for vectors, labels in zip(*parts, strict=True):
+            self._index_for(vectors).add(vectors, labels)
 
     def _index_for(self, embeddings: Tensor) -> Any:
         if self.index is None:
@@ -263,11 +330,17 @@ class VotingMemory:
 
     @property
     def note(self) -> str | None:
-        """What a reader must know where the search is not exact."""
-        return None if self.index is None else self.index.neighbours.note
+        """What a reader must know where the search is not exact, or the vectors are estimates."""
+        notes = [] if self.index is None else [self.index.neighbours.note]
+        if self.mode == COMPENSATE and len(self._n_of_past) > 1:
+            notes.append(
+                "memory=compensate: vectors of earlier experiences are estimates, moved by the mean drift of later pairs "
+                "and not encoded again"
+            )
+        return "; ".join(note for note in notes if note) or None
 
     def state(self) -> dict[str, Tensor]:
-        """With `stale`, the vectors of finished experiences; the other modes encode again."""
+        """With `stale` and `compensate`, the vectors of finished experiences; the other modes encode again."""
         if not self._n_of_past:
             return {}
         n_past = sum(self._n_of_past)
@@ -278,7 +351,7 @@ class VotingMemory:
         return named(zip(*columns, strict=True))
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        self._version, self.index, self._n_of_past = None, None, []
+        self._version, self.index, self._n_of_past, self._before = None, None, [], None
         for vectors, labels in parts_of(state):
             # One by one as before, because the lists of the index depend on the order.
             self._index_for(vectors).add_vectors(vectors.numpy(), labels.numpy())

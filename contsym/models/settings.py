@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from contsym.models.algebra import DIVISION_GUARD, RelationName
 from contsym.models.distances import Metric
 from contsym.models.encoders.freezing import NOTHING, is_freezable
-from contsym.models.memory import VotingMemory
+from contsym.models.memory import COMPENSATE, VotingMemory
 from contsym.models.neighbours import IndexKind, StoredType
 from contsym.models.reservoir import RESERVOIR
 
@@ -38,6 +38,17 @@ def _mode(mode: str) -> str:
     return mode
 
 
+def _vote_mode(mode: str) -> str:
+    if mode == COMPENSATE:
+        return mode
+    try:
+        return _mode(mode)
+    except PydanticCustomError:
+        raise PydanticCustomError(
+            "memory", "refresh, stale, compensate or reservoir:N, as reservoir:500"
+        ) from None
+
+
 class MemorySettings(BaseModel):
     """For methods that store pairs."""
 
@@ -51,6 +62,11 @@ class MemorySettings(BaseModel):
 class VoteSettings(MemorySettings):
     """For methods whose stored pairs vote."""
 
+    memory: Annotated[str, AfterValidator(_vote_mode)] = Field(
+        "refresh",
+        description="stored pairs are encoded again after an experience, or not (stale), or moved by the drift of the "
+        "present pairs (compensate); reservoir:N: again, of N pairs sampled from all",
+    )
     k: int = Field(3, ge=1, description="stored neighbours that vote")
     index: IndexKind = Field(
         "auto",
@@ -87,6 +103,12 @@ class TrainingSettings(BaseModel):
     epochs: float = Field(1.0, gt=0, description="passes over an experience, at least")
     min_steps: int = Field(100, ge=1, description="training steps for an experience, at least")
     steps: int | None = Field(None, ge=1, description="exact training steps; overrides both")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="learning rate over an experience's steps: as it is, or falling towards 0"
+    )
+    warmup: float = Field(
+        0.0, ge=0, lt=1, description="share of an experience's steps in which the learning rate rises first"
+    )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of a step's gradient")
     freeze: Annotated[str, AfterValidator(_freezable)] = Field(
@@ -98,3 +120,22 @@ class TrainingSettings(BaseModel):
         if one_pass:
             return math.ceil(n_pairs / self.batch_size)
         return self.steps or max(self.min_steps, math.ceil(self.epochs * n_pairs / self.batch_size))
+
+    def rate(self, step: int, n_steps: int) -> float:
+        """The share of the learning rate that a step of an experience takes, counted from 0 among n_steps.
+
+        Warm-up and linear fall as in Goyal et al. 2017 (arXiv 1706.02677), section 2.2, and BERT; cosine: Loshchilov
+        and Hutter 2017 (SGDR, arXiv 1608.03983), equation 5, without restarts. No step takes a rate of 0.
+
+        >>> settings = TrainingSettings(warmup=0.2, schedule="linear")
+        >>> [settings.rate(step, 10) for step in (0, 1, 2, 6, 9)]
+        [0.5, 1.0, 1.0, 0.5, 0.125]
+        """
+        n_warmup = math.ceil(self.warmup * n_steps)
+        if step < n_warmup:
+            return (step + 1) / n_warmup
+        if self.schedule == "constant":
+            return 1.0
+        if self.schedule == "linear":
+            return (n_steps - step) / (n_steps - n_warmup)
+        return (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup))) / 2

@@ -315,6 +315,7 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
     "encoder weights": lambda r: r.encoder_weights.sha256,
     "encoder's tokenizer or configuration": lambda r: r.encoder_weights.text_files_sha256,
     "pooling": lambda r: r.pooling.kind,
+    "adapter": lambda r: r.options.adapter,
     "data": lambda r: {task: source.fingerprint for task, source in r.sources.items()},
     "training pairs": lambda r: {
         name: source.rows.train for name, source in r.sources.items() if not source.few_shot

@@ -91,6 +91,8 @@ class StoredOptions(Written):
     pretrain: dict[str, Words]
     label_noise: Share | None
     pooling: Words
+    adapter: Words | None = None
+    """Trained in place of the encoder's weights."""
     one_pass: bool
     until: Share | None
     step: Count

@@ -33,7 +33,7 @@ class Strategy:
     Scores become probabilities by softmax ("logits"; minus a distance is one too), those of a VotingMemory as shares of
     the vote; override `score_kind` for others (models/scores.py).
 
-    A method may also override `begin(n)`, `fit(pairs)`, `refresh(...)` and `score(pairs)`, and, if it has
+    A method may also override `begin(n)`, `meet(pairs)`, `fit(pairs)`, `refresh(...)` and `score(pairs)`, and, if it has
     state outside the model, `state()` and `restore(...)`; if it reads `past` and has no VotingMemory, also
     `stored_pairs()`. A strategy knows no trainer:
     `training/template.py` drives any strategy through Avalanche.
@@ -122,6 +122,12 @@ class Strategy:
     def begin(self, n: int) -> None:
         """Prepare for experience n (from 0), before its first gradient step; the optimizer is made
         afterwards, over all parameters of the model. Default: nothing."""
+
+    def meet(self, pairs: Dataset) -> None:
+        """Receive the pairs of an experience right before the first gradient step on them. Default: the memory, if there
+        is one, may look where the encoder has them."""
+        if self.memory:
+            self.memory.begin(pairs, self.model.outputs)
 
     def fit(self, pairs: Dataset) -> None:
         """Learn from the pairs of a finished experience without gradient steps, as into buffers of the head.

@@ -226,7 +226,7 @@ def _seeds(given: Any) -> Any:
     return given
 
 
-_TEXTS = ("scenario", "encoder", "pooling", "device", *FIRST)
+_TEXTS = ("scenario", "encoder", "pooling", "adapter", "device", *FIRST)
 _NAMES = Annotated[Several[str], Field(description="a list of names")]
 _ENTRIES: dict[str, Any] = {
     "strategies": _NAMES,

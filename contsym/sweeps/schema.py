@@ -44,6 +44,7 @@ class StoredSettings(Written):
     encoder: Words | None = None
     """None: that of each reading, by its protocol."""
     pooling: Words = "auto"
+    adapter: Words | None = None
     sources: dict[str, Words] = {}
     sizes: dict[str, Count] = {}
     form: Words = "lexicalised"

@@ -25,6 +25,7 @@ from contsym.data.shots import subset
 from contsym.machine import peak_memory
 from contsym.models.algebra import guarded_division
 from contsym.models.encoders.device import random_state, set_random_state
+from contsym.models.encoders.difference import adapt
 from contsym.models.encoders.load import load
 from contsym.models.encoders.nli_head import kind_of_head, read_head
 from contsym.models.encoders.resolve import head_of
@@ -73,6 +74,8 @@ class SeedRun:
         torch.manual_seed(seed)
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None
+        if plan.config.adapter_rank:
+            adapt(self.encoder, plan.config.adapter_rank)
         self.matrix = AnswerMatrix()
         self.forgetting = Forgetting(self.matrix)
         self.names = [task.name for task in plan.tasks]

@@ -48,6 +48,7 @@ def pretraining_config(config: RunConfig) -> RunConfig:
         config,
         strategy=PRETRAINING,
         settings=config.pretrain,
+        adapter=None,
         protocol="sequential",
         pretrain={},
         shots=None,
@@ -78,6 +79,27 @@ def check_freeze(value: str, strategy: Card, encoder: str, n_layers: int | None)
         )
     if n_layers is not None and n_frozen >= n_layers:
         raise SettingError(too_many_layers(value, encoder, n_layers))
+
+
+def _check_adapter(config: RunConfig, named: Plugins, strategy: type[Strategy], freeze: str) -> None:
+    """Raise SettingError where there are no weights that adapters could be trained in place of."""
+    from contsym.models.encoders.freezing import NOTHING
+
+    if config.adapter is None:
+        return
+    card, option = find_strategy(config.strategy, named), f"--adapter {config.adapter}"
+    if "adapter" in card.trains:
+        raise SettingError(f"{option}: strategy {card.name} has adapters of its own; leave --adapter out")
+    # Of a plug-in the words are its author's.
+    if not strategy.trains or ("encoder" not in card.trains and not card.origin):
+        raise SettingError(
+            f"{option}: strategy {card.name} trains {card.trains} and leaves the encoder as it is; leave --adapter "
+            "out"
+        )
+    if freeze != NOTHING:
+        raise SettingError(
+            f"{option}: adapters leave all weights as they are, so there are none for freeze={freeze}; leave one out"
+        )
 
 
 @dataclass(frozen=True)
@@ -159,6 +181,7 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     tasks = tuple(shared.load(scenario, place, config) for place in range(len(scenario.experiences)))
     files = with_limit(files)
     _check_freeze(config, named, files, settings)
+    _check_adapter(config, named, strategy, settings.freeze)
     if config.protocol == "retrain":
         check_start(config, files, scenario, strategy)
         parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
@@ -348,6 +371,7 @@ def _method_facts(plan: Plan, seed: int) -> dict[str, object]:
     config = plan.config
     return {
         "strategy": config.strategy,
+        "adapter": config.adapter,
         "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
         "plugins": [
             p.sha256 for p in plan.plugins.of_run(config.strategy, config.scenario) if p.kind == "strategy"

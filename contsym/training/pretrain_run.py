@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from datasets import Dataset, concatenate_datasets
@@ -46,10 +46,6 @@ OPTIMIZER_STATE = ("step", "exp_avg", "exp_avg_sq")
 class PretrainSettings(TrainingSettings):
     """Hyper-parameters of a pretraining."""
 
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps in which the learning rate rises")
-    decay: Literal["none", "linear"] = Field(
-        "none", description="linear: after the warm-up the learning rate falls to 0 at the last step"
-    )
     lora: int | None = Field(
         None, ge=1, description="rank of adapters of all linear layers, trained in place of the weights"
     )
@@ -68,18 +64,6 @@ class PretrainSettings(TrainingSettings):
                 f"lora={self.lora} without freeze={self.freeze}: adapters leave all weights as they are"
             )
         return self
-
-    def rate(self, step: int, n_steps: int) -> float:
-        """The share of the learning rate that a step takes, counted from 0.
-
-        >>> settings = PretrainSettings(warmup=0.2, decay="linear")
-        >>> [settings.rate(step, 10) for step in (0, 1, 2, 6, 9)]
-        [0.5, 1.0, 1.0, 0.5, 0.125]
-        """
-        n_warmup = math.ceil(self.warmup * n_steps)
-        if step < n_warmup:
-            return (step + 1) / n_warmup
-        return (n_steps - step) / (n_steps - n_warmup) if self.decay == "linear" else 1.0
 
 
 class PairPretraining(Strategy):

@@ -68,7 +68,7 @@ class Template(SupervisedTemplate):
         n_trained: int | None = None,
     ) -> None:
         self.strategy, settings = strategy, strategy.settings
-        self.trajectory, self.one_pass = trajectory, one_pass
+        self.trajectory, self.one_pass, self.learning_rate = trajectory, one_pass, learning_rate
         self._allowed = None if label_space is None else allowed_labels(label_space)
         if self._allowed is not None:
             # (labels, labels): those that can be answered for a training example of each label.
@@ -197,13 +197,15 @@ class Template(SupervisedTemplate):
         self.first_row = self._pairs["row"][0]
         self.strategy.begin(len(self.strategy.past))
         super()._before_training_exp(**kwargs)
+        if self.takes_steps:
+            self.strategy.meet(self._pairs)
 
     def _after_train_dataset_adaptation(self, **kwargs) -> None:
         super()._after_train_dataset_adaptation(**kwargs)
         # After the add-ons, which may add earlier pairs to the dataset.
         n_pairs = len(self.adapted_dataset)
-        steps = self.strategy.settings.n_steps(n_pairs, self.one_pass)
-        self.n_steps_left = steps if self.takes_steps else 0
+        self.n_steps_planned = self.strategy.settings.n_steps(n_pairs, self.one_pass)
+        self.n_steps_left = self.n_steps_planned if self.takes_steps else 0
 
     def _train_exp(self, experience, eval_streams=None, **kwargs) -> None:
         if self.n_steps_left > 0:
@@ -245,6 +247,10 @@ class Template(SupervisedTemplate):
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), self.strategy.settings.clip_norm
         )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * self.strategy.settings.rate(
+                self.n_batches, self.n_steps_planned
+            )
         super()._before_update(**kwargs)
 
     def _after_training_iteration(self, **kwargs) -> None:

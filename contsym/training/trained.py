@@ -297,7 +297,7 @@ class TrainedModel:
         head: Any = NliClassifier.from_folder(self._classifier).transformer
         body = (
             encoder.transformer.get_base_model()
-            if hasattr(encoder.transformer, "peft_config")
+            if hasattr(encoder.transformer, "get_base_model")
             else encoder.transformer
         )
         setattr(head, head.base_model_prefix, body)

@@ -205,7 +205,7 @@ def test_a_mistake_with_new_is_one_line(arguments, message, tmp_path):
         (
             ("my_method", "--set", "scal=3"),
             "--set scal: no setting of this strategy; did you mean scale? it has batch_size, clip_norm, epochs, "
-            "freeze, learning_rate, min_steps, scale, steps, weight_decay",
+            "freeze, learning_rate, min_steps, scale, schedule, steps, warmup, weight_decay",
         ),
         (
             ("my_method", "--set", "scale=-1"),

@@ -40,7 +40,7 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         (
             ("sweep", "--strategies", "fine_tune", *RUN[3:], "--shots", "8", "--set", "index=ivf"),
             "--set index: no strategy of the sweep has it; expected one of batch_size, clip_norm, epochs, freeze, "
-            "head, learning_rate, min_steps, steps, weight_decay",
+            "head, learning_rate, min_steps, schedule, steps, warmup, weight_decay",
         ),
         ((*RUN, "--target", "2"), "--target 2.0 is out of range; expected 0 < target <= 1"),
         (
@@ -184,7 +184,7 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
     assert done.stderr == (
         "error: --set margn: no setting of this strategy; did you mean margin? it has batch_size, clip_norm, "
         "epochs, freeze, guard, index, k, learning_rate, margin, memory, memory_dtype, metric, min_steps, "
-        "relation, steps, weight_decay\n"
+        "relation, schedule, steps, warmup, weight_decay\n"
     )
 
 

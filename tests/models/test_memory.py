@@ -7,7 +7,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from contsym.models.memory import LabelMemory, VotingMemory, vote
+from contsym.models.memory import LabelMemory, VotingMemory, compensated, vote
 from contsym.models.reservoir import thinned
 from contsym.strategies.protonet import PrototypeMemory
 
@@ -228,7 +228,7 @@ def pairs(*labels):
     return Dataset.from_dict({"label": list(labels)})
 
 
-@pytest.mark.parametrize(("mode", "calls"), [("refresh", [2, 3]), ("stale", [2, 1])])
+@pytest.mark.parametrize(("mode", "calls"), [("refresh", [2, 3]), ("stale", [2, 1]), ("compensate", [2, 1])])
 def test_refresh_encodes_the_past_again_and_stale_does_not(mode, calls):
     encoded = []
 
@@ -296,6 +296,86 @@ def test_a_restored_stale_memory_is_the_same_to_the_bit(index, stored_as):
     assert torch.equal(one.scores(queries), other.scores(queries))
     assert torch.equal(*(m.artifacts()["memory.embeddings"] for m in (one, other)))
     assert one.note == other.note
+
+
+def test_a_stored_vector_moves_by_the_weighted_mean_of_the_drifts():
+    # Squared distances 1 and 4 and 2 sigma^2 = 1: the weights are e^-1 and e^-4, the drifts (1, 0) and (0, 1).
+    before = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    after = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
+    one, four = math.exp(-1), math.exp(-4)
+    moved = compensated(torch.zeros(1, 2), before, after, sigma=math.sqrt(0.5))
+    assert moved[0].tolist() == pytest.approx([one / (one + four), four / (one + four)])
+    # So far away that both weights would be 0 as floats, the nearer one has all of it.
+    far = compensated(torch.tensor([[1000.0, 0.0]]), before, after)
+    assert far.tolist() == [[1001.0, 0.0]]
+    # What moves as one takes all along.
+    stored = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(compensated(stored, before, before + 0.5), stored + 0.5)
+
+
+def test_a_part_by_part_compensation_is_a_loop(monkeypatch):
+    import contsym.models.memory as module
+
+    generator = torch.Generator().manual_seed(1)
+    stored, before, after = (torch.randn(n, 3, generator=generator) for n in (7, 4, 4))
+    monkeypatch.setattr(module, "MOST_WEIGHTS", 10)
+    expected = []
+    for v in stored.tolist():
+        weights = [math.exp(-(math.dist(v, b) ** 2) / (2 * 0.3**2)) for b in before.tolist()]
+        drift = (after - before).tolist()
+        expected.append(
+            [
+                x + sum(w * d[i] for w, d in zip(weights, drift, strict=True)) / sum(weights)
+                for i, x in enumerate(v)
+            ]
+        )
+    assert torch.allclose(compensated(stored, before, after), torch.tensor(expected), atol=1e-5)
+
+
+def test_a_compensating_memory_moves_from_where_it_was_before_the_experience():
+    def rows(*numbers):
+        return Dataset.from_dict({"label": list(numbers), "row": list(numbers)})
+
+    first, second, third = rows(0, 1), rows(2, 3), rows(4)
+    at = {0: (1.0, 0.0), 1: (3.0, 0.0)}
+    asked = []
+
+    def embed(data):
+        asked.append(data["row"][:])
+        return torch.tensor([at[row] for row in data["row"][:]])
+
+    def train_on(pairs, *moves):
+        """Embeddings before, halfway and at the end; the vectors of earlier pairs after each."""
+        memory.begin(pairs, embed)
+        for step, (place, current) in enumerate(moves, 1):
+            at.update(place)
+            past.extend([] if current else [pairs])
+            memory.update(past, current, 10 * len(past) + step, embed)
+            found.append(memory.index.embeddings.tolist())
+
+    found: list = []
+    past = []
+    memory = VotingMemory(k=1, n_labels=5, mode="compensate", metric="euclidean")
+    train_on(first, ({}, None))
+    at = {2: (1.0, 1.0), 3: (9.0, 9.0)}
+    # Halfway only pair 2 was seen; at the end both have moved, and pair 3 is too far away to have a say.
+    train_on(second, ({2: (1.0, 3.0)}, rows(2)), ({2: (2.0, 1.0), 3: (0.0, 0.0)}, None))
+    at = {4: (5.0, 5.0)}
+    train_on(third, ({4: (5.0, 4.0)}, None))
+    assert found == [
+        [[1, 0], [3, 0]],
+        [[1, 2], [3, 2], [1, 3]],
+        [[2, 0], [4, 0], [2, 1], [0, 0]],
+        [[2, -1], [4, -1], [2, 0], [0, -1], [5, 4]],
+    ]
+    # No pair of a finished experience was encoded again.
+    assert asked == [[0, 1], [2, 3], [2], [2, 3], [4], [4]]
+    assert memory.index.labels.tolist() == [0, 1, 2, 3, 4]
+    assert memory.note.startswith("memory=compensate: vectors of earlier experiences are estimates")
+    other = VotingMemory(k=1, n_labels=5, mode="compensate", metric="euclidean")
+    other.restore(memory.state())
+    assert other.index.embeddings.tolist() == found[-1]
+    assert other.note == memory.note
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The conformance suite over all strategies, and what holds of single ones, with a tiny encoder."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -161,10 +164,12 @@ def test_stored_memory_grows_by_every_training_pair(toy, tiny_encoder_folder, tm
     assert result.cost.stored_bytes == n_stored * (32 * 4 + 8)
 
 
-def test_stale_memory_keeps_the_old_vectors(toy, tiny_encoder_folder, tmp_path):
-    memories = {}
-    for mode in ("refresh", "stale"):
-        _, _, tensors = one_seed(
+def test_stale_memory_keeps_the_old_vectors_and_a_compensating_one_moves_them(
+    toy, tiny_encoder_folder, tmp_path
+):
+    memories, forwards, notes = {}, {}, {}
+    for mode in ("refresh", "stale", "compensate"):
+        result, _, tensors = one_seed(
             toy,
             tiny_encoder_folder,
             tmp_path,
@@ -173,10 +178,27 @@ def test_stale_memory_keeps_the_old_vectors(toy, tiny_encoder_folder, tmp_path):
             settings={"steps": "8", "memory": mode},
         )
         memories[mode] = tensors["memory.embeddings"]
-    # The same training, so the last experience is stored alike and the first is not. The two encode batches of
-    # other sizes, whose products some processors add up in another order.
-    torch.testing.assert_close(memories["refresh"][60:], memories["stale"][60:], rtol=0, atol=1e-6)
-    assert not torch.allclose(memories["refresh"][:60], memories["stale"][:60], atol=1e-3)
+        forwards[mode], notes[mode] = costs(result, "training_forwards"), result.notes
+    new, old = slice(60, None), slice(60)
+    for mode in ("stale", "compensate"):
+        # The same training, so the last experience is stored alike and the first is not. They encode batches of
+        # other sizes, whose products some processors add up in another order.
+        torch.testing.assert_close(memories["refresh"][new], memories[mode][new], rtol=0, atol=1e-6)
+        assert not torch.allclose(memories["refresh"][old], memories[mode][old], atol=1e-3)
+    assert not torch.allclose(memories["stale"][old], memories["compensate"][old], atol=1e-3)
+    # The texts of the second experience are encoded once more, before it, and none of the first.
+    n_texts = len(distinct_texts(toy, "wikidata"))
+    assert [c - s for c, s in zip(forwards["compensate"], forwards["stale"], strict=True)] == [0, n_texts]
+    assert notes["stale"] == []
+    assert notes["compensate"] == [
+        "memory=compensate: vectors of earlier experiences are estimates, moved by the mean drift of later pairs and not "
+        "encoded again"
+    ]
+
+
+def distinct_texts(toy, task):
+    rows = map(json.loads, (Path(toy[task]) / "train.jsonl").read_text().splitlines())
+    return {row[role] for row in rows for role in ("premise", "hypothesis")}
 
 
 def test_random_label_vectors_are_stored_and_never_trained(toy, tiny_encoder_folder, tmp_path):

@@ -32,12 +32,17 @@ from tests.runs import one_seed
         (
             "knn_learned",
             {"memory": "reservoir"},
-            "--set memory=reservoir: expected refresh, stale or reservoir:N, as reservoir:500",
+            "--set memory=reservoir: expected refresh, stale, compensate or reservoir:N, as reservoir:500",
         ),
         (
             "knn_fixed",
             {"memory": "reservoir:0"},
-            "--set memory=reservoir:0: expected refresh, stale or reservoir:N, as reservoir:500",
+            "--set memory=reservoir:0: expected refresh, stale, compensate or reservoir:N, as reservoir:500",
+        ),
+        (
+            "protonet",
+            {"memory": "compensate"},
+            "--set memory=compensate: expected refresh, stale or reservoir:N, as reservoir:500",
         ),
         (
             "zero_shot",

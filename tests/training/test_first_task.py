@@ -30,7 +30,12 @@ def same_tensors(one, two):
         *(
             pytest.param(strategy, settings, marks=pytest.mark.slow)
             for strategy, settings in (
-                *((strategy, {"memory": "stale"}) for strategy in SETTINGS if strategy.startswith("knn")),
+                *(
+                    (strategy, {"memory": mode})
+                    for strategy in SETTINGS
+                    if strategy.startswith("knn")
+                    for mode in ("stale", "compensate")
+                ),
                 ("knn_fixed", {"memory": "reservoir:20"}),
                 ("protonet", {"memory": "stale"}),
                 ("fine_tune", {"head": "cross"}),

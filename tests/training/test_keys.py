@@ -80,7 +80,8 @@ def test_what_decides_a_result_is_in_its_key(key, toy, tiny_encoder_folder, tmp_
         {"without": ("steps",)}, {"without": ("steps",), "one_pass": True}, {"until": 0.9},
         {"shots": "least"}, {"shots": "least", "step": 8}, {"draw": "natural"},
         {"audit": True}, {"target": 0.5}, {"form": "both"}, {"protocol": "retrain"},
-        {"protocol": "retrain", "pretrain": {"steps": "3"}}, {"pooling": "cls"}, {"sources": {"wikidata": str(other)}},
+        {"protocol": "retrain", "pretrain": {"steps": "3"}}, {"pooling": "cls"}, {"adapter": "lora:4"}, {"adapter": "lora:8"},
+        {"sources": {"wikidata": str(other)}},
         # The weights are the same; the texts are read otherwise.
         {"encoder": str(cased)},
     )  # fmt: skip

@@ -42,7 +42,8 @@ def test_a_report_writes_every_option_and_a_sweep_file_may_name_it(tmp_path):
     }
     assert set(OPTIONS) == names(CellOptions) - in_another_way
     values = {
-        "encoder": '"x"', "pooling": '"cls"', "form": '"both"', "draw": '"natural"', "split": '"pair"', "label_noise": "0.5",
+        "encoder": '"x"', "adapter": '"lora:4"', "pooling": '"cls"',
+        "form": '"both"', "draw": '"natural"', "split": '"pair"', "label_noise": "0.5",
         "protocol": '"retrain"', "device": '"cpu"', "precision": '"fp32"', "target": "0.5", "until": "1.0", "step": "8",
         "one_pass": "true", "curve": "true", "relearn": "true",
         "audit": "false", "save_models": "true",

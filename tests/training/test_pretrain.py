@@ -73,16 +73,6 @@ def vectors(folder):
     return load(locate(str(folder))).encode(["anna is near ben", "carl hates dora"])
 
 
-def test_the_rate_rises_and_falls():
-    # 10 steps, of which 4 warm up: 1/4, 2/4, 3/4, 4/4, then 6/6 down to 1/6.
-    settings = PretrainSettings(warmup=0.4, decay="linear")
-    rates = [settings.rate(step, 10) for step in range(10)]
-    assert rates == pytest.approx([0.25, 0.5, 0.75, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
-    assert [PretrainSettings().rate(step, 3) for step in range(3)] == [1, 1, 1]
-    # A share that makes no whole step is one step.
-    assert PretrainSettings(warmup=0.01).rate(0, 10) == 1
-
-
 def test_no_premise_is_both_trained_on_and_held_out():
     premises = [f"premise {i // 3}" for i in range(60)]
     pairs = Dataset.from_dict({"premise": premises, "row": list(range(60))})
@@ -137,7 +127,7 @@ def test_several_tasks_are_trained_on_together(pretrain):
 
 @pytest.mark.parametrize("more", [(), ("lora=4",)])
 def test_a_killed_training_resumes_to_the_same_bits(toy, tiny_encoder_folder, tmp_path, more):
-    settings = (*more, "evaluations=100", "warmup=0.1", "decay=linear")
+    settings = (*more, "evaluations=100", "warmup=0.1", "schedule=linear")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert (
         CliRunner().invoke(cli, arguments(toy, tiny_encoder_folder, whole, *settings, steps=300)).exit_code
@@ -257,7 +247,7 @@ def test_what_cannot_be_is_one_line(pretrain, tiny_nli_folder):
         ),
         (("epoch=2",), "--set epoch: no setting of this strategy; did you mean epochs? it has "),
         (("warmup=1",), "--set warmup=1: expected less than 1"),
-        (("decay=cosine",), "--set decay=cosine: expected 'none' or 'linear'"),
+        (("schedule=step",), "--set schedule=step: expected 'constant', 'linear' or 'cosine'"),
     ):
         with pytest.raises(ContsymError) as caught:
             pretrain("made", *more)

@@ -45,6 +45,7 @@ def trained(toy, tiny_encoder_folder, tmp_path):
     [
         ("fine_tune+ewc", "tiny_encoder_folder", {"protocol": "retrain", "pretrain": {"steps": "3"}}),
         ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "stale"}}),
+        ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "compensate"}}),
         ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "reservoir:20"}}),
         ("protonet", "tiny_encoder_folder", {"settings": {"memory": "stale"}}),
         ("setfit", "tiny_encoder_folder", {"settings": {"memory": "all"}}),

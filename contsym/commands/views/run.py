@@ -41,6 +41,7 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
         ("strategy", f"{plan.config.strategy}  {', '.join(f'{k}={v}' for k, v in settings.items())}"),
         ("encoder", f"{encoder.name}{commit}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
         ("pooling", plan.pooling.words()),
+        *([("adapter", plan.config.adapter)] if plan.config.adapter else []),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *([] if space.is_nli else [("labels", space.words)]),
         ("reading", asked(plan.config)),

@@ -25,23 +25,55 @@ Adapters = Mapping[str, tuple[Tensor, Tensor]]
 
 
 def with_adapters(transformer: Any, rank: int) -> Any:
-    """The transformer with an adapter of this rank, drawn from the global generator, at each linear layer.
+    """The transformer with an adapter of this rank, drawn from the global generator, at each linear layer of its body.
 
-    No sentence vector reads a checkpoint's pooler, so that has none.
+    No sentence vector reads a checkpoint's pooler, so that has none. Raises EncoderError for a body without such layers.
     """
     from peft import LoraConfig, get_peft_model
 
+    body = set(getattr(transformer, "base_model", transformer).modules())
     layers = {
         name: layer
         for name, layer in transformer.named_modules()
-        if isinstance(layer, nn.Linear | Conv1D) and "pooler" not in name.split(".")
+        if layer in body and isinstance(layer, nn.Linear | Conv1D) and "pooler" not in name.split(".")
     }
+    if not layers:
+        raise EncoderError(
+            f"{type(transformer).__name__} has no linear layer for an adapter; expected another encoder"
+        )
     is_transposed = any(isinstance(layer, Conv1D) for layer in layers.values())
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers), fan_in_fan_out=is_transposed)
     with warnings.catch_warnings():
         # peft asks transformers by a name that will go away.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
         return get_peft_model(transformer, config)
+
+
+def adapt(encoder: PooledEncoder, rank: int) -> None:
+    """Freeze an encoder and put adapters of this rank into it; a head over its body, as of a classifier, is still trained.
+
+    W x becomes W x + B A x, with B = 0 at first, so nothing changes before training.
+    Source: Hu et al. 2022 (LoRA, arXiv 2106.09685), section 4.1.
+    """
+    transformer: Any = encoder.transformer
+    body = set(transformer.base_model.parameters())
+    head = [p for p in transformer.parameters() if p not in body]
+    encoder.requires_grad_(False)
+    # In place: the transformer stays what it is to whoever asks for its base_model or its head.
+    with_adapters(transformer, rank)
+    for p in head:
+        p.requires_grad_(True)
+
+
+def merged_weights(transformer: nn.Module) -> dict[str, Tensor]:
+    """W + B A of each layer that `adapt` has changed, by the name that W has without adapters."""
+    from peft.tuners.lora import LoraLayer
+
+    adapted: dict[str, Any] = {n: m for n, m in transformer.named_modules() if isinstance(m, LoraLayer)}
+    return {
+        f"{name}.weight": (layer.base_layer.weight + layer.get_delta_weight("default")).detach()
+        for name, layer in adapted.items()
+    }
 
 
 def merge_adapters(encoder: PooledEncoder) -> Adapters:

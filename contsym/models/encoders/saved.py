@@ -36,18 +36,24 @@ def save_encoder(
 ) -> None:
     """Write an encoder into a folder: config, weights, tokenizer, and the pooling as sentence-transformers declares it.
 
-    `transformer` replaces the encoder's, as by one with a head over the same body. Adapters of PEFT go into ADAPTERS,
-    and the weights below them are as they would be without. `weights` False: the declaration of the pooling alone.
+    `transformer` replaces the encoder's, as by one with a head over the same body. The adapters of a PEFT model go into
+    ADAPTERS, and the weights below them are as they would be without; those of `adapt` are added to the weights.
+    `weights` False: the declaration of the pooling alone.
     """
     from safetensors.torch import save_file
 
     whole: Any = encoder.transformer if transformer is None else transformer
     adapted: Any = encoder.transformer
-    if hasattr(adapted, "peft_config"):
+    merged: Mapping[str, Tensor] = {}
+    if hasattr(adapted, "get_base_model"):
         _save_adapters(folder / ADAPTERS, adapted)
         whole = adapted.get_base_model() if transformer is None else transformer
+    elif hasattr(adapted, "peft_config"):
+        from contsym.models.encoders.difference import merged_weights
+
+        merged = merged_weights(whole)
     if weights:
-        _save_weights(folder, whole)
+        _save_weights(folder, whole, merged)
         _save_tokenizer(folder, encoder.tokenizer)
     declared.write(folder, pooling, state_width(whole, folder))
     for layer, name in zip(encoder.dense, declared.dense_folders(pooling), strict=True):
@@ -59,12 +65,12 @@ def save_encoder(
         save_file(head, folder / NLI_HEAD)
 
 
-def _save_weights(folder: Path, transformer: Any) -> None:
+def _save_weights(folder: Path, transformer: Any, merged: Mapping[str, Tensor]) -> None:
     state = {
         name.replace(".base_layer.", "."): t.detach().cpu()
         for name, t in transformer.state_dict().items()
         if not _LORA.search(name)
-    }
+    } | {name: t.cpu() for name, t in merged.items()}
     was_at = transformer.config._name_or_path
     # The path of this machine is nobody's business.
     transformer.config._name_or_path = ""

@@ -88,6 +88,7 @@ FACTS: dict[str, Callable[[SeedResult], str]] = {
     "encoder": lambda r: f"{r.encoder} ({r.encoder_weights.origin})",
     "encoder weights (SHA-256)": lambda r: r.encoder_weights.sha256,
     "pooling": lambda r: r.pooling.words,
+    "adapter": lambda r: r.options.adapter or "none: the weights are trained",
     "device, precision": lambda r: f"{r.device}, {r.precision}",
     "threads": lambda r: str(r.threads),
     "platform": lambda r: r.platform,
