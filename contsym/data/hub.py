@@ -324,11 +324,16 @@ def _no_data(name: str, snapshot: Snapshot, data: Sequence[str], patterns: Seque
     return DataError(f"{name} has no data files; expected Parquet, JSON lines, CSV or TSV")
 
 
+class HubError(DataError):
+    """A dataset that cannot be had from the Hub; the message ends with the advice to give a local copy."""
+
+
 def _unavailable(repository: Repository, refused: Refused, missing: Sequence[str] = ()) -> DataError:
     helps = refused.reason in ("offline", "unreachable", "failing", "busy", "absent", "gated", "refused")
     copy = f", or {_LOCAL_COPY}" if helps else ""
     partial = f"its copy in the Hub cache is incomplete ({some(missing)} missing); " if missing else ""
-    return DataError(f"hub:{repository.id} cannot be loaded: {partial}{refused}{copy}")
+    kind = HubError if copy else DataError
+    return kind(f"hub:{repository.id} cannot be loaded: {partial}{refused}{copy}")
 
 
 def _other_splits(name: str, parts: Parts, part: str, alternatives: Alternatives) -> DataError:

@@ -148,7 +148,13 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
     label = row.get("label")
     if label not in labels:
         problem = "field 'label' is missing" if label is None else f"label {label!r} is unknown"
-        raise DataError(f"{where}: {problem}; expected {some_of(labels)}")
+        # What stands for a label in the data is the task's own matter.
+        hint = (
+            " (or what [written] of the task's file has for one)"
+            if task is not None and task.written and label
+            else ""
+        )
+        raise DataError(f"{where}: {problem}; expected {some_of(labels)}{hint}")
     relation = str(row.get("relation") or "").strip()
     kind = str(row.get("kind") or "").strip()
     if set(labels) <= set(NLI_LABELS) and (task is None or task.is_nli or task.symmetry):

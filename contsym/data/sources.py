@@ -26,6 +26,7 @@ from contsym.data.schema import (
     content_fingerprint,
     rows_of,
     selected,
+    some_of,
     stable_hash,
     table,
 )
@@ -126,7 +127,11 @@ def parse_source(task: Task | str, spec: str, form: Form = "lexicalised") -> Sou
         return hub.parse_hub(task, spec, form)
     path = Path(spec).expanduser()
     if not spec or not (path.is_file() or path.is_dir()):
-        expected = "a path, 'bundled' or 'hub'" if task.bundled else "a path, 'hub'"
+        if spec == task.source:
+            raise DataError(
+                f"task {task.name}: its source {spec} is no file or folder; expected one, or hub:OWNER/NAME"
+            )
+        expected = "a path, bundled or hub" if task.bundled else "a path or hub"
         raise DataError(
             f"{option_of(task.name, spec or repr(spec))}: no such file or folder; expected {expected}"
         )
@@ -151,7 +156,10 @@ def load_task(
         raise SettingError(
             f"--split {split}: {task.words} is not of symmetric relations; expected a task such as wikidata"
         )
-    parts, notes = _Reading(task, source, form).tables(together=split is not None)
+    try:
+        parts, notes = _Reading(task, source, form).tables(together=split is not None)
+    except hub.HubError as error:
+        raise DataError(f"{error}: {option_of(task.name, 'PATH')}") from None
     if task.test_only:
         return _test_set(task, source, parts, notes)
     is_one = len(parts) == 1
@@ -167,16 +175,32 @@ def load_task(
         notes.append(f"one part only: a hash of the text moves {share} to the test part")
     if isinstance(source, hub.Hub):
         notes += source.remarks
+    n = sum(map(len, parts.values()))
     for part, pairs in parts.items():
+        if len(pairs) == 0 and is_one and not split:
+            problem = (
+                f"{n} labelled {task.examples} are too few to divide" if n else f"no labelled {task.examples}"
+            )
+            raise DataError(
+                f"{_given(task, spec)}: {problem}; expected some 20, or a folder with train and test"
+            )
         if len(pairs) == 0:
-            raise DataError(f"{option_of(task.name, spec)}: the {part} part has no labelled {task.examples}")
+            raise DataError(f"{_given(task, spec)}: the {part} part has no labelled {task.examples}")
     rule = split or (source.split if isinstance(source, manifest.Built) else None)
     try:
         train, validation, remarks = _with_validation(task, parts, rule, mirrored=is_one)
     except DataError as error:
-        raise DataError(f"{option_of(task.name, spec)}: {error}") from None
+        raise DataError(f"{_given(task, spec)}: {error}") from None
     test = parts["test"]
     notes += remarks
+    # Of relations two of the three labels are usual.
+    missing = (
+        []
+        if task.symmetry
+        else [task.labels[i] for i in {*range(len(task.labels))} - {*train.unique("label")}]
+    )
+    if missing:
+        notes.append(f"no training example has the label {some_of(sorted(missing))}")
     return TaskData(
         spec=task,
         source=source.name,
@@ -187,6 +211,11 @@ def load_task(
         notes=tuple(notes),
         split=rule,
     )
+
+
+def _given(task: Task, spec: str) -> str:
+    """The source as its user named it, in the task's file or on the command line."""
+    return f"task {task.name}, source {spec}" if spec == task.source else option_of(task.name, spec)
 
 
 def _test_set(task: Task, source: Source, parts: Mapping[Part, Dataset], notes: Sequence[str]) -> TaskData:

@@ -90,8 +90,11 @@ class _Entry(Experience):
     @field_validator("task")
     @classmethod
     def _is_known(cls, task: str, info: ValidationInfo) -> str:
-        if task not in _known(info):
-            raise _unknown([*_known(info)])
+        known = _known(info)
+        if task not in known and (file := known.beside(task)):
+            raise ValueError(f"task {task!r} is in a file of its own; give it with --plugin {file}")
+        if task not in known:
+            raise _unknown([*known])
         return task
 
     @field_validator("labels")
@@ -138,8 +141,19 @@ class _Entry(Experience):
         return [one.model_copy(update={"part": (k, self.parts)}) for k in range(1, self.parts + 1)]
 
 
-def _known(info: ValidationInfo) -> Mapping[str, Task]:
-    """The tasks that experiences may name, which `read_scenario` gives as the context."""
+class _Known(dict[str, Task]):
+    """The tasks that experiences may name, and the folder of the scenario's file."""
+
+    folder: Path | None = None
+
+    def beside(self, task: str) -> Path | None:
+        """The file of a task in that folder that was not given as a plug-in."""
+        file = self.folder / f"{task}.toml" if self.folder and re.fullmatch(NAME, task) else None
+        return file if file and file.is_file() else None
+
+
+def _known(info: ValidationInfo) -> _Known:
+    """What `read_scenario` gives as the context."""
     assert info.context is not None
     return info.context
 
@@ -238,7 +252,8 @@ def read_scenario(
 
     Raises ContsymError, with the file, the experience and the entry, for a text that is not a scenario.
     """
-    known = dict(tasks(plugins))
+    known = _Known(tasks(plugins))
+    known.folder = folder
     own = read_model(text, _Tasks, where).task
     for task, table in own.items():
         if not re.fullmatch(NAME, task):

@@ -24,7 +24,7 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         ),
         (
             (*RUN, "--wikidata", "no/such/file.jsonl"),
-            "--wikidata no/such/file.jsonl: no such file or folder; expected a path, 'bundled' or 'hub'",
+            "--wikidata no/such/file.jsonl: no such file or folder; expected a path, bundled or hub",
         ),
         (
             (*RUN, "--mnli", "bundled"),
