@@ -86,8 +86,7 @@ class SetFit(Strategy):
         """Fit the regression again if the pairs or the encoder have changed."""
         super().refresh(past_limit)
         parts = self._regression_pairs(past_limit)
-        # The number of finished experiences too: at the end of one an add-on may merge weights without a step.
-        version = (self.n_steps, len(self.past), *(len(part) for part in parts))
+        version = (self.n_steps, *(len(part) for part in parts))
         if not parts or version == self._fitted_on:
             return
         self._fitted_on = version
