@@ -4,7 +4,8 @@ Cross-entropy of new pairs pushes the scores of labels that they do not have, wh
 scores of a present pair are masked to the labels of the batch's present pairs; those of a replayed one to all labels
 seen so far. The objective is over both, as `replay` draws them.
 Made for tasks that bring labels of their own. Where tasks share labels, it differs from `replay` only in batches
-that lack a label.
+that lack a label. Under protocol retrain the known head learns from replayed pairs of the known task, so a new head is
+never told that the present pairs lack a label, as Wikidata pairs lack neutral, and may answer with it.
 Source: Caccia et al. 2022, section 4; Avalanche's ReplayPlugin.
 Our departures: the mean over all pairs of a batch in place of the sum of two means; the buffer is that of `replay`,
 with an equal share for each experience; the first experience is trained without masks.

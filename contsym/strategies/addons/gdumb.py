@@ -6,8 +6,8 @@ A class is a label of one experience: where each task has labels of its own, thi
 tasks share, the first task's pairs would fill the memory, and no later pair would find a place.
 Under protocol retrain the first weights are those of the encoder that knows the first task.
 Source: Prabhu, Torr and Dokania 2020, section 3 and algorithm 1.
-Our departures: the first experience is trained on all its pairs, as by the bare strategy; the budget, learning rate
-and augmentation are the strategy's.
+Our departures: the first experience is trained on all its pairs, as by the bare strategy; the budget of steps and
+the learning rate are the strategy's.
 """
 
 from __future__ import annotations
