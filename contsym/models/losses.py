@@ -21,6 +21,18 @@ def margin_loss(distances: Tensor, labels: Tensor, margin: float) -> Tensor:
     return pull.where(positive, push).sum(dim=1).mean()
 
 
+def asymmetric_labels(labels: Tensor, is_present: Tensor, seen: Tensor) -> Tensor:
+    """The labels that the loss of each example is over: of a present one those of the present ones, of a replayed one
+    all that were seen.
+
+    Shapes: labels (batch,) of label indices, is_present (batch,) bool, seen (n_labels,) bool -> (batch, n_labels) bool.
+    Source: Caccia et al. 2022 (ER-ACE, arXiv 2104.05025), section 4.
+    """
+    current = torch.zeros_like(seen)
+    current[labels[is_present]] = True
+    return torch.where(is_present[:, None], current, seen | current)
+
+
 def contrastive_loss(embeddings: Tensor, labels: Tensor, margin: float, metric: Metric = "cosine") -> Tensor:
     """Same label: d^2; different label: max(0, margin - d)^2; mean over unordered pairs.
 

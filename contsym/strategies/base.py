@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from datasets import Dataset
@@ -43,7 +43,7 @@ class Strategy:
     trains: ClassVar[bool] = True
     wants_head: ClassVar[Head] = "none"
     """The head of the checkpoint to load: "nli" is an NLI classifier if it has one."""
-    addons: ClassVar[tuple[type, ...]] = ()
+    addons: ClassVar[tuple[type[Any], ...]] = ()
     """The add-ons of a name such as `fine_tune+ewc`; see contsym/strategies/addons."""
 
     is_joint: bool = False

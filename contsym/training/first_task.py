@@ -143,6 +143,9 @@ def first_task_config(config: RunConfig, plugins: Plugins) -> RunConfig:
 
 
 def first_task_plan(plan: Plan) -> Plan:
-    """The plan of `first_task_config`."""
+    """The plan of `first_task_config`; the plan itself where an add-on needs the steps of the first experience."""
+    needs_steps = any(addon.needs_first_steps for addon in plan.strategy.addons)
+    if needs_steps and plan.config.protocol != "retrain":
+        return plan
     config = first_task_config(plan.config, plan.plugins)
     return plan if config == plan.config else resolved(plan, config)

@@ -173,6 +173,8 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         files = with_pooling(named_encoder or checkpoints.locate(str(config.encoder)), config.pooling)
         settings = parse_settings(strategy, config.settings)
         strategy.check(files, settings)
+        for addon in strategy.addons:
+            addon.check(strategy, config, scenario.n_trained)
         shared.check(files, strategy.wants_head)
         if config.save_models:
             check_saveable(files, strategy.wants_head)
@@ -341,10 +343,12 @@ def key_of(plan: Plan, seed: int) -> str:
 def first_task_key(plan: Plan, seed: int) -> str | None:
     """SHA-256 of the resolved facts that decide the state after the first experience.
 
-    None where there is no second one, or where the shots decide the first. What is evaluated there besides the
-    first task does not count: `SeedRun.restore` evaluates other test pairs itself. A trajectory is of all tasks.
+    None where there is no second one, where the shots decide the first, or where an add-on needs its steps. What is
+    evaluated there besides the first task does not count: `SeedRun.restore` evaluates other test pairs itself. A
+    trajectory is of all tasks.
     """
-    if len(plan.trained) < 2 or plan.tasks[0].few_shot:
+    needs_steps = any(addon.needs_first_steps for addon in plan.strategy.addons)
+    if len(plan.trained) < 2 or plan.tasks[0].few_shot or needs_steps:
         return None
     space = plan.scenario.label_space
     facts = {

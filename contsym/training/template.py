@@ -157,7 +157,8 @@ class Template(SupervisedTemplate):
                 output = masked(output, self._with_label.to(output.device)[labels])
             return self._objective(output, labels)
         logits, outputs, is_known = self.model.apart(output)
-        loss = output.sum() * 0.0
+        # Not of the whole output, where an add-on may have put minus infinity.
+        loss = logits.sum() * 0.0
         if is_known.any():
             share = is_known.float().mean()
             loss = loss + share * functional.cross_entropy(logits[is_known], labels[is_known])
@@ -273,6 +274,9 @@ class Template(SupervisedTemplate):
         self.strategy.current, self._is_training_exp = None, False
         self.model.eval()
         with torch.no_grad():
+            if self.clock.train_exp_counter and self.n_steps:
+                for addon in self.active_addons:
+                    addon.merge(self)
             self.strategy.fit(self._pairs)
         self.refresh()
         super()._after_training_exp(**kwargs)
@@ -298,7 +302,12 @@ class Template(SupervisedTemplate):
 
     def criterion(self) -> Tensor:
         # The objective may need other outputs than the scores of an evaluation, such as label embeddings.
-        return super().criterion() if self.is_training else self._make_empty_loss()
+        if not self.is_training:
+            return self._make_empty_loss()
+        output = self.mb_output
+        for addon in self.active_addons:
+            output = addon.shown(self, output)
+        return self._criterion(output, self.mb_y)
 
     def _obtain_common_dataloader_parameters(self, **kwargs):
         # Avalanche ignores the dataset's collate_fn in training (its issue 1531); in evaluation forward() looks

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from contsym.models.losses import (
+    asymmetric_labels,
     contrastive_loss,
     cosine_similarity_loss,
     label_means,
@@ -272,3 +273,14 @@ def test_label_means_by_hand():
     )
     assert labels.tolist() == [0, 2]
     assert means.tolist() == [[5, 5], [2, 1]]
+
+
+# -- the labels of ER-ACE --
+
+
+def test_present_pairs_have_the_labels_of_their_batch_and_replayed_ones_all_seen():
+    labels, is_present = torch.tensor([3, 1, 0]), torch.tensor([True, True, False])
+    allowed = asymmetric_labels(labels, is_present, torch.tensor([True, False, True, False, False]))
+    assert allowed.int().tolist() == [[0, 1, 0, 1, 0], [0, 1, 0, 1, 0], [1, 1, 1, 1, 0]]
+    none_present = asymmetric_labels(labels[2:], is_present[2:], torch.tensor([True, False]))
+    assert none_present.tolist() == [[True, False]]

@@ -87,7 +87,16 @@ def run(tmp_path, tiny_encoder_folder):
 STEPS = {"learning_rate": 3e-3, "steps": 12}
 
 
-@pytest.mark.parametrize("strategy", ["fine_tune", "fine_tune+replay", "protonet", "ncm", "fine_tune+ewc"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        *("fine_tune", "fine_tune+replay", "protonet", "ncm", "fine_tune+ewc", "fine_tune+er_ace"),
+        *(
+            pytest.param(f"fine_tune+{each}", marks=pytest.mark.slow)
+            for each in ("si", "gdumb", "wise_ft", "ties")
+        ),
+    ],
+)
 def test_a_given_task_is_answered_with_its_own_labels_alone(run, strategy):
     settings = {} if strategy == "ncm" else STEPS
     (found,) = run(strategy, "per_task", settings=settings).results
@@ -192,6 +201,14 @@ def test_without_the_task_the_last_labels_take_all_answers(run):
     assert given.final["fruit"] > 0.3
     last = np.array(alone.confusion["fruit"]).sum(axis=0)[4:]
     assert last.sum() == alone.n_test["fruit"]
+
+
+def test_er_ace_keeps_labels_that_only_earlier_tasks_have(run):
+    """Present pairs do not push them down, and a few replayed ones are enough to answer with them."""
+    (bare,) = run("fine_tune", "disjoint", settings=STEPS).results
+    (masked,) = run("fine_tune+er_ace", "disjoint", settings={**STEPS, "er_ace_size": 16}).results
+    assert bare.final["fruit"] == 0.0
+    assert masked.final["fruit"] > 0.2
 
 
 def test_a_strategy_for_pairs_or_nli_labels_is_refused_before_data_are_read(tmp_path):

@@ -7,10 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from contsym.config import RunConfig
+    from contsym.strategies.base import Strategy
 
 
 class AddonSettings(BaseModel):
@@ -31,7 +36,17 @@ class Addon(ABC):
     """
 
     Settings = AddonSettings
+    needs_first_steps: ClassVar[bool] = False
+    """Whether `take` needs more of the first experience than its end, so that a run cannot resume from the first task of
+    the bare strategy."""
     seed: int = 0
+
+    @classmethod  # noqa: B027 - most add-ons go with every run
+    def check(cls, strategy: type[Strategy], config: RunConfig, n_trained: int) -> None:
+        """Raise SettingError for a run that the add-on can do nothing for, before data are read. Default: nothing.
+
+        The run has n_trained experiences that are trained on, and its protocol and encoder are resolved.
+        """
 
     @property
     @abstractmethod
@@ -40,6 +55,17 @@ class Addon(ABC):
 
     def start(self, model) -> None:  # noqa: B027 - most add-ons need nothing of it
         """Receive the untrained model. Default: nothing."""
+
+    def shown(self, strategy, output: Tensor) -> Tensor:
+        """What the objective is given in place of the model's output for a batch. Default: the output.
+
+        `strategy.mb_output` remains the output, which other add-ons read.
+        """
+        return output
+
+    def merge(self, strategy) -> None:  # noqa: B027 - most add-ons leave the weights as they are
+        """Change the weights at the end of a later experience with gradient steps, before anything is predicted with
+        them or encoded for a memory. Called without gradients. Default: nothing."""
 
     def take(self, strategy) -> None:
         super().after_training_exp(strategy)  # type: ignore[misc]
@@ -77,6 +103,19 @@ def part_of(strategy, n_pairs: int) -> Iterator[None]:
         yield
     finally:
         strategy.experience = whole
+
+
+def trained_weights(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights that take gradient steps, by name."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def copies(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in weights.items()}
+
+
+def tensors_bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(t.nbytes for t in tensors)
 
 
 def pairs_bytes(pairs: Iterable[Mapping[str, Any]]) -> int:

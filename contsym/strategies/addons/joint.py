@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from contsym.errors import ContsymError
 from contsym.strategies.addons.cumulative import Cumulative
 
 CARD = {
@@ -30,5 +31,12 @@ class Joint(Cumulative):
         return super().n_bytes + sum(t.nbytes for t in self.first.values())
 
     def before_train_dataset_adaptation(self, strategy, **kwargs) -> None:
-        if self.past:
-            strategy.model.load_state_dict(self.first)
+        if not self.past or not strategy.takes_steps:
+            return
+        if added := strategy.model.state_dict().keys() - self.first.keys():
+            name = type(strategy.strategy).__name__
+            raise ContsymError(
+                f"{name} has added weights since the first experience ({min(added)}), so {type(self).__name__.lower()} "
+                "cannot begin it anew; expected a method whose weights are all there at first, as fine_tune"
+            )
+        strategy.model.load_state_dict(self.first)

@@ -26,9 +26,12 @@ class Replay(Addon, ReplayPlugin):
         replay_size: int = Field(200, ge=1, description="pairs in the buffer")
 
     def __init__(self, settings, seed: int) -> None:
+        self._init(settings.replay_size, seed)
+
+    def _init(self, size: int, seed: int) -> None:
         self.seed = seed
-        buffer = ExperienceBalancedBuffer(max_size=settings.replay_size, adaptive_size=True)
-        ReplayPlugin.__init__(self, mem_size=settings.replay_size, storage_policy=buffer)
+        buffer = ExperienceBalancedBuffer(max_size=size, adaptive_size=True)
+        ReplayPlugin.__init__(self, mem_size=size, storage_policy=buffer)
 
     @property
     def n_bytes(self) -> int:

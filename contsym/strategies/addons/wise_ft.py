@@ -1,0 +1,52 @@
+"""WiSE-FT: after an experience, weights between those before it and those after it.
+
+w = (1 - alpha) w_before + alpha w_after, for what the strategy trains in the encoder. The head is interpolated too if an
+earlier experience has trained it; a head that was new, as under protocol retrain at first, stays as trained.
+Source: Wortsman et al. 2022, section 3. They interpolate once, between a zero-shot model and its fine-tuned one; we at the
+end of each experience but the first, and the next one begins there.
+"""
+
+from __future__ import annotations
+
+from avalanche.core import SupervisedPlugin
+from pydantic import Field
+from torch import Tensor
+
+from contsym.models.merging import interpolation
+from contsym.strategies.addons.base import Addon, AddonSettings, copies, trained_weights
+
+CARD = {
+    "source": "Wortsman et al. 2022 (WiSE-FT, arXiv 2109.01903)",
+    "trains": "what the strategy trains",
+    "stores": "nothing between experiences",
+    "family": "continual",
+}
+
+
+class WiseFt(Addon, SupervisedPlugin):
+    class Settings(AddonSettings):
+        wise_ft_alpha: float = Field(0.5, ge=0, le=1, description="share of the weights after an experience")
+
+    def __init__(self, settings, seed: int) -> None:
+        SupervisedPlugin.__init__(self)
+        self.seed, self.alpha = seed, settings.wise_ft_alpha
+        self._before: dict[str, Tensor] = {}
+
+    @property
+    def n_bytes(self) -> int:
+        return 0
+
+    def take(self, strategy) -> None:
+        self._before = {}
+
+    def before_training_exp(self, strategy, **kwargs) -> None:
+        # Under protocol retrain the past begins without the known task, whose head is another.
+        is_head_new = not strategy.strategy.past
+        self._before = copies(trained_weights(strategy.model.encoder if is_head_new else strategy.model))
+        if is_head_new:
+            self._before = {f"encoder.{name}": weight for name, weight in self._before.items()}
+
+    def merge(self, strategy) -> None:
+        weights = trained_weights(strategy.model)
+        for name, before in self._before.items():
+            weights[name].copy_(interpolation(before, weights[name], self.alpha))
