@@ -151,7 +151,7 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
         # What stands for a label in the data is the task's own matter.
         hint = (
             " (or what [written] of the task's file has for one)"
-            if task is not None and task.written and label
+            if task and task.written and label and not task.source.startswith("hub:")
             else ""
         )
         raise DataError(f"{where}: {problem}; expected {some_of(labels)}{hint}")

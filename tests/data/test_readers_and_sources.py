@@ -67,6 +67,7 @@ def test_multinli_jsonl_and_txt_of_one_folder(tmp_path):
         "train: 1 rows without an agreed label are left out",
         "validation: 1 rows without an agreed label are left out",
         "test: 1 rows without an agreed label are left out",
+        "no training example has the label contradiction",
     )
     assert {text.split()[-1] for text in data.validation["hypothesis"]} == {"multinli_1.0_dev_mismatched"}
     alone = [row for _, row in read_rows(tmp_path / "multinli_1.0_train.txt")]
@@ -500,7 +501,7 @@ def test_a_hub_revision_that_is_not_in_the_cache_is_one_line(hub):
         load_task("mnli", "hub@v9")
     assert str(raised.value) == (
         "hub:nyu-mll/multi_nli cannot be loaded: HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or give a "
-        "local copy as a path"
+        "local copy as a path: --mnli PATH"
     )
 
 

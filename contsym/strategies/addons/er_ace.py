@@ -4,8 +4,8 @@ Cross-entropy of new pairs pushes the scores of labels that they do not have, wh
 scores of a present pair are masked to the labels of the batch's present pairs; those of a replayed one to all labels
 seen so far. The objective is over both, as `replay` draws them.
 Made for tasks that bring labels of their own. Where tasks share labels, it differs from `replay` only in batches
-that lack a label. Under protocol retrain the known head learns from replayed pairs of the known task, so a new head is
-never told that the present pairs lack a label, as Wikidata pairs lack neutral, and may answer with it.
+that lack a label. Under protocol retrain it is refused: the known head learns from the replayed pairs, so a new head is
+never told that the present pairs lack a label, as Wikidata pairs lack neutral, and answers with it.
 Source: Caccia et al. 2022, section 4; Avalanche's ReplayPlugin.
 Our departures: the mean over all pairs of a batch in place of the sum of two means; the buffer is that of `replay`,
 with an equal share for each experience; the first experience is trained without masks.
@@ -16,7 +16,6 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from contsym.errors import SettingError
 from contsym.models.losses import asymmetric_labels
@@ -24,7 +23,6 @@ from contsym.scenarios.benchmark import pairs_of
 from contsym.strategies.addons.base import AddonSettings
 from contsym.strategies.addons.replay import Replay
 from contsym.strategies.base import Strategy
-from contsym.tasks.schema import NLI_LABELS
 
 CARD = {
     "source": "Caccia et al. 2022 (arXiv 2104.05025); Avalanche's ReplayPlugin",
@@ -50,6 +48,11 @@ class ErAce(Replay):
                 f"--strategy {config.strategy}: er_ace masks the scores of labels, and this method trains embeddings "
                 "of pairs; expected a method with scores, as fine_tune, or replay in its place"
             )
+        if config.protocol == "retrain":
+            raise SettingError(
+                f"--strategy {config.strategy}: under --protocol retrain replayed pairs train the known head, and nothing "
+                "keeps a new one from labels that present pairs lack; expected replay, or --protocol sequential"
+            )
 
     def take(self, strategy) -> None:
         super().take(strategy)
@@ -62,7 +65,4 @@ class ErAce(Replay):
         seen = torch.zeros(strategy.strategy.n_labels, dtype=torch.bool, device=output.device)
         seen[list(self.seen)] = True
         allowed = asymmetric_labels(strategy.mb_y, is_present, seen)
-        if strategy.model.known_rows:
-            # The output is between the known head's scores and the flag.
-            allowed = functional.pad(allowed, (len(NLI_LABELS), 1), value=True)
         return output.masked_fill(~allowed, float("-inf"))

@@ -257,6 +257,11 @@ REFUSED = {
         "--strategy knn_fixed+er_ace: er_ace masks the scores of labels, and this method trains embeddings of pairs; "
         "expected a method with scores, as fine_tune, or replay in its place",
     ),
+    "er_ace beside a known head": (
+        {"strategy": "fine_tune+er_ace", "protocol": "retrain"},
+        "--strategy fine_tune+er_ace: under --protocol retrain replayed pairs train the known head, and nothing keeps a new "
+        "one from labels that present pairs lack; expected replay, or --protocol sequential",
+    ),
     "er_ace on embeddings": (
         {"strategy": "setfit+er_ace"},
         "--strategy setfit+er_ace: er_ace masks the scores of labels, and this method trains embeddings of pairs; "
@@ -286,7 +291,7 @@ def test_gdumb_on_weights_that_come_later_is_refused(toy, tiny_encoder_folder, t
 
 
 @pytest.mark.parametrize(
-    "addon", fast_and_slow([a for a in ADDONS if a != "si"], ["gdumb", "er_ace", "ties"])
+    "addon", fast_and_slow([a for a in ADDONS if a not in ("si", "er_ace")], ["gdumb", "ties"])
 )
 def test_an_addon_sees_the_known_task_through_its_head(toy, tiny_encoder_folder, tmp_path, addon):
     options = {"protocol": "retrain", "settings": {"steps": "3"}, "pretrain": {"steps": "3"}}
