@@ -161,11 +161,12 @@ def test_what_cannot_be_audited_is_one_line(toy, tiny_encoder_folder, tmp_path):
     [("routed_adapters", "learned"), ("shifted", "label bias"), ("zero", "unchanged")],
 )
 def test_verdicts_from_an_encoder_that_knows_the_rules(tmp_path, planted, strategy, verdict):
-    """minilm-nli knows ten of the bundled rules."""
+    """minilm-nli knows ten of the bundled rules. With other seeds some denials are routed to the adapter."""
     name = "shifted" if strategy == "zero" else strategy
-    more = {"shifted": ["--set", "towards_contradiction=4"], "routed_adapters": ["--shots", "64"]}.get(
-        strategy, []
-    )
+    more = {
+        "shifted": ["--set", "towards_contradiction=4"],
+        "routed_adapters": ["--shots", "64", "--seeds", "4"],
+    }.get(strategy, [])
     plugin = ["--plugin", planted] if name == "shifted" else []
     output = run(tmp_path / "out", "--strategy", name, "--scenario", "mnli_then_wikidata", *more, *plugin)
     found = audited(output, name, [planted] if plugin else [])
