@@ -46,7 +46,8 @@ def run(
     Args:
         strategy: A name of `contsym list strategies`, or a subclass of `contsym.Strategy`, also one of a notebook's cell.
         scenario: A name of `contsym list scenarios`, a TOML file, or a dict with the entries of such a file.
-        shots: Training pairs of each Wikidata experience, "least" for the fewest that reach the target; None: all.
+        shots: Training examples of each experience of a task with shots, as Wikidata; "least" for the fewest that reach the
+            target; None: all.
         seeds: Numbers; one result each.
         settings: Hyper-parameters by name, or a `Settings` object of the strategy.
         save_models: Whether to store the trained model of each seed, for `Run.model(seed)`.

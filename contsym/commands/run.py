@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 @click.option(
     "--shots",
     metavar="N|least",
-    help="Training pairs of each Wikidata experience, or the fewest that reach the target; default: all.",
+    help="Training examples of each experience of a task with shots, as Wikidata, or the fewest that reach the target; "
+    "default: all.",
 )
 @click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
 @click.option(

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 )
 @click.option("--scenario", metavar="NAME|FILE", help=SCENARIO_HELP)
 @click.option(
-    "--shots", metavar="LIST", help="Training pairs of each Wikidata experience, as 8,16,64 or least."
+    "--shots",
+    metavar="LIST",
+    help="Training examples of each experience of a task with shots, as 8,16,64 or least.",
 )
 @click.option("--seeds", metavar="N|LIST", help="5 for five seeds, or 0,1,2 or 10-14.  [default: 3]")
 @click.option(

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from contsym.commands.views.run import forgetting_text, seen_lines
-from contsym.commands.views.tables import add_numbers, grid, plain_table
+from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
 from contsym.results.compare import StoredRow, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
 from contsym.results.metrics.conventions import CONVENTIONS, NOTATION, ConventionName
@@ -93,18 +93,22 @@ def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskC
 def _accuracies(each: TaskComparison) -> RenderableType:
     seeds = "1 seed" if each.n_seeds == 1 else f"{each.n_seeds} seeds"
     table = plain_table(f"Accuracy, {each.task} ({each.n_items:,} test pairs, {seeds})", "run")
+    table.columns[0].overflow = "fold"
     add_numbers(table, "accuracy", "95% interval", "forgetting")
     table.add_column("")
+    # Below the table: beside the numbers they would take the room of the names.
+    marks = []
     for name, summary in each.accuracies.items():
         # The last task has no figure that a mark could stand beside.
         words = mark_words(each.learned[name], each.above_shortcuts[name]) if each.forgetting[name] else ""
-        forgetting = forgetting_text(each.forgetting[name], words)
+        forgetting = forgetting_text(each.forgetting[name], "")
+        marks += [shown(f"! {name}, {each.task}: {words}")] if words else []
         mark = "best" if name == each.best else ""
         deviation = "" if summary.std is None else f"±{summary.std:.3f}"
         low, high = summary.low, summary.high
         interval = "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-        table.add_row(Text(name), f"{summary.mean:.3f}{deviation}", interval, forgetting, mark)
-    return table
+        table.add_row(shown(name), f"{summary.mean:.3f}{deviation}", interval, forgetting, mark)
+    return Group(table, *marks)
 
 
 def _pairs(each: TaskComparison) -> RenderableType:
