@@ -260,7 +260,7 @@ def test_compare_shows_the_number_and_its_mark(tmp_path):
     done = contsym_here("compare", *names, "--output", ".", "--task", "mnli", cwd=tmp_path)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("  knn_fixed  ")]
     assert "+0.125±0.000" in line
-    assert "(not learned)" in done.stdout
+    assert "! knn_fixed, mnli: not learned" in done.stdout
 
 
 def test_compare_prints_json_and_nothing_else(tmp_path):
