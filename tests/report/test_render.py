@@ -19,7 +19,8 @@ from contsym.report.tables import all_tables
 from tests.stored_results import store_run, store_sweep
 
 EVIL = "</script><script>window.evil = 1</script>]]> & <b>\u2028'\""
-SECTIONS = "answer paper accuracy trade-off during audit matrices relations kinds learning embeddings statistics cost provenance"
+SECTIONS = "answer paper accuracy trade-off during audit matrices relations kinds learning "
+SECTIONS += "embeddings statistics cost provenance"
 
 
 class Elements(HTMLParser):
