@@ -11,7 +11,7 @@ from contsym.errors import SettingError
 from contsym.plugins import Plugins
 from contsym.results import store
 from contsym.results.schema import SeedResult
-from contsym.results.training_audit import Audited, judge
+from contsym.results.training_audit import Audited, judge, read_audit, write_audit
 from contsym.sweeps.find import find, find_row, nothing_there
 from contsym.training.audit import audit_seed, check_audit
 from contsym.training.progress import Progress
@@ -46,7 +46,7 @@ def audit_results(
     """
     for folder, result in results.items():
         check_audit(result, str(folder))
-        if not (folder / store.MODEL).is_dir() and store.read_audit(folder) is None:
+        if not (folder / store.MODEL).is_dir() and read_audit(folder) is None:
             raise SettingError(
                 f"{result.strategy}, seed {result.seed}: no saved model; the same command with --save-model trains it "
                 "again and stores one"
@@ -54,12 +54,12 @@ def audit_results(
     rules = load_rules(files)
     groups: dict[str, list[Path]] = {}
     for folder, result in results.items():
-        audit = store.read_audit(folder)
+        audit = read_audit(folder)
         if audit is None or audit.sources != rules.sources:
-            store.write_audit(folder, audit_seed(folder, output, rules, progress, plugins, device))
+            write_audit(folder, audit_seed(folder, output, rules, progress, plugins, device))
         name = f"{result.variant(_varied(results.values(), result.strategy))}, {result.n_shots:,} shots"
         groups.setdefault(name, []).append(folder)
-    audits = {name: [store.read_audit(folder) for folder in folders] for name, folders in groups.items()}
+    audits = {name: [read_audit(folder) for folder in folders] for name, folders in groups.items()}
     return {name: judge([audit for audit in those if audit]) for name, those in audits.items()}
 
 

@@ -193,10 +193,10 @@ def load_task(
         raise DataError(f"{_given(task, spec)}: {error}") from None
     test = parts["test"]
     notes += remarks
-    # Of relations two of the three labels are usual.
+    # Of relations, and of pairs of natural language inference, two of the three labels are usual.
     missing = (
         []
-        if task.symmetry
+        if task.symmetry or task.is_nli
         else [task.labels[i] for i in {*range(len(task.labels))} - {*train.unique("label")}]
     )
     if missing:

@@ -10,7 +10,6 @@ from functools import cached_property
 from contsym.data import shortcuts
 from contsym.report.collect import Collected
 from contsym.report.during import During, during
-from contsym.results import store
 from contsym.results.metrics.efficiency import (
     ShotsNeeded,
     area_under_curve,
@@ -23,7 +22,7 @@ from contsym.results.paper_readings import samples
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
 from contsym.results.summary import marks
-from contsym.results.training_audit import Audited, judge
+from contsym.results.training_audit import Audited, judge, read_audit
 
 ALPHA = 0.05
 
@@ -161,7 +160,7 @@ class Measures:
         return self._audited[variant, shots]
 
     def _judged(self, variant: str, shots: int) -> Audited | None:
-        found = [store.read_audit(folder) for folder in self.collected.folders(variant, shots).values()]
+        found = [read_audit(folder) for folder in self.collected.folders(variant, shots).values()]
         audits = [audit for audit in found if audit]
         # Those with the same rules can be judged together.
         alike = [audit for audit in audits if audit.sources == audits[-1].sources]

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 from contsym import checked
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
-from contsym.files import shield, to_json, write_file, write_whole
+from contsym.files import shield, to_json, write_whole
 from contsym.results.schema import FORMAT, SeedResult
-from contsym.results.training_audit import FORMAT as AUDIT_FORMAT
-from contsym.results.training_audit import TrainingAudit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +22,6 @@ PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
 MODEL = "model"
 """The folder of the trained model, where it was to be saved."""
-AUDIT = "audit.json"
-"""What contsym audit found of the model, where it was asked."""
 SCORES = "scores."
 """Before the name of a task: the tensor of its scores, (rows of R, test pairs, labels), float16."""
 
@@ -118,24 +114,6 @@ def add_model(output: Path, key: str, fill_model: Callable[[Path], None]) -> Non
             raise ContsymError(
                 f"{folder}: cannot be written ({error.strerror or error}); mend that, then the same command resumes"
             ) from None
-
-
-def write_audit(folder: Path, audit: TrainingAudit) -> None:
-    """Store the audit of a result's model beside the result. Raises ContsymError if it cannot be written."""
-    try:
-        write_file(folder / AUDIT, to_json(audit.model_dump(mode="json")))
-    except OSError as error:
-        raise ContsymError(f"{folder / AUDIT}: cannot be written ({error.strerror or error})") from None
-
-
-def read_audit(folder: Path) -> TrainingAudit | None:
-    """The audit beside a result; None where there is none. Raises ContsymError unless contsym wrote the file."""
-    path = folder / AUDIT
-    if not path.is_file():
-        return None
-    content = checked.read_json(path, "expected what contsym audit wrote")
-    checked.check_format(content, AUDIT_FORMAT, path)
-    return checked.check(TrainingAudit, content, path)
 
 
 def read_result(path: Path) -> SeedResult:

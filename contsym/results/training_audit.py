@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from contsym import checked
 from contsym.checked import Count, Figure, Key, Share, Words, Written, expect
 from contsym.errors import ContsymError
+from contsym.files import to_json, write_file
 from contsym.results.metrics.bias import kappa
 from contsym.results.metrics.stats import PairedDifference, holm, mcnemar, paired_bootstrap, paired_t
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT: Final = 1
+AUDIT = "audit.json"
+"""Beside a result: what contsym audit found of its model."""
 MASTERED = 0.95
 """Accuracy on validation pairs from which a rule counts as known before the run."""
 MARGIN = 0.05
@@ -65,6 +70,24 @@ class TrainingAudit(Written):
     """Fitted on the validation pairs of all rules together."""
     sources: dict[Words, Words]
     """SHA-256 of each source of rules."""
+
+
+def write_audit(folder: Path, audit: TrainingAudit) -> None:
+    """Store the audit of a result's model beside the result. Raises ContsymError if it cannot be written."""
+    try:
+        write_file(folder / AUDIT, to_json(audit.model_dump(mode="json")))
+    except OSError as error:
+        raise ContsymError(f"{folder / AUDIT}: cannot be written ({error.strerror or error})") from None
+
+
+def read_audit(folder: Path) -> TrainingAudit | None:
+    """The audit beside a result; None where there is none. Raises ContsymError unless contsym wrote the file."""
+    path = folder / AUDIT
+    if not path.is_file():
+        return None
+    content = checked.read_json(path, "expected what contsym audit wrote")
+    checked.check_format(content, FORMAT, path)
+    return checked.check(TrainingAudit, content, path)
 
 
 @dataclass(frozen=True)

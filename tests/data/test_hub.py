@@ -614,7 +614,7 @@ def test_a_file_of_a_part_that_is_not_in_the_cache(server, monkeypatch):
     offline(monkeypatch)
     assert no_data("hub:ada/pairs") == (
         "hub:ada/pairs cannot be loaded: its copy in the Hub cache is incomplete (data/train-00001-of-00002.parquet "
-        "missing); HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or give a local copy as a path"
+        "missing); HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or give a local copy as a path: --mnli PATH"
     )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     data_hub.resolve.cache_clear()
@@ -706,7 +706,7 @@ def test_several_data_sets_are_one_source(server):
 def test_refusals_of_data_sets(server, monkeypatch):
     assert no_data("hub:ada/pairs") == (
         "hub:ada/pairs cannot be loaded: the Hub has no dataset ada/pairs, or it is private (401); check the name, and log "
-        "in if it is private (`hf auth login`, or HF_TOKEN), or give a local copy as a path"
+        "in if it is private (`hf auth login`, or HF_TOKEN), or give a local copy as a path: --mnli PATH"
     )
     server.add("datasets", "ada/pairs", parts("data", [0])).gated = True
     assert f"is gated on the Hub; accept its terms at {server.url}/datasets/ada/pairs" in no_data(

@@ -67,7 +67,6 @@ def test_multinli_jsonl_and_txt_of_one_folder(tmp_path):
         "train: 1 rows without an agreed label are left out",
         "validation: 1 rows without an agreed label are left out",
         "test: 1 rows without an agreed label are left out",
-        "no training example has the label contradiction",
     )
     assert {text.split()[-1] for text in data.validation["hypothesis"]} == {"multinli_1.0_dev_mismatched"}
     alone = [row for _, row in read_rows(tmp_path / "multinli_1.0_train.txt")]

@@ -413,8 +413,7 @@ def _a_pretraining() -> object:
 
 
 def _training_audit(path: Path) -> object:
-    from contsym.results.store import read_audit
-    from contsym.results.training_audit import as_plain, judge, sentence
+    from contsym.results.training_audit import as_plain, judge, read_audit, sentence
 
     audit = read_audit(path.parent)
     assert audit

@@ -5,7 +5,7 @@ from contsym.report.measures import Measures
 from contsym.report.render import make_report
 from contsym.report.tables.what_was_forgotten import parts_table, rules_table, verdict_table
 from contsym.results import store
-from contsym.results.training_audit import Answers, TrainingAudit
+from contsym.results.training_audit import Answers, TrainingAudit, write_audit
 from tests.stored_results import seed_folder, store_run
 
 N = 40
@@ -28,7 +28,7 @@ def test_verdicts_stand_in_the_report(tmp_path):
     assert section.paragraphs[0][1].startswith("No model of these results was audited")
     for seed in (0, 1):
         folder = seed_folder(run, seed)
-        store.write_audit(folder, audit(store.read_result(folder), [2] * N))
+        write_audit(folder, audit(store.read_result(folder), [2] * N))
     measures = Measures(collect(tmp_path, ["a"]), 0.9)
     ((_, _, verdict, seeds, why),) = verdict_table(measures).rows
     assert (verdict.text, verdict.strong, seeds.text) == ("label bias", True, "2")

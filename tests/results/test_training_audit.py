@@ -5,8 +5,16 @@ import pytest
 
 from contsym.checked import check
 from contsym.errors import ContsymError
-from contsym.results import store
-from contsym.results.training_audit import Answers, TrainingAudit, as_plain, judge, sentence
+from contsym.results.training_audit import (
+    AUDIT,
+    Answers,
+    TrainingAudit,
+    as_plain,
+    judge,
+    read_audit,
+    sentence,
+    write_audit,
+)
 
 N = 80
 E, C = 0, 2
@@ -90,14 +98,14 @@ def test_nothing_that_differs_is_unchanged():
 
 def test_it_is_stored_and_read(tmp_path):
     made = audit(task(RIGHT, ALL_C), {"negation": rule()})
-    assert store.read_audit(tmp_path) is None
-    store.write_audit(tmp_path, made)
-    assert store.read_audit(tmp_path) == made
+    assert read_audit(tmp_path) is None
+    write_audit(tmp_path, made)
+    assert read_audit(tmp_path) == made
     assert as_plain(judge([made]))["rules"][0]["verdict"] == "unchanged"
-    path = tmp_path / store.AUDIT
+    path = tmp_path / AUDIT
     path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
     with pytest.raises(ContsymError, match="this version reads format 1"):
-        store.read_audit(tmp_path)
+        read_audit(tmp_path)
 
 
 def test_answers_of_different_length_are_refused(tmp_path):

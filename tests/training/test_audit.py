@@ -9,7 +9,7 @@ from contsym import plugins
 from contsym.api.auditing import audit_results, results_of
 from contsym.cli import cli
 from contsym.errors import ContsymError, SettingError
-from contsym.results import store
+from contsym.results.training_audit import read_audit
 from contsym.training.progress import Silent
 from tests.toy import both_tasks
 
@@ -110,7 +110,7 @@ def test_a_sequential_run_is_compared_with_the_method_after_its_first_task(
     (found,) = json.loads(shown.stdout).values()
     assert found["seeds"] == [0, 1]
     for folder, result in results_of("fine_tune", output).items():
-        audit = store.read_audit(folder)
+        audit = read_audit(folder)
         # After and before are the rows of the accuracy matrix.
         right = [
             sum(a == b for a, b in zip(getattr(audit.task, w), audit.task.labels, strict=True))
