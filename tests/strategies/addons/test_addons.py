@@ -298,7 +298,9 @@ def test_an_addon_sees_the_known_task_through_its_head(toy, tiny_encoder_folder,
     bare, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", **options)
     with_it, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"fine_tune+{addon}", **options)
     assert with_it.matrix[:2] == bare.matrix[:2]
-    assert (with_it.loss == bare.loss) == (addon in MERGERS or addon == "agem")
+    # Merging acts after the last step. A-GEM turns a step only where it would harm, and draws its batches as it goes.
+    if addon != "agem":
+        assert (with_it.loss == bare.loss) == (addon in MERGERS)
 
 
 def weights_of(run):
