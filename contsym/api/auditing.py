@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from contsym.checked import Skip, tell_skipped
-from contsym.data.rules import load_rules
+from contsym.data.rules import Rules
 from contsym.errors import SettingError
 from contsym.plugins import Plugins
 from contsym.results import store
 from contsym.results.schema import SeedResult
-from contsym.results.training_audit import Audited, judge, read_audit, write_audit
+from contsym.results.training_audit import Audited, TrainingAudit, judge, read_audit, write_audit
 from contsym.sweeps.find import find, find_row, nothing_there
 from contsym.training.audit import audit_seed, check_audit
 from contsym.training.progress import Progress
@@ -35,7 +35,7 @@ def audit_results(
     results: Mapping[Path, SeedResult],
     output: Path,
     *,
-    files: Sequence[Path] = (),
+    rules: Rules,
     plugins: Plugins,
     progress: Progress,
     device: str = "auto",
@@ -51,16 +51,15 @@ def audit_results(
                 f"{result.strategy}, seed {result.seed}: no saved model; the same command with --save-model trains it "
                 "again and stores one"
             )
-    rules = load_rules(files)
-    groups: dict[str, list[Path]] = {}
+    groups: dict[str, list[TrainingAudit]] = {}
     for folder, result in results.items():
         audit = read_audit(folder)
         if audit is None or audit.sources != rules.sources:
-            write_audit(folder, audit_seed(folder, output, rules, progress, plugins, device))
+            audit = audit_seed(folder, output, rules, progress, plugins, device)
+            write_audit(folder, audit)
         name = f"{result.variant(_varied(results.values(), result.strategy))}, {result.n_shots:,} shots"
-        groups.setdefault(name, []).append(folder)
-    audits = {name: [read_audit(folder) for folder in folders] for name, folders in groups.items()}
-    return {name: judge([audit for audit in those if audit]) for name, those in audits.items()}
+        groups.setdefault(name, []).append(audit)
+    return {name: judge(audits) for name, audits in groups.items()}
 
 
 def _varied(results, strategy: str) -> set[str]:

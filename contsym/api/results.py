@@ -91,12 +91,13 @@ class Experiment:
         """
         from contsym import plugins
         from contsym.api.auditing import audit_results
+        from contsym.data.rules import load_rules
         from contsym.training.progress import Silent
 
         return audit_results(
             self.by_folder,
             self.stored.output,
-            files=[Path(file) for file in rules],
+            rules=load_rules([Path(file) for file in rules]),
             plugins=plugins.read(self.stored.config.plugins),
             progress=Silent(),
         )

@@ -56,12 +56,12 @@ def audit(
     from contsym.data.rules import load_rules
     from contsym.results.training_audit import as_plain
 
-    results = results_of(run, output, Skipped())
+    results, rules = results_of(run, output, Skipped()), load_rules(files)
     with RunProgress(Console(stderr=True)) as progress:
         found = audit_results(
-            results, output, files=files, plugins=plugin_files.read(plugins), progress=progress, device=device
+            results, output, rules=rules, plugins=plugin_files.read(plugins), progress=progress, device=device
         )
     if as_json:
         click.echo(json.dumps({name: as_plain(each) for name, each in found.items()}, allow_nan=False))
     else:
-        Console(highlight=False).print(audit_report(found, load_rules(files).notes, verbose=verbose))
+        Console(highlight=False).print(audit_report(found, rules.notes, verbose=verbose))

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from contsym import plugins
 from contsym.api.auditing import audit_results, results_of
 from contsym.cli import cli
+from contsym.data.rules import load_rules
 from contsym.errors import ContsymError, SettingError
 from contsym.results.training_audit import read_audit
 from contsym.training.progress import Silent
@@ -64,7 +65,12 @@ def run(output, *words):
 
 def audited(output, name, plugin=()):
     found = audit_results(
-        results_of(name, output), output, plugins=plugins.read(plugin), progress=Silent(), device="cpu"
+        results_of(name, output),
+        output,
+        plugins=plugins.read(plugin),
+        rules=load_rules(),
+        progress=Silent(),
+        device="cpu",
     )
     (only,) = found.values()
     return only
@@ -152,7 +158,7 @@ def test_what_cannot_be_audited_is_one_line(toy, tiny_encoder_folder, tmp_path):
     table.write_text("premise,hypothesis,label\na,b,neutral\n")
     (folder,) = results_of("ridge", tmp_path)
     done = CliRunner().invoke(cli, ["audit", str(folder), "--rules", str(table), "--output", str(tmp_path)])
-    assert "no saved model" in str(done.exception)
+    assert "no column that names the rule of a pair; expected group or skill" in str(done.exception)
 
 
 @pytest.mark.slow
