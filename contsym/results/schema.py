@@ -300,6 +300,9 @@ class SeedResult(Scores, Facts):
             for task, rows in getattr(self, name).items():
                 same = len(rows) > n and all(set(row) == set(rows[0]) for row in rows)
                 expect(same, f"{name}.{task} of {n + 1} rows with the same names")
+        for task, answers in self.answers.items():
+            for shares in (answers.true, answers.own.predicted, answers.final.predicted):
+                expect(set(shares) == set(self.labels), f"answers.{task} of {', '.join(self.labels)}")
         expect(len(self.loss) == n, f"loss of {n} experiences")
         is_of_tasks = all(point.experience < n == len(point.accuracies) for point in self.trajectory)
         expect(is_of_tasks, f"experiences below {n} and {n} accuracies at each point of trajectory")
