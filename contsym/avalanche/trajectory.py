@@ -146,23 +146,18 @@ class Trajectory(PluginMetric[list[Point]]):
 
     def after_batch(self, strategy, n_batches: int) -> Point | None:
         """Measure what is due after so many batches of an experience."""
+        is_due = self.is_due(n_batches)
+        task = task_of(strategy.experience)
+        if not (is_due or self.at_every_batch[task]):
+            return None
+        return self.measure(strategy, task, self.so_far(strategy), all_tasks=is_due)
+
+    def is_due(self, n_batches: int) -> bool:
+        """Whether all tasks are measured after so many batches; asked once for each batch."""
         is_due = n_batches >= self._next
         if is_due:
             self._next = GROWTH * n_batches
-        task = task_of(strategy.experience)
-        all_tasks = is_due and self.measures_all
-        if not (all_tasks or self.measures_every_batch(task)):
-            return None
-        return self.measure(strategy, task, self.so_far(strategy), all_tasks=all_tasks)
-
-    @property
-    def measures_all(self) -> bool:
-        """Whether all tasks are measured at growing steps."""
-        return True
-
-    def measures_every_batch(self, experience: int) -> bool:
-        """Whether the present task is measured after every batch."""
-        return self.at_every_batch[experience]
+        return is_due
 
     def so_far(self, strategy) -> tuple[int, int, int]:
         """Steps, samples seen and distinct samples of the present experience."""

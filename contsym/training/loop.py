@@ -85,6 +85,7 @@ class SeedRun:
             # An NLI task takes hundreds of batches: it is measured after each only where it is to stop.
             at_every_batch=[plan.config.one_pass and task.few_shot for task in plan.tasks],
             until=plan.config.stop_at,
+            target=plan.config.target,
         )
         self.sample_efficiency = SampleEfficiency(self.trajectory, plan.config.aim)
         self.log = TrainingLog(self.names, self.progress, self.trajectory)

@@ -15,13 +15,16 @@ from contsym.avalanche.trajectory import Point, Trajectory, part_size
 from contsym.data.shots import subset
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.results.metrics.matrix import accuracy
-from contsym.results.metrics.trajectory import linear_cka
+from contsym.results.metrics.trajectory import first_reaching, linear_cka
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from contsym.data.schema import TaskData
 
+
+FIRST_SCORED = 16
+"""Pairs that are scored first where a target may be out of reach."""
 
 PAST_LIMIT = 512
 """The most pairs of earlier experiences in a memory at a point: encoding all of them at every point took a third of
@@ -38,8 +41,10 @@ class EncoderTrajectory(Trajectory):
     """The trajectory of a Strategy: a fixed part of each task's validation pairs, all tasks at each point.
 
     With `is_whole`, all tasks are measured before an experience, at growing steps, and at its end. With
-    `at_every_batch` the present task is measured after every batch too. With `until`, training on
-    an experience stops at the first batch whose accuracy on the present task reaches it.
+    `at_every_batch` the present task is measured after every batch too. With `until`, training on an experience stops
+    at the first batch whose accuracy on the present task reaches it. Then most batches have no point: pairs are scored,
+    those that were wrong last time first, until too many are wrong for `until` and for `target`, where that is lower.
+    The answer is that of scoring all pairs after every batch.
 
     A strategy that stores pairs votes with those of this experience seen so far, and with at most PAST_LIMIT of
     earlier experiences; at the end with all. At a point each text is encoded once, and such texts are counted separately.
@@ -52,12 +57,15 @@ class EncoderTrajectory(Trajectory):
         is_whole: bool,
         at_every_batch: Sequence[bool],
         until: float | None = None,
+        target: float | None = None,
     ) -> None:
         super().__init__([], at_every_batch=at_every_batch)
         self.parts = [(part, np.asarray(part["label"][:])) for part in parts]
-        self.is_whole, self.until = is_whole, until
+        self.is_whole, self.until, self.target = is_whole, until, target
         self.n_forwards = 0
         """Texts encoded for the trajectory."""
+        self._order: list[int] = []
+        """The measured pairs of the present task, those that were wrong last time first."""
         self._weights: dict[str, Tensor] = {}
         self._features: list[Tensor] | None = None
 
@@ -72,6 +80,7 @@ class EncoderTrajectory(Trajectory):
             self.measure(strategy, experience, (0, 0, 0), all_tasks=True)
 
     def before_training_exp(self, strategy) -> None:
+        self._order = list(range(len(self.parts[strategy.experience.current_experience][1])))
         # `start` has measured. A method may have added weights since, such as an adapter.
         if self.is_whole:
             for name, weight in trained_weights(strategy.model.encoder).items():
@@ -99,12 +108,39 @@ class EncoderTrajectory(Trajectory):
         so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
         self.measure(strategy, experience, so_far, all_tasks=self.is_whole, past_limit=None)
 
-    @property
-    def measures_all(self) -> bool:
-        return self.is_whole
+    def after_batch(self, strategy, n_batches: int) -> Point | None:
+        experience, is_due = strategy.experience.current_experience, self.is_due(n_batches)
+        all_tasks = is_due and self.is_whole
+        # Around both: what the first has encoded the second has not to.
+        with self.counted(strategy):
+            if self.until is None:
+                is_measured = all_tasks or self.at_every_batch[experience]
+            else:
+                is_measured = is_due or self.may_reach(strategy, experience)
+            if not is_measured:
+                return None
+            return self.measure(strategy, experience, self.so_far(strategy), all_tasks=all_tasks)
 
-    def measures_every_batch(self, experience: int) -> bool:
-        return self.until is not None or super().measures_every_batch(experience)
+    def may_reach(self, strategy, experience: int) -> bool:
+        """False once too many pairs are wrong for the lowest accuracy that has not been reached."""
+        bar = min(
+            each
+            for each in (self.until, self.target)
+            if each is not None and first_reaching(self.points, experience, each) is None
+        )
+        pairs, labels = self.parts[experience]
+        strategy.refresh(PAST_LIMIT)
+        n, first, wrong = len(labels), 0, list[int]()
+        while first < n:
+            # Each part is as large as all before it.
+            rows = self._order[first : max(FIRST_SCORED, 2 * first)]
+            answers = self._scores(strategy, experience, pairs.select(rows)).argmax(dim=1).numpy()
+            wrong += np.asarray(rows)[answers != labels[rows]].tolist()
+            if (n - len(wrong)) / n < bar:
+                self._order = list(dict.fromkeys([*wrong, *self._order]))
+                return False
+            first += len(rows)
+        return True
 
     def so_far(self, strategy) -> tuple[int, int, int]:
         return strategy.n_steps, strategy.n_pairs_seen, len(strategy.seen_rows)
@@ -161,10 +197,12 @@ class EncoderTrajectory(Trajectory):
 
     def _accuracy(self, strategy, task: int) -> float:
         part, labels = self.parts[task]
+        return accuracy(self._scores(strategy, task, part).argmax(dim=1).numpy(), labels)
+
+    def _scores(self, strategy, task: int, part: Dataset) -> Tensor:
         is_known = task == 0 and strategy.model.known_head is not None
         scores = (strategy.strategy.known_scores if is_known else strategy.strategy.score)(part)
-        scores = strategy.masked(scores, task)
-        return accuracy(scores.argmax(dim=1).numpy(), labels)
+        return strategy.masked(scores, task)
 
     def _moved(self, strategy) -> tuple[float, float | None]:
         """The distance of weights and of features from the start of the experience."""

@@ -30,6 +30,7 @@ def n_encodings(
     from contsym.avalanche.trajectory import GROWTH, part_size
     from contsym.training.plan import n_training_steps
     from contsym.training.relearning import MOST
+    from contsym.training.trajectory import FIRST_SCORED
 
     config, part = plan.config, 2 * part_size(len(plan.tasks))
     n_tests = 2 * sum(len(task.test) for task in plan.tasks)
@@ -45,8 +46,11 @@ def n_encodings(
         total += trials * 2 * n * plan.strategy.has_memory()
         if config.curve and n_steps:
             total += (math.log(n_steps, GROWTH) + 3) * part * len(plan.tasks)
-        if config.stop_at is not None or (config.one_pass and task.few_shot):
-            total += n_steps * part
+        if config.stop_at is not None:
+            # Mostly few pairs are scored until too many are wrong; a memory has half of its pairs in the mean.
+            total += n_steps * (2 * FIRST_SCORED + n * plan.strategy.has_memory())
+        elif config.one_pass and task.few_shot:
+            total += n_steps * (part + n * plan.strategy.has_memory())
         total += (trials - 1) * part + n_tests
     if config.relearn and not first_only:
         n_again = min(MOST, n_pairs[0])

@@ -3,11 +3,14 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 
 from contsym.config import RunConfig
 from contsym.errors import SettingError
+from contsym.results.metrics.trajectory import pairs_to_reach
 from contsym.sweeps.config import SweepConfig
 from contsym.training import run as training
 from contsym.training.least import least
@@ -15,6 +18,7 @@ from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
+from contsym.training.trajectory import EncoderTrajectory
 from tests.runs import costs, toy_config
 from tests.strategy_settings import ENCODERS, SETTINGS, fast_and_slow
 
@@ -97,10 +101,61 @@ def test_shots_stop_at_the_first_batch_that_reaches_the_target(plan):
     points = [p for p in stopped.trajectory if p.experience == 1]
     first = next(p.n_steps for p in points if p.accuracies[1] >= 0.6)
     assert costs(stopped, "training_steps")[1] == first == points[-1].n_steps < 6
-    assert [p.n_steps for p in points] == [*range(1, first + 1), first]
+    assert points[-2].n_steps == first, "where it stopped, and at the end of the experience"
     assert {p.accuracies[0] for p in points} == {None}, (
         "without a trajectory only the present task is measured"
     )
+
+
+@pytest.mark.parametrize("strategy", ["fine_tune", "knn_fixed", "ridge", "random_labels+replay"])
+def test_it_stops_where_scoring_every_pair_after_every_batch_would(plan, strategy, monkeypatch):
+    settings = {**SETTINGS[strategy.partition("+")[0]], "batch_size": "2"}
+    options = {
+        "one_pass": True,
+        "until": 0.9,
+        "target": 0.7,
+        "shots": 40,
+        "curve": True,
+        "settings": settings,
+    }
+    short, rows, _ = trained(plan(strategy, **options))
+    monkeypatch.setattr(EncoderTrajectory, "may_reach", lambda *_: True)
+    whole, same_rows, _ = trained(plan(strategy, **options))
+    assert rows == same_rows
+    assert whole.n_test == short.n_test and whole.sample_efficiency == short.sample_efficiency
+    for target in (0.7, 0.9):
+        assert pairs_to_reach(whole.trajectory, 1, target) == pairs_to_reach(short.trajectory, 1, target)
+    same = [p for p in whole.trajectory if p in short.trajectory]
+    assert same == short.trajectory and len(same) < len(whole.trajectory)
+
+
+def test_pairs_are_scored_until_too_many_are_wrong(plan):
+    """192 pairs, 99%: one may be wrong. Pair 150 and then 20 are wrong from now on, so both come first next time."""
+    run = SeedRun(
+        one := plan("fine_tune", until=0.99), [*map(one.training_part, one.tasks, (0, 0))], 0, Silent()
+    )
+    trajectory, labels = run.trajectory, np.arange(192) % 2
+    trajectory.parts[1] = Dataset.from_dict({"row": range(192)}), labels
+    trajectory._order = list(range(192))
+    scored, wrong = [], set()
+
+    def scores(strategy, experience, pairs):
+        rows = np.asarray(pairs["row"][:])
+        scored.append(len(rows))
+        return torch.eye(2)[labels[rows] ^ np.isin(rows, list(wrong))]
+
+    trajectory._scores = scores
+    assert trajectory.may_reach(run.template, 1) and scored == [16, 16, 32, 64, 64]
+    wrong = {150}
+    assert trajectory.may_reach(run.template, 1)
+    scored, wrong = [], {150, 20}
+    assert not trajectory.may_reach(run.template, 1)
+    assert scored == [16, 16, 32, 64, 64]
+    scored = []
+    assert not trajectory.may_reach(run.template, 1)
+    assert scored == [16]
+    wrong = {20}
+    assert trajectory.may_reach(run.template, 1)
 
 
 @pytest.mark.parametrize(
