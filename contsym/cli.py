@@ -13,6 +13,7 @@ from contsym.commands.audit import audit
 from contsym.commands.author import check, new
 from contsym.commands.data import data
 from contsym.commands.diff import diff
+from contsym.commands.docs import docs
 from contsym.commands.doctor import doctor
 from contsym.commands.list import list_
 from contsym.commands.model import add, export, predict
@@ -47,7 +48,7 @@ for command in (
     *(run, sweep, data, list_),
     *(predict, add, export),
     *(audit, compare, diff, metrics, reproduce, report, sync, ui),
-    *(pretrain, new, check, doctor),
+    *(pretrain, new, check, doctor, docs),
 ):
     cli.add_command(command)
 

@@ -16,7 +16,7 @@ ROOT = Path(contsym.__file__).parent
 ROOMS = (
     *("errors", "checked", "files", "machine", "plugins", "tasks"),
     *("data", "models", "config", "scenarios", "strategies", "results", "avalanche", "training", "testing"),
-    *("sweeps", "report", "differences", "api", "commands", "cli", "__main__", "__init__"),
+    *("sweeps", "report", "differences", "api", "reference", "commands", "cli", "__main__", "__init__"),
 )
 """From the ground up: a module imports from its own room and from those before it."""
 
