@@ -1,4 +1,4 @@
-"""The tables of docs/reliability.md, out of what benchmarks/fuzz.py and pytest measured.
+"""The tables of docs/untrusted-input.md, out of what benchmarks/fuzz.py and pytest measured.
 
     python -m benchmarks.fuzz --inputs 100000 --coverage --json fuzz.json
     python -m pytest tests/test_untrusted.py tests/test_odd_text.py tests/commands/test_secrets_and_ui.py \
