@@ -10,7 +10,7 @@ from typing import TypeVar
 from contsym.models.settings import TrainingSettings
 from contsym.plugins import INSTALLED, Kind
 from contsym.reference.json_schema import Schema, default_words, type_words
-from contsym.reference.markdown import cell, code, page, table
+from contsym.reference.markdown import code, page, prose, table
 from contsym.scenarios.catalog import scenarios
 from contsym.scenarios.schema import Experience
 from contsym.strategies import catalog
@@ -55,7 +55,7 @@ def strategies_page() -> str:
     parts = []
     for title, cards in groups.items():
         rows = [
-            [f"[`{card.name}`](#{card.name})", cell(card.trains), cell(card.stores), card.grows or ""]
+            [f"[`{card.name}`](#{card.name})", prose(card.trains), prose(card.stores), card.grows or ""]
             for card in cards
         ]
         parts.append(f"## {title[0].upper()}{title[1:]}")
@@ -111,7 +111,7 @@ def _settings_table(fields: Mapping[str, Schema]) -> str:
             code(name),
             type_words(schema).removesuffix(" or null"),
             default_words(schema),
-            cell(schema.get("description", "")),
+            prose(schema.get("description", "")),
         ]
         for name, schema in fields.items()
     ]
@@ -124,7 +124,7 @@ def scenarios_page() -> str:
     for name, plan in _own("scenario", scenarios()).items():
         sequence = ", then ".join(_experience_words(each) for each in _without_repeats(plan.experiences))
         every = "in every order: " if plan.all_orders else ""
-        rows.append([code(name), cell(plan.summary), every + sequence])
+        rows.append([code(name), prose(plan.summary), every + sequence])
     return page(
         "Scenarios",
         "After this page you can choose a scenario for `--scenario NAME`. The third column has the experiences in the order "
@@ -164,7 +164,7 @@ def tasks_page() -> str:
         source = ", ".join(map(code, task.hub.values())) if task.hub else code(task.source)
         rows = [
             ["example", "a pair: premise and hypothesis" if task.inputs == "pair" else "a single text"],
-            ["labels", f"{len(task.labels)}: {cell(', '.join(task.labels))}"],
+            ["labels", f"{len(task.labels)}: {prose(', '.join(task.labels))}"],
             [
                 "source",
                 ", ".join(filter(None, ("`bundled`" if task.bundled else "", source)))
@@ -178,7 +178,7 @@ def tasks_page() -> str:
                 if task.test_only
                 else f"`--size {name}=N`",
             ],
-            ["terms", cell(task.terms)],
+            ["terms", prose(task.terms)],
         ]
         parts += [f"## {name}", task.summary, table(["", ""], [row for row in rows if row[1]])]
     return page(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contsym.reference.markdown import cell, code, page, table
+from contsym.reference.markdown import code, page, prose, table
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ def commands_page(commands: Sequence[CommandHelp]) -> str:
     for command in commands:
         parts += [f"## {command.path}", f"```\n{command.usage}\n```", *_paragraphs(command.help)]
         if command.records:
-            rows = [[code(names), _escaped(words)] for names, words in command.records]
+            rows = [[code(names), prose(words)] for names, words in command.records]
             parts.append(table(["option", "what it is"], rows))
     contents = "\n".join(
-        f"- [{command.path}](#{command.path.replace(' ', '-')}): {_escaped(_first_sentence(command.help))}"
+        f"- [{command.path}](#{command.path.replace(' ', '-')}): {prose(_first_sentence(command.help))}"
         for command in commands
     )
     return page(
         "The command line",
-        "After this page you can look up every command and option; `contsym COMMAND --help` prints the same. The exit code is "
-        "0 for success, 1 where something that was checked failed, 2 for a mistake in what was given, with one line that says "
-        "it, and 128 plus the number of a signal that ended the command.",
+        "After this page you can look up every command and option; `contsym COMMAND --help` prints the same. The exit code "
+        "is 0 for success, 1 where something that was checked failed, 2 for a mistake in what was given, with one line that "
+        "says it, and 128 plus the number of a signal that ended the command.",
         contents,
         *parts,
     )
@@ -57,15 +57,10 @@ def _paragraphs(help_text: str) -> list[str]:
     found = []
     for paragraph in re.split(r"\n\s*\n", help_text.strip()):
         if not paragraph.startswith("\b"):
-            found.append(_escaped(paragraph))
+            found.append(prose(paragraph))
             continue
         title, *lines = paragraph.removeprefix("\b").strip("\n").split("\n")
         found.append(title if title.endswith(":") else f"```\n{title}\n```")
         if lines:
             found.append("\n".join(("```", *(line.removeprefix("  ") for line in lines), "```")))
     return found
-
-
-def _escaped(text: str) -> str:
-    """A sentence whose <, * and _ are no markup."""
-    return re.sub(r"([<*_])", r"\\\1", cell(text))

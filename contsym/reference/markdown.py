@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from contsym.errors import ContsymError
 
 
-def cell(text: str) -> str:
-    """A text as one cell of a table.
+def prose(text: str) -> str:
+    r"""A sentence out of the code as one line of Markdown, also in a table: outside of backticks no sign is markup.
 
-    >>> cell("|p - h|,\\n one number")
-    '\\\\|p - h\\\\|, one number'
+    >>> print(prose("|p - h|, counts[label] of\n `knn_fixed` and my_method"))
+    \|p - h\|, counts\[label] of `knn_fixed` and my\_method
     """
-    return " ".join(text.split()).replace("|", "\\|")
+    parts = re.split(r"(`[^`]+`)", " ".join(text.split()))
+    return "".join(part if i % 2 else re.sub(r"([\[<*_|])", r"\\\1", part) for i, part in enumerate(parts))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from contsym.models.encoders.declared import PoolingFacts
 from contsym.reference.json_schema import Schema, field_docs, type_words
-from contsym.reference.markdown import cell, code, page, table
+from contsym.reference.markdown import code, page, prose, table
 from contsym.results import schema, schema_training
 
 
@@ -18,7 +18,7 @@ def result_page() -> str:
         if "properties" in definition:
             parts += [
                 f"## {name}",
-                cell(definition.get("description", "")),
+                prose(definition.get("description", "")),
                 _fields(definition, _model(name)),
             ]
     return page(
@@ -42,7 +42,7 @@ def _model(name: str) -> type[BaseModel]:
 def _fields(definition: Schema, model: type[BaseModel]) -> str:
     said = field_docs(model)
     rows = [
-        [code(name), type_words(field), cell(said.get(name, field.get("description", "")))]
+        [code(name), type_words(field), prose(said.get(name, field.get("description", "")))]
         for name, field in definition["properties"].items()
     ]
     return table(["entry", "value", "what it is"], rows)

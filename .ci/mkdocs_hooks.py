@@ -37,7 +37,9 @@ def on_config(config):
 def on_files(files, config):
     for page, origin in MADE_OF.items():
         text = (ROOT / origin).read_text("utf-8")
-        files.append(File.generated(config, page, content=notebook(text) if origin.endswith(".ipynb") else text))
+        files.append(
+            File.generated(config, page, content=notebook(text) if origin.endswith(".ipynb") else text)
+        )
     return files
 
 
@@ -46,13 +48,13 @@ def on_page_markdown(markdown, page, config, files):
     origin = ROOT / MADE_OF.get(page.file.src_uri, f"docs/{page.file.src_uri}")
 
     def rewritten(link):
-        return on_site(link, origin.parent, page.file.src_uri, config.repo_url)
+        return site_link(link, origin.parent, page.file.src_uri, config.repo_url)
 
     parts = BLOCK.split(markdown)
     return "".join(part if i % 2 else LINK.sub(rewritten, part) for i, part in enumerate(parts))
 
 
-def on_site(link, folder, page, repository):
+def site_link(link, folder, page, repository):
     picture, text, target = link.groups()
     path, hash_sign, anchor = target.partition("#")
     if not path or re.match(r"[a-z]+:", path):
