@@ -83,8 +83,9 @@ def notebook(text):
         for output in cell["outputs"]:
             data = output.get("data", {})
             if "text/html" in data:
-                # A blank line would end the HTML.
-                parts.append(re.sub(r"\n\s*\n", "\n", "".join(data["text/html"])))
+                # A blank line would end the HTML; a class would keep the theme's style off a table.
+                html = re.sub(r"<table [^>]*>", "<table>", "".join(data["text/html"]))
+                parts.append(re.sub(r"\n\s*\n", "\n", html))
             else:
                 shown = "".join(data.get("text/plain", output.get("text", "")))
                 parts.append(f"```text\n{shown}\n```")

@@ -15,11 +15,11 @@ FAST = {"kill_run": 1, "sigint": 1, "file_limit": 1, "not_a_number": 1}
 """Trials that take seconds."""
 
 SLOW = {
-    "kill_run": 8, "kill_sweep": 8, "kill_build": 3, "sigint": 4, "sigterm": 4, "sighup": 2, "disk_full": 4,
-    "file_limit": 3, "read_only": 1, "folder_removed": 3, "writers": 2, "clock": 2, "two_runs": 1,
-    "not_a_number": 3, "out_of_memory": 1, "larger_than_memory": 1,
-    "server_down": 1, "server_goes_down": 3, "server_slow": 1, "server_errors": 3,
-    "server_goes_down_postgres": 2, "server_errors_postgres": 2, "worker": 1,
+    "kill_run": 3, "kill_sweep": 3, "kill_build": 2, "sigint": 2, "sigterm": 2, "sighup": 1, "disk_full": 2,
+    "file_limit": 2, "read_only": 1, "folder_removed": 2, "writers": 1, "clock": 1, "two_runs": 1,
+    "not_a_number": 2, "out_of_memory": 1, "larger_than_memory": 1,
+    "server_down": 1, "server_goes_down": 1, "server_slow": 1, "server_errors": 1,
+    "server_goes_down_postgres": 1, "server_errors_postgres": 1, "worker": 1,
 }  # fmt: skip
 ELSEWHERE = {
     # tests/sweeps/engines/test_ray.py is what it runs.

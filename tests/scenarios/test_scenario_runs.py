@@ -159,8 +159,3 @@ def test_the_documents_file_is_a_scenario_that_runs(toy, tiny_encoder_folder, tm
     assert result.tasks == list(plan.names)
     # N shots of each experience.
     assert [result.sources[name].rows.train for name in plan.names] == [8, 8, 8]
-
-
-def test_every_scenario_is_in_the_documents():
-    named = set(re.findall(r"`([a-z_]+)`", DOCS.read_text("utf-8")))
-    assert set(scenarios()) <= named
