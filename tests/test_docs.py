@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from contsym.cli import cli
+from contsym.reference.pages import cited, repository
 from tests.command import contsym
 
 ROOT = Path(__file__).parents[1]
@@ -97,11 +100,10 @@ def test_generated_pages_are_fresh_and_a_stale_one_is_named(tmp_path):
     fresh = run(cli, ["docs", "--check", "--root", str(ROOT)])
     assert (fresh.exit_code, fresh.output) == (0, "every generated page is as the code says\n")
 
-    for name in ("README.md", "docs/result.schema.json", "contsym/"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_bytes(
-            (ROOT / name).read_bytes()
-        )
+    (tmp_path / "contsym").mkdir()
+    (tmp_path / "docs").mkdir()
+    for name in ("docs/result.schema.json", "CITATION.cff", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     pages = tmp_path / "docs" / "reference"
     pages.mkdir()
     for page in (ROOT / "docs" / "reference").glob("*.md"):
@@ -120,6 +122,28 @@ def test_generated_pages_are_fresh_and_a_stale_one_is_named(tmp_path):
     assert "[`knn_fixed`](docs/reference/strategies.md#knn_fixed)" in (tmp_path / "README.md").read_text(
         "utf-8"
     )
+
+
+def test_the_address_of_the_repository_is_one_line_to_fill_in(tmp_path):
+    url = "https://example.org/ada/contsym"
+    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{url}"\n', "utf-8")
+    assert repository(tmp_path) == url
+    empty = (ROOT / "CITATION.cff").read_text("utf-8")
+    filled = cited(empty, url)
+    assert filled == f'{empty}repository-code: "{url}"\n'
+    assert cited(filled, None) == empty
+    assert repository(ROOT) is None or cited(empty, repository(ROOT)) == empty
+
+
+def test_the_quickstarts_pairs_are_counted_as_it_says(tmp_path):
+    page = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+    (script,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(
+        r"^```console\n\$ contsym data stats desk.csv\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    done = contsym("data", "stats", "desk.csv", cwd=tmp_path)
+    assert done.stdout.split() == shown.split()
 
 
 def test_docs_outside_a_checkout_is_a_line(tmp_path):

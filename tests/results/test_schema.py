@@ -37,5 +37,5 @@ def test_a_result_is_never_altered():
 
 
 def test_the_json_schema_in_the_docs_is_that_of_the_model():
-    """Else: python -m contsym.results.schema > docs/result.schema.json"""
+    """Else: contsym docs"""
     assert (Path(__file__).parents[2] / "docs" / "result.schema.json").read_text("utf-8") == json_schema()
