@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import results_figure
 from contsym.cli import cli
 from contsym.reference.pages import cited, repository
 from tests.command import contsym
@@ -152,6 +153,13 @@ def test_docs_outside_a_checkout_is_a_line(tmp_path):
     assert done.stderr.strip() == (
         f"error: {tmp_path}: no README.md, docs/ and contsym/; expected a checkout of contsym (--root DIR)"
     )
+
+
+def test_the_figure_of_the_readme_shows_the_table_of_the_results():
+    """Else: python benchmarks/results_figure.py"""
+    page = (ROOT / "docs" / "results.md").read_text("utf-8")
+    assert all(len(results_figure.row(page, name)) == 4 for name in results_figure.ROWS)
+    assert results_figure.data(page) in (ROOT / "docs" / "results.svg").read_text("utf-8")
 
 
 @pytest.mark.slow
