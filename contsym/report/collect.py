@@ -12,7 +12,7 @@ from typing import Any
 from contsym.checked import Skip, Skipped, tell_skipped
 from contsym.config import DEFAULT_TARGET
 from contsym.errors import ContsymError, SettingError
-from contsym.results import store
+from contsym.results import paper, store
 from contsym.results.schema import SeedResult
 from contsym.results.selection import select
 from contsym.sweeps.find import find, nothing_there
@@ -183,6 +183,18 @@ class Collected:
         for p in (plugin for result in self.results for plugin in result.plugins):
             origins.setdefault(f"plug-in {p.kind} {p.name}", set()).add(f"{p.origin} (SHA-256 {p.sha256})")
         return {name: sorted(each) for name, each in origins.items()}
+
+    @property
+    def is_of_paper(self) -> bool:
+        """Whether the tasks and at least one of the methods are the paper's."""
+        methods = {method.strategy for method in paper.METHODS}
+        return self.tasks == paper.TASKS and any(r.strategy in methods for r in self.results)
+
+    def units(self, task: str | None = None) -> str:
+        """The word for the items of a task, or of all: `pairs` or `texts`, and `examples` where tasks have both."""
+        sources = [self.first.sources[task]] if task else self.first.sources.values()
+        inputs = {source.inputs for source in sources}
+        return {"pair": "pairs", "single": "texts"}[inputs.pop()] if len(inputs) == 1 else "examples"
 
     @property
     def seeds_text(self) -> str:

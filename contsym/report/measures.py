@@ -42,6 +42,8 @@ class Efficiency:
 
     n_seeds: int
     shots_needed: ShotsNeeded | None
+    is_counted: bool
+    """Whether the results count the examples needed themselves, as a search and a single pass do."""
     area: Summary | None
 
 
@@ -129,7 +131,7 @@ class Measures:
         collected = self.collected
         seeds = collected.complete_seeds(variant)
         if not seeds:
-            return Efficiency(0, None, None)
+            return Efficiency(0, None, False, None)
         # Right after its own experience, since accuracy at the end also depends on forgetting.
         by_shots = [
             [
@@ -144,9 +146,9 @@ class Measures:
         needed = shots_to_reach(collected.shots, accuracies, self.target)
         # A search and a single pass count the pairs themselves.
         counted = [r for r in collected.group(variant, collected.shots[-1]) if r.seed in seeds]
-        if all(r.search or r.options.one_pass for r in counted):
+        if is_counted := all(r.search or r.options.one_pass for r in counted):
             needed = over_seeds([samples(r, self.target) for r in counted])
-        return Efficiency(len(seeds), needed, summarise_values(areas.tolist()))
+        return Efficiency(len(seeds), needed, is_counted, summarise_values(areas.tolist()))
 
     def mean(self, variant: str, shots: int, figure: Callable[[SeedResult], float]) -> float | None:
         """Mean over the seeds of a figure without an interval, as a cost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from contsym.errors import ContsymError
 from contsym.files import write_file
 from contsym.report import rerun_command, sentences
 from contsym.report.collect import Collected
+from contsym.report.figure_files import ENDINGS, write_figures
 from contsym.report.figures import all_figures
+from contsym.report.figures.embeddings import why_none
 from contsym.report.figures.style import Figure, styles
 from contsym.report.measures import Measures
-from contsym.report.table_formats import Table, write_tables
+from contsym.report.table_formats import Table, file_name, write_tables
 from contsym.report.tables import all_tables
 from contsym.results.paper_readings import readings_of, verdict
 
-REPORT, TABLES = "report.html", "tables"
+REPORT, TABLES, FIGURES = "report.html", "tables", "figures"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Report:
     def tables(self) -> list[Table]:
         return [table for section in self.sections for table, _ in section.tables]
 
+    @property
+    def figures(self) -> list[Figure]:
+        return [figure for section in self.sections for figure in section.figures]
+
 
 def make_report(collected: Collected, target: float) -> Report:
     first, n_results = collected.first, len(collected.results)
@@ -63,7 +69,7 @@ def make_report(collected: Collected, target: float) -> Report:
     if collected.sweep:
         about.append(f"started {collected.sweep.created}")
     return Report(
-        f"Few-shot need and forgetting: {first.scenario}",
+        f"{'Few-shot need' if first.sources[first.new_task].few_shot else 'Accuracy'} and forgetting: {first.scenario}",
         " · ".join(about),
         [{"name": name, "colour": style.colour} for name, style in styles(collected.variants).items()],
         _sections(Measures(collected, target)),
@@ -71,22 +77,27 @@ def make_report(collected: Collected, target: float) -> Report:
 
 
 def _sections(measures: Measures) -> list[Section]:
-    """Every section; one without figures says why."""
+    """The sections that have something to show; the last one says why others are missing."""
     collected = measures.collected
     tables, figures = all_tables(measures), all_figures(measures)
+    missing: list[str] = []
 
     def section(
         name: str,
         title: str,
         *paragraphs: tuple[str, str],
-        without_figure: str = "",
+        without: str = "",
         commands: Sequence[str] = (),
-    ) -> Section:
+    ) -> Section | None:
+        """None where there is neither a figure nor a table; `without` says why, on the page's end."""
         own_figures = [figure for placement, figure in figures if placement.section == name]
         own_tables = [(table, placement.is_open) for placement, table in tables if placement.section == name]
-        texts = [*([] if own_figures else [("text", without_figure)]), *paragraphs]
-        return Section(name, title, [p for p in texts if p[1]], commands, own_figures, own_tables)
+        if not own_figures and not own_tables and name != "answer":
+            missing.append(without)
+            return None
+        return Section(name, title, [p for p in paragraphs if p[1]], commands, own_figures, own_tables)
 
+    no_plane = why_none(measures)
     no_kinds = "No task of this scenario has relations of a known kind."
     no_comparison = (
         "With one strategy there is nothing to compare."
@@ -94,17 +105,9 @@ def _sections(measures: Measures) -> list[Section]:
         else "No seed has a result for all strategies at one number of shots yet."
     )
     no_forgetting = "This scenario has one task, so nothing can be forgotten."
-    during_text = "These results have no trajectory; --curve measures one."
-    if not collected.earlier_tasks:
-        during_text = no_forgetting
-    elif measures.during:
-        during_text = "The learning curves below show the accuracy on earlier tasks over the pairs seen."
-    audit_text = "No model of these results was audited; contsym audit RUN does, where models were saved (--save-model)."
-    if any(placement.section == "audit" and table.rows for placement, table in tables):
-        audit_text = "Rules are those that the encoder knew before, with 95% on validation pairs or more."
-    outcomes = readings_of(collected.readings)
-    readings = [("answer", verdict(outcomes))] if outcomes else []
-    return [
+    no_trajectory = "These results have no trajectory; --curve measures one."
+    outcomes = readings_of(collected.readings) if collected.is_of_paper else []
+    sections = [
         section(
             "answer",
             "The question and the answer",
@@ -113,28 +116,42 @@ def _sections(measures: Measures) -> list[Section]:
             *(("answer", text) for text in sentences.answer(measures)),
         ),
         section("paper", "The paper's table, and ours"),
-        *([section("readings", "Which reading gives the paper's table", *readings)] if readings else []),
+        section(
+            "readings",
+            "Which reading gives the paper's table",
+            ("answer", verdict(outcomes) if outcomes else ""),
+        ),
         section("accuracy", "Accuracy over shots"),
-        section("trade-off", "Accuracy against forgetting", without_figure=no_forgetting),
+        section("trade-off", "Accuracy against forgetting", without=no_forgetting),
         section(
             "during",
             "Forgetting during training",
             *(("answer", sentences.why_less(measures, task)) for task in collected.earlier_tasks),
-            without_figure=during_text,
+            (
+                "text",
+                f"The learning curves show the accuracy on earlier tasks over the {collected.units()} seen.",
+            ),
+            without=no_trajectory if collected.earlier_tasks else no_forgetting,
         ),
-        section("audit", "A rule learned, or a label bias", without_figure=audit_text),
+        section(
+            "audit",
+            "A rule learned, or a label bias",
+            ("text", "Rules: those that the encoder knew before, with 0.95 or more on validation pairs."),
+            without="No model of these results was audited; contsym audit RUN does, where models were saved (--save-model).",
+        ),
         section("matrices", "Accuracy matrices"),
-        section("relations", "Accuracy by relation", without_figure=no_kinds),
-        section("kinds", "Symmetric against antisymmetric", without_figure=no_kinds),
+        section("relations", "Accuracy by relation", without=no_kinds),
+        section("kinds", "Symmetric against antisymmetric", without=no_kinds),
         section(
             "learning",
             "Learning curves",
-            without_figure="None of these strategies trains, so there is no learning curve.",
+            without="None of these strategies trains, so there is no learning curve.",
         ),
         section(
             "embeddings",
             "Label embeddings before and after training",
-            without_figure="These results hold no label embeddings.",
+            ("text", no_plane),
+            without=no_plane,
         ),
         section(
             "statistics",
@@ -155,6 +172,14 @@ def _sections(measures: Measures) -> list[Section]:
             commands=rerun_command.commands(collected),
         ),
     ]
+    return _with_missing([each for each in sections if each], missing)
+
+
+def _with_missing(sections: list[Section], missing: Sequence[str]) -> list[Section]:
+    """The sections, the last one with the reasons why others are not there."""
+    reasons = [("text", reason) for reason in dict.fromkeys(missing) if reason]
+    last = sections[-1]
+    return [*sections[:-1], replace(last, paragraphs=[*reasons, *last.paragraphs])]
 
 
 def script_json(value: Any) -> str:
@@ -189,8 +214,7 @@ def to_html(report: Report) -> str:
 
     data = {
         figure.name: Markup(script_json(figure.plots))  # noqa: S704 - escaped by script_json
-        for section in report.sections
-        for figure in section.figures
+        for figure in report.figures
     }
     return environment.get_template("report.html.j2").render(
         report=report,
@@ -200,14 +224,21 @@ def to_html(report: Report) -> str:
         plotly=Markup(get_plotlyjs()),  # noqa: S704 - part of plotly
         plotly_version=get_plotlyjs_version(),
         version=contsym.__version__,
+        table_endings={"md": "Markdown", "csv": "CSV", "tex": "LaTeX"},
+        figure_endings=ENDINGS,
+        file_name=file_name,
     )
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write the HTML file and the tables; gives the paths of both. Raises ContsymError where it cannot."""
+    """Write the HTML file, the tables and the figures; gives the paths of the first two.
+
+    Raises ContsymError where it cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_tables(report.tables, folder / TABLES)
+        write_figures(report.figures, folder / FIGURES)
         write_file(folder / REPORT, to_html(report))
     except OSError as error:
         raise ContsymError(

@@ -14,6 +14,8 @@ from contsym.results.summary import seen_before
 
 def question(collected: Collected) -> str:
     need = f"How many {title_of(collected.new_task)} examples does each method need"
+    if len(collected.shots) == 1 and not any(r.search or r.options.one_pass for r in collected.results):
+        need = f"How accurate is each method on {title_of(collected.new_task)} after {collected.shots[0]:,} examples"
     if not collected.earlier_tasks:
         return f"{need}?"
     earlier = listed([title_of(task) for task in collected.earlier_tasks])
@@ -42,11 +44,15 @@ def needed(measures: Measures) -> str:
     goal = f"an accuracy of {measures.target:g} on {title_of(collected.new_task)}"
     if not medians:
         return f"With up to {most} examples no method reached {goal} ({over})."
+    missed = [variant for variant in shots if variant not in medians]
+    if len(collected.shots) == 1 and not any(e.is_counted for e in efficiency.values()):
+        # All had the same number of examples, so nothing is known of fewer.
+        tail = f"; {listed(missed)} did not" if missed else ""
+        return f"With {most} examples {listed([*medians])} reached {goal} ({over}){tail}."
     parts = [
         f"{variant}{' needed' * (i == 0)} {shots_needed_text(shots[variant])}"
         for i, variant in enumerate(sorted(medians, key=lambda v: medians[v]))
     ]
-    missed = [variant for variant in shots if variant not in medians]
     tail = f"; {listed(missed)} did not reach it with up to {most}" if missed else ""
     return f"For {goal}, {listed(parts)} examples ({over}){tail}."
 
@@ -80,7 +86,7 @@ def differences(measures: Measures) -> str:
         f"{c.a if c.difference > 0 else c.b} above {c.b if c.difference > 0 else c.a}" for c in different
     ]
     return (
-        f"{where} no method is better than every other; of {len(family.comparisons)} pairs these {n} seeds tell "
+        f"{where} no method is better than every other; of {len(family.comparisons)} pairs of methods these {n} seeds tell "
         f"{len(different)} apart: {listed(parts)}.{fewer}"
     )
 
@@ -116,8 +122,9 @@ def why_less(measures: Measures, task: str) -> str:
     rows = [row for row in measures.during.get(task, []) if row.shots == most]
     found = {row: row.at_target.summary.mean for row in rows if row.at_target.summary}
     if len(found) < 2:
+        units = measures.collected.units(measures.collected.last_task)
         missed = (
-            f"Fewer than two methods reached {measures.target:g} on validation pairs with {most:,} examples"
+            f"Fewer than two methods reached {measures.target:g} on validation {units} with {most:,} examples"
         )
         return f"{missed}, so forgetting of {name} at the target is not compared." if rows else ""
     less, more = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
@@ -171,7 +178,8 @@ def warnings(measures: Measures) -> list[str]:
         )
     if len(collected.seeds) == 1:
         sentences.append(
-            "There is one seed: intervals are over test pairs only, and no difference between methods is proven."
+            f"There is one seed: intervals are over test {collected.units()} only, and no difference between methods is "
+            "proven."
         )
     versions = collected.made_by
     if len(versions) > 1:

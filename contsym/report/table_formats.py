@@ -212,9 +212,13 @@ WRITERS = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:
-    """Write each table in every notation; a sign that a file system may refuse becomes `_` in the name."""
+    """Write each table in every notation."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        name = re.sub(r"[^\w.-]", "_", table.name)
         for ending, write in WRITERS.items():
-            write_file(folder / f"{name}.{ending}", write(table))
+            write_file(folder / f"{file_name(table)}.{ending}", write(table))
+
+
+def file_name(table: Table) -> str:
+    """The name of its files without ending; a sign that a file system may refuse becomes `_`."""
+    return re.sub(r"[^\w.-]", "_", table.name)

@@ -20,6 +20,7 @@ class PaperMethod:
 SOURCE = "Yuan and Vlachos 2025, arXiv 2504.16312"
 PROTOCOL = "RoBERTa-Large, full MNLI, then Wikidata pairs"
 ENCODER = "roberta-large"
+TASKS = ["mnli", "wikidata"]
 MNLI_TRAIN = 392_702  # all training pairs of MultiNLI 1.0
 METHODS = (
     PaperMethod("random_labels", "random labels", 48, 5.8),

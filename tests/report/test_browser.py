@@ -155,7 +155,7 @@ def test_dark_mode_turns_page_and_figures_dark(open_page):
         assert colour(page, "#plot-accuracy .main-svg", "backgroundColor") == "rgba(0, 0, 0, 0)"
         # A number in a heat map stands on its cell, not on the page.
         fills = page.eval_on_selector_all(
-            "#plot-matrices .heatmap-label text",
+            "#plot-matrices .textpoint text",
             "all => [...new Set(all.map(t => getComputedStyle(t).fill))]",
         )
         assert "rgb(255, 255, 255)" in fills and len(fills) == 2
@@ -187,3 +187,27 @@ def test_a_telephone_s_width_needs_no_sideways_scrolling(open_page):
         ".plot .main-svg", "all => all.map(s => s.getBoundingClientRect().right)"
     )
     assert max(widths) <= 400
+
+
+def test_a_wide_table_on_a_telephone_shows_that_there_is_more_and_where(open_page):
+    page = open_page(viewport={"width": 390, "height": 800})
+    table = "#table-cost"
+    assert page.locator(f"{table} .more").is_visible()
+    assert "gradient" in colour(page, f"{table} .scroll", "maskImage")
+    page.eval_on_selector(f"{table} .scroll", "scroll => { scroll.scrollLeft = scroll.scrollWidth }")
+    page.wait_for_function(
+        f"getComputedStyle(document.querySelector('{table} .scroll')).maskImage === 'none'"
+    )
+    last = page.locator(f"{table} tbody tr").first.locator("td").last.bounding_box()
+    assert last["x"] + last["width"] <= 390
+    # The names of the strategies are still there.
+    assert page.locator(f"{table} tbody th").first.bounding_box()["x"] >= 0
+
+
+def test_links_to_files_follow_the_view_that_is_chosen(open_page):
+    page = open_page()
+    links = "#files-accuracy a"
+    assert page.locator(links).first.get_attribute("href") == "figures/accuracy-wikidata-at-the-end.svg"
+    page.get_by_label("task", exact=True).first.select_option("MNLI, at the end")
+    hrefs = page.eval_on_selector_all(links, "all => all.map(a => a.getAttribute('href'))")
+    assert hrefs == [f"figures/accuracy-mnli-at-the-end.{ending}" for ending in ("svg", "pdf", "png")]

@@ -170,7 +170,8 @@ def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
         (
             (0.5, 0.01, 0.5),
             None,
-            "At 64 examples no method is better than every other; of 3 pairs these 3 seeds tell 1 apart: a above c.",
+            "At 64 examples no method is better than every other; of 3 pairs of methods these 3 seeds tell 1 apart: "
+            "a above c.",
         ),
         ((0.5, 0.5, 0.5), None, "At 64 examples these 3 seeds show no difference in accuracy."),
     ],

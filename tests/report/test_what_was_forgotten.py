@@ -24,8 +24,8 @@ def audit(result, after):
 def test_verdicts_stand_in_the_report(tmp_path):
     run = store_run(tmp_path, "a", [0, 1])
     without = make_report(collect(tmp_path, ["a"]), 0.9)
-    (section,) = (each for each in without.sections if each.id == "audit")
-    assert section.paragraphs[0][1].startswith("No model of these results was audited")
+    assert "audit" not in {section.id for section in without.sections}
+    assert any("No model of these results was audited" in text for _, text in without.sections[-1].paragraphs)
     for seed in (0, 1):
         folder = seed_folder(run, seed)
         write_audit(folder, audit(store.read_result(folder), [2] * N))

@@ -210,10 +210,11 @@ def test_other_differences_are_listed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("least", "words"), [(None, "-"), (0.0, "-"), (0.0342, "0.034"), (1.0, "1.000"), (1.7, "none")]
+    ("least", "n_seeds", "words"),
+    [(None, 1, "-"), (0.0, 3, "-"), (0.0342, 3, "0.034"), (1.0, 3, "1.000"), (None, 2, "none")],
 )
-def test_the_least_difference_in_words(least, words):
-    pair = Comparison("a", "b", 0.1, 0, 0.2, 0.01, 0.01, 0.01, 0.01, least, 3, 100)
+def test_the_least_difference_in_words(least, n_seeds, words):
+    pair = Comparison("a", "b", 0.1, 0, 0.2, 0.01, 0.01, 0.01, 0.01, least, n_seeds, 100)
     assert least_words(pair) == words
 
 

@@ -126,11 +126,10 @@ def _pairs(each: TaskComparison) -> RenderableType:
 
 
 def least_words(pair: Comparison) -> str:
-    """The least detectable difference; - with one seed, or where all seeds differ alike."""
-    if not pair.least_difference:
-        return "-"
-    # No two accuracies differ by more than 1.
-    return f"{pair.least_difference:.3f}" if pair.least_difference <= 1 else "none"
+    """The least detectable difference; none where the seeds can show none; - with one seed, or all differing alike."""
+    if pair.least_difference:
+        return f"{pair.least_difference:.3f}"
+    return "none" if pair.least_difference is None and pair.n_seeds > 1 else "-"
 
 
 def _verdict(each: TaskComparison) -> str:

@@ -12,20 +12,22 @@ from contsym.report.placement import Placement
 from contsym.report.projection import LabelView, label_views
 from contsym.report.tables.layout import relation_title
 
-MAX_RELATIONS = 12
+MAX_RELATIONS = 6
 """The number of relations with a colour of their own; the rarer ones share two groups."""
+LEAST_SHARE = 0.2
+"""A plane with less of the variance shows nothing, and is left out."""
 
 
 def label_embeddings(measures: Measures) -> Figure:
-    views = label_views(measures.collected)
+    views = [view for view in label_views(measures.collected) if sum(view.shares) >= LEAST_SHARE]
     n_pairs = len(views[0].relations) if views else 0
     return Figure(
         "embeddings",
         "Label embeddings before and after training",
         f"Label embeddings h ⊘ p of {n_pairs:,} test pairs at length 1, before any training (left) "
-        "and after the last experience (right), on the first two principal components of both together; one "
-        f"seed. Filled: symmetric; open: antisymmetric. The {MAX_RELATIONS} commonest relations have a colour "
-        "and marker of their own.",
+        "and after the last experience (right), whether or not the strategy uses them; one seed. The plane of the first "
+        "two principal components of both together holds the share of their variance that is written above; the "
+        f"rest is not seen. The {MAX_RELATIONS} commonest relations have a colour and marker of their own.",
         [_embedding_view(view) for view in views],
         select="strategy",
         height=520,
@@ -44,7 +46,8 @@ def _embedding_view(view: LabelView) -> View:
     counts = Counter(view.relations)
     common = sorted(counts, key=lambda name: (-counts[name], name))[:MAX_RELATIONS]
     marks = {
-        name: (style.SYMBOLS[i % len(style.SYMBOLS)], style.COLOURS[i % 6]) for i, name in enumerate(common)
+        name: (symbol, colour)
+        for name, symbol, colour in zip(common, style.SYMBOLS, style.COLOURS, strict=False)
     }
     groups: dict[str, list[int]] = {}
     for i, (relation, kind) in enumerate(zip(view.relations, view.kinds, strict=True)):
@@ -78,6 +81,9 @@ def _embedding_view(view: LabelView) -> View:
                 row=1,
                 col=column,
             )
+    for kind, symbol in (("symmetric", "circle"), ("antisymmetric", "circle-open")):
+        if kind in view.kinds:
+            grid.add_trace(style.key_entry(kind, symbol=symbol), row=1, col=2)
 
     def adapt(layout: dict[str, Any]) -> None:
         titles = [
@@ -93,7 +99,21 @@ def _embedding_view(view: LabelView) -> View:
         layout["legend"] = style.legend(1.08, font={"size": 12})
         layout["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
 
-    return style.grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed})", grid, adapt)
+    share = f"{sum(view.shares):.0%} of the variance"
+    return style.grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed}): {share}", grid, adapt)
+
+
+def why_none(measures: Measures) -> str:
+    """Why there is no view of some strategies, or of any."""
+    views = label_views(measures.collected)
+    shares = {v.variant: sum(v.shares) for v in views if sum(v.shares) < LEAST_SHARE}
+    if not shares:
+        return "" if views else "These results hold no label embeddings."
+    listed = ", ".join(f"{share:.0%} for {variant}" for variant, share in shares.items())
+    return (
+        "A plane of label embeddings is left out where it would hold less than "
+        f"{LEAST_SHARE:.0%} of their variance: {listed}."
+    )
 
 
 PLACEMENTS = (Placement("embeddings", label_embeddings),)

@@ -44,20 +44,20 @@ def _matrices_view(measures: Measures, shots: int, n_rows: int, height: int) -> 
     )
     for i, variant in enumerate(variants):
         per_seed = collected.values(variant, shots, lambda result: result.matrix)
-        grid.add_trace(
-            {
-                "type": "heatmap",
-                "z": np.mean(per_seed, axis=0).round(4).tolist(),
-                "x": [plain(title_of(task)) for task in collected.tasks],
-                "y": [plain(name) for name in row_names(collected)],
-                "coloraxis": "coloraxis",
-                "texttemplate": "%{z:.2f}",
-                "name": plain(variant),
-                "hovertemplate": f"%{{x}}, %{{y}}: %{{z:.3f}}, n = {len(per_seed)}",
-            },
-            row=i // n_columns + 1,
-            col=i % n_columns + 1,
-        )
+        z = np.mean(per_seed, axis=0).round(4).tolist()
+        x = [plain(title_of(task)) for task in collected.tasks]
+        y = [plain(name) for name in row_names(collected)]
+        heat = {
+            "type": "heatmap",
+            "z": z,
+            "x": x,
+            "y": y,
+            "coloraxis": "coloraxis",
+            "name": plain(variant),
+            "hovertemplate": f"%{{x}}, %{{y}}: %{{z:.3f}}, n = {len(per_seed)}",
+        }
+        for trace in (heat, style.cell_numbers(x, y, z)):
+            grid.add_trace(trace, row=i // n_columns + 1, col=i % n_columns + 1)
 
     def adapt(layout: dict[str, Any]) -> None:
         for name, axis in layout.items():
@@ -75,7 +75,7 @@ def by_relation(measures: Measures) -> Figure:
     return Figure(
         "relations",
         "Accuracy by relation",
-        "Accuracy at the end by relation (its test pairs in brackets), mean over "
+        f"Accuracy at the end by relation (its test {collected.units()} in brackets), mean over "
         f"{collected.seeds_text}; the commonest relation first.",
         [_relations_view(measures, task, shots) for task in tasks for shots in reversed(collected.shots)],
         select="shots",
@@ -89,7 +89,7 @@ def _relations_view(measures: Measures, task: str, shots: int) -> View:
     parts = [measures.by_relation(v, shots, task) for v in variants]
     rows = [[part.get(name) for part in parts] for name in names]
     # Columns and rows are numbers, since shortened names may be equal.
-    trace = {
+    trace: style.Trace = {
         "type": "heatmap",
         "z": [[cell and round(cell.mean, 4) for cell in row] for row in rows],
         "x": list(range(len(variants))),
@@ -102,19 +102,19 @@ def _relations_view(measures: Measures, task: str, shots: int) -> View:
             for name, row in zip(names, rows, strict=True)
         ],
         "coloraxis": "coloraxis",
-        "texttemplate": "%{z:.2f}",
         "hovertemplate": "%{customdata[1]}<br>%{customdata[0]}: %{customdata[2]}<extra></extra>",
     }
     labels = [f"{plain(style.shortened(relation_title(name)))} ({n:,})" for name, n in names.items()]
     columns = {"tickvals": trace["x"], "ticktext": [plain(v) for v in variants], "side": "top"}
-    ticks = {"tickmode": "array", "automargin": True, "showgrid": False, "zeroline": False}
+    ticks: dict[str, Any] = {"tickmode": "array", "automargin": True, "showgrid": False, "zeroline": False}
     layout = {
         "xaxis": {**ticks, **columns},
         "yaxis": {**ticks, "autorange": "reversed", "tickvals": trace["y"], "ticktext": labels},
         "coloraxis": style.heat_axis(),
         "margin": {"l": 40, "r": 16, "t": 40, "b": 16},
     }
-    return View(f"{title_of(task)}, {shots:,} shots", [trace], layout)
+    numbers = style.cell_numbers(trace["x"], trace["y"], trace["z"])
+    return View(f"{title_of(task)}, {shots:,} shots", [trace, numbers], layout)
 
 
 PLACEMENTS = (Placement("matrices", matrices), Placement("relations", by_relation))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import Figure, Trace, View, axis_title, line_of
+from contsym.report.figures.style import Figure, Trace, View, axis_title, chance, line_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 
@@ -16,14 +16,15 @@ MAX_LOSSES = 200
 
 
 def learning(measures: Measures) -> Figure:
+    units = measures.collected.units()
     return Figure(
         "learning",
         "Learning curves",
         f"Means over {measures.collected.seeds_text}. Loss: of each training step; objectives differ, so only "
         "the shape of two strategies' losses can be compared. Accuracy, where the sweep measured it "
-        "(--curve): on a fixed part of the validation pairs, at growing counts of pairs seen; above on the task that "
+        f"(--curve): on a fixed part of the validation {units}, at growing counts of {units} seen; above on the task that "
         "is learned, below on an earlier one at the same time. Faint lines are the seeds; a mean ends where the "
-        "seed with the fewest pairs does.",
+        f"seed with the fewest {units} does. Grey: chance, the largest class of the test {units}.",
         [*_accuracy_views(measures), *_loss_views(measures)],
         select="show",
     )  # fmt: skip
@@ -42,8 +43,10 @@ def _places(measures: Measures) -> Iterator[tuple[int, int, str]]:
 def _accuracy_views(measures: Measures) -> Iterator[View]:
     """A view per experience; of the last one a view per earlier task, which it has below."""
     tasks, variants = measures.collected.tasks, measures.collected.variants
+    units = measures.collected.units()
     for j, shots, where in _places(measures):
         own = [trace for v in variants for trace in _accuracy_traces(measures, v, shots, j, j)]
+        own += _chance(measures, tasks[j], own)
         earlier = tasks[:j] if tasks[j] == measures.collected.last_task else []
         below = {
             task: [
@@ -53,12 +56,16 @@ def _accuracy_views(measures: Measures) -> Iterator[View]:
             ]
             for i, task in enumerate(earlier)
         }
-        measured = {task: traces for task, traces in below.items() if traces}
+        measured = {
+            task: [*traces, *_chance(measures, task, traces, yaxis="y2", showlegend=False)]
+            for task, traces in below.items()
+            if traces
+        }
         if own and not measured:
-            yield View(f"accuracy, {title_of(tasks[j])}{where}", own, _accuracy_layout(own, tasks[j]))
+            yield View(f"accuracy, {title_of(tasks[j])}{where}", own, _accuracy_layout(units, own, tasks[j]))
         for task, traces in measured.items():
             label = f"accuracy, {title_of(tasks[j])} and {title_of(task)}{where}"
-            yield View(label, [*own, *traces], _accuracy_layout([*own, *traces], tasks[j], task))
+            yield View(label, [*own, *traces], _accuracy_layout(units, [*own, *traces], tasks[j], task))
 
 
 def _accuracy_traces(
@@ -81,10 +88,17 @@ def _accuracy_traces(
         return []
     faint = {"mode": "lines", "opacity": 0.25, "hoverinfo": "skip", **more, "showlegend": False}
     seeds = [line_of(measures, variant, x=x, y=_rounded(y), **faint) for x, y in courses if len(courses) > 1]
-    hover = "%{x:,} pairs seen: %{y:.3f}"
+    hover = f"%{{x:,}} {measures.collected.units()} seen: %{{y:.3f}}"
     x, y = mean_of_courses(courses)
     mean = line_of(measures, variant, size=8, x=x, y=_rounded(y), hovertemplate=hover, **more)
     return [*seeds, mean]
+
+
+def _chance(measures: Measures, task: str, beside: Sequence[Trace], **more: Any) -> list[Trace]:
+    counts = sorted({n for trace in beside for n in trace["x"]})
+    ends = [counts[0], counts[-1]] if counts else []
+    unit = f"{measures.collected.units()} seen"
+    return [chance(measures, task, ends, unit=unit, **more)] if ends else []
 
 
 def mean_of_courses(
@@ -102,9 +116,9 @@ def mean_of_courses(
     return every, np.mean([np.interp(every, x, y) for x, y in courses], axis=0).tolist()
 
 
-def _accuracy_layout(traces: list[Trace], task: str, earlier: str = "") -> dict[str, Any]:
+def _accuracy_layout(units: str, traces: list[Trace], task: str, earlier: str = "") -> dict[str, Any]:
     """Accuracy on a task over pairs seen; below it, on the same axis, that on an earlier one."""
-    x = {**_ticks_at(traces), "type": "log", "title": axis_title("training pairs seen")}
+    x = {**_ticks_at(traces), "type": "log", "title": axis_title(f"training {units} seen")}
     y = {"title": axis_title(f"accuracy, {title_of(task)}"), "automargin": True}
     if not earlier:
         return {"xaxis": x, "yaxis": y}

@@ -26,9 +26,9 @@ def accuracy_over_shots(measures: Measures) -> Figure:
         "accuracy",
         "Accuracy over shots by strategy",
         f"Accuracy over the number of {title_of(collected.new_task)} examples (log axis): mean and band of "
-        f"{collected.seeds_text}; test pairs: {tests}. "
-        f"{interval_note(collected, 'Bands')}. Grey: the target and the best shortcut, which answers "
-        "without understanding.",
+        f"{collected.seeds_text}; test {collected.units()}: {tests}. "
+        f"{interval_note(collected, 'Bands')}. Grey: the target; the best shortcut, which answers without "
+        "understanding; and chance, one answer to everything.",
         views,
         select="task",
         height=460,
@@ -50,10 +50,10 @@ def _shots_view(
         accuracies = {n: value for n, (_, value) in shortcuts.items()}
         name = f"best shortcut ({plain(', '.join(names))})"
         traces.append(style.level("best shortcut", accuracies, "dot", name))
+    ends = dict.fromkeys((collected.shots[0], collected.shots[-1]), measures.target)
+    traces.append(style.chance(measures, task, [*ends]))
     if task == collected.new_task:
-        target = measures.target
-        ends = dict.fromkeys((collected.shots[0], collected.shots[-1]), target)
-        traces.append(style.level("target", ends, "longdash", f"target {target:g}"))
+        traces.append(style.level("target", ends, "longdash", f"target {measures.target:g}"))
     return View(
         label,
         traces,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,9 @@ from contsym.report.measures import Measures
 from contsym.report.table_formats import interval_text
 from contsym.results.metrics.stats import Summary
 
-# Okabe and Ito 2008, without yellow and black, which are hard to see on white or on dark.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8A8A8A")
+# Okabe and Ito 2008, without yellow and black; orange and sky blue are darker, so that each colour has a contrast
+# of 3 or more on the white and on the dark page (WCAG 2.2, 1.4.11).
+COLOURS = ("#0072B2", "#C47F00", "#009E73", "#CC79A7", "#D55E00", "#3A96D0", "#8A8A8A")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "triangle-down", "pentagon", "cross")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 GREY = "#808080"
@@ -43,9 +45,21 @@ class Figure:
     height: int = 440
 
     @cached_property
+    def files(self) -> list[str]:
+        """The name of each view's files, without ending."""
+        if len(self.views) == 1:
+            return [self.name]
+        names = [
+            f"{self.name}-{re.sub(r'[^a-z0-9.]+', '-', v.label.lower()).strip('-.')}" for v in self.views
+        ]
+        # Two labels may differ only in signs that a name cannot have.
+        return [f"{name}-{i}" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
+
+    @cached_property
     def plots(self) -> list[dict[str, Any]]:
-        """Each view as JSON values that Plotly has checked."""
-        return [{"label": label, **json.loads(plot.to_json())} for label, plot in self.by_view().items()]
+        """Each view as JSON values that Plotly has checked, with the name of its files."""
+        plots = zip(self.files, self.by_view().items(), strict=True)
+        return [{"label": label, "file": file, **json.loads(plot.to_json())} for file, (label, plot) in plots]
 
     def by_view(self) -> dict[str, Any]:
         """A plotly.graph_objects.Figure for each view, by its label."""
@@ -173,8 +187,10 @@ def band(measures: Measures, variant: str, summaries: Mapping[int, Summary], **m
     return [*traces, main]
 
 
-def level(group: str, values: Mapping[int, float], dash: str, name: str) -> Trace:
-    """A grey line over shots that belongs to no strategy."""
+def level(
+    group: str, values: Mapping[int, float], dash: str, name: str, *, unit: str = "shots", **more: Any
+) -> Trace:
+    """A grey line over shots, or another count, that belongs to no strategy."""
     return {
         "type": "scatter",
         "mode": "lines" if len(values) > 1 else "lines+markers",
@@ -184,8 +200,49 @@ def level(group: str, values: Mapping[int, float], dash: str, name: str) -> Trac
         "y": list(values.values()),
         "line": {"color": GREY, "dash": dash, "width": 1.5},
         "marker": {"symbol": "line-ew-open", "size": 14, "color": GREY},
-        "hovertemplate": "%{x} shots: %{y:.3f}",
+        "hovertemplate": f"%{{x:,}} {unit}: %{{y:.3f}}",
+        **more,
     }
+
+
+def chance(measures: Measures, task: str, ends: Sequence[int], **more: Any) -> Trace:
+    """The accuracy of one answer to everything, the largest class of the test part."""
+    share = measures.collected.first.majority[task]
+    return level("chance", dict.fromkeys(ends, share), "dashdot", f"chance {share:.3f}", **more)
+
+
+def key_entry(name: str, **marker: Any) -> Trace:
+    """A legend entry that explains a kind of mark and belongs to no point."""
+    marker = {"size": 9, "color": GREY, "line": {"width": 1.5, "color": GREY}, **marker}
+    return {"type": "scatter", "mode": "markers", "name": name, "x": [None], "y": [None], "marker": marker}
+
+
+def cell_numbers(x: Sequence[Any], y: Sequence[Any], z: Sequence[Sequence[float | None]]) -> Trace:
+    """The numbers of a heat map, black or white, whichever has more contrast to its cell (4.5 or more)."""
+    cells = [
+        (column, row, v) for row, line in zip(y, z, strict=True) for column, v in zip(x, line, strict=True)
+    ]
+    shown = [(column, row, value) for column, row, value in cells if value is not None]
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": [column for column, _, _ in shown],
+        "y": [row for _, row, _ in shown],
+        "text": [f"{value:.2f}" for _, _, value in shown],
+        "textfont": {"color": [_ink_on(value) for _, _, value in shown]},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _ink_on(accuracy: float) -> str:
+    """Black or white, by the relative luminance of the cell's colour (WCAG 2.2); 0.179 has as much contrast to both."""
+    from plotly.colors import sample_colorscale
+
+    (colour,) = sample_colorscale("cividis", [min(max(accuracy, 0.0), 1.0)], colortype="tuple")
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "#000000" if luminance > 0.179 else "#ffffff"
 
 
 def heat_axis() -> dict[str, Any]:

@@ -6,7 +6,17 @@ import math
 from collections.abc import Sequence
 
 from contsym.report.collect import title_of
-from contsym.report.figures.style import GREY, Figure, Trace, View, axis_title, legend, line_of, styles
+from contsym.report.figures.style import (
+    GREY,
+    Figure,
+    Trace,
+    View,
+    axis_title,
+    key_entry,
+    legend,
+    line_of,
+    styles,
+)
 from contsym.report.measures import Measures, TradeOff, pareto_front
 from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
@@ -14,14 +24,12 @@ from contsym.report.table_formats import interval_text
 
 def trade_off(measures: Measures) -> Figure:
     collected, trade_offs = measures.collected, measures.trade_offs
-    is_marked = any(p.forgetting.marks for points in trade_offs.values() for p in points)
-    hollow = " Hollow: the task was not learned, or not shown to be above a shortcut, in every seed."
     return Figure(
         "trade-off",
         "Accuracy against forgetting",
         f"Accuracy on {title_of(collected.new_task)} at the end against forgetting, a point for each strategy "
         f"and number of shots (written beside it), mean over {collected.seeds_text}; the larger the marker, the "
-        f"more seconds the group took. Upper left is best; the line is the Pareto front.{hollow if is_marked else ''}",
+        f"more seconds the group took. Upper left is best; the line is the Pareto front.",
         [_trade_off_view(measures, task, points) for task, points in trade_offs.items() if points],
         select="forgotten task",
         height=480,
@@ -84,6 +92,9 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                 "forgetting %{customdata[2]}%{customdata[5]}<br>%{customdata[3]} s",
             }
         )
+    if any(p.forgetting.marks for p in points):
+        traces.append(key_entry("learned and above its shortcuts in every seed", symbol="circle"))
+        traces.append(key_entry("not so in every seed: see the table", symbol="circle-open"))
     return View(
         title_of(task),
         [trace for trace in traces if trace["x"]],

@@ -27,8 +27,8 @@ def accuracy_table(measures: Measures, task: str) -> Table:
         return interval_cell(summary, strong=is_best) if summary else None
 
     notes = [
-        f"{collected.first.n_test[task]:,} test pairs. {layout.interval_note(collected)}. Bold: better than every "
-        "other strategy by every test, Holm-corrected."
+        f"{collected.first.n_test[task]:,} test {collected.units(task)}. {layout.interval_note(collected)}. "
+        "Bold: better than every other strategy by every test, Holm-corrected."
     ]
     if shortcut := shortcut_by_shots(measures, task):
         notes.append(f"The best shortcut has an accuracy of {shortcut}.")
@@ -54,7 +54,7 @@ def shortcut_table(measures: Measures) -> Table:
         for name in next(filter(None, by_shots), ()):
             rows.append((title_of(task), name.replace("_", " "), *(means.get(name) for means in by_shots)))
     columns = (TASK, text_column("shortcut"), *layout.shots_columns(collected, form="{:.3f}"))
-    note = "Trained on the same pairs as the strategies; a strategy that is not above them may only guess."
+    note = f"Trained on the same {collected.units()} as the strategies; a strategy that is not above them may only guess."
     return make_table("shortcuts", "Accuracy of shortcuts", columns, rows, note)
 
 
@@ -68,7 +68,7 @@ def matrix_table(measures: Measures) -> Table:
         matrix = np.mean(collected.values(variant, shots, lambda result: result.matrix), axis=0)
         for name, row in zip(layout.row_names(collected), matrix.tolist(), strict=True):
             rows.append((variant, shots, name, *row))
-    note = "Accuracy on each task's test pairs before training and after each experience, mean over seeds."
+    note = f"Accuracy on each task's test {collected.units()} before training and after each experience, mean over seeds."
     columns = (STRATEGY, SHOTS, text_column("row"), *tasks)
     return make_table("matrices", "Accuracy matrices", columns, rows, note)
 
@@ -85,7 +85,7 @@ def relation_table(measures: Measures, task: str) -> Table:
             accuracies = (parts.get(name) for parts in by_shots)
             rows.append((layout.relation_title(name), n_pairs, variant, *accuracies))
     note = f"Accuracy at the end; the commonest relation first. {layout.interval_note(collected)}."
-    columns = (text_column("relation"), Column("test pairs", "n"), STRATEGY)
+    columns = (text_column("relation"), Column(f"test {collected.units(task)}", "n"), STRATEGY)
     return make_table(
         f"relations-{task}",
         f"Accuracy by relation, {title_of(task)}",
@@ -104,7 +104,7 @@ def kind_table(measures: Measures, task: str) -> Table:
             rows.append(
                 (variant, shots, first, second, first.mean - second.mean if first and second else None)
             )
-    note = f"Accuracy at the end on the test pairs of each kind. {layout.interval_note(collected)}."
+    note = f"Accuracy at the end on the test {collected.units(task)} of each kind. {layout.interval_note(collected)}."
     columns = (
         STRATEGY,
         SHOTS,

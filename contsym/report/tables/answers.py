@@ -58,8 +58,8 @@ def answer_table(measures: Measures) -> Table:
         "Calibration error: the mean distance between how sure the answers are and how many are correct (ECE, 15 bins). "
         "Scores and negative distances become probabilities by softmax, votes as shares; distances have no unit of "
         "sureness, so compare a method with itself. Macro-F1: over the labels that the task has.",
-        "Labels: the share of the test pairs that were given each, mean over the seeds. A share that moves away from "
-        f"the truth at the end is a bias that came with later tasks. {interval_note(collected)}.",
+        f"Labels: the share of the test {collected.units()} that were given each, mean over the seeds. A share that moves "
+        f"away from the truth at the end is a bias that came with later tasks. {interval_note(collected)}.",
     )
     return make_table("answers", "Calibration and label bias", columns, rows, *notes)
 

@@ -7,7 +7,7 @@ from contsym.report.measures import ALPHA, Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import Cell, Column, Table, interval_text, make_table, text_column
 from contsym.report.tables.layout import SHOTS, TASK
-from contsym.results.metrics.stats import Summary, p_text
+from contsym.results.metrics.stats import Comparison, Summary, p_text
 
 
 def comparison_table(measures: Measures) -> Table:
@@ -29,15 +29,21 @@ def comparison_table(measures: Measures) -> Table:
             difference = Cell(text, (c.difference, c.low, c.high), is_shown)
             p = Cell(p_text(c.p), (c.p,), is_shown)
             task = title_of(family.task)
-            rows.append((task, family.shots, c.a, c.b, difference, p, c.least_difference, c.n_seeds))
+            rows.append((task, family.shots, c.a, c.b, difference, p, _least(c), c.n_seeds))
+    units = measures.collected.units()
     note = (
-        "Difference with its 95% interval by a paired bootstrap over seeds and test pairs; p: the largest of "
-        "this test's, McNemar's and the paired t test's over seeds, corrected after Holm over all pairs of "
+        f"Difference with its 95% interval by a paired bootstrap over seeds and test {units}; p: the largest of this "
+        "test's, McNemar's and the paired t test's over seeds, corrected after Holm over all pairs of "
         "strategies at one task and number of shots. Bold: p below 0.05. Least detectable difference: what "
-        "this number of seeds would show in 80 of 100 repetitions (paired t-test, 5%); – with one seed."
+        "this number of seeds would show in 80 of 100 repetitions (paired t-test, 5%); none: not even a difference of 1; "
+        "–: with one seed."
     )
-    title = "Pairwise comparisons on the same seeds and test pairs"
+    title = f"Pairwise comparisons on the same seeds and test {units}"
     return make_table("comparisons", title, columns, rows, note)
+
+
+def _least(c: Comparison) -> Cell | float | None:
+    return Cell("none") if c.least_difference is None and c.n_seeds > 1 else c.least_difference
 
 
 PLACEMENTS = (Placement("statistics", comparison_table),)

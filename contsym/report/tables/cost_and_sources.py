@@ -19,7 +19,7 @@ COSTS: dict[Column, Callable[[SeedResult], float]] = {
     Column("of these for evaluation", "encoder_forwards_evaluation", form="{:,.0f}"): (
         lambda r: r.cost.encoder_forwards_evaluation
     ),
-    Column("training pairs seen", "pairs_seen", form="{:,.0f}"): lambda r: r.cost.total("pairs_seen"),
+    Column("training examples seen", "pairs_seen", form="{:,.0f}"): lambda r: r.cost.total("pairs_seen"),
     Column("seconds of training", "training_seconds", form="{:,.1f}"): (
         lambda r: r.cost.total("training_seconds")
     ),
@@ -44,12 +44,13 @@ def cost_table(measures: Measures) -> Table:
 
 def source_table(measures: Measures) -> Table:
     collected = measures.collected
+    units = collected.units()
     columns = (
         TASK,
         text_column("source"),
-        Column("training pairs", "train"),
-        Column("validation pairs", "validation"),
-        Column("test pairs", "test"),
+        Column(f"training {units}", "train"),
+        Column(f"validation {units}", "validation"),
+        Column(f"test {units}", "test"),
         text_column("fingerprint (SHA-256)", "fingerprint"),
         text_column("notes"),
     )

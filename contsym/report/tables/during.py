@@ -15,7 +15,7 @@ NOT_REACHED = "not reached"
 def during_table(measures: Measures, task: str) -> Table:
     """A row per strategy and number of shots."""
     rows, collected = measures.during.get(task, []), measures.collected
-    is_relearned = any(row.relearned for row in rows)
+    is_relearned, units = any(row.relearned for row in rows), collected.units(task)
     columns = [
         STRATEGY,
         SHOTS,
@@ -31,7 +31,7 @@ def during_table(measures: Measures, task: str) -> Table:
                 ("(b) at equal steps", "forgetting_at_equal_steps"),
                 ("(c) at equal distance of the weights", "forgetting_at_equal_weights_distance"),
                 ("(c) at equal 1 − CKA", "forgetting_at_equal_features_distance"),
-                *([("pairs to relearn it", "pairs_to_relearn")] if is_relearned else []),
+                *([(f"{units} to relearn it", "pairs_to_relearn")] if is_relearned else []),
             )
         ),
     ]
@@ -62,7 +62,7 @@ def during_table(measures: Measures, task: str) -> Table:
         f"{title_of(task)} during the training on {title_of(collected.last_task)}",
         columns,
         cells,
-        f"On validation pairs. (a): when {title_of(collected.last_task)} first has an accuracy of {measures.target:g}; (b) "
+        f"On validation {units}. (a): when {title_of(collected.last_task)} first has an accuracy of {measures.target:g}; (b) "
         "and (c): at the least final value of any seed of any method that moves, to which all of these have come: "
         f"{where}.",
         "A method that forgets less in (a) but not in (b) forgets less because it stops sooner; one that forgets less "

@@ -7,7 +7,7 @@ from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 from contsym.report.tables.forgetting import forgetting_cell
-from contsym.report.tables.layout import STRATEGY
+from contsym.report.tables.layout import STRATEGY, interval_note, median_note
 from contsym.results import paper
 from contsym.results.metrics.efficiency import ShotsNeeded
 
@@ -27,10 +27,11 @@ def paper_table(measures: Measures) -> Table:
     )
     methods = {method.strategy: method for method in paper.METHODS}
     strategies = {variant: collected.strategy_of(variant) for variant in collected.variants}
+    shown = [*strategies, *(name for name in methods if name not in strategies.values())]
     planned = collected.sweep.config.strategies if collected.sweep else ()
     most = collected.shots[-1]
     rows = []
-    for variant in [*strategies, *(name for name in methods if name not in strategies.values())]:
+    for variant in shown if collected.is_of_paper else ():
         method = methods.get(strategies.get(variant, variant))
         name = f"{method.title} ({variant})" if method else variant
         samples, points = (method.samples, method.forgetting) if method else (None, None)
@@ -45,7 +46,7 @@ def paper_table(measures: Measures) -> Table:
         f"Paper: {paper.PROTOCOL}.",
         f"Here: {collected.first.encoder}, {_sizes(collected)}. Samples: the least shots of "
         f"{', '.join(map(str, collected.shots))} with an accuracy of {measures.target:g} on "
-        f"{title_of(collected.new_task)}, median over seeds."
+        f"{title_of(collected.new_task)}, median over seeds {median_note(collected)}."
         + (f" Forgetting: of {title_of(task)}, at {most:,} shots." if task else ""),
         *_departures(collected),
     )
@@ -72,8 +73,9 @@ def _sizes(collected: Collected) -> str:
     parts = []
     for task, source in collected.first.sources.items():
         sizes = ", ".join(f"{n:,}" for n in collected.train_pairs(task))
-        train = "" if task == collected.new_task else f"{sizes} training pairs, "
-        parts.append(f"{title_of(task)} from {source.name} ({train}{source.rows.test:,} test pairs)")
+        units = collected.units(task)
+        train = "" if task == collected.new_task else f"{sizes} training {units}, "
+        parts.append(f"{title_of(task)} from {source.name} ({train}{source.rows.test:,} test {units})")
     return "; ".join(parts)
 
 
@@ -117,9 +119,8 @@ def efficiency_table(measures: Measures) -> Table:
         rows.append((variant, needed, by_seed_text, efficiency.area, efficiency.n_seeds))
     note = (
         f"The least shots of {', '.join(map(str, collected.shots))} with an accuracy of at least "
-        f"{measures.target:g}: median over the seeds with its 95% bootstrap interval. Area: under accuracy "
-        "over log2 of the shots, 1 = always right; its own bootstrap interval. Only seeds with a result at "
-        "every number of shots count."
+        f"{measures.target:g}: median over the seeds {median_note(collected)}. Area: under accuracy over log2 of the shots, "
+        f"1 = always right. {interval_note(collected)}. Only seeds with a result at every number of shots count."
     )
     title = f"Examples needed of {title_of(collected.new_task)}"
     return make_table("efficiency", title, columns, rows, note)

@@ -9,6 +9,8 @@ from contsym.data.wikidata.relations import registry
 from contsym.report.collect import Collected, title_of
 from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 
+FEW_SEEDS = 5
+"""With fewer, the bootstrap's interval is the range of the seeds, and is called so."""
 KIND_NAMES = ("symmetric", "antisymmetric")
 STRATEGY, SHOTS, TASK = text_column("strategy"), Column("shots"), text_column("task")
 
@@ -71,11 +73,20 @@ def row_names(collected: Collected) -> list[str]:
     return ["untrained", *(f"after {title_of(task)}" for task in collected.tasks)]
 
 
+def median_note(collected: Collected) -> str:
+    """What the brackets beside a median over seeds are; the bootstrap's interval of fewer than six spans all of them."""
+    return f"with {'the range of the seeds' if len(collected.seeds) < 6 else 'its 95% bootstrap interval'}"
+
+
 def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
     """How the intervals are computed for this number of seeds."""
     if len(collected.seeds) == 1:
         return (
-            f"{shown_as}: 95% Wilson interval over the test pairs, for accuracies only; "
+            f"{shown_as}: 95% Wilson interval over the test {collected.units()}, for accuracies only; "
             "one seed says nothing about other seeds"
+        )
+    if len(collected.seeds) < FEW_SEEDS:
+        return (
+            f"{shown_as}: the range of {collected.seeds_text}, too few for an interval (docs/statistics.md)"
         )
     return f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_text}"

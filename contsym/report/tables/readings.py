@@ -17,6 +17,7 @@ from contsym.report.table_formats import (
     text_column,
 )
 from contsym.report.tables.examples_needed import SHOTS_PARTS, shots_needed_text
+from contsym.report.tables.layout import interval_note, median_note
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import summarise_values
@@ -26,6 +27,8 @@ TAU_PARTS = ("value", "low", "high")
 
 
 def samples_table(measures: Measures) -> Table:
+    collected = measures.collected
+
     def samples(reading: Outcome, strategy: str) -> Cell | None:
         if not (per_seed := reading.samples.get(strategy)):
             return None
@@ -35,17 +38,19 @@ def samples_table(measures: Measures) -> Table:
     return _table(
         "readings-samples",
         "Samples needed, by reading",
-        readings_of(measures.collected.readings),
+        readings_of(collected.readings),
         SHOTS_PARTS,
         samples,
         lambda reading: reading.tau_samples,
         [Cell(str(m.samples), (m.samples, None, None)) for m in paper.METHODS],
-        "Pairs of the new task until the validation accuracy reached the target: median over seeds with its "
-        "bootstrap interval.",
+        "Pairs of the new task until the validation accuracy reached the target: median over seeds "
+        f"{median_note(collected)}.",
     )
 
 
 def forgetting_table(measures: Measures) -> Table:
+    collected = measures.collected
+
     def forgetting(reading: Outcome, strategy: str) -> Cell | None:
         values = reading.forgetting.get(strategy)
         return interval_cell(summarise_values(values), sign=True, scale=100, digits=1) if values else None
@@ -53,13 +58,14 @@ def forgetting_table(measures: Measures) -> Table:
     return _table(
         "readings-forgetting",
         "Forgetting in points, by reading",
-        readings_of(measures.collected.readings),
+        readings_of(collected.readings),
         SUMMARY_PARTS,
         forgetting,
         lambda reading: reading.tau_forgetting,
         [Cell(f"{m.forgetting:+.1f}", (m.forgetting / 100, None, None, None)) for m in paper.METHODS],
         "Accuracy lost on the first task when the target was reached, or at the end where it was not: mean over "
-        "seeds with its bootstrap interval. On the test pairs where training stopped there, else on validation pairs.",
+        "seeds. On the test pairs where training stopped there, else on validation pairs. "
+        f"{interval_note(collected)}.",
     )
 
 

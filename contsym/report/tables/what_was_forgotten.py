@@ -25,7 +25,7 @@ COLUMNS = ("skill", "group")
 AUDIT_NOTE = (
     "Before: the model before the run's last task; twin: that model with the best constant preference for labels. "
     "Change: of the new task against the twin, of a rule against the model before, with its 95% interval over seeds "
-    "and pairs. p: the largest of a paired bootstrap's, McNemar's and the paired t test's over seeds, of rules "
+    "and examples. p: the largest of a paired bootstrap's, McNemar's and the paired t test's over seeds, of rules "
     "corrected after Holm. Kappa: agreement with the twin's answers beyond chance. Explained: the share of changed "
     "answers that the twin gives too."
 )
@@ -99,7 +99,7 @@ def parts_table(measures: Measures, task: str) -> Table:
     shown = [*groups(collected)]
     columns = (
         text_column("part"),
-        Column("test pairs"),
+        Column(f"test {collected.units(task)}", "test pairs"),
         *(
             Column(f"{variant}, {collected.shots_words(n)}", f"{variant}_{n}", SUMMARY_PARTS)
             for variant, n in shown
@@ -110,8 +110,8 @@ def parts_table(measures: Measures, task: str) -> Table:
         cells = [_forgotten(measures, variant, shots, task, column, name) for variant, shots in shown]
         rows.append((name, n_pairs, *cells))
     note = (
-        "Accuracy right after the task's own training minus that at the end, on the test pairs that need the skill or "
-        f"are of the group. {interval_note(collected)}."
+        f"Accuracy right after the task's own training minus that at the end, on the test {collected.units(task)} that "
+        f"need the skill or are of the group. {interval_note(collected)}."
     )
     return make_table(
         f"forgotten-parts-{task}", f"What was forgotten of {title_of(task)}", columns, rows, note

@@ -1,10 +1,9 @@
 "use strict";
 (() => {
-  const CONFIG = {
-    responsive: true,
-    displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-  };
+  // Without Plotly's tool bar, which would lie on titles: dragging zooms, a double click shows all again.
+  const CONFIG = { responsive: true, displayModeBar: false };
+  // A finger that drags over a figure scrolls the page.
+  const DRAG = matchMedia("(pointer: coarse)").matches ? false : "zoom";
   // In px; what A4 and Letter hold between the margins.
   const PRINT_WIDTH = 690;
   const hidden = new Set();
@@ -17,7 +16,7 @@
     const data = view.data.map((trace) =>
       hidden.has(variantOf(trace)) ? { ...trace, visible: "legendonly" } : trace);
     // Plotly writes into what it is given.
-    return Plotly.react(figure.plot, structuredClone(data), structuredClone(view.layout), CONFIG);
+    return Plotly.react(figure.plot, structuredClone(data), { ...structuredClone(view.layout), dragmode: DRAG }, CONFIG);
   }
 
   for (const plot of document.querySelectorAll(".plot")) {
@@ -35,6 +34,8 @@
       const label = document.querySelector(`label[for="${select.id}"]`).textContent;
       const chosen = document.getElementById("chosen-" + select.dataset.figure);
       chosen.textContent = label + ": " + figure.views[figure.shown].label;
+      for (const link of document.querySelectorAll(`#files-${select.dataset.figure} a`))
+        link.setAttribute("href", "figures/" + figure.views[figure.shown].file + link.href.slice(link.href.lastIndexOf(".")));
       draw(figure);
     });
   }
@@ -49,6 +50,20 @@
           draw(figure);
       }
     });
+  }
+
+  // A table that is wider than the page fades at the edge behind which there is more.
+  const scrolls = [...document.querySelectorAll(".scroll")];
+  function fade(scroll) {
+    const rest = scroll.scrollWidth - scroll.clientWidth - scroll.scrollLeft;
+    scroll.classList.toggle("more-left", scroll.scrollLeft > 1);
+    scroll.classList.toggle("more-right", rest > 1);
+    scroll.parentElement.classList.toggle("is-wide", scroll.scrollWidth - scroll.clientWidth > 1);
+  }
+  const observer = new ResizeObserver((entries) => entries.forEach((entry) => fade(entry.target)));
+  for (const scroll of scrolls) {
+    scroll.addEventListener("scroll", () => fade(scroll), { passive: true });
+    observer.observe(scroll);
   }
 
   let opened = [];

@@ -331,7 +331,7 @@ class Comparison:
     p: float
     """The largest of the three, corrected by Holm's method over all pairs."""
     least_difference: float | None
-    """The least detectable difference; None with one seed."""
+    """The least detectable difference; None with one seed, or if above 1, which no two accuracies differ by."""
     n_seeds: int
     n_items: int
 
@@ -349,6 +349,7 @@ def compare_all(correct: Mapping[str, Correct]) -> list[Comparison]:
         per_seed = _differences(correct[a], correct[b]).mean(axis=1)
         boot = paired_bootstrap(correct[a], correct[b])
         p_items, p_seeds = mcnemar(correct[a], correct[b]), paired_t(per_seed)
+        least = least_difference(per_seed)
         comparisons.append(
             Comparison(
                 a=a,
@@ -360,7 +361,7 @@ def compare_all(correct: Mapping[str, Correct]) -> list[Comparison]:
                 p_mcnemar=p_items,
                 p_seeds=p_seeds,
                 p=max(boot.p, p_items, p_seeds or 0.0),
-                least_difference=least_difference(per_seed),
+                least_difference=None if least is None or least > 1 else least,
                 n_seeds=len(correct[a]),
                 n_items=len(correct[a][0]),
             )
