@@ -69,7 +69,7 @@ def checkpoints_of(out: Path) -> Iterator[Path]:
             yield folder
     except Timeout:
         raise ContsymError(
-            f"--out {out}: another process is training it; wait for it, or name another folder"
+            f"--to {out}: another process is training it; wait for it, or name another folder"
         ) from None
 
 
