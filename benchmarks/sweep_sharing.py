@@ -21,13 +21,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from contsym.config import parse_seeds
 from contsym.machine import waiting
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded: what a worker of --jobs 2 has on two cores
 os.environ.update(waiting())
 
 from contsym.machine import platform_name
-from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots
+from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_shots
 from contsym.sweeps.engines.local import LocalExecutor
 from contsym.sweeps.job import Job
 from contsym.training.first_task import FirstTaskCache
@@ -63,7 +64,7 @@ def main() -> None:
             scenario="mnli_then_wikidata",
             protocol="sequential",
             shots=parse_sweep_shots(given.shots),
-            seeds=parse_sweep_seeds(given.seeds),
+            seeds=parse_seeds(given.seeds),
             settings=parse_grid(given.set or ["epochs=2.5"]),
             encoder=given.encoder,
             sources={"mnli": given.mnli, "wikidata": given.wikidata},

@@ -21,6 +21,7 @@ from contsym.commands.pretrain import pretrain
 from contsym.commands.report import report
 from contsym.commands.results import compare, metrics, reproduce
 from contsym.commands.run import run
+from contsym.commands.stored import runs, show
 from contsym.commands.sweep import sweep
 from contsym.commands.tracking import sync, ui
 from contsym.errors import ContsymError, one_line
@@ -32,8 +33,38 @@ from contsym.machine import (
     stopped,
 )
 
+GROUPS: dict[str, tuple[click.Command, ...]] = {
+    "Run": (run, sweep, pretrain),
+    "Look at results": (runs, show, compare, report, metrics, audit, reproduce, ui, sync),
+    "Use models": (predict, add, export, diff),
+    "Data, and what there is": (data, list_, doctor),
+    "Extend": (new, check, docs),
+}
+"""The commands in the order of `contsym --help`."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """A group whose help has its commands under headings, each with its whole summary."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.commands))
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                rows = [(f"{command.name:<{width}}", command.short_help or "") for command in commands]
+                formatter.write_dl(rows)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+    epilog="Every option can also stand in an environment variable, as CONTSYM_RUN_SHOTS=64 for contsym run; "
+    "CONTSYM_OUTPUT, _ENCODER, _DEVICE, _PRECISION, _PLUGIN and _TRACKING_URI count for all commands.\n\n"
+    "\b\nTab completes names with this line in ~/.bashrc (or zsh_source, fish_source):\n"
+    '  eval "$(_CONTSYM_COMPLETE=bash_source contsym)"',
+)
 @click.version_option(__version__, prog_name="contsym")
 def cli() -> None:
     """How few examples does an encoder need to learn a relation, and what does it forget?
@@ -44,13 +75,28 @@ def cli() -> None:
     """
 
 
-for command in (
-    *(run, sweep, data, list_),
-    *(predict, add, export),
-    *(audit, compare, diff, metrics, reproduce, report, sync, ui),
-    *(pretrain, new, check, doctor, docs),
-):
+for command in (each for commands in GROUPS.values() for each in commands):
     cli.add_command(command)
+
+SHARED = ("--output", "--encoder", "--device", "--precision", "--plugin", "--tracking-uri")
+"""Options with a variable for all commands too."""
+
+
+def _name_variables(group: click.Group, path: str = "CONTSYM") -> None:
+    """Give each option its environment variable, by the word that is typed; click's own goes by the parameter's name."""
+    for name, command in group.commands.items():
+        own = f"{path}_{name.upper()}"
+        if isinstance(command, click.Group):
+            _name_variables(command, own)
+        for option in command.params:
+            if isinstance(option, click.Option):
+                word = max(option.opts, key=len)
+                name_of_option = word.lstrip("-").replace("-", "_").upper()
+                names = [f"{own}_{name_of_option}"]
+                option.envvar = [*names, f"CONTSYM_{name_of_option}"] if word in SHARED else names
+
+
+_name_variables(cli)
 
 
 def main() -> NoReturn:
@@ -59,7 +105,7 @@ def main() -> NoReturn:
     os.environ.update(run_environment())
     try:
         try:
-            code = cli(standalone_mode=False)
+            code = cli(prog_name="contsym", standalone_mode=False)
         except Exception:
             raise_if_asked_to_stop()  # a library may have turned the signal into an error
             raise
@@ -69,7 +115,8 @@ def main() -> NoReturn:
         click.echo(error.format_message())
         sys.exit(0)
     except click.ClickException as error:
-        _fail(one_line(f"{error.format_message()} (contsym --help)"))
+        context = getattr(error, "ctx", None)
+        _fail(one_line(f"{error.format_message()} ({context.command_path if context else 'contsym'} --help)"))
     except ContsymError as error:
         _fail(str(error))
     except UnicodeEncodeError as error:

@@ -68,6 +68,8 @@ class CellOptions:
     """Files of strategies and scenarios that are not contsym's own; their content counts, not their path."""
     device: str = "auto"
     precision: Precision = "auto"
+    limit: int | None = None
+    """The most pairs of each part of the data, for a quick look; None: all."""
     one_pass: bool = False
     """Whether each training pair of an experience is seen once, batch after batch, in seeded order."""
     until: float | None = None
@@ -145,6 +147,8 @@ class RunConfig(CellOptions):
         for option in ("target", "until"):
             if (share := getattr(self, option)) is not None and not 0 < share <= 1:
                 raise SettingError(f"--{option} {share} is out of range; expected 0 < {option} <= 1")
+        if self.limit is not None and self.limit < 2:
+            raise SettingError(f"--limit {self.limit} is too few; expected at least 2")
         if self.step < 2:
             raise SettingError(f"--step {self.step} is too few; expected at least 2")
         if self.one_pass and self.shots == LEAST:
@@ -252,12 +256,25 @@ def parse_assignments(pairs: tuple[str, ...], option: str = "--set") -> dict[str
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0,1,2` or `0-4` to numbers. Raises SettingError for anything else."""
+    """`3` means three seeds, 0 to 2; `0,1,2`, `10-14` and `3,` name them. Raises SettingError for anything else.
+
+    >>> parse_seeds("3"), parse_seeds("7,8"), parse_seeds("3,"), parse_seeds("3-3")
+    ((0, 1, 2), (7, 8), (3,), (3,))
+    """
+    if is_number(text.strip()):
+        if not 1 <= int(text) <= 10_000:
+            raise SettingError(
+                f"--seeds {text}: expected between 1 and 10,000 seeds, or a list as 0,1,2; the seed {text} alone is "
+                f"{text.strip()},"
+            )
+        return tuple(range(int(text)))
     seeds: list[int] = []
-    for part in text.split(","):
+    for part in text.strip().removesuffix(",").split(","):
         first, dash, last = part.strip().partition("-")
         if not is_number(first) or (dash and not is_number(last)):
-            raise SettingError(f"--seeds {text!r} is not understood; expected 0,1,2 or 0-4")
+            raise SettingError(
+                f"--seeds {text!r} is not understood; expected 3 for three seeds, or 0,1,2 or 0-4"
+            )
         if dash and int(last) - int(first) > 10_000:
             raise SettingError(f"--seeds {text!r} names more than 10,000 seeds")
         seeds.extend(range(int(first), int(last) + 1) if dash else [int(first)])

@@ -212,7 +212,7 @@ class Bench:
     ) -> list[str]:
         """A run of both toy tasks."""
         words = ["run", "--strategy", strategy, *OPTIONS, "--shots", "32", "--mnli-size", "48"]
-        words += ["--seeds", ",".join(map(str, seeds)), "--encoder", "encoder", "--mnli", "mnli"]
+        words += ["--seeds", "".join(f"{seed}," for seed in seeds), "--encoder", "encoder", "--mnli", "mnli"]
         return [*words, "--wikidata", "wikidata", "--no-curve", "--output", str(output)]
 
     def sweep_words(self, output: Path) -> list[str]:
@@ -223,7 +223,7 @@ class Bench:
 
     def build_words(self, out: Path) -> list[str]:
         """A build of a data set."""
-        return ["data", "build", "--triples", "triples.tsv", "--out", str(out), "--neutral"]
+        return ["data", "build", "--triples", "triples.tsv", "--to", str(out), "--neutral"]
 
 
 def write_triples(path: Path) -> None:

@@ -108,7 +108,7 @@ def contsym(plan: Plan, tasks: Sequence[Path], output: Path) -> list[list[float]
         "--wikidata",
         wikidata,
     ]
-    command += ["--seeds", str(SEED), "--set", f"steps={plan.settings.steps}"]
+    command += ["--seeds", f"{SEED}-{SEED}", "--set", f"steps={plan.settings.steps}"]
     command += ["--set", f"learning_rate={plan.learning_rate}", "--device", plan.device]
     return printed([*command, "--output", str(output), "--json"])["seeds"][0]["matrix"]
 

@@ -33,7 +33,7 @@ def run(
     scenario: str | Path | Mapping[str, Any] = "mnli_then_wikidata",
     *,
     shots: Shots = None,
-    seeds: Iterable[int] = (0,),
+    seeds: int | Iterable[int] = 1,
     settings: Any = None,
     save_models: bool = False,
     output: str | Path = DEFAULT_OUTPUT,
@@ -48,7 +48,7 @@ def run(
         scenario: A name of `contsym list scenarios`, a TOML file, or a dict with the entries of such a file.
         shots: Training examples of each experience of a task with shots, as Wikidata; "least" for the fewest that reach the
             target; None: all.
-        seeds: Numbers; one result each.
+        seeds: A number of seeds, as 3 for 0, 1 and 2, or the seeds themselves; one result each.
         settings: Hyper-parameters by name, or a `Settings` object of the strategy.
         save_models: Whether to store the trained model of each seed, for `Run.model(seed)`.
         output: The folder of the results.
@@ -70,7 +70,7 @@ def run(
         strategy=name,
         scenario=inputs.scenario(scenario, folder),
         shots=shots,
-        seeds=tuple(seeds) if not isinstance(seeds, int | str) else seeds,  # type: ignore[arg-type]
+        seeds=inputs.seeds(seeds),
         settings=inputs.settings_of(settings),
         save_models=save_models,
         output=folder,
@@ -87,7 +87,7 @@ def sweep(
     scenario: str | Path | Mapping[str, Any] = "mnli_then_wikidata",
     *,
     shots: Sequence[Shots] = (None,),
-    seeds: Iterable[int] = (0, 1, 2),
+    seeds: int | Iterable[int] = 3,
     settings: Mapping[str, Sequence[Any]] | None = None,
     jobs: int = 1,
     output: str | Path = DEFAULT_OUTPUT,
@@ -109,7 +109,7 @@ def sweep(
         strategies=tuple(name for name, _ in named),
         scenario=inputs.scenario(scenario, folder),
         shots=tuple(shots),
-        seeds=tuple(seeds),
+        seeds=inputs.seeds(seeds),
         settings=dict(settings or {}),
         output=folder,
         **_options(options, plugins, folder, "select", "readings", "screen"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,20 @@ def config_options(given: Mapping[str, Any], known: Sequence[str], output: Path)
             names = [*known, "tasks", "sizes", *FIRST, *(f"{task}_size" for task in FIRST)]
             raise SettingError(f"option {name!r} is unknown; {nearest(name, names)}")
     return {name: value for name, value in options.items() if value is not None}
+
+
+def seeds(given: int | Iterable[int]) -> tuple[int, ...]:
+    """A number of seeds, or the seeds themselves.
+
+    >>> seeds(3), seeds([7])
+    ((0, 1, 2), (7,))
+    """
+    if isinstance(given, int):
+        if given < 1:
+            raise SettingError(f"seeds {given}: expected at least one, or a list of them, as [{given}]")
+        return tuple(range(given))
+    # A text is left to the config, which refuses it.
+    return given if isinstance(given, str) else tuple(given)  # type: ignore[return-value]
 
 
 def settings_of(given: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from contsym.training.progress import Progress, Silent
 if TYPE_CHECKING:
     from contsym.config import RunConfig
     from contsym.results.schema import SeedResult
+    from contsym.sweeps.plan import Sweep
     from contsym.sweeps.runs import StoredRun
     from contsym.training.plan import Plan
 
@@ -75,15 +76,20 @@ class MadeRun:
     """Why the store could not be used."""
 
 
-def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
-    """Train what is not stored yet, store it, and send it to MLflow.
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that is looked up and checked, with nothing trained or stored."""
 
-    Raises ContsymError for whatever the user can mend; finished seeds stay stored. A tracking store that cannot be used
-    is a warning.
-    """
+    plans: list[Plan]
+    """One per order of the scenario."""
+    sweep: Sweep
+
+
+def plan_only(config: RunConfig, viewer: RunViewer) -> PlannedRun:
+    """Look up and check everything that a run needs. Raises ContsymError for whatever the user can mend."""
     from contsym import plugins
     from contsym.scenarios.catalog import scenario_runs
-    from contsym.sweeps.plan import check_complete, claimed, plan_run
+    from contsym.sweeps.plan import plan_run
     from contsym.training.parts import Shared
     from contsym.training.plan import prepare
 
@@ -92,15 +98,26 @@ def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
         # All orders, where the scenario means all, before the first of them is run.
         runs = scenario_runs(config.scenario, plugins.read(config.plugins))
         plans = [prepare(replace(config, scenario=each), shared) for each in runs]
-        planned = plan_run(config, plans)
+        return PlannedRun(plans, plan_run(config, plans))
+
+
+def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
+    """Train what is not stored yet, store it, and send it to MLflow.
+
+    Raises ContsymError for whatever the user can mend; finished seeds stay stored. A tracking store that cannot be used
+    is a warning.
+    """
+    from contsym.sweeps.plan import check_complete, claimed
+
+    planned = plan_only(config, viewer)
     # These import torch, which prepare() does while large data are parsed.
     from contsym.results.tracking import resolve_uri
     from contsym.training.run import run_seeds
 
     uri = resolve_uri(config.output, config.tracking_uri)
-    with claimed(planned) as stored:
+    with claimed(planned.sweep) as stored:
         found = []
-        for plan in plans:
+        for plan in planned.plans:
             viewer.planned(plan, stored, uri)
             with viewer.training() as progress:
                 found.append(run_seeds(plan, progress))

@@ -116,6 +116,21 @@ class MadeSweep:
     """Why the tracking store could not be used; empty if it could."""
 
 
+def plan_only(
+    config: SweepConfig, engine: Engine, viewer: SweepViewer
+) -> tuple[Sweep, Mapping[str, Overview], float]:
+    """The cells of a sweep, what the audits found by task, and the seconds that it takes at most, 0 where that is unknown.
+
+    Nothing is trained or stored. Raises ContsymError for what makes every cell fail.
+    """
+    from contsym.sweeps.plan import plan_sweep, seconds_left
+
+    with viewer.planning():
+        planned, audits = plan_sweep(config)
+        is_local = engine.backend == "local"
+        return planned, audits, seconds_left(planned) / engine.n_at_a_time if is_local else 0.0
+
+
 def make_sweep(
     config: SweepConfig,
     engine: Engine,
@@ -131,21 +146,11 @@ def make_sweep(
     from contsym.results.paper_readings import nearest, readings_of
     from contsym.results.tracking import resolve_uri
     from contsym.sweeps.engines.choose import make_executor
-    from contsym.sweeps.plan import (
-        check_complete,
-        claimed,
-        plan_sweep,
-        seconds_left,
-        with_all_seeds,
-        write_record,
-    )
+    from contsym.sweeps.plan import check_complete, claimed, with_all_seeds, write_record
     from contsym.sweeps.scheduler import run_sweep
     from contsym.sweeps.tracking import log_run
 
-    with viewer.planning():
-        planned, audits = plan_sweep(config)
-        is_local = engine.backend == "local"
-        seconds = seconds_left(planned) / engine.n_at_a_time if is_local else 0.0
+    planned, audits, seconds = plan_only(config, engine, viewer)
     uri = resolve_uri(config.output, tracking_uri)
     viewer.planned(planned, audits, uri, seconds)
     sent_at, warning = time.monotonic(), ""

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
-from contsym.commands.options import device_option, output_option, plugin_option
+from contsym.commands import completion
+from contsym.commands.options import device_option, json_option, output_option, plugin_option
+from contsym.commands.screen import log_options, screen
 
 
-@click.command()
-@click.argument("run", metavar="RUN")
+@click.command(short_help="Say whether training taught a rule or a label bias.")
+@click.argument("run", metavar="RUN", shell_complete=completion.runs)
 @click.option(
     "--rules",
     "files",
@@ -20,10 +22,11 @@ from contsym.commands.options import device_option, output_option, plugin_option
     metavar="FILE",
     help="Labelled NLI pairs with a column group or skill that names their rule, beside the bundled ones; repeatable.",
 )
-@click.option("--verbose", is_flag=True, help="Show the rules that were not known before too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the rules that were not known before too.")
 @device_option
 @plugin_option
+@log_options
+@json_option
 @output_option
 def audit(
     run: str,
@@ -36,15 +39,15 @@ def audit(
 ) -> None:
     """Say whether a method learned the rule of its new task or a bias towards some labels.
 
-    RUN is a run or sweep of OUTPUT whose models were saved (--save-model), STRATEGY@SHOTS of the latest sweep, or the
-    folder of a result. Its answers are compared with those of the model before the new task, and with that model's twin,
-    which differs by a constant preference for labels (docs/audit.md). What is found is stored, and contsym report shows it.
+    RUN is as for contsym show, with saved models (--save-model). Its answers are compared with those of the model before
+    the new task, and with that model's twin, which differs by a constant preference for labels (docs/audit.md). What is
+    found is stored, and contsym report shows it.
 
     \b
     Examples:
-      contsym run --strategy fine_tune --scenario mnli_then_wikidata --shots 64 --seeds 0-4 --save-model
-      contsym audit RUN
-      contsym audit RUN --rules taxinli.jsonl
+      contsym run --strategy fine_tune --scenario mnli_then_wikidata --shots 64 --seeds 5 --save-model
+      contsym audit latest
+      contsym audit latest --rules taxinli.jsonl
     """
     from rich.console import Console
 
@@ -57,7 +60,7 @@ def audit(
     from contsym.results.training_audit import as_plain
 
     results, rules = results_of(run, output, Skipped()), load_rules(files)
-    with RunProgress(Console(stderr=True)) as progress:
+    with RunProgress(*screen()) as progress:
         found = audit_results(
             results, output, rules=rules, plugins=plugin_files.read(plugins), progress=progress, device=device
         )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from contsym.commands.options import plugin_option
+from contsym.commands import completion
+from contsym.commands.options import json_option, plugin_option
 from contsym.config import parse_assignments
 from contsym.errors import ContsymError
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from contsym.tasks.schema import Task
 
 
-@click.group()
+@click.group(short_help="Start a strategy, scenario or task of your own.")
 def new() -> None:
     """Start a strategy, a scenario or a task of your own, from a file that works.
 
@@ -28,30 +32,32 @@ def new() -> None:
 
 
 PATH = click.Path(path_type=Path)
-out_option = click.option("--out", type=PATH, default=".", show_default="here", metavar="DIR", help="Folder.")
+to_option = click.option("--to", type=PATH, default=".", show_default="here", metavar="DIR", help="Folder.")
 
 
 @new.command()
 @click.argument("name")
-@out_option
-def strategy(name: str, out: Path) -> None:
+@to_option
+def strategy(name: str, to: Path) -> None:
     """Write NAME.py, a small method that learns, and test_NAME.py, whose tests pass.
 
     \b
     Example:
-      contsym new strategy my_method --out methods
+      contsym new strategy my_method --to methods
     """
     from contsym.testing.starters import write
 
-    file, test = write("strategy", name, out)
+    file, test = write("strategy", name, to)
     click.echo(f"wrote {file} and {test}")
     click.echo(f"try it: contsym check {name} --plugin {file}")
+    needs = "" if find_spec("pytest") else " (it needs pytest: pip install pytest)"
+    click.echo(f"and its test: python -m pytest {test}{needs}")
 
 
 @new.command()
 @click.argument("name")
-@out_option
-def scenario(name: str, out: Path) -> None:
+@to_option
+def scenario(name: str, to: Path) -> None:
     """Write NAME.toml, a sequence of tasks.
 
     \b
@@ -60,15 +66,15 @@ def scenario(name: str, out: Path) -> None:
     """
     from contsym.testing.starters import write
 
-    (file,) = write("scenario", name, out)
+    (file,) = write("scenario", name, to)
     click.echo(f"wrote {file}")
     click.echo(f"try it: contsym run --strategy zero_shot --scenario {name} --plugin {file}")
 
 
 @new.command()
 @click.argument("name")
-@out_option
-def task(name: str, out: Path) -> None:
+@to_option
+def task(name: str, to: Path) -> None:
     """Write NAME.toml, which says what the examples and labels of a task are, and NAME.csv with some examples.
 
     \b
@@ -77,13 +83,13 @@ def task(name: str, out: Path) -> None:
     """
     from contsym.testing.starters import write
 
-    file, examples = write("task", name, out)
+    file, examples = write("task", name, to)
     click.echo(f"wrote {file} and {examples}")
     click.echo(f"try it: contsym check {file}")
 
 
-@click.command()
-@click.argument("name")
+@click.command(short_help="Check a strategy by the suite that all pass, or a task's data.")
+@click.argument("name", shell_complete=completion.strategies)
 @plugin_option
 @click.option("--encoder", type=PATH, metavar="DIR", help="A small checkpoint; default: a new, tiny BERT.")
 @click.option(
@@ -93,7 +99,14 @@ def task(name: str, out: Path) -> None:
     metavar="NAME=VALUE",
     help="A hyper-parameter for the check; repeatable.  [learning_rate=3e-3]",
 )
-def check(name: str, plugins: tuple[str, ...], encoder: Path | None, assignments: tuple[str, ...]) -> None:
+@json_option
+def check(
+    name: str,
+    plugins: tuple[str, ...],
+    encoder: Path | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Check a strategy by the suite that all of them pass, or the data of a task.
 
     A strategy learns toy tasks with a tiny encoder for some seconds; a line per check, and exit code 1 where one fails.
@@ -116,7 +129,7 @@ def check(name: str, plugins: tuple[str, ...], encoder: Path | None, assignments
         plugins = (*plugins, file)
     named = plug_ins.read(plugins)
     if name not in strategies(named) and name in tasks(named):
-        _check_task(tasks(named)[name])
+        _check_task(tasks(named)[name], as_json)
         return
     # One thread is fastest on matrices this small. Torch reads it only once, when it is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -124,19 +137,26 @@ def check(name: str, plugins: tuple[str, ...], encoder: Path | None, assignments
 
     from contsym.testing.conformance import CHECKS, Bench, outcomes
 
-    width, n_failed = max(map(len, CHECKS)), 0
+    width, found = max(map(len, CHECKS)), []
     with tempfile.TemporaryDirectory(prefix="contsym-check-") as folder:
         settings = parse_assignments(assignments)
         bench = Bench(name, Path(folder), encoder=encoder, settings=settings, files=plugins)
         for outcome in outcomes(bench):
-            n_failed += outcome.status == "fail"
-            click.echo(f"{outcome.status}  {outcome.name:<{width}}  {outcome.detail}")
-    click.echo(f"{name}: {n_failed} of {len(CHECKS)} checks failed" if n_failed else f"{name} conforms")
+            found.append(outcome)
+            line = f"{outcome.status}  {outcome.name:<{width}}  {outcome.detail}"
+            click.echo(line.rstrip(), err=as_json)
+    n_failed = sum(outcome.status == "fail" for outcome in found)
+    if as_json:
+        click.echo(
+            json.dumps({"strategy": name, "failed": n_failed, "checks": [asdict(each) for each in found]})
+        )
+    else:
+        click.echo(f"{name}: {n_failed} of {len(CHECKS)} checks failed" if n_failed else f"{name} conforms")
     if n_failed:
         sys.exit(1)
 
 
-def _check_task(task: Task) -> None:
+def _check_task(task: Task, as_json: bool) -> None:
     """Read the data of a task and print what they are. Raises ContsymError for what is wrong with them."""
     from rich.console import Console
 
@@ -147,7 +167,18 @@ def _check_task(task: Task) -> None:
 
     quiet_libraries()
     data = load_task(task, task.default_source)
-    console = Console()
+    if as_json:
+        counts = {
+            "task": task.name,
+            "source": data.source,
+            "fingerprint": data.fingerprint,
+            "rows": data.rows,
+        }
+        click.echo(
+            json.dumps({**counts, "labels": list(data.labels), "notes": list(data.notes)}, ensure_ascii=False)
+        )
+        return
+    console = Console(highlight=False)
     console.print(task_report(data))
     # A test set has no training examples.
     name, part = next((name, part) for name, part in data.parts.items() if len(part))

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from contsym.commands.options import draw_option, plugin_option
+from contsym.commands import completion
+from contsym.commands.options import draw_option, json_option, plugin_option
+from contsym.commands.screen import log_options, screen
 from contsym.data.schema import PARTS, Draw, Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.machine import exit_code
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 FORMS, SPLITS = click.Choice(get_args(Form)), click.Choice(list(SPLIT_RULES))
 RULES = "; ".join(f"{name}: {meaning}" for name, meaning in SPLIT_RULES.items())
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
 def source_options(command):
@@ -39,6 +39,7 @@ def source_options(command):
         click.option(
             "--task",
             metavar="NAME",
+            shell_complete=completion.tasks,
             default="wikidata",
             show_default=True,
             help="What the examples are (contsym list tasks).",
@@ -49,7 +50,7 @@ def source_options(command):
     return command
 
 
-@click.group()
+@click.group(short_help="Build, count, audit and show data.")
 def data() -> None:
     """Build relation pairs out of Wikidata triples, and audit data before training.
 
@@ -57,7 +58,7 @@ def data() -> None:
 
     \b
     Examples:
-      contsym data build --triples triples.tsv --labels labels.txt --split relation --out data/mine
+      contsym data build --triples triples.tsv --labels labels.txt --split relation --to data/mine
       contsym data audit data/mine
     """
 
@@ -71,7 +72,7 @@ def data() -> None:
     help="Subject, property, object separated by tabs (.tsv, .txt), a SPARQL result (.csv), or Wikidata's "
     "JSON dump (.json); also .gz, .bz2, .xz.",
 )
-@click.option("--out", required=True, metavar="DIR", type=PATH, help="New folder.")
+@click.option("--to", "out", required=True, metavar="DIR", type=PATH, help="New folder.")
 @click.option("--labels", metavar="FILE", type=PATH, help="Names of ids: id, tab, title, tab, aliases.")
 @click.option(
     "--relations",
@@ -99,6 +100,7 @@ def data() -> None:
 @click.option("--balance", is_flag=True, help="As many symmetric as antisymmetric pairs in each part.")
 @click.option("--max-per-relation", type=int, metavar="N", help="The most pairs per relation.")
 @click.option("--max-bad", type=float, default=0.01, show_default=True, help="Tolerated share of bad lines.")
+@log_options
 @json_option
 def build(as_json: bool, **options: Any) -> None:
     """Build NLI pairs out of Wikidata triples: entailment for symmetric relations, contradiction
@@ -107,13 +109,11 @@ def build(as_json: bool, **options: Any) -> None:
     \b
     Examples:
       contsym data build --triples wikidata5m_transductive_train.txt \\
-        --labels wikidata5m_entity.txt --out data/wikidata5m
-      contsym data build --triples triples.tsv --form delexicalised --split relation --out data/codex
-      contsym data build --triples latest-all.json.bz2 --neutral --out data/dump
-      contsym data build --triples wn18rr/train.txt --relations wordnet --out data/wordnet
+        --labels wikidata5m_entity.txt --to data/wikidata5m
+      contsym data build --triples triples.tsv --form delexicalised --split relation --to data/codex
+      contsym data build --triples latest-all.json.bz2 --neutral --to data/dump
+      contsym data build --triples wn18rr/train.txt --relations wordnet --to data/wordnet
     """
-    from rich.console import Console
-
     from contsym.commands.views.data import manifest_report
     from contsym.commands.views.progress import status
     from contsym.data.wikidata.build import BuildOptions
@@ -121,7 +121,8 @@ def build(as_json: bool, **options: Any) -> None:
 
     build_options = BuildOptions(**options)
     try:
-        with status(Console(stderr=True), "starting") as update:
+        shown = screen()
+        with status(shown.console, "starting", shown.log) as update:
             manifest = build_data(build_options, update)
     except KeyboardInterrupt as error:
         click.echo("stopped; nothing was written", err=True)
@@ -131,7 +132,7 @@ def build(as_json: bool, **options: Any) -> None:
 
 @data.command(short_help="Make pairs of real sentences, as those of FewRel.")
 @click.argument("sentences", metavar="FILE", type=PATH)
-@click.option("--out", required=True, metavar="FILE", type=PATH, help="New file of pairs (.jsonl).")
+@click.option("--to", "out", required=True, metavar="FILE", type=PATH, help="New file of pairs (.jsonl).")
 @click.option(
     "--relations",
     metavar="NAME|FILE",
@@ -151,7 +152,7 @@ def sentences(sentences: Path, out: Path, relations: Path | None, seed: int, as_
 
     \b
     Example:
-      contsym data sentences fewrel.jsonl --out data/fewrel_pairs.jsonl
+      contsym data sentences fewrel.jsonl --to data/fewrel_pairs.jsonl
       contsym run --strategy knn_fixed --scenario wikidata_to_fewrel --task fewrel_pairs=data/fewrel_pairs.jsonl
     """
     from contsym.commands.views.data import sentences_report
@@ -203,8 +204,14 @@ def stats(source: str, task: str, plugins: tuple[str, ...], form: str | None, as
     "--shots", type=int, metavar="N", help="Train the shortcuts on as many pairs as a run with N shots."
 )
 @draw_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the shots.")
-@click.option("--encoder", default="minilm", show_default=True, help="The encoder whose length limit counts.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draw of the shots.")
+@click.option(
+    "--encoder",
+    default="minilm",
+    show_default=True,
+    shell_complete=completion.encoders,
+    help="The encoder whose length limit counts.",
+)
 def audit(
     source: str,
     task: str,
@@ -306,7 +313,7 @@ def _print(as_json: bool, plain: object, view: Callable[[], RenderableType]) -> 
     if as_json:
         click.echo(json.dumps(plain, ensure_ascii=False))
     else:
-        Console().print(view())
+        Console(highlight=False).print(view())
 
 
 def _load(task: str, plugins: Iterable[str], source: str, form: Any, split: Any = None):

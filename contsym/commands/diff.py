@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contsym.commands import completion
 from contsym.commands.options import (
     device_option,
     first_sources,
     form_option,
+    json_option,
     output_option,
     precision_option,
     sources_of,
 )
+from contsym.commands.screen import log_options, screen
 from contsym.errors import SettingError
 from contsym.tasks.schema import FIRST
 
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
     from contsym.data.schema import Form
 
 
-@click.command()
-@click.argument("old", metavar="OLD")
-@click.argument("new", metavar="NEW")
+@click.command(short_help="Compare two checkpoints: abilities lost, and where.")
+@click.argument("old", metavar="OLD", shell_complete=completion.encoders)
+@click.argument("new", metavar="NEW", shell_complete=completion.encoders)
 @first_sources
 @click.option(
     "--task",
@@ -40,14 +43,14 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="The most pairs of a task; of more the seed draws them.",
+    help="The most pairs per task; the seed draws them where there are more.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of the folds and of what is drawn.",
+    help="Seed of the folds and of every draw.",
 )
 @click.option(
     "--put-back/--no-put-back",
@@ -62,7 +65,8 @@ if TYPE_CHECKING:
     "--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/diffs/OLD-NEW."
 )
 @click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+@log_options
+@json_option
 def diff(
     old: str,
     new: str,
@@ -110,7 +114,7 @@ def diff(
         if name in tasks:
             raise SettingError(f"--task {name} is given twice; give it once")
         tasks[name] = file
-    with RunProgress(Console(stderr=True)) as progress:
+    with RunProgress(*screen()) as progress:
         found = compare(
             old,
             new,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contsym.reference.command_line import CommandHelp
 
 
-@click.command()
+@click.command(short_help="Write the documentation's reference pages from the code.")
 @click.option("--check", is_flag=True, help="Change nothing; exit code 1 if a page is stale.")
 @click.option(
     "--root",

@@ -8,23 +8,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from rich.console import Console, Group
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from contsym.commands import options
 from contsym.commands.doctor_checks import Finding, Request, as_plain, examine, works
-from contsym.commands.views.tables import shown
+from contsym.commands.views.tables import Lines, bare_table, shown
 
 
-@click.command()
+@click.command(short_help="Check whether a run can work here.")
 @options.output_option
 @options.uri_option
 @options.encoder_option
 @options.device_option
 @options.precision_option
 @click.option("--network", is_flag=True, help="Also ask the Hub and the tracking server; some seconds each.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+@options.json_option
 def doctor(as_json: bool, **request: Any) -> None:
     """Check whether a run can work here, and say how to mend what does not.
 
@@ -50,9 +49,9 @@ def doctor(as_json: bool, **request: Any) -> None:
 MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "bold red")}
 
 
-def findings_report(findings: Sequence[Finding]) -> Group:
+def findings_report(findings: Sequence[Finding]) -> Lines:
     """A line per finding, its remedy below it, and the verdict."""
-    table = Table.grid(padding=(0, 2))
+    table = bare_table()
     table.add_column(no_wrap=True)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -62,4 +61,4 @@ def findings_report(findings: Sequence[Finding]) -> Group:
             table.add_row("", "", shown(f"-> {finding.remedy}", style="italic"))
     n_bad = sum(finding.state == "bad" for finding in findings)
     verdict = f"a run cannot work here: {n_bad} to mend" if n_bad else "a run can work here"
-    return Group(table, Text(""), Text(verdict, style="bold"))
+    return Lines(table, Text(""), Text(verdict, style="bold"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contsym.commands.options import plugin_option
+from contsym.commands.options import json_option, plugin_option
 
 if TYPE_CHECKING:
     from contsym.plugins import Plugins
@@ -26,11 +26,11 @@ Entries = dict[str, dict[str, Any]]
 """By name, the summary and further facts."""
 
 
-@click.command(name="list")
+@click.command(name="list", short_help="List strategies, add-ons, scenarios, tasks and encoders.")
 @click.argument("what", type=click.Choice(list(TITLES)), required=False)
 @click.option("--settings", is_flag=True, help="With strategies or addons: their hyper-parameters (slower).")
 @plugin_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: bool) -> None:
     """Show strategies, add-ons, scenarios, tasks and encoders, one line each.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from contsym.commands import completion
 from contsym.commands.options import device_option, output_option, plugin_option
 from contsym.errors import DataError, SettingError
 
@@ -23,8 +24,8 @@ PATH = click.Path(path_type=Path)
 seed_option = click.option("--seed", type=int, metavar="N", help="The seed of a run with several models.")
 
 
-@click.command()
-@click.argument("model", metavar="MODEL")
+@click.command(short_help="Label pairs or texts with a saved model.")
+@click.argument("model", metavar="MODEL", shell_complete=completion.runs)
 @click.argument("file", metavar="[PAIRS]", required=False)
 @click.option(
     "--pair",
@@ -40,7 +41,7 @@ seed_option = click.option("--seed", type=int, metavar="N", help="The seed of a 
     type=click.Choice(["table", "jsonl", "csv"]),
     default="table",
     show_default=True,
-    help="Of the answer on stdout.",
+    help="Format of the answer on stdout.",
 )
 @click.option("--explain", is_flag=True, help="Show the stored pairs that voted, of a k-NN method.")
 @click.option(
@@ -59,12 +60,12 @@ def predict(
 ) -> None:
     """Label pairs with a saved model, and show the probability of each label.
 
-    MODEL is a folder, a run of OUTPUT with saved models, or OWNER/NAME of the Hub. PAIRS is a file of any format that
-    contsym reads, or - for JSON lines on stdin; a label in it is not looked at.
+    MODEL is a folder, a run with saved models as for contsym show, or OWNER/NAME of the Hub. PAIRS is a file of any
+    format that contsym reads, or - for JSON lines on stdin; a label in it is not looked at.
 
     \b
     Examples:
-      contsym predict mlruns/runs/RUN --pair "Spain borders Portugal" "Portugal borders Spain"
+      contsym predict latest --pair "Spain borders Portugal" "Portugal borders Spain"
       contsym predict symmetric-minilm pairs.jsonl --format csv > labels.csv
       contsym predict symmetric-minilm - --explain < pairs.jsonl
     """
@@ -90,8 +91,8 @@ def predict(
     view.show(pairs, scored, voters, form)
 
 
-@click.command()
-@click.argument("model", metavar="MODEL")
+@click.command(short_help="Let a saved model learn labelled pairs, without training.")
+@click.argument("model", metavar="MODEL", shell_complete=completion.runs)
 @click.argument("file", metavar="PAIRS")
 @click.option(
     "--to", "target", type=PATH, metavar="FOLDER", help="Write the new model here; default: in place."
@@ -110,12 +111,12 @@ def predict(
 def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...], **options: Any) -> None:
     """Let a k-NN, prototype or closed-form model learn labelled pairs, without a gradient step.
 
-    MODEL is a folder, a run of OUTPUT with saved models, or OWNER/NAME of the Hub. PAIRS is a file of any format that
-    contsym reads, or - for JSON lines on stdin. The model of a run, or from the Hub, stays as it is: give --to.
+    MODEL is a folder, a run with saved models as for contsym show, or OWNER/NAME of the Hub. PAIRS is a file of any
+    format that contsym reads, or - for JSON lines on stdin. The model of a run, or from the Hub, stays as it is: give --to.
 
     \b
     Examples:
-      contsym add mlruns/runs/RUN borders.jsonl --to with-borders
+      contsym add latest borders.jsonl --to with-borders
       contsym add with-borders more.jsonl
       contsym add with-borders vague.jsonl --new-label unclear
     """
@@ -146,8 +147,8 @@ def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...],
     )
 
 
-@click.command()
-@click.argument("model", metavar="MODEL")
+@click.command(short_help="Write a saved model for others, with a model card.")
+@click.argument("model", metavar="MODEL", shell_complete=completion.runs)
 @click.option(
     "--to",
     "target",
@@ -168,7 +169,7 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
 
     \b
     Examples:
-      contsym export mlruns/runs/RUN --to sentence-transformers:symmetric-minilm
+      contsym export latest --to sentence-transformers:symmetric-minilm
       contsym export symmetric-minilm --to hub:ada/symmetric-minilm
     """
     kind, _, where = target.partition(":")

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import click
 
+from contsym.commands import completion
 from contsym.config import DEFAULT_OUTPUT, DEFAULT_STEP, DEFAULT_TARGET, Precision, Protocol
 from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SPLIT_RULES
@@ -22,6 +23,30 @@ output_option = click.option(
     default=DEFAULT_OUTPUT,
     show_default=True,
     help="Folder for results and the MLflow store.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there."
+)
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Also show every shortcut, all figures, and the costs."
+)
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show the plan (data, steps, time, what is stored already), and train and store nothing.",
+)
+limit_option = click.option(
+    "--limit",
+    type=int,
+    metavar="N",
+    help="Take only N pairs of each part of the data, for a quick look; every output says so.",
+)
+config_option = click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Options as TOML (docs/sweeps.md); those on the command line count more.",
 )
 uri_option = click.option(
     "--tracking-uri",
@@ -47,6 +72,7 @@ noise_option = click.option(
     metavar="SHARE",
     help="Share of flipped training labels, for scenarios with label noise (noisy_labels); default: the scenario's.",
 )
+SEEDS_HELP = "3 for the three seeds 0, 1 and 2; or a list, as 0,1,2 or 10-14 or, for the seed 3 alone, 3,"
 SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
 
 
@@ -57,9 +83,16 @@ def first_sources(command):
     return command
 
 
+def moved_sources(command):
+    """`--TASK SOURCE` and `--task NAME=SOURCE` of a stored run, whose record has the sources."""
+    for task in reversed(_first_tasks()):
+        command = _source_option(task, "that of the record")(command)
+    return _any_source(command)
+
+
 def task_options(command):
     """`--task NAME=SOURCE` and `--size NAME=N`, and the first tasks' own `--TASK SOURCE` and `--TASK-size N`."""
-    command = first_task_options(command)
+    command = first_task_options(*FIRST)(command)
     command = click.option(
         "--size",
         "more_sizes",
@@ -67,27 +100,36 @@ def task_options(command):
         metavar="NAME=N",
         help="Training examples of any task; repeatable.",
     )(command)
+    return _any_source(command)
+
+
+def _any_source(command):
     return click.option(
         "--task",
         "more_sources",
         multiple=True,
         metavar="NAME=SOURCE",
+        shell_complete=completion.tasks,
         help="Where the examples of any task are (contsym list tasks): a file or folder, or hub:OWNER/NAME; repeatable.",
     )(command)
 
 
-def first_task_options(command):
-    """`--TASK SOURCE` and `--TASK-size N` of the first tasks."""
-    for task in reversed(_first_tasks()):
-        if not task.few_shot:
-            command = click.option(
-                f"--{task.name}-size",
-                type=int,
-                metavar="N",
-                help=f"{task.words} training pairs; default: all.",
-            )(command)
-        command = _source_option(task, "bundled" if task.bundled else "hub")(command)
-    return command
+def first_task_options(*names: str):
+    """`--TASK SOURCE` and `--TASK-size N` of these of the first tasks."""
+
+    def decorated(command):
+        for task in reversed([task for task in _first_tasks() if task.name in names]):
+            if not task.few_shot:
+                command = click.option(
+                    f"--{task.name}-size",
+                    type=int,
+                    metavar="N",
+                    help=f"{task.words} training pairs; default: all.",
+                )(command)
+            command = _source_option(task, "bundled" if task.bundled else "hub")(command)
+        return command
+
+    return decorated
 
 
 def _first_tasks() -> list[Task]:
@@ -105,7 +147,7 @@ def _source_option(task: Task, default: str):
 
 def sources_of(options: dict[str, Any]) -> dict[str, str]:
     """Pop the values of `first_sources`: the typed sources by task."""
-    return {name: spec for name in FIRST if (spec := options.pop(name)) is not None}
+    return {name: spec for name in FIRST if (spec := options.pop(name, None)) is not None}
 
 
 def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str, int]]:
@@ -142,6 +184,7 @@ plugin_option = click.option(
 encoder_option = click.option(
     "--encoder",
     metavar="NAME",
+    shell_complete=completion.encoders,
     help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors.  "
     "[default: minilm-nli for a scenario that begins with MNLI or SNLI and is retrained, else minilm]",
 )
@@ -236,6 +279,12 @@ pretrain_option = click.option(
 )
 
 
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether an option was typed, or stands in an environment variable."""
+    source = click.core.ParameterSource
+    return context.get_parameter_source(name) in (source.COMMANDLINE, source.ENVIRONMENT)
+
+
 def assignments_of(options: dict[str, Any]) -> tuple[str, ...]:
     """Pop `assignments`, and `--freeze`, which is short for one of them."""
     freeze = options.pop("freeze", None)
@@ -252,6 +301,7 @@ def cell_options(command):
         adapter_option,
         task_options,
         form_option,
+        limit_option,
     )
     training = (draw_option, split_option, noise_option, protocol_option, pretrain_option)
     readings = (one_pass_option, until_option, step_option, target_option, relearn_option)

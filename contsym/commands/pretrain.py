@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from contsym.commands import options
+from contsym.commands.screen import log_options, screen
 from contsym.config import RunConfig, parse_assignments
 from contsym.errors import ContsymError
 
-NLI_TASKS = click.Choice(["mnli", "snli"])
+NLI = ("mnli", "snli")
 
 
-@click.command()
+@click.command(short_help="Fine-tune an encoder on NLI, for --encoder.")
 @click.option(
     "--task",
     "tasks",
-    type=NLI_TASKS,
+    type=click.Choice(NLI),
     multiple=True,
     default=["mnli"],
     show_default=True,
     help="A task that the encoder learns; repeatable. Validation pairs are held out of the first.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder; must not exist.")
+@click.option(
+    "--to",
+    "out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="New folder; must not exist.",
+)
 @click.option(
     "--difference",
     "as_difference",
@@ -33,8 +42,10 @@ NLI_TASKS = click.Choice(["mnli", "snli"])
 )
 @options.encoder_option
 @options.pooling_option
-@options.first_task_options
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@options.first_task_options(*NLI)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the training."
+)
 @click.option(
     "--set",
     "assignments",
@@ -46,7 +57,11 @@ NLI_TASKS = click.Choice(["mnli", "snli"])
 @options.device_option
 @options.precision_option
 @options.output_option
-def pretrain(tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, **values: Any) -> None:
+@log_options
+@options.json_option
+def pretrain(
+    tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, as_json: bool, **values: Any
+) -> None:
     """Fine-tune an encoder on NLI and write it, with its head, to a folder for --encoder.
 
     The strategies nli_head and zero_shot use its head. Under --protocol retrain all strategies start from
@@ -55,13 +70,13 @@ def pretrain(tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, 
 
     \b
     Examples:
-      contsym pretrain --mnli path/to/mnli --out minilm-mnli
+      contsym pretrain --mnli path/to/mnli --to minilm-mnli
       contsym pretrain --task mnli --task snli --mnli path/to/mnli --snli path/to/snli \\
-        --set lora=64 --difference --out minilm-nli
+        --set lora=64 --difference --to minilm-nli
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata --encoder minilm-mnli
     """
     if out.exists():
-        raise ContsymError(f"--out {out} is there already; expected a new folder")
+        raise ContsymError(f"--to {out} is there already; expected a new folder")
     tasks = tuple(dict.fromkeys(tasks))
     sources, sizes = options.sources_and_sizes(values)
     for name in (*sources, *sizes):
@@ -80,12 +95,15 @@ def pretrain(tasks: tuple[str, ...], out: Path, as_difference: bool, seed: int, 
         audit=False,
         **values,
     )
-    from rich.console import Console
-
     from contsym.commands.views.progress import RunProgress
     from contsym.training.pretrain import pretrain_to
 
-    with RunProgress(Console(stderr=True)) as progress:
+    with RunProgress(*screen()) as progress:
         accuracy = pretrain_to(out, config, tasks, progress, as_difference=as_difference)
+    if as_json:
+        click.echo(
+            json.dumps({"folder": str(out), "accuracy": accuracy}, ensure_ascii=False, allow_nan=False)
+        )
+        return
     scores = ", ".join(f"{task} {score:.3f}" for task, score in accuracy.items())
     click.echo(f"{out}: {scores} on the test pairs; use it with --encoder {out}")

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import click
 
-from contsym.commands.options import output_option
+from contsym.commands import completion
+from contsym.commands.options import json_option, output_option
 from contsym.errors import SettingError
 
 MANY_PAIRS = 300
 """With more comparisons a message says that they take time."""
 
 
-@click.command()
-@click.argument("names", nargs=-1, metavar="[SWEEP|RUN]...")
+@click.command(short_help="Write one HTML page and its tables for a sweep or runs.")
+@click.argument("names", nargs=-1, metavar="[RUN]...", shell_complete=completion.runs)
 @output_option
 @click.option("--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/reports/NAME.")
 @click.option("--target", type=float, help="Accuracy to reach; default: that of the results, usually 0.99.")
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
-def report(names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool) -> None:
+@json_option
+def report(
+    names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool, as_json: bool
+) -> None:
     """Write one HTML file, and tables, for a sweep or for runs.
 
-    By default for the latest sweep of OUTPUT, finished or not. Name a sweep or run by its name or id, or the first
-    letters of either, or by its folder. The file needs no network; the same tables are in tables/ as Markdown,
-    CSV and LaTeX.
+    By default for the latest sweep of OUTPUT, finished or not. RUN is as for contsym show, without
+    STRATEGY@SHOTS. The file needs no network; the same tables are in tables/ as Markdown, CSV and LaTeX.
 
     \b
     Examples:
@@ -44,7 +48,10 @@ def report(names: tuple[str, ...], output: Path, to: Path | None, target: float 
         click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
     page = make_report(collected, collected.target if target is None else target)
     html, tables = write_report(page, to or output / "reports" / collected.name)
-    click.echo(html)
-    click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
+    if as_json:
+        click.echo(json.dumps({"page": str(html), "tables": str(tables), "n_tables": len(page.tables)}))
+    else:
+        click.echo(html)
+        click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
     if opens:
         click.launch(str(html.resolve()))

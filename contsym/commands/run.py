@@ -4,41 +4,60 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from contsym.commands import completion
 from contsym.commands.options import (
     SCENARIO_HELP,
+    SEEDS_HELP,
     assignments_of,
     cell_options,
+    config_option,
+    dry_run_option,
+    is_given,
+    json_option,
     output_option,
     sources_and_sizes,
     uri_option,
+    verbose_option,
 )
+from contsym.commands.screen import Screen, log_options, screen
 from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds, parse_shots
+from contsym.errors import SettingError
+from contsym.sweeps.config import for_one_run, read_file
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from contsym.results.schema import SeedResult
     from contsym.sweeps.runs import StoredRun
     from contsym.training.plan import Plan
     from contsym.training.progress import Progress
 
 
-@click.command()
-@click.option("--strategy", required=True, metavar="NAME", help="Method (contsym list strategies).")
-@click.option("--scenario", required=True, metavar="NAME|FILE", help=SCENARIO_HELP)
+@click.command(short_help="Train a method and show what it learned and forgot.")
+@click.option(
+    "--strategy",
+    metavar="NAME",
+    shell_complete=completion.strategies,
+    help="Method (contsym list strategies).  [required]",
+)
+@click.option(
+    "--scenario",
+    metavar="NAME|FILE",
+    shell_complete=completion.scenarios,
+    help=f"{SCENARIO_HELP}  [required]",
+)
 @click.option(
     "--shots",
     metavar="N|least",
     help="Training examples of each experience of a task with shots, as Wikidata, or the fewest that reach the target; "
     "default: all.",
 )
-@click.option("--seeds", default="0", show_default=True, metavar="LIST", help="As 0,1,2 or 0-4.")
+@click.option("--seeds", default="1", show_default=True, metavar="N|LIST", help=SEEDS_HELP)
 @click.option(
     "--set",
     "assignments",
@@ -46,6 +65,7 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="A hyper-parameter; repeatable (contsym list strategies --settings).",
 )
+@config_option
 @cell_options
 @click.option("--curve/--no-curve", default=True, show_default=True, help="Measure all tasks while training.")
 @click.option(
@@ -56,75 +76,109 @@ if TYPE_CHECKING:
 )
 @output_option
 @uri_option
-@click.option("--verbose", is_flag=True, help="Also show every shortcut, all figures, and the costs.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-def run(
-    shots: str | None,
-    seeds: str,
-    pretraining: tuple[str, ...],
-    verbose: bool,
-    as_json: bool,
-    **options,
-) -> None:
+@dry_run_option
+@verbose_option
+@log_options
+@json_option
+@click.pass_context
+def run(context: click.Context, /, dry_run: bool, verbose: bool, as_json: bool, **options: Any) -> None:
     """Train a strategy through a scenario and show what it learned and forgot.
 
     \b
     Examples:
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata
-      contsym run --strategy random_labels --scenario wikidata_only --shots 48 --seeds 0,1,2
+      contsym run --strategy random_labels --scenario wikidata_only --shots 48 --seeds 3
       contsym run --strategy knn_fixed --scenario mnli_then_wikidata \\
         --mnli path/to/mnli --wikidata path/to/pairs.jsonl --shots 64 --set k=5
+      contsym run --config sweeps/mine.toml --strategy fine_tune --dry-run
     """
-    sources, sizes = sources_and_sizes(options)
-    config = RunConfig(
-        sources=sources,
-        sizes=sizes,
-        shots=None if shots is None else parse_shots(shots),
-        seeds=parse_seeds(seeds),
-        settings=parse_assignments(assignments_of(options)),
-        pretrain=parse_assignments(pretraining, "--pretrain"),
-        **options,
-    )
+    config = _config(context, options)
     from rich.console import Console
 
     from contsym.api.running import make_run
-    from contsym.commands.views.run import orders_table, result_tables
-    from contsym.results.summary import as_json as result_as_json
-    from contsym.results.summary import by_order, over_orders
+    from contsym.checked import Skipped
+    from contsym.commands.stored import plain_of, tables_of
 
-    err = Console(stderr=True)
-    made = make_run(config, _Viewer(err))
-    stored, found, run_ids = made.stored, made.found, made.run_ids
+    shown = screen()
+    if dry_run:
+        _show_plan(config, shown, as_json)
+        return
+    made = make_run(config, _Viewer(shown))
+    stored, run_ids, skip = made.stored, made.run_ids, Skipped()
     if made.warning:
-        click.echo(f"warning: {made.warning}", err=True)
-    groups = by_order([result for results in found for result in results])
-    several = orders_table(groups, over_orders(groups)) if len(found) > 1 else None
-    tables = several or result_tables(
-        found[0], {r.seed: run_ids[r.key] for r in found[0] if r.key in run_ids}, verbose=verbose
-    )
+        shown.warn(f"warning: {made.warning}")
+    results = [result for each in made.found for result in each]
+    tables = tables_of(stored, results, skip, verbose=verbose, run_ids=run_ids)
     is_tracked = all(cell.key in run_ids for cell in stored.cells)
     hint = _ui_hint(config) if is_tracked else "not in MLflow yet: contsym sync sends it"
+    if shown.log:
+        shown.log.print(tables)
     if not as_json:
         Console().print(tables)
         click.echo(hint)
         return
-    err.print(tables)
-    click.echo(hint, err=True)
-    each = [result_as_json(results, run_ids) for results in found]
-    printed = {"orders": each, "over_orders": over_orders(groups)} if several else each[0]
-    click.echo(json.dumps({"run": stored.name, **printed}, ensure_ascii=False, allow_nan=False))
+    shown.console.print(tables)
+    shown.console.print(hint, markup=False)
+    click.echo(json.dumps(plain_of(stored, skip, run_ids), ensure_ascii=False, allow_nan=False))
+
+
+def _config(context: click.Context, options: dict[str, Any]) -> RunConfig:
+    assignments, pretraining = assignments_of(options), options.pop("pretraining")
+    typed = {name for name in options if is_given(context, name)}
+    sources, sizes = sources_and_sizes(options)
+    file = options.pop("config_file")
+    typed |= {"settings"} if assignments else set()
+    typed |= {"pretrain"} if pretraining else set()
+    found = for_one_run(read_file(file), typed, f"--config {file}") if file else {}
+    given = {name: value for name, value in options.items() if name in typed or name not in found}
+    parsers = {"shots": parse_shots, "seeds": parse_seeds}
+    given |= {name: parse(given[name]) for name, parse in parsers.items() if given.get(name) is not None}
+    given |= {"settings": parse_assignments(assignments)} if assignments else {}
+    given |= {"pretrain": parse_assignments(pretraining, "--pretrain")} if pretraining else {}
+    merged = {**found, **given}
+    for name, names in (("strategy", "strategies"), ("scenario", "scenarios")):
+        if merged.get(name) is None:
+            raise SettingError(
+                f"--{name} is missing; give it here or in --config FILE (contsym list {names} has the names)"
+            )
+    merged["sources"] = {**found.get("sources", {}), **sources}
+    merged["sizes"] = {**found.get("sizes", {}), **sizes}
+    return RunConfig(**merged)
+
+
+def _show_plan(config: RunConfig, shown: Screen, as_json: bool) -> None:
+    """What a run would do; nothing is trained or stored."""
+    from rich.console import Console
+
+    from contsym.api.running import plan_only
+    from contsym.commands.views.run import dry_run_lines, plan_lines
+    from contsym.results.tracking import display_uri, resolve_uri
+    from contsym.sweeps.plan import as_plain, seconds_left
+
+    viewer = _Viewer(shown)
+    planned = plan_only(config, viewer)
+    with viewer.planning():
+        seconds = seconds_left(planned.sweep)
+    if as_json:
+        click.echo(json.dumps(as_plain(planned.sweep, seconds), ensure_ascii=False, allow_nan=False))
+        return
+    uri = display_uri(resolve_uri(config.output, config.tracking_uri))
+    console = Console(highlight=False)
+    for plan in planned.plans:
+        console.print(plan_lines(plan, planned.sweep.folder, uri))
+    console.print(dry_run_lines(planned.sweep, seconds))
 
 
 class _Viewer:
     """Shows a run in the terminal."""
 
-    def __init__(self, err: Console) -> None:
-        self._err = err
+    def __init__(self, shown: Screen) -> None:
+        self._shown = shown
 
     def planning(self) -> AbstractContextManager[object]:
         from contsym.commands.views.progress import status
 
-        return status(self._err, "looking at data and encoder")
+        return status(self._shown.console, "looking at data and encoder", self._shown.log)
 
     def planned(self, plan: Plan, stored: StoredRun, uri: str) -> None:
         from contsym.commands.views.run import plan_lines
@@ -132,32 +186,27 @@ class _Viewer:
         from contsym.training.plan import key_of
         from contsym.training.run import is_done
 
-        self._err.print(plan_lines(plan, stored.folder, display_uri(uri)))
+        self._shown.print(plan_lines(plan, stored.folder, display_uri(uri)))
         seeds = plan.config.seeds
         if n := sum(is_done(plan.config, key_of(plan, seed)) for seed in seeds):
             rest = "nothing is left to train" if n == len(seeds) else "the others are trained now"
-            self._err.print(f"{n} of {len(seeds)} seeds are stored already; {rest}", style="bold")
+            self._shown.print(f"{n} of {len(seeds)} seeds are stored already; {rest}", style="bold")
 
     def training(self) -> AbstractContextManager[Progress]:
         from contsym.commands.views.progress import RunProgress
 
-        return RunProgress(self._err)
+        return RunProgress(*self._shown)
 
     def table(self, found: Sequence[list[SeedResult]]) -> str:
         from rich.console import Console
 
-        from contsym.commands.views.run import orders_table, result_tables
-        from contsym.results.summary import by_order, over_orders
+        from contsym.commands.stored import run_tables
 
-        groups = by_order([result for results in found for result in results])
-        is_one = len(found) == 1
         plain = Console(width=110, record=True, file=io.StringIO())
-        plain.print(
-            result_tables(found[0], verbose=True) if is_one else orders_table(groups, over_orders(groups))
-        )
+        plain.print(run_tables([result for results in found for result in results], verbose=True))
         return plain.export_text()
 
 
 def _ui_hint(config: RunConfig) -> str:
-    output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {config.output}"
+    output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
     return f"look at it with: contsym ui{output}"

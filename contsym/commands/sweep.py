@@ -7,45 +7,54 @@ import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from contsym.commands import completion
 from contsym.commands.options import (
     SCENARIO_HELP,
+    SEEDS_HELP,
     assignments_of,
     cell_options,
+    config_option,
+    dry_run_option,
+    is_given,
+    json_option,
     output_option,
     sources_and_sizes,
     uri_option,
 )
-from contsym.config import DEFAULT_OUTPUT, parse_assignments
+from contsym.commands.screen import Screen, log_options, screen
+from contsym.config import DEFAULT_OUTPUT, parse_assignments, parse_seeds
 from contsym.errors import SettingError
-from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots, read_file
+from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_shots, read_file
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
     from contsym.api.sweeping import Engine, SweepWatcher
-    from contsym.checked import Skip
     from contsym.data.audit import Overview
-    from contsym.results.schema import SeedResult
     from contsym.sweeps.plan import Sweep
-    from contsym.sweeps.runs import StoredRun
 
 
-@click.command()
+@click.command(short_help="Run methods x seeds x shots x values; resumes.")
 @click.option(
-    "--strategies", metavar="LIST", help="Methods, as knn_fixed,fine_tune (contsym list strategies)."
+    "--strategies",
+    metavar="LIST",
+    shell_complete=completion.strategies,
+    help="Methods, as knn_fixed,fine_tune (contsym list strategies).  [required]",
 )
-@click.option("--scenario", metavar="NAME|FILE", help=SCENARIO_HELP)
+@click.option(
+    "--scenario",
+    metavar="NAME|FILE",
+    shell_complete=completion.scenarios,
+    help=f"{SCENARIO_HELP}  [required]",
+)
 @click.option(
     "--shots",
     metavar="LIST",
     help="Training examples of each experience of a task with shots, as 8,16,64 or least.",
 )
-@click.option("--seeds", metavar="N|LIST", help="5 for five seeds, or 0,1,2 or 10-14.  [default: 3]")
+@click.option("--seeds", metavar="N|LIST", help=f"{SEEDS_HELP}  [default: 3]")
 @click.option(
     "--set",
     "assignments",
@@ -53,13 +62,7 @@ if TYPE_CHECKING:
     metavar="NAME=VALUES",
     help="Values of a hyper-parameter, as k=1,3,5, one cell per value; repeatable.",
 )
-@click.option(
-    "--config",
-    "config_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The sweep as TOML (docs/sweeps.md); options on the command line count more.",
-)
+@config_option
 @click.option(
     "--select",
     type=click.Choice(["validation"]),
@@ -96,13 +99,12 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="Of Ray or SLURM, as partition=gpu (docs/clusters.md); repeatable.",
 )
-@click.option(
-    "--status", "wants_status", is_flag=True, help="Show the sweeps of OUTPUT and how far they are."
-)
 @click.option("--resume", is_flag=True, help="Resume the latest sweep of OUTPUT.")
 @output_option
 @uri_option
-@click.option("--json", "as_json", is_flag=True, help="Print the cells as JSON on stdout.")
+@dry_run_option
+@log_options
+@json_option
 @click.pass_context
 def sweep(context: click.Context, /, **options: Any) -> None:
     """Run strategies x seeds x shots x set values; what is finished is never run again.
@@ -117,13 +119,9 @@ def sweep(context: click.Context, /, **options: Any) -> None:
       contsym sweep --config sweeps/paper.toml --backend ray --address ray-head:6379
       contsym sweep --strategies ridge --set ridge=1,3,10 --select validation \
         --scenario mnli_then_wikidata --shots 64
-      contsym sweep --status
       contsym sweep --resume
     """
-    output = options["output"]
-    if options.pop("wants_status"):
-        show_status(output, options["as_json"])
-        return
+    output, dry_run = options["output"], options.pop("dry_run")
     from contsym.api.sweeping import Engine
     from contsym.sweeps.engines.choose import check_engine, read_options
 
@@ -136,16 +134,15 @@ def sweep(context: click.Context, /, **options: Any) -> None:
 
     config = latest_sweep(output).live() if resume else _config(context, options)
     if resume and any(
-        _is_given(context, name)
+        context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         for name in (*options, "assignments", "pretraining", "config_file")
         if name != "output"
     ):
         raise SettingError("--resume resumes the latest sweep as it was given; leave the other options out")
-    run_sweep(config, engine, tracking_uri, as_json)
-
-
-def _is_given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    if dry_run:
+        _show_plan(config, engine, tracking_uri, as_json)
+    else:
+        run_sweep(config, engine, tracking_uri, as_json)
 
 
 def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
@@ -153,9 +150,9 @@ def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     file, assignments = options.pop("config_file"), assignments_of(options)
     pretraining = parse_assignments(options.pop("pretraining"), "--pretrain")
     found = read_file(file) if file else {}
-    given = {name: value for name, value in options.items() if _is_given(context, name) or name not in found}
+    given = {name: value for name, value in options.items() if is_given(context, name) or name not in found}
     given = {name: value for name, value in given.items() if value is not None}
-    parsers = {"strategies": _names, "shots": parse_sweep_shots, "seeds": parse_sweep_seeds}
+    parsers = {"strategies": _names, "shots": parse_sweep_shots, "seeds": parse_seeds}
     given |= {name: parse(given[name]) for name, parse in parsers.items() if name in given}
     given |= {"settings": parse_grid(assignments)} if assignments else {}
     given |= {"pretrain": pretraining} if pretraining else {}
@@ -170,6 +167,25 @@ def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     return SweepConfig(**merged)
 
 
+def _show_plan(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_json: bool) -> None:
+    """What a sweep would do; nothing is trained or stored."""
+    from rich.console import Console
+
+    from contsym.api.sweeping import plan_only
+    from contsym.commands.views.sweep import plan_report
+    from contsym.results.tracking import display_uri, resolve_uri
+    from contsym.sweeps.plan import as_plain
+
+    planned, audits, seconds = plan_only(config, engine, _Viewer(screen(), engine))
+    if as_json:
+        click.echo(json.dumps(as_plain(planned, seconds), ensure_ascii=False, allow_nan=False))
+        return
+    uri = display_uri(resolve_uri(config.output, tracking_uri))
+    console = Console(highlight=False)
+    console.print(plan_report(planned, audits, (engine.backend, engine.jobs), uri, seconds))
+    console.print("dry run: nothing was trained or stored", style="bold")
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -180,30 +196,27 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
 
     from contsym.api.sweeping import make_sweep
     from contsym.checked import Skipped
-    from contsym.commands.views.sweep import readings_report
-    from contsym.results.paper_readings import readings_of
+    from contsym.commands.stored import plain_of, tables_of
 
-    skipped = Skipped()
+    skipped, shown = Skipped(), screen()
     # Ray reports lost workers on stdout, whatever its logging settings; stdout is for the answer.
     with redirect_stdout(sys.stderr):
-        swept = make_sweep(config, engine, tracking_uri, _Viewer(Console(stderr=True), engine), skipped)
+        swept = make_sweep(config, engine, tracking_uri, _Viewer(shown, engine), skipped)
     made, failed = swept.stored, swept.failed
     if swept.warning:
-        click.echo(f"warning: {swept.warning}", err=True)
-    found = made.results(skipped)
-    readings = readings_of(made.results_by_reading(skipped))
+        shown.warn(f"warning: {swept.warning}")
+    tables = tables_of(made, made.results(skipped), skipped)
     output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
     if as_json:
-        click.echo(json.dumps(as_plain(made, skipped), ensure_ascii=False, allow_nan=False))
-    elif found:
-        Console().print(readings_report(readings) if readings else _report(made, found))
+        click.echo(json.dumps(plain_of(made, skipped), ensure_ascii=False, allow_nan=False))
+    elif tables:
+        Console(highlight=False).print(tables)
         click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
     for name, error in failed.items():
-        click.echo(f"failed: {name}: {error}", err=True)
+        shown.warn(f"failed: {name}: {error}")
     if failed:
-        click.echo(
-            f"{len(failed)} of {len(made.cells)} cells failed; contsym sweep --resume{output} tries them again",
-            err=True,
+        shown.warn(
+            f"{len(failed)} of {len(made.cells)} cells failed; contsym sweep --resume{output} tries them again"
         )
         sys.exit(1)
 
@@ -211,88 +224,25 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
 class _Viewer:
     """Shows a sweep in the terminal."""
 
-    def __init__(self, err: Console, engine: Engine) -> None:
-        self._err, self._engine = err, engine
+    def __init__(self, shown: Screen, engine: Engine) -> None:
+        self._shown, self._engine = shown, engine
 
     def planning(self) -> AbstractContextManager[object]:
         from contsym.commands.views.progress import status
 
-        return status(self._err, "looking at data and encoder")
+        return status(self._shown.console, "looking at data and encoder", self._shown.log)
 
     def planned(self, sweep: Sweep, audits: Mapping[str, Overview], uri: str, seconds: float) -> None:
         from contsym.commands.views.sweep import plan_report
         from contsym.results.tracking import display_uri
 
         engine = self._engine.backend, self._engine.jobs
-        self._err.print(plan_report(sweep, audits, engine, display_uri(uri), seconds))
+        self._shown.print(plan_report(sweep, audits, engine, display_uri(uri), seconds))
 
     def running(self, sweep: Sweep) -> AbstractContextManager[SweepWatcher]:
         from contsym.commands.views.progress import SweepProgress
 
-        return SweepProgress(self._err, sweep)
+        return SweepProgress(*self._shown, sweep)
 
     def extended(self, reading: str) -> None:
-        self._err.print(f"nearest to the paper: {reading}; running its other seeds", markup=False)
-
-
-def _report(sweep: StoredRun, found: list[SeedResult]) -> RenderableType:
-    """The tables of a sweep; with --select, of the best setting of each strategy."""
-    from contsym.commands.views.sweep import selection_report, sweep_report
-    from contsym.results.selection import select
-
-    if sweep.config.select:
-        return selection_report(select(found, sweep.varied))
-    return sweep_report(found, sweep.varied)
-
-
-def as_plain(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
-    """A sweep as JSON: its configuration, and each cell with its main figures, or its error.
-
-    A cell is done, failed, missing, or unreadable where its result is there and cannot be read.
-    """
-    from contsym.results import store
-    from contsym.results.summary import PER_SEED
-
-    failures, done = sweep.failures(skip), sweep.done()
-    found = {path.name: result for path, result in store.read_results(done.values(), skip).items()}
-    shown = {*PER_SEED, "seen"} - {"seed", "key"}
-    cells = []
-    for cell in sweep.cells:
-        entry: dict[str, Any] = {
-            "key": cell.key,
-            "strategy": cell.strategy,
-            "scenario": cell.scenario,
-            "seed": cell.seed,
-            "shots": cell.shots,
-            "settings": dict(cell.settings),
-        }
-        if cell.key in found:
-            entry |= {"state": "done", **found[cell.key].model_dump(mode="json", include=shown)}
-        elif cell.key in done:
-            entry["state"] = "unreadable"
-        elif cell.key in failures:
-            entry |= {"state": "failed", "error": failures[cell.key]["error"]}
-        else:
-            entry["state"] = "missing"
-        cells.append(entry)
-    config = {**sweep.config.model_dump(), "output": str(sweep.output)}
-    return {"sweep": sweep.id, "name": sweep.name, "created": sweep.created, "config": config, "cells": cells}
-
-
-def show_status(output: Path, as_json: bool) -> None:
-    """Every sweep of the folder: how many cells are done, failed and missing."""
-    from rich.console import Console
-
-    from contsym.checked import Skipped
-    from contsym.commands.views.sweep import status_report
-    from contsym.sweeps.runs import stored_sweeps
-
-    skip = Skipped()
-    found = stored_sweeps(output, skip)
-    if as_json:
-        plain = [as_plain(sweep, skip) for sweep in found]
-        click.echo(json.dumps(plain, ensure_ascii=False, allow_nan=False))
-    elif not found:
-        click.echo(f"no sweep in {output} yet; contsym sweep --strategies ... makes one")
-    else:
-        Console().print(status_report(found, skip))
+        self._shown.print(f"nearest to the paper: {reading}; running its other seeds", markup=False)

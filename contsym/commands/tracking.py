@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
 import click
 
-from contsym.commands.options import output_option, uri_option
+from contsym.commands.options import json_option, output_option, uri_option
 
 
-@click.command()
+@click.command(short_help="Send stored results that MLflow does not have yet.")
 @output_option
 @uri_option
-def sync(output: Path, tracking_uri: str | None) -> None:
+@json_option
+def sync(output: Path, tracking_uri: str | None, as_json: bool) -> None:
     """Send stored results that MLflow does not have yet.
 
     Results that cannot be read and runs that MLflow refuses are named on stderr and skipped.
@@ -30,16 +32,21 @@ def sync(output: Path, tracking_uri: str | None) -> None:
 
     uri, skipped = tracking.resolve_uri(output, tracking_uri), Skipped()
     n_sent = send_all(output, uri, lambda name, n: click.echo(f"{name}: {n} results", err=True), skipped)
-    click.echo(f"{n_sent} results sent to {tracking.display_uri(uri)}")
+    if as_json:
+        click.echo(json.dumps({"sent": n_sent, "to": tracking.display_uri(uri), "skipped": skipped.errors}))
+    else:
+        click.echo(f"{n_sent} results sent to {tracking.display_uri(uri)}")
     if skipped.errors:
         sys.exit(1)
 
 
-@click.command()
+@click.command(short_help="Open the MLflow UI on the store of the runs.")
 @output_option
 @uri_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port to listen on."
+)
 def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
     """Open the MLflow UI on the store of the runs.
 

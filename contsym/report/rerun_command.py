@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,10 +48,8 @@ def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
       --seeds 4-4
     """
     words = ["contsym", "sweep", "--strategies", ",".join(config.strategies), "--scenario", config.scenario]
-    # A single number would be a count of seeds.
-    only = f"{config.seeds[0]}-{config.seeds[0]}"
     words += ["--shots", ",".join(map(shots_text, config.shots))]
-    words += ["--seeds", only if len(config.seeds) == 1 else _numbers(config.seeds)]
+    words += ["--seeds", _seeds_text(config.seeds)]
     for name, values in config.settings.items():
         words += ["--set", f"{name}={','.join(values)}"]
     words += _shared_options(config, SweepConfig)
@@ -82,7 +80,7 @@ def run_commands(results: Iterable[SeedResult]) -> list[str]:
 def _run_command(config: RunConfig, seeds: Iterable[int]) -> str:
     words = ["contsym", "run", "--strategy", config.strategy, "--scenario", config.scenario]
     words += [] if config.shots is None else ["--shots", str(config.shots)]
-    words += ["--seeds", _numbers(seeds)]
+    words += ["--seeds", _seeds_text(list(seeds))]
     for name, value in config.settings.items():
         words += ["--set", f"{name}={value}"]
     return in_lines(words + _shared_options(config, RunConfig))
@@ -137,8 +135,9 @@ def in_lines(words: list[str]) -> str:
     return " \\\n  ".join(map(shlex.join, lines))
 
 
-def _numbers(numbers: Iterable[int]) -> str:
-    return ",".join(map(str, numbers))
+def _seeds_text(seeds: Sequence[int]) -> str:
+    # A single number would be a count of seeds.
+    return f"{seeds[0]}-{seeds[0]}" if len(seeds) == 1 else ",".join(map(str, seeds))
 
 
 def shared_training(collected: Collected) -> str:

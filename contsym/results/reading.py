@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contsym.config import LEAST, RunConfig
-from contsym.results.schema import SeedResult
+from contsym.results.schema import SeedResult, StoredOptions
 
 
 def asked(config: RunConfig) -> str:
@@ -16,9 +16,16 @@ def asked(config: RunConfig) -> str:
     """
     if config.shots == LEAST:
         step = config.step
-        return f"least of {step}, {2 * step}, ... pairs that reach {config.aim:g} on validation"
+        return (
+            f"least of {step}, {2 * step}, ... pairs that reach {config.aim:g} on validation{_limit(config)}"
+        )
     what = "each pair seen once" if config.one_pass else "fixed pairs, trained on for the steps below"
-    return what if config.until is None else f"{what}, until {config.until:g} on validation"
+    until = "" if config.until is None else f", until {config.until:g} on validation"
+    return f"{what}{until}{_limit(config)}"
+
+
+def _limit(options: RunConfig | StoredOptions) -> str:
+    return "" if options.limit is None else f" (--limit {options.limit})"
 
 
 def reading(results: Sequence[SeedResult]) -> str:
@@ -36,12 +43,13 @@ def reading(results: Sequence[SeedResult]) -> str:
             for r in results
             if r.search
         ]
-        return f"least of {step}, {2 * step}, ...: {_listed(found)}"
+        return f"least of {step}, {2 * step}, ...: {_listed(found)}{_limit(options)}"
     costs = [result.cost.experiences[place] for result in results]
     steps = [cost.training_steps for cost in costs]
     passes = "seen once" if options.one_pass else f"{_numbers(steps)} steps" if any(steps) else ""
     seen = [c.pairs_seen if options.one_pass else r.n_shots for c, r in zip(costs, results, strict=True)]
     words = f"{_numbers(seen)} pairs{' ' if options.one_pass else ', ' if passes else ''}{passes}"
+    words += _limit(options)
     if options.until is None:
         return words
     is_reached = [r.sample_efficiency[r.new_task].n_pairs_seen is not None for r in results]

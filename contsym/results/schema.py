@@ -90,6 +90,8 @@ class StoredOptions(Written):
     protocol: Words
     pretrain: dict[str, Words]
     label_noise: Share | None
+    limit: Count | None = None
+    """The most pairs of each part of the data; None: all."""
     pooling: Words
     adapter: Words | None = None
     """Trained in place of the encoder's weights."""

@@ -48,11 +48,11 @@ def has_model(output: Path, key: str) -> bool:
 
 
 def check_writable(output: Path) -> None:
-    """Make the output folder, or raise ContsymError before anything is trained."""
+    """Raise ContsymError, before anything is trained, where the output folder cannot be made or written; makes nothing."""
     try:
         folder = results_folder(output)
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{secrets.token_hex(4)}"
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        probe = there / f".probe-{secrets.token_hex(4)}"
         probe.write_text("")
         probe.unlink()
     except OSError as error:

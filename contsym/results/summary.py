@@ -178,12 +178,12 @@ LONG = {"by_relation", "confusion", "trajectory", "loss", "view", "n_test", "maj
 PER_SEED = {"seed", "key", *SeedResult.model_fields.keys() - Facts.model_fields.keys() - LONG}
 
 
-def as_json(results: Results, mlflow_run_ids: Mapping[str, str]) -> dict[str, Any]:
-    """The output of `--json`: the run, its seeds with their MLflow runs, which are by key, and their mean."""
-    seeds = [
-        {**r.model_dump(mode="json", include=PER_SEED), "mlflow_run_id": mlflow_run_ids.get(r.key)}
-        for r in results
-    ]
+def as_json(results: Results, mlflow_run_ids: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The output of `--json`: the run, its seeds and their mean; with the MLflow run of each seed, if they are given by
+    key."""
+    seeds = [r.model_dump(mode="json", include=PER_SEED) for r in results]
+    for seed in seeds if mlflow_run_ids is not None else ():
+        seed["mlflow_run_id"] = (mlflow_run_ids or {}).get(seed["key"])
     shared = results[0].model_dump(mode="json", include=SHARED)
     return {**shared, "reading": reading(results), "seeds": seeds, "mean": asdict(summarise(results))}
 

@@ -18,6 +18,7 @@ from contsym.data.schema import (
     stable_hash,
     table,
 )
+from contsym.data.shots import subset_rows
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, in_form
 from contsym.errors import DataError, SettingError, nearest
 from contsym.scenarios.labels import LabelSpace
@@ -71,6 +72,20 @@ def in_space(data: TaskData, space: LabelSpace, place: int) -> TaskData:
     return replace(
         data, **parts, fingerprint=fingerprint, labels=space.names, classes=numbers, own_labels=own
     )
+
+
+def limited(data: TaskData, n: int) -> TaskData:
+    """The data with at most n pairs of each part, in which the labels take turns; the same data where no part has more."""
+    parts = {
+        part: selected(pairs, sorted(subset_rows(pairs, n, 0, "--limit").tolist()))
+        if len(pairs) > n
+        else pairs
+        for part, pairs in data.parts.items()
+    }
+    if all(parts[part] is pairs for part, pairs in data.parts.items()):
+        return data
+    note = f"{n:,} {data.spec.examples} of each part (--limit)"
+    return replace(data, **parts, fingerprint=content_fingerprint(*parts.values()), notes=(*data.notes, note))
 
 
 _Row = Mapping[str, object]

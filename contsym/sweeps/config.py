@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,6 @@ from contsym.config import (
     Shots,
     as_text,
     as_texts,
-    is_number,
     one_form,
     parse_seeds,
     parse_shots,
@@ -187,19 +186,6 @@ def _texts(name: str, values: Any) -> tuple[str, ...]:
     return tuple(as_text(name, value) for value in several)
 
 
-def parse_sweep_seeds(text: str) -> tuple[int, ...]:
-    """`5` means five seeds, 0 to 4; `0,1,2` and `10-14` name them.
-
-    >>> parse_sweep_seeds("3"), parse_sweep_seeds("7,8")
-    ((0, 1, 2), (7, 8))
-    """
-    if is_number(text.strip()):
-        if not 1 <= int(text) <= 10_000:
-            raise SettingError(f"--seeds {text}: expected between 1 and 10,000 seeds, or a list as 0,1,2")
-        return tuple(range(int(text)))
-    return parse_seeds(text)
-
-
 def parse_sweep_shots(text: str) -> tuple[Shots, ...]:
     """`8,16,least` to numbers and `least`. Raises SettingError for anything else."""
     return tuple(map(parse_shots, text.split(",")))
@@ -222,7 +208,7 @@ def parse_grid(pairs: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 def _seeds(given: Any) -> Any:
     if isinstance(given, str) or type(given) is int:
-        return parse_sweep_seeds(str(given))
+        return parse_seeds(str(given))
     return given
 
 
@@ -248,6 +234,7 @@ _ENTRIES: dict[str, Any] = {
     "protocol": Protocol,
     "precision": Precision,
     "label_noise": float,
+    "limit": int,
     "one_pass": bool,
     "until": float,
     "step": int,
@@ -290,6 +277,37 @@ def read_file(path: Path) -> dict[str, Any]:
     if "set" in entries:
         entries["settings"] = entries.pop("set")
     return {**entries, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}
+
+
+def for_one_run(found: Mapping[str, Any], given: Collection[str], where: str) -> dict[str, Any]:
+    """The options of a sweep file as those of a run, without those that are `given` otherwise.
+
+    Raises SettingError where the file has several values of one of them, or what only a sweep has.
+    """
+    options = {name: value for name, value in found.items() if name not in given}
+    for name in ("readings", "screen", "select"):
+        if name in options:
+            raise SettingError(
+                f"{where}: {name.removesuffix('s')} is for contsym sweep; expected the options of one run"
+            )
+    several = {"strategies": "strategy", "shots": "shots"}
+    for name, option in several.items():
+        if values := options.pop(name, None):
+            if len(values) > 1 and option not in given:
+                listed = ", ".join(map(str, values))
+                raise SettingError(
+                    f"{where}: {name} are {listed}; contsym run takes one: give --{option}, or use contsym sweep"
+                )
+            options[option] = values[0]
+    settings = {name: _texts(name, values) for name, values in options.pop("settings", {}).items()}
+    for name, values in settings.items():
+        if len(values) > 1:
+            raise SettingError(
+                f"{where}: {name} has the values {', '.join(values)}; contsym run takes one: give --set, or use contsym sweep"
+            )
+    if settings:
+        options["settings"] = {name: values[0] for name, values in settings.items()}
+    return {name: value for name, value in options.items() if name not in given}
 
 
 def _product(numbers: Iterator[int]) -> int:

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from contsym.sweeps.schema import StoredCell
 
 
+LATEST = "latest"
+"""Stands for the name of the latest run or sweep."""
+
+
 def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path | None:
     """The run or sweep with this name, id or folder, or the folder of a result; None if there is none.
 
+    `latest` is the latest of all.
     The first letters of a name or an id are enough if they are unique. Raises ContsymError if they are not.
     """
     for folder in (Path(name), runs_folder(output) / name, store.result_folder(output, name)):
@@ -30,7 +35,10 @@ def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path
             return read_run(folder)
         if (folder / store.RESULT).is_symlink() or (folder / store.RESULT).exists():
             return folder
-    runs = [run for run in stored_runs(output, skip) if run.name.startswith(name) or run.id.startswith(name)]
+    stored = stored_runs(output, skip)
+    if name == LATEST:
+        return stored[0] if stored else None
+    runs = [run for run in stored if run.name.startswith(name) or run.id.startswith(name)]
     if len(runs) > 1:
         names = ", ".join(run.name for run in runs)
         raise ContsymError(f"{name!r} begins more than one name: {names}; give more of it")
@@ -41,7 +49,7 @@ def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
     names = [run.name for run in stored_runs(output, skip)][:10]
     near = nearest(name, names) if names else "there is none yet; contsym run or sweep makes one"
     return ContsymError(
-        f"{name!r} is not there; expected a run or sweep of {output}, the folder of one or of a result, or "
+        f"{name!r} is not there; expected latest, a run or sweep of {output}, the folder of one or of a result, or "
         f"STRATEGY@SHOTS of its latest sweep; {near}"
     )
 

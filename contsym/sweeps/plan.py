@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contsym import plugins
 from contsym.config import RunConfig, Shots, to_record
@@ -85,10 +85,22 @@ class Sweep:
 
 def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
     """A run as a sweep of one row: a cell per seed of each of its plans, one per order of the scenario."""
+    from contsym.training.parts import n_training_pairs
     from contsym.training.plan import key_of, n_steps_of
+    from contsym.training.workload import n_encodings
 
     cells = tuple(
-        Cell(Job(key_of(plan, seed), replace(plan.config, seeds=(seed,))), None, n_steps_of(plan), 0)
+        Cell(
+            Job(key_of(plan, seed), replace(plan.config, seeds=(seed,))),
+            None,
+            n_steps_of(plan),
+            0,
+            n_encodings=n_encodings(
+                plan,
+                [n_training_pairs(task, plan.config) for task in plan.tasks],
+                known_first=plan.config.protocol == "retrain",
+            ),
+        )
         for plan in plans
         for seed in config.seeds
     )
@@ -118,6 +130,25 @@ def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
     for reading, part in config.parts():
         cells += _cells(_with_defaults(part), reading.name if config.readings else "", shared, audits)
     return Sweep(config, tuple(cells), _now()), audits
+
+
+def as_plain(sweep: Sweep, seconds: float) -> dict[str, Any]:
+    """What a run or sweep is about to do, as `--dry-run --json` prints it; `seconds`: how long at most, 0 if unknown."""
+    cells = [
+        {
+            "key": cell.job.key,
+            "strategy": cell.job.config.strategy,
+            "scenario": cell.job.config.scenario,
+            "seed": cell.job.config.seeds[0],
+            "shots": cell.job.config.shots,
+            "settings": dict(cell.job.config.settings),
+            "reading": cell.reading,
+            "steps": cell.n_first_task_steps + cell.n_steps,
+            "stored": is_done(cell.job),
+        }
+        for cell in sweep.cells
+    ]
+    return {"name": sweep.name, "seconds_left": round(seconds, 1) or None, "cells": cells}
 
 
 def _with_defaults(config: SweepConfig) -> SweepConfig:

@@ -53,6 +53,7 @@ class StoredSettings(Written):
     protocol: Words | None = None
     pretrain: dict[str, Words] = {}
     label_noise: Share | None = None
+    limit: Count | None = None
     plugins: list[Words] = []
     device: Words = "auto"
     precision: Words = "auto"

@@ -22,7 +22,7 @@ from contsym.data.shots import (
 )
 from contsym.errors import SettingError
 from contsym.models.encoders import resolve
-from contsym.scenarios.experiences import experience_data, flip_labels, in_space
+from contsym.scenarios.experiences import experience_data, flip_labels, in_space, limited
 from contsym.tasks.schema import size_option
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Shared:
         task = self.once(request, lambda: cache.load_task(*request))
         data = self.once((*request, experience), lambda: experience_data(task, experience))
         data = self.once((*request, experience, space, place), lambda: in_space(data, space, place))
+        if (n := config.limit) is not None:
+            data = self.once((*request, experience, space, place, n), lambda: limited(data, n))
         if not experience.tested_only:
             return data
         trained = tuple(self.load(scenario, place, config) for place in range(scenario.n_trained))
@@ -185,6 +187,16 @@ def choice(task: TaskData, config: RunConfig) -> tuple[str, Shots, Draw | None]:
     if task.few_shot and (config.shots is not None or config.one_pass):
         return SHOTS, config.shots, config.draw
     return size_option(task.task), config.sizes.get(task.task), None
+
+
+def limit_notes(config: RunConfig) -> list[str]:
+    """A remark where only some of the data are used."""
+    n = config.limit
+    return (
+        []
+        if n is None
+        else [f"--limit {n}: at most {n:,} examples of each part of the data; only a quick look"]
+    )
 
 
 def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:

@@ -105,7 +105,7 @@ def write_encoder(
     try:
         write_whole(out, fill)
     except OSError as error:
-        raise ContsymError(f"--out {out}: cannot be written ({error.strerror or error})") from None
+        raise ContsymError(f"--to {out}: cannot be written ({error.strerror or error})") from None
 
 
 def _plans(config: RunConfig, tasks: Sequence[str]) -> list[Plan]:

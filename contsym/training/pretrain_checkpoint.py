@@ -69,7 +69,7 @@ def checkpoints_of(out: Path) -> Iterator[Path]:
             yield folder
     except Timeout:
         raise ContsymError(
-            f"--out {out}: another process is training it; wait for it, or name another folder"
+            f"--to {out}: another process is training it; wait for it, or name another folder"
         ) from None
 
 
@@ -95,7 +95,7 @@ def read_checkpoint(folder: Path, facts: str) -> tuple[StateFile, dict[str, Tens
     found = visible_folders(folder)
     if not found:
         return None
-    remedy = f"delete {folder} to begin anew, or name another --out"
+    remedy = f"delete {folder} to begin anew, or name another --to"
     return read_state(found[-1] / STATE, facts, remedy), read_tensors(found[-1] / TENSORS, remedy=remedy)
 
 

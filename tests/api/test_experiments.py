@@ -123,8 +123,8 @@ def test_a_scenario_is_a_dict(options):
 def test_mistakes_are_told_as_on_the_command_line(tmp_path):
     with pytest.raises(SettingError, match="option 'encodr' is unknown; did you mean encoder"):
         contsym.run("ncm", encodr="minilm", output=tmp_path)
-    with pytest.raises(SettingError, match="--seeds 3: expected a list of whole numbers"):
-        contsym.run("ncm", seeds=3, output=tmp_path)
+    with pytest.raises(SettingError, match="--seeds '3': expected a list of whole numbers"):
+        contsym.run("ncm", seeds="3", output=tmp_path)
     with pytest.raises(SettingError, match="strategy: int; expected a name or a subclass"):
         contsym.run(5, output=tmp_path)
 

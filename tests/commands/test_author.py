@@ -24,7 +24,7 @@ def begun(tmp_path_factory):
     return (
         folder,
         contsym_here("new", "strategy", "my_method", cwd=folder),
-        contsym_here("new", "scenario", "my_scenario", "--out", "sub/folder", cwd=folder),
+        contsym_here("new", "scenario", "my_scenario", "--to", "sub/folder", cwd=folder),
     )
 
 
@@ -33,6 +33,7 @@ def test_new_says_what_it_wrote_and_what_to_type_next(begun):
     assert (strategy.returncode, strategy.stderr) == (0, "")
     assert strategy.stdout == (
         "wrote my_method.py and test_my_method.py\ntry it: contsym check my_method --plugin my_method.py\n"
+        "and its test: python -m pytest test_my_method.py\n"
     )
     assert (scenario.returncode, scenario.stderr) == (0, "")
     assert scenario.stdout == (
@@ -160,7 +161,7 @@ def test_nothing_is_overwritten(there, tmp_path):
     (tmp_path / there).write_text("mine")
     done = contsym_here("new", "strategy", "my_method", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == f"error: {there} is there already and stays as it is; name another with --out DIR\n"
+    assert done.stderr == f"error: {there} is there already and stays as it is; name another with --to DIR\n"
     assert done.stdout == ""
     # Neither of the two files is written where one cannot be.
     assert [path.name for path in tmp_path.iterdir()] == [there]
@@ -185,8 +186,8 @@ def test_nothing_is_overwritten(there, tmp_path):
         (("strategy", "ewc"), "strategy 'ewc' is there already (contsym list); choose another name"),
         (("scenario", "order"), "scenario 'order' is there already (contsym list); choose another name"),
         (
-            ("strategy", "my_method", "--out", "file/sub"),
-            "--out file/sub: cannot be written (Not a directory)",
+            ("strategy", "my_method", "--to", "file/sub"),
+            "--to file/sub: cannot be written (Not a directory)",
         ),
     ],
 )

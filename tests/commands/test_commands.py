@@ -31,7 +31,10 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
             "--mnli bundled: scenario wikidata_only has no mnli task; it has wikidata",
         ),
         ((*RUN, "--shots", "1"), "--shots 1 is too few; expected at least 2"),
-        ((*RUN, "--seeds", "a,b"), "--seeds 'a,b' is not understood; expected 0,1,2 or 0-4"),
+        (
+            (*RUN, "--seeds", "a,b"),
+            "--seeds 'a,b' is not understood; expected 3 for three seeds, or 0,1,2 or 0-4",
+        ),
         ((*RUN, "--set", "k"), "--set 'k' is no setting; expected name=value, as k=5"),
         (
             (*RUN, "--freeze", "embeddings", "--set", "freeze=layers:1"),
@@ -195,7 +198,7 @@ def test_settings_of_strategies_and_addons_are_listed_and_of_nothing_else(tmp_pa
     done = contsym_here("list", "scenarios", "--settings", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --settings goes with: contsym list strategies or addons --settings (contsym --help)\n",
+        "error: --settings goes with: contsym list strategies or addons --settings (contsym list --help)\n",
     )
 
 

@@ -33,13 +33,13 @@ def data(*arguments, error=None):
 @pytest.fixture
 def folder(tmp_path):
     path = triples_file(tmp_path, [*FACTS, ("a", "P17", "b"), ("self", "P26", "self")])
-    data("build", "--triples", path, "--split", "relation", "--out", tmp_path / "set")
+    data("build", "--triples", path, "--split", "relation", "--to", tmp_path / "set")
     return tmp_path / "set"
 
 
 def test_build_prints_what_was_made(tmp_path):
     path = triples_file(tmp_path, [*FACTS, ("a", "P17", "b"), ("self", "P26", "self")])
-    shown = data("build", "--triples", path, "--out", tmp_path / "set")
+    shown = data("build", "--triples", path, "--to", tmp_path / "set")
     for part in (
         "spouse",
         "symmetric",
@@ -54,7 +54,7 @@ def test_build_prints_what_was_made(tmp_path):
 
 def test_build_as_json_is_the_manifest(tmp_path):
     path = triples_file(tmp_path, FACTS)
-    made = json.loads(data("build", "--triples", path, "--out", tmp_path / "set", "--json"))
+    made = json.loads(data("build", "--triples", path, "--to", tmp_path / "set", "--json"))
     assert made == json.loads((tmp_path / "set" / "manifest.json").read_text())
 
 
@@ -113,7 +113,7 @@ def test_show_prints_pairs_of_a_relation_in_either_part(folder):
         (("stats", "no/such"), "no/such: no such file or folder"),
         (("audit", "bundled", "--encoder", "no/such/encoder"), "no/such/encoder"),
         (
-            ("build", "--triples", "no.tsv", "--out", "x"),
+            ("build", "--triples", "no.tsv", "--to", "x"),
             "--triples no.tsv: no such file; expected the path of a file",
         ),
     ],
@@ -124,7 +124,7 @@ def test_a_mistake_is_one_line(arguments, message):
 
 def test_the_command_itself_ends_with_2_and_leaves_nothing(tmp_path):
     (tmp_path / "t.tsv").write_text("a\tP26\n")
-    done = contsym_here("data", "build", "--triples", "t.tsv", "--out", "set", cwd=tmp_path)
+    done = contsym_here("data", "build", "--triples", "t.tsv", "--to", "set", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: t.tsv:1: 2 columns; expected 3, separated by tabs")
     assert "Traceback" not in done.stderr

@@ -96,7 +96,7 @@ def test_the_known_head_answers_where_there_is_one(folder):
         (("predict", "RUN", *PAIR), "has models of the seeds 0, 1; choose one with --seed"),
         (("predict", "RUN", *PAIR, "--seed", "7"), "--seed 7: 'RUN' has models of the seeds 0, 1; expected one of them"),
         (("predict", "RUN", "--seed", "0"), "expected pairs, as a file, as - for stdin, or with --pair; give one of them"),
-        (("predict", "nothing", *PAIR), "'nothing' is not there; expected a run or sweep of mlruns"),
+        (("predict", "nothing", *PAIR), "'nothing' is not there; expected latest, a run or sweep of mlruns"),
         (("predict", ".", *PAIR), "no saved model (contsym.json is missing)"),
         (("predict", "RUN", *PAIR, "--seed", "0", "--head", "known"), "the model has no head of a known task"),
         (("add", "RUN", "pairs.jsonl", "--seed", "0"), "RUN belongs to a run or to the Hub, and stays as it is; give"),

@@ -318,7 +318,7 @@ def test_a_signal_that_a_library_lost_ends_it_at_the_next_step(tmp_path, monkeyp
     from contsym.cli import cli
 
     monkeypatch.setattr(machine, "_asked", 15)
-    line = ["data", "build", "--triples", str(triples_file(tmp_path, KIN)), "--out", str(tmp_path / "out")]
+    line = ["data", "build", "--triples", str(triples_file(tmp_path, KIN)), "--to", str(tmp_path / "out")]
     done = CliRunner().invoke(cli, line)
     assert (done.exit_code, done.stderr) == (143, "stopped; nothing was written\n")
     assert [path.name for path in tmp_path.iterdir()] == ["triples.tsv"]
@@ -359,7 +359,7 @@ def _signalled(tmp_path, name):
         "build",
         "--triples",
         str(path),
-        "--out",
+        "--to",
         str(tmp_path / "out"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

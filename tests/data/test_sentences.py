@@ -101,7 +101,7 @@ def test_mistakes_are_one_line(tmp_path):
     untold = write(tmp_path / "untold.jsonl", [{**sentence(0, "spouse"), "tail": ""}])
     with pytest.raises(ContsymError, match=r"untold\.jsonl:1: tail is missing; expected text"):
         build_sentences(untold, tmp_path / "pairs.jsonl")
-    with pytest.raises(ContsymError, match=r"--out .*one\.jsonl exists; name another file"):
+    with pytest.raises(ContsymError, match=r"--to .*one\.jsonl exists; name another file"):
         build_sentences(only, only)
     assert not (tmp_path / "pairs.jsonl").exists()
 

@@ -522,7 +522,7 @@ def test_files_that_are_not_there_and_a_folder_that_is(tmp_path):
         with pytest.raises(DataError, match=f"--{option} .*nowhere: no such file"):
             built(tmp_path, FACTS, **{option: tmp_path / "nowhere"})
     (tmp_path / "out").mkdir()
-    with pytest.raises(SettingError, match=r"--out .* exists; name another folder, or remove it"):
+    with pytest.raises(SettingError, match=r"--to .* exists; name another folder, or remove it"):
         built(tmp_path, FACTS)
 
 

@@ -68,8 +68,8 @@ def test_without_a_sweep_the_runs_are_named(tmp_path):
 def test_an_unknown_name_says_what_there_is(tmp_path):
     store_run(tmp_path, "a", [0])
     assert message_of(collect, tmp_path, ["zzz"]) == (
-        f"'zzz' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or STRATEGY@SHOTS "
-        "of its latest sweep; expected one of a"
+        f"'zzz' is not there; expected latest, a run or sweep of {tmp_path}, the folder of one or of a result, or "
+        "STRATEGY@SHOTS of its latest sweep; expected one of a"
     )
 
 

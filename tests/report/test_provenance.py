@@ -58,5 +58,5 @@ def test_runs_have_a_command_each(tmp_path):
     chosen = "--encoder minilm --protocol sequential --device cpu --precision fp32 --target 0.9"
     assert plain == [
         f"contsym run --strategy knn_fixed {same} --seeds 0,1 {chosen}",
-        f"contsym run --strategy fine_tune {same} --seeds 2 --set batch_size=8 {chosen}",
+        f"contsym run --strategy fine_tune {same} --seeds 2-2 --set batch_size=8 {chosen}",
     ]

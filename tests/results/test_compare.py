@@ -109,7 +109,7 @@ def test_a_strategy_with_several_settings_needs_its_settings(tmp_path):
 
 def test_a_missing_run_is_an_error(tmp_path):
     assert message_of(find_row, "knn", tmp_path) == (
-        f"'knn' is not there; expected a run or sweep of {tmp_path}, the folder of one or of a result, or "
+        f"'knn' is not there; expected latest, a run or sweep of {tmp_path}, the folder of one or of a result, or "
         "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one"
     )
     assert message_of(find_row, "knn_fixed@8", tmp_path) == (
@@ -123,7 +123,7 @@ def test_a_missing_run_is_an_error(tmp_path):
         f"'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; contsym sweep --resume does them"
     )
     assert message_of(find_row, sweep.id, tmp_path / "none").startswith(
-        f"'{sweep.id}' is not there; expected a run"
+        f"'{sweep.id}' is not there; expected latest"
     )
 
 
@@ -279,11 +279,11 @@ def test_compare_prints_json_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("compare",), "Missing argument 'RUN RUN...'. (contsym --help)"),
+        (("compare",), "Missing argument 'RUN RUN...'. (contsym compare --help)"),
         (("compare", "a"), "compare: only a was given; expected two runs or more"),
         (
             ("compare", "a", "b"),
-            "'a' is not there; expected a run or sweep of mlruns, the folder of one or of a result, or "
+            "'a' is not there; expected latest, a run or sweep of mlruns, the folder of one or of a result, or "
             "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one",
         ),
         (
@@ -294,7 +294,7 @@ def test_compare_prints_json_and_nothing_else(tmp_path):
         (
             ("metrics", "none.csv", "--convention", "avalance"),
             "Invalid value for '--convention': 'avalance' is not one of 'chaudhry', 'lopez-paz', 'avalanche', "
-            "'mammoth'. (contsym --help)",
+            "'mammoth'. (contsym metrics --help)",
         ),
     ],
 )

@@ -13,13 +13,21 @@ from tests.stored_results import make_result
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"), [("0", (0,)), ("0,1,2", (0, 1, 2)), ("3-5", (3, 4, 5)), ("7, 1-2", (7, 1, 2))]
+    ("text", "seeds"),
+    [
+        ("3", (0, 1, 2)),
+        ("0,1,2", (0, 1, 2)),
+        ("3-5", (3, 4, 5)),
+        ("7, 1-2", (7, 1, 2)),
+        ("0,", (0,)),
+        ("3-3", (3,)),
+    ],
 )
 def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "1,", "-1", "1-", "1.5", "0-99999"])
+@pytest.mark.parametrize("text", ["", "a", "0", ",", "1,,", "-1", "1-", "1.5", "0-99999"])
 def test_seeds_that_are_not_understood(text):
     with pytest.raises(SettingError, match=r"^--seeds "):
         parse_seeds(text)

@@ -190,9 +190,9 @@ def test_a_sweep_is_read_without_its_plug_ins(output):
     plugin_sweep(output, output / "b" / "other.py")
     (output / "moved" / "mine.py").unlink()
     made = store_sweep(output, shots=(8,), with_view=False)
-    done = run("sweep", "--status", "--json", "--output", output)
+    done = run("runs", "--json", "--output", output)
     assert (done.exit_code, len(json.loads(done.stdout)), done.stderr) == (0, 4, "")
-    assert run("sweep", "--status", "--output", output).exit_code == 0
+    assert run("runs", "--output", output).exit_code == 0
     assert run("report", made.id, "--output", output).exit_code == 0
     done = run("sync", "--output", output)
     assert (done.exit_code, "12 results sent" in done.stdout) == (0, True)
@@ -207,7 +207,7 @@ def test_one_broken_sweep_stops_no_other(spoil, output):
     bad = output / "runs" / "0123456789ab"
     shutil.copytree(made.folder, bad)
     spoil(bad / "run.json")
-    for words in (["sweep", "--status"], ["report"], ["compare", "knn_fixed@8", "fine_tune@8"]):
+    for words in (["runs"], ["report"], ["compare", "knn_fixed@8", "fine_tune@8"]):
         done = run(*words, "--output", output)
         assert done.exit_code == 0, (words, done.exception)
         (line,) = skipped(done)
@@ -227,8 +227,8 @@ def test_a_broken_cell_or_failure_of_a_sweep_is_named(output):
     failure = made.folder / "failed" / f"{last.name}.json"
     failure.parent.mkdir()
     failure.write_text("[]")
-    done = run("sweep", "--status", "--json", "--output", output)
-    (found,) = json.loads(done.stdout)
+    done = run("show", "latest", "--json", "--output", output)
+    found = json.loads(done.stdout)
     states = [cell["state"] for cell in found["cells"]]
     assert (states[0], states[-1], states.count("done")) == ("unreadable", "missing", 10)
     assert len(skipped(done)) == 2

@@ -7,7 +7,7 @@ import pytest
 
 from contsym.config import RunConfig, to_record
 from contsym.errors import ContsymError, SettingError
-from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_seeds, parse_sweep_shots, read_file
+from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_shots, read_file
 
 
 def config(**changes):
@@ -15,17 +15,9 @@ def config(**changes):
     return SweepConfig(**{**chosen, **changes})
 
 
-def test_a_number_of_seeds_counts_from_zero():
-    assert parse_sweep_seeds("3") == (0, 1, 2)
-    assert parse_sweep_seeds("7,9") == (7, 9)
-    assert parse_sweep_seeds("4-6") == (4, 5, 6)
-
-
 @pytest.mark.parametrize(
     ("parse", "given", "message"),
     [
-        (parse_sweep_seeds, "0", "--seeds 0: expected between 1 and 10,000 seeds, or a list as 0,1,2"),
-        (parse_sweep_seeds, "x", "--seeds 'x' is not understood; expected 0,1,2 or 0-4"),
         (parse_sweep_shots, "8,,16", "--shots '' is not understood; expected a number, as 64, or least"),
         (parse_grid, ("k",), "--set 'k' is no setting; expected name=value or name=value,value, as k=1,3,5"),
         (parse_grid, ("k=1", "k=2"), "--set k is given twice; give its values once, as k=1,3,5"),

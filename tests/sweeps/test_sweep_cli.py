@@ -82,20 +82,31 @@ def test_the_same_command_again_trains_and_sends_nothing(swept):
     assert not untracked(latest_sweep(folder / "mlruns"), tracking.default_uri(folder / "mlruns"))
 
 
-def test_status_and_json_say_how_far_it_is(swept):
-    folder, _, _ = swept
-    done = contsym_here("sweep", "--status", "--output", str(folder / "mlruns"), cwd=folder)
-    assert done.returncode == 0
+def test_it_is_among_the_runs_and_shown_as_it_was_printed(swept):
+    folder, _, first = swept
     sweep = latest_sweep(folder / "mlruns")
+    done = contsym_here("runs", cwd=folder)
     (row,) = [line.split() for line in done.stdout.splitlines() if sweep.id[:8] in line]
-    assert "mnli_then_wikidata:" in row
-    # id, date and time, then done, failed and missing.
-    assert row[3:6] == ["8", "0", "0"]
-    (found,) = read_json(
-        contsym_here("sweep", "--status", "--json", "--output", str(folder / "mlruns"), cwd=folder)
-    )
+    assert "8/8" in row
+    done = contsym_here("show", "latest", cwd=folder)
+    assert done.returncode == 0 and done.stdout.strip() in first.stdout
+    found = read_json(contsym_here("show", sweep.id[:6], "--json", cwd=folder))
     assert [cell["state"] for cell in found["cells"]] == ["done"] * 8
     assert found["cells"][0]["matrix"]
+
+
+def test_a_dry_run_shows_the_cells_and_makes_nothing(swept):
+    folder, words, _ = swept
+    places = words[:-1]
+    plan = read_json(contsym_here(*places, "elsewhere", "--dry-run", "--json", cwd=folder))
+    assert [cell["stored"] for cell in plan["cells"]] == [False] * 8
+    # Four steps for each of two tasks.
+    assert {cell["steps"] for cell in plan["cells"]} == {8}
+    assert not (folder / "elsewhere").exists()
+    plan = read_json(contsym_here(*words, "--dry-run", "--json", cwd=folder))
+    assert [cell["stored"] for cell in plan["cells"]] == [True] * 8
+    done = contsym_here(*words, "--dry-run", cwd=folder)
+    assert "8 cells, 8 of them done" in done.stdout and "nothing was trained or stored" in done.stdout
 
 
 @pytest.mark.slow

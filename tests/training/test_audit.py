@@ -171,7 +171,7 @@ def test_verdicts_from_an_encoder_that_knows_the_rules(tmp_path, planted, strate
     name = "shifted" if strategy == "zero" else strategy
     more = {
         "shifted": ["--set", "towards_contradiction=4"],
-        "routed_adapters": ["--shots", "64", "--seeds", "4"],
+        "routed_adapters": ["--shots", "64", "--seeds", "4,"],
     }.get(strategy, [])
     plugin = ["--plugin", planted] if name == "shifted" else []
     output = run(tmp_path / "out", "--strategy", name, "--scenario", "mnli_then_wikidata", *more, *plugin)

@@ -45,6 +45,7 @@ def test_a_report_writes_every_option_and_a_sweep_file_may_name_it(tmp_path):
         "encoder": '"x"', "adapter": '"lora:4"', "pooling": '"cls"',
         "form": '"both"', "draw": '"natural"', "split": '"pair"', "label_noise": "0.5",
         "protocol": '"retrain"', "device": '"cpu"', "precision": '"fp32"', "target": "0.5", "until": "1.0", "step": "8",
+        "limit": "50",
         "one_pass": "true", "curve": "true", "relearn": "true",
         "audit": "false", "save_models": "true",
         "plugins": '["a.py"]', "sources": None, "sizes": None, "pretrain": None, "output": None,

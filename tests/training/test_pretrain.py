@@ -46,7 +46,7 @@ def pretrain(toy, tiny_encoder_folder, tmp_path):
 
 
 def arguments(toy, encoder, out, *more, steps=20, tasks=("mnli",)):
-    words = ["pretrain", "--encoder", str(encoder), "--out", str(out), "--output", str(out.parent / "runs")]
+    words = ["pretrain", "--encoder", str(encoder), "--to", str(out), "--output", str(out.parent / "runs")]
     for task in tasks:
         words += ["--task", task, f"--{task}", toy[task]]
     settings = ("learning_rate=3e-3", f"steps={steps}", "batch_size=8", *more)

@@ -108,7 +108,7 @@ def test_the_joint_heads_body_is_the_one_that_is_trained(toy, tiny_nli_folder, t
 
 def test_pretrain_writes_a_folder_that_is_taken_for_an_encoder(toy, tiny_encoder_folder, tmp_path):
     out = tmp_path / "made"
-    arguments = ["pretrain", "--mnli", toy["mnli"], "--encoder", str(tiny_encoder_folder), "--out", str(out)]
+    arguments = ["pretrain", "--mnli", toy["mnli"], "--encoder", str(tiny_encoder_folder), "--to", str(out)]
     arguments += ["--set", "learning_rate=3e-3", "--set", "steps=60", "--precision", "fp32"]
     done = CliRunner().invoke(cli, [*arguments, "--output", str(tmp_path / "runs")])
     assert done.exit_code == 0, done.output
@@ -124,7 +124,7 @@ def test_pretrain_writes_a_folder_that_is_taken_for_an_encoder(toy, tiny_encoder
     assert tuned.matrix[0][0] == accuracy
     again = CliRunner().invoke(cli, arguments)
     assert isinstance(again.exception, ContsymError)
-    assert str(again.exception) == f"--out {out} is there already; expected a new folder"
+    assert str(again.exception) == f"--to {out} is there already; expected a new folder"
 
 
 @pytest.mark.parametrize(

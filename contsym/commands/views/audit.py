@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contsym.commands.views.tables import add_numbers, plain_table, shown
+from contsym.commands.views.tables import Lines, add_numbers, plain_table, shown
 from contsym.results.metrics.stats import p_text
 from contsym.results.training_audit import Audited, Judged, sentence
 
 
-def audit_report(found: Mapping[str, Audited], notes: Sequence[str], *, verbose: bool) -> Group:
+def audit_report(found: Mapping[str, Audited], notes: Sequence[str], *, verbose: bool) -> Lines:
     """A sentence and a table for each method; the rules that were not known before only if asked for."""
     lines: list[RenderableType] = []
     for name, audited in found.items():
@@ -32,7 +32,7 @@ def audit_report(found: Mapping[str, Audited], notes: Sequence[str], *, verbose:
         )
     )
     lines += [shown(f"! {note}") for note in notes]
-    return Group(*lines)
+    return Lines(*lines)
 
 
 def _table(audited: Audited, verbose: bool) -> Table:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from contsym.commands.views.run import forgetting_text, seen_lines
-from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
+from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table, shown
 from contsym.results.compare import StoredRow, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
 from contsym.results.metrics.conventions import CONVENTIONS, NOTATION, ConventionName
@@ -20,7 +20,7 @@ Figures = Mapping[ConventionName, Mapping[str, Sequence[float | None]]]
 """A value per seed, by convention and name of the figure."""
 
 
-def conventions_report(matrices: Sequence[StoredMatrix], figures: Figures) -> Group:
+def conventions_report(matrices: Sequence[StoredMatrix], figures: Figures) -> Lines:
     """Each convention with its source, and each figure with its formula; mean and deviation over seeds."""
     first = matrices[0]
     seeds = [str(matrix.seed) for matrix in matrices if matrix.seed is not None]
@@ -48,7 +48,7 @@ def conventions_report(matrices: Sequence[StoredMatrix], figures: Figures) -> Gr
             table.add_row(f"  {figure.name}", spread(values) if values else "-", Text(formula))
         lines += [Text(""), Text(f"{name}: {convention.source}", style="bold"), table]
         lines += [Text(f"  {convention.note}", style="dim")] if convention.note else []
-    return Group(*lines)
+    return Lines(*lines)
 
 
 def figures_as_plain(matrices: Sequence[StoredMatrix], figures: Figures) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def figures_as_plain(matrices: Sequence[StoredMatrix], figures: Figures) -> dict
     }
 
 
-def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskComparison]) -> Group:
+def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskComparison]) -> Lines:
     """Per task the accuracies, every pair, and whether one run is best; then other differences of the runs."""
     lines: list[RenderableType] = []
     for each in comparisons:
@@ -87,7 +87,7 @@ def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskC
     for what, by_run in differences_of(runs).items():
         values = ", ".join(f"{name}: {value}" for name, value in by_run.items())
         lines.append(Text(f"! the runs also differ in {what} ({values})"))
-    return Group(*lines)
+    return Lines(*lines)
 
 
 def _accuracies(each: TaskComparison) -> RenderableType:
@@ -108,7 +108,7 @@ def _accuracies(each: TaskComparison) -> RenderableType:
         low, high = summary.low, summary.high
         interval = "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
         table.add_row(shown(name), f"{summary.mean:.3f}{deviation}", interval, forgetting, mark)
-    return Group(table, *marks)
+    return Lines(table, *marks)
 
 
 def _pairs(each: TaskComparison) -> RenderableType:

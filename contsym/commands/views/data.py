@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
+from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table, shown
 from contsym.data.audit import Audit, Overview
 from contsym.data.schema import TaskData
 from contsym.data.shortcuts import SHORTCUTS
@@ -22,7 +22,7 @@ MAX_RELATIONS = 40
 """The largest number of rows in a table of relations; the others are counted."""
 
 
-def manifest_report(manifest: Mapping[str, Any], folder: str) -> Group:
+def manifest_report(manifest: Mapping[str, Any], folder: str) -> Lines:
     """The relations of a built dataset, the pairs left out and why, and the next command."""
     parts: list[RenderableType] = [_relations(manifest), _facts(manifest)]
     parts += [shown(f"! {warning}", style="yellow") for warning in manifest["warnings"]]
@@ -35,10 +35,10 @@ def manifest_report(manifest: Mapping[str, Any], folder: str) -> Group:
             if entry["reason"] != "not in the registry":
                 parts.append(shown(f"  {property_} ({entry['triples']:,}) {entry['reason']}", style="dim"))
     parts.append(Text(f"next: contsym data audit {folder}"))
-    return Group(*parts)
+    return Lines(*parts)
 
 
-def sentences_report(made: Made, out: str) -> Group:
+def sentences_report(made: Made, out: str) -> Lines:
     """The pairs of each relation, and the sentences left out and why."""
     labels = sorted(made.labels)
     table = plain_table("Relations", "relation")
@@ -47,12 +47,12 @@ def sentences_report(made: Made, out: str) -> Group:
         table.add_row(shown(relation), *(f"{counts.get(label, 0):,}" for label in labels))
     rows = [("pairs", _label_counts(made.labels))]
     rows += [("left out", f"{n:,} {reason}") for reason, n in made.left_out.items()]
-    return Group(table, _rows(rows), Text(f"next: contsym data show {out} --task fewrel_pairs"))
+    return Lines(table, _rows(rows), Text(f"next: contsym data show {out} --task fewrel_pairs"))
 
 
 def _relations(manifest: Mapping[str, Any]) -> Table:
-    table = plain_table("Relations", "relation", no_wrap=True)
-    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=16)
+    table = plain_table("Relations", "relation")
+    table.add_column("", overflow="fold", max_width=16)
     table.add_column("kind", no_wrap=True)
     add_numbers(table, "triples", "mirrored", "train", "test")
     relations = sorted(manifest["relations"].items(), key=lambda item: -item[1]["pairs"])
@@ -98,7 +98,7 @@ def _label_counts(labels: Mapping[str, int], examples: str = "pairs") -> str:
     )
 
 
-def task_report(data: TaskData) -> Group:
+def task_report(data: TaskData) -> Lines:
     """The counts of labels and relations of a task without a manifest."""
     rows = [("source", data.source), ("fingerprint", data.fingerprint[:12])]
     relations: dict[str, Counter[str]] = {}
@@ -109,7 +109,7 @@ def task_report(data: TaskData) -> Group:
     lines = _rows([*rows, *(("note", note) for note in data.notes)])
     total = sum(relations.values(), Counter[str]())
     if not total:
-        return Group(lines)
+        return Lines(lines)
     table = plain_table("Relations", "relation")
     add_numbers(table, *relations, no_wrap=False)
     names = sorted(total, key=lambda name: -total[name])
@@ -117,16 +117,15 @@ def task_report(data: TaskData) -> Group:
         table.add_row(shown(name), *(f"{counts[name]:,}" for counts in relations.values()))
     if len(names) > MAX_RELATIONS:
         table.add_row(f"… {len(names) - MAX_RELATIONS} more")
-    return Group(lines, table)
+    return Lines(lines, table)
 
 
-def audit_report(audit: Audit) -> Group:
+def audit_report(audit: Audit) -> Lines:
     """Everything the audit found, with examples."""
     leaks = plain_table(f"Test pairs that share something with training: {audit.source}")
-    leaks.add_column("shared", no_wrap=True)
+    leaks.add_column("shared", overflow="fold")
     add_numbers(leaks, "test pairs", "")
-    # Limited, since a long example would take the room of the other columns.
-    leaks.add_column("as", overflow="ellipsis", no_wrap=True, max_width=30)
+    leaks.add_column("as", overflow="fold", max_width=30)
     for leak in audit.leaks:
         promise = " (forbidden)" if leak.promised and leak.n_rows else ""
         examples = shown(_examples(leak.examples))
@@ -149,10 +148,10 @@ def audit_report(audit: Audit) -> Group:
         more = f", … {len(names) - 8} more" if len(names) > 8 else ""
         rows.append(("few pairs", f"{len(names)} relations have fewer than 10: {', '.join(names[:8])}{more}"))
     rows += [("not checked", reason) for reason in audit.unchecked]
-    return Group(leaks, scores, _rows(rows))
+    return Lines(leaks, scores, _rows(rows))
 
 
-def audit_lines(audits: Sequence[Overview]) -> Group:
+def audit_lines(audits: Sequence[Overview]) -> Lines:
     """The short table before a run."""
     table = plain_table("Before training", "task", "test pairs that share … with training", "best shortcut")
     for audit in audits:
@@ -163,10 +162,10 @@ def audit_lines(audits: Sequence[Overview]) -> Group:
         ]
         name, score = audit.best_shortcut
         table.add_row(audit.task, Text(", ".join(shares) or "nothing"), f"{title_of(name)} {score:.3f}")
-    return Group(table)
+    return Lines(table)
 
 
-def rows_table(rows: Sequence[Mapping[str, Any]]) -> Group:
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> Lines:
     """Pairs one below the other, as a person reads them."""
     lines: list[RenderableType] = []
     for row in rows:
@@ -176,7 +175,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> Group:
             shown(f"  {row['premise']}"),
             *([shown(f"  {row['hypothesis']}")] if row["hypothesis"] else []),
         ]
-    return Group(*lines)
+    return Lines(*lines)
 
 
 def title_of(shortcut: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contsym.commands.views.tables import add_numbers, grid, plain_table, shown
+from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table, shown
 from contsym.differences.schema import Ability, Change, Checkpoint, Diff, Part, Returned
 from contsym.differences.schema import Group as PairGroup
 from contsym.differences.sentences import answer, seen
@@ -24,7 +24,7 @@ MAX_RETURNED = 3
 NOTHING = "-"
 
 
-def diff_report(found: Diff) -> Group:
+def diff_report(found: Diff) -> Lines:
     """Both checkpoints, the sentences, and the tables: abilities, groups, parts, parts put back."""
     lines: list[RenderableType] = [_sides(found), Text("")]
     lines += [shown(sentence) for sentence in answer(found)]
@@ -37,7 +37,7 @@ def diff_report(found: Diff) -> Group:
     if found.transplants:
         lines += _transplants(found)
     lines += [shown(f"! {note}") for note in (*seen(found), *found.notes)]
-    return Group(*lines)
+    return Lines(*lines)
 
 
 def _sides(found: Diff) -> Table:
@@ -122,9 +122,7 @@ def _groups(rows: Sequence[tuple[Ability, PairGroup]]) -> RenderableType:
 
 def _parts(parts: Sequence[Part], n_texts: int, reads: str) -> Table:
     what = "pairs" if reads == "pairs" else "sentences"
-    table = plain_table(
-        f"Where it moved, from 0 (not at all); states of {n_texts:,} {what}", "part", no_wrap=True
-    )
+    table = plain_table(f"Where it moved, from 0 (not at all); states of {n_texts:,} {what}", "part")
     add_numbers(table, "weights", "1 - CKA", "cosine drift", "neighbours lost")
     for part in parts:
         values = (part.weights, part.cka_distance, part.drift, part.neighbours_lost)
@@ -139,7 +137,7 @@ def _transplants(found: Diff) -> list[RenderableType]:
     title = "NEW with one part of OLD put back: accuracy, and the share of the loss returned"
     # Above the table, whose width would break it.
     lines: list[RenderableType] = [Text(title, style="italic")]
-    table = plain_table("", "part", no_wrap=True)
+    table = plain_table("", "part")
     add_numbers(table, *(ability.title for ability in lost), no_wrap=False)
     table.add_row("none", *(f"{ability.after:.3f}" + " " * 6 for ability in lost))
     for transplant in found.transplants:

@@ -7,11 +7,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from contsym.machine import raise_if_asked_to_stop
@@ -26,15 +28,19 @@ LINE_SECONDS = 10.0
 
 
 class Log:
-    """A thread that prints a line every `LINE_SECONDS`, during long phases without steps too; none in a terminal."""
+    """A thread that prints a line every `LINE_SECONDS`, during long phases without steps too.
 
-    def __init__(self, console: Console, line: Callable[[], str]) -> None:
-        self._console, self._line = console, line
+    On the console where it is no terminal, and on `file`.
+    """
+
+    def __init__(self, console: Console, line: Callable[[], str], file: Console | None = None) -> None:
+        self._consoles = [] if console.is_terminal or console.quiet else [console]
+        self._file, self._line = file, line
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._print_lines, daemon=True)
 
     def __enter__(self) -> Self:
-        if not self._console.is_terminal:
+        if self._consoles or self._file:
             self._thread.start()
         return self
 
@@ -53,23 +59,27 @@ class Log:
 
     def print(self, text: str) -> None:
         # Not wrapped, since programs read logs too.
-        self._console.print(Text(text), soft_wrap=True)
+        for console in self._consoles:
+            console.print(Text(text), soft_wrap=True)
+        if self._file:
+            self._file.print(Text(f"{datetime.now():%H:%M:%S} {text}"), soft_wrap=True)
 
 
 class Display(ABC):
-    """Bars, each with a note behind it, and a log in their place where there is no terminal."""
+    """Bars, each with a note behind it, a log in their place where there is no terminal, and one in `file`."""
 
-    def __init__(self, console: Console, *, label_width: int = 0, bar_width: int = 20) -> None:
+    def __init__(self, console: Console, file: Console | None = None, *, bar_width: int = 20) -> None:
         columns = (
-            TextColumn(f"{{task.description:<{label_width}}}"),
+            # The only column that gives way where the terminal is narrow.
+            TextColumn("{task.description}", table_column=Column(overflow="ellipsis")),
             BarColumn(bar_width=bar_width),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        self.console = console
-        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._log = Log(console, self.line)
+        self.console, self.file = console, file
+        self.bars = Progress(*columns, console=console, disable=not console.is_terminal or console.quiet)
+        self._log = Log(console, self.line, file)
 
     @abstractmethod
     def line(self) -> str:
@@ -88,8 +98,8 @@ class Display(ABC):
 class RunProgress(Display):
     """The phases of a run, a bar each."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console, label_width=28)
+    def __init__(self, console: Console, file: Console | None = None) -> None:
+        super().__init__(console, file)
         self._bar: TaskID | None = None
         self._phase = Phase("starting", None)
 
@@ -158,8 +168,8 @@ class Phase:
 class SweepProgress(Display):
     """The finished cells of a sweep, the time left, and the running cells."""
 
-    def __init__(self, console: Console, sweep: Sweep) -> None:
-        super().__init__(console, bar_width=16)
+    def __init__(self, console: Console, file: Console | None, sweep: Sweep) -> None:
+        super().__init__(console, file, bar_width=12)
         steps = {cell.job.key: cell.n_steps for cell in sweep.cells if not is_done(cell.job)}
         steps |= {
             cell.first_task.key: cell.n_first_task_steps
@@ -183,7 +193,8 @@ class SweepProgress(Display):
         if bar is not None and not self.bars.disable:
             self.bars.remove_task(bar)
         if error:
-            self.console.print(Text(f"{job.name}: {error}", style="red"))
+            for console in filter(None, (self.console, self.file)):
+                console.print(Text(f"{job.name}: {error}", style="red"))
             return
         self._n_steps_done += self._steps_left.pop(job.key, 0)
         if not job.is_first_task:
@@ -206,23 +217,22 @@ class SweepProgress(Display):
 
 
 @contextmanager
-def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
+def status(console: Console, text: str, file: Console | None = None) -> Iterator[Callable[[str], None]]:
     """Show a text during work without steps: behind a spinner in a terminal, else as lines of a log.
 
     Gives a function that replaces the text; if a signal has asked the command to stop, it raises.
     """
     phase = Phase(text, None)
-    spinner = console.status(escape(text)) if console.is_terminal else None
-    log = Log(console, lambda: phase.line())
+    spinner = console.status(escape(text)) if console.is_terminal and not console.quiet else None
+    log = Log(console, lambda: phase.line(), file)
 
     def update(text: str) -> None:
         nonlocal phase
         raise_if_asked_to_stop()
         if spinner:
             spinner.update(escape(text))
-        else:
-            phase = Phase(text, None)
-            log.print(text)
+        phase = Phase(text, None)
+        log.print(text)
 
     with log, spinner or nullcontext():
         yield update

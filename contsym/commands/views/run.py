@@ -7,13 +7,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from contsym.commands.views.answer import MANY, answer_lines, warning_lines
 from contsym.commands.views.data import SHORT_KINDS, audit_lines
-from contsym.commands.views.tables import add_numbers, grid, plain_table
+from contsym.commands.views.progress import duration
+from contsym.commands.views.tables import (
+    FirstFitting,
+    Lines,
+    PlainTable,
+    add_numbers,
+    bare_table,
+    grid,
+    plain_table,
+    short_uri,
+)
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
@@ -23,6 +31,7 @@ from contsym.results.summary import TIMES, Means, Results, marks, mean_answers, 
 from contsym.tasks.schema import NLI_LABELS
 
 if TYPE_CHECKING:
+    from contsym.sweeps.plan import Sweep
     from contsym.training.plan import Plan
 
 
@@ -31,7 +40,7 @@ MANY_KINDS = 3
 """With more experiences the matrix has no columns of kinds."""
 
 
-def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
+def plan_lines(plan: Plan, folder: Path, tracking: str) -> Lines:
     """Everything that decides the numbers, and where they go."""
     settings = {**plan.settings.model_dump(exclude_none=True), "learning_rate": plan.learning_rate}
     encoder = plan.encoder
@@ -48,12 +57,31 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Group:
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
         ("results", str(folder)),
-        ("tracking", tracking),
+        ("tracking", short_uri(tracking)),
     ]
     table = grid()
     for name, value in rows:
         table.add_row(name, Text(value))
-    return Group(table, audit_lines(list(plan.audits.values()))) if plan.audits else Group(table)
+    return Lines(table, audit_lines(list(plan.audits.values()))) if plan.audits else Lines(table)
+
+
+def dry_run_lines(sweep: Sweep, seconds: float) -> Lines:
+    """What is left to do of a plan that is only shown, and that nothing was done."""
+    n, done = len(sweep.cells), sweep.n_done
+    steps = sum(cell.n_first_task_steps + cell.n_steps for cell in sweep.cells)
+    rows = [
+        ("to do", f"{n - done:,} of {n:,} results; {done:,} are stored already"),
+        ("steps", f"{steps:,}, of all seeds together"),
+    ]
+    rows += [("time", time_words(seconds))] if seconds else []
+    table = grid()
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    return Lines(table, Text("dry run: nothing was trained or stored", style="bold"))
+
+
+def time_words(seconds: float) -> str:
+    return f"about {duration(seconds)} at most, by a trial of the encoder here"
 
 
 def _source_line(task, plan: Plan) -> str:
@@ -73,7 +101,7 @@ def _source_line(task, plan: Plan) -> str:
 
 def result_tables(
     results: Results, run_ids: Mapping[int, str] | None = None, *, verbose: bool = False
-) -> Group:
+) -> Lines:
     """The answer in sentences, the accuracies, and warnings.
 
     With `verbose` also every shortcut, all figures of transfer and forgetting, costs, and the MLflow runs if there are
@@ -87,7 +115,8 @@ def result_tables(
     if len(first.tasks) > MANY:
         lines += [_stream_table("Accuracy", results, mean), *_star_lines(results)]
     else:
-        lines.append(_matrix_table("Accuracy", results, mean, verbose=verbose))
+        tables = [_matrix_table("Accuracy", results, mean, verbose, has_kinds) for has_kinds in (True, False)]
+        lines.append(FirstFitting(*tables))
     if verbose:
         lines += [_cost_table(results)] if first.experiences else []
         lines += [_summary_table(results, mean), _answers_table(results)]
@@ -96,7 +125,7 @@ def result_tables(
     lines += map(Text, warning_lines(results))
     if verbose:
         lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
-    return Group(*lines)
+    return Lines(*lines)
 
 
 def labels_words(result: SeedResult) -> str:
@@ -115,10 +144,11 @@ def seen_lines(results: Results) -> list[Text]:
     return [Text(f"! {line}") for line in dict.fromkeys(map(seen_before, results)) if line]
 
 
-def _matrix_table(title: str, results: Results, mean: Means, *, verbose: bool) -> Table:
+def _matrix_table(title: str, results: Results, mean: Means, verbose: bool, has_kinds: bool) -> PlainTable:
     first = results[0]
-    kinds = {t: list(mean.by_kind.get(t, {})) if len(first.tasks) <= MANY_KINDS else [] for t in first.tasks}
-    table = plain_table(title, "after", no_wrap=True)
+    has_kinds = has_kinds and len(first.tasks) <= MANY_KINDS
+    kinds = {t: list(mean.by_kind.get(t, {})) if has_kinds else [] for t in first.tasks}
+    table = plain_table(title, "after")
     for task in first.tasks:
         add_numbers(table, task)
         add_numbers(table, *(SHORT_KINDS.get(kind, kind) for kind in kinds[task]), style="dim")
@@ -149,9 +179,9 @@ def _matrix_table(title: str, results: Results, mean: Means, *, verbose: bool) -
     return table
 
 
-def _stream_table(title: str, results: Results, mean: Means) -> Table:
+def _stream_table(title: str, results: Results, mean: Means) -> PlainTable:
     """A row per experience: accuracy before and after its own training and at the end, and the best shortcut."""
-    table = plain_table(title, "experience", no_wrap=True)
+    table = plain_table(title, "experience")
     add_numbers(table, "before", "after", "at end")
     add_numbers(table, "forgetting", "shortcut")
     for j, task in enumerate(results[0].tasks):
@@ -176,9 +206,9 @@ def _star_lines(results: Results) -> list[Text]:
     return [Text(f"({STAR}) {words}: {', '.join(tasks)}") for words, tasks in tasks_of.items() if words]
 
 
-def _cost_table(results: Results) -> Table:
+def _cost_table(results: Results) -> PlainTable:
     of = f", mean of {len(results)} seeds" if len(results) > 1 else ""
-    table = plain_table(f"Cost by experience{of}", "experience", no_wrap=True)
+    table = plain_table(f"Cost by experience{of}", "experience")
     add_numbers(table, "steps", "seconds", "texts encoded", "bytes stored")
     for j, task in enumerate(results[0].trained_tasks):
         costs = [r.cost.experiences[j] for r in results]
@@ -197,12 +227,12 @@ MOST_LABELS = 4
 SHORT = {"entailment": "entail.", "contradiction": "contrad."}
 
 
-def _answers_table(results: Results) -> Table:
+def _answers_table(results: Results) -> PlainTable:
     """Calibration and label bias: what was answered on each task right after its training, and at the end."""
     names = results[0].labels if len(results[0].labels) <= MOST_LABELS else []
     labels = {name: SHORT.get(name, name) for name in names}
     title = "Calibration, and the share of the pairs given each label" if labels else "Calibration"
-    table = plain_table(title, "task", "", no_wrap=True)
+    table = plain_table(title, "task", "")
     add_numbers(table, "macro-F1", "ECE", *labels.values())
     for task in results[0].tasks:
         true = results[0].answers[task].true
@@ -217,14 +247,14 @@ def _answers_table(results: Results) -> Table:
     return table
 
 
-def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> Group:
+def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> Lines:
     """Each figure in each order, mean over the seeds, and its spread over the orders."""
     orders = list(groups)
     first = groups[orders[0]][0]
     seeds = ", ".join(str(result.seed) for result in groups[orders[0]])
     scenario = first.scenario.partition(":")[0]
     title = f"{first.strategy} · {scenario} · {first.encoder} (mean over seeds {seeds})"
-    table = plain_table(title, "in order", no_wrap=True)
+    table = plain_table(title, "in order")
     # There is room for a column each of a few orders.
     shown = orders if len(orders) <= MANY_KINDS else []
     add_numbers(table, *(str(i) for i, _ in enumerate(shown, 1)), "mean", "sd", "min", "max")
@@ -236,14 +266,14 @@ def orders_table(groups: Mapping[str, Results], figures: Mapping[str, Any]) -> G
     names = [Text(f"{i}: {order}") for i, order in enumerate(orders, 1)]
     note = Text("-: no such figure in that order (forgetting of its last task)")
     seen = seen_lines([group[0] for group in groups.values()])
-    return Group(Text(""), table, note, *names, *seen)
+    return Lines(Text(""), table, note, *names, *seen)
 
 
-def _summary_table(results: Results, mean: Means) -> Table:
+def _summary_table(results: Results, mean: Means) -> PlainTable:
     first = results[0]
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column()
+    table = bare_table()
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     accuracy = f"{mean.final_macro:.3f} (mean over tasks), {mean.final_micro:.3f} (pooled)"
     table.add_row("reading", reading(results))
     table.add_row("final accuracy", accuracy)

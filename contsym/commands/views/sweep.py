@@ -6,14 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from statistics import fmean
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
-from contsym.checked import Skip
 from contsym.commands.views.data import audit_lines
-from contsym.commands.views.progress import duration
-from contsym.commands.views.run import MANY, forgetting_words, mean_text, seen_lines, with_marks
-from contsym.commands.views.tables import add_numbers, grid, plain_table
+from contsym.commands.views.run import MANY, forgetting_words, mean_text, seen_lines, time_words, with_marks
+from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table, short_uri
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.results import paper
@@ -26,7 +24,6 @@ from contsym.results.selection import Selection
 from contsym.results.summary import Results, by_order
 from contsym.sweeps.config import SweepConfig, shots_text
 from contsym.sweeps.plan import Sweep
-from contsym.sweeps.runs import StoredRun
 
 Groups = Mapping[int, Mapping[str, Results]]
 """Results by number of shots and variant."""
@@ -38,7 +35,7 @@ def plan_report(
     engine: tuple[str, int | None],
     tracking: str,
     seconds: float = 0.0,
-) -> Group:
+) -> Lines:
     """The cells, the results that exist already, the training that cells share, and how long it will take; 0 seconds: no
     row for it."""
     config = sweep.config
@@ -63,15 +60,15 @@ def plan_report(
         "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
         f"{alone:,}",
         "engine": f"{backend}, {at_once}",
-        **({"time": f"about {duration(seconds)} at most, by a trial of the encoder here"} if seconds else {}),
+        **({"time": time_words(seconds)} if seconds else {}),
         "results": str(sweep.folder),
-        "tracking": tracking,
+        "tracking": short_uri(tracking),
     }
     table = grid()
     for name, text in rows.items():
         if name != "shared" or first_tasks:
             table.add_row(name, Text(text))
-    return Group(table, audit_lines(list(audits.values()))) if audits else Group(table)
+    return Lines(table, audit_lines(list(audits.values()))) if audits else Lines(table)
 
 
 def _readings_row(config: SweepConfig) -> dict[str, str]:
@@ -86,22 +83,7 @@ def _readings_row(config: SweepConfig) -> dict[str, str]:
     return {"readings": f"{n_main} main ones with all seeds; {screened}"}
 
 
-def status_report(sweeps: Sequence[StoredRun], skip: Skip) -> RenderableType:
-    """A row per sweep: how many of its cells are done, failed and missing."""
-    table = plain_table("Sweeps, the latest first", "sweep", "started", no_wrap=True)
-    add_numbers(table, "done", "failed", "missing")
-    table.add_column("of")
-    for sweep in sweeps:
-        n_done, n_failed = sweep.n_done, len(sweep.failures(skip))
-        counts = (n_done, n_failed, len(sweep.cells) - n_done - n_failed)
-        started = sweep.created[:16].replace("T", " ")
-        what = f"{sweep.config.scenario}: {', '.join(sweep.config.strategies)}"
-        # The first letters of an id are enough to name the sweep, and a row has 80 columns.
-        table.add_row(sweep.id[:8], started, *(f"{n:,}" for n in counts), Text(what))
-    return table
-
-
-def sweep_report(results: Results, varied: Collection[str]) -> Group:
+def sweep_report(results: Results, varied: Collection[str]) -> Lines:
     """Accuracy on the last task and forgetting of the others: a row per number of shots, a column per strategy.
 
     For a scenario in several orders: these tables per order, then the spread over the orders.
@@ -114,18 +96,18 @@ def sweep_report(results: Results, varied: Collection[str]) -> Group:
     readings = dict.fromkeys(
         reading(each) for row in _groups(results, varied).values() for each in row.values()
     )
-    return Group(*tables, Text(f"reading: {'; '.join(readings)}"), *seen_lines(results))
+    return Lines(*tables, Text(f"reading: {'; '.join(readings)}"), *seen_lines(results))
 
 
-def selection_report(selections: Sequence[Selection]) -> Group:
+def selection_report(selections: Sequence[Selection]) -> Lines:
     """The setting of each strategy that validation pairs chose, and the tables of its results on the test pairs."""
     lines = [Text(f"chosen by validation: {selection.words}") for selection in selections]
     results = [result for selection in selections for result in selection.results]
     # One setting of each strategy is left, which the lines name.
-    return Group(sweep_report(results, ()), *lines) if results else Group(*lines)
+    return Lines(sweep_report(results, ()), *lines) if results else Lines(*lines)
 
 
-def readings_report(readings: Sequence[Outcome]) -> Group:
+def readings_report(readings: Sequence[Outcome]) -> Lines:
     """What the readings say of the paper's table, and its figures in each of them, the nearest first."""
     table = plain_table("Samples needed (median) and points forgotten (mean), by reading", "reading")
     add_numbers(table, *(METHOD_HEADS[method.strategy] for method in paper.METHODS), "tau", no_wrap=False)
@@ -137,7 +119,7 @@ def readings_report(readings: Sequence[Outcome]) -> Group:
         )
         cells = (_reading_cell(outcome, method.strategy) for method in paper.METHODS)
         table.add_row(f"{outcome.name}\ntarget {outcome.target:g}", *cells, taus)
-    return Group(Text(verdict(readings)), Text(""), table)
+    return Lines(Text(verdict(readings)), Text(""), table)
 
 
 METHOD_HEADS = {

@@ -76,7 +76,7 @@ class BuildOptions:
                 names = f", or {' or '.join(OWN)}" if option == "relations" else ""
                 raise DataError(f"--{option} {path}: {problem}; expected the path of a file{names}")
         if self.out.exists():
-            raise SettingError(f"--out {self.out} exists; name another folder, or remove it")
+            raise SettingError(f"--to {self.out} exists; name another folder, or remove it")
 
 
 def build(options: BuildOptions, say: Say = lambda _: None) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def build(options: BuildOptions, say: Say = lambda _: None) -> dict[str, Any]:
     try:
         write_whole(options.out, fill)
     except OSError as error:
-        raise ContsymError(f"--out {options.out} cannot be written ({error.strerror or error})") from None
+        raise ContsymError(f"--to {options.out} cannot be written ({error.strerror or error})") from None
     except duckdb_error as error:
         reason = first_line(error, 200)
-        raise ContsymError(f"--out {options.out} could not be built ({reason})") from error
+        raise ContsymError(f"--to {options.out} could not be built ({reason})") from error
     return result
 
 

@@ -64,7 +64,7 @@ def build_sentences(path: Path, out: Path, relations: Path | None = None, seed: 
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected sentences with text, head, tail and relation")
     if out.exists():
-        raise SettingError(f"--out {out} exists; name another file, or remove it")
+        raise SettingError(f"--to {out} exists; name another file, or remove it")
     found, left_out = read_sentences(_rows(path), registry(relations))
     rows = balanced_pairs(found, seed)
     if not rows:
@@ -75,7 +75,7 @@ def build_sentences(path: Path, out: Path, relations: Path | None = None, seed: 
         out.parent.mkdir(parents=True, exist_ok=True)
         write_file(out, text)
     except OSError as error:
-        raise ContsymError(f"--out {out} cannot be written ({error.strerror or error})") from None
+        raise ContsymError(f"--to {out} cannot be written ({error.strerror or error})") from None
     by_relation: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         by_relation[row["relation"]][row["label"]] += 1

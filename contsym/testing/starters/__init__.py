@@ -33,7 +33,7 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
     paths = {folder / file.format(name=name): text for file, text in FILES[kind].items()}
     for path in paths:
         if path.exists():
-            raise ContsymError(f"{path} is there already and stays as it is; name another with --out DIR")
+            raise ContsymError(f"{path} is there already and stays as it is; name another with --to DIR")
     words = {"name": name, "class_name": "".join(part.capitalize() for part in name.split("_"))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,5 +43,5 @@ def write(kind: Kind, name: str, folder: Path) -> list[Path]:
             with path.open("x", encoding="utf-8") as file:
                 file.write(Template(starter).substitute(words))
     except OSError as error:
-        raise ContsymError(f"--out {folder}: cannot be written ({error.strerror})") from None
+        raise ContsymError(f"--to {folder}: cannot be written ({error.strerror})") from None
     return list(paths)

@@ -386,7 +386,7 @@ def test_pretrain_keeps_the_pooling_it_trained_with(option, declare, toy, tmp_pa
         toy["mnli"],
         "--encoder",
         str(folder),
-        "--out",
+        "--to",
         str(out),
         "--pooling",
         option,

@@ -190,7 +190,7 @@ def test_a_minimal_config_has_the_positions_of_its_kind(made, tmp_path):
 @pytest.mark.parametrize("kind", ["t5", "gpt2", "bart"])
 def test_what_pretrain_makes_of_any_kind_is_read_again_or_refused_before_training(kind, made, toy, tmp_path):
     out = tmp_path / "made"
-    arguments = ["pretrain", "--mnli", toy["mnli"], "--encoder", str(made(kind)), "--out", str(out)]
+    arguments = ["pretrain", "--mnli", toy["mnli"], "--encoder", str(made(kind)), "--to", str(out)]
     arguments += ["--set", "steps=3", "--precision", "fp32", "--device", "cpu", "--output", str(tmp_path)]
     done = CliRunner().invoke(cli, arguments)
     if kind == "bart":
@@ -213,7 +213,7 @@ def test_a_difference_to_any_kind_is_the_encoder_that_was_trained(kind, made, to
             toy["mnli"],
             "--encoder",
             str(made(kind)),
-            "--out",
+            "--to",
             str(tmp_path / name),
         ]
         arguments += ["--set", "steps=3", "--set", "lora=2", "--set", "learning_rate=0.1", *more]

@@ -1,0 +1,95 @@
+"""Where a command shows what it does: stderr, unless it is to be quiet, and a file with --log-file."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+import click
+
+from contsym.errors import ContsymError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_QUIET, _LOG = "contsym.quiet", "contsym.log"
+
+
+class Screen(NamedTuple):
+    """A console on stderr, and one on the log file."""
+
+    console: Console
+    log: Console | None
+
+    def print(self, *things: Any, **options: Any) -> None:
+        for console in filter(None, self):
+            console.print(*things, **options)
+
+    def warn(self, text: str) -> None:
+        """Shown to the quiet too."""
+        click.echo(text, err=True)
+        if self.log:
+            self.log.print(text, markup=False, soft_wrap=True)
+
+
+def screen() -> Screen:
+    """Of the command that runs now."""
+    from rich.console import Console
+
+    context = click.get_current_context(silent=True)
+    chosen = context.meta if context else {}
+    file: TextIO | None = chosen.get(_LOG)
+    log = Console(file=file, width=110, no_color=True, highlight=False) if file else None
+    # A quiet terminal must get no control codes either.
+    is_quiet = bool(chosen.get(_QUIET))
+    return Screen(Console(stderr=True, quiet=is_quiet, force_terminal=False if is_quiet else None), log)
+
+
+def log_options(command):
+    """`-q` and `--log-file`, of commands that show a plan or progress."""
+    command = click.option(
+        "--log-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        expose_value=False,
+        callback=_open,
+        help="Append what stderr shows to this file, with a line every ten seconds in place of bars.",
+    )(command)
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_silence,
+        help="Show no plan and no progress on stderr, only warnings and errors.",
+    )(command)
+
+
+def _silence(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_QUIET] = value
+
+
+def _open(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    if path is None or context.resilient_parsing:
+        return
+    try:
+        file = path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise ContsymError(
+            f"--log-file {path}: cannot be written ({error.strerror}); expected a file in a folder that is there"
+        ) from None
+    context.meta[_LOG] = file
+    file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} contsym {context.info_name}\n")
+
+    def close() -> None:
+        # Called while an error ends the command, too.
+        error = sys.exc_info()[1]
+        if isinstance(error, ContsymError):
+            file.write(f"error: {error}\n")
+        elif isinstance(error, KeyboardInterrupt | click.Abort):
+            file.write("stopped\n")
+        file.close()
+
+    context.call_on_close(close)

@@ -1,0 +1,214 @@
+"""`contsym runs` and `contsym show`: the stored runs and sweeps, and the answer of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from contsym.commands import completion
+from contsym.commands.options import json_option, output_option, verbose_option
+from contsym.errors import SettingError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from contsym.checked import Skip
+    from contsym.results.schema import SeedResult
+    from contsym.sweeps.runs import StoredRun
+
+
+@click.command(short_help="List stored runs and sweeps, the latest first.")
+@click.option(
+    "--strategy",
+    metavar="NAME",
+    shell_complete=completion.strategies,
+    help="Only those of this method, with any add-on.",
+)
+@click.option(
+    "--scenario", metavar="NAME", shell_complete=completion.scenarios, help="Only those of this scenario."
+)
+@click.option("-n", "n_rows", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@json_option
+@output_option
+def runs(strategy: str | None, scenario: str | None, n_rows: int, as_json: bool, output: Path) -> None:
+    """List the stored runs and sweeps of OUTPUT, the latest first.
+
+    The first letters of a name are enough wherever a run is named, and latest is the first of this list.
+
+    \b
+    Examples:
+      contsym runs
+      contsym runs --strategy knn_fixed --scenario mnli_then_wikidata -n 5
+    """
+    from rich.console import Console
+
+    from contsym.checked import Skipped
+    from contsym.commands.views.runs import facts_of, runs_report
+    from contsym.sweeps.runs import stored_runs
+
+    skip = Skipped()
+    matching = (run for run in stored_runs(output, skip) if _is_of(run, strategy, scenario))
+    found = [facts_of(run, skip) for run in islice(matching, n_rows)]
+    if as_json:
+        click.echo(json.dumps([each.as_plain() for each in found], ensure_ascii=False, allow_nan=False))
+    elif found:
+        Console(highlight=False).print(runs_report(found, output))
+    else:
+        of = "".join(f" of {name}" for name in (strategy, scenario) if name)
+        click.echo(f"no run or sweep{of} in {output} yet; contsym run or sweep makes one")
+
+
+def _is_of(run: StoredRun, strategy: str | None, scenario: str | None) -> bool:
+    methods = {name for each in run.config.strategies for name in (each, each.partition("+")[0])}
+    return strategy in (None, *methods) and scenario in (
+        None,
+        run.config.scenario,
+        Path(run.config.scenario).stem,
+    )
+
+
+@click.command(short_help="Show the answer of a stored run or sweep again.")
+@click.argument("run", metavar="[RUN]", default="latest", shell_complete=completion.runs)
+@verbose_option
+@json_option
+@output_option
+def show(run: str, verbose: bool, as_json: bool, output: Path) -> None:
+    """Show the answer of a stored run or sweep, as contsym run or sweep printed it.
+
+    RUN is latest (the default), a name that contsym runs lists or its first letters, STRATEGY@SHOTS of the latest sweep,
+    or the folder of a run or a result.
+
+    \b
+    Examples:
+      contsym show
+      contsym show 5e05 --verbose
+      contsym show knn_fixed@64 --json
+    """
+    from rich.console import Console
+
+    from contsym.checked import Skipped
+    from contsym.sweeps.find import find, find_row, nothing_there
+    from contsym.sweeps.runs import StoredRun
+
+    skip = Skipped()
+    target = None if "@" in run else find(run, output, skip)
+    if target is None and "@" not in run:
+        raise nothing_there(run, output, skip)
+    if isinstance(target, StoredRun):
+        if as_json:
+            click.echo(json.dumps(plain_of(target, skip), ensure_ascii=False, allow_nan=False))
+            return
+        tables = tables_of(target, target.results(skip), skip, verbose=verbose)
+        if tables is None:
+            raise SettingError(
+                f"{run!r}: none of its {len(target.cells)} results is stored yet; the same command resumes"
+            )
+        Console(highlight=False).print(tables)
+        return
+    results = list(find_row(run, output, skip).results.values())
+    if as_json:
+        click.echo(json.dumps(_plain_run(run, results), ensure_ascii=False, allow_nan=False))
+    else:
+        Console(highlight=False).print(run_tables(results, verbose=verbose))
+
+
+def tables_of(
+    stored: StoredRun,
+    results: Sequence[SeedResult],
+    skip: Skip,
+    *,
+    verbose: bool = False,
+    run_ids: Mapping[str, str] | None = None,
+) -> RenderableType | None:
+    """What a person sees of a run or sweep; None where none of its results is stored.
+
+    `run_ids` are the MLflow runs of results, by key.
+    """
+    from contsym.commands.views.sweep import readings_report, selection_report, sweep_report
+    from contsym.results.paper_readings import readings_of
+    from contsym.results.selection import select
+
+    if not results:
+        return None
+    if not stored.is_sweep:
+        return run_tables(results, verbose=verbose, run_ids=run_ids)
+    if readings := readings_of(stored.results_by_reading(skip)):
+        return readings_report(readings)
+    if stored.config.select:
+        return selection_report(select(results, stored.varied))
+    return sweep_report(results, stored.varied)
+
+
+def run_tables(
+    results: Sequence[SeedResult], *, verbose: bool = False, run_ids: Mapping[str, str] | None = None
+) -> RenderableType:
+    from contsym.commands.views.run import orders_table, result_tables
+    from contsym.results.summary import by_order, over_orders
+
+    groups = by_order(results)
+    if len(groups) > 1:
+        return orders_table(groups, over_orders(groups))
+    ids = {r.seed: run_ids[r.key] for r in results if r.key in run_ids} if run_ids else None
+    return result_tables(results, ids, verbose=verbose)
+
+
+def plain_of(stored: StoredRun, skip: Skip, run_ids: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A run or sweep as JSON: a run with its seeds and their mean, a sweep with its cells."""
+    if stored.is_sweep:
+        return _plain_sweep(stored, skip)
+    results = stored.results(skip)
+    if not results:
+        raise SettingError(
+            f"{stored.name}: none of its {len(stored.cells)} results is stored yet; the same command resumes"
+        )
+    return _plain_run(stored.name, results, run_ids)
+
+
+def _plain_run(
+    name: str, results: Sequence[SeedResult], run_ids: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    from contsym.results.summary import as_json, by_order, over_orders
+
+    groups = by_order(results)
+    each = [as_json(group, run_ids) for group in groups.values()]
+    printed = {"orders": each, "over_orders": over_orders(groups)} if len(groups) > 1 else each[0]
+    return {"run": name, **printed}
+
+
+def _plain_sweep(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
+    """The configuration of a sweep, and each cell with its main figures, or its error.
+
+    A cell is done, failed, missing, or unreadable where its result is there and cannot be read.
+    """
+    from contsym.results import store
+    from contsym.results.summary import PER_SEED
+
+    failures, done = sweep.failures(skip), sweep.done()
+    found = {path.name: result for path, result in store.read_results(done.values(), skip).items()}
+    shown = {*PER_SEED, "seen"} - {"seed", "key"}
+    cells = []
+    for cell in sweep.cells:
+        entry: dict[str, Any] = {
+            "key": cell.key,
+            "strategy": cell.strategy,
+            "scenario": cell.scenario,
+            "seed": cell.seed,
+            "shots": cell.shots,
+            "settings": dict(cell.settings),
+        }
+        if cell.key in found:
+            entry |= {"state": "done", **found[cell.key].model_dump(mode="json", include=shown)}
+        elif cell.key in done:
+            entry["state"] = "unreadable"
+        elif cell.key in failures:
+            entry |= {"state": "failed", "error": failures[cell.key]["error"]}
+        else:
+            entry["state"] = "missing"
+        cells.append(entry)
+    config = {**sweep.config.model_dump(), "output": str(sweep.output)}
+    return {"sweep": sweep.id, "name": sweep.name, "created": sweep.created, "config": config, "cells": cells}
