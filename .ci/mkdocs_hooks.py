@@ -61,6 +61,9 @@ def site_link(link, folder, page, repository):
         return link[0]
     found = Path(os.path.normpath(folder / path)).relative_to(ROOT).as_posix()
     pages = {origin: made for made, origin in MADE_OF.items()}
+    if re.fullmatch(r"[\w./-]+\.md", text):
+        # A code host shows the name of a file; a reader of the site knows pages by their titles.
+        text = re.search(r"^# (.*)$", (ROOT / found).read_text("utf-8"), re.MULTILINE)[1]
     there = pages.get(found) or (found.removeprefix("docs/") if found.startswith("docs/") else None)
     if there:
         path = os.path.relpath(there, Path(page).parent)
