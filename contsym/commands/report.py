@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from contsym.commands.options import output_option
-from contsym.errors import SettingError
+from contsym.errors import SettingError, TrackingError
+
+if TYPE_CHECKING:
+    from contsym.report.collect import Collected
 
 MANY_PAIRS = 300
 """With more comparisons a message says that they take time."""
@@ -21,11 +25,11 @@ MANY_PAIRS = 300
 @click.option("--target", type=float, help="Accuracy to reach; default: that of the results, usually 0.99.")
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
 def report(names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool) -> None:
-    """Write one HTML file, and tables, for a sweep or for runs.
+    """Write one HTML file, tables and figures for a sweep or for runs.
 
     By default for the latest sweep of OUTPUT, finished or not. Name a sweep or run by its name or id, or the first
     letters of either, or by its folder. The file needs no network; the same tables are in tables/ as Markdown,
-    CSV and LaTeX.
+    CSV and LaTeX, and the figures in figures/ as SVG, PDF and PNG. Where the run is in MLflow, all are added to it.
 
     \b
     Examples:
@@ -36,7 +40,7 @@ def report(names: tuple[str, ...], output: Path, to: Path | None, target: float 
     if target is not None and not 0 < target <= 1:
         raise SettingError(f"--target {target} is out of range; expected 0 < target <= 1")
     from contsym.report.collect import collect
-    from contsym.report.render import make_report, write_report
+    from contsym.report.render import FIGURES, make_report, write_report
 
     collected = collect(output, names)
     n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
@@ -46,5 +50,19 @@ def report(names: tuple[str, ...], output: Path, to: Path | None, target: float 
     html, tables = write_report(page, to or output / "reports" / collected.name)
     click.echo(html)
     click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
+    click.echo(f"{html.parent / FIGURES} ({len(page.figures)} figures as SVG, PDF and PNG)")
+    _send(collected, html.parent, output)
     if opens:
         click.launch(str(html.resolve()))
+
+
+def _send(collected: Collected, folder: Path, output: Path) -> None:
+    """Add the report to the MLflow run that it is of; a store that fails costs a line, not the report."""
+    from contsym.results.tracking import resolve_uri
+    from contsym.sweeps.tracking import log_report
+
+    try:
+        if collected.run and log_report(collected.run, folder, resolve_uri(output, None)):
+            click.echo("added to the run in MLflow (contsym ui)", err=True)
+    except TrackingError as error:
+        click.echo(f"note: {error}", err=True)
