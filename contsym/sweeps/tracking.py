@@ -47,15 +47,17 @@ CANNOT_WRITE = "its disk is full|it cannot be written|was moved, and"
 
 
 def log_run(
-    run: StoredRun, uri: str, skip: Skip = tell_skipped, *, is_running: bool = False
+    run: StoredRun, uri: str, skip: Skip = tell_skipped, *, is_running: bool | None = None
 ) -> dict[str, str]:
     """Send the stored results of a run or sweep that this URI lacks; returns the MLflow run of each key.
 
     May be called at any time, also while cells run and after a resume: nothing is sent twice, and an interrupted
-    MLflow run is completed. Its status is KILLED or FAILED where cells are missing and the sweep is not `is_running`.
+    MLflow run is completed. Its status is KILLED or FAILED where cells are missing and the sweep is not `is_running`;
+    False: it has just ended, so that its status may change with nothing else to send.
     `skip` receives the error of each result that cannot be read. Raises TrackingError if the store cannot be used.
     """
-    if untracked(run, uri) and (stored := store.read_results(run.done().values(), skip)):
+    has_ended = is_running is False and run.is_sweep
+    if (has_ended or untracked(run, uri)) and (stored := store.read_results(run.done().values(), skip)):
         with as_tracking_error(f"sending {run.name}", run.output, uri):
             records = {_mark(run, r.key): child_record(run, folder, r) for folder, r in stored.items()}
             results = list(stored.values())
