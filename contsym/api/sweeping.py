@@ -159,7 +159,7 @@ def make_sweep(
         nonlocal sent_at, warning
         if not warning and (is_last or time.monotonic() - sent_at > SEND_SECONDS):
             try:
-                log_run(made, uri, skip)
+                log_run(made, uri, skip, is_running=not is_last)
             except TrackingError as error:
                 warning = str(error)
             sent_at = time.monotonic()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from contsym.commands import completion
 from contsym.commands.options import json_option, output_option
-from contsym.errors import SettingError
+from contsym.errors import SettingError, TrackingError
+
+if TYPE_CHECKING:
+    from contsym.report.collect import Collected
 
 MANY_PAIRS = 300
 """With more comparisons a message says that they take time."""
@@ -26,10 +30,11 @@ MANY_PAIRS = 300
 def report(
     names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool, as_json: bool
 ) -> None:
-    """Write one HTML file, and tables, for a sweep or for runs.
+    """Write one HTML file, tables and figures for a sweep or for runs.
 
     By default for the latest sweep of OUTPUT, finished or not. RUN is as for contsym show, without
-    STRATEGY@SHOTS. The file needs no network; the same tables are in tables/ as Markdown, CSV and LaTeX.
+    STRATEGY@SHOTS. The file needs no network; the same tables are in tables/ as Markdown, CSV and LaTeX, and the
+    figures in figures/ as SVG, PDF and PNG. Where the run is in MLflow, all are added to it.
 
     \b
     Examples:
@@ -40,7 +45,7 @@ def report(
     if target is not None and not 0 < target <= 1:
         raise SettingError(f"--target {target} is out of range; expected 0 < target <= 1")
     from contsym.report.collect import collect
-    from contsym.report.render import make_report, write_report
+    from contsym.report.render import FIGURES, make_report, write_report
 
     collected = collect(output, names)
     n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
@@ -48,10 +53,26 @@ def report(
         click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
     page = make_report(collected, collected.target if target is None else target)
     html, tables = write_report(page, to or output / "reports" / collected.name)
+    figures = html.parent / FIGURES
     if as_json:
-        click.echo(json.dumps({"page": str(html), "tables": str(tables), "n_tables": len(page.tables)}))
+        found = {"page": str(html), "tables": str(tables), "n_tables": len(page.tables)}
+        click.echo(json.dumps({**found, "figures": str(figures), "n_figures": len(page.figures)}))
     else:
         click.echo(html)
         click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
+        click.echo(f"{figures} ({len(page.figures)} figures as SVG, PDF and PNG)")
+    _send(collected, html.parent, output)
     if opens:
         click.launch(str(html.resolve()))
+
+
+def _send(collected: Collected, folder: Path, output: Path) -> None:
+    """Add the report to the MLflow run that it is of; a store that fails costs a line, not the report."""
+    from contsym.results.tracking import resolve_uri
+    from contsym.sweeps.tracking import log_report
+
+    try:
+        if collected.run and log_report(collected.run, folder, resolve_uri(output, None)):
+            click.echo("added to the run in MLflow (contsym ui)", err=True)
+    except TrackingError as error:
+        click.echo(f"note: {error}", err=True)

@@ -48,7 +48,10 @@ def sync(output: Path, tracking_uri: str | None, as_json: bool) -> None:
     "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port to listen on."
 )
 def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
-    """Open the MLflow UI on the store of the runs.
+    """Start the MLflow UI on the stored runs.
+
+    The address that it prints leads to the latest runs with accuracy, forgetting and samples needed as columns; "Chart
+    view" there draws them.
 
     \b
     Example:
@@ -58,7 +61,9 @@ def ui(output: Path, tracking_uri: str | None, host: str, port: int) -> None:
 
     uri = tracking.resolve_uri(output, tracking_uri)
     command, environment = tracking.ui_command(output, uri, host, port)
-    click.echo(f"MLflow UI on http://{host}:{port} (starting takes about 15 s; stop with Ctrl-C)", err=True)
+    page = tracking.ui_page(uri)
+    click.echo("MLflow UI (starting takes about 15 s; stop with Ctrl-C):", err=True)
+    click.echo(f"http://{host}:{port}{page}", err=True)
     if host not in ("127.0.0.1", "localhost", "::1"):
         click.echo(f"note: {host} is reachable from other machines, without a password", err=True)
     os.execve(command[0], command, environment)  # noqa: S606 - replaces this process

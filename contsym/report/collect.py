@@ -35,6 +35,8 @@ class Collected:
     n_planned: int = 0
     readings: Mapping[str, Sequence[SeedResult]] = field(default_factory=dict)
     """By name, the results of each reading of a sweep that has any; the others are those of its first one."""
+    run: StoredRun | None = None
+    """The run or sweep that all of the results are of, with all of its cells."""
 
     @cached_property
     def results(self) -> list[SeedResult]:
@@ -254,7 +256,7 @@ def _find(name: str, output: Path, skip: Skip) -> tuple[StoredRun | Path, str]:
 
 def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collected:
     """The stored results of a run or sweep in one order, in the order of its cells."""
-    base, scenarios = run.config.scenario, run.scenarios
+    whole, base, scenarios = run, run.config.scenario, run.scenarios
     scenario = f"{base}:{order}" if order else base
     if len(scenarios) > 1 or order:
         if scenario not in scenarios:
@@ -275,7 +277,7 @@ def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collec
     name = "-".join([run.name, *order.split(",")]) if order else run.name
     _check_comparable(list(by_folder.values()))
     sweep = run if run.is_sweep else None
-    return Collected(name, by_folder, sweep, failures, len(run.cells), readings)
+    return Collected(name, by_folder, sweep, failures, len(run.cells), readings, whole)
 
 
 def _unfinished(run: StoredRun, failures: Mapping[str, Any]) -> ContsymError:

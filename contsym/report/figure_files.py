@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from contsym.report.figures.style import Figure, Trace
 
@@ -47,7 +47,7 @@ MARKERS = {
     "cross": "P",
     "line-ew": "_",
 }
-SETTINGS = {"svg.hashsalt": "contsym", "pdf.fonttype": 42, "font.size": 9, "axes.titlesize": 9}
+SETTINGS: Any = {"svg.hashsalt": "contsym", "pdf.fonttype": 42, "font.size": 9, "axes.titlesize": 9}
 """The salt makes equal figures equal files; type 42 keeps text as text."""
 METADATA: Mapping[str, Mapping[str, str | None]] = {
     "svg": {"Date": None},
@@ -141,7 +141,9 @@ class Panel:
         self._set_axis("x", self.x, self.categories[0])
         self._set_axis("y", self.y, self.categories[1])
 
-    def _set_axis(self, name: str, axis: Mapping[str, Any], categories: Mapping[str, int]) -> None:
+    def _set_axis(
+        self, name: Literal["x", "y"], axis: Mapping[str, Any], categories: Mapping[str, int]
+    ) -> None:
         where = getattr(self.axes, f"{name}axis")
         limits, set_limits = getattr(self.axes, f"get_{name}lim"), getattr(self.axes, f"set_{name}lim")
         if axis.get("type") == "log":
@@ -216,7 +218,7 @@ def _scatter(axes: Axes, trace: Trace, x: list[float], y: list[float], before: M
         axes.plot(x, y, alpha=alpha, marker="", **_line_style(line), zorder=2)
     for name in ("error_x", "error_y"):
         if error := trace.get(name):
-            whiskers = {f"{name[-1]}err": [error["arrayminus"], error["array"]]}
+            whiskers: dict[str, Any] = {f"{name[-1]}err": [error["arrayminus"], error["array"]]}
             colour = error.get("color") or line.get("color")
             axes.errorbar(x, y, fmt="none", ecolor=colour, elinewidth=1, capsize=3, **whiskers)
     if "markers" in mode:
@@ -284,7 +286,7 @@ def _legend_entries(traces: Sequence[Trace]) -> dict[str, Any]:
         if trace["type"] != "scatter" or "name" not in trace or trace.get("showlegend") is False:
             continue
         mode = trace.get("mode", "lines")
-        style = {**_line_style(trace["line"])} if "lines" in mode else {"linestyle": ""}
+        style: dict[str, Any] = _line_style(trace["line"]) if "lines" in mode else {"linestyle": ""}
         if "markers" in mode:
             style |= next(_marker_styles(trace, max(1, len(trace["x"]))))
             style["markersize"] = min(style["markersize"], 7)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym.data.sources import source_label
-from contsym.report.rerun_command import run_commands
 from contsym.results.metrics.stats import wilson_interval
 from contsym.results.mlflow_records import encoder_of
 from contsym.results.summary import mark_words, seen_before
+from contsym.sweeps.rerun_command import run_commands
 
 if TYPE_CHECKING:
     from contsym.results.schema import SeedResult

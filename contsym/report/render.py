@@ -12,7 +12,7 @@ from typing import Any
 import contsym
 from contsym.errors import ContsymError
 from contsym.files import write_file
-from contsym.report import rerun_command, sentences
+from contsym.report import rerun, sentences
 from contsym.report.collect import Collected
 from contsym.report.figure_files import ENDINGS, write_figures
 from contsym.report.figures import all_figures
@@ -162,14 +162,14 @@ def _sections(measures: Measures) -> list[Section]:
         section(
             "provenance",
             "Where these figures come from",
-            ("text", rerun_command.shared_training(collected)),
+            ("text", rerun.shared_training(collected)),
             *(("text", f"Failed: {f['name']}: {f['error']}") for f in collected.failures.values()),
             (
                 "text",
                 "To make the same results again (equal to the bit on the same machine with the same data, "
                 "code, libraries and number of threads):",
             ),
-            commands=rerun_command.commands(collected),
+            commands=rerun.commands(collected),
         ),
     ]
     return _with_missing([each for each in sections if each], missing)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from contsym.results.reading import reading
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 Metrics = list[tuple[str, float, int]]
 """(key, value, step)."""
+
+RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+NOTE = "mlflow.note.content"
+"""The tag with the description that MLflow shows, in Markdown."""
 
 AFTER_EACH = ("training_steps", "training_forwards", "stored_bytes_after")
 """Costs that are sent per experience, at its row of R."""
@@ -50,8 +54,9 @@ class Record:
     tags: dict[str, str]
     metrics: Metrics
     sources: Mapping[str, StoredSource] = field(default_factory=dict)
-    matrix: str = ""
-    """R as CSV with a header and row names."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """Content of small files by name, as matrix.csv: R with a header and row names."""
+    status: RunStatus = "FINISHED"
     files: list[Path] = field(default_factory=list)
     """Sent if they exist and are not links."""
     model: Path | None = None
@@ -110,7 +115,7 @@ def seed_record(result: SeedResult) -> Record:
         tags=tags,
         metrics=[*_final_metrics(result.tasks, summarise([result])), *_course_metrics(result)],
         sources=result.sources,
-        matrix="".join(",".join(map(str, row)) + "\n" for row in table),
+        texts={"matrix.csv": as_csv(table)},
     )
 
 
@@ -127,7 +132,7 @@ def parent_record(results: Sequence[SeedResult], timestamp: int) -> Record:
         for part in zip(*map(_facts, results), strict=True)
     )
     last = len(mean.matrix) - 1
-    metrics = _final_metrics(results[0].tasks, mean)
+    metrics = [*_final_metrics(results[0].tasks, mean), *_needed(results)]
     for task, kinds in mean.by_kind.items():
         metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
     return Record(
@@ -143,6 +148,18 @@ def parent_record(results: Sequence[SeedResult], timestamp: int) -> Record:
         },
         metrics=metrics,
     )
+
+
+def _needed(results: Sequence[SeedResult]) -> Metrics:
+    """The median of the examples that the seeds needed of the new task, where all reached the target."""
+    task = results[0].new_task
+    needed = [r.search.found if r.search else r.sample_efficiency[task].n_distinct_pairs for r in results]
+    reached = sorted(n for n in needed if n is not None)
+    return [(samples_key(task), reached[len(reached) // 2], 0)] if len(reached) == len(needed) else []
+
+
+def samples_key(task: str) -> str:
+    return f"sample_efficiency/{safe(task)}/n_distinct_pairs"
 
 
 def _facts(result: SeedResult) -> tuple[dict[str, str], dict[str, str]]:
@@ -260,6 +277,10 @@ def _course_metrics(result: SeedResult) -> Iterator[tuple[str, float, int]]:
     for i, cost in enumerate(result.cost.experiences, 1):
         yield from ((f"cost/{name}", getattr(cost, name), i) for name in AFTER_EACH)
     yield from ((f"cost/{name}", result.cost.total(name), 0) for name in TOTALS)
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> str:
+    return "".join(",".join(map(str, row)) + "\n" for row in rows)
 
 
 def start_of(result: SeedResult) -> int:

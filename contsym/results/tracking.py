@@ -21,7 +21,8 @@ from contsym.files import clear_partial, to_json, write_file
 from contsym.machine import changed_environment
 from contsym.results.mlflow_records import Record
 from contsym.results.tracking_failures import display_uri, reason_and_remedy
-from contsym.results.tracking_parts import log_inputs, send_model
+from contsym.results.tracking_parts import dataset_inputs, log_inputs, send_model
+from contsym.results.tracking_view import page_of, set_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -98,16 +99,28 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
     return [*command, "--backend-store-uri", uri], environment
 
 
+def ui_page(uri: str) -> str:
+    """The address, after the host, at which the UI shows the latest runs; empty for its own start page."""
+    path = _database(uri)
+    return page_of(path) if path else ""
+
+
 # -- Sending. --
 
 
 def send_run(
-    folder: Path, output: Path, uri: str, scenario: str, parent: Record, children: Mapping[Path, Record]
+    folder: Path,
+    output: Path,
+    uri: str,
+    scenario: str,
+    parent: Record,
+    children: Mapping[Path, Record],
+    view: str,
 ) -> None:
     """Send a run: the parent first, so that every child with a mark has a complete parent.
 
-    `folder` has the run's record; the scenario names the experiment. `children` are the records of the results by
-    their marks, the files that record where a result was sent.
+    `folder` has the run's record; the scenario names the experiment, which shows `view` first. `children` are the
+    records of the results by their marks, the files that record where a result was sent.
     """
     from filelock import FileLock
 
@@ -115,11 +128,12 @@ def send_run(
         FileLock(folder / ".tracking.lock", timeout=LOCK_SECONDS),
         opened(output, uri) as client,
     ):
-        experiment = experiment_id(client, output, uri, f"contsym/{scenario.partition(':')[0]}")
-        runs = _runs_of(client, experiment, parent.tags["contsym.run"])
+        experiment = experiment_id(client, output, uri, experiment_name(scenario))
+        set_view(client, experiment, view)
+        runs = runs_of(client, experiment, parent.tags["contsym.run"])
         known = runs.get((None, None))
         # Another output folder may have sent the same results; their means would be there twice.
-        is_known = known is not None and known.info.status == "FINISHED" and _has_tags(known, parent)
+        is_known = known is not None and known.info.status == parent.status and _has_tags(known, parent)
         parent_id = known.info.run_id if known and is_known else _send(client, experiment, known, parent)
         for mark, record in children.items():
             if is_sent(mark, uri, record.model is not None):
@@ -139,6 +153,10 @@ def send_run(
             write_file(mark, to_json(sent))
 
 
+def experiment_name(scenario: str) -> str:
+    return f"contsym/{scenario.partition(':')[0]}"
+
+
 def _has_tags(run: Run, record: Record) -> bool:
     tags = {name: value[:MAX_TAG] for name, value in record.tags.items()}
     return tags.items() <= dict(run.data.tags).items()
@@ -146,7 +164,7 @@ def _has_tags(run: Run, record: Record) -> bool:
 
 def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record) -> str:
     """Fill a new or unfinished run and end it; returns its id."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+    from mlflow.entities import Metric, Param, RunTag
 
     params = [Param(name, value[:MAX_PARAM]) for name, value in record.params.items()]
     tags = {name: value[:MAX_TAG] for name, value in record.tags.items()}
@@ -160,20 +178,15 @@ def _send(client: MlflowClient, experiment: str, run: Run | None, record: Record
         client.log_batch(run_id, params=params[part], tags=run_tags[part], synchronous=True)
     for i in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[i : i + 1000], synchronous=True)
-    inputs = []
-    for task, source in record.sources.items():
-        name, digest = source.name[:500], source.fingerprint[:36]
-        profile = json.dumps(source.model_dump(include={"rows", "available"}))
-        dataset = Dataset(name, digest, "contsym", json.dumps({"name": name}), None, profile)
-        # One input for train and test: MLflow takes a name and digest once per run.
-        context = InputTag("mlflow.data.context", "train, test")
-        inputs.append(DatasetInput(dataset, [context, InputTag("task", task)]))
-    log_inputs(client, run_id, inputs)
+    log_inputs(client, run_id, dataset_inputs(record))
     for path in regular_files(record.files):
         client.log_artifact(run_id, str(path))
-    if record.matrix:
-        client.log_text(run_id, record.matrix, "matrix.csv")
-    client.set_terminated(run_id, "FINISHED", record.ended)
+    for name, text in record.texts.items():
+        client.log_text(run_id, text, name)
+    if record.status == "RUNNING":
+        client.update_run(run_id, record.status)
+    else:
+        client.set_terminated(run_id, record.status, record.ended)
     return run_id
 
 
@@ -182,7 +195,7 @@ def regular_files(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
-def _runs_of(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
+def runs_of(client: MlflowClient, experiment: str, name: str) -> dict[tuple[str | None, str | None], Run]:
     """The MLflow runs of a stored run, by seed and key; the parent has neither."""
     query = f"tags.`contsym.run` = '{name}'"
     pages = [client.search_runs([experiment], query)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +15,21 @@ if TYPE_CHECKING:
 
 ADDED_BY_ANOTHER = "unique constraint|duplicate key|duplicate entry"
 """Messages of SQLite, PostgreSQL and MySQL where another process has added the same row first."""
+
+
+def dataset_inputs(record: Record) -> list[DatasetInput]:
+    """The data of a run, by task."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = []
+    for task, source in record.sources.items():
+        name, digest = source.name[:500], source.fingerprint[:36]
+        profile = json.dumps(source.model_dump(include={"rows", "available"}))
+        dataset = Dataset(name, digest, "contsym", json.dumps({"name": name}), None, profile)
+        # One input for train and test: MLflow takes a name and digest once per run.
+        context = InputTag("mlflow.data.context", "train, test")
+        inputs.append(DatasetInput(dataset, [context, InputTag("task", task)]))
+    return inputs
 
 
 def log_inputs(client: MlflowClient, run_id: str, inputs: Sequence[DatasetInput]) -> None:

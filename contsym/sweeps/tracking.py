@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,32 @@ from typing import TYPE_CHECKING
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import TrackingError
 from contsym.results import store
-from contsym.results.mlflow_records import Record, end_of, mark_figures, parent_record, safe, seed_record
+from contsym.results.mlflow_records import (
+    NOTE,
+    Record,
+    as_csv,
+    end_of,
+    mark_figures,
+    parent_record,
+    safe,
+    samples_key,
+    seed_record,
+)
 from contsym.results.schema import SeedResult
-from contsym.results.tracking import TRACKED, answers, as_tracking_error, is_sent, send_run, sent_as
+from contsym.results.tracking import (
+    TRACKED,
+    answers,
+    as_tracking_error,
+    experiment_name,
+    is_sent,
+    opened,
+    runs_of,
+    send_run,
+    sent_as,
+)
+from contsym.results.tracking_view import view_of
 from contsym.sweeps.config import shots_text
+from contsym.sweeps.rerun_command import run_commands, sweep_command
 from contsym.sweeps.runs import StoredRun, stored_runs
 
 if TYPE_CHECKING:
@@ -24,18 +46,26 @@ CANNOT_WRITE = "its disk is full|it cannot be written|was moved, and"
 """Errors of a store that answers but stores nothing."""
 
 
-def log_run(run: StoredRun, uri: str, skip: Skip = tell_skipped) -> dict[str, str]:
+def log_run(
+    run: StoredRun, uri: str, skip: Skip = tell_skipped, *, is_running: bool | None = None
+) -> dict[str, str]:
     """Send the stored results of a run or sweep that this URI lacks; returns the MLflow run of each key.
 
     May be called at any time, also while cells run and after a resume: nothing is sent twice, and an interrupted
-    MLflow run is completed. `skip` receives the error of each result that cannot be read. Raises TrackingError if
-    the store cannot be used.
+    MLflow run is completed. Its status is KILLED or FAILED where cells are missing and the sweep is not `is_running`;
+    False: it has just ended, so that its status may change with nothing else to send.
+    `skip` receives the error of each result that cannot be read. Raises TrackingError if the store cannot be used.
     """
-    if untracked(run, uri) and (stored := store.read_results(run.done().values(), skip)):
+    has_ended = is_running is False and run.is_sweep
+    if (has_ended or untracked(run, uri)) and (stored := store.read_results(run.done().values(), skip)):
         with as_tracking_error(f"sending {run.name}", run.output, uri):
             records = {_mark(run, r.key): child_record(run, folder, r) for folder, r in stored.items()}
-            parent = _parent(run, list(stored.values()))
-            send_run(run.folder, run.output, uri, run.config.scenario, parent, records)
+            results = list(stored.values())
+            parent = _parent(run, results)
+            if run.n_done < len(run.cells):
+                parent.status = "RUNNING" if is_running else "FAILED" if run.failures(skip) else "KILLED"
+            parent.tags[NOTE] = description(run, results)
+            send_run(run.folder, run.output, uri, run.config.scenario, parent, records, _view(results[0]))
     ids = {key: sent_as(_mark(run, key), uri) for key in run.done()}
     return {key: run_id for key, run_id in ids.items() if run_id}
 
@@ -73,6 +103,37 @@ def sync(output: Path, uri: str, on_run: Callable[[str, int], None], skip: Skip 
     return n_sent
 
 
+def log_report(run: StoredRun, folder: Path, uri: str) -> bool:
+    """Add the files of a report to the MLflow run, if any of its results was sent to this URI; gives whether it was."""
+    if not any(sent_as(_mark(run, key), uri) for key in run.done()):
+        return False
+    with as_tracking_error("sending the report", run.output, uri), opened(run.output, uri) as client:
+        experiment = client.get_experiment_by_name(experiment_name(run.config.scenario))
+        parent = runs_of(client, experiment.experiment_id, run.name).get((None, None)) if experiment else None
+        if parent is None:
+            return False
+        client.log_artifacts(parent.info.run_id, str(folder), "report")
+    return True
+
+
+def description(run: StoredRun, results: Sequence[SeedResult]) -> str:
+    """In Markdown: the command, and what is missing."""
+    commands = [sweep_command(run.config, run.output)] if run.is_sweep else run_commands(results)
+    lines = [f"```\n{command}\n```" for command in commands]
+    if run.n_done < len(run.cells):
+        how = "`contsym sweep --resume` resumes it" if run.is_sweep else "the same command resumes it"
+        lines.insert(0, f"{run.n_done} of {len(run.cells)} cells are finished; {how}.")
+    return "\n\n".join(lines)
+
+
+def _view(result: SeedResult) -> str:
+    """The columns and charts of MLflow's page: accuracy on the new task, what was forgotten, samples needed."""
+    new = result.new_task
+    forgetting = [f"forgetting/{safe(task)}" for task in result.forgetting]
+    measures = [f"accuracy/{safe(new)}", *forgetting, samples_key(new), "accuracy_macro"]
+    return view_of(("variant", "shots", "seed", "encoder"), measures)
+
+
 def _mark(run: StoredRun, key: str) -> Path:
     return run.output / TRACKED.format(run.name, key)
 
@@ -83,10 +144,9 @@ def child_record(run: StoredRun, folder: Path, result: SeedResult) -> Record:
     record.tags["contsym.run"] = run.name
     record.files = [folder / store.PREDICTIONS, folder / store.RESULT]
     record.model = folder / store.MODEL if (folder / store.MODEL).is_dir() else None
+    record.params["variant"] = result.variant_in_order(run.varied)
     if run.is_sweep:
-        name = result.variant_in_order(run.varied)
-        record.name = f"{name}, {result.n_shots} shots, seed {result.seed}"
-        record.params["variant"] = name
+        record.name = f"{record.params['variant']}, {result.n_shots} shots, seed {result.seed}"
     else:
         # The vectors of a sweep's many cells would be large and of no use in MLflow.
         record.files.append(folder / store.TENSORS)
@@ -101,6 +161,7 @@ def _parent(run: StoredRun, results: Sequence[SeedResult]) -> Record:
         record = sweep_record(run, results, created)
     else:
         record = parent_record(results, created + len(results))
+        record.params["variant"] = results[0].variant_in_order(run.varied)
     record.tags["contsym.run"] = run.name
     record.files = [run.folder / "table.txt"]
     return record
@@ -148,7 +209,20 @@ def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) ->
             **{name: text for name, text in tags.items() if text},
         },
         metrics=metrics,
+        texts={"table.csv": _table(groups, len(config.seeds))},
     )
+
+
+def _table(groups: Mapping[tuple[str, int], Sequence[SeedResult]], n_seeds: int) -> str:
+    """The means of each strategy at each number of shots, and over how many of the seeds they are."""
+    rows: list[list[object]] = []
+    for (name, shots), group in groups.items():
+        figures = dict(_sweep_figures(group))
+        rows = rows or [["strategy", "shots", "seeds", *figures]]
+        rows.append(
+            [f'"{name}"', shots, f"{len(group)} of {n_seeds}", *(round(v, 6) for v in figures.values())]
+        )
+    return as_csv(rows)
 
 
 def _sweep_figures(group: Sequence[SeedResult]) -> Iterator[tuple[str, float]]:

@@ -21,10 +21,12 @@ def test_paths_of_the_report_and_its_tables_are_printed(tmp_path, monkeypatch, c
     folder = tmp_path / "reports" / sweep.name
     assert (code, err) == (0, "")
     n_tables = len(list((folder / "tables").glob("*.csv")))
-    assert (
-        out
-        == f"{folder / 'report.html'}\n{folder / 'tables'} ({n_tables} tables as Markdown, CSV and LaTeX)\n"
-    )
+    n_figures = len({path.stem.partition("-")[0] for path in (folder / "figures").glob("*.svg") if path.stem})
+    assert out.splitlines() == [
+        str(folder / "report.html"),
+        f"{folder / 'tables'} ({n_tables} tables as Markdown, CSV and LaTeX)",
+        f"{folder / 'figures'} ({n_figures} figures as SVG, PDF and PNG)",
+    ]
     assert (folder / "report.html").is_file() and (folder / "tables" / "paper.tex").is_file()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from contsym.commands import sweep
 from contsym.report.collect import collect
-from contsym.report.rerun_command import commands, shared_training
+from contsym.report.rerun import commands, shared_training
 from contsym.sweeps.config import SweepConfig
 from tests.stored_results import store_run, store_sweep
 
@@ -33,7 +33,7 @@ def test_the_command_makes_the_same_sweep(tmp_path, monkeypatch, changes):
     config = SweepConfig(("knn_fixed", "fine_tune"), "mnli_then_wikidata", (8, 64), output=output, **changes)
     started = []
     monkeypatch.setattr(sweep, "run_sweep", lambda config, *_: started.append(config))
-    from contsym.report.rerun_command import sweep_command
+    from contsym.sweeps.rerun_command import sweep_command
 
     typed = shlex.split(sweep_command(config, output).replace("\\\n", ""))
     assert typed[:2] == ["contsym", "sweep"]

@@ -12,7 +12,7 @@ from contsym.models.encoders.checkpoints import locate
 from contsym.models.encoders.difference import adapt, merged_weights
 from contsym.models.encoders.load import load as load_encoder
 from contsym.models.encoders.pooled import NliClassifier
-from contsym.report.rerun_command import run_commands
+from contsym.sweeps.rerun_command import run_commands
 from contsym.training.first_task import FirstTaskCache
 from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare

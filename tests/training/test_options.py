@@ -4,9 +4,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from contsym.config import CellOptions, RunConfig
-from contsym.report.rerun_command import OPTIONS
 from contsym.results.schema import Asked, StoredOptions
 from contsym.sweeps.config import SweepConfig, read_file
+from contsym.sweeps.rerun_command import OPTIONS
 from contsym.sweeps.schema import StoredSettings
 
 

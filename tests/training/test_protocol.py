@@ -10,7 +10,7 @@ from contsym.cli import cli
 from contsym.config import RunConfig
 from contsym.errors import SettingError
 from contsym.report.collect import collect
-from contsym.report.rerun_command import commands
+from contsym.report.rerun import commands
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario
 from contsym.strategies.catalog import load_strategy

@@ -435,8 +435,8 @@ def test_vectors_are_those_of_sentence_transformers(declare):
 
 
 def test_a_pooling_option_stands_in_the_commands_of_a_report_and_in_a_sweeps_file(tmp_path):
-    from contsym.report.rerun_command import sweep_command
     from contsym.sweeps.config import SweepConfig, read_file
+    from contsym.sweeps.rerun_command import sweep_command
 
     (tmp_path / "sweep.toml").write_text('pooling = "cls"')
     assert read_file(tmp_path / "sweep.toml") == {"pooling": "cls"}

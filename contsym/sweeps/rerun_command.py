@@ -1,4 +1,4 @@
-"""The command that makes results again, and the training that the cells of a sweep shared."""
+"""The command that makes stored results again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig
 from contsym.data.sources import BUNDLED
-from contsym.report.collect import Collected
 from contsym.sweeps.config import SweepConfig, shots_text
 from contsym.tasks.schema import FIRST
 from contsym.training.reproduce import config_of
@@ -27,13 +26,6 @@ OPTIONS = tuple(
     and each.type not in ("bool", bool)
 )
 """Options with one value, by the names of their fields; the others are written in another way."""
-
-
-def commands(collected: Collected) -> list[str]:
-    """The commands that make the same results again, quoted for a shell: one per sweep, or one per run."""
-    if collected.sweep:
-        return [sweep_command(collected.sweep.config, collected.sweep.output)]
-    return run_commands(collected.results)
 
 
 def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
@@ -138,20 +130,3 @@ def in_lines(words: list[str]) -> str:
 def _seeds_text(seeds: Sequence[int]) -> str:
     # A single number would be a count of seeds.
     return f"{seeds[0]}-{seeds[0]}" if len(seeds) == 1 else ",".join(map(str, seeds))
-
-
-def shared_training(collected: Collected) -> str:
-    """How much of the training the cells of a sweep shared; empty for runs."""
-    sweep = collected.sweep
-    if sweep is None:
-        return ""
-    first_tasks = {cell.first_task: cell.n_steps[0] for cell in sweep.cells if cell.first_task}
-    if not first_tasks:
-        return f"{len(sweep.cells)} cells that share no training: the first task depends on the shots."
-    alone = sum(sum(cell.n_steps) for cell in sweep.cells)
-    together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(first_tasks.values())
-    return (
-        f"{len(sweep.cells)} cells share {len(first_tasks)} trainings on the first task, one per strategy, seed "
-        f"and set of values that decide it: {together:,} training steps in place of {alone:,}. "
-        "Each result is equal to the bit to that of its cell run alone."
-    )

@@ -1,0 +1,30 @@
+"""How to make the results of a report again, and the training that the cells of a sweep shared."""
+
+from __future__ import annotations
+
+from contsym.report.collect import Collected
+from contsym.sweeps.rerun_command import run_commands, sweep_command
+
+
+def commands(collected: Collected) -> list[str]:
+    """The commands that make the same results again, quoted for a shell: one per sweep, or one per run."""
+    if collected.sweep:
+        return [sweep_command(collected.sweep.config, collected.sweep.output)]
+    return run_commands(collected.results)
+
+
+def shared_training(collected: Collected) -> str:
+    """How much of the training the cells of a sweep shared; empty for runs."""
+    sweep = collected.sweep
+    if sweep is None:
+        return ""
+    first_tasks = {cell.first_task: cell.n_steps[0] for cell in sweep.cells if cell.first_task}
+    if not first_tasks:
+        return f"{len(sweep.cells)} cells that share no training: the first task depends on the shots."
+    alone = sum(sum(cell.n_steps) for cell in sweep.cells)
+    together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(first_tasks.values())
+    return (
+        f"{len(sweep.cells)} cells share {len(first_tasks)} trainings on the first task, one per strategy, seed "
+        f"and set of values that decide it: {together:,} training steps in place of {alone:,}. "
+        "Each result is equal to the bit to that of its cell run alone."
+    )
