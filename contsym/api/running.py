@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -75,6 +76,18 @@ class MadeRun:
     """Why the store could not be used."""
 
 
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Without Python's search for circles of garbage, which takes a tenth of the time of importing large libraries."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
     """Train what is not stored yet, store it, and send it to MLflow.
 
@@ -88,14 +101,17 @@ def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
     from contsym.training.plan import prepare
 
     shared = Shared()
-    with viewer.planning():
+    with viewer.planning(), without_collections():
         # All orders, where the scenario means all, before the first of them is run.
         runs = scenario_runs(config.scenario, plugins.read(config.plugins))
         plans = [prepare(replace(config, scenario=each), shared) for each in runs]
         planned = plan_run(config, plans)
-    # These import torch, which prepare() does while large data are parsed.
-    from contsym.results.tracking import resolve_uri
-    from contsym.training.run import run_seeds
+        # These import torch, which prepare() does while large data are parsed, and Avalanche.
+        from contsym.results.tracking import resolve_uri
+        from contsym.training.run import run_seeds
+
+        if planned.n_done < len(planned.cells):
+            from contsym.training import loop  # noqa: F401 - run_seeds imports it without a word to the viewer
 
     uri = resolve_uri(config.output, config.tracking_uri)
     with claimed(planned) as stored:

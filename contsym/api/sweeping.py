@@ -128,6 +128,7 @@ def make_sweep(
     With readings and a screen, the reading nearest to the paper is then run with all seeds. Raises ContsymError for what
     makes every cell fail; a cell that fails alone is in the answer.
     """
+    from contsym.api.running import without_collections
     from contsym.results.paper_readings import nearest, readings_of
     from contsym.results.tracking import resolve_uri
     from contsym.sweeps.engines.choose import make_executor
@@ -141,11 +142,13 @@ def make_sweep(
     )
     from contsym.sweeps.scheduler import run_sweep
     from contsym.sweeps.tracking import log_run
+    from contsym.training.parts import Shared
 
-    with viewer.planning():
-        planned, audits = plan_sweep(config)
+    with viewer.planning(), without_collections():
+        shared = Shared()
+        planned, audits = plan_sweep(config, shared)
         is_local = engine.backend == "local"
-        seconds = seconds_left(planned) / engine.n_at_a_time if is_local else 0.0
+        seconds = seconds_left(planned, shared) / engine.n_at_a_time if is_local else 0.0
     uri = resolve_uri(config.output, tracking_uri)
     viewer.planned(planned, audits, uri, seconds)
     sent_at, warning = time.monotonic(), ""
