@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from contsym.results import store
 from speed.ratios import Comparison, Options, interleaved
 
 AIM, PEAK_AIM = 1.6, 1.2
@@ -38,7 +39,7 @@ def measure(options: Options) -> list[Comparison]:
             child.returncode = os.waitstatus_to_exitcode(status)
             if child.returncode:
                 raise RuntimeError(f"contsym {' '.join(words)} ended with {child.returncode}")
-            (result,) = Path(output).rglob("result.json")
+            (result,) = store.results_folder(Path(output)).glob(f"*/{store.RESULT}")
             # Linux counts in KiB.
             peaks.append(usage.ru_maxrss * 1024 / 1e9)
             return took, result.parent.name
