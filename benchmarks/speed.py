@@ -7,7 +7,8 @@
 
 A measure is a module of benchmarks/speed/, whose docstring says what is compared with what, and how equal
 results are made sure of. A ratio is the other way's seconds over contsym's, the median over the rounds;
---repeats counts the rounds of short measures, --long-repeats those of full_run, to_099, until_099 and sweep.
+--repeats counts the rounds of short measures, --long-repeats those of full_run, to_099, until_099, sweep and
+default_run. At the end stands the table of what a researcher waits for, each row with its aim.
 --json writes everything that was measured; --check reads such a file and fails where a ratio has fallen by
 more than a fifth of itself, also when it is measured once more. --smoke takes toy sizes: it shows that
 everything runs, and nothing else.
@@ -39,10 +40,14 @@ from contsym.machine import waiting
 os.environ.update(waiting())
 
 from speed.ratios import Comparison, Options, fallen
+from speed.table import table
 
 from contsym.errors import ContsymError, SettingError, nearest
 
-MEASURES = ("encode", "step", "to_099", "until_099", "full_run", "sweep", "queries", "startup", "gpu")
+MEASURES = (
+    *("encode", "step", "to_099", "until_099", "full_run", "sweep", "queries", "startup", "gpu"),
+    *("planning", "second_start", "first_batch", "default_run"),
+)
 DEFAULT = tuple(name for name in MEASURES if name != "gpu")
 
 
@@ -102,6 +107,7 @@ def run(given: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         options = toy(options, Path(folder)) if options.smoke else options
         found = measured(names, options)
+        print(f"\n{table(found)}")
         if given.json:
             given.json.write_text(json.dumps(record(found, options), indent=1) + "\n", "utf-8")
         agree = all(each.agrees for each in found)
@@ -146,16 +152,19 @@ def lines(found: Sequence[Comparison]) -> str:
     shown = []
     for each in found:
         low, high = min(each.ratios), max(each.ratios)
-        aim = (
-            "" if each.aim is None else f", aim {each.aim:g}: {'met' if each.ratio >= each.aim else 'missed'}"
-        )
+        aim = "" if each.aim is None else f", aim {each.aim:g}: {'met' if each.is_met else 'missed'}"
         shown.append(
-            f"{each.key}\n    {each.ratio:.2f}x ({low:.2f} to {high:.2f}, n={len(each.ratios)}{aim}); "
-            f"contsym {sum(each.ours) / len(each.ours):.3g} s, other {sum(each.theirs) / len(each.theirs):.3g} s"
-            f"\n    {'same result' if each.agrees else 'RESULTS DISAGREE'}: {each.agreement}"
+            f"{each.key}\n    {each.ratio:.2f}{'x' if each.theirs else ''} ({low:.2f} to {high:.2f}, "
+            f"n={len(each.ratios)}{aim})"
+            + (f"; contsym {mean(each.ours):.3g} s, other {mean(each.theirs):.3g} s" if each.theirs else "")
+            + f"\n    {'same result' if each.agrees else 'RESULTS DISAGREE'}: {each.agreement}"
         )
         shown += [f"    {name}: {fact}" for name, fact in each.facts.items()]
     return "\n".join(shown)
+
+
+def mean(seconds: Sequence[float]) -> float:
+    return sum(seconds) / len(seconds)
 
 
 def record(found: Sequence[Comparison], options: Options) -> dict[str, object]:

@@ -95,6 +95,36 @@ def test_a_ratio_falls_when_it_loses_more_than_a_fifth_of_itself(found, is_falle
     assert down == ({"m: n": (5.0, found)} if is_fallen else {})
 
 
+@pytest.mark.parametrize(("found", "is_worse"), [(1.25, False), (1.26, True), (0.5, False)])
+def test_a_figure_that_shall_be_small_is_worse_when_it_has_grown(found, is_worse):
+    from speed.ratios import fallen
+
+    down = fallen([comparison([found], [], at_most=True)], {"m: n": 1.0})
+    assert down == ({"m: n": (1.0, found)} if is_worse else {})
+
+
+def test_the_table_has_the_median_and_the_range_and_says_what_is_missed():
+    from speed.table import ROWS, table
+
+    memory = comparison([1.0, 1.5, 1.75], [], measure="default_run", name="peak memory, GB", at_most=True)
+    batch = comparison([2.0], [3.0], measure="first_batch")
+    lines = table([memory, batch]).splitlines()
+    assert len(lines) == len(ROWS) + 2
+    assert "| peak memory of the default run |  | 1.5 GB (1 to 1.75): missed | at most 1.2 GB |" in lines
+    assert "| contsym run to its first batch | import avalanche | 1.5 (1.5 to 1.5) | 1 |" in lines
+    assert sum("not measured" in line for line in lines) == len(ROWS) - 2
+
+
+def test_large_data_repeat_pairs_under_other_names():
+    from speed.large import other
+
+    row = {"id": "1", "premise": "A meets B", "hypothesis": "B meets A", "subject": "A", "object": "B"}
+    assert other(row, 0) == row
+    assert other(row, 2)["hypothesis"] == "B 2 meets A 2"
+    bare = {**row, "subject": "", "object": ""}
+    assert other(bare, 2)["premise"] == "A meets B (2)"
+
+
 def test_rounds_take_turns_in_who_comes_first_and_the_warm_up_is_not_counted():
     from speed.ratios import interleaved
 
@@ -236,6 +266,7 @@ def test_ratios_of_toy_sizes_are_not_checked_against_full_ones(tmp_path):
 @pytest.mark.slow
 def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
     names = ("startup", "queries", "step", "full_run", "sweep")
+    names += ("planning", "second_start", "first_batch", "default_run")
     done = speed("--smoke", "--only", ",".join(names), "--json", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "found.json").read_text())

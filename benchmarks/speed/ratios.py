@@ -35,7 +35,8 @@ class Options:
 class Comparison:
     """Seconds of contsym's way and of another, round by round, for results that were compared.
 
-    The ratio of a round is the other's seconds over contsym's: above 1 contsym is faster.
+    The ratio of a round is the other's seconds over contsym's: above 1 contsym is faster. Without another way it is
+    contsym's own figure.
     """
 
     measure: str
@@ -46,6 +47,8 @@ class Comparison:
     agreement: str
     """What was compared, by how much it differed and what was allowed."""
     aim: float | None = None
+    at_most: bool = False
+    """Whether small figures are good, and the aim is the largest one."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -54,11 +57,18 @@ class Comparison:
 
     @property
     def ratios(self) -> list[float]:
+        if not self.theirs:
+            return list(self.ours)
         return [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
 
     @property
     def ratio(self) -> float:
         return statistics.median(self.ratios)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether there is no aim, or it is reached."""
+        return self.aim is None or (self.ratio <= self.aim if self.at_most else self.ratio >= self.aim)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -118,9 +128,10 @@ def interleaved(
 
 
 def fallen(found: Iterable[Comparison], kept: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """(kept, found) ratios of the comparisons that fell by more than FALL of the kept one."""
+    """(kept, found) ratios of the comparisons that became worse by more than FALL of the better one."""
+    pairs = {each.key: (each, kept[each.key], each.ratio) for each in found if each.key in kept}
     return {
-        each.key: (kept[each.key], each.ratio)
-        for each in found
-        if each.key in kept and each.ratio < (1 - FALL) * kept[each.key]
+        key: (before, now)
+        for key, (each, before, now) in pairs.items()
+        if (before < (1 - FALL) * now if each.at_most else now < (1 - FALL) * before)
     }

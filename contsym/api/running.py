@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -76,6 +77,18 @@ class MadeRun:
     """Why the store could not be used."""
 
 
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Without Python's search for circles of garbage, which takes a tenth of the time of importing large libraries."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """A run that is looked up and checked, with nothing trained or stored."""
@@ -85,8 +98,11 @@ class PlannedRun:
     sweep: Sweep
 
 
-def plan_only(config: RunConfig, viewer: RunViewer) -> PlannedRun:
-    """Look up and check everything that a run needs. Raises ContsymError for whatever the user can mend."""
+def plan_only(config: RunConfig, viewer: RunViewer, *, is_run: bool = False) -> PlannedRun:
+    """Look up and check everything that a run needs; where it is one, also import what trains it, which takes seconds.
+
+    Raises ContsymError for whatever the user can mend.
+    """
     from contsym import plugins
     from contsym.scenarios.catalog import scenario_runs
     from contsym.sweeps.plan import plan_run
@@ -94,11 +110,19 @@ def plan_only(config: RunConfig, viewer: RunViewer) -> PlannedRun:
     from contsym.training.plan import prepare
 
     shared = Shared()
-    with viewer.planning():
+    with viewer.planning(), without_collections():
         # All orders, where the scenario means all, before the first of them is run.
         runs = scenario_runs(config.scenario, plugins.read(config.plugins))
         plans = [prepare(replace(config, scenario=each), shared) for each in runs]
-        return PlannedRun(plans, plan_run(config, plans))
+        planned = PlannedRun(plans, plan_run(config, plans))
+        if is_run:
+            # These import torch, which prepare() does while large data are parsed, and Avalanche.
+            from contsym.results import tracking  # noqa: F401
+            from contsym.training import run  # noqa: F401
+
+            if planned.sweep.n_done < len(planned.sweep.cells):
+                from contsym.training import loop  # noqa: F401 - run_seeds imports it without a word to the viewer
+        return planned
 
 
 def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
@@ -109,8 +133,7 @@ def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
     """
     from contsym.sweeps.plan import check_complete, claimed
 
-    planned = plan_only(config, viewer)
-    # These import torch, which prepare() does while large data are parsed.
+    planned = plan_only(config, viewer, is_run=True)
     from contsym.results.tracking import resolve_uri
     from contsym.training.run import run_seeds
 

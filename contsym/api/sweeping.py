@@ -123,12 +123,15 @@ def plan_only(
 
     Nothing is trained or stored. Raises ContsymError for what makes every cell fail.
     """
+    from contsym.api.running import without_collections
     from contsym.sweeps.plan import plan_sweep, seconds_left
+    from contsym.training.parts import Shared
 
-    with viewer.planning():
-        planned, audits = plan_sweep(config)
+    with viewer.planning(), without_collections():
+        shared = Shared()
+        planned, audits = plan_sweep(config, shared)
         is_local = engine.backend == "local"
-        return planned, audits, seconds_left(planned) / engine.n_at_a_time if is_local else 0.0
+        return planned, audits, seconds_left(planned, shared) / engine.n_at_a_time if is_local else 0.0
 
 
 def make_sweep(

@@ -45,7 +45,7 @@ LARGE = 16 << 20
 MAX_FILES = 1000
 """A folder with more files holds more than a dataset; it is not hashed."""
 FACTS = "facts.json"
-MANY = 50_000
+MANY = 1000
 """Pairs of a task below which a value is computed again instead of cached."""
 _LIBRARIES = ("datasets", "pyarrow", "duckdb", "scikit-learn", "scipy", "numpy")
 _BATCH = 4096
@@ -75,7 +75,7 @@ def load_task(
 
 
 def cached_value(task: TaskData, what: Sequence[object], compute: Callable[[], Any]) -> Any:
-    """A JSON value computed from many checked pairs, cached; `what` names the value and its options.
+    """A JSON value computed from checked pairs, cached where they are not few; `what` names the value and its options.
 
     On another machine or with another number of threads it is computed again: sums of floats may differ.
     """

@@ -31,12 +31,13 @@ def as_number(label: object) -> int | None:
     >>> as_number("2"), as_number(1.0), as_number("neutral")
     (2, 1, None)
     """
-    if isinstance(label, bool):
-        return None
-    if isinstance(label, int):
-        return label
-    if isinstance(label, float):
-        return int(label) if label.is_integer() else None
+    if not isinstance(label, str):
+        if isinstance(label, bool):
+            return None
+        if isinstance(label, int):
+            return label
+        if isinstance(label, float):
+            return int(label) if label.is_integer() else None
     text = str(label).strip()
     if not text[-1:].isdecimal():  # most labels are words
         return None
@@ -80,7 +81,7 @@ def with_class_names(row: Mapping[str, object], find_names: Callable[[], ClassNa
             changed[column] = names[column][number]
         elif words := [row[name] for name in (*TEXT_COLUMNS, *LABEL_COLUMNS) if _is_word(row.get(name))]:
             changed[column] = words[0]
-    for column in PART_COLUMNS & row.keys():
+    for column in () if PART_COLUMNS.isdisjoint(row) else PART_COLUMNS & row.keys():
         number = as_number(row[column])
         if number is not None and 0 <= number < len(parts := find_names().get(column, ())):
             changed[column] = parts[number]

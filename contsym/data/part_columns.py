@@ -83,4 +83,6 @@ def is_nan(value: object) -> bool:
 
 
 def text_of(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
     return "" if value is None or is_nan(value) else str(value).strip()

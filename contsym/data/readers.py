@@ -50,6 +50,8 @@ _COLUMNS = FIELDS | PART_COLUMNS
 _TEXTS = {name for names in TEXT_FIELDS.values() for name in names}
 _BY_LOWER = {name.lower(): name for name in FIELDS}
 
+MAX_LAYOUTS = 1000
+"""Most sequences of columns of a file that are remembered; rows of other ones are looked at each time."""
 MAX_LINE = 16 << 20
 """Most bytes of a line, which is held in memory: no sentence pair has more."""
 MAX_DOCUMENT = 512 << 20
@@ -78,17 +80,21 @@ def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
     label_column = task.columns.get("label") if task else None
     names = cache(lambda: class_names.of_file(path, schema.metadata if schema else None, label_column))
     mark_of: MarkOf | None = None
-    columns: tuple[str, ...] = ()
-    usual: dict[str, str] = {}
+    usual_of: dict[tuple[str, ...], dict[str, str]] = {}
     for where, row in _parquet(path, task) if reader is _parquet else reader(path):
-        if tuple(row) != columns:
-            is_first, columns = not columns, tuple(row)
+        columns = tuple(row)
+        usual = usual_of.get(columns)
+        if usual is None:
             usual = usual_names(columns, task)
             all_columns = schema.names if schema else columns
-            if task and is_first:
+            if task and columns and not usual_of:
                 check_named(where, all_columns, task)
-            _check_texts(where, usual.values(), all_columns, task)
-        if task and is_left_out(row, task):
+            # An empty first row is refused with the others, after the lines behind it were decoded.
+            if columns or usual_of:
+                _check_texts(where, usual.values(), all_columns, task)
+            if columns and len(usual_of) < MAX_LAYOUTS:
+                usual_of[columns] = usual
+        if task and task.only and is_left_out(row, task):
             continue
         row = {name: row[column] for column, name in usual.items()}
         mark_of = mark_of or other_mark(row, _COLUMNS)

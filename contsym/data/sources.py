@@ -324,12 +324,15 @@ def remark_on_numbers(task: Task) -> str:
 
 def with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str]) -> Iterator[PlacedRow]:
     """The labelled rows with the name of their label and without the split column, which is counted in `marks`."""
+    usual = {
+        name for name in task.labels if task.label_of.get(name.strip().casefold()) == name == name.casefold()
+    }
     for where, row in rows:
         if "split" in row:
             marks[split_column.value_of(row)] += 1
             del row["split"]
         label = row.get("label")
-        if label is not None:
+        if label is not None and not (isinstance(label, str) and label in usual):
             number = as_number(label)
             written = str(label).strip().casefold()
             text = written if number is None or written in task.label_of else str(number)

@@ -113,17 +113,17 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def plan_sweep(config: SweepConfig) -> tuple[Sweep, dict[str, Overview]]:
+def plan_sweep(config: SweepConfig, shared: Shared | None = None) -> tuple[Sweep, dict[str, Overview]]:
     """Every cell with its key, and what the audit found, by task.
 
-    Loads the data and looks everything up, so that a mistake shows before anything is trained.
-    Raises ContsymError.
+    Loads the data and looks everything up, so that a mistake shows before anything is trained; `shared` keeps what it
+    loads. Raises ContsymError.
     """
     from contsym.training.parts import Shared
 
     # Every cell would fail with this, so it comes before anything is loaded.
     limit_bytes()
-    shared, cells = Shared(), []
+    shared, cells = Shared() if shared is None else shared, []
     audits: dict[str, Overview] = {}
     if not config.readings:
         config = _with_defaults(config)
@@ -161,7 +161,7 @@ def _with_defaults(config: SweepConfig) -> SweepConfig:
     return with_defaults(config, find_scenario(config.scenario, named), classes)
 
 
-def seconds_left(sweep: Sweep) -> float:
+def seconds_left(sweep: Sweep, shared: Shared | None = None) -> float:
     """How long the cells that are not stored take in one process, by a trial of the encoder on this machine.
 
     An upper bound where a target may end a training earlier; 0 where nothing is left to do.
@@ -178,7 +178,7 @@ def seconds_left(sweep: Sweep) -> float:
         if cell.first_task and not is_done(cell.first_task)
     }
     n = sum(cell.n_encodings for cell in todo) + sum(first_tasks.values())
-    return n * seconds_per_text(prepare(todo[0].job.config))
+    return n * seconds_per_text(prepare(replace(todo[0].job.config, audit=False), shared))
 
 
 def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:

@@ -362,3 +362,35 @@ def test_selected_pairs_are_those_of_select(n):
     pairs = table_from_rows(numbered).select(range(9_999, -1, -1))  # a selection itself
     rows = sorted(np.random.default_rng(0).permutation(len(pairs))[:n].tolist())
     assert selected(pairs, rows)[:] == pairs.select(rows)[:]
+
+
+spelt = st.text(alphabet="ab_é \t", max_size=12)
+names = st.text(alphabet="ab_é ", min_size=1, max_size=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=spelt, subject=names, object_=names)
+def test_names_without_full_stops_are_found_as_by_a_regular_expression(text, subject, object_):
+    marks = {subject: "[X]", object_: "[Y]"}
+    found = phrasing_of(text, subject, object_)
+    if not all(name.strip() for name in marks):
+        return
+    by_length = sorted(marks, key=len, reverse=True)
+    spaced = (r"\s+".join(map(re.escape, name.split())) for name in by_length)
+    either = "|".join(rf"(?<!\w){each}(?!\w)" for each in spaced)
+    same = {" ".join(name.split()): marks[name] for name in reversed(by_length)}
+    slow = re.sub(either, lambda match: same[" ".join(match[0].split())], text)
+    assert found == " ".join(slow.split())
+
+
+words = st.lists(st.sampled_from(["a", "b", "r"]), min_size=1, max_size=3)
+
+
+@given(a=words, r=words, b=words)
+def test_every_reading_of_a_mirrored_pair_is_found(a, r, b):
+    first, second = a + r + b, b + r + a
+    n = len(first)
+    cuts = [(i, j) for i in range(1, n) for j in range(i + 1, n)]
+    parts = [(first[:i], first[i:j], first[j:]) for i, j in cuts]
+    slow = [tuple(" ".join(part) for part in (x, y, z)) for x, y, z in parts if z + y + x == second]
+    assert list(mirror_of(" ".join(first), " ".join(second))) == slow

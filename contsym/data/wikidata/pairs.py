@@ -79,14 +79,15 @@ def mirror_of(premise: str, hypothesis: str) -> Iterator[tuple[str, str, str]]:
     n_tail, fits = 0, False
     while not fits and n_tail <= n - 3 and first[n - n_tail :] == second[n - n_tail :]:
         end = n - n_tail
-        for i, j in itertools.combinations(range(1, end), 2):
-            a, r, b = first[:i], first[i:j], first[j:end]
-            if second[:end] == b + r + a:
+        ends_of_a = [i for i in range(1, end) if first[:i] == second[end - i : end]]
+        starts_of_b = [j for j in range(1, end) if first[j:end] == second[: end - j]]
+        for i, j in itertools.product(ends_of_a, starts_of_b):
+            if i < j and first[i:j] == second[end - j : end - i]:
                 fits = True
                 # Each name in the spelling that kept more of its full stops.
                 subject = _longer(spelt[0][:i], spelt[1][end - i : end])
                 object_ = _longer(spelt[0][j:end], spelt[1][: end - j])
-                yield subject, " ".join(r + first[end:]), object_
+                yield subject, " ".join(first[i:j] + first[end:]), object_
         n_tail += 1
 
 
@@ -180,7 +181,10 @@ def _replaced(text: str, substitutes: Mapping[str, str]) -> tuple[str, int]:
     The longer name comes first: "York" must not be replaced inside "New York". Only whole words count: "Art" must
     not be replaced inside "part". The text may lack the full stops of a name, and may separate words by any space.
     """
-    patterns = [(_pattern(name), name) for name in sorted(substitutes, key=len, reverse=True)]
+    names = sorted(substitutes, key=len, reverse=True)
+    if all(_is_literal(name) for name in names):
+        return _replaced_literally(text, {name: substitutes[name] for name in names})
+    patterns = [(_pattern(name), name) for name in names]
     present: set[str] = set()
 
     def substitute(match: re.Match[str]) -> str:
@@ -190,6 +194,41 @@ def _replaced(text: str, substitutes: Mapping[str, str]) -> tuple[str, int]:
 
     either = "|".join(f"(?P<n{i}>{pattern})" for i, (pattern, _) in enumerate(patterns))
     return " ".join(re.sub(either, substitute, text).split()), len(present)
+
+
+def _is_literal(name: str) -> bool:
+    words = name.split()
+    return bool(words) and not any(word.endswith(".") for word in words)
+
+
+def _replaced_literally(text: str, substitutes: Mapping[str, str]) -> tuple[str, int]:
+    """`_replaced` for names without a full stop at the end of a word; the first of two names at one place is taken.
+
+    To compile a regular expression for each pair would take most of the time in which large data are read.
+    """
+    text, done, present = " ".join(text.split()), "", set()
+    spelt = {name: " ".join(name.split()) for name in substitutes}
+    place_of = {name: _find(text, spelt[name], 0) for name in substitutes}
+    start = 0
+    while found := [(place, name) for name, place in place_of.items() if place >= 0]:
+        place, name = min(found, key=lambda each: each[0])
+        done += text[start:place] + substitutes[name]
+        present.add(name)
+        start = place + len(spelt[name])
+        for other, there in place_of.items():
+            if 0 <= there < start:
+                place_of[other] = _find(text, spelt[other], start)
+    return done + text[start:], len(present)
+
+
+def _find(text: str, name: str, start: int) -> int:
+    """The place of the name as a whole word, from `start` on; -1 if there is none."""
+    while (place := text.find(name, start)) >= 0:
+        around = text[max(0, place - 1) : place] + text[place + len(name) : place + len(name) + 1]
+        if not any(character.isalnum() or character == "_" for character in around):
+            return place
+        start = place + 1
+    return -1
 
 
 def _pattern(name: str) -> str:
