@@ -156,7 +156,7 @@ class Panel:
         elif "ticktext" in axis:
             where.set_ticks(axis["tickvals"], [_plain(text) for text in axis["ticktext"]])
         elif str(axis.get("tickformat", "")).startswith("+"):
-            where.set_major_formatter(lambda value, _: f"{value:+.2f}")
+            where.set_major_formatter(lambda value, _: f"{value:+.3g}")
         if (low_high := axis.get("range")) and axis.get("type") == "log":
             set_limits(*(10**end for end in low_high))
         elif low_high:

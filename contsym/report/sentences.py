@@ -43,7 +43,8 @@ def needed(measures: Measures) -> str:
     most = f"{collected.shots[-1]:,}"
     goal = f"an accuracy of {measures.target:g} on {title_of(collected.new_task)}"
     if not medians:
-        return f"With up to {most} examples no method reached {goal} ({over})."
+        up_to = "up to " if len(collected.shots) > 1 or any(r.search for r in collected.results) else ""
+        return f"With {up_to}{most} examples no method reached {goal} ({over})."
     missed = [variant for variant in shots if variant not in medians]
     if len(collected.shots) == 1 and not any(e.is_counted for e in efficiency.values()):
         # All had the same number of examples, so nothing is known of fewer.

@@ -108,8 +108,9 @@ def _relations_view(measures: Measures, task: str, shots: int) -> View:
     columns = {"tickvals": trace["x"], "ticktext": [plain(v) for v in variants], "side": "top"}
     ticks: dict[str, Any] = {"tickmode": "array", "automargin": True, "showgrid": False, "zeroline": False}
     layout = {
-        "xaxis": {**ticks, **columns},
-        "yaxis": {**ticks, "autorange": "reversed", "tickvals": trace["y"], "ticktext": labels},
+        # The numbers are points, around which Plotly would leave room.
+        "xaxis": {**ticks, **columns, "range": [-0.5, len(variants) - 0.5]},
+        "yaxis": {**ticks, "range": [len(names) - 0.5, -0.5], "tickvals": trace["y"], "ticktext": labels},
         "coloraxis": style.heat_axis(),
         "margin": {"l": 40, "r": 16, "t": 40, "b": 16},
     }

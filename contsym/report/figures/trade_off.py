@@ -102,7 +102,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
             "xaxis": {
                 "title": axis_title(f"forgetting, {title_of(task)}"),
                 "automargin": True,
-                "tickformat": "+.2~f",
+                "tickformat": "+.3~f",
             },
             "yaxis": {
                 "title": axis_title(f"accuracy, {title_of(measures.collected.new_task)}"),
