@@ -77,11 +77,12 @@ def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskC
     """Per task the accuracies, every pair, and whether one run is best; then other differences of the runs."""
     lines: list[RenderableType] = []
     for each in comparisons:
-        lines += [_accuracies(each), _pairs(each), Text(_verdict(each)), Text("")]
+        of = next(iter(runs.values())).first.sources[each.task].examples
+        lines += [_accuracies(each, of), _pairs(each), Text(_verdict(each)), Text("")]
     lines.append(Text("p: corrected for all pairs of a task · least: the least detectable difference"))
     if any(each.n_seeds == 1 for each in comparisons):
         lines.append(
-            Text("! one seed: intervals and tests are about the test pairs and say nothing of other seeds")
+            Text("! one seed: intervals and tests are about the test data and say nothing of other seeds")
         )
     lines += seen_lines([run.first for run in runs.values()])
     for what, by_run in differences_of(runs).items():
@@ -90,9 +91,9 @@ def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskC
     return Lines(*lines)
 
 
-def _accuracies(each: TaskComparison) -> RenderableType:
+def _accuracies(each: TaskComparison, examples: str) -> RenderableType:
     seeds = "1 seed" if each.n_seeds == 1 else f"{each.n_seeds} seeds"
-    table = plain_table(f"Accuracy, {each.task} ({each.n_items:,} test pairs, {seeds})", "run")
+    table = plain_table(f"Accuracy, {each.task} ({each.n_items:,} test {examples}, {seeds})", "run")
     table.columns[0].overflow = "fold"
     add_numbers(table, "accuracy", "95% interval", "forgetting")
     table.add_column("")
