@@ -114,7 +114,7 @@ def _shortcut_warning(task: str, results: Results) -> str:
     score = fmean(each[name] for each in scores)
     if results[0].sources[task].tested_only:
         return f"{task}: not above the shortcut {name.replace('_', ' ')}, which has {score:.3f}"
-    remedy = "test on data whose words do not give the label away"
+    remedy = "use data whose words do not give the label away"
     if results[0].sources[task].symmetry:
         experiences = results[0].experiences
         own = experiences[results[0].tasks.index(task)].get("split") if experiences else None
