@@ -191,6 +191,7 @@ def test_a_quick_look_is_another_result_and_says_so_everywhere(toy_run, tiny_enc
     assert "! --limit 16: at most 16 examples of each part" in looked.stdout
     listed = contsym_here("runs", "--output", "quick", cwd=folder).stdout
     assert "(--limit 16)" in " ".join(listed.split())
+    assert "! --limit 16" in contsym_here("metrics", "latest", "--output", "quick", cwd=folder).stdout
     found = json.loads(contsym_here("show", "latest", "--json", "--output", "quick", cwd=folder).stdout)
     assert found["sources"]["wikidata"]["available"] == {"train": 16, "validation": 16, "test": 16}
     assert [cell["key"] for cell in plan["cells"]] == [seed["key"] for seed in found["seeds"]]
