@@ -310,6 +310,8 @@ def test_every_lint_warning_that_is_silenced_says_why():
         ["sweep", "--help"],
         ["compare", "--help"],
         ["metrics", "--help"],
+        ["runs", "--help"],
+        ["show", "--help"],
         ["reproduce", "--help"],
         ["report", "--help"],
         ["diff", "--help"],

@@ -161,12 +161,14 @@ def _check_task(task: Task, as_json: bool) -> None:
     from rich.console import Console
 
     from contsym.commands.views.data import rows_table, task_report
+    from contsym.data.audit import repeats
     from contsym.data.cache import load_task
     from contsym.data.schema import rows_of, some_of
     from contsym.machine import quiet_libraries
 
     quiet_libraries()
     data = load_task(task, task.default_source)
+    repeated = repeats(data)
     if as_json:
         counts = {
             "task": task.name,
@@ -175,7 +177,9 @@ def _check_task(task: Task, as_json: bool) -> None:
             "rows": data.rows,
         }
         click.echo(
-            json.dumps({**counts, "labels": list(data.labels), "notes": list(data.notes)}, ensure_ascii=False)
+            json.dumps(
+                {**counts, "labels": list(data.labels), "notes": [*data.notes, *repeated]}, ensure_ascii=False
+            )
         )
         return
     console = Console(highlight=False)
@@ -187,4 +191,6 @@ def _check_task(task: Task, as_json: bool) -> None:
     missing = sorted(set(task.labels) - {data.labels[i] for i in part.unique("label")})
     if missing:
         console.print(f"no example of the {name} part has the label {some_of(missing)}", highlight=False)
+    for line in repeated:
+        console.print(f"! {line}", markup=False)
     console.print(f"{task.name} can be used: {sum(data.rows.values()):,} {task.examples}", highlight=False)

@@ -72,7 +72,9 @@ noise_option = click.option(
     metavar="SHARE",
     help="Share of flipped training labels, for scenarios with label noise (noisy_labels); default: the scenario's.",
 )
-SEEDS_HELP = "3 for the three seeds 0, 1 and 2; or a list, as 0,1,2 or 10-14 or, for the seed 3 alone, 3,"
+SEEDS_HELP = (
+    "3 for the three seeds 0, 1 and 2; or the seeds themselves, as 0,1,4 or 10-14; '3,' is the seed 3 alone."
+)
 SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
 
 
@@ -193,8 +195,8 @@ pooling_option = click.option(
     type=click.Choice(list(POOLINGS)),
     default=AUTO,
     show_default=True,
-    help="Of token states; auto: that of the preset or of a sentence-transformers folder, or else the last token of a "
-    "decoder-only model and the mean of any other (docs/encoders.md).",
+    help="How token states become a vector; auto: as the preset or a sentence-transformers folder, or else the last token of "
+    "a decoder-only model and the mean of any other (docs/encoders.md).",
 )
 adapter_option = click.option(
     "--adapter",
@@ -209,13 +211,15 @@ form_option = click.option(
     show_default=True,
     help="Wikidata pairs with entity names, with opaque ids, or both.",
 )
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+device_option = click.option(
+    "--device", metavar="NAME", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
+)
 precision_option = click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
     default="auto",
     show_default=True,
-    help="Of the encoder; auto: bf16 if the hardware is faster with it.",
+    help="The encoder's precision; auto: bf16 if the hardware is faster with it.",
 )
 freeze_option = click.option(
     "--freeze",

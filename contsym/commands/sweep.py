@@ -225,7 +225,7 @@ class _Viewer:
     """Shows a sweep in the terminal."""
 
     def __init__(self, shown: Screen, engine: Engine) -> None:
-        self._shown, self._engine = shown, engine
+        self._shown, self._engine, self._seconds = shown, engine, 0.0
 
     def planning(self) -> AbstractContextManager[object]:
         from contsym.commands.views.progress import status
@@ -236,13 +236,13 @@ class _Viewer:
         from contsym.commands.views.sweep import plan_report
         from contsym.results.tracking import display_uri
 
-        engine = self._engine.backend, self._engine.jobs
+        engine, self._seconds = (self._engine.backend, self._engine.jobs), seconds
         self._shown.print(plan_report(sweep, audits, engine, display_uri(uri), seconds))
 
     def running(self, sweep: Sweep) -> AbstractContextManager[SweepWatcher]:
         from contsym.commands.views.progress import SweepProgress
 
-        return SweepProgress(*self._shown, sweep)
+        return SweepProgress(*self._shown, sweep, self._seconds)
 
     def extended(self, reading: str) -> None:
         self._shown.print(f"nearest to the paper: {reading}; running its other seeds", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -92,6 +93,26 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
         if tokenizer is not None
         else ("rows over the encoder's length limit: no encoder is available",),
     )
+
+
+def repeats(data: TaskData) -> list[str]:
+    """In words, how many examples come more than once: within a part, with different labels, in training and test."""
+    seen = {
+        part: Counter(zip(rows["premise"][:], rows["hypothesis"][:], strict=True))
+        for part, rows in data.parts.items()
+    }
+    lines = []
+    for part, rows in data.parts.items():
+        labelled = zip(rows["premise"][:], rows["hypothesis"][:], rows["label"][:], strict=True)
+        n_labels = Counter((premise, hypothesis) for premise, hypothesis, _ in set(labelled))
+        repeated = sum(n > 1 for n in seen[part].values())
+        contradicted = sum(n > 1 for n in n_labels.values())
+        if repeated:
+            but = f", {contradicted:,} of them with different labels" if contradicted else ""
+            lines.append(f"{repeated:,} {data.spec.examples} are in the {part} part more than once{but}")
+    if both := len(seen["test"].keys() & seen["train"].keys()):
+        lines.append(f"{both:,} {data.spec.examples} are in the test part and in the train part")
+    return lines
 
 
 def leaks(data: TaskData) -> tuple[Finding, ...]:
@@ -220,8 +241,8 @@ def _problems(con: Connection, is_relational: bool) -> list[Finding]:
         """CREATE TABLE repeated AS SELECT min(id) AS id, part, count(*) AS n, count(DISTINCT label) AS n_labels
         FROM loaded GROUP BY part, premise, hypothesis HAVING n > 1"""
     )
-    look("a pair that is in its part more than once", "true", "repeated")
-    look("a pair with different labels", "n_labels > 1", "repeated")
+    look("an example that is in its part more than once", "true", "repeated")
+    look("an example with different labels", "n_labels > 1", "repeated")
     look("a hypothesis that repeats its premise", "premise = hypothesis")
     if is_relational:
         findings.append(_near_duplicates(con))

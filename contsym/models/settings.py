@@ -6,7 +6,7 @@ import math
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from contsym.models.algebra import DIVISION_GUARD, RelationName
@@ -120,6 +120,17 @@ class TrainingSettings(BaseModel):
         if one_pass:
             return math.ceil(n_pairs / self.batch_size)
         return self.steps or max(self.min_steps, math.ceil(self.epochs * n_pairs / self.batch_size))
+
+    def effective(self, one_pass: bool = False) -> dict[str, JsonValue]:
+        """The settings that decide a result: not those of the number of steps that another one overrides.
+
+        >>> TrainingSettings(steps=5, epochs=2).effective() == TrainingSettings(steps=5).effective()
+        True
+        """
+        without = (
+            {"epochs", "min_steps", "steps"} if one_pass else {"epochs", "min_steps"} if self.steps else set()
+        )
+        return self.model_dump(mode="json", exclude=without)
 
     def rate(self, step: int, n_steps: int) -> float:
         """The share of the learning rate that a step of an experience takes, counted from 0 among n_steps.

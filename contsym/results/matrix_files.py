@@ -24,6 +24,8 @@ class StoredMatrix:
     n_test: tuple[int, ...] | None = None
     learned: Mapping[str, bool] | None = None
     above_shortcuts: Mapping[str, bool | None] | None = None
+    limit: int | None = None
+    """The most examples of each part of the data; None: all."""
 
 
 def read_matrices(path: Path) -> list[StoredMatrix]:
@@ -56,6 +58,7 @@ def _of_result(result: SeedResult) -> StoredMatrix:
         tuple(result.n_test[task] for task in tasks),
         result.learned,
         result.above_shortcuts,
+        result.options.limit,
     )
 
 

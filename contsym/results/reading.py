@@ -48,7 +48,8 @@ def reading(results: Sequence[SeedResult]) -> str:
     steps = [cost.training_steps for cost in costs]
     passes = "seen once" if options.one_pass else f"{_numbers(steps)} steps" if any(steps) else ""
     seen = [c.pairs_seen if options.one_pass else r.n_shots for c, r in zip(costs, results, strict=True)]
-    words = f"{_numbers(seen)} pairs{' ' if options.one_pass else ', ' if passes else ''}{passes}"
+    of = first.sources[first.new_task].examples
+    words = f"{_numbers(seen)} {of}{' ' if options.one_pass else ', ' if passes else ''}{passes}"
     words += _limit(options)
     if options.until is None:
         return words

@@ -79,6 +79,11 @@ class StoredSource(Written):
     fingerprint: Words
     notes: list[Words]
 
+    @property
+    def examples(self) -> str:
+        """What its examples are called."""
+        return "pairs" if self.inputs == "pair" else "texts"
+
 
 class StoredOptions(Written):
     form: Words

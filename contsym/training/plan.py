@@ -178,20 +178,22 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         shared.check(files, strategy.wants_head)
         if config.save_models:
             check_saveable(files, strategy.wants_head)
+        # All that can be refused without the data is refused before they are read.
+        _check_freeze(config, named, files, settings)
+        _check_adapter(config, named, strategy, settings.freeze)
+        if config.protocol == "retrain":
+            check_start(config, files, scenario, strategy)
+            parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
+        if config.relearn:
+            check_relearning(config, files, scenario.tasks[: scenario.n_trained], strategy)
+        device = choose_device(config.device)
+        precision = choose_precision(config.precision, device)
         if config.audit:
             shortcuts.import_libraries()
     tasks = tuple(shared.load(scenario, place, config) for place in range(len(scenario.experiences)))
     files = with_limit(files)
-    _check_freeze(config, named, files, settings)
-    _check_adapter(config, named, strategy, settings.freeze)
-    if config.protocol == "retrain":
-        check_start(config, files, scenario, strategy)
-        parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
-    if config.relearn:
-        check_relearning(config, files, scenario.tasks[: scenario.n_trained], strategy)
     for task in tasks:
         training_part(task, config, config.seeds[0], shared)
-    device = choose_device(config.device)
     return Plan(
         config=config,
         plugins=named,
@@ -202,7 +204,7 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         encoder=files,
         tasks=tasks,
         device=device,
-        precision=choose_precision(config.precision, device),
+        precision=precision,
         audits={task.name: shared.overview(task, config) for task in tasks} if config.audit else {},
         shared=shared,
     )
@@ -376,7 +378,7 @@ def _method_facts(plan: Plan, seed: int) -> dict[str, object]:
     return {
         "strategy": config.strategy,
         "adapter": config.adapter,
-        "settings": {**plan.settings.model_dump(mode="json"), "learning_rate": plan.learning_rate},
+        "settings": {**plan.settings.effective(config.one_pass), "learning_rate": plan.learning_rate},
         "plugins": [
             p.sha256 for p in plan.plugins.of_run(config.strategy, config.scenario) if p.kind == "strategy"
         ],

@@ -168,6 +168,65 @@ def test_a_server_that_is_down_costs_a_warning_and_sync_sends_later(toy_run, tin
     assert sent.stdout.startswith("1 results sent to "), sent.stderr
 
 
+def test_a_quick_look_is_another_result_and_says_so_everywhere(toy_run, tiny_encoder_folder):
+    folder, _ = toy_run
+    words = (
+        *RUN,
+        "--encoder",
+        tiny_encoder_folder,
+        "--wikidata",
+        "wikidata",
+        "--device",
+        "cpu",
+        "--shots",
+        "8",
+    )
+    words = (*words, "--set", "steps=2", "--no-curve", "--no-audit", "--output", "quick")
+    plan = json.loads(contsym_here(*words, "--limit", "16", "--dry-run", "--json", cwd=folder).stdout)
+    assert not (folder / "quick").exists()
+    looked = contsym_here(*words, "--limit", "16", cwd=folder)
+    assert looked.returncode == 0, looked.stderr
+    assert "16 pairs of each part (--limit)" in " ".join(looked.stderr.split())
+    assert "2 steps (--limit 16)" in " ".join(looked.stdout.split())
+    assert "! --limit 16: at most 16 examples of each part" in looked.stdout
+    listed = contsym_here("runs", "--output", "quick", cwd=folder).stdout
+    assert "(--limit 16)" in " ".join(listed.split())
+    assert "! --limit 16" in contsym_here("metrics", "latest", "--output", "quick", cwd=folder).stdout
+    found = json.loads(contsym_here("show", "latest", "--json", "--output", "quick", cwd=folder).stdout)
+    assert found["sources"]["wikidata"]["available"] == {"train": 16, "validation": 16, "test": 16}
+    assert [cell["key"] for cell in plan["cells"]] == [seed["key"] for seed in found["seeds"]]
+    # A limit that leaves everything is no limit.
+    keys = [
+        json.loads(contsym_here(*words, *more, "--dry-run", "--json", cwd=folder).stdout)["cells"][0]["key"]
+        for more in ([], ["--limit", "1000"], ["--limit", "16"])
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_file_has_the_options_of_a_run(toy_run, tiny_encoder_folder):
+    folder, _ = toy_run
+    (folder / "mine.toml").write_text(
+        f'strategies = ["knn_fixed", "ncm"]\nscenario = "wikidata_only"\nshots = [8]\nseeds = 2\nwikidata = "wikidata"\n'
+        f'encoder = "{tiny_encoder_folder}"\naudit = false\n[set]\nk = [1]\nsteps = 2\n'
+    )
+
+    def planned(*words):
+        done = contsym_here("run", "--config", "mine.toml", *words, "--dry-run", "--json", cwd=folder)
+        return done.stderr or json.loads(done.stdout)["cells"]
+
+    cells = planned("--strategy", "knn_fixed")
+    assert [(c["strategy"], c["seed"], c["shots"], c["settings"]) for c in cells] == [
+        ("knn_fixed", seed, 8, {"k": "1", "steps": "2"}) for seed in (0, 1)
+    ]
+    assert [
+        cell["shots"] for cell in planned("--strategy", "knn_fixed", "--shots", "16", "--seeds", "3,")
+    ] == [16]
+    assert planned() == (
+        "error: --config mine.toml: strategies are knn_fixed, ncm; contsym run takes one: give --strategy, or use contsym "
+        "sweep\n"
+    )
+
+
 def test_too_many_shots_say_how_many_there_are(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
     done = contsym_here(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from contsym.data.audit import audit
+from contsym.data.audit import audit, repeats
 from contsym.data.schema import TaskData, table_from_rows
 from contsym.data.shortcuts import MAX_TRAIN, SHORTCUTS, best, scores
 from contsym.data.sources import load_task
@@ -192,9 +192,23 @@ def test_text_that_is_right_is_not_complained_of(text):
 def test_repeated_and_contradictory_pairs():
     twice = [nli("a b", "c d", "neutral"), nli("a b", "c d", "neutral"), nli("a b", "c d", "entailment")]
     found = problems_of([*NEAR, *twice, nli("same", "same", "entailment")])
-    assert found["a pair that is in its part more than once"].n_rows == 1
-    assert found["a pair with different labels"].n_rows == 1
+    assert found["an example that is in its part more than once"].n_rows == 1
+    assert found["an example with different labels"].n_rows == 1
     assert found["a hypothesis that repeats its premise"].n_rows == 1
+
+
+def test_what_comes_more_than_once_is_counted_part_by_part():
+    twice = [
+        nli("a", "b", "neutral"),
+        nli("a", "b", "neutral"),
+        nli("c", "d", "neutral"),
+        nli("c", "d", "entailment"),
+    ]
+    assert repeats(data_of([*NEAR, *twice], [*OF, NEAR[0]])) == [
+        "2 pairs are in the train part more than once, 1 of them with different labels",
+        "1 pairs are in the test part and in the train part",
+    ]
+    assert repeats(data_of(NEAR, OF)) == []
 
 
 def test_entities_with_nearly_the_same_name():

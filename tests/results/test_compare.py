@@ -250,7 +250,7 @@ def test_compare_says_where_no_best_is_shown(tmp_path):
     seeds = [a_seed(tmp_path, name, 0) for name in names]
     done = contsym_here("compare", *seeds, "--task", "mnli", cwd=tmp_path)
     assert "best on mnli: unknown with one seed" in done.stdout
-    assert "! one seed: intervals and tests are about the test pairs and say nothing of other seeds" in (
+    assert "! one seed: intervals and tests are about the test data and say nothing of other seeds" in (
         " ".join(done.stdout.split())
     )
 

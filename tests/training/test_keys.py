@@ -32,6 +32,8 @@ def test_spellings_and_defaults_do_not_count(key):
     plain = key()
     assert key(settings={"k": "3"}) == key(settings={"k": "03"}) == key(settings={"k": 3}) == plain
     assert key(settings={"learning_rate": "0.003"}) == plain
+    # `steps` decides alone.
+    assert key(settings={"epochs": "3", "min_steps": "7"}) == plain
     assert key(protocol="sequential", form="lexicalised", pooling="auto") == plain
     assert key(device="auto") == plain, "on a machine without a GPU"
     assert key(precision="auto") == key(precision=choose_precision("auto", "cpu"))

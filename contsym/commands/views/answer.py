@@ -44,16 +44,16 @@ def _learned(task: str, results: Results) -> str:
     verb = "Learned" if n_learned == len(results) else "Did not learn"
     if 0 < n_learned < len(results):
         verb = f"In {n_learned} of {len(results)} seeds learned"
-    is_new = task == first.new_task
-    pairs = reading(results) if is_new else f"{first.sources[task].rows.train:,} pairs"
+    is_new, of = task == first.new_task, first.sources[task].examples
+    pairs = reading(results) if is_new else f"{first.sources[task].rows.train:,} {of}"
     text = f"{verb} {task} from {pairs}: {spread(own)}, {_from_guessing(task, own, results)}."
     if not is_new or not first.trajectory or first.search or first.options.until is not None:
         return text
     seen = [result.sample_efficiency[task].n_pairs_seen for result in results]
     numbers = ", ".join("not reached" if n is None else f"{n:,}" for n in seen)
     if not any(seen):
-        return f"{text} {first.options.aim:g} on validation pairs was not reached."
-    return f"{text} {first.options.aim:g} on validation pairs after {numbers} pairs seen."
+        return f"{text} {first.options.aim:g} on validation {of} was not reached."
+    return f"{text} {first.options.aim:g} on validation {of} after {numbers} {of} seen."
 
 
 def _tested(task: str, results: Results) -> str:
@@ -83,14 +83,14 @@ def _relearned(task: str, results: Results) -> str:
     tried = [result.relearning for result in results if result.relearning]
     if not tried:
         return ""
-    needed = [each.n_pairs for each in tried]
+    needed, of = [each.n_pairs for each in tried], results[0].sources[task].examples
     most = max(each.n_pairs_tried for each in tried)
     if not any(n is None or n > 0 for n in needed):
-        return "; on validation pairs there was nothing to learn again"
+        return f"; on validation {of} there was nothing to learn again"
     if all(n is None for n in needed):
-        return f"; its accuracy was not back after {most:,} pairs of {task}"
+        return f"; its accuracy was not back after {most:,} {of} of {task}"
     numbers = ", ".join(f"more than {most:,}" if n is None else f"{n:,}" for n in needed)
-    return f"; its accuracy was back after {numbers} pairs of {task}"
+    return f"; its accuracy was back after {numbers} {of} of {task}"
 
 
 def _from_guessing(task: str, values: Sequence[float], results: Results) -> str:
@@ -114,7 +114,7 @@ def _shortcut_warning(task: str, results: Results) -> str:
     score = fmean(each[name] for each in scores)
     if results[0].sources[task].tested_only:
         return f"{task}: not above the shortcut {name.replace('_', ' ')}, which has {score:.3f}"
-    remedy = "test on data whose words do not give the label away"
+    remedy = "use data whose words do not give the label away"
     if results[0].sources[task].symmetry:
         experiences = results[0].experiences
         own = experiences[results[0].tasks.index(task)].get("split") if experiences else None
@@ -127,9 +127,10 @@ def _learned_of_many(results: Results, trained: Sequence[str]) -> str:
     own = [fmean(_own(result, task) for task in trained) for result in results]
     n_learned = [sum(result.learned[task] for task in trained) for result in results]
     pairs = sorted({first.sources[task].rows.train for task in trained})
+    of = " and ".join(dict.fromkeys(first.sources[task].examples for task in trained))
     each = f"{pairs[0]:,}" if len(pairs) == 1 else f"{pairs[0]:,} to {pairs[-1]:,}"
     return (
-        f"Learned {fmean(n_learned):g} of {len(trained)} experiences from {each} pairs each: {spread(own)} "
+        f"Learned {fmean(n_learned):g} of {len(trained)} experiences from {each} {of} each: {spread(own)} "
         "right after each, in the mean."
     )
 

@@ -34,6 +34,7 @@ def conventions_report(matrices: Sequence[StoredMatrix], figures: Figures) -> Li
         above_shortcuts = [matrix.above_shortcuts[task] for matrix in matrices if matrix.above_shortcuts]
         if words := mark_words(learned, above_shortcuts):
             lines.append(Text(f"! {task}: {words}, right after its own training"))
+    lines += limit_lines([matrix.limit for matrix in matrices])
     one_task = len(first.tasks) == 1
     no_value = "not defined for one task" if one_task else "needs the n_j, which a CSV file does not have"
     for name, by_figure in figures.items():
@@ -68,6 +69,7 @@ def figures_as_plain(matrices: Sequence[StoredMatrix], figures: Figures) -> dict
         "seeds": [matrix.seed for matrix in matrices],
         "learned": [matrix.learned for matrix in matrices],
         "above_shortcuts": [matrix.above_shortcuts for matrix in matrices],
+        "limit": matrices[0].limit,
         "notation": NOTATION,
         "conventions": conventions,
     }
@@ -77,22 +79,29 @@ def comparison_report(runs: Mapping[str, StoredRow], comparisons: Sequence[TaskC
     """Per task the accuracies, every pair, and whether one run is best; then other differences of the runs."""
     lines: list[RenderableType] = []
     for each in comparisons:
-        lines += [_accuracies(each), _pairs(each), Text(_verdict(each)), Text("")]
+        of = next(iter(runs.values())).first.sources[each.task].examples
+        lines += [_accuracies(each, of), _pairs(each), Text(_verdict(each)), Text("")]
     lines.append(Text("p: corrected for all pairs of a task · least: the least detectable difference"))
     if any(each.n_seeds == 1 for each in comparisons):
         lines.append(
-            Text("! one seed: intervals and tests are about the test pairs and say nothing of other seeds")
+            Text("! one seed: intervals and tests are about the test data and say nothing of other seeds")
         )
     lines += seen_lines([run.first for run in runs.values()])
+    lines += limit_lines([run.first.options.limit for run in runs.values()])
     for what, by_run in differences_of(runs).items():
         values = ", ".join(f"{name}: {value}" for name, value in by_run.items())
         lines.append(Text(f"! the runs also differ in {what} ({values})"))
     return Lines(*lines)
 
 
-def _accuracies(each: TaskComparison) -> RenderableType:
+def limit_lines(limits: Sequence[int | None]) -> list[Text]:
+    """A line per --limit of some results."""
+    return [Text(f"! --limit {n}: only a quick look") for n in dict.fromkeys(limits) if n is not None]
+
+
+def _accuracies(each: TaskComparison, examples: str) -> RenderableType:
     seeds = "1 seed" if each.n_seeds == 1 else f"{each.n_seeds} seeds"
-    table = plain_table(f"Accuracy, {each.task} ({each.n_items:,} test pairs, {seeds})", "run")
+    table = plain_table(f"Accuracy, {each.task} ({each.n_items:,} test {examples}, {seeds})", "run")
     table.columns[0].overflow = "fold"
     add_numbers(table, "accuracy", "95% interval", "forgetting")
     table.add_column("")

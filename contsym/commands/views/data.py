@@ -122,15 +122,15 @@ def task_report(data: TaskData) -> Lines:
 
 def audit_report(audit: Audit) -> Lines:
     """Everything the audit found, with examples."""
-    leaks = plain_table(f"Test pairs that share something with training: {audit.source}")
+    leaks = plain_table(f"Test data that share something with training: {audit.source}")
     leaks.add_column("shared", overflow="fold")
-    add_numbers(leaks, "test pairs", "")
+    add_numbers(leaks, "test rows", "")
     leaks.add_column("as", overflow="fold", max_width=30)
     for leak in audit.leaks:
         promise = " (forbidden)" if leak.promised and leak.n_rows else ""
         examples = shown(_examples(leak.examples))
         leaks.add_row(leak.what + promise, f"{leak.n_rows:,}", f"{leak.share:.1%}", examples)
-    of = f"on the {audit.rows['test']:,} test pairs, trained on {audit.n_trained_on:,}"
+    of = f"on the {audit.rows['test']:,} test rows, trained on {audit.n_trained_on:,}"
     scores = plain_table(f"Accuracy of shortcuts {of}", "shortcut")
     add_numbers(scores, "accuracy")
     scores.add_column("sees")
@@ -153,7 +153,7 @@ def audit_report(audit: Audit) -> Lines:
 
 def audit_lines(audits: Sequence[Overview]) -> Lines:
     """The short table before a run."""
-    table = plain_table("Before training", "task", "test pairs that share … with training", "best shortcut")
+    table = plain_table("Before training", "task", "test data that share … with training", "best shortcut")
     for audit in audits:
         shares = [
             f"{leak.what} {f'{leak.share:.0%}' if leak.share >= 0.01 else leak.n_rows}"

@@ -71,7 +71,7 @@ class Display(ABC):
     def __init__(self, console: Console, file: Console | None = None, *, bar_width: int = 20) -> None:
         columns = (
             # The only column that gives way where the terminal is narrow.
-            TextColumn("{task.description}", table_column=Column(overflow="ellipsis")),
+            TextColumn("{task.description}", table_column=Column(overflow="fold")),
             BarColumn(bar_width=bar_width),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -168,7 +168,8 @@ class Phase:
 class SweepProgress(Display):
     """The finished cells of a sweep, the time left, and the running cells."""
 
-    def __init__(self, console: Console, file: Console | None, sweep: Sweep) -> None:
+    def __init__(self, console: Console, file: Console | None, sweep: Sweep, seconds: float = 0.0) -> None:
+        """`seconds`: how long it takes at most by the plan, until cells that are done say more; 0 if unknown."""
         super().__init__(console, file, bar_width=12)
         steps = {cell.job.key: cell.n_steps for cell in sweep.cells if not is_done(cell.job)}
         steps |= {
@@ -182,6 +183,7 @@ class SweepProgress(Display):
         self._cells = self.bars.add_task("cells", total=self._n_cells, completed=self._n_done, note="")
         self._note = ""
         self._running: dict[str, tuple[str, TaskID]] = {}
+        self._planned_seconds = seconds
         self._started = time.monotonic()
 
     def started(self, job: Job) -> None:
@@ -202,9 +204,12 @@ class SweepProgress(Display):
             self.bars.advance(self._cells)
 
     def tick(self) -> None:
+        elapsed = time.monotonic() - self._started
         if self._n_steps_done:
-            seconds = (time.monotonic() - self._started) * sum(self._steps_left.values()) / self._n_steps_done
+            seconds = elapsed * sum(self._steps_left.values()) / self._n_steps_done
             self.note(f"about {duration(seconds)} left")
+        elif self._planned_seconds > elapsed:
+            self.note(f"about {duration(self._planned_seconds - elapsed)} left")
 
     def note(self, text: str) -> None:
         self._note = text

@@ -231,7 +231,7 @@ def _answers_table(results: Results) -> PlainTable:
     """Calibration and label bias: what was answered on each task right after its training, and at the end."""
     names = results[0].labels if len(results[0].labels) <= MOST_LABELS else []
     labels = {name: SHORT.get(name, name) for name in names}
-    title = "Calibration, and the share of the pairs given each label" if labels else "Calibration"
+    title = "Calibration, and the share of the examples given each label" if labels else "Calibration"
     table = plain_table(title, "task", "")
     add_numbers(table, "macro-F1", "ECE", *labels.values())
     for task in results[0].tasks:
@@ -295,7 +295,10 @@ def _summary_table(results: Results, mean: Means) -> PlainTable:
         if (value := mean.figures[figure.name]) is not None:
             table.add_row(figure.title, f"{value:+.3f}" if figure.is_change else f"{value:.3f}")
     for task in tasks if first.trajectory else []:
-        table.add_row(f"pairs to {first.options.aim:g}, {task}", Text(efficiency_words(task, results)))
+        table.add_row(
+            f"{first.sources[task].examples} to {first.options.aim:g}, {task}",
+            Text(efficiency_words(task, results)),
+        )
     table.add_row("cost", cost_words(results))
     return table
 

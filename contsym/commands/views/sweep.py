@@ -11,7 +11,15 @@ from rich.text import Text
 
 from contsym.commands.views.data import audit_lines
 from contsym.commands.views.run import MANY, forgetting_words, mean_text, seen_lines, time_words, with_marks
-from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table, short_uri
+from contsym.commands.views.tables import (
+    FirstFitting,
+    Lines,
+    add_numbers,
+    grid,
+    plain_table,
+    short_uri,
+    shown,
+)
 from contsym.data.audit import Overview
 from contsym.data.shortcuts import best
 from contsym.results import paper
@@ -190,19 +198,30 @@ def _guesses(task: str, groups: Groups) -> dict[int, str]:
 def _by_shots(
     title: str, groups: Groups, words: Callable[[Results], str], guesses: Mapping[int, str] | None = None
 ) -> RenderableType:
-    """`guesses` go to a last column, if there are any."""
-    table = plain_table(title)
-    add_numbers(table, "shots")
+    """A row per number of shots, or per strategy where there are too many for the width; `guesses` come last, if there are
+    any."""
     names = list(dict.fromkeys(name for row in groups.values() for name in row))
-    for name in names:
-        add_numbers(table, name, min_width=min(len(name), 16), no_wrap=False)
-    guesses = guesses if guesses and any(guesses.values()) else {}
-    if guesses:
-        add_numbers(table, "best shortcut", style="dim", no_wrap=False)
-    for shots, row in groups.items():
-        cells = [words(row[name]) if name in row else "" for name in names]
-        table.add_row(f"{shots:,}", *cells, *([guesses[shots]] if guesses else []))
-    return table
+    cells = {name: {n: words(row[name]) for n, row in groups.items() if name in row} for name in names}
+    if guesses and any(guesses.values()):
+        cells["best shortcut"] = dict(guesses)
+    by_shots, by_strategy = plain_table(title), plain_table(title, "strategy")
+    add_numbers(by_shots, "shots")
+    for name in cells:
+        add_numbers(
+            by_shots,
+            name,
+            min_width=min(len(name), 16),
+            no_wrap=False,
+            style="dim" if name not in names else "",
+        )
+    for n in groups:
+        by_shots.add_row(f"{n:,}", *(of.get(n, "") for of in cells.values()))
+    add_numbers(by_strategy, *(f"{n:,} shots" for n in groups), no_wrap=False)
+    for name, of in cells.items():
+        by_strategy.add_row(
+            shown(name), *(of.get(n, "") for n in groups), style="dim" if name not in names else ""
+        )
+    return FirstFitting(by_shots, by_strategy)
 
 
 def _accuracy(task: str, results: Results) -> str:

@@ -71,7 +71,8 @@ class LocalExecutor:
         for pool in self._busy.values():
             for process in list((pool._processes or {}).values()):  # the public way would wait for the job
                 process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Not left to the end of the process, which would warn of semaphores.
+            pool.shutdown(cancel_futures=True)
         self._free, self._busy = [], {}
 
 
