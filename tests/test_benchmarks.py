@@ -1,4 +1,4 @@
-"""benchmarks/speed.py, growth.py and sweep_whole.py: the arithmetic by hand, and every measure at toy sizes."""
+"""benchmarks/speed.py, growth.py, sweep_whole.py and evidence.py: the arithmetic by hand, and every measure at toy sizes."""
 
 import importlib
 import importlib.util
@@ -347,3 +347,59 @@ def test_a_sweep_is_the_same_cells_as_commands_of_their_own(tmp_path, tiny_encod
     assert f"2 cells: {first['one_by_one']:.0f} s one by one" in ran(*whole, "--seeds", "1").stdout
     done = ran(*whole, "--seeds", "1", "--shots", "4")
     assert (done.returncode, "name another file" in done.stderr) == (2, True)
+
+
+# -- The evidence --
+
+
+def test_every_step_of_the_evidence_names_what_is_there():
+    from evidence import BLOCK, ROOT, STEPS
+
+    words = [word for step in STEPS for command in step.commands for word in command.split()]
+    files = [word for word in words if word.startswith(("sweeps/", "benchmarks/"))]
+    assert files and all((ROOT / file).is_file() for file in files)
+    sweeps = {str(path.relative_to(ROOT)) for path in (ROOT / "sweeps").rglob("*.toml")}
+    assert sweeps - set(files) == {
+        "sweeps/other-domains/scenario.toml",
+        "sweeps/other-domains/scenario-with-predicates.toml",
+    }, "only scenarios are run by no step"
+    page = (ROOT / "docs" / "results.md").read_text("utf-8")
+    blocks = BLOCK.findall(page)
+    assert len(blocks) == page.count("<!-- evidence:") == page.count("<!-- /evidence -->")
+    assert {step for _, step, _, _ in blocks} <= {step.name for step in STEPS}
+
+
+def test_a_finished_command_of_the_evidence_is_not_run_again(tmp_path, monkeypatch):
+    import evidence
+
+    done, code = [], {"b": 1}
+
+    def ran(words, **_):
+        done.append(words[1])
+        return subprocess.CompletedProcess(words, code.get(words[1], 0))
+
+    monkeypatch.setattr(evidence, "subprocess", type("S", (), {"run": ran, "STDOUT": -2}))
+    monkeypatch.setattr(evidence, "git_commit", lambda: "c0ffee")
+    step = evidence.Step("s", "toy", ("python a", "python b", "python c"))
+    with pytest.raises(SystemExit, match="s ended with 1; "):
+        evidence.run(step, tmp_path, 1)
+    code.clear()
+    for _ in range(2):
+        evidence.run(step, tmp_path, 1)
+    assert done == ["a", "b", "b", "c"]
+    assert evidence.read_steps(tmp_path)["s"]["commit"] == "c0ffee"
+
+
+def test_a_page_gets_the_rows_of_its_tables(tmp_path):
+    import evidence
+
+    tables = tmp_path / "audit" / "report" / "tables"
+    tables.mkdir(parents=True)
+    (tables / "verdicts.md").write_text("**Title**\n\n| a |\n|---|\n| 1 |\n\nA note.\n", "utf-8")
+    page = tmp_path / "page.md"
+    block = "<!-- evidence: audit {} -->\n{}<!-- /evidence -->\n"
+    page.write_text("x\n" + block.format("verdicts", "old\n") + block.format("rules", "| kept |\n"), "utf-8")
+    assert evidence.fill(page, tmp_path) == ["audit rules"]
+    assert page.read_text("utf-8") == (
+        "x\n" + block.format("verdicts", "| a |\n|---|\n| 1 |\n") + block.format("rules", "| kept |\n")
+    )

@@ -1,0 +1,241 @@
+"""The figures of docs/results.md, from nothing but data, the encoders and the package index.
+
+    python benchmarks/evidence.py --to FOLDER [--jobs 2] [--only STEP,STEP]
+    python benchmarks/evidence.py --to FOLDER --page docs/results.md
+    python benchmarks/evidence.py --list
+
+Steps run in order, in this checkout, and read ../shared/data as the files in sweeps/ do. A finished command is not run
+again, and a sweep that was stopped resumes: `FOLDER/steps.json` has the commands of each step that are done, its
+seconds, the date and the commit. A failed command ends the run. With --page nothing is run: each block
+
+    <!-- evidence: STEP TABLE -->
+    ...
+    <!-- /evidence -->
+
+of the page gets the rows of the table that the report of the step has under this name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from contsym.training.fingerprint import git_commit
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"(<!-- evidence: (\S+) (\S+) -->\n).*?(<!-- /evidence -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    what: str
+    commands: tuple[str, ...]
+    """In which {to} (a folder of the step's own), {all} (that of all steps) and {jobs} are filled in.
+    `contsym` is this checkout's, `python` this interpreter."""
+
+
+def sweep(name: str, what: str, config: str, *more: str, options: str = "") -> Step:
+    """Run a sweep, then what more is to be done with it, then the report."""
+    run = f"contsym sweep --config {config} {options} --jobs {{jobs}} --output {{to}}"
+    report = "contsym report --output {to} --to {to}/report"
+    return Step(name, what, (" ".join(run.split()), *more, report))
+
+
+PROMPT = "contsym run --strategy prompt_llm --set k={k} --scenario wikidata_only --encoder {{all}}/smollm --shots 48 "
+STEPS = (
+    Step(
+        "mpnet",
+        "weights of the second encoder",
+        ("python benchmarks/mpnet_weights.py --downloads {to}/downloads",),
+    ),
+    Step(
+        "pairs",
+        "pairs of WordNet and of sentences of Wikipedia",
+        (
+            "python benchmarks/evidence.py --triples ../shared/data/crossdomain/wn18rr.jsonl {to}/wn18rr.txt",
+            "contsym data build --triples {to}/wn18rr.txt --relations wordnet --balance --to data/wordnet",
+            "contsym data sentences ../shared/data/tasks/fewrel.jsonl --to data/fewrel_pairs.jsonl",
+        ),
+    ),
+    Step(
+        "published",
+        "leaks and shortcuts of the published pairs",
+        tuple(
+            f"contsym data audit ../shared/data/asymmetricity --shots 64 --seed {seed}" for seed in range(3)
+        ),
+    ),
+    sweep(
+        "audit",
+        "a rule learned, or a label bias: six methods, 5 seeds",
+        "sweeps/audit.toml",
+        "contsym audit latest --output {to}",
+    ),
+    sweep(
+        "other-domains",
+        "trained on Wikidata, tested elsewhere: four methods, 5 seeds",
+        "sweeps/other-domains/wikidata.toml",
+    ),
+    sweep(
+        "predicates", "the same with made-up sentences learned first", "sweeps/other-domains/predicates.toml"
+    ),
+    sweep(
+        "stream",
+        "four tasks of single texts: six strategies, two add-ons, 5 seeds",
+        "sweeps/text-stream.toml",
+    ),
+    sweep("methods-64", "every method on 64 pairs, 5 seeds", "sweeps/methods.toml", options="--seeds 5"),
+    sweep("methods-16", "on 16 pairs", "sweeps/methods.toml", options="--seeds 5 --shots 16"),
+    sweep(
+        "methods-64-sequential",
+        "on 64 pairs, MNLI learned by the method itself",
+        "sweeps/methods.toml",
+        options="--seeds 5 --protocol sequential --encoder minilm-nli",
+    ),
+    sweep(
+        "methods-16-sequential",
+        "on 16 pairs, MNLI learned by the method itself",
+        "sweeps/methods.toml",
+        options="--seeds 5 --shots 16 --protocol sequential --encoder minilm-nli",
+    ),
+    sweep("paper", "the paper's table under every reading, 2 and 10 seeds", "sweeps/paper.toml"),
+    sweep(
+        "paper-mpnet",
+        "the same with the second encoder, 3 seeds",
+        "sweeps/paper.toml",
+        options="--encoder mpnet --seeds 3",
+    ),
+    *(
+        Step(
+            f"default-{name}",
+            f"validation accuracy by {name}",
+            (f"contsym sweep --config sweeps/defaults/{name}.toml --jobs {{jobs}} --output {{to}}",),
+        )
+        for name in sorted(path.stem for path in (ROOT / "sweeps" / "defaults").glob("*.toml"))
+    ),
+    Step(
+        "prompts",
+        "a small language model, asked with 0, 4 and 16 examples",
+        (
+            "python benchmarks/smollm_weights.py {all}/smollm",
+            *(PROMPT.format(k=k) + "--no-audit --no-curve --output {to}" for k in (0, 4, 16)),
+        ),
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n")[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=(__doc__ or "").partition("\n")[2],
+    )
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="results, reports and steps.json")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells of a sweep at a time")
+    parser.add_argument("--only", metavar="STEP,STEP", help="these steps alone")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="fill in the tables of this page")
+    parser.add_argument("--list", action="store_true", help="show the steps, with their seconds")
+    parser.add_argument("--triples", type=Path, nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.triples:
+        write_triples(*given.triples)
+        return
+    steps = chosen(given.only, parser.error)
+    if given.list:
+        ran = read_steps(given.to) if given.to else {}
+        for step in steps:
+            found = ran.get(step.name, {"done": []})
+            n, n_done = len(step.commands), len(set(step.commands) & set(found["done"]))
+            state = (
+                f"{n_done} of {n} commands, {found['seconds']:,.0f} s, {found['date']}"
+                if n_done
+                else "not run"
+            )
+            print(f"{step.name:<22}  {step.what} ({state})")
+        return
+    if given.to is None:
+        parser.error("--to FOLDER is missing; expected where results are, or are to go")
+    if given.page:
+        if missing := fill(given.page, given.to):
+            print(f"{given.page}: without results, and left as they are: {', '.join(missing)}")
+        return
+    for step in steps:
+        run(step, given.to.resolve(), given.jobs)
+
+
+def chosen(only: str | None, error: Callable[[str], Any]) -> list[Step]:
+    """The steps with these names; all by default."""
+    names = [step.name for step in STEPS]
+    asked = names if only is None else only.split(",")
+    if unknown := [name for name in asked if name not in names]:
+        error(f"--only {unknown[0]}: no such step; expected {', '.join(names)}")
+    return [step for step in STEPS if step.name in asked]
+
+
+def read_steps(to: Path) -> dict[str, Any]:
+    path = to / "steps.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+
+def run(step: Step, to: Path, jobs: int) -> None:
+    """Run those of a step's commands that are not done, one after the other; SystemExit where one fails."""
+    folder = to / step.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for command in step.commands:
+        steps = read_steps(to)
+        state = steps.setdefault(step.name, {"seconds": 0.0, "done": []})
+        if command in state["done"]:
+            continue
+        words = [word.format(to=folder, all=to, jobs=jobs) for word in shlex.split(command)]
+        print(f"{step.name}: {shlex.join(words)}", flush=True)
+        start = {"contsym": ["-m", "contsym"], "python": []}[words[0]]
+        began = time.perf_counter()
+        with (folder / "log.txt").open("a", encoding="utf-8") as log:
+            done = subprocess.run(
+                [sys.executable, *start, *words[1:]], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+            )
+        if done.returncode:
+            raise SystemExit(
+                f"{step.name} ended with {done.returncode}; {folder / 'log.txt'} says why, and the same command resumes"
+            )
+        state["done"].append(command)
+        state["seconds"] = round(state["seconds"] + time.perf_counter() - began, 1)
+        state |= {"date": date.today().isoformat(), "commit": git_commit()}
+        (to / "steps.json").write_text(json.dumps(steps, indent=1) + "\n", "utf-8")
+
+
+def fill(page: Path, to: Path) -> list[str]:
+    """Put the tables of the reports into the page's blocks; the blocks without one stay, and are given."""
+    missing = []
+
+    def filled(found: re.Match[str]) -> str:
+        head, step, table, end = found.groups()
+        path = to / step / "report" / "tables" / f"{table}.md"
+        if not path.exists():
+            missing.append(f"{step} {table}")
+            return found[0]
+        rows = [line for line in path.read_text("utf-8").splitlines() if line.startswith("|")]
+        return head + "".join(f"{row}\n" for row in rows) + end
+
+    page.write_text(BLOCK.sub(filled, page.read_text("utf-8")), "utf-8")
+    return missing
+
+
+def write_triples(rows: Path, to: Path) -> None:
+    """Lines of `head<TAB>relation<TAB>tail` out of JSON Lines with these fields."""
+    lines = (json.loads(line) for line in rows.read_text("utf-8").splitlines())
+    to.write_text("".join(f"{row['head']}\t{row['relation']}\t{row['tail']}\n" for row in lines), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
