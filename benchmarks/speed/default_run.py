@@ -24,7 +24,16 @@ def measure(options: Options) -> list[Comparison]:
     words = ["run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wikidata", "--mnli", options.mnli]
     words += ["--wikidata", options.wikidata]
     if options.smoke:
-        words += ["--protocol", "sequential", "--encoder", options.encoder, "--set", "steps=2"]
+        words += [
+            "--protocol",
+            "sequential",
+            "--encoder",
+            options.encoder,
+            "--set",
+            "steps=2",
+            "--limit",
+            "40",
+        ]
 
     def run() -> tuple[float, str]:
         with tempfile.TemporaryDirectory() as output:

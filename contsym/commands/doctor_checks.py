@@ -1,7 +1,6 @@
 """Checks of the machine, the libraries, the folders and the encoder, each with a remedy for what does not work.
 
-A check never raises, and takes no longer than it says. Checks change nothing but the output folder, which
-they make as a run would.
+A check never raises, takes no longer than it says, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -192,7 +191,9 @@ def _output(request: Request) -> Iterator[Finding]:
 
 
 def _room(name: str, folder: Path, needed: int, if_full: State, remedy: str) -> Finding:
-    free = shutil.disk_usage(folder).free
+    # Which may not be there yet.
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     shown = f"{folder}, {free / 2**30:.1f} GiB free"
     return Finding(name, if_full, shown, remedy) if free < needed else Finding(name, "ok", shown)
 

@@ -53,7 +53,7 @@ def test_a_fault_does_no_harm(bench, name):
     try_fault(bench, name, FAST[name])
 
 
-@pytest.mark.slow
+@pytest.mark.night
 @pytest.mark.parametrize("name", SLOW)
 def test_a_fault_does_no_harm_however_often(bench, name):
     try_fault(bench, name, SLOW[name])

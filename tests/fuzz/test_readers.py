@@ -1,4 +1,4 @@
-"""200 documents to each reader, 1,000 in the slow tests: a line for what is wrong, and never anything else.
+"""200 documents to each reader, 1,000 in those of the night: a line for what is wrong, and never anything else.
 
 `python -m benchmarks.fuzz` does the same with 100,000.
 """
@@ -20,8 +20,11 @@ SEED = 20260102
 @pytest.mark.parametrize(
     ("name", "n"),
     [
-        *((name, N_FAST // reader.share) for name, reader in READERS.items() if not reader.is_slow),
-        *(pytest.param(name, N // reader.share, marks=pytest.mark.slow) for name, reader in READERS.items()),
+        *(
+            pytest.param(name, N_FAST // reader.share, marks=[pytest.mark.slow] if reader.is_slow else [])
+            for name, reader in READERS.items()
+        ),
+        *(pytest.param(name, N // reader.share, marks=pytest.mark.night) for name, reader in READERS.items()),
     ],
 )
 def test_a_reader_gives_a_line_or_what_it_read(name, n, capsys):
