@@ -42,7 +42,7 @@ def test_a_csv_file(tmp_path):
 
 
 def test_the_csv_file_that_goes_to_mlflow_is_read(tmp_path):
-    assert read_matrices(write(tmp_path, seed_record(make_result()).matrix))[0].rows == ROWS
+    assert read_matrices(write(tmp_path, seed_record(make_result()).texts["matrix.csv"]))[0].rows == ROWS
 
 
 @pytest.mark.parametrize(
