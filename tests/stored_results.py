@@ -73,6 +73,7 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
             "label_noise": None,
             "pooling": "auto",
             "adapter": None,
+            "limit": None,
             "one_pass": False,
             "until": None,
             "step": 16,

@@ -13,7 +13,7 @@ from contsym.results import store
 from contsym.results.schema import SeedResult
 from contsym.results.training_audit import Audited, TrainingAudit, judge, read_audit, write_audit
 from contsym.sweeps.find import find, find_row, nothing_there
-from contsym.training.audit import audit_seed, check_audit
+from contsym.training.audit import Scored, audit_seed, check_audit
 from contsym.training.progress import Progress
 
 
@@ -52,10 +52,11 @@ def audit_results(
                 "again and stores one"
             )
     groups: dict[str, list[TrainingAudit]] = {}
+    starts: dict[tuple[str, ...], Scored] = {}
     for folder, result in results.items():
         audit = read_audit(folder)
         if audit is None or audit.sources != rules.sources:
-            audit = audit_seed(folder, output, rules, progress, plugins, device)
+            audit = audit_seed(folder, output, rules, progress, plugins, device, starts)
             write_audit(folder, audit)
         name = f"{result.variant(_varied(results.values(), result.strategy))}, {result.n_shots:,} shots"
         groups.setdefault(name, []).append(audit)

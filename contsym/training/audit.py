@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from contsym.training.trained import TrainedModel
 
 Score = Callable[["Dataset"], "Tensor"]
+Scored = list[tuple["Tensor", "Tensor"]]
+"""Of validation and test pairs: of each rule, and last of the new task."""
 
 
 def check_audit(result: SeedResult, name: str) -> None:
@@ -47,10 +49,19 @@ def check_audit(result: SeedResult, name: str) -> None:
 
 
 def audit_seed(
-    folder: Path, output: Path, rules: Rules, progress: Progress, named: Plugins, device: str
+    folder: Path,
+    output: Path,
+    rules: Rules,
+    progress: Progress,
+    named: Plugins,
+    device: str,
+    starts: dict[tuple[str, ...], Scored],
 ) -> TrainingAudit:
-    """Audit the saved model beside the result in `folder`. Raises ContsymError where there is none, or where the data are
-    not those of the run."""
+    """Audit the saved model beside the result in `folder`.
+
+    `starts` has the scores of models that several runs begin at, and gets those of this one. Raises ContsymError where
+    there is no model, or where the data are not those of the run.
+    """
     from contsym.models.encoders.device import deterministic
     from contsym.training.trained import load
 
@@ -71,14 +82,16 @@ def audit_seed(
         )
     model = load(model_folder, device=device, plugins_of=named)
     with deterministic(plan.device):
-        before = _before(plan, result.seed, progress)
+        parts = [(rule.validation, rule.test) for rule in rules.by_name.values()]
+        start, before = _before(plan, result.seed, progress)
+        place = (start or result.key, task.fingerprint, *rules.sources.values())
+        if place not in starts:
+            asked = [*parts, (task.validation, task.test)]
+            starts[place] = [(before(validation), before(test)) for validation, test in asked]
+        *old, old_task = starts[place]
         after_rules: Score = _known(model) if model.file.known_head else _own(model)
-        pairs = rules.by_name.values()
-        old = [(before(rule.validation), before(rule.test)) for rule in pairs]
-        new = [(after_rules(rule.validation), after_rules(rule.test)) for rule in pairs]
-        old_task, new_answers = (
-            [score(part) for part in (task.validation, task.test)] for score in (before, _own(model))
-        )
+        new = [(after_rules(validation), after_rules(test)) for validation, test in parts]
+        new_answers = [_own(model)(part) for part in (task.validation, task.test)]
     old_scores, new_scores = (np.concatenate([_plain(each[0]) for each in side]) for side in (old, new))
     shift = label_shift(old_scores, new_scores.argmax(axis=1))
     task_scores = _plain(old_task[0])
@@ -106,7 +119,7 @@ def audit_seed(
 def _answers(
     validation: Dataset,
     test: Dataset,
-    before: tuple[Tensor, Tensor] | list[Tensor],
+    before: tuple[Tensor, Tensor],
     after: Tensor,
     shift: Any,
 ) -> Answers:
@@ -128,8 +141,8 @@ def _plain(scores: Tensor) -> np.ndarray:
     return np.where(finite, values, values[finite].min() - 1e3) if not finite.all() else values
 
 
-def _before(plan: Plan, seed: int, progress: Progress) -> Score:
-    """The scores of the model as it was before the later tasks of the run.
+def _before(plan: Plan, seed: int, progress: Progress) -> tuple[str | None, Score]:
+    """The scores of the model as it was before the later tasks of the run, and what tells models with these scores apart.
 
     Under protocol retrain that of the encoder and head that all runs start from; otherwise the method after the first
     task, from the cache or trained again.
@@ -149,14 +162,14 @@ def _before(plan: Plan, seed: int, progress: Progress) -> Score:
         n_labels = len(plan.scenario.label_space.names)
         model = PairModel(encoder, nn.Identity(), joined=None, n_labels=n_labels, known_head=head)
         model.to(plan.device).eval()
-        return model.known_scores
+        return start.key, model.known_scores
     run = SeedRun(plan, [plan.training_part(task, seed) for task in plan.trained], seed, progress)
     cache.fast_forward(run, seed)
     if not run.n_done:
         run.train_next()
     run.strategy.model.eval()
     run.strategy.refresh()
-    return run.strategy.score
+    return None, run.strategy.score
 
 
 def _known(model: TrainedModel) -> Score:
