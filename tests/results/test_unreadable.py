@@ -27,6 +27,12 @@ CARD = {"source": "me", "trains": "nothing", "stores": "nothing"}
 '''
 
 
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """Reports are written by the dozen here, and their figures, which other tests look at, take most of the time."""
+    monkeypatch.setattr("contsym.report.render.write_figures", lambda figures, folder: None)
+
+
 @pytest.fixture
 def output(tmp_path, mlflow_template):
     shutil.copy(mlflow_template, tmp_path / "mlflow.db")

@@ -139,7 +139,7 @@ def test_what_cannot_be_audited_is_one_line(toy, tiny_encoder_folder, tmp_path):
         SettingError, match="ridge, seed 0: no saved model; the same command with --save-model"
     ):
         audited(tmp_path, "ridge")
-    with pytest.raises(ContsymError, match="'nothing' is not there; expected a run or sweep"):
+    with pytest.raises(ContsymError, match="'nothing' is not there; expected latest, a run or sweep"):
         audited(tmp_path, "nothing")
     alone = [
         "--scenario",
