@@ -72,10 +72,14 @@ def executed(tmp_path_factory, tiny_encoder_folder):
 @pytest.mark.slow
 def test_every_command_does_what_the_page_says(executed):
     assert len(executed) == PAGE.count("\n$ ") > 0
-    for command, output, done in executed:
+    for command, _, done in executed:
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        # What the page shows as the end of the output is its end, but for an empty line.
-        assert expected(output.rstrip()).fullmatch(done.stdout.rstrip()), f"{command}\n{done.stdout}"
+    # What the page shows as the end of the output is its end, but for an empty line.
+    assert not [
+        f"{command}\n{done.stdout}"
+        for command, output, done in executed
+        if not expected(output.rstrip()).fullmatch(done.stdout.rstrip())
+    ]
 
 
 def test_the_page_has_no_block_that_is_not_executed():
