@@ -27,6 +27,7 @@ def test_a_notebook_is_stored_with_its_outputs(path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_the_page_and_the_notebooks_run_as_they_stand(tmp_path, monkeypatch):
     """In one folder, since they share runs; each is trained once."""
     from nbclient import NotebookClient
