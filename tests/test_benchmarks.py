@@ -263,7 +263,7 @@ def test_ratios_of_toy_sizes_are_not_checked_against_full_ones(tmp_path):
 # -- Every measure, at toy sizes --
 
 
-@pytest.mark.night
+@pytest.mark.slow
 def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
     names = ("startup", "queries", "step", "full_run", "sweep")
     names += ("planning", "second_start", "first_batch", "default_run")
@@ -282,7 +282,7 @@ def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
     assert [len(row) for row in plain] == [2, 2, 2]
 
 
-@pytest.mark.night
+@pytest.mark.slow
 def test_a_ratio_that_falls_twice_fails_and_only_its_measure_is_taken_again(tmp_path):
     from speed.ratios import Options
 
@@ -302,7 +302,7 @@ def test_a_ratio_that_falls_twice_fails_and_only_its_measure_is_taken_again(tmp_
     assert "none of 1 ratios has fallen" in done.stdout
 
 
-@pytest.mark.night
+@pytest.mark.slow
 @needs_bench
 def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path):
     done = speed("--smoke", "--only", "encode,to_099,until_099,gpu", "--json", tmp_path / "found.json")
@@ -312,7 +312,7 @@ def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path
     assert all(each["agrees"] for each in found)
 
 
-@pytest.mark.night
+@pytest.mark.slow
 def test_growth_is_measured_written_and_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     out, picture = tmp_path / "growth.json", tmp_path / "growth.svg"
@@ -324,7 +324,7 @@ def test_growth_is_measured_written_and_drawn(tmp_path):
     assert picture.read_text().lstrip().startswith("<?xml")
 
 
-@pytest.mark.night
+@pytest.mark.slow
 def test_growth_in_memory_and_experiences_has_points():
     growth = importlib.import_module("growth")
     cost = growth.POINTS["memory"](100, growth.EXACT, is_small=True)
@@ -333,7 +333,7 @@ def test_growth_in_memory_and_experiences_has_points():
     assert growth.POINTS["experiences"](2, "fine_tune", is_small=True)["run, s"] > 0
 
 
-@pytest.mark.night
+@pytest.mark.slow
 def test_a_sweep_is_the_same_cells_as_commands_of_their_own(tmp_path, tiny_encoder_folder):
     out = tmp_path / "whole.json"
     words = ["--strategies", "knn_fixed", "--shots", "4,8", "--encoder", tiny_encoder_folder]

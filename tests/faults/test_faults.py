@@ -14,12 +14,12 @@ SEED = int(os.environ.get("CONTSYM_FAULT_SEED", "20260102"))
 FAST = {"kill_run": 1, "sigint": 1, "file_limit": 1, "not_a_number": 1}
 """Trials that take seconds."""
 
-SLOW = {
-    "kill_run": 3, "kill_sweep": 3, "kill_build": 2, "sigint": 2, "sigterm": 2, "sighup": 1, "disk_full": 2,
-    "file_limit": 2, "read_only": 1, "folder_removed": 2, "writers": 1, "clock": 1, "two_runs": 1,
-    "not_a_number": 2, "out_of_memory": 1, "larger_than_memory": 1,
-    "server_down": 1, "server_goes_down": 1, "server_slow": 1, "server_errors": 1,
-    "server_goes_down_postgres": 1, "server_errors_postgres": 1, "worker": 1,
+NIGHT = {
+    "kill_run": 8, "kill_sweep": 8, "kill_build": 3, "sigint": 4, "sigterm": 4, "sighup": 2, "disk_full": 4,
+    "file_limit": 3, "read_only": 1, "folder_removed": 3, "writers": 2, "clock": 2, "two_runs": 1,
+    "not_a_number": 3, "out_of_memory": 1, "larger_than_memory": 1,
+    "server_down": 1, "server_goes_down": 3, "server_slow": 1, "server_errors": 3,
+    "server_goes_down_postgres": 2, "server_errors_postgres": 2, "worker": 1,
 }  # fmt: skip
 ELSEWHERE = {
     # tests/sweeps/engines/test_ray.py is what it runs.
@@ -53,14 +53,20 @@ def test_a_fault_does_no_harm(bench, name):
     try_fault(bench, name, FAST[name])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(NIGHT) - set(FAST)))
+def test_every_other_fault_does_no_harm(bench, name):
+    try_fault(bench, name, 1)
+
+
 @pytest.mark.night
-@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("name", NIGHT)
 def test_a_fault_does_no_harm_however_often(bench, name):
-    try_fault(bench, name, SLOW[name])
+    try_fault(bench, name, NIGHT[name])
 
 
 def test_no_fault_goes_untried():
-    assert set(FAST) | set(SLOW) | ELSEWHERE == set(BY_NAME)
+    assert set(FAST) | set(NIGHT) | ELSEWHERE == set(BY_NAME)
 
 
 def test_a_harm_is_told_from_none(tmp_path):

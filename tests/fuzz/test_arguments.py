@@ -21,7 +21,7 @@ def test_every_command_is_tried():
     assert {"run", "sweep", "data build", "data show", "compare", "report", "ui", "new strategy"} <= names
 
 
-@pytest.mark.night
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_arguments_end_in_a_line_or_an_answer(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

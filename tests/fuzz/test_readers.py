@@ -1,4 +1,4 @@
-"""200 documents to each reader, 1,000 in those of the night: a line for what is wrong, and never anything else.
+"""200 documents to each reader, 2,000 in those of the night: a line for what is wrong, and never anything else.
 
 `python -m benchmarks.fuzz` does the same with 100,000.
 """
@@ -11,7 +11,7 @@ from tests.fuzz import documents
 from tests.fuzz.readers import READERS, Reader
 from tests.fuzz.trial import Hang, Trial, at_most, try_document, try_reader
 
-N = int(os.environ.get("CONTSYM_FUZZ_INPUTS", "1000"))
+N = int(os.environ.get("CONTSYM_FUZZ_INPUTS", "2000"))
 N_FAST = 200
 SEED = 20260102
 

@@ -51,7 +51,7 @@ def table(done):
     return [{k: v for k, v in cell.items() if k not in timed} for cell in json.loads(done.stdout)["cells"]]
 
 
-@pytest.mark.night
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(int(os.environ.get("CONTSYM_KILL_TURNS", "1"))))
 def test_killed_at_random_moments_the_same_tables_nothing_lost_nothing_double(
     turn, whole, tiny_encoder_folder, tmp_path
