@@ -11,6 +11,7 @@ from contsym.errors import SettingError
 from contsym.plugins import Plugins
 from contsym.results import store
 from contsym.results.schema import SeedResult
+from contsym.results.summary import varied_settings
 from contsym.results.training_audit import Audited, TrainingAudit, judge, read_audit, write_audit
 from contsym.sweeps.find import find, find_row, nothing_there
 from contsym.training.audit import Scored, audit_seed, check_audit
@@ -53,21 +54,12 @@ def audit_results(
             )
     groups: dict[str, list[TrainingAudit]] = {}
     starts: dict[tuple[str, ...], Scored] = {}
+    varied = varied_settings(list(results.values()))
     for folder, result in results.items():
         audit = read_audit(folder)
         if audit is None or audit.sources != rules.sources:
             audit = audit_seed(folder, output, rules, progress, plugins, device, starts)
             write_audit(folder, audit)
-        name = f"{result.variant(_varied(results.values(), result.strategy))}, {result.n_shots:,} shots"
+        name = f"{result.variant(varied[result.strategy])}, {result.n_shots:,} shots"
         groups.setdefault(name, []).append(audit)
     return {name: judge(audits) for name, audits in groups.items()}
-
-
-def _varied(results, strategy: str) -> set[str]:
-    """Settings of a strategy that have several values."""
-    values: dict[str, set[str]] = {}
-    for result in results:
-        if result.strategy == strategy:
-            for name, value in result.settings.items():
-                values.setdefault(name, set()).add(str(value))
-    return {name for name, those in values.items() if len(those) > 1}

@@ -15,6 +15,7 @@ from contsym.errors import ContsymError, SettingError
 from contsym.results import paper, store
 from contsym.results.schema import SeedResult
 from contsym.results.selection import select
+from contsym.results.summary import varied_settings
 from contsym.sweeps.find import find, nothing_there
 from contsym.sweeps.runs import StoredRun, latest_sweep, stored_runs
 from contsym.tasks.catalog import own_tasks
@@ -84,16 +85,8 @@ class Collected:
     @cached_property
     def _varied(self) -> dict[str, set[str]]:
         """Names of settings with several values, by strategy."""
-        settings: dict[str, list[dict[str, str]]] = {}
-        for result in self.results:
-            texts = {name: str(value) for name, value in result.settings.items()}
-            settings.setdefault(result.strategy, []).append(texts)
         in_sweep = set(self.sweep.varied) if self.sweep else set()
-        return {
-            strategy: in_sweep
-            | {name for name in set().union(*each) if len({texts.get(name) for texts in each}) > 1}
-            for strategy, each in settings.items()
-        }
+        return {strategy: in_sweep | names for strategy, names in varied_settings(self.results).items()}
 
     @cached_property
     def shots(self) -> list[int]:

@@ -188,6 +188,17 @@ def as_json(results: Results, mlflow_run_ids: Mapping[str, str] | None = None) -
     return {**shared, "reading": reading(results), "seeds": seeds, "mean": asdict(summarise(results))}
 
 
+def varied_settings(results: Results) -> dict[str, set[str]]:
+    """Names of settings with several values, by strategy."""
+    by_strategy: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        by_strategy.setdefault(result.strategy, []).append(result.settings)
+    return {
+        strategy: {name for name in set().union(*each) if len({str(s.get(name)) for s in each}) > 1}
+        for strategy, each in by_strategy.items()
+    }
+
+
 def by_order(results: Results) -> dict[str, list[SeedResult]]:
     """Results by the order of their experiences."""
     groups: dict[str, list[SeedResult]] = {}
