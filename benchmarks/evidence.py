@@ -2,6 +2,8 @@
 
     python benchmarks/evidence.py --to FOLDER [--jobs 2] [--only STEP,STEP]
     python benchmarks/evidence.py --to FOLDER --page docs/results.md
+    python benchmarks/evidence.py --to FOLDER --pack
+    python benchmarks/evidence.py --to FOLDER --unpack
     python benchmarks/evidence.py --list
 
 Steps run in order, in this checkout, and read ../shared/data as the files in sweeps/ do. A finished command is not run
@@ -12,7 +14,12 @@ seconds, the date and the commit. A failed command ends the run. With --page not
     ...
     <!-- /evidence -->
 
-of the page gets the rows of the table that the report of the step has under this name.
+of the page gets the rows of the table that the report of the step has under this name; the table `machine` is a line
+that says where and when its results were measured.
+
+The results behind docs/results.md are in benchmarks/evidence/, one archive per step. --pack writes them there, and
+--unpack puts them into FOLDER, where `contsym report`, `show` and `compare` read them and a sweep resumes, if neither
+code nor versions nor precision changed since.
 """
 
 from __future__ import annotations
@@ -24,15 +31,18 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from evidence_archive import pack, unpack
+
 from contsym.training.fingerprint import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "benchmarks" / "evidence"
 BLOCK = re.compile(r"(<!-- evidence: (\S+) (\S+) -->\n).*?(<!-- /evidence -->)", re.DOTALL)
 
 
@@ -144,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells of a sweep at a time")
     parser.add_argument("--only", metavar="STEP,STEP", help="these steps alone")
     parser.add_argument("--page", type=Path, metavar="FILE", help="fill in the tables of this page")
+    parser.add_argument("--pack", action="store_true", help="keep the results in benchmarks/evidence/")
+    parser.add_argument("--unpack", action="store_true", help="put the kept results into FOLDER")
     parser.add_argument("--list", action="store_true", help="show the steps, with their seconds")
     parser.add_argument("--triples", type=Path, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -169,8 +181,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if missing := fill(given.page, given.to):
             print(f"{given.page}: without results, and left as they are: {', '.join(missing)}")
         return
+    to = given.to.resolve()
+    if given.pack or given.unpack:
+        keep(steps, to) if given.pack else put_back(steps, to)
+        return
     for step in steps:
-        run(step, given.to.resolve(), given.jobs)
+        run(step, to, given.jobs)
 
 
 def chosen(only: str | None, error: Callable[[str], Any]) -> list[Step]:
@@ -211,7 +227,37 @@ def run(step: Step, to: Path, jobs: int) -> None:
         state["done"].append(command)
         state["seconds"] = round(state["seconds"] + time.perf_counter() - began, 1)
         state |= {"date": date.today().isoformat(), "commit": git_commit()}
-        (to / "steps.json").write_text(json.dumps(steps, indent=1) + "\n", "utf-8")
+        write_steps(to, steps)
+
+
+def write_steps(to: Path, steps: dict[str, Any]) -> None:
+    (to / "steps.json").write_text(json.dumps(steps, indent=1) + "\n", "utf-8")
+
+
+def keep(steps: Sequence[Step], to: Path) -> None:
+    """Pack the results of these steps, also of a sweep that was stopped, into benchmarks/evidence/."""
+    kept, ran = read_steps(KEPT), read_steps(to)
+    for step in steps:
+        if any((to / step.name).glob("results/*/result.json")):
+            archive = KEPT / f"{step.name}.tar.xz"
+            print(f"{step.name}: {pack(to / step.name, archive)} results, {archive.stat().st_size:,} bytes")
+            kept.pop(step.name, None)
+            if step.name in ran:
+                # A report is made again from its results.
+                done = [c for c in ran[step.name]["done"] if not c.startswith("contsym report")]
+                kept[step.name] = ran[step.name] | {"done": done}
+    write_steps(KEPT, kept)
+
+
+def put_back(steps: Sequence[Step], to: Path) -> None:
+    """Unpack the kept results of these steps into `to`."""
+    kept, there = read_steps(KEPT), read_steps(to)
+    for step in steps:
+        archive = KEPT / f"{step.name}.tar.xz"
+        if archive.exists():
+            print(f"{step.name}: {unpack(archive, to / step.name)} results")
+            there.update({step.name: kept[step.name]} if step.name in kept else {})
+    write_steps(to, there)
 
 
 def fill(page: Path, to: Path) -> list[str]:
@@ -221,6 +267,8 @@ def fill(page: Path, to: Path) -> list[str]:
     def filled(found: re.Match[str]) -> str:
         head, step, table, end = found.groups()
         path = to / step / "report" / "tables" / f"{table}.md"
+        if table == "machine" and (line := machine(to / step)):
+            return f"{head}{line}\n{end}"
         if not path.exists():
             missing.append(f"{step} {table}")
             return found[0]
@@ -229,6 +277,24 @@ def fill(page: Path, to: Path) -> list[str]:
 
     page.write_text(BLOCK.sub(filled, page.read_text("utf-8")), "utf-8")
     return missing
+
+
+def machine(folder: Path) -> str:
+    """Where, when and from which code the results of a step are; empty where there are none."""
+    facts = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("results/*/result.json"))]
+    if not facts:
+        return ""
+
+    def words(values: Iterable[object]) -> str:
+        return ", ".join(sorted({str(value) for value in values}))
+
+    days = sorted({fact["started_at"][:10] for fact in facts})
+    threads = words(fact["threads"] for fact in facts)
+    return (
+        f"{len(facts)} results, {days[0]}{f' to {days[-1]}' if days[1:] else ''}: "
+        f"{'; '.join(sorted({fact['processor'] for fact in facts}))}; {words(fact['precision'] for fact in facts)}, "
+        f"threads per cell: {threads}; commit {words((fact['git_commit'] or 'unknown')[:7] for fact in facts)}."
+    )
 
 
 def write_triples(rows: Path, to: Path) -> None:

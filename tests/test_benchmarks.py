@@ -403,3 +403,58 @@ def test_a_page_gets_the_rows_of_its_tables(tmp_path):
     assert page.read_text("utf-8") == (
         "x\n" + block.format("verdicts", "| a |\n|---|\n| 1 |\n") + block.format("rules", "| kept |\n")
     )
+
+
+def toy_results(folder: Path) -> None:
+    for key, day in (("b", "2026-01-02"), ("a", "2026-01-01")):
+        (folder / "results" / key).mkdir(parents=True)
+        facts = {"started_at": f"{day}T00:00", "processor": "P", "precision": "bf16", "threads": 1}
+        (folder / "results" / key / "result.json").write_text(json.dumps(facts | {"git_commit": "c0ffee123"}))
+        (folder / "results" / key / "label_vectors.safetensors").write_bytes(b"large")
+    (folder / "results" / ".partial").mkdir()
+    (folder / "results" / ".partial" / "result.json").write_text("{")
+    (folder / "runs" / "r").mkdir(parents=True)
+    (folder / "runs" / "r" / "run.json").write_text("{}")
+
+
+def test_kept_results_come_back_and_only_their_report_is_made_again(tmp_path, monkeypatch):
+    import evidence
+
+    monkeypatch.setattr(evidence, "KEPT", tmp_path / "kept")
+    step = evidence.Step("s", "toy", ("contsym sweep --to {to}", "contsym report --output {to}"))
+    here, there = tmp_path / "here", tmp_path / "there"
+    toy_results(here / "s")
+    evidence.write_steps(here, {"s": {"seconds": 1.0, "done": list(step.commands)}})
+    evidence.keep([step], here)
+    first = (tmp_path / "kept" / "s.tar.xz").read_bytes()
+    evidence.keep([step], here)
+    assert (tmp_path / "kept" / "s.tar.xz").read_bytes() == first, "git would see a change"
+    there.mkdir()
+    evidence.put_back([step], there)
+    files = sorted(str(path.relative_to(there)) for path in there.rglob("*") if path.is_file())
+    assert files == [
+        "s/results/a/result.json",
+        "s/results/b/result.json",
+        "s/runs/r/run.json",
+        "steps.json",
+    ]
+    assert evidence.read_steps(there)["s"]["done"] == ["contsym sweep --to {to}"]
+    page = tmp_path / "page.md"
+    page.write_text("<!-- evidence: s machine -->\n<!-- /evidence -->\n")
+    assert evidence.fill(page, there) == []
+    assert page.read_text("utf-8").split("\n")[1] == (
+        "2 results, 2026-01-01 to 2026-01-02: P; bf16, threads per cell: 1; commit c0ffee1."
+    )
+
+
+def test_an_archive_with_more_than_plain_files_is_refused(tmp_path):
+    import tarfile
+
+    from evidence_archive import unpack
+
+    with tarfile.open(tmp_path / "a.tar.xz", "w:xz") as tar:
+        entry = tarfile.TarInfo("results")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(entry)
+    with pytest.raises(SystemExit, match="results is not a plain file"):
+        unpack(tmp_path / "a.tar.xz", tmp_path / "to")
