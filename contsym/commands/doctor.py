@@ -19,7 +19,7 @@ from contsym.commands.views.tables import Lines, bare_table, shown
 @click.command(short_help="Check whether a run can work here.")
 @options.output_option
 @options.uri_option
-@options.encoder_option
+@options.encoder_option_with(Request.encoder)
 @options.device_option
 @options.precision_option
 @click.option("--network", is_flag=True, help="Also ask the Hub and the tracking server; some seconds each.")

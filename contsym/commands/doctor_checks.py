@@ -56,7 +56,8 @@ class Request:
     """The options of `contsym doctor`."""
 
     output: Path
-    encoder: str = "minilm"
+    encoder: str = "minilm-nli"
+    """That of the default run."""
     tracking_uri: str | None = None
     device: str = "auto"
     precision: str = "auto"

@@ -183,12 +183,24 @@ plugin_option = click.option(
     metavar="FILE",
     help="A strategy's .py, or a scenario's or task's .toml, of your own; repeatable.",
 )
-encoder_option = click.option(
-    "--encoder",
-    metavar="NAME",
-    shell_complete=completion.encoders,
-    help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors.  "
-    "[default: minilm-nli for a scenario that begins with MNLI or SNLI and is retrained, else minilm]",
+
+
+def encoder_option_with(default: str | None, more: str = "") -> Any:
+    """--encoder of a command; `more` follows its help."""
+    return click.option(
+        "--encoder",
+        metavar="NAME",
+        default=default,
+        show_default=default is not None,
+        shell_complete=completion.encoders,
+        help="A preset (contsym list encoders), a Hub id (OWNER/NAME[@REVISION]), or a folder with safetensors."
+        + more,
+    )
+
+
+encoder_option = encoder_option_with(
+    None,
+    "  [default: minilm-nli for a scenario that begins with MNLI or SNLI and is retrained, else minilm]",
 )
 pooling_option = click.option(
     "--pooling",

@@ -40,7 +40,7 @@ NLI = ("mnli", "snli")
     is_flag=True,
     help="Write the adapters of --set lora=RANK alone, a few megabytes to add to the encoder's own weights.",
 )
-@options.encoder_option
+@options.encoder_option_with("minilm")
 @options.pooling_option
 @options.first_task_options(*NLI)
 @click.option(

@@ -28,6 +28,13 @@ def test_a_machine_that_works(tmp_path, tiny_encoder_folder):
     assert found["network"].text.startswith("not asked")
 
 
+def test_without_options_the_default_run_is_checked(tmp_path):
+    done = CliRunner().invoke(cli, ["doctor", "--json", "--output", str(tmp_path / "out")])
+    found = {each["what"]: each["found"] for each in json.loads(done.stdout)["findings"]}
+    assert done.exit_code == 0
+    assert found["encoder"].startswith("minilm-nli: ")
+
+
 def test_an_output_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     found = look(tmp_path, output=tmp_path / "file" / "out")["output folder"]
