@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 from rich.text import Text
 
+from contsym.commands.views.time_left import TimeLeft
 from contsym.machine import raise_if_asked_to_stop
 from contsym.sweeps.job import Job, is_done
 
@@ -177,16 +178,15 @@ class SweepProgress(Display):
             for cell in sweep.cells
             if cell.job.key in steps and cell.first_task and not is_done(cell.first_task)
         }
-        self._steps_left, self._n_steps_done = steps, 0
+        self._time_left = TimeLeft(steps, seconds, time.monotonic())
         self._n_cells = len(sweep.cells)
         self._n_done = sum(is_done(cell.job) for cell in sweep.cells)
         self._cells = self.bars.add_task("cells", total=self._n_cells, completed=self._n_done, note="")
         self._note = ""
         self._running: dict[str, tuple[str, TaskID]] = {}
-        self._planned_seconds = seconds
-        self._started = time.monotonic()
 
     def started(self, job: Job) -> None:
+        self._time_left.started(job.key, time.monotonic())
         bar = self.bars.add_task(f"  {job.name}", total=None, note="")
         self._running[job.key] = (job.name, bar)
 
@@ -195,21 +195,18 @@ class SweepProgress(Display):
         if bar is not None and not self.bars.disable:
             self.bars.remove_task(bar)
         if error:
+            self._time_left.dropped(job.key)
             for console in filter(None, (self.console, self.file)):
                 console.print(Text(f"{job.name}: {error}", style="red"))
             return
-        self._n_steps_done += self._steps_left.pop(job.key, 0)
+        self._time_left.ended(job.key, time.monotonic())
         if not job.is_first_task:
             self._n_done += 1
             self.bars.advance(self._cells)
 
     def tick(self) -> None:
-        elapsed = time.monotonic() - self._started
-        if self._n_steps_done:
-            seconds = elapsed * sum(self._steps_left.values()) / self._n_steps_done
+        if (seconds := self._time_left.seconds(time.monotonic())) is not None:
             self.note(f"about {duration(seconds)} left")
-        elif self._planned_seconds > elapsed:
-            self.note(f"about {duration(self._planned_seconds - elapsed)} left")
 
     def note(self, text: str) -> None:
         self._note = text
