@@ -76,6 +76,8 @@ STEPS = (
             "python benchmarks/evidence.py --triples ../shared/data/crossdomain/wn18rr.jsonl {to}/wn18rr.txt",
             "contsym data build --triples {to}/wn18rr.txt --relations wordnet --balance --to data/wordnet",
             "contsym data sentences ../shared/data/tasks/fewrel.jsonl --to data/fewrel_pairs.jsonl",
+            "contsym data build --triples ../shared/data/codex/triples.tsv --form delexicalised --split relation "
+            "--to data/codex",
         ),
     ),
     Step(
@@ -99,11 +101,18 @@ STEPS = (
     sweep(
         "predicates", "the same with made-up sentences learned first", "sweeps/other-domains/predicates.toml"
     ),
+    sweep("codex", "unseen relations of a built dataset", "sweeps/other-domains/codex.toml"),
     sweep(
         "stream",
         "four tasks of single texts: six strategies, two add-ons, 5 seeds",
-        "sweeps/text-stream.toml",
+        "sweeps/own-tasks/text-stream.toml",
     ),
+    sweep(
+        "sentences",
+        "sixteen relations in sentences, four at a time: the same strategies",
+        "sweeps/own-tasks/relations-in-sentences.toml",
+    ),
+    sweep("rte", "a task with another label after MNLI, 5 seeds", "sweeps/own-tasks/mnli-then-rte.toml"),
     sweep("methods-64", "every method on 64 pairs, 5 seeds", "sweeps/methods.toml", options="--seeds 5"),
     sweep("methods-16", "on 16 pairs", "sweeps/methods.toml", options="--seeds 5 --shots 16"),
     sweep(

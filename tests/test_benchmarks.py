@@ -362,6 +362,7 @@ def test_every_step_of_the_evidence_names_what_is_there():
     assert sweeps - set(files) == {
         "sweeps/other-domains/scenario.toml",
         "sweeps/other-domains/scenario-with-predicates.toml",
+        "sweeps/own-tasks/scenario-mnli-then-rte.toml",
     }, "only scenarios are run by no step"
     page = (ROOT / "docs" / "results.md").read_text("utf-8")
     blocks = BLOCK.findall(page)
