@@ -116,7 +116,7 @@ def test_generated_pages_are_fresh_and_a_stale_one_is_named(tmp_path):
     assert stale.output.splitlines() == [
         f"{tmp_path}/README.md is stale",
         f"{tmp_path}/docs/reference/settings.md is stale",
-        "mend it with: contsym docs",
+        "write them again with: contsym docs",
     ]
     assert run(cli, ["docs", "--root", str(tmp_path)]).exit_code == 0
     assert (pages / "settings.md").read_bytes() == (ROOT / "docs" / "reference" / "settings.md").read_bytes()

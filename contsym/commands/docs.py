@@ -50,7 +50,7 @@ def docs(context: click.Context, check: bool, root: Path) -> None:
             path.write_text(text, "utf-8")
             click.echo(f"wrote {path}")
     if check and n_stale:
-        click.echo("mend it with: contsym docs")
+        click.echo("write them again with: contsym docs")
         sys.exit(1)
     if not n_stale:
         click.echo("every generated page is as the code says")

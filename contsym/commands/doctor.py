@@ -25,7 +25,7 @@ from contsym.commands.views.tables import Lines, bare_table, shown
 @click.option("--network", is_flag=True, help="Also ask the Hub and the tracking server; some seconds each.")
 @options.json_option
 def doctor(as_json: bool, **request: Any) -> None:
-    """Check whether a run can work here, and say how to mend what does not.
+    """Check whether a run can work here, and say how to fix what does not.
 
     Exit code 0: a run can work. 1: it cannot.
 
@@ -60,5 +60,5 @@ def findings_report(findings: Sequence[Finding]) -> Lines:
         if finding.remedy:
             table.add_row("", "", shown(f"-> {finding.remedy}", style="italic"))
     n_bad = sum(finding.state == "bad" for finding in findings)
-    verdict = f"a run cannot work here: {n_bad} to mend" if n_bad else "a run can work here"
+    verdict = f"a run cannot work here: {n_bad} to fix" if n_bad else "a run can work here"
     return Lines(table, Text(""), Text(verdict, style="bold"))

@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     "engine_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Of Ray or SLURM, as partition=gpu (docs/clusters.md); repeatable.",
+    help="An option of Ray or SLURM, as partition=gpu (docs/clusters.md); repeatable.",
 )
 @click.option("--resume", is_flag=True, help="Resume the latest sweep of OUTPUT.")
 @output_option

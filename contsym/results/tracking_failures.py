@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 FAILURES = (
-    ("refused|timed out|timeout=|failed to resolve", "no answer", "start the server or mend the address"),
+    ("refused|timed out|timeout=|failed to resolve", "no answer", "start the server or correct the address"),
     ("error code 40[13]|unauthorized", "not allowed", "give the right user and password"),
     ("out-of-date|locate revision", "the database is of another MLflow version",
      "back it up and run mlflow db upgrade, or move it away"),

@@ -138,7 +138,7 @@ def test_a_server_that_is_down_costs_one_warning_and_no_value(uri, caplog, monke
     assert torch.equal(weights, undisturbed[1])
     assert [record.getMessage() for record in caplog.records if record.name == "contsym"] == [
         "MLflow store http://***@127.0.0.1:9: sending failed (no answer); the training continues and the values wait "
-        "in memory: start the server or mend the address before close(), which tries a last time"
+        "in memory: start the server or correct the address before close(), which tries a last time"
     ]
     # After the first failure it is not tried again within a minute.
     assert len(tries) == 1

@@ -144,4 +144,4 @@ def test_findings_fit_80_columns_and_markup_is_text():
     assert max(map(len, lines)) <= 80
     text = "".join(line.strip() for line in lines)
     assert "[red]/a/long" in text and "\\x1b[2J it" in text and "\x1b" not in text
-    assert lines[-1].strip() == "a run cannot work here: 1 to mend"
+    assert lines[-1].strip() == "a run cannot work here: 1 to fix"

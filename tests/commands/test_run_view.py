@@ -145,8 +145,8 @@ def test_a_long_scenario_is_answered_in_two_sentences():
         answers=dict.fromkeys(names, plain["answers"]["mnli"]), **of_each,
     )  # fmt: skip
     assert answer_lines([result]) == [
-        "Learned 5 of 5 experiences from 300 pairs each: 0.900 right after each, in the mean.",
-        "Forgot +0.100 of the 4 earlier ones in the mean; most of wikidata (+0.300).",
+        "Learned 5 of 5 experiences from 300 pairs each: 0.900 right after each, on average.",
+        "Forgot +0.100 of the 4 earlier ones on average; most of wikidata (+0.300).",
     ]
 
 

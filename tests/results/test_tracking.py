@@ -304,7 +304,7 @@ def test_a_server_that_is_down_costs_seconds_and_no_result(output):
     assert time.monotonic() - began < 15
     assert str(caught.value) == (
         f"MLflow store {REFUSED}: sending {NAME} failed (no answer); results are "
-        "stored: start the server or mend the address, then "
+        "stored: start the server or correct the address, then "
         f"contsym sync --output {output} --tracking-uri {REFUSED}"
     )
     assert (seed_folder(folder, 0) / "result.json").read_bytes() == stored

@@ -131,7 +131,7 @@ def _learned_of_many(results: Results, trained: Sequence[str]) -> str:
     each = f"{pairs[0]:,}" if len(pairs) == 1 else f"{pairs[0]:,} to {pairs[-1]:,}"
     return (
         f"Learned {fmean(n_learned):g} of {len(trained)} experiences from {each} {of} each: {spread(own)} "
-        "right after each, in the mean."
+        "right after each, on average."
     )
 
 
@@ -141,6 +141,6 @@ def _forgotten_of_many(results: Results) -> str:
     by_task = {task: fmean(result.forgetting[task] for result in results) for task in earlier}
     worst = max(by_task, key=lambda task: by_task[task])
     return (
-        f"Forgot {spread(lost, sign=True)} of the {len(earlier)} earlier ones in the mean; most of {worst} "
+        f"Forgot {spread(lost, sign=True)} of the {len(earlier)} earlier ones on average; most of {worst} "
         f"({by_task[worst]:+.3f})."
     )
