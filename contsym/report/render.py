@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def make_report(collected: Collected, target: float) -> Report:
         f"seed{'s' * (len(collected.seeds) > 1)} {', '.join(map(str, collected.seeds))}",
     ]
     if collected.sweep:
-        about.append(f"started {collected.sweep.created}")
+        started = datetime.fromisoformat(collected.sweep.created).astimezone(UTC)
+        about.append(f"started {started:%Y-%m-%d %H:%M} UTC")
     return Report(
         f"{'Few-shot need' if first.sources[first.new_task].few_shot else 'Accuracy'} and forgetting: {first.scenario}",
         " · ".join(about),

@@ -259,7 +259,7 @@ def sentence(audited: Audited) -> str:
     hit = [rule for rule in known if rule.verdict in ("label bias", "lost")]
     unsure = [rule for rule in known if rule.verdict == "undecided"]
     rules = f"the {len(known)} rules that the encoder knew before"
-    against = f"{task.after:.3f} on {task.name}, where the model before with its best shift of the labels has {task.twin:.3f}"
+    against = f"{task.after:.3f} on {task.name}; the model before, with its best shift of the labels, has {task.twin:.3f}"
     if audited.verdict == "unchanged":
         return f"unchanged: every answer on {task.name} and on {rules} is that of the model before"
     if task.verdict == "label bias":
@@ -275,7 +275,7 @@ def sentence(audited: Audited) -> str:
     if audited.verdict == "label bias":
         return f"label bias: {lost}"
     if audited.verdict == "learned":
-        more = f"; of {len(unsure)} the pairs cannot say" if unsure else ""
+        more = f", {len(unsure)} {'is' if len(unsure) == 1 else 'are'} undecided" if unsure else ""
         return f"learned: {against}; none of {rules} is answered worse{more}"
     learned = against if task.verdict == "learned" else f"not above the twin on {task.name} ({against})"
     return f"undecided: {learned}; {lost if hit else f'none of {rules} is answered worse'}"

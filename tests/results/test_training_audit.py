@@ -51,7 +51,7 @@ def test_a_method_that_learns_and_keeps():
     assert (found.verdict, found.task.verdict, found.rules[0].verdict) == ("learned", "learned", "unchanged")
     assert found.task.change.difference == 0.5
     assert sentence(found) == (
-        "learned: 1.000 on wikidata, where the model before with its best shift of the labels has 0.500; none of the 1 "
+        "learned: 1.000 on wikidata; the model before, with its best shift of the labels, has 0.500; none of the 1 "
         "rules that the encoder knew before is answered worse"
     )
 
