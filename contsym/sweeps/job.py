@@ -6,6 +6,9 @@ a state. Both appear atomically; doing a job twice gives the same.
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from dataclasses import dataclass
 from functools import cache
 
@@ -75,7 +78,21 @@ def run_job(job: Job) -> None:
             "make them the same, or start the sweep again"
         )
     first_tasks = FirstTaskCache(first_tasks_folder(job.config.output))
-    if job.is_first_task:
-        first_tasks.make(plan, seed, Silent())
-    else:
-        stored_seed(plan, seed, Silent(), first_tasks)
+    try:
+        if job.is_first_task:
+            first_tasks.make(plan, seed, Silent())
+        else:
+            stored_seed(plan, seed, Silent(), first_tasks)
+    finally:
+        return_memory()
+
+
+def return_memory() -> None:
+    """Give what a job has freed back to the system; without glibc nothing happens.
+
+    The allocator keeps up to machine.RETAINED_BYTES for the next step. Over many jobs what it keeps is scattered, and a
+    worker grew by 0.1 GB per job.
+    """
+    gc.collect()  # a model and Avalanche's plugins hang together in a circle
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        trim(0)
