@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +31,28 @@ def label_views(collected: Collected) -> list[LabelView]:
     """A view per variant with vectors: of its largest shots and first seed."""
     views = []
     for variant in collected.variants:
-        groups = (collected.folders(variant, shots) for shots in reversed(collected.shots))
-        folders = (folder for group in groups for folder in group.values())
-        folder = next((folder for folder in folders if collected.by_folder[folder].view), None)
+        folder = next((each for each in _with_view(collected, variant) if has_vectors(each)), None)
         if folder and (view := label_view(variant, collected.by_folder[folder], folder / TENSORS)):
             views.append(view)
     return views
+
+
+def without_vectors(collected: Collected) -> list[str]:
+    """The variants of whose results no file of vectors was kept."""
+    found = {variant: list(_with_view(collected, variant)) for variant in collected.variants}
+    return [variant for variant, folders in found.items() if folders and not any(map(has_vectors, folders))]
+
+
+def has_vectors(folder: Path) -> bool:
+    return (folder / TENSORS).exists()
+
+
+def _with_view(collected: Collected, variant: str) -> Iterator[Path]:
+    """The folders of the results that were stored with a view, of the largest shots and the first seed first."""
+    for shots in reversed(collected.shots):
+        for folder in collected.folders(variant, shots).values():
+            if collected.by_folder[folder].view:
+                yield folder
 
 
 def label_view(variant: str, result: SeedResult, path: Path) -> LabelView | None:

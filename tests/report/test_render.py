@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from contsym.report.measures import Measures
 from contsym.report.projection import label_views, plane
 from contsym.report.render import make_report, script_json, to_html, write_report
 from contsym.report.tables import all_tables
+from contsym.results.store import TENSORS
 from tests.stored_results import store_run, store_sweep
 
 EVIL = "</script><script>window.evil = 1</script>]]> & <b>\u2028'\""
@@ -191,6 +193,16 @@ def test_views_before_and_after_share_their_axes(output):
     # Made to lie apart after training: along the first axis the kinds have a gap between them.
     low, high = sorted(by_kind.values(), key=min)
     assert max(low) < min(high)
+
+
+def test_results_kept_without_their_vectors_have_a_report_that_says_so(output, tmp_path):
+    shutil.copytree(output, tmp_path / "kept", ignore=shutil.ignore_patterns(TENSORS))
+    report = make_report(collect(tmp_path / "kept", []), 0.99)
+    whole = make_report(collect(output, []), 0.99)
+    assert [table.rows for table in report.tables] == [table.rows for table in whole.tables]
+    text = without_plotly(to_html(report))
+    assert f"The file {TENSORS} was not kept with the results of random_labels, " in text
+    assert 'id="plot-embeddings"' not in text
 
 
 def test_written_files_are_where_they_are_said_to_be(output, tmp_path):

@@ -9,8 +9,9 @@ from contsym.report.figures import style
 from contsym.report.figures.style import Figure, View, plain
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
-from contsym.report.projection import LabelView, label_views
+from contsym.report.projection import LabelView, label_views, without_vectors
 from contsym.report.tables.layout import relation_title
+from contsym.results.store import TENSORS
 
 MAX_RELATIONS = 6
 """The number of relations with a colour of their own; the rarer ones share two groups."""
@@ -107,13 +108,16 @@ def why_none(measures: Measures) -> str:
     """Why there is no view of some strategies, or of any."""
     views = label_views(measures.collected)
     shares = {v.variant: sum(v.shares) for v in views if sum(v.shares) < LEAST_SHARE}
-    if not shares:
-        return "" if views else "These results hold no label embeddings."
-    listed = ", ".join(f"{share:.0%} for {variant}" for variant, share in shares.items())
-    return (
-        "A plane of label embeddings is left out where it would hold less than "
-        f"{LEAST_SHARE:.0%} of their variance: {listed}."
-    )
+    reasons = []
+    if shares:
+        listed = ", ".join(f"{share:.0%} for {variant}" for variant, share in shares.items())
+        reasons.append(
+            "A plane of label embeddings is left out where it would hold less than "
+            f"{LEAST_SHARE:.0%} of their variance: {listed}."
+        )
+    if missing := without_vectors(measures.collected):
+        reasons.append(f"The file {TENSORS} was not kept with the results of {', '.join(missing)}.")
+    return " ".join(reasons) or ("" if views else "These results hold no label embeddings.")
 
 
 PLACEMENTS = (Placement("embeddings", label_embeddings),)
