@@ -459,3 +459,22 @@ def test_an_archive_with_more_than_plain_files_is_refused(tmp_path):
         tar.addfile(entry)
     with pytest.raises(SystemExit, match="results is not a plain file"):
         unpack(tmp_path / "a.tar.xz", tmp_path / "to")
+
+
+@pytest.mark.night
+def test_the_page_shows_what_the_kept_results_give(tmp_path):
+    """Every table of docs/results.md, made again from benchmarks/evidence/ without any training."""
+    import evidence
+
+    given = ["--to", str(tmp_path)]
+    evidence.main([*given, "--unpack"])
+    page = evidence.ROOT / "docs" / "results.md"
+    steps = {step for _, step, _, _ in evidence.BLOCK.findall(page.read_text("utf-8"))}
+    for step in steps:
+        report = ("report", "--output", tmp_path / step, "--to", tmp_path / step / "report")
+        done = ran("-m", "contsym", *report)
+        assert done.returncode == 0, done.stderr
+    copy = tmp_path / "page.md"
+    copy.write_text(page.read_text("utf-8"), "utf-8")
+    assert evidence.fill(copy, tmp_path) == []
+    assert copy.read_text("utf-8") == page.read_text("utf-8")
