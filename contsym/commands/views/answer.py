@@ -31,7 +31,9 @@ def warning_lines(results: Results) -> list[str]:
     first = results[0]
     # A task that is known from the start has its figures from elsewhere.
     trained = first.tasks[1:] if first.options.protocol == "retrain" else first.tasks
-    lines = [_shortcut_warning(task, results) for task in trained if len(first.tasks) <= MANY]
+    lines = []
+    for task in trained if len(first.tasks) <= MANY else ():
+        lines += [_no_gain_warning(task, results), _shortcut_warning(task, results)]
     lines += [seen_before(result) for result in results]
     lines += [note for result in results for note in result.notes]
     return [f"! {line}" for line in dict.fromkeys(filter(None, lines))]
@@ -46,7 +48,8 @@ def _learned(task: str, results: Results) -> str:
         verb = f"In {n_learned} of {len(results)} seeds learned"
     is_new, of = task == first.new_task, first.sources[task].examples
     pairs = reading(results) if is_new else f"{first.sources[task].rows.train:,} {of}"
-    text = f"{verb} {task} from {pairs}: {spread(own)}, {_from_guessing(task, own, results)}."
+    before = spread([_before(result, task) for result in results])
+    text = f"{verb} {task} from {pairs}: {before} before, {spread(own)} after, {_from_guessing(task, own, results)}."
     if not is_new or not first.trajectory or first.search or first.options.until is not None:
         return text
     seen = [result.sample_efficiency[task].n_pairs_seen for result in results]
@@ -103,6 +106,24 @@ def _own(result: SeedResult, task: str) -> float:
     """Accuracy right after the task's own training."""
     j = result.tasks.index(task)
     return result.matrix[j + 1][j]
+
+
+def _before(result: SeedResult, task: str) -> float:
+    """Accuracy right before the task's own training. A method with a memory has the pairs in it already."""
+    j = result.tasks.index(task)
+    return result.matrix[j][j]
+
+
+def _no_gain_warning(task: str, results: Results) -> str:
+    before = [_before(result, task) for result in results]
+    after = [_own(result, task) for result in results]
+    is_learned = all(result.learned[task] for result in results)
+    if results[0].sources[task].tested_only or not is_learned or fmean(after) > fmean(before):
+        return ""
+    return (
+        f"{task}: training did not raise its accuracy ({spread(before)} before, {spread(after)} after); fewer pairs or "
+        "steps may do, or none"
+    )
 
 
 def _shortcut_warning(task: str, results: Results) -> str:
