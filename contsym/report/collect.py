@@ -97,6 +97,23 @@ class Collected:
         is_search = any(r.search for r in self.results if r.shots_group == shots)
         return f"least of up to {shots:,} shots" if is_search else f"{shots:,} shots"
 
+    def amount(self, shots: int) -> str:
+        """What the results of a group learned from, in a sentence."""
+        is_search = any(r.search for r in self.results if r.shots_group == shots)
+        return f"the least examples needed (of up to {shots:,})" if is_search else f"{shots:,} examples"
+
+    @property
+    def tried(self) -> str:
+        """The numbers of shots that were tried.
+
+        As `16, 64`, or `16, 32, ... 1,024` for a search for the least.
+        """
+        searches = [r.search for r in self.results if r.search]
+        if not searches:
+            return ", ".join(f"{shots:,}" for shots in self.shots)
+        step, most = searches[0].step, searches[0].most
+        return f"{step:,}, {2 * step:,}, ... {most:,}"
+
     @cached_property
     def seeds(self) -> list[int]:
         return sorted({result.seed for result in self.results})

@@ -63,7 +63,7 @@ def differences(measures: Measures) -> str:
     collected = measures.collected
     most, task = collected.shots[-1], collected.new_task
     family = measures.family(task, most)
-    where = f"At {most:,} examples"
+    where = f"With {collected.amount(most)}"
     if family is None:
         if len(collected.variants) == 1:
             (only,) = collected.variants
@@ -75,7 +75,7 @@ def differences(measures: Measures) -> str:
         return f"{where} there is one seed, which cannot tell methods apart."
     families = [f for shots in collected.shots[:-1] if (f := measures.family(task, shots)) and f.best]
     fewer = "".join(
-        f" At {listed([f'{f.shots:,}' for f in families if f.best == name])} {name} is better than every other."
+        f" With {listed([f'{f.shots:,}' for f in families if f.best == name])} {name} is better than every other."
         for name in dict.fromkeys(f.best for f in families)
     )
     if family.best:
@@ -98,13 +98,15 @@ def forgotten(measures: Measures, task: str) -> str:
     most, name = collected.shots[-1], title_of(task)
     by_variant = {v: f for v in collected.variants if (f := measures.forgetting(v, most, task)) is not None}
     if not by_variant:
-        return f"No method has a result at {most:,} examples yet, so forgetting of {name} is unknown."
+        return (
+            f"No method has a result with {collected.amount(most)} yet, so forgetting of {name} is unknown."
+        )
     order = sorted(by_variant, key=lambda v: by_variant[v].summary.mean)
     texts = {v: interval_text(by_variant[v].summary, sign=True) for v in (order[0], order[-1])}
     text = f"{order[0]} forgot {texts[order[0]]}"
     if len(order) > 1:
         text = f"{order[0]} forgot least ({texts[order[0]]}) and {order[-1]} most ({texts[order[-1]]})"
-    said = f"Of {name}, {text} after {most:,} examples{', by the means' * (len(order) > 1)}"
+    said = f"Of {name}, {text} after {collected.amount(most)}{', by the means' * (len(order) > 1)}"
     by_marks: dict[str, list[str]] = {}
     for variant, f in by_variant.items():
         if f.marks:
@@ -125,12 +127,13 @@ def why_less(measures: Measures, task: str) -> str:
     if len(found) < 2:
         units = measures.collected.units(measures.collected.last_task)
         missed = (
-            f"Fewer than two methods reached {measures.target:g} on validation {units} with {most:,} examples"
+            f"Fewer than two methods reached {measures.target:g} on validation {units} with "
+            f"{measures.collected.amount(most)}"
         )
         return f"{missed}, so forgetting of {name} at the target is not compared." if rows else ""
     less, more = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
     a, b = (f"{row.variant} ({reached_cell(row.at_target).text})" for row in (less, more))
-    said = f"With {most:,} examples {a} had forgotten least of {name} when it reached the target, {b} most"
+    said = f"With {measures.collected.amount(most)} {a} had forgotten least of {name} when it reached the target, {b} most"
     apart = "the seeds do not tell them apart"
     if not less.at_target.is_below(more.at_target):
         return f"{said}; {apart}."

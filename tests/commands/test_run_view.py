@@ -77,7 +77,10 @@ def test_the_answer_comes_first_and_has_at_most_30_lines():
     answer = " ".join(line.strip() for line in lines[:12])
     # 0.80 - 0.34; 0.95 - 0.50; 0.80 - 0.60 lost, and 0.60 - 0.34 left.
     assert "Learned mnli from 300 pairs: 0.340 before, 0.800 after, 0.460 above guessing (0.340)." in answer
-    assert "Learned wikidata from 64 pairs, 8 steps: 0.500 before, 0.950 after, 0.450 above guessing (0.500)." in answer
+    assert (
+        "Learned wikidata from 64 pairs, 8 steps: 0.500 before, 0.950 after, 0.450 above guessing (0.500)."
+        in answer
+    )
     assert "0.9 on validation pairs after 128 pairs seen." in answer
     assert "Forgot 0.200 of mnli: 0.800 before, 0.600 at the end, 0.260 above guessing (0.340)" in answer
     assert (
@@ -93,7 +96,10 @@ def test_the_answer_says_what_was_not_learned_and_what_was_gained():
         final={"mnli": 0.4, "wikidata": 0.5}, forgetting={"mnli": -0.1},
     )  # fmt: skip
     lines = answer_lines([unlearned_first])
-    assert lines[0] == "Did not learn mnli from 300 pairs: 0.300 before, 0.300 after, 0.040 below guessing (0.340)."
+    assert (
+        lines[0]
+        == "Did not learn mnli from 300 pairs: 0.300 before, 0.300 after, 0.040 below guessing (0.340)."
+    )
     assert lines[2].startswith(
         "Lost nothing of mnli (-0.100): 0.300 before, 0.400 at the end, 0.060 above guessing"
     )

@@ -152,7 +152,7 @@ def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
         said[0]
         == "With up to 64 examples no method reached an accuracy of 0.99 on Wikidata (median over 3 seeds)."
     )
-    assert said[1] == "At 64 examples these 3 seeds show no difference in accuracy."
+    assert said[1] == "With 64 examples these 3 seeds show no difference in accuracy."
     assert said[2] == (
         "Of MNLI, knn_learned forgot least (+0.010 [+0.010, +0.010]) and fine_tune most (+0.010 [+0.010, +0.010]) "
         "after 64 examples, by the means; by knn_learned and fine_tune: not learned."
@@ -165,15 +165,15 @@ def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
         (
             (0.01, 0.01, 0.5),
             "a",
-            "At 64 examples a is the most accurate, and better than every other by the tests (3 seeds).",
+            "With 64 examples a is the most accurate, and better than every other by the tests (3 seeds).",
         ),
         (
             (0.5, 0.01, 0.5),
             None,
-            "At 64 examples no method is better than every other; of 3 pairs of methods these 3 seeds tell 1 apart: "
+            "With 64 examples no method is better than every other; of 3 pairs of methods these 3 seeds tell 1 apart: "
             "a above c.",
         ),
-        ((0.5, 0.5, 0.5), None, "At 64 examples these 3 seeds show no difference in accuracy."),
+        ((0.5, 0.5, 0.5), None, "With 64 examples these 3 seeds show no difference in accuracy."),
     ],
 )  # fmt: skip
 def test_headline_of_differences_follows_the_tests(whole, monkeypatch, p_values, best, expected):
@@ -274,7 +274,7 @@ def test_a_lone_seed_has_wilson_intervals_and_no_verdict(tmp_path):
     assert isinstance(found := measures.accuracy("knn_fixed", 8, "wikidata"), Summary)
     assert found.method == "wilson"
     assert sentences.differences(measures) == (
-        "At 64 examples there is one seed, which cannot tell methods apart."
+        "With 64 examples there is one seed, which cannot tell methods apart."
     )
     assert sentences.warnings(measures)[-1] == (
         "There is one seed: intervals are over test pairs only, and no difference between methods is proven."

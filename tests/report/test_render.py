@@ -18,7 +18,7 @@ from contsym.report.projection import label_views, plane
 from contsym.report.render import make_report, script_json, to_html, write_report
 from contsym.report.tables import all_tables
 from contsym.results.store import TENSORS
-from tests.stored_results import store_run, store_sweep
+from tests.stored_results import plain_result, store_run, store_sweep
 
 EVIL = "</script><script>window.evil = 1</script>]]> & <b>\u2028'\""
 SECTIONS = "answer paper accuracy trade-off during matrices relations kinds learning "
@@ -170,6 +170,26 @@ def test_a_single_task_and_a_single_strategy_say_what_there_is_not(tmp_path):
     ):
         assert sentence in text
     assert 'id="plot-trade-off"' not in text and 'id="plot-embeddings"' not in text
+
+
+def test_a_search_for_the_least_is_never_called_training_on_the_most(tmp_path):
+    search = {"tried": [{"n": 8, "accuracy": 1.0}], "found": 8, "target": 0.99, "step": 8, "most": 120}
+    options = {**plain_result()["options"], "shots": "least", "step": 8}
+    store_run(tmp_path, "a", [0, 1], search=search, options=options)
+    report = make_report(collect(tmp_path, ["a"]), 0.99)
+    text = re.sub(r"\s+", " ", without_plotly(to_html(report)))
+    assert "With the least examples needed (of up to 120) knn_fixed has an accuracy of" in text
+    assert "after the least examples needed (of up to 120)" in text
+    assert "The least shots of 8, 16, ... 120" in text
+    assert "120 examples" not in text and "120 shots." not in text
+    shots = [
+        row[i].text
+        for table in report.tables
+        for i, c in enumerate(table.columns)
+        if c.title == "shots"
+        for row in table.rows
+    ]
+    assert set(shots) - {"–"} == {"least of up to 120"}
 
 
 def test_plane_of_known_points_and_of_no_variance():

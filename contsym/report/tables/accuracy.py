@@ -67,7 +67,7 @@ def matrix_table(measures: Measures) -> Table:
     for variant, shots in layout.groups(collected):
         matrix = np.mean(collected.values(variant, shots, lambda result: result.matrix), axis=0)
         for name, row in zip(layout.row_names(collected), matrix.tolist(), strict=True):
-            rows.append((variant, shots, name, *row))
+            rows.append((variant, layout.shots_cell(collected, shots), name, *row))
     note = f"Accuracy on each task's test {collected.units()} before training and after each experience, mean over seeds."
     columns = (STRATEGY, SHOTS, text_column("row"), *tasks)
     return make_table("matrices", "Accuracy matrices", columns, rows, note)
@@ -102,7 +102,13 @@ def kind_table(measures: Measures, task: str) -> Table:
         if kinds := measures.by_kind(variant, shots, task):
             first, second = map(kinds.get, layout.KIND_NAMES)
             rows.append(
-                (variant, shots, first, second, first.mean - second.mean if first and second else None)
+                (
+                    variant,
+                    layout.shots_cell(collected, shots),
+                    first,
+                    second,
+                    first.mean - second.mean if first and second else None,
+                )
             )
     note = f"Accuracy at the end on the test {collected.units(task)} of each kind. {layout.interval_note(collected)}."
     columns = (

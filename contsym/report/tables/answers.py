@@ -8,7 +8,7 @@ from contsym.report.collect import title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import SUMMARY_PARTS, Column, Table, make_table, text_column
-from contsym.report.tables.layout import SHOTS, STRATEGY, TASK, groups, interval_note
+from contsym.report.tables.layout import SHOTS, STRATEGY, TASK, groups, interval_note, shots_cell
 from contsym.results.metrics.stats import summarise_values
 from contsym.results.schema import Answers
 from contsym.results.summary import TIMES
@@ -46,7 +46,7 @@ def answer_table(measures: Measures) -> Table:
                     (
                         title_of(task),
                         variant,
-                        shots,
+                        shots_cell(collected, shots),
                         TIME_TITLES[time],
                         summarise_values([a.calibration_error for a in each]),
                         summarise_values([a.macro_f1 for a in each]),

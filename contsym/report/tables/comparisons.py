@@ -6,7 +6,7 @@ from contsym.report.collect import title_of
 from contsym.report.measures import ALPHA, Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import Cell, Column, Table, interval_text, make_table, text_column
-from contsym.report.tables.layout import SHOTS, TASK
+from contsym.report.tables.layout import SHOTS, TASK, shots_cell
 from contsym.results.metrics.stats import Comparison, Summary, p_text
 
 
@@ -29,7 +29,18 @@ def comparison_table(measures: Measures) -> Table:
             difference = Cell(text, (c.difference, c.low, c.high), is_shown)
             p = Cell(p_text(c.p), (c.p,), is_shown)
             task = title_of(family.task)
-            rows.append((task, family.shots, c.a, c.b, difference, p, _least(c), c.n_seeds))
+            rows.append(
+                (
+                    task,
+                    shots_cell(measures.collected, family.shots),
+                    c.a,
+                    c.b,
+                    difference,
+                    p,
+                    _least(c),
+                    c.n_seeds,
+                )
+            )
     units = measures.collected.units()
     note = (
         f"Difference with its 95% interval by a paired bootstrap over seeds and test {units}; p: the largest of this "

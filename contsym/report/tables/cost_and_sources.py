@@ -8,7 +8,7 @@ from contsym.report.collect import title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import Column, Table, make_table, text_column
-from contsym.report.tables.layout import SHOTS, STRATEGY, TASK, groups
+from contsym.report.tables.layout import SHOTS, STRATEGY, TASK, groups, shots_cell
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 
@@ -32,7 +32,11 @@ COSTS: dict[Column, Callable[[SeedResult], float]] = {
 
 def cost_table(measures: Measures) -> Table:
     rows = (
-        (variant, shots, *(measures.mean(variant, shots, cost) for cost in COSTS.values()))
+        (
+            variant,
+            shots_cell(measures.collected, shots),
+            *(measures.mean(variant, shots, cost) for cost in COSTS.values()),
+        )
         for variant, shots in groups(measures.collected)
     )
     note = (
@@ -132,7 +136,14 @@ def cell_table(measures: Measures) -> Table:
         text_column("key"),
     )
     rows = (
-        (variant, shots, r.seed, reading([r]), *(r.final[task] for task in collected.tasks), r.key)
+        (
+            variant,
+            shots_cell(collected, shots),
+            r.seed,
+            reading([r]),
+            *(r.final[task] for task in collected.tasks),
+            r.key,
+        )
         for variant, shots in groups(collected)
         for r in collected.group(variant, shots)
     )

@@ -7,7 +7,7 @@ from contsym.report.during import Places, Reached, measured_tasks
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, interval_cell, make_table
-from contsym.report.tables.layout import SHOTS, STRATEGY, interval_note
+from contsym.report.tables.layout import SHOTS, STRATEGY, interval_note, shots_cell
 
 NOT_REACHED = "not reached"
 
@@ -38,7 +38,7 @@ def during_table(measures: Measures, task: str) -> Table:
     cells = (
         (
             row.variant,
-            row.shots,
+            shots_cell(collected, row.shots),
             row.before,
             row.min_acc,
             row.worst_case_accuracy,

@@ -45,9 +45,9 @@ def paper_table(measures: Measures) -> Table:
     notes = (
         f"Paper: {paper.PROTOCOL}.",
         f"Here: {collected.first.encoder}, {_sizes(collected)}. Samples: the least shots of "
-        f"{', '.join(map(str, collected.shots))} with an accuracy of {measures.target:g} on "
+        f"{collected.tried} with an accuracy of {measures.target:g} on "
         f"{title_of(collected.new_task)}, median over seeds {median_note(collected)}."
-        + (f" Forgetting: of {title_of(task)}, at {most:,} shots." if task else ""),
+        + (f" Forgetting: of {title_of(task)}, after {collected.amount(most)}." if task else ""),
         *_departures(collected),
     )
     title = f"Samples needed and forgetting: the paper's and ours ({paper.SOURCE})"
@@ -118,7 +118,7 @@ def efficiency_table(measures: Measures) -> Table:
         needed = shots_needed_cell(measures, variant)
         rows.append((variant, needed, by_seed_text, efficiency.area, efficiency.n_seeds))
     note = (
-        f"The least shots of {', '.join(map(str, collected.shots))} with an accuracy of at least "
+        f"The least shots of {collected.tried} with an accuracy of at least "
         f"{measures.target:g}: median over the seeds {median_note(collected)}. Area: under accuracy over log2 of the shots, "
         f"1 = always right. {interval_note(collected)}. Only seeds with a result at every number of shots count."
     )

@@ -16,7 +16,7 @@ from contsym.report.table_formats import (
     make_table,
     text_column,
 )
-from contsym.report.tables.layout import SHOTS, STRATEGY, by_shots, interval_note
+from contsym.report.tables.layout import SHOTS, STRATEGY, by_shots, interval_note, shots_cell
 
 MARKS_NOTE = (
     "Not learned: right after its own training the accuracy on the task was not above the majority class by more "
@@ -47,7 +47,17 @@ def trade_off_table(measures: Measures) -> Table:
         front = pareto_front([(p.accuracy.mean, p.forgetting.summary.mean) for p in points])
         for i, p in enumerate(points):
             forgetting, on_front = forgetting_cell(p.forgetting), "yes" if i in front else "no"
-            rows.append((title_of(task), p.variant, p.shots, p.accuracy, forgetting, p.seconds, on_front))
+            rows.append(
+                (
+                    title_of(task),
+                    p.variant,
+                    shots_cell(measures.collected, p.shots),
+                    p.accuracy,
+                    forgetting,
+                    p.seconds,
+                    on_front,
+                )
+            )
     note = f"On the front: no other group has as much accuracy and as little forgetting. {MARKS_NOTE}"
     return make_table("trade-off", "Accuracy against forgetting", columns, rows, note)
 

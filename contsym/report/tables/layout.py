@@ -27,6 +27,12 @@ def shots_columns(collected: Collected, **more: Any) -> tuple[Column, ...]:
     return tuple(Column(collected.shots_words(n), f"shots_{n}", **more) for n in collected.shots)
 
 
+def shots_cell(collected: Collected, shots: int) -> Cell:
+    """The cell of a row's number of shots; of a search, what it may find at most."""
+    words = collected.shots_words(shots)
+    return Cell(words.removesuffix(" shots"), (shots,))
+
+
 def by_shots(
     collected: Collected, name: str, title: str, cell: Callable[[str, int], Cell | None], *notes: str
 ) -> Table:

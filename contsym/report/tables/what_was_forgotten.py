@@ -17,7 +17,7 @@ from contsym.report.table_formats import (
     make_table,
     text_column,
 )
-from contsym.report.tables.layout import STRATEGY, groups, interval_note
+from contsym.report.tables.layout import STRATEGY, groups, interval_note, shots_cell
 from contsym.results.metrics.stats import Summary, p_text, summarise_values
 from contsym.results.training_audit import Audited, Judged, sentence
 
@@ -36,7 +36,7 @@ def verdict_table(measures: Measures) -> Table:
     rows = [
         (
             name,
-            shots,
+            shots_cell(measures.collected, shots),
             Cell(found.verdict, (found.verdict,), strong=found.verdict == "label bias"),
             len(found.seeds),
             sentence(found).partition(": ")[2],
@@ -52,7 +52,9 @@ def rules_table(measures: Measures) -> Table:
     rows: list[tuple[Any, ...]] = []
     for name, shots, found in audits(measures):
         for judged in (found.task, *found.known):
-            rows.append((judged.name, name, shots, *_cells(judged, len(found.seeds))))
+            rows.append(
+                (judged.name, name, shots_cell(measures.collected, shots), *_cells(judged, len(found.seeds)))
+            )
     columns = (
         text_column("rule"),
         STRATEGY,
