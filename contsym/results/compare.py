@@ -15,6 +15,9 @@ from contsym.results.schema import SeedResult, StoredOptions, as_typed
 if TYPE_CHECKING:
     from contsym.results.metrics.stats import Comparison, Summary
 
+FEW_SEEDS = 5
+"""With fewer, the bootstrap's interval of a mean is the range of the seeds, and is called so."""
+
 
 @dataclass(frozen=True)
 class StoredRow:

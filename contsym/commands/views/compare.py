@@ -10,7 +10,7 @@ from rich.text import Text
 
 from contsym.commands.views.run import forgetting_text, seen_lines
 from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table, shown
-from contsym.results.compare import StoredRow, TaskComparison, differences_of
+from contsym.results.compare import FEW_SEEDS, StoredRow, TaskComparison, differences_of
 from contsym.results.matrix_files import StoredMatrix
 from contsym.results.metrics.conventions import CONVENTIONS, NOTATION, ConventionName
 from contsym.results.metrics.stats import Comparison, p_text, spread
@@ -103,7 +103,8 @@ def _accuracies(each: TaskComparison, examples: str) -> RenderableType:
     seeds = "1 seed" if each.n_seeds == 1 else f"{each.n_seeds} seeds"
     table = plain_table(f"Accuracy, {each.task} ({each.n_items:,} test {examples}, {seeds})", "run")
     table.columns[0].overflow = "fold"
-    add_numbers(table, "accuracy", "95% interval", "forgetting")
+    is_range = 1 < each.n_seeds < FEW_SEEDS
+    add_numbers(table, "accuracy", "range of the seeds" if is_range else "95% interval", "forgetting")
     table.add_column("")
     # Below the table: beside the numbers they would take the room of the names.
     marks = []

@@ -8,9 +8,8 @@ from typing import Any
 from contsym.data.wikidata.relations import registry
 from contsym.report.collect import Collected, title_of
 from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
+from contsym.results.compare import FEW_SEEDS
 
-FEW_SEEDS = 5
-"""With fewer, the bootstrap's interval is the range of the seeds, and is called so."""
 KIND_NAMES = ("symmetric", "antisymmetric")
 STRATEGY, SHOTS, TASK = text_column("strategy"), Column("shots"), text_column("task")
 
