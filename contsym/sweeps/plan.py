@@ -322,7 +322,8 @@ def write_record(sweep: Sweep) -> StoredRun:
     config = to_record(sweep.config)
     # The folder may be moved.
     del config["output"]
-    write_run(sweep.folder, {"command": sweep.command, "created": created, "config": config, "cells": cells})
+    times = {"created": created, "last_started": sweep.created}
+    write_run(sweep.folder, {"command": sweep.command, **times, "config": config, "cells": cells})
     return read_run(sweep.folder)
 
 

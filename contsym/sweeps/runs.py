@@ -39,6 +39,7 @@ class StoredRun:
     name: str
     command: Command
     created: str
+    last_started: str
     config: StoredSettings
     cells: tuple[StoredCell, ...]
 
@@ -140,8 +141,15 @@ def read_run(folder: Path) -> StoredRun:
     file = checked.check(RunFile, content, path)
     if len(folder.parts) < 2 or folder.name == "..":
         folder = folder.resolve()
+    last_started = file.last_started or file.created
     return StoredRun(
-        folder.parent.parent, folder.name, file.command, file.created, file.config, tuple(file.cells)
+        folder.parent.parent,
+        folder.name,
+        file.command,
+        file.created,
+        last_started,
+        file.config,
+        tuple(file.cells),
     )
 
 
@@ -155,7 +163,8 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:
-    """The runs and sweeps of an output folder, the latest first; `skip` receives the error of each unreadable one."""
+    """The runs and sweeps of an output folder, the one that was started last first; `skip` receives the error of each
+    unreadable one."""
     runs = []
     for folder in visible_folders(runs_folder(output), skip):
         try:
@@ -166,7 +175,7 @@ def stored_runs(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:
             skip(error)
         except OSError as error:
             skip(unreadable(folder, error))
-    return sorted(runs, key=lambda run: run.created, reverse=True)
+    return sorted(runs, key=lambda run: run.last_started, reverse=True)
 
 
 def stored_sweeps(output: Path, skip: Skip = tell_skipped) -> list[StoredRun]:

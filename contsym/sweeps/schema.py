@@ -70,10 +70,13 @@ class StoredSettings(Written):
 class RunFile(Strict):
     command: Command
     created: Words
+    last_started: Words | None = None
+    """When the same command was last given; None in records of earlier versions."""
     config: StoredSettings
     cells: list[StoredCell]
 
     @model_validator(mode="after")
     def is_consistent(self) -> RunFile:
-        expect(is_time(self.created), "created as a date and time with its zone, in ISO 8601")
+        for name, time in (("created", self.created), ("last_started", self.last_started or self.created)):
+            expect(is_time(time), f"{name} as a date and time with its zone, in ISO 8601")
         return self

@@ -12,7 +12,7 @@ from contsym.sweeps.engines.base import Lost
 from contsym.sweeps.find import find
 from contsym.sweeps.job import is_done, run_job
 from contsym.sweeps.plan import claimed, plan_sweep, write_record
-from contsym.sweeps.runs import latest_sweep, stored_sweeps
+from contsym.sweeps.runs import latest_sweep, stored_runs, stored_sweeps
 from contsym.sweeps.scheduler import MAX_TRIES, run_sweep
 from contsym.training.first_task import FirstTaskCache, first_tasks_folder
 from contsym.training.plan import key_of, prepare
@@ -195,6 +195,14 @@ def test_other_data_than_planned_is_refused_by_the_worker(sweep):
     ):
         run_job(job)
     assert not is_done(job)
+
+
+def test_the_latest_sweep_is_the_one_that_was_started_last(sweep, tmp_path):
+    for command, created in (("sweep", "2100-01-01"), ("run", "2100-01-02"), ("sweep", "2100-01-03")):
+        write_record(replace(sweep, created=f"{created}T00:00:00+00:00", command=command))
+    times = [(run.command, run.created[:10], run.last_started[:10]) for run in stored_runs(tmp_path)]
+    made = sweep.created[:10]  # by the fixture
+    assert times == [("sweep", made, "2100-01-03"), ("run", "2100-01-02", "2100-01-02")]
 
 
 def test_sweeps_are_stored_and_found(sweep, tmp_path):

@@ -36,6 +36,7 @@ class RunFacts:
             "id": run.id,
             "command": run.command,
             "created": run.created,
+            "last_started": run.last_started,
             "strategies": run.config.strategies,
             "scenario": run.config.scenario,
             "shots": run.config.shots,
@@ -86,7 +87,7 @@ def runs_report(found: Sequence[RunFacts], output: Path, now: datetime | None = 
         table.add_row(
             # The first letters of an id are enough to name a run, and a row has 80 columns.
             run.id[:8],
-            age(run.created, now or datetime.now(UTC)),
+            age(run.last_started, now or datetime.now(UTC)),
             shown(f"{'sweep: ' * run.is_sweep}{what}{limit}"),
             ", ".join(map(shots_text, config.shots)),
             str(len(config.seeds)),
