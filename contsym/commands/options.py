@@ -284,7 +284,7 @@ protocol_option = click.option(
     type=click.Choice(get_args(Protocol)),
     help="sequential: the strategy learns every task. retrain: every strategy starts from one encoder that was "
     "trained with a head on the first task, and that head measures the task (docs/protocols.md).  "
-    "[default: retrain for a scenario that begins with NLI, else sequential]",
+    "[default: retrain for a scenario that begins with NLI and has label_space shared, else sequential]",
 )
 pretrain_option = click.option(
     "--pretrain",

@@ -114,6 +114,13 @@ def test_what_was_as_accurate_before_training_is_warned_of():
     assert not [line for line in warning_lines([make_result(0)]) if "did not raise" in line]
 
 
+def test_a_label_space_that_keeps_a_scenario_from_retrain_is_warned_of():
+    (line,) = (
+        each for each in warning_lines([make_result(0, label_space="disjoint")]) if "label_space" in each
+    )
+    assert line.startswith("! label_space disjoint: mnli is learned here, by the method itself; ")
+
+
 def test_under_retrain_the_first_task_was_not_learned_here():
     options = {**plain_result()["options"], "protocol": "retrain"}
     lines = answer_lines([make_result(seed, options=options) for seed in (0, 1)])

@@ -10,6 +10,7 @@ from contsym.results.metrics.stats import spread
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 from contsym.results.summary import Results, seen_before
+from contsym.tasks.schema import NLI_LABELS
 
 MANY = 4
 """A longer scenario is answered for all its experiences together."""
@@ -34,6 +35,7 @@ def warning_lines(results: Results) -> list[str]:
     lines = []
     for task in trained if len(first.tasks) <= MANY else ():
         lines += [_no_gain_warning(task, results), _shortcut_warning(task, results)]
+    lines += [_label_space_warning(first)]
     lines += [seen_before(result) for result in results]
     lines += [note for result in results for note in result.notes]
     return [f"! {line}" for line in dict.fromkeys(filter(None, lines))]
@@ -106,6 +108,21 @@ def _own(result: SeedResult, task: str) -> float:
     """Accuracy right after the task's own training."""
     j = result.tasks.index(task)
     return result.matrix[j + 1][j]
+
+
+def _label_space_warning(result: SeedResult) -> str:
+    """Where label_space keeps a scenario that begins with NLI from protocol retrain."""
+    task = result.tasks[0]
+    source = result.sources[task]
+    could_be_known = (
+        tuple(source.labels) == NLI_LABELS and not source.few_shot and len(result.trained_tasks) > 1
+    )
+    if result.label_space == "shared" or not could_be_known:
+        return ""
+    return (
+        f"label_space {result.label_space}: {task} is learned here, by the method itself; without this entry every method "
+        f"starts from an encoder that knows {task} (protocol retrain)"
+    )
 
 
 def _before(result: SeedResult, task: str) -> float:
