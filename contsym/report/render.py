@@ -23,6 +23,7 @@ from contsym.report.measures import Measures
 from contsym.report.table_formats import Table, file_name, write_tables
 from contsym.report.tables import all_tables
 from contsym.results.paper_readings import readings_of, verdict
+from contsym.results.summary import labels_words
 
 REPORT, TABLES, FIGURES = "report.html", "tables", "figures"
 
@@ -64,6 +65,7 @@ def make_report(collected: Collected, target: float) -> Report:
         f"scenario {first.scenario}",
         f"encoder {first.encoder}",
         f"protocol {first.options.protocol}",
+        *filter(None, [labels_words(first)]),
         f"{n_results} result{'s' * (n_results > 1)}, "
         f"seed{'s' * (len(collected.seeds) > 1)} {', '.join(map(str, collected.seeds))}",
     ]

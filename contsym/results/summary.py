@@ -11,11 +11,23 @@ from contsym.data import shortcuts
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.reading import reading
 from contsym.results.schema import Facts, SeedResult
+from contsym.tasks.schema import NLI_LABELS
 
 Results = Sequence[SeedResult]
 Time = Literal["own", "final"]
 """Right after a task's own training, and after the last experience."""
 TIMES: tuple[Time, ...] = ("own", "final")
+
+
+def labels_words(result: SeedResult) -> str:
+    """The number of labels and how the tasks share them; empty for those of natural language inference.
+
+    Under `disjoint` and `per_task` each task has its own.
+    """
+    if tuple(result.labels) == NLI_LABELS:
+        return ""
+    how = {"shared": "", "disjoint": ", disjoint", "per_task": ", task given"}
+    return f"{len(result.labels)} labels{how[result.label_space]}"
 
 
 def marks(results: Results, task: str) -> str:

@@ -83,10 +83,11 @@ def test_the_answer_comes_first_and_has_at_most_30_lines():
     )
     assert "0.9 on validation pairs after 128 pairs seen." in answer
     assert "Forgot 0.200 of mnli: 0.800 before, 0.600 at the end, 0.260 above guessing (0.340)" in answer
-    assert (
-        "! wikidata: the shortcut relation phrase alone has 1.000; for a real test use --split relation"
-        in " ".join(line.strip() for line in lines)
-    )
+    phrase = "! wikidata: the shortcut relation phrase alone has 1.000; for a real test"
+    said = " ".join(line.strip() for line in lines)
+    assert f"{phrase} add relations, two of each kind at least, and use --split relation" in said
+    four = {f"r{i}": {"accuracy": 0.95, "n": 10} for i in range(4)}
+    assert f"{phrase} use --split relation" in warning_lines([make_result(0, by_relation={"wikidata": four})])
     assert re.search(r"best shortcut +0.400 +1.000", text) and "hypothesis only" not in text
 
 

@@ -12,6 +12,8 @@ from contsym.results.schema import SeedResult
 from contsym.results.summary import Results, seen_before
 from contsym.tasks.schema import NLI_LABELS
 
+LEAST_RELATIONS = 4
+"""Of fewer relations --split relation cannot put one of each kind into training and into the test."""
 MANY = 4
 """A longer scenario is answered for all its experiences together."""
 
@@ -156,7 +158,11 @@ def _shortcut_warning(task: str, results: Results) -> str:
     if results[0].sources[task].symmetry:
         experiences = results[0].experiences
         own = experiences[results[0].tasks.index(task)].get("split") if experiences else None
-        remedy = "use natural sentences" if own or results[0].options.split else "use --split relation"
+        remedy = "use --split relation"
+        if own or results[0].options.split:
+            remedy = "use natural sentences"
+        elif len(results[0].by_relation.get(task, {})) < LEAST_RELATIONS:
+            remedy = "add relations, two of each kind at least, and use --split relation"
     return f"{task}: the shortcut {name.replace('_', ' ')} alone has {score:.3f}; for a real test {remedy}"
 
 

@@ -26,9 +26,16 @@ from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import asked, reading
-from contsym.results.schema import SeedResult
-from contsym.results.summary import TIMES, Means, Results, marks, mean_answers, seen_before, summarise
-from contsym.tasks.schema import NLI_LABELS
+from contsym.results.summary import (
+    TIMES,
+    Means,
+    Results,
+    labels_words,
+    marks,
+    mean_answers,
+    seen_before,
+    summarise,
+)
 
 if TYPE_CHECKING:
     from contsym.sweeps.plan import Sweep
@@ -81,7 +88,7 @@ def dry_run_lines(sweep: Sweep, seconds: float) -> Lines:
 
 
 def time_words(seconds: float) -> str:
-    return f"about {duration(seconds)} at most, by a trial of the encoder here"
+    return f"up to about {duration(seconds)}, by a trial of the encoder here; more beside other work"
 
 
 def _source_line(task, plan: Plan) -> str:
@@ -110,7 +117,7 @@ def result_tables(
     first, mean = results[0], summarise(results)
     n_seeds = f"{len(results)} seed{'s' * (len(results) > 1)}"
     title = f"{first.strategy} · {first.scenario} · {first.encoder} · {first.options.protocol} · {n_seeds}"
-    title += labels_words(first)
+    title += f" · {words}" if (words := labels_words(first)) else ""
     lines: list[Any] = [Text(""), Text(title, style="bold"), *map(Text, answer_lines(results)), Text("")]
     if len(first.tasks) > MANY:
         lines += [_stream_table("Accuracy", results, mean), *_star_lines(results)]
@@ -126,17 +133,6 @@ def result_tables(
     if verbose:
         lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]
     return Lines(*lines)
-
-
-def labels_words(result: SeedResult) -> str:
-    """The number of labels and how the tasks share them; empty for those of natural language inference.
-
-    Under `disjoint` and `per_task` each task has its own.
-    """
-    if tuple(result.labels) == NLI_LABELS:
-        return ""
-    how = {"shared": "", "disjoint": ", disjoint", "per_task": ", task given"}
-    return f" · {len(result.labels)} labels{how[result.label_space]}"
 
 
 def seen_lines(results: Results) -> list[Text]:
