@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,16 @@ def test_csv_is_safe_and_a_table_shows_texts_as_they_are(folder):
     assert rows[1]["premise"] == "'=anna"
     assert len(json.loads(rows[0]["neighbours"])) == 3
     assert "[red]ben" in contsym_here(*words, cwd=folder).stdout
+
+
+def test_a_neighbours_distance_stands_under_its_own_title_at_every_width(folder):
+    for width, column in (("80", "probability"), ("200", "neutral")):
+        words = ("predict", name(folder), *PAIR, "--seed", "0", "--explain")
+        lines = contsym_here(*words, cwd=folder, COLUMNS=width).stdout.splitlines()
+        title = next(line for line in lines if "distance" in line)
+        assert column in title
+        voter = next(line for line in lines if re.search(r" \d\.\d{3}$", line.rstrip()))
+        assert abs(len(voter.rstrip()) - len(title.rstrip())) <= 1
 
 
 def test_the_known_head_answers_where_there_is_one(folder):

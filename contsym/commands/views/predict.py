@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from contsym.commands.views.tables import add_numbers, plain_table, shown
+from contsym.commands.views.tables import PlainTable, add_numbers, plain_table, shown
 from contsym.data.schema import rows_of
 from contsym.files import shield
 
@@ -65,19 +65,33 @@ def answers(pairs: Dataset, scored: Scored, voters: Voters) -> Iterator[dict[str
 
 
 def _show_table(pairs: Dataset, scored: Scored, voters: Voters) -> None:
+    """The probability of every label, or where the terminal is too narrow that of the chosen one."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    texts_of = texts_in(pairs)
+    found, texts_of = list(answers(pairs, scored, voters)), texts_in(pairs)
+    table = _table(found, texts_of, scored.labels)
+    if not table.fits(console, console.options):
+        table = _table(found, texts_of, None)
+    console.print(table)
+
+
+def _table(
+    found: Sequence[Mapping[str, Any]], texts_of: Sequence[str], labels: Sequence[str] | None
+) -> PlainTable:
+    """With a column for each of these labels; None: with one for the probability of the chosen label."""
+    is_explained = any("neighbours" in answer for answer in found)
     table = plain_table("", *texts_of)
     table.title = None
     table.add_column("label", no_wrap=True)
-    add_numbers(table, *scored.labels)
-    for answer in answers(pairs, scored, voters):
+    add_numbers(table, *(labels or ["probability"]), *(["distance"] if is_explained else []))
+    for answer in found:
         texts = [shown(answer[name]) for name in (*texts_of, "label")]
-        table.add_row(*texts, *(f"{share:.1%}" for share in answer["probabilities"].values()))
+        shares = answer["probabilities"]
+        table.add_row(*texts, *(f"{shares[name]:.1%}" for name in labels or [answer["label"]]))
         for voter in answer.get("neighbours", ()):
             names = [("premise" if name == "text" else name) for name in (*texts_of, "label")]
             row = [shown(f"  {voter[name]}", "dim") for name in names]
-            table.add_row(*row, shown(f"at {voter['distance']:.3f}", "dim"))
-    console.print(table)
+            blank = [""] * len(labels or [""])
+            table.add_row(*row, *blank, shown(f"{voter['distance']:.3f}", "dim"))
+    return table
