@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contsym.commands import completion
-from contsym.commands.options import json_option, plugin_option
+from contsym.commands.options import DATA_SUFFIXES, json_option, plugin_option
 from contsym.config import parse_assignments
 from contsym.errors import ContsymError
 
@@ -74,17 +74,40 @@ def scenario(name: str, to: Path) -> None:
 @new.command()
 @click.argument("name")
 @to_option
-def task(name: str, to: Path) -> None:
-    """Write NAME.toml, which says what the examples and labels of a task are, and NAME.csv with some examples.
+@click.option(
+    "--from",
+    "data",
+    type=PATH,
+    metavar="FILE",
+    help="Your CSV, TSV or JSON Lines file, whose labels are looked up.",
+)
+@click.option(
+    "--text", metavar="COLUMN", help="With --from: the column of the text, if it has a name of its own."
+)
+@click.option("--premise", metavar="COLUMN", help="The same for the first text of a pair.")
+@click.option("--hypothesis", metavar="COLUMN", help="The same for the second text of a pair.")
+@click.option("--label", metavar="COLUMN", help="The same for the label.")
+def task(name: str, to: Path, data: Path | None, **columns: str | None) -> None:
+    """Write NAME.toml, which says what the examples and labels of a task are.
+
+    With --from it describes the examples of your file; else NAME.csv with some examples is written too.
 
     \b
-    Example:
+    Examples:
       contsym new task tickets
+      contsym new task tone --from mails.csv --text body --label tone
     """
-    from contsym.testing.starters import write
+    from contsym.testing.starters import write, write_task
 
-    file, examples = write("task", name, to)
-    click.echo(f"wrote {file} and {examples}")
+    named = {field: column for field, column in columns.items() if column is not None}
+    if data is None:
+        if named:
+            raise ContsymError(f"--{next(iter(named))} names a column of a file; expected --from FILE too")
+        file, examples = write("task", name, to)
+        click.echo(f"wrote {file} and {examples}")
+    else:
+        file = write_task(name, to, data, named)
+        click.echo(f"wrote {file}")
     click.echo(f"try it: contsym check {file}")
 
 
@@ -125,9 +148,17 @@ def check(
     if name.endswith(".toml"):
         file, name = name, Path(name).stem
         if plug_ins.read([file]).named[0].kind != "task":
-            raise ContsymError(f'{file}: no task; expected labels in it, as labels = ["yes", "no"]')
+            raise ContsymError(
+                f'{file}: a scenario; expected a task, with labels = ["yes", "no"]; a scenario is checked by contsym run '
+                f"--scenario {file} --dry-run"
+            )
         plugins = (*plugins, file)
     named = plug_ins.read(plugins)
+    if Path(name).suffix in DATA_SUFFIXES:
+        raise ContsymError(
+            f"{name}: a file of examples; expected a strategy or a task's .toml, which contsym new task NAME --from {name} "
+            "writes; contsym data stats counts pairs"
+        )
     if name not in strategies(named) and name in tasks(named):
         _check_task(tasks(named)[name], as_json)
         return

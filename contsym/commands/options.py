@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -183,6 +185,29 @@ plugin_option = click.option(
     metavar="FILE",
     help="A strategy's .py, or a scenario's or task's .toml, of your own; repeatable.",
 )
+
+
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")
+"""Of files of examples."""
+
+
+def checked_scenario(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """The value of --scenario. Raises SettingError for a file that is of another kind."""
+    path = Path(name or "")
+    if path.suffix in DATA_SUFFIXES:
+        raise SettingError(
+            f"--scenario {name}: a file of examples; expected a scenario, as mnli_then_wikidata; examples are given with "
+            f"--wikidata {name} or --task NAME={name}"
+        )
+    if path.suffix == ".toml" and path.is_file():
+        with suppress(ValueError):  # not TOML: the reader of scenarios says where
+            entries = tomllib.loads(path.read_text("utf-8"))
+            if "labels" in entries and "experience" not in entries:
+                raise SettingError(
+                    f"--scenario {name}: a task; expected a scenario, which names it: [[experience]] with task = "
+                    f'"{path.stem}", and --plugin {name} (docs/tasks.md)'
+                )
+    return name
 
 
 def encoder_option_with(default: str | None, more: str = "") -> Any:

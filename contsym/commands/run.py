@@ -17,6 +17,7 @@ from contsym.commands.options import (
     SEEDS_HELP,
     assignments_of,
     cell_options,
+    checked_scenario,
     config_option,
     dry_run_option,
     is_given,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--scenario",
     metavar="NAME|FILE",
+    callback=checked_scenario,
     shell_complete=completion.scenarios,
     help=f"{SCENARIO_HELP}  [required]",
 )

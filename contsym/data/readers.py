@@ -104,6 +104,14 @@ def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
         yield where, renamed
 
 
+def raw_rows(path: Path) -> Iterator[PlacedRow]:
+    """The rows of a text file as they are, under the names of its own columns. Raises DataError for a Parquet file."""
+    reader = _reader(path)
+    if reader is _parquet:
+        raise DataError(f"{path}: a Parquet file; expected CSV, TSV or JSON")
+    return reader(path)
+
+
 def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str, str]:
     """The name in ALIASES of each column, also where it differs in case or has spaces around it.
 

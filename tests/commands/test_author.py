@@ -156,12 +156,89 @@ labels = ["sun"]
     assert "tickets.csv:42: label 'X' is unknown; expected billing or fault" in done.stderr
 
 
+MAILS = "body,tone,n\n" + "".join(
+    f"Please help me with my order {i},polite,{i}\nSend it now or else {i},rude,{i}\n" for i in range(20)
+)
+
+
+def test_a_task_is_described_from_a_file_of_ones_own(tmp_path):
+    (tmp_path / "mails.csv").write_text(MAILS)
+    own = ("new", "task", "tone", "--from", "mails.csv", "--text", "body", "--label", "tone", "--to", "tasks")
+    assert (
+        contsym_here(*own, cwd=tmp_path).stdout
+        == "wrote tasks/tone.toml\ntry it: contsym check tasks/tone.toml\n"
+    )
+    done = contsym_here("check", "tasks/tone.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "polite" in done.stdout and "tone can be used: 40 texts" in done.stdout
+    # Usual names of columns need no naming, and what a file has for a relation is kept.
+    (tmp_path / "pairs.tsv").write_text(
+        "sentence1\tsentence2\tgold_label\trelation\n" + "a b\tb a\tyes\tr\nc d\td c\tno\tr\n" * 20
+    )
+    assert contsym_here("new", "task", "pairs", "--from", "pairs.tsv", cwd=tmp_path).returncode == 0
+    written = (tmp_path / "pairs.toml").read_text()
+    assert (
+        'labels = ["yes", "no"]\ninputs = "pair"\nsource = "pairs.tsv"' in written
+        and "[columns]" not in written
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--from", "none.csv"), "--from none.csv: no such file; expected a CSV, TSV or JSON Lines file with a label per "
+         "row"),
+        (("--from", "mails.csv"), "mails.csv: no column of a text is known; the file has body, tone, n; name it with --text "
+         "COLUMN, or --premise and --hypothesis"),
+        (("--from", "mails.csv", "--text", "body"), "mails.csv: no column of labels is known; the file has body, tone, n; "
+         "name it with --label COLUMN"),
+        (("--from", "mails.csv", "--text", "bodi"), "--text bodi: no such column; mails.csv has body, tone, n"),
+        (("--from", "one.csv"), "one.csv: column label has 1 different values; expected 2 to 1,000 labels; name another with "
+         "--label COLUMN"),
+        (("--from", "empty.csv"), "empty.csv: no column of a text is known; the file has nothing; name it with --text "
+         "COLUMN, or --premise and --hypothesis"),
+        (("--label", "tone"), "--label names a column of a file; expected --from FILE too"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_described_is_one_line(words, message, tmp_path):
+    (tmp_path / "mails.csv").write_text(MAILS)
+    (tmp_path / "one.csv").write_text("text,label\na,x\nb,x\n")
+    (tmp_path / "empty.csv").write_text("")
+    done = contsym_here("new", "task", "tone", *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
+    assert not (tmp_path / "tone.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--strategy", "fine_tune", "--scenario", "tone.toml"), "--scenario tone.toml: a task; expected a scenario, "
+         'which names it: [[experience]] with task = "tone", and --plugin tone.toml (docs/tasks.md)'),
+        (("sweep", "--strategies", "fine_tune", "--scenario", "mails.csv"), "--scenario mails.csv: a file of examples; "
+         "expected a scenario, as mnli_then_wikidata; examples are given with --wikidata mails.csv or --task NAME=mails.csv"),
+        (("check", "mails.csv"), "mails.csv: a file of examples; expected a strategy or a task's .toml, which contsym new "
+         "task NAME --from mails.csv writes; contsym data stats counts pairs"),
+        (("check", "two.toml"), 'two.toml: a scenario; expected a task, with labels = ["yes", "no"]; a scenario is checked '
+         "by contsym run --scenario two.toml --dry-run"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_said_to_be_one(words, message, tmp_path):
+    (tmp_path / "mails.csv").write_text(MAILS)
+    (tmp_path / "tone.toml").write_text('summary = "s"\nlabels = ["a", "b"]\nsource = "mails.csv"\n')
+    (tmp_path / "two.toml").write_text('summary = "s"\n[[experience]]\ntask = "mnli"\n')
+    done = contsym_here(*words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
+
+
 @pytest.mark.parametrize("there", ["my_method.py", "test_my_method.py"])
 def test_nothing_is_overwritten(there, tmp_path):
     (tmp_path / there).write_text("mine")
     done = contsym_here("new", "strategy", "my_method", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == f"error: {there} is there already and stays as it is; name another with --to DIR\n"
+    assert (
+        done.stderr
+        == f"error: {there} is there already and stays as it is; name another folder with --to DIR\n"
+    )
     assert done.stdout == ""
     # Neither of the two files is written where one cannot be.
     assert [path.name for path in tmp_path.iterdir()] == [there]
