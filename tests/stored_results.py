@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,27 @@ def plain_result(seed: int = 0, **changes: Any) -> dict[str, Any]:
     made = {**result, **changes}
     experiences = made["cost"]["experiences"][: len(made["tasks"])]
     return {**made, "cost": {**made["cost"], "experiences": experiences}}
+
+
+def stream(names: Sequence[str], matrix: list[list[float]], forgetting: Sequence[float]) -> dict[str, Any]:
+    """Changes of `make_result` for a stream of tasks that are alike."""
+    plain = plain_result()
+    alike = (
+        "n_test",
+        "majority",
+        "learned",
+        "sources",
+        "above_shortcuts",
+        "validation",
+        "sample_efficiency",
+        "answers",
+    )
+    return {
+        "tasks": list(names), "matrix": matrix, "final": dict(zip(names, matrix[-1], strict=True)), "by_kind": {},
+        "by_relation": {}, "forgetting": dict(zip(names[:-1], forgetting, strict=True)), "loss": [[] for _ in names],
+        "trajectory": [], "cost": {**plain["cost"], "experiences": [plain["cost"]["experiences"][0]] * len(names)},
+        **{key: dict.fromkeys(names, plain[key]["mnli"]) for key in alike},
+    }  # fmt: skip
 
 
 def store_run(

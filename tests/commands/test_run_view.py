@@ -9,7 +9,7 @@ from rich.console import Console
 from contsym.commands.views.answer import answer_lines, warning_lines
 from contsym.commands.views.run import cost_words, efficiency_words, forgetting_words, result_tables
 from contsym.results.summary import as_json
-from tests.stored_results import make_result, plain_result
+from tests.stored_results import make_result, plain_result, stream
 
 
 def shown(found, width=80, verbose=True):
@@ -152,20 +152,7 @@ def test_the_answer_says_how_many_pairs_brought_the_accuracy_back(needed, words)
 def test_a_long_scenario_is_answered_in_two_sentences():
     names = ["mnli", "wikidata", "third", "fourth", "fifth"]
     matrix = [[0.4] * 5, *([0.9] * 5 for _ in range(4)), [0.8, 0.6, 0.9, 0.9, 0.9]]
-    plain = plain_result()
-    of_each = {
-        key: dict.fromkeys(names, plain[key]["mnli"]) for key in ("n_test", "majority", "learned", "sources")
-    }
-    of_each |= {
-        key: dict.fromkeys(names, plain[key]["mnli"])
-        for key in ("above_shortcuts", "validation", "sample_efficiency")
-    }
-    result = make_result(
-        0, tasks=names, matrix=matrix, final=dict(zip(names, matrix[-1], strict=True)), by_kind={}, by_relation={},
-        forgetting=dict(zip(names[:-1], (0.1, 0.3, 0.0, 0.0), strict=True)), loss=[[]] * 5, trajectory=[],
-        cost={**plain["cost"], "experiences": [plain["cost"]["experiences"][0]] * 5},
-        answers=dict.fromkeys(names, plain["answers"]["mnli"]), **of_each,
-    )  # fmt: skip
+    result = make_result(0, **stream(names, matrix, forgetting=(0.1, 0.3, 0.0, 0.0)))
     assert answer_lines([result]) == [
         "Learned 5 of 5 experiences from 300 pairs each: 0.900 right after each, on average.",
         "Forgot +0.100 of the 4 earlier ones on average; most of wikidata (+0.300).",

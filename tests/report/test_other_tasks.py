@@ -1,16 +1,21 @@
 """Reports of tasks other than the paper's, of single texts, and of few seeds."""
 
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from contsym.commands.views.sweep import sweep_report
 from contsym.report import sentences
 from contsym.report.collect import collect
 from contsym.report.figures.style import COLOURS, cell_numbers
 from contsym.report.measures import Measures
 from contsym.report.projection import LabelView
 from contsym.report.render import make_report
+from contsym.report.tables.accuracy import mean_table
 from contsym.report.tables.comparisons import comparison_table
 from contsym.report.tables.layout import interval_note
-from tests.stored_results import plain_result, store_run, store_sweep
+from tests.stored_results import plain_result, store_run, store_sweep, stream
 
 
 def of_texts(**changes):
@@ -101,3 +106,29 @@ def test_colours_stand_out_on_both_pages_and_numbers_on_every_cell():
     inks = cell_numbers([0], range(51), [[value] for value in values])["textfont"]["color"]
     for ink, cell in zip(inks, sample_colorscale("cividis", values, colortype="tuple"), strict=True):
         assert contrast(ink, "#" + "".join(f"{round(255 * c):02x}" for c in cell)) >= 4.5
+
+
+def test_a_stream_has_the_means_over_its_tasks(tmp_path):
+    names = ["mnli", "wikidata", "third"]
+    for seed, last in ((0, [0.5, 0.7, 0.9]), (1, [0.7, 0.9, 0.8])):
+        matrix = [[0.4] * 3, [0.9, 0.4, 0.4], [0.9, 0.9, 0.4], last]
+        store_run(
+            tmp_path,
+            "a",
+            [seed],
+            **stream(names, matrix, (0.4, 0.2) if seed == 0 else (0.2, 0.0)),
+            figures={"bwt": -0.2, "fwt": None},
+        )
+    collected = collect(tmp_path, ["a"])
+    (row,) = mean_table(Measures(collected, 0.99)).rows
+    # (0.5 + 0.7 + 0.9) / 3 and 0.8; (0.4 + 0.2) / 2 and 0.1.
+    assert [cell.text for cell in row[2:4]] == ["0.750 [0.700, 0.800]", "+0.200 [+0.100, +0.300]"]
+    assert "Accuracy, mean over 3 experiences" in " ".join(shown_sweep(collected.results).split())
+    store_run(tmp_path, "two", [0])
+    assert mean_table(Measures(collect(tmp_path, ["two"]), 0.99)).rows == ()
+
+
+def shown_sweep(results):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(sweep_report(results, ()))
+    return console.file.getvalue()

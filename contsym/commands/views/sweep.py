@@ -169,6 +169,9 @@ def _order_tables(order: str, results: Results, varied: Collection[str]) -> list
         _by_shots(f"Accuracy, {task}{of}", groups, partial(_accuracy, task), _guesses(task, groups))
         for task in measured
     ]
+    if len(earlier) > 1:
+        title = f"Accuracy, mean over {len(earlier) + 1} experiences{of}"
+        tables.insert(0, _by_shots(title, groups, partial(_mean_accuracy, [*earlier, last])))
     if len(earlier) > MANY:
         title = f"Forgetting, mean over the {len(earlier)} earlier experiences{of}"
         return [*tables, _by_shots(title, groups, partial(_mean_forgetting, earlier))]
@@ -226,6 +229,10 @@ def _by_shots(
 
 def _accuracy(task: str, results: Results) -> str:
     return spread([r.final[task] for r in results])
+
+
+def _mean_accuracy(tasks: Sequence[str], results: Results) -> str:
+    return spread([fmean(r.final[task] for task in tasks) for r in results])
 
 
 def _mean_forgetting(tasks: Sequence[str], results: Results) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from contsym.report.collect import title_of
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
@@ -16,6 +18,10 @@ from contsym.report.table_formats import (
 )
 from contsym.report.tables import layout
 from contsym.report.tables.layout import SHOTS, STRATEGY, TASK
+from contsym.results.metrics.stats import summarise_values
+
+STREAM = 3
+"""With fewer tasks than this, the figures of each task say all."""
 
 
 def accuracy_table(measures: Measures, task: str) -> Table:
@@ -34,6 +40,33 @@ def accuracy_table(measures: Measures, task: str) -> Table:
         notes.append(f"The best shortcut has an accuracy of {shortcut}.")
     title = f"Accuracy on {title_of(task)}, at the end"
     return layout.by_shots(collected, f"accuracy-{task}", title, cell, *notes)
+
+
+def mean_table(measures: Measures) -> Table:
+    """Means over the tasks of a stream; no rows where there are fewer than three."""
+    collected, trained = measures.collected, measures.collected.first.trained_tasks
+    rows = []
+    for variant, shots in layout.groups(collected) if len(trained) >= STREAM else ():
+        figures = (
+            collected.values(variant, shots, lambda r: fmean(r.final[task] for task in trained)),
+            collected.values(variant, shots, lambda r: fmean(r.forgetting[task] for task in trained[:-1])),
+            collected.values(variant, shots, lambda r: r.figures["bwt"]),
+        )
+        accuracy, forgetting, transfer = map(summarise_values, figures)
+        signed = (interval_cell(summary, sign=True) for summary in (forgetting, transfer))
+        rows.append((variant, layout.shots_cell(collected, shots), interval_cell(accuracy), *signed))
+    columns = (
+        STRATEGY,
+        SHOTS,
+        Column("average accuracy", "accuracy", SUMMARY_PARTS),
+        Column("forgetting", "forgetting", SUMMARY_PARTS),
+        Column("backward transfer", "bwt", SUMMARY_PARTS),
+    )
+    note = (
+        f"Means over the tasks: accuracy at the end over all {len(trained)}, forgetting and backward transfer over all but "
+        f"the last. contsym metrics has the conventions of other papers. {layout.interval_note(collected)}."
+    )
+    return make_table("means", "All tasks together, at the end", columns, rows, note)
 
 
 def shortcut_by_shots(measures: Measures, task: str) -> str:
@@ -122,6 +155,7 @@ def kind_table(measures: Measures, task: str) -> Table:
 
 
 PLACEMENTS = (
+    Placement("accuracy", mean_table, is_open=True),
     Placement("accuracy", accuracy_table, each=layout.tasks_new_first),
     Placement("accuracy", shortcut_table),
     Placement("matrices", matrix_table),
