@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,7 +140,22 @@ def _check_texts(where: str, names: Collection[str], columns: Collection[str], t
     """Raise DataError for a row without columns of its texts."""
     for name in TEXT_FIELDS[task.inputs if task else "pair"]:
         if set(names).isdisjoint(ALIASES[name]):
-            raise DataError(f"{where}: field {name!r} is missing; the row has {_listed(columns)}")
+            raise DataError(
+                f"{where}: field {name!r} is missing; the row has {_listed(columns)}{_hint(name, columns)}"
+            )
+
+
+def _hint(name: str, columns: Collection[str]) -> str:
+    """What the user may have meant, where that can be seen."""
+    short = [column for column in islice(columns, 100) if len(column) <= _LONGEST_NAME]
+    if len(columns) == 1 and (separator := next((sign for sign in ";|" if sign in "".join(short)), "")):
+        return f"; its columns are separated by {separator!r}: save it with commas"
+    near = difflib.get_close_matches(name, short, n=1, cutoff=0.8)
+    return (
+        f"; rename {near[0]!r} if it is meant, or name it under [columns] of a task (docs/tasks.md)"
+        if near
+        else ""
+    )
 
 
 def check_named(where: str, columns: Collection[str], task: Task) -> None:

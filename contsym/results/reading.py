@@ -46,7 +46,13 @@ def reading(results: Sequence[SeedResult]) -> str:
         return f"least of {step}, {2 * step}, ...: {_listed(found)}{_limit(options)}"
     costs = [result.cost.experiences[place] for result in results]
     steps = [cost.training_steps for cost in costs]
-    passes = "seen once" if options.one_pass else f"{_numbers(steps)} step{'s' * (max(steps) > 1)}" if any(steps) else ""
+    passes = (
+        "seen once"
+        if options.one_pass
+        else f"{_numbers(steps)} step{'s' * (max(steps) > 1)}"
+        if any(steps)
+        else ""
+    )
     seen = [c.pairs_seen if options.one_pass else r.n_shots for c, r in zip(costs, results, strict=True)]
     of = first.sources[first.new_task].examples
     words = f"{_numbers(seen)} {of}{' ' if options.one_pass else ', ' if passes else ''}{passes}"

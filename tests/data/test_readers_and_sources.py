@@ -254,6 +254,11 @@ def test_a_folder_with_a_test_part_alone_is_not_trained_on(tmp_path):
         ),
         ({"premise": "a", "label": "neutral"}, "field 'hypothesis' is missing; the row has label, premise"),
         (
+            {"premise": "a", "hypotesis": "b", "label": "neutral"},
+            "field 'hypothesis' is missing; the row has hypotesis, label, premise; rename 'hypotesis' if it is meant, or "
+            "name it under [columns] of a task (docs/tasks.md)",
+        ),
+        (
             {"premise": "a", "hypothesis": "b"},
             "field 'label' is missing; expected entailment, neutral or contradiction",
         ),
@@ -315,7 +320,8 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         (
             "a.csv",
             b"premise;hypothesis;label\nx;y;neutral\n",
-            "a.csv:2: field 'premise' is missing; the row has premise;hypothesis;label",
+            "a.csv:2: field 'premise' is missing; the row has premise;hypothesis;label; its columns are separated by "
+            "';': save it with commas",
         ),
         ("a.json", b'{"data": []}', "a.json:1: field 'premise' is missing; the row has data"),
         (
