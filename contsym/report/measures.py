@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from contsym.data import shortcuts
 from contsym.report.collect import Collected
 from contsym.report.during import During, during
 from contsym.results.metrics.efficiency import (
@@ -21,7 +20,7 @@ from contsym.results.metrics.stats import Comparison, Summary, best, compare_all
 from contsym.results.paper_readings import samples
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
-from contsym.results.summary import marks
+from contsym.results.summary import best_shortcut, marks
 from contsym.results.training_audit import Audited, judge, read_audit
 
 ALPHA = 0.05
@@ -122,8 +121,8 @@ class Measures:
 
     def best_shortcut(self, task: str, shots: int) -> tuple[str, float] | None:
         """Name and mean accuracy; None where none was measured."""
-        means = self.shortcuts(task, shots)
-        return shortcuts.best(means) if means else None
+        results = [result for result in self.collected.results if result.shots_group == shots]
+        return best_shortcut([result.shortcuts.get(task, {}) for result in results])
 
     def efficiency(self, variant: str) -> Efficiency:
         import numpy as np

@@ -30,6 +30,18 @@ def labels_words(result: SeedResult) -> str:
     return f"{len(result.labels)} labels{how[result.label_space]}"
 
 
+def best_shortcut(scores: Sequence[Mapping[str, float]]) -> tuple[str, float] | None:
+    """Name and mean accuracy of the shortcut that is best in the mean over seeds; None where none was measured.
+
+    >>> best_shortcut([{"length": 0.5, "overlap": 0.6}, {"length": 0.9, "overlap": 0.6}])
+    ('length', 0.7)
+    """
+    measured = [each for each in scores if each]
+    names = [name for name in (measured[0] if measured else ()) if all(name in each for each in measured)]
+    means = {name: statistics.fmean(each[name] for each in measured) for name in names}
+    return shortcuts.best(means) if means else None
+
+
 def marks(results: Results, task: str) -> str:
     """The words beside the figures of a task; empty if every seed learned it and is above its shortcuts."""
     return mark_words([r.learned[task] for r in results], [r.above_shortcuts[task] for r in results])

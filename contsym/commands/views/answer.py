@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from contsym.data.shortcuts import best
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
-from contsym.results.summary import Results, seen_before
+from contsym.results.summary import Results, best_shortcut, seen_before
 from contsym.tasks.schema import NLI_LABELS
 
 LEAST_RELATIONS = 4
@@ -147,11 +146,10 @@ def _no_gain_warning(task: str, results: Results) -> str:
 
 def _shortcut_warning(task: str, results: Results) -> str:
     above = [result.above_shortcuts[task] for result in results]
-    scores = [result.shortcuts[task] for result in results if result.shortcuts.get(task)]
-    if not scores or all(is_above is not False for is_above in above):
+    guess = best_shortcut([result.shortcuts.get(task, {}) for result in results])
+    if guess is None or all(is_above is not False for is_above in above):
         return ""
-    name, _ = best(scores[0])
-    score = fmean(each[name] for each in scores)
+    name, score = guess
     if results[0].sources[task].tested_only:
         return f"{task}: not above the shortcut {name.replace('_', ' ')}, which has {score:.3f}"
     remedy = "use data whose words do not give the label away"

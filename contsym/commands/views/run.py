@@ -30,6 +30,7 @@ from contsym.results.summary import (
     TIMES,
     Means,
     Results,
+    best_shortcut,
     labels_words,
     marks,
     mean_answers,
@@ -181,12 +182,12 @@ def _stream_table(title: str, results: Results, mean: Means) -> PlainTable:
     add_numbers(table, "before", "after", "at end")
     add_numbers(table, "forgetting", "shortcut")
     for j, task in enumerate(results[0].tasks):
-        guesses = [best(r.shortcuts[task])[1] for r in results if r.shortcuts.get(task)]
+        guess = best_shortcut([r.shortcuts.get(task, {}) for r in results])
         table.add_row(
             task,
             *(spread([r.matrix[i][j] for r in results]) for i in (j, j + 1, -1)),
             forgetting_text(_forgetting(task, results), STAR if marks(results, task) else ""),
-            mean_text(guesses),
+            f"{guess[1]:.3f}" if guess else "",
         )
     return table
 
@@ -334,11 +335,6 @@ def forgetting_text(per_seed: Sequence[float], words: str) -> str:
 
 def with_marks(figure: str, words: str) -> str:
     return f"{figure} ({words})" if words else figure
-
-
-def mean_text(values: Sequence[float]) -> str:
-    """Without the deviation, where there is no room; empty where there are no values."""
-    return spread(values).partition("±")[0] if values else ""
 
 
 def efficiency_words(task: str, results: Results) -> str:

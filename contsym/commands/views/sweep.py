@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from contsym.commands.views.data import audit_lines
-from contsym.commands.views.run import MANY, forgetting_words, mean_text, seen_lines, time_words, with_marks
+from contsym.commands.views.run import MANY, forgetting_words, seen_lines, time_words, with_marks
 from contsym.commands.views.tables import (
     FirstFitting,
     Lines,
@@ -21,7 +21,6 @@ from contsym.commands.views.tables import (
     shown,
 )
 from contsym.data.audit import Overview
-from contsym.data.shortcuts import best
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import spread
@@ -29,7 +28,7 @@ from contsym.results.paper_readings import Outcome, verdict
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 from contsym.results.selection import Selection
-from contsym.results.summary import Results, by_order
+from contsym.results.summary import Results, best_shortcut, by_order
 from contsym.sweeps.config import SweepConfig, shots_text
 from contsym.sweeps.plan import Sweep
 
@@ -194,7 +193,8 @@ def _guesses(task: str, groups: Groups) -> dict[int, str]:
     texts = {}
     for shots, row in groups.items():
         by_seed = {r.seed: r.shortcuts.get(task) for results in row.values() for r in results}
-        texts[shots] = mean_text([best(scores)[1] for scores in by_seed.values() if scores])
+        guess = best_shortcut([scores for scores in by_seed.values() if scores])
+        texts[shots] = f"{guess[1]:.3f}" if guess else ""
     return texts
 
 

@@ -87,17 +87,30 @@ def _table(
         Column("Kendall's tau", "tau", TAU_PARTS),
     )
     rows: list[Sequence[Any]] = [("the paper's table", None, None, *paper_cells, None)]
+    common = _common_options([reading.name for reading in readings])
     for reading in sorted(readings, key=lambda each: each.distance):
         order = tau(reading)
         n_seeds = max(map(len, reading.samples.values()))
         tau_cell = Cell(order.words, (order.value, order.low, order.high)) if order else None
         cells = (cell(reading, method.strategy) for method in paper.METHODS)
-        rows.append((reading.name, reading.target, n_seeds, *cells, tau_cell))
+        own = " ".join(option for option in reading.name.split() if option not in common)
+        rows.append((own or "ours", reading.target, n_seeds, *cells, tau_cell))
     tau_note = (
         "Tau: rank correlation of our order of the methods with the paper's, 1 = the same order; its interval "
         "resamples seeds. The reading nearest to the paper comes first."
     )
-    return make_table(name, title, columns, rows if len(rows) > 1 else [], note, tau_note)
+    same = [f"Every reading here: {', '.join(common)}."] if common else []
+    return make_table(name, title, columns, rows if len(rows) > 1 else [], note, tau_note, *same)
+
+
+def _common_options(names: Sequence[str]) -> list[str]:
+    """The options that all names have, in the order of the first.
+
+    >>> _common_options(["one_pass=true draw=natural", "one_pass=true draw=balanced"])
+    ['one_pass=true']
+    """
+    first, *others = [name.split() for name in names] or [[]]
+    return [option for option in first if all(option in other for other in others)]
 
 
 PLACEMENTS = (
