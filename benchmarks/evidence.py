@@ -14,8 +14,9 @@ seconds, the date and the commit. A failed command ends the run. With --page not
     ...
     <!-- /evidence -->
 
-of the page gets the rows of the table that the report of the step has under this name; the table `machine` is a line
-that says where and when its results were measured.
+of the page gets the rows of the table that the report of the step has under this name. `TABLE columns 1,3` shows these
+columns alone, `TABLE+TABLE` joins tables of one column, and the table `machine` is a line that says where and when the
+results were measured.
 
 The results behind docs/results.md are in benchmarks/evidence/, one archive per step. --pack writes them there, and
 --unpack puts them into FOLDER, where `contsym report`, `show` and `compare` read them and a sweep resumes, if neither
@@ -44,7 +45,9 @@ from contsym.training.fingerprint import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "benchmarks" / "evidence"
-BLOCK = re.compile(r"(<!-- evidence: (\S+) (\S+) -->\n).*?(<!-- /evidence -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- evidence: (\S+) (\S+)(?: columns ([\d,]+))? -->\n).*?(<!-- /evidence -->)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -291,18 +294,54 @@ def fill(page: Path, to: Path) -> list[str]:
     missing = []
 
     def filled(found: re.Match[str]) -> str:
-        head, step, table, end = found.groups()
-        path = to / step / "report" / "tables" / f"{table}.md"
-        if table == "machine" and (line := machine(to / step)):
-            return f"{head}{line}\n{end}"
-        if not path.exists():
-            missing.append(f"{step} {table}")
+        head, step, names, columns, end = found.groups()
+        if names == "machine":
+            lines = [line] if (line := machine(to / step)) else []
+        else:
+            paths = [to / step / "report" / "tables" / f"{name}.md" for name in names.split("+")]
+            lines = table(
+                [path.read_text("utf-8") for path in paths] if all(map(Path.exists, paths)) else [], columns
+            )
+        if not lines:
+            missing.append(f"{step} {names}")
             return found[0]
-        rows = [line for line in path.read_text("utf-8").splitlines() if line.startswith("|")]
-        return head + "".join(f"{row}\n" for row in rows) + end
+        return head + "".join(f"{line}\n" for line in lines) + end
 
     page.write_text(BLOCK.sub(filled, page.read_text("utf-8")), "utf-8")
     return missing
+
+
+def table(texts: Sequence[str], columns: str | None) -> list[str]:
+    """The lines of a table of Markdown files.
+
+    Several tables with a column beside their first are joined by that first one; the titles become those of the columns.
+    `columns` has the numbers of the columns that are shown, as "1,3"; None: all.
+
+    >>> sis = "**Accuracy on SIS, at the end**\\n\\n| a | 8 |\\n|---|---:|\\n| x | 0.5 |\\n"
+    >>> word = "**W**\\n\\n| a | 8 |\\n|---|---:|\\n| x | 1 |\\n"
+    >>> table([sis, word], None)
+    ['| a | SIS | W |', '|---|---:|---:|', '| x | 0.5 | 1 |']
+    >>> table([sis], "2")
+    ['| 8 |', '|---:|', '| 0.5 |']
+    """
+    rows: list[list[str]] = []
+    for text in texts:
+        cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("|")]
+        if len(texts) > 1:
+            title = text.partition("**")[2].partition("**")[0]
+            cells[0][1] = f" {title.removeprefix('Accuracy on ').removesuffix(', at the end')} "
+        if not rows:
+            rows = cells
+            continue
+        others = {row[0]: row[1:] for row in cells[2:]}
+        rows = [
+            rows[0] + cells[0][1:],
+            rows[1] + cells[1][1:],
+            *(row + others.get(row[0], [" – "] * (len(cells[0]) - 1)) for row in rows[2:]),
+        ]
+    if columns:
+        rows = [[row[int(number) - 1] for number in columns.split(",")] for row in rows]
+    return [f"|{'|'.join(row)}|" for row in rows]
 
 
 def reuse(results: Path, to: Path) -> None:

@@ -367,7 +367,7 @@ def test_every_step_of_the_evidence_names_what_is_there():
     page = (ROOT / "docs" / "results.md").read_text("utf-8")
     blocks = BLOCK.findall(page)
     assert len(blocks) == page.count("<!-- evidence:") == page.count("<!-- /evidence -->") > 0
-    assert {step for _, step, _, _ in blocks} <= {step.name for step in STEPS}
+    assert {step for _, step, *_ in blocks} <= {step.name for step in STEPS}
 
 
 def test_a_finished_command_of_the_evidence_is_not_run_again(tmp_path, monkeypatch):
@@ -469,7 +469,7 @@ def test_the_page_shows_what_the_kept_results_give(tmp_path):
     given = ["--to", str(tmp_path)]
     evidence.main([*given, "--unpack"])
     page = evidence.ROOT / "docs" / "results.md"
-    steps = {step for _, step, _, _ in evidence.BLOCK.findall(page.read_text("utf-8"))}
+    steps = {step for _, step, *_ in evidence.BLOCK.findall(page.read_text("utf-8"))}
     for step in steps:
         report = ("report", "--output", tmp_path / step, "--to", tmp_path / step / "report")
         done = ran("-m", "contsym", *report)
