@@ -68,7 +68,10 @@ def sweep(
     return Step(name, what, (*before, " ".join(run.split()), *more, report))
 
 
-PROMPT = "contsym run --strategy prompt_llm --set k={k} --scenario wikidata_only --encoder {{all}}/smollm --shots 48 "
+PROMPTS = (
+    "contsym sweep --strategies prompt_llm --set k=0,4,16 --scenario wikidata_only --encoder data/smollm --shots 48 "
+    "--seeds 1 --no-audit --no-curve --jobs {jobs} --output {to}"
+)
 STEPS = (
     Step(
         "mpnet",
@@ -162,8 +165,9 @@ STEPS = (
         "prompts",
         "a small language model, asked with 0, 4 and 16 examples",
         (
-            "python benchmarks/smollm_weights.py {all}/smollm",
-            *(PROMPT.format(k=k) + "--no-audit --no-curve --output {to}" for k in (0, 4, 16)),
+            "python benchmarks/smollm_weights.py data/smollm",
+            PROMPTS,
+            "contsym report --output {to} --to {to}/report",
         ),
     ),
 )
@@ -314,7 +318,7 @@ def fill(page: Path, to: Path) -> list[str]:
 def table(texts: Sequence[str], columns: str | None) -> list[str]:
     """The lines of a table of Markdown files.
 
-    Several tables with a column beside their first are joined by that first one; the titles become those of the columns.
+    Several tables are joined by their first column; the title of one with a single other column becomes that column's.
     `columns` has the numbers of the columns that are shown, as "1,3"; None: all.
 
     >>> sis = "**Accuracy on SIS, at the end**\\n\\n| a | 8 |\\n|---|---:|\\n| x | 0.5 |\\n"
@@ -327,7 +331,7 @@ def table(texts: Sequence[str], columns: str | None) -> list[str]:
     rows: list[list[str]] = []
     for text in texts:
         cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("|")]
-        if len(texts) > 1:
+        if len(texts) > 1 and len(cells[0]) == 2:
             title = text.partition("**")[2].partition("**")[0]
             cells[0][1] = f" {title.removeprefix('Accuracy on ').removesuffix(', at the end')} "
         if not rows:
