@@ -12,12 +12,16 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError, SettingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -125,6 +129,23 @@ def write_file(path: Path, text: str) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as safetensors. Raises OSError, and SafetensorError for a full disk.
+
+    Rows of a result that are the same come as one tensor under several names, which safetensors refuses: each is written.
+    """
+    from safetensors.torch import save_file
+
+    storages: set[int] = set()
+    own = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.contiguous()
+        storage = tensor.untyped_storage().data_ptr()
+        own[name] = tensor.clone() if storage in storages else tensor
+        storages.add(storage)
+    save_file(own, path)
 
 
 def to_json(value: object) -> str:

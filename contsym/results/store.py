@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contsym import checked
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError
-from contsym.files import shield, to_json, write_whole
+from contsym.files import save_tensors, shield, to_json, write_whole
 from contsym.results.schema import FORMAT, SeedResult
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ def write_result(
             # Ids come from data that contsym does not trust.
             writer.writerows({name: shield(str(v)) for name, v in row.items()} for row in predictions)
         if tensors:
-            from safetensors.torch import save_file
-
-            contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            save_file(contiguous, folder / TENSORS)
+            save_tensors(tensors, folder / TENSORS)
         if fill_model:
             (folder / MODEL).mkdir()
             fill_model(folder / MODEL)

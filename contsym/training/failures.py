@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from contsym.errors import ContsymError, first_line
-from contsym.files import to_json, write_whole
+from contsym.files import save_tensors, to_json, write_whole
 from contsym.results.schema import FORMAT
 
 if TYPE_CHECKING:
@@ -84,11 +84,10 @@ def store_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
 
 def _store(folder: Path, content: dict[str, Any], tensors: dict[str, Any]) -> str:
     """Where the weights are stored, or why they are not, for the message."""
-    from safetensors.torch import save_file
 
     def fill(partial: Path) -> None:
         (partial / STOPPED).write_text(to_json(content), encoding="utf-8")
-        save_file({name: t.contiguous() for name, t in tensors.items()}, partial / STATE)
+        save_tensors(tensors, partial / STATE)
 
     if not folder.is_dir():
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, first_line
-from contsym.files import to_json, write_whole
+from contsym.files import save_tensors, to_json, write_whole
 from contsym.models.encoders.vector_cache import UntrainedEncodings
 from contsym.strategies.catalog import split_name
 from contsym.training.fingerprint import code_sha256, library_versions
@@ -99,14 +99,12 @@ class FirstTaskCache:
             shutil.rmtree(self.folder / key, ignore_errors=True)
 
     def _write(self, key: str, run: SeedRun) -> None:
-        from safetensors.torch import save_file
-
         assert not run.plan.is_trial, "a trial has predictions of validation pairs"
         values, tensors = run.state()
 
         def fill(folder: Path) -> None:
             (folder / STATE).write_text(to_json(values), encoding="utf-8")
-            save_file({name: t.contiguous() for name, t in tensors.items()}, folder / TENSORS)
+            save_tensors(tensors, folder / TENSORS)
 
         try:
             write_whole(self.folder / key, fill)
