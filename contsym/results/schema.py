@@ -372,9 +372,11 @@ class SeedResult(Scores, Facts):
 def as_typed(value: JsonValue) -> str:
     """A setting's value as it is typed on the command line.
 
-    >>> as_typed(5), as_typed(1e-4), as_typed(True)
-    ('5', '0.0001', 'true')
+    >>> as_typed(5), as_typed(1e-4), as_typed(10.0), as_typed(True)
+    ('5', '0.0001', '10', 'true')
     """
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e6:
+        return str(int(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -129,7 +129,7 @@ def _cells_of_row(name: str, sweep: StoredRun) -> Sequence[StoredCell]:
     if shots not in choices:
         raise ContsymError(f"{in_sweep}: its shots are {', '.join(choices)}")
     variants = dict.fromkeys(map(_variant, sweep.cells))
-    matching = [v for v in variants if v == strategy] or [v for v in variants if v.split()[0] == strategy]
+    matching = [v for v in variants if v == strategy] or [v for v in variants if _is_named(v, strategy)]
     if not matching:
         raise ContsymError(f"{in_sweep}: {nearest(strategy, variants)}")
     if len(matching) > 1:
@@ -143,6 +143,26 @@ def _cells_of_row(name: str, sweep: StoredRun) -> Sequence[StoredCell]:
             "does them"
         )
     return cells
+
+
+def _is_named(variant: str, name: str) -> bool:
+    """Whether a variant has the strategy of a name and its settings, whatever others it has.
+
+    >>> _is_named("ridge steps=30 ridge=1.0", "ridge ridge=1"), _is_named("ridge ridge=10", "ridge ridge=1")
+    (True, False)
+    """
+    (strategy, *settings), (asked, *others) = variant.split(" "), name.split(" ")
+    return strategy == asked and all(any(_is_same(each, other) for each in settings) for other in others)
+
+
+def _is_same(setting: str, other: str) -> bool:
+    if setting == other:
+        return True
+    (name, _, value), (asked, _, wanted) = setting.partition("="), other.partition("=")
+    try:
+        return name == asked and float(value) == float(wanted)
+    except ValueError:
+        return False
 
 
 def _scenario_of(name: str, order: str, sweep: StoredRun) -> str:

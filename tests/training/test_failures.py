@@ -118,7 +118,7 @@ def test_a_known_first_task_stops_in_one_line_too(toy, tiny_nli_folder, tmp_path
     """Under protocol retrain two rows of the matrix are one tensor, which safetensors alone refuses to write."""
     config = toy_config(toy, tiny_nli_folder, tmp_path / "out", "fine_tune", protocol="retrain")
     spoil_at(1, TrainingLog, "before_backward", lambda s: s.loss.data.fill_(float("nan")), monkeypatch)
-    with pytest.raises(ContsymError, match="^the loss is nan at step 1 on wikidata; the output is finite"):
+    with pytest.raises(ContsymError, match=r"^the loss is nan at step 1 on wikidata; the output is finite"):
         run_seed(prepare(config), 0, Silent())
     folder, _ = stopped_folder(tmp_path / "out")
     stored = load_file(folder / "state.safetensors")

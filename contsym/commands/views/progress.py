@@ -206,7 +206,7 @@ class SweepProgress(Display):
 
     def tick(self) -> None:
         if (seconds := self._time_left.seconds(time.monotonic())) is not None:
-            self.note(f"about {duration(seconds)} left")
+            self.note(f"about {duration(seconds)} left" if seconds >= 1 else "longer than expected")
 
     def note(self, text: str) -> None:
         self._note = text
