@@ -85,13 +85,14 @@ def diff(
 ) -> None:
     """Compare two checkpoints: which abilities were lost or gained, and where in the network.
 
-    OLD and NEW are folders, Hub ids or presets of encoders or classifiers, trained by anybody. Nothing is trained
-    but small probes. The bundled NLI sample and symmetry pairs are measured in any case. Writes a page and its tables,
-    like contsym report (docs/diff.md).
+    OLD and NEW are folders, Hub ids or presets of encoders or classifiers, trained by anybody, or a run that saved its
+    model. Nothing is trained but small probes. The bundled NLI sample and symmetry pairs are measured in any case. Writes
+    a page and its tables, like contsym report (docs/diff.md).
 
     \b
     Examples:
       contsym diff minilm minilm-nli
+      contsym diff minilm-nli latest
       contsym diff FacebookAI/roberta-large-mnli my-finetuned --task mine=pairs.jsonl
     """
     from rich.console import Console
@@ -116,8 +117,8 @@ def diff(
         tasks[name] = file
     with RunProgress(*screen()) as progress:
         found = compare(
-            old,
-            new,
+            _checkpoint(old, output),
+            _checkpoint(new, output),
             tasks,
             form=form,
             limit=limit,
@@ -136,3 +137,19 @@ def diff(
     click.echo(f"tables: {tables}", err=as_json)
     if opens:
         click.launch(str(html.resolve()))
+
+
+def _checkpoint(name: str, output: Path) -> str:
+    """What was given, or for a stored run or a row of the latest sweep the folder of its saved model."""
+    from contsym.results.store import RESULT
+    from contsym.sweeps.find import find, find_model
+    from contsym.sweeps.runs import RECORD
+
+    folder = Path(name)
+    if folder.is_dir():
+        is_stored = any((folder / file).is_file() for file in (RECORD, RESULT))
+    else:
+        is_stored = "/" not in name and ("@" in name or find(name, output) is not None)
+    if not is_stored:
+        return name
+    return str(find_model(name, output, remedy="name one by its folder, as results/KEY/model"))

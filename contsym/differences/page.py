@@ -34,11 +34,11 @@ def make_page(found: Diff) -> Report:
         return Section(name, title, [p for p in paragraphs if p[1]], commands, own_figures, own_tables)
 
     no_groups = "" if any(a.groups for a in found.abilities) else "The pairs have no relation, kind or skill."
-    no_parts = (
-        ""
-        if found.transplants
-        else "No ability was lost, or no part of OLD fits into NEW: nothing was put back."
-    )
+    no_parts = ""
+    if not found.put_back:
+        no_parts = "No part of OLD was put back into NEW (--no-put-back)."
+    elif not found.transplants:
+        no_parts = "No ability was lost, or no part of OLD fits into NEW: nothing was put back."
     return Report(
         f"What changed from {found.old.name} to {found.new.name}",
         " · ".join(

@@ -85,7 +85,9 @@ def _metadata(model: TrainedModel, result: SeedResult | None) -> Iterator[str]:
 def _use(model: TrainedModel, name: str) -> Iterator[str]:
     yield "Labels, by contsym:"
     yield "```console"
-    yield f'$ contsym predict {name} --pair "Spain borders Portugal" "Portugal borders Spain"'
+    origin = model.file.plugin.origin if model.file.plugin else ""
+    plugin = f" --plugin {Path(origin).name}" if origin.endswith(".py") else ""
+    yield f'$ contsym predict {name} --pair "Spain borders Portugal" "Portugal borders Spain"{plugin}'
     yield "```"
     yield "Vectors of sentences, by sentence-transformers:"
     yield "```python"

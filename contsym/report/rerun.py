@@ -20,7 +20,9 @@ def shared_training(collected: Collected) -> str:
         return ""
     first_tasks = {cell.first_task: cell.n_steps[0] for cell in sweep.cells if cell.first_task}
     if not first_tasks:
-        return f"{len(sweep.cells)} cells that share no training: the first task depends on the shots."
+        is_known = collected.first.options.protocol == "retrain"
+        why = "each starts from the encoder as it is" if is_known else "the first task depends on the shots"
+        return f"{len(sweep.cells)} cells that share no training: {why}."
     alone = sum(sum(cell.n_steps) for cell in sweep.cells)
     together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(first_tasks.values())
     return (

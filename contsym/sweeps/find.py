@@ -54,10 +54,16 @@ def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
     )
 
 
-def find_model(name: str, output: Path, seed: int | None = None, skip: Skip = tell_skipped) -> Path:
+def find_model(
+    name: str,
+    output: Path,
+    seed: int | None = None,
+    skip: Skip = tell_skipped,
+    remedy: str = "choose one with --seed",
+) -> Path:
     """The folder of a saved model: that folder itself, that of a run's seed, or OWNER/NAME[@REVISION] from the Hub.
 
-    `seed` chooses among several seeds. Raises ContsymError where there is no model.
+    `seed` chooses among several seeds; `remedy` says how else. Raises ContsymError where there is no model.
     """
     folder = Path(name)
     if (folder / CARD).is_file():
@@ -76,7 +82,7 @@ def find_model(name: str, output: Path, seed: int | None = None, skip: Skip = te
             f"{name!r} has no saved model; the same command with --save-model trains it again and stores one"
         )
     if seed is None and len(models) > 1:
-        raise ContsymError(f"{name!r} has models of the seeds {_listed(models)}; choose one with --seed")
+        raise ContsymError(f"{name!r} has models of the seeds {_listed(models)}; {remedy}")
     if seed is not None and seed not in models:
         raise ContsymError(
             f"--seed {seed}: {name!r} has models of the seeds {_listed(models)}; expected one of them"

@@ -4,9 +4,13 @@ import json
 
 import pytest
 
+from contsym.commands.diff import _checkpoint
 from contsym.differences import run
 from contsym.differences.schema import Diff
+from contsym.sweeps.runs import stored_runs
 from tests.command import contsym_here
+from tests.errors import message_of
+from tests.stored_results import store_run
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +83,23 @@ def test_a_limit_draws_the_same_pairs_for_both_sides(tiny_encoder_folder, toy, t
     for each in results:
         del each["seconds"]
     assert results[0] == results[1]
+
+
+def test_a_run_stands_for_the_model_that_it_saved(tmp_path):
+    store_run(tmp_path, "a", [0], strategy="fine_tune")
+    store_run(tmp_path, "b", [0, 1], strategy="ridge")
+    (run,) = (run for run in stored_runs(tmp_path) if run.name == "a")
+    (result,) = run.done().values()
+    for name in ("minilm", "owner/name", "owner/name@main", str(tmp_path)):
+        assert _checkpoint(name, tmp_path) == name
+    assert "has no saved model" in message_of(_checkpoint, "a", tmp_path)
+    for folder in (
+        *run.done().values(),
+        *next(r for r in stored_runs(tmp_path) if r.name == "b").done().values(),
+    ):
+        (folder / "model").mkdir()
+    for name in ("a", str(run.folder), str(result)):
+        assert _checkpoint(name, tmp_path) == str(result / "model")
+    assert message_of(_checkpoint, "b", tmp_path) == (
+        "'b' has models of the seeds 0, 1; name one by its folder, as results/KEY/model"
+    )
