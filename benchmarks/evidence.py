@@ -1,4 +1,4 @@
-"""The figures of docs/results.md, from nothing but data, the encoders and the package index.
+"""The measured tables of docs/, from nothing but data, the encoders and the package index.
 
     python benchmarks/evidence.py --to FOLDER [--jobs 2] [--only STEP,STEP]
     python benchmarks/evidence.py --to FOLDER --page docs/results.md
