@@ -55,8 +55,17 @@ def by(ability: Ability | Returned) -> str:
     return f"{ability.task} {BY[ability.measure]}"
 
 
+def signed(value: float | None) -> str:
+    """
+    >>> signed(0.0451), signed(-0.0001)
+    ('+0.045', '+0.000')
+    """
+    assert value is not None, "a change that was measured"
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
 def change_text(ability: Ability) -> str:
-    return f"({ability.change:+.3f}, {ability.low:+.3f} to {ability.high:+.3f})"
+    return f"({signed(ability.change)}, {signed(ability.low)} to {signed(ability.high)})"
 
 
 def moved(parts: Sequence[Part]) -> str:

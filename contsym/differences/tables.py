@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from contsym.differences.schema import Change, Checkpoint, Diff
+from contsym.differences.sentences import signed
 from contsym.report.table_formats import Cell, Column, Table, make_table, text_column
 from contsym.report.tables.layout import relation_title
 from contsym.results.metrics.stats import p_text
@@ -51,7 +52,7 @@ def abilities(found: Diff) -> Table:
 def _changes(change: Change) -> Iterable[Cell | float | None]:
     if change.change is None or change.p is None:
         return change.before, change.after, None, None, None
-    text = f"{change.change:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+    text = f"{signed(change.change)} [{signed(change.low)}, {signed(change.high)}]"
     return (
         change.before,
         change.after,
@@ -120,7 +121,7 @@ def returned(found: Diff) -> Table:
             r.measure,
             r.accuracy,
             Cell(
-                f"{r.returned:+.3f} [{r.low:+.3f}, {r.high:+.3f}]",
+                f"{signed(r.returned)} [{signed(r.low)}, {signed(r.high)}]",
                 (r.returned, r.low, r.high),
                 not r.low <= 0 <= r.high,
             ),

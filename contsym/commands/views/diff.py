@@ -11,7 +11,7 @@ from rich.text import Text
 from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table, shown
 from contsym.differences.schema import Ability, Change, Checkpoint, Diff, Part, Returned
 from contsym.differences.schema import Group as PairGroup
-from contsym.differences.sentences import answer, seen
+from contsym.differences.sentences import answer, seen, signed
 from contsym.report.tables.layout import relation_title
 from contsym.results.metrics.stats import p_text
 
@@ -80,8 +80,8 @@ def _cells(change: Change) -> list[str]:
     before, after = (NOTHING if value is None else f"{value:.3f}" for value in (change.before, change.after))
     if change.change is None or change.p is None:
         return [before, after, NOTHING, NOTHING, NOTHING, NOTHING]
-    interval = f"{change.low:+.3f} to {change.high:+.3f}"
-    return [before, after, f"{change.change:+.3f}", interval, p_text(change.p), least]
+    interval = f"{signed(change.low)} to {signed(change.high)}"
+    return [before, after, signed(change.change), interval, p_text(change.p), least]
 
 
 def _shown_groups(found: Diff) -> list[tuple[Ability, PairGroup]]:
