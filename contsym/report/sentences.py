@@ -24,7 +24,7 @@ def question(collected: Collected) -> str:
 
 def answer(measures: Measures) -> list[str]:
     """A sentence on the examples needed, one on accuracy, one per earlier task."""
-    sentences = [needed(measures), differences(measures)]
+    sentences = [needed(measures), differences(measures), accuracies(measures)]
     sentences += [forgotten(measures, task) for task in measures.collected.earlier_tasks]
     return [sentence for sentence in sentences if sentence]
 
@@ -92,6 +92,32 @@ def differences(measures: Measures) -> str:
     )
 
 
+MOST_LISTED = 8
+"""More methods are in the table alone."""
+
+
+def accuracies(measures: Measures) -> str:
+    """The accuracy of each of several methods at the largest number of shots, beside what guessing and the best shortcut
+    have; empty for one method, whose accuracy is said elsewhere, and for many."""
+    collected = measures.collected
+    most, task = collected.shots[-1], collected.new_task
+    found = {v: s.mean for v in collected.variants if (s := measures.accuracy(v, most, task)) is not None}
+    if not 1 < len(found) <= MOST_LISTED:
+        return ""
+    order = sorted(found, key=lambda variant: -found[variant])
+    means = listed([f"{variant} {found[variant]:.3f}" for variant in order])
+    guess = collected.first.majority[task]
+    bars = [f"the majority class {guess:.3f}"]
+    if best := measures.best_shortcut(task, most):
+        bars.append(f"the best shortcut ({best[0].replace('_', ' ')}) {best[1]:.3f}")
+    by_marks: dict[str, list[str]] = {}
+    for variant in order:
+        if words := measures.marks(variant, most, task):
+            by_marks.setdefault(words, []).append(variant)
+    marked = "".join(f" {words.capitalize()}: {listed(each)}." for words, each in by_marks.items())
+    return f"Accuracy on {title_of(task)}: {means}; {listed(bars)}.{marked}"
+
+
 def forgotten(measures: Measures, task: str) -> str:
     """Which method forgot least and most of a task at the largest number of shots."""
     collected = measures.collected
@@ -107,6 +133,10 @@ def forgotten(measures: Measures, task: str) -> str:
     if len(order) > 1:
         text = f"{order[0]} forgot least ({texts[order[0]]}) and {order[-1]} most ({texts[order[-1]]})"
     said = f"Of {name}, {text} after {collected.amount(most)}{', by the means' * (len(order) > 1)}"
+    if (family := measures.family(task, most)) and len(family.seeds) > 1 and len(order) > 1:
+        ends = {order[0], order[-1]}
+        if any({c.a, c.b} == ends and c.p >= ALPHA for c in family.comparisons):
+            said += f", which these {len(family.seeds)} seeds do not tell apart"
     by_marks: dict[str, list[str]] = {}
     for variant, f in by_variant.items():
         if f.marks:
