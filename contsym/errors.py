@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 LONGEST = 2000
 """Characters of a message; longer ones lose their middle."""
@@ -60,6 +61,9 @@ def unknown_name(what: str, name: str, names: Iterable[str]) -> ContsymError:
     >>> str(unknown_name("strategy", "knn_fixd", ["knn_fixed", "fine_tune"]))
     "strategy 'knn_fixd' is unknown; did you mean knn_fixed? (contsym list)"
     """
+    file = Path(f"{name}{'.py' if what == 'strategy' else '.toml'}")
+    if name.isidentifier() and file.is_file():
+        return ContsymError(f"{what} {name!r} is unknown; if {file} is meant, add --plugin {file}")
     return ContsymError(f"{what} {name!r} is unknown; {nearest(name, sorted(names))} (contsym list)")
 
 

@@ -384,3 +384,11 @@ def test_a_run_whose_plugin_cannot_be_imported_ends_with_code_2(tmp_path, toy, t
     assert done.stderr == (
         "error: plug-in mine.py:3: cannot be imported (ModuleNotFoundError: No module named 'no_such_library')\n"
     )
+
+
+def test_a_plugin_that_is_here_and_was_not_named_is_pointed_at(tmp_path):
+    (tmp_path / "mine.py").write_text('"""Mine."""\nCARD = {"source": "s", "trains": "t", "stores": "u"}\n')
+    done = contsym_here("run", "--strategy", "mine", "--scenario", "wikidata_only", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2, "error: strategy 'mine' is unknown; if mine.py is meant, add --plugin mine.py\n",
+    )  # fmt: skip

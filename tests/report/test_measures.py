@@ -134,9 +134,9 @@ def test_headline_says_what_the_numbers_say(whole):
         "(median over 3 seeds); knn_learned and fine_tune did not reach it with up to 64."
     )
     assert said[2] == (
-        "Accuracy on Wikidata: random_labels 1.000, knn_fixed 1.000, fine_tune 0.950 and knn_learned 0.925; the majority class "
-        "0.500 and the best shortcut (relation phrase) 1.000. Not above the best shortcut: random_labels, knn_fixed, fine_tune "
-        "and knn_learned."
+        "Accuracy on Wikidata: random_labels 1.000, knn_fixed 1.000, fine_tune 0.950 and knn_learned 0.925; the majority "
+        "class 0.500 and the best shortcut (relation phrase) 1.000. Not above the best shortcut: random_labels, knn_fixed, "
+        "fine_tune and knn_learned."
     )
     assert said[3] == (
         "Of MNLI, random_labels forgot least (+0.080 [+0.070, +0.090]) and fine_tune most "
