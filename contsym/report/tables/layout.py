@@ -75,7 +75,8 @@ def relation_title(name: str) -> str:
 
 def row_names(collected: Collected) -> list[str]:
     """The names of the rows of an accuracy matrix."""
-    return ["untrained", *(f"after {title_of(task)}" for task in collected.tasks)]
+    start = "pretrained" if collected.first.options.protocol == "retrain" else "untrained"
+    return [start, *(f"after {title_of(task)}" for task in collected.tasks)]
 
 
 def median_note(collected: Collected) -> str:
