@@ -130,9 +130,13 @@ def styles(variants: Sequence[str]) -> dict[str, Style]:
     }
 
 
+PAD, LEAST_DECADES = 0.06, 0.3
+"""Room beside the outer shots, as a share of the decades that the axis has, at least these."""
+
+
 def shots_axis(measures: Measures) -> dict[str, Any]:
     shots = measures.collected.shots
-    pad = 0.06 * max(math.log10(shots[-1] / shots[0]), 0.3)
+    pad = PAD * max(math.log10(shots[-1] / shots[0]), LEAST_DECADES)
     return {
         "type": "log",
         "title": axis_title(f"{title_of(measures.collected.new_task)} examples (shots)"),
@@ -190,19 +194,38 @@ def band(measures: Measures, variant: str, summaries: Mapping[int, Summary], **m
 def level(
     group: str, values: Mapping[int, float], dash: str, name: str, *, unit: str = "shots", **more: Any
 ) -> Trace:
-    """A grey line over shots, or another count, that belongs to no strategy."""
+    """A grey line over shots, or another count, that belongs to no strategy; of a single one over the width of the plot."""
+    places, where = [float(n) for n in values], f"%{{x:,}} {unit}: "
+    heights = list(values.values())
+    if len(places) == 1:
+        edge = 10 ** (PAD * LEAST_DECADES)
+        places, heights, where = [places[0] / edge, places[0] * edge], heights * 2, ""
     return {
         "type": "scatter",
-        "mode": "lines" if len(values) > 1 else "lines+markers",
+        "mode": "lines",
         "name": name,
         "legendgroup": group,
-        "x": list(values),
-        "y": list(values.values()),
+        "x": places,
+        "y": heights,
         "line": {"color": GREY, "dash": dash, "width": 1.5},
-        "marker": {"symbol": "line-ew-open", "size": 14, "color": GREY},
-        "hovertemplate": f"%{{x:,}} {unit}: %{{y:.3f}}",
+        "hovertemplate": f"{where}%{{y:.3f}}",
         **more,
     }
+
+
+def readable_range(values: Sequence[float], least: float = 0.1, most: float = math.inf) -> dict[str, Any]:
+    """The range of an axis that would show differences of a thousandth at full height; empty where they are larger.
+
+    It ends at `most`.
+
+    >>> readable_range([0.01, 0.03]), readable_range([0.995, 0.999], most=1.01), readable_range([0.2, 0.9])
+    ({'range': [-0.03, 0.07]}, {'range': [0.91, 1.01]}, {})
+    """
+    low, high = min(values), max(values)
+    if high - low >= least:
+        return {}
+    top = min((low + high + least) / 2, most)
+    return {"range": [round(top - least, 3), round(top, 3)]}
 
 
 def chance(measures: Measures, task: str, ends: Sequence[int], **more: Any) -> Trace:

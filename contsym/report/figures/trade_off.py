@@ -15,6 +15,7 @@ from contsym.report.figures.style import (
     key_entry,
     legend,
     line_of,
+    readable_range,
     styles,
 )
 from contsym.report.measures import Measures, TradeOff, pareto_front
@@ -103,12 +104,17 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                 "title": axis_title(f"forgetting, {title_of(task)}"),
                 "automargin": True,
                 "tickformat": "+.3~f",
+                **(readable_range([x for _, x in means]) if len(points) > 1 else {}),
             },
             "yaxis": {
                 "title": axis_title(f"accuracy, {title_of(measures.collected.new_task)}"),
                 "automargin": True,
                 # Around one point Plotly would show accuracies below 0 and above 1.
-                **({"range": [-0.04, 1.04]} if len(points) == 1 else {}),
+                **(
+                    {"range": [-0.04, 1.04]}
+                    if len(points) == 1
+                    else readable_range([y for y, _ in means], most=1.01)
+                ),
             },
             "legend": legend(1.05, itemsizing="constant"),
             "margin": {"l": 64, "r": 24, "t": 36, "b": 56},
