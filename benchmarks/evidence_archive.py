@@ -1,8 +1,7 @@
 """The stored results of evidence.py, packed into one small file per step that git can hold, and back.
 
 A packed step has what `contsym report`, `compare` and `show` read: records of runs, results, predictions and audits.
-Models, encodings and label vectors are left out: they are a hundred times as large, and the same command makes them
-again.
+Models, encodings and label vectors are left out: they are much larger, and the same command makes them again.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def pack(folder: Path, archive: Path) -> int:
     archive.parent.mkdir(parents=True, exist_ok=True)
     n_results = 0
     with tarfile.open(archive, "w:xz", preset=9) as tar:
-        # Kind by kind: files that are alike stand together, which halves the archive.
+        # Kind by kind: files that are alike stand together and compress better.
         for pattern in PACKED:
             for path in sorted(folder.glob(pattern)):
                 if any(part.startswith(".") for part in path.relative_to(folder).parts):

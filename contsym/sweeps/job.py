@@ -90,8 +90,8 @@ def run_job(job: Job) -> None:
 def return_memory() -> None:
     """Give what a job has freed back to the system; without glibc nothing happens.
 
-    The allocator keeps up to machine.RETAINED_BYTES for the next step. Over many jobs what it keeps is scattered, and a
-    worker grew by 0.1 GB per job.
+    The allocator keeps up to machine.RETAINED_BYTES for the next step. Over many jobs what it keeps is scattered, and the
+    worker would grow.
     """
     gc.collect()  # a model and Avalanche's plugins hang together in a circle
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
