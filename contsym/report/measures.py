@@ -20,7 +20,7 @@ from contsym.results.metrics.stats import Comparison, Summary, best, compare_all
 from contsym.results.paper_readings import samples
 from contsym.results.predictions import read_aligned
 from contsym.results.schema import PartAccuracy, SeedResult
-from contsym.results.summary import best_shortcut, marks
+from contsym.results.summary import best_shortcut, marks, mean_shortcuts
 from contsym.results.training_audit import Audited, judge, read_audit
 
 ALPHA = 0.05
@@ -111,18 +111,15 @@ class Measures:
 
     def shortcuts(self, task: str, shots: int) -> dict[str, float]:
         """The mean accuracy of each shortcut; empty where none was measured."""
-        results = [result for result in self.collected.results if result.shots_group == shots]
-        measured = [scores for result in results if (scores := result.shortcuts.get(task))]
-        return {
-            name: sum(scores[name] for scores in measured) / len(measured)
-            for name in (measured[0] if measured else ())
-            if all(name in scores for scores in measured)
-        }
+        return mean_shortcuts(self._shortcut_scores(task, shots))
 
     def best_shortcut(self, task: str, shots: int) -> tuple[str, float] | None:
         """Name and mean accuracy; None where none was measured."""
+        return best_shortcut(self._shortcut_scores(task, shots))
+
+    def _shortcut_scores(self, task: str, shots: int) -> list[dict[str, float]]:
         results = [result for result in self.collected.results if result.shots_group == shots]
-        return best_shortcut([result.shortcuts.get(task, {}) for result in results])
+        return [result.shortcuts.get(task, {}) for result in results]
 
     def efficiency(self, variant: str) -> Efficiency:
         import numpy as np

@@ -36,10 +36,15 @@ def best_shortcut(scores: Sequence[Mapping[str, float]]) -> tuple[str, float] | 
     >>> best_shortcut([{"length": 0.5, "overlap": 0.6}, {"length": 0.9, "overlap": 0.6}])
     ('length', 0.7)
     """
+    means = mean_shortcuts(scores)
+    return shortcuts.best(means) if means else None
+
+
+def mean_shortcuts(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean accuracy over seeds of each shortcut that all measured seeds have; empty where none was measured."""
     measured = [each for each in scores if each]
     names = [name for name in (measured[0] if measured else ()) if all(name in each for each in measured)]
-    means = {name: statistics.fmean(each[name] for each in measured) for name in names}
-    return shortcuts.best(means) if means else None
+    return {name: statistics.fmean(each[name] for each in measured) for name in names}
 
 
 def marks(results: Results, task: str) -> str:
