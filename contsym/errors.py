@@ -62,7 +62,13 @@ def unknown_name(what: str, name: str, names: Iterable[str]) -> ContsymError:
     "strategy 'knn_fixd' is unknown; did you mean knn_fixed? (contsym list)"
     """
     file = Path(f"{name}{'.py' if what == 'strategy' else '.toml'}")
-    if name.isidentifier() and file.is_file():
+    # A longer name of a file is an error of the system.
+    if (
+        what in ("strategy", "scenario", "task")
+        and name.isidentifier()
+        and len(name) <= 60
+        and file.is_file()
+    ):
         return ContsymError(f"{what} {name!r} is unknown; if {file} is meant, add --plugin {file}")
     return ContsymError(f"{what} {name!r} is unknown; {nearest(name, sorted(names))} (contsym list)")
 

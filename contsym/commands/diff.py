@@ -146,10 +146,13 @@ def _checkpoint(name: str, output: Path) -> str:
     from contsym.sweeps.runs import RECORD
 
     folder = Path(name)
-    if folder.is_dir():
-        is_stored = any((folder / file).is_file() for file in (RECORD, RESULT))
-    else:
-        is_stored = "/" not in name and ("@" in name or find(name, output) is not None)
+    try:
+        if folder.is_dir():
+            is_stored = any((folder / file).is_file() for file in (RECORD, RESULT))
+        else:
+            is_stored = "/" not in name and ("@" in name or find(name, output) is not None)
+    except OSError:  # as for a name that is too long: who looks for a checkpoint says so
+        is_stored = False
     if not is_stored:
         return name
     return str(find_model(name, output, remedy="name one by its folder, as results/KEY/model"))

@@ -199,8 +199,8 @@ def checked_scenario(context: click.Context, parameter: click.Parameter, name: s
             f"--scenario {name}: a file of examples; expected a scenario, as mnli_then_wikidata; examples are given with "
             f"--wikidata {name} or --task NAME={name}"
         )
-    if path.suffix == ".toml" and path.is_file():
-        with suppress(ValueError):  # not TOML: the reader of scenarios says where
+    if path.suffix == ".toml":
+        with suppress(OSError, ValueError):  # not there, or not TOML: the reader of scenarios says it
             entries = tomllib.loads(path.read_text("utf-8"))
             if "labels" in entries and "experience" not in entries:
                 raise SettingError(
