@@ -35,8 +35,8 @@ LIBRARIES = {
     "avalanche": r"avalanche/|scenarios/benchmark|strategies/addons/|training/(template|observers|loop)",
     "peft": r"strategies/|models/encoders/difference",
     "transformers": r"machine\.py|models/|testing/",
-    "torch": r"(machine|checked|files|results/store)\.py|(models|strategies|avalanche|training|testing|sweeps/engines|differences)/"
-    r"|commands/(?!views/)",
+    "torch": r"(machine|checked|files|results/store)\.py"
+    r"|(models|strategies|avalanche|training|testing|sweeps/engines|differences)/|commands/(?!views/)",
 }
 """Where each library may be imported: how the path of such a file begins."""
 

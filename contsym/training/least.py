@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contsym.checked import Amount, Share, Written, check, read_json
+from contsym.errors import ContsymError
+from contsym.files import to_json, write_file
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema_training import Search, TriedShots
 from contsym.training.first_task import FirstTaskCache, first_task_plan
 from contsym.training.parts import shots_to_try
-from contsym.training.plan import first_task_key
+from contsym.training.plan import first_task_key, key_of
 from contsym.training.trajectory import fixed_parts
 
 if TYPE_CHECKING:
     from contsym.training.known_task import KnownTask
     from contsym.training.plan import Plan
     from contsym.training.progress import Progress
+
+TRIALS = "trials"
+"""The folder of trials in an output folder, one small file per key."""
+
+
+class Trial(Written):
+    """What a trial gave, stored: a search that was stopped resumes, and one for another target tries no size twice."""
+
+    accuracy: Share
+    seconds: Amount
 
 
 @dataclass(frozen=True)
@@ -82,12 +96,12 @@ def _falls(n: int, tried: dict[int, float], target: float) -> str | None:
 
 def search_least(
     plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache, start: KnownTask | None
-) -> tuple[Search, str | None]:
-    """The search of a seed, and a note for the reader if there is one.
+) -> tuple[Search, str | None, float]:
+    """The search of a seed, a note for the reader if there is one, and the seconds of all its trials.
 
     A trial is trained as a run with that many shots. It has the fixed validation parts in place of the test pairs, so
     that nothing of it can read a test pair; its accuracy is the least one on an experience with shots, right after
-    it. The first task is trained once for all trials and for the result.
+    it. The first task is trained once for all trials and for the result. A trial that is stored is not trained again.
     """
     first = first_task_plan(plan)
     if start is None and first_task_key(first, seed) is not None:
@@ -100,22 +114,44 @@ def search_least(
         is_trial=True,
     )
 
+    folder = cache.folder.with_name(TRIALS)
+    seconds = 0.0
+
     def accuracy_at(n: int) -> float:
-        progress.phase(f"least shots: trying {n}", None)
-        return trial_accuracy(trial.with_shots(n), seed, progress, cache, start)
+        nonlocal seconds
+        one = trial.with_shots(n)
+        path = folder / f"{key_of(one, seed)}.json"
+        if path.exists():
+            done = check(Trial, read_json(path, "delete it"), path)
+        else:
+            progress.phase(f"least shots: trying {n}", None)
+            done = train_trial(one, seed, progress, cache, start)
+            _store(done, path)
+        seconds += done.seconds
+        return done.accuracy
 
     target, step = plan.config.aim, plan.config.step
     sizes = shots_to_try([task for task in plan.tasks if task.few_shot], plan.config)
     found = least(sizes, accuracy_at, target)
     tried = [TriedShots(n=n, accuracy=a) for n, a in found.tried.items()]
     n_found = found.n if found.is_reached else None
-    return Search(tried=tried, found=n_found, target=target, step=step, most=sizes[-1]), found.note
+    return Search(tried=tried, found=n_found, target=target, step=step, most=sizes[-1]), found.note, seconds
 
 
-def trial_accuracy(
+def _store(trial: Trial, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, to_json(trial.model_dump()))
+    except OSError as error:
+        raise ContsymError(
+            f"{path}: cannot be written ({error.strerror or error}); mend that, then the same command resumes"
+        ) from None
+
+
+def train_trial(
     plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache, start: KnownTask | None
-) -> float:
-    """The least accuracy of a trial on an experience with shots, right after its training."""
+) -> Trial:
+    """A trial's least accuracy on an experience with shots, right after its training, and its seconds."""
     from contsym.models.encoders.device import deterministic
     from contsym.training.loop import SeedRun
 
@@ -125,8 +161,9 @@ def trial_accuracy(
         cache.fast_forward(run, seed)
         while run.n_done < len(plan.tasks):
             run.train_next()
-    return min(
+    lowest = min(
         accuracy(run.predictions[j + 1][j], np.asarray(task.test["label"][:]))
         for j, task in enumerate(plan.tasks)
         if task.few_shot
     )
+    return Trial(accuracy=lowest, seconds=run.seconds)

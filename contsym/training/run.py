@@ -125,10 +125,12 @@ def _run_seed(
     key = first_task_key(first_task_plan(plan), seed)
     was_there = key is not None and states.has(key)
     start = find_known_task(plan, seed, progress, states)
-    search, note = search_least(plan, seed, progress, states, start)
+    search, note, seconds = search_least(plan, seed, progress, states, start)
     one = plan.with_shots(search.found or search.most)
     notes = [note] if note else []
-    output = _train(one, seed, progress, states, on_end, asked=plan, search=search, notes=notes)
+    output = _train(
+        one, seed, progress, states, on_end, asked=plan, search=search, notes=notes, spent=seconds
+    )
     if cache is None and key and not was_there:
         # No sweep waits for the state; protocol retrain has pinned its own.
         states.drop(key)
@@ -145,8 +147,12 @@ def _train(
     asked: Plan | None = None,
     search: Search | None = None,
     notes: Sequence[str] = (),
+    spent: float = 0.0,
 ) -> SeedOutput:
-    """The result of a plan with given shots; `asked` is the plan that stands in its record, if it is another."""
+    """The result of a plan with given shots; `asked` is the plan that stands in its record, if it is another.
+
+    `spent` has the seconds of the trials that chose the shots.
+    """
     from contsym.training.loop import SeedRun
 
     asked = asked or plan
@@ -215,7 +221,7 @@ def _train(
             ),
             *run.strategy.notes(),
         ],
-        "seconds": round(run.seconds, 3),
+        "seconds": round(spent + run.seconds, 3),
     }
     # Last: it is no part of the run's seconds and memory.
     made["relearning"] = relearn(run) if plan.config.relearn else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from contsym.config import LEAST
 from contsym.data.shots import subset
+from contsym.training.least import least
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -25,7 +26,8 @@ def n_encodings(
     """The texts that a seed encodes, with those of training steps TRAINING times.
 
     `n_pairs` are the training pairs of each experience. With `first_only` those of the first experience alone, with
-    `known_first` those after it. An upper bound where `until` may stop earlier.
+    `known_first` those after it. An upper bound where `until` may stop earlier; a search for the least shots is taken
+    to find the geometric mean of its smallest and its largest number.
     """
     from contsym.avalanche.trajectory import GROWTH, part_size
     from contsym.training.plan import n_training_steps
@@ -39,11 +41,13 @@ def n_encodings(
     for place in places:
         task, n = plan.tasks[place], n_pairs[place]
         is_searched = config.shots == LEAST and task.few_shot
-        trials = _n_trials(n, config.step) if is_searched else 1
+        tried = _tried(config.step, n) if is_searched else []
+        n = int(math.sqrt(config.step * n)) if is_searched else n
         n_steps = n_training_steps(plan, task, n)
-        total += trials * n_steps * 2 * plan.settings.batch_size * TRAINING
-        # A memory encodes its pairs again.
-        total += trials * 2 * n * plan.strategy.has_memory()
+        for size in (n, *tried):
+            total += n_training_steps(plan, task, size) * 2 * plan.settings.batch_size * TRAINING
+            # A memory encodes its pairs again.
+            total += 2 * size * plan.strategy.has_memory()
         if config.curve and n_steps:
             total += (math.log(n_steps, GROWTH) + 3) * part * len(plan.tasks)
         if config.stop_at is not None:
@@ -51,16 +55,21 @@ def n_encodings(
             total += n_steps * (2 * FIRST_SCORED + n * plan.strategy.has_memory())
         elif config.one_pass and task.few_shot:
             total += n_steps * (part + n * plan.strategy.has_memory())
-        total += (trials - 1) * part + n_tests
+        total += len(tried) * part + n_tests
     if config.relearn and not first_only:
         n_again = min(MOST, n_pairs[0])
         total += n_again * 2 * TRAINING + math.ceil(n_again / plan.settings.batch_size) * part
     return total
 
 
-def _n_trials(most: int, step: int) -> int:
-    """Trainings of a search among the multiples of `step` up to `most`."""
-    return 2 * math.ceil(math.log2(max(2, most / step))) + 2
+def _tried(step: int, most: int) -> list[int]:
+    """The sizes that a search tries if the geometric mean of `step` and `most` is enough.
+
+    >>> _tried(16, 256)
+    [16, 32, 64, 48, 80]
+    """
+    enough = math.sqrt(step * most)
+    return list(least([*range(step, most, step), most], lambda n: float(n >= enough), 1.0).tried)
 
 
 def seconds_per_text(plan: Plan) -> float:

@@ -1,5 +1,6 @@
 """The readings of "samples needed": one pass, stopping at a target, and the fewest shots."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,11 +10,12 @@ import torch
 from datasets import Dataset
 
 from contsym.config import RunConfig
-from contsym.errors import SettingError
+from contsym.errors import ContsymError, SettingError
 from contsym.results.metrics.trajectory import pairs_to_reach
 from contsym.sweeps.config import SweepConfig
+from contsym.training import least as least_training
 from contsym.training import run as training
-from contsym.training.least import least
+from contsym.training.least import TRIALS, least
 from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
@@ -227,6 +229,27 @@ def test_the_fewest_shots_have_the_ordinary_result_of_their_number(plan, protoco
     for entry in ("matrix", "loss", "trajectory", "final", "tasks"):
         assert getattr(result, entry) == getattr(ordinary, entry)
     assert result.key != ordinary.key
+
+
+def test_a_size_is_trained_once_for_all_targets_and_after_a_stop(plan, monkeypatch):
+    both = {until: plan("fine_tune", shots="least", step=4, until=until) for until in (0.9, 1.0)}
+    trials = both[0.9].config.output / TRIALS
+    first, _, _ = trained(both[0.9])
+    n_first = len(list(trials.iterdir()))
+    assert n_first == len(first.search.tried)
+    fresh = least_training.train_trial
+    calls = []
+    monkeypatch.setattr(least_training, "train_trial", lambda *given: calls.append(given) or fresh(*given))
+    again, _, _ = trained(both[0.9])
+    assert not calls, "as a search that was stopped after its last trial"
+    assert again.search == first.search
+    assert again.seconds > sum(json.loads(path.read_text())["seconds"] for path in trials.iterdir())
+    second, _, _ = trained(both[1.0])
+    sizes = {each.n for each in first.search.tried}
+    assert len(calls) == len({each.n for each in second.search.tried} - sizes)
+    next(trials.iterdir()).write_text('{"accuracy": NaN}')
+    with pytest.raises(ContsymError, match=r"cannot be read .* delete it"):
+        trained(both[0.9])
 
 
 class Guarded:

@@ -22,6 +22,7 @@ from contsym.commands.views.tables import (
     plain_table,
     short_uri,
 )
+from contsym.config import LEAST
 from contsym.data.shortcuts import SHORTCUTS, best
 from contsym.results.metrics.matrix import MATRIX_FIGURES
 from contsym.results.metrics.stats import spread
@@ -81,15 +82,18 @@ def dry_run_lines(sweep: Sweep, seconds: float) -> Lines:
         ("to do", f"{n - done:,} of {n:,} results; {done:,} are stored already"),
         ("steps", f"{steps:,}, of all seeds together"),
     ]
-    rows += [("time", time_words(seconds))] if seconds else []
+    rows += [("time", time_words(sweep, seconds))] if seconds else []
     table = grid()
     for name, value in rows:
         table.add_row(name, Text(value))
     return Lines(table, Text("dry run: nothing was trained or stored", style="bold"))
 
 
-def time_words(seconds: float) -> str:
-    return f"up to about {duration(seconds)}, by a trial of the encoder here; more beside other work"
+def time_words(sweep: Sweep, seconds: float) -> str:
+    """The expected time: a bound where a target may end trainings earlier, a guess where shots are searched for."""
+    is_searched = any(cell.job.config.shots == LEAST for cell in sweep.cells)
+    bound, guess = ("", ", if searches end midway") if is_searched else ("up to ", "")
+    return f"{bound}about {duration(seconds)}{guess}, by a trial of the encoder here; more beside other work"
 
 
 def _source_line(task, plan: Plan) -> str:

@@ -67,7 +67,7 @@ def plan_report(
         "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
         f"{alone:,}",
         "engine": f"{backend}, {at_once}",
-        **({"time": time_words(seconds)} if seconds else {}),
+        **({"time": time_words(sweep, seconds)} if seconds else {}),
         "results": str(sweep.folder),
         "tracking": short_uri(tracking),
     }
