@@ -31,6 +31,21 @@ for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SI
 ANSWERS = ("yes", "maybe", "no", "true", "neither", "false", "question", "answer", "or", "?", ":", ",", "/")
 
 
+def pytest_terminal_summary(terminalreporter, config):
+    """With --durations, the seconds of each file too, on few lines: where a suite of many short tests spends its time."""
+    if config.getoption("durations") is None:
+        return
+    seconds: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                file = report.nodeid.partition("::")[0]
+                seconds[file] = seconds.get(file, 0.0) + report.duration
+    slowest = sorted(seconds.items(), key=lambda pair: -pair[1])
+    terminalreporter.section("seconds by file")
+    terminalreporter.write_line(", ".join(f"{file} {n:.0f}" for file, n in slowest if n >= 1))
+
+
 @pytest.fixture(autouse=True)
 def no_signal_from_another_test():
     """What a test of the whole program does to signals ends with it: one that was caught would end the next run."""

@@ -263,7 +263,7 @@ def test_ratios_of_toy_sizes_are_not_checked_against_full_ones(tmp_path):
 # -- Every measure, at toy sizes --
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
     names = ("startup", "queries", "step", "full_run", "sweep")
     names += ("planning", "second_start", "first_batch", "default_run")

@@ -54,7 +54,13 @@ def run(strategy, scenario, tmp_path, seed=0, **changes):
 
 @pytest.mark.parametrize(
     ("strategy", "least"),
-    [("random_labels", 0.98), ("knn_fixed", 0.98), ("knn_learned", 0.98), ("fine_tune", 0.95)],
+    [
+        ("knn_fixed", 0.98),
+        *(
+            pytest.param(*each, marks=pytest.mark.night)
+            for each in (("random_labels", 0.98), ("knn_learned", 0.98), ("fine_tune", 0.95))
+        ),
+    ],
 )
 def test_64_published_pairs_are_enough(strategy, least, tmp_path):
     result = run(strategy, "wikidata_only", tmp_path, curve=False)
@@ -64,6 +70,7 @@ def test_64_published_pairs_are_enough(strategy, least, tmp_path):
         assert 0.35 <= before <= 0.65
 
 
+@pytest.mark.night
 def test_wikidata_is_learned_after_mnli_and_forgetting_is_a_number(tmp_path):
     result = run("random_labels", "mnli_then_wikidata", tmp_path, sizes={"mnli": 1200}, curve=False)
     matrix = result.matrix

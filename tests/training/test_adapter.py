@@ -269,7 +269,7 @@ def test_what_cannot_have_an_adapter_is_one_line(changes, message, toy, tiny_enc
     assert str(caught.value) == message
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_minilm_learns_by_an_adapter(tmp_path):
     config = RunConfig(
         strategy="knn_fixed",

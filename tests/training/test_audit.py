@@ -164,7 +164,11 @@ def test_what_cannot_be_audited_is_one_line(toy, tiny_encoder_folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "verdict"),
-    [("routed_adapters", "learned"), ("shifted", "label bias"), ("zero", "unchanged")],
+    [
+        pytest.param("routed_adapters", "learned", marks=pytest.mark.night),
+        ("shifted", "label bias"),
+        ("zero", "unchanged"),
+    ],
 )
 def test_verdicts_from_an_encoder_that_knows_the_rules(tmp_path, planted, strategy, verdict):
     """minilm-nli knows ten of the bundled rules. With other seeds some denials are routed to the adapter."""
