@@ -169,12 +169,16 @@ def check(
     from contsym.testing.conformance import CHECKS, Bench, outcomes
 
     width, found = max(map(len, CHECKS)), []
+    first_with: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="contsym-check-") as folder:
         settings = parse_assignments(assignments)
         bench = Bench(name, Path(folder), encoder=encoder, settings=settings, files=plugins)
         for outcome in outcomes(bench):
             found.append(outcome)
-            line = f"{outcome.status}  {outcome.name:<{width}}  {outcome.detail}"
+            # One mistake may fail every check.
+            first = first_with.setdefault(outcome.detail, outcome.name) if outcome.detail else outcome.name
+            detail = outcome.detail if first == outcome.name else f"as {first}"
+            line = f"{outcome.status}  {outcome.name:<{width}}  {detail}"
             click.echo(line.rstrip(), err=as_json)
     n_failed = sum(outcome.status == "fail" for outcome in found)
     if as_json:

@@ -151,7 +151,7 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
         # What stands for a label in the data is the task's own matter.
         hint = (
             " (or what [written] of the task's file has for one)"
-            if task and task.written and label and not task.source.startswith("hub:")
+            if task and task.written and label and not task.bundled and not task.source.startswith("hub:")
             else ""
         )
         raise DataError(f"{where}: {problem}; expected {some_of(labels)}{hint}")
@@ -350,6 +350,10 @@ def some_of(names: Sequence[str], most: int = 8) -> str:
     """
     >>> some_of(["yes", "no"]), some_of("abcdefgh", most=3)
     ('yes or no', 'a, b, c or 5 others')
+    >>> some_of("abcd", most=3)
+    'a, b, c or d'
     """
+    # One other name is as short as "1 other".
+    most = most if len(names) > most + 1 else len(names)
     shown = [*names[:most], *([f"{len(names) - most} others"] if len(names) > most else [])]
     return f"{', '.join(shown[:-1])} or {shown[-1]}" if len(shown) > 1 else shown[0]

@@ -91,6 +91,11 @@ def test_the_answer_comes_first_and_has_at_most_30_lines():
     assert re.search(r"best shortcut +0.400 +1.000", text) and "hypothesis only" not in text
 
 
+def test_the_answer_names_the_file_of_ones_own_pairs():
+    asked = {**make_result(0).asked.model_dump(), "sources": {"wikidata": "pairs/desk.csv"}}
+    assert "Learned wikidata (desk.csv) from 64 pairs" in answer_lines([make_result(0, asked=asked)])[1]
+
+
 def test_the_answer_says_what_was_not_learned_and_what_was_gained():
     unlearned_first = make_result(
         0, matrix=[[0.3, 0.5], [0.3, 0.5], [0.4, 0.5]], learned={"mnli": False, "wikidata": False},

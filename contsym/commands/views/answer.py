@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 
+from contsym.data.sources import BUNDLED
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
@@ -52,7 +54,8 @@ def _learned(task: str, results: Results) -> str:
     is_new, of = task == first.new_task, first.sources[task].examples
     pairs = reading(results) if is_new else f"{first.sources[task].rows.train:,} {of}"
     before = spread([_before(result, task) for result in results])
-    text = f"{verb} {task} from {pairs}: {before} before, {spread(own)} after, {_from_guessing(task, own, results)}."
+    named = f"{task}{_own_data(task, first)}"
+    text = f"{verb} {named} from {pairs}: {before} before, {spread(own)} after, {_from_guessing(task, own, results)}."
     if not is_new or not first.trajectory or first.search or first.options.until is not None:
         return text
     seen = [result.sample_efficiency[task].n_pairs_seen for result in results]
@@ -60,6 +63,13 @@ def _learned(task: str, results: Results) -> str:
     if not any(seen):
         return f"{text} {first.options.aim:g} on validation {of} was not reached."
     return f"{text} {first.options.aim:g} on validation {of} after {numbers} {of} seen."
+
+
+def _own_data(task: str, result: SeedResult) -> str:
+    """The file of pairs of one's own, beside the name of the task that they were given for."""
+    given = result.asked.sources.get(result.sources[task].task, "bundled")
+    is_own = result.sources[task].task in BUNDLED and given != "bundled" and not given.startswith("hub")
+    return f" ({Path(given).name})" if is_own else ""
 
 
 def _tested(task: str, results: Results) -> str:
