@@ -32,8 +32,9 @@ from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_shots
 from contsym.sweeps.engines.local import LocalExecutor
 from contsym.sweeps.job import Job
 from contsym.training.first_task import FirstTaskCache
+from contsym.training.keys import key_of
 from contsym.training.parts import Shared
-from contsym.training.plan import key_of, prepare
+from contsym.training.plan import prepare
 from contsym.training.run import run_seed
 
 

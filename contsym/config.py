@@ -40,7 +40,7 @@ DEFAULT_FORM: Form = "lexicalised"
 class CellOptions:
     """What a user chooses alike for a run and for every cell of a sweep.
 
-    A new option is a field here. `key_of` in training/plan.py must know it if it decides a result, and the wall in
+    A new option is a field here. `key_of` in training/keys.py must know it if it decides a result, and the wall in
     tests/training/test_options.py names the other places.
     """
 

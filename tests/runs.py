@@ -5,7 +5,8 @@ from __future__ import annotations
 from contsym.config import RunConfig
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario
-from contsym.training.plan import key_of, prepare
+from contsym.training.keys import key_of
+from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 from tests.strategy_settings import SETTINGS

@@ -17,7 +17,8 @@ from contsym.results import store
 from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.testing.starters import write
 from contsym.testing.toy import write_tasks
-from contsym.training.plan import key_of, prepare
+from contsym.training.keys import key_of
+from contsym.training.plan import prepare
 from tests.command import contsym, contsym_here
 from tests.runs import stored_results, toy_config
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from contsym.data import readers, text_files
+from contsym.data import parquet, readers, text_files
 from contsym.data.readers import read_rows
 from contsym.data.sources import load_task
 from contsym.data.sql import open_engine
@@ -217,7 +217,7 @@ def test_a_long_text_that_a_parquet_file_repeats_is_not_written_out(tmp_path):
 
 
 def test_a_parquet_file_of_more_rows_than_it_can_hold(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "MIN_ROWS", 1000)
+    monkeypatch.setattr(parquet, "MIN_ROWS", 1000)
     path = tmp_path / "pairs.parquet"
     _parquet(path, 2_000_000, "x", compression="zstd", data_page_size=1 << 30)
     limit = max(1000, 100 * path.stat().st_size)
@@ -228,7 +228,7 @@ def test_a_parquet_file_of_more_rows_than_it_can_hold(tmp_path, monkeypatch):
 
 
 def test_a_parquet_file_whose_row_group_unpacks_to_more_than_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_GROUP", 1 << 20)
+    monkeypatch.setattr(parquet, "MAX_GROUP", 1 << 20)
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -130,6 +130,11 @@ def test_no_module_stands_outside_the_rooms():
     assert len(list(ROOT.glob("*.py"))) <= 9
 
 
+def test_a_long_module_says_why_it_is_one():
+    long = [path for path in ROOT.rglob("*.py") if len(path.read_text("utf-8").splitlines()) > 400]
+    assert [path.name for path in long if "Over 400 lines: " not in path.read_text("utf-8")[:400]] == []
+
+
 def test_every_import_names_its_module_in_full():
     """Else neither these rules nor the code part of keys (training/fingerprint.py) would see it."""
     assert files_that_import("") == set()

@@ -185,7 +185,7 @@ class _Viewer:
     def planned(self, plan: Plan, stored: StoredRun, uri: str) -> None:
         from contsym.commands.views.run import plan_lines
         from contsym.results.tracking import display_uri
-        from contsym.training.plan import key_of
+        from contsym.training.keys import key_of
         from contsym.training.run import is_done
 
         self._shown.print(plan_lines(plan, stored.folder, display_uri(uri)))

@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from contsym.data.readers import ALIASES, raw_rows, usual_names
+from contsym.data.columns import ALIASES, usual_names
+from contsym.data.readers import raw_rows
 from contsym.data.shards import some
 from contsym.errors import ContsymError
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
+from contsym.data.columns import FIELDS, check_named, is_left_out, rename, usual_names
 from contsym.data.hub_client import Refused, Repository, Snapshot
-from contsym.data.readers import FIELDS, check_named, is_left_out, rename, usual_names
 from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.errors import DataError, first_line, nearest

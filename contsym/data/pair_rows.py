@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from contsym.data.class_names import LABEL_COLUMNS
-from contsym.data.readers import read_rows, rename
+from contsym.data.columns import rename
+from contsym.data.readers import read_rows
 from contsym.data.schema import Row, check_row
 from contsym.data.sources import LEFT_OUT, remark_on_numbers, with_labels
 from contsym.errors import DataError

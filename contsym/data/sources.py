@@ -10,10 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
-from contsym.data import hub, split_column
-from contsym.data.class_names import METADATA, as_number
+from contsym.data import folders, hub, split_column
+from contsym.data.class_names import as_number
 from contsym.data.identity import Identities, remark_on_repeats, repeated_ids
-from contsym.data.readers import READERS, read_rows
+from contsym.data.readers import read_rows
 from contsym.data.resplit import resplit
 from contsym.data.schema import (
     PARTS,
@@ -30,9 +30,7 @@ from contsym.data.schema import (
     stable_hash,
     table,
 )
-from contsym.data.shards import missing_shards, some
 from contsym.data.splits import SIDES, SplitRule
-from contsym.data.text_files import OPENERS
 from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
@@ -44,8 +42,6 @@ Parts = Mapping[Part, Rows]
 
 UNLABELLED = ("-", "")
 """Labels of rows without an agreed label in MultiNLI; the Hub's copy has a number below 0. Such rows are left out."""
-_NOT_FOR_TRAINING = ("test", "validation", "dev", "dev_matched", "dev_mismatched", "validation_matched")
-"""Parts of a file's name by which a folder with that file alone lacks its training pairs."""
 TEST_SHARE = 0.2
 """Test share of a source without a test part."""
 
@@ -100,10 +96,10 @@ class Files:
     def read(self, task: Task, form: Form) -> Parts:
         if self.path.is_file():
             return {"train": read_rows(self.path, task)}
-        files = _readable_files(self.path, task)
+        files = folders.readable_files(self.path, task)
         if len(files) == 1:  # as the file itself
             return {"train": read_rows(files[0], task)}
-        parts = {part: _part(files, task, part, self.path) for part in PARTS}
+        parts = {part: folders.files_of_part(files, task, part, self.path) for part in PARTS}
         return {
             part: itertools.chain.from_iterable(read_rows(path, task) for path in paths)
             for part, paths in parts.items()
@@ -361,67 +357,6 @@ def _split(pairs: Dataset) -> list[Dataset]:
     for number, row in enumerate(rows_of(pairs.select_columns(["premise", "hypothesis"]))):
         sides[is_test(**row)].append(number)
     return [selected(pairs, side) for side in sides]
-
-
-def _readable_files(folder: Path, task: Task) -> list[Path]:
-    paths = [path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file()]
-    files = [path for path in paths if path.suffix.lower() in READERS]
-    if not files and any((folder / name).is_file() for name in METADATA):
-        raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
-    if not files:
-        raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
-    if packed := [path for path in paths if path.suffix in OPENERS and Path(path.stem).suffix in READERS]:
-        raise DataError(f"{packed[0]}: a packed file, and pairs are read from unpacked ones: unpack it")
-    is_part = len(files) == 1 and any(_is_part(files[0].stem, name) for name in _NOT_FOR_TRAINING)
-    if is_part and not task.test_only:
-        raise DataError(
-            f"{folder}: no file for train, only {files[0].name}; give that file to divide it into parts"
-        )
-    for path in files:
-        check_inside(path, folder)
-    if missing := [name for name in missing_shards(folder, "*") if Path(name).suffix.lower() in READERS]:
-        raise DataError(f"{folder}: incomplete, {some(missing)} missing; copy or download all of its files")
-    return files
-
-
-def check_inside(path: Path, folder: Path) -> None:
-    """Raise DataError for a link out of its folder, since the folder's maker may have no right to its target.
-
-    The files of a snapshot in the Hub cache are links to the cache's own store, which are allowed.
-    """
-    root = folder.resolve()
-    roots = [root, root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [root]
-    target = path.resolve()
-    if not any(target.is_relative_to(each) for each in roots):
-        raise DataError(f"{path}: a link out of {folder}, to {target}; give that path, or copy the data")
-
-
-def _part(files: list[Path], task: Task, part: Part, folder: Path) -> list[Path]:
-    """The files of a part; none for a folder without a validation part."""
-    present = {name for name in task.part_names if any(_is_part(path.stem, name) for path in files)}
-    names = task.names_of(part, present)
-    paths = [path for path in files if any(_is_part(path.stem, name) for name in names)]
-    formats = {path.suffix.lower() for path in paths}
-    if formats == {".jsonl", ".txt"}:
-        # MultiNLI 1.0 has each part in both formats.
-        return [path for path in paths if path.suffix.lower() == ".jsonl"]
-    if len(formats) > 1:
-        raise DataError(f"{folder}: {', '.join(p.name for p in paths)} are the same part twice; keep one")
-    if not paths and part != "validation":
-        expected = " or ".join("+".join(names) for names in task.alternatives[part])
-        listed = ", ".join(path.name for path in files)
-        if not expected:
-            raise DataError(
-                f"{folder}: the folder has {listed}, and task {task.name} has one part, which is divided; give that file"
-            )
-        raise DataError(f"{folder}: no file for {expected}; the folder has {listed}")
-    return paths
-
-
-def _is_part(stem: str, name: str) -> bool:
-    """`train`, `multinli_1.0_train` and `train-00000-of-00001` are all the part `train`."""
-    stem = stem.partition("-0")[0]
-    return stem == name or stem.endswith(f"_{name}") or stem.endswith(f".{name}")
 
 
 def source_label(name: str) -> str:

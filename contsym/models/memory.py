@@ -1,4 +1,7 @@
-"""The k-NN memory: stored label embeddings that vote for a label."""
+"""The k-NN memory: stored label embeddings that vote for a label.
+
+Over 400 lines: the stored pairs and the index of their vectors change together.
+"""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ def run_job(job: Job) -> None:
     version of contsym or a library, or other data.
     """
     from contsym.training.first_task import FirstTaskCache, first_tasks_folder
-    from contsym.training.plan import first_task_key, key_of, prepare
+    from contsym.training.keys import first_task_key, key_of
+    from contsym.training.plan import prepare
     from contsym.training.progress import Silent
     from contsym.training.run import stored_seed
 

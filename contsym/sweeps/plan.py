@@ -85,8 +85,9 @@ class Sweep:
 
 def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
     """A run as a sweep of one row: a cell per seed of each of its plans, one per order of the scenario."""
+    from contsym.training.keys import key_of
     from contsym.training.parts import n_training_pairs
-    from contsym.training.plan import key_of, n_steps_of
+    from contsym.training.plan import n_steps_of
     from contsym.training.workload import n_encodings
 
     cells = tuple(
@@ -199,8 +200,9 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
     from contsym.models.encoders.nli_head import kind_of_head
     from contsym.strategies.catalog import load_strategy
     from contsym.training.first_task import first_task_plan
+    from contsym.training.keys import first_task_key, key_of
     from contsym.training.parts import n_training_pairs
-    from contsym.training.plan import first_task_key, key_of, n_training_steps, prepare
+    from contsym.training.plan import n_training_steps, prepare
     from contsym.training.workload import n_encodings
 
     cells = []

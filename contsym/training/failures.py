@@ -51,7 +51,7 @@ def store_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
     `OUTPUT/stopped/KEY/` then has `stopped.json` and, as safetensors, the weights after the last step. A run that
     stops again at the same place does not overwrite them.
     """
-    from contsym.training.plan import key_of
+    from contsym.training.keys import key_of
 
     pairs = [
         {**_pair(run, row), "output_is_finite": is_finite}

@@ -18,7 +18,8 @@ from contsym.files import save_tensors, to_json, write_whole
 from contsym.models.encoders.vector_cache import UntrainedEncodings
 from contsym.strategies.catalog import split_name
 from contsym.training.fingerprint import code_sha256, library_versions
-from contsym.training.plan import encoder_facts, first_task_key, pretraining_config, resolved
+from contsym.training.keys import encoder_facts, first_task_key
+from contsym.training.plan import pretraining_config, resolved
 
 if TYPE_CHECKING:
     from torch import Tensor

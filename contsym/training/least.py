@@ -15,8 +15,8 @@ from contsym.files import to_json, write_file
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema_training import Search, TriedShots
 from contsym.training.first_task import FirstTaskCache, first_task_plan
+from contsym.training.keys import first_task_key, key_of
 from contsym.training.parts import shots_to_try
-from contsym.training.plan import first_task_key, key_of
 from contsym.training.trajectory import fixed_parts
 
 if TYPE_CHECKING:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from contsym import plugins
-from contsym.config import DEFAULT_FORM, LEAST, RunConfig
+from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.data import shortcuts
 from contsym.data.schema import TaskData
 from contsym.data.sources import parse_source
@@ -18,15 +16,13 @@ from contsym.machine import changed_environment, quiet_libraries, run_environmen
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.declared import Pooling
 from contsym.models.encoders.device import Precision, choose_device, choose_precision
-from contsym.models.encoders.nli_head import kind_of_head
 from contsym.models.encoders.presets import LARGE_DIM, PRESETS
 from contsym.models.encoders.resolve import check_saveable, size, with_limit, with_pooling
 from contsym.results import store
 from contsym.scenarios.catalog import find_scenario, scenario_runs
-from contsym.strategies.catalog import find_strategy, load_strategy, modules_of
+from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.tasks.schema import option_of, size_option
-from contsym.training.fingerprint import code_sha256, library_versions
-from contsym.training.parts import Shared, choice, n_training_pairs, noise, training_part
+from contsym.training.parts import Shared, n_training_pairs, training_part
 from contsym.training.protocol import check_inputs, check_relearning, check_start, with_defaults
 
 if TYPE_CHECKING:
@@ -313,110 +309,3 @@ def default_learning_rate(files: checkpoints.EncoderFiles) -> float:
     width = size(files, "hidden_size")
     is_large = width is not None and width >= LARGE_DIM
     return PRESETS["roberta-large" if is_large else "minilm"].learning_rate
-
-
-def code_of(plan: Plan) -> str:
-    """The hash of contsym's code that decides a result of the plan; that of a plug-in is another fact."""
-    names = modules_of(plan.config.strategy, plan.plugins)
-    names += modules_of(PRETRAINING) if plan.config.protocol == "retrain" else ()
-    return code_sha256("contsym.training.run", *names)
-
-
-def key_of(plan: Plan, seed: int) -> str:
-    """SHA-256 of the resolved facts that decide a seed's result.
-
-    Paths, spellings and defaults do not count, only what they come to: the same content at another path, `k=03` for
-    `k=3`, `--device auto` where that is the CPU. Neither do the other seeds, the output folder and the tracking server.
-    A new field of RunConfig that decides a result must come in here; tests/training/test_keys.py asks of each.
-    """
-    config, scenario = plan.config, plan.scenario
-    facts = {
-        "scenario": scenario.name,
-        "experiences": [_experience_facts(plan, place) for place in range(len(plan.tasks))],
-        "labels": asdict(scenario.label_space),
-        "protocol": config.protocol,
-        "pretrain": pretraining_settings(plan),
-        "reading": {**_passes(config), **({"step": config.step} if config.shots == LEAST else {})},
-        "measured": {"target": config.aim} | {n: getattr(config, n) for n in ("curve", "audit", "relearn")},
-    }
-    return _hash({**facts, **_method_facts(plan, seed)})
-
-
-def first_task_key(plan: Plan, seed: int) -> str | None:
-    """SHA-256 of the resolved facts that decide the state after the first experience.
-
-    None where there is no second one, where the shots decide the first, or where an add-on needs its steps. What is
-    evaluated there besides the first task does not count: `SeedRun.restore` evaluates other test pairs itself. A
-    trajectory is of all tasks.
-    """
-    needs_steps = any(addon.needs_first_steps for addon in plan.strategy.addons)
-    if len(plan.trained) < 2 or plan.tasks[0].few_shot or needs_steps:
-        return None
-    space = plan.scenario.label_space
-    facts = {
-        "experience": _experience_facts(plan, 0),
-        # The head has a row for each label of the scenario; those of other experiences count where the task is given.
-        "labels": [space.names, space.own if space.is_task_given else space.own[:1]],
-        "passes": _passes(plan.config),
-        "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
-    }
-    return _hash({**facts, **_method_facts(plan, seed)})
-
-
-def _passes(config: RunConfig) -> dict[str, object]:
-    """How often pairs are seen, where the settings do not say it."""
-    return {"one_pass": config.one_pass, "until": config.stop_at}
-
-
-def _hash(facts: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _method_facts(plan: Plan, seed: int) -> dict[str, object]:
-    """What decides training beside the data: method, encoder, device, code."""
-    config = plan.config
-    return {
-        "strategy": config.strategy,
-        "adapter": config.adapter,
-        "settings": {**plan.settings.effective(config.one_pass), "learning_rate": plan.learning_rate},
-        "plugins": [
-            p.sha256 for p in plan.plugins.of_run(config.strategy, config.scenario) if p.kind == "strategy"
-        ],
-        "seed": seed,
-        "encoder": encoder_facts(plan),
-        "code": code_of(plan),
-        "versions": library_versions(),
-    }
-
-
-def encoder_facts(plan: Plan) -> dict[str, object]:
-    """What decides the vector of a text before any training."""
-    files = plan.encoder
-    return {
-        "weights": files.weights_sha256,
-        # A preset's weights are those of one checkpoint, wherever it is from.
-        "text_files": None if files.preset and files.preset.sha256 else files.text_files_sha256,
-        "pooling": plan.pooling.facts().model_dump(),
-        # The kind of device: one GPU is as good as another.
-        "device": plan.device.partition(":")[0],
-        "precision": plan.precision,
-    }
-
-
-def _experience_facts(plan: Plan, place: int) -> dict[str, object]:
-    task = plan.tasks[place]
-    return {
-        "experience": plan.scenario.experiences[place].as_dict(),
-        "data": task.fingerprint,
-        "chosen": choice(task, plan.config),
-        "label_noise": noise(task, plan.config),
-    }
-
-
-def pretraining_settings(plan: Plan) -> dict[str, object] | None:
-    """The settings of the fine-tuning that makes the encoder of protocol retrain; None where nothing is pretrained."""
-    if plan.config.protocol != "retrain" or kind_of_head(plan.encoder):
-        return None
-    settings = parse_settings(load_strategy(PRETRAINING), plan.config.pretrain, "--pretrain")
-    rate = settings.learning_rate or default_learning_rate(plan.encoder)
-    return {**settings.model_dump(mode="json"), "learning_rate": rate}

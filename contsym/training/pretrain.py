@@ -25,8 +25,9 @@ from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import find_strategy
 from contsym.tasks.schema import NLI_LABELS
 from contsym.training.fingerprint import code_sha256, git_commit, library_versions
+from contsym.training.keys import key_of
 from contsym.training.parts import Shared
-from contsym.training.plan import PRETRAINING, Plan, check_freeze, key_of, parse_settings, prepare
+from contsym.training.plan import PRETRAINING, Plan, check_freeze, parse_settings, prepare
 from contsym.training.pretrain_checkpoint import checkpoints_of
 from contsym.training.pretrain_run import PairPretraining, PretrainRun, PretrainSettings
 from contsym.training.progress import Progress

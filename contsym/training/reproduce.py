@@ -165,7 +165,7 @@ def repeat(
 
 def check_same_inputs(plan: Plan, result: SeedResult) -> None:
     """Raises ContsymError where the data, the encoder or a plug-in are not those of the record."""
-    from contsym.training.plan import encoder_facts
+    from contsym.training.keys import encoder_facts
 
     for task in plan.tasks:
         stored = result.sources[task.name].fingerprint

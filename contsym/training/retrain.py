@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from contsym.errors import ContsymError
 from contsym.models.encoders.nli_head import kind_of_head, read_head
 from contsym.tasks.schema import NLI_LABELS
+from contsym.training.keys import first_task_key
 from contsym.training.known_task import KnownTask
-from contsym.training.plan import first_task_key
 
 if TYPE_CHECKING:
     from contsym.training.first_task import FirstTaskCache

@@ -20,8 +20,8 @@ from contsym.results.schema_training import Search
 from contsym.results.scoring import measured, prediction_rows, probe, sample_efficiency, trajectory_figures
 from contsym.scenarios.catalog import is_scenario_file
 from contsym.training.fingerprint import git_commit, library_versions
+from contsym.training.keys import code_of, encoder_facts, first_task_key, key_of, pretraining_settings
 from contsym.training.parts import draw_notes, limit_notes
-from contsym.training.plan import code_of, encoder_facts, first_task_key, key_of, pretraining_settings
 from contsym.training.relearning import relearn
 from contsym.training.retrain import find_known_task
 from contsym.training.trained import TrainedModel

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contsym.data.readers import part_of, read_rows
+from contsym.data.part_columns import part_of
+from contsym.data.readers import read_rows
 from contsym.data.sources import load_task
 from contsym.data.split_column import divided
 from contsym.errors import DataError

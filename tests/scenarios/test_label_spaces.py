@@ -16,7 +16,8 @@ from contsym.errors import ContsymError, SettingError
 from contsym.scenarios.catalog import find_scenario
 from contsym.scenarios.labels import label_space
 from contsym.tasks.schema import Task
-from contsym.training.plan import first_task_key, key_of, prepare
+from contsym.training.keys import first_task_key, key_of
+from contsym.training.plan import prepare
 from tests.runs import toy_config
 
 WORDS = {"fruit": ("apple", "pear"), "colour": ("red", "blue"), "size": ("big", "small")}

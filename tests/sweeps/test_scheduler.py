@@ -15,7 +15,8 @@ from contsym.sweeps.plan import claimed, plan_sweep, write_record
 from contsym.sweeps.runs import latest_sweep, stored_runs, stored_sweeps
 from contsym.sweeps.scheduler import MAX_TRIES, run_sweep
 from contsym.training.first_task import FirstTaskCache, first_tasks_folder
-from contsym.training.plan import key_of, prepare
+from contsym.training.keys import key_of
+from contsym.training.plan import prepare
 from contsym.training.progress import Silent as SilentProgress
 from contsym.training.run import run_seed
 from tests.stored_results import store_predictions

@@ -22,7 +22,8 @@ from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.runs import stored_runs
 from contsym.testing.toy import nli_rows, write_task, write_tasks
 from contsym.training.first_task import FirstTaskCache
-from contsym.training.plan import key_of, prepare
+from contsym.training.keys import key_of
+from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.reproduce import config_of
 from contsym.training.run import run_seed

@@ -9,7 +9,8 @@ import torch
 
 from contsym.errors import ContsymError
 from contsym.training.first_task import STATE, TENSORS, FirstTaskCache, first_task_plan
-from contsym.training.plan import first_task_key, key_of, prepare
+from contsym.training.keys import first_task_key, key_of
+from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 from tests.runs import config, toy_config, without_time

@@ -9,7 +9,8 @@ import pytest
 
 from contsym.config import RunConfig
 from contsym.models.encoders.device import choose_precision
-from contsym.training.plan import key_of, prepare
+from contsym.training.keys import key_of
+from contsym.training.plan import prepare
 from tests.runs import toy_config
 
 

@@ -17,7 +17,8 @@ from contsym.strategies.catalog import load_strategy
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.plan import plan_sweep
 from contsym.sweeps.runs import stored_runs
-from contsym.training.plan import key_of, prepare
+from contsym.training.keys import key_of
+from contsym.training.plan import prepare
 from contsym.training.protocol import with_defaults
 from contsym.training.reproduce import config_of
 from tests.runs import toy_config, toy_run

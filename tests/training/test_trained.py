@@ -14,8 +14,9 @@ from contsym.results import store
 from contsym.results.metrics.answers import probabilities
 from contsym.testing.elsewhere import scores_elsewhere
 from contsym.testing.starters import write
+from contsym.training.keys import key_of
 from contsym.training.loop import SeedRun
-from contsym.training.plan import key_of, prepare
+from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed, stored_seed
 from contsym.training.trained import load

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 
-from contsym.data.sources import BUNDLED
+from contsym.data.sources import BUNDLED, source_label
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
@@ -69,7 +68,7 @@ def _own_data(task: str, result: SeedResult) -> str:
     """The file of pairs of one's own, beside the name of the task that they were given for."""
     given = result.asked.sources.get(result.sources[task].task, "bundled")
     is_own = result.sources[task].task in BUNDLED and given != "bundled" and not given.startswith("hub")
-    return f" ({Path(given).name})" if is_own else ""
+    return f" ({source_label(given)})" if is_own else ""
 
 
 def _tested(task: str, results: Results) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from contsym import checked
 from contsym.checked import Count, Kind, Share, Strict, Words
-from contsym.data.readers import parquet_rows
+from contsym.data.parquet import parquet_rows
 from contsym.data.schema import FORMS, Form, OneForm, Part, PlacedRow, Row, file_sha256
 from contsym.data.splits import SIDES, SplitRule
 from contsym.data.sql import Connection, hash_share

@@ -16,7 +16,8 @@ from contsym.models.encoders import load as encoders_load
 from contsym.models.encoders.declared import NORMALIZE, Pooling, read_as_declared
 from contsym.models.encoders.resolve import with_pooling
 from contsym.models.pooling import pool
-from contsym.training.plan import key_of, prepare
+from contsym.training.keys import key_of
+from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 

@@ -1,0 +1,116 @@
+"""The columns of NLI data under their many names, as contsym's fields."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from itertools import islice
+
+from contsym.data import class_names
+from contsym.data.part_columns import PART_COLUMNS, is_nan, part_of, text_of
+from contsym.data.schema import Row
+from contsym.data.shards import some
+from contsym.errors import DataError
+from contsym.tasks.schema import TEXT_FIELDS, Task
+
+# The names that MultiNLI 1.0, SNLI, GLUE, ANLI, SICK and the Hub give a field.
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "pairID", "pair_ID", "uid", "idx", "index"),
+    "premise": ("premise", "sentence1", "sentence_A", "context"),
+    "hypothesis": ("hypothesis", "sentence2", "sentence_B"),
+    "label": class_names.LABEL_COLUMNS,
+    "relation": ("relation",),
+    "kind": ("kind",),
+    "subject": ("subject",),
+    "object": ("object",),
+    "skill": ("skill", "skills"),
+    "group": ("group",),
+    "text": ("text", "sentence", "content", "tokens"),
+}
+FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_names.TEXT_COLUMNS}
+COLUMNS = FIELDS | PART_COLUMNS
+_TEXTS = {name for names in TEXT_FIELDS.values() for name in names}
+_BY_LOWER = {name.lower(): name for name in FIELDS}
+_LONGEST_NAME = 40
+
+
+def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str, str]:
+    """The name in ALIASES of each column, also where it differs in case or has spaces around it.
+
+    A column that the task names for a field takes the place of all others for it.
+
+    >>> usual_names([" Sentence1", "pairid", "Label", "label"])
+    {' Sentence1': 'sentence1', 'pairid': 'pairID', 'label': 'label'}
+    """
+    usual = {c: c if c in COLUMNS else _BY_LOWER.get(c.strip().lower(), c) for c in columns}
+    usual = {c: name for c, name in usual.items() if c == name or name not in columns}
+    if not task or not task.columns:
+        return usual
+    taken = {alias for field in task.columns for alias in ALIASES[field]}
+    given = {column: field for field, column in task.columns.items()}
+    return {c: given.get(c, name) for c, name in usual.items() if c in given or name not in taken}
+
+
+def is_left_out(row: Mapping[str, object], task: Task) -> bool:
+    """Whether a row is none of the task's, by a column of `only`."""
+    return any(column in row and str(row[column]) not in values for column, values in task.only.items())
+
+
+def check_texts(where: str, names: Collection[str], columns: Collection[str], task: Task | None) -> None:
+    """Raise DataError for a row without columns of its texts."""
+    for name in TEXT_FIELDS[task.inputs if task else "pair"]:
+        if set(names).isdisjoint(ALIASES[name]):
+            raise DataError(
+                f"{where}: field {name!r} is missing; the row has {_listed(columns)}{_hint(name, columns)}"
+            )
+
+
+def _hint(name: str, columns: Collection[str]) -> str:
+    """What the user may have meant, where that can be seen."""
+    short = [column for column in islice(columns, 100) if len(column) <= _LONGEST_NAME]
+    if len(columns) == 1 and (separator := next((sign for sign in ";|" if sign in "".join(short)), "")):
+        return f"; its columns are separated by {separator!r}: save it with commas"
+    near = difflib.get_close_matches(name, short, n=1, cutoff=0.8)
+    return (
+        f"; rename {near[0]!r} if it is meant, or name it under [columns] of a task (docs/tasks.md)"
+        if near
+        else ""
+    )
+
+
+def check_named(where: str, columns: Collection[str], task: Task) -> None:
+    """Raise DataError where a column that the task names is not there."""
+    for field, column in task.columns.items():
+        if column not in columns:
+            raise DataError(
+                f"{where}: column {column!r}, which the task names for {field}, is missing; the row has {_listed(columns)}"
+            )
+
+
+def _listed(columns: Collection[str]) -> str:
+    return some(sorted(column[:_LONGEST_NAME] for column in columns), 10) or "nothing"
+
+
+def rename(row: Mapping[str, object]) -> Row:
+    """The row under contsym's field names; the first alias with a value wins. A text may be a list of its words.
+
+    `split` becomes (column, value), since messages name the column.
+    """
+    renamed: Row = {}
+    for name, aliases in _aliases_in(tuple(row)):
+        for alias in aliases:
+            value = row[alias]
+            if value is None or is_nan(value) or (name == "id" and not text_of(value)):
+                continue
+            renamed[name] = " ".join(map(str, value)) if name in _TEXTS and isinstance(value, list) else value
+            break
+    if not PART_COLUMNS.isdisjoint(row):
+        marks = [(name, text_of(row[name])) for name in PART_COLUMNS if name in row]
+        renamed["split"] = next((mark for mark in marks if part_of(mark[1])), marks[0])
+    return renamed
+
+
+@lru_cache(maxsize=64)
+def _aliases_in(columns: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+    return [(name, [a for a in aliases if a in columns]) for name, aliases in ALIASES.items()]
