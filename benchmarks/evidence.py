@@ -142,10 +142,18 @@ STEPS = (
         "sweeps/paper-one-pass.toml",
     ),
     sweep(
+        "paper-least",
+        "its other main reading: the smallest training set, 10 seeds",
+        "sweeps/paper-least.toml",
+    ),
+    sweep(
         "paper",
         "the paper's table under every reading, 2 and 10 seeds",
         "sweeps/paper.toml",
-        before=("python benchmarks/evidence.py --reuse {all}/paper-one-pass {to}",),
+        before=tuple(
+            f"python benchmarks/evidence.py --reuse {{all}}/{name} {{to}}"
+            for name in ("paper-one-pass", "paper-least")
+        ),
     ),
     sweep(
         "paper-mpnet",
