@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0
 """The least time between two lines of a log."""
+NOTE_WIDTH = len("loss 0.1234, about 12 min left")
 
 
 class Log:
@@ -69,14 +70,16 @@ class Log:
 class Display(ABC):
     """Bars, each with a note behind it, a log in their place where there is no terminal, and one in `file`."""
 
-    def __init__(self, console: Console, file: Console | None = None, *, bar_width: int = 20) -> None:
+    def __init__(self, console: Console, file: Console | None = None) -> None:
         columns = (
             # The only column that gives way where the terminal is narrow.
             TextColumn("{task.description}", table_column=Column(overflow="fold")),
-            BarColumn(bar_width=bar_width),
+            # With the usual name of a phase, all of it fits into 80 columns.
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
+            # Its room is kept before there is a note: else the names would be folded anew when one comes.
+            TextColumn("{task.fields[note]}", table_column=Column(min_width=NOTE_WIDTH)),
         )
         self.console, self.file = console, file
         self.bars = Progress(*columns, console=console, disable=not console.is_terminal or console.quiet)
@@ -171,7 +174,7 @@ class SweepProgress(Display):
 
     def __init__(self, console: Console, file: Console | None, sweep: Sweep, seconds: float = 0.0) -> None:
         """`seconds`: how long it takes at most by the plan, until cells that are done say more; 0 if unknown."""
-        super().__init__(console, file, bar_width=12)
+        super().__init__(console, file)
         steps = {cell.job.key: cell.n_steps for cell in sweep.cells if not is_done(cell.job)}
         steps |= {
             cell.first_task.key: cell.n_first_task_steps
