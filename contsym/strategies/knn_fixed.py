@@ -10,7 +10,7 @@ rotation, difference or concat), and d the Euclidean distance of label embedding
 vote suit both. They order neighbours alike but train differently: the chord pulls nearly equal pairs as
 hard as others, the squared cosine distance does not.
 Source: Yuan and Vlachos 2025 (arXiv 2504.16312), k-NN with a fixed distance; the ablations are ours
-(docs/method.md).
+(docs/label-embeddings.md).
 """
 
 from __future__ import annotations

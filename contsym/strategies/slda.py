@@ -4,7 +4,8 @@ x = [p, h, |p - h|, p ∘ h]; scores w_c·x + b_c with w_c = Λ m_c, b_c = -m_c�
 Λ = [(1 - s) Σ + s v I]^-1: m_c the mean of label c, Σ the covariance of all labels about these means, v the
 mean of its diagonal. Means and covariance are updated pair by pair; the result does not depend on the order.
 Source: Hayes and Kanan 2020 (arXiv 1909.01520), section 3. Their shrinkage s of 1e-4 suits a covariance
-of 1.2 million images; with fewer pairs than features, as here, s = 0.5 is a better guess.
+of 1.2 million images; with fewer pairs than features, as here, more is
+needed: the default was chosen on validation pairs.
 """
 
 from __future__ import annotations
