@@ -96,7 +96,7 @@ def accuracy(strategies: list[str], n_seeds: int, n_shots: int, encoder: str) ->
             for precision in ("fp32", "bf16"):
                 with tempfile.TemporaryDirectory() as folder:
                     config = RunConfig(
-                        strategy, "wikidata_only", encoder, seeds=(seed,), shots=n_shots, curve=False,
+                        strategy, "wikidata_only", encoder=encoder, seeds=(seed,), shots=n_shots, curve=False,
                         audit=False, precision=precision, output=Path(folder),
                     )  # fmt: skip
                     result, rows, _ = run_seed(prepare(config, shared), seed, Silent())

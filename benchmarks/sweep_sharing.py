@@ -110,7 +110,7 @@ def parallel(sweep: SweepConfig, n_repeats: int) -> dict[str, object]:
     """Seconds of the same four cells through one worker and through two."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     shared = Shared()
-    executors = {n: LocalExecutor(n, n_threads=1) for n in seconds}
+    executors = {n: LocalExecutor(n) for n in seconds}
     config = replace(sweep, scenario="wikidata_only", sizes={}, audit=False)
     config = replace(config, sources={"wikidata": sweep.sources["wikidata"]}, settings={"steps": ("50",)})
     try:

@@ -52,7 +52,7 @@ def comparisons(found: dict[str, Any]) -> list[Comparison]:
                 ours=two,
                 theirs=one,
                 agrees=True,
-                agreement="not compared here: tests/sweep compares a sweep's results with those of single runs",
+                agreement="not compared here: tests/sweeps compares a sweep's results with those of single runs",
             )
         )
         facts["with --jobs 2, sharing x workers"] = f"{sharing * both[0].ratio:.2f}x, aim {AIM:g}"

@@ -41,7 +41,7 @@ ROWS = (
         "the same on idle cores",
         1.6,
         "default_run",
-        "beside",
+        ("beside",),
         at_most=True,
     ),
     Row("peak memory of the default run", "", 1.2, "default_run", ("peak memory",), " GB", at_most=True),

@@ -13,14 +13,14 @@ from contsym.results import store
 from contsym.results.schema import SeedResult
 from contsym.results.summary import varied_settings
 from contsym.results.training_audit import Audited, TrainingAudit, judge, read_audit, write_audit
-from contsym.sweeps.find import find, find_row, nothing_there
+from contsym.sweeps.find import find, find_row, is_row, nothing_there
 from contsym.training.audit import Scored, audit_seed, check_audit
 from contsym.training.progress import Progress
 
 
 def results_of(name: str, output: Path, skip: Skip = tell_skipped) -> Mapping[Path, SeedResult]:
     """The results of a run, a sweep, one row of it, or a folder, by folder. Raises ContsymError where there are none."""
-    if "@" in name:
+    if is_row(name):
         row = find_row(name, output, skip)
         return {folder: row.results[seed] for seed, folder in row.folders.items()}
     target = find(name, output, skip)
@@ -60,6 +60,7 @@ def audit_results(
         if audit is None or audit.sources != rules.sources:
             audit = audit_seed(folder, output, rules, progress, plugins, device, starts)
             write_audit(folder, audit)
-        name = f"{result.variant(varied[result.strategy])}, {result.n_shots:,} shots"
+        shots = "least" if result.search else f"{result.n_shots:,}"
+        name = f"{result.variant(varied[result.strategy])}, {shots} shots"
         groups.setdefault(name, []).append(audit)
     return {name: judge(audits) for name, audits in groups.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +15,27 @@ START = "start"
 """The row of a matrix before any training."""
 
 
-def group_of(result: SeedResult, varied: Collection[str]) -> tuple[str, int]:
-    """What the results of one row of a sweep have in common: the variant, in its order, and the number of shots."""
-    return result.variant_in_order(varied), result.shots_group
+RowOf = Callable[[SeedResult], tuple[str, int]]
+"""The strategy, with what else tells the rows of a sweep apart, and the number of shots of a result."""
 
 
-def figures_frame(results: Sequence[SeedResult], varied: Collection[str] = ()) -> DataFrame:
+def plain_row(result: SeedResult) -> tuple[str, int]:
+    """Of a result outside a sweep."""
+    return result.variant_in_order(()), result.shots_group
+
+
+def figures_frame(results: Sequence[SeedResult], row_of: RowOf = plain_row) -> DataFrame:
     """One row per result and task, with the main figures.
 
     Columns: strategy, shots, seed, task, accuracy (at the end), own_accuracy (right after the task's own training),
-    forgetting (their difference; missing for the last task), learned, above_shortcuts, samples_needed, pairs_seen,
-    probe_forgetting (of the first task), seconds and key.
+    forgetting (the best accuracy before the last row minus the last; missing for the last task), learned, above_shortcuts,
+    samples_needed, pairs_seen, probe_forgetting (of the first task), seconds and key.
     """
     import pandas as pd
 
     rows = []
     for result in results:
-        variant, shots = group_of(result, varied)
+        variant, shots = row_of(result)
         for i, task in enumerate(result.tasks):
             needed = result.sample_efficiency[task]
             rows.append(
@@ -65,7 +69,7 @@ def samples_needed(result: SeedResult, task: str) -> int | None:
     return result.sample_efficiency[task].n_distinct_pairs
 
 
-def matrix_frame(results: Sequence[SeedResult], varied: Collection[str] = ()) -> DataFrame:
+def matrix_frame(results: Sequence[SeedResult], row_of: RowOf = plain_row) -> DataFrame:
     """The accuracy matrix, mean over seeds: a row per finished experience (`start` before the first), a column per task.
 
     Rows of a sweep are also indexed by strategy and shots. Scenarios with several orders have several matrices.
@@ -75,7 +79,7 @@ def matrix_frame(results: Sequence[SeedResult], varied: Collection[str] = ()) ->
 
     groups: dict[tuple[str, int], list[SeedResult]] = {}
     for result in results:
-        groups.setdefault(group_of(result, varied), []).append(result)
+        groups.setdefault(row_of(result), []).append(result)
     frames = {}
     for group, members in groups.items():
         tasks = members[0].tasks
@@ -89,13 +93,13 @@ def matrix_frame(results: Sequence[SeedResult], varied: Collection[str] = ()) ->
 
 def per_seed_frame(
     results: Sequence[SeedResult],
-    varied: Collection[str],
+    row_of: RowOf,
     values: Callable[[SeedResult], Mapping[str, float | None]],
 ) -> DataFrame:
     """A figure of each task by seed; of a sweep also by strategy and shots."""
     import pandas as pd
 
-    groups = [group_of(result, varied) for result in results]
+    groups = [row_of(result) for result in results]
     places: list[Any] = [(*group, r.seed) for group, r in zip(groups, results, strict=True)]
     index: Any = pd.MultiIndex.from_tuples(places, names=["strategy", "shots", "seed"])
     frame = pd.DataFrame([dict(values(result)) for result in results], index=index)
@@ -104,7 +108,7 @@ def per_seed_frame(
     return frame.rename_axis(columns="task")
 
 
-def predictions_frame(folders: Mapping[Path, SeedResult], task: str, varied: Collection[str]) -> DataFrame:
+def predictions_frame(folders: Mapping[Path, SeedResult], task: str, row_of: RowOf) -> DataFrame:
     """What was predicted for each test pair of a task: strategy, shots, seed, id, label, and a column per row of the matrix.
 
     Raises ContsymError for a task that a result does not have, and where a file cannot be read.
@@ -112,8 +116,7 @@ def predictions_frame(folders: Mapping[Path, SeedResult], task: str, varied: Col
     import pandas as pd
 
     from contsym.errors import ContsymError, nearest
-    from contsym.files import unshield
-    from contsym.results.store import PREDICTIONS
+    from contsym.results.predictions import read_rows
 
     frames = []
     for folder, result in folders.items():
@@ -121,15 +124,10 @@ def predictions_frame(folders: Mapping[Path, SeedResult], task: str, varied: Col
             raise ContsymError(
                 f"task {task!r}: {result.scenario} has none of that name; {nearest(task, result.tasks)}"
             )
-        try:
-            frame = pd.read_csv(folder / PREDICTIONS, dtype=str, keep_default_na=False)
-        except (OSError, ValueError) as error:
-            raise ContsymError(
-                f"{folder / PREDICTIONS}: cannot be read ({error}); expected stored predictions"
-            ) from None
+        header, lines = read_rows(folder)
+        frame = pd.DataFrame(lines, columns=header)
         frame = frame[frame["task"] == task].drop(columns="task")
-        frame["id"] = frame["id"].map(unshield)
-        variant, shots = group_of(result, varied)
+        variant, shots = row_of(result)
         names = {f"row_{i}": f"after {name}" for i, name in enumerate([START, *result.tasks])}
         frame = frame.rename(columns=names)
         frame.insert(0, "seed", result.seed)

@@ -132,7 +132,7 @@ def load(name: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run | Sweep:
         raise nothing_there(str(name), Path(output), tell_skipped)
     if isinstance(found, Path):
         raise ContsymError(
-            f"{name}: the folder of one result; expected a run or a sweep, as contsym report lists them"
+            f"{name}: the folder of one result; expected a run or a sweep, as contsym runs lists them"
         )
     return experiment_of(found)
 

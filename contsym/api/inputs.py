@@ -111,27 +111,31 @@ def scenario(given: str | Path | Mapping[str, Any], output: Path) -> str:
     return str(path)
 
 
+def _text(value: Any) -> str:
+    # JSON's texts, numbers, booleans and lists are TOML's too, but for characters written as two escapes.
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _toml(entries: Mapping[str, Any]) -> Iterator[str]:
-    # JSON's texts, numbers, booleans and lists are TOML's too.
     tables = {k: v for k, v in entries.items() if k in ("experience", "task")}
     for key, value in entries.items():
         if key not in tables:
-            yield f"{key} = {json.dumps(value)}\n"
+            yield f"{key} = {_text(value)}\n"
     for name, task in tables.get("task", {}).items():
-        yield f"\n[task.{json.dumps(name)}]\n"
+        yield f"\n[task.{_text(name)}]\n"
         for key, value in task.items():
             if not isinstance(value, Mapping):
-                yield f"{key} = {json.dumps(value)}\n"
+                yield f"{key} = {_text(value)}\n"
         for key, value in task.items():
             if isinstance(value, Mapping):
-                yield f"[task.{json.dumps(name)}.{key}]\n"
-                yield from (f"{json.dumps(str(k))} = {json.dumps(v)}\n" for k, v in value.items())
+                yield f"[task.{_text(name)}.{key}]\n"
+                yield from (f"{_text(str(k))} = {_text(v)}\n" for k, v in value.items())
     for experience in tables.get("experience", ()):
         yield "\n[[experience]]\n"
         if isinstance(experience, str):
             experience = {"task": experience}
         for key, value in experience.items():
-            yield f"{key} = {json.dumps(value)}\n"
+            yield f"{key} = {_text(value)}\n"
 
 
 def source(task: str, given: Any, output: Path) -> str:

@@ -58,30 +58,30 @@ class Experiment:
 
     def to_frame(self) -> DataFrame:
         """The main figures, one row per result and task: accuracy, forgetting, samples needed and the like."""
-        return figures_frame(self.results, self.stored.varied)
+        return figures_frame(self.results, self.stored.row_of)
 
     @property
     def matrix(self) -> DataFrame:
         """The accuracy matrix, mean over the seeds: a row per finished experience (`start` before the first), a column
         per task. A sweep has one per strategy and number of shots."""
-        return matrix_frame(self.results, self.stored.varied)
+        return matrix_frame(self.results, self.stored.row_of)
 
     @property
     def forgetting(self) -> DataFrame:
-        """Accuracy right after a task's own training minus that at the end, by seed, for all tasks but the last."""
-        return per_seed_frame(self.results, self.stored.varied, lambda r: r.forgetting)
+        """The best accuracy on a task before the last row of the matrix minus the last, by seed; not of the last task."""
+        return per_seed_frame(self.results, self.stored.row_of, lambda r: r.forgetting)
 
     @property
     def samples_needed(self) -> DataFrame:
         """The fewest distinct training pairs that reached the target, by seed; missing where it was not reached."""
         frame = per_seed_frame(
-            self.results, self.stored.varied, lambda r: {task: samples_needed(r, task) for task in r.tasks}
+            self.results, self.stored.row_of, lambda r: {task: samples_needed(r, task) for task in r.tasks}
         )
         return frame.astype("Int64")
 
     def predictions(self, task: str) -> DataFrame:
         """The label and every prediction of each test pair of a task, a row per seed and pair."""
-        return predictions_frame(self.by_folder, task, self.stored.varied)
+        return predictions_frame(self.by_folder, task, self.stored.row_of)
 
     def audit(self, rules: Sequence[str | Path] = ()) -> dict[str, Audited]:
         """Whether each method learned the rule of its new task or a label bias, by method and shots (docs/audit.md).
@@ -108,7 +108,7 @@ class Experiment:
         from contsym.report.figures import all_figures
         from contsym.report.measures import Measures
 
-        measures = Measures(of_run(self.stored), self.results[0].options.target)
+        measures = Measures(collected := of_run(self.stored), collected.target)
         return {
             f"{figure.title}: {label}" if len(figure.views) > 1 else figure.title: plot
             for _, figure in all_figures(measures)

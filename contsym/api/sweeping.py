@@ -192,5 +192,5 @@ def make_sweep(
                 viewer.extended(best.name)
                 made = write_record(extended)
                 failed = run(extended)
-    check_complete(made, failed)
+    check_complete(made)
     return MadeSweep(made, failed, warning)

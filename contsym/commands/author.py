@@ -225,7 +225,7 @@ def _check_task(task: Task, as_json: bool) -> None:
     console.print(rows_table([{"part": name, **r, "label": data.labels[r["label"]]} for r in rows_of(first)]))
     missing = sorted(set(task.labels) - {data.labels[i] for i in part.unique("label")})
     if missing:
-        console.print(f"no example of the {name} part has the label {some_of(missing)}", highlight=False)
+        console.print(f"no example of the {name} part has the label {some_of(missing)}", markup=False)
     for line in repeated:
         console.print(f"! {line}", markup=False)
     console.print(f"{task.name} can be used: {sum(data.rows.values()):,} {task.examples}", highlight=False)

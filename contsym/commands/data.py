@@ -303,7 +303,7 @@ def show(
     )
     rows = list(itertools.islice(matching, n_rows))
     if not rows:
-        raise SettingError(f"--label {label}: no such pair {where}")
+        raise SettingError(f"--label {label}: no such pair {where}" if label else f"no pair {where}")
     _print(as_json, rows, lambda: rows_table(rows))
 
 

@@ -142,8 +142,9 @@ def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...],
         row["label"] = task.labels[row["label"]]  # type: ignore[call-overload]
     n = loaded.add(checked, new_labels=new_labels)
     loaded.save(target or folder, replace=target is None)
+    what = task.examples if n != 1 else task.examples.removesuffix("s")
     click.echo(
-        f"{n:,} pairs added; {target or folder} has {loaded.file.n_added:,} of them beside those of its run"
+        f"{n:,} {what} added; {target or folder} has {loaded.file.n_added:,} of them beside those of its run"
     )
 
 

@@ -51,6 +51,12 @@ def report(
     n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
     if n_pairs > MANY_PAIRS:
         click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
+    searched = {r.search.target for r in collected.results if r.search}
+    if target is not None and searched - {target}:
+        raise SettingError(
+            f"--target {target:g}: the least shots were searched for {', '.join(f'{t:g}' for t in sorted(searched))}; leave "
+            " --target out, or search again with --until"
+        )
     page = make_report(collected, collected.target if target is None else target)
     html, tables = write_report(page, to or output / "reports" / collected.name)
     figures = html.parent / FIGURES

@@ -129,15 +129,14 @@ def _config(context: click.Context, options: dict[str, Any]) -> RunConfig:
     typed = {name for name in options if is_given(context, name)}
     sources, sizes = sources_and_sizes(options)
     file = options.pop("config_file")
-    typed |= {"settings"} if assignments else set()
-    typed |= {"pretrain"} if pretraining else set()
-    found = for_one_run(read_file(file), typed, f"--config {file}") if file else {}
+    settings, pretrain = parse_assignments(assignments), parse_assignments(pretraining, "--pretrain")
+    found = for_one_run(read_file(file), {*typed, *settings}, f"--config {file}") if file else {}
     given = {name: value for name, value in options.items() if name in typed or name not in found}
     parsers = {"shots": parse_shots, "seeds": parse_seeds}
     given |= {name: parse(given[name]) for name, parse in parsers.items() if given.get(name) is not None}
-    given |= {"settings": parse_assignments(assignments)} if assignments else {}
-    given |= {"pretrain": parse_assignments(pretraining, "--pretrain")} if pretraining else {}
     merged = {**found, **given}
+    for name, values in (("settings", settings), ("pretrain", pretrain)):
+        merged[name] = {**found.get(name, {}), **values}
     for name, names in (("strategy", "strategies"), ("scenario", "scenarios")):
         if merged.get(name) is None:
             raise SettingError(

@@ -92,12 +92,12 @@ def show(run: str, verbose: bool, as_json: bool, output: Path) -> None:
     from rich.console import Console
 
     from contsym.checked import Skipped
-    from contsym.sweeps.find import find, find_row, nothing_there
+    from contsym.sweeps.find import find, find_row, is_row, nothing_there
     from contsym.sweeps.runs import StoredRun
 
     skip = Skipped()
-    target = None if "@" in run else find(run, output, skip)
-    if target is None and "@" not in run:
+    target = None if is_row(run) else find(run, output, skip)
+    if target is None and not is_row(run):
         raise nothing_there(run, output, skip)
     if isinstance(target, StoredRun):
         if as_json:
@@ -141,7 +141,8 @@ def tables_of(
         return readings_report(readings)
     if stored.config.select:
         return selection_report(select(results, stored.varied))
-    return sweep_report(results, stored.varied)
+    by_reading = {name: part.results(skip) for name, part in stored.parts().items()}
+    return sweep_report({name: found for name, found in by_reading.items() if found}, stored.varied)
 
 
 def run_tables(

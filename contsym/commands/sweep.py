@@ -119,7 +119,7 @@ def sweep(context: click.Context, /, **options: Any) -> None:
       contsym sweep --strategies random_labels,knn_fixed,knn_learned,fine_tune \\
         --scenario mnli_then_wikidata --shots 8,16,32,64 --seeds 5 --jobs 2
       contsym sweep --config sweeps/paper.toml --backend ray --address ray-head:6379
-      contsym sweep --strategies ridge --set ridge=1,3,10 --select validation \
+      contsym sweep --strategies ridge --set ridge=1,3,10 --select validation \\
         --scenario mnli_then_wikidata --shots 64
       contsym sweep --resume
     """
@@ -156,9 +156,9 @@ def _config(context: click.Context, options: dict[str, Any]) -> SweepConfig:
     given = {name: value for name, value in given.items() if value is not None}
     parsers = {"strategies": _names, "shots": parse_sweep_shots, "seeds": parse_seeds}
     given |= {name: parse(given[name]) for name, parse in parsers.items() if name in given}
-    given |= {"settings": parse_grid(assignments)} if assignments else {}
-    given |= {"pretrain": pretraining} if pretraining else {}
     merged = {**found, **given}
+    for name, values in (("settings", parse_grid(assignments)), ("pretrain", pretraining)):
+        merged[name] = {**found.get(name, {}), **values}
     merged["sources"] = {**found.get("sources", {}), **sources}
     merged["sizes"] = {**found.get("sizes", {}), **sizes}
     for name in ("strategies", "scenario"):

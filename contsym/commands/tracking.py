@@ -31,11 +31,13 @@ def sync(output: Path, tracking_uri: str | None, as_json: bool) -> None:
     from contsym.sweeps.tracking import sync as send_all
 
     uri, skipped = tracking.resolve_uri(output, tracking_uri), Skipped()
-    n_sent = send_all(output, uri, lambda name, n: click.echo(f"{name}: {n} results", err=True), skipped)
+    n_sent = send_all(
+        output, uri, lambda name, n: click.echo(f"{name}: {n} result{'s' * (n != 1)}", err=True), skipped
+    )
     if as_json:
         click.echo(json.dumps({"sent": n_sent, "to": tracking.display_uri(uri), "skipped": skipped.errors}))
     else:
-        click.echo(f"{n_sent} results sent to {tracking.display_uri(uri)}")
+        click.echo(f"{n_sent} result{'s' * (n_sent != 1)} sent to {tracking.display_uri(uri)}")
     if skipped.errors:
         sys.exit(1)
 

@@ -52,7 +52,7 @@ class LoadedCheckpoint:
 
     def __init__(self, files: EncoderFiles, device: str, precision: Precision) -> None:
         self.files, kind = files, kind_of_head(files)
-        assert files.pooling is not None, "locate_checkpoint has looked"
+        assert files.pooling is not None, "with_facts has looked"
         self.classifier: NliClassifier | None = None
         self.pair_head: PairClassifier | None = None
         if kind == "joint":

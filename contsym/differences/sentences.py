@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from contsym.differences.schema import Ability, Diff, Measure, Part, Returned
+from contsym.differences.schema import VECTORS, Ability, Diff, Measure, Part, Returned
 from contsym.tasks.catalog import own_tasks
 
 MAX_NAMED = 3
@@ -93,12 +93,12 @@ def the(part: str) -> str:
 
 def departed(parts: Sequence[Part]) -> str:
     """Where the states depart most: the largest step of 1 - CKA from one layer to the next."""
-    values = [(part.name, part.cka_distance) for part in parts if part.cka_distance is not None]
+    found = [(part.name, part.cka_distance) for part in parts if part.cka_distance is not None]
+    if not any(value for _, value in found):
+        return "No state differs." if found else ""
+    values = [(name, value) for name, value in found if name != VECTORS]
     if not any(value for _, value in values):
-        return "No state differs." if values else ""
-    if len(values) == 1:
-        return f"1 - CKA of the vectors is {values[0][1]:.3f}."
-    values = values[:-1]  # the vectors are no layer
+        return f"1 - CKA of the vectors is {dict(found)[VECTORS]:.3f}{', and no layer differs' if values else ''}."
     steps = [(values[0][0], 0.0, values[0][1])]
     steps += [(name, before, after) for (_, before), (name, after) in itertools.pairwise(values)]
     name, before, after = max(steps, key=lambda step: step[2] - step[1])

@@ -13,6 +13,7 @@ from contsym.checked import Skip, Skipped, tell_skipped
 from contsym.config import DEFAULT_TARGET
 from contsym.errors import ContsymError, SettingError
 from contsym.results import paper, store
+from contsym.results.paper_readings import targets as targets_of
 from contsym.results.schema import SeedResult
 from contsym.results.selection import select
 from contsym.results.summary import varied_settings
@@ -92,15 +93,22 @@ class Collected:
     def shots(self) -> list[int]:
         return sorted({result.shots_group for result in self.results})
 
+    def is_search(self, shots: int) -> bool:
+        """Whether a group is a search for the least shots, of at most this number."""
+        return any(r.search for r in self.results if r.shots_group == shots)
+
     def shots_words(self, shots: int) -> str:
         """The title of a group: its number of pairs, or that it is a search for the least."""
-        is_search = any(r.search for r in self.results if r.shots_group == shots)
-        return f"least of up to {shots:,} shots" if is_search else f"{shots:,} shots"
+        return f"least of up to {shots:,} shots" if self.is_search(shots) else f"{shots:,} shots"
+
+    def shots_label(self, shots: int) -> str:
+        """The same for the place on an axis."""
+        return "least" if self.is_search(shots) else f"{shots:,}"
 
     def amount(self, shots: int) -> str:
         """What the results of a group learned from, in a sentence."""
-        is_search = any(r.search for r in self.results if r.shots_group == shots)
-        return f"the least examples needed (of up to {shots:,})" if is_search else f"{shots:,} examples"
+        words = f"the least examples needed (of up to {shots:,})"
+        return words if self.is_search(shots) else f"{shots:,} examples"
 
     @property
     def tried(self) -> str:
@@ -108,11 +116,12 @@ class Collected:
 
         As `16, 64`, or `16, 32, ... 1,024` for a search for the least.
         """
+        fixed = [f"{shots:,}" for shots in self.shots if not self.is_search(shots)]
         searches = [r.search for r in self.results if r.search]
         if not searches:
-            return ", ".join(f"{shots:,}" for shots in self.shots)
+            return ", ".join(fixed)
         step, most = searches[0].step, searches[0].most
-        return f"{step:,}, {2 * step:,}, ... {most:,}"
+        return "; ".join(filter(None, (", ".join(fixed), f"{step:,}, {2 * step:,}, ... {most:,}")))
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -147,8 +156,11 @@ class Collected:
 
     @property
     def target(self) -> float:
-        """The target accuracy of the results, or the default if they differ in it."""
-        targets = {result.options.target for result in self.results}
+        """The target accuracy of the results, or the default if they differ in it.
+
+        Of a search that which it searched for; a training that `until` ended earlier has no other than that.
+        """
+        targets = {targets_of(result)[0] for result in self.results}
         return targets.pop() if len(targets) == 1 else DEFAULT_TARGET
 
     @property
@@ -243,14 +255,15 @@ def collect(output: Path, names: Sequence[str]) -> Collected:
     if len(targets) == 1 and isinstance(targets[0][0], StoredRun):
         return of_run(targets[0][0], targets[0][1], skip)
     folders: list[Path] = []
-    for target, _ in targets:
+    for target, order in targets:
         if isinstance(target, Path):
             folders.append(target)
         elif target.is_sweep:
             raise SettingError(f"{' '.join(names)}: expected one sweep or several runs, not both")
-        elif not (done := target.done()):
-            raise _unfinished(target, {})
         else:
+            one = in_order(target, order)
+            if not (done := one.done()):
+                raise _unfinished(one, {})
             folders += done.values()
     return of_folders(folders, skip)
 
@@ -266,14 +279,7 @@ def _find(name: str, output: Path, skip: Skip) -> tuple[StoredRun | Path, str]:
 
 def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collected:
     """The stored results of a run or sweep in one order, in the order of its cells."""
-    whole, base, scenarios = run, run.config.scenario, run.scenarios
-    scenario = f"{base}:{order}" if order else base
-    if len(scenarios) > 1 or order:
-        if scenario not in scenarios:
-            orders = " or ".join(f"{run.id}:{s.rpartition(':')[2]}" for s in scenarios)
-            expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
-            raise ContsymError(f"{run.name}: a report is of one order of {base}; {expected}")
-        run = replace(run, cells=tuple(c for c in run.cells if c.scenario == scenario))
+    whole, run = run, in_order(run, order)
     parts = run.parts()
     readings = run.results_by_reading(skip)
     run = next((part for part in parts.values() if part.n_done), run)
@@ -281,13 +287,33 @@ def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collec
     failures = run.failures(skip)
     if not by_folder:
         raise _unfinished(run, failures)
+    n_planned = len(run.cells)
     if run.config.select:
         kept = {r.key for each in select(list(by_folder.values()), run.varied) for r in each.results}
+        n_planned -= len(by_folder) - len(kept)
         by_folder = {folder: result for folder, result in by_folder.items() if result.key in kept}
+        if not by_folder:
+            raise ContsymError(
+                f"{run.name}: no seed and number of shots is done with every setting yet, so none can be chosen; "
+                "contsym sweep --resume resumes it"
+            )
     name = "-".join([run.name, *order.split(",")]) if order else run.name
     _check_comparable(list(by_folder.values()))
     sweep = run if run.is_sweep else None
-    return Collected(name, by_folder, sweep, failures, len(run.cells), readings, whole)
+    return Collected(name, by_folder, sweep, failures, n_planned, readings, whole)
+
+
+def in_order(run: StoredRun, order: str) -> StoredRun:
+    """The cells of one order of the run's scenario. Raises ContsymError where it is not said which of several."""
+    base, scenarios = run.config.scenario, run.scenarios
+    scenario = f"{base}:{order}" if order else base
+    if len(scenarios) <= 1 and not order:
+        return run
+    if scenario not in scenarios:
+        orders = " or ".join(f"{run.id}:{s.rpartition(':')[2]}" for s in scenarios)
+        expected = f"expected {orders}" if len(scenarios) > 1 else f"expected it without ':{order}'"
+        raise ContsymError(f"{run.name}: a report is of one order of {base}; {expected}")
+    return replace(run, cells=tuple(c for c in run.cells if c.scenario == scenario))
 
 
 def _unfinished(run: StoredRun, failures: Mapping[str, Any]) -> ContsymError:

@@ -45,7 +45,6 @@ MARKERS = {
     "star": "*",
     "pentagon": "p",
     "cross": "P",
-    "line-ew": "_",
 }
 SETTINGS: Any = {"svg.hashsalt": "contsym", "pdf.fonttype": 42, "font.size": 9, "axes.titlesize": 9}
 """The salt makes equal figures equal files; type 42 keeps text as text."""

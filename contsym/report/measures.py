@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from contsym.checked import tell_skipped
+from contsym.errors import ContsymError
 from contsym.report.collect import Collected
 from contsym.report.during import During, during
 from contsym.results.metrics.efficiency import (
@@ -138,13 +140,17 @@ class Measures:
             for shots in collected.shots
         ]
         accuracies = np.array(by_shots).T
-        areas = area_under_curve(collected.shots, accuracies)
+        # A search has trained on what it found, not on the most that it may try.
+        plain = [i for i, n in enumerate(collected.shots) if not collected.is_search(n)]
+        areas = area_under_curve([collected.shots[i] for i in plain], accuracies[:, plain]) if plain else None
         needed = shots_to_reach(collected.shots, accuracies, self.target)
         # A search and a single pass count the pairs themselves.
         counted = [r for r in collected.group(variant, collected.shots[-1]) if r.seed in seeds]
         if is_counted := all(r.search or r.options.one_pass for r in counted):
             needed = over_seeds([samples(r, self.target) for r in counted])
-        return Efficiency(len(seeds), needed, is_counted, summarise_values(areas.tolist()))
+        return Efficiency(
+            len(seeds), needed, is_counted, summarise_values(areas.tolist()) if areas is not None else None
+        )
 
     def mean(self, variant: str, shots: int, figure: Callable[[SeedResult], float]) -> float | None:
         """Mean over the seeds of a figure without an interval, as a cost."""
@@ -158,8 +164,12 @@ class Measures:
         return self._audited[variant, shots]
 
     def _judged(self, variant: str, shots: int) -> Audited | None:
-        found = [read_audit(folder) for folder in self.collected.folders(variant, shots).values()]
-        audits = [audit for audit in found if audit]
+        audits = []
+        for folder in self.collected.folders(variant, shots).values():
+            try:
+                audits += [audit] if (audit := read_audit(folder)) else []
+            except ContsymError as error:
+                tell_skipped(error)
         # Those with the same rules can be judged together.
         alike = [audit for audit in audits if audit.sources == audits[-1].sources]
         return judge(alike) if alike else None

@@ -53,16 +53,24 @@ def without_paths(result: SeedResult) -> SeedResult:
 def card(model: TrainedModel, result: SeedResult | None, name: str) -> str:
     """The model card in Markdown, with the metadata that the Hub reads."""
     lines = [*_metadata(model, result), f"# {Path(name).name}", ""]
-    lines += [f"{model.file.strategy} of contsym: labels pairs of sentences as {', '.join(model.labels)}."]
+    what = "texts" if _is_single(model) else "pairs"
+    lines += [
+        f"{model.file.strategy} of contsym: labels {what if _is_single(model) else 'pairs of sentences'} as "
+        f"{', '.join(model.labels)}."
+    ]
     if model.file.n_added:
         lines += [
             "",
-            f"{model.file.n_added:,} labelled pairs were added after its training, without a gradient step.",
+            f"{model.file.n_added:,} labelled {what} were added after its training, without a gradient step.",
         ]
     lines += ["", "## Use", "", *_use(model, name)]
     if result is not None:
         lines += [*_data(result), *_figures(result), *_repetition(result)]
     return "\n".join(lines) + "\n"
+
+
+def _is_single(model: TrainedModel) -> bool:
+    return model.file.inputs == "single"
 
 
 def _metadata(model: TrainedModel, result: SeedResult | None) -> Iterator[str]:
@@ -87,7 +95,10 @@ def _use(model: TrainedModel, name: str) -> Iterator[str]:
     yield "```console"
     origin = model.file.plugin.origin if model.file.plugin else ""
     plugin = f" --plugin {Path(origin).name}" if origin.endswith(".py") else ""
-    yield f'$ contsym predict {name} --pair "Spain borders Portugal" "Portugal borders Spain"{plugin}'
+    if _is_single(model):
+        yield f"$ contsym predict {name} texts.jsonl{plugin}"
+    else:
+        yield f'$ contsym predict {name} --pair "Spain borders Portugal" "Portugal borders Spain"{plugin}'
     yield "```"
     yield "Vectors of sentences, by sentence-transformers:"
     yield "```python"

@@ -26,7 +26,7 @@ def shared_training(collected: Collected) -> str:
     alone = sum(sum(cell.n_steps) for cell in sweep.cells)
     together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(first_tasks.values())
     return (
-        f"{len(sweep.cells)} cells share {len(first_tasks)} trainings on the first task, one per strategy, seed "
-        f"and set of values that decide it: {together:,} training steps in place of {alone:,}. "
+        f"{len(sweep.cells)} cells share {len(first_tasks)} training{'s' * (len(first_tasks) > 1)} on the first task, one "
+        f"per strategy, seed and set of values that decide it: {together:,} training steps in place of {alone:,}. "
         "Each result is equal to the bit to that of its cell run alone."
     )

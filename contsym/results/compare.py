@@ -139,6 +139,8 @@ def differences_of(runs: Mapping[str, StoredRow]) -> dict[str, dict[str, str]]:
             **{key: str(getattr(run.first, key)) for key in ("scenario", "encoder", "device", "precision")},
             "pooling": run.first.pooling.kind,
             **{key: str(getattr(run.first.options, key)) for key in OPTIONS},
+            # Of other readings they only say what is reported.
+            **({"step": str(s.step), "target": f"{s.target:g}"} if (s := run.first.search) else {}),
             **{f"{task}_size": str(size) for task, size in run.first.options.sizes.items()},
             # Their values, since one run may have as a default what another was given.
             **{f"set {key}": as_typed(value) for key, value in run.first.settings.items() if key in chosen},

@@ -136,7 +136,7 @@ def parent_record(results: Sequence[SeedResult], timestamp: int) -> Record:
     for task, kinds in mean.by_kind.items():
         metrics += [(f"accuracy/{safe(task)}/{safe(k)}", a, last) for k, a in kinds.items()]
     return Record(
-        name=f"{params['strategy']}, {params['shots']} shots",
+        name=f"{params['strategy']}, {'all' if results[0].options.shots is None else params['shots']} shots",
         started=min(map(start_of, results)),
         ended=max(map(end_of, results)),
         timestamp=timestamp,

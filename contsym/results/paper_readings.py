@@ -112,8 +112,9 @@ def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Outcome]:
 
 def targets(result: SeedResult) -> tuple[float, ...]:
     """The accuracies for which the result says how many pairs they need."""
-    stop = result.options.until or result.options.target
-    return (stop,) if result.search or stop == result.options.target else (result.options.target, stop)
+    target, stop = result.options.target, result.options.until or result.options.target
+    # Training did not go on to a target above the one that ended it.
+    return (stop,) if result.search or target >= stop else (target, stop)
 
 
 def samples(result: SeedResult, target: float) -> int | None:

@@ -60,7 +60,8 @@ def read_aligned(
     return seeds, ids, correct
 
 
-def _read(folder: Path, task: str) -> Answers:
+def read_rows(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The header and the lines of a result's predictions, as they were before `shield`. Raises ContsymError."""
     path = folder / PREDICTIONS
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -70,6 +71,13 @@ def _read(folder: Path, task: str) -> Answers:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ContsymError(f"{path}: cannot be read ({reason}); expected stored predictions") from None
+    # A line that is cut short or too long has other values than text.
+    return header, [{k: unshield(v) if isinstance(v, str) else v for k, v in line.items()} for line in lines]
+
+
+def _read(folder: Path, task: str) -> Answers:
+    path = folder / PREDICTIONS
+    header, lines = read_rows(folder)
     rows = [column for column in header if column.startswith("row_")]
     if not {"task", "id", "label"} <= set(header) or not rows or len(set(header)) < len(header):
         given = ",".join(header) or "empty"
@@ -83,7 +91,7 @@ def _read(folder: Path, task: str) -> Answers:
     counts: Counter[str] = Counter()
     answers: Answers = {}
     for line in pairs:
-        pair = unshield(line["id"])
+        pair = line["id"]
         counts[pair] += 1
         name = pair if counts[pair] == 1 else f"{pair}#{counts[pair]}"
         answers[name] = (line["label"], line[rows[-1]])

@@ -196,10 +196,11 @@ class Facts(Written):
     """Tasks that the encoder was trained on before the run, as far as is known."""
     pooling: PoolingFacts
     tasks: Annotated[list[Name], Field(min_length=1, max_length=1000)]
+    """The names of the experiences, in order."""
     labels: Annotated[list[Words], Field(min_length=2)]
     """The names of the classes, by class number."""
     label_space: Literal["shared", "disjoint", "per_task"]
-    """The names of the experiences, in order."""
+    """Whether all experiences have one space of labels, each has its own, or each is answered with its own alone."""
     sources: dict[Name, StoredSource]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     pretraining: dict[str, JsonValue] | None

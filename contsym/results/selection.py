@@ -42,7 +42,7 @@ def select(results: Sequence[SeedResult], varied: Collection[str]) -> list[Selec
     by_strategy: dict[str, dict[str, dict[tuple[str, int, int], SeedResult]]] = {}
     for result in results:
         cells = by_strategy.setdefault(result.strategy, {}).setdefault(result.variant(varied), {})
-        cells[result.scenario, result.n_shots, result.seed] = result
+        cells[result.scenario, result.shots_group, result.seed] = result
     selections = []
     for strategy, variants in by_strategy.items():
         common = set.intersection(*(set(cells) for cells in variants.values()))

@@ -280,7 +280,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def for_one_run(found: Mapping[str, Any], given: Collection[str], where: str) -> dict[str, Any]:
-    """The options of a sweep file as those of a run, without those that are `given` otherwise.
+    """The options and settings of a sweep file as those of a run, without those that are `given` otherwise.
 
     Raises SettingError where the file has several values of one of them, or what only a sweep has.
     """
@@ -299,7 +299,11 @@ def for_one_run(found: Mapping[str, Any], given: Collection[str], where: str) ->
                     f"{where}: {name} are {listed}; contsym run takes one: give --{option}, or use contsym sweep"
                 )
             options[option] = values[0]
-    settings = {name: _texts(name, values) for name, values in options.pop("settings", {}).items()}
+    settings = {
+        name: _texts(name, values)
+        for name, values in options.pop("settings", {}).items()
+        if name not in given
+    }
     for name, values in settings.items():
         if len(values) > 1:
             raise SettingError(

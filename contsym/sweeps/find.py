@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,11 @@ def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path
         names = ", ".join(run.name for run in runs)
         raise ContsymError(f"{name!r} begins more than one name: {names}; give more of it")
     return runs[0] if runs else None
+
+
+def is_row(name: str) -> bool:
+    """Whether a name is STRATEGY@SHOTS of the latest sweep, and not a path with such a sign."""
+    return "@" in name and not Path(name).exists()
 
 
 def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
@@ -100,7 +105,7 @@ def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
     `skip` receives the errors of other results and records that cannot be read. Raises ContsymError if no result is
     found.
     """
-    if "@" in name:
+    if is_row(name):
         run = latest_sweep(output, skip)
         cells = _cells_of_row(name, run)
     else:
@@ -110,13 +115,11 @@ def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
         if isinstance(target, Path):
             return StoredRow.of(name, {target: store.read_result(target)})
         run, cells = target, target.cells
-        rows = list(dict.fromkeys((_variant(cell), cell.shots, cell.scenario) for cell in cells))
+        rows = list(dict.fromkeys((_variant(c), c.shots, c.scenario, c.reading) for c in cells))
         if len(rows) > 1:
-            variant, shots, _ = rows[0]
-            raise ContsymError(
-                f"{name!r} has {len(rows)} rows; expected one, as '{variant}@{shots_text(shots)}' of the latest "
-                "sweep, or the folder of a result"
-            )
+            variant, shots, *_ = rows[0]
+            row = f"'{variant}@{shots_text(shots)}' of the latest sweep, or " if run.is_sweep else ""
+            raise ContsymError(f"{name!r} has {len(rows)} rows; expected one, as {row}the folder of a result")
     done = run.done()
     folders = [done[cell.key] for cell in cells if cell.key in done]
     if not folders:
@@ -127,11 +130,12 @@ def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
 
 
 def _cells_of_row(name: str, sweep: StoredRun) -> Sequence[StoredCell]:
-    """The cells of STRATEGY@SHOTS or STRATEGY@SHOTS:ORDER. Raises ContsymError unless all are stored."""
+    """The cells of STRATEGY@SHOTS, STRATEGY@SHOTS:ORDER or STRATEGY@SHOTS:READING. Raises ContsymError unless all are
+    stored."""
     strategy, _, shots = name.rpartition("@")
     shots, _, order = shots.partition(":")
     in_sweep = f"{name!r} is not in the sweep {sweep.id}"
-    choices = [shots_text(n) for n in sweep.config.shots]
+    choices = list(dict.fromkeys(shots_text(cell.shots) for cell in sweep.cells))
     if shots not in choices:
         raise ContsymError(f"{in_sweep}: its shots are {', '.join(choices)}")
     variants = dict.fromkeys(map(_variant, sweep.cells))
@@ -141,8 +145,13 @@ def _cells_of_row(name: str, sweep: StoredRun) -> Sequence[StoredCell]:
     if len(matching) > 1:
         choices = [f"'{variant}@{shots}'" for variant in matching]
         raise ContsymError(f"{name!r} could be any of {', '.join(choices)}; name one of them")
-    row = (matching[0], shots, _scenario_of(name, order, sweep))
-    cells = [cell for cell in sweep.cells if (_variant(cell), shots_text(cell.shots), cell.scenario) == row]
+    cells = [c for c in sweep.cells if (_variant(c), shots_text(c.shots)) == (matching[0], shots)]
+    if sweep.config.readings:
+        reading = _reading_of(name, order, {cell.reading for cell in cells})
+        cells = [cell for cell in cells if cell.reading == reading]
+    else:
+        scenario = _scenario_of(name, order, sweep)
+        cells = [cell for cell in cells if cell.scenario == scenario]
     if missing := [str(cell.seed) for cell in cells if not sweep.is_done(cell)]:
         raise ContsymError(
             f"{name!r}: the seeds {','.join(missing)} of the sweep {sweep.id} are not done; contsym sweep --resume "
@@ -183,6 +192,18 @@ def _scenario_of(name: str, order: str, sweep: StoredRun) -> str:
     without_order = name.removesuffix(f":{order}") if order else name
     choices = [f"'{without_order}:{scenario.rpartition(':')[2]}'" for scenario in sweep.scenarios]
     raise ContsymError(f"{name!r}: the sweep {sweep.id} has every order; expected {' or '.join(choices)}")
+
+
+def _reading_of(name: str, words: str, readings: Collection[str]) -> str:
+    """The only one of these readings that has all of the words."""
+    matching = sorted(each for each in readings if set(words.split()) <= set(each.split()))
+    if len(matching) == 1:
+        return matching[0]
+    without = name.removesuffix(f":{words}") if words else name
+    choices = " or ".join(f"'{without}:{each}'" for each in matching or sorted(readings))
+    raise ContsymError(
+        f"{name!r}: the sweep has {len(matching) or 'other'} readings of it; expected {choices}"
+    )
 
 
 def _variant(cell: StoredCell) -> str:

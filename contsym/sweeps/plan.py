@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -329,10 +329,11 @@ def write_record(sweep: Sweep) -> StoredRun:
     return read_run(sweep.folder)
 
 
-def check_complete(run: StoredRun, failed: Collection[str] = ()) -> None:
+def check_complete(run: StoredRun) -> None:
     """Raises ContsymError where results that were stored are not there any more."""
-    n = len(run.cells) - run.n_done - len(failed)
-    if n > 0:
+    failed = run.failures()
+    # By key: two readings may have a cell in common.
+    if n := len({cell.key for cell in run.cells if not run.is_done(cell) and cell.key not in failed}):
         raise ContsymError(
             f"{n} of the {len(run.cells)} results in {store.results_folder(run.output)} were stored and are gone; "
             "see who removes them; the same command makes them again"

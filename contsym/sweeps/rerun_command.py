@@ -29,7 +29,7 @@ OPTIONS = tuple(
 
 
 def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
-    r"""The command of a sweep, without the options that have their default.
+    r"""The command of a sweep, without the options that have their default; its readings need its file.
 
     >>> config = SweepConfig(("knn_fixed",), "wikidata_only", (8, 16), seeds=(4,))
     >>> print(sweep_command(config, config.output))
@@ -44,9 +44,12 @@ def sweep_command(config: SweepConfig | StoredSettings, output: Path) -> str:
     words += ["--seeds", _seeds_text(config.seeds)]
     for name, values in config.settings.items():
         words += ["--set", f"{name}={','.join(values)}"]
+    words += ["--select", config.select] if config.select else []
     words += _shared_options(config, SweepConfig)
     if str(output) != DEFAULT_OUTPUT:
         words += ["--output", str(output)]
+    if config.readings:
+        words += ["--config", "FILE-WITH-ITS-READINGS.toml"]
     return in_lines(words)
 
 

@@ -66,6 +66,20 @@ class StoredRun:
         """Settings with more than one value, which the names of variants show."""
         return tuple(name for name, values in self.config.settings.items() if len(values) > 1)
 
+    @cached_property
+    def _readings(self) -> dict[str, str]:
+        return {cell.key: cell.reading for cell in self.cells}
+
+    def row_of(self, result: SeedResult) -> tuple[str, int]:
+        """What the results of one row have in common: variant, order and reading in words, and the number of shots."""
+        words = (result.variant_in_order(self.varied), self._readings.get(result.key, ""))
+        return " ".join(filter(None, words)), result.shots_group
+
+    def n_seeds(self, result: SeedResult) -> int:
+        """Seeds of the row of a result: a reading may be screened with fewer."""
+        reading = self._readings.get(result.key, "")
+        return len({cell.seed for cell in self.cells if cell.reading == reading})
+
     def parts(self) -> dict[str, StoredRun]:
         """By the name of each reading, the sweep that its cells are; the whole sweep, under "", without readings."""
         if not self.config.readings:

@@ -72,7 +72,8 @@ def run_sweep(
     by_key = {cell.job.key: cell for cell in sweep.cells}
 
     def fail(job: Job, error: str) -> None:
-        failed[job.name] = error
+        # Two readings may have a cell of one name.
+        failed[f"{job.name} ({job.key[:12]})" if job.name in failed else job.name] = error
         (sweep.folder / FAILED).mkdir(parents=True, exist_ok=True)
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         content = to_json({"name": job.name, "error": error, "time": now})

@@ -144,7 +144,7 @@ def child_record(run: StoredRun, folder: Path, result: SeedResult) -> Record:
     record.tags["contsym.run"] = run.name
     record.files = [folder / store.PREDICTIONS, folder / store.RESULT]
     record.model = folder / store.MODEL if (folder / store.MODEL).is_dir() else None
-    record.params["variant"] = result.variant_in_order(run.varied)
+    record.params["variant"] = run.row_of(result)[0]
     if run.is_sweep:
         record.name = f"{record.params['variant']}, {result.n_shots} shots, seed {result.seed}"
     else:
@@ -176,11 +176,11 @@ def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) ->
     config = run.config
     groups: dict[tuple[str, int], list[SeedResult]] = {}
     for result in results:
-        groups.setdefault((result.variant_in_order(run.varied), result.shots_group), []).append(result)
+        groups.setdefault(run.row_of(result), []).append(result)
     metrics: Metrics = [
         (f"{figure}/{safe(name)}", value, shots)
         for (name, shots), group in groups.items()
-        if len(group) == len(config.seeds)
+        if len(group) == run.n_seeds(group[0])
         for figure, value in _sweep_figures(group)
     ]
     params = {
@@ -209,19 +209,22 @@ def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) ->
             **{name: text for name, text in tags.items() if text},
         },
         metrics=metrics,
-        texts={"table.csv": _table(groups, len(config.seeds))},
+        texts={"table.csv": _table(groups, run.n_seeds)},
     )
 
 
-def _table(groups: Mapping[tuple[str, int], Sequence[SeedResult]], n_seeds: int) -> str:
+def _table(
+    groups: Mapping[tuple[str, int], Sequence[SeedResult]], n_seeds: Callable[[SeedResult], int]
+) -> str:
     """The means of each strategy at each number of shots, and over how many of the seeds they are."""
-    rows: list[list[object]] = []
+    figures = {row: dict(_sweep_figures(group)) for row, group in groups.items()}
+    # Each order of a scenario has the forgetting of other tasks.
+    names = list(dict.fromkeys(name for each in figures.values() for name in each))
+    rows: list[list[object]] = [["strategy", "shots", "seeds", *names]]
     for (name, shots), group in groups.items():
-        figures = dict(_sweep_figures(group))
-        rows = rows or [["strategy", "shots", "seeds", *figures]]
-        rows.append(
-            [f'"{name}"', shots, f"{len(group)} of {n_seeds}", *(round(v, 6) for v in figures.values())]
-        )
+        values = figures[name, shots]
+        cells = [round(values[figure], 6) if figure in values else "" for figure in names]
+        rows.append([f'"{name}"', shots, f"{len(group)} of {n_seeds(group[0])}", *cells])
     return as_csv(rows)
 
 

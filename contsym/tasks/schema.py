@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from contsym.checked import Closed, Several, different, expect, read_model
+from contsym.errors import ContsymError
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 """The labels of natural language inference, in the order of their class numbers."""
@@ -234,7 +235,9 @@ def read_task(name: str, text: str, where: str, folder: Path | None = None) -> T
 
 
 def named(name: str, file: Task, folder: Path | None = None) -> Task:
-    """The task of a file under its name."""
+    """The task of a file under its name. Raises ContsymError for a name that is none."""
+    if not re.fullmatch(NAME, name):
+        raise ContsymError(f"task {name!r}: expected a name of {NAME_WORDS}; rename its file")
     return Task.model_validate({**entries_of(file), "name": name, "source": located(file.source, folder)})
 
 

@@ -393,8 +393,6 @@ def _expect_same(what: str, first: object, second: object) -> None:
 
 
 def _expect_same_tensors(what: str, first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> None:
-    import torch
-
     if first.keys() != second.keys():
         raise Failed(f"{what}s differ: {sorted(first)} and {sorted(second)}")
     for name, tensor in first.items():

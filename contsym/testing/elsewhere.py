@@ -46,7 +46,10 @@ def scores_elsewhere(model: Path, pairs: Dataset, files: Sequence[str] = ()) -> 
         [sys.executable, "-c", READS, *map(str, words)], capture_output=True, text=True, env=_environment()
     )
     if done.returncode:
-        raise ContsymError(done.stderr.strip().splitlines()[-1])
+        said = done.stderr.strip().splitlines()
+        raise ContsymError(
+            said[-1] if said else f"another process ended with {done.returncode} and said nothing"
+        )
     return load_file(answers)
 
 

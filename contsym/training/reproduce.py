@@ -7,7 +7,6 @@ the accuracies are compared within a stated tolerance.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from contsym.errors import ContsymError
 from contsym.results import store
 from contsym.results.equality import differing as differing_entries
 from contsym.results.mlflow_records import encoder_of
+from contsym.results.predictions import read_rows
 from contsym.results.schema import SeedResult, StoredSource
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def repeat(
         check_same_inputs(plan, result)
         found, predictions, tensors = run_seed(plan, result.seed, progress)
         elsewhere = _elsewhere(result, found)
-    stored_rows = _stored_rows(folder)
+    _, stored_rows = read_rows(folder)
     differing = differing_entries(result, found)
     if stored_rows != [{name: str(value) for name, value in row.items()} for row in predictions]:
         differing.append("predictions")
@@ -236,15 +236,6 @@ def _is_same(a: Any, b: Any) -> bool:
             a.contiguous().flatten().view(torch.uint8), b.cpu().contiguous().flatten().view(torch.uint8)
         )
     )
-
-
-def _stored_rows(folder: Path) -> list[dict[str, str]]:
-    path = folder / store.PREDICTIONS
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ContsymError(f"{path}: cannot be read ({error}); expected what contsym wrote") from None
 
 
 def _agreement(stored: Sequence[Mapping[str, str]], found: Sequence[Mapping[str, object]]) -> float:

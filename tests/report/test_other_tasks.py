@@ -130,5 +130,5 @@ def test_a_stream_has_the_means_over_its_tasks(tmp_path):
 
 def shown_sweep(results):
     console = Console(file=io.StringIO(), width=80)
-    console.print(sweep_report(results, ()))
+    console.print(sweep_report({"": results}, ()))
     return console.file.getvalue()

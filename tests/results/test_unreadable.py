@@ -136,7 +136,7 @@ def test_links_to_nothing_and_folders_that_may_not_be_read_are_named(output, mon
     monkeypatch.setattr(os, "scandir", refuse)
     done = run("sync", "--output", output)
     assert done.exit_code == 1
-    assert "1 results sent" in done.stdout
+    assert "1 result sent" in done.stdout
     assert skipped(done) == [
         f"skipped: {closed}: cannot be read (Permission denied)",
         f"skipped: {link}: a link to {output / 'gone'}, which is not there; delete it",
@@ -158,7 +158,7 @@ def test_what_mlflow_refuses_of_one_run_stops_no_other(output, monkeypatch):
     monkeypatch.setattr(MlflowClient, "log_batch", refuse)
     done = run("sync", "--output", output)
     assert done.exit_code == 1
-    assert "1 results sent" in done.stdout
+    assert "1 result sent" in done.stdout
     (line,) = skipped(done)
     assert f"sending {GOOD} failed (Param value 'x' had length 9000)" in line
 

@@ -81,7 +81,8 @@ def _forgotten(task: str, results: Results) -> str:
     final = [result.final[task] for result in results]
     verb = "Forgot" if fmean(lost) > 0 else "Lost nothing"
     amount = f"{spread(lost)} of {task}" if fmean(lost) > 0 else f"of {task} ({spread(lost, sign=True)})"
-    before = spread([_own(result, task) for result in results])
+    # Of several tasks, another one may have raised it after its own training.
+    before = spread([result.final[task] + result.forgetting[task] for result in results])
     text = f"{verb} {amount}: {before} before, {spread(final)} at the end, {_from_guessing(task, final, results)}"
     probes = [result.probe for result in results if result.probe]
     if task == results[0].tasks[0] and len(probes) == len(results):

@@ -21,9 +21,10 @@ def audit_report(found: Mapping[str, Audited], notes: Sequence[str], *, verbose:
         lines += [shown(f"{name}, {seeds}"), shown(f"  {sentence(audited)}."), Text("")]
         lines += [_table(audited, verbose), Text("")]
         if unknown := len(audited.rules) - len(audited.known):
+            words = "rule was" if unknown == 1 else "rules were"
             more = "" if verbose else "; --verbose shows them"
             lines += [
-                shown(f"{unknown} rules were not known before (below 95% on validation pairs){more}"),
+                shown(f"{unknown} {words} not known before (below 95% on validation pairs){more}"),
                 Text(""),
             ]
     lines.append(

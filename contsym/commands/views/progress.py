@@ -190,7 +190,7 @@ class SweepProgress(Display):
 
     def started(self, job: Job) -> None:
         self._time_left.started(job.key, time.monotonic())
-        bar = self.bars.add_task(f"  {job.name}", total=None, note="")
+        bar = self.bars.add_task(escape(f"  {job.name}"), total=None, note="")
         self._running[job.key] = (job.name, bar)
 
     def ended(self, job: Job, error: str | None) -> None:

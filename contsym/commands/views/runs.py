@@ -55,7 +55,7 @@ def facts_of(run: StoredRun, skip: Skip) -> RunFacts:
     """The figures of a run or sweep; `skip` receives the error of each result that cannot be read."""
     rows: dict[object, list[SeedResult]] = {}
     for result in run.results(skip):
-        rows.setdefault((result.variant_in_order(run.varied), result.shots_group), []).append(result)
+        rows.setdefault(run.row_of(result), []).append(result)
 
     def span(figure: Callable[[SeedResult], float | None]) -> tuple[float, float] | None:
         values = [[value for r in row if (value := figure(r)) is not None] for row in rows.values()]

@@ -90,11 +90,19 @@ def _readings_row(config: SweepConfig) -> dict[str, str]:
     return {"readings": f"{n_main} main ones with all seeds; {screened}"}
 
 
-def sweep_report(results: Results, varied: Collection[str]) -> Lines:
+def sweep_report(readings: Mapping[str, Results], varied: Collection[str]) -> Lines:
     """Accuracy on the last task and forgetting of the others: a row per number of shots, a column per strategy.
 
-    For a scenario in several orders: these tables per order, then the spread over the orders.
+    For a scenario in several orders: these tables per order, then the spread over the orders. All of it per reading.
     """
+    lines: list[RenderableType] = []
+    for name, results in readings.items():
+        lines += [Text(name, style="bold")] if name else []
+        lines.append(_tables(results, varied))
+    return Lines(*lines)
+
+
+def _tables(results: Results, varied: Collection[str]) -> Lines:
     orders = by_order(results)
     tables = [table for order, of_order in orders.items() for table in _order_tables(order, of_order, varied)]
     if len(orders) > 1:
@@ -111,7 +119,7 @@ def selection_report(selections: Sequence[Selection]) -> Lines:
     lines = [Text(f"chosen by validation: {selection.words}") for selection in selections]
     results = [result for selection in selections for result in selection.results]
     # One setting of each strategy is left, which the lines name.
-    return Lines(sweep_report(results, ()), *lines) if results else Lines(*lines)
+    return Lines(_tables(results, ()), *lines) if results else Lines(*lines)
 
 
 def readings_report(readings: Sequence[Outcome]) -> Lines:

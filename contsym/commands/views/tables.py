@@ -162,7 +162,7 @@ def plain_table(title: str, *columns: str, **options: Any) -> PlainTable:
 def add_numbers(table: Table, *titles: str, **options: Any) -> None:
     """Add columns of numbers: to the right, and never wrapped unless `options` say so."""
     for title in titles:
-        table.add_column(title, **{"justify": "right", "no_wrap": True, **options})
+        table.add_column(escape(title), **{"justify": "right", "no_wrap": True, **options})
 
 
 def grid() -> PlainTable:

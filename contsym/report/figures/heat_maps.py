@@ -10,7 +10,7 @@ from contsym.report.figures.style import Figure, View, plain
 from contsym.report.measures import Measures
 from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
-from contsym.report.tables.layout import kind_tasks, relation_title, relations, row_names
+from contsym.report.tables.layout import relation_tasks, relation_title, relations, row_names
 
 
 def matrices(measures: Measures) -> Figure:
@@ -65,12 +65,12 @@ def _matrices_view(measures: Measures, shots: int, n_rows: int, height: int) -> 
                 axis |= {"autorange": "reversed", "automargin": True}
         layout |= {"coloraxis": style.heat_axis(), "margin": {"l": 120, "r": 16, "t": 40, "b": 40}}
 
-    return style.grid_view(f"{shots:,} shots", grid, adapt)
+    return style.grid_view(measures.collected.shots_words(shots), grid, adapt)
 
 
 def by_relation(measures: Measures) -> Figure:
     collected = measures.collected
-    tasks = kind_tasks(collected)
+    tasks = relation_tasks(collected)
     n_relations = max([1, *(len(relations(collected, task)) for task in tasks)])
     return Figure(
         "relations",
@@ -115,7 +115,7 @@ def _relations_view(measures: Measures, task: str, shots: int) -> View:
         "margin": {"l": 40, "r": 16, "t": 40, "b": 16},
     }
     numbers = style.cell_numbers(trace["x"], trace["y"], trace["z"])
-    return View(f"{title_of(task)}, {shots:,} shots", [trace, numbers], layout)
+    return View(f"{title_of(task)}, {measures.collected.shots_words(shots)}", [trace, numbers], layout)
 
 
 PLACEMENTS = (Placement("matrices", matrices), Placement("relations", by_relation))

@@ -36,7 +36,7 @@ def _places(measures: Measures) -> Iterator[tuple[int, int, str]]:
     for j in reversed(range(len(collected.tasks))):
         is_before = j < collected.tasks.index(collected.new_task)
         for shots in collected.shots[-1:] if is_before else reversed(collected.shots):
-            where = "" if is_before and len(collected.shots) > 1 else f", {shots:,} shots"
+            where = "" if is_before and len(collected.shots) > 1 else f", {collected.shots_words(shots)}"
             yield j, shots, where
 
 

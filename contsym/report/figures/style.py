@@ -142,7 +142,7 @@ def shots_axis(measures: Measures) -> dict[str, Any]:
         "title": axis_title(f"{title_of(measures.collected.new_task)} examples (shots)"),
         "tickmode": "array",
         "tickvals": shots,
-        "ticktext": [f"{n:,}" for n in shots],
+        "ticktext": [measures.collected.shots_label(n) for n in shots],
         "range": [math.log10(shots[0]) - pad, math.log10(shots[-1]) + pad],
         "automargin": True,
     }

@@ -53,6 +53,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
             "hoverinfo": "skip",
         }
     ]
+    label = measures.collected.shots_label
     for variant in measures.collected.variants:
         group = [p for p in points if p.variant == variant]
         style = styles(measures.collected.variants)[variant]
@@ -64,7 +65,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                 "x": [p.forgetting.summary.mean for p in group],
                 "y": [p.accuracy.mean for p in group],
                 "text": [
-                    f"<b>{p.shots:,}</b>" if f else f"{p.shots:,}"
+                    f"<b>{label(p.shots)}</b>" if f else label(p.shots)
                     for p, f in zip(group, on_front, strict=True)
                 ],
                 "textposition": "top center",

@@ -1,1 +1,1 @@
-"""What is measured: pure functions of predictions, and the plugins that collect them."""
+"""What is measured: pure functions of predictions and trajectories."""

@@ -33,14 +33,24 @@ class LocalExecutor:
         self._busy: dict[Future, ProcessPoolExecutor] = {}
 
     def submit(self, job: Job) -> Future:
-        pool = self._free.pop() if self._free else self._new_pool()
-        gpu = self._gpu_of.get(pool)
-        seen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
-        # May start a process. OpenMP reads its threads once, when torch is loaded.
-        with changed_environment(worker_environment(self.n_threads) | seen), _without_main_program():
-            future = pool.submit(run_job, job)
-        self._busy[future] = pool
-        return future
+        while True:
+            pool = self._free.pop() if self._free else self._new_pool()
+            gpu = self._gpu_of.get(pool)
+            seen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+            # May start a process. OpenMP reads its threads once, when torch is loaded.
+            with changed_environment(worker_environment(self.n_threads) | seen), _without_main_program():
+                try:
+                    future = pool.submit(run_job, job)
+                except BrokenProcessPool:
+                    # Its process died while it waited, and nothing of it is lost.
+                    self._drop(pool)
+                    continue
+            self._busy[future] = pool
+            return future
+
+    def _drop(self, pool: ProcessPoolExecutor) -> None:
+        pool.shutdown(wait=False)
+        self._gpu_of.pop(pool, None)
 
     def _new_pool(self) -> ProcessPoolExecutor:
         import multiprocessing
@@ -57,8 +67,7 @@ class LocalExecutor:
         for future in wait(handles, seconds, FIRST_COMPLETED).done:
             pool, error = self._busy.pop(future), future.exception()
             if isinstance(error, BrokenProcessPool):
-                pool.shutdown(wait=False)
-                self._gpu_of.pop(pool, None)
+                self._drop(pool)
                 error = Lost("its process died (out of memory, or killed)")
             else:
                 self._free.append(pool)

@@ -64,7 +64,7 @@ class SlurmExecutor:
 
     def submit(self, job: Job) -> str:
         config = job.config
-        size = "first-task" if job.is_first_task else config.shots
+        size = "first-task" if job.is_first_task else config.shots or "all"
         self._executor.update_parameters(name=f"contsym-{config.strategy}-{size}-{config.seeds[0]}")
         try:
             with outside_of_job():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import os
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ from contsym.plugins import Kind
 from contsym.scenarios.catalog import scenarios
 from contsym.strategies.catalog import addons, strategies
 from contsym.tasks.catalog import tasks
+from contsym.tasks.schema import NAME
 
 FILES: dict[Kind, dict[str, str]] = {
     "strategy": {"{name}.py": "strategy.py.txt", "test_{name}.py": "test_strategy.py.txt"},
@@ -55,8 +57,11 @@ def write_task(name: str, folder: Path, data: Path, columns: Mapping[str, str]) 
 
 
 def check_name(kind: Kind, name: str) -> None:
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
-        raise ContsymError(f"{kind} {name!r}: expected lower-case letters, digits and _, as my_{kind}")
+    is_name = name.isidentifier() and name.isascii() and re.fullmatch(NAME, name)
+    if not is_name or keyword.iskeyword(name) or name != name.lower():
+        raise ContsymError(
+            f"{kind} {name!r}: expected at most 40 lower-case letters, digits and _, as my_{kind}"
+        )
     names = {"strategy": {*strategies(), *addons()}, "scenario": {*scenarios()}, "task": {*tasks()}}[kind]
     if name in names:
         raise ContsymError(f"{kind} {name!r} is there already (contsym list); choose another name")
