@@ -28,8 +28,6 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 Amount = Annotated[Figure, Field(ge=0)]
 # Such names become parts of file names and of MLflow's keys.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,59}$")]
-# Names of folders.
-RunName = Annotated[str, StringConstraints(pattern=r"^[\w+\-][\w.+\-]{0,199}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_\-]{0,127}$")]
 Words = Annotated[str, StringConstraints(max_length=10_000)]
 Kind = Literal["symmetric", "antisymmetric"]
@@ -138,8 +136,8 @@ def read_json(path: Path, remedy: str, error: type[ContsymError] = ContsymError)
         raise error(f"{path}: cannot be read ({reason}); {remedy}") from None
 
 
-def check_format(content: Any, expected: int, path: Path) -> None:
-    """Raise ContsymError, with the remedy, where a file has another format than expected."""
+def check_format(content: Any, expected: int, path: Path, error: type[ContsymError] = ContsymError) -> None:
+    """Raise `error`, with the remedy, where a file has another format than expected."""
     number = content.get("format") if isinstance(content, dict) else None
     if not isinstance(number, int) or isinstance(number, bool):
         remedy = "expected a file that contsym wrote"
@@ -150,7 +148,7 @@ def check_format(content: Any, expected: int, path: Path) -> None:
     else:
         remedy = "an older contsym wrote it: run it again with this one"
     shown = _short(number) if isinstance(content, dict) else type(content).__name__
-    raise ContsymError(f"{path}: format {shown}; this version reads format {expected}; {remedy}")
+    raise error(f"{path}: format {shown}; this version reads format {expected}; {remedy}")
 
 
 def _reason(error: Exception) -> str:

@@ -65,7 +65,7 @@ class CellOptions:
     pretrain: Mapping[str, Any] = field(default_factory=dict)
     """Hyper-parameters of the fine-tuning that makes the encoder of protocol retrain, like `settings`."""
     plugins: tuple[str, ...] = ()
-    """Files of strategies and scenarios that are not contsym's own; their content counts, not their path."""
+    """Files of strategies, scenarios and tasks that are not contsym's own; their content counts, not their path."""
     device: str = "auto"
     precision: Precision = "auto"
     limit: int | None = None
@@ -179,9 +179,20 @@ def to_record(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(config), default=str))
 
 
+def strategy_name(text: str) -> str:
+    """The one spelling of a strategy with its add-ons.
+
+    >>> strategy_name("knn_fixed + replay")
+    'knn_fixed+replay'
+    """
+    return "+".join(part.strip() for part in text.split("+"))
+
+
 def one_form(config: Any, **values: object) -> None:
     """Put what a caller from Python gave a RunConfig or SweepConfig into the one form that is hashed, stored and read
     again."""
+    if isinstance(getattr(config, "strategy", None), str):
+        values["strategy"] = strategy_name(config.strategy)
     paths = {"output": Path(config.output), "plugins": tuple(map(str, config.plugins))}
     encoder = None if config.encoder is None else str(config.encoder)
     texts = {"encoder": encoder, "scenario": str(config.scenario)}
@@ -274,6 +285,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         if not is_number(first) or (dash and not is_number(last)):
             raise SettingError(
                 f"--seeds {text!r} is not understood; expected 3 for three seeds, or 0,1,2 or 0-4"
+            )
+        if dash and int(last) < int(first):
+            raise SettingError(
+                f"--seeds {text!r}: {part.strip()} goes down; expected {last.strip()}-{first.strip()}"
             )
         if dash and int(last) - int(first) > 10_000:
             raise SettingError(f"--seeds {text!r} names more than 10,000 seeds")

@@ -44,6 +44,15 @@ def unshield(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
+def home_path(text: str | Path) -> Path:
+    """The path with `~` as the user's home. Raises ContsymError where there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        name = str(text).partition("/")[0]
+        raise ContsymError(f"{text}: {name} is the home of nobody here; expected ~/ for your own") from None
+
+
 STALE_SECONDS = 3600
 OS_ERROR = re.compile(r"(?:os error|code:) (\d+)")
 """The error number of the system in an error of safetensors."""
@@ -114,8 +123,8 @@ def clear_partial(folder: Path, older_than: float = STALE_SECONDS, of: str | Non
                 shutil.rmtree(partial, ignore_errors=True)
             else:
                 partial.unlink()
-        except FileNotFoundError:
-            continue  # its process has just finished it
+        except (FileNotFoundError, PermissionError):
+            continue  # its process has just finished it, or it is another user's
 
 
 def write_file(path: Path, text: str) -> None:

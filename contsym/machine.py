@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import re
 import resource
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -174,12 +175,27 @@ def n_threads() -> int:
     return torch.get_num_threads()
 
 
+def reset_peak_memory(device: str) -> None:
+    """Let `peak_memory` begin anew, where the system can: one process does many runs."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):
+        # Linux; proc(5), clear_refs.
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory(device: str) -> int:
-    """Peak bytes of the GPU's allocator, or of this process."""
+    """Peak bytes of the GPU's allocator, or of this process, since `reset_peak_memory`."""
     import torch
 
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
+    with suppress(OSError):
+        if found := re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("utf-8")):
+            return int(found[1]) * 1024
     # Linux counts in KiB, macOS in bytes.
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

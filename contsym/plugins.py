@@ -13,13 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from contsym.errors import ContsymError
-
-if TYPE_CHECKING:
-    pass
-
+from contsym.files import home_path
 
 Kind = Literal["strategy", "scenario", "task"]
 GROUPS: dict[Kind, str] = {
@@ -75,7 +72,9 @@ class Plugins:
 
     def find(self, kind: Kind, name: str) -> Plugin | None:
         """The plug-in of a strategy (without its add-ons) or a scenario (without its order), if there is one."""
-        return next((plugin for plugin in self.of(kind) if plugin.name == re.split("[+:]", name)[0]), None)
+        return next(
+            (plugin for plugin in self.of(kind) if plugin.name == re.split("[+:]", name)[0].strip()), None
+        )
 
     def of_run(self, strategy: str, scenario: str, tasks: Iterable[str] = ()) -> list[Plugin]:
         """The plug-ins that a run is made with."""
@@ -125,7 +124,7 @@ def read(files: Iterable[str | Path]) -> Plugins:
 
 
 def _read(file: str) -> Plugin:
-    path = Path(file).expanduser()
+    path = home_path(file)
     if path.suffix not in (".py", ".toml"):
         raise ContsymError(
             f"--plugin {file}: expected a strategy's .py file, or the .toml file of a scenario or a task"

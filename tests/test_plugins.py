@@ -140,6 +140,16 @@ def test_the_key_follows_the_source_and_not_its_place(begun, toy, tiny_encoder_f
     assert key(changed) != first
 
 
+def test_spaces_in_a_name_are_another_spelling_of_it(begun, toy, tiny_encoder_folder):
+    def plan(strategy):
+        config = toy_config(toy, tiny_encoder_folder, begun / "out", strategy, "wikidata_only")
+        return prepare(replace(config, plugins=("my_method.py",)))
+
+    spaced = plan("my_method + replay")
+    assert key_of(spaced, 0) == key_of(plan("my_method+replay"), 0)
+    assert [p.name for p in spaced.plugins.of_run("my_method + replay", "wikidata_only")] == ["my_method"]
+
+
 def test_what_runs_is_the_text_that_was_hashed(begun):
     file = begun / "my_method.py"
     read = plugins.read([file])

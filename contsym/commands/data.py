@@ -174,8 +174,9 @@ def stats(source: str, task: str, plugins: tuple[str, ...], form: str | None, as
     """
     from contsym.commands.views.data import manifest_report, task_report
     from contsym.data.wikidata.manifest import is_built, read_manifest
+    from contsym.files import home_path
 
-    folder = Path(source).expanduser()
+    folder = home_path(source)
     if is_built(folder):
         manifest = read_manifest(folder)
         counts, view = manifest, partial(manifest_report, manifest, source)
@@ -326,7 +327,9 @@ def _load(task: str, plugins: Iterable[str], source: str, form: Any, split: Any 
 
     spec = find_task(task, read(plugins))
     quiet_libraries()
-    folder = Path(source).expanduser()
+    from contsym.files import home_path
+
+    folder = home_path(source)
     if form is None:
         form = read_manifest(folder)["forms"][0] if is_built(folder) else "lexicalised"
     return load_task(spec, source, form, split)

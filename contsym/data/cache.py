@@ -28,7 +28,7 @@ from contsym.data.schema import PARTS, Form, TaskData, arrow_schema, file_sha256
 from contsym.data.splits import SplitRule
 from contsym.data.wikidata import manifest
 from contsym.errors import DataError
-from contsym.files import bound, drop, gib_from_environment, write_whole
+from contsym.files import bound, drop, gib_from_environment, home_path, write_whole
 from contsym.machine import n_cores
 from contsym.tasks.catalog import as_task
 from contsym.tasks.schema import Task
@@ -126,7 +126,7 @@ def parsed_ahead(requests: Iterable[Request]) -> Iterator[None]:
 def cache_folder() -> Path | None:
     """The folder of checked data; None for a user without a home."""
     if folder := os.environ.get(FOLDER, "").strip():
-        return Path(folder).expanduser() / "data"
+        return home_path(folder) / "data"
     try:
         home = os.environ.get("XDG_CACHE_HOME", "").strip() or Path.home() / ".cache"
     except RuntimeError:

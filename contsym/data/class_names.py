@@ -51,8 +51,11 @@ def of_features(features: Mapping[str, Any], label_column: str | None = None) ->
     Those of the column that a task names for its labels are under `label`.
     """
     by_column: dict[str, Sequence[str]] = {}
+    # As in `usual_names`, a name in another case or with spaces around it stands for the usual one.
+    usual = {name.strip().lower(): feature for name, feature in features.items()}
     for column in (*LABEL_COLUMNS, *PART_COLUMNS):
-        feature = features.get(label_column if label_column and column == "label" else column)
+        asked = label_column if label_column and column == "label" else column
+        feature = features.get(asked, usual.get(asked.lower()))
         names = feature.get("names") if isinstance(feature, Mapping) else getattr(feature, "names", None)
         if isinstance(names, Mapping):
             names = [names[key] for key in sorted(names, key=int)]

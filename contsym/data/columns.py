@@ -44,11 +44,11 @@ def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str,
     {' Sentence1': 'sentence1', 'pairid': 'pairID', 'label': 'label'}
     """
     usual = {c: c if c in COLUMNS else _BY_LOWER.get(c.strip().lower(), c) for c in columns}
-    usual = {c: name for c, name in usual.items() if c == name or name not in columns}
+    given = {column: field for field, column in task.columns.items()} if task else {}
+    usual = {c: name for c, name in usual.items() if c == name or name not in columns or c in given}
     if not task or not task.columns:
         return usual
     taken = {alias for field in task.columns for alias in ALIASES[field]}
-    given = {column: field for field, column in task.columns.items()}
     return {c: given.get(c, name) for c, name in usual.items() if c in given or name not in taken}
 
 

@@ -76,7 +76,7 @@ class Hub:
         loaded = [(resolve(each).name, _parts(each)) for each in self.named]
         for name, parts in loaded:
             train_names = task.names_of("train", parts)
-            if not train_names:
+            if not train_names and not task.test_only:
                 raise _other_splits(name, parts, "train", task.alternatives["train"])
             is_divided = not task.alternatives["test"] or not set(parts) - set(train_names)
             if not is_divided and not task.names_of("test", parts):
@@ -94,6 +94,11 @@ def parse_hub(task: Task, spec: str, form: Form) -> Hub:
     `+` joins several datasets, as in the name that a result records.
     """
     forms = FORMS if form == "both" else (form,)
+    if lacking := [each for each in forms if task.hub and each not in task.hub]:
+        raise DataError(
+            f"{option_of(task.name, spec)}: [hub] of task {task.name} names no {lacking[0]} dataset; expected --form "
+            f"{' or '.join(task.hub)}"
+        )
     usual = tuple(task.hub[each] for each in forms) if task.hub else (task.source.removeprefix("hub:"),)
     if not spec.startswith("hub:"):
         if not task.hub and not task.source.startswith("hub:"):

@@ -23,14 +23,14 @@ class Identities:
     def add_ids(self, rows: Iterable[PlacedRow]) -> Iterator[PlacedRow]:
         for where, row in rows:
             # A row without its sentences stays as it is: check_row refuses it later and lists its fields.
-            has_text = row.get("premise") and row.get("hypothesis")
+            has_text = row.get("text") or (row.get("premise") and row.get("hypothesis"))
             yield where, {**row, "id": self._id(row)} if has_text else row
 
     def _id(self, row: Mapping[str, object]) -> str:
         id_ = row_id(row)
         if id_ and id_ not in self._repeated:
             return id_
-        content = content_id(row)
+        content = content_id({**row, "premise": row["text"]} if row.get("text") else row)
         if not id_ and content not in self._repeated:
             return content
         unique = f"{id_}#{content.removeprefix(CONTENT_ID)}" if id_ else content

@@ -14,6 +14,7 @@ from contsym.data.readers import read_rows
 from contsym.data.schema import Row, check_row
 from contsym.data.sources import LEFT_OUT, remark_on_numbers, with_labels
 from contsym.errors import DataError
+from contsym.files import home_path
 from contsym.tasks.catalog import find_task
 
 NUMBERS_AS = find_task("mnli")
@@ -43,7 +44,7 @@ def read_pair_rows(source: PairSource) -> PairRows:
     (1, ('spatial', 'logic'))
     """
     if isinstance(source, str | Path):
-        path = Path(source).expanduser()
+        path = home_path(source)
         if not path.is_file():
             raise DataError(f"{path}: no such file; expected a file of labelled pairs")
         name, placed = str(path), read_rows(path)

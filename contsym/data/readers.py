@@ -29,6 +29,7 @@ MAX_LINE = 16 << 20
 MAX_DOCUMENT = 512 << 20
 """Most bytes of a file that is one JSON array."""
 _HEAD = 1 << 16
+_LONGEST_NAME = 40
 
 
 def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
@@ -199,6 +200,7 @@ def _is_quoted(cell: str) -> bool:
 
 def _comma_separated(path: Path, separator: str = ",") -> Iterator[PlacedRow]:
     lines = (line + "\n" for _, line in _lines(path, MAX_LINE))
+    csv.field_size_limit(MAX_LINE)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     try:
         yield from _with_header((f"{path}:{reader.line_num}", cells) for cells in reader)
@@ -208,7 +210,9 @@ def _comma_separated(path: Path, separator: str = ",") -> Iterator[PlacedRow]:
 
 def _with_header(rows: Iterator[tuple[str, list[str]]]) -> Iterator[PlacedRow]:
     """The rows of a table as fields by the names in its first row; empty lines are skipped."""
-    _, names = next(rows, ("", []))
+    where, names = next(rows, ("", []))
+    if twice := next((name for name in names if name and names.count(name) > 1), ""):
+        raise DataError(f"{where}: the header has {twice[:_LONGEST_NAME]!r} twice; expected each column once")
     for where, cells in rows:
         if cells and len(cells) != len(names):
             raise DataError(f"{where}: {len(cells)} columns; the header has {len(names)}")

@@ -269,8 +269,7 @@ def _mapped(batches: Iterable[pa.Table]) -> Dataset:
     import pyarrow as pa
     from datasets import Dataset
 
-    # A mapped file may lose its name while it is in use. Windows does not allow that: there the file
-    # stays in the system's temporary folder.
+    # A mapped file may lose its name while it is in use.
     with tempfile.TemporaryDirectory(prefix="contsym-", ignore_cleanup_errors=True) as folder:
         path = f"{folder}/rows.arrow"
         with pa.ipc.new_stream(path, arrow_schema()) as writer:

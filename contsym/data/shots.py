@@ -97,14 +97,27 @@ def check_shots(pairs: Dataset, n_shots: int, draw: Draw = BALANCED, classes: Cl
         if share > count:
             raise SettingError(
                 f"--shots {n_shots} needs {share} {classes.names[code]} training pairs; the data have "
-                f"{count}; expected at most {n_labels * min(counts.values())}"
+                f"{count}; expected at most {_most(list(counts.values()))}"
             )
 
 
 def most_shots(pairs: Dataset, draw: Draw = BALANCED, classes: Classes = SYMMETRY) -> int:
     """The largest number of shots that `check_shots` lets pass."""
-    counts = _label_counts(pairs, classes).values()
-    return len(counts) * min(counts) if draw == BALANCED else len(pairs)
+    return _most(list(_label_counts(pairs, classes).values())) if draw == BALANCED else len(pairs)
+
+
+def fewest_shots(pairs: Dataset, draw: Draw = BALANCED, classes: Classes = SYMMETRY) -> int:
+    """The smallest one: a balanced draw has some of every label."""
+    return len(_label_counts(pairs, classes)) if draw == BALANCED else 2
+
+
+def _most(counts: Sequence[int]) -> int:
+    """The shots of a balanced draw until the first label has none left when its turn comes.
+
+    >>> _most([10, 5]), _most([5, 10])
+    (11, 10)
+    """
+    return min(len(counts) * count + place for place, count in enumerate(counts))
 
 
 def missing_labels(part: Dataset, pairs: Dataset, classes: Classes = SYMMETRY) -> list[str]:

@@ -34,6 +34,7 @@ from contsym.data.splits import SIDES, SplitRule
 from contsym.data.wikidata import manifest
 from contsym.data.wikidata import pairs as wikidata
 from contsym.errors import DataError, SettingError
+from contsym.files import home_path
 from contsym.tasks.catalog import as_task
 from contsym.tasks.schema import Task, option_of
 
@@ -121,7 +122,7 @@ def parse_source(task: Task | str, spec: str, form: Form = "lexicalised") -> Sou
         )
     if spec == "hub" or spec.startswith(("hub@", "hub:")):
         return hub.parse_hub(task, spec, form)
-    path = Path(spec).expanduser()
+    path = home_path(spec)
     if not spec or not (path.is_file() or path.is_dir()):
         if spec == task.source:
             raise DataError(
@@ -156,6 +157,8 @@ def load_task(
         parts, notes = _Reading(task, source, form).tables(together=split is not None)
     except hub.HubError as error:
         raise DataError(f"{error}: {option_of(task.name, 'PATH')}") from None
+    if isinstance(source, hub.Hub):
+        notes += source.remarks
     if task.test_only:
         return _test_set(task, source, parts, notes)
     is_one = len(parts) == 1
@@ -169,8 +172,6 @@ def load_task(
         parts = dict(zip(SIDES, _split(parts["train"]), strict=True))
         share = f"{TEST_SHARE:.0%} of its pairs"
         notes.append(f"one part only: a hash of the text moves {share} to the test part")
-    if isinstance(source, hub.Hub):
-        notes += source.remarks
     n = sum(map(len, parts.values()))
     for part, pairs in parts.items():
         if len(pairs) == 0 and is_one and not split:
@@ -242,13 +243,22 @@ def _with_validation(
     if "validation" in parts:
         validation, n_repeated = without_repeats(parts["validation"], [train, test])
     else:
-        made = cut(train, test, rule, relational=task.symmetry, mirrored=mirrored and not rule)
+        made = cut(
+            train,
+            test,
+            rule,
+            relational=task.symmetry,
+            mirrored=mirrored and not rule,
+            examples=task.examples,
+        )
         train, notes = made.train, list(made.notes)
         validation, n_repeated = without_repeats(made.validation, [train, test])
     if n_repeated:
-        notes.append(f"validation: {n_repeated:,} pairs left out, which are in another part too")
+        notes.append(f"validation: {n_repeated:,} {task.examples} left out, which are in another part too")
     if len(validation) == 0:
-        raise DataError("every validation pair is in another part too; expected different pairs")
+        raise DataError(
+            f"every example of the validation part is in another part too; expected different {task.examples}"
+        )
     return train, validation, notes
 
 
@@ -313,7 +323,7 @@ LEFT_OUT = {
 
 
 def remark_on_numbers(task: Task) -> str:
-    numbers = [(n, name) for n, name in task.written.items() if n.isdecimal()]
+    numbers = [(n, name) for n, name in task.written.items() if as_number(n) is not None]
     order = ", ".join(f"{n} {name}" for n, name in numbers)
     return f"labels are numbers without names in the data; they are read as {order}"
 

@@ -100,7 +100,7 @@ def check(con: Connection, table: str, rule: SplitRule) -> None:
     """Raise DataError where the parts of `table` break the rule's promise."""
     for what, n, example in violations(con, table, rule):
         raise DataError(
-            f"--split {rule}: {n:,} of {what} are in training and in test, as {example}; nothing was written; "
+            f"--split {rule}: {n:,} times the same {what} is in training and in test, as {example}; nothing was written; "
             "please report this"
         )
 

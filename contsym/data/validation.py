@@ -53,7 +53,13 @@ class Cut:
 
 
 def cut(
-    train: Dataset, test: Dataset, rule: SplitRule | None, *, relational: bool, mirrored: bool = False
+    train: Dataset,
+    test: Dataset,
+    rule: SplitRule | None,
+    *,
+    relational: bool,
+    mirrored: bool = False,
+    examples: str = "pairs",
 ) -> Cut:
     """A seeded part of the training pairs for validation, which leaves them; test pairs are not taken.
 
@@ -61,7 +67,7 @@ def cut(
     too. Pairs of a task without relations are grouped by premise, relation pairs of no known rule each by itself; with
     `mirrored` a pair and its mirror image together. Both forms of a pair stay on one side. Where the pairs do not
     allow a rule, the next weaker one is taken, with a note. Labels and relations have their shares in the validation
-    part where the groups allow.
+    part where the groups allow. The notes call them `examples`.
 
     Raises DataError for fewer than two training pairs.
     """
@@ -72,17 +78,20 @@ def cut(
         grouping = _WEAKER.get(grouping, "random")
     if chosen is None:
         raise DataError(
-            f"{len(train)} training pairs are too few to take a validation part from; expected more, or a validation "
+            f"{len(train)} training {examples} are too few to take a validation part from; expected more, or a validation "
             "part of the data's own"
         )
     kept, held = chosen
-    notes = [f"validation: {len(held):,} of the {len(train):,} training pairs, {_WORDS[grouping]}"]
+    words = _WORDS[grouping] if examples == "pairs" or grouping else "equal ones together"
+    notes = [f"validation: {len(held):,} of the {len(train):,} training {examples}, {words}"]
     if grouping != wanted:
         notes.append(
-            f"validation: the training pairs do not allow rule {wanted or 'premise'}; rule {grouping} is used"
+            f"validation: the training {examples} do not allow rule {wanted or 'premise'}; rule {grouping} is used"
         )
     if n_left_out := len(train) - len(kept) - len(held):
-        notes.append(f"validation: {n_left_out:,} pairs left out of training, which share something with it")
+        notes.append(
+            f"validation: {n_left_out:,} {examples} left out of training, which share something with it"
+        )
     return Cut(selected(train, kept), selected(train, held), tuple(notes))
 
 

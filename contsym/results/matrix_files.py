@@ -50,10 +50,11 @@ def matrices_of(results: Sequence[SeedResult]) -> list[StoredMatrix]:
 
 
 def _of_result(result: SeedResult) -> StoredMatrix:
-    tasks = result.tasks
+    # Tasks that are only tested come last; nothing of them is learned or forgotten.
+    tasks = result.trained_tasks
     return StoredMatrix(
         tuple(tasks),
-        tuple(map(tuple, result.matrix)),
+        tuple(tuple(row[: len(tasks)]) for row in result.matrix[: len(tasks) + 1]),
         result.seed,
         tuple(result.n_test[task] for task in tasks),
         result.learned,

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 from contsym.errors import ContsymError, unknown_name
+from contsym.files import home_path
 from contsym.plugins import INSTALLED, Plugin, Plugins
 from contsym.scenarios.schema import ScenarioPlan, read_scenario
 
@@ -40,7 +40,7 @@ def find_scenario(name: str, plugins: Plugins = INSTALLED) -> ScenarioPlan:
     if name in named:
         return named[name]
     if name.endswith(".toml"):
-        path = Path(name).expanduser()
+        path = home_path(name)
         try:
             return read_scenario(path.stem, path.read_text("utf-8"), name, plugins, path.parent)
         except (OSError, UnicodeDecodeError) as error:

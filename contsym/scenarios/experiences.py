@@ -55,7 +55,6 @@ def experience_data(task: TaskData, experience: Experience) -> TaskData:
         **parts,
         fingerprint=task.fingerprint if is_same else content_fingerprint(*parts.values()),
         notes=tuple(notes),
-        labels=task.labels,
         label_noise=experience.label_noise,
         storing_only=experience.storing_only,
     )

@@ -310,10 +310,17 @@ def _with_names(experiences: list[Experience], where: str) -> tuple[Experience, 
     bases = [experience.name or experience.task for experience in experiences]
     count, seen = Counter(bases), Counter[str]()
     by_name: dict[str, Experience] = {}
+    before: Experience | None = None
     for experience, base in zip(experiences, bases, strict=True):
         seen[base] += 1
         name = base if count[base] == 1 else f"{base}-{seen[base]}"
-        is_again = experience.name and seen[base] > 1 and (experience.part or (1, 1))[0] == 1
+        # The parts of one experience follow each other.
+        part, last = experience.part, before.part if before and before.name == experience.name else None
+        is_next = (
+            part and last and part == (last[0] + 1, last[1]) and before and before.task == experience.task
+        )
+        is_again = experience.name and seen[base] > 1 and not is_next
+        before = experience
         if is_again or name in by_name:
             raise ContsymError(f"{where}: name {name!r} is used twice; expected one name per experience")
         by_name[name] = experience.model_copy(update={"name": name})

@@ -24,6 +24,7 @@ from contsym.config import (
     parse_seeds,
     parse_shots,
     shots_of,
+    strategy_name,
     whole_number,
     whole_numbers,
 )
@@ -59,7 +60,7 @@ class SweepConfig(CellOptions):
     def __post_init__(self) -> None:
         one_form(
             self,
-            strategies=tuple(map(str, self.strategies)),
+            strategies=tuple(strategy_name(str(name)) for name in self.strategies),
             shots=tuple(map(shots_of, self.shots)),
             step=whole_number("step", self.step),
             seeds=whole_numbers("seeds", self.seeds),

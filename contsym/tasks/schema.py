@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from contsym.checked import Closed, Several, different, expect, read_model
 from contsym.errors import ContsymError
+from contsym.files import home_path
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
 """The labels of natural language inference, in the order of their class numbers."""
@@ -270,4 +271,4 @@ def located(source: str, folder: Path | None) -> str:
     """A source as it is given; a relative path is seen from the folder of the file that names it."""
     if not source or re.match(r"hub[:@]|hub$|bundled$", source) or folder is None:
         return source
-    return str(folder / Path(source).expanduser())
+    return str(folder / home_path(source))

@@ -19,7 +19,7 @@ LIBRARIES = (
     *("peft", "scikit-learn"),
 )
 IRRELEVANT = re.compile(
-    r"contsym(\.(errors|files|checked|plugins|avalanche|models\.encoders\.saved|training\.trained\w*|data(?!\.(shots|shortcuts|joining|schema)$).*|results\.(store|equality|schema|schema_training)))?$"
+    r"contsym(\.(errors|files|checked|plugins|avalanche|models\.encoders\.saved|training\.trained\w*|data(?!\.(shots|shortcuts|joining|schema|audit|wikidata\.pairs)$).*|results\.(store|equality|schema|schema_training)))?$"
 )
 """Imported modules that do not decide a figure: they read, check and write. The effect of the data modules is in the
 fingerprint of the data."""

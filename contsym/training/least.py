@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contsym.checked import Amount, Share, Written, check, read_json
+from contsym.config import DEFAULT_TARGET
 from contsym.errors import ContsymError
 from contsym.files import to_json, write_file
 from contsym.results.metrics.matrix import accuracy
@@ -110,6 +111,8 @@ def search_least(
     parts = fixed_parts(plan.tasks)
     trial = replace(
         plan,
+        # For whatever is searched, the same trial.
+        config=replace(plan.config, until=None, target=DEFAULT_TARGET),
         tasks=tuple(replace(task, test=part) for task, part in zip(plan.tasks, parts, strict=True)),
         is_trial=True,
     )

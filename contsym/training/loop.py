@@ -22,7 +22,7 @@ from contsym.avalanche.forgetting import Forgetting
 from contsym.avalanche.sample_efficiency import SampleEfficiency
 from contsym.avalanche.trajectory import Point
 from contsym.data.shots import subset
-from contsym.machine import peak_memory
+from contsym.machine import peak_memory, reset_peak_memory
 from contsym.models.algebra import guarded_division
 from contsym.models.encoders.device import random_state, set_random_state
 from contsym.models.encoders.difference import adapt
@@ -71,6 +71,7 @@ class SeedRun:
         self.plan, self.parts, self.progress, self.start = plan, parts, Steps(progress), start
         self.seed = seed
         self._began, self._seconds_before = time.perf_counter(), 0.0
+        reset_peak_memory(plan.device)
         torch.manual_seed(seed)
         self.encoder = load_encoder(plan)
         known = start.install(self.encoder, plan.encoder.folder) if start else None

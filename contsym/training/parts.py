@@ -16,6 +16,7 @@ from contsym.data.shots import (
     classes_of,
     few_shot_order,
     few_shot_rows,
+    fewest_shots,
     missing_labels,
     most_shots,
     subset_rows,
@@ -215,7 +216,8 @@ def draw_notes(task: TaskData, config: RunConfig, part: Dataset) -> list[str]:
 def shots_to_try(tasks: Sequence[TaskData], config: RunConfig) -> list[int]:
     """The numbers of shots among which the least one is looked for: the steps that all tasks can give, and the most."""
     most = min(most_shots(task.train, config.draw, classes_of(task)) for task in tasks)
-    return [*range(config.step, most, config.step), most]
+    fewest = max(fewest_shots(task.train, config.draw, classes_of(task)) for task in tasks)
+    return [*(n for n in range(config.step, most, config.step) if n >= fewest), most]
 
 
 def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None, Draw | None]:

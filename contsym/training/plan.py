@@ -129,8 +129,8 @@ class Plan:
         return self.encoder.pooling
 
     def with_shots(self, n: int) -> Plan:
-        """The plan with a given number of shots, trained on to the end."""
-        return replace(self, config=replace(self.config, shots=n, until=None))
+        """The plan with a given number of shots, trained on to the end; what it aims at is reported as before."""
+        return replace(self, config=replace(self.config, shots=n, until=None, target=self.config.aim))
 
     def training_part(self, task: TaskData, seed: int) -> Dataset:
         """The training pairs of an experience for a seed, drawn once in all plans that share what they have loaded."""
@@ -237,7 +237,8 @@ def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
             )
     if config.label_noise is not None and not any(e.label_noise is not None for e in scenario.experiences):
         raise SettingError(
-            f"--label-noise: scenario {config.scenario} has no experience with noisy labels; noisy_labels has"
+            f"--label-noise: scenario {config.scenario} has no experience with noisy labels; expected one such as "
+            "noisy_labels"
         )
 
 

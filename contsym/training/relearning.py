@@ -74,7 +74,7 @@ def _relearn(run: SeedRun) -> Relearning:
     )
     # A memory tells by the number of steps whether its vectors are those of the present encoder.
     template.clock.train_iterations = run.template.clock.train_iterations
-    with separate_random_state(run.seed):
+    with separate_random_state(run.seed, run.template.device):
         if trajectory.limited_accuracy(template, 0) >= target:
             return Relearning(n_pairs=0, n_pairs_tried=0, target=target)
         (experience,) = train_stream([pairs], strategy.model.collate)

@@ -23,6 +23,7 @@ from contsym.results.equality import differing as differing_entries
 from contsym.results.mlflow_records import encoder_of
 from contsym.results.predictions import read_rows
 from contsym.results.schema import SeedResult, StoredSource
+from contsym.tasks.schema import option_of
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -171,8 +172,8 @@ def check_same_inputs(plan: Plan, result: SeedResult) -> None:
         stored = result.sources[task.name].fingerprint
         if task.fingerprint != stored:
             raise ContsymError(
-                f"--{task.task} {task.source}: the data have changed (SHA-256 {task.fingerprint[:12]}, the stored "
-                f"run had {stored[:12]}); expected the data that it was made with, as --{task.task} PATH"
+                f"{option_of(task.task, task.source)}: the data have changed (SHA-256 {task.fingerprint[:12]}, the stored "
+                f"run had {stored[:12]}); expected the data that it was made with, as {option_of(task.task, 'PATH')}"
             )
     stored_encoder, encoder = result.encoder_weights, encoder_facts(plan)
     for what, here, there in (

@@ -288,7 +288,7 @@ class Template(SupervisedTemplate):
             exp_list = list(exp_list)  # iterated twice
         # Each DataLoader draws from the global generator: without the fork an extra evaluation would change the
         # training after it.
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             return super().eval(exp_list, **kwargs)
 
     def forward(self) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from contsym.checked import tell_skipped
 from contsym.data import hub_client
 from contsym.errors import ContsymError
 from contsym.models.encoders.saved import ADAPTERS
@@ -34,7 +35,12 @@ def fetch_model(name: str) -> Path:
     try:
         snapshot = hub_client.ask(repository)
     except hub_client.Refused as refused:
-        if cached and cached.files is not None and not cached.missing(_wanted(cached.files)):
+        is_complete = cached and cached.files is not None and not cached.missing(_wanted(cached.files))
+        # A revision that the Hub does not know must not be answered by another.
+        if cached and is_complete and refused.reason != "revision":
+            tell_skipped(
+                ContsymError(f"model {name!r}: {refused}; commit {cached.commit} of the Hub cache is used")
+            )
             return cached.folder
         raise ContsymError(f"model {name!r} is not here: {refused}") from None
     wanted = _wanted(snapshot.names)

@@ -170,7 +170,9 @@ class EncoderTrajectory(Trajectory):
 
     def at_end(self, strategy) -> list[float]:
         """Accuracy on the measured part of each task's validation pairs, by the strategy as it is."""
-        last = self.points[-1].accuracies if self.is_whole and self.points else []
+        # An experience whose pairs are only stored has no point of its own.
+        is_measured = self.is_whole and self.points and strategy.n_batches
+        last = self.points[-1].accuracies if is_measured else []
         accuracies = [each for each in last if each is not None]
         if len(accuracies) == len(self.parts):
             return accuracies

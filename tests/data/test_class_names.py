@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from contsym.data.class_names import of_features
 from contsym.data.sources import load_task
 from contsym.errors import DataError
 from contsym.tasks.schema import NLI_LABELS
@@ -25,6 +26,12 @@ def jsonl(path, labels):
 
 def labels_of(part):
     return [NLI_LABELS[label] for label in part["label"][:]]
+
+
+def test_a_column_in_another_case_has_its_class_names():
+    features = {" Label": {"names": THIRD_ORDER}, "premise": {}}
+    assert of_features(features) == {"label": tuple(THIRD_ORDER)}
+    assert of_features({**features, "label": {"names": OTHER_ORDER}}) == {"label": tuple(OTHER_ORDER)}
 
 
 def test_each_parquet_file_uses_its_class_names(tmp_path):

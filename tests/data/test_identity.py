@@ -8,6 +8,7 @@ import pytest
 from contsym.data.shots import few_shot
 from contsym.data.sources import load_task
 from contsym.results import store
+from contsym.tasks.schema import read_task
 from contsym.training import reproduce
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
@@ -108,6 +109,14 @@ def test_content_distinguishes_repeated_ids(form, tmp_path):
         everything = {pair for part in data.parts.values() for pair in part["id"][:]}
         named = {pair for pair in everything if not pair.endswith("#delexicalised")}
         assert {f"{pair}#delexicalised" for pair in named} == everything - named
+
+
+def test_content_distinguishes_repeated_ids_of_single_texts(tmp_path):
+    task = read_task("topics", 'summary = "T."\nlabels = ["a", "b"]\ninputs = "single"', "topics.toml")
+    rows = [{"id": "batch-1", "text": f"text {i % 30}", "label": "ab"[i % 2]} for i in range(60)]
+    orders = [load_task(task, jsonl(tmp_path / f"{i}.jsonl", rows[::step])) for i, step in enumerate((1, -1))]
+    ids = [sorted(pair for part in data.parts.values() for pair in part["id"][:]) for data in orders]
+    assert ids[0] == ids[1] and len(set(ids[0])) == 60
 
 
 def test_ids_that_do_not_repeat_stay_as_they_are(tmp_path):

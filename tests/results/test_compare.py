@@ -1,11 +1,15 @@
 """Runs found by name, compared, and shown by `contsym compare` and `contsym metrics`."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from contsym.checked import tell_skipped
+from contsym.commands.stored import tables_of
 from contsym.commands.views.compare import least_words
 from contsym.results import store as results
 from contsym.results.compare import compare_runs, differences_of, name_runs
@@ -15,6 +19,7 @@ from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.find import find_row
 from contsym.sweeps.job import Job
 from contsym.sweeps.plan import Cell, Sweep, write_record
+from contsym.sweeps.readings import Reading
 from contsym.sweeps.runs import stored_runs
 from tests.command import contsym_here
 from tests.errors import message_of
@@ -86,6 +91,44 @@ def test_a_run_is_found_by_its_name_its_id_and_its_folder_and_a_result_by_its_fo
         assert find_row(given, tmp_path).folders == found
     assert find_row(str(folder), Path("elsewhere")).folders == found
     assert list(find_row(str(found[1]), Path("elsewhere")).folders) == [1]
+
+
+def test_a_row_of_a_reading_is_found_by_words_of_its_name(tmp_path):
+    readings = tuple(Reading({"draw": draw, "protocol": "sequential"}) for draw in ("balanced", "natural"))
+    config = SweepConfig(
+        ("ridge",), "mnli_then_wikidata", (64,), seeds=(0,), readings=readings, output=tmp_path
+    )
+    cells = []
+    for i, reading in enumerate(readings):
+        job = Job(f"{i:064x}", config.cell("ridge", 0, 64, {}))
+        cells.append(Cell(job, None, 10, 0, reading=reading.name))
+        final = {"mnli": 0.6, "wikidata": 0.9 + i / 100}
+        results.write_result(
+            tmp_path, make_result(key=job.key, strategy="ridge", final=final), made_up_rows(0.9, 0), {}
+        )
+    sweep = write_record(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
+    assert list(find_row("ridge@64:draw=natural", tmp_path).folders.values()) == [sweep.done()[f"{1:064x}"]]
+    assert "has 2 rows" in message_of(find_row, sweep.name, tmp_path)
+    assert message_of(find_row, "ridge@64", tmp_path) == (
+        "'ridge@64': the sweep has 2 readings of it; expected 'ridge@64:draw=balanced protocol=sequential' or "
+        "'ridge@64:draw=natural protocol=sequential'"
+    )
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(tables_of(sweep, sweep.results(), tell_skipped))
+    # Not their mean of 0.905.
+    assert ["0.900" in shown.getvalue(), "0.910" in shown.getvalue(), "0.905" in shown.getvalue()] == [
+        True,
+        True,
+        False,
+    ]
+    assert {sweep.row_of(r)[0] for r in sweep.results()} == {f"ridge {reading.name}" for reading in readings}
+
+
+def test_a_path_with_an_at_sign_is_a_path(tmp_path):
+    output = tmp_path / "ada@lab"
+    store(output, "knn_fixed", 0.9)
+    (folder,) = (output / "runs").iterdir()
+    assert list(find_row(str(folder), tmp_path).folders) == [0, 1, 2]
 
 
 def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):

@@ -35,6 +35,20 @@ def test_a_result_its_folder_and_the_folder_of_the_run(tmp_path):
     ]
 
 
+def test_tasks_that_are_only_tested_have_no_part_in_it():
+    plain = make_result()
+    tested = plain.sources["mnli"].model_copy(update={"tested_only": True})
+    result = plain.model_copy(
+        update={
+            "tasks": [*plain.tasks, "sis"],
+            "sources": {**plain.sources, "sis": tested},
+            "matrix": [[*row, 0.7] for row in (*plain.matrix, plain.matrix[-1])],
+            "n_test": {**plain.n_test, "sis": 10},
+        }
+    )
+    assert matrices_of([result]) == matrices_of([plain])
+
+
 def test_a_csv_file(tmp_path):
     assert read_matrices(write(tmp_path, CSV)) == [StoredMatrix(("mnli", "wikidata"), ROWS)]
     # As Excel saves it.

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from scipy.stats import kendalltau
 
-from contsym.results.paper_readings import Outcome, nearest, readings_of, tau, verdict
+from contsym.results.paper_readings import Outcome, nearest, readings_of, targets, tau, verdict
 from tests.stored_results import make_result, plain_result
 
 METHODS = ("random_labels", "knn_fixed", "knn_learned", "fine_tune")
@@ -73,6 +73,19 @@ def test_one_training_answers_for_its_target_and_for_where_it_stopped():
     assert first.forgetting["knn_fixed"] == pytest.approx([0.1, 0.1])
     # Where training stopped, on the test pairs: 0.80 - 0.60 and 0.80 - 0.61.
     assert second.forgetting["knn_fixed"] == pytest.approx([0.2, 0.19])
+
+
+def test_no_training_answers_for_a_target_above_the_one_that_ended_it():
+    options = make_result().options
+    ended = {
+        until: make_result(options={**options.model_dump(), "until": until}) for until in (0.5, 0.9, 1.0)
+    }
+    assert options.target == 0.9
+    assert {until: targets(result) for until, result in ended.items()} == {
+        0.5: (0.5,),
+        0.9: (0.9,),
+        1.0: (0.9, 1.0),
+    }
 
 
 def test_a_search_answers_with_the_size_that_it_found():

@@ -20,7 +20,7 @@ from contsym.errors import TrackingError
 from contsym.results import mlflow_records, tracking, tracking_parts
 from contsym.results.schema import PartAccuracy
 from contsym.sweeps.runs import read_run, stored_runs
-from contsym.sweeps.tracking import log_run, sweep_record, sync, untracked
+from contsym.sweeps.tracking import _table, log_run, sweep_record, sync, untracked
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
 NAME = "knn_fixed-mnli_then_wikidata-abc123abc123"
@@ -215,6 +215,15 @@ def test_a_sweep_names_the_plugins_of_its_cells(tmp_path):
     assert tags["contsym.plugins"] == f"methods/mine.py (SHA-256 {'c3' * 32})"
     assert tags["contsym.notes"] == "mine: a tied head"
     assert not {"contsym.plugins", "contsym.notes"} & set(sweep_record(sweep, found[1:2], 0).tags)
+
+
+def test_the_orders_of_a_scenario_have_the_figures_of_their_own_tasks():
+    turned = make_result(tasks=["wikidata", "mnli"], forgetting={"wikidata": 0.3})
+    figures = {("b", 64): [make_result()], ("a", 64): [turned]}
+    head, first, second = (line.split(",") for line in _table(figures, lambda _: 1).splitlines())
+    rows = [dict(zip(head, row, strict=True)) for row in (first, second)]
+    assert [(r["forgetting/mnli"], r["forgetting/wikidata"]) for r in rows] == [("0.2", ""), ("", "0.3")]
+    assert rows[0]["accuracy/mnli"] == rows[1]["accuracy/mnli"] == "0.6"
 
 
 def test_sending_twice_adds_nothing(output):

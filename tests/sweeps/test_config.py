@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from contsym.config import RunConfig, to_record
+from contsym.config import RunConfig, parse_seeds, to_record
 from contsym.errors import ContsymError, SettingError
 from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_shots, read_file
 
@@ -19,6 +19,7 @@ def config(**changes):
     ("parse", "given", "message"),
     [
         (parse_sweep_shots, "8,,16", "--shots '' is not understood; expected a number, as 64, or least"),
+        (parse_seeds, "5-3,1", "--seeds '5-3,1': 5-3 goes down; expected 3-5"),
         (parse_grid, ("k",), "--set 'k' is no setting; expected name=value or name=value,value, as k=1,3,5"),
         (parse_grid, ("k=1", "k=2"), "--set k is given twice; give its values once, as k=1,3,5"),
     ],

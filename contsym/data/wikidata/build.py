@@ -322,7 +322,10 @@ class _Build:
         )
         if options.max_per_relation:
             n = self._number("SELECT count(*) FROM pairs")
-            sql = "SELECT count(*) FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)"
+            sql = (
+                "WITH usable AS (SELECT * FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)), "
+                f"d AS ({directed}) SELECT count(*) FROM d"
+            )
             self._leave_out({"pairs above --max-per-relation": max(0, self._number(sql) - n)})
         self.con.execute("DROP TABLE candidates; DROP TABLE facts; DROP TABLE entities")
 

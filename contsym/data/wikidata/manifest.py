@@ -142,9 +142,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The checked manifest of a built dataset. Raises DataError for one that contsym did not write."""
     path = folder / MANIFEST
     manifest = checked.read_json(path, "build the dataset again", DataError)
-    version = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-    if version != FORMAT:
-        raise DataError(f"{path}: format {version!r}; this version reads format {FORMAT}")
+    checked.check_format(manifest, FORMAT, path, DataError)
     checked.check(Manifest, manifest, path, DataError)
     return manifest
 

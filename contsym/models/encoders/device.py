@@ -77,7 +77,7 @@ def choose_precision(name: str, device: str) -> Precision:
     if name != "auto":
         return "bf16" if name == "bf16" else "fp32"
     if device.startswith("cuda"):
-        return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
+        return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp32"
     is_fast = torch.cpu._is_amx_tile_supported() or (is_amd() and torch.cpu._is_avx512_bf16_supported())
     return "bf16" if is_fast else "fp32"
 

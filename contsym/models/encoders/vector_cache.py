@@ -67,9 +67,9 @@ class UntrainedEncodings:
 
         try:
             write_whole(folder, fill)
+            bound(self.folder, self._limit, FILE)
         except OSError:
             return  # another process was faster, or the disk is full
-        bound(self.folder, self._limit, FILE)
 
 
 def _read(path: Path) -> tuple[Tensor, float] | None:

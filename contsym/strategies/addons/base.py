@@ -72,17 +72,17 @@ class Addon(ABC):
 
     def after_training_exp(self, strategy, **kwargs) -> None:
         was_training = strategy.model.training
-        with separate_random_state(hash((self.seed, strategy.clock.train_exp_counter))):
+        with separate_random_state(hash((self.seed, strategy.clock.train_exp_counter)), strategy.device):
             self.take(strategy)
         strategy.optimizer.zero_grad()
         strategy.model.train(was_training)
 
 
 @contextmanager
-def separate_random_state(seed: int) -> Iterator[None]:
+def separate_random_state(seed: int, device: torch.device) -> Iterator[None]:
     """A separate random state of torch and Python; the present one is restored afterwards."""
     before = random.getstate()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed % 2**32)
         random.seed(seed)
         try:
