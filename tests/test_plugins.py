@@ -143,7 +143,7 @@ def test_the_key_follows_the_source_and_not_its_place(begun, toy, tiny_encoder_f
 def test_spaces_in_a_name_are_another_spelling_of_it(begun, toy, tiny_encoder_folder):
     def plan(strategy):
         config = toy_config(toy, tiny_encoder_folder, begun / "out", strategy, "wikidata_only")
-        return prepare(replace(config, plugins=("my_method.py",)))
+        return prepare(replace(config, plugins=(str(begun / "my_method.py"),)))
 
     spaced = plan("my_method + replay")
     assert key_of(spaced, 0) == key_of(plan("my_method+replay"), 0)

@@ -269,7 +269,11 @@ def test_it_is_no_mnli(tmp_path):
             "train.parquet: not the file that manifest.json describes",
         ),
         ("manifest.json", lambda raw: raw[:-20], "manifest.json: cannot be read"),
-        ("manifest.json", lambda raw: b"[]", "manifest.json: format 'list'; this version reads format 1"),
+        (
+            "manifest.json",
+            lambda raw: b"[]",
+            "manifest.json: format list; this version reads format 1; expected a file that contsym wrote",
+        ),
         (
             "manifest.json",
             lambda raw: raw.replace(b'"rule": "pair"', b'"rule": "x"'),

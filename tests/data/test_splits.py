@@ -127,7 +127,9 @@ def test_a_broken_promise_is_seen(rule):
         )
         assert violations(con, "stated", rule) == []
         con.execute("INSERT INTO stated SELECT false, relation, a, b, phrasing FROM stated WHERE is_test")
-        with pytest.raises(DataError, match=f"--split {rule}: . of .* are in training and in test, as "):
+        with pytest.raises(
+            DataError, match=f"--split {rule}: . times the same .* is in training and in test, as "
+        ):
             check(con, "stated", rule)
 
 

@@ -202,7 +202,8 @@ def test_shots_and_split_are_of_any_task_of_symmetric_relations(tiny_encoder_fol
         (
             "mnli_then_wikidata",
             {"label_noise": 0.3},
-            "--label-noise: scenario mnli_then_wikidata has no experience with noisy labels; noisy_labels has",
+            "--label-noise: scenario mnli_then_wikidata has no experience with noisy labels; expected one such as "
+            "noisy_labels",
         ),
         ("order", {}, "scenario order stands for a run in each order; expected one, as order:mnli,wikidata"),
     ],
