@@ -208,12 +208,12 @@ def memory_point(n: int, variant: str, *, is_small: bool) -> Cost:
 
 
 def experiences_point(n: int, variant: str, *, is_small: bool) -> Cost:
-    from speed.ratios import Silent
 
     from contsym.config import RunConfig
     from contsym.machine import quiet_libraries
     from contsym.testing.toy import save_encoder
     from contsym.training.plan import prepare
+    from contsym.training.progress import Silent
     from contsym.training.run import run_seed
 
     quiet_libraries()

@@ -32,6 +32,7 @@ from contsym.models.encoders.checkpoints import locate
 from contsym.models.encoders.load import load
 from contsym.training.parts import Shared
 from contsym.training.plan import prepare
+from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 
 
@@ -78,14 +79,6 @@ def main() -> None:
             }
         )
     )
-
-
-class Silent:
-    def phase(self, description: str, total: int | None) -> None:
-        pass
-
-    def advance(self, loss: float | None = None) -> None:
-        pass
 
 
 def accuracy(strategies: list[str], n_seeds: int, n_shots: int, encoder: str) -> None:

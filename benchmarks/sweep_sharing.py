@@ -35,15 +35,8 @@ from contsym.training.first_task import FirstTaskCache
 from contsym.training.keys import key_of
 from contsym.training.parts import Shared
 from contsym.training.plan import prepare
+from contsym.training.progress import Silent
 from contsym.training.run import run_seed
-
-
-class Silent:
-    def phase(self, description: str, total: int | None) -> None:
-        pass
-
-    def advance(self, loss: float | None = None) -> None:
-        pass
 
 
 def main() -> None:

@@ -86,16 +86,6 @@ class Comparison:
         }
 
 
-class Silent:
-    """A run's progress that is shown to nobody."""
-
-    def phase(self, description: str, total: int | None) -> None:
-        pass
-
-    def advance(self, loss: float | None = None) -> None:
-        pass
-
-
 def clocked(work: Callable[[], T]) -> Callable[[], tuple[float, T]]:
     """The work as a way for `interleaved`: its seconds from call to return."""
 

@@ -30,7 +30,7 @@ from contsym.models.losses import contrastive_loss
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import Plan, prepare
-from speed.ratios import Comparison, Options, Silent, interleaved
+from speed.ratios import Comparison, Options, interleaved
 
 AIM = 1 / 1.05
 """An overhead of 5%."""
@@ -105,7 +105,7 @@ def compare(plan: Plan, options: Options) -> Comparison:
 
 def contsym_steps(plan: Plan, *, dropout: bool = True) -> tuple[Marks, list[float]]:
     """Marks and losses of an experience's training, from the pretrained encoder."""
-    run = SeedRun(plan, [training_part(task, plan.config, SEED) for task in plan.tasks], SEED, Silent())
+    run = SeedRun(plan, [training_part(task, plan.config, SEED) for task in plan.tasks], SEED())
     if not dropout:
         without_dropout(run.encoder)
     marks = Marks()

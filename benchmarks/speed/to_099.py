@@ -32,7 +32,7 @@ from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import Plan, prepare, resolved
 from speed.encode import sentence_transformer
-from speed.ratios import Comparison, Options, Silent, clocked, interleaved
+from speed.ratios import Comparison, Options, clocked, interleaved
 
 AIM = 2.0
 TARGET = 0.99
@@ -102,7 +102,7 @@ def accuracy(predict: Predict, plan: Plan) -> float:
 
 
 def with_contsym(plan: Plan, pairs: Dataset, seed: int) -> Predict:
-    run = SeedRun(plan, [pairs], seed, Silent())
+    run = SeedRun(plan, [pairs], seed())
     run.template.train(run.train_stream[0], eval_streams=[], reset_optimizer_state=True)
     # It is asked for by each run of contsym; the others should not pay for it.
     torch.use_deterministic_algorithms(False)

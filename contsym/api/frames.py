@@ -45,7 +45,7 @@ def figures_frame(results: Sequence[SeedResult], row_of: RowOf = plain_row) -> D
                     "seed": result.seed,
                     "task": task,
                     "accuracy": result.final[task],
-                    "own_accuracy": result.matrix[i + 1][i],
+                    "own_accuracy": result.own_accuracy(task),
                     "forgetting": result.forgetting.get(task),
                     "learned": result.learned[task],
                     "above_shortcuts": result.above_shortcuts[task],

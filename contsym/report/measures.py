@@ -84,7 +84,7 @@ class Measures:
 
     def own_accuracy(self, variant: str, shots: int, task: str) -> Summary | None:
         """Right after the task's own experience."""
-        return self._accuracy(variant, shots, task, lambda result: own_accuracy(result, task))
+        return self._accuracy(variant, shots, task, lambda result: result.own_accuracy(task))
 
     def _accuracy(
         self, variant: str, shots: int, task: str, accuracy: Callable[[SeedResult], float]
@@ -97,7 +97,7 @@ class Measures:
 
     def retention(self, variant: str, shots: int, task: str) -> Forgetting | None:
         """Accuracy at the end over accuracy right after the own experience; None if a seed had an accuracy of 0."""
-        return self._marked(variant, shots, task, lambda r: retention(own_accuracy(r, task), r.final[task]))
+        return self._marked(variant, shots, task, lambda r: retention(r.own_accuracy(task), r.final[task]))
 
     def marks(self, variant: str, shots: int, task: str) -> str:
         """The words beside the task's figures, as `learned in 2 of 3 seeds`."""
@@ -133,7 +133,7 @@ class Measures:
         # Right after its own experience, since accuracy at the end also depends on forgetting.
         by_shots = [
             [
-                own_accuracy(result, collected.new_task)
+                result.own_accuracy(collected.new_task)
                 for result in collected.group(variant, shots)
                 if result.seed in seeds
             ]
@@ -238,12 +238,6 @@ class Measures:
             name: summarise_values([p[name].accuracy for p in per_seed if name in p], n_items=n)
             for name, n in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
         }
-
-
-def own_accuracy(result: SeedResult, task: str) -> float:
-    """Accuracy on a task right after its own experience."""
-    j = result.tasks.index(task)
-    return result.matrix[j + 1][j]
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -347,6 +347,11 @@ class SeedResult(Scores, Facts):
         few_shot = [name for name in self.tasks if self.sources[name].few_shot]
         return (few_shot or self.trained_tasks)[-1]
 
+    def own_accuracy(self, task: str) -> float:
+        """Accuracy right after the task's own experience."""
+        j = self.tasks.index(task)
+        return self.matrix[j + 1][j]
+
     @property
     def n_shots(self) -> int:
         """Training pairs of the new task."""

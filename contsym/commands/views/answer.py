@@ -45,7 +45,7 @@ def warning_lines(results: Results) -> list[str]:
 
 def _learned(task: str, results: Results) -> str:
     first = results[0]
-    own = [_own(result, task) for result in results]
+    own = [result.own_accuracy(task) for result in results]
     n_learned = sum(result.learned[task] for result in results)
     verb = "Learned" if n_learned == len(results) else "Did not learn"
     if 0 < n_learned < len(results):
@@ -115,12 +115,6 @@ def _from_guessing(task: str, values: Sequence[float], results: Results) -> str:
     return f"{abs(distance):.3f} {'above' if distance >= 0 else 'below'} guessing ({guess:.3f})"
 
 
-def _own(result: SeedResult, task: str) -> float:
-    """Accuracy right after the task's own training."""
-    j = result.tasks.index(task)
-    return result.matrix[j + 1][j]
-
-
 def _label_space_warning(result: SeedResult) -> str:
     """Where label_space keeps a scenario that begins with NLI from protocol retrain."""
     task = result.tasks[0]
@@ -144,7 +138,7 @@ def _before(result: SeedResult, task: str) -> float:
 
 def _no_gain_warning(task: str, results: Results) -> str:
     before = [_before(result, task) for result in results]
-    after = [_own(result, task) for result in results]
+    after = [result.own_accuracy(task) for result in results]
     is_learned = all(result.learned[task] for result in results)
     if results[0].sources[task].tested_only or not is_learned or fmean(after) > fmean(before):
         return ""
@@ -176,7 +170,7 @@ def _shortcut_warning(task: str, results: Results) -> str:
 
 def _learned_of_many(results: Results, trained: Sequence[str]) -> str:
     first = results[0]
-    own = [fmean(_own(result, task) for task in trained) for result in results]
+    own = [fmean(result.own_accuracy(task) for task in trained) for result in results]
     n_learned = [sum(result.learned[task] for task in trained) for result in results]
     pairs = sorted({first.sources[task].rows.train for task in trained})
     of = " and ".join(dict.fromkeys(first.sources[task].examples for task in trained))

@@ -66,8 +66,7 @@ def facts_of(run: StoredRun, skip: Skip) -> RunFacts:
 
 
 def _learned(result: SeedResult) -> float:
-    place = result.tasks.index(result.new_task)
-    return result.matrix[place + 1][place]
+    return result.own_accuracy(result.new_task)
 
 
 def _forgotten(result: SeedResult) -> float | None:
