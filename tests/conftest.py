@@ -18,6 +18,7 @@ os.environ["CONTSYM_DATA_GIB"] = "0"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
 
 import contsym
 from contsym import machine
@@ -27,6 +28,10 @@ from contsym.testing.toy import WORDS, save_encoder, save_tokenizer, tiny_config
 for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
         signal.signal(getattr(signal, name), usual)
+
+# A slow machine is no counterexample, and the same examples are drawn every time.
+settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+settings.load_profile("suite")
 
 ANSWERS = ("yes", "maybe", "no", "true", "neither", "false", "question", "answer", "or", "?", ":", ",", "/")
 
@@ -56,6 +61,20 @@ def no_signal_from_another_test():
         signal.signal(number, handler)
     sys.unraisablehook = hook
     machine._asked = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_of_git():
+    """Hundreds of results would each ask git for the commit, which changes when somebody commits beside the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contsym.training.run.git_commit", lambda: None)
+        yield
+
+
+@pytest.fixture
+def untracked(monkeypatch):
+    """For tests that do not look into MLflow, whose database takes seconds to make."""
+    monkeypatch.setattr("contsym.sweeps.tracking.log_run", lambda *_, **__: {})
 
 
 @pytest.fixture(scope="session", autouse=True)

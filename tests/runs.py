@@ -39,7 +39,7 @@ def without_time(result):
     """A result without the entries that differ between equal runs."""
     from contsym.results.equality import untimed
 
-    plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads"})
+    plain = result.model_dump(exclude={"seconds", "started_at", "cost", "threads", "git_commit"})
     return {**plain, "cost": untimed(result.cost)}
 
 

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from contsym.models.heads import PairClassifier as Head
 from contsym.models.settings import TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 SMOOTHING = 0.1
 
 def loss(output, labels):

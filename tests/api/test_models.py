@@ -8,6 +8,8 @@ import pytest
 import contsym
 from contsym.errors import ContsymError
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 
 def options(toy, encoder, output):
     return {

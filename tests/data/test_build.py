@@ -368,9 +368,9 @@ def _signalled(tmp_path, name):
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # Only after the work has started, as its folder shows.
-    for _ in range(600):
-        if list(tmp_path.glob(".partial-out*/.engine-*/tables.db")):
-            break
+    started = time.monotonic()
+    while not list(tmp_path.glob(".partial-out*/.engine-*/tables.db")):
+        assert process.poll() is None and time.monotonic() - started < 120
         time.sleep(0.02)
     process.send_signal(getattr(signal, name))
     _, output = process.communicate(timeout=60)

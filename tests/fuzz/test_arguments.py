@@ -33,7 +33,7 @@ def test_arguments_end_in_a_line_or_an_answer(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(os, "execve", serve)
     # What a test process does at a signal is pytest's.
-    monkeypatch.setattr("contsym.machine.end_cleanly_on_signals", lambda: None)
+    monkeypatch.setattr("contsym.cli.end_cleanly_on_signals", lambda: None)
     codes: Counter[object] = Counter()
 
     @seed(20260102)

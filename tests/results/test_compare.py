@@ -367,9 +367,8 @@ def test_metrics_prints_every_convention_with_formula_and_source(tmp_path):
     # 0.8 - 0.60 and 0.8 - 0.61.
     assert "forgetting 0.195±0.007 1/(T-1) sum_{j=1..T-1} (max_{i=1..T-1} R[i,j] - R[T,j])" in lines
     assert "BWT -0.195±0.007 1/(T-1) sum_{j=1..T-1} (R[T,j] - R[j,j])" in lines
-    assert [
-        line.split(":")[0] for line in lines if line.split(":")[0] in ("lopez-paz", "avalanche", "mammoth")
-    ]
+    names = ("lopez-paz", "avalanche", "mammoth")
+    assert [line.split(":")[0] for line in lines if line.split(":")[0] in names] == [*names]
 
 
 def test_metrics_of_a_csv_file_as_json(tmp_path):

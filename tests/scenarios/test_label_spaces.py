@@ -20,6 +20,8 @@ from contsym.training.keys import first_task_key, key_of
 from contsym.training.plan import prepare
 from tests.runs import toy_config
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 WORDS = {"fruit": ("apple", "pear"), "colour": ("red", "blue"), "size": ("big", "small")}
 N = 48
 
@@ -69,16 +71,19 @@ def scenario(mode, topics=tuple(WORDS)):
     }
 
 
-@pytest.fixture
-def run(tmp_path, tiny_encoder_folder):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_encoder_folder):
+    """In one folder: what two tests look at is trained once."""
+    output = tmp_path_factory.mktemp("runs")
+
     def run(strategy, mode, **changes):
-        options = {"curve": True, "audit": False, "device": "cpu", "precision": "fp32"} | changes
+        options = {"curve": False, "audit": False, "device": "cpu", "precision": "fp32"} | changes
         return contsym.run(
             strategy,
             scenario(mode),
             encoder=str(tiny_encoder_folder),
             tasks={t: rows(t) for t in WORDS},
-            output=tmp_path,
+            output=output,
             **options,
         )
 

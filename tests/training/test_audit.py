@@ -22,6 +22,8 @@ from torch import nn
 
 from contsym.strategies.base import Strategy, TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 CARD = {"source": "planted", "trains": "nothing", "stores": "nothing", "family": "baseline"}
 
 

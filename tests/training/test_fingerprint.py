@@ -2,16 +2,18 @@
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import contsym
 from contsym.strategies.catalog import modules_of
-from contsym.training.fingerprint import IRRELEVANT, closure, code_sha256
+from contsym.training.fingerprint import IRRELEVANT, closure, code_sha256, git_commit
 from tests.command import environment
 
 ROOT = Path(contsym.__file__).parent
@@ -104,3 +106,22 @@ def test_a_module_imported_inside_a_function_counts(copy):
         "contsym.models",
         "contsym.models.algebra",
     }
+
+
+def test_the_commit_says_whether_there_are_changes(tmp_path, monkeypatch):
+    package = tmp_path / "contsym" / "__init__.py"
+    package.parent.mkdir()
+    package.write_text("")
+    monkeypatch.setattr("contsym.training.fingerprint.contsym", SimpleNamespace(__file__=str(package)))
+    assert git_commit() is None
+
+    def git(*words):
+        names = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", "-C", tmp_path, *names, *words], check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "first")
+    assert re.fullmatch("[0-9a-f]{40}", git_commit())
+    package.write_text("x = 1")
+    assert re.fullmatch(r"[0-9a-f]{40}\+", git_commit())

@@ -29,14 +29,15 @@ def key(toy, tiny_encoder_folder, tmp_path):
     return made
 
 
-def test_spellings_and_defaults_do_not_count(key):
+def test_spellings_and_defaults_do_not_count(key, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     plain = key()
     assert key(settings={"k": "3"}) == key(settings={"k": "03"}) == key(settings={"k": 3}) == plain
     assert key(settings={"learning_rate": "0.003"}) == plain
     # `steps` decides alone.
     assert key(settings={"epochs": "3", "min_steps": "7"}) == plain
     assert key(protocol="sequential", form="lexicalised", pooling="auto") == plain
-    assert key(device="auto") == plain, "on a machine without a GPU"
+    assert key(device="auto") == plain
     assert key(precision="auto") == key(precision=choose_precision("auto", "cpu"))
 
 
@@ -49,6 +50,21 @@ def test_paths_do_not_count_but_what_lies_there(key, toy, tiny_encoder_folder, t
         assert key(sources={"wikidata": where}, encoder="encoder") == plain
     (tmp_path / "elsewhere").mkdir()
     assert key(output=Path("elsewhere"), tracking_uri="http://h", seeds=(0, 1)) == plain
+
+
+def test_precision_device_noise_split_and_seed_count(toy, tiny_encoder_folder, tmp_path, monkeypatch):
+    def made(scenario="mnli_then_wikidata", seed=0, **changes):
+        plain = toy_config(toy, tiny_encoder_folder, tmp_path / "out", "knn_fixed", scenario, shots=8)
+        return key_of(prepare(replace(plain, **changes)), seed)
+
+    plain = made()
+    keys = [plain, made(seed=1), made(precision="bf16"), made(split="pair")]
+    keys += [made("noisy_labels", label_noise=share) for share in (0.1, 0.3)]
+    monkeypatch.setattr("contsym.training.plan.choose_device", lambda _: "cuda:0")
+    keys += [made()]
+    assert len(set(keys)) == len(keys)
+    monkeypatch.setattr("contsym.training.plan.choose_device", lambda _: "cuda:1")
+    assert made() == keys[-1], "one GPU is as good as another"
 
 
 NO_SAY = {

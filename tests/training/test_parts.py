@@ -87,7 +87,7 @@ def test_the_plan_of_a_sweep_reads_columns_and_draws_what_it_shows(toy, tiny_enc
     assert draws == [("size", 12, 0), ("shots", 8, 0)]
 
 
-def test_a_run_is_the_same_with_shared_data(toy, tiny_encoder_folder, tmp_path, monkeypatch):
+def test_leaks_and_shortcuts_are_the_same_from_the_cache(toy, tiny_encoder_folder, tmp_path, monkeypatch):
     monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
     monkeypatch.setenv(cache.LIMIT, "1")
     config = toy_config(

@@ -24,6 +24,8 @@ from contsym.training.reproduce import config_of
 from tests.runs import toy_config, toy_run
 from tests.toy import both_tasks
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):

@@ -19,6 +19,21 @@ def rates(n_steps, **settings):
     return [chosen.rate(step, n_steps) for step in range(n_steps)]
 
 
+@pytest.mark.parametrize(
+    ("settings", "n_pairs", "one_pass", "expected"),
+    [
+        ({}, 64, False, 100),
+        ({}, 1601, False, 101),  # one pass in batches of 16
+        ({"epochs": 2}, 1601, False, 201),
+        ({"steps": 7}, 1601, False, 7),
+        ({}, 64, True, 4),
+        ({"steps": 7}, 1601, True, 101),
+    ],
+)
+def test_the_steps_are_a_hundred_or_one_pass_whichever_is_more(settings, n_pairs, one_pass, expected):
+    assert TrainingSettings.model_validate(settings).n_steps(n_pairs, one_pass) == expected
+
+
 def test_the_rate_rises_and_falls():
     # 10 steps, of which 4 warm up: 1/4, 2/4, 3/4, 4/4, then 6/6 down to 1/6.
     expected = [0.25, 0.5, 0.75, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]

@@ -299,6 +299,7 @@ class _Build:
         if options.split == "random":
             # As in the paper's data: a symmetric fact that is stated both ways is two pairs.
             directed += f" UNION ALL SELECT *, NOT ({is_forward}) FROM usable WHERE forward AND backward"
+        usable = "usable AS (SELECT * FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward))"
         n_phrasings = "(SELECT count(*) FROM templates t WHERE t.relation = d.relation)"
         limit = (
             f"QUALIFY row_number() OVER (PARTITION BY relation ORDER BY {hash_share(str(options.seed), 'id')}) "
@@ -308,8 +309,7 @@ class _Build:
         )
         self.con.execute(
             f"""CREATE TABLE candidates AS
-            WITH usable AS (SELECT * FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)),
-            d AS ({directed}),
+            WITH {usable}, d AS ({directed}),
             named AS (SELECT *, relation || '/' || CASE WHEN is_forward THEN a_id || '/' || b_id
               ELSE b_id || '/' || a_id END AS id FROM d)
             SELECT *, least(floor({hash_share(str(options.seed), "'phrasing'", "id")} * n_ways), n_ways - 1)::INTEGER AS i
@@ -322,10 +322,7 @@ class _Build:
         )
         if options.max_per_relation:
             n = self._number("SELECT count(*) FROM pairs")
-            sql = (
-                "WITH usable AS (SELECT * FROM grouped WHERE kind = 'symmetric' OR NOT (forward AND backward)), "
-                f"d AS ({directed}) SELECT count(*) FROM d"
-            )
+            sql = f"WITH {usable}, d AS ({directed}) SELECT count(*) FROM d"
             self._leave_out({"pairs above --max-per-relation": max(0, self._number(sql) - n)})
         self.con.execute("DROP TABLE candidates; DROP TABLE facts; DROP TABLE entities")
 
