@@ -165,7 +165,7 @@ def test_a_server_that_is_down_costs_a_warning_and_sync_sends_later(toy_run, tin
     assert "warning: " in done.stderr
     assert "not in MLflow yet: contsym sync sends it" in done.stdout
     sent = contsym_here("sync", "--output", "later", cwd=folder)
-    assert sent.stdout.startswith("1 results sent to "), sent.stderr
+    assert sent.stdout.startswith("1 result sent to "), sent.stderr
 
 
 def test_a_quick_look_is_another_result_and_says_so_everywhere(toy_run, tiny_encoder_folder):
