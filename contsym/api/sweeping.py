@@ -188,9 +188,12 @@ def make_sweep(
         if config.screen and readings and not failed:
             best = nearest(readings)
             extended = with_all_seeds(planned, best.name)
+            # Also where they are stored already: the record has the cells of the first readings alone so far.
+            made = write_record(extended)
             if extended.n_done < len(extended.cells):
                 viewer.extended(best.name)
-                made = write_record(extended)
                 failed = run(extended)
+            else:
+                send(is_last=True)
     check_complete(made)
     return MadeSweep(made, failed, warning)

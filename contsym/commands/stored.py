@@ -201,6 +201,7 @@ def _plain_sweep(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
             "seed": cell.seed,
             "shots": cell.shots,
             "settings": dict(cell.settings),
+            "reading": cell.reading,
         }
         if cell.key in found:
             entry |= {"state": "done", **found[cell.key].model_dump(mode="json", include=shown)}

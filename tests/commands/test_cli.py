@@ -77,6 +77,31 @@ def test_a_variable_stands_for_an_option_of_one_command_or_of_all(tmp_path):
     assert str(error).startswith("scenario 'x' is unknown")
 
 
+def test_the_line_counts_more_than_a_variable_and_a_variable_more_than_the_file(tmp_path):
+    file = tmp_path / "one.toml"
+    file.write_text(
+        'strategies = ["ridge"]\nscenario = "wikidata_only"\nshots = [8]\n[set]\nridge = 3\nsteps = 4\n'
+    )
+    given = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contsym.commands.run._show_plan", lambda config, *_: given.append(config))
+        words = ["run", "--config", str(file), "--dry-run", "--output", str(tmp_path)]
+        for more, variables in (
+            ([], {}),
+            ([], {"CONTSYM_RUN_SHOTS": "16"}),
+            (["--shots", "32", "--set", "ridge=5"], {"CONTSYM_RUN_SHOTS": "16"}),
+        ):
+            done = run(*words, *more, **variables)
+            assert done.exit_code == 0, done.exception
+    assert [config.shots for config in given] == [8, 16, 32]
+    # A setting of the line takes the place of the file's; the others stay.
+    assert [config.settings for config in given] == [
+        {"ridge": "3", "steps": "4"},
+        {"ridge": "3", "steps": "4"},
+        {"ridge": "5", "steps": "4"},
+    ]
+
+
 def completed(*words, begun=""):
     complete = BashComplete(cli, {}, "contsym", "_CONTSYM_COMPLETE")
     return [item.value for item in complete.get_completions(list(words), begun)]

@@ -1,10 +1,19 @@
 """Which results a report takes, and what it refuses, word by word."""
 
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from contsym.checked import tell_skipped
+from contsym.commands.stored import tables_of
 from contsym.errors import ContsymError
 from contsym.files import to_json, write_file
-from contsym.report.collect import collect
+from contsym.report.collect import collect, of_run
+from contsym.results import store
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.job import Job
+from contsym.sweeps.plan import Cell, Sweep, write_record
 from tests.errors import message_of
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
@@ -130,3 +139,47 @@ def test_only_values_that_differ_are_part_of_a_name(tmp_path):
     assert found.variants == ["knn_fixed k=1", "knn_fixed k=3", "fine_tune"]
     assert found.strategy_of("knn_fixed k=3") == "knn_fixed"
     assert [s.settings["k"] for s in found.group("knn_fixed k=3", 64)] == [3]
+
+
+def test_of_a_sweep_that_selects_only_the_chosen_setting_is_shown_and_nothing_is_missing(tmp_path):
+    config = SweepConfig(
+        ("knn_fixed",),
+        "mnli_then_wikidata",
+        (64,),
+        seeds=(0, 1),
+        settings={"k": ("1", "3")},
+        select="validation",
+        encoder="minilm",
+        protocol="sequential",
+        output=tmp_path,
+    )
+    base, cells = make_result(), []
+    # Better on validation pairs, and worse on test pairs.
+    for k, validation, final in (("1", 0.9, 0.8), ("3", 0.7, 0.99)):
+        for seed in config.seeds:
+            job = Job(f"{k}{seed}{0:062x}", config.cell("knn_fixed", seed, 64, {"k": k}))
+            cells.append(Cell(job, None, 10, 0))
+            result = make_result(
+                seed,
+                key=job.key,
+                settings={**base.settings, "k": int(k)},
+                set={"k": k},
+                validation={"mnli": validation, "wikidata": validation},
+                final={"mnli": 0.6, "wikidata": final},
+            )
+            store.write_result(tmp_path, result, [{"task": "mnli"}], {})
+    sweep = write_record(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
+    collected = of_run(sweep)
+    assert {r.settings["k"] for r in collected.results} == {1}
+    assert (len(collected.results), collected.n_missing) == (2, 0)
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(tables_of(sweep, sweep.results(), tell_skipped))
+    assert "knn_fixed k=1 (validation 0.900; 2 settings tried)" in shown.getvalue()
+    assert "0.800" in shown.getvalue() and "0.990" not in shown.getvalue()
+
+
+def test_the_target_is_what_a_search_or_a_pass_ended_at(tmp_path):
+    options = make_result().options.model_dump()
+    for until, target in ((0.5, 0.5), (1.0, 0.9)):
+        run = store_run(tmp_path, f"run-{until:g}", [0], options={**options, "until": until})
+        assert collect(tmp_path, [run.name]).target == target

@@ -1,6 +1,7 @@
 """`contsym sweep` as a user types it: in parallel, resumed, failing, and what MLflow has of it."""
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -158,3 +159,25 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message, tmp_path):
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("untracked")
+def test_the_reading_nearest_to_the_paper_is_run_with_all_seeds(toy, tiny_encoder_folder, tmp_path):
+    file = tmp_path / "readings.toml"
+    file.write_text(
+        'strategies = ["random_labels", "knn_fixed"]\nscenario = "mnli_then_wikidata"\nshots = [8]\n'
+        'protocol = "sequential"\nseeds = 2\nscreen = 1\nmnli-size = 24\n'
+        '[[reading]]\ndraw = ["balanced", "natural"]\none_pass = true\nuntil = 0.5\n'
+    )
+    words = ["sweep", "--config", file, "--no-audit", "--device", "cpu", "--precision", "fp32", "--json"]
+    words += [word for task in ("mnli", "wikidata") for word in (f"--{task}", toy[task])]
+    words += ["--encoder", tiny_encoder_folder, "--output", "out"]
+    first, again = (read_json(contsym_here(*words, cwd=tmp_path)) for _ in range(2))
+    n_cells = Counter(cell["reading"] for cell in first["cells"])
+    assert sorted(n_cells.values()) == [2, 4]
+    (screened,) = [name for name, n in n_cells.items() if n == 2]
+    assert {cell["seed"] for cell in first["cells"] if cell["reading"] == screened} == {0}
+    assert {cell["state"] for cell in first["cells"]} == {"done"}
+    # Under its name, with the seeds that were added too.
+    assert again["name"] == first["name"] and again["cells"] == first["cells"]
