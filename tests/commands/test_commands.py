@@ -148,7 +148,7 @@ def test_the_table_is_kept_with_the_run(toy_run):
 
 def test_sync_finds_nothing_left_to_send(toy_run):
     folder, _ = toy_run
-    done = contsym("sync", cwd=folder)
+    done = contsym_here("sync", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("0 results sent to ")
 
@@ -272,6 +272,6 @@ def test_list_names_every_strategy_with_what_it_stores(tmp_path):
 
 @pytest.mark.parametrize("command", ["run", "list", "sync", "ui"])
 def test_every_help_shows_an_example(command, tmp_path):
-    done = contsym(command, "--help", cwd=tmp_path)
+    done = contsym_here(command, "--help", cwd=tmp_path)
     assert "Example" in done.stdout
     assert f"contsym {command}" in done.stdout
