@@ -18,6 +18,10 @@ needs_bench = pytest.mark.skipif(
 )
 
 
+DOCS = Path(__file__).parents[1] / "docs"
+MEASURED = [path for path in sorted(DOCS.glob("*.md")) if "<!-- evidence:" in path.read_text("utf-8")]
+
+
 @pytest.fixture(autouse=True)
 def _benchmarks_on_the_path(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
@@ -364,10 +368,11 @@ def test_every_step_of_the_evidence_names_what_is_there():
         "sweeps/other-domains/scenario-with-predicates.toml",
         "sweeps/own-tasks/scenario-mnli-then-rte.toml",
     }, "only scenarios are run by no step"
-    page = (ROOT / "docs" / "results.md").read_text("utf-8")
-    blocks = BLOCK.findall(page)
-    assert len(blocks) == page.count("<!-- evidence:") == page.count("<!-- /evidence -->") > 0
-    assert {step for _, step, *_ in blocks} <= {step.name for step in STEPS}
+    for path in MEASURED:
+        page = path.read_text("utf-8")
+        blocks = BLOCK.findall(page)
+        assert len(blocks) == page.count("<!-- evidence:") == page.count("<!-- /evidence -->") > 0
+        assert {step for _, step, *_ in blocks} <= {step.name for step in STEPS}
 
 
 def test_a_finished_command_of_the_evidence_is_not_run_again(tmp_path, monkeypatch):
@@ -462,13 +467,13 @@ def test_an_archive_with_more_than_plain_files_is_refused(tmp_path):
 
 
 @pytest.mark.night
-def test_the_page_shows_what_the_kept_results_give(tmp_path):
-    """Every table of docs/results.md, made again from benchmarks/evidence/ without any training."""
+@pytest.mark.parametrize("page", MEASURED, ids=lambda page: page.stem)
+def test_the_page_shows_what_the_kept_results_give(page, tmp_path):
+    """Every table of a page, made again from benchmarks/evidence/ without any training."""
     import evidence
 
     given = ["--to", str(tmp_path)]
     evidence.main([*given, "--unpack"])
-    page = evidence.ROOT / "docs" / "results.md"
     steps = {step for _, step, *_ in evidence.BLOCK.findall(page.read_text("utf-8"))}
     for step in steps:
         report = ("report", "--output", tmp_path / step, "--to", tmp_path / step / "report")
