@@ -9,13 +9,13 @@ from contsym.api import inputs
 from contsym.api.class_source import module_text
 from contsym.errors import ContsymError
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 CELL = '''
 import torch
 from torch.nn import functional as F
 from contsym.models.heads import PairClassifier as Head
 from contsym.models.settings import TrainingSettings
-
-pytestmark = pytest.mark.usefixtures("untracked")
 
 SMOOTHING = 0.1
 

@@ -14,6 +14,8 @@ from contsym.results.training_audit import read_audit
 from contsym.training.progress import Silent
 from tests.toy import both_tasks
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 SHIFTED = '''"""Answers every task by the head that the encoder had, with a constant added to each label's score."""
 
 import torch
@@ -21,8 +23,6 @@ from pydantic import Field
 from torch import nn
 
 from contsym.strategies.base import Strategy, TrainingSettings
-
-pytestmark = pytest.mark.usefixtures("untracked")
 
 CARD = {"source": "planted", "trains": "nothing", "stores": "nothing", "family": "baseline"}
 
