@@ -21,7 +21,7 @@ from typing import Any
 
 from speed.ratios import Comparison, Options
 
-AIM = 3.0
+AIM = 4.0
 
 
 def measure(options: Options) -> list[Comparison]:

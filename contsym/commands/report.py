@@ -55,7 +55,7 @@ def report(
     if target is not None and searched - {target}:
         raise SettingError(
             f"--target {target:g}: the least shots were searched for {', '.join(f'{t:g}' for t in sorted(searched))}; leave "
-            " --target out, or search again with --until"
+            "--target out, or search again with --until"
         )
     page = make_report(collected, collected.target if target is None else target)
     html, tables = write_report(page, to or output / "reports" / collected.name)

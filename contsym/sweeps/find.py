@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,8 @@ def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path
 
 def is_row(name: str) -> bool:
     """Whether a name is STRATEGY@SHOTS of the latest sweep, and not a path with such a sign."""
-    return "@" in name and not Path(name).exists()
+    # Of a name that is too long for a file, `Path.exists` raises an error.
+    return "@" in name and not os.path.exists(name)
 
 
 def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:

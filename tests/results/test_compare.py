@@ -129,6 +129,8 @@ def test_a_path_with_an_at_sign_is_a_path(tmp_path):
     store(output, "knn_fixed", 0.9)
     (folder,) = (output / "runs").iterdir()
     assert list(find_row(str(folder), tmp_path).folders) == [0, 1, 2]
+    # One that is too long for a file is the name of a row, which is not there.
+    assert "no sweep there yet" in message_of(find_row, f"{'k' * 300}@8", tmp_path)
 
 
 def test_a_cell_is_found_by_its_key_and_a_strategy_by_its_shots(tmp_path):
