@@ -40,8 +40,8 @@ def screen() -> Screen:
 
     context = click.get_current_context(silent=True)
     chosen = context.meta if context else {}
-    file: TextIO | None = chosen.get(_LOG)
-    log = Console(file=file, width=110, no_color=True, highlight=False) if file else None
+    file: _LogFile | None = chosen.get(_LOG)
+    log = Console(file=file.opened(), width=110, no_color=True, highlight=False) if file else None
     # A quiet terminal must get no control codes either.
     is_quiet = bool(chosen.get(_QUIET))
     return Screen(Console(stderr=True, quiet=is_quiet, force_terminal=False if is_quiet else None), log)
@@ -71,25 +71,39 @@ def _silence(context: click.Context, parameter: click.Parameter, value: bool) ->
     context.meta[_QUIET] = value
 
 
-def _open(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
-    if path is None or context.resilient_parsing:
-        return
-    try:
-        file = path.open("a", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise ContsymError(
-            f"--log-file {path}: cannot be written ({error.strerror}); expected a file in a folder that is there"
-        ) from None
-    context.meta[_LOG] = file
-    file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} contsym {context.info_name}\n")
+class _LogFile:
+    """Opened when it is first written: click closes no context whose later options turn out wrong."""
 
-    def close() -> None:
+    def __init__(self, path: Path, title: str):
+        self.path, self.title = path, title
+        self.file: TextIO | None = None
+
+    def opened(self) -> TextIO:
+        if self.file is None:
+            self.file = self.path.open("a", encoding="utf-8", buffering=1)
+            self.file.write(self.title)
+        return self.file
+
+    def close(self) -> None:
         # Called while an error ends the command, too.
-        error = sys.exc_info()[1]
+        file, error = self.opened(), sys.exc_info()[1]
         if isinstance(error, ContsymError):
             file.write(f"error: {error}\n")
         elif isinstance(error, KeyboardInterrupt | click.Abort):
             file.write("stopped\n")
         file.close()
 
-    context.call_on_close(close)
+
+def _open(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    if path is None or context.resilient_parsing:
+        return
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise ContsymError(
+            f"--log-file {path}: cannot be written ({error.strerror}); expected a file in a folder that is there"
+        ) from None
+    log = context.meta[_LOG] = _LogFile(
+        path, f"{datetime.now():%Y-%m-%d %H:%M:%S} contsym {context.info_name}\n"
+    )
+    context.call_on_close(log.close)
