@@ -47,5 +47,5 @@ def unpack(archive: Path, folder: Path) -> int:
 def _files(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in tar:
         if not member.isfile():
-            raise SystemExit(f"{tar.name}: {member.name} is not a plain file; expected results alone")
+            raise SystemExit(f"{tar.name!r}: {member.name} is not a plain file; expected results alone")
         yield member

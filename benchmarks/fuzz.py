@@ -132,7 +132,9 @@ def main() -> None:
     if given.coverage:
         import coverage
 
-        measure = coverage.Coverage(data_file=None, include=[f"{ROOT}/*"])
+        measure = coverage.Coverage(  # type: ignore[attr-defined,unused-ignore]
+            data_file=None, include=[f"{ROOT}/*"]
+        )
         measure.start()
     n_failures, figures = 0, []
     print("reader               documents      read   refused  kinds   seconds  slowest   grown  failures")

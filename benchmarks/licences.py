@@ -92,14 +92,15 @@ def licence_of(package: metadata.Distribution) -> str:
     name = canonicalize_name(package.metadata["Name"])
     if name in KNOWN:
         return KNOWN[name][0]
-    if expression := package.metadata.get("License-Expression"):
+    if "License-Expression" in package.metadata:
+        expression = package.metadata["License-Expression"]
         return re.sub(r"LicenseRef-NVIDIA[\w.-]*", "NVIDIA", expression)
     said = [
         text.rpartition(" :: ")[2]
         for text in package.metadata.get_all("Classifier") or ()
         if text.startswith("License ::")
     ]
-    said += [package.metadata.get("License") or ""]
+    said += package.metadata.get_all("License") or ()
     for text in said:
         if text in ACCEPTED:
             return text

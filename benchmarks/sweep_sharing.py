@@ -129,7 +129,8 @@ def parallel(sweep: SweepConfig, n_repeats: int) -> dict[str, object]:
 
 
 def through(executor: LocalExecutor, works: list[Job]) -> None:
-    waiting, running = list(works), set()
+    waiting = list(works)
+    running: set[object] = set()
     while waiting or running:
         while waiting and len(running) < executor.n_slots:
             running.add(executor.submit(waiting.pop()))

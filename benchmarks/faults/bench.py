@@ -26,8 +26,10 @@ HANGS_AFTER = 600.0
 """Seconds after which a command that takes a few is said to hang, however busy the machine is."""
 
 SEEDS = (0, 1)
-OPTIONS = ("--scenario", "mnli_then_wikidata", "--set", "learning_rate=0.003", "--set", "steps=6")
-OPTIONS += ("--protocol", "sequential", "--no-audit", "--device", "cpu", "--precision", "fp32")
+OPTIONS = (
+    *("--scenario", "mnli_then_wikidata", "--set", "learning_rate=0.003", "--set", "steps=6"),
+    *("--protocol", "sequential", "--no-audit", "--device", "cpu", "--precision", "fp32"),
+)
 
 
 class Red(Exception):

@@ -96,7 +96,7 @@ def at_file_event(fault: dict[str, Any]) -> None:
 
 def is_below(event: str, args: tuple[Any, ...], folder: str) -> bool:
     if event == "open":
-        is_written = isinstance(args[1], str) and set(args[1]) & set("wax+")
+        is_written = isinstance(args[1], str) and bool(set(args[1]) & set("wax+"))
         # Low-level opens, as of locks and safetensors, have no mode but flags.
         is_written = is_written or bool(args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         if not is_written:

@@ -162,7 +162,7 @@ def _wait(attempt: Callable[[], object], process: subprocess.Popen[Any]) -> None
             return
         except Exception as error:
             if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{process.args}: it does not start ({error})") from None
+                raise RuntimeError(f"{process.args!r}: it does not start ({error})") from None
             time.sleep(0.5)
 
 

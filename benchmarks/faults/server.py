@@ -95,6 +95,7 @@ def contsym(run: dict[str, Any]) -> int:
     for name, value in run["hooks"].items():
         getattr(hooks, name)(value)
     main()
+    return 0
 
 
 if __name__ == "__main__":

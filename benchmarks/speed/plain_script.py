@@ -77,7 +77,7 @@ def main() -> None:
             model.parameters(), lr=args.learning_rate, weight_decay=args.weight_decay
         )
         model.train()
-        waiting = []
+        waiting: list[dict[str, str]] = []
         for _ in range(args.steps):
             if not waiting:
                 waiting = random.sample(train, len(train))

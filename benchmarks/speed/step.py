@@ -30,6 +30,7 @@ from contsym.models.losses import contrastive_loss
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import Plan, prepare
+from contsym.training.progress import Silent
 from speed.ratios import Comparison, Options, interleaved
 
 AIM = 1 / 1.05
@@ -105,7 +106,7 @@ def compare(plan: Plan, options: Options) -> Comparison:
 
 def contsym_steps(plan: Plan, *, dropout: bool = True) -> tuple[Marks, list[float]]:
     """Marks and losses of an experience's training, from the pretrained encoder."""
-    run = SeedRun(plan, [training_part(task, plan.config, SEED) for task in plan.tasks], SEED())
+    run = SeedRun(plan, [training_part(task, plan.config, SEED) for task in plan.tasks], SEED, Silent())
     if not dropout:
         without_dropout(run.encoder)
     marks = Marks()

@@ -31,6 +31,7 @@ from contsym.tasks.schema import NLI_LABELS
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import Plan, prepare, resolved
+from contsym.training.progress import Silent
 from speed.encode import sentence_transformer
 from speed.ratios import Comparison, Options, clocked, interleaved
 
@@ -102,7 +103,7 @@ def accuracy(predict: Predict, plan: Plan) -> float:
 
 
 def with_contsym(plan: Plan, pairs: Dataset, seed: int) -> Predict:
-    run = SeedRun(plan, [pairs], seed)
+    run = SeedRun(plan, [pairs], seed, Silent())
     run.template.train(run.train_stream[0], eval_streams=[], reset_optimizer_state=True)
     # It is asked for by each run of contsym; the others should not pay for it.
     torch.use_deterministic_algorithms(False)
