@@ -210,9 +210,11 @@ class Collected:
 
     @property
     def is_of_paper(self) -> bool:
-        """Whether the tasks and at least one of the methods are the paper's."""
+        """Whether the tasks, their relations, and at least one of the methods are the paper's."""
         methods = {method.strategy for method in paper.METHODS}
-        return self.tasks == paper.TASKS and any(r.strategy in methods for r in self.results)
+        if self.tasks != paper.TASKS or not any(r.strategy in methods for r in self.results):
+            return False
+        return paper.are_of_wikidata(self.first.by_relation.get(self.tasks[-1], {}))
 
     def units(self, task: str | None = None) -> str:
         """The word for the items of a task, or of all: `pairs` or `texts`, and `examples` where tasks have both."""

@@ -33,15 +33,17 @@ def test_single_texts_are_called_texts(tmp_path):
     assert "test texts: MNLI 100, Wikidata 40" in captions["accuracy"]
 
 
-def test_the_paper_s_table_is_of_the_paper_s_tasks_and_methods_alone(tmp_path):
+def test_the_paper_s_table_is_of_the_paper_s_tasks_relations_and_methods_alone(tmp_path):
     store_run(tmp_path, "paper", [0], strategy="fine_tune")
-    store_run(tmp_path, "other", [0], strategy="ridge")
+    store_run(tmp_path, "method", [0], strategy="ridge")
+    own = {"wikidata": {"is a colleague of": {"accuracy": 0.9, "n": 40}}}
+    store_run(tmp_path, "pairs", [0], strategy="fine_tune", by_relation=own)
     sections = {
         name: [s.id for s in make_report(collect(tmp_path, [name]), 0.9).sections]
-        for name in ("paper", "other")
+        for name in ("paper", "method", "pairs")
     }
     assert sections["paper"][:2] == ["answer", "paper"]
-    assert "paper" not in sections["other"]
+    assert "paper" not in sections["method"] and "paper" not in sections["pairs"]
 
 
 def test_one_number_of_shots_is_not_called_needed(tmp_path):
