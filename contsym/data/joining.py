@@ -1,4 +1,4 @@
-"""A growing list of parts as one dataset."""
+"""Pairs as a method gets them to score: many parts as one dataset, and texts alone."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ class Joined:
             self._whole = concatenate_datasets([self._whole, *new])
             self._parts = list(parts)
         return self._whole
+
+
+def texts_of(pairs: Dataset) -> Dataset:
+    """The pairs as a method sees them that is to score them: premise and hypothesis, without label, kind or relation."""
+    return pairs.select_columns(["premise", "hypothesis"])

@@ -21,6 +21,7 @@ from torch.nn.functional import normalize
 from contsym.avalanche.forgetting import Forgetting
 from contsym.avalanche.sample_efficiency import SampleEfficiency
 from contsym.avalanche.trajectory import Point
+from contsym.data.joining import texts_of
 from contsym.data.shots import subset
 from contsym.machine import peak_memory, reset_peak_memory
 from contsym.models.algebra import guarded_division
@@ -235,7 +236,7 @@ class SeedRun:
             subset(self.parts[0], min(PROBE_PART, len(self.parts[0])), 0, "probe"),
             self.plan.tasks[0].test,
         )
-        features = [self.strategy.features(part).numpy() for part in parts]
+        features = [self.strategy.features(texts_of(part)).numpy() for part in parts]
         labels = [np.asarray(part["label"][:]) for part in parts]
         return probe_accuracy(features[0], labels[0], features[1], labels[1], seed=0)
 

@@ -13,7 +13,7 @@ from datasets import Dataset
 from torch import Tensor
 from torch.nn import functional
 
-from contsym.data.joining import Joined
+from contsym.data.joining import Joined, texts_of
 from contsym.errors import ContsymError
 from contsym.models.pair_model import HEAD_BATCH, rows_only
 from contsym.models.scores import ScoreKind
@@ -334,7 +334,9 @@ class Template(SupervisedTemplate):
         """
         parts = [(pairs_of(e.dataset), self._is_known(e)) for e in experiences]
         scores = self._scores_by_group([part for part, is_known in parts if not is_known])
-        each = (self.strategy.known_scores(part) if is_known else next(scores) for part, is_known in parts)
+        each = (
+            self.strategy.known_scores(texts_of(part)) if is_known else next(scores) for part, is_known in parts
+        )
         return [self.masked(one, e.current_experience) for one, e in zip(each, experiences, strict=True)]
 
     def score_kind(self, experience) -> ScoreKind:
@@ -348,7 +350,7 @@ class Template(SupervisedTemplate):
         if not self.strategy.past:
             # One by one before any training: the cache of the untrained encoder is keyed by the texts of a call, and
             # other runs may share only some of the experiences.
-            yield from map(self.strategy.score, parts)
+            yield from map(self.strategy.score, map(texts_of, parts))
             return
         groups: dict[int, list[Dataset]] = {}
         n_before = 0
@@ -357,4 +359,4 @@ class Template(SupervisedTemplate):
             n_before += len(part)
         for i, group in groups.items():
             joined = self._test_pairs.setdefault(i, Joined()).of(group)
-            yield from self.strategy.score(joined).split([len(part) for part in group])
+            yield from self.strategy.score(texts_of(joined)).split([len(part) for part in group])

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from contsym.avalanche.trajectory import Point, Trajectory, part_size
+from contsym.data.joining import texts_of
 from contsym.data.shots import subset
 from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
 from contsym.results.metrics.matrix import accuracy
@@ -60,7 +61,7 @@ class EncoderTrajectory(Trajectory):
         target: float | None = None,
     ) -> None:
         super().__init__([], at_every_batch=at_every_batch)
-        self.parts = [(part, np.asarray(part["label"][:])) for part in parts]
+        self.parts = [(texts_of(part), np.asarray(part["label"][:])) for part in parts]
         self.is_whole, self.until, self.target = is_whole, until, target
         self.n_forwards = 0
         """Texts encoded for the trajectory."""
