@@ -28,6 +28,7 @@ from contsym.errors import ContsymError, one_line
 from contsym.machine import (
     end_cleanly_on_signals,
     file_trouble,
+    quiet_avalanche,
     raise_if_asked_to_stop,
     run_environment,
     stopped,
@@ -103,6 +104,7 @@ def main() -> NoReturn:
     """Run the command line. The exit code is 2 for a user's mistake, and 128 plus its number for a signal."""
     end_cleanly_on_signals()
     os.environ.update(run_environment())
+    quiet_avalanche()
     try:
         try:
             code = cli(prog_name="contsym", standalone_mode=False)

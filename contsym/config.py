@@ -25,6 +25,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 Shots = int | Literal["least"] | None
 """Training pairs of an experience with relations. None: all; least: the fewest that reach a target."""
 LEAST: Literal["least"] = "least"
+ALL = "all"
 
 LORA = "lora:"
 
@@ -224,20 +225,24 @@ def as_text(name: str, value: object, option: str = "--set") -> str:
 
 
 def shots_of(given: Any) -> Shots:
-    """A number of shots, `least`, or None for all pairs. Raises SettingError for anything else."""
-    return given if given is None or given == LEAST else whole_number("shots", given)
+    """A number of shots, `least`, or None for all pairs, as `all` is too. Raises SettingError for anything else."""
+    if given is None or given == ALL:
+        return None
+    return given if given == LEAST else whole_number("shots", given)
 
 
-def parse_shots(text: str) -> int | Literal["least"]:
-    """`16` or `least`. Raises SettingError for anything else.
+def parse_shots(text: str) -> Shots:
+    """`16`, `least` or `all`. Raises SettingError for anything else.
 
-    >>> parse_shots("16"), parse_shots(" least")
-    (16, 'least')
+    >>> parse_shots("16"), parse_shots(" least"), parse_shots("all")
+    (16, 'least', None)
     """
     part = text.strip()
-    if part != LEAST and not is_number(part):
-        raise SettingError(f"--shots {text!r} is not understood; expected a number, as 64, or least")
-    return LEAST if part == LEAST else int(part)
+    if part in (LEAST, ALL):
+        return shots_of(part)
+    if not is_number(part):
+        raise SettingError(f"--shots {text!r} is not understood; expected a number, as 64, least or all")
+    return int(part)
 
 
 def whole_numbers(name: str, given: Iterable[Any]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,6 +54,13 @@ def first_line(error: BaseException, limit: int = LONGEST) -> str:
     """
     lines = [line for line in str(error).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[0][:limit]
+
+
+def line_in(error: BaseException, path: Path | None) -> str:
+    """The last line of a file in the traceback of an error, as `boom.py:49`; empty if the file is not in it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if path and frame.filename == str(path)]
+    return f"{path.name}:{lines[-1]}" if path and lines else ""
 
 
 def unknown_name(what: str, name: str, names: Iterable[str]) -> ContsymError:

@@ -14,7 +14,7 @@ from contsym import plugins
 from contsym.errors import ContsymError
 from contsym.files import visible_folders
 from contsym.results import store
-from contsym.strategies.catalog import find_strategy, load_strategy
+from contsym.strategies.catalog import check_class, find_strategy, load_strategy, strategies
 from contsym.testing.starters import write
 from contsym.testing.toy import write_tasks
 from contsym.training.keys import key_of
@@ -371,6 +371,27 @@ STRATEGY = "from contsym.strategies.base import Strategy\n"
             STRATEGY + "class A(Strategy): pass\nclass B(Strategy): pass\n",
             ": 2 subclasses of Strategy; expected one, the method",
         ),
+        (
+            STRATEGY + "class A(Stratgy): pass\n",
+            ":4: cannot be imported (NameError: name 'Stratgy' is not defined; did you mean Strategy?)",
+        ),
+        (
+            "import torch\ntorch.tensr\n",
+            ":4: cannot be imported (AttributeError: module 'torch' has no attribute 'tensr'; did you mean tensor?)",
+        ),
+        (
+            STRATEGY + "class A(Strategy):\n    def beginn(self, n): pass\n",
+            ": method beginn of A overrides nothing and is not called; did you mean begin?",
+        ),
+        (
+            STRATEGY + "class A(Strategy):\n    @property\n    def n_stored_byte(self): return 0\n",
+            ": method n_stored_byte of A overrides nothing and is not called; did you mean n_stored_bytes?",
+        ),
+        (
+            "from contsym.strategies.base import Strategy, TrainingSettings\n"
+            "class A(Strategy):\n    class Settings(TrainingSettings):\n        pull: float\n",
+            ": setting pull has no default; expected Field(default, description=...)",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_told_with_its_line(body, message, tmp_path, monkeypatch):
@@ -381,7 +402,22 @@ def test_a_file_that_cannot_be_imported_is_told_with_its_line(body, message, tmp
         load_strategy("mine", plugins.read(["mine.py"]))
     assert str(caught.value) == f"plug-in mine.py{message}"
     # A module that could not be imported to its end is not left behind.
-    assert ("contsym_plugin_mine" in sys.modules) == ("subclasses" in message)
+    assert ("contsym_plugin_mine" in sys.modules) == ("cannot be imported" not in message)
+
+
+def test_a_helper_is_no_misspelt_hook(tmp_path):
+    """One that is called, one beside the hook of nearly its name, one that is private; and all that contsym has."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        f"{MINE}{CARD}{STRATEGY}class A(Strategy):\n"
+        "    def fit(self, pairs): self.features_of(pairs)\n    def features_of(self, pairs): pass\n"
+        "    def score(self, pairs): pass\n    def scores(self, pairs): pass\n    def _beginn(self, n): pass\n"
+    )
+    assert load_strategy("mine", plugins.read([mine])).__name__ == "A"
+    for name in strategies():
+        path = ROOT / "contsym" / "strategies" / f"{name}.py"
+        own = plugins.Plugin("strategy", name, str(path), path, path.read_text("utf-8"))
+        check_class(load_strategy(name), own)
 
 
 def test_a_run_whose_plugin_cannot_be_imported_ends_with_code_2(tmp_path, toy, tiny_encoder_folder):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +21,7 @@ from contsym.config import parse_assignments
 from contsym.errors import ContsymError
 
 if TYPE_CHECKING:
-    from contsym.tasks.schema import Task
+    from contsym.tasks.schema import Inputs, Task
 
 
 @click.group(short_help="Start a strategy, scenario or task of your own.")
@@ -31,6 +34,8 @@ def new() -> None:
     """
 
 
+LONGEST_NAME = 40
+"""Most letters of a name."""
 PATH = click.Path(path_type=Path)
 to_option = click.option("--to", type=PATH, default=".", show_default="here", metavar="DIR", help="Folder.")
 
@@ -57,15 +62,25 @@ def strategy(name: str, to: Path) -> None:
 @new.command()
 @click.argument("name")
 @to_option
-def scenario(name: str, to: Path) -> None:
-    """Write NAME.toml, a sequence of tasks.
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="FILE", help="A task's .toml, to be learned; repeatable."
+)
+def scenario(name: str, to: Path, plugins: tuple[str, ...]) -> None:
+    """Write NAME.toml, a sequence of tasks: MNLI, then Wikidata; with --plugin your own tasks, pairs after MNLI.
 
     \b
-    Example:
+    Examples:
       contsym new scenario my_scenario
+      contsym new scenario mnli_then_labmates --plugin labmates.toml
     """
-    from contsym.testing.starters import write
+    from contsym.plugins import read
+    from contsym.testing.starters import write, write_scenario
 
+    if plugins:
+        file = write_scenario(name, to, read(plugins))
+        click.echo(f"wrote {file}")
+        click.echo(f"run it: {_run_of(file, plugins)}")
+        return
     (file,) = write("scenario", name, to)
     click.echo(f"wrote {file}")
     click.echo(f"try it: contsym run --strategy zero_shot --scenario {name} --plugin {file}")
@@ -87,15 +102,19 @@ def scenario(name: str, to: Path) -> None:
 @click.option("--premise", metavar="COLUMN", help="The same for the first text of a pair.")
 @click.option("--hypothesis", metavar="COLUMN", help="The same for the second text of a pair.")
 @click.option("--label", metavar="COLUMN", help="The same for the label.")
+@click.option("--relation", metavar="COLUMN", help="The same for the relation of a pair.")
 def task(name: str, to: Path, data: Path | None, **columns: str | None) -> None:
     """Write NAME.toml, which says what the examples and labels of a task are.
 
-    With --from it describes the examples of your file; else NAME.csv with some examples is written too.
+    With --from it describes the examples of your file; else NAME.csv with some examples is written too. Pairs "A r B",
+    "B r A" whose labels are yes and no, or the like, are taken as those of symmetric and antisymmetric relations.
 
     \b
     Examples:
       contsym new task tickets
       contsym new task tone --from mails.csv --text body --label tone
+      contsym new task labmates --from labmates.csv --premise sentence --hypothesis swapped \\
+        --label follows --relation predicate
     """
     from contsym.testing.starters import write, write_task
 
@@ -104,11 +123,24 @@ def task(name: str, to: Path, data: Path | None, **columns: str | None) -> None:
         if named:
             raise ContsymError(f"--{next(iter(named))} names a column of a file; expected --from FILE too")
         file, examples = write("task", name, to)
+        inputs: Inputs = "single"
         click.echo(f"wrote {file} and {examples}")
     else:
-        file = write_task(name, to, data, named)
-        click.echo(f"wrote {file}")
-    click.echo(f"try it: contsym check {file}")
+        file, described = write_task(name, to, data, named)
+        inputs = described.inputs
+        click.echo(f"wrote {file}: {described.words}")
+        for line in described.doubts:
+            click.echo(f"! {line}", err=True)
+    stream = (f"mnli_then_{name}" if inputs == "pair" else f"{name}_only")[:LONGEST_NAME]
+    click.echo(f"check its data: contsym check {file}")
+    click.echo(f"name it in a scenario: contsym new scenario {stream} --plugin {file}")
+    click.echo(f"run that: {_run_of(Path(f'{stream}.toml'), [str(file)])}")
+
+
+def _run_of(scenario: Path, plugins: Sequence[str]) -> str:
+    """The command that trains on a scenario of one's own."""
+    options = "".join(f" --plugin {plugin}" for plugin in plugins)
+    return f"contsym run --strategy fine_tune --scenario {scenario}{options}"
 
 
 @click.command(short_help="Check a strategy by the suite that all pass, or a task's data.")
@@ -132,7 +164,8 @@ def check(
 ) -> None:
     """Check a strategy by the suite that all of them pass, or the data of a task.
 
-    A strategy learns toy tasks with a tiny encoder for some seconds; a line per check, and exit code 1 where one fails.
+    A strategy learns toy tasks with a tiny encoder, which takes about half a minute on two cores; a line per check, and
+    exit code 1 where one fails.
     Of a task (its name, or its .toml) the data are read and counted.
 
     \b
@@ -166,21 +199,37 @@ def check(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import tempfile
 
-    from contsym.testing.conformance import CHECKS, Bench, outcomes
+    from rich.console import Console
 
-    width, found = max(map(len, CHECKS)), []
-    first_with: dict[str, str] = {}
+    from contsym.commands.views.progress import status
+
+    console, found = Console(stderr=True), []
+    # Without a terminal the lines of the checks are progress enough.
+    console.quiet = not console.is_terminal
+    causes: set[str] = set()
+    n_same = 0
     with tempfile.TemporaryDirectory(prefix="contsym-check-") as folder:
-        settings = parse_assignments(assignments)
-        bench = Bench(name, Path(folder), encoder=encoder, settings=settings, files=plugins)
-        for outcome in outcomes(bench):
-            found.append(outcome)
-            # One mistake may fail every check.
-            first = first_with.setdefault(outcome.detail, outcome.name) if outcome.detail else outcome.name
-            detail = outcome.detail if first == outcome.name else f"as {first}"
-            line = f"{outcome.status}  {outcome.name:<{width}}  {detail}"
-            click.echo(line.rstrip(), err=as_json)
-    n_failed = sum(outcome.status == "fail" for outcome in found)
+        with status(console, f"preparing the checks of {name}"):
+            from contsym.testing.conformance import CHECKS, Bench, outcome
+
+            settings = parse_assignments(assignments)
+            bench = Bench(name, Path(folder), encoder=encoder, settings=settings, files=plugins)
+        width = max(map(len, CHECKS))
+        for number, each in enumerate(CHECKS, 1):
+            with status(console, f"{each} (check {number} of {len(CHECKS)})"):
+                done = outcome(bench, each)
+            found.append(done)
+            # One mistake may fail every check, with the shapes of other data.
+            cause = re.sub(r"\d+", "0", done.detail) if done.status == "fail" else ""
+            if cause in causes:
+                n_same += 1
+                continue
+            causes |= {cause} - {""}
+            click.echo(f"{done.status}  {done.name:<{width}}  {done.detail}".rstrip(), err=as_json)
+    if n_same:
+        checks = "1 further check ends" if n_same == 1 else f"{n_same} further checks end"
+        click.echo(f"fail  {checks} in the same error{'' if len(causes) == 1 else 's'}", err=as_json)
+    n_failed = sum(each.status == "fail" for each in found)
     if as_json:
         click.echo(
             json.dumps({"strategy": name, "failed": n_failed, "checks": [asdict(each) for each in found]})
@@ -198,12 +247,16 @@ def _check_task(task: Task, as_json: bool) -> None:
     from contsym.commands.views.data import rows_table, task_report
     from contsym.data.audit import repeats
     from contsym.data.cache import load_task
+    from contsym.data.describe import rare_labels, rare_lines
     from contsym.data.schema import rows_of, some_of
+    from contsym.data.sources import labelled_rows
     from contsym.machine import quiet_libraries
 
     quiet_libraries()
     data = load_task(task, task.default_source)
-    repeated = repeats(data)
+    doubts = repeats(data)
+    if few := rare_labels(Counter(data.labels[i] for part in data.parts.values() for i in part["label"][:])):
+        doubts += rare_lines(list(labelled_rows(task, task.default_source)), few)
     if as_json:
         counts = {
             "task": task.name,
@@ -213,7 +266,7 @@ def _check_task(task: Task, as_json: bool) -> None:
         }
         click.echo(
             json.dumps(
-                {**counts, "labels": list(data.labels), "notes": [*data.notes, *repeated]}, ensure_ascii=False
+                {**counts, "labels": list(data.labels), "notes": [*data.notes, *doubts]}, ensure_ascii=False
             )
         )
         return
@@ -226,6 +279,6 @@ def _check_task(task: Task, as_json: bool) -> None:
     missing = sorted(set(task.labels) - {data.labels[i] for i in part.unique("label")})
     if missing:
         console.print(f"no example of the {name} part has the label {some_of(missing)}", markup=False)
-    for line in repeated:
+    for line in doubts:
         console.print(f"! {line}", markup=False)
     console.print(f"{task.name} can be used: {sum(data.rows.values()):,} {task.examples}", highlight=False)

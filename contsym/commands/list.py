@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -66,8 +69,19 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
                     lines.append(f"trains: {entry['trains']} · stores: {entry['stores']}{origin}")
                 lines += [f"  {field}" for field in entry.get("settings", [])]
                 for name_once, line in zip([name, *[""] * len(lines)], lines, strict=False):
-                    click.echo(f"  {name_once:<{width}}  {line}")
+                    click.echo(_wrapped(f"  {name_once:<{width}}  ", line))
         click.echo()
+
+
+def _wrapped(before: str, line: str) -> str:
+    """The line behind its name; in a terminal broken between words, since programs read lines that are whole."""
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    if columns < 2 * len(before):
+        return before + line
+    behind = " " * (len(before) + (4 if line.startswith(" ") else 0))
+    return textwrap.fill(
+        before + line, columns, subsequent_indent=behind, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _entries(kind: str, settings: bool, plugins: Plugins) -> Entries:

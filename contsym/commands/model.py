@@ -14,6 +14,7 @@ import click
 from contsym.commands import completion
 from contsym.commands.options import device_option, output_option, plugin_option
 from contsym.errors import DataError, SettingError
+from contsym.models.encoders.presets import PRESETS
 
 if TYPE_CHECKING:
     from contsym.data.schema import PlacedRow
@@ -166,7 +167,8 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
     """Write a saved model for others, with a model card made from its result.
 
     The card has the data, the figures with their intervals, and the command that makes them again; paths of this
-    machine are left out. The Hub asks for the token of `hf auth login` or HF_TOKEN.
+    machine are left out. The Hub asks for the token of `hf auth login` or HF_TOKEN. An encoder's short name, as
+    minilm-nli, writes the encoder before any training.
 
     \b
     Examples:
@@ -182,6 +184,13 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
 
     if kind == "sentence-transformers" and Path(where).exists():
         raise SettingError(f"--to {target}: {where} is there already; expected a new folder")
+    if model in PRESETS:
+        if kind == "hub":
+            raise SettingError(
+                f"--to {target}: {model} is no model of yours; expected sentence-transformers:FOLDER"
+            )
+        _export_encoder(model, Path(where))
+        return
     loaded = _load(model, **options)
     if kind == "sentence-transformers":
         from contsym.files import write_whole
@@ -196,6 +205,26 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
         fill_export(Path(folder), loaded, where)
         upload(repository, Path(folder), private=not public)
     click.echo(f"uploaded {repository.page}")
+
+
+def _export_encoder(name: str, target: Path) -> None:
+    """Write an encoder before any training, with whole weights."""
+    from contsym.files import write_whole
+    from contsym.machine import quiet_libraries
+    from contsym.models.encoders.checkpoints import locate
+    from contsym.models.encoders.load import load
+    from contsym.models.encoders.nli_head import kind_of_head, read_head
+    from contsym.models.encoders.resolve import with_pooling
+    from contsym.models.encoders.saved import save_encoder
+
+    quiet_libraries()
+    files = with_pooling(locate(name))
+    assert files.pooling is not None
+    encoder, pooling = load(files), files.pooling
+    if kind_of_head(files) == "pair":
+        encoder.nli_head = read_head(files.head_folder, encoder.dim)
+    write_whole(target, lambda folder: save_encoder(folder, encoder, pooling))
+    click.echo(f"wrote {target}")
 
 
 def _load(
@@ -226,4 +255,7 @@ def _placed(file: str, task: Task) -> Iterator[Iterator[PlacedRow]]:
         path = Path(folder) / "stdin.jsonl"
         # Read again by its content, and once for its head.
         path.write_bytes(sys.stdin.buffer.read())
-        yield ((where.replace(str(path), "stdin"), row) for where, row in read_rows(path, task))
+        try:
+            yield ((where.replace(str(path), "stdin"), row) for where, row in read_rows(path, task))
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), "stdin")) from None

@@ -11,13 +11,14 @@ import click
 
 from contsym.commands import completion
 from contsym.commands.options import json_option, output_option
+from contsym.commands.screen import log_options, screen
 from contsym.errors import SettingError, TrackingError
 
 if TYPE_CHECKING:
     from contsym.report.collect import Collected
 
 MANY_PAIRS = 300
-"""With more comparisons a message says that they take time."""
+"""With more comparisons the progress says how many there are: a hundred take a few seconds."""
 
 
 @click.command(short_help="Write one HTML page and its tables for a sweep or runs.")
@@ -26,6 +27,7 @@ MANY_PAIRS = 300
 @click.option("--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/reports/NAME.")
 @click.option("--target", type=float, help="Accuracy to reach; default: that of the results, usually 0.99.")
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
+@log_options
 @json_option
 def report(
     names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool, as_json: bool
@@ -44,21 +46,27 @@ def report(
     """
     if target is not None and not 0 < target <= 1:
         raise SettingError(f"--target {target} is out of range; expected 0 < target <= 1")
+    from contsym.commands.views.progress import status
     from contsym.report.collect import collect
     from contsym.report.render import FIGURES, make_report, write_report
 
-    collected = collect(output, names)
-    n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
-    if n_pairs > MANY_PAIRS:
-        click.echo(f"{n_pairs:,} comparisons of strategies; a hundred take a few seconds", err=True)
-    searched = {r.search.target for r in collected.results if r.search}
-    if target is not None and searched - {target}:
-        raise SettingError(
-            f"--target {target:g}: the least shots were searched for {', '.join(f'{t:g}' for t in sorted(searched))}; leave "
-            "--target out, or search again with --until"
-        )
-    page = make_report(collected, collected.target if target is None else target)
-    html, tables = write_report(page, to or output / "reports" / collected.name)
+    shown = screen()
+    with status(shown.console, "reading results", shown.log) as now:
+        collected = collect(output, names)
+        searched = {r.search.target for r in collected.results if r.search}
+        if target is not None and searched - {target}:
+            of = ", ".join(f"{t:g}" for t in sorted(searched))
+            raise SettingError(
+                f"--target {target:g}: the least shots were searched for {of}; leave --target out, or search again with "
+                "--until"
+            )
+        n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
+        compared = f", {n_pairs:,} comparisons of strategies" if n_pairs > MANY_PAIRS else ""
+        n = len(collected.results)
+        now(f"making tables and figures of {n:,} result{'s' * (n > 1)}{compared}")
+        page = make_report(collected, collected.target if target is None else target)
+        now(f"drawing {sum(len(figure.views) for figure in page.figures):,} figures as files")
+        html, tables = write_report(page, to or output / "reports" / collected.name)
     figures = html.parent / FIGURES
     if as_json:
         found = {"page": str(html), "tables": str(tables), "n_tables": len(page.tables)}

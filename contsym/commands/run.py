@@ -55,9 +55,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--shots",
-    metavar="N|least",
-    help="Training examples of each experience of a task with shots, as Wikidata, or the fewest that reach the target; "
-    "default: all.",
+    metavar="N|least|all",
+    help="Training examples of each experience of a task with shots, as Wikidata, the fewest that reach the target, or "
+    "all, the default.",
 )
 @click.option("--seeds", default="1", show_default=True, metavar="N|LIST", help=SEEDS_HELP)
 @click.option(
@@ -210,4 +210,5 @@ class _Viewer:
 
 def _ui_hint(config: RunConfig) -> str:
     output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
-    return f"look at it with: contsym ui{output}"
+    model = f" · its model with: contsym predict latest{output}" if config.save_models else ""
+    return f"look at it with: contsym ui{output}{model}"

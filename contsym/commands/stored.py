@@ -125,24 +125,29 @@ def tables_of(
     verbose: bool = False,
     run_ids: Mapping[str, str] | None = None,
 ) -> RenderableType | None:
-    """What a person sees of a run or sweep; None where none of its results is stored.
+    """What a person sees of a run or sweep; None where none of its results is stored, and no cell of a sweep failed.
 
     `run_ids` are the MLflow runs of results, by key.
     """
-    from contsym.commands.views.sweep import readings_report, selection_report, sweep_report
+    from rich.text import Text
+
+    from contsym.commands.views.sweep import failure_lines, readings_report, selection_report, sweep_report
+    from contsym.commands.views.tables import Lines
     from contsym.results.paper_readings import readings_of
     from contsym.results.selection import select
 
-    if not results:
-        return None
     if not stored.is_sweep:
-        return run_tables(results, verbose=verbose, run_ids=run_ids)
+        return run_tables(results, verbose=verbose, run_ids=run_ids) if results else None
+    failed = [Text(line) for line in failure_lines(stored.failures(skip), len(stored.cells))]
+    if not results:
+        return Lines(*failed) if failed else None
     if readings := readings_of(stored.results_by_reading(skip)):
-        return readings_report(readings)
+        return Lines(readings_report(readings), *failed)
     if stored.config.select:
-        return selection_report(select(results, stored.varied))
+        return Lines(selection_report(select(results, stored.varied)), *failed)
     by_reading = {name: part.results(skip) for name, part in stored.parts().items()}
-    return sweep_report({name: found for name, found in by_reading.items() if found}, stored.varied)
+    found = {name: of_reading for name, of_reading in by_reading.items() if of_reading}
+    return Lines(sweep_report(found, stored.varied), *failed)
 
 
 def run_tables(

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shots",
     metavar="LIST",
-    help="Training examples of each experience of a task with shots, as 8,16,64 or least.",
+    help="Training examples of each experience of a task with shots, as 8,16,64, least or all.",
 )
 @click.option("--seeds", metavar="N|LIST", help=f"{SEEDS_HELP}  [default: 3]")
 @click.option(
@@ -213,12 +213,15 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         click.echo(json.dumps(plain_of(made, skipped), ensure_ascii=False, allow_nan=False))
     elif tables:
         Console(highlight=False).print(tables)
-        click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
-    for name, error in failed.items():
-        shown.warn(f"failed: {name}: {error}")
+        if made.n_done:
+            click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
     if failed:
+        # The answer has the errors, unless it is JSON for a program.
+        for name, error in failed.items() if as_json else ():
+            shown.warn(f"failed: {name}: {error}")
+        them = "it" if len(failed) == 1 else "them"
         shown.warn(
-            f"{len(failed)} of {len(made.cells)} cells failed; contsym sweep --resume{output} tries them again"
+            f"{len(failed)} of {len(made.cells)} cells failed; contsym sweep --resume{output} tries {them} again"
         )
         sys.exit(1)
 

@@ -25,8 +25,8 @@ class Finding:
 
     what: str
     n_rows: int
-    share: float
-    """Share of the rows that could have the property."""
+    share: float | None
+    """Share of the rows that could have the property; None where the data lack what it is about."""
     examples: tuple[str, ...]
     promised: bool = False
     """Whether the split rule excludes it, so that a count above 0 is a broken promise."""
@@ -43,6 +43,11 @@ class Overview:
     @property
     def best_shortcut(self) -> tuple[str, float]:
         return shortcuts.best(self.shortcuts)
+
+    @property
+    def not_looked_for(self) -> tuple[str, ...]:
+        """What the data do not name, so that test and training may share it unseen."""
+        return tuple(dict.fromkeys(_NEEDS[leak.what] for leak in self.leaks if leak.share is None))
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
     train = data.train if train is None else train
     with open_engine() as con:
         _load(con, data)
-        problems = _problems(con, _is_relational(data))
+        problems = _problems(con)
         sizes = con.execute(
             f"""SELECT relation, count(*) AS n FROM loaded WHERE relation <> '' GROUP BY relation
             HAVING n < {FEW_PAIRS} ORDER BY n, relation"""
@@ -117,11 +122,11 @@ def repeats(data: TaskData) -> list[str]:
 
 def leaks(data: TaskData) -> tuple[Finding, ...]:
     """The test pairs that share something with training pairs, kind by kind."""
-    kinds = _kinds(_is_relational(data), data.spec.inputs == "pair")
+    kinds = _kinds(data)
     promises = {what for what, _ in PROMISES.get(data.split or "", ())}  # type: ignore[call-overload]
     with open_engine() as con:
         con.execute(f"CREATE TABLE test ({', '.join(f'{name} VARCHAR' for name in (*_TEXTS, 'phrasing'))})")
-        for _ in _batches(con, data.test, _is_relational(data)):
+        for _ in _batches(con, data.test):
             con.execute("INSERT INTO test SELECT * FROM batch")
         for i, kind in enumerate(kinds):
             con.execute(
@@ -130,7 +135,7 @@ def leaks(data: TaskData) -> tuple[Finding, ...]:
             )
             con.execute(f"CREATE TABLE train_{i} (key VARCHAR)")
         # Of the training pairs only the keys that a test pair has are stored.
-        for _ in _batches(con, data.train, _is_relational(data)):
+        for _ in _batches(con, data.train):
             for i, kind in enumerate(kinds):
                 con.execute(
                     f"""INSERT INTO train_{i} SELECT DISTINCT key FROM
@@ -147,7 +152,7 @@ def leaks(data: TaskData) -> tuple[Finding, ...]:
             (n_possible,) = one_row(con, f"SELECT count(DISTINCT row) FROM test_{i}")
             (n_rows,) = one_row(con, "SELECT count(*) FROM shared")
             examples = _examples(con, "SELECT key FROM shared GROUP BY key ORDER BY count(*) DESC, key")
-            share = n_rows / n_possible if n_possible else 0.0
+            share = n_rows / n_possible if n_possible else None if kind.what in _NEEDS else 0.0
             findings.append(Finding(kind.what, n_rows, share, examples, kind.promise in promises))
     return tuple(findings)
 
@@ -169,39 +174,46 @@ class _Kind(NamedTuple):
     """Default: the key of the test row."""
 
 
-def _kinds(is_relational: bool, has_hypotheses: bool = True) -> list[_Kind]:
-    text = "lower({}) || chr(31) || lower({})"
-    forward, backward = text.format("premise", "hypothesis"), text.format("hypothesis", "premise")
-    has_entities = "subject <> '' AND object <> ''"
-    kinds = [
-        _Kind("the same pair", forward),
-        _Kind("the mirrored pair", forward, "premise <> hypothesis", train_key=backward),
-    ]
-    if not is_relational:
-        premise = _Kind("the premise", "lower(premise)")
-        return [*kinds, premise] if has_hypotheses else [premise._replace(what="the same text")]
-    return [
-        *kinds,
-        _Kind("the same two entities", "a || chr(31) || b", has_entities, "pair of entities"),
-        _Kind("one of the entities", "unnest([a, b])", has_entities, "entity"),
-        _Kind("the relation", "relation", "relation <> ''", "relation"),
-        _Kind("the phrasing", "phrasing", "phrasing <> ''", "phrasing"),
-    ]
+_PAIR, _MIRRORED = (
+    f"lower({first}) || chr(31) || lower({second})"
+    for first, second in (("premise", "hypothesis"), ("hypothesis", "premise"))
+)
+_HAS_ENTITIES = "subject <> '' AND object <> ''"
+_OF_PAIRS = (
+    _Kind("the same pair", _PAIR),
+    _Kind("the mirrored pair", _PAIR, "premise <> hypothesis", train_key=_MIRRORED),
+)
+_OF_PREMISES = _Kind("the premise", "lower(premise)")
+_OF_RELATIONS = (
+    _Kind("the same two entities", "a || chr(31) || b", _HAS_ENTITIES, "pair of entities"),
+    _Kind("one of the entities", "unnest([a, b])", _HAS_ENTITIES, "entity"),
+    _Kind("the relation", "relation", "relation <> ''", "relation"),
+    _Kind("the phrasing", "phrasing", "phrasing <> ''", "phrasing"),
+)
+_OF_TEXTS = _Kind("the same text", "lower(premise)")
+_NEEDS = {
+    "the same two entities": "entities",
+    "one of the entities": "entities",
+    "the relation": "relation",
+    "the phrasing": "entities",
+}
 
 
-def _is_relational(data: TaskData) -> bool:
-    return data.spec.inputs == "pair" and any(data.test["relation"][:])
+def _kinds(data: TaskData) -> Sequence[_Kind]:
+    if data.spec.inputs == "single":
+        return [_OF_TEXTS]
+    # A premise about a relation says no more than its entities and phrasing.
+    premises = [] if any(data.test["relation"][:]) else [_OF_PREMISES]
+    return [*_OF_PAIRS, *premises, *_OF_RELATIONS]
 
 
-def _batches(con: Connection, part: Dataset, has_phrasings: bool) -> Iterator[None]:
+def _batches(con: Connection, part: Dataset) -> Iterator[None]:
     """Registers the rows of a part in batches as `batch(premise, hypothesis, relation, subject, object, phrasing)`."""
     import pyarrow as pa
 
     for rows in part.select_columns(list(_TEXTS)).with_format("arrow").iter(batch_size=_BATCH):
-        phrasings = pa.nulls(len(rows), pa.string()).fill_null("")
-        if has_phrasings:
-            texts = zip(*(rows[name].to_pylist() for name in ("premise", "subject", "object")), strict=True)
-            phrasings = pa.array([phrasing_of(p, s, o) if s and o else "" for p, s, o in texts], pa.string())
+        texts = zip(*(rows[name].to_pylist() for name in ("premise", "subject", "object")), strict=True)
+        phrasings = pa.array([phrasing_of(p, s, o) if s and o else "" for p, s, o in texts], pa.string())
         con.register("batch", rows.select(list(_TEXTS)).append_column("phrasing", phrasings))
         yield
         con.unregister("batch")
@@ -219,7 +231,7 @@ def _load(con: Connection, data: TaskData) -> None:
             con.unregister("batch")
 
 
-def _problems(con: Connection, is_relational: bool) -> list[Finding]:
+def _problems(con: Connection) -> list[Finding]:
     (n_rows,) = one_row(con, "SELECT count(*) FROM loaded")
     findings = []
 
@@ -244,8 +256,7 @@ def _problems(con: Connection, is_relational: bool) -> list[Finding]:
     look("an example that is in its part more than once", "true", "repeated")
     look("an example with different labels", "n_labels > 1", "repeated")
     look("a hypothesis that repeats its premise", "premise = hypothesis")
-    if is_relational:
-        findings.append(_near_duplicates(con))
+    findings.append(_near_duplicates(con))
     return findings
 
 

@@ -62,34 +62,60 @@ def check_texts(where: str, names: Collection[str], columns: Collection[str], ta
     for name in TEXT_FIELDS[task.inputs if task else "pair"]:
         if set(names).isdisjoint(ALIASES[name]):
             raise DataError(
-                f"{where}: field {name!r} is missing; the row has {_listed(columns)}{_hint(name, columns)}"
+                f"{where}: column {name!r} is missing; the row has {listed(columns)}{_hint(name, columns, task)}"
             )
 
 
-def _hint(name: str, columns: Collection[str]) -> str:
-    """What the user may have meant, where that can be seen."""
+def _hint(name: str, columns: Collection[str], task: Task | None) -> str:
+    """What the user may have meant, or how a column of another name is given."""
+    if separated := other_separator(columns):
+        return separated
+    named = "name it under [columns] of the task"
+    if not (task and task.columns):
+        named = "name it under [columns] of a task (contsym new task NAME --from FILE writes one)"
+    near = _near(name, columns)
+    return f"; rename {near!r} if it is meant, or {named}" if near else f"; {named}"
+
+
+def _near(name: str, columns: Collection[str]) -> str:
     short = [column for column in islice(columns, 100) if len(column) <= _LONGEST_NAME]
-    if len(columns) == 1 and (separator := next((sign for sign in ";|" if sign in "".join(short)), "")):
-        return f"; its columns are separated by {separator!r}: save it with commas"
-    near = difflib.get_close_matches(name, short, n=1, cutoff=0.8)
-    return (
-        f"; rename {near[0]!r} if it is meant, or name it under [columns] of a task (docs/tasks.md)"
-        if near
-        else ""
-    )
+    return next(iter(difflib.get_close_matches(name, short, n=1, cutoff=0.8)), "")
+
+
+_REMEDIES = {
+    "\t": "name the file .tsv",
+    ";": "name the file .csv",
+    "|": "save it with commas",
+    ",": "name the file .csv",
+}
+
+
+def other_separator(columns: Collection[str]) -> str:
+    """What to do with a table whose columns were read as one, as the end of a message; empty for another table.
+
+    >>> other_separator(["text|label"]), other_separator(["text", "label"])
+    ("; its columns are separated by '|': save it with commas", '')
+    """
+    header = next(iter(columns), "") if len(columns) == 1 else ""
+    sign = next((sign for sign in _REMEDIES if sign in header), "")
+    return f"; its columns are separated by {sign!r}: {_REMEDIES[sign]}" if sign else ""
 
 
 def check_named(where: str, columns: Collection[str], task: Task) -> None:
     """Raise DataError where a column that the task names is not there."""
     for field, column in task.columns.items():
         if column not in columns:
+            near = _near(column, columns)
+            hint = other_separator(columns) or (f"; did you mean {near!r}?" if near else "")
             raise DataError(
-                f"{where}: column {column!r}, which the task names for {field}, is missing; the row has {_listed(columns)}"
+                f"{where}: column {column!r}, which the task names for {field}, is missing; the row has "
+                f"{listed(columns)}{hint}"
             )
 
 
-def _listed(columns: Collection[str]) -> str:
-    return some(sorted(column[:_LONGEST_NAME] for column in columns), 10) or "nothing"
+def listed(columns: Collection[str]) -> str:
+    """The columns as a message names them, in the order of the file."""
+    return some([column[:_LONGEST_NAME] for column in columns], 10) or "nothing"
 
 
 def rename(row: Mapping[str, object]) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -77,11 +78,20 @@ def raw_rows(path: Path) -> Iterator[PlacedRow]:
     return reader(path)
 
 
+def check_format(path: Path) -> None:
+    """Raise DataError for a file whose name is none of a file of examples."""
+    if path.suffix.lower() in READERS:
+        return
+    expected = f"expected {', '.join(READERS)}"
+    if path.suffix == ".toml":
+        expected += f"; a task's or scenario's own file is given with --plugin {path}"
+    raise DataError(f"{path}: format {path.suffix!r} is unknown; {expected}")
+
+
 def _reader(path: Path) -> Callable[[Path], Iterator[PlacedRow]]:
     """The reader for a file's content; the name decides only between tabs and commas."""
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: format {path.suffix!r} is unknown; expected {', '.join(READERS)}")
+    check_format(path)
+    reader = READERS[path.suffix.lower()]
     if reader is parquet.task_rows:
         return reader
     try:
@@ -124,7 +134,8 @@ def _check_separator(path: Path, text: bytes) -> None:
     """Raise DataError for a table whose header has another separator than the file's name implies."""
     header = text.partition(b"\n")[0].decode("utf-8", "replace").rstrip("\r")
     suffix = path.suffix.lower()
-    for separator, suffixes, name in (("\t", (".tsv", ".txt"), "tabs"), (",", (".csv",), "commas")):
+    tables = (("\t", (".tsv", ".txt"), "tabs"), (",", (".csv",), "commas"), (";", (".csv",), "semicolons"))
+    for separator, suffixes, name in tables:
         n_fields = len(COLUMNS & {column.strip('" ') for column in header.split(separator)})
         if suffix not in suffixes and n_fields > 1:
             raise DataError(
@@ -198,7 +209,11 @@ def _is_quoted(cell: str) -> bool:
     return len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
 
 
-def _comma_separated(path: Path, separator: str = ",") -> Iterator[PlacedRow]:
+def _comma_separated(path: Path, separator: str = "") -> Iterator[PlacedRow]:
+    _, header = next(_lines(path, MAX_LINE), ("", ""))
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    # Spreadsheets write semicolons where the comma is the decimal sign. Nobody can use a table of one column.
+    separator = separator or (";" if ";" in unquoted and "," not in unquoted else ",")
     lines = (line + "\n" for _, line in _lines(path, MAX_LINE))
     csv.field_size_limit(MAX_LINE)
     reader = csv.reader(lines, delimiter=separator, strict=True)

@@ -135,8 +135,8 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
     for name in TEXT_FIELDS[inputs]:
         value = row.get(name)
         if value is None:
-            fields = ", ".join(sorted(map(str, row))) or "nothing"
-            raise DataError(f"{where}: field {name!r} is missing; the row has {fields}")
+            fields = ", ".join(map(str, row)) or "nothing"
+            raise DataError(f"{where}: {name} is missing; the row has {fields}")
         if not isinstance(value, str):
             raise DataError(f"{where}: {name} is {type(value).__name__}; expected text")
         text[name] = value.strip()
@@ -147,7 +147,7 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
         text = {"premise": text["text"], "hypothesis": ""}
     label = row.get("label")
     if label not in labels:
-        problem = "field 'label' is missing" if label is None else f"label {label!r} is unknown"
+        problem = "label is missing" if label is None else f"label {label!r} is unknown"
         # What stands for a label in the data is the task's own matter.
         hint = (
             " (or what [written] of the task's file has for one)"

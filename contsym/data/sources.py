@@ -13,7 +13,7 @@ from typing import Protocol
 from contsym.data import folders, hub, split_column
 from contsym.data.class_names import as_number
 from contsym.data.identity import Identities, remark_on_repeats, repeated_ids
-from contsym.data.readers import read_rows
+from contsym.data.readers import check_format, read_rows
 from contsym.data.resplit import resplit
 from contsym.data.schema import (
     PARTS,
@@ -134,6 +134,8 @@ def parse_source(task: Task | str, spec: str, form: Form = "lexicalised") -> Sou
         )
     if manifest.is_built(path):
         return manifest.Built(path)
+    if path.is_file():
+        check_format(path)
     return Files(path)
 
 
@@ -170,7 +172,7 @@ def load_task(
         notes += remarks
     elif is_one:
         parts = dict(zip(SIDES, _split(parts["train"]), strict=True))
-        share = f"{TEST_SHARE:.0%} of its pairs"
+        share = f"{TEST_SHARE:.0%} of its {task.examples}"
         notes.append(f"one part only: a hash of the text moves {share} to the test part")
     n = sum(map(len, parts.values()))
     for part, pairs in parts.items():
@@ -349,6 +351,13 @@ def with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str
                 counts["unlabelled"] += 1
                 continue
         yield where, row
+
+
+def labelled_rows(task: Task, spec: str) -> Iterator[tuple[str, str]]:
+    """(where, label) of each labelled row of a task's source, in its order."""
+    for rows in parse_source(task, spec).read(task, "lexicalised").values():
+        for where, row in with_labels(task, rows, Counter(), Counter()):
+            yield where, str(row["label"])
 
 
 def _with_entities(rows: Rows, phrases: Counter[str], counts: Counter[str]) -> Iterator[PlacedRow]:

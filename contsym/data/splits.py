@@ -130,9 +130,10 @@ def _relation(con: Connection, test_share: float, seed: int) -> dict[str, int]:
     for kind in LABEL_OF_KIND:
         sizes = {relation: n for k, relation, n in rows if k == kind}
         if len(sizes) < 2:
+            have = ", ".join(map(repr, sizes)) or "none"
             raise DataError(
-                f"--split relation needs at least two {kind} relations, one per part; the data have "
-                f"{', '.join(sizes) or 'none'}"
+                f"--split relation needs at least two {kind} relations, one per part; the data have {have}; add relations, "
+                "two of each kind at least, or use another --split"
             )
         held_out += hold_out(sizes, test_share, seed)
     left_out = _by_group(con, "relation", held_out)
@@ -171,7 +172,10 @@ def _phrasing(con: Connection, test_share: float, seed: int) -> dict[str, int]:
         for phrasing in hold_out(sizes, test_share, seed)
     ]
     if not held_out:
-        raise DataError("--split phrasing needs a relation with at least two phrasings; the data have none")
+        raise DataError(
+            "--split phrasing needs a relation with at least two phrasings; the data have none; add phrasings, or use "
+            "another --split"
+        )
     return _by_group(con, "phrasing", held_out)
 
 

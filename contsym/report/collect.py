@@ -14,6 +14,7 @@ from contsym.config import DEFAULT_TARGET
 from contsym.errors import ContsymError, SettingError
 from contsym.results import paper, store
 from contsym.results.paper_readings import targets as targets_of
+from contsym.results.reading import amount, is_fixed, shots_label, shots_words
 from contsym.results.schema import SeedResult
 from contsym.results.selection import select
 from contsym.results.summary import varied_settings
@@ -93,30 +94,33 @@ class Collected:
     def shots(self) -> list[int]:
         return sorted({result.shots_group for result in self.results})
 
-    def is_search(self, shots: int) -> bool:
-        """Whether a group is a search for the least shots, of at most this number."""
-        return any(r.search for r in self.results if r.shots_group == shots)
+    def at(self, shots: int) -> list[SeedResult]:
+        """All results of a number of shots."""
+        return [result for result in self.results if result.shots_group == shots]
+
+    def is_fixed(self, shots: int) -> bool:
+        """Whether the results of a number of shots learned from as many: none searched, or stopped at a target."""
+        return is_fixed(self.at(shots))
 
     def shots_words(self, shots: int) -> str:
-        """The title of a group: its number of pairs, or that it is a search for the least."""
-        return f"least of up to {shots:,} shots" if self.is_search(shots) else f"{shots:,} shots"
+        """The title of a number of shots."""
+        return shots_words(self.at(shots))
 
     def shots_label(self, shots: int) -> str:
         """The same for the place on an axis."""
-        return "least" if self.is_search(shots) else f"{shots:,}"
+        return shots_label(self.at(shots))
 
     def amount(self, shots: int) -> str:
-        """What the results of a group learned from, in a sentence."""
-        words = f"the least examples needed (of up to {shots:,})"
-        return words if self.is_search(shots) else f"{shots:,} examples"
+        """What the results of a number of shots learned from, in a sentence."""
+        return amount(self.at(shots))
 
     @property
     def tried(self) -> str:
         """The numbers of shots that were tried.
 
-        As `16, 64`, or `16, 32, ... 1,024` for a search for the least.
+        As `16, 64`, or `16, 32, ... 1,024` for a search for the least; without those of trainings that stopped at a target.
         """
-        fixed = [f"{shots:,}" for shots in self.shots if not self.is_search(shots)]
+        fixed = [f"{shots:,}" for shots in self.shots if self.is_fixed(shots)]
         searches = [r.search for r in self.results if r.search]
         if not searches:
             return ", ".join(fixed)
@@ -165,12 +169,17 @@ class Collected:
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """(variant, note), from the first result of each variant that has notes."""
+        """(variants, note), from the first result of each variant that has notes; no variants: a note on all."""
         by_variant: dict[str, list[str]] = {}
         for result in self.results:
             if result.notes:
                 by_variant.setdefault(self.variant_of(result), result.notes)
-        return [(variant, note) for variant, notes in by_variant.items() for note in notes]
+        by_note: dict[str, list[str]] = {}
+        for variant, notes in by_variant.items():
+            for note in dict.fromkeys(notes):
+                by_note.setdefault(note, []).append(variant)
+        n = len(self.variants)
+        return [("" if len(of) == n > 1 else ", ".join(of), note) for note, of in by_note.items()]
 
     @property
     def made_by(self) -> list[str]:

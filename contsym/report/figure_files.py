@@ -46,6 +46,14 @@ MARKERS = {
     "pentagon": "p",
     "cross": "P",
 }
+TEXT_PLACES = {
+    "middle center": (0, 0, "center", "center"),
+    "top center": (0, 6, "center", "bottom"),
+    "bottom center": (0, -6, "center", "top"),
+    "middle left": (-6, 0, "right", "center"),
+    "middle right": (6, 0, "left", "center"),
+}
+"""Points from the mark, and the side of the text that lies there."""
 SETTINGS: Any = {"svg.hashsalt": "contsym", "pdf.fonttype": 42, "font.size": 9, "axes.titlesize": 9}
 """The salt makes equal figures equal files; type 42 keeps text as text."""
 METADATA: Mapping[str, Mapping[str, str | None]] = {
@@ -231,16 +239,16 @@ def _scatter(axes: Axes, trace: Trace, x: list[float], y: list[float], before: M
 
 
 def _texts(axes: Axes, trace: Trace, x: Sequence[float], y: Sequence[float]) -> None:
-    is_above = trace.get("textposition") == "top center"
+    dx, dy, ha, va = TEXT_PLACES[trace.get("textposition", "middle center")]
     colours = trace.get("textfont", {}).get("color", INK)
     for i, (a, b, text) in enumerate(zip(x, y, trace["text"], strict=True)):
         axes.annotate(
             _plain(text),
             (a, b),
-            xytext=(0, 6 if is_above else 0),
+            xytext=(dx, dy),
             textcoords="offset points",
-            ha="center",
-            va="bottom" if is_above else "center",
+            ha=ha,
+            va=va,
             fontsize=7.5,
             fontweight="bold" if "<b>" in text else "normal",
             color=colours if isinstance(colours, str) else colours[i],

@@ -21,6 +21,7 @@ from contsym.results.metrics.efficiency import (
 from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
 from contsym.results.paper_readings import samples
 from contsym.results.predictions import read_aligned
+from contsym.results.reading import smallest_tried
 from contsym.results.schema import PartAccuracy, SeedResult
 from contsym.results.summary import best_shortcut, marks, mean_shortcuts
 from contsym.results.training_audit import Audited, judge, read_audit
@@ -45,6 +46,8 @@ class Efficiency:
     shots_needed: ShotsNeeded | None
     is_counted: bool
     """Whether the results count the examples needed themselves, as a search and a single pass do."""
+    smallest: int | None
+    """The fewest examples that were tried: to need these is to need at most these. None: not the same for all seeds."""
     area: Summary | None
 
 
@@ -120,8 +123,7 @@ class Measures:
         return best_shortcut(self._shortcut_scores(task, shots))
 
     def _shortcut_scores(self, task: str, shots: int) -> list[dict[str, float]]:
-        results = [result for result in self.collected.results if result.shots_group == shots]
-        return [result.shortcuts.get(task, {}) for result in results]
+        return [result.shortcuts.get(task, {}) for result in self.collected.at(shots)]
 
     def efficiency(self, variant: str) -> Efficiency:
         import numpy as np
@@ -129,7 +131,7 @@ class Measures:
         collected = self.collected
         seeds = collected.complete_seeds(variant)
         if not seeds:
-            return Efficiency(0, None, False, None)
+            return Efficiency(0, None, False, None, None)
         # Right after its own experience, since accuracy at the end also depends on forgetting.
         by_shots = [
             [
@@ -140,16 +142,22 @@ class Measures:
             for shots in collected.shots
         ]
         accuracies = np.array(by_shots).T
-        # A search has trained on what it found, not on the most that it may try.
-        plain = [i for i, n in enumerate(collected.shots) if not collected.is_search(n)]
+        # A search has trained on what it found, and another training until its target: not on the most that they may.
+        plain = [i for i, n in enumerate(collected.shots) if collected.is_fixed(n)]
         areas = area_under_curve([collected.shots[i] for i in plain], accuracies[:, plain]) if plain else None
         needed = shots_to_reach(collected.shots, accuracies, self.target)
+        smallest = {collected.shots[0]}
         # A search and a single pass count the pairs themselves.
         counted = [r for r in collected.group(variant, collected.shots[-1]) if r.seed in seeds]
         if is_counted := all(r.search or r.options.one_pass for r in counted):
             needed = over_seeds([samples(r, self.target) for r in counted])
+            smallest = {n for r in counted if (n := smallest_tried(r)) is not None}
         return Efficiency(
-            len(seeds), needed, is_counted, summarise_values(areas.tolist()) if areas is not None else None
+            len(seeds),
+            needed,
+            is_counted,
+            smallest.pop() if len(smallest) == 1 else None,
+            summarise_values(areas.tolist()) if areas is not None else None,
         )
 
     def mean(self, variant: str, shots: int, figure: Callable[[SeedResult], float]) -> float | None:

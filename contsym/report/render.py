@@ -23,7 +23,7 @@ from contsym.report.measures import Measures
 from contsym.report.table_formats import Table, file_name, write_tables
 from contsym.report.tables import all_tables
 from contsym.results.paper_readings import readings_of, verdict
-from contsym.results.summary import labels_words
+from contsym.results.summary import labels_words, seen_before
 
 REPORT, TABLES, FIGURES = "report.html", "tables", "figures"
 
@@ -118,6 +118,7 @@ def _sections(measures: Measures) -> list[Section]:
             *(("warning", text) for text in sentences.warnings(measures)),
             ("question", sentences.question(collected)),
             *(("answer", text) for text in sentences.answer(measures)),
+            ("warning", f"{seen}." if (seen := seen_before(collected.first)) else ""),
         ),
         section("paper", "The paper's table, and ours"),
         section(
@@ -125,7 +126,7 @@ def _sections(measures: Measures) -> list[Section]:
             "Which reading gives the paper's table",
             ("answer", verdict(outcomes) if outcomes else ""),
         ),
-        section("accuracy", "Accuracy over shots"),
+        section("accuracy", "Accuracy over shots" if len(collected.shots) > 1 else "Accuracy"),
         section("trade-off", "Accuracy against forgetting", without=no_forgetting),
         section(
             "during",

@@ -9,13 +9,18 @@ from contsym.report.measures import ALPHA, Measures
 from contsym.report.table_formats import interval_text
 from contsym.report.tables.during import reached_cell
 from contsym.report.tables.examples_needed import shots_needed_text
-from contsym.results.summary import seen_before
+from contsym.report.tables.layout import groups as grouped
+from contsym.results.reading import too_coarse
+from contsym.results.summary import no_gain_lines
 
 
 def question(collected: Collected) -> str:
     need = f"How many {title_of(collected.new_task)} examples does each method need"
     if len(collected.shots) == 1 and not any(r.search or r.options.one_pass for r in collected.results):
-        need = f"How accurate is each method on {title_of(collected.new_task)} after {collected.shots[0]:,} examples"
+        need = (
+            f"How accurate is each method on {title_of(collected.new_task)} after "
+            f"{collected.amount(collected.shots[0])}"
+        )
     if not collected.earlier_tasks:
         return f"{need}?"
     earlier = listed([title_of(task) for task in collected.earlier_tasks])
@@ -41,19 +46,24 @@ def needed(measures: Measures) -> str:
     shots = {v: e.shots_needed for v, e in efficiency.items() if e.shots_needed}
     medians = {v: needed.median for v, needed in shots.items() if needed.median is not None}
     most = f"{collected.shots[-1]:,}"
-    goal = f"an accuracy of {measures.target:g} on {title_of(collected.new_task)}"
+    is_counted = any(e.is_counted for e in efficiency.values())
+    part = f"{'validation' if is_counted else 'test'} {collected.units(collected.new_task)}"
+    goal = f"an accuracy of {measures.target:g} on the {part} of {title_of(collected.new_task)}"
     if not medians:
         up_to = "up to " if len(collected.shots) > 1 or any(r.search for r in collected.results) else ""
         return f"With {up_to}{most} examples no method reached {goal} ({over})."
     missed = [variant for variant in shots if variant not in medians]
-    if len(collected.shots) == 1 and not any(e.is_counted for e in efficiency.values()):
+    if len(collected.shots) == 1 and not is_counted:
         # All had the same number of examples, so nothing is known of fewer.
         tail = f"; {listed(missed)} did not" if missed else ""
-        return f"With {most} examples {listed([*medians])} reached {goal} ({over}){tail}."
-    parts = [
-        f"{variant}{' needed' * (i == 0)} {shots_needed_text(shots[variant])}"
-        for i, variant in enumerate(sorted(medians, key=lambda v: medians[v]))
-    ]
+        with_amount = collected.amount(collected.shots[0])
+        return f"With {with_amount} {listed([*medians])} reached {goal} ({over}){tail}."
+    parts = []
+    for i, variant in enumerate(sorted(medians, key=lambda v: medians[v])):
+        smallest = efficiency[variant].smallest
+        needs = shots_needed_text(shots[variant], smallest)
+        is_least = medians[variant] == smallest
+        parts.append(f"{variant}{' needed' * (i == 0)} {needs}{' (the smallest tried)' * is_least}")
     tail = f"; {listed(missed)} did not reach it with up to {most}" if missed else ""
     return f"For {goal}, {listed(parts)} examples ({over}){tail}."
 
@@ -74,10 +84,11 @@ def differences(measures: Measures) -> str:
     if n == 1:
         return f"{where} there is one seed, which cannot tell methods apart."
     families = [f for shots in collected.shots[:-1] if (f := measures.family(task, shots)) and f.best]
-    fewer = "".join(
-        f" With {listed([f'{f.shots:,}' for f in families if f.best == name])} {name} is better than every other."
-        for name in dict.fromkeys(f.best for f in families)
-    )
+    better: dict[str, list[str]] = {}
+    for f in families:
+        if f.best:
+            better.setdefault(f.best, []).append(collected.shots_label(f.shots))
+    fewer = "".join(f" With {listed(n)} {name} is better than every other." for name, n in better.items())
     if family.best:
         return f"{where} {family.best} is the most accurate, and better than every other by the tests ({n} seeds).{fewer}"
     different = [c for c in family.comparisons if c.p < ALPHA]
@@ -115,7 +126,9 @@ def accuracies(measures: Measures) -> str:
         if words := measures.marks(variant, most, task):
             by_marks.setdefault(words, []).append(variant)
     marked = "".join(f" {words.capitalize()}: {listed(each)}." for words, each in by_marks.items())
-    return f"Accuracy on {title_of(task)}: {means}; {listed(bars)}.{marked}"
+    return (
+        f"Accuracy on the test {collected.units(task)} of {title_of(task)}: {means}; {listed(bars)}.{marked}"
+    )
 
 
 def forgotten(measures: Measures, task: str) -> str:
@@ -195,8 +208,10 @@ def why_less(measures: Measures, task: str) -> str:
 def warnings(measures: Measures) -> list[str]:
     """What a reader must know before believing the figures."""
     collected, new = measures.collected, title_of(measures.collected.new_task)
-    sentences = [f"{seen}."] if (seen := seen_before(collected.first)) else []
-    sentences += [f"{name}: {note}." for name, note in collected.notes]
+    sentences = [f"{variants}: {note}." if variants else f"{note}." for variants, note in collected.notes]
+    sentences += [f"{coarse}." if (coarse := _too_coarse(measures)) else ""]
+    groups = {(v, collected.shots_label(n)): collected.group(v, n) for v, n in grouped(collected)}
+    sentences += [f"{line}." for line in no_gain_lines(groups)]
     best = measures.best_shortcut(collected.new_task, collected.shots[-1])
     if best and best[1] >= measures.target:
         sentences.append(
@@ -221,7 +236,18 @@ def warnings(measures: Measures) -> list[str]:
             f"The results were made by {len(versions)} versions of contsym ({'; '.join(versions)}): "
             "its code may explain differences."
         )
-    return sentences
+    return [sentence for sentence in sentences if sentence]
+
+
+def _too_coarse(measures: Measures) -> str:
+    """Where the pairs that decide on the examples needed are too few for the target."""
+    collected = measures.collected
+    task, first = collected.new_task, collected.first
+    if any(measures.efficiency(variant).is_counted for variant in collected.variants):
+        part, n = "validation", first.sources[task].rows.validation
+    else:
+        part, n = "test", first.n_test[task]
+    return too_coarse(n, measures.target, f"{part} {collected.units(task)} of {title_of(task)}")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -352,6 +352,11 @@ class SeedResult(Scores, Facts):
         j = self.tasks.index(task)
         return self.matrix[j + 1][j]
 
+    def accuracy_before(self, task: str) -> float:
+        """Accuracy right before the task's own experience. A method with a memory has the pairs in it already."""
+        j = self.tasks.index(task)
+        return self.matrix[j][j]
+
     @property
     def n_shots(self) -> int:
         """Training pairs of the new task."""

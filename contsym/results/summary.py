@@ -81,6 +81,37 @@ def seen_before(result: SeedResult) -> str:
     return f"{result.encoder} was trained on {titles} before: no figure here is of an encoder new to {titles}"
 
 
+def gained_nothing(results: Results, task: str) -> bool:
+    """Whether every seed learned the task, and training did not raise its accuracy in the mean."""
+    if results[0].sources[task].tested_only or not all(r.learned[task] for r in results):
+        return False
+    return statistics.fmean(r.own_accuracy(task) - r.accuracy_before(task) for r in results) <= 0
+
+
+def no_gain_lines(groups: Mapping[tuple[str, str], Results]) -> list[str]:
+    """A sentence per variant and trained task on the groups, by variant and words on their shots, that gained nothing."""
+    found: dict[tuple[str, str], dict[str, Results]] = {}
+    for (variant, shots), results in groups.items():
+        first = results[0]
+        for task in first.trained_tasks[first.options.protocol == "retrain" :]:
+            if gained_nothing(results, task):
+                found.setdefault((variant, task), {})[shots] = results
+    lines = []
+    for (variant, task), by_shots in found.items():
+        every = [result for results in by_shots.values() for result in results]
+        before, after = (
+            statistics.fmean(values)
+            for values in ([r.accuracy_before(task) for r in every], [r.own_accuracy(task) for r in every])
+        )
+        is_all = len(by_shots) == len([1 for name, _ in groups if name == variant])
+        at = "" if is_all else f", {', '.join(by_shots)} shots"
+        lines.append(
+            f"{variant}{at}: training did not raise the accuracy on {task} ({before:.3f} before, {after:.3f} after); "
+            "fewer pairs or steps may do, or none"
+        )
+    return lines
+
+
 @dataclass(frozen=True)
 class MeanAnswers:
     """Means of `schema.Answers`."""

@@ -185,7 +185,7 @@ class _Tested:
 def _tested(answers: Sequence[Answers], against: Literal["before", "twin"]) -> _Tested:
     after, other = (_correct(answers, name) for name in ("after", against))
     change = paired_bootstrap(after, other)
-    over_seeds = paired_t((after.mean(axis=1) - other.mean(axis=1)).tolist())
+    over_seeds = paired_t((after.mean(axis=1) - other.mean(axis=1)).tolist(), after.shape[1])
     return _Tested(change, max(change.p, mcnemar(after, other), over_seeds or 0.0))
 
 

@@ -51,6 +51,11 @@ def find_scenario(name: str, plugins: Plugins = INSTALLED) -> ScenarioPlan:
     base, colon, order = name.rpartition(":")
     if colon and (base in named or base.endswith(".toml")):
         return find_scenario(base, plugins).in_order([each.strip() for each in order.split(",")])
+    if re.search(r"[./\\]", name):
+        there = "is not named .toml" if home_path(name).is_file() else "no such file"
+        raise ContsymError(
+            f"scenario {name}: {there}; expected a TOML file, or a name (contsym list scenarios)"
+        )
     raise unknown_name("scenario", name, named)
 
 

@@ -47,8 +47,8 @@ class LabelSpace:
         shown = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
         how = {
             "shared": "",
-            "disjoint": ", each task's its own",
-            "per_task": ", each task's its own and the task given",
+            "disjoint": ", different ones for each task",
+            "per_task": ", different ones for each task, which is given",
         }
         return f"{len(self.names)} labels{how[self.mode]}: {shown}"
 

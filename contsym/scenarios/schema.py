@@ -91,9 +91,8 @@ class _Entry(Experience):
     @classmethod
     def _is_known(cls, task: str, info: ValidationInfo) -> str:
         known = _known(info)
-        if task not in known and (file := known.beside(task)):
-            raise ValueError(f"task {task!r} is in a file of its own; give it with --plugin {file}")
-        if task not in known:
+        # `_fits` refuses one with a file, since the error of a field has no words of its own.
+        if task not in known and not known.file_of(task):
             raise _unknown([*known])
         return task
 
@@ -108,7 +107,12 @@ class _Entry(Experience):
 
     @model_validator(mode="after")
     def _fits(self, info: ValidationInfo) -> _Entry:
-        task, entries = _known(info)[self.task], self.model_fields_set
+        known, entries = _known(info), self.model_fields_set
+        if self.task not in known:
+            raise ValueError(
+                f"task {self.task!r} is in a file of its own; give it with --plugin {known.file_of(self.task)}"
+            )
+        task = known[self.task]
         if task.test_only and not self.tested_only:
             raise ValueError(f"{self.task} is a test set; expected tested_only = true")
         if self.tested_only and (given := entries & {"label_noise", "storing_only", "parts"}):
@@ -146,10 +150,11 @@ class _Known(dict[str, Task]):
 
     folder: Path | None = None
 
-    def beside(self, task: str) -> Path | None:
-        """The file of a task in that folder that was not given as a plug-in."""
-        file = self.folder / f"{task}.toml" if self.folder and re.fullmatch(NAME, task) else None
-        return file if file and file.is_file() else None
+    def file_of(self, task: str) -> Path | None:
+        """The file of a task, in that folder or in the working folder, that was not given as a plug-in."""
+        folders = [self.folder, Path()] if self.folder and re.fullmatch(NAME, task) else []
+        files = [folder / f"{task}.toml" for folder in folders if folder]
+        return next((file for file in files if file.is_file()), None)
 
 
 def _known(info: ValidationInfo) -> _Known:

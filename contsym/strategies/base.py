@@ -30,12 +30,15 @@ class Strategy:
     - `make_memory()`, if the method stores pairs: the VotingMemory that turns the head's output into
       scores. Without a memory the output is the scores: (batch, n_labels), larger is likelier.
 
+    Training pairs have labels (`objective`, `meet`, `fit`, `past`, `current`). What is scored has not: `score`,
+    `known_scores` and `features` get datasets of the columns premise and hypothesis alone, on any number of pairs at once.
+
     Scores become probabilities by softmax ("logits"; minus a distance is one too), those of a VotingMemory as shares of
     the vote; override `score_kind` for others (models/scores.py).
 
     A method may also override `begin(n)`, `meet(pairs)`, `fit(pairs)`, `refresh(...)` and `score(pairs)`, and, if it has
     state outside the model, `state()` and `restore(...)`; if it reads `past` and has no VotingMemory, also
-    `stored_pairs()`. A strategy knows no trainer:
+    `stored_pairs()`. docs/strategy-hooks.md has all hooks in one table. A strategy knows no trainer:
     `training/template.py` drives any strategy through Avalanche.
     """
 
@@ -45,6 +48,8 @@ class Strategy:
     """The head of the checkpoint to load: "nli" is an NLI classifier if it has one."""
     addons: ClassVar[tuple[type[Any], ...]] = ()
     """The add-ons of a name such as `fine_tune+ewc`; see contsym/strategies/addons."""
+    scoring_counts: ClassVar[tuple[str, ...]] = ()
+    """Entries of `state` that count what was scored, as for `notes`; scoring changes nothing else."""
 
     is_joint: bool = False
     """Whether an example is encoded as one text: a single text, or premise and hypothesis together. `build` may set it."""
@@ -120,8 +125,12 @@ class Strategy:
         return self.memory.score_kind if self.memory else "logits"
 
     def begin(self, n: int) -> None:
-        """Prepare for experience n (from 0), before its first gradient step; the optimizer is made
-        afterwards, over all parameters of the model. Default: nothing."""
+        """Prepare for the next experience, before its first gradient step; the optimizer is made afterwards, over all
+        parameters of the model. Default: nothing.
+
+        n is `len(self.past)`: the experiences that the method itself has learned, from 0. A task that the encoder knows
+        already (protocol `retrain`) is not among them: there `begin(0)` is the second experience of the scenario.
+        """
 
     def meet(self, pairs: Dataset) -> None:
         """Receive the pairs of an experience right before the first gradient step on them. Default: the memory, if there
@@ -145,7 +154,10 @@ class Strategy:
             self.memory.update(self.past, self.current, self.n_steps, self.model.outputs, past_limit)
 
     def score(self, pairs: Dataset) -> Tensor:
-        """Scores (len(pairs), n_labels), on the CPU; call `refresh` first after training."""
+        """Scores (len(pairs), n_labels), on the CPU; call `refresh` first after training.
+
+        The scores of a pair depend on its texts and on the training, not on the other pairs; scoring changes no state.
+        """
         output = self.model.outputs(pairs)
         if self.memory is None:
             return output

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib
+import re
 import sys
 import traceback
 from collections.abc import Mapping
-from functools import cache
+from difflib import get_close_matches
+from functools import cache, cached_property
 from importlib import resources, util
 from importlib.abc import ExecutionLoader
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import StringConstraints
@@ -41,7 +44,7 @@ def load(plugin: Plugin) -> type[Strategy]:
         ]
         where = f"{plugin.origin}:{lines[-1]}" if lines and plugin.module is None else plugin.origin
         raise ContsymError(
-            f"plug-in {where}: cannot be imported ({type(error).__name__}: {error})"
+            f"plug-in {where}: cannot be imported ({type(error).__name__}: {error}{_hint(error)})"
         ) from error
     classes = [each for each in _classes(_loaded[plugin], plugin.attribute) if issubclass(each, Strategy)]
     if len(classes) != 1:
@@ -49,7 +52,51 @@ def load(plugin: Plugin) -> type[Strategy]:
             f"plug-in {plugin.origin}: {len(classes)} subclasses of Strategy; expected one, "
             + (f"named {plugin.attribute}" if plugin.attribute else "the method")
         )
+    check_class(classes[0], plugin)
     return classes[0]
+
+
+def _hint(error: BaseException) -> str:
+    """The nearest name to one that is not there, as the traceback of a later Python has it."""
+    name, known = str(getattr(error, "name", "")), []
+    if isinstance(error, NameError):
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        known = [*frame.f_locals, *frame.f_globals, *dir(builtins)]
+    elif isinstance(error, AttributeError):
+        known = dir(error.obj)
+    elif isinstance(error, ImportError) and (found := re.match(r"cannot import name '(\w+)'", str(error))):
+        name, known = found[1], dir(sys.modules.get(name))
+    near = get_close_matches(name, known, n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def check_class(strategy: type[Strategy], plugin: Plugin) -> None:
+    """Raise ContsymError for a setting without a default, and for a method that is probably a misspelt hook."""
+    from contsym.strategies.base import Strategy
+
+    for name, info in strategy.Settings.model_fields.items():
+        if info.is_required():
+            raise ContsymError(
+                f"plug-in {plugin.origin}: setting {name} has no default; expected Field(default, description=...)"
+            )
+    hooks = {name for name, value in vars(Strategy).items() if _is_method(name, value)}
+    called = {node.attr for node in ast.walk(ast.parse(plugin.text)) if isinstance(node, ast.Attribute)}
+    for name, value in vars(strategy).items():
+        if not _is_method(name, value) or name in hooks or name in called:
+            continue
+        # A helper beside the hook, as `scores` beside `score`, is no mistake.
+        near = [hook for hook in get_close_matches(name, hooks, cutoff=0.8) if hook not in vars(strategy)]
+        if near:
+            raise ContsymError(
+                f"plug-in {plugin.origin}: method {name} of {strategy.__name__} overrides nothing and is not called; did "
+                f"you mean {near[0]}?"
+            )
+
+
+def _is_method(name: str, value: object) -> bool:
+    return not name.startswith("_") and isinstance(
+        value, (FunctionType, property, cached_property, classmethod, staticmethod)
+    )
 
 
 def _import(plugin: Plugin) -> ModuleType:

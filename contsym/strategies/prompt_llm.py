@@ -56,6 +56,7 @@ class PromptLlm(Strategy):
     trains = False
     wants_head = "language_model"
     is_joint = True
+    scoring_counts = ("prompts",)
 
     class Settings(TrainingSettings):
         k: int = Field(0, ge=0, le=256, description="stored pairs in the prompt, with their answers")

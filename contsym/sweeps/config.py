@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, create_model
 from contsym import plugins
 from contsym.checked import Closed, Several, read_model
 from contsym.config import (
+    ALL,
     CellOptions,
     Precision,
     Protocol,
@@ -178,7 +179,7 @@ def shots_text(shots: Shots) -> str:
     >>> shots_text(8), shots_text("least"), shots_text(None)
     ('8', 'least', 'all')
     """
-    return "all" if shots is None else str(shots)
+    return ALL if shots is None else str(shots)
 
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:
@@ -188,7 +189,7 @@ def _texts(name: str, values: Any) -> tuple[str, ...]:
 
 
 def parse_sweep_shots(text: str) -> tuple[Shots, ...]:
-    """`8,16,least` to numbers and `least`. Raises SettingError for anything else."""
+    """`8,16,least,all` to shots. Raises SettingError for anything else."""
     return tuple(map(parse_shots, text.split(",")))
 
 
@@ -221,7 +222,9 @@ _ENTRIES: dict[str, Any] = {
     **{f"{task}-size": int for task in FIRST},
     "task": Annotated[dict[str, str], Field(description="a table of sources by task, as [task]")],
     "size": Annotated[dict[str, int], Field(description="a table of numbers by task, as [size]")],
-    "shots": Annotated[Several[int | Literal["least"]], Field(description='a list of numbers or "least"')],
+    "shots": Annotated[
+        Several[int | Literal["least", "all"]], Field(description='a list of numbers, "least" or "all"')
+    ],
     "seeds": Annotated[
         Several[int],
         BeforeValidator(_seeds),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.checked import Skip, tell_skipped
 from contsym.errors import ContsymError, nearest
+from contsym.models.encoders.presets import PRESETS
 from contsym.results import store
 from contsym.results.compare import StoredRow
 from contsym.sweeps.config import shots_text
@@ -29,7 +31,10 @@ def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path
     `latest` is the latest of all.
     The first letters of a name or an id are enough if they are unique. Raises ContsymError if they are not.
     """
-    for folder in (Path(name), runs_folder(output) / name, store.result_folder(output, name)):
+    typed = Path(name)
+    if typed.name in (RECORD, store.RESULT) and typed.is_file():
+        typed = typed.parent
+    for folder in (typed, runs_folder(output) / name, store.result_folder(output, name)):
         if not name or not folder.is_dir():
             continue
         if (folder / RECORD).is_file():
@@ -53,12 +58,33 @@ def is_row(name: str) -> bool:
 
 
 def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
-    names = [run.name for run in stored_runs(output, skip)][:10]
-    near = nearest(name, names) if names else "there is none yet; contsym run or sweep makes one"
-    return ContsymError(
+    if name in PRESETS:
+        return ContsymError(
+            f"{name!r} is an encoder's name; expected a stored run, or a model saved by --save-model"
+        )
+    stored = stored_runs(output, skip)
+    expected = (
         f"{name!r} is not there; expected latest, a run or sweep of {output}, the folder of one or of a result, or "
-        f"STRATEGY@SHOTS of its latest sweep; {near}"
+        "STRATEGY@SHOTS of its latest sweep"
     )
+    if not stored:
+        return ContsymError(f"{expected}; there is none yet; contsym run or sweep makes one")
+    rows = next((rows_of(run) for run in stored if run.is_sweep), [])
+    names = [LATEST, *(run.name for run in stored), *rows]
+    # A name of 30 letters is near no strategy's name alone.
+    short = {each.partition(sign)[0]: each for sign in "-@" for each in reversed(names)}
+    near = get_close_matches(name, [*names, *short], n=1)
+    found = (
+        f"did you mean {short.get(near[0], near[0])!r}?"
+        if near
+        else f"among them are {', '.join(names[1:6])}"
+    )
+    return ContsymError(f"{expected}; {found}")
+
+
+def rows_of(run: StoredRun) -> list[str]:
+    """The rows of a sweep as STRATEGY@SHOTS."""
+    return list(dict.fromkeys(f"{_variant(cell)}@{shots_text(cell.shots)}" for cell in run.cells))
 
 
 def find_model(
@@ -119,15 +145,16 @@ def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
         run, cells = target, target.cells
         rows = list(dict.fromkeys((_variant(c), c.shots, c.scenario, c.reading) for c in cells))
         if len(rows) > 1:
-            variant, shots, *_ = rows[0]
-            row = f"'{variant}@{shots_text(shots)}' of the latest sweep, or " if run.is_sweep else ""
+            named = " or ".join(map(repr, rows_of(run)[:3]))
+            row = f"{named} of the latest sweep, or " if run.is_sweep else ""
             raise ContsymError(f"{name!r} has {len(rows)} rows; expected one, as {row}the folder of a result")
     done = run.done()
     folders = [done[cell.key] for cell in cells if cell.key in done]
     if not folders:
-        raise ContsymError(
-            f"{name!r}: none of its {len(cells)} results is stored yet; the same command resumes"
+        of_seeds = (
+            "its result is not stored" if len(cells) == 1 else f"none of its {len(cells)} results is stored"
         )
+        raise ContsymError(f"{name!r}: {of_seeds} yet, or no longer; the same command makes what is missing")
     return StoredRow.of(name, store.read_readable(folders, skip))
 
 
@@ -139,7 +166,8 @@ def _cells_of_row(name: str, sweep: StoredRun) -> Sequence[StoredCell]:
     in_sweep = f"{name!r} is not in the sweep {sweep.id}"
     choices = list(dict.fromkeys(shots_text(cell.shots) for cell in sweep.cells))
     if shots not in choices:
-        raise ContsymError(f"{in_sweep}: its shots are {', '.join(choices)}")
+        named = " or ".join(f"'{strategy}@{each}'" for each in choices[:3])
+        raise ContsymError(f"{in_sweep}: its shots are {', '.join(choices)}; expected {named}")
     variants = dict.fromkeys(map(_variant, sweep.cells))
     matching = [v for v in variants if v == strategy] or [v for v in variants if _is_named(v, strategy)]
     if not matching:

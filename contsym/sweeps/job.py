@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from contsym.config import RunConfig
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, line_in
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,12 @@ def run_job(job: Job) -> None:
             first_tasks.make(plan, seed, Silent())
         else:
             stored_seed(plan, seed, Silent(), first_tasks)
+    except Exception as error:
+        # The traceback does not leave this process; a note does.
+        plugin = plan.plugins.find("strategy", plan.config.strategy)
+        if place := line_in(error, plugin.path if plugin else None):
+            error.add_note(place)
+        raise
     finally:
         return_memory()
 

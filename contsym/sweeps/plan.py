@@ -17,6 +17,7 @@ from contsym import plugins
 from contsym.config import RunConfig, Shots, to_record
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
+from contsym.machine import quiet_avalanche
 from contsym.models.encoders.vector_cache import limit_bytes
 from contsym.results import store
 from contsym.results.schema import as_typed
@@ -122,6 +123,7 @@ def plan_sweep(config: SweepConfig, shared: Shared | None = None) -> tuple[Sweep
     """
     from contsym.training.parts import Shared
 
+    quiet_avalanche()
     # Every cell would fail with this, so it comes before anything is loaded.
     limit_bytes()
     shared, cells = Shared() if shared is None else shared, []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
-from contsym.errors import unknown_name
+from contsym.errors import ContsymError, unknown_name
 from contsym.plugins import INSTALLED, Plugin, Plugins
 from contsym.tasks.schema import FIRST, Task, read_task
 
@@ -37,6 +38,10 @@ def _plugin_task(plugin: Plugin) -> Task:
 def find_task(name: str, plugins: Plugins = INSTALLED) -> Task:
     """The task of this name. Raises ContsymError, with the nearest names, for an unknown one."""
     known = tasks(plugins)
+    if name.endswith(".toml"):
+        raise ContsymError(
+            f"task {name}: a file; expected a name, as {Path(name).stem}, beside --plugin {name}, which gives the file"
+        )
     if name not in known:
         raise unknown_name("task", name, known)
     return known[name]

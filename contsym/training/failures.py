@@ -1,13 +1,15 @@
-"""Errors that stop a run in the middle, in one line: a loss that is not finite, or too little memory."""
+"""Errors that stop a run in the middle, in one line: a loss that is not finite, too little memory, a label that is read."""
 
 from __future__ import annotations
 
 import itertools
 import re
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from contsym.data.schema import COLUMNS
 from contsym.errors import ContsymError, first_line
 from contsym.files import save_tensors, to_json, write_whole
 from contsym.results.schema import FORMAT
@@ -43,6 +45,11 @@ OUT_OF_MEMORY = re.compile(
     r"out of memory|not enough memory|can't allocate memory|alloc_failed|bad_alloc",
     re.IGNORECASE,
 )
+
+SCORING = ("score", "known_scores", "features")
+"""The methods of a strategy that are given texts without labels."""
+NO_COLUMN = re.compile(r"Column (?:name )?\W*(\w+)")
+"""The messages of `datasets` for a column that is not there; that of a single pair is a KeyError."""
 
 
 def store_stopped(run: StoppedRun, stop: NotFinite) -> ContsymError:
@@ -152,4 +159,19 @@ def out_of_memory(run: StoppedRun, error: BaseException) -> ContsymError:
     remedy = f"--set batch_size={size // 2}" if size >= 4 else "another --device or a smaller --encoder"
     return ContsymError(
         f"out of memory on {device} at step {step} on {name} with batch_size={size} ({reason}); try {remedy}"
+    )
+
+
+def hidden_column(error: BaseException) -> ContsymError | None:
+    """The error to raise where a method that is given pairs to score reads more than their texts; None for others."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.name in SCORING]
+    text = str(error.args[0]) if error.args else ""
+    named = NO_COLUMN.match(text)
+    is_key = isinstance(error, KeyError) and text in (*COLUMNS, "row")
+    if not frames or not (named or is_key):
+        return None
+    hook, file = frames[-1].name, Path(frames[-1].filename).name
+    return ContsymError(
+        f"{hook} reads column {named[1] if named else text!r}; it gets premise and hypothesis alone "
+        f"({file}:{frames[-1].lineno})"
     )

@@ -35,7 +35,7 @@ from contsym.models.scores import ScoreKind
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema_training import Cost, ExperienceCost
 from contsym.scenarios.benchmark import limited, test_stream, train_stream
-from contsym.training.failures import is_out_of_memory, out_of_memory, store_stopped
+from contsym.training.failures import hidden_column, is_out_of_memory, out_of_memory, store_stopped
 from contsym.training.observers import AnswerMatrix, NotFinite, TrainingLog
 from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template, quiet_evaluator
@@ -155,12 +155,16 @@ class SeedRun:
     def train_next(self) -> None:
         """Train on the next experience and evaluate; before the first, evaluate untrained.
 
-        Raises ContsymError where the loss or the gradient is no number, or memory is out.
+        Raises ContsymError where the loss or the gradient is no number, memory is out, or more than texts is scored.
         """
         try:
             self._train_next()
         except NotFinite as stop:
             raise store_stopped(self, stop) from None
+        except (KeyError, ValueError) as error:
+            if hidden := hidden_column(error):
+                raise hidden from error
+            raise
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

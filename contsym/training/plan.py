@@ -299,7 +299,9 @@ def parse_settings(
             raise SettingError(f"{option}: {expected.removeprefix('Value error, ')}") from None
         name = str(first["loc"][0])
         if name not in texts:
-            raise SettingError(f"{option} {name}: has no default that suits it; give it a value") from None
+            raise SettingError(
+                f"{option} {name}: the default is refused, expected {expected}; give it a value"
+            ) from None
         raise SettingError(f"{option} {name}={texts[name]}: expected {expected}") from None
 
 

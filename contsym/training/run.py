@@ -199,7 +199,8 @@ def _train(
         "probe": probe(run.probes),
         "shortcuts": guesses,
         "leaks": {
-            name: {leak.what: leak.n_rows for leak in found.leaks} for name, found in plan.audits.items()
+            name: {leak.what: leak.n_rows for leak in found.leaks if leak.share is not None}
+            for name, found in plan.audits.items()
         },
         "validation": dict(zip(run.names, run.validation, strict=True)),
         "trajectory": [asdict(point) for point in run.trajectory.points],

@@ -335,7 +335,8 @@ class Template(SupervisedTemplate):
         parts = [(pairs_of(e.dataset), self._is_known(e)) for e in experiences]
         scores = self._scores_by_group([part for part, is_known in parts if not is_known])
         each = (
-            self.strategy.known_scores(texts_of(part)) if is_known else next(scores) for part, is_known in parts
+            self.strategy.known_scores(texts_of(part)) if is_known else next(scores)
+            for part, is_known in parts
         )
         return [self.masked(one, e.current_experience) for one, e in zip(each, experiences, strict=True)]
 

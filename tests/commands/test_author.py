@@ -1,5 +1,6 @@
 """`contsym new` and `contsym check` as a user types them: files that pass at once, and what fails."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from contsym.cli import cli
+from contsym.commands.author import check
+from contsym.commands.list import _wrapped
+from contsym.plugins import read
+from contsym.scenarios.catalog import scenarios
 from contsym.strategies.catalog import read_card
+from contsym.tasks.catalog import tasks
+from contsym.testing import conformance
 from contsym.testing.conformance import CHECKS
 from tests.command import contsym_here
 
@@ -84,7 +91,41 @@ def test_check_prints_a_line_a_check(begun):
         ["pass", name.ljust(max(map(len, CHECKS)))] for name in CHECKS
     ]
     assert last == "my_method conforms"
+    # No progress outside a terminal, and no warning of a library.
+    assert done.stderr == ""
     assert "accuracy 1.00 after 100 steps" in done.stdout
+
+
+def test_an_error_that_recurs_is_one_line(monkeypatch):
+    # The shape of what was scored is that of the check's data.
+    fails = {name: f"scores are ({len(name)},)" for name in list(CHECKS)[2:]}
+    monkeypatch.setattr(conformance, "Bench", lambda *_, **__: None)
+    monkeypatch.setattr(
+        conformance,
+        "outcome",
+        lambda _, name: conformance.Outcome(name, "fail" if name in fails else "pass", fails.get(name, "")),
+    )
+    done = CliRunner().invoke(check, ["ridge"])
+    assert done.exit_code == 1
+    assert [line.split("  ")[:2] for line in done.stdout.splitlines()] == [
+        ["pass", "has a card"],
+        ["pass", "refuses wrong settings"],
+        ["fail", "scores are finite"],
+        ["fail", f"{len(fails) - 1} further checks end in the same error"],
+        [f"ridge: {len(fails)} of {len(CHECKS)} checks failed"],
+    ]
+
+
+def test_a_list_is_wrapped_at_words_in_a_terminal_alone(monkeypatch):
+    line = "Fine-tuning: a linear classifier on four parts"
+    assert _wrapped("  ewc  ", line) == f"  ewc  {line}"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    assert _wrapped("  ewc  ", line).splitlines() == [
+        "  ewc  Fine-tuning: a linear",
+        "       classifier on four",
+        "       parts",
+    ]
 
 
 def test_new_scenarios_and_strategies_are_listed(begun):
@@ -164,9 +205,11 @@ MAILS = "body,tone,n\n" + "".join(
 def test_a_task_is_described_from_a_file_of_ones_own(tmp_path):
     (tmp_path / "mails.csv").write_text(MAILS)
     own = ("new", "task", "tone", "--from", "mails.csv", "--text", "body", "--label", "tone", "--to", "tasks")
-    assert (
-        contsym_here(*own, cwd=tmp_path).stdout
-        == "wrote tasks/tone.toml\ntry it: contsym check tasks/tone.toml\n"
+    assert contsym_here(*own, cwd=tmp_path).stdout == (
+        "wrote tasks/tone.toml: texts of column body; labels in the order of the file: polite, rude\n"
+        "check its data: contsym check tasks/tone.toml\n"
+        "name it in a scenario: contsym new scenario tone_only --plugin tasks/tone.toml\n"
+        "run that: contsym run --strategy fine_tune --scenario tone_only.toml --plugin tasks/tone.toml\n"
     )
     done = contsym_here("check", "tasks/tone.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -179,8 +222,66 @@ def test_a_task_is_described_from_a_file_of_ones_own(tmp_path):
     written = (tmp_path / "pairs.toml").read_text()
     assert (
         'labels = ["yes", "no"]\ninputs = "pair"\nsource = "pairs.tsv"' in written
-        and "[columns]" not in written
+        and '[columns]\npremise = "sentence1"\nhypothesis = "sentence2"\n' in written
     )
+
+
+def labmates(more=""):
+    phrases = [("is a lab mate of", "yes"), ("supervises the thesis of", "no")]
+    rows = [
+        f"P{i} {phrase} Q{i}.,Q{i} {phrase} P{i}.,{follows},{phrase}"
+        for i in range(40)
+        for phrase, follows in phrases
+    ]
+    return "\n".join(["sentence,swapped,follows,predicate", *rows, more])
+
+
+def test_a_relation_of_ones_own_becomes_a_task_and_a_scenario_after_mnli(tmp_path):
+    (tmp_path / "labmates.csv").write_text(labmates())
+    named = (
+        "--premise",
+        "sentence",
+        "--hypothesis",
+        "swapped",
+        "--label",
+        "follows",
+        "--relation",
+        "predicate",
+    )
+    done = contsym_here("new", "task", "labmates", "--from", "labmates.csv", *named, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        'wrote labmates.toml: pairs of columns sentence and swapped, "A r B" and "B r A", so the relations are symmetric '
+        "or antisymmetric (symmetry = true); yes is read as entailment, no is read as contradiction\n"
+    )
+    _, check, write, run = (line.partition(": ")[2].split()[1:] for line in done.stdout.splitlines())
+    assert "labmates can be used: 80 pairs" in contsym_here(*check, cwd=tmp_path).stdout
+    assert contsym_here(*write, cwd=tmp_path).returncode == 0
+    plan = contsym_here(*run, "--dry-run", "--json", cwd=tmp_path)
+    assert plan.returncode == 0, plan.stderr
+    plugins = read([tmp_path / "labmates.toml", tmp_path / "mnli_then_labmates.toml"])
+    scenario = scenarios(plugins)["mnli_then_labmates"]
+    assert scenario.tasks == ("mnli", "labmates") and scenario.summary == "MNLI first, then labmates pairs."
+    task = tasks(plugins)["labmates"]
+    assert task.symmetry and task.columns["relation"] == "predicate"
+    assert task.written == {"yes": "entailment", "no": "contradiction"}
+
+
+def test_a_misspelt_label_is_pointed_at(tmp_path):
+    rows = "".join(f"a {i},red\nb {i},blue\n" for i in range(30))
+    (tmp_path / "own.csv").write_text(f"text,label\n{rows}c,blu\n")
+    said = "label 'blu' has 1 of 61 rows ({}own.csv:62); if it is misspelt, correct it, or say under [written] what it "
+    said += "stands for"
+    done = contsym_here("new", "task", "own", "--from", "own.csv", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, f"! {said.format('')}\n")
+    done = contsym_here("check", "own.toml", "--json", cwd=tmp_path)
+    assert said.format(f"{tmp_path}/") in json.loads(done.stdout)["notes"]
+    # Of a relation, a label without a meaning is left for its user to mend.
+    (tmp_path / "labmates.csv").write_text(labmates("A is a lab mate of B,B is a lab mate of A,yse,r"))
+    named = ("--premise", "sentence", "--hypothesis", "swapped", "--label", "follows")
+    done = contsym_here("new", "task", "mates", "--from", "labmates.csv", *named, cwd=tmp_path)
+    assert "label 'yse' has 1 of 81 rows (labmates.csv:82)" in done.stderr
+    assert 'labels = ["entailment", "contradiction"]' in (tmp_path / "mates.toml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +294,16 @@ def test_a_task_is_described_from_a_file_of_ones_own(tmp_path):
         (("--from", "mails.csv", "--text", "body"), "mails.csv: no column of labels is known; the file has body, tone, n; "
          "name it with --label COLUMN"),
         (("--from", "mails.csv", "--text", "bodi"), "--text bodi: no such column; mails.csv has body, tone, n"),
-        (("--from", "one.csv"), "one.csv: column label has 1 different values; expected 2 to 1,000 labels; name another with "
+        (("--from", "labmates.csv", "--label", "follows"), "labmates.csv: sentence and swapped may be texts; name one with "
+         "--text COLUMN, or two with --premise and --hypothesis"),
+        (("--from", "labmates.csv", "--premise", "sentence", "--label", "follows"), "--premise sentence: one text of a pair; "
+         "labmates.csv has sentence, swapped, follows, predicate; name the other with --hypothesis COLUMN"),
+        (("--from", "mails.csv", "--text", "body", "--premise", "n"), "--text and --premise; expected --text alone, or "
+         "--premise and --hypothesis"),
+        (("--from", "pipes.csv"), "pipes.csv: one column, body|tone; its columns are separated by '|': save it with commas"),
+        (("--from", "tone.toml"), "tone.toml: format '.toml' is unknown; expected .jsonl, .json, .txt, .tsv, .csv, .parquet; "
+         "a task's or scenario's own file is given with --plugin tone.toml"),
+        (("--from", "one.csv"), "one.csv: column label has 1 different value; expected 2 to 1,000 labels; name another with "
          "--label COLUMN"),
         (("--from", "empty.csv"), "empty.csv: no column of a text is known; the file has nothing; name it with --text "
          "COLUMN, or --premise and --hypothesis"),
@@ -204,9 +314,12 @@ def test_a_file_that_cannot_be_described_is_one_line(words, message, tmp_path):
     (tmp_path / "mails.csv").write_text(MAILS)
     (tmp_path / "one.csv").write_text("text,label\na,x\nb,x\n")
     (tmp_path / "empty.csv").write_text("")
-    done = contsym_here("new", "task", "tone", *words, cwd=tmp_path)
+    (tmp_path / "labmates.csv").write_text(labmates())
+    (tmp_path / "pipes.csv").write_text("body|tone\na|b\n")
+    (tmp_path / "tone.toml").write_text("")
+    done = contsym_here("new", "task", "mine", *words, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
-    assert not (tmp_path / "tone.toml").exists()
+    assert not (tmp_path / "mine.toml").exists()
 
 
 @pytest.mark.parametrize(

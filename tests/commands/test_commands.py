@@ -48,7 +48,7 @@ RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
         ((*RUN, "--target", "2"), "--target 2.0 is out of range; expected 0 < target <= 1"),
         (
             (*RUN, "--shots", "many"),
-            "--shots 'many' is not understood; expected a number, as 64, or least",
+            "--shots 'many' is not understood; expected a number, as 64, least or all",
         ),
     ],
 )

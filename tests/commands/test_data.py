@@ -1,11 +1,15 @@
 """`contsym data` as a user types it: what is printed, and what a mistake says."""
 
+import io
 import json
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from contsym.cli import cli
+from contsym.commands.views.data import audit_lines
+from contsym.data.audit import Finding, Overview
 from contsym.errors import ContsymError
 from tests.command import contsym_here
 from tests.data.built import couples, triples_file
@@ -78,6 +82,13 @@ def test_audit_shows_leaks_and_shortcuts(folder):
     assert found["shortcuts"]["relation_phrase"] == 0.5
     assert found["split"] == "relation"
     assert [leak["n_rows"] for leak in found["leaks"] if leak["promised"]] == [0, 0]
+
+
+def test_what_was_not_looked_for_is_not_said_to_be_missing():
+    leaks = (Finding("the same pair", 0, 0.0, ()), Finding("the relation", 0, None, ()))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(audit_lines([Overview("own", leaks, {"majority": 0.5})]))
+    assert "nothing; not looked for: relation " in console.export_text()
 
 
 def test_audit_with_the_shots_of_a_run(folder):

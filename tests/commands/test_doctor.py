@@ -64,8 +64,8 @@ def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
     found = look(tmp_path, encoder="nobody/nothing")["encoder"]
     assert found.state == "bad"
     assert found.text == (
-        "encoder 'nobody/nothing' is not here: the Hub was not asked; connect to the network once, or pass a folder "
-        "that has it with --encoder DIR"
+        "encoder 'nobody/nothing' is not here: the Hub was not asked; connect to the network once, or name a folder "
+        "that has it"
     )
 
 

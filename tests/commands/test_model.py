@@ -10,7 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from contsym.models.encoders.checkpoints import locate
+from contsym.models.encoders.load import load
+from contsym.models.encoders.nli_head import read_head
+from contsym.models.encoders.resolve import with_pooling
 from contsym.sweeps.runs import stored_runs
 from tests.command import contsym, contsym_here, environment
 from tests.data.hub_server import TOKEN, serving
@@ -200,6 +205,19 @@ def test_an_export_has_a_card_and_no_path_of_this_machine(folder):
     assert answers(contsym_here(*words, cwd=folder)) == answers(
         contsym_here("predict", run, "--output", "known", *PAIR, "--format", "jsonl", cwd=folder)
     )
+
+
+@pytest.mark.slow
+def test_an_encoder_is_exported_whole_with_its_head(tmp_path):
+    """What is a small difference in the package is a folder that anybody reads, with the same vectors to the bit."""
+    done = contsym_here("export", "minilm-nli", "--to", "sentence-transformers:start", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "wrote start\n")
+    kept, written = (with_pooling(locate(each)) for each in ("minilm-nli", str(tmp_path / "start")))
+    texts = ["anna borders ben", "ben borders anna"]
+    assert torch.equal(load(kept).encode(texts), load(written).encode(texts))
+    assert all(map(torch.equal, *(read_head(each.head_folder).values() for each in (kept, written))))
+    refused = contsym_here("export", "minilm-nli", "--to", "hub:ada/start", cwd=tmp_path)
+    assert refused.returncode == 2 and "minilm-nli is no model of yours" in refused.stderr
 
 
 def test_a_model_is_uploaded_to_the_hub_and_used_from_there(folder, tmp_path):

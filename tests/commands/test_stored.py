@@ -37,6 +37,7 @@ def test_the_table_fits_80_columns_and_names_what_is_missing(output):
     store_sweep(output, shots=(8, 64), leave_out=1, with_view=False)
     text = run("runs", output=output).stdout
     assert max(map(len, text.splitlines())) <= 80
+    assert " mnli_then_wikidata\n" in text
     assert "23/24" in text and "1 missing of 24; the same command resumes" in " ".join(text.split())
 
 
@@ -89,3 +90,19 @@ def test_an_age_is_never_below_zero():
 
     # The clock of another machine may be ahead.
     assert age("2026-03-01T12:00:05+00:00", datetime(2026, 3, 1, 12, tzinfo=UTC)) == "0 s"
+
+
+def test_the_answer_of_a_sweep_names_the_cells_that_failed(tmp_path):
+    sweep = store_sweep(
+        tmp_path, strategies=["knn_fixed", "fine_tune"], shots=(8,), leave_out=3, with_view=False
+    )
+    failed = tmp_path / "runs" / sweep.name / "failed"
+    failed.mkdir()
+    failure = {"name": "fine_tune, 8 shots, seed 0", "error": "ValueError: nan in loss (boom.py:49)"}
+    (failed / f"{sweep.cells[3].key}.json").write_text(json.dumps(failure))
+    lines = run("show", output=tmp_path).stdout.splitlines()
+    assert lines[-2:] == [
+        "! 1 of 6 cells failed; no figure here is of it",
+        "! failed: fine_tune, 8 shots, seed 0: ValueError: nan in loss (boom.py:49)",
+    ]
+    assert "±: the standard deviation over seeds" in "\n".join(lines)

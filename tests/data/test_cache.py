@@ -227,7 +227,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_cached(folder, tmp_path, mo
 def test_errors_are_raised_each_time_and_never_cached(folder, tmp_path):
     spec = write_task(tmp_path / "mnli", [*nli_rows(), {"premise": "p", "label": "neutral"}], 30)
     for _ in range(2):
-        with pytest.raises(DataError, match=r"train.jsonl:61: field 'hypothesis' is missing"):
+        with pytest.raises(DataError, match=r"train.jsonl:61: column 'hypothesis' is missing"):
             cache.load_task("mnli", str(spec))
     assert not folder.exists()
 
@@ -274,7 +274,7 @@ def test_an_error_while_parsing_ahead_is_raised_by_load_task(folder, tmp_path, m
     spec = write_task(tmp_path / "mnli", [*nli_rows(), {"premise": "p", "label": "neutral"}], 30)
     with cache.parsed_ahead([("mnli", str(spec), "lexicalised", None)]):
         pass
-    with pytest.raises(DataError, match=r"train.jsonl:61: field 'hypothesis' is missing"):
+    with pytest.raises(DataError, match=r"train.jsonl:61: column 'hypothesis' is missing"):
         cache.load_task("mnli", str(spec))
 
 

@@ -166,8 +166,8 @@ def test_an_unknown_revision(server, tiny_encoder_folder):
 @pytest.mark.parametrize(
     ("status", "headers", "message"),
     [
-        (429, {"Retry-After": "120"}, "had too many requests from here (429); try again in 120 s, or pass"),
-        (503, {}, "the Hub fails at present (503); try again later, or pass a folder"),
+        (429, {"Retry-After": "120"}, "had too many requests from here (429); try again in 120 s, or name"),
+        (503, {}, "the Hub fails at present (503); try again later, or name a folder"),
         (
             403,
             {"X-Error-Message": "Access to this resource is disabled."},
@@ -208,7 +208,7 @@ def test_nobody_listens(server, monkeypatch):
     message = refusal("ada/tiny")
     assert time.monotonic() - began < 5
     assert (
-        "cannot be reached ([Errno 111] Connection refused); connect to the network once, or pass" in message
+        "cannot be reached ([Errno 111] Connection refused); connect to the network once, or name" in message
     )
     assert "password" not in message
 
@@ -234,8 +234,8 @@ def test_the_user_may_give_the_hub_longer(server, tiny_encoder_folder, monkeypat
 def test_offline_with_an_empty_cache(server, monkeypatch):
     offline(monkeypatch)
     assert refusal("ada/tiny") == (
-        "encoder 'ada/tiny' is not here: HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or pass a folder "
-        "that has it with --encoder DIR"
+        "encoder 'ada/tiny' is not here: HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or name a folder "
+        "that has it"
     )
     assert not server.requests
 
@@ -338,7 +338,7 @@ def test_half_a_snapshot_and_no_network(half, monkeypatch):
         "encoder 'ada/tiny' is not here: its copy in the Hub cache is not whole "
         f"({n} files are missing: {missing_shards(half)[0]}, {missing_shards(half)[1]}"
         f"{f' and {n - 2} more' if n > 2 else ''}); HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or "
-        "pass a folder that has it with --encoder DIR"
+        "name a folder that has it"
     )
 
 

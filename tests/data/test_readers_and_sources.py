@@ -11,7 +11,7 @@ import pytest
 
 from contsym.data import sources
 from contsym.data.readers import read_rows
-from contsym.data.sources import load_task
+from contsym.data.sources import load_task, parse_source
 from contsym.errors import ContsymError, DataError
 from contsym.tasks.catalog import own_tasks
 from contsym.tasks.schema import NLI_LABELS
@@ -102,6 +102,13 @@ def test_csv_with_quotes_and_line_breaks_in_a_cell(tmp_path):
     (tmp_path / "dev.csv").write_text("premise,hypothesis,label\ng,h,neutral\n")
     data = load_task("mnli", str(tmp_path))
     assert data.train["premise"][:] == ['a, "b"', "two\nlines"]
+
+
+def test_csv_with_semicolons_is_read_as_spreadsheets_write_it(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        '"premise";"hypothesis";"label, as voted";label\n"a; b";1,5 c;x;neutral\n'
+    )
+    assert pairs_of(tmp_path / "a.csv") == [("a; b", "1,5 c", "neutral")]
 
 
 def test_parquet_with_numbered_labels(tmp_path):
@@ -252,15 +259,19 @@ def test_a_folder_with_a_test_part_alone_is_not_trained_on(tmp_path):
             {**row(2), "label": "entails"},
             "label 'entails' is unknown; expected entailment, neutral or contradiction",
         ),
-        ({"premise": "a", "label": "neutral"}, "field 'hypothesis' is missing; the row has label, premise"),
+        (
+            {"premise": "a", "label": "neutral"},
+            "column 'hypothesis' is missing; the row has premise, label; name it under [columns] of a task (contsym new "
+            "task NAME --from FILE writes one)",
+        ),
         (
             {"premise": "a", "hypotesis": "b", "label": "neutral"},
-            "field 'hypothesis' is missing; the row has hypotesis, label, premise; rename 'hypotesis' if it is meant, or "
-            "name it under [columns] of a task (docs/tasks.md)",
+            "column 'hypothesis' is missing; the row has premise, hypotesis, label; rename 'hypotesis' if it is meant, or "
+            "name it under [columns] of a task (contsym new task NAME --from FILE writes one)",
         ),
         (
             {"premise": "a", "hypothesis": "b"},
-            "field 'label' is missing; expected entailment, neutral or contradiction",
+            "label is missing; expected entailment, neutral or contradiction",
         ),
         ({**row(2), "premise": "   "}, "premise is empty; expected a sentence"),
         ({**row(2), "premise": 7}, "premise is int; expected text"),
@@ -319,11 +330,27 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
         ("a.csv", b'premise,label\n"x,neutral\n', "a.csv:2: not CSV (unexpected end of data)"),
         (
             "a.csv",
-            b"premise;hypothesis;label\nx;y;neutral\n",
-            "a.csv:2: field 'premise' is missing; the row has premise;hypothesis;label; its columns are separated by "
-            "';': save it with commas",
+            b"premise|hypothesis|label\nx|y|neutral\n",
+            "a.csv:2: column 'premise' is missing; the row has premise|hypothesis|label; its columns are separated by "
+            "'|': save it with commas",
         ),
-        ("a.json", b'{"data": []}', "a.json:1: field 'premise' is missing; the row has data"),
+        (
+            "a.tsv",
+            b"premise;hypothesis;label\nx;y;neutral\n",
+            "a.tsv:1: a header with semicolons; expected tabs; name the file .csv if it is such a table",
+        ),
+        (
+            "a.txt",
+            b"sentence;swapped;follows\nx;y;no\n",
+            "a.txt:2: column 'premise' is missing; the row has sentence;swapped;follows; its columns are separated by "
+            "';': name the file .csv",
+        ),
+        (
+            "a.json",
+            b'{"data": []}',
+            "a.json:1: column 'premise' is missing; the row has data; name it under [columns] of a task (contsym new task "
+            "NAME --from FILE writes one)",
+        ),
         (
             "a.tsv",
             b"premise\tlabel\rx\tneutral\r",
@@ -346,6 +373,14 @@ def test_a_file_whose_name_contradicts_its_content(tmp_path, name, content, mess
     with pytest.raises(DataError) as raised:
         list(read_rows(tmp_path / name))
     assert str(raised.value) == f"{tmp_path}/{message}"
+
+
+def test_a_file_of_another_kind_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "mine.toml").write_text("")
+    with pytest.raises(
+        DataError, match=r"mine\.toml: format '\.toml' is unknown; .* given with --plugin .*mine\.toml$"
+    ):
+        parse_source("wikidata", str(tmp_path / "mine.toml"))
 
 
 def test_an_invalid_parquet_file(tmp_path):

@@ -152,11 +152,15 @@ def test_what_the_split_forbids_is_marked():
 
 def test_a_task_without_relations_is_looked_through_for_shared_premises():
     rows = [nli("it rains", f"h{i}", "neutral") for i in range(3)]
-    found = {
-        leak.what: leak.n_rows
-        for leak in audit(data_of(rows[:2], [rows[2], nli("It rains", "x", "neutral")])).leaks
-    }
-    assert found == {"the same pair": 0, "the mirrored pair": 0, "the premise": 2}
+    found = audit(data_of(rows[:2], [rows[2], nli("It rains", "x", "neutral")]))
+    counts = {leak.what: leak.n_rows for leak in found.leaks if leak.share is not None}
+    assert counts == {"the same pair": 0, "the mirrored pair": 0, "the premise": 2}
+    assert found.not_looked_for == ("entities", "relation")
+    # A relation alone says nothing of the entities.
+    named = [{**row, "relation": "r"} for row in rows]
+    found = audit(data_of(named[:2], named[2:]))
+    assert found.not_looked_for == ("entities",)
+    assert {leak.what: leak.share for leak in found.leaks}["the relation"] == 1.0
 
 
 # -- doubtful rows --

@@ -226,6 +226,7 @@ def test_mirror_of_reads_entities_off_the_swap():
     assert list(mirror_of("new york is near york", "york is near new york")) == [
         ("new york", "is near", "york")
     ]
+    assert list(mirror_of("Ada is near Ben.", "Ben is near Ada.")) == [("Ada", "is near", "Ben")]
     assert list(mirror_of("u. grant is a child of f. grant jr", "f. grant jr. is a child of u. grant")) == [
         ("u. grant", "is a child of", "f. grant jr.")
     ]

@@ -173,7 +173,8 @@ def test_hold_out_leaves_something_on_both_sides(sizes, seed):
     ("rule", "facts", "message"),
     [
         ("relation", [*couples(9), *couples(9, "P40"), *couples(9, "P22")],
-         "--split relation needs at least two symmetric relations, one per part; the data have P26"),
+         "--split relation needs at least two symmetric relations, one per part; the data have 'P26'; add "
+         "relations, two of each kind at least, or use another --split"),
         ("pair", couples(1), "the training part would be empty|the test part would be empty"),
         ("entity", [("hub", "P26", f"n{i}") for i in range(3)], "would be empty"),
     ],

@@ -78,7 +78,7 @@ def test_an_unknown_name_says_what_there_is(tmp_path):
     store_run(tmp_path, "a", [0])
     assert message_of(collect, tmp_path, ["zzz"]) == (
         f"'zzz' is not there; expected latest, a run or sweep of {tmp_path}, the folder of one or of a result, or "
-        "STRATEGY@SHOTS of its latest sweep; expected one of a"
+        "STRATEGY@SHOTS of its latest sweep; among them are a"
     )
 
 

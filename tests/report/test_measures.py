@@ -1,21 +1,26 @@
 """The figures of a report, worked out on paper from made-up cells."""
 
+import io
 import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from contsym.commands.views.sweep import sweep_report
 from contsym.report import sentences
 from contsym.report.collect import collect
+from contsym.report.figures.over_shots import accuracy_over_shots
 from contsym.report.measures import Family, Measures, pareto_front
 from contsym.report.table_formats import to_csv
 from contsym.report.tables.accuracy import accuracy_table
 from contsym.report.tables.answers import answer_table
 from contsym.report.tables.cost_and_sources import cost_table, setting_table, source_table, version_table
-from contsym.report.tables.examples_needed import paper_table, shots_needed_cell
+from contsym.report.tables.examples_needed import efficiency_table, paper_table, shots_needed_cell
 from contsym.report.tables.forgetting import forgetting_table
 from contsym.results.metrics.stats import Comparison, Summary
+from contsym.results.schema_training import StoredPoint
 from tests.stored_results import plain_result, store_run, store_sweep
 
 
@@ -130,13 +135,13 @@ def test_a_method_of_the_paper_that_was_not_run_says_so(tmp_path):
 def test_headline_says_what_the_numbers_say(whole):
     said = sentences.answer(whole)
     assert said[0] == (
-        "For an accuracy of 0.99 on Wikidata, random_labels needed 64 [32, 64] and knn_fixed 64 examples "
+        "For an accuracy of 0.99 on the test pairs of Wikidata, random_labels needed 64 [32, 64] and knn_fixed 64 examples "
         "(median over 3 seeds); knn_learned and fine_tune did not reach it with up to 64."
     )
     assert said[2] == (
-        "Accuracy on Wikidata: random_labels 1.000, knn_fixed 1.000, fine_tune 0.950 and knn_learned 0.925; the majority "
-        "class 0.500 and the best shortcut (relation phrase) 1.000. Not above the best shortcut: random_labels, knn_fixed, "
-        "fine_tune and knn_learned."
+        "Accuracy on the test pairs of Wikidata: random_labels 1.000, knn_fixed 1.000, fine_tune 0.950 and knn_learned "
+        "0.925; the majority class 0.500 and the best shortcut (relation phrase) 1.000. Not above the best shortcut: "
+        "random_labels, knn_fixed, fine_tune and knn_learned."
     )
     assert said[3] == (
         "Of MNLI, random_labels forgot least (+0.080 [+0.070, +0.090]) and fine_tune most "
@@ -153,9 +158,8 @@ def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
         with_view=False,
     )  # fmt: skip
     said = sentences.answer(Measures(collect(tmp_path, []), 0.99))
-    assert (
-        said[0]
-        == "With up to 64 examples no method reached an accuracy of 0.99 on Wikidata (median over 3 seeds)."
+    assert said[0] == (
+        "With up to 64 examples no method reached an accuracy of 0.99 on the test pairs of Wikidata (median over 3 seeds)."
     )
     assert said[1] == "With 64 examples these 3 seeds show no difference in accuracy."
     assert said[3] == (
@@ -194,7 +198,6 @@ def test_headline_of_differences_follows_the_tests(whole, monkeypatch, p_values,
 
 def test_warnings_name_shortcuts_and_missing_cells(partly):
     assert sentences.warnings(partly) == [
-        "minilm was trained on MNLI before: no figure here is of an encoder new to MNLI.",
         "On Wikidata a shortcut (relation phrase) has an accuracy of 1.000 by itself: an accuracy as high does not show "
         "that the relation was understood.",
         "43 of 48 cells are finished, 5 are missing: figures will change.",
@@ -206,6 +209,74 @@ def test_notes_of_results_are_warnings_once_for_each_variant(tmp_path):
     store_run(tmp_path, "b", (0,))
     found = sentences.warnings(Measures(collect(tmp_path, ["a", "b"]), 0.95))
     assert [line for line in found if "tied" in line] == ["cloze: a tied head."]
+    store_run(tmp_path, "c", (0,), strategy="ridge", notes=["a tied head"])
+    found = sentences.warnings(Measures(collect(tmp_path, ["a", "c"]), 0.95))
+    assert [line for line in found if "tied" in line] == ["a tied head."]
+
+
+def until(output, name, seen, accuracies, strategy):
+    """A run that stopped at 0.99 after a number of pairs per seed, of 64; `accuracies` before and after."""
+    plain = plain_result()
+    rows = [
+        {"task": task, "id": str(i), "label": "neutral", "row_2": "neutral"}
+        for task in plain["tasks"]
+        for i in range(4)
+    ]
+    options = {**plain["options"], "shots": None, "one_pass": True, "until": 0.99, "target": 0.99}
+    for seed, n in enumerate(seen):
+        points = [
+            dict(
+                zip(
+                    StoredPoint.model_fields, (1, i + 1, m, m, [None, float(m == n)], None, None), strict=True
+                )
+            )
+            for i, m in enumerate(range(8, n + 1, 8))
+        ]
+        first, last = plain["cost"]["experiences"]
+        cost = {**plain["cost"], "experiences": [first, {**last, "pairs_seen": n}]}
+        before, after = accuracies
+        store_run(
+            output, name, [seed], strategy=strategy, options=options, trajectory=points, cost=cost,
+            matrix=[[0.34, before], [0.8, before], [0.6, after]], rows_of=lambda seed: rows,
+        )  # fmt: skip
+
+
+def test_a_training_that_stopped_at_a_target_never_claims_all_its_pairs(tmp_path):
+    until(tmp_path, "a", (8, 8, 8), (1.0, 1.0), "knn_fixed")
+    until(tmp_path, "b", (16, 16, 32), (0.5, 0.95), "fine_tune")
+    measures = Measures(collect(tmp_path, ["a", "b"]), 0.99)
+    assert sentences.needed(measures) == (
+        "For an accuracy of 0.99 on the validation pairs of Wikidata, knn_fixed needed at most 8 (the smallest tried) and "
+        "fine_tune 16 [16, 32] examples (median over 3 seeds)."
+    )
+    assert (
+        "after training until 0.99 on validation pairs (8 to 32 of 64 examples seen)"
+        in sentences.forgotten(measures, "mnli")
+    )
+    assert sentences.warnings(measures)[:2] == [
+        "50 validation pairs of Wikidata cannot tell 0.99 from 0.98: one error is 0.020; expected 100 or more.",
+        "knn_fixed: training did not raise the accuracy on wikidata (1.000 before, 1.000 after); fewer pairs or steps may "
+        "do, or none.",
+    ]
+    assert [row[1].text for row in cost_table(measures).rows] == ["8 of 64", "16 to 32 of 64"]
+    assert accuracy_table(measures, "wikidata").columns[1].title == "until 0.99, of 64 shots"
+    table = efficiency_table(measures)
+    assert [row[1].text for row in table.rows] == ["at most 8", "16 [16, 32]"]
+    assert table.notes[0].startswith(
+        "The pairs seen, each once, until an accuracy of at least 0.99 on the validation"
+    )
+    # One number of shots: a place for each strategy, with its range.
+    first = accuracy_over_shots(measures).views[0]
+    assert first.layout["xaxis"]["ticktext"] == ["knn_fixed", "fine_tune"]
+    assert [trace["x"] for trace in first.traces[:2]] == [[0], [1]] and "error_y" in first.traces[1]
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(sweep_report({"": measures.collected.results}, ()))
+    lines = shown.getvalue().splitlines()
+    assert any(
+        line.split() == ["until", "0.99", "of", "64", "at", "most", "8", "16", "(16", "to", "32)"]
+        for line in lines
+    )
+    assert "reading: knn_fixed: 8 pairs seen once, until 0.99; fine_tune: 16 and 32 pairs" in lines
 
 
 def test_versions_name_plugins_and_notes_where_there_are_any(tmp_path):

@@ -178,8 +178,8 @@ def test_a_search_for_the_least_is_never_called_training_on_the_most(tmp_path):
     store_run(tmp_path, "a", [0, 1], search=search, options=options)
     report = make_report(collect(tmp_path, ["a"]), 0.99)
     text = re.sub(r"\s+", " ", without_plotly(to_html(report)))
-    assert "With the least examples needed (of up to 120) knn_fixed has an accuracy of" in text
-    assert "after the least examples needed (of up to 120)" in text
+    assert "With the least examples needed (8 of up to 120) knn_fixed has an accuracy of" in text
+    assert "after the least examples needed (8 of up to 120)" in text
     assert "The least shots of 8, 16, ... 120" in text
     assert "120 examples" not in text and "120 shots." not in text
     shots = [
@@ -189,7 +189,7 @@ def test_a_search_for_the_least_is_never_called_training_on_the_most(tmp_path):
         if c.title == "shots"
         for row in table.rows
     ]
-    assert set(shots) - {"–"} == {"least of up to 120"}
+    assert set(shots) - {"–"} == {"8 of up to 120"}
 
 
 def test_plane_of_known_points_and_of_no_variance():

@@ -162,7 +162,14 @@ def test_a_missing_run_is_an_error(tmp_path):
     )
     sweep = store_sweep(tmp_path, [("knn_fixed", {}, 8, 0, 0.9), ("knn_fixed", {}, 8, 1, None)])
     of = f"is not in the sweep {sweep.id}"
-    assert message_of(find_row, "knn_fixed@9", tmp_path) == f"'knn_fixed@9' {of}: its shots are 8"
+    assert message_of(find_row, "knn_fixed@9", tmp_path) == (
+        f"'knn_fixed@9' {of}: its shots are 8; expected 'knn_fixed@8'"
+    )
+    assert message_of(find_row, "knn_fixd", tmp_path).endswith("did you mean 'knn_fixed@8'?")
+    assert message_of(find_row, "lastest", tmp_path).endswith("did you mean 'latest'?")
+    assert message_of(find_row, "minilm-nli", tmp_path) == (
+        "'minilm-nli' is an encoder's name; expected a stored run, or a model saved by --save-model"
+    )
     assert message_of(find_row, "knn_fixd@8", tmp_path) == f"'knn_fixd@8' {of}: did you mean knn_fixed?"
     assert message_of(find_row, "knn_fixed@8", tmp_path) == (
         f"'knn_fixed@8': the seeds 1 of the sweep {sweep.id} are not done; contsym sweep --resume does them"
@@ -206,6 +213,14 @@ def test_figures_are_those_of_the_functions(tmp_path):
     assert wikidata.best == "knn_fixed"
     assert mnli.forgetting["knn_fixed"] == pytest.approx((0.2, 0.19, 0.18))
     assert wikidata.forgetting["knn_fixed"] == ()
+
+
+def test_no_run_is_best_because_two_seeds_happen_to_agree(tmp_path):
+    """Equal differences have no deviation, which would make every difference a sure one."""
+    names = [store(tmp_path, "ridge", 0.95, seeds=(0, 1)), store(tmp_path, "fine_tune", 0.87, seeds=(0, 1))]
+    rows = name_runs([find_row(name, tmp_path) for name in names])
+    (wikidata,) = compare_runs(rows, "wikidata")
+    assert (wikidata.best, round(wikidata.comparisons[0].p_seeds, 3)) == (None, 0.056)
 
 
 def test_one_task_can_be_named_and_must_be_there(tmp_path):

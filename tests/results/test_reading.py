@@ -31,7 +31,7 @@ def searched(found):
     ("results", "words"),
     [
         ([result(steps=100)], "64 pairs, 100 steps"),
-        ([result(steps=0)], "64 pairs"),
+        ([result(steps=0)], "64 pairs, without gradient steps"),
         ([result(steps=3, until=0.99)], "64 pairs, 3 steps, until 0.99"),
         ([result(seen=64, one_pass=True)], "64 pairs seen once"),
         (

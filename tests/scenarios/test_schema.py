@@ -196,6 +196,29 @@ def test_a_file_that_is_not_there_is_one_line():
     )
 
 
+def test_a_mistyped_file_name_is_taken_for_a_file(tmp_path):
+    with pytest.raises(ContsymError) as raised:
+        find_scenario("mine.tml")
+    assert str(raised.value) == (
+        "scenario mine.tml: no such file; expected a TOML file, or a name (contsym list scenarios)"
+    )
+
+
+@pytest.mark.parametrize("place", ["scenarios", "."])
+def test_a_task_whose_file_is_near_but_was_not_given(place, tmp_path, monkeypatch):
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / place / "labmates.toml").write_text('summary = "T"\nlabels = ["a", "b"]\n')
+    (tmp_path / "scenarios" / "mine.toml").write_text('summary = "S"\n[[experience]]\ntask = "labmates"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ContsymError) as raised:
+        find_scenario("scenarios/mine.toml")
+    file = "labmates.toml" if place == "." else f"{place}/labmates.toml"
+    assert str(raised.value) == (
+        "scenarios/mine.toml:2: experience 1: task 'labmates' is in a file of its own; give it with --plugin "
+        + file
+    )
+
+
 def test_a_scenario_of_one_order_has_no_other():
     with pytest.raises(ContsymError) as raised:
         find_scenario("mnli_then_wikidata:wikidata,mnli")

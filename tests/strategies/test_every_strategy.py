@@ -1,6 +1,7 @@
 """The conformance suite over all strategies, and what holds of single ones, with a tiny encoder."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from contsym.errors import ContsymError
 from contsym.models.encoders.freezing import n_frozen_layers, parts_of
 from contsym.results import store
+from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import strategies
 from contsym.testing import conformance
 from contsym.training import progress
@@ -18,12 +20,22 @@ from contsym.training.plan import prepare
 from tests.runs import config, costs, one_seed, result_folder
 from tests.strategy_settings import ENCODERS, SETTINGS, fast_and_slow
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "strategy-hooks.md"
 TRAINS_ENCODER = sorted(name for name in SETTINGS if "encoder" in strategies()[name].trains)
 TAKES_NONE = sorted(name for name in SETTINGS if strategies()[name].trains == "nothing")
 
 
 def test_every_strategy_is_in_the_table():
     assert set(SETTINGS) == set(strategies())
+
+
+def test_every_hook_is_on_the_page():
+    rows = re.findall(r"^\| (`.*?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(rows))
+    # Values of the base class without a meaning of their own: what a run writes into them.
+    assert sorted([*named, "current", "n_steps"]) == sorted(
+        n for n in vars(Strategy) if not n.startswith("_")
+    )
 
 
 @pytest.fixture(scope="module", params=fast_and_slow(SETTINGS))

@@ -18,7 +18,7 @@ def config(**changes):
 @pytest.mark.parametrize(
     ("parse", "given", "message"),
     [
-        (parse_sweep_shots, "8,,16", "--shots '' is not understood; expected a number, as 64, or least"),
+        (parse_sweep_shots, "8,,16", "--shots '' is not understood; expected a number, as 64, least or all"),
         (parse_seeds, "5-3,1", "--seeds '5-3,1': 5-3 goes down; expected 3-5"),
         (parse_grid, ("k",), "--set 'k' is no setting; expected name=value or name=value,value, as k=1,3,5"),
         (parse_grid, ("k=1", "k=2"), "--set k is given twice; give its values once, as k=1,3,5"),
@@ -105,8 +105,8 @@ def test_a_file_says_what_the_options_say(tmp_path):
     ("text", "message"),
     [
         ("strategy = 'knn_fixed'", ":1: 'strategy' is unknown; did you mean strategies or step?"),
-        ("shots = 8", ':1: shots is 8; expected a list of numbers or "least"'),
-        ("shots = [true]", ':1: shots is True; expected a list of numbers or "least"'),
+        ("shots = 8", ':1: shots is 8; expected a list of numbers, "least" or "all"'),
+        ("shots = [true]", ':1: shots is True; expected a list of numbers, "least" or "all"'),
         ("mnli-size = 'all'", ":1: mnli-size is 'all'; expected a whole number"),
         ("set = 3", ":1: set is 3; expected a table of values, as [set]"),
         ("curve = 1", ":1: curve is 1; expected true or false"),

@@ -95,7 +95,10 @@ def test_single_texts_and_rows_that_are_left_out(tmp_path):
     [
         ('{"text": "T", "label": "maybe"}', "label 'maybe' is unknown; expected yes or no"),
         ('{"text": " ", "label": "yes"}', "text is empty; expected a text"),
-        ('{"premise": "T", "label": "yes"}', "field 'text' is missing; the row has label, premise"),
+        (
+            '{"premise": "T", "label": "yes"}',
+            "column 'text' is missing; the row has premise, label; name it under [col",
+        ),
     ],
 )
 def test_a_wrong_row_is_named_with_its_place(tmp_path, row, message):

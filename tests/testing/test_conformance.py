@@ -98,12 +98,6 @@ RIGS = {
         "--set scale=0.0: expected greater than 0; 0.0 is its default",
         "    class Settings(TrainingSettings):\n        scale: float = Field(0.0, gt=0, description='of scores')",
     ),
-    "has_a_setting_without_a_default": Rig(
-        "refuses wrong settings",
-        "setting scale has no default; expected Field(default, description=...)",
-        "    class Settings(TrainingSettings):\n        scale: float = Field(description='of scores')",
-        settings={"scale": "1.0"},
-    ),
     "has_a_score_too_many": Rig(
         "scores are finite",
         "scores before training are (64, 4); expected (pairs, labels), (64, 3)",
@@ -119,11 +113,50 @@ RIGS = {
         "the logits of 30 of 30 pairs give no probabilities; expected finite scores",
         "    def score(self, pairs):\n        return super().score(pairs) / (0.0 if self.past else 1.0)",
     ),
+    "compares_the_pairs_that_it_scores": Rig(
+        "scores depend on the pair alone",
+        "64 of 64 pairs have other scores when they are scored in two halves; expected the scores of a pair to depend on "
+        "its texts and on the training alone",
+        """
+    def score(self, pairs):
+        scores = super().score(pairs)
+        return scores - scores.mean(dim=0)
+""",
+    ),
+    "learns_from_the_pairs_that_it_scores": Rig(
+        "scores depend on the pair alone",
+        "scoring changed state seen; expected score to change nothing of state() and artifacts()",
+        """
+    seen = torch.zeros(3)
+
+    def score(self, pairs):
+        scores = super().score(pairs)
+        self.seen += scores.sum(dim=0)
+        return scores
+
+    def state(self):
+        return {**super().state(), "seen": self.seen}
+""",
+    ),
+    "draws_when_it_scores": Rig(
+        "scores depend on the pair alone",
+        "the same pairs have other scores when scored again; expected them equal to the bit",
+        """
+    def score(self, pairs):
+        return super().score(pairs) + torch.rand(())
+""",
+    ),
     "does_not_learn": Rig(
         "learns a separable task",
         # What a head that never moves answers, by the seed of the weights.
         "after 100 steps; expected 0.9 or more (try another --set learning_rate=)",
         STANDS_STILL,
+    ),
+    "learns_nothing_without_steps": Rig(
+        "learns a separable task",
+        "without a gradient step; expected 0.69 or more, clearly above guessing (0.5)",
+        "    trains = False\n\n    def fit(self, pairs):\n        self.model.head.weight *= 0.0",
+        card={"trains": "nothing"},
     ),
     "draws_from_elsewhere": Rig(
         "same seed same result",
@@ -166,6 +199,19 @@ RIGS = {
         "the scores of 30 of 30 pairs differ after loading; expected state() and restore() "
         "to hold all that a finished experience changes",
         KEEPS_BESIDE_THE_STATE,
+    ),
+    "keeps_a_copy_beside_its_state": Rig(
+        "saved and loaded is the same",
+        "after loading; expected state() and restore() to hold all that a finished experience changes",
+        """
+    def begin(self, n):
+        if n == 0:
+            self.start = self.model.head.weight.detach().clone()
+
+    def objective(self, output, labels):
+        pull = (self.model.head.weight - self.start).square().sum()
+        return functional.cross_entropy(output, labels) + pull
+""",
     ),
     "continues_differently_after_loading": Rig(
         "saved and loaded is the same",
@@ -301,6 +347,16 @@ def test_a_strategy_that_raises_fails_with_its_line(make_bench):
         assert found[name].detail == f"IndexError: list index out of range (rigged.py:{line})"
 
 
+def test_a_score_that_reads_labels_fails_with_one_message(make_bench):
+    body = "    def score(self, pairs):\n        return functional.one_hot(torch.tensor({}), 3).float()"
+    for reads in ("pairs['label'][:]", "[pairs[0]['label']] * len(pairs)"):
+        bench = make_bench(body.format(reads))
+        message = "score reads column 'label'; it gets premise and hypothesis alone (rigged.py:"
+        # Scored by the check, and in a run.
+        for name in ("scores are finite", "learns a separable task"):
+            assert conformance.outcome(bench, name).detail.startswith(message)
+
+
 @pytest.mark.parametrize(
     ("loss", "given"),
     [
@@ -332,8 +388,9 @@ def test_an_objective_that_is_no_scalar_fails_every_check_that_trains(make_bench
     ("body", "message"),
     [
         (
-            "    class Settings(TrainingSettings):\n        scale: float = Field(description='of scores')",
-            "--set scale: has no default that suits it; give it a value",
+            "    class Settings(TrainingSettings):\n"
+            "        scale: float = Field(0.0, gt=0, validate_default=True, description='of scores')",
+            "--set scale: the default is refused, expected greater than 0; give it a value",
         ),
         (
             "    class Settings(TrainingSettings):\n"

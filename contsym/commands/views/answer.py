@@ -7,9 +7,9 @@ from statistics import fmean
 
 from contsym.data.sources import BUNDLED, source_label
 from contsym.results.metrics.stats import spread
-from contsym.results.reading import reading
+from contsym.results.reading import coarse_validation, reading
 from contsym.results.schema import SeedResult
-from contsym.results.summary import Results, best_shortcut, seen_before
+from contsym.results.summary import Results, best_shortcut, gained_nothing, seen_before
 from contsym.tasks.schema import NLI_LABELS
 
 LEAST_RELATIONS = 4
@@ -37,7 +37,7 @@ def warning_lines(results: Results) -> list[str]:
     lines = []
     for task in trained if len(first.tasks) <= MANY else ():
         lines += [_no_gain_warning(task, results), _shortcut_warning(task, results)]
-    lines += [_label_space_warning(first)]
+    lines += [coarse_validation(first), _label_space_warning(first)]
     lines += [seen_before(result) for result in results]
     lines += [note for result in results for note in result.notes]
     return [f"! {line}" for line in dict.fromkeys(filter(None, lines))]
@@ -52,7 +52,7 @@ def _learned(task: str, results: Results) -> str:
         verb = f"In {n_learned} of {len(results)} seeds learned"
     is_new, of = task == first.new_task, first.sources[task].examples
     pairs = reading(results) if is_new else f"{first.sources[task].rows.train:,} {of}"
-    before = spread([_before(result, task) for result in results])
+    before = spread([result.accuracy_before(task) for result in results])
     named = f"{task}{_own_data(task, first)}"
     text = f"{verb} {named} from {pairs}: {before} before, {spread(own)} after, {_from_guessing(task, own, results)}."
     if not is_new or not first.trajectory or first.search or first.options.until is not None:
@@ -130,18 +130,11 @@ def _label_space_warning(result: SeedResult) -> str:
     )
 
 
-def _before(result: SeedResult, task: str) -> float:
-    """Accuracy right before the task's own training. A method with a memory has the pairs in it already."""
-    j = result.tasks.index(task)
-    return result.matrix[j][j]
-
-
 def _no_gain_warning(task: str, results: Results) -> str:
-    before = [_before(result, task) for result in results]
-    after = [result.own_accuracy(task) for result in results]
-    is_learned = all(result.learned[task] for result in results)
-    if results[0].sources[task].tested_only or not is_learned or fmean(after) > fmean(before):
+    if not gained_nothing(results, task):
         return ""
+    before = [result.accuracy_before(task) for result in results]
+    after = [result.own_accuracy(task) for result in results]
     return (
         f"{task}: training did not raise its accuracy ({spread(before)} before, {spread(after)} after); fewer pairs or "
         "steps may do, or none"

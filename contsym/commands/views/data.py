@@ -128,6 +128,9 @@ def audit_report(audit: Audit) -> Lines:
     leaks.add_column("as", overflow="fold", max_width=30)
     for leak in audit.leaks:
         promise = " (forbidden)" if leak.promised and leak.n_rows else ""
+        if leak.share is None:
+            leaks.add_row(leak.what, "–", "–", "not looked for")
+            continue
         examples = shown(_examples(leak.examples))
         leaks.add_row(leak.what + promise, f"{leak.n_rows:,}", f"{leak.share:.1%}", examples)
     of = f"on the {audit.rows['test']:,} test rows, trained on {audit.n_trained_on:,}"
@@ -147,21 +150,26 @@ def audit_report(audit: Audit) -> Lines:
         names = [f"{name} ({n})" for name, n in audit.small_relations.items()]
         more = f", … {len(names) - 8} more" if len(names) > 8 else ""
         rows.append(("few pairs", f"{len(names)} relations have fewer than 10: {', '.join(names[:8])}{more}"))
+    if missed := audit.not_looked_for:
+        rows.append(("not looked for", f"{', '.join(missed)}: the data do not name them (docs/data.md)"))
     rows += [("not checked", reason) for reason in audit.unchecked]
     return Lines(leaks, scores, _rows(rows))
 
 
 def audit_lines(audits: Sequence[Overview]) -> Lines:
     """The short table before a run."""
-    table = plain_table("Before training", "task", "test data that share … with training", "best shortcut")
+    table = plain_table("Before training", "task", "the test part shares with training", "best shortcut")
     for audit in audits:
         shares = [
             f"{leak.what} {f'{leak.share:.0%}' if leak.share >= 0.01 else leak.n_rows}"
             for leak in audit.leaks
-            if leak.n_rows
+            if leak.share is not None and leak.n_rows
         ]
+        found = ", ".join(shares) or "nothing"
+        if missed := audit.not_looked_for:
+            found += f"; not looked for: {', '.join(missed)}"
         name, score = audit.best_shortcut
-        table.add_row(audit.task, Text(", ".join(shares) or "nothing"), f"{title_of(name)} {score:.3f}")
+        table.add_row(audit.task, Text(found), f"{title_of(name)} {score:.3f}")
     return Lines(table)
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from contsym.training.trained import Neighbour, Scored
 
+READABLE = 18
+"""Characters of a text beside each other."""
+
 Voters = Sequence[Sequence["Neighbour"]] | None
 
 
@@ -83,6 +86,11 @@ def _table(
     is_explained = any("neighbours" in answer for answer in found)
     table = plain_table("", *texts_of)
     table.title = None
+    for column, name in zip(table.columns, texts_of, strict=True):
+        # A sentence of which a word stands on each line is not read: rather one probability than all.
+        column.min_width = (
+            min(READABLE, max((len(answer[name]) for answer in found), default=0)) if labels else None
+        )
     table.add_column("label", no_wrap=True)
     add_numbers(table, *(labels or ["probability"]), *(["distance"] if is_explained else []))
     for answer in found:

@@ -49,20 +49,27 @@ MANY_KINDS = 3
 """With more experiences the matrix has no columns of kinds."""
 
 
+PLUS_MINUS = "±: the standard deviation over seeds, not an interval (contsym compare and report have those)"
+"""Below tables of means over seeds."""
+
+
 def plan_lines(plan: Plan, folder: Path, tracking: str) -> Lines:
     """Everything that decides the numbers, and where they go."""
-    settings = {**plan.settings.model_dump(exclude_none=True), "learning_rate": plan.learning_rate}
+    settings = _settings_used(plan)
     encoder = plan.encoder
     commit = f"@{encoder.commit[:12]}" if encoder.commit else ""
     space = plan.scenario.label_space
     rows = [
-        ("strategy", f"{plan.config.strategy}  {', '.join(f'{k}={v}' for k, v in settings.items())}"),
+        (
+            "strategy",
+            f"{plan.config.strategy}  {', '.join(f'{k}={v}' for k, v in settings.items())}".rstrip(),
+        ),
         ("encoder", f"{encoder.name}{commit}  ({encoder.origin}, {encoder.weights_sha256[:12]})"),
         ("pooling", plan.pooling.words()),
         *([("adapter", plan.config.adapter)] if plan.config.adapter else []),
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *([] if space.is_nli else [("labels", space.words)]),
-        ("reading", asked(plan.config)),
+        ("reading", asked(plan.config, takes_steps=plan.strategy.trains)),
         *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
         ("results", str(folder)),
@@ -72,6 +79,16 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Lines:
     for name, value in rows:
         table.add_row(name, Text(value))
     return Lines(table, audit_lines(list(plan.audits.values()))) if plan.audits else Lines(table)
+
+
+def _settings_used(plan: Plan) -> dict[str, Any]:
+    """The settings that count: not those of steps with one pass, and without steps only those of the method itself."""
+    from contsym.models.settings import TrainingSettings
+
+    used = {**plan.settings.effective(plan.config.one_pass), "learning_rate": plan.learning_rate}
+    if not plan.strategy.trains:
+        used = {name: value for name, value in used.items() if name not in TrainingSettings.model_fields}
+    return {name: value for name, value in used.items() if value is not None}
 
 
 def dry_run_lines(sweep: Sweep, seconds: float) -> Lines:
@@ -108,6 +125,8 @@ def _source_line(task, plan: Plan) -> str:
     used += " (natural draw)" if choice(task, plan.config)[2] == "natural" else ""
     notes = "".join(f"; {note}" for note in task.notes)
     steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""
+    if plan.config.protocol == "retrain" and task is plan.tasks[0]:
+        steps = ", known from the start and not trained here"
     return f"{task.source}: train {used}{steps}; validation {len(task.validation):,}; test {len(task.test):,}{notes}"
 
 
@@ -134,6 +153,7 @@ def result_tables(
         lines += [_summary_table(results, mean), _answers_table(results)]
     else:
         lines.append(Text(f"{sum(r.seconds for r in results):.0f} s; more with --verbose"))
+    lines += [Text(PLUS_MINUS)] if len(results) > 1 else []
     lines += map(Text, warning_lines(results))
     if verbose:
         lines += [Text(f"MLflow run of seed {seed}: {run_id}") for seed, run_id in (run_ids or {}).items()]

@@ -17,6 +17,9 @@ from contsym.results.schema import SeedResult
 from contsym.sweeps.config import shots_text
 from contsym.sweeps.runs import StoredRun
 
+NAME = 18
+"""Characters of a name that stay on one line, as those of mnli_then_wikidata."""
+
 
 @dataclass(frozen=True)
 class RunFacts:
@@ -78,6 +81,7 @@ def runs_report(found: Sequence[RunFacts], output: Path, now: datetime | None = 
     table = plain_table(f"Runs and sweeps of {output}, the latest first", "run", "age", "method and scenario")
     add_numbers(table, "shots", "seeds", "done", "learned", "forgot", no_wrap=False)
     table.padding = (0, 1, 0, 0)
+    table.columns[2].min_width = NAME
     notes = []
     for each in found:
         run, config = each.run, each.run.config

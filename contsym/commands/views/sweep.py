@@ -9,8 +9,16 @@ from statistics import fmean
 from rich.console import RenderableType
 from rich.text import Text
 
+from contsym import plugins
 from contsym.commands.views.data import audit_lines
-from contsym.commands.views.run import MANY, forgetting_words, seen_lines, time_words, with_marks
+from contsym.commands.views.run import (
+    MANY,
+    PLUS_MINUS,
+    forgetting_words,
+    seen_lines,
+    time_words,
+    with_marks,
+)
 from contsym.commands.views.tables import (
     FirstFitting,
     Lines,
@@ -24,12 +32,22 @@ from contsym.data.audit import Overview
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import spread
-from contsym.results.paper_readings import Outcome, verdict
-from contsym.results.reading import reading
+from contsym.results.paper_readings import Outcome, samples, targets, verdict
+from contsym.results.reading import (
+    asked,
+    coarse_validation,
+    is_fixed,
+    learned_from,
+    number_span,
+    reading,
+    shots_label,
+    shots_words,
+    smallest_tried,
+)
 from contsym.results.schema import SeedResult
 from contsym.results.selection import Selection
-from contsym.results.summary import Results, best_shortcut, by_order
-from contsym.sweeps.config import SweepConfig, shots_text
+from contsym.results.summary import Results, best_shortcut, by_order, no_gain_lines
+from contsym.sweeps.config import shots_text
 from contsym.sweeps.plan import Sweep
 
 Groups = Mapping[int, Mapping[str, Results]]
@@ -63,7 +81,7 @@ def plan_report(
         "protocol": (config.protocol or "by reading")
         + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
         **{name: ", ".join(values) for name, values in config.settings.items()},
-        **_readings_row(config),
+        **_readings_row(sweep),
         "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
         f"{alone:,}",
         "engine": f"{backend}, {at_once}",
@@ -78,9 +96,18 @@ def plan_report(
     return Lines(table, audit_lines(list(audits.values()))) if audits else Lines(table)
 
 
-def _readings_row(config: SweepConfig) -> dict[str, str]:
+def _readings_row(sweep: Sweep) -> dict[str, str]:
+    """How the pairs are counted, by strategy where these differ in it; of several readings their number."""
+    config = sweep.config
     if not config.readings:
-        return {}
+        from contsym.strategies.catalog import load_strategy
+
+        named = plugins.read(config.plugins)
+        takes_steps = {name: load_strategy(name, named).trains for name in config.strategies}
+        words: dict[str, list[str]] = {}
+        for run in (cell.job.config for cell in sweep.cells):
+            words.setdefault(asked(run, takes_steps=takes_steps[run.strategy]), []).append(run.strategy)
+        return {"reading": _by_name(words)}
     n_main, n = sum(reading.is_main for reading in config.readings), len(config.readings)
     if config.screen is None or n_main == n:
         return {"readings": f"{n}"}
@@ -88,6 +115,26 @@ def _readings_row(config: SweepConfig) -> dict[str, str]:
         f"{n - n_main} with {config.screen} seeds each, then the one nearest to the paper with all seeds"
     )
     return {"readings": f"{n_main} main ones with all seeds; {screened}"}
+
+
+def _by_name(names: Mapping[str, Sequence[str]]) -> str:
+    """Words, behind the names that each is of where there are several words.
+
+    >>> _by_name({"8 pairs": ["a", "a"]}), _by_name({"8 pairs": ["a"], "16 pairs": ["b", "c"]})
+    ('8 pairs', 'a: 8 pairs; b, c: 16 pairs')
+    """
+    if len(names) == 1:
+        return next(iter(names))
+    return "; ".join(f"{', '.join(dict.fromkeys(of))}: {words}" for words, of in names.items())
+
+
+def failure_lines(failures: Mapping[str, Mapping[str, str]], n_cells: int) -> list[str]:
+    """How many cells failed, and a line for each; none where none did."""
+    if not failures:
+        return []
+    each = [f"! failed: {failure['name']}: {failure['error']}" for failure in failures.values()]
+    of_them = "it" if len(failures) == 1 else "them"
+    return [f"! {len(failures)} of {n_cells} cells failed; no figure here is of {of_them}", *each]
 
 
 def sweep_report(readings: Mapping[str, Results], varied: Collection[str]) -> Lines:
@@ -108,10 +155,24 @@ def _tables(results: Results, varied: Collection[str]) -> Lines:
     if len(orders) > 1:
         groups = _groups(results, varied)
         tables += [_by_shots(title, groups, partial(_over_orders, *of)) for title, of in OVER_ORDERS.items()]
-    readings = dict.fromkeys(
-        reading(each) for row in _groups(results, varied).values() for each in row.values()
+    readings: list[str] = []
+    by_variant: dict[tuple[str, str], Results] = {}
+    for row in _groups(results, varied).values():
+        words: dict[str, list[str]] = {}
+        for variant, each in row.items():
+            words.setdefault(reading(each), []).append(variant)
+            by_variant[variant, shots_label(each)] = each
+        readings.append(_by_name(words))
+    warned = dict.fromkeys(filter(None, map(coarse_validation, results)))
+    # In several orders a task is learned at several places.
+    warned |= dict.fromkeys(no_gain_lines(by_variant) if len(orders) == 1 else ())
+    return Lines(
+        *tables,
+        *([Text(PLUS_MINUS)] if any(len(each) > 1 for each in by_variant.values()) else []),
+        Text(f"reading: {'; '.join(readings)}"),
+        *(Text(f"! {line}") for line in warned),
+        *seen_lines(results),
     )
-    return Lines(*tables, Text(f"reading: {'; '.join(readings)}"), *seen_lines(results))
 
 
 def selection_report(selections: Sequence[Selection]) -> Lines:
@@ -185,7 +246,34 @@ def _order_tables(order: str, results: Results, varied: Collection[str]) -> list
     return [
         *tables,
         *(_by_shots(f"Forgetting, {t}{of}", groups, partial(forgetting_words, t)) for t in earlier),
+        *_needed_table(of, groups),
     ]
+
+
+def _needed_table(of: str, groups: Groups) -> list[RenderableType]:
+    """The pairs that searches found, or that trainings saw until they stopped at a target; none where all were given."""
+    counted = {
+        n: row for n, row in groups.items() if not is_fixed([r for each in row.values() for r in each])
+    }
+    if not counted:
+        return []
+    first = next(iter(next(iter(counted.values())).values()))[0]
+    source = first.sources[first.new_task]
+    title = f"{source.examples.capitalize()} of {first.new_task} needed{of}, by validation: median (range of the seeds)"
+    return [_by_shots(title, counted, _needed)]
+
+
+def _needed(results: Results) -> str:
+    # A pair that was seen twice is one that was needed.
+    needed = [n and min(n, r.n_shots) for r in results for n in [samples(r, targets(r)[-1])]]
+    found = [n for n in needed if n is not None]
+    if not found:
+        return f"not reached with {number_span([learned_from(r) for r in results])}"
+    median = over_seeds(needed).median
+    is_least = all(n == smallest_tried(r) for n, r in zip(needed, results, strict=True))
+    words = "not reached" if median is None else f"{'at most ' * is_least}{median:,}"
+    span = number_span(found) + (f"; not reached in {len(needed) - len(found)}" * (len(found) < len(needed)))
+    return words if len(results) == 1 or span == f"{median:,}" else f"{words} ({span})"
 
 
 def _groups(results: Results, varied: Collection[str]) -> dict[int, dict[str, list[SeedResult]]]:
@@ -225,9 +313,10 @@ def _by_shots(
             no_wrap=False,
             style="dim" if name not in names else "",
         )
-    for n in groups:
-        by_shots.add_row(f"{n:,}", *(of.get(n, "") for of in cells.values()))
-    add_numbers(by_strategy, *(f"{n:,} shots" for n in groups), no_wrap=False)
+    every = {n: [r for each in row.values() for r in each] for n, row in groups.items()}
+    for n, results in every.items():
+        by_shots.add_row(shots_label(results), *(of.get(n, "") for of in cells.values()))
+    add_numbers(by_strategy, *map(shots_words, every.values()), no_wrap=False)
     for name, of in cells.items():
         by_strategy.add_row(
             shown(name), *(of.get(n, "") for n in groups), style="dim" if name not in names else ""

@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 NARROWEST = 12
-"""Characters that a column of text has at least, unless its longest word is shorter."""
+"""Characters that a column of text has at least, unless it has a `min_width` or its longest word is shorter."""
 
 
 def short_uri(uri: str) -> str:
@@ -71,12 +71,14 @@ class PlainTable(Table):
             widest = max((cell.maximum for cell in cells), default=0)
             widest = min(widest, column.max_width or widest)
             word = max((cell.minimum for cell in cells), default=0)
+            word = max(word, column.min_width or 0)
             most.append(widest)
             if column.no_wrap:
                 least.append(widest)
             else:
                 # The words of numbers stay whole; a long name may be folded anywhere.
-                least.append(min(widest, word if column.justify == "right" else min(word, NARROWEST)))
+                narrowest = column.min_width or NARROWEST
+                least.append(min(widest, word if column.justify == "right" else min(word, narrowest)))
         if sum(most) <= room:
             return [None] * len(most)
         if sum(least) > room:

@@ -67,7 +67,8 @@ def mirror_of(premise: str, hypothesis: str) -> Iterator[tuple[str, str, str]]:
 
     Published pairs do not name their entities; the mirrored form reveals them. A sentence of n words has at most
     n^2 / 2 readings; all that fit are given, since "a r r b" fits in more than one. A full stop at the end of a word
-    does not count: the published data lack those of names at the end of a sentence ("... ulysses s. grant jr").
+    does not count: the published data lack those of names at the end of a sentence ("... ulysses s. grant jr"), and
+    others end each sentence with one. So a name is spelt as at the beginning of its sentence.
     Where nothing fits, words that end both sentences count as the end of the phrase: "A is an equivalent name of B
     for other gender".
     """
@@ -84,15 +85,9 @@ def mirror_of(premise: str, hypothesis: str) -> Iterator[tuple[str, str, str]]:
         for i, j in itertools.product(ends_of_a, starts_of_b):
             if i < j and first[i:j] == second[end - j : end - i]:
                 fits = True
-                # Each name in the spelling that kept more of its full stops.
-                subject = _longer(spelt[0][:i], spelt[1][end - i : end])
-                object_ = _longer(spelt[0][j:end], spelt[1][: end - j])
+                subject, object_ = " ".join(spelt[0][:i]), " ".join(spelt[1][: end - j])
                 yield subject, " ".join(first[i:j] + first[end:]), object_
         n_tail += 1
-
-
-def _longer(*spellings: list[str]) -> str:
-    return max((" ".join(words) for words in spellings), key=len)
 
 
 def count_phrases(rows: Iterable[Row]) -> Counter[str]:

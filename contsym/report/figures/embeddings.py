@@ -29,13 +29,13 @@ def label_embeddings(measures: Measures) -> Figure:
         "and after the last experience (right), whether or not the strategy uses them; one seed. The plane of the first "
         "two principal components of both together holds the share of their variance that is written above; the "
         f"rest is not seen. The {MAX_RELATIONS} commonest relations have a colour and marker of their own.",
-        [_embedding_view(view) for view in views],
+        [_embedding_view(measures, view) for view in views],
         select="strategy",
         height=520,
     )
 
 
-def _embedding_view(view: LabelView) -> View:
+def _embedding_view(measures: Measures, view: LabelView) -> View:
     grid = style.subplots(
         rows=1,
         cols=2,
@@ -101,7 +101,8 @@ def _embedding_view(view: LabelView) -> View:
         layout["margin"] = {"l": 40, "r": 16, "t": 36, "b": 40}
 
     share = f"{sum(view.shares):.0%} of the variance"
-    return style.grid_view(f"{view.variant} ({view.shots:,} shots, seed {view.seed}): {share}", grid, adapt)
+    shots = measures.collected.shots_words(view.shots)
+    return style.grid_view(f"{view.variant} ({shots}, seed {view.seed}): {share}", grid, adapt)
 
 
 def why_none(measures: Measures) -> str:

@@ -22,12 +22,18 @@ def accuracy_over_shots(measures: Measures) -> Figure:
             label = f"{title_of(task)}, right after its training"
             views.append(_shots_view(measures, label, task, measures.own_accuracy))
     tests = ", ".join(f"{title_of(t)} {n:,}" for t, n in collected.first.n_test.items())
+    new, is_by_strategy = title_of(collected.new_task), style.is_by_strategy(measures)
+    over, bands = f"over the number of {new} examples (log axis): mean and band", "Bands"
+    if is_by_strategy:
+        over, bands = (
+            f"by strategy, with {collected.amount(collected.shots[0])} of {new}: mean and interval",
+            "Bars",
+        )
     return Figure(
         "accuracy",
-        "Accuracy over shots by strategy",
-        f"Accuracy over the number of {title_of(collected.new_task)} examples (log axis): mean and band of "
-        f"{collected.seeds_text}; test {collected.units()}: {tests}. "
-        f"{interval_note(collected, 'Bands')}. Grey: the target; the best shortcut, which answers without "
+        "Accuracy by strategy" if is_by_strategy else "Accuracy over shots by strategy",
+        f"Accuracy {over} of {collected.seeds_text}; test {collected.units()}: {tests}. "
+        f"{interval_note(collected, bands)}. Grey: the target; the best shortcut, which answers without "
         "understanding; and chance, one answer to everything.",
         views,
         select="task",
@@ -49,11 +55,12 @@ def _shots_view(
         names = dict.fromkeys(name.replace("_", " ") for name, _ in shortcuts.values())
         accuracies = {n: value for n, (_, value) in shortcuts.items()}
         name = f"best shortcut ({plain(', '.join(names))})"
-        traces.append(style.level("best shortcut", accuracies, "dot", name))
+        traces.append(style.level("best shortcut", accuracies, "dot", name, **style.across(measures)))
     ends = dict.fromkeys((collected.shots[0], collected.shots[-1]), measures.target)
-    traces.append(style.chance(measures, task, [*ends]))
+    traces.append(style.chance(measures, task, [*ends], **style.across(measures)))
     if task == collected.new_task:
-        traces.append(style.level("target", ends, "longdash", f"target {measures.target:g}"))
+        name = f"target {measures.target:g}"
+        traces.append(style.level("target", ends, "longdash", name, **style.across(measures)))
     return View(
         label,
         traces,
@@ -66,12 +73,14 @@ def _shots_view(
 
 def kinds(measures: Measures) -> Figure:
     collected = measures.collected
+    over = "over the number of examples, mean and band"
+    if style.is_by_strategy(measures):
+        over = "by strategy, mean and interval"
     return Figure(
         "kinds",
         "Symmetric against antisymmetric",
-        "Accuracy at the end on symmetric (above) and antisymmetric (below) test pairs over the number of "
-        f"examples, mean and band of {collected.seeds_text}. A method that calls everything one kind "
-        "is high in one and low in the other.",
+        f"Accuracy at the end on symmetric (above) and antisymmetric (below) test pairs {over} of "
+        f"{collected.seeds_text}. A method that calls everything one kind is high in one and low in the other.",
         [_kinds_view(measures, task) for task in kind_tasks(collected)],
         select="task",
         height=600,

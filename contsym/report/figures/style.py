@@ -134,15 +134,36 @@ PAD, LEAST_DECADES = 0.06, 0.3
 """Room beside the outer shots, as a share of the decades that the axis has, at least these."""
 
 
+def is_by_strategy(measures: Measures) -> bool:
+    """Whether a figure over shots has a place for each strategy: with one number of shots all would lie on another."""
+    return len(measures.collected.shots) == 1
+
+
+def across(measures: Measures) -> dict[str, Any]:
+    """Where a `level` of one value begins and ends, where each strategy has a place."""
+    return {"across": (-0.5, len(measures.collected.variants) - 0.5)} if is_by_strategy(measures) else {}
+
+
 def shots_axis(measures: Measures) -> dict[str, Any]:
-    shots = measures.collected.shots
+    collected, shots = measures.collected, measures.collected.shots
+    if is_by_strategy(measures):
+        return {
+            "title": axis_title(f"{title_of(collected.new_task)}: {collected.shots_words(shots[0])}"),
+            "tickmode": "array",
+            "tickvals": [*range(len(collected.variants))],
+            "ticktext": [plain(shortened(variant)) for variant in collected.variants],
+            "range": [-0.5, len(collected.variants) - 0.5],
+            "showgrid": False,
+            "zeroline": False,
+            "automargin": True,
+        }
     pad = PAD * max(math.log10(shots[-1] / shots[0]), LEAST_DECADES)
     return {
         "type": "log",
-        "title": axis_title(f"{title_of(measures.collected.new_task)} examples (shots)"),
+        "title": axis_title(f"{title_of(collected.new_task)} examples (shots)"),
         "tickmode": "array",
         "tickvals": shots,
-        "ticktext": [measures.collected.shots_label(n) for n in shots],
+        "ticktext": [collected.shots_label(n) for n in shots],
         "range": [math.log10(shots[0]) - pad, math.log10(shots[-1]) + pad],
         "automargin": True,
     }
@@ -165,9 +186,13 @@ def line_of(measures: Measures, variant: str, *, size: int = 9, **more: Any) -> 
 
 def band(measures: Measures, variant: str, summaries: Mapping[int, Summary], **more: Any) -> list[Trace]:
     """The line of the means over shots, and behind it the band of the intervals where there are any."""
-    style, x, means = styles(measures.collected.variants)[variant], list(summaries), list(summaries.values())
+    collected = measures.collected
+    style, x, means = styles(collected.variants)[variant], list(summaries), list(summaries.values())
     if not x:
         return []
+    words = [collected.shots_words(n) for n in x]
+    if is_by_strategy(measures):
+        x = [collected.variants.index(variant)]
     traces = []
     if len(x) > 1 and all(s.low is not None for s in means):
         edge: Trace = {"type": "scatter", "mode": "lines", "line": {"width": 0, "color": style.colour}}
@@ -180,26 +205,53 @@ def band(measures: Measures, variant: str, summaries: Mapping[int, Summary], **m
         variant,
         x=x,
         y=[s.mean for s in means],
-        customdata=[[interval_text(s), s.n] for s in means],
-        hovertemplate="%{x} shots: %{customdata[0]}, n = %{customdata[1]}",
+        customdata=[[interval_text(s), s.n, text] for s, text in zip(means, words, strict=True)],
+        hovertemplate="%{customdata[2]}: %{customdata[0]}, n = %{customdata[1]}",
         **more,
     )
-    (first, *others) = means
-    if not others and first.low is not None and first.high is not None:
-        error = {"array": [first.high - first.mean], "arrayminus": [first.mean - first.low]}
-        main["error_y"] = {"type": "data", "symmetric": False, **error}
+    if len(means) == 1:
+        main |= error_bars(y=means)
     return [*traces, main]
 
 
+def error_bars(**summaries: Sequence[Summary]) -> Trace:
+    """The entries of a trace for the intervals along its axes, `x` or `y`; none where a mean has no interval."""
+    bars: Trace = {}
+    for axis, each in summaries.items():
+        if any(s.low is None or s.high is None for s in each):
+            continue
+        above = [max(0.0, s.high - s.mean) for s in each if s.high is not None]
+        below = [max(0.0, s.mean - s.low) for s in each if s.low is not None]
+        bars[f"error_{axis}"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": above,
+            "arrayminus": below,
+            "thickness": 1,
+        }
+    return bars
+
+
 def level(
-    group: str, values: Mapping[int, float], dash: str, name: str, *, unit: str = "shots", **more: Any
+    group: str,
+    values: Mapping[int, float],
+    dash: str,
+    name: str,
+    *,
+    unit: str = "shots",
+    across: tuple[float, float] | None = None,
+    **more: Any,
 ) -> Trace:
-    """A grey line over shots, or another count, that belongs to no strategy; of a single one over the width of the plot."""
+    """A grey line over shots, or another count, that belongs to no strategy; of a single one over the width of the plot.
+
+    `across` says where that begins and ends.
+    """
     places, where = [float(n) for n in values], f"%{{x:,}} {unit}: "
     heights = list(values.values())
     if len(places) == 1:
         edge = 10 ** (PAD * LEAST_DECADES)
-        places, heights, where = [places[0] / edge, places[0] * edge], heights * 2, ""
+        places = [*across] if across else [places[0] / edge, places[0] * edge]
+        heights, where = heights * 2, ""
     return {
         "type": "scatter",
         "mode": "lines",

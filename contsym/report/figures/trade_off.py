@@ -12,6 +12,7 @@ from contsym.report.figures.style import (
     Trace,
     View,
     axis_title,
+    error_bars,
     key_entry,
     legend,
     line_of,
@@ -21,6 +22,7 @@ from contsym.report.figures.style import (
 from contsym.report.measures import Measures, TradeOff, pareto_front
 from contsym.report.placement import Placement
 from contsym.report.table_formats import interval_text
+from contsym.report.tables.layout import interval_note
 
 
 def trade_off(measures: Measures) -> Figure:
@@ -29,12 +31,38 @@ def trade_off(measures: Measures) -> Figure:
         "trade-off",
         "Accuracy against forgetting",
         f"Accuracy on {title_of(collected.new_task)} at the end against forgetting, a point for each strategy "
-        f"and number of shots (written beside it), mean over {collected.seeds_text}; the larger the marker, the "
-        f"more seconds the group took. Upper left is best; the line is the Pareto front.",
+        "and number of shots (of several, the most are written beside the point), mean over "
+        f"{collected.seeds_text}; the larger the marker, the more seconds the group took. "
+        f"{interval_note(collected, 'Bars, with three or more seeds')}. Upper left is best; the line is the Pareto front.",
         [_trade_off_view(measures, task, points) for task, points in trade_offs.items() if points],
         select="forgotten task",
         height=480,
     )
+
+
+TEXT_PLACES = ("top center", "bottom center", "middle left", "middle right")
+"""Of the labels of one strategy and the next, so that those of equal points do not lie on each other."""
+LEAST_SEEDS = 3
+"""With fewer a range says nothing, so that a point has no bars."""
+
+
+def _labels(measures: Measures, group: Sequence[TradeOff]) -> list[str]:
+    """The shots beside the last point of a strategy's line; none where all points have the same."""
+    last = len(group) - 1 if len(measures.collected.shots) > 1 else None
+    return [measures.collected.shots_label(p.shots) if i == last else "" for i, p in enumerate(group)]
+
+
+def _intervals(group: Sequence[TradeOff]) -> Trace:
+    if any(p.accuracy.n < LEAST_SEEDS for p in group):
+        return {}
+    return error_bars(x=[p.forgetting.summary for p in group], y=[p.accuracy for p in group])
+
+
+def _ends(points: Sequence[TradeOff], axis: str) -> list[float]:
+    """What must be seen along an axis: the means and the ends of their bars."""
+    summaries = [p.forgetting.summary if axis == "x" else p.accuracy for p in points]
+    ends = [end for s in summaries if s.n >= LEAST_SEEDS for end in (s.low, s.high) if end is not None]
+    return [*(s.mean for s in summaries), *ends]
 
 
 def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -> View:
@@ -53,9 +81,9 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
             "hoverinfo": "skip",
         }
     ]
-    label = measures.collected.shots_label
-    for variant in measures.collected.variants:
+    for place, variant in enumerate(measures.collected.variants):
         group = [p for p in points if p.variant == variant]
+        labels = _labels(measures, group)
         style = styles(measures.collected.variants)[variant]
         on_front = [p in front for p in group]
         traces.append(
@@ -65,10 +93,9 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                 "x": [p.forgetting.summary.mean for p in group],
                 "y": [p.accuracy.mean for p in group],
                 "text": [
-                    f"<b>{label(p.shots)}</b>" if f else label(p.shots)
-                    for p, f in zip(group, on_front, strict=True)
+                    f"<b>{text}</b>" if f and text else text for text, f in zip(labels, on_front, strict=True)
                 ],
-                "textposition": "top center",
+                "textposition": TEXT_PLACES[place % len(TEXT_PLACES)],
                 "textfont": {"size": 11},
                 "cliponaxis": False,
                 "line": {"color": style.colour, "width": 1, "dash": style.dash},
@@ -79,9 +106,10 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                     "size": [round(6 + 14 * math.sqrt(p.seconds / longest), 1) for p in group],
                     "line": {"width": [2 if f else 0 for f in on_front], "color": GREY},
                 },
+                **_intervals(group),
                 "customdata": [
                     [
-                        p.shots,
+                        measures.collected.shots_words(p.shots),
                         interval_text(p.accuracy),
                         interval_text(p.forgetting.summary, sign=True),
                         f"{p.seconds:,.0f}",
@@ -90,7 +118,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                     ]
                     for p, f in zip(group, on_front, strict=True)
                 ],
-                "hovertemplate": "%{customdata[0]} shots%{customdata[4]}<br>accuracy %{customdata[1]}<br>"
+                "hovertemplate": "%{customdata[0]}%{customdata[4]}<br>accuracy %{customdata[1]}<br>"
                 "forgetting %{customdata[2]}%{customdata[5]}<br>%{customdata[3]} s",
             }
         )
@@ -105,7 +133,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                 "title": axis_title(f"forgetting, {title_of(task)}"),
                 "automargin": True,
                 "tickformat": "+.3~f",
-                **(readable_range([x for _, x in means]) if len(points) > 1 else {}),
+                **(readable_range(_ends(points, "x")) if len(points) > 1 else {}),
             },
             "yaxis": {
                 "title": axis_title(f"accuracy, {title_of(measures.collected.new_task)}"),
@@ -114,7 +142,7 @@ def _trade_off_view(measures: Measures, task: str, points: Sequence[TradeOff]) -
                 **(
                     {"range": [-0.04, 1.04]}
                     if len(points) == 1
-                    else readable_range([y for y, _ in means], most=1.01)
+                    else readable_range(_ends(points, "y"), most=1.01)
                 ),
             },
             "legend": legend(1.05, itemsizing="constant"),

@@ -54,7 +54,7 @@ def mean_table(measures: Measures) -> Table:
         )
         accuracy, forgetting, transfer = map(summarise_values, figures)
         signed = (interval_cell(summary, sign=True) for summary in (forgetting, transfer))
-        rows.append((variant, layout.shots_cell(collected, shots), interval_cell(accuracy), *signed))
+        rows.append((variant, layout.shots_cell(collected, shots, variant), interval_cell(accuracy), *signed))
     columns = (
         STRATEGY,
         SHOTS,
@@ -75,7 +75,7 @@ def shortcut_by_shots(measures: Measures, task: str) -> str:
     texts = {n: f"{pair[1]:.3f} ({pair[0].replace('_', ' ')})" for n, pair in best.items() if pair}
     if len(set(texts.values())) == 1:
         return next(iter(texts.values()))
-    return ", ".join(f"{text} at {n:,} shots" for n, text in texts.items())
+    return ", ".join(f"{text} at {measures.collected.shots_words(n)}" for n, text in texts.items())
 
 
 def shortcut_table(measures: Measures) -> Table:
@@ -100,7 +100,7 @@ def matrix_table(measures: Measures) -> Table:
     for variant, shots in layout.groups(collected):
         matrix = np.mean(collected.values(variant, shots, lambda result: result.matrix), axis=0)
         for name, row in zip(layout.row_names(collected), matrix.tolist(), strict=True):
-            rows.append((variant, layout.shots_cell(collected, shots), name, *row))
+            rows.append((variant, layout.shots_cell(collected, shots, variant), name, *row))
     note = f"Accuracy on each task's test {collected.units()} before training and after each experience, mean over seeds."
     columns = (STRATEGY, SHOTS, text_column("row"), *tasks)
     return make_table("matrices", "Accuracy matrices", columns, rows, note)
@@ -137,7 +137,7 @@ def kind_table(measures: Measures, task: str) -> Table:
             rows.append(
                 (
                     variant,
-                    layout.shots_cell(collected, shots),
+                    layout.shots_cell(collected, shots, variant),
                     first,
                     second,
                     first.mean - second.mean if first and second else None,

@@ -46,7 +46,7 @@ def answer_table(measures: Measures) -> Table:
                     (
                         title_of(task),
                         variant,
-                        shots_cell(collected, shots),
+                        shots_cell(collected, shots, variant),
                         TIME_TITLES[time],
                         summarise_values([a.calibration_error for a in each]),
                         summarise_values([a.macro_f1 for a in each]),

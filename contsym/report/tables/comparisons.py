@@ -47,14 +47,17 @@ def comparison_table(measures: Measures) -> Table:
         "test's, McNemar's and the paired t test's over seeds, corrected after Holm over all pairs of "
         "strategies at one task and number of shots. Bold: p below 0.05. Least detectable difference: what "
         "this number of seeds would show in 80 of 100 repetitions (paired t-test, 5%); none: not even a difference of 1; "
-        "–: with one seed."
+        "–: with one seed, or where all seeds differ alike."
     )
     title = f"Pairwise comparisons on the same seeds and test {units}"
     return make_table("comparisons", title, columns, rows, note)
 
 
 def _least(c: Comparison) -> Cell | float | None:
-    return Cell("none") if c.least_difference is None and c.n_seeds > 1 else c.least_difference
+    if c.least_difference is None and c.n_seeds > 1:
+        return Cell("none")
+    # 0 where all seeds differ alike: by chance, since they are few.
+    return c.least_difference or None
 
 
 PLACEMENTS = (Placement("statistics", comparison_table),)

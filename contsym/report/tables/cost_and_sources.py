@@ -34,7 +34,7 @@ def cost_table(measures: Measures) -> Table:
     rows = (
         (
             variant,
-            shots_cell(measures.collected, shots),
+            shots_cell(measures.collected, shots, variant),
             *(measures.mean(variant, shots, cost) for cost in COSTS.values()),
         )
         for variant, shots in groups(measures.collected)
@@ -85,7 +85,9 @@ def setting_table(measures: Measures) -> Table:
 
 
 def _settings(result: SeedResult) -> str:
-    settings = sorted(result.settings.items())
+    # One pass is as many steps as it takes.
+    unused = ("epochs", "min_steps", "steps") if result.options.one_pass else ()
+    settings = sorted((name, value) for name, value in result.settings.items() if name not in unused)
     return ", ".join(f"{name}={'default' if value is None else value}" for name, value in settings)
 
 
@@ -114,7 +116,7 @@ def version_table(measures: Measures) -> Table:
 
     rows = [(name, distinct(fact)) for name, fact in FACTS.items()]
     rows += [(plugin, ", ".join(origins)) for plugin, origins in collected.plugins.items()]
-    rows += [(f"note on {variant}", note) for variant, note in collected.notes]
+    rows += [(f"note on {variants or 'all'}", note) for variants, note in collected.notes]
     for name in dict.fromkeys(name for result in results for name in result.versions):
         rows.append((name, distinct(lambda r, name=name: r.versions.get(name, "not recorded"))))  # type: ignore[misc]
     rows.append(("seeds", ", ".join(map(str, collected.seeds))))
@@ -138,7 +140,7 @@ def cell_table(measures: Measures) -> Table:
     rows = (
         (
             variant,
-            shots_cell(collected, shots),
+            shots_cell(collected, shots, variant),
             r.seed,
             reading([r]),
             *(r.final[task] for task in collected.tasks),

@@ -38,7 +38,7 @@ def during_table(measures: Measures, task: str) -> Table:
     cells = (
         (
             row.variant,
-            shots_cell(collected, row.shots),
+            shots_cell(collected, row.shots, row.variant),
             row.before,
             row.min_acc,
             row.worst_case_accuracy,

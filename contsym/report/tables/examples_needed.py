@@ -44,9 +44,8 @@ def paper_table(measures: Measures) -> Table:
             rows.append((name, samples, absent, points, absent))
     notes = (
         f"Paper: {paper.PROTOCOL}.",
-        f"Here: {collected.first.encoder}, {_sizes(collected)}. Samples: the least shots of "
-        f"{collected.tried} with an accuracy of {measures.target:g} on "
-        f"{title_of(collected.new_task)}, median over seeds {median_note(collected)}."
+        f"Here: {collected.first.encoder}, {_sizes(collected)}. Samples: {how_measured(measures)}, median over seeds "
+        f"{median_note(collected)}."
         + (f" Forgetting: of {title_of(task)}, after {collected.amount(most)}." if task else ""),
         *_departures(collected),
     )
@@ -79,33 +78,51 @@ def _sizes(collected: Collected) -> str:
     return "; ".join(parts)
 
 
-def shots_needed_text(needed: ShotsNeeded) -> str:
-    """Median and interval of the shots needed.
+def shots_needed_text(needed: ShotsNeeded, smallest: int | None = None) -> str:
+    """Median and interval of the shots needed; at most as many where they are the smallest that were tried.
 
-    >>> shots_needed_text(ShotsNeeded((8, 16, None), 16, 8, None))
-    '16 [8, not reached]'
+    >>> shots_needed_text(ShotsNeeded((8, 16, None), 16, 8, None), 8)
+    '16 [at most 8, not reached]'
     """
     if len(needed.per_seed) == 1 or (needed.low == needed.median == needed.high):
-        return _count(needed.median)
-    return f"{_count(needed.median)} [{_count(needed.low)}, {_count(needed.high)}]"
+        return _count(needed.median, smallest)
+    low, high = (_count(n, smallest) for n in (needed.low, needed.high))
+    return f"{_count(needed.median, smallest)} [{low}, {high}]"
 
 
-def _count(shots: int | None) -> str:
-    return "not reached" if shots is None else f"{shots:,}"
+def _count(shots: int | None, smallest: int | None) -> str:
+    return "not reached" if shots is None else f"{'at most ' * (shots == smallest)}{shots:,}"
 
 
 def shots_needed_cell(measures: Measures, variant: str) -> Cell:
-    needed = measures.efficiency(variant).shots_needed
-    if needed is None:
+    efficiency = measures.efficiency(variant)
+    if (needed := efficiency.shots_needed) is None:
         return Cell("cells missing")
-    return Cell(shots_needed_text(needed), (needed.median, needed.low, needed.high))
+    values = (needed.median, needed.low, needed.high)
+    return Cell(shots_needed_text(needed, efficiency.smallest), values)
+
+
+def how_measured(measures: Measures) -> str:
+    """What the examples needed are, for a caption."""
+    collected = measures.collected
+    units = collected.units(collected.new_task)
+    part, reached = (
+        f"{units} of {title_of(collected.new_task)}",
+        f"an accuracy of at least {measures.target:g}",
+    )
+    if not any(measures.efficiency(variant).is_counted for variant in collected.variants):
+        tried = collected.tried or " or ".join(collected.shots_words(n) for n in collected.shots)
+        return f"the least shots of {tried} with {reached} on the test {part}"
+    if any(r.search for r in collected.results):
+        return f"the least shots of {collected.tried} with {reached} on the validation {part}"
+    return f"the {units} seen, each once, until {reached} on the validation {part}, exact to one batch"
 
 
 def efficiency_table(measures: Measures) -> Table:
     collected = measures.collected
     columns = (
         STRATEGY,
-        Column(f"shots to {measures.target:g}", "shots_needed", SHOTS_PARTS),
+        Column(f"{collected.units(collected.new_task)} to {measures.target:g}", "shots_needed", SHOTS_PARTS),
         text_column("by seed", "by_seed"),
         Column("area under the curve", "area", SUMMARY_PARTS),
         Column("seeds", "n_seeds"),
@@ -114,13 +131,14 @@ def efficiency_table(measures: Measures) -> Table:
     for variant in collected.variants:
         efficiency = measures.efficiency(variant)
         by_seed = efficiency.shots_needed.per_seed if efficiency.shots_needed else ()
-        by_seed_text = ", ".join(map(_count, by_seed))
+        by_seed_text = ", ".join(_count(n, None) for n in by_seed)
         needed = shots_needed_cell(measures, variant)
         rows.append((variant, needed, by_seed_text, efficiency.area, efficiency.n_seeds))
+    words = how_measured(measures)
     note = (
-        f"The least shots of {collected.tried} with an accuracy of at least "
-        f"{measures.target:g}: median over the seeds {median_note(collected)}. Area: under accuracy over log2 of the shots, "
-        f"1 = always right. {interval_note(collected)}. Only seeds with a result at every number of shots count."
+        f"{words[0].upper()}{words[1:]}: median over the seeds {median_note(collected)}. At most: the smallest that was "
+        "tried, so that fewer may do. Area: under accuracy over log2 of fixed numbers of shots, 1 = always right. "
+        f"{interval_note(collected)}. Only seeds with a result at every number of shots count."
     )
     title = f"Examples needed of {title_of(collected.new_task)}"
     return make_table("efficiency", title, columns, rows, note)

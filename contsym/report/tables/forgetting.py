@@ -51,14 +51,17 @@ def trade_off_table(measures: Measures) -> Table:
                 (
                     title_of(task),
                     p.variant,
-                    shots_cell(measures.collected, p.shots),
+                    shots_cell(measures.collected, p.shots, p.variant),
                     p.accuracy,
                     forgetting,
                     p.seconds,
                     on_front,
                 )
             )
-    note = f"On the front: no other group has as much accuracy and as little forgetting. {MARKS_NOTE}"
+    note = (
+        "On the front: no other group has as much accuracy and as little forgetting. "
+        f"{MARKS_NOTE} {interval_note(measures.collected)}."
+    )
     return make_table("trade-off", "Accuracy against forgetting", columns, rows, note)
 
 

@@ -9,6 +9,7 @@ from contsym.data.wikidata.relations import registry
 from contsym.report.collect import Collected, title_of
 from contsym.report.table_formats import SUMMARY_PARTS, Cell, Column, Table, make_table, text_column
 from contsym.results.compare import FEW_SEEDS
+from contsym.results.reading import shots_seen
 
 KIND_NAMES = ("symmetric", "antisymmetric")
 STRATEGY, SHOTS, TASK = text_column("strategy"), Column("shots"), text_column("task")
@@ -23,13 +24,17 @@ def groups(collected: Collected) -> Iterator[tuple[str, int]]:
 
 
 def shots_columns(collected: Collected, **more: Any) -> tuple[Column, ...]:
-    return tuple(Column(collected.shots_words(n), f"shots_{n}", **more) for n in collected.shots)
+    keys = {n: f"shots_{n}" if collected.is_fixed(n) else f"up_to_{n}" for n in collected.shots}
+    return tuple(Column(collected.shots_words(n), key, **more) for n, key in keys.items())
 
 
-def shots_cell(collected: Collected, shots: int) -> Cell:
-    """The cell of a row's number of shots; of a search, what it may find at most."""
-    words = collected.shots_words(shots)
-    return Cell(words.removesuffix(" shots"), (shots,))
+def shots_cell(collected: Collected, shots: int, variant: str | None = None) -> Cell:
+    """The cell of a number of shots: as many as the results, or those of a variant, learned from, and of how many.
+
+    In a CSV the number is that of all shots, with the words beside it where fewer were learned from.
+    """
+    words = shots_seen(collected.group(variant, shots) if variant else collected.at(shots))
+    return Cell(words, (shots,), note="" if collected.is_fixed(shots) else words)
 
 
 def by_shots(
@@ -93,6 +98,10 @@ def interval_note(collected: Collected, shown_as: str = "Brackets") -> str:
         )
     if len(collected.seeds) < FEW_SEEDS:
         return (
-            f"{shown_as}: the range of {collected.seeds_text}, too few for an interval (docs/statistics.md)"
+            f"{shown_as}: the range of {collected.seeds_text}, too few for an interval (docs/statistics.md); it does not "
+            f"cover other test {collected.units()}"
         )
-    return f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_text}"
+    return (
+        f"{shown_as}: 95% bootstrap interval of the mean over {collected.seeds_text}; it does not cover other test "
+        f"{collected.units()}"
+    )

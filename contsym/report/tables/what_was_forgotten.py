@@ -36,7 +36,7 @@ def verdict_table(measures: Measures) -> Table:
     rows = [
         (
             name,
-            shots_cell(measures.collected, shots),
+            shots_cell(measures.collected, shots, name),
             Cell(found.verdict, (found.verdict,), strong=found.verdict == "label bias"),
             len(found.seeds),
             sentence(found).partition(": ")[2],
@@ -53,7 +53,12 @@ def rules_table(measures: Measures) -> Table:
     for name, shots, found in audits(measures):
         for judged in (found.task, *found.known):
             rows.append(
-                (judged.name, name, shots_cell(measures.collected, shots), *_cells(judged, len(found.seeds)))
+                (
+                    judged.name,
+                    name,
+                    shots_cell(measures.collected, shots, name),
+                    *_cells(judged, len(found.seeds)),
+                )
             )
     columns = (
         text_column("rule"),

@@ -12,11 +12,13 @@ from contsym.sweeps.job import Job
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error, with its type unless the error is contsym's."""
+    """The message of an error; with its type unless the error is contsym's, and with its notes, as `run_job` adds one."""
     text = " ".join(str(error).split())[:500]
     if isinstance(error, (ContsymError, Lost)):
         return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    notes = " ".join(", ".join(getattr(error, "__notes__", ())).split())[:200]
+    return f"{text} ({notes})" if notes else text
 
 
 class Lost(Exception):

@@ -216,6 +216,11 @@ def test_a_shard_too_few_is_named(tiny_encoder_folder, tmp_path):
             {"checkpoint-9/model.safetensors": b"", "checkpoint-9/config.json": b"{}"},
             "FOLDER: no *.safetensors; the checkpoint is in FOLDER/checkpoint-9: give that folder",
         ),
+        (
+            {f"{name}/{file}": b"{}" for name in "abcd" for file in ("model.safetensors", "config.json")},
+            "FOLDER: no *.safetensors; 4 folders below have a checkpoint: FOLDER/a, FOLDER/b, FOLDER/c and 1 more; give one "
+            "of them",
+        ),
     ],
 )
 def test_a_folder_without_weights_says_what_it_has_in_their_place(files, message, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from contsym.results.metrics.stats import (
     Comparison,
@@ -162,13 +163,14 @@ def test_an_item_that_splits_the_seeds_evenly_has_no_voice():
 def test_the_test_over_seeds_by_hand():
     # Mean 0.2, deviation 0.1, t = 0.2 sqrt(3) / 0.1 = 3.4641; with 2 degrees of freedom
     # p = 1 - t / sqrt(t^2 + 2) = 1 - 3.4641 / sqrt(14).
-    assert paired_t([0.1, 0.2, 0.3]) == pytest.approx(1 - 3.464102 / 14**0.5, abs=1e-6)
+    assert paired_t([0.1, 0.2, 0.3], 10) == pytest.approx(1 - 3.464102 / 14**0.5, abs=1e-6)
 
 
 def test_equal_differences_leave_nothing_to_chance():
-    assert paired_t([0.1, 0.1, 0.1]) == 0.0
-    assert paired_t([0.0, 0.0]) == 1.0
-    assert paired_t([0.3]) is None
+    # One item of 100 is the deviation: t = 0.1 / (0.01 / sqrt(3)).
+    assert paired_t([0.1, 0.1, 0.1], 100) == pytest.approx(2 * t.sf(10 * 3**0.5, 2))
+    assert paired_t([0.0, 0.0], 100) == 1.0
+    assert paired_t([0.3], 100) is None
 
 
 # Holm.
@@ -252,7 +254,7 @@ def test_all_pairs_are_corrected_together():
     for c in found:
         per_seed = (correct[c.a].mean(axis=1) - correct[c.b].mean(axis=1)).tolist()
         assert c.difference == pytest.approx(np.mean(per_seed))
-        assert c.p_seeds == pytest.approx(paired_t(per_seed))
+        assert c.p_seeds == pytest.approx(paired_t(per_seed, 300))
         assert c.least_difference == pytest.approx(least_difference(per_seed))
         assert (c.n_seeds, c.n_items) == (4, 300)
         assert c.low <= c.difference <= c.high

@@ -1,15 +1,30 @@
 """Engines by name: missing engines and contradictory options, in one line."""
 
 import os
+import pickle
 import sys
 
 import pytest
 
-from contsym.errors import SettingError
-from contsym.sweeps.engines.base import parse_options, threads_each
+from contsym.errors import SettingError, line_in
+from contsym.sweeps.engines.base import one_line, parse_options, threads_each
 from contsym.sweeps.engines.choose import make_executor, read_options, several_gpus
 from contsym.sweeps.engines.local import LocalExecutor
 from tests.errors import message_of
+
+
+def test_the_error_of_a_cell_has_the_line_of_the_plug_in(tmp_path):
+    file = tmp_path / "boom.py"
+    file.write_text("def loss():\n    raise ValueError('nan in\\nloss')\n")
+    names: dict = {}
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    with pytest.raises(ValueError, match="nan") as raised:
+        names["loss"]()
+    raised.value.add_note(line_in(raised.value, file))
+    # As it comes from another process.
+    error = pickle.loads(pickle.dumps(raised.value))
+    assert one_line(error) == "ValueError: nan in loss (boom.py:2)"
+    assert line_in(raised.value, tmp_path / "other.py") == line_in(raised.value, None) == ""
 
 
 @pytest.mark.parametrize(("backend", "library"), [("ray", "ray"), ("slurm", "submitit")])
