@@ -18,6 +18,7 @@ from contsym.data.pair_rows import PairSource
 from contsym.differences.run import diff as compare_checkpoints
 from contsym.differences.schema import Diff
 from contsym.errors import ContsymError, SettingError, nearest
+from contsym.plugins import read as read_plugins
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.find import find, nothing_there
 from contsym.training.progress import Progress
@@ -153,7 +154,8 @@ def diff(
         tasks: More abilities beside the bundled ones, or other sources for these: by a task's name a source as of
             `--mnli`, by any other name a file of labelled pairs, a DataFrame, a `datasets.Dataset` or dicts.
         progress: As in `run`.
-        options: Those of `contsym diff` with _ for -: `form`, `limit`, `seed`, `put_back`, `device`, `precision`.
+        options: Those of `contsym diff` with _ for -: `form`, `limit`, `seed`, `put_back`, `device`, `precision`, and
+            `plugins` for the files of strategies that are not contsym's own.
 
     Raises ContsymError, in one line, for whatever the caller can mend.
 
@@ -162,12 +164,13 @@ def diff(
     ...
     contsym.errors.SettingError: --limit 0, --seed 0: expected a limit of at least 1 and a seed of at least 0
     """
-    known = ("form", "limit", "seed", "put_back", "device", "precision")
+    known = ("form", "limit", "seed", "put_back", "device", "precision", "plugins")
     if unknown := [name for name in options if name not in known]:
         raise SettingError(f"option {unknown[0]!r} is unknown; {nearest(unknown[0], known)}")
+    named = read_plugins(options.pop("plugins", ()))
     shown = progress or default_progress()
     try:
-        return compare_checkpoints(old, new, tasks, progress=shown, **options)
+        return compare_checkpoints(old, new, tasks, plugins=named, progress=shown, **options)
     finally:
         if isinstance(shown, Bars):
             shown.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
@@ -15,15 +16,25 @@ from contsym.commands.options import (
     form_option,
     json_option,
     output_option,
+    plugin_option,
     precision_option,
     sources_of,
 )
 from contsym.commands.screen import log_options, screen
-from contsym.errors import SettingError
+from contsym.errors import EncoderError, SettingError
 from contsym.tasks.schema import FIRST
 
 if TYPE_CHECKING:
     from contsym.data.schema import Form
+
+
+class Asked(TypedDict):
+    """The options that say what is compared."""
+
+    form: Form
+    limit: int
+    seed: int
+    put_back: bool
 
 
 @click.command(short_help="Compare two checkpoints: abilities lost, and where.")
@@ -43,7 +54,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="The most pairs per task; the seed draws them where there are more.",
+    help="The most pairs per task; the seed draws them where there are more. Fewer pairs take less time.",
 )
 @click.option(
     "--seed",
@@ -60,9 +71,13 @@ if TYPE_CHECKING:
 )
 @device_option
 @precision_option
+@plugin_option
 @output_option
 @click.option(
-    "--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/diffs/OLD-NEW."
+    "--to",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="A new folder, or that of the same comparison; default: OUTPUT/diffs/OLD-NEW.",
 )
 @click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
 @log_options
@@ -77,6 +92,7 @@ def diff(
     put_back: bool,
     device: str,
     precision: str,
+    plugins: tuple[str, ...],
     output: Path,
     to: Path | None,
     opens: bool,
@@ -87,7 +103,7 @@ def diff(
 
     OLD and NEW are folders, Hub ids or presets of encoders or classifiers, trained by anybody, or a run that saved its
     model. Nothing is trained but small probes. The bundled NLI sample and symmetry pairs are measured in any case. Writes
-    a page and its tables, like contsym report (docs/diff.md).
+    a page and its tables, like contsym report, and every answer of both (docs/diff.md).
 
     \b
     Examples:
@@ -100,8 +116,7 @@ def diff(
     from contsym.api.functions import diff as compare
     from contsym.commands.views.diff import diff_report
     from contsym.commands.views.progress import RunProgress
-    from contsym.differences.page import make_page, name_of
-    from contsym.report.render import write_report
+    from contsym.differences.page import ANSWERS, check_folder, name_of, request, write_page
 
     tasks: dict[str, str] = {**sources_of(options)}
     for text in files:
@@ -115,32 +130,38 @@ def diff(
         if name in tasks:
             raise SettingError(f"--task {name} is given twice; give it once")
         tasks[name] = file
+    sides = _checkpoint(old, output), _checkpoint(new, output)
+    asked: Asked = {"form": form, "limit": limit, "seed": seed, "put_back": put_back}
+    if to is not None:
+        check_folder(to, request(*sides, tasks, **asked))
     with RunProgress(*screen()) as progress:
         found = compare(
-            _checkpoint(old, output),
-            _checkpoint(new, output),
+            *sides,
             tasks,
-            form=form,
-            limit=limit,
-            seed=seed,
-            put_back=put_back,
+            **asked,
             device=device,
             precision=precision,
+            plugins=plugins,
             progress=progress,
         )
-    html, tables = write_report(make_page(found), to or output / "diffs" / name_of(found))
+    html, tables = write_page(found, to or output / "diffs" / name_of(found))
     if as_json:
         click.echo(json.dumps(found.model_dump(), ensure_ascii=False, allow_nan=False))
     else:
         Console(highlight=False).print(diff_report(found))
     click.echo(f"page: {html}", err=as_json)
     click.echo(f"tables: {tables}", err=as_json)
+    click.echo(f"answers: {html.parent / ANSWERS}", err=as_json)
     if opens:
         click.launch(str(html.resolve()))
 
 
 def _checkpoint(name: str, output: Path) -> str:
-    """What was given, or for a stored run or a row of the latest sweep the folder of its saved model."""
+    """What was given, or for a stored run or a row of the latest sweep the folder of its saved model.
+
+    Raises EncoderError for a name that can be neither a run nor a checkpoint.
+    """
+    from contsym.models.encoders.presets import PRESETS
     from contsym.results.store import RESULT
     from contsym.sweeps.find import find, find_model
     from contsym.sweeps.runs import RECORD
@@ -150,9 +171,33 @@ def _checkpoint(name: str, output: Path) -> str:
         if folder.is_dir():
             is_stored = any((folder / file).is_file() for file in (RECORD, RESULT))
         else:
-            is_stored = "/" not in name and ("@" in name or find(name, output) is not None)
+            may_be_run = "/" not in name and name.partition("@")[0] not in PRESETS and not folder.is_file()
+            is_stored = may_be_run and ("@" in name or find(name, output) is not None)
+            if may_be_run and not is_stored:
+                raise _unknown(name, output)
     except OSError:  # as for a name that is too long: who looks for a checkpoint says so
         is_stored = False
     if not is_stored:
         return name
     return str(find_model(name, output, remedy="name one by its folder, as results/KEY/model"))
+
+
+def _unknown(name: str, output: Path) -> EncoderError:
+    """The error for a name without a slash that is neither a preset, a run nor a folder."""
+    from contsym.models.encoders.presets import PRESETS
+    from contsym.sweeps.find import LATEST
+    from contsym.sweeps.runs import stored_runs
+
+    runs = [run.name for run in stored_runs(output)]
+    if name == LATEST and not runs:
+        return EncoderError(
+            f"{name!r}: {output} has no run yet; contsym run --save-model makes one, or --output names the folder of others"
+        )
+    # A run is also found by the beginning of its name, which is its strategy.
+    known = [*PRESETS, LATEST, *dict.fromkeys(run.partition("-")[0] for run in runs), *runs]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    question = f"did you mean {' or '.join(near)}? Otherwise " if near else ""
+    return EncoderError(
+        f"{name!r} is no preset, no run of {output} and no folder; {question}expected {', '.join(PRESETS)}, latest, a run of "
+        "--output (contsym runs), a Hub id (owner/name) or a folder with model.safetensors"
+    )

@@ -10,7 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contsym.differences.schema import Ability, Change, Group, GroupColumn, Measure
+from contsym.differences.schema import (
+    MEASURES,
+    Ability,
+    Change,
+    Flips,
+    Group,
+    GroupColumn,
+    LabelShare,
+    Measure,
+)
 from contsym.differences.tasks import TaskPairs
 from contsym.models.algebra import pair_features
 from contsym.models.memory import LabelMemory
@@ -24,6 +33,9 @@ from contsym.results.metrics.stats import (
 
 K_VOTES = 15
 """Neighbours that vote."""
+
+Labels = NDArray[np.str_]
+"""The label that each answered pair gets, (pairs,)."""
 
 Right = NDArray[np.bool_]
 """Whether each answered pair is answered correctly, (pairs,)."""
@@ -43,8 +55,8 @@ def features_of_sentences(p: Tensor, h: Tensor) -> NDArray[np.float32]:
     return pair_features(p, h).numpy()
 
 
-def right_answers(task: TaskPairs, features: Features, seed: int, measure: Measure) -> Right | None:
-    """The correct answers by one measure; None for the own head of a checkpoint without one.
+def answers_of(task: TaskPairs, features: Features, seed: int, measure: Measure) -> Labels | None:
+    """The answers by one measure; None for the own head of a checkpoint without one, and for too few pairs to learn from.
 
     A probe and k-NN answer the pairs of a fold after learning from all pairs outside it.
     """
@@ -52,7 +64,9 @@ def right_answers(task: TaskPairs, features: Features, seed: int, measure: Measu
     if measure == "own head":
         if features.head is None or not task.is_nli:
             return None
-        return features.head.argmax(dim=1).numpy() == labels[:n]
+        return np.array(task.names)[features.head.argmax(dim=1).numpy()]
+    if task.folds is None:
+        return None
     answers = np.zeros(len(labels), dtype=np.int64)
     for fold in np.unique(task.folds[:n]):
         inside = (task.folds == fold) & (np.arange(len(labels)) < n)
@@ -61,7 +75,7 @@ def right_answers(task: TaskPairs, features: Features, seed: int, measure: Measu
             answers[inside] = probe_answers(*known, features.pairs[inside], seed)
         else:
             answers[inside] = knn_answers(*known, features.pairs[inside])
-    return answers[:n] == labels[:n]
+    return np.array(task.names)[answers[:n]]
 
 
 def knn_answers(
@@ -79,24 +93,56 @@ def knn_answers(
 
 def abilities_of(
     tasks: Mapping[str, TaskPairs],
-    before: Mapping[tuple[str, Measure], Right | None],
-    after: Mapping[tuple[str, Measure], Right | None],
+    before: Mapping[tuple[str, Measure], Labels | None],
+    after: Mapping[tuple[str, Measure], Labels | None],
 ) -> tuple[Ability, ...]:
     """Every task by every measure that either side has; p corrected over the abilities that both have."""
     found = [
-        (task, measure, compare(right, after[task, measure]))
-        for (task, measure), right in before.items()
-        if right is not None or after[task, measure] is not None
+        (tasks[name], measure, before[name, measure], after[name, measure])
+        for name in tasks
+        for measure in MEASURES
+        if before[name, measure] is not None or after[name, measure] is not None
     ]
-    changes = _corrected([change for _, _, change in found])
+    rights = [(right(task, old), right(task, new)) for task, _, old, new in found]
+    changes = _corrected([compare(*sides) for sides in rights])
     return tuple(
         Ability(
             **dict(change),
-            task=task,
+            task=task.name,
             measure=measure,
-            groups=_groups(tasks[task].groups, before[task, measure], after[task, measure]),
+            groups=_groups(task.groups, *sides),
+            flips=_flips(old, new, *sides),
+            shares=_shares(task, old, new),
+            old_answers=None if old is None else tuple(old.tolist()),
+            new_answers=None if new is None else tuple(new.tolist()),
         )
-        for (task, measure, _), change in zip(found, changes, strict=True)
+        for (task, measure, old, new), sides, change in zip(found, rights, changes, strict=True)
+    )
+
+
+def right(task: TaskPairs, answers: Labels | None) -> Right | None:
+    return None if answers is None else answers == task.truth
+
+
+def _flips(old: Labels | None, new: Labels | None, before: Right | None, after: Right | None) -> Flips | None:
+    if old is None or new is None or before is None or after is None:
+        return None
+    return Flips(
+        to_wrong=int((before & ~after).sum()),
+        to_right=int((~before & after).sum()),
+        other=int((~before & ~after & (old != new)).sum()),
+    )
+
+
+def _shares(task: TaskPairs, old: Labels | None, new: Labels | None) -> tuple[LabelShare, ...]:
+    columns = [task.truth, old, new]
+    present = {label for column in columns if column is not None for label in column.tolist()}
+    # A method may also answer labels of its other tasks.
+    names = [name for name in task.names if name in present] + sorted(present - {*task.names})
+    shares = [[None if c is None else float((c == name).mean()) for c in columns] for name in names]
+    return tuple(
+        LabelShare(label=name, true=true or 0.0, before=one, after=other)
+        for name, (true, one, other) in zip(names, shares, strict=True)
     )
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from contsym.data.schema import stable_hash
-from contsym.differences.abilities import Features, Right, features_of_sentences, right_answers
-from contsym.differences.checkpoint import BLOCK, LoadedCheckpoint, Reading
+from contsym.differences.abilities import Features, Labels, answers_of, features_of_sentences
+from contsym.differences.checkpoint import BLOCK, Advance, LoadedCheckpoint, Reading
 from contsym.differences.schema import Measure
 from contsym.differences.tasks import TaskPairs
 from contsym.training.progress import Steps
@@ -23,7 +23,7 @@ N_TEXTS = 1000
 """Texts whose states are compared; of more texts the seed draws them."""
 
 Wanted = Sequence[tuple[str, Measure]]
-Answers = dict[tuple[str, Measure], Right | None]
+Answers = dict[tuple[str, Measure], Labels | None]
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,16 @@ class Bench:
             found |= dict.fromkeys(self._texts_of(self.tasks[name], learns(measures)))
         return list(found)
 
-    def measure(self, side: LoadedCheckpoint, texts: Texts, wanted: Wanted) -> Answers:
+    def measure(
+        self, side: LoadedCheckpoint, texts: Texts, wanted: Wanted, advance: Advance = lambda: None
+    ) -> Answers:
         """The answers of some abilities, given all their texts."""
         found: Answers = {}
         for name, measures in _by_task(wanted).items():
             features = self._features(side, texts, self.tasks[name], measures)
             for measure in measures:
-                found[name, measure] = right_answers(self.tasks[name], features, self.seed, measure)
+                found[name, measure] = answers_of(self.tasks[name], features, self.seed, measure)
+                advance()
         return found
 
     def _features(

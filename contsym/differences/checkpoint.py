@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from contsym.differences.schema import DENSE, EMBEDDINGS, HEAD, OTHER, Checkpoint
-from contsym.models.encoders import checkpoints, weights
+from contsym.differences.files import method_name, title_of, unused_labels
+from contsym.differences.part_names import order_of, part_of
+from contsym.differences.schema import Checkpoint
+from contsym.models.encoders import weights
 from contsym.models.encoders.batching import Text
 from contsym.models.encoders.checkpoints import EncoderFiles
 from contsym.models.encoders.device import Precision
@@ -72,6 +73,17 @@ class LoadedCheckpoint:
         if self.classifier:
             self.classifier.precision = precision
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of its figures must know."""
+        if not (labels := self.facts.unused_labels):
+            return []
+        named = ", ".join(labels[:3]) + (", ..." if len(labels) > 3 else "")
+        return [
+            f"its head has the labels {named}, not entailment, neutral and contradiction, so it is not measured (id2label in "
+            "config.json names them)"
+        ]
+
     def _modules(self) -> list[nn.Module]:
         return [module for module in (self.encoder, self.classifier, self.pair_head) if module is not None]
 
@@ -82,6 +94,7 @@ class LoadedCheckpoint:
         assert files.pooling is not None
         return Checkpoint(
             name=files.name,
+            title=title_of(files),
             origin=files.origin,
             weights_sha256=files.weights_sha256,
             architecture=str(encoder.transformer.config.model_type),  # type: ignore[union-attr]
@@ -89,6 +102,8 @@ class LoadedCheckpoint:
             dim=encoder.dim,
             pooling=files.pooling.words(),
             head="joint" if self.classifier else "pair" if self.pair_head else None,
+            unused_labels=unused_labels(files),
+            method=method_name(files),
             seen=tuple(files.seen),
         )
 
@@ -159,7 +174,7 @@ class LoadedCheckpoint:
                 # OPT calls its only layers those of a decoder.
                 part = part_of(name) if has_encoder else part_of(name).removeprefix("decoder ")
                 found.setdefault(part, {})[name] = tensor
-        return dict(sorted(found.items(), key=lambda item: _order(item[0])))
+        return dict(sorted(found.items(), key=lambda item: order_of(item[0])))
 
 
 def with_facts(files: EncoderFiles) -> EncoderFiles:
@@ -169,48 +184,14 @@ def with_facts(files: EncoderFiles) -> EncoderFiles:
     return files
 
 
-def unused_heads(sides: Sequence[EncoderFiles]) -> list[str]:
-    """A line for each classifier whose labels are not those of NLI, and for each saved method without an NLI head."""
-    notes = []
-    for title, files in zip(("OLD", "NEW"), sides, strict=True):
-        config = checkpoints.read_config(files.folder)
-        is_classifier = "SequenceClassification" in str(config.get("architectures"))
-        if (files.root / checkpoints.METHOD).is_file() and kind_of_head(files) is None:
-            notes.append(
-                f"{title}: its method ({checkpoints.METHOD}) is not an NLI head: only its encoder is compared"
-            )
-        elif is_classifier and kind_of_head(files) is None:
-            labels = config.get("id2label")
-            named = ", ".join(map(str, labels.values()))[:100] if isinstance(labels, Mapping) else "unknown"
-            notes.append(
-                f"{title}: its head has the labels {named}, not entailment, neutral and contradiction: unused"
-            )
-    return notes
-
-
-def part_of(name: str) -> str:
-    """The part that a weight belongs to, by its name in the state of a model.
-
-    >>> part_of("encoder.layer.0.output.dense.weight"), part_of("decoder.layers.11.fc1.bias"), part_of("h.2.ln_1.weight")
-    ('layer 1', 'decoder layer 12', 'layer 3')
-    >>> part_of("embeddings.word_embeddings.weight"), part_of("wte.weight"), part_of("pooler.dense.weight")
-    ('embeddings', 'embeddings', 'head')
-    """
-    words = name.split(".")
-    if words[0] in ("head", "pooler"):
-        return HEAD
-    if words[0] == "dense":
-        return DENSE
-    if numbered := re.search(r"\.(\d+)\.", f".{name}"):
-        return f"{'decoder ' * ('decoder' in words)}layer {int(numbered[1]) + 1}"
-    return EMBEDDINGS if re.search(r"emb|\bwte\b|\bwpe\b|\bshared\b", name) else OTHER
-
-
-def _order(part: str) -> tuple[int, int]:
-    words = part.split()
-    if words[-2:-1] == ["layer"]:
-        return (2 if words[0] == "decoder" else 1), int(words[-1])
-    return {EMBEDDINGS: 0, OTHER: 3, DENSE: 4, HEAD: 5}[part], 0
+def tokenizer_note(old: LoadedCheckpoint, new: LoadedCheckpoint, texts: Sequence[Text]) -> list[str]:
+    """A line where the tokenizers make other tokens of some of these texts."""
+    sentences = list(dict.fromkeys(s for text in texts for s in ((text,) if isinstance(text, str) else text)))
+    ids = [side.encoder.tokenizer(sentences, truncation=True, max_length=64) for side in (old, new)]
+    n = sum(a != b for a, b in zip(*(each["input_ids"] for each in ids), strict=True))
+    if not n:
+        return []
+    return [f"the tokenizers differ: {n:,} of {len(sentences):,} sentences become other tokens"]
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from contsym.differences.schema import VECTORS, Ability, Diff, Group
+from contsym.differences.part_names import VECTORS
+from contsym.differences.schema import Ability, Diff, Group
 from contsym.report.figures.style import (
     COLOURS,
     GREY,
@@ -158,21 +159,21 @@ def where(found: Diff) -> Figure:
                     "mode": "lines+markers",
                     "name": title,
                     "x": [plain(part.name) for part in layers],
-                    "y": [None if value is None else round(value, 5) for value in values],
+                    "y": values,
                     "line": {"color": colour, "dash": dash, "width": 2},
                     "marker": {"symbol": symbol, "size": 9, "color": colour},
-                    "hovertemplate": "%{x}: %{y:.3f}",
+                    "hovertemplate": "%{x}: %{y:.3~g}",
                 }
             )
-        views.append(View("states", traces, _layout("states after this part; 0: unmoved")))
+        views.append(View("states", traces, _layout("states after this part; 0: equal")))
     weights = [part for part in found.parts if part.weights is not None]
     if weights:
         bars: Trace = {
             "type": "bar",
             "x": [plain(part.name) for part in weights],
-            "y": [round(part.weights or 0, 5) for part in weights],
+            "y": [part.weights for part in weights],
             "marker": {"color": AFTER},
-            "hovertemplate": "%{x}: %{y:.3f}<extra></extra>",
+            "hovertemplate": "%{x}: %{y:.3~g}<extra></extra>",
             "showlegend": False,
         }
         views.append(View("weights", [bars], _layout("distance of the weights; 1: OLD's length")))

@@ -89,6 +89,8 @@ def _nearest(vectors: Rows, k: int) -> NDArray[np.int64]:
 def relative_distance(pairs: Iterable[tuple[Rows, Rows]]) -> float | None:
     """|new - old| / |old| over all weights of a part, given as (old, new) arrays: 0.1 is a tenth of the part's length.
 
+    0 where all weights are equal, and only there.
+
     Source: Nagarajan and Kolter 2019 (arXiv 1901.01672), distance from initialisation, here relative. None where OLD's
     weights are all 0 and NEW's are not.
 
@@ -101,7 +103,8 @@ def relative_distance(pairs: Iterable[tuple[Rows, Rows]]) -> float | None:
         length += float(np.square(old.astype(np.float64)).sum())
     if length == 0:
         return 0.0 if moved == 0 else None
-    return _rounded((moved / length) ** 0.5)
+    # Not to decimals, which would call small changes 0.
+    return float(f"{(moved / length) ** 0.5:.{DIGITS}g}")
 
 
 def _rounded(value: float) -> float:

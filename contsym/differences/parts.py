@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from contsym.differences import schema
 from contsym.differences.bench import Texts
 from contsym.differences.checkpoint import LoadedCheckpoint, Weights
 from contsym.differences.geometry import Rows, cka_distance, cosine_drift, neighbours_lost, relative_distance
-from contsym.differences.schema import EMBEDDINGS, HEAD, VECTORS, Part
+from contsym.differences.part_names import EMBEDDINGS, HEAD, VECTORS
+from contsym.differences.schema import Part
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,15 @@ class Fitting:
     def distance(self, part: str) -> float | None:
         old, new = self.old[part], self.new[part]
         return relative_distance((_array(old[name]), _array(new[name])) for name in old)
+
+    def tensors(self, part: str) -> tuple[schema.Tensor, ...]:
+        """The weights of a part one by one."""
+        return tuple(
+            schema.Tensor(
+                name=name, weights=relative_distance([(_array(tensor), _array(self.new[part][name]))])
+            )
+            for name, tensor in self.old[part].items()
+        )
 
 
 def _array(tensor: Tensor) -> Rows:
@@ -56,8 +67,9 @@ def fitting_parts(old: LoadedCheckpoint, new: LoadedCheckpoint) -> tuple[Fitting
     notes, fitting = [], []
     for part in dict.fromkeys([*before, *after]):
         if part not in before or part not in after:
-            lacking = "OLD" if part not in before else "NEW"
-            notes.append(f"{part}: {lacking} has none, so it is neither compared nor put back")
+            lacking, other = ("OLD", "NEW") if part not in before else ("NEW", "OLD")
+            what = f"only {other} has an NLI head" if part == HEAD else f"{lacking} has none"
+            notes.append(f"{part}: {what}, so it is neither compared nor put back")
         elif not _fits(before[part], after[part]):
             notes.append(f"{part}: of another kind or size in NEW, so it is neither compared nor put back")
         elif part == EMBEDDINGS and not _same_words(old, new):
@@ -97,15 +109,13 @@ def compare_parts(fitting: Fitting, old: Texts, new: Texts) -> tuple[tuple[Part,
 
 
 def _part(name: str, fitting: Fitting, states: tuple[Rows, Rows] | None) -> Part:
-    weights = fitting.distance(name) if name in fitting.names else None
-    if states is None:
-        return Part(name=name, weights=weights, cka_distance=None, drift=None, neighbours_lost=None)
-    old, new = states
-    has_directions = fitting.same_architecture and old.shape == new.shape
+    has_weights = name in fitting.names
+    has_directions = fitting.same_architecture and states is not None and states[0].shape == states[1].shape
     return Part(
         name=name,
-        weights=weights,
-        cka_distance=cka_distance(old, new),
-        drift=cosine_drift(old, new) if has_directions else None,
-        neighbours_lost=neighbours_lost(old, new),
+        weights=fitting.distance(name) if has_weights else None,
+        cka_distance=None if states is None else cka_distance(*states),
+        drift=cosine_drift(*states) if states and has_directions else None,
+        neighbours_lost=None if states is None else neighbours_lost(*states),
+        tensors=fitting.tensors(name) if has_weights else (),
     )

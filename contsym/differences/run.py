@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import contsym
 from contsym.config import DEFAULT_FORM
 from contsym.data.pair_rows import PairSource
-from contsym.differences.schema import FORMAT, MEASURES, Diff, DiffTask
+from contsym.differences.files import are_same
+from contsym.differences.schema import FORMAT, AnsweredPair, Diff, DiffTask
+from contsym.differences.sentences import summary
 from contsym.differences.tasks import BUNDLED_TASKS, LIMIT, N_FOLDS, check_names, load_pairs
 from contsym.errors import SettingError
 from contsym.models.encoders import checkpoints
+from contsym.plugins import INSTALLED, Plugins
 from contsym.training.progress import Progress, Silent, Steps
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ def diff(
     put_back: bool = True,
     device: str = "auto",
     precision: str = "auto",
+    plugins: Plugins = INSTALLED,
     progress: Progress | None = None,
 ) -> Diff:
     """Which abilities two checkpoints have, and where in the network they differ.
@@ -38,6 +42,8 @@ def diff(
     `old` and `new` are folders, Hub ids or presets of encoders or classifiers. `tasks` adds to the bundled tasks, or
     replaces their source: under the name of a task a source as of `--mnli`, under any other name a file of labelled
     pairs, or rows in memory (an iterable of dicts with premise, hypothesis, label and perhaps relation, skill).
+    `plugins` has the strategies of saved models that are not contsym's own. Of checkpoints that are the same nothing is
+    measured.
 
     Raises EncoderError, DataError or SettingError before anything is encoded, where a checkpoint, the pairs or an
     option cannot be used.
@@ -46,8 +52,8 @@ def diff(
     >>> from contsym.testing.toy import nli_rows, save_encoder
     >>> folder = save_encoder(Path(mkdtemp()))
     >>> found = diff(folder, folder, {"toy": nli_rows()}, limit=40)
-    >>> found.ability("toy", "probe").change, found.lost, {part.weights for part in found.parts}
-    (0.0, [], {0.0, None})
+    >>> found.is_same, found.abilities
+    (True, ())
     """
     started = time.perf_counter()
     if limit < 1 or seed < 0:
@@ -62,16 +68,18 @@ def diff(
 
     quiet_libraries()
     # Before the data, since a wrong name is the likeliest mistake; both without torch.
-    found = [checkpoints.locate(str(name)) for name in (old, new)]
+    found = checkpoints.locate(str(old)), checkpoints.locate(str(new))
+    is_same = are_same(*found)
     pairs = {
-        name: load_pairs(name, source, seed=seed, limit=limit, form=form) for name, source in sources.items()
+        name: load_pairs(name, source, seed=seed, limit=limit, form=form)
+        for name, source in ({} if is_same else sources).items()
     }
-    from contsym.differences.abilities import K_VOTES, abilities_of
+    from contsym.differences.abilities import K_VOTES
     from contsym.differences.bench import Bench
-    from contsym.differences.checkpoint import LoadedCheckpoint, unused_heads, with_facts
+    from contsym.differences.checkpoint import LoadedCheckpoint, with_facts
     from contsym.differences.geometry import K_NEIGHBOURS
-    from contsym.differences.parts import compare_parts, fitting_parts
-    from contsym.differences.transplants import transplants
+    from contsym.differences.measuring import Measured, measure
+    from contsym.differences.methods import saved_method
     from contsym.models.encoders.device import choose_device, choose_precision, deterministic
 
     files = [with_facts(each) for each in found]
@@ -79,39 +87,40 @@ def diff(
     used = choose_precision(precision, device)
     with deterministic(device):
         before, after = (LoadedCheckpoint(each, device, used) for each in files)
-        bench = Bench(pairs, before, after, seed, steps)
-        readings = bench.read(before, "OLD"), bench.read(after, "NEW")
-        everything = [(name, measure) for name in pairs for measure in MEASURES]
-        answers = [
-            bench.measure(side, reading, everything)
-            for side, reading in zip((before, after), readings, strict=True)
-        ]
-        abilities = abilities_of(pairs, *answers)
-        fitting, notes = fitting_parts(before, after)
-        parts, more_notes = compare_parts(fitting, *readings)
-        returned = transplants(bench, readings[1], fitting, abilities, answers[1]) if put_back else ()
-    return Diff(
+        measured = Measured()
+        if not is_same:
+            methods = [
+                saved_method(each, device, None if precision == "auto" else used, plugins) for each in files
+            ]
+            measured = measure(Bench(pairs, before, after, seed, steps), methods, put_back)
+    compared = Diff(
         format=FORMAT,
         old=before.facts,
         new=after.facts,
+        is_same=is_same,
         tasks=tuple(
             DiffTask(
                 name=t.name,
                 given=given(sources[t.name]),
                 source=t.source,
                 n=t.n,
-                n_learned=len(t.labels),
+                n_learned=len(t.labels) if t.folds is not None else 0,
                 notes=t.notes,
+                pairs=tuple(
+                    AnsweredPair(id=t.ids[i], premise=t.premises[i], hypothesis=t.hypotheses[i], label=label)
+                    for i, label in enumerate(t.truth.tolist())
+                ),
             )
             for t in pairs.values()
         ),
-        abilities=abilities,
-        parts=parts,
-        transplants=returned,
-        notes=(*unused_heads(files), *notes, *more_notes),
+        abilities=measured.abilities,
+        parts=measured.parts,
+        transplants=measured.transplants,
+        notes=measured.notes,
+        summary=(),
         put_back=put_back,
-        n_texts=bench.n_sampled,
-        reads="pairs" if bench.joint else "sentences",
+        n_texts=measured.n_texts,
+        reads=measured.reads,
         seed=seed,
         n_folds=N_FOLDS,
         k_votes=K_VOTES,
@@ -123,6 +132,7 @@ def diff(
         contsym=contsym.__version__,
         seconds=round(time.perf_counter() - started, 1),
     )
+    return compared.model_copy(update={"summary": summary(compared)})
 
 
 def given(source: PairSource) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 from pydantic import Field
@@ -11,15 +13,15 @@ from contsym.checked import Amount, Count, Gain, Share, Words, Written
 if TYPE_CHECKING:
     import pandas
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
-Measure = Literal["own head", "probe", "k-NN"]
+Measure = Literal["method", "own head", "probe", "k-NN"]
+"""method: what a model that contsym run saved answers; own head: the NLI head of the checkpoint."""
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+OWN: tuple[Measure, ...] = ("method", "own head")
+"""The measures that are the checkpoint's own answers; the others learn from the pairs."""
 GroupColumn = Literal["relation", "kind", "skill"]
 GROUP_COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
-
-EMBEDDINGS, OTHER, DENSE, VECTORS, HEAD = "embeddings", "rest", "dense", "vectors", "head"
-"""Parts of a checkpoint, beside `layer 1` and so on. `vectors` has no weights: it is what the pooling gives."""
 
 ALPHA = 0.05
 
@@ -29,6 +31,8 @@ class Checkpoint(Written):
 
     name: Words
     """As given."""
+    title: Words
+    """For people: the name, or strategy and short key of a run's model."""
     origin: Words
     weights_sha256: Words
     architecture: Words
@@ -38,8 +42,24 @@ class Checkpoint(Written):
     pooling: Words
     head: Literal["joint", "pair"] | None
     """joint: a classifier over the three labels of NLI that reads both sentences as one text; pair: one over both vectors."""
+    unused_labels: tuple[Words, ...]
+    """Of a classifier over other labels, which is not measured."""
+    method: Words | None
+    """The strategy of a model that contsym run saved."""
     seen: tuple[Words, ...]
     """Tasks that it was trained on, as far as is known."""
+
+    @property
+    def words(self) -> str:
+        """The checkpoint in one line."""
+        heads = {
+            "joint": "an NLI head over joint texts",
+            "pair": "an NLI head over both vectors",
+            None: "a head over other labels" if self.unused_labels else "no NLI head",
+        }
+        layers = f"{self.n_layers} layers, " if self.n_layers else ""
+        method = f"the method {self.method}, " if self.method else ""
+        return f"{self.title}: {self.architecture}, {layers}{self.dim} dimensions, {self.pooling}; {method}{heads[self.head]}"
 
 
 class Change(Written):
@@ -77,6 +97,24 @@ class Group(Change):
     name: Words
 
 
+class LabelShare(Written):
+    """How often a label is right, and how often each side answers it; None where it cannot be measured."""
+
+    label: Words
+    true: Share
+    before: Share | None
+    after: Share | None
+
+
+class Flips(Written):
+    """Pairs whose answer changed."""
+
+    to_wrong: Count
+    to_right: Count
+    other: Count
+    """From one wrong label to another."""
+
+
 class Ability(Change):
     """A task, measured in one way."""
 
@@ -84,10 +122,24 @@ class Ability(Change):
     measure: Measure
     groups: tuple[Group, ...]
     """The largest first, by column."""
+    flips: Flips | None
+    """None where one side cannot be measured."""
+    shares: tuple[LabelShare, ...]
+    """Of every label that is right or answered, in the order of the task's."""
+    old_answers: tuple[Words, ...] | None
+    """The label that OLD gives each pair of the task."""
+    new_answers: tuple[Words, ...] | None
 
     @property
     def title(self) -> str:
         return f"{self.task}, {self.measure}"
+
+
+class Tensor(Written):
+    """How far one matrix or vector of weights moved."""
+
+    name: Words
+    weights: Amount | None
 
 
 class Part(Written):
@@ -101,6 +153,8 @@ class Part(Written):
     drift: Annotated[float, Field(ge=0, le=2)] | None
     """Mean of 1 - cosine of the old and the new state of a text."""
     neighbours_lost: Share | None
+    tensors: tuple[Tensor, ...]
+    """Its weights one by one; empty where they are not compared."""
 
 
 class Returned(Written):
@@ -122,6 +176,15 @@ class Transplant(Written):
     abilities: tuple[Returned, ...]
 
 
+class AnsweredPair(Written):
+    """A pair that is answered."""
+
+    id: Words
+    premise: str
+    hypothesis: str
+    label: Words
+
+
 class DiffTask(Written):
     """The pairs of a task."""
 
@@ -134,6 +197,10 @@ class DiffTask(Written):
     n_learned: Count
     """Pairs that probes and k-NN may learn from, these among them."""
     notes: tuple[Words, ...]
+    pairs: tuple[AnsweredPair, ...]
+
+
+ANSWER_COLUMNS = ("task", "by", "id", "premise", "hypothesis", "label", "old", "new")
 
 
 class Diff(Written):
@@ -142,6 +209,8 @@ class Diff(Written):
     format: Literal[FORMAT]  # type: ignore[valid-type]
     old: Checkpoint
     new: Checkpoint
+    is_same: bool
+    """Whether both have the same weights, tokenizer, pooling and heads: then nothing is measured."""
     tasks: tuple[DiffTask, ...]
     abilities: tuple[Ability, ...]
     parts: tuple[Part, ...]
@@ -150,6 +219,8 @@ class Diff(Written):
     """Of the abilities that NEW has lost; empty where it has lost none, or no part fits."""
     notes: tuple[Words, ...]
     """What was not compared, and why."""
+    summary: tuple[Words, ...]
+    """What the command says in words: the warnings, which begin with `!`, and the sentences."""
     put_back: bool
     """Whether parts were asked to be put back."""
     n_texts: Count
@@ -190,9 +261,40 @@ class Diff(Written):
         """The abilities as a table, a row each."""
         import pandas
 
-        rows = [ability.model_dump(exclude={"groups"}) for ability in self.abilities]
-        return pandas.DataFrame(rows).set_index(["task", "measure"])
+        fields = [*Change.model_fields]
+        rows = [ability.model_dump(include={"task", "measure", *fields}) for ability in self.abilities]
+        return pandas.DataFrame(rows, columns=["task", "measure", *fields]).set_index(["task", "measure"])
+
+    def answer_rows(self) -> Iterator[tuple[str, ...]]:
+        """ANSWER_COLUMNS of each ability and pair; empty where a side cannot be measured."""
+        pairs = {task.name: task.pairs for task in self.tasks}
+        for ability in self.abilities:
+            own = pairs[ability.task]
+            sides = [side or ("",) * len(own) for side in (ability.old_answers, ability.new_answers)]
+            for pair, old, new in zip(own, *sides, strict=True):
+                yield (
+                    *(ability.task, ability.measure),
+                    *(pair.id, pair.premise, pair.hypothesis, pair.label, old, new),
+                )
+
+    def answers(self) -> pandas.DataFrame:
+        """What both sides answer to each pair, a row per ability and pair."""
+        import pandas
+
+        return pandas.DataFrame(self.answer_rows(), columns=[*ANSWER_COLUMNS])
+
+    def __repr__(self) -> str:
+        return (
+            f"<contsym.Diff {self.old.title} to {self.new.title}: {len(self.abilities)} abilities, {len(self.lost)} worse, "
+            f"{len(self.gained)} better>"
+        )
+
+    def __str__(self) -> str:
+        """What the command prints, without the tables of groups and parts."""
+        sides = [f"OLD  {self.old.words}", f"NEW  {self.new.words}"]
+        table = self.to_frame().to_string(float_format="{:.3f}".format, na_rep="-")
+        return "\n".join([*sides, *self.summary, *(["", table] if self.abilities else [])])
 
     def _repr_html_(self) -> str:
-        """The abilities, as a notebook shows them."""
-        return self.to_frame().to_html()
+        """The sentences and the abilities, as a notebook shows them."""
+        return "".join(f"<p>{html.escape(line)}</p>" for line in self.summary) + self.to_frame().to_html()

@@ -3,27 +3,73 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
-from contsym.differences.schema import VECTORS, Ability, Diff, Measure, Part, Returned
+from contsym.differences.part_names import VECTORS
+from contsym.differences.schema import Ability, Diff, Measure, Part, Returned
+from contsym.results.metrics.stats import p_text
 from contsym.tasks.catalog import own_tasks
 
 MAX_NAMED = 3
 """Abilities that a sentence names one by one."""
 
 
+def summary(found: Diff) -> tuple[str, ...]:
+    """The warnings, each with its sign, and the sentences."""
+    return *(f"! {line}" for line in warnings(found)), *answer(found)
+
+
+def warnings(found: Diff) -> list[str]:
+    """What a reader must know before the figures: what is not compared, and what was trained on before."""
+    return [*found.notes, *seen(found)]
+
+
 def answer(found: Diff) -> list[str]:
-    """A sentence each on losses, gains, what is not shown, weights and states, and the parts put back."""
+    """A sentence each on the method, losses, gains, what is not shown, weights and states, and the parts put back."""
+    if found.is_same:
+        return ["OLD and NEW have the same weights, tokenizer, pooling and heads: nothing was measured."]
     lost, gained = found.lost, found.gained
-    unshown = [a for a in found.abilities if a.change is not None and not a.is_shown]
-    sentences = [f"NEW has lost {_listed(lost)}."] if lost else ["No ability is shown to be lost."]
-    sentences += [f"NEW has gained {_listed(gained)}."] if gained else []
-    if unshown:
-        least = max((a.least for a in unshown if a.least is not None), default=None)
-        size = "" if least is None else f"; a change of {least:.3f} would probably have been seen in each"
-        sentences.append(f"Not shown to change: {', '.join(by(a) for a in unshown)}{size}.")
+    sentences = methods(found)
+    sentences.append(f"NEW is worse on {_listed(lost)}." if lost else no_loss(found))
+    sentences += [f"NEW is better on {_listed(gained)}."] if gained else []
+    if unshown := [a for a in found.abilities if a.change is not None and not a.is_shown]:
+        listed = [by(a) + ("" if a.least is None else f" ({a.least:.3f})") for a in unshown]
+        sentences.append(
+            "Not shown to change (in brackets the change that would probably have been seen): "
+            f"{', '.join(listed)}."
+        )
     sentences += [sentence for sentence in (moved(found.parts), departed(found.parts)) if sentence]
     return sentences + returned(found)
+
+
+def methods(found: Diff) -> list[str]:
+    """The accuracies of a method that one side alone has: they have no change, so no other sentence names them."""
+    sentences = []
+    for title, side, other in (("OLD", found.old, "NEW"), ("NEW", found.new, "OLD")):
+        own = {
+            a.task: a.before if title == "OLD" else a.after
+            for a in found.abilities
+            if a.measure == "method" and a.change is None
+        }
+        known = [f"{task} {value:.3f}" for task, value in own.items() if value is not None]
+        if known:
+            sentences.append(
+                f"{title}'s method {side.method} reaches {', '.join(known)}; {other} has no method to compare it with."
+            )
+    return sentences
+
+
+def no_loss(found: Diff) -> str:
+    """That no loss is shown, with the falls that the test lets stand only because there are several abilities."""
+    # Their own interval leaves out 0.
+    falls = [a for a in found.abilities if a.high is not None and a.high < 0 and not a.is_shown]
+    if not falls:
+        return "No ability is shown to be worse."
+    falls.sort(key=lambda a: a.change or 0.0)
+    named = [f"{by(a)} is lower by {-(a.change or 0):.3f} (p {p_text(a.p or 0)})" for a in falls[:MAX_NAMED]]
+    more = f" and {len(falls) - MAX_NAMED} more" if len(falls) > MAX_NAMED else ""
+    return f"No loss is significant after correction, but {', '.join(named)}{more}."
 
 
 def seen(found: Diff) -> list[str]:
@@ -47,7 +93,12 @@ def _listed(abilities: Sequence[Ability]) -> str:
     return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
-BY: dict[Measure, str] = {"own head": "by its own head", "probe": "by a probe", "k-NN": "by k-NN"}
+BY: dict[Measure, str] = {
+    "method": "by its method",
+    "own head": "by its own head",
+    "probe": "by a probe",
+    "k-NN": "by k-NN",
+}
 
 
 def by(ability: Ability | Returned) -> str:
@@ -68,6 +119,19 @@ def change_text(ability: Ability) -> str:
     return f"({signed(ability.change)}, {signed(ability.low)} to {signed(ability.high)})"
 
 
+def distance_text(value: float) -> str:
+    """At least three decimals and two significant digits; 0 only for what is equal.
+
+    >>> distance_text(0.1764), distance_text(0.00342), distance_text(0.000408), distance_text(2.5e-9), distance_text(0)
+    ('0.176', '0.0034', '0.00041', '2.5e-09', '0')
+    """
+    if value == 0:
+        return "0"
+    if value < 1e-5:
+        return f"{value:.1e}"
+    return f"{value:.{max(3, 1 - math.floor(math.log10(value)))}f}"
+
+
 def moved(parts: Sequence[Part]) -> str:
     """Where the weights moved most."""
     distances = {part.name: part.weights for part in parts if part.weights is not None}
@@ -79,7 +143,7 @@ def moved(parts: Sequence[Part]) -> str:
     still = [name for name, distance in distances.items() if distance == 0]
     unmoved = f"; not at all in {', '.join(map(the, still))}" if still and len(still) <= MAX_NAMED else ""
     unmoved = unmoved or (f"; not at all in {len(still)} of {len(distances)} parts" if still else "")
-    return f"The weights moved most in {the(most)}, by {distances[most]:.3f} of their length{unmoved}."
+    return f"The weights moved most in {the(most)}, by {distance_text(distances[most])} of their length{unmoved}."
 
 
 def the(part: str) -> str:
@@ -92,17 +156,32 @@ def the(part: str) -> str:
 
 
 def departed(parts: Sequence[Part]) -> str:
-    """Where the states depart most: the largest step of 1 - CKA from one layer to the next."""
-    found = [(part.name, part.cka_distance) for part in parts if part.cka_distance is not None]
-    if not any(value for _, value in found):
-        return "No state differs." if found else ""
-    values = [(name, value) for name, value in found if name != VECTORS]
-    if not any(value for _, value in values):
-        return f"1 - CKA of the vectors is {dict(found)[VECTORS]:.3f}{', and no layer differs' if values else ''}."
-    steps = [(values[0][0], 0.0, values[0][1])]
-    steps += [(name, before, after) for (_, before), (name, after) in itertools.pairwise(values)]
-    name, before, after = max(steps, key=lambda step: step[2] - step[1])
-    return f"The states depart most in {the(name)}: 1 - CKA rises from {before:.3f} to {after:.3f}."
+    """Where the states first differ, and where they depart most: the largest rise of one column from a layer to the next.
+
+    The column is the cosine drift, since 1 - CKA and the neighbours lost also grow in layers that only pass a damage on;
+    1 - CKA where directions cannot be compared.
+    """
+    layers = [part for part in parts if part.name != VECTORS and part.cka_distance is not None]
+    vectors = next((part.cka_distance for part in parts if part.name == VECTORS), None)
+    differing = [part for part in layers if any((part.cka_distance, part.drift, part.neighbours_lost))]
+    if not differing:
+        if not vectors:
+            return "No state differs." if layers or vectors == 0 else ""
+        no_layer = ", and no layer differs" if layers else ""
+        return f"1 - CKA of the vectors is {distance_text(vectors)}{no_layer}."
+    has_drift = all(part.drift is not None for part in layers)
+    column = "the cosine drift" if has_drift else "1 - CKA"
+    values = [(part.drift if has_drift else part.cka_distance) or 0.0 for part in layers]
+    rises = [value - before for before, value in itertools.pairwise([0.0, *values])]
+    i = max(range(len(rises)), key=lambda i: rises[i])
+    before = distance_text(values[i - 1] if i else 0)
+    rise = f"{column} rises from {before} to {distance_text(values[i])}"
+    first, most = differing[0], layers[i]
+    if first is layers[0]:
+        return f"The states depart most in {the(most.name)}: {rise}."
+    if first is most:
+        return f"The states first differ in {the(first.name)}, and depart most there: {rise}."
+    return f"The states first differ in {the(first.name)}, and depart most in {the(most.name)}: {rise}."
 
 
 def returned(found: Diff) -> list[str]:

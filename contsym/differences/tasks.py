@@ -13,7 +13,7 @@ from contsym.data.cache import load_task
 from contsym.data.pair_rows import PairSource, read_pair_rows
 from contsym.data.schema import SKILLS_BETWEEN, Form, Row, rows_of, stable_hash
 from contsym.differences.schema import GROUP_COLUMNS, GroupColumn
-from contsym.errors import DataError, SettingError
+from contsym.errors import SettingError
 from contsym.tasks.catalog import own_tasks
 from contsym.tasks.schema import NLI_LABELS
 
@@ -33,14 +33,28 @@ class TaskPairs:
     source: str
     notes: tuple[str, ...]
     n: int
-    is_nli: bool
-    """Whether its labels are those of an NLI head."""
+    names: tuple[str, ...]
+    """Of the labels, by class number."""
+    ids: Sequence[str]
     premises: Sequence[str]
     hypotheses: Sequence[str]
     labels: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    folds: NDArray[np.int64] | None
+    """None where the pairs are too few for probes and k-NN."""
     groups: Mapping[GroupColumn, Mapping[str, NDArray[np.int64]]]
     """Rows of answered pairs by column and value, the largest group first."""
+    too_few: str = ""
+    """What the folds lack, where there are none."""
+
+    @property
+    def is_nli(self) -> bool:
+        """Whether its labels are those of an NLI head."""
+        return self.names == NLI_LABELS
+
+    @property
+    def truth(self) -> NDArray[np.str_]:
+        """The label of each answered pair."""
+        return np.array(self.names)[self.labels[: self.n]]
 
 
 def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Form) -> TaskPairs:
@@ -49,38 +63,43 @@ def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Fo
     Of a task the test pairs are answered, and the validation pairs only learned from. Its training pairs are not
     touched: the checkpoint may know them by heart. Every pair of a file or in memory is answered.
     """
-    is_nli = True
+    names: tuple[str, ...] = NLI_LABELS
     if name in own_tasks() and isinstance(source, str | Path):
         spec = own_tasks()[name]
         if spec.inputs != "pair":
             raise SettingError(f"--task {name}: its examples are single texts; expected a task of pairs")
         task = load_task(spec, str(source), form)
-        is_nli = spec.labels == NLI_LABELS
+        names = spec.labels
         answered, others = list(rows_of(task.test)), list(rows_of(task.validation))
         where, notes = task.source, task.notes
     else:
         pairs = read_pair_rows(source)
         answered, others, where, notes = pairs.rows, [], pairs.source, pairs.notes
+    n_given = len(answered) + len(others)
     answered, others = (_drawn(rows, seed, limit) for rows in (answered, others))
     rows = answered + others
     labels = np.array([row["label"] for row in rows], dtype=np.int64)
     groups = [_group(row) for row in rows]
+    too_few = ""
     if (n_groups := len(set(groups))) < 2 * N_FOLDS:
-        raise DataError(
-            f"{where}: {n_groups} different pairs, both directions counted once; expected at least {2 * N_FOLDS}, for "
-            f"{N_FOLDS} folds"
+        of_limit = f" with --limit {limit}" if n_given > len(rows) else ""
+        too_few = (
+            f"{n_groups} different pairs{of_limit}, both directions counted once; expected at least {2 * N_FOLDS}, for the "
+            f"{N_FOLDS} folds of probe and k-NN"
         )
     return TaskPairs(
         name,
         where,
         tuple(notes),
         len(answered),
-        is_nli,
+        names,
+        [str(row["id"]) for row in answered],
         [str(row["premise"]) for row in rows],
         [str(row["hypothesis"]) for row in rows],
         labels,
-        folds_of(groups, labels, seed),
+        None if too_few else folds_of(groups, labels, seed),
         _columns(answered),
+        too_few,
     )
 
 

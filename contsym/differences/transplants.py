@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from contsym.differences.abilities import Right, paired
+from contsym.differences.abilities import paired, right
 from contsym.differences.bench import Answers, Bench, Texts, n_blocks
 from contsym.differences.checkpoint import put_back
+from contsym.differences.part_names import HEAD
 from contsym.differences.parts import Fitting
-from contsym.differences.schema import HEAD, Ability, Returned, Transplant
+from contsym.differences.schema import Ability, Measure, Returned, Transplant
 
 
 def transplants(
@@ -21,7 +22,10 @@ def transplants(
 
     Source: Zhang, Bengio and Singer 2019 (arXiv 1902.01996), section 3, where a layer gets its initial weights back.
     """
-    lost = {(a.task, a.measure): a for a in abilities if a.is_lost}
+    # The method has an encoder of its own in memory.
+    lost: dict[tuple[str, Measure], Ability] = {
+        (a.task, a.measure): a for a in abilities if a.is_lost and a.measure != "method"
+    }
     parts = [part for part in fitting.names if fitting.distance(part) != 0]
     if not lost or not parts:
         return ()
@@ -39,23 +43,24 @@ def transplants(
                 reading = bench.new.read(texts, bench.steps.advance, joint=bench.joint)
                 texts_now = Texts({text: i for i, text in enumerate(texts)}, reading)
             patched = bench.measure(bench.new, texts_now, wanted)
-        found.append(Transplant(part=part, abilities=_returned(lost, answers, patched)))
+        found.append(Transplant(part=part, abilities=_returned(bench, lost, answers, patched)))
     return tuple(transplant for transplant in found if transplant.abilities)
 
 
 def _returned(
-    lost: Mapping[tuple, Ability], answers: Answers, patched: Mapping[tuple, Right | None]
+    bench: Bench, lost: Mapping[tuple[str, Measure], Ability], answers: Answers, patched: Answers
 ) -> tuple[Returned, ...]:
     found = []
-    for key, right in patched.items():
-        ability, after = lost[key], answers[key]
-        assert right is not None and after is not None and ability.change
-        now = paired(after, right)
+    for key, labels in patched.items():
+        ability, task = lost[key], bench.tasks[key[0]]
+        after, patched_right = right(task, answers[key]), right(task, labels)
+        assert patched_right is not None and after is not None and ability.change
+        now = paired(after, patched_right)
         found.append(
             Returned(
                 task=ability.task,
                 measure=ability.measure,
-                accuracy=float(right.mean()),
+                accuracy=float(patched_right.mean()),
                 returned=now.difference,
                 low=now.low,
                 high=now.high,

@@ -9,6 +9,7 @@ from contsym.differences import run
 from contsym.differences.schema import Diff
 from contsym.sweeps.runs import stored_runs
 from tests.command import contsym_here
+from tests.differences.conftest import copy_of
 from tests.errors import message_of
 from tests.stored_results import store_run
 
@@ -18,12 +19,17 @@ def only_toy_tasks(monkeypatch):
     monkeypatch.setattr(run, "BUNDLED_TASKS", ())
 
 
-def test_json_is_the_result_and_the_page_is_written(tiny_encoder_folder, toy, tmp_path):
+@pytest.fixture(scope="module")
+def copied(tiny_encoder_folder, tmp_path_factory):
+    return copy_of(tiny_encoder_folder, tmp_path_factory.mktemp("copied") / "model")
+
+
+def test_json_is_the_result_and_the_page_is_written(tiny_encoder_folder, copied, toy, tmp_path):
     done = contsym_here(
         *(
             "diff",
             tiny_encoder_folder,
-            tiny_encoder_folder,
+            copied,
             "--wikidata",
             toy["wikidata"],
             "--json",
@@ -60,17 +66,17 @@ def test_json_is_the_result_and_the_page_is_written(tiny_encoder_folder, toy, tm
         (["--task", "a=none.jsonl"], "error: none.jsonl: no such file; expected a file of labelled pairs"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_with_2(tiny_encoder_folder, words, message, tmp_path):
-    done = contsym_here("diff", tiny_encoder_folder, tiny_encoder_folder, *words, cwd=tmp_path)
+def test_mistakes_are_one_line_and_exit_with_2(tiny_encoder_folder, copied, words, message, tmp_path):
+    done = contsym_here("diff", tiny_encoder_folder, copied, *words, cwd=tmp_path)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, message)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_limit_draws_the_same_pairs_for_both_sides(tiny_encoder_folder, toy, tmp_path):
+def test_a_limit_draws_the_same_pairs_for_both_sides(tiny_encoder_folder, copied, toy, tmp_path):
     words = (
         "diff",
         tiny_encoder_folder,
-        tiny_encoder_folder,
+        copied,
         "--mnli",
         toy["mnli"],
         "--limit",
@@ -83,6 +89,34 @@ def test_a_limit_draws_the_same_pairs_for_both_sides(tiny_encoder_folder, toy, t
     for each in results:
         del each["seconds"]
     assert results[0] == results[1]
+
+
+def test_a_misspelt_run_is_answered_with_what_there_is(tmp_path):
+    expected = (
+        "expected minilm, minilm-nli, mpnet, roberta-large, roberta-large-mnli, latest, a run of --output (contsym runs), a "
+        "Hub id (owner/name) or a folder with model.safetensors"
+    )
+    assert message_of(_checkpoint, "latest", tmp_path) == (
+        f"'latest': {tmp_path} has no run yet; contsym run --save-model makes one, or --output names the folder of others"
+    )
+    store_run(tmp_path, "knn_fixed-mnli_then_wikidata-5e052868ceac", [0])
+    for typed, meant in (("lastest", "latest"), ("knn_fxed", "knn_fixed"), ("minlm", "minilm or minilm-nli")):
+        assert message_of(_checkpoint, typed, tmp_path) == (
+            f"{typed!r} is no preset, no run of {tmp_path} and no folder; did you mean {meant}? Otherwise {expected}"
+        )
+    assert _checkpoint("minilm@main", tmp_path) == "minilm@main"
+
+
+def test_another_page_is_not_overwritten(tiny_encoder_folder, copied, toy, tmp_path):
+    words = ("--wikidata", toy["wikidata"], "--limit", "12", "--to", "page")
+    for _ in range(2):
+        done = contsym_here("diff", tiny_encoder_folder, copied, *words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    other = contsym_here("diff", copied, tiny_encoder_folder, *words, cwd=tmp_path)
+    assert (other.returncode, other.stderr.splitlines()[-1]) == (
+        2,
+        "error: --to page: is there already, and is not the page of this comparison; expected a new folder",
+    )
 
 
 def test_a_run_stands_for_the_model_that_it_saved(tmp_path):

@@ -55,6 +55,21 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
+def copy_of(folder: Path, to: Path) -> Path:
+    """The same checkpoint with another note in its file of weights: not known as the same, so it is measured."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, to)
+    weights = to / "model.safetensors"
+    save_file(load_file(weights), weights, metadata={"format": "pt", "note": "a copy"})
+    return to
+
+
+@pytest.fixture(scope="session")
+def twin(trained, tmp_path_factory) -> Path:
+    return copy_of(trained, tmp_path_factory.mktemp("twin") / "model")
+
+
 @pytest.fixture(scope="session")
 def damaged(trained, tmp_path_factory) -> Path:
     """The same with noise on every tensor of its second layer, DAMAGE times as long as the tensor."""

@@ -8,6 +8,7 @@ from contsym.differences import run
 from contsym.differences.checkpoint import LoadedCheckpoint, put_back, with_facts
 from contsym.differences.run import diff
 from contsym.models.encoders.checkpoints import locate
+from tests.differences.conftest import copy_of
 from tests.models.encoders.families import FAMILIES, save_family
 
 LABELS = ("contradiction", "entailment", "neutral")
@@ -24,7 +25,8 @@ def loaded(folder):
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_no_encoder_differs_from_itself(kind, tmp_path, pairs_file):
-    found = diff(*[save_family(tmp_path / "model", kind)] * 2, {"toy": pairs_file})
+    folder = save_family(tmp_path / "model", kind)
+    found = diff(folder, copy_of(folder, tmp_path / "copy"), {"toy": pairs_file})
     figures = [(p.weights, p.cka_distance, p.drift, p.neighbours_lost) for p in found.parts]
     assert {value for row in figures for value in row} <= {0, None}
     # Both layers have states; ALBERT's share one set of weights.
@@ -38,7 +40,7 @@ def test_no_encoder_differs_from_itself(kind, tmp_path, pairs_file):
 def test_a_classifier_of_any_kind_answers_by_its_own_head_and_can_be_patched(kind, tmp_path, pairs_file):
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {n: i for i, n in enumerate(LABELS)}}
     folder = save_family(tmp_path / "model", kind, AutoModelForSequenceClassification, **names)
-    found = diff(folder, folder, {"toy": pairs_file})
+    found = diff(folder, copy_of(folder, tmp_path / "copy"), {"toy": pairs_file})
     assert found.reads == "pairs" and found.ability("toy", "own head").change == 0
     assert "head" in {part.name for part in found.parts}
     side = loaded(folder)
@@ -67,9 +69,11 @@ def test_every_weight_that_a_vector_reads_is_in_a_part(kind, tmp_path):
 def test_a_head_over_other_labels_is_named_and_not_used(tmp_path, pairs_file):
     names = {"id2label": {0: "good", 1: "bad"}, "label2id": {"good": 0, "bad": 1}}
     folder = save_family(tmp_path / "model", "bert", AutoModelForSequenceClassification, **names)
-    found = diff(folder, folder, {"toy": pairs_file})
+    found = diff(folder, copy_of(folder, tmp_path / "copy"), {"toy": pairs_file})
     assert found.notes == tuple(
-        f"{side}: its head has the labels good, bad, not entailment, neutral and contradiction: unused"
+        f"{side}: its head has the labels good, bad, not entailment, neutral and contradiction, so it is not measured "
+        "(id2label in config.json names them)"
         for side in ("OLD", "NEW")
     )
+    assert found.new.words.endswith("; a head over other labels")
     assert [a.measure for a in found.abilities] == ["probe", "k-NN"]

@@ -14,7 +14,7 @@ from contsym.differences.run import diff
 from contsym.differences.tasks import folds_of
 from contsym.errors import DataError, EncoderError, SettingError
 from contsym.models.encoders.checkpoints import METHOD
-from tests.differences.conftest import DAMAGE, DAMAGED
+from tests.differences.conftest import DAMAGE, DAMAGED, copy_of
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +30,15 @@ def of_damage(trained, damaged, pairs_file):
         return diff(trained, damaged, {"toy": pairs_file})
 
 
-def test_a_checkpoint_differs_from_itself_in_nothing(trained, pairs_file):
-    found = diff(trained, trained, {"toy": pairs_file})
+def test_the_same_checkpoint_twice_is_said_and_not_measured(trained):
+    found = diff(trained, trained, {"toy": "not-even-looked-for.jsonl"})
+    assert found.is_same and (found.tasks, found.abilities, found.parts) == ((), (), ())
+    assert "OLD and NEW have the same weights" in str(found) and found.to_frame().empty
+
+
+def test_a_checkpoint_differs_from_its_copy_in_nothing(trained, twin, pairs_file):
+    found = diff(trained, twin, {"toy": pairs_file})
+    assert not found.is_same
     for ability in found.abilities:
         for each in (ability, *ability.groups):
             assert (each.change, each.low, each.high, each.p) == (0, 0, 0, 1)
@@ -121,15 +128,85 @@ def test_a_pair_head_that_contsym_trained_answers(tiny_presets, pairs_file):
     assert found.ability("toy", "own head").after == pytest.approx(1 / 3)
     moved = {part.name for part in found.parts if part.weights}
     assert moved == {"layer 1"}, "the layer that the difference changes"
-    assert found.notes == ("head: OLD has none, so it is neither compared nor put back",)
+    assert found.notes == ("head: only NEW has an NLI head, so it is neither compared nor put back",)
 
 
 def test_a_saved_method_without_an_nli_head_is_named(tiny_encoder_folder, pairs_file, tmp_path):
     saved = shutil.copytree(tiny_encoder_folder, tmp_path / "saved")
     save_file({"head.weight": torch.zeros(1)}, saved / METHOD)
     found = diff(tiny_encoder_folder, saved, {"toy": pairs_file})
-    assert found.notes == (f"NEW: its method ({METHOD}) is not an NLI head: only its encoder is compared",)
+    assert found.notes == (
+        f"NEW: its method is not measured: {saved}: no saved model (contsym.json is missing); expected a folder that "
+        "contsym run --save-model wrote",
+    )
     assert [a.change for a in found.abilities] == [0, 0]
+
+
+def test_the_answers_of_a_saved_method_stand_beside_the_old_head(
+    tiny_encoder_folder, pairs_file, toy, tmp_path
+):
+    run = contsym.run(
+        "knn_fixed",
+        encoder=str(tiny_encoder_folder),
+        mnli=toy["mnli"],
+        wikidata=toy["wikidata"],
+        save_models=True,
+        output=tmp_path,
+        settings={"steps": 2},
+    )
+    (result,) = run.stored.done().values()
+    found = contsym.diff(
+        tiny_encoder_folder, result / "model", {"toy": pairs_file, "wikidata": toy["wikidata"]}
+    )
+    assert (found.old.title, found.new.title) == (str(tiny_encoder_folder), f"knn_fixed {result.name[:8]}")
+    ability = found.ability("wikidata", "method")
+    # The same pairs as the run's test pairs, so its last accuracy.
+    assert (ability.before, ability.change, ability.p) == (None, None, None)
+    assert ability.after == pytest.approx(run.matrix.iloc[-1]["wikidata"])
+    assert f"NEW's method knn_fixed reaches toy {found.ability('toy', 'method').after:.3f}, wikidata" in str(
+        found
+    )
+    rows = found.answers()
+    own = rows[(rows.task == "wikidata") & (rows.by == "method")]
+    assert len(own) == 64 and set(own.old) == {""} and (own.label == own.new).mean() == ability.after
+
+
+def test_every_changed_answer_is_counted_and_listed(of_damage):
+    ability, rows = of_damage.ability("toy", "own head"), of_damage.answers()
+    own = rows[rows.by == "own head"]
+    was_right, is_right = own.old == own.label, own.new == own.label
+    assert (ability.flips.to_wrong, ability.flips.to_right) == ((was_right & ~is_right).sum(), 0)
+    assert ability.flips.to_wrong == round((ability.before - ability.after) * 90)
+    shares = {s.label: (s.true, s.before, s.after) for s in ability.shares}
+    for label in ("entailment", "neutral", "contradiction"):
+        assert shares[label] == pytest.approx((1 / 3, 1 / 3, (own.new == label).mean()))
+
+
+def test_of_few_pairs_the_own_head_is_measured_and_the_rest_is_named(trained, damaged):
+    rows = [
+        {"premise": "anna is near ben", "hypothesis": f"anna {verb} ben", "label": label}
+        for verb, label in (("is near", "entailment"), ("likes", "neutral"), ("hates", "contradiction"))
+    ]
+    found = diff(trained, damaged, {"few": rows})
+    assert [a.title for a in found.abilities] == ["few, own head"]
+    assert found.notes == (
+        "few: 3 different pairs, both directions counted once; expected at least 10, for the 5 folds of probe and k-NN, "
+        "which are left out",
+    )
+
+
+def test_other_tokens_are_counted(trained, tmp_path, pairs_file):
+    other = copy_of(trained, tmp_path / "other")
+    file = other / "tokenizer.json"
+    content = json.loads(file.read_text())
+    words = content["model"]["vocab"]
+    words["likes"], words["hates"] = words["hates"], words["likes"]
+    file.write_text(json.dumps(content))
+    found = diff(trained, other, {"toy": pairs_file})
+    # Of the distinct sentences 30 are premises and hypotheses of entailment at once.
+    n = len({s for p in found.tasks[0].pairs for s in (p.premise, p.hypothesis)})
+    n_other = len({s for p in found.tasks[0].pairs for s in (p.hypothesis,) if "likes" in s or "hates" in s})
+    assert found.notes[0] == f"the tokenizers differ: {n_other} of {n} sentences become other tokens"
 
 
 def test_rows_in_memory_are_a_task_as_a_file_is(trained, damaged, pairs_file, of_damage):
@@ -164,14 +241,17 @@ def test_a_pair_and_its_mirror_image_share_a_fold_and_folds_share_labels():
         (
             {"few": [{"premise": str(i), "hypothesis": "x", "label": "neutral"} for i in range(9)]},
             DataError,
-            "rows: 9 different pairs, both directions counted once; expected at least 10, for 5 folds",
+            "rows: 9 different pairs, both directions counted once; expected at least 10, for the 5 folds of probe and k-NN; "
+            "neither checkpoint has a head or a method that answers them",
         ),
         ({"none": [{"premise": "a", "hypothesis": "b", "label": "-"}]}, DataError, "rows: no labelled pairs"),
     ],
 )
-def test_pairs_that_cannot_be_used_are_refused_in_one_line(trained, tasks, error, words):
+def test_pairs_that_cannot_be_used_are_refused_in_one_line(
+    tiny_encoder_folder, tiny_masked_lm_folder, tasks, error, words
+):
     with pytest.raises(error) as refused:
-        diff(trained, trained, tasks)
+        diff(tiny_encoder_folder, tiny_masked_lm_folder, tasks)
     assert str(refused.value).startswith(words)
 
 

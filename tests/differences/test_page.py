@@ -8,10 +8,13 @@ from rich.console import Console
 
 from contsym.commands.views.diff import diff_report
 from contsym.differences import run
-from contsym.differences.page import command, make_page, name_of
+from contsym.differences.page import check_folder, command, make_page, name_of, request, write_page
 from contsym.differences.run import diff
-from contsym.report.render import to_html, write_report
+from contsym.differences.schema import Part
+from contsym.differences.sentences import answer, departed, distance_text
+from contsym.report.render import to_html
 from contsym.report.table_formats import to_csv
+from tests.errors import message_of
 
 EVIL = "</script><script>window.evil = 1</script><b>"
 
@@ -42,7 +45,7 @@ def test_no_number_is_cut_at_80_columns(found):
         assert f"{ability.before:.3f}   {ability.after:.3f}   {ability.change:+.3f}" in tables
         assert f"{ability.low:+.3f} to {ability.high:+.3f}" in tables
     for part in found.parts:
-        assert part.cka_distance is None or f"{part.cka_distance:.3f}" in tables
+        assert part.cka_distance is None or distance_text(part.cka_distance) in tables
 
 
 def test_long_names_are_folded_and_take_no_room_from_numbers(found):
@@ -57,18 +60,50 @@ def test_long_names_are_folded_and_take_no_room_from_numbers(found):
 
 def test_the_sentences_name_the_damage(found):
     text = " ".join(text_of(found).split())
-    assert "NEW has lost" in text
+    assert "NEW is worse on" in text
     assert "The weights moved most in layer 2, by 4.000 of their length" in text
-    assert "The states depart most in layer 2: 1 - CKA rises from 0.000" in text
+    assert (
+        "The states first differ in layer 2, and depart most there: the cosine drift rises from 0 to" in text
+    )
     assert (
         "With layer 2 of OLD put back alone, toy by its own head is 1.000: 100% of the loss returns." in text
     )
 
 
-def test_of_a_checkpoint_and_itself_nothing_is_said_to_differ(trained, pairs_file, monkeypatch):
+def test_states_of_one_damaged_layer_and_of_training_are_named():
+    def parts(*drifts, cka=None):
+        names = ("embeddings", "layer 1", "layer 2", "layer 3")
+        return [
+            Part(name=n, weights=None, cka_distance=c, drift=d, neighbours_lost=d, tensors=())
+            for n, d, c in zip(names, drifts, cka or drifts, strict=True)
+        ]
+
+    # Damage in layer 2, whose 1 - CKA still grows above it.
+    damage = parts(0.0, 0.0, 0.37, 0.41, cka=(0.0, 0.0, 0.10, 0.35))
+    assert departed(damage).startswith("The states first differ in layer 2, and depart most there")
+    # Layers above can make more of it.
+    assert departed(parts(0.0, 0.1, 0.15, 0.5)) == (
+        "The states first differ in layer 1, and depart most in layer 3: the cosine drift rises from 0.150 to 0.500."
+    )
+    assert departed(parts(0.0004, 0.1, 0.15, 0.5)).startswith("The states depart most in layer 3")
+    assert departed(parts(0.0, 0.0, 0.0, 0.0)) == "No state differs."
+
+
+def test_a_fall_before_correction_is_not_hidden(found):
+    ability = found.abilities[0].model_copy(
+        update={"change": -0.15, "low": -0.267, "high": -0.033, "p": 0.064, "least": 0.2}
+    )
+    sentences = answer(found.model_copy(update={"abilities": (ability,), "transplants": ()}))
+    assert sentences[0] == (
+        "No loss is significant after correction, but toy by its own head is lower by 0.150 (p 0.064)."
+    )
+    assert sentences[1].endswith("seen): toy by its own head (0.200).")
+
+
+def test_of_a_checkpoint_and_its_copy_nothing_is_said_to_differ(trained, twin, pairs_file, monkeypatch):
     monkeypatch.setattr(run, "BUNDLED_TASKS", ())
-    text = " ".join(text_of(diff(trained, trained, {"toy": pairs_file})).split())
-    assert "No ability is shown to be lost." in text
+    text = " ".join(text_of(diff(trained, twin, {"toy": pairs_file})).split())
+    assert "No ability is shown to be worse." in text
     assert "No weight differs. No state differs." in text
     assert "put back" not in text
 
@@ -76,23 +111,28 @@ def test_of_a_checkpoint_and_itself_nothing_is_said_to_differ(trained, pairs_fil
 def test_every_number_of_the_result_is_in_a_table_of_the_page(found):
     page = make_page(found)
     tables = {table.name: to_csv(table).splitlines() for table in page.tables}
-    n_groups = sum(len(a.groups) for a in found.abilities)
+    groups = [g for a in found.abilities for g in a.groups]
     n_returned = sum(len(t.abilities) for t in found.transplants)
     expected = {
         "abilities": 6,
-        "groups": n_groups,
+        "flips": 6,
+        "label-shares": sum(len(a.shares) for a in found.abilities),
+        "groups": len([g for g in groups if g.change]),
+        "groups-unchanged": len([g for g in groups if not g.change]),
         "parts": len(found.parts),
+        "weights": len([t for p in found.parts for t in p.tensors if t.weights]),
         "returned": n_returned,
-        "pairs": 2,
+        "tasks": 2,
     }
-    assert {name: len(tables[name]) - 1 for name in expected} == expected
+    assert {name: len(tables.get(name, [""])) - 1 for name in expected} == expected
+    assert {line.partition(",")[0] for line in tables["weights"][1:]} == {"layer 2"}
     assert f"toy,own head,90,1.0,{found.abilities[0].after}" in tables["abilities"][1]
 
 
 def test_names_are_text_and_the_page_loads_nothing(found, tmp_path):
-    page = make_page(found)
-    html, tables = write_report(page, tmp_path)
+    html, tables = write_page(found, tmp_path)
     text = html.read_text()
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 1 + 6 * 90
     assert EVIL not in text and "default-src 'none'" in text
     assert "from both checkpoints." in text
     assert {path.suffix for path in tables.iterdir()} == {".md", ".csv", ".tex"}
@@ -106,3 +146,18 @@ def test_the_command_repeats_the_comparison(found, trained, damaged, pairs_file)
         f"contsym diff {trained} {damaged} --task toy={pairs_file} --seed 3 --device cpu --precision {found.precision}"
     )
     assert name_of(typed) != name_of(found) and "/" not in name_of(found)
+
+
+def test_only_the_page_of_the_same_comparison_is_replaced(found, trained, damaged, pairs_file, tmp_path):
+    typed = found.model_copy(update={"tasks": found.tasks[:1], "abilities": found.abilities[:3]})
+    folder = tmp_path / "page"
+    asked = {"form": typed.form, "limit": typed.limit, "seed": 0, "put_back": True}
+    same = request(str(trained), str(damaged), {"toy": str(pairs_file)}, **asked)
+    check_folder(folder, same)
+    write_page(typed, folder)
+    check_folder(folder, same)
+    other = request(str(damaged), str(trained), {"toy": str(pairs_file)}, **asked)
+    for where, words in ((folder, other), (folder, f"{same} --seed 1"), (folder / "tables", same)):
+        assert message_of(check_folder, where, words) == (
+            f"--to {where}: is there already, and is not the page of this comparison; expected a new folder"
+        )

