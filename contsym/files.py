@@ -70,7 +70,11 @@ def write_whole(folder: Path, fill: Callable[[Path], None]) -> None:
         # Inside `try`, because a signal may raise as soon as the folder exists.
         partial.mkdir()
         fill(partial)
+        # Libraries write a file by a temporary one, which nobody else may read: as the folder, so its files.
+        mode = partial.stat().st_mode & 0o666
         for path in [*partial.rglob("*"), partial]:
+            if path.is_file() and not path.is_symlink():
+                path.chmod(mode)
             _sync(path)
         partial.rename(folder)
         _sync(folder.parent)

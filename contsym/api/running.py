@@ -142,12 +142,29 @@ def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
         found = []
         for plan in planned.plans:
             viewer.planned(plan, stored, uri)
-            with viewer.training() as progress:
-                found.append(run_seeds(plan, progress))
+            try:
+                with viewer.training() as progress:
+                    found.append(run_seeds(plan, progress))
+            except Exception as error:
+                _note_failure(planned.sweep, error)
+                raise
         write_file(stored.folder / TABLE, viewer.table(found))
         run_ids, warning = _track(stored, uri)
     check_complete(stored)
     return MadeRun(stored, found, run_ids, warning)
+
+
+def _note_failure(sweep: Sweep, error: Exception) -> None:
+    """Store why the first result that is missing could not be made; the plug-in's line also ends the traceback."""
+    from contsym.sweeps.engines.base import one_line
+    from contsym.sweeps.job import is_done, note_place
+    from contsym.sweeps.runs import write_failure
+
+    job = next((cell.job for cell in sweep.cells if not is_done(cell.job)), None)
+    if job is None:
+        return
+    note_place(error, job.config)
+    write_failure(sweep.folder, job.key, job.name, one_line(error))
 
 
 def _track(stored: StoredRun, uri: str) -> tuple[dict[str, str], str | None]:

@@ -209,9 +209,9 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
 
 def _export_encoder(name: str, target: Path) -> None:
     """Write an encoder before any training, with whole weights."""
-    from contsym.files import write_whole
+    from contsym.files import to_json, write_whole
     from contsym.machine import quiet_libraries
-    from contsym.models.encoders.checkpoints import locate
+    from contsym.models.encoders.checkpoints import CARD, locate
     from contsym.models.encoders.load import load
     from contsym.models.encoders.nli_head import kind_of_head, read_head
     from contsym.models.encoders.resolve import with_pooling
@@ -221,9 +221,15 @@ def _export_encoder(name: str, target: Path) -> None:
     files = with_pooling(locate(name))
     assert files.pooling is not None
     encoder, pooling = load(files), files.pooling
+    card = to_json({"seen": list(files.seen)})
     if kind_of_head(files) == "pair":
         encoder.nli_head = read_head(files.head_folder, encoder.dim)
-    write_whole(target, lambda folder: save_encoder(folder, encoder, pooling))
+
+    def fill(folder: Path) -> None:
+        save_encoder(folder, encoder, pooling)
+        (folder / CARD).write_text(card, encoding="utf-8")
+
+    write_whole(target, fill)
     click.echo(f"wrote {target}")
 
 

@@ -210,5 +210,6 @@ class _Viewer:
 
 def _ui_hint(config: RunConfig) -> str:
     output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
-    model = f" · its model with: contsym predict latest{output}" if config.save_models else ""
+    seed = f" --seed {config.seeds[0]}" if len(config.seeds) > 1 else ""
+    model = f" · its model with: contsym predict latest{seed}{output}" if config.save_models else ""
     return f"look at it with: contsym ui{output}{model}"

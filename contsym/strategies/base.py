@@ -36,9 +36,9 @@ class Strategy:
     Scores become probabilities by softmax ("logits"; minus a distance is one too), those of a VotingMemory as shares of
     the vote; override `score_kind` for others (models/scores.py).
 
-    A method may also override `begin(n)`, `meet(pairs)`, `fit(pairs)`, `refresh(...)` and `score(pairs)`, and, if it has
-    state outside the model, `state()` and `restore(...)`; if it reads `past` and has no VotingMemory, also
-    `stored_pairs()`. docs/strategy-hooks.md has all hooks in one table. A strategy knows no trainer:
+    A method may also override `begin(n)`, `meet(pairs)`, `after_step()`, `fit(pairs)`, `refresh(...)` and
+    `score(pairs)`, and, if it has state outside the model, `state()` and `restore(...)`; if it reads `past` and has no
+    VotingMemory, also `stored_pairs()`. docs/strategy-hooks.md has all hooks in one table. A strategy knows no trainer:
     `training/template.py` drives any strategy through Avalanche.
     """
 
@@ -59,7 +59,7 @@ class Strategy:
     """The pairs seen of the present experience; before any training all pairs of the first one, because
     a k-NN has nothing else to vote with."""
     n_steps = 0
-    """Training steps so far."""
+    """Training steps so far, of all experiences."""
 
     def __init__(
         self,
@@ -137,6 +137,10 @@ class Strategy:
         is one, may look where the encoder has them."""
         if self.memory:
             self.memory.begin(pairs, self.model.outputs)
+
+    def after_step(self) -> None:
+        """Called without gradients after each training step, with the weights that it left, as for a moving average of
+        them. (`objective` is no place for it: an add-on may call that more than once in a step.) Default: nothing."""
 
     def fit(self, pairs: Dataset) -> None:
         """Learn from the pairs of a finished experience without gradient steps, as into buffers of the head.

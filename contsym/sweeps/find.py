@@ -45,6 +45,8 @@ def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path
     if name == LATEST:
         return stored[0] if stored else None
     runs = [run for run in stored if run.name.startswith(name) or run.id.startswith(name)]
+    # What failed and was mended since has left a record without a result.
+    runs = [run for run in runs if run.n_done] or runs
     if len(runs) > 1:
         names = ", ".join(run.name for run in runs)
         raise ContsymError(f"{name!r} begins more than one name: {names}; give more of it")
@@ -62,6 +64,14 @@ def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
         return ContsymError(
             f"{name!r} is an encoder's name; expected a stored run, or a model saved by --save-model"
         )
+    folder = Path(name)
+    if folder.is_dir() and ((folder / "config.json").is_file() or (folder / "report.html").is_file()):
+        what = (
+            "a checkpoint: contsym diff compares two"
+            if (folder / "config.json").is_file()
+            else "a page: open its report.html"
+        )
+        return ContsymError(f"{name!r} is no run but {what}")
     stored = stored_runs(output, skip)
     expected = (
         f"{name!r} is not there; expected latest, a run or sweep of {output}, the folder of one or of a result, or "
@@ -92,11 +102,12 @@ def find_model(
     output: Path,
     seed: int | None = None,
     skip: Skip = tell_skipped,
-    remedy: str = "choose one with --seed",
+    by_folder: bool = False,
 ) -> Path:
     """The folder of a saved model: that folder itself, that of a run's seed, or OWNER/NAME[@REVISION] from the Hub.
 
-    `seed` chooses among several seeds; `remedy` says how else. Raises ContsymError where there is no model.
+    `seed` chooses among several seeds; `by_folder` says that the caller takes no seed but a folder. Raises ContsymError
+    where there is no model.
     """
     folder = Path(name)
     if (folder / CARD).is_file():
@@ -115,6 +126,8 @@ def find_model(
             f"{name!r} has no saved model; the same command with --save-model trains it again and stores one"
         )
     if seed is None and len(models) > 1:
+        folders = ", ".join(f"{path} (seed {s})" for s, path in models.items())
+        remedy = f"name one by its folder: {folders}" if by_folder else "choose one with --seed"
         raise ContsymError(f"{name!r} has models of the seeds {_listed(models)}; {remedy}")
     if seed is not None and seed not in models:
         raise ContsymError(

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
+from contsym import plugins
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, line_in
 
@@ -86,12 +87,17 @@ def run_job(job: Job) -> None:
             stored_seed(plan, seed, Silent(), first_tasks)
     except Exception as error:
         # The traceback does not leave this process; a note does.
-        plugin = plan.plugins.find("strategy", plan.config.strategy)
-        if place := line_in(error, plugin.path if plugin else None):
-            error.add_note(place)
+        note_place(error, plan.config)
         raise
     finally:
         return_memory()
+
+
+def note_place(error: Exception, config: RunConfig) -> None:
+    """Add a note with the line of the strategy's plug-in where an error arose, if it did so there."""
+    plugin = plugins.read(config.plugins).find("strategy", config.strategy)
+    if place := line_in(error, plugin.path if plugin else None):
+        error.add_note(place)
 
 
 def return_memory() -> None:

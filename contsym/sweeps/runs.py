@@ -5,6 +5,7 @@ A run is a sweep with one row. Reading a record runs no code and looks no name u
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,6 +30,13 @@ FORMAT = 2
 """2: runs and sweeps have one record, under a name that ends in a hash of the keys."""
 RECORD = "run.json"
 FAILED = "failed"
+
+
+def write_failure(folder: Path, key: str, name: str, error: str) -> None:
+    """Note in a record's folder that the result with this key failed."""
+    (folder / FAILED).mkdir(parents=True, exist_ok=True)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    write_file(folder / FAILED / f"{key}.json", to_json({"name": name, "error": error, "time": now}))
 
 
 @dataclass(frozen=True)

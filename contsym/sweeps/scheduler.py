@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from contsym.files import to_json, write_file
 from contsym.machine import raise_if_asked_to_stop
 from contsym.sweeps.engines.base import Executor, Lost, one_line
 from contsym.sweeps.job import Job, is_done
 from contsym.sweeps.plan import Cell, Sweep
-from contsym.sweeps.runs import FAILED
+from contsym.sweeps.runs import FAILED, write_failure
 from contsym.training.first_task import FirstTaskCache, first_tasks_folder
 
 MAX_TRIES = 3
@@ -74,10 +72,7 @@ def run_sweep(
     def fail(job: Job, error: str) -> None:
         # Two readings may have a cell of one name.
         failed[f"{job.name} ({job.key[:12]})" if job.name in failed else job.name] = error
-        (sweep.folder / FAILED).mkdir(parents=True, exist_ok=True)
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        content = to_json({"name": job.name, "error": error, "time": now})
-        write_file(sweep.folder / FAILED / f"{job.key}.json", content)
+        write_failure(sweep.folder, job.key, job.name, error)
         watcher.ended(job, error)
 
     try:

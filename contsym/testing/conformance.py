@@ -20,7 +20,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from contsym import plugins
-from contsym.avalanche.experiences import answers
 from contsym.config import RunConfig
 from contsym.data.joining import texts_of
 from contsym.errors import ContsymError, SettingError, line_in
@@ -169,9 +168,11 @@ def scores_are_finite(bench: Bench) -> str:
         with torch.random.fork_rng():
             run.template.refresh()
             scores = run.strategy.score(pairs)
-        answers(scores)
         if tuple(scores.shape) != shape:
-            raise Failed(f"scores {when} are {tuple(scores.shape)}; expected (pairs, labels), {shape}")
+            raise Failed(
+                f"{type(run.strategy).__name__}.score gave a tensor of shape {tuple(scores.shape)}; expected "
+                f"(pairs, labels), {shape}"
+            )
         if not scores.is_floating_point():
             raise Failed(f"scores {when} are {scores.dtype}; expected floating point")
         n_wrong = int((~torch.isfinite(scores)).sum())
@@ -458,6 +459,13 @@ def _one_line(bench: Bench, error: Exception) -> str:
     return f"{text} ({place})" if place else text
 
 
+def _equal(first: Tensor, second: Tensor) -> bool:
+    """Equal to the bit; what is no number in both is equal too, since another check tells of it."""
+    if not first.is_floating_point():
+        return torch.equal(first, second)
+    return torch.equal(first.isnan(), second.isnan()) and torch.equal(first.nan_to_num(), second.nan_to_num())
+
+
 def _expect_same(what: str, first: object, second: object) -> None:
     if first != second:
         raise Failed(f"{what} differ between two runs; expected them equal to the bit")
@@ -467,5 +475,5 @@ def _expect_same_tensors(what: str, first: Mapping[str, Tensor], second: Mapping
     if first.keys() != second.keys():
         raise Failed(f"{what}s differ: {sorted(first)} and {sorted(second)}")
     for name, tensor in first.items():
-        if not torch.equal(tensor, second[name]):
+        if not _equal(tensor, second[name]):
             raise Failed(f"{what} {name} differs between two runs; expected it equal to the bit")

@@ -254,6 +254,13 @@ class Template(SupervisedTemplate):
             )
         super()._before_update(**kwargs)
 
+    def _after_update(self, **kwargs) -> None:
+        if self.takes_steps:
+            self.strategy.n_steps = self.clock.train_iterations + 1
+            with torch.no_grad():
+                self.strategy.after_step()
+        super()._after_update(**kwargs)
+
     def _after_training_iteration(self, **kwargs) -> None:
         self.n_steps_left -= 1
         self.n_batches += 1
@@ -351,7 +358,7 @@ class Template(SupervisedTemplate):
         if not self.strategy.past:
             # One by one before any training: the cache of the untrained encoder is keyed by the texts of a call, and
             # other runs may share only some of the experiences.
-            yield from map(self.strategy.score, map(texts_of, parts))
+            yield from map(self._scored, parts)
             return
         groups: dict[int, list[Dataset]] = {}
         n_before = 0
@@ -360,4 +367,14 @@ class Template(SupervisedTemplate):
             n_before += len(part)
         for i, group in groups.items():
             joined = self._test_pairs.setdefault(i, Joined()).of(group)
-            yield from self.strategy.score(texts_of(joined)).split([len(part) for part in group])
+            yield from self._scored(joined).split([len(part) for part in group])
+
+    def _scored(self, pairs: Dataset) -> Tensor:
+        scores = self.strategy.score(texts_of(pairs))
+        shape = (len(pairs), self.strategy.n_labels)
+        if tuple(scores.shape) != shape:
+            raise ContsymError(
+                f"{type(self.strategy).__name__}.score gave a tensor of shape {tuple(scores.shape)}; expected (pairs, "
+                f"labels), {shape}"
+            )
+        return scores

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contsym import checked, plugins
+from contsym.data.joining import texts_of
 from contsym.data.schema import table
 from contsym.errors import ContsymError, SettingError, first_line
 from contsym.files import drop, write_whole
@@ -167,7 +168,10 @@ class TrainedModel:
         data = self.dataset(pairs)
         with self._at_work():
             score = self.strategy.score if head == "own" else self.strategy.known_scores
-            scores = score(data).float().cpu()[:, : len(labels)] if len(data) else torch.empty(0, len(labels))
+            texts = texts_of(data)
+            scores = (
+                score(texts).float().cpu()[:, : len(labels)] if len(data) else torch.empty(0, len(labels))
+            )
         return Scored(labels, scores, probabilities(scores.numpy(), kind), kind)
 
     def neighbours(self, pairs: Iterable[Any]) -> list[list[Neighbour]]:

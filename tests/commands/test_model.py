@@ -207,6 +207,12 @@ def test_an_export_has_a_card_and_no_path_of_this_machine(folder):
     )
 
 
+def umask() -> int:
+    found = os.umask(0)
+    os.umask(found)
+    return found
+
+
 @pytest.mark.slow
 def test_an_encoder_is_exported_whole_with_its_head(tmp_path):
     """What is a small difference in the package is a folder that anybody reads, with the same vectors to the bit."""
@@ -215,6 +221,8 @@ def test_an_encoder_is_exported_whole_with_its_head(tmp_path):
     kept, written = (with_pooling(locate(each)) for each in ("minilm-nli", str(tmp_path / "start")))
     texts = ["anna borders ben", "ben borders anna"]
     assert torch.equal(load(kept).encode(texts), load(written).encode(texts))
+    assert written.seen == kept.seen
+    assert (tmp_path / "start" / "model.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask()
     assert all(map(torch.equal, *(read_head(each.head_folder).values() for each in (kept, written))))
     refused = contsym_here("export", "minilm-nli", "--to", "hub:ada/start", cwd=tmp_path)
     assert refused.returncode == 2 and "minilm-nli is no model of yours" in refused.stderr

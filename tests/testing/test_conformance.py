@@ -100,7 +100,7 @@ RIGS = {
     ),
     "has_a_score_too_many": Rig(
         "scores are finite",
-        "scores before training are (64, 4); expected (pairs, labels), (64, 3)",
+        ".score gave a tensor of shape (64, 4); expected (pairs, labels), (64, 3)",
         "    def build(self, encoder, n_labels, generator):\n        return Head(encoder.dim, n_labels + 1, generator)",
     ),
     "answers_with_whole_numbers": Rig(

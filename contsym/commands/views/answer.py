@@ -86,7 +86,9 @@ def _forgotten(task: str, results: Results) -> str:
     text = f"{verb} {amount}: {before} before, {spread(final)} at the end, {_from_guessing(task, final, results)}"
     probes = [result.probe for result in results if result.probe]
     if task == results[0].tasks[0] and len(probes) == len(results):
-        text += f"; a fresh linear probe lost {spread([probe.forgetting for probe in probes])}"
+        lost = [probe.forgetting for probe in probes]
+        verb, lost = ("lost", lost) if fmean(lost) >= 0 else ("gained", [-each for each in lost])
+        text += f"; a fresh linear probe {verb} {spread(lost)}"
     if not all(result.learned[task] for result in results):
         text += "; it was not above guessing before"
     if task == results[0].tasks[0]:

@@ -152,7 +152,7 @@ def result_tables(
         lines += [_cost_table(results)] if first.experiences else []
         lines += [_summary_table(results, mean), _answers_table(results)]
     else:
-        lines.append(Text(f"{sum(r.seconds for r in results):.0f} s; more with --verbose"))
+        lines.append(Text(f"{sum(r.seconds for r in results):.0f} s without loading; more with --verbose"))
     lines += [Text(PLUS_MINUS)] if len(results) > 1 else []
     lines += map(Text, warning_lines(results))
     if verbose:

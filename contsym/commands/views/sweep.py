@@ -284,25 +284,29 @@ def _groups(results: Results, varied: Collection[str]) -> dict[int, dict[str, li
     return groups
 
 
-def _guesses(task: str, groups: Groups) -> dict[int, str]:
-    """The mean accuracy of the best shortcut; each seed counts once, since it does not depend on the strategy."""
-    texts = {}
+def _guesses(task: str, groups: Groups) -> dict[str, dict[int, str]]:
+    """The mean accuracy of the majority class and of the best shortcut; each seed counts once, since neither depends on the
+    strategy."""
+    majority, shortcut = {}, {}
     for shots, row in groups.items():
-        by_seed = {r.seed: r.shortcuts.get(task) for results in row.values() for r in results}
-        guess = best_shortcut([scores for scores in by_seed.values() if scores])
-        texts[shots] = f"{guess[1]:.3f}" if guess else ""
-    return texts
+        by_seed = {r.seed: r for results in row.values() for r in results}
+        majority[shots] = f"{fmean(r.majority[task] for r in by_seed.values()):.3f}"
+        guess = best_shortcut([scores for r in by_seed.values() if (scores := r.shortcuts.get(task))])
+        shortcut[shots] = f"{guess[1]:.3f}" if guess else ""
+    return {"majority class": majority, "best shortcut": shortcut}
 
 
 def _by_shots(
-    title: str, groups: Groups, words: Callable[[Results], str], guesses: Mapping[int, str] | None = None
+    title: str,
+    groups: Groups,
+    words: Callable[[Results], str],
+    guesses: Mapping[str, Mapping[int, str]] | None = None,
 ) -> RenderableType:
-    """A row per number of shots, or per strategy where there are too many for the width; `guesses` come last, if there are
-    any."""
+    """A row per number of shots, or per strategy where there are too many for the width; `guesses` come last, where there
+    are any."""
     names = list(dict.fromkeys(name for row in groups.values() for name in row))
     cells = {name: {n: words(row[name]) for n, row in groups.items() if name in row} for name in names}
-    if guesses and any(guesses.values()):
-        cells["best shortcut"] = dict(guesses)
+    cells |= {name: dict(each) for name, each in (guesses or {}).items() if any(each.values())}
     by_shots, by_strategy = plain_table(title), plain_table(title, "strategy")
     add_numbers(by_shots, "shots")
     for name in cells:

@@ -62,6 +62,19 @@ def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not
     assert (with_it.cost.stored_bytes > bare.cost.stored_bytes) == (addon != "wise_ft")
 
 
+def test_a_step_is_told_once_whatever_an_add_on_asks_the_objective(
+    toy, tiny_encoder_folder, tmp_path, monkeypatch
+):
+    told, asked = [], []
+    method = load_strategy("fine_tune")
+    objective = method.objective
+    monkeypatch.setattr(method, "after_step", lambda self: told.append(self.n_steps))
+    monkeypatch.setattr(method, "objective", lambda self, *of: asked.append(1) or objective(self, *of))
+    run, _ = finished(toy, tiny_encoder_folder, tmp_path, "fine_tune+derpp")
+    assert told == [*range(1, run.strategy.n_steps + 1)]
+    assert len(asked) > len(told)
+
+
 @pytest.mark.parametrize("strategy", fast_and_slow(ON_EACH_BASE, [f"fine_tune+{each}" for each in FAST]))
 def test_from_a_stored_first_task_it_is_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path, strategy):
     base = strategy.partition("+")[0]
