@@ -77,7 +77,8 @@ def unknown_name(what: str, name: str, names: Iterable[str]) -> ContsymError:
         and len(name) <= 60
         and file.is_file()
     ):
-        return ContsymError(f"{what} {name!r} is unknown; if {file} is meant, add --plugin {file}")
+        how = f"give --scenario {file}" if what == "scenario" else f"add --plugin {file}"
+        return ContsymError(f"{what} {name!r} is unknown; if {file} is meant, {how}")
     return ContsymError(f"{what} {name!r} is unknown; {nearest(name, sorted(names))} (contsym list)")
 
 

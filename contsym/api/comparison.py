@@ -12,7 +12,7 @@ from contsym.checked import Skip, tell_skipped
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.results.compare import StoredRow, TaskComparison, compare_runs, name_runs
-from contsym.sweeps.find import find_row
+from contsym.sweeps.find import find_row, rows_named
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -126,7 +126,9 @@ def compare(
     """
     if len(runs) < 2:
         given = ", ".join(each if isinstance(each, str) else each.name for each in runs) or "nothing"
-        raise SettingError(f"compare: only {given} was given; expected two runs or more")
+        own = rows_named(runs[0], Path(output), skip) if runs and isinstance(runs[0], str) else []
+        hint = f", as {' '.join(own[:2])}" if len(own) > 1 else ""
+        raise SettingError(f"compare: only {given} was given; expected two runs or more{hint}")
     rows = [_row(run, Path(output), skip) for run in runs]
     named = name_runs(rows)
     return Comparison(named, compare_runs(named, task))

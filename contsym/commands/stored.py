@@ -80,8 +80,8 @@ def _is_of(run: StoredRun, strategy: str | None, scenario: str | None) -> bool:
 def show(run: str, verbose: bool, as_json: bool, output: Path) -> None:
     """Show the answer of a stored run or sweep, as contsym run or sweep printed it.
 
-    RUN is latest (the default), a name that contsym runs lists or its first letters, STRATEGY@SHOTS of the latest sweep,
-    or the folder of a run or a result.
+    RUN is latest (the default), a name that contsym runs lists or its first letters, STRATEGY@SHOTS of the latest sweep
+    (of another one SWEEP:STRATEGY@SHOTS), or the folder of a run or a result.
 
     \b
     Examples:
@@ -125,7 +125,7 @@ def tables_of(
     verbose: bool = False,
     run_ids: Mapping[str, str] | None = None,
 ) -> RenderableType | None:
-    """What a person sees of a run or sweep; None where none of its results is stored, and no cell of a sweep failed.
+    """What a person sees of a run or sweep; None where none of its results is stored, and none failed.
 
     `run_ids` are the MLflow runs of results, by key.
     """
@@ -136,8 +136,8 @@ def tables_of(
     from contsym.results.paper_readings import readings_of
     from contsym.results.selection import select
 
-    if not stored.is_sweep:
-        return run_tables(results, verbose=verbose, run_ids=run_ids) if results else None
+    if not stored.is_sweep and results:
+        return run_tables(results, verbose=verbose, run_ids=run_ids)
     failed = [Text(line) for line in failure_lines(stored.failures(skip), len(stored.cells))]
     if not results:
         return Lines(*failed) if failed else None

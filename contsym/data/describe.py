@@ -49,6 +49,8 @@ class Described:
     """The label by what stands for it in the data."""
     symmetry: bool = False
     """Whether its pairs are those of symmetric and antisymmetric relations."""
+    is_mirrored: bool = False
+    """Whether they may be, but nothing says which label stands for entailment."""
     doubts: Sequence[str] = ()
     """What its user should look at, one line each."""
 
@@ -105,6 +107,13 @@ class Described:
             f"source = {text(source)}",
             *(symmetry if self.symmetry else shots),
         ]
+        if self.is_mirrored:
+            first, second = self.labels
+            lines += [
+                '# The pairs look like "A r B", "B r A". If one label says that the second sentence follows, write instead',
+                '# labels = ["entailment", "contradiction"], symmetry = true in place of few_shot, and at the end (perhaps',
+                f'# the other way round) [written] {text(first)} = "entailment", {text(second)} = "contradiction".',
+            ]
         if self.columns:
             own = (f"{field} = {text(column)}" for field, column in self.columns.items())
             lines += ["", "[columns]", *own]
@@ -160,6 +169,15 @@ def describe(path: Path, given: Mapping[str, str]) -> Described:
     few = rare_labels(Counter(label for _, label in labelled))
     meant = _relation_labels([label for label in labels if label not in few])
     symmetry = inputs == "pair" and bool(meant) and _are_mirrored(placed, texts)
+    is_mirrored = (
+        inputs == "pair" and not symmetry and len(labels) == 2 and not few and _are_mirrored(placed, texts)
+    )
+    doubts = rare_lines(labelled, few)
+    if is_mirrored:
+        doubts.append(
+            f'the pairs are "A r B", "B r A", and {labels[0]} and {labels[1]} will be new classes beside those of MNLI; if '
+            "one of them says that the second sentence follows, edit the file as its comment says"
+        )
     if symmetry:
         labels = [label for label in NLI_LABELS if label in meant.values()]
     present = (name for name in (*texts, "label", "relation", "kind", "skill", "group") if found[name])
@@ -171,7 +189,8 @@ def describe(path: Path, given: Mapping[str, str]) -> Described:
         tuple(texts.values()),
         {written: label for written, label in meant.items() if symmetry and written != label},
         symmetry,
-        rare_lines(labelled, few),
+        is_mirrored,
+        doubts,
     )
 
 

@@ -54,7 +54,7 @@ def find(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRun | Path
 
 
 def is_row(name: str) -> bool:
-    """Whether a name is STRATEGY@SHOTS of the latest sweep, and not a path with such a sign."""
+    """Whether a name is STRATEGY@SHOTS of the latest sweep, or SWEEP:STRATEGY@SHOTS, and not a path with such a sign."""
     # Of a name that is too long for a file, `Path.exists` raises an error.
     return "@" in name and not os.path.exists(name)
 
@@ -90,6 +90,15 @@ def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
         else f"among them are {', '.join(names[1:6])}"
     )
     return ContsymError(f"{expected}; {found}")
+
+
+def rows_named(name: str, output: Path, skip: Skip) -> list[str]:
+    """The rows of a sweep, as they can be typed; none where there is no sweep of this name."""
+    if is_row(name) or not isinstance(run := find(name, output, skip), StoredRun) or not run.is_sweep:
+        return []
+    is_latest = run.id == latest_sweep(output, skip).id
+    rows = [row if is_latest else f"{run.id[:8]}:{row}" for row in rows_of(run)]
+    return [f"'{row}'" if " " in row else row for row in rows]
 
 
 def rows_of(run: StoredRun) -> list[str]:
@@ -141,14 +150,15 @@ def _listed(seeds: Iterable[int]) -> str:
 
 
 def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
-    """The results of a run, of one row of a sweep (STRATEGY@SHOTS), or of a folder, by seed.
+    """The results of a run, of one row of a sweep ([SWEEP:]STRATEGY@SHOTS), or of a folder, by seed.
 
     `skip` receives the errors of other results and records that cannot be read. Raises ContsymError if no result is
     found.
     """
     if is_row(name):
-        run = latest_sweep(output, skip)
-        cells = _cells_of_row(name, run)
+        sweep = name.partition("@")[0].rpartition(":")[0]
+        run = _sweep_named(sweep, output, skip) if sweep else latest_sweep(output, skip)
+        cells = _cells_of_row(name.removeprefix(f"{sweep}:"), run)
     else:
         target = find(name, output, skip)
         if target is None:
@@ -158,8 +168,7 @@ def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
         run, cells = target, target.cells
         rows = list(dict.fromkeys((_variant(c), c.shots, c.scenario, c.reading) for c in cells))
         if len(rows) > 1:
-            named = " or ".join(map(repr, rows_of(run)[:3]))
-            row = f"{named} of the latest sweep, or " if run.is_sweep else ""
+            row = f"{' or '.join(rows_named(name, output, skip)[:3])}, or " if run.is_sweep else ""
             raise ContsymError(f"{name!r} has {len(rows)} rows; expected one, as {row}the folder of a result")
     done = run.done()
     folders = [done[cell.key] for cell in cells if cell.key in done]
@@ -169,6 +178,13 @@ def find_row(name: str, output: Path, skip: Skip = tell_skipped) -> StoredRow:
         )
         raise ContsymError(f"{name!r}: {of_seeds} yet, or no longer; the same command makes what is missing")
     return StoredRow.of(name, store.read_readable(folders, skip))
+
+
+def _sweep_named(name: str, output: Path, skip: Skip) -> StoredRun:
+    run = find(name, output, skip)
+    if not isinstance(run, StoredRun) or not run.is_sweep:
+        raise ContsymError(f"{name!r} is no sweep of {output}; contsym runs lists them")
+    return run
 
 
 def _cells_of_row(name: str, sweep: StoredRun) -> Sequence[StoredCell]:

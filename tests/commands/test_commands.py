@@ -96,6 +96,19 @@ def toy_run(tmp_path_factory, tiny_encoder_folder):
     return folder, done
 
 
+BOOM = '''"""A method that fails."""
+
+from contsym.strategies.fine_tune import FineTune
+
+CARD = {"source": "these tests", "trains": "encoder and head", "stores": "a head"}
+
+
+class Boom(FineTune):
+    def objective(self, output, labels):
+        raise RuntimeError("not today")
+'''
+
+
 def test_an_index_that_misses_pairs_is_said(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
     done = contsym_here(
@@ -107,6 +120,42 @@ def test_an_index_that_misses_pairs_is_said(toy_run, tiny_encoder_folder):
     assert done.returncode == 0, done.stderr
     # 4 sqrt(32) is 22.6 lists.
     assert "! memory index ivf over 32 pairs: 23 of 23 lists are searched" in done.stdout
+
+
+def test_a_run_that_fails_is_stored_as_failed_and_ends_with_the_plugins_line(toy_run, tiny_encoder_folder):
+    folder, _ = toy_run
+    method = (folder.parent / "boom.py").resolve()
+    method.write_text(BOOM, encoding="utf-8")
+    done = contsym(
+        *(
+            "run",
+            "--strategy",
+            "boom",
+            "--plugin",
+            method,
+            "--scenario",
+            "wikidata_only",
+            "--no-curve",
+            "--no-audit",
+        ),
+        *(
+            "--encoder",
+            tiny_encoder_folder,
+            "--wikidata",
+            "wikidata",
+            "--device",
+            "cpu",
+            "--output",
+            "failing",
+        ),
+        cwd=folder,
+    )
+    line = BOOM[: BOOM.index("raise")].count("\n") + 1
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"RuntimeError: not today\nboom.py:{line}\n")
+    assert "1 failed of 1" in contsym_here("runs", "--output", "failing", cwd=folder).stdout
+    shown = contsym_here("show", "--output", "failing", cwd=folder)
+    assert f"RuntimeError: not today (boom.py:{line})" in shown.stdout + shown.stderr
 
 
 def test_json_is_all_there_is_on_stdout(toy_run):

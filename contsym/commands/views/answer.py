@@ -36,7 +36,7 @@ def warning_lines(results: Results) -> list[str]:
     trained = first.tasks[1:] if first.options.protocol == "retrain" else first.tasks
     lines = []
     for task in trained if len(first.tasks) <= MANY else ():
-        lines += [_no_gain_warning(task, results), _shortcut_warning(task, results)]
+        lines += [_no_gain_warning(task, results), shortcut_warning(task, results)]
     lines += [coarse_validation(first), _label_space_warning(first)]
     lines += [seen_before(result) for result in results]
     lines += [note for result in results for note in result.notes]
@@ -143,7 +143,8 @@ def _no_gain_warning(task: str, results: Results) -> str:
     )
 
 
-def _shortcut_warning(task: str, results: Results) -> str:
+def shortcut_warning(task: str, results: Results) -> str:
+    """A sentence where a task that was learned is not above the best shortcut; empty where every result is."""
     above = [result.above_shortcuts[task] for result in results]
     guess = best_shortcut([result.shortcuts.get(task, {}) for result in results])
     if guess is None or all(is_above is not False for is_above in above):

@@ -82,6 +82,7 @@ def runs_report(found: Sequence[RunFacts], output: Path, now: datetime | None = 
     add_numbers(table, "shots", "seeds", "done", "learned", "forgot", no_wrap=False)
     table.padding = (0, 1, 0, 0)
     table.columns[2].min_width = NAME
+    table.columns[1].no_wrap = True
     notes = []
     for each in found:
         run, config = each.run, each.run.config

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from contsym import plugins
+from contsym.commands.views.answer import shortcut_warning
 from contsym.commands.views.data import audit_lines
 from contsym.commands.views.run import (
     MANY,
@@ -134,7 +135,8 @@ def failure_lines(failures: Mapping[str, Mapping[str, str]], n_cells: int) -> li
         return []
     each = [f"! failed: {failure['name']}: {failure['error']}" for failure in failures.values()]
     of_them = "it" if len(failures) == 1 else "them"
-    return [f"! {len(failures)} of {n_cells} cells failed; no figure here is of {of_them}", *each]
+    of = f"{len(failures)} of {n_cells} cells" if n_cells > 1 else "the only result"
+    return [f"! {of} failed; no figure here is of {of_them}", *each]
 
 
 def sweep_report(readings: Mapping[str, Results], varied: Collection[str]) -> Lines:
@@ -163,7 +165,8 @@ def _tables(results: Results, varied: Collection[str]) -> Lines:
             words.setdefault(reading(each), []).append(variant)
             by_variant[variant, shots_label(each)] = each
         readings.append(_by_name(words))
-    warned = dict.fromkeys(filter(None, map(coarse_validation, results)))
+    last = results[0].new_task
+    warned = dict.fromkeys(filter(None, [*map(coarse_validation, results), shortcut_warning(last, results)]))
     # In several orders a task is learned at several places.
     warned |= dict.fromkeys(no_gain_lines(by_variant) if len(orders) == 1 else ())
     return Lines(

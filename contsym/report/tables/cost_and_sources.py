@@ -85,8 +85,9 @@ def setting_table(measures: Measures) -> Table:
 
 
 def _settings(result: SeedResult) -> str:
-    # One pass is as many steps as it takes.
-    unused = ("epochs", "min_steps", "steps") if result.options.one_pass else ()
+    # One pass is as many steps as it takes, and a given number of steps is no number of epochs.
+    unused = ["epochs", "min_steps"] if result.options.one_pass or result.settings.get("steps") else []
+    unused += ["steps"] if result.options.one_pass or not result.settings.get("steps") else []
     settings = sorted((name, value) for name, value in result.settings.items() if name not in unused)
     return ", ".join(f"{name}={'default' if value is None else value}" for name, value in settings)
 
