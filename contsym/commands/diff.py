@@ -179,7 +179,7 @@ def _checkpoint(name: str, output: Path) -> str:
         is_stored = False
     if not is_stored:
         return name
-    return str(find_model(name, output, remedy="name one by its folder, as results/KEY/model"))
+    return str(find_model(name, output, by_folder=True))
 
 
 def _unknown(name: str, output: Path) -> EncoderError:

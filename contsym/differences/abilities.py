@@ -113,8 +113,8 @@ def abilities_of(
             groups=_groups(task.groups, *sides),
             flips=_flips(old, new, *sides),
             shares=_shares(task, old, new),
-            old_answers=None if old is None else tuple(old.tolist()),
-            new_answers=None if new is None else tuple(new.tolist()),
+            answers_before=None if old is None else tuple(old.tolist()),
+            answers_after=None if new is None else tuple(new.tolist()),
         )
         for (task, measure, old, new), sides, change in zip(found, rights, changes, strict=True)
     )
@@ -128,8 +128,8 @@ def _flips(old: Labels | None, new: Labels | None, before: Right | None, after: 
     if old is None or new is None or before is None or after is None:
         return None
     return Flips(
-        to_wrong=int((before & ~after).sum()),
-        to_right=int((~before & after).sum()),
+        lost=int((before & ~after).sum()),
+        won=int((~before & after).sum()),
         other=int((~before & ~after & (old != new)).sum()),
     )
 

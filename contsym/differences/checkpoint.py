@@ -104,6 +104,7 @@ class LoadedCheckpoint:
             head="joint" if self.classifier else "pair" if self.pair_head else None,
             unused_labels=unused_labels(files),
             method=method_name(files),
+            run=(),
             seen=tuple(files.seen),
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contsym.differences.abilities import Labels
+from contsym.differences.schema import RunAccuracy
 from contsym.differences.tasks import TaskPairs
 from contsym.errors import ContsymError
 from contsym.models.encoders import checkpoints
@@ -29,6 +30,15 @@ class SavedMethod:
     def can_answer(self, task: TaskPairs) -> bool:
         """Whether it knows the labels of a task."""
         return self.model is not None and {*task.names} <= {*self.model.labels}
+
+    @property
+    def run(self) -> tuple[RunAccuracy, ...]:
+        """What its own run measured."""
+        result = self.model.result if self.model else None
+        if result is None:
+            return ()
+        columns = zip(result.tasks, result.matrix[0], result.matrix[-1], strict=True)
+        return tuple(RunAccuracy(task=task, untrained=first, trained=last) for task, first, last in columns)
 
     def answers(self, task: TaskPairs) -> Labels | None:
         """The label that it gives each answered pair; to the task that its encoder knew before, by the head of that task."""

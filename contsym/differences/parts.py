@@ -56,14 +56,7 @@ def fitting_parts(old: LoadedCheckpoint, new: LoadedCheckpoint) -> tuple[Fitting
         and all(_fits(before[part], after[part]) for part in layers[0])
     )
     if not is_same:
-        sides = [
-            f"{f.architecture} with {f.n_layers} layers and {f.dim} dimensions"
-            for f in (old.facts, new.facts)
-        ]
-        return Fitting({}, {}, False), [
-            f"OLD is {sides[0]}, NEW {sides[1]}: weights and directions are compared only within one architecture, and "
-            "no part is put back"
-        ]
+        return Fitting({}, {}, False), [unlike_note(old.facts, new.facts)]
     notes, fitting = [], []
     for part in dict.fromkeys([*before, *after]):
         if part not in before or part not in after:
@@ -78,6 +71,22 @@ def fitting_parts(old: LoadedCheckpoint, new: LoadedCheckpoint) -> tuple[Fitting
             fitting.append(part)
     own = [{part: parts[part] for part in fitting} for parts in (before, after)]
     return Fitting(own[0], own[1], True), notes
+
+
+def unlike_note(old: schema.Checkpoint, new: schema.Checkpoint) -> str:
+    """Why no weights are compared."""
+    if old.architecture != new.architecture:
+        sides = [f"{f.architecture} with {f.n_layers} layers and {f.dim} dimensions" for f in (old, new)]
+        unlike, like = f"OLD is {sides[0]}, NEW {sides[1]}", "within one architecture"
+    else:
+        like = "between layers of the same number and size"
+        if old.n_layers != new.n_layers:
+            unlike = f"OLD has {old.n_layers} layers, NEW {new.n_layers}"
+        elif old.dim != new.dim:
+            unlike = f"OLD has {old.dim} dimensions, NEW {new.dim}"
+        else:
+            unlike = "the weights of OLD's layers have other names or sizes than NEW's"
+    return f"{unlike}: weights and directions are compared only {like}, and no part is put back"
 
 
 def _fits(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> bool:

@@ -79,15 +79,16 @@ def diff(
     from contsym.differences.checkpoint import LoadedCheckpoint, with_facts
     from contsym.differences.geometry import K_NEIGHBOURS
     from contsym.differences.measuring import Measured, measure
-    from contsym.differences.methods import saved_method
+    from contsym.differences.methods import SavedMethod, saved_method
     from contsym.models.encoders.device import choose_device, choose_precision, deterministic
+    from contsym.results.metrics.matrix import majority_share
 
     files = [with_facts(each) for each in found]
     device = choose_device(device)
     used = choose_precision(precision, device)
     with deterministic(device):
         before, after = (LoadedCheckpoint(each, device, used) for each in files)
-        measured = Measured()
+        measured, methods = Measured(), [SavedMethod(), SavedMethod()]
         if not is_same:
             methods = [
                 saved_method(each, device, None if precision == "auto" else used, plugins) for each in files
@@ -95,8 +96,8 @@ def diff(
             measured = measure(Bench(pairs, before, after, seed, steps), methods, put_back)
     compared = Diff(
         format=FORMAT,
-        old=before.facts,
-        new=after.facts,
+        old=before.facts.model_copy(update={"run": methods[0].run}),
+        new=after.facts.model_copy(update={"run": methods[1].run}),
         is_same=is_same,
         tasks=tuple(
             DiffTask(
@@ -105,6 +106,7 @@ def diff(
                 source=t.source,
                 n=t.n,
                 n_learned=len(t.labels) if t.folds is not None else 0,
+                majority=majority_share(t.labels[: t.n]),
                 notes=t.notes,
                 pairs=tuple(
                     AnsweredPair(id=t.ids[i], premise=t.premises[i], hypothesis=t.hypotheses[i], label=label)

@@ -13,7 +13,7 @@ from contsym.checked import Amount, Count, Gain, Share, Words, Written
 if TYPE_CHECKING:
     import pandas
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 Measure = Literal["method", "own head", "probe", "k-NN"]
 """method: what a model that contsym run saved answers; own head: the NLI head of the checkpoint."""
@@ -24,6 +24,15 @@ GroupColumn = Literal["relation", "kind", "skill"]
 GROUP_COLUMNS: tuple[GroupColumn, ...] = get_args(GroupColumn)
 
 ALPHA = 0.05
+
+
+class RunAccuracy(Written):
+    """What the run of a saved model measured on the test pairs of a task, which are not those of a comparison."""
+
+    task: Words
+    untrained: Share
+    trained: Share
+    """After the last experience."""
 
 
 class Checkpoint(Written):
@@ -46,6 +55,8 @@ class Checkpoint(Written):
     """Of a classifier over other labels, which is not measured."""
     method: Words | None
     """The strategy of a model that contsym run saved."""
+    run: tuple[RunAccuracy, ...]
+    """Empty where there is no saved model, or none whose result this version reads."""
     seen: tuple[Words, ...]
     """Tasks that it was trained on, as far as is known."""
 
@@ -109,8 +120,10 @@ class LabelShare(Written):
 class Flips(Written):
     """Pairs whose answer changed."""
 
-    to_wrong: Count
-    to_right: Count
+    lost: Count
+    """Right, then wrong."""
+    won: Count
+    """Wrong, then right."""
     other: Count
     """From one wrong label to another."""
 
@@ -126,9 +139,9 @@ class Ability(Change):
     """None where one side cannot be measured."""
     shares: tuple[LabelShare, ...]
     """Of every label that is right or answered, in the order of the task's."""
-    old_answers: tuple[Words, ...] | None
+    answers_before: tuple[Words, ...] | None
     """The label that OLD gives each pair of the task."""
-    new_answers: tuple[Words, ...] | None
+    answers_after: tuple[Words, ...] | None
 
     @property
     def title(self) -> str:
@@ -170,6 +183,11 @@ class Returned(Written):
     share: float
     """Of the loss: 1 where the accuracy is OLD's again, 0 where it stays NEW's, below 0 where it falls further."""
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return not self.low <= 0 <= self.high
+
 
 class Transplant(Written):
     part: Words
@@ -196,11 +214,13 @@ class DiffTask(Written):
     """Pairs that are answered."""
     n_learned: Count
     """Pairs that probes and k-NN may learn from, these among them."""
+    majority: Share
+    """The accuracy of answering every pair by its most frequent label."""
     notes: tuple[Words, ...]
     pairs: tuple[AnsweredPair, ...]
 
 
-ANSWER_COLUMNS = ("task", "by", "id", "premise", "hypothesis", "label", "old", "new")
+ANSWER_COLUMNS = ("task", "measure", "id", "premise", "hypothesis", "label", "before", "after")
 
 
 class Diff(Written):
@@ -270,11 +290,11 @@ class Diff(Written):
         pairs = {task.name: task.pairs for task in self.tasks}
         for ability in self.abilities:
             own = pairs[ability.task]
-            sides = [side or ("",) * len(own) for side in (ability.old_answers, ability.new_answers)]
-            for pair, old, new in zip(own, *sides, strict=True):
+            sides = [side or ("",) * len(own) for side in (ability.answers_before, ability.answers_after)]
+            for pair, before, after in zip(own, *sides, strict=True):
                 yield (
                     *(ability.task, ability.measure),
-                    *(pair.id, pair.premise, pair.hypothesis, pair.label, old, new),
+                    *(pair.id, pair.premise, pair.hypothesis, pair.label, before, after),
                 )
 
     def answers(self) -> pandas.DataFrame:

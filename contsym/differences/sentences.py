@@ -7,12 +7,15 @@ import math
 from collections.abc import Sequence
 
 from contsym.differences.part_names import VECTORS
-from contsym.differences.schema import Ability, Diff, Measure, Part, Returned
+from contsym.differences.schema import Ability, Diff, Group, Measure, Part, Returned
+from contsym.report.tables.layout import relation_title
 from contsym.results.metrics.stats import p_text
 from contsym.tasks.catalog import own_tasks
 
 MAX_NAMED = 3
 """Abilities that a sentence names one by one."""
+MAX_GROUPS = 6
+"""Relations, kinds and skills that a sentence names one by one."""
 
 
 def summary(found: Diff) -> tuple[str, ...]:
@@ -33,6 +36,7 @@ def answer(found: Diff) -> list[str]:
     sentences = methods(found)
     sentences.append(f"NEW is worse on {_listed(lost)}." if lost else no_loss(found))
     sentences += [f"NEW is better on {_listed(gained)}."] if gained else []
+    sentences += [sentence] if (sentence := within(found)) else []
     if unshown := [a for a in found.abilities if a.change is not None and not a.is_shown]:
         listed = [by(a) + ("" if a.least is None else f" ({a.least:.3f})") for a in unshown]
         sentences.append(
@@ -52,7 +56,13 @@ def methods(found: Diff) -> list[str]:
             for a in found.abilities
             if a.measure == "method" and a.change is None
         }
-        known = [f"{task} {value:.3f}" for task, value in own.items() if value is not None]
+        of_run = {
+            run.task: f" (on its run's test pairs: {run.untrained:.3f} before training, {run.trained:.3f} after)"
+            for run in side.run
+        }
+        known = [
+            f"{task} {value:.3f}{of_run.get(task, '')}" for task, value in own.items() if value is not None
+        ]
         if known:
             sentences.append(
                 f"{title}'s method {side.method} reaches {', '.join(known)}; {other} has no method to compare it with."
@@ -65,11 +75,36 @@ def no_loss(found: Diff) -> str:
     # Their own interval leaves out 0.
     falls = [a for a in found.abilities if a.high is not None and a.high < 0 and not a.is_shown]
     if not falls:
-        return "No ability is shown to be worse."
+        as_whole = " as a whole" if any(g.is_lost for a in found.abilities for g in a.groups) else ""
+        return f"No ability{as_whole} is shown to be worse."
     falls.sort(key=lambda a: a.change or 0.0)
     named = [f"{by(a)} is lower by {-(a.change or 0):.3f} (p {p_text(a.p or 0)})" for a in falls[:MAX_NAMED]]
     more = f" and {len(falls) - MAX_NAMED} more" if len(falls) > MAX_NAMED else ""
     return f"No loss is significant after correction, but {', '.join(named)}{more}."
+
+
+def within(found: Diff) -> str:
+    """The groups whose change is shown, which may go against that of their ability: kinds first, losses before gains."""
+    shown = [(a, g) for a in found.abilities for g in a.groups if g.is_shown]
+    shown.sort(key=lambda pair: (pair[1].column != "kind", not pair[1].is_lost, -abs(pair[1].change or 0.0)))
+    by_ability: dict[str, list[Group]] = {}
+    for ability, group in shown[:MAX_GROUPS]:
+        by_ability.setdefault(by(ability), []).append(group)
+    clauses = []
+    for name, groups in by_ability.items():
+        words = []
+        for way, members in (
+            ("worse", [g for g in groups if g.is_lost]),
+            ("better", [g for g in groups if not g.is_lost]),
+        ):
+            if members:
+                listed = " and ".join(f"{relation_title(g.name)} ({signed(g.change)})" for g in members)
+                words.append(f"{listed} {'is' if len(members) == 1 else 'are'} {way}")
+        clauses.append(f"within {name}, {', '.join(words)}")
+    more = len(shown) - MAX_GROUPS
+    clauses += [f"{more} more groups changed"] if more > 0 else []
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def seen(found: Diff) -> list[str]:
@@ -81,8 +116,8 @@ def seen(found: Diff) -> list[str]:
         if titles := " and ".join(known[name].words for name in measured if name in side.seen):
             sides.setdefault(titles, []).append(title)
     return [
-        f"{' and '.join(who)} {'were' if len(who) > 1 else 'was'} trained on {titles} before: no figure there is of an "
-        f"encoder new to {titles}"
+        f"{' and '.join(who)} {'were' if len(who) > 1 else 'was'} trained on {titles} before, so no figure "
+        f"{'' if len(who) > 1 else f'of {who[0]} '}is of an encoder new to {titles}"
         for titles, who in sides.items()
     ]
 
@@ -142,7 +177,10 @@ def moved(parts: Sequence[Part]) -> str:
         return "No weight differs."
     still = [name for name, distance in distances.items() if distance == 0]
     unmoved = f"; not at all in {', '.join(map(the, still))}" if still and len(still) <= MAX_NAMED else ""
-    unmoved = unmoved or (f"; not at all in {len(still)} of {len(distances)} parts" if still else "")
+    if still and not unmoved:
+        others = len(distances) - 1
+        of_others = "" if len(still) == others else f"{len(still)} of "
+        unmoved = f"; {of_others}the other {others} parts not at all"
     return f"The weights moved most in {the(most)}, by {distance_text(distances[most])} of their length{unmoved}."
 
 
@@ -197,7 +235,7 @@ def returned(found: Diff) -> list[str]:
         if not options:
             continue
         part, best = max(options, key=lambda option: option[1].share)
-        if best.share > 0 and not best.low <= 0 <= best.high:
+        if best.share > 0 and best.is_shown:
             sentences.append(
                 f"With {the(part)} of OLD put back alone, {by(ability)} is {best.accuracy:.3f}: {best.share:.0%} of the "
                 "loss returns."

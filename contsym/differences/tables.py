@@ -17,7 +17,10 @@ ACCURACIES = (
     Column("p, Holm-corrected", "p"),
     Column("least detectable change", "least", form="{:.3f}"),
 )
-TASK, MEASURE = text_column("task"), text_column("by", "measure")
+TASK, MEASURE = text_column("task"), text_column("measure")
+
+
+FLIPS = "lost: right, then wrong · won: wrong, then right · other: wrong in another way"
 
 
 def all_tables(found: Diff) -> list[tuple[str, Table]]:
@@ -38,15 +41,17 @@ def all_tables(found: Diff) -> list[tuple[str, Table]]:
 
 
 def abilities(found: Diff) -> Table:
-    rows = ((a.task, a.measure, a.n, *_changes(a)) for a in found.abilities)
+    majority = {task.name: task.majority for task in found.tasks}
+    rows = ((a.task, a.measure, a.n, majority[a.task], *_changes(a)) for a in found.abilities)
     return make_table(
         "abilities",
         "Accuracy on the same pairs",
-        (TASK, MEASURE, Column("pairs", "n"), *ACCURACIES),
+        (TASK, MEASURE, Column("pairs", "n"), Column("majority", form="{:.3f}"), *ACCURACIES),
         rows,
         "method: what a model that contsym run saved answers, as in its run. own head: what the checkpoint's NLI head "
         f"answers; training may leave it as it was. A probe (logistic regression) and k-NN ({found.k_votes} votes) "
         f"answer the pairs of each of {found.n_folds} folds after learning from the pairs outside it, in the same folds.",
+        f"majority: the accuracy of the most frequent label alone. {drawn(found)}".strip(),
         "Change: NEW less OLD with its 95% interval, a paired bootstrap over the pairs. p: the larger of this test's and "
         "McNemar's exact one, corrected after Holm over all abilities; bold: below 0.05. The interval is not corrected, so "
         "it may leave out 0 where p is above 0.05. Least detectable change: what as many pairs would show in 80 of 100 "
@@ -54,27 +59,28 @@ def abilities(found: Diff) -> Table:
     )
 
 
+def drawn(found: Diff) -> str:
+    """That the pairs are not all of the task, where they are not."""
+    if not any(task.n == found.limit for task in found.tasks):
+        return ""
+    return f"Pairs: this command's own draw of at most {found.limit:,} per task, so the accuracies of a run may differ."
+
+
 def flips(found: Diff) -> Table:
     columns = (
         *(TASK, MEASURE, Column("pairs", "n")),
-        *(Column("right, then wrong", "to_wrong"), Column("wrong, then right", "to_right")),
-        Column("wrong in another way", "other"),
+        *(Column("lost"), Column("won"), Column("other")),
     )
     rows = (
-        (a.task, a.measure, a.n, a.flips.to_wrong, a.flips.to_right, a.flips.other)
-        for a in found.abilities
-        if a.flips
+        (a.task, a.measure, a.n, a.flips.lost, a.flips.won, a.flips.other) for a in found.abilities if a.flips
     )
-    return make_table("flips", "Pairs whose answer changed", columns, rows)
+    return make_table("flips", "Pairs whose answer changed", columns, rows, f"{FLIPS}.")
 
 
 def shares(found: Diff) -> Table:
     columns = (
         *(TASK, MEASURE, text_column("label")),
-        *(
-            Column(title, key, form="{:.1%}")
-            for title, key in (("right label", "true"), ("OLD", ""), ("NEW", ""))
-        ),
+        *(Column(title, form="{:.1%}") for title in ("true", "before", "after")),
     )
     rows = (
         (a.task, a.measure, share.label, share.true, share.before, share.after)
@@ -86,6 +92,7 @@ def shares(found: Diff) -> Table:
         "How often each label is right, and is answered",
         columns,
         rows,
+        "true: how often the label is right.",
         "A side whose share of a label grew far beyond the share that is right prefers that label.",
     )
 
@@ -207,7 +214,7 @@ def returned(found: Diff) -> Table:
             Cell(
                 f"{signed(r.returned)} [{signed(r.low)}, {signed(r.high)}]",
                 (r.returned, r.low, r.high),
-                not r.low <= 0 <= r.high,
+                r.is_shown,
             ),
             r.share,
         )

@@ -77,15 +77,15 @@ def test_a_limit_draws_the_same_pairs_for_both_sides(tiny_encoder_folder, copied
         "diff",
         tiny_encoder_folder,
         copied,
-        "--mnli",
-        toy["mnli"],
+        "--wikidata",
+        toy["wikidata"],
         "--limit",
-        "12",
+        "50",
         "--json",
     )
     first, again = (contsym_here(*words, "--seed", "5", cwd=tmp_path) for _ in range(2))
     results = [json.loads(each.stdout) for each in (first, again)]
-    assert results[0]["tasks"][0]["n"] == 12 and results[0]["tasks"][0]["n_learned"] == 24
+    assert results[0]["tasks"][0]["n"] == 50 and results[0]["tasks"][0]["n_learned"] == 68
     for each in results:
         del each["seconds"]
     assert results[0] == results[1]
@@ -108,7 +108,7 @@ def test_a_misspelt_run_is_answered_with_what_there_is(tmp_path):
 
 
 def test_another_page_is_not_overwritten(tiny_encoder_folder, copied, toy, tmp_path):
-    words = ("--wikidata", toy["wikidata"], "--limit", "12", "--to", "page")
+    words = ("--wikidata", toy["wikidata"], "--to", "page")
     for _ in range(2):
         done = contsym_here("diff", tiny_encoder_folder, copied, *words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -127,13 +127,13 @@ def test_a_run_stands_for_the_model_that_it_saved(tmp_path):
     for name in ("minilm", "owner/name", "owner/name@main", str(tmp_path)):
         assert _checkpoint(name, tmp_path) == name
     assert "has no saved model" in message_of(_checkpoint, "a", tmp_path)
-    for folder in (
-        *run.done().values(),
-        *next(r for r in stored_runs(tmp_path) if r.name == "b").done().values(),
-    ):
-        (folder / "model").mkdir()
+    folders = [
+        each / "model" for each in next(r for r in stored_runs(tmp_path) if r.name == "b").done().values()
+    ]
+    for folder in (result / "model", *folders):
+        folder.mkdir()
     for name in ("a", str(run.folder), str(result)):
         assert _checkpoint(name, tmp_path) == str(result / "model")
     assert message_of(_checkpoint, "b", tmp_path) == (
-        "'b' has models of the seeds 0, 1; name one by its folder, as results/KEY/model"
+        f"'b' has models of the seeds 0, 1; name one by its folder: {folders[0]} (seed 0), {folders[1]} (seed 1)"
     )

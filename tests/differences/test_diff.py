@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 import contsym
 from contsym.differences import run
+from contsym.differences.parts import unlike_note
 from contsym.differences.run import diff
 from contsym.differences.tasks import folds_of
 from contsym.errors import DataError, EncoderError, SettingError
@@ -112,6 +113,18 @@ def test_two_architectures_are_compared_by_abilities_and_vectors(trained, tiny_c
     ]
 
 
+def test_a_dropped_layer_is_no_other_architecture(of_damage):
+    old = of_damage.old
+    assert unlike_note(old, old.model_copy(update={"n_layers": 2})) == (
+        "OLD has 3 layers, NEW 2: weights and directions are compared only between layers of the same number and size, and "
+        "no part is put back"
+    )
+    assert unlike_note(old, old.model_copy(update={"dim": 16})).startswith("OLD has 32 dimensions, NEW 16: ")
+    assert unlike_note(old, old).startswith(
+        "the weights of OLD's layers have other names or sizes than NEW's: "
+    )
+
+
 def test_embeddings_of_another_vocabulary_are_left_out(
     tiny_encoder_folder, tiny_masked_lm_folder, pairs_file
 ):
@@ -163,23 +176,28 @@ def test_the_answers_of_a_saved_method_stand_beside_the_old_head(
     # The same pairs as the run's test pairs, so its last accuracy.
     assert (ability.before, ability.change, ability.p) == (None, None, None)
     assert ability.after == pytest.approx(run.matrix.iloc[-1]["wikidata"])
+    of_run = run.matrix["wikidata"]
+    assert (
+        f"wikidata {ability.after:.3f} (on its run's test pairs: {of_run.iloc[0]:.3f} before training, "
+        f"{of_run.iloc[-1]:.3f} after); OLD has no method"
+    ) in str(found)
     assert f"NEW's method knn_fixed reaches toy {found.ability('toy', 'method').after:.3f}, wikidata" in str(
         found
     )
     rows = found.answers()
-    own = rows[(rows.task == "wikidata") & (rows.by == "method")]
-    assert len(own) == 64 and set(own.old) == {""} and (own.label == own.new).mean() == ability.after
+    own = rows[(rows.task == "wikidata") & (rows.measure == "method")]
+    assert len(own) == 64 and set(own.before) == {""} and (own.label == own.after).mean() == ability.after
 
 
 def test_every_changed_answer_is_counted_and_listed(of_damage):
     ability, rows = of_damage.ability("toy", "own head"), of_damage.answers()
-    own = rows[rows.by == "own head"]
-    was_right, is_right = own.old == own.label, own.new == own.label
-    assert (ability.flips.to_wrong, ability.flips.to_right) == ((was_right & ~is_right).sum(), 0)
-    assert ability.flips.to_wrong == round((ability.before - ability.after) * 90)
+    own = rows[rows.measure == "own head"]
+    was_right, is_right = own.before == own.label, own.after == own.label
+    assert (ability.flips.lost, ability.flips.won) == ((was_right & ~is_right).sum(), 0)
+    assert ability.flips.lost == round((ability.before - ability.after) * 90)
     shares = {s.label: (s.true, s.before, s.after) for s in ability.shares}
     for label in ("entailment", "neutral", "contradiction"):
-        assert shares[label] == pytest.approx((1 / 3, 1 / 3, (own.new == label).mean()))
+        assert shares[label] == pytest.approx((1 / 3, 1 / 3, (own.after == label).mean()))
 
 
 def test_of_few_pairs_the_own_head_is_measured_and_the_rest_is_named(trained, damaged):
@@ -190,7 +208,7 @@ def test_of_few_pairs_the_own_head_is_measured_and_the_rest_is_named(trained, da
     found = diff(trained, damaged, {"few": rows})
     assert [a.title for a in found.abilities] == ["few, own head"]
     assert found.notes == (
-        "few: 3 different pairs, both directions counted once; expected at least 10, for the 5 folds of probe and k-NN, "
+        "few: 3 different pairs, both directions counted once; expected at least 50, for the 5 folds of probe and k-NN, "
         "which are left out",
     )
 
@@ -239,10 +257,10 @@ def test_a_pair_and_its_mirror_image_share_a_fold_and_folds_share_labels():
         ),
         ({"a b": []}, SettingError, "--task 'a b': expected a name of letters"),
         (
-            {"few": [{"premise": str(i), "hypothesis": "x", "label": "neutral"} for i in range(9)]},
+            {"few": [{"premise": str(i), "hypothesis": "x", "label": "neutral"} for i in range(49)]},
             DataError,
-            "rows: 9 different pairs, both directions counted once; expected at least 10, for the 5 folds of probe and k-NN; "
-            "neither checkpoint has a head or a method that answers them",
+            "rows: 49 different pairs, both directions counted once; expected at least 50, for the 5 folds of probe and "
+            "k-NN; neither checkpoint has a head or a method that answers them",
         ),
         ({"none": [{"premise": "a", "hypothesis": "b", "label": "-"}]}, DataError, "rows: no labelled pairs"),
     ],

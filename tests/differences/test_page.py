@@ -11,7 +11,7 @@ from contsym.differences import run
 from contsym.differences.page import check_folder, command, make_page, name_of, request, write_page
 from contsym.differences.run import diff
 from contsym.differences.schema import Part
-from contsym.differences.sentences import answer, departed, distance_text
+from contsym.differences.sentences import answer, departed, distance_text, moved, within
 from contsym.report.render import to_html
 from contsym.report.table_formats import to_csv
 from tests.errors import message_of
@@ -44,6 +44,8 @@ def test_no_number_is_cut_at_80_columns(found):
     for ability in found.abilities:
         assert f"{ability.before:.3f}   {ability.after:.3f}   {ability.change:+.3f}" in tables
         assert f"{ability.low:+.3f} to {ability.high:+.3f}" in tables
+    assert text.count("  majority    0.333   0.333 ") == 2
+    assert "*1.000  100%" in tables and "*: the 95% interval of its difference from NEW" in tables
     for part in found.parts:
         assert part.cka_distance is None or distance_text(part.cka_distance) in tables
 
@@ -89,9 +91,56 @@ def test_states_of_one_damaged_layer_and_of_training_are_named():
     assert departed(parts(0.0, 0.0, 0.0, 0.0)) == "No state differs."
 
 
+def test_a_loss_in_a_kind_is_not_hidden_by_a_gain_of_the_whole(found):
+    first = found.abilities[0]
+
+    def group(name, change, p, column="kind"):
+        return first.groups[0].model_copy(update={"name": name, "column": column, "change": change, "p": p})
+
+    groups = (
+        group("antisymmetric", 0.7161, 0.001),
+        group("symmetric", -0.2424, 0.008),
+        group("P26", -0.5, 0.04, "relation"),
+        group("P22", -0.9, 0.06, "relation"),
+        *(group(f"s{i}", 0.1 - i / 100, 0.01, "skill") for i in range(5)),
+    )
+    ability = first.model_copy(
+        update={"change": 0.4, "low": 0.27, "high": 0.52, "p": 0.001, "groups": groups}
+    )
+    changed = found.model_copy(update={"abilities": (ability,), "transplants": ()})
+    assert answer(changed)[:3] == [
+        "No ability as a whole is shown to be worse.",
+        "NEW is better on toy by its own head (+0.400, +0.270 to +0.520).",
+        "Within toy by its own head, symmetric (-0.242) and spouse (P26) (-0.500) are worse, antisymmetric (+0.716) and "
+        "s0 (+0.100) and s1 (+0.090) and s2 (+0.080) are better; 2 more groups changed.",
+    ]
+    assert within(changed.model_copy(update={"abilities": ()})) == ""
+
+
+def test_unmoved_parts_are_counted_among_the_others():
+    def sentence(n_moved, n=7):
+        return moved(
+            [
+                Part(
+                    name=f"layer {i}",
+                    weights=float(i < n_moved) * (2 - i / 10),
+                    cka_distance=None,
+                    drift=None,
+                    neighbours_lost=None,
+                    tensors=(),
+                )
+                for i in range(n)
+            ]
+        )
+
+    most = "The weights moved most in layer 0, by 2.000 of their length"
+    assert sentence(1) == f"{most}; the other 6 parts not at all."
+    assert sentence(2) == f"{most}; 5 of the other 6 parts not at all."
+
+
 def test_a_fall_before_correction_is_not_hidden(found):
     ability = found.abilities[0].model_copy(
-        update={"change": -0.15, "low": -0.267, "high": -0.033, "p": 0.064, "least": 0.2}
+        update={"change": -0.15, "low": -0.267, "high": -0.033, "p": 0.064, "least": 0.2, "groups": ()}
     )
     sentences = answer(found.model_copy(update={"abilities": (ability,), "transplants": ()}))
     assert sentences[0] == (
@@ -126,7 +175,7 @@ def test_every_number_of_the_result_is_in_a_table_of_the_page(found):
     }
     assert {name: len(tables.get(name, [""])) - 1 for name in expected} == expected
     assert {line.partition(",")[0] for line in tables["weights"][1:]} == {"layer 2"}
-    assert f"toy,own head,90,1.0,{found.abilities[0].after}" in tables["abilities"][1]
+    assert f"toy,own head,90,{1 / 3},1.0,{found.abilities[0].after}" in tables["abilities"][1]
 
 
 def test_names_are_text_and_the_page_loads_nothing(found, tmp_path):

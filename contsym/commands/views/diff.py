@@ -12,7 +12,7 @@ from contsym.commands.views.tables import Lines, add_numbers, grid, plain_table,
 from contsym.differences.schema import OWN, Ability, Change, Diff, Part, Returned
 from contsym.differences.schema import Group as PairGroup
 from contsym.differences.sentences import answer, distance_text, signed, warnings
-from contsym.differences.tables import ordered_groups
+from contsym.differences.tables import FLIPS, drawn, ordered_groups
 from contsym.report.tables.layout import relation_title
 from contsym.results.metrics.stats import p_text
 
@@ -38,18 +38,14 @@ def diff_report(found: Diff) -> Lines:
     lines.append(
         Text(
             "p: corrected over all abilities; the interval is not, so it may leave out 0 where p is above 0.05 · least: the "
-            "least detectable change"
+            "least detectable change · majority: the most frequent label alone"
         )
     )
+    lines += [Text(line)] if (line := drawn(found)) else []
     lines.append(Text(""))
     if any(ability.measure in OWN for ability in found.abilities):
         lines.append(_answers(found))
-        lines.append(
-            Text(
-                "lost: right, then wrong · won: wrong, then right · other: wrong in another way · true: how often the label "
-                "is right"
-            )
-        )
+        lines.append(Text(f"{FLIPS} · true: how often the label is right"))
         lines.append(Text(""))
     if groups := _shown_groups(found):
         lines.append(_groups(groups))
@@ -74,6 +70,7 @@ def _abilities(found: Diff) -> Table:
     add_numbers(table, "before", "after", "change", "95% interval", "p", "least")
     for task in found.tasks:
         table.add_row(shown(task.name))
+        table.add_row("  majority", *[f"{task.majority:.3f}"] * 2, *[NOTHING] * 4, style="dim")
         for ability in found.abilities:
             if ability.task == task.name:
                 table.add_row(
@@ -104,7 +101,7 @@ def _answers(found: Diff) -> Table:
             table.add_row(shown(task.name))
         for ability in own:
             f = ability.flips
-            counts = [f"{n:,}" for n in (f.to_wrong, f.to_right, f.other)] if f else [NOTHING] * 3
+            counts = [f"{n:,}" for n in (f.lost, f.won, f.other)] if f else [NOTHING] * 3
             shares = sorted(ability.shares, key=lambda s: -abs((s.after or 0) - (s.before or 0)))[:MAX_LABELS]
             first = [f"  {ability.measure}", *counts]
             for share in shares:
@@ -172,14 +169,20 @@ def _transplants(found: Diff) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(title, style="italic")]
     table = plain_table("", "part")
     add_numbers(table, *(ability.title for ability in lost), no_wrap=False)
-    table.add_row("none", *(f"{ability.after:.3f}" + " " * 6 for ability in lost))
+    table.add_row("none", *(f"{ability.after:.3f} {0:>5.0%}" for ability in lost))
     for transplant in found.transplants:
         by_ability = {(each.task, each.measure): each for each in transplant.abilities}
         cells = [_returned(by_ability.get((ability.task, ability.measure))) for ability in lost]
         table.add_row(transplant.part, *cells)
     lines.append(table)
-    return [*lines, Text(f"{more} more abilities on the page")] if more else lines
+    legend = (
+        "*: the 95% interval of its difference from NEW leaves out 0, not corrected over the parts; the others are not shown "
+        "to return any"
+    )
+    return [*lines, Text(legend), *([Text(f"{more} more abilities on the page")] if more else [])]
 
 
 def _returned(each: Returned | None) -> str:
-    return NOTHING if each is None else f"{each.accuracy:.3f} {each.share:>5.0%}"
+    if each is None:
+        return NOTHING
+    return f"{'*' if each.is_shown else ''}{each.accuracy:.3f} {each.share:>5.0%}"
