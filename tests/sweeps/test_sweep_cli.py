@@ -42,7 +42,7 @@ def test_the_table_has_a_row_a_number_of_shots(swept):
     _, _, done = swept
     lines = done.stdout.splitlines()
     (head,) = [line for line in lines if "fine_tune" in line and "knn_fixed" in line][:1]
-    assert head.split() == ["shots", "fine_tune", "knn_fixed"]
+    assert head.split() == ["shots", "fine_tune", "knn_fixed", "majority", "class"]
     rows = [line.split() for line in lines if line.strip().startswith(("8 ", "16 "))]
     assert [row[0] for row in rows] == ["8", "16", "8", "16"]
     assert "contsym report --output" in done.stdout
