@@ -26,7 +26,7 @@ def test_a_notebook_is_stored_with_its_outputs(path):
     assert not re.search(r"/(home|root|tmp|work)/", path.read_text("utf-8"))
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_the_page_runs(tmp_path, monkeypatch):
     """With two seeds and without the curve: the notebooks have the same runs whole."""
     monkeypatch.chdir(tmp_path)

@@ -54,7 +54,14 @@ def test_a_fault_does_no_harm(bench, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(NIGHT) - set(FAST)))
+@pytest.mark.parametrize(
+    "name",
+    # A sweep of minutes that is killed again and again.
+    [
+        pytest.param(name, marks=[pytest.mark.night] if name == "kill_sweep" else [])
+        for name in sorted(set(NIGHT) - set(FAST))
+    ],
+)
 def test_every_other_fault_does_no_harm(bench, name):
     try_fault(bench, name, 1)
 

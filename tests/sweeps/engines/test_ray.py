@@ -201,7 +201,7 @@ def local_results(world) -> dict[str, dict]:
     return cells(sweep.output)
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_two_nodes_share_a_sweep_and_find_what_one_machine_finds(world, head, second, local_results):
     sweep = Sweep(world, "shared", "--backend", "ray", "--address", head.address, "--jobs", "2")
     seen: dict[str, set[str]] = {"head": set(), "second": set()}
