@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -164,7 +164,9 @@ def _note_failure(sweep: Sweep, error: Exception) -> None:
     if job is None:
         return
     note_place(error, job.config)
-    write_failure(sweep.folder, job.key, job.name, one_line(error))
+    # What stopped the run is told, whatever keeps it from being stored, as a full disk.
+    with suppress(OSError):
+        write_failure(sweep.folder, job.key, job.name, one_line(error))
 
 
 def _track(stored: StoredRun, uri: str) -> tuple[dict[str, str], str | None]:

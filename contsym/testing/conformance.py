@@ -1,7 +1,7 @@
 """The suite that every strategy passes, behind `contsym check` and the tests.
 
 A check is a function of a Bench: it returns its measurement in words, or raises Failed. All checks use toy
-tasks and a tiny encoder with random weights, and take seconds without a network. Over 400 lines: all checks are here, in
+tasks and a tiny encoder with random weights, and need no network. Over 400 lines: all checks are here, in
 the order in which they run.
 """
 

@@ -10,6 +10,11 @@ from tests.toy import nli_rows, relation_rows, write_task
 RUN = ("run", "--strategy", "knn_fixed", "--scenario", "wikidata_only")
 
 
+def toy_data(encoder):
+    """The options of a run on the toy pairs of the working folder."""
+    return ("--encoder", encoder, "--wikidata", "wikidata", "--device", "cpu")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -112,7 +117,7 @@ class Boom(FineTune):
 def test_an_index_that_misses_pairs_is_said(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
     done = contsym_here(
-        *(*RUN, "--encoder", tiny_encoder_folder, "--wikidata", "wikidata", "--device", "cpu"),
+        *(*RUN, *toy_data(tiny_encoder_folder)),
         *("--shots", "32", "--set", "steps=2", "--no-curve", "--no-audit", "--set", "index=ivf"),
         *("--output", "indexed"),
         cwd=folder,
@@ -138,16 +143,7 @@ def test_a_run_that_fails_is_stored_as_failed_and_ends_with_the_plugins_line(toy
             "--no-curve",
             "--no-audit",
         ),
-        *(
-            "--encoder",
-            tiny_encoder_folder,
-            "--wikidata",
-            "wikidata",
-            "--device",
-            "cpu",
-            "--output",
-            "failing",
-        ),
+        *(*toy_data(tiny_encoder_folder), "--output", "failing"),
         cwd=folder,
     )
     line = BOOM[: BOOM.index("raise")].count("\n") + 1
@@ -221,12 +217,7 @@ def test_a_quick_look_is_another_result_and_says_so_everywhere(toy_run, tiny_enc
     folder, _ = toy_run
     words = (
         *RUN,
-        "--encoder",
-        tiny_encoder_folder,
-        "--wikidata",
-        "wikidata",
-        "--device",
-        "cpu",
+        *toy_data(tiny_encoder_folder),
         "--shots",
         "8",
     )
