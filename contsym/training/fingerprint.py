@@ -31,6 +31,11 @@ def library_versions() -> Mapping[str, str]:
     return {**versions, **{name: metadata.version(name) for name in LIBRARIES}}
 
 
+def library_facts() -> dict[str, str]:
+    """The versions that decide a result: all but contsym's own, whose code is hashed."""
+    return {name: version for name, version in library_versions().items() if name != "contsym"}
+
+
 def git_commit() -> str | None:
     """The commit of contsym's checkout, with `+` if it has changes; None outside of a checkout."""
     root = Path(contsym.__file__).resolve().parent.parent

@@ -17,7 +17,7 @@ from contsym.errors import ContsymError, first_line
 from contsym.files import save_tensors, to_json, write_whole
 from contsym.models.encoders.vector_cache import UntrainedEncodings
 from contsym.strategies.catalog import split_name
-from contsym.training.fingerprint import code_sha256, library_versions
+from contsym.training.fingerprint import code_sha256, library_facts
 from contsym.training.keys import encoder_facts, first_task_key
 from contsym.training.plan import pretraining_config, resolved
 
@@ -83,7 +83,7 @@ class FirstTaskCache:
             encoder_facts(plan),
             start,
             code_sha256("contsym.models.encoders.load"),
-            library_versions(),
+            library_facts(),
         ]
         return UntrainedEncodings(self.folder.with_name(ENCODINGS), made_by)
 

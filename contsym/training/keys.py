@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contsym.config import LEAST, RunConfig
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.strategies.catalog import load_strategy, modules_of
-from contsym.training.fingerprint import code_sha256, library_versions
+from contsym.training.fingerprint import code_sha256, library_facts
 from contsym.training.parts import choice, noise
 from contsym.training.plan import PRETRAINING, default_learning_rate, parse_settings
 
@@ -89,7 +89,7 @@ def _method_facts(plan: Plan, seed: int) -> dict[str, object]:
         "seed": seed,
         "encoder": encoder_facts(plan),
         "code": code_of(plan),
-        "versions": library_versions(),
+        "versions": library_facts(),
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from contsym.config import RunConfig
 from contsym.models.encoders.device import choose_precision
+from contsym.training.fingerprint import library_versions
 from contsym.training.keys import key_of
 from contsym.training.plan import prepare
 from tests.runs import toy_config
@@ -39,6 +40,16 @@ def test_spellings_and_defaults_do_not_count(key, monkeypatch):
     assert key(protocol="sequential", form="lexicalised", pooling="auto") == plain
     assert key(device="auto") == plain
     assert key(precision="auto") == key(precision=choose_precision("auto", "cpu"))
+
+
+def test_the_code_of_contsym_decides_and_not_its_version(key, monkeypatch):
+    plain = key()
+    monkeypatch.setattr("contsym.__version__", "99.0")
+    library_versions.cache_clear()
+    assert library_versions()["contsym"] == "99.0"
+    assert key() == plain
+    monkeypatch.undo()
+    library_versions.cache_clear()
 
 
 def test_paths_do_not_count_but_what_lies_there(key, toy, tiny_encoder_folder, tmp_path, monkeypatch):

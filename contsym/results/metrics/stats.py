@@ -30,7 +30,9 @@ def spread(values: Sequence[float], *, sign: bool = False) -> str:
     """
     import numpy as np
 
-    text = f"{np.mean(values):+.3f}" if sign else f"{np.mean(values):.3f}"
+    # Rounded, so that 0.65 and 0.655 give the same text here and where exact means are shown.
+    mean = round(float(np.mean(values)), 12)
+    text = f"{mean:+.3f}" if sign else f"{mean:.3f}"
     return text if len(values) == 1 else f"{text}±{np.std(values, ddof=1):.3f}"
 
 
