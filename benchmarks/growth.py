@@ -208,7 +208,6 @@ def memory_point(n: int, variant: str, *, is_small: bool) -> Cost:
 
 
 def experiences_point(n: int, variant: str, *, is_small: bool) -> Cost:
-
     from contsym.config import RunConfig
     from contsym.machine import quiet_libraries
     from contsym.testing.toy import save_encoder

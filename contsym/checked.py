@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic import Strict as IsStrict
@@ -30,7 +30,6 @@ Amount = Annotated[Figure, Field(ge=0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,59}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_\-]{0,127}$")]
 Words = Annotated[str, StringConstraints(max_length=10_000)]
-Kind = Literal["symmetric", "antisymmetric"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -45,7 +44,7 @@ def read_tensors(
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        remedy = remedy or "expected what contsym wrote"
+        remedy = remedy or "expected a file that contsym wrote"
         raise failure(f"{path}: cannot be read ({first_line(error)}); {remedy}") from None
 
 
@@ -161,7 +160,7 @@ def _finite(text: str) -> float:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no finite number")
+    raise ValueError(f"{text} is not a finite number")
 
 
 def check(model: type[Model], content: object, path: Path, error: type[ContsymError] = ContsymError) -> Model:

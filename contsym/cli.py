@@ -123,7 +123,7 @@ def main() -> NoReturn:
         _fail(str(error))
     except UnicodeEncodeError as error:
         # A name that no file can have: half of a surrogate pair.
-        _fail(one_line(f"{error.object[:60]!r}: no name of a file; expected text"))
+        _fail(one_line(f"{error.object[:60]!r}: cannot be the name of a file; expected text in UTF-8"))
     except OSError as error:
         # A bad path shows where it is first used: a name too long, a folder without permission.
         if (message := file_trouble(error)) is None:

@@ -122,7 +122,9 @@ class RunConfig(CellOptions):
         if not self.seeds:
             raise SettingError("--seeds is empty; expected numbers such as 0,1,2")
         if len(set(self.seeds)) != len(self.seeds):
-            raise SettingError(f"--seeds {','.join(map(str, self.seeds))} names one twice")
+            raise SettingError(
+                f"--seeds {','.join(map(str, self.seeds))} names one twice; expected each once"
+            )
         if any(not 0 <= seed < 2**32 for seed in self.seeds):
             raise SettingError("--seeds: each seed is expected between 0 and 4294967295")
         if isinstance(self.shots, int) and self.shots < 2:

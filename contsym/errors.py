@@ -70,7 +70,7 @@ def unknown_name(what: str, name: str, names: Iterable[str]) -> ContsymError:
     "strategy 'knn_fixd' is unknown; did you mean knn_fixed? (contsym list)"
     """
     file = Path(f"{name}{'.py' if what == 'strategy' else '.toml'}")
-    # A longer name of a file is an error of the system.
+    # The system raises an error for a longer file name.
     if (
         what in ("strategy", "scenario", "task")
         and name.isidentifier()

@@ -50,7 +50,7 @@ def home_path(text: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         name = str(text).partition("/")[0]
-        raise ContsymError(f"{text}: {name} is the home of nobody here; expected ~/ for your own") from None
+        raise ContsymError(f"{text}: no user has the home {name}; expected ~/ for your own") from None
 
 
 STALE_SECONDS = 3600
@@ -100,7 +100,7 @@ def _machine() -> str:
 
 
 def _is_orphan(partial: Path) -> bool:
-    """Whether a process of this machine began it that does not run any more."""
+    """Whether the process that began it was on this machine and has ended."""
     machine, _, pid = partial.name.rsplit("-", 2)[-2].partition(".")
     if machine != _machine() or not pid.isdecimal():
         return False
@@ -167,14 +167,9 @@ def to_json(value: object) -> str:
 
 
 def visible_folders(folder: Path, skip: Skip = tell_skipped) -> list[Path]:
-    """The folders in a folder by name, without the remains of killed processes."""
-    return [path for path in entries(folder, skip) if not path.name.startswith(".")]
-
-
-def entries(folder: Path, skip: Skip) -> list[Path]:
-    """The folders in a folder; `skip` receives those that cannot be read."""
+    """The folders in a folder by name, without the remains of killed processes; `skip` receives the unreadable ones."""
     try:
-        paths = sorted(folder.iterdir())
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -214,7 +209,7 @@ def gib_from_environment(variable: str, default: float, what: str) -> int:
         gib = math.nan
     if not 0 <= gib < 2**20:
         raise SettingError(
-            f"{variable}={text} is no size; expected GiB for {what}, as 4 or 0.5, or 0 to keep none"
+            f"{variable}={text} is not a size; expected GiB for {what}, as 4 or 0.5, or 0 to keep none"
         )
     return int(gib * 2**30)
 

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Before any library reads them: no test may reach the network.
@@ -71,10 +73,56 @@ def no_process_of_git():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """SQLite waits for the disk after each table that MLflow makes, for seconds in all; that matters where power fails."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def connected(connection, _):
+        # Of a damaged file the test is to hear from MLflow.
+        if isinstance(connection, sqlite3.Connection):
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", connected)
+    yield
+    event.remove(Engine, "connect", connected)
+
+
 @pytest.fixture
 def untracked(monkeypatch):
     """For tests that do not look into MLflow, whose database takes seconds to make."""
     monkeypatch.setattr("contsym.sweeps.tracking.log_run", lambda *_, **__: {})
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """For tests that do not look at a report's figures as files, which take most of its time."""
+    monkeypatch.setattr("contsym.report.render.write_figures", lambda figures, folder: None)
+
+
+@pytest.fixture
+def no_workers(monkeypatch):
+    """For tests of sweeps that do not look at the processes which train the cells: each imports torch first, for seconds."""
+    from tests.sweeps.here import Here
+
+    monkeypatch.setattr("contsym.sweeps.engines.choose.LocalExecutor", lambda *_, **__: Here())
+
+
+@pytest.fixture(scope="session")
+def fork():
+    """Runs programs in processes of their own that import nothing anew."""
+    from tests.elsewhere import Elsewhere
+
+    with Elsewhere() as found:
+        yield found
+
+
+@pytest.fixture
+def forked(fork, monkeypatch):
+    """For tests of many saved models, each of which is loaded in another process."""
+    monkeypatch.setattr("contsym.testing.elsewhere.subprocess", fork)
 
 
 @pytest.fixture(scope="session", autouse=True)

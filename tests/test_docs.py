@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from benchmarks import results_figure
 from contsym.cli import cli
 from contsym.reference.pages import cited, repository
-from tests.command import contsym
+from tests.command import contsym, contsym_here
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -143,12 +143,12 @@ def test_the_quickstarts_pairs_are_counted_as_it_says(tmp_path):
         r"^```console\n\$ contsym data stats desk.csv\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    done = contsym("data", "stats", "desk.csv", cwd=tmp_path)
+    done = contsym_here("data", "stats", "desk.csv", cwd=tmp_path)
     assert done.stdout.split() == shown.split()
 
 
 def test_docs_outside_a_checkout_is_a_line(tmp_path):
-    done = contsym("docs", "--check", "--root", str(tmp_path), cwd=tmp_path)
+    done = contsym_here("docs", "--check", "--root", str(tmp_path), cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.strip() == (
         f"error: {tmp_path}: no README.md, docs/ and contsym/; expected a checkout of contsym (--root DIR)"

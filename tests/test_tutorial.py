@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = "\n".join(
     (ROOT / "docs" / name).read_text("utf-8") for name in ("adding-a-strategy.md", "advanced-strategies.md")
 )
-"""The second goes on where the first ends."""
+"""The second goes on with the files of the first."""
 BLOCK = re.compile(r"^```(\w*)[ ]?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(PAGE)
 
@@ -47,7 +47,7 @@ def expected(text: str) -> re.Pattern[str]:
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory, tiny_encoder_folder):
+def executed(tmp_path_factory, tiny_encoder_folder, fork):
     """(command, output of the page, what was printed, whether it succeeded) of each command, in order."""
     folder, site = tmp_path_factory.mktemp("tutorial"), tmp_path_factory.mktemp("site")
     found = []
@@ -55,16 +55,18 @@ def executed(tmp_path_factory, tiny_encoder_folder):
         if words.startswith("file="):
             (folder / words.removeprefix("file=")).write_text(text, "utf-8")
         elif kind == "console":
-            path = str(ROOT)
             if words == "installed":
                 install(folder, site)
-                path = os.pathsep.join((str(site), path))
             for command, _, output in (part.partition("\n") for part in text.split("$ ")[1:]):
                 program, *arguments = shlex.split(command)
                 assert program == "contsym", command
                 if arguments[0] == "run":
                     arguments += ["--encoder", tiny_encoder_folder, "--device", "cpu"]
-                done = contsym(*arguments, cwd=folder, PYTHONPATH=path)
+                if words == "installed":
+                    path = os.pathsep.join((str(site), str(ROOT)))
+                    done = contsym(*arguments, cwd=folder, PYTHONPATH=path)
+                else:
+                    done = fork.contsym(*arguments, cwd=folder)
                 found.append((command, output, done))
     return found
 

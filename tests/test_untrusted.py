@@ -1,4 +1,7 @@
-"""Files of people one does not know: what each was made to do, it does not do."""
+"""Files of people one does not know: what each was made to do, it does not do.
+
+Over 400 lines: one attack after the other.
+"""
 
 import bz2
 import csv
@@ -155,7 +158,7 @@ def test_a_packed_file_is_unpacked_up_to_a_limit(ending, pack, name, tmp_path, m
         _read_triples(path, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_a_real_bomb_costs_neither_memory_nor_disk(tmp_path):
     """4 GB of one letter in 4 MB: no line of it is ever held."""
     from tests.fuzz.trial import peak_bytes

@@ -1,8 +1,18 @@
 """The toy tasks of the conformance suite, by the name that tests know them by."""
 
+from collections.abc import Iterable, Mapping
+
+from datasets import Dataset
+
+from contsym.data.schema import check_row, table
 from contsym.testing.toy import NAMES, PHRASES, nli_rows, relation_rows, write_task
 
-__all__ = ["NAMES", "PHRASES", "both_tasks", "nli_rows", "relation_rows", "write_task"]
+__all__ = ["NAMES", "PHRASES", "both_tasks", "nli_rows", "relation_rows", "table_from_rows", "write_task"]
+
+
+def table_from_rows(rows: Iterable[Mapping[str, object]]) -> Dataset:
+    """Rows checked and stored."""
+    return table(check_row(row, f"rows:{number}") for number, row in enumerate(rows, 1))
 
 
 def both_tasks(folder) -> dict[str, str]:

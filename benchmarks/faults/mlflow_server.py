@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.faults.bench import Bench, Skipped
 from benchmarks.faults.checks import METRICS, RUNS, Tracked, as_tracked
 from contsym.results import tracking
+from tests.ports import free_ports
 
 STARTS_WITHIN = 600
 NOBODY = 65534
@@ -53,11 +54,6 @@ class Server:
             return as_tracked(runs, cursor.fetchall())
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
 @contextmanager
 def with_sqlite(bench: Bench) -> Iterator[Server]:
     folder = bench.folder / "server-sqlite"
@@ -86,7 +82,7 @@ def with_postgres(bench: Bench) -> Iterator[Server]:
         who = {"user": NOBODY, "group": NOBODY}
         os.chown(folder, NOBODY, NOBODY)
         _let_pass(folder)
-    data, port = folder / "data", free_port()
+    data, (port,) = folder / "data", free_ports(1)
     options = ["-A", "trust", "-U", "contsym", "-E", "UTF8", "--locale", "C", "-N", "-D", str(data)]
     done = subprocess.run(
         [programs / "initdb", *options], cwd="/", capture_output=True, text=True, check=False, **who
@@ -132,7 +128,7 @@ def _let_pass(folder: Path) -> None:
 @contextmanager
 def _started(folder: Path, uri: str, connect: Callable[[], Any]) -> Iterator[Server]:
     folder.mkdir(exist_ok=True)
-    port = free_port()
+    (port,) = free_ports(1)
     command, environment = tracking.ui_command(folder, uri, "127.0.0.1", port)
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(

@@ -8,7 +8,7 @@ This calls benchmarks/sweep_sharing.py, which see: its sharing part does every c
 (the experiences that cells have in common once), by turns and on one thread, and asserts that every accuracy
 and every loss is the same to the bit; its parallel part puts the same cells through one worker and through
 two, on two cores. A sweep with `--jobs 2` has both gains. Their product is printed, but nothing times it as
-one; the aim of 3 is for that product. Whole commands, with their start-up: benchmarks/sweep_whole.py.
+one; the aim is for that product. Whole commands, with their start-up: benchmarks/sweep_whole.py.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from contsym.results import store
 from contsym.results.schema import SeedResult
 from contsym.results.summary import varied_settings
 from contsym.results.training_audit import Audited, TrainingAudit, judge, read_audit, write_audit
-from contsym.sweeps.find import find, find_row, is_row, nothing_there
+from contsym.sweeps.find import find, find_row, is_row, no_result_yet, nothing_there
 from contsym.training.audit import Scored, audit_seed, check_audit
 from contsym.training.progress import Progress
 
@@ -26,10 +26,11 @@ def results_of(name: str, output: Path, skip: Skip = tell_skipped) -> Mapping[Pa
     target = find(name, output, skip)
     if target is None:
         raise nothing_there(name, output, skip)
-    folders = [target] if isinstance(target, Path) else list(target.done().values())
-    if not folders:
-        raise SettingError(f"{name!r}: none of its results is stored yet; the same command resumes")
-    return store.read_readable(folders, skip)
+    if isinstance(target, Path):
+        return store.read_readable([target], skip)
+    if not target.n_done:
+        raise no_result_yet(name, target)
+    return store.read_readable(target.done().values(), skip)
 
 
 def audit_results(

@@ -26,8 +26,8 @@ def strategy_file_name(cls: type) -> str:
 def module_text(cls: type) -> str:
     """A strategy's plug-in file: the class, and every function, class, import and plain value that it names.
 
-    Its card is the attribute CARD of the class, if it has one. Raises ContsymError where the source is not to be had, and
-    for a global of another kind, as a table.
+    Its card is the attribute CARD of the class, if it has one. Raises ContsymError where the source cannot be found, and
+    for a global of another kind, such as a table.
     """
     summary = (cls.__doc__ or cls.__name__).strip().split("\n")[0].replace('"""', "'''").replace("\\", "/")
     card = {**DEFAULT_CARD, **getattr(cls, "CARD", {})}
@@ -109,8 +109,8 @@ def _source_of(thing: type | FunctionType) -> tuple[str, list[str], Mapping[str,
     nodes = [each for each in tree.body if isinstance(each, kinds) and each.name == thing.__qualname__]
     if not nodes:
         raise ContsymError(
-            f"strategy {thing.__qualname__}: its source is not to be had; define it at the top of a cell or file, or give a "
-            "file in plugins="
+            f"strategy {thing.__qualname__}: its source cannot be found; define it at the top level of a cell or file, or "
+            "give a file in plugins="
         )
     node = nodes[-1]
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])

@@ -139,4 +139,6 @@ def _row(run: Run | str, output: Path, skip: Skip) -> StoredRow:
         return find_row(run, output, skip)
     if isinstance(run, Run):
         return StoredRow.of(run.name, run.by_folder)
-    raise SettingError(f"compare: {type(run).__name__} is no run; expected what contsym.run gave, or a name")
+    raise SettingError(
+        f"compare: {type(run).__name__} is not a run; expected what contsym.run gave, or a name"
+    )

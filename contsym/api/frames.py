@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 START = "start"
 """The row of a matrix before any training."""
 
-
 RowOf = Callable[[SeedResult], tuple[str, int]]
 """The strategy, with what else tells the rows of a sweep apart, and the number of shots of a result."""
 
 
 def plain_row(result: SeedResult) -> tuple[str, int]:
-    """Of a result outside a sweep."""
+    """The row of a result outside a sweep."""
     return result.variant_in_order(()), result.shots_group
 
 
@@ -69,7 +68,7 @@ def samples_needed(result: SeedResult, task: str) -> int | None:
     return result.sample_efficiency[task].n_distinct_pairs
 
 
-def matrix_frame(results: Sequence[SeedResult], row_of: RowOf = plain_row) -> DataFrame:
+def matrix_frame(results: Sequence[SeedResult], row_of: RowOf) -> DataFrame:
     """The accuracy matrix, mean over seeds: a row per finished experience (`start` before the first), a column per task.
 
     Rows of a sweep are also indexed by strategy and shots. Scenarios with several orders have several matrices.

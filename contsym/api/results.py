@@ -15,11 +15,11 @@ from contsym.api.frames import (
     predictions_frame,
     samples_needed,
 )
-from contsym.errors import ContsymError
 from contsym.results import store
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
 from contsym.results.summary import by_order
+from contsym.sweeps.find import no_result_yet
 from contsym.sweeps.runs import StoredRun
 
 if TYPE_CHECKING:
@@ -157,5 +157,5 @@ class Sweep(Experiment):
 def experiment_of(stored: StoredRun) -> Run | Sweep:
     """The object for a stored record. Raises ContsymError if none of its results is stored."""
     if not stored.n_done:
-        raise ContsymError(f"{stored.name}: none of its {len(stored.cells)} results is stored yet")
+        raise no_result_yet(stored.name, stored)
     return Sweep(stored) if stored.is_sweep else Run(stored)

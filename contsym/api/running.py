@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from contsym.sweeps.runs import StoredRun
     from contsym.training.plan import Plan
 
-TABLE = "table.txt"
-"""The file of a run with its tables as text, which MLflow shows."""
-
 
 class RunViewer(Protocol):
     """Shows a run while it is made."""
@@ -99,7 +96,7 @@ class PlannedRun:
 
 
 def plan_only(config: RunConfig, viewer: RunViewer, *, is_run: bool = False) -> PlannedRun:
-    """Look up and check everything that a run needs; where it is one, also import what trains it, which takes seconds.
+    """Look up and check everything that a run needs; with `is_run`, also import what trains it, which takes seconds.
 
     Raises ContsymError for whatever the user can mend.
     """
@@ -132,6 +129,7 @@ def make_run(config: RunConfig, viewer: RunViewer) -> MadeRun:
     is a warning.
     """
     from contsym.sweeps.plan import check_complete, claimed
+    from contsym.sweeps.runs import TABLE
 
     planned = plan_only(config, viewer, is_run=True)
     from contsym.results.tracking import resolve_uri
@@ -164,7 +162,7 @@ def _note_failure(sweep: Sweep, error: Exception) -> None:
     if job is None:
         return
     note_place(error, job.config)
-    # What stopped the run is told, whatever keeps it from being stored, as a full disk.
+    # The run's own error is shown even where it cannot be stored, as on a full disk.
     with suppress(OSError):
         write_failure(sweep.folder, job.key, job.name, one_line(error))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contsym.sweeps.job import Job
     from contsym.sweeps.plan import Sweep
     from contsym.sweeps.runs import StoredRun
+    from contsym.sweeps.scheduler import Watcher
     from contsym.training.progress import Progress
 
 SEND_SECONDS = 30
@@ -37,18 +38,6 @@ class Engine:
         return self.jobs or 1
 
 
-class SweepWatcher(Protocol):
-    """The scheduler's watcher, which can also show a note."""
-
-    def started(self, job: Job) -> None: ...
-
-    def ended(self, job: Job, error: str | None) -> None: ...
-
-    def tick(self) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-
 class SweepViewer(Protocol):
     """Shows a sweep while it is made."""
 
@@ -58,7 +47,7 @@ class SweepViewer(Protocol):
         """Before the first cell; `seconds` is how long it takes at most, 0 if that is unknown."""
         ...
 
-    def running(self, sweep: Sweep) -> AbstractContextManager[SweepWatcher]: ...
+    def running(self, sweep: Sweep) -> AbstractContextManager[Watcher]: ...
 
     def extended(self, reading: str) -> None:
         """Before the other seeds of the reading that came nearest to the paper."""
@@ -78,7 +67,7 @@ class QuietSweep:
         pass
 
     @contextmanager
-    def running(self, sweep: Sweep) -> Iterator[SweepWatcher]:
+    def running(self, sweep: Sweep) -> Iterator[Watcher]:
         yield _CellBar(self._progress, len(sweep.cells) - sweep.n_done)
 
     def extended(self, reading: str) -> None:
@@ -172,7 +161,7 @@ def make_sweep(
             engine.backend,
             engine.jobs,
             engine.address,
-            dict(engine.options),
+            engine.options,
             config.output,
             device=config.device,
         )

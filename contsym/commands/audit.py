@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from contsym.commands import completion
-from contsym.commands.options import device_option, json_option, output_option, plugin_option
+from contsym.commands.options import device_option, echo_json, json_option, output_option, plugin_option
 from contsym.commands.screen import log_options, screen
 
 
@@ -65,6 +64,6 @@ def audit(
             results, output, rules=rules, plugins=plugin_files.read(plugins), progress=progress, device=device
         )
     if as_json:
-        click.echo(json.dumps({name: as_plain(each) for name, each in found.items()}, allow_nan=False))
+        echo_json({name: as_plain(each) for name, each in found.items()})
     else:
         Console(highlight=False).print(audit_report(found, rules.notes, verbose=verbose))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contsym.commands import completion
-from contsym.commands.options import DATA_SUFFIXES, json_option, plugin_option
+from contsym.commands.options import DATA_SUFFIXES, echo_json, json_option, plugin_option
 from contsym.config import parse_assignments
 from contsym.errors import ContsymError
 
@@ -231,9 +230,7 @@ def check(
         click.echo(f"fail  {checks} in the same error{'' if len(causes) == 1 else 's'}", err=as_json)
     n_failed = sum(each.status == "fail" for each in found)
     if as_json:
-        click.echo(
-            json.dumps({"strategy": name, "failed": n_failed, "checks": [asdict(each) for each in found]})
-        )
+        echo_json({"strategy": name, "failed": n_failed, "checks": [asdict(each) for each in found]})
     else:
         click.echo(f"{name}: {n_failed} of {len(CHECKS)} checks failed" if n_failed else f"{name} conforms")
     if n_failed:
@@ -258,16 +255,15 @@ def _check_task(task: Task, as_json: bool) -> None:
     if few := rare_labels(Counter(data.labels[i] for part in data.parts.values() for i in part["label"][:])):
         doubts += rare_lines(list(labelled_rows(task, task.default_source)), few)
     if as_json:
-        counts = {
-            "task": task.name,
-            "source": data.source,
-            "fingerprint": data.fingerprint,
-            "rows": data.rows,
-        }
-        click.echo(
-            json.dumps(
-                {**counts, "labels": list(data.labels), "notes": [*data.notes, *doubts]}, ensure_ascii=False
-            )
+        echo_json(
+            {
+                "task": task.name,
+                "source": data.source,
+                "fingerprint": data.fingerprint,
+                "rows": data.rows,
+                "labels": list(data.labels),
+                "notes": [*data.notes, *doubts],
+            }
         )
         return
     console = Console(highlight=False)
@@ -281,4 +277,4 @@ def _check_task(task: Task, as_json: bool) -> None:
         console.print(f"no example of the {name} part has the label {some_of(missing)}", markup=False)
     for line in doubts:
         console.print(f"! {line}", markup=False)
-    console.print(f"{task.name} can be used: {sum(data.rows.values()):,} {task.examples}", highlight=False)
+    console.print(f"{task.name} can be used: {sum(data.rows.values()):,} {task.examples}")

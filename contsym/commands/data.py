@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from contsym.commands import completion
-from contsym.commands.options import draw_option, json_option, plugin_option
+from contsym.commands.options import draw_option, echo_json, json_option, plugin_option
 from contsym.commands.screen import log_options, screen
 from contsym.data.schema import PARTS, Draw, Form
 from contsym.data.splits import SPLIT_RULES
@@ -145,10 +144,9 @@ def sentences(sentences: Path, out: Path, relations: Path | None, seed: int, as_
     """Make pairs of a real sentence and what it says of two entities, as a test set.
 
     FILE has a row per sentence with text, head, tail and the relation that the sentence states (id or name), or is FewRel's
-    own (val_wiki.json). The
-    hypothesis exchanges head and tail: entailment for a symmetric relation, contradiction for an antisymmetric one. For
-    part of the antisymmetric ones it has the direction of the sentence, and follows, so that the phrase does not give the
-    label away.
+    own (val_wiki.json). The hypothesis exchanges head and tail: entailment for a symmetric relation, contradiction for an
+    antisymmetric one. For part of the antisymmetric ones it has the direction of the sentence, and follows, so that the
+    phrase does not give the label away.
 
     \b
     Example:
@@ -239,7 +237,9 @@ def audit(
 
     loaded = _load(task, plugins, source, form, split)
     if shots is not None and not loaded.spec.few_shot:
-        raise SettingError(f"--shots: {loaded.spec.words} is not drawn from by shots; leave it out")
+        raise SettingError(
+            f"--shots {shots}: shots are not drawn from {loaded.spec.words}; leave --shots out"
+        )
     train = loaded.train if shots is None else few_shot(loaded.train, shots, seed, draw, classes_of(loaded))
     tokenizer, max_length = None, 0
     try:
@@ -304,7 +304,8 @@ def show(
     )
     rows = list(itertools.islice(matching, n_rows))
     if not rows:
-        raise SettingError(f"--label {label}: no such pair {where}" if label else f"no pair {where}")
+        given = f"--label {label}" if label else f"--part {part}"
+        raise SettingError(f"{given}: no such pair {where}; contsym data stats counts what is there")
     _print(as_json, rows, lambda: rows_table(rows))
 
 
@@ -312,7 +313,7 @@ def _print(as_json: bool, plain: object, view: Callable[[], RenderableType]) -> 
     from rich.console import Console
 
     if as_json:
-        click.echo(json.dumps(plain, ensure_ascii=False))
+        echo_json(plain)
     else:
         Console(highlight=False).print(view())
 
@@ -321,14 +322,13 @@ def _load(task: str, plugins: Iterable[str], source: str, form: Any, split: Any 
     """The task's data in the form asked for; by default in the first form of a built dataset."""
     from contsym.data.cache import load_task
     from contsym.data.wikidata.manifest import is_built, read_manifest
+    from contsym.files import home_path
     from contsym.machine import quiet_libraries
     from contsym.plugins import read
     from contsym.tasks.catalog import find_task
 
     spec = find_task(task, read(plugins))
     quiet_libraries()
-    from contsym.files import home_path
-
     folder = home_path(source)
     if form is None:
         form = read_manifest(folder)["forms"][0] if is_built(folder) else "lexicalised"

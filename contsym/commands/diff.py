@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -12,6 +11,7 @@ import click
 from contsym.commands import completion
 from contsym.commands.options import (
     device_option,
+    echo_json,
     first_sources,
     form_option,
     json_option,
@@ -22,6 +22,7 @@ from contsym.commands.options import (
 )
 from contsym.commands.screen import log_options, screen
 from contsym.errors import EncoderError, SettingError
+from contsym.models.encoders.presets import PRESETS
 from contsym.tasks.schema import FIRST
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def diff(
     from contsym.commands.views.progress import RunProgress
     from contsym.differences.page import ANSWERS, check_folder, name_of, request, write_page
 
-    tasks: dict[str, str] = {**sources_of(options)}
+    tasks = sources_of(options)
     for text in files:
         name, equals, file = text.partition("=")
         if not equals or not name or not file:
@@ -146,7 +147,7 @@ def diff(
         )
     html, tables = write_page(found, to or output / "diffs" / name_of(found))
     if as_json:
-        click.echo(json.dumps(found.model_dump(), ensure_ascii=False, allow_nan=False))
+        echo_json(found.model_dump())
     else:
         Console(highlight=False).print(diff_report(found))
     click.echo(f"page: {html}", err=as_json)
@@ -161,7 +162,6 @@ def _checkpoint(name: str, output: Path) -> str:
 
     Raises EncoderError for a name that can be neither a run nor a checkpoint.
     """
-    from contsym.models.encoders.presets import PRESETS
     from contsym.results.store import RESULT
     from contsym.sweeps.find import find, find_model
     from contsym.sweeps.runs import RECORD
@@ -175,7 +175,7 @@ def _checkpoint(name: str, output: Path) -> str:
             is_stored = may_be_run and ("@" in name or find(name, output) is not None)
             if may_be_run and not is_stored:
                 raise _unknown(name, output)
-    except OSError:  # as for a name that is too long: who looks for a checkpoint says so
+    except OSError:  # a name that is too long, for example; the search for a checkpoint reports it
         is_stored = False
     if not is_stored:
         return name
@@ -184,7 +184,6 @@ def _checkpoint(name: str, output: Path) -> str:
 
 def _unknown(name: str, output: Path) -> EncoderError:
     """The error for a name without a slash that is neither a preset, a run nor a folder."""
-    from contsym.models.encoders.presets import PRESETS
     from contsym.sweeps.find import LATEST
     from contsym.sweeps.runs import stored_runs
 

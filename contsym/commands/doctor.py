@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +38,7 @@ def doctor(as_json: bool, **request: Any) -> None:
     with status(Console(stderr=True), "checking"):
         findings = list(examine(Request(**request)))
     if as_json:
-        click.echo(json.dumps(as_plain(findings), ensure_ascii=False))
+        options.echo_json(as_plain(findings))
     else:
         Console(highlight=False).print(findings_report(findings))
     if not works(findings):

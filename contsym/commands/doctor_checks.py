@@ -192,7 +192,7 @@ def _output(request: Request) -> Iterator[Finding]:
 
 
 def _room(name: str, folder: Path, needed: int, if_full: State, remedy: str) -> Finding:
-    # Which may not be there yet.
+    # The folder itself may not be there yet.
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
     shown = f"{folder}, {free / 2**30:.1f} GiB free"

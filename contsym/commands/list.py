@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contsym.commands.options import json_option, plugin_option
+from contsym.commands.options import echo_json, json_option, plugin_option
 
 if TYPE_CHECKING:
     from contsym.plugins import Plugins
@@ -50,7 +49,7 @@ def list_(what: str | None, settings: bool, plugins: tuple[str, ...], as_json: b
     named = read(plugins)
     lists = {name: _entries(name, settings, named) for name in TITLES if what in (None, name)}
     if as_json:
-        click.echo(json.dumps(lists, ensure_ascii=False))
+        echo_json(lists)
         return
     for kind, entries in lists.items():
         click.echo(f"{TITLES[kind]}:")

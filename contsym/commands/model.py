@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ def predict(
     task = loaded.file.task
     if given and task.inputs == "single":
         raise SettingError("--pair: the model answers single texts; give them as a file, or as - for stdin")
-    with _placed(file, task) if file else _typed(placed(given, with_label=False, inputs="pair")) as rows:
+    with _placed(file, task) if file else nullcontext(placed(given, with_label=False, inputs="pair")) as rows:
         pairs = table(unlabelled_row(row, where, task) for where, row in rows)
     if not len(pairs):
         raise DataError(f"{file}: no pairs; expected at least one")
@@ -187,7 +187,7 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
     if model in PRESETS:
         if kind == "hub":
             raise SettingError(
-                f"--to {target}: {model} is no model of yours; expected sentence-transformers:FOLDER"
+                f"--to {target}: {model} is a preset and no model of yours; expected sentence-transformers:FOLDER"
             )
         _export_encoder(model, Path(where))
         return
@@ -242,11 +242,6 @@ def _load(
     for note in loaded.notes:
         click.echo(f"note: {note}", err=True)
     return loaded
-
-
-@contextmanager
-def _typed(rows: Iterator[PlacedRow]) -> Iterator[Iterator[PlacedRow]]:
-    yield rows
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""Options of several commands."""
+"""Options of several commands, and what they print."""
 
 from __future__ import annotations
 
+import json
+import shlex
 import tomllib
 from collections.abc import Collection
 from contextlib import suppress
@@ -77,7 +79,6 @@ noise_option = click.option(
 SEEDS_HELP = (
     "3 for the three seeds 0, 1 and 2; or the seeds themselves, as 0,1,4 or 10-14; '3,' is the seed 3 alone."
 )
-SCENARIO_HELP = "Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md)."
 
 
 def first_sources(command):
@@ -188,10 +189,10 @@ plugin_option = click.option(
 
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")
-"""Of files of examples."""
+"""The endings of files of examples."""
 
 
-def checked_scenario(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+def _checked_scenario(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
     """The value of --scenario. Raises SettingError for a file that is of another kind."""
     path = Path(name or "")
     if path.suffix in DATA_SUFFIXES:
@@ -200,7 +201,7 @@ def checked_scenario(context: click.Context, parameter: click.Parameter, name: s
             f"--wikidata {name} or --task NAME={name}"
         )
     if path.suffix == ".toml":
-        with suppress(OSError, ValueError):  # not there, or not TOML: the reader of scenarios says it
+        with suppress(OSError, ValueError):  # not there, or not TOML: the reader of scenarios reports it
             entries = tomllib.loads(path.read_text("utf-8"))
             if "labels" in entries and "experience" not in entries:
                 raise SettingError(
@@ -208,6 +209,15 @@ def checked_scenario(context: click.Context, parameter: click.Parameter, name: s
                     f'"{path.stem}", and --plugin {name} (docs/tasks.md)'
                 )
     return name
+
+
+scenario_option = click.option(
+    "--scenario",
+    metavar="NAME|FILE",
+    callback=_checked_scenario,
+    shell_complete=completion.scenarios,
+    help="Sequence of tasks (contsym list scenarios), or its TOML file (docs/scenarios.md).  [required]",
+)
 
 
 def encoder_option_with(default: str | None, more: str = "") -> Any:
@@ -284,6 +294,12 @@ until_option = click.option(
     help="Stop training on an experience at the first batch that reaches this accuracy on validation pairs; with "
     "--shots least: the accuracy to reach, default: --target.",
 )
+audit_option = click.option(
+    "--audit/--no-audit",
+    default=True,
+    show_default=True,
+    help="Look for leaks and shortcuts in the data first.",
+)
 step_option = click.option(
     "--step",
     type=int,
@@ -350,3 +366,17 @@ def cell_options(command):
     for option in reversed((*data_and_encoder, *training, *shared)):
         command = option(command)
     return command
+
+
+def echo_json(content: object) -> None:
+    """Print what --json asks for."""
+    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+
+
+def output_words(output: Path) -> str:
+    """--output as it has to be typed again, with a blank before it; empty for the default.
+
+    >>> output_words(Path("my runs")), output_words(Path("mlruns"))
+    (" --output 'my runs'", '')
+    """
+    return "" if str(output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(output))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +78,10 @@ def pretrain(
         raise ContsymError(f"--to {out} is there already; expected a new folder")
     tasks = tuple(dict.fromkeys(tasks))
     sources, sizes = options.sources_and_sizes(values)
-    for name in (*sources, *sizes):
+    for option, name in (*((name, name) for name in sources), *((f"{name}-size", name) for name in sizes)):
         if name not in tasks:
             raise ContsymError(
-                f"--{name}: the encoder learns {' and '.join(tasks)}; leave it out or name it with --task"
+                f"--{option}: the encoder learns {' and '.join(tasks)}; leave it out, or add --task {name}"
             )
     config = RunConfig(
         strategy="fine_tune",
@@ -101,9 +100,7 @@ def pretrain(
     with RunProgress(*screen()) as progress:
         accuracy = pretrain_to(out, config, tasks, progress, as_difference=as_difference)
     if as_json:
-        click.echo(
-            json.dumps({"folder": str(out), "accuracy": accuracy}, ensure_ascii=False, allow_nan=False)
-        )
+        options.echo_json({"folder": str(out), "accuracy": accuracy})
         return
     scores = ", ".join(f"{task} {score:.3f}" for task, score in accuracy.items())
     click.echo(f"{out}: {scores} on the test pairs; use it with --encoder {out}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contsym.commands import completion
-from contsym.commands.options import json_option, output_option
+from contsym.commands.options import echo_json, json_option, output_option, uri_option
 from contsym.commands.screen import log_options, screen
 from contsym.errors import SettingError, TrackingError
 
@@ -24,17 +23,24 @@ MANY_PAIRS = 300
 @click.command(short_help="Write one HTML page and its tables for a sweep or runs.")
 @click.argument("names", nargs=-1, metavar="[RUN]...", shell_complete=completion.runs)
 @output_option
+@uri_option
 @click.option("--to", metavar="FOLDER", type=click.Path(path_type=Path), help="Default: OUTPUT/reports/NAME.")
 @click.option("--target", type=float, help="Accuracy to reach; default: that of the results, usually 0.99.")
 @click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
 @log_options
 @json_option
 def report(
-    names: tuple[str, ...], output: Path, to: Path | None, target: float | None, opens: bool, as_json: bool
+    names: tuple[str, ...],
+    output: Path,
+    tracking_uri: str | None,
+    to: Path | None,
+    target: float | None,
+    opens: bool,
+    as_json: bool,
 ) -> None:
     """Write one HTML file, tables and figures for a sweep or for runs.
 
-    By default for the latest sweep of OUTPUT, finished or not. RUN is as for contsym show, without
+    The default is the latest sweep of OUTPUT, finished or not. RUN is as for contsym show, without
     STRATEGY@SHOTS. The file needs no network; the same tables are in tables/ as Markdown, CSV and LaTeX, and the
     figures in figures/ as SVG, PDF and PNG. Where the run is in MLflow, all are added to it.
 
@@ -70,23 +76,23 @@ def report(
     figures = html.parent / FIGURES
     if as_json:
         found = {"page": str(html), "tables": str(tables), "n_tables": len(page.tables)}
-        click.echo(json.dumps({**found, "figures": str(figures), "n_figures": len(page.figures)}))
+        echo_json({**found, "figures": str(figures), "n_figures": len(page.figures)})
     else:
         click.echo(html)
         click.echo(f"{tables} ({len(page.tables)} tables as Markdown, CSV and LaTeX)")
         click.echo(f"{figures} ({len(page.figures)} figures as SVG, PDF and PNG)")
-    _send(collected, html.parent, output)
+    _send(collected, html.parent, output, tracking_uri)
     if opens:
         click.launch(str(html.resolve()))
 
 
-def _send(collected: Collected, folder: Path, output: Path) -> None:
+def _send(collected: Collected, folder: Path, output: Path, tracking_uri: str | None) -> None:
     """Add the report to the MLflow run that it is of; a store that fails costs a line, not the report."""
     from contsym.results.tracking import resolve_uri
     from contsym.sweeps.tracking import log_report
 
     try:
-        if collected.run and log_report(collected.run, folder, resolve_uri(output, None)):
+        if collected.run and log_report(collected.run, folder, resolve_uri(output, tracking_uri)):
             click.echo("added to the run in MLflow (contsym ui)", err=True)
     except TrackingError as error:
         click.echo(f"note: {error}", err=True)

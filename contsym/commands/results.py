@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from contsym.commands import completion
 from contsym.commands.options import (
     device_option,
+    echo_json,
     is_given,
     json_option,
     moved_sources,
@@ -64,13 +64,9 @@ def metrics(run: str, convention: ConventionName | None, as_json: bool, output: 
         per_seed = [figures(name, np.array(matrix.rows), matrix.n_test) for matrix in matrices]
         by_convention[name] = {f.name: [seed[f.name] for seed in per_seed] for f in CONVENTIONS[name].figures}
     if as_json:
-        _echo_json({"run": run, **figures_as_plain(matrices, by_convention)})
+        echo_json({"run": run, **figures_as_plain(matrices, by_convention)})
     else:
         Console(highlight=False).print(conventions_report(matrices, by_convention))
-
-
-def _echo_json(content: dict[str, Any]) -> None:
-    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
 @click.command(short_help="Compare stored runs in pairs, and name the best if there is one.")
@@ -98,7 +94,7 @@ def compare(runs: tuple[str, ...], task: str | None, as_json: bool, output: Path
 
     compared = compare_stored(*runs, task=task, output=output, skip=Skipped())
     if as_json:
-        _echo_json(as_plain(compared.rows, compared.tasks))
+        echo_json(as_plain(compared.rows, compared.tasks))
     else:
         Console(highlight=False).print(comparison_report(compared.rows, compared.tasks))
 
@@ -162,6 +158,6 @@ def reproduce(
         if not as_json:
             click.echo("\n".join(repeats[-1].lines()))
     if as_json:
-        _echo_json({"run": run, "seeds": [each.as_plain() for each in repeats]})
+        echo_json({"run": run, "seeds": [each.as_plain() for each in repeats]})
     if any(each.verdict == "different" for each in repeats):
         sys.exit(1)

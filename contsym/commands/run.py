@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import shlex
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -13,22 +11,24 @@ import click
 
 from contsym.commands import completion
 from contsym.commands.options import (
-    SCENARIO_HELP,
     SEEDS_HELP,
     assignments_of,
+    audit_option,
     cell_options,
-    checked_scenario,
     config_option,
     dry_run_option,
+    echo_json,
     is_given,
     json_option,
     output_option,
+    output_words,
+    scenario_option,
     sources_and_sizes,
     uri_option,
     verbose_option,
 )
 from contsym.commands.screen import Screen, log_options, screen
-from contsym.config import DEFAULT_OUTPUT, RunConfig, parse_assignments, parse_seeds, parse_shots
+from contsym.config import RunConfig, parse_assignments, parse_seeds, parse_shots
 from contsym.errors import SettingError
 from contsym.sweeps.config import for_one_run, read_file
 
@@ -46,13 +46,7 @@ if TYPE_CHECKING:
     shell_complete=completion.strategies,
     help="Method (contsym list strategies).  [required]",
 )
-@click.option(
-    "--scenario",
-    metavar="NAME|FILE",
-    callback=checked_scenario,
-    shell_complete=completion.scenarios,
-    help=f"{SCENARIO_HELP}  [required]",
-)
+@scenario_option
 @click.option(
     "--shots",
     metavar="N|least|all",
@@ -70,12 +64,7 @@ if TYPE_CHECKING:
 @config_option
 @cell_options
 @click.option("--curve/--no-curve", default=True, show_default=True, help="Measure all tasks while training.")
-@click.option(
-    "--audit/--no-audit",
-    default=True,
-    show_default=True,
-    help="Look for leaks and shortcuts in the data first.",
-)
+@audit_option
 @output_option
 @uri_option
 @dry_run_option
@@ -121,7 +110,7 @@ def run(context: click.Context, /, dry_run: bool, verbose: bool, as_json: bool, 
         return
     shown.console.print(tables)
     shown.console.print(hint, markup=False)
-    click.echo(json.dumps(plain_of(stored, skip, run_ids), ensure_ascii=False, allow_nan=False))
+    echo_json(plain_of(stored, skip, run_ids))
 
 
 def _config(context: click.Context, options: dict[str, Any]) -> RunConfig:
@@ -161,7 +150,7 @@ def _show_plan(config: RunConfig, shown: Screen, as_json: bool) -> None:
     with viewer.planning():
         seconds = seconds_left(planned.sweep)
     if as_json:
-        click.echo(json.dumps(as_plain(planned.sweep, seconds), ensure_ascii=False, allow_nan=False))
+        echo_json(as_plain(planned.sweep, seconds))
         return
     uri = display_uri(resolve_uri(config.output, config.tracking_uri))
     console = Console(highlight=False)
@@ -209,7 +198,7 @@ class _Viewer:
 
 
 def _ui_hint(config: RunConfig) -> str:
-    output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
+    output = output_words(config.output)
     seed = f" --seed {config.seeds[0]}" if len(config.seeds) > 1 else ""
     model = f" · its model with: contsym predict latest{seed}{output}" if config.save_models else ""
     return f"look at it with: contsym ui{output}{model}"

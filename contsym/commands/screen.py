@@ -35,7 +35,7 @@ class Screen(NamedTuple):
 
 
 def screen() -> Screen:
-    """Of the command that runs now."""
+    """The screen of the command that runs now."""
     from rich.console import Console
 
     context = click.get_current_context(silent=True)
@@ -74,7 +74,7 @@ def _silence(context: click.Context, parameter: click.Parameter, value: bool) ->
 class _LogFile:
     """Opened when it is first written: click closes no context whose later options turn out wrong."""
 
-    def __init__(self, path: Path, title: str):
+    def __init__(self, path: Path, title: str) -> None:
         self.path, self.title = path, title
         self.file: TextIO | None = None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contsym.commands import completion
-from contsym.commands.options import json_option, output_option, verbose_option
-from contsym.errors import SettingError
+from contsym.commands.options import echo_json, json_option, output_option, verbose_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,7 +53,7 @@ def runs(strategy: str | None, scenario: str | None, n_rows: int, as_json: bool,
     matching = (run for run in stored_runs(output, skip) if _is_of(run, strategy, scenario))
     found = [facts_of(run, skip) for run in islice(matching, n_rows)]
     if as_json:
-        click.echo(json.dumps([each.as_plain() for each in found], ensure_ascii=False, allow_nan=False))
+        echo_json([each.as_plain() for each in found])
     elif found:
         Console(highlight=False).print(runs_report(found, output))
     else:
@@ -92,7 +90,7 @@ def show(run: str, verbose: bool, as_json: bool, output: Path) -> None:
     from rich.console import Console
 
     from contsym.checked import Skipped
-    from contsym.sweeps.find import find, find_row, is_row, nothing_there
+    from contsym.sweeps.find import find, find_row, is_row, no_result_yet, nothing_there
     from contsym.sweeps.runs import StoredRun
 
     skip = Skipped()
@@ -101,18 +99,16 @@ def show(run: str, verbose: bool, as_json: bool, output: Path) -> None:
         raise nothing_there(run, output, skip)
     if isinstance(target, StoredRun):
         if as_json:
-            click.echo(json.dumps(plain_of(target, skip), ensure_ascii=False, allow_nan=False))
+            echo_json(plain_of(target, skip))
             return
         tables = tables_of(target, target.results(skip), skip, verbose=verbose)
         if tables is None:
-            raise SettingError(
-                f"{run!r}: none of its {len(target.cells)} results is stored yet; the same command resumes"
-            )
+            raise no_result_yet(run, target)
         Console(highlight=False).print(tables)
         return
     results = list(find_row(run, output, skip).results.values())
     if as_json:
-        click.echo(json.dumps(_plain_run(run, results), ensure_ascii=False, allow_nan=False))
+        echo_json(_plain_run(run, results))
     else:
         Console(highlight=False).print(run_tables(results, verbose=verbose))
 
@@ -165,13 +161,13 @@ def run_tables(
 
 def plain_of(stored: StoredRun, skip: Skip, run_ids: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A run or sweep as JSON: a run with its seeds and their mean, a sweep with its cells."""
+    from contsym.sweeps.find import no_result_yet
+
     if stored.is_sweep:
         return _plain_sweep(stored, skip)
     results = stored.results(skip)
     if not results:
-        raise SettingError(
-            f"{stored.name}: none of its {len(stored.cells)} results is stored yet; the same command resumes"
-        )
+        raise no_result_yet(stored.name, stored)
     return _plain_run(stored.name, results, run_ids)
 
 

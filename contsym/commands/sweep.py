@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, redirect_stdout
@@ -13,28 +11,31 @@ import click
 
 from contsym.commands import completion
 from contsym.commands.options import (
-    SCENARIO_HELP,
     SEEDS_HELP,
     assignments_of,
+    audit_option,
     cell_options,
-    checked_scenario,
     config_option,
     dry_run_option,
+    echo_json,
     is_given,
     json_option,
     output_option,
+    output_words,
+    scenario_option,
     sources_and_sizes,
     uri_option,
 )
 from contsym.commands.screen import Screen, log_options, screen
-from contsym.config import DEFAULT_OUTPUT, parse_assignments, parse_seeds
+from contsym.config import parse_assignments, parse_seeds
 from contsym.errors import SettingError
 from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_shots, read_file
 
 if TYPE_CHECKING:
-    from contsym.api.sweeping import Engine, SweepWatcher
+    from contsym.api.sweeping import Engine
     from contsym.data.audit import Overview
     from contsym.sweeps.plan import Sweep
+    from contsym.sweeps.scheduler import Watcher
 
 
 @click.command(short_help="Run methods x seeds x shots x values; resumes.")
@@ -44,13 +45,7 @@ if TYPE_CHECKING:
     shell_complete=completion.strategies,
     help="Methods, as knn_fixed,fine_tune (contsym list strategies).  [required]",
 )
-@click.option(
-    "--scenario",
-    metavar="NAME|FILE",
-    callback=checked_scenario,
-    shell_complete=completion.scenarios,
-    help=f"{SCENARIO_HELP}  [required]",
-)
+@scenario_option
 @click.option(
     "--shots",
     metavar="LIST",
@@ -77,9 +72,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Measure all tasks while training, in each cell.",
 )
-@click.option(
-    "--audit/--no-audit", default=True, show_default=True, help="Look for leaks and shortcuts in the data."
-)
+@audit_option
 @click.option(
     "--jobs",
     type=int,
@@ -180,7 +173,7 @@ def _show_plan(config: SweepConfig, engine: Engine, tracking_uri: str | None, as
 
     planned, audits, seconds = plan_only(config, engine, _Viewer(screen(), engine))
     if as_json:
-        click.echo(json.dumps(as_plain(planned, seconds), ensure_ascii=False, allow_nan=False))
+        echo_json(as_plain(planned, seconds))
         return
     uri = display_uri(resolve_uri(config.output, tracking_uri))
     console = Console(highlight=False)
@@ -208,9 +201,9 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
     if swept.warning:
         shown.warn(f"warning: {swept.warning}")
     tables = tables_of(made, made.results(skipped), skipped)
-    output = "" if str(config.output) == DEFAULT_OUTPUT else f" --output {shlex.quote(str(config.output))}"
+    output = output_words(config.output)
     if as_json:
-        click.echo(json.dumps(plain_of(made, skipped), ensure_ascii=False, allow_nan=False))
+        echo_json(plain_of(made, skipped))
     elif tables:
         Console(highlight=False).print(tables)
         if made.n_done:
@@ -244,7 +237,7 @@ class _Viewer:
         engine, self._seconds = (self._engine.backend, self._engine.jobs), seconds
         self._shown.print(plan_report(sweep, audits, engine, display_uri(uri), seconds))
 
-    def running(self, sweep: Sweep) -> AbstractContextManager[SweepWatcher]:
+    def running(self, sweep: Sweep) -> AbstractContextManager[Watcher]:
         from contsym.commands.views.progress import SweepProgress
 
         return SweepProgress(*self._shown, sweep, self._seconds)

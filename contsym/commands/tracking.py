@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 
 import click
 
-from contsym.commands.options import json_option, output_option, uri_option
+from contsym.commands.options import echo_json, json_option, output_option, uri_option
 
 
 @click.command(short_help="Send stored results that MLflow does not have yet.")
@@ -35,7 +34,7 @@ def sync(output: Path, tracking_uri: str | None, as_json: bool) -> None:
         output, uri, lambda name, n: click.echo(f"{name}: {n} result{'s' * (n != 1)}", err=True), skipped
     )
     if as_json:
-        click.echo(json.dumps({"sent": n_sent, "to": tracking.display_uri(uri), "skipped": skipped.errors}))
+        echo_json({"sent": n_sent, "to": tracking.display_uri(uri), "skipped": skipped.errors})
     else:
         click.echo(f"{n_sent} result{'s' * (n_sent != 1)} sent to {tracking.display_uri(uri)}")
     if skipped.errors:

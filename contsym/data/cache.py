@@ -157,7 +157,7 @@ def _entry(source: sources.Source, request: Request, floor: int | None = None) -
 def _written(request: Request) -> list[Any]:
     """A request as JSON has it."""
     task, *others = request
-    return [as_task(task).model_dump(mode="json", exclude_defaults=True), *others]
+    return [task.model_dump(mode="json", exclude_defaults=True), *others]
 
 
 def _files(source: sources.Source) -> list[Path]:

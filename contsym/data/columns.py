@@ -32,7 +32,8 @@ FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_
 COLUMNS = FIELDS | PART_COLUMNS
 _TEXTS = {name for names in TEXT_FIELDS.values() for name in names}
 _BY_LOWER = {name.lower(): name for name in FIELDS}
-_LONGEST_NAME = 40
+LONGEST_NAME = 40
+"""Characters of a column's name in a message."""
 
 
 def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str, str]:
@@ -53,7 +54,7 @@ def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str,
 
 
 def is_left_out(row: Mapping[str, object], task: Task) -> bool:
-    """Whether a row is none of the task's, by a column of `only`."""
+    """Whether the task leaves a row out, by a column of `only`."""
     return any(column in row and str(row[column]) not in values for column, values in task.only.items())
 
 
@@ -78,7 +79,7 @@ def _hint(name: str, columns: Collection[str], task: Task | None) -> str:
 
 
 def _near(name: str, columns: Collection[str]) -> str:
-    short = [column for column in islice(columns, 100) if len(column) <= _LONGEST_NAME]
+    short = [column for column in islice(columns, 100) if len(column) <= LONGEST_NAME]
     return next(iter(difflib.get_close_matches(name, short, n=1, cutoff=0.8)), "")
 
 
@@ -115,7 +116,7 @@ def check_named(where: str, columns: Collection[str], task: Task) -> None:
 
 def listed(columns: Collection[str]) -> str:
     """The columns as a message names them, in the order of the file."""
-    return some([column[:_LONGEST_NAME] for column in columns], 10) or "nothing"
+    return some([column[:LONGEST_NAME] for column in columns], 10) or "nothing"
 
 
 def rename(row: Mapping[str, object]) -> Row:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from contsym.data.columns import ALIASES, listed, other_separator, usual_names
+from contsym.data.columns import ALIASES, LONGEST_NAME, listed, other_separator, usual_names
 from contsym.data.readers import raw_rows
 from contsym.data.schema import PlacedRow
 from contsym.data.shards import some
@@ -22,7 +22,7 @@ from contsym.tasks.schema import NLI_LABELS, SYMMETRY_LABELS, TEXT_FIELDS, Input
 MAX_ROWS = 100_000
 """Rows that are read for the labels."""
 MAX_LABELS = 1000
-"""A column with more different values is no label."""
+"""A column with more different values is not one of labels."""
 FEW_ROWS = 10
 _LOOKED_AT = 1000
 """Rows by which a column is taken for a text, and pairs for mirrored ones."""
@@ -87,8 +87,11 @@ class Described:
         [columns]
         text = "message"
         """
-        # A JSON string is a basic string of TOML too.
-        text = lambda value: json.dumps(value, ensure_ascii=False)  # noqa: E731
+
+        def text(value: str) -> str:
+            # A JSON string is a basic string of TOML too.
+            return json.dumps(value, ensure_ascii=False)
+
         shots = [
             "# Whether --shots draws the training examples; if not, --size NAME=N says how many there are.",
             "few_shot = true",
@@ -136,7 +139,7 @@ def describe(path: Path, given: Mapping[str, str]) -> Described:
     placed = list(islice(raw_rows(path), MAX_ROWS))
     columns = list(placed[0][1]) if placed else []
     if separated := other_separator(columns):
-        raise ContsymError(f"{path}: one column, {columns[0][:40]}{separated}")
+        raise ContsymError(f"{path}: one column, {columns[0][:LONGEST_NAME]}{separated}")
     for name, column in given.items():
         if column not in columns:
             raise ContsymError(f"--{name} {column}: no such column; {path} has {listed(columns)}")

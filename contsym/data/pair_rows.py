@@ -24,7 +24,7 @@ NUMBERS_AS = find_task("mnli")
 @dataclass(frozen=True)
 class PairRows:
     rows: list[Row]
-    """As `check_row` gives them, with `skill`: a tuple of names, which may be empty."""
+    """As `check_row` gives them."""
     source: str
     notes: tuple[str, ...]
 
@@ -41,7 +41,7 @@ def read_pair_rows(source: PairSource) -> PairRows:
 
     >>> pairs = read_pair_rows([{"premise": "A", "hypothesis": "B", "label": "neutral", "skills": ["spatial", "logic"]}])
     >>> pairs.rows[0]["label"], pairs.rows[0]["skill"]
-    (1, ('spatial', 'logic'))
+    (1, 'spatial|logic')
     """
     if isinstance(source, str | Path):
         path = home_path(source)
@@ -52,10 +52,7 @@ def read_pair_rows(source: PairSource) -> PairRows:
         name = "rows"
         placed = ((f"rows:{number}", rename(row)) for number, row in enumerate(rows_in_memory(source), 1))
     counts: Counter[str] = Counter()
-    rows = [
-        {**check_row(row, where), "skill": _skills(row.get("skill"))}
-        for where, row in with_labels(NUMBERS_AS, placed, counts, Counter())
-    ]
+    rows = [check_row(row, where) for where, row in with_labels(NUMBERS_AS, placed, counts, Counter())]
     if not rows:
         raise DataError(f"{name}: no labelled pairs; expected premise, hypothesis and label in each row")
     notes = [f"{counts[what]} {words}" for what, words in LEFT_OUT.items() if counts[what]]
@@ -79,8 +76,3 @@ def rows_in_memory(source: Any) -> Iterable[Mapping[str, Any]]:
 
 def _class_name(number: int | None, names: Sequence[str]) -> str | int | None:
     return number if number is None or number < 0 else names[number]
-
-
-def _skills(value: object) -> tuple[str, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
-    return tuple(text for each in values if each is not None and (text := str(each).strip()))

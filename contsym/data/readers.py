@@ -10,7 +10,15 @@ from functools import cache
 from pathlib import Path
 
 from contsym.data import class_names, parquet
-from contsym.data.columns import COLUMNS, check_named, check_texts, is_left_out, rename, usual_names
+from contsym.data.columns import (
+    COLUMNS,
+    LONGEST_NAME,
+    check_named,
+    check_texts,
+    is_left_out,
+    rename,
+    usual_names,
+)
 from contsym.data.json_values import json_values, reason_of
 from contsym.data.part_columns import (
     MarkOf,
@@ -30,7 +38,6 @@ MAX_LINE = 16 << 20
 MAX_DOCUMENT = 512 << 20
 """Most bytes of a file that is one JSON array."""
 _HEAD = 1 << 16
-_LONGEST_NAME = 40
 
 
 def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
@@ -79,7 +86,7 @@ def raw_rows(path: Path) -> Iterator[PlacedRow]:
 
 
 def check_format(path: Path) -> None:
-    """Raise DataError for a file whose name is none of a file of examples."""
+    """Raise DataError for a file whose ending is not that of a file of examples."""
     if path.suffix.lower() in READERS:
         return
     expected = f"expected {', '.join(READERS)}"
@@ -227,7 +234,7 @@ def _with_header(rows: Iterator[tuple[str, list[str]]]) -> Iterator[PlacedRow]:
     """The rows of a table as fields by the names in its first row; empty lines are skipped."""
     where, names = next(rows, ("", []))
     if twice := next((name for name in names if name and names.count(name) > 1), ""):
-        raise DataError(f"{where}: the header has {twice[:_LONGEST_NAME]!r} twice; expected each column once")
+        raise DataError(f"{where}: the header has {twice[:LONGEST_NAME]!r} twice; expected each column once")
     for where, cells in rows:
         if cells and len(cells) != len(names):
             raise DataError(f"{where}: {len(cells)} columns; the header has {len(names)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contsym.data.pair_rows import read_pair_rows
-from contsym.data.schema import COLUMNS, Row, stable_hash, table
+from contsym.data.schema import COLUMNS, SKILLS_BETWEEN, Row, stable_hash, table
 from contsym.errors import DataError
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def load_rules(files: Sequence[Path] = ()) -> Rules:
 
 
 def _names(row: Row) -> list[str]:
-    group, skills = row.get("group"), row.get("skill")
-    return [str(group)] if group else [str(each) for each in skills] if isinstance(skills, tuple) else []
+    skills = filter(None, str(row["skill"]).split(SKILLS_BETWEEN))
+    return [str(row["group"])] if row["group"] else [*skills]
 
 
 def _add(parts: dict[str, dict[str, list[Row]]], name: str, part: str, row: Row) -> None:
-    plain = {column: row.get(column, "") for column in COLUMNS} | {"skill": ""}
+    plain = {column: row[column] for column in COLUMNS} | {"skill": ""}
     parts.setdefault(name, {}).setdefault(part, []).append(plain)

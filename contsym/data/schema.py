@@ -301,11 +301,6 @@ def arrow_schema():
     return pa.schema([(c, pa.int64() if c == "label" else pa.string()) for c in COLUMNS])
 
 
-def table_from_rows(rows: Iterable[Mapping[str, object]], source: str = "rows") -> Dataset:
-    """Rows checked and stored; `source` names them in errors."""
-    return table(check_row(row, f"{source}:{number}") for number, row in enumerate(rows, 1))
-
-
 def rows_of(pairs: Dataset) -> Iterator[dict[str, Any]]:
     """The rows of a dataset, read in batches.
 

@@ -126,7 +126,7 @@ def parse_source(task: Task | str, spec: str, form: Form = "lexicalised") -> Sou
     if not spec or not (path.is_file() or path.is_dir()):
         if spec == task.source:
             raise DataError(
-                f"task {task.name}: its source {spec} is no file or folder; expected one, or hub:OWNER/NAME"
+                f"task {task.name}: its source {spec} is not a file or folder; expected the path of one, or hub:OWNER/NAME"
             )
         expected = "a path, bundled or hub" if task.bundled else "a path or hub"
         raise DataError(

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from contsym.data.part_columns import PART_COLUMNS, part_of
+from contsym.data.part_columns import PART_COLUMNS, mark_in, part_of
 from contsym.data.schema import PARTS, Part, PlacedRow
 from contsym.errors import DataError
 from contsym.tasks.schema import Task
@@ -27,8 +27,7 @@ def rows_with(values: Sequence[str], rows: Iterable[PlacedRow]) -> Iterator[Plac
 
 def value_of(row: Mapping[str, object]) -> str:
     """The value of the row's split column; empty if the row has none."""
-    mark = row.get("split")
-    return mark[1] if isinstance(mark, tuple) else ""
+    return mark_in(row)[1]
 
 
 def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Division | None, list[str]]:

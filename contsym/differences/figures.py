@@ -6,6 +6,7 @@ from typing import Any
 
 from contsym.differences.part_names import VECTORS
 from contsym.differences.schema import Ability, Diff, Group
+from contsym.differences.sentences import transplanted
 from contsym.report.figures.style import (
     COLOURS,
     GREY,
@@ -43,7 +44,7 @@ def changes(found: Diff) -> Figure:
         "Change of accuracy",
         "NEW less OLD, with the 95% interval. Filled: the test shows a change (p below 0.05 after correction). An ability "
         "that only one side has is in the table alone.",
-        [View("change", [_change(measured)], _change_layout(measured))] if measured else [],
+        [View("change", [_change(measured)], _change_layout())] if measured else [],
         height=height,
     )
 
@@ -75,7 +76,7 @@ def _change(abilities: list[Ability]) -> Trace:
     }
 
 
-def _change_layout(abilities: list[Ability]) -> dict[str, Any]:
+def _change_layout() -> dict[str, Any]:
     return {
         "xaxis": {"title": axis_title("change of accuracy"), "zeroline": True, "automargin": True},
         "yaxis": {"autorange": "reversed", "automargin": True, "type": "category"},
@@ -200,21 +201,12 @@ def returned(found: Diff) -> Figure:
         "Accuracy of NEW with one part of OLD put back",
         "Lines: OLD and NEW as they are. A mark on OLD's line has returned the whole loss, one on NEW's nothing. Whiskers: "
         "95% interval of the difference to NEW.",
-        [_returned_view(found, ability) for ability in found.lost if _rows(found, ability)],
+        [_returned_view(found, ability) for ability in found.lost if transplanted(found, ability)],
     )
 
 
-def _rows(found: Diff, ability: Ability) -> list[tuple[str, Any]]:
-    return [
-        (transplant.part, each)
-        for transplant in found.transplants
-        for each in transplant.abilities
-        if (each.task, each.measure) == (ability.task, ability.measure)
-    ]
-
-
 def _returned_view(found: Diff, ability: Ability) -> View:
-    rows = _rows(found, ability)
+    rows = transplanted(found, ability)
     parts = [plain(part) for part, _ in rows]
     after = ability.after or 0.0
     points: Trace = {

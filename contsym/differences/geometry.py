@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contsym.results.metrics.trajectory import linear_cka
+
 Rows = NDArray[np.floating[Any]]
 """A row per text, the same texts in the same order for both checkpoints: (texts, dim)."""
 
@@ -21,21 +23,16 @@ DIGITS = 9
 def cka_distance(old: Rows, new: Rows) -> float | None:
     """1 - linear CKA: 0 where one set of states is a rotation, a shift or a scaling of the other, at most 1.
 
-    CKA = |new' old|^2 / (|old' old| |new' new|), Frobenius norms of centred columns. The dimensions may differ. States of
-    few texts in many dimensions look more alike than they are, so compare values of equal numbers of texts. None where
-    all texts have one state.
-
-    Source: Kornblith et al. 2019 (arXiv 1905.00414), section 3, linear kernel.
+    CKA is that of `linear_cka`. The dimensions may differ. States of few texts in many dimensions look more alike than they
+    are, so compare values of equal numbers of texts. None where all texts have one state.
 
     >>> square = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> cka_distance(square, 3 * square @ [[0, -1], [1, 0]]), cka_distance(square[:, :1], square[:, 1:])
     (0.0, 1.0)
     """
-    x, y = (part - part.mean(axis=0) for part in (old.astype(np.float64), new.astype(np.float64)))
-    norm = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
-    if norm == 0:
+    if not (np.ptp(old, axis=0).any() and np.ptp(new, axis=0).any()):
         return None
-    return _rounded(float(1 - np.linalg.norm(y.T @ x) ** 2 / norm))
+    return _rounded(1 - linear_cka(old, new))
 
 
 def cosine_drift(old: Rows, new: Rows) -> float | None:

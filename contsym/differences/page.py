@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from contsym.config import DEFAULT_FORM
+from contsym.differences import LIMIT
 from contsym.differences.figures import all_figures
 from contsym.differences.schema import ANSWER_COLUMNS, Diff
 from contsym.differences.sentences import answer, warnings
 from contsym.differences.tables import all_tables
-from contsym.differences.tasks import BUNDLED_TASKS, LIMIT
+from contsym.differences.tasks import BUNDLED_TASKS
 from contsym.errors import SettingError
 from contsym.files import shield, write_file
 from contsym.report.render import REPORT, Report, Section, write_report

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import contsym
 from contsym.config import DEFAULT_FORM
 from contsym.data.pair_rows import PairSource
+from contsym.differences import LIMIT
 from contsym.differences.files import are_same
 from contsym.differences.schema import FORMAT, AnsweredPair, Diff, DiffTask
 from contsym.differences.sentences import summary
-from contsym.differences.tasks import BUNDLED_TASKS, LIMIT, N_FOLDS, check_names, load_pairs
+from contsym.differences.tasks import BUNDLED_TASKS, N_FOLDS, check_names, load_pairs
 from contsym.errors import SettingError
 from contsym.models.encoders import checkpoints
 from contsym.plugins import INSTALLED, Plugins

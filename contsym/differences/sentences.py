@@ -222,17 +222,21 @@ def departed(parts: Sequence[Part]) -> str:
     return f"The states first differ in {the(first.name)}, and depart most in {the(most.name)}: {rise}."
 
 
+def transplanted(found: Diff, ability: Ability) -> list[tuple[str, Returned]]:
+    """Each part of OLD that was put back alone, and the ability with it."""
+    return [
+        (transplant.part, each)
+        for transplant in found.transplants
+        for each in transplant.abilities
+        if (each.task, each.measure) == (ability.task, ability.measure)
+    ]
+
+
 def returned(found: Diff) -> list[str]:
     """For each lost ability, the part of OLD that returns most of the loss, where its interval shows any."""
     sentences = []
-    for ability in found.lost[:MAX_NAMED] if found.transplants else ():
-        options = [
-            (transplant.part, each)
-            for transplant in found.transplants
-            for each in transplant.abilities
-            if (each.task, each.measure) == (ability.task, ability.measure)
-        ]
-        if not options:
+    for ability in found.lost[:MAX_NAMED]:
+        if not (options := transplanted(found, ability)):
             continue
         part, best = max(options, key=lambda option: option[1].share)
         if best.share > 0 and best.is_shown:

@@ -100,14 +100,17 @@ def shares(found: Diff) -> Table:
 def _changes(change: Change) -> Iterable[Cell | float | None]:
     if change.change is None or change.p is None:
         return change.before, change.after, None, None, None
-    text = f"{signed(change.change)} [{signed(change.low)}, {signed(change.high)}]"
     return (
         change.before,
         change.after,
-        Cell(text, (change.change, change.low, change.high), change.is_shown),
+        _interval_cell(change.change, change.low, change.high, change.is_shown),
         Cell(p_text(change.p), (change.p,), change.is_shown),
         change.least,
     )
+
+
+def _interval_cell(value: float, low: float | None, high: float | None, is_shown: bool) -> Cell:
+    return Cell(f"{signed(value)} [{signed(low)}, {signed(high)}]", (value, low, high), is_shown)
 
 
 GROUPS = (TASK, MEASURE, text_column("column"), text_column("pairs of", "group"), Column("pairs", "n"))
@@ -211,11 +214,7 @@ def returned(found: Diff) -> Table:
             r.task,
             r.measure,
             r.accuracy,
-            Cell(
-                f"{signed(r.returned)} [{signed(r.low)}, {signed(r.high)}]",
-                (r.returned, r.low, r.high),
-                r.is_shown,
-            ),
+            _interval_cell(r.returned, r.low, r.high, r.is_shown),
             r.share,
         )
         for t in found.transplants

@@ -24,9 +24,6 @@ MIN_PAIRS = 10 * N_FOLDS
 With 10 per fold, a probe of noise over two labels is right in half of the pairs with a standard deviation of 0.07, and the
 15 votes of k-NN are fewer than half of the pairs that it learns from.
 """
-LIMIT = 1000
-"""Pairs of a task that are answered, and as many that are only learned from; more are drawn from by the seed."""
-
 BUNDLED_TASKS = ("mnli", "wikidata")
 """Measured in any case: the bundled sample of MultiNLI and the bundled symmetry pairs."""
 
@@ -146,17 +143,9 @@ def _columns(rows: Sequence[Row]) -> dict[GroupColumn, dict[str, NDArray[np.int6
     for column in GROUP_COLUMNS:
         members: dict[str, list[int]] = {}
         for i, row in enumerate(rows):
-            value = row.get(column) or ()
-            is_several = column == "skill" and not isinstance(value, tuple)
-            names = (
-                str(value).split(SKILLS_BETWEEN)
-                if is_several
-                else value
-                if isinstance(value, tuple)
-                else (str(value),)
-            )
-            for name in names:
-                members.setdefault(str(name), []).append(i)
+            value = str(row.get(column) or "")
+            for name in filter(None, value.split(SKILLS_BETWEEN) if column == "skill" else [value]):
+                members.setdefault(name, []).append(i)
         if members:
             by_size = sorted(members, key=lambda name: (-len(members[name]), name))
             found[column] = {name: np.array(members[name]) for name in by_size}
@@ -172,5 +161,6 @@ def check_names(tasks: Mapping[str, PairSource]) -> None:
             or len(name) > 60
         ):
             raise SettingError(
-                f"--task {name!r}: expected a name of letters, digits, '-', '_' and '.', as in --task mine=pairs.jsonl"
+                f"--task {name!r}: expected a name of letters, digits, '-', '_' and '.', at most 60, as in "
+                "--task mine=pairs.jsonl"
             )

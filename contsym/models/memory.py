@@ -236,6 +236,11 @@ class VotingMemory:
         self._finished = Joined()
         self.index: Any = None
 
+    @property
+    def thins(self) -> bool:
+        """Whether a past_limit leaves pairs out: where all of them are encoded again."""
+        return self.mode not in ("stale", COMPENSATE) and self.reservoir is None
+
     def make_index(self, dim: int) -> Any:
         """An empty index for label embeddings of `dim` dimensions."""
         return LabelMemory(dim, self.n_labels, **self._options)
@@ -263,8 +268,8 @@ class VotingMemory:
     ) -> None:
         """Fill the index with `past` and `current`, encoded after step n_steps.
 
-        `embed` gives the (len(pairs), dim) label embeddings of pairs. With a past_limit, only so many evenly
-        spaced pairs of the past are encoded again: enough for a point of the trajectory, where all of
+        `embed` gives the (len(pairs), dim) label embeddings of pairs. With a past_limit, and no reservoir, only so many
+        evenly spaced pairs of the past are encoded again: enough for a point of the trajectory, where all of
         them would cost more than the training in between.
         """
         version = (n_steps, len(past), 0 if current is None else len(current), past_limit or 0)
@@ -276,7 +281,7 @@ class VotingMemory:
         if self.mode in ("stale", COMPENSATE):
             self._append(past, current, embed)
             return
-        past = past if past_limit is None else thinned(past, past_limit)
+        past = past if past_limit is None or self.reservoir else thinned(past, past_limit)
         # Joined, because one by one a stream of n experiences would need n^2 / 2 small encodings.
         # A thinned or sampled past differs each time.
         finished = self._finished if past_limit is None and not self.reservoir else Joined()

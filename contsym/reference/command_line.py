@@ -38,7 +38,7 @@ def commands_page(commands: Sequence[CommandHelp]) -> str:
         "The command line",
         "After this page you can look up every command and option; `contsym COMMAND --help` prints the same. The exit code "
         "is 0 for success, 1 where something that was checked failed, 2 for a mistake in what was given, with one line that "
-        "says it, and 128 plus the number of a signal that ended the command.",
+        "explains it, and 128 plus the number of a signal that ended the command.",
         contents,
         *parts,
     )

@@ -142,7 +142,7 @@ def _sections(measures: Measures) -> list[Section]:
             "audit",
             "A rule learned, or a label bias",
             ("text", "Rules: those that the encoder knew before, with 0.95 or more on validation pairs."),
-            without="No model of these results was audited; contsym audit RUN does, where models were saved (--save-model).",
+            without="No model of these results was audited; contsym audit RUN audits those saved by --save-model.",
         ),
         section("matrices", "Accuracy matrices"),
         section("relations", "Accuracy by relation", without=no_kinds),

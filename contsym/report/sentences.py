@@ -10,7 +10,7 @@ from contsym.report.table_formats import interval_text
 from contsym.report.tables.during import reached_cell
 from contsym.report.tables.examples_needed import shots_needed_text
 from contsym.report.tables.layout import groups as grouped
-from contsym.results.reading import too_coarse
+from contsym.results.reading import listed, too_coarse
 from contsym.results.summary import no_gain_lines
 
 
@@ -83,12 +83,13 @@ def differences(measures: Measures) -> str:
     n = len(family.seeds)
     if n == 1:
         return f"{where} there is one seed, which cannot tell methods apart."
-    families = [f for shots in collected.shots[:-1] if (f := measures.family(task, shots)) and f.best]
     better: dict[str, list[str]] = {}
-    for f in families:
-        if f.best:
-            better.setdefault(f.best, []).append(collected.shots_label(f.shots))
-    fewer = "".join(f" With {listed(n)} {name} is better than every other." for name, n in better.items())
+    for shots in collected.shots[:-1]:
+        if (smaller := measures.family(task, shots)) and smaller.best:
+            better.setdefault(smaller.best, []).append(collected.shots_label(shots))
+    fewer = "".join(
+        f" With {listed(each)} {name} is better than every other." for name, each in better.items()
+    )
     if family.best:
         return f"{where} {family.best} is the most accurate, and better than every other by the tests ({n} seeds).{fewer}"
     different = [c for c in family.comparisons if c.p < ALPHA]
@@ -121,11 +122,10 @@ def accuracies(measures: Measures) -> str:
     bars = [f"the majority class {guess:.3f}"]
     if best := measures.best_shortcut(task, most):
         bars.append(f"the best shortcut ({best[0].replace('_', ' ')}) {best[1]:.3f}")
-    by_marks: dict[str, list[str]] = {}
-    for variant in order:
-        if words := measures.marks(variant, most, task):
-            by_marks.setdefault(words, []).append(variant)
-    marked = "".join(f" {words.capitalize()}: {listed(each)}." for words, each in by_marks.items())
+    marked = "".join(
+        f" {words.capitalize()}: {listed(variants)}."
+        for words, variants in _by_marks(measures, order, task).items()
+    )
     return (
         f"Accuracy on the test {collected.units(task)} of {title_of(task)}: {means}; {listed(bars)}.{marked}"
     )
@@ -150,12 +150,18 @@ def forgotten(measures: Measures, task: str) -> str:
         ends = {order[0], order[-1]}
         if any({c.a, c.b} == ends and c.p >= ALPHA for c in family.comparisons):
             said += f", which these {len(family.seeds)} seeds do not tell apart"
-    by_marks: dict[str, list[str]] = {}
-    for variant, f in by_variant.items():
-        if f.marks:
-            by_marks.setdefault(f.marks, []).append(variant)
+    by_marks = _by_marks(measures, [*by_variant], task)
     marked = [f"by {listed(variants)}: {words}" for words, variants in by_marks.items()]
     return "; ".join([said, *marked]) + "."
+
+
+def _by_marks(measures: Measures, variants: Sequence[str], task: str) -> dict[str, list[str]]:
+    """The variants by the words beside their figures of a task at the most shots; those without words are left out."""
+    found: dict[str, list[str]] = {}
+    for variant in variants:
+        if words := measures.marks(variant, measures.collected.shots[-1], task):
+            found.setdefault(words, []).append(variant)
+    return found
 
 
 def why_less(measures: Measures, task: str) -> str:
@@ -248,12 +254,3 @@ def _too_coarse(measures: Measures) -> str:
     else:
         part, n = "test", first.n_test[task]
     return too_coarse(n, measures.target, f"{part} {collected.units(task)} of {title_of(task)}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    *others, last = names or [""]
-    return f"{', '.join(others)} and {last}" if others else last

@@ -1,4 +1,4 @@
-"""Reads accuracy matrices from a result, the folder of a run, or a CSV file."""
+"""Accuracy matrices of results, and those in CSV files."""
 
 from __future__ import annotations
 
@@ -29,15 +29,13 @@ class StoredMatrix:
 
 
 def read_matrices(path: Path) -> list[StoredMatrix]:
-    """The matrix in a result's folder or file, or in a CSV file, which is of no known seed.
+    """The matrix in a result.json or in a CSV file, whose seed is unknown.
 
     Raises ContsymError, with file and line where there is one, for anything else.
     """
     if not path.exists():
         raise ContsymError(f"{path} is not there; {EXPECTED}")
-    if path.is_dir() and not (path / store.RESULT).exists():
-        raise ContsymError(f"{path}: no {store.RESULT} in it; {EXPECTED}")
-    if path.is_dir() or path.suffix == ".json":
+    if path.suffix == ".json":
         return matrices_of([store.read_result(path)])
     return [_of_csv(path)]
 
@@ -87,7 +85,9 @@ def _of_csv(path: Path) -> StoredMatrix:
                 f"{where}: the row is named {name!r}; expected {expected!r}: rows are {', '.join(names)}"
             )
         if len(texts) != len(tasks):
-            raise ContsymError(f"{where}: {len(texts)} accuracies for {len(tasks)} tasks")
+            raise ContsymError(
+                f"{where}: {len(texts)} accuracies for {len(tasks)} tasks; expected one per task"
+            )
         rows.append(
             tuple(_accuracy(text, f"{where}: {task}") for text, task in zip(texts, tasks, strict=True))
         )

@@ -180,11 +180,18 @@ def _tau_b(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
 
 def nearest(readings: Sequence[Outcome]) -> Outcome:
     """The reading whose orders are most like the paper's; the numbers of samples decide between equal orders."""
-    return min(readings, key=lambda reading: reading.distance)
+    return min(fullest(readings), key=lambda reading: reading.distance)
+
+
+def fullest(readings: Sequence[Outcome]) -> list[Outcome]:
+    """The readings with the most methods: two methods have the paper's order by chance."""
+    most = max(len(reading.samples) for reading in readings)
+    return [reading for reading in readings if len(reading.samples) == most]
 
 
 def verdict(readings: Sequence[Outcome]) -> str:
     """What the readings say of the paper's table, in sentences."""
+    readings = fullest(readings)
     best = nearest(readings)
     confirmed = {
         "samples": [r for r in readings if r.tau_samples and r.tau_samples.low > 0],

@@ -49,7 +49,7 @@ def reading(results: Sequence[SeedResult]) -> str:
             for r in results
             if r.search
         ]
-        return f"least of {step}, {2 * step}, ...: {_listed(found)}{_limit(options)}"
+        return f"least of {step}, {2 * step}, ...: {listed([*dict.fromkeys(found)])}{_limit(options)}"
     costs = [result.cost.experiences[place] for result in results]
     steps = [cost.training_steps for cost in costs]
     passes = (
@@ -182,9 +182,13 @@ def _numbers(numbers: Sequence[int]) -> str:
     >>> _numbers([1600, 48, 48])
     '48 and 1,600'
     """
-    return _listed([f"{n:,}" for n in sorted(set(numbers))])
+    return listed([f"{n:,}" for n in sorted(set(numbers))])
 
 
-def _listed(words: Sequence[str]) -> str:
-    *most, last = dict.fromkeys(words)
-    return f"{', '.join(most)} and {last}" if most else last
+def listed(names: Sequence[str]) -> str:
+    """
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *others, last = names or [""]
+    return f"{', '.join(others)} and {last}" if others else last

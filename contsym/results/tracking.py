@@ -75,12 +75,12 @@ def ui_command(output: Path, uri: str, host: str, port: int) -> tuple[list[str],
     scheme, is_uri, _ = uri.partition("://")
     if is_uri and scheme.partition("+")[0] not in STORES:
         raise TrackingError(
-            f"{shown} is no store that MLflow knows; expected a folder, or {', '.join(STORES)}://..."
+            f"{shown} is not a store that MLflow knows; expected a folder, or {', '.join(STORES)}://..."
         )
     if path := _database(uri):
         if not path.is_file():
             raise TrackingError(
-                f"{shown} is no store yet; contsym run makes it, or from stored results {_sync_command(output, uri)}"
+                f"{shown} is not there yet; contsym run makes it, or from stored results {_sync_command(output, uri)}"
             )
         with as_tracking_error("opening it", output, uri):
             _check_readable(path)
@@ -258,7 +258,7 @@ def _read_mark(mark: Path, uri: str) -> dict[str, Any] | None:
 
 @contextmanager
 def opened(output: Path, uri: str) -> Iterator[MlflowClient]:
-    """A client of the store, a database is made if it does not exist; MLflow is quiet and waits 20 s at most."""
+    """A client of the store; a database is made if it does not exist. MLflow is quiet and waits 20 s at most."""
     with _quiet_mlflow():
         yield _open(output, uri)
 

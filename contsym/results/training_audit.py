@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from contsym import checked
 from contsym.checked import Count, Figure, Key, Share, Words, Written, expect
@@ -54,6 +54,8 @@ class Answers(Written):
 
 class TrainingAudit(Written):
     """One seed."""
+
+    model_config = ConfigDict(title="audit")
 
     format: Count
     key: Key

@@ -149,6 +149,11 @@ class Strategy:
         prediction; `past` holds the pairs already. Default: nothing.
         """
 
+    @property
+    def thins(self) -> bool:
+        """Whether `refresh` leaves earlier pairs out if there is a past_limit."""
+        return self.memory is not None and self.memory.thins
+
     def refresh(self, past_limit: int | None = None) -> None:
         """Update the memory, if there is one, with the present encoder, `past` and `current`.
 

@@ -82,6 +82,10 @@ class SetFit(Strategy):
     def objective(self, output: Tensor, labels: Tensor) -> Tensor:
         return cosine_similarity_loss(output, labels)
 
+    @property
+    def thins(self) -> bool:
+        return self.settings.memory == "all"
+
     def refresh(self, past_limit: int | None = None) -> None:
         """Fit the regression again if the pairs or the encoder have changed."""
         super().refresh(past_limit)

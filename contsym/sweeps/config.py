@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -81,14 +82,16 @@ class SweepConfig(CellOptions):
             if not several:
                 raise SettingError(f"{option} is empty; expected at least one")
             if len(set(several)) < len(several):
-                raise SettingError(f"{option} {','.join(map(str, several))} names one twice")
+                raise SettingError(
+                    f"{option} {','.join(map(str, several))} names one twice; expected each once"
+                )
         for name, values in self.settings.items():
             if not values or len(set(values)) < len(values):
                 raise SettingError(
                     f"--set {name}={','.join(values)}: expected values that differ, as k=1,3,5"
                 )
         n = len(self.scenarios) * len(self.strategies) * len(self.shots) * len(self.seeds)
-        if n * _product(len(values) for values in self.settings.values()) > MAX_CELLS:
+        if n * math.prod(map(len, self.settings.values())) > MAX_CELLS:
             raise SettingError(
                 f"a sweep of more than {MAX_CELLS:,} cells; expected fewer shots, seeds or values"
             )
@@ -128,12 +131,18 @@ class SweepConfig(CellOptions):
         parts = []
         for reading in self.readings:
             options = dict(reading.options)
+            if unknown := [name for name in reading.strategies or () if name not in self.strategies]:
+                raise SettingError(
+                    f"reading {reading.name}: {unknown[0]} is not a strategy of the sweep; expected "
+                    f"some of {', '.join(self.strategies)}"
+                )
             shots = options.pop("shots", None)
             if options.get("protocol", self.protocol) == "sequential":
                 options["pretrain"] = {}
             part = replace(
                 self,
                 readings=(),
+                strategies=reading.strategies or self.strategies,
                 screen=None,
                 select=None,
                 seeds=self.seeds if reading.is_main else self.seeds[: self.screen],
@@ -316,10 +325,3 @@ def for_one_run(found: Mapping[str, Any], given: Collection[str], where: str) ->
     if settings:
         options["settings"] = {name: values[0] for name, values in settings.items()}
     return {name: value for name, value in options.items() if name not in given}
-
-
-def _product(numbers: Iterator[int]) -> int:
-    total = 1
-    for n in numbers:
-        total *= n
-    return total

@@ -60,18 +60,18 @@ def is_row(name: str) -> bool:
 
 
 def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
+    """The error for a name of which `find` finds nothing."""
     if name in PRESETS:
         return ContsymError(
             f"{name!r} is an encoder's name; expected a stored run, or a model saved by --save-model"
         )
-    folder = Path(name)
-    if folder.is_dir() and ((folder / "config.json").is_file() or (folder / "report.html").is_file()):
-        what = (
-            "a checkpoint: contsym diff compares two"
-            if (folder / "config.json").is_file()
-            else "a page: open its report.html"
-        )
-        return ContsymError(f"{name!r} is no run but {what}")
+    others = {
+        "config.json": "a checkpoint: contsym diff compares two",
+        "report.html": "a page: open its report.html",
+    }
+    for file, what in others.items():
+        if (Path(name) / file).is_file():
+            return ContsymError(f"{name!r} is not a run but {what}")
     stored = stored_runs(output, skip)
     expected = (
         f"{name!r} is not there; expected latest, a run or sweep of {output}, the folder of one or of a result, or "
@@ -92,6 +92,13 @@ def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
     return ContsymError(f"{expected}; {found}")
 
 
+def no_result_yet(name: str, run: StoredRun) -> ContsymError:
+    """The error for a run or sweep of which nothing is stored."""
+    return ContsymError(
+        f"{name!r}: none of its {len(run.cells)} results is stored yet; the same command resumes it"
+    )
+
+
 def rows_named(name: str, output: Path, skip: Skip) -> list[str]:
     """The rows of a sweep, as they can be typed; none where there is no sweep of this name."""
     if is_row(name) or not isinstance(run := find(name, output, skip), StoredRun) or not run.is_sweep:
@@ -110,7 +117,6 @@ def find_model(
     name: str,
     output: Path,
     seed: int | None = None,
-    skip: Skip = tell_skipped,
     by_folder: bool = False,
 ) -> Path:
     """The folder of a saved model: that folder itself, that of a run's seed, or OWNER/NAME[@REVISION] from the Hub.
@@ -128,7 +134,7 @@ def find_model(
         return fetch_model(name)
     if folder.is_dir() and not any((folder / record).is_file() for record in (RECORD, store.RESULT)):
         read_file(folder)  # says what it lacks
-    row = find_row(name, output, skip)
+    row = find_row(name, output)
     models = {s: path / store.MODEL for s, path in row.folders.items() if (path / store.MODEL).is_dir()}
     if not models:
         raise ContsymError(

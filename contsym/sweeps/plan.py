@@ -41,7 +41,7 @@ class Cell:
     job: Job
     first_task: Job | None
     n_steps: int
-    """Training steps after the shared first task."""
+    """Training steps after the first task where that is shared or known, else of all tasks."""
     n_first_task_steps: int
     reading: str = ""
     """The name of its reading."""
@@ -230,20 +230,20 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
                     run = config.cell(strategy, seed, shots, settings, scenario)
                     one = replace(plan, config=run)
                     each = zip(plan.tasks, n_pairs[shots], strict=True)
-                    steps = [n_training_steps(plan, task, n) or 1 for task, n in each]
+                    steps = [n_training_steps(plan, task, n) for task, n in each]
                     before = first_task_plan(one)
-                    has_head = config.protocol == "retrain" and kind_of_head(plan.encoder)
+                    is_retrained = config.protocol == "retrain"
+                    has_head = is_retrained and kind_of_head(plan.encoder)
                     key = None if has_head else first_task_key(before, seed)
+                    known_first = bool(key) or is_retrained
                     cells.append(
                         Cell(
                             Job(key_of(one, seed), run),
                             Job(key, before.config, is_first_task=True) if key else None,
-                            sum(steps[1:]) if key else sum(steps),
-                            steps[0] if key else 0,
+                            sum(steps[1:] if known_first else steps),
+                            n_training_steps(before, before.tasks[0], n_pairs[shots][0]) if key else 0,
                             reading,
-                            n_encodings(
-                                one, n_pairs[shots], known_first=bool(key) or config.protocol == "retrain"
-                            ),
+                            n_encodings(one, n_pairs[shots], known_first=known_first),
                             n_encodings(before, n_pairs[shots], first_only=True) if key else 0,
                         )
                     )

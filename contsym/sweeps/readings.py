@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from contsym.checked import Closed, Several, expect
-from contsym.config import Protocol, as_text
+from contsym.config import Protocol, as_text, strategy_name
 from contsym.data.schema import Draw
 
 
@@ -22,6 +22,8 @@ class Reading:
     """By field of CellOptions, and `shots`."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Hyper-parameters, for the strategies that have them."""
+    strategies: tuple[str, ...] | None = None
+    """Those of the sweep's that it has; None: all."""
     is_main: bool = True
     """Whether its cells have all seeds of the sweep, also where the others are screened with fewer."""
 
@@ -54,26 +56,34 @@ class ReadingEntry(Closed):
     draw: Draw | Several[Draw] | None = None
     protocol: Protocol | Several[Protocol] | None = None
     set: dict[str, Any] = Field(default={}, description="a table of values, as set = {batch_size = 16}")
+    strategies: Several[str] | None = Field(None, description="names of strategies of the sweep")
 
     @model_validator(mode="after")
     def _says_something(self) -> ReadingEntry:
-        expect(bool(self.model_fields_set - {"main"}), "an option in every [[reading]], as one_pass = true")
+        expect(
+            bool(self.model_fields_set - {"main", "strategies"}),
+            "an option in every [[reading]], as one_pass = true",
+        )
         return self
 
     def readings(self) -> list[Reading]:
         """Every combination of the values."""
         options = {name: _several(value) for name in _OPTIONS if (value := getattr(self, name)) is not None}
+        strategies = None if self.strategies is None else tuple(map(strategy_name, self.strategies))
         settings = {name: [as_text(name, each) for each in _several(v)] for name, v in self.set.items()}
         return [
             Reading(
-                dict(zip(options, chosen, strict=True)), dict(zip(settings, texts, strict=True)), self.main
+                dict(zip(options, chosen, strict=True)),
+                dict(zip(settings, texts, strict=True)),
+                strategies,
+                self.main,
             )
             for chosen in itertools.product(*options.values())
             for texts in itertools.product(*settings.values())
         ]
 
 
-_OPTIONS = tuple(name for name in ReadingEntry.model_fields if name not in ("main", "set"))
+_OPTIONS = tuple(name for name in ReadingEntry.model_fields if name not in ("main", "set", "strategies"))
 
 
 def _several(value: Any) -> Sequence[Any]:

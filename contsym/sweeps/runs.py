@@ -30,6 +30,8 @@ FORMAT = 2
 """2: runs and sweeps have one record, under a name that ends in a hash of the keys."""
 RECORD = "run.json"
 FAILED = "failed"
+TABLE = "table.txt"
+"""The file of a run with its tables as text, which MLflow shows."""
 
 
 def write_failure(folder: Path, key: str, name: str, error: str) -> None:
@@ -97,7 +99,9 @@ class StoredRun:
             options = dict(reading.options)
             shots = [options.pop("shots")] if "shots" in options else self.config.shots
             settings = {**self.config.settings, **{name: [value] for name, value in reading.settings.items()}}
-            changes = {**options, "shots": shots, "settings": settings, "readings": [], "screen": None}
+            strategies = reading.strategies or self.config.strategies
+            changes = {**options, "shots": shots, "settings": settings, "strategies": strategies}
+            changes |= {"readings": [], "screen": None}
             name = reading_name(reading.options, reading.settings)
             cells = tuple(cell for cell in self.cells if cell.reading == name)
             seeds = list(dict.fromkeys(cell.seed for cell in cells))

@@ -28,6 +28,10 @@ class Watcher(Protocol):
         """Called about twice a second."""
         ...
 
+    def note(self, text: str) -> None:
+        """What is done beside the jobs."""
+        ...
+
 
 @dataclass
 class _Queue:

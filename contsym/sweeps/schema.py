@@ -29,6 +29,8 @@ class StoredCell(Strict):
 class StoredReading(Written):
     options: dict[str, JsonValue]
     settings: dict[str, Words]
+    strategies: list[Words] | None = None
+    """None: all of the sweep's."""
     is_main: bool
 
 

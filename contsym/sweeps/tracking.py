@@ -37,7 +37,7 @@ from contsym.results.tracking import (
 from contsym.results.tracking_view import view_of
 from contsym.sweeps.config import shots_text
 from contsym.sweeps.rerun_command import run_commands, sweep_command
-from contsym.sweeps.runs import StoredRun, stored_runs
+from contsym.sweeps.runs import TABLE, StoredRun, stored_runs
 
 if TYPE_CHECKING:
     from contsym.results.mlflow_records import Metrics
@@ -163,7 +163,7 @@ def _parent(run: StoredRun, results: Sequence[SeedResult]) -> Record:
         record = parent_record(results, created + len(results))
         record.params["variant"] = results[0].variant_in_order(run.varied)
     record.tags["contsym.run"] = run.name
-    record.files = [run.folder / "table.txt"]
+    record.files = [run.folder / TABLE]
     return record
 
 

@@ -433,11 +433,6 @@ class Outcome:
     detail: str
 
 
-def outcomes(bench: Bench) -> Iterator[Outcome]:
-    """The outcome of each check in turn."""
-    return (outcome(bench, name) for name in CHECKS)
-
-
 def outcome(bench: Bench, name: str) -> Outcome:
     """The outcome of a check; a strategy that raises an error fails it."""
     try:
@@ -460,7 +455,7 @@ def _one_line(bench: Bench, error: Exception) -> str:
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:
-    """Equal to the bit; what is no number in both is equal too, since another check tells of it."""
+    """Equal to the bit; NaN in both counts as equal, since another check reports it."""
     if not first.is_floating_point():
         return torch.equal(first, second)
     return torch.equal(first.isnan(), second.isnan()) and torch.equal(first.nan_to_num(), second.nan_to_num())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from contsym.config import LEAST, RunConfig
+from contsym.config import DEFAULT_TARGET, LEAST, RunConfig
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.strategies.catalog import load_strategy, modules_of
 from contsym.training.fingerprint import code_sha256, library_facts
@@ -41,7 +41,8 @@ def key_of(plan: Plan, seed: int) -> str:
         "protocol": config.protocol,
         "pretrain": pretraining_settings(plan),
         "reading": {**_passes(config), **({"step": config.step} if config.shots == LEAST else {})},
-        "measured": {"target": config.aim} | {n: getattr(config, n) for n in ("curve", "audit", "relearn")},
+        "measured": {"target": config.aim, **_reported(config)}
+        | {n: getattr(config, n) for n in ("curve", "audit", "relearn")},
     }
     return _hash({**facts, **_method_facts(plan, seed)})
 
@@ -65,6 +66,12 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
         "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
     }
     return _hash({**facts, **_method_facts(plan, seed)})
+
+
+def _reported(config: RunConfig) -> dict[str, object]:
+    """Beside `until`, which ends training, the target decides after which batches all validation pairs are scored."""
+    is_beside = config.stop_at is not None and config.target != DEFAULT_TARGET
+    return {"reported": config.target} if is_beside else {}
 
 
 def _passes(config: RunConfig) -> dict[str, object]:

@@ -181,7 +181,7 @@ class SeedRun:
             self._evaluate("before any training")
             if self.start:
                 # Nothing is trained, so nothing else would be answered.
-                self.matrix.repeat_row()
+                self.matrix.repeat_row(is_learned=True)
             if self.encoder.cache:
                 self._seconds_before += self.encoder.cache.saved_seconds
                 self.encoder.cache = None
@@ -193,7 +193,7 @@ class SeedRun:
             # Only tested: the last evaluation has its figures.
             self.log.begin(self.template)
             self.log.end(self.template, n_pairs_seen=0)
-            self.matrix.repeat_row()
+            self.matrix.repeat_row(is_learned=False)
             return
         experience = self.train_stream[self.n_done]
         name = self.names[self.n_done]
@@ -327,6 +327,8 @@ class SeedRun:
             part if rows is None else part.select(rows) for part, rows in zip(self.parts, taken, strict=False)
         ]
         strategy.restore(under("strategy.", tensors), past)
+        # Its vectors are of the untrained encoder.
+        self.encoder.cache = None
         log.losses = list(values["losses"])
         log.costs = [ExperienceCost(**cost) for cost in values["costs"]]
         self.encoder.n_forwards = values["encoder_forwards"]
@@ -344,23 +346,19 @@ class SeedRun:
         self.trajectory.seconds = values["trajectory_seconds"]
         self.trajectory.n_forwards = values["trajectory_forwards"]
         self._seconds_before = values["seconds"]
-        self.encoder.cache = None
+        # Fits again what a state does not hold; the state has counted its texts.
+        n_forwards = self.encoder.n_forwards
+        self.template.refresh()
+        self.encoder.n_forwards = n_forwards
         if is_same_data:
             predictions = [[p.numpy() for p in row] for row in self._rows("predictions.", tensors)]
             self.matrix.restore(values["matrix"], predictions, self._rows("scores.", tensors))
             self.probes = list(values["probes"])
             self.n_evaluated = values["encoder_forwards_evaluation"]
             self.view_before = tensors.get("view_before")
-            # Fits again what a state does not hold; the state has counted its texts.
-            n_forwards = self.encoder.n_forwards
-            self.template.refresh()
-            self.encoder.n_forwards = n_forwards
         else:
-            n_forwards = self.encoder.n_forwards
-            # Fills the memory again, which the state has counted.
-            self.template.refresh()
             # The two evaluations of other pairs take the place of those that the state counts.
-            self.encoder.n_forwards = n_forwards + self.n_evaluated - values["encoder_forwards_evaluation"]
+            self.encoder.n_forwards += self.n_evaluated - values["encoder_forwards_evaluation"]
             self._evaluate(f"evaluating after {self.names[0]}")
         # Last: making a strategy and evaluating draw from the generators.
         set_random_state(under("random.", tensors), self.plan.device)

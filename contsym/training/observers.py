@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from contsym.avalanche.matrix import AccuracyMatrix
 from contsym.errors import ContsymError
 from contsym.models.scores import as_stored, check_scores
+from contsym.results.metrics.matrix import Matrix
 from contsym.results.schema_training import ExperienceCost
 from contsym.training.progress import Progress
 from contsym.training.trajectory import EncoderTrajectory
@@ -46,6 +47,11 @@ class AnswerMatrix(AccuracyMatrix):
         self.predictions: list[list[NDArray[np.int64]]] = []
         self.scores: list[list[torch.Tensor]] = []
         self._outputs: list[torch.Tensor] = []
+        self._n_only_tested = 0
+
+    def learned(self) -> Matrix:
+        n_learned = self.n_trained - self._n_only_tested
+        return self.result()[: n_learned + 1, :n_learned]
 
     def before_eval(self, strategy) -> None:
         # Also where nothing was trained in this process: a state of the first experience is measured on other pairs.
@@ -71,8 +77,9 @@ class AnswerMatrix(AccuracyMatrix):
         self.scores[-1].append(scores)
         return super().after_eval_exp(strategy)
 
-    def repeat_row(self) -> None:
-        """Add the last row again: nothing was trained since."""
+    def repeat_row(self, *, is_learned: bool) -> None:
+        """Add the last row again: nothing was trained since. The experience was learned before, or is only tested."""
+        self._n_only_tested += not is_learned
         self.n_trained = len(self.predictions)
         for task, value in enumerate(self.result()[-2]):
             self.fill(self.n_trained, task, float(value))

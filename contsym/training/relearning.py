@@ -71,6 +71,8 @@ def _relearn(run: SeedRun) -> Relearning:
         trajectory=trajectory,
         plugins=[TrainingLog([f"{run.names[0]} again"], run.progress, trajectory)],
         one_pass=True,
+        label_space=run.plan.scenario.label_space,
+        n_trained=run.plan.scenario.n_trained,
     )
     # A memory tells by the number of steps whether its vectors are those of the present encoder.
     template.clock.train_iterations = run.template.clock.train_iterations

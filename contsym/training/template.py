@@ -123,8 +123,10 @@ class Template(SupervisedTemplate):
 
     def refresh(self, past_limit: int | None = None) -> None:
         """Let the strategy update its memory with the pairs seen so far."""
-        self.strategy.n_steps = self.clock.train_iterations
-        if self._is_training_exp and self.seen_rows:
+        if not self._is_training_exp:
+            # In an experience Avalanche's clock counts a step after the other plugins have seen it: `_after_update` counts.
+            self.strategy.n_steps = self.clock.train_iterations
+        elif self.seen_rows:
             rows = [row - self.first_row for row in self.seen_rows]
             self.strategy.current = self._pairs.select(rows)
         self.strategy.refresh(past_limit)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from contsym.data.schema import TaskData
+    from contsym.strategies.base import Strategy
 
 
 FIRST_SCORED = 16
@@ -48,7 +49,7 @@ class EncoderTrajectory(Trajectory):
     The answer is that of scoring all pairs after every batch.
 
     A strategy that stores pairs votes with those of this experience seen so far, and with at most PAST_LIMIT of
-    earlier experiences; at the end with all. At a point each text is encoded once, and such texts are counted separately.
+    earlier experiences. At a point each text is encoded once, and such texts are counted separately.
     """
 
     def __init__(
@@ -107,7 +108,8 @@ class EncoderTrajectory(Trajectory):
         # After an experience a memory has all its pairs, trained on or not.
         n_distinct = len(method.past[-1]) if method.memory else len(strategy.seen_rows)
         so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
-        self.measure(strategy, experience, so_far, all_tasks=self.is_whole, past_limit=None)
+        with present_apart(method) as past_limit:
+            self.measure(strategy, experience, so_far, all_tasks=self.is_whole, past_limit=past_limit)
 
     def after_batch(self, strategy, n_batches: int) -> Point | None:
         experience, is_due = strategy.experience.current_experience, self.is_due(n_batches)
@@ -173,11 +175,14 @@ class EncoderTrajectory(Trajectory):
         """Accuracy on the measured part of each task's validation pairs, by the strategy as it is."""
         # An experience whose pairs are only stored has no point of its own.
         is_measured = self.is_whole and self.points and strategy.n_batches
+        if strategy.strategy.thins and sum(map(len, strategy.strategy.past[:-1])) > PAST_LIMIT:
+            is_measured = False
         last = self.points[-1].accuracies if is_measured else []
         accuracies = [each for each in last if each is not None]
         if len(accuracies) == len(self.parts):
             return accuracies
         with self.counted(strategy):
+            strategy.refresh()
             return [self._accuracy(strategy, task) for task in range(len(self.parts))]
 
     def limited_accuracy(self, strategy, task: int) -> float:
@@ -223,6 +228,24 @@ class EncoderTrajectory(Trajectory):
             return distance, 0.0
         similar = [linear_cka(x.numpy(), y.numpy()) for x, y in zip(self._features, features, strict=True)]
         return distance, 1 - float(np.mean(similar))
+
+
+@contextmanager
+def present_apart(method: Strategy) -> Iterator[int | None]:
+    """Inside, after an experience, its pairs are the present ones, as they were while it was trained.
+
+    Gives the limit of earlier pairs: a point at the end has those that the points before it have, so that they can be
+    subtracted.
+    """
+    if not method.thins or len(method.past) < 2:
+        yield None
+        return
+    method.current = method.past.pop()
+    try:
+        yield PAST_LIMIT
+    finally:
+        method.past.append(method.current)
+        method.current = None
 
 
 def gives_vectors(encoder: nn.Module) -> bool:

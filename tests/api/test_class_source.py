@@ -44,7 +44,7 @@ def run_cell(text, name="<cell 1>", **given):
     return scope
 
 
-def test_the_file_has_all_that_the_class_uses(tmp_path):
+def test_the_file_has_all_that_the_class_uses():
     text = module_text(run_cell(CELL)["MyMethod"])
     scope = {"__name__": "my_method"}
     exec(compile(text, "my_method.py", "exec"), scope)
@@ -71,7 +71,7 @@ def test_what_cannot_be_written_down_is_named():
         ContsymError, match="strategy MyMethod uses SMOOTHING, a object; expected modules, functions"
     ):
         module_text(run_cell(cell, SMOOTHING=object())["MyMethod"])
-    with pytest.raises(ContsymError, match="its source is not to be had"):
+    with pytest.raises(ContsymError, match="its source cannot be found"):
         module_text(type("Typed", (contsym.Strategy,), {"build": lambda self: None}))
 
 

@@ -1,4 +1,7 @@
-"""`contsym new` and `contsym check` as a user types them: files that pass at once, and what fails."""
+"""`contsym new` and `contsym check` as a user types them: files that pass at once, and what fails.
+
+Over 400 lines: both commands over all kinds of files that can be made.
+"""
 
 import json
 import os

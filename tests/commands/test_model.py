@@ -151,6 +151,7 @@ def test_a_run_without_models_says_how_to_get_them(folder, toy, tiny_encoder_fol
     assert contsym_here("predict", run, *PAIR, "--output", "without", cwd=folder).returncode == 0
 
 
+@pytest.mark.usefixtures("no_workers")
 def test_cells_of_a_sweep_have_models_too(folder, toy, tiny_encoder_folder):
     words = ("sweep", "--strategies", "ncm", "--scenario", "wikidata_only", "--shots", "8", "--seeds", "1")
     words += (
@@ -225,7 +226,7 @@ def test_an_encoder_is_exported_whole_with_its_head(tmp_path):
     assert (tmp_path / "start" / "model.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask()
     assert all(map(torch.equal, *(read_head(each.head_folder).values() for each in (kept, written))))
     refused = contsym_here("export", "minilm-nli", "--to", "hub:ada/start", cwd=tmp_path)
-    assert refused.returncode == 2 and "minilm-nli is no model of yours" in refused.stderr
+    assert refused.returncode == 2 and "minilm-nli is a preset and no model of yours" in refused.stderr
 
 
 def test_a_model_is_uploaded_to_the_hub_and_used_from_there(folder, tmp_path):

@@ -31,12 +31,14 @@ def test_paths_of_the_report_and_its_tables_are_printed(tmp_path, monkeypatch, c
     assert (folder / "report.html").is_file() and (folder / "tables" / "paper.tex").is_file()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_runs_go_where_they_are_told_to(tmp_path, monkeypatch, capsys):
     store_run(tmp_path, "a", [0, 1])
     code, _, _ = typed(monkeypatch, capsys, "a", "--output", tmp_path, "--to", tmp_path / "there")
     assert code == 0 and (tmp_path / "there" / "report.html").is_file()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_target_moves_the_line_and_the_examples_needed(tmp_path, monkeypatch, capsys):
     store_sweep(tmp_path, strategies=["knn_fixed"], with_view=False)
     code, _, _ = typed(monkeypatch, capsys, "--output", tmp_path, "--to", tmp_path / "r", "--target", "0.8")

@@ -2,8 +2,6 @@
 
 import os
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
@@ -85,15 +83,13 @@ def test_a_uri_is_shown_without_its_secret(uri):
 
 
 @pytest.mark.slow
-def test_no_secret_is_in_anything_that_a_run_a_sync_and_a_report_leave_or_say(tmp_path, tiny_encoder_folder):
+def test_no_secret_is_in_anything_that_a_run_a_sync_and_a_report_leave_or_say(
+    tmp_path, tiny_encoder_folder, fork
+):
     write_task(tmp_path / "wikidata", relation_rows(), 8)
-    environment = {**os.environ, **SECRETS, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
     def run(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "contsym", *map(str, arguments)],
-            capture_output=True, text=True, cwd=tmp_path, env=environment, check=False,
-        )  # fmt: skip
+        done = fork.contsym(*arguments, cwd=tmp_path, **SECRETS)
         return done.returncode, done.stdout + done.stderr
 
     outputs = [

@@ -62,6 +62,7 @@ def test_a_run_is_shown_by_name_prefix_id_and_latest(output):
     assert "reading" in run("show", OLD, "-v", output=output).stdout
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_command_on_runs_takes_the_same_names(output):
     assert json.loads(run("metrics", "aaaa", "--json", output=output).stdout)["tasks"] == ["mnli", "wikidata"]
     assert run("report", "latest", "--json", output=output).exit_code == 0

@@ -38,6 +38,14 @@ def test_a_table_that_is_too_wide_becomes_lists():
     assert lines[:4] == ["Accuracy", "", "after mnli", "  task-0   0.023±0.456"]
 
 
+def test_a_name_is_broken_only_where_not_all_words_have_room():
+    made = plain_table("", "name", "one", "two")
+    made.add_row("a_name_of_twenty_six_signs", *["word " * 20] * 2)
+    assert "a_name_of_twenty_six_signs" in text_of(made, width=60)
+    # Three columns, with two blanks beside each: 26 + 4 + 4 + 12 are more than 40.
+    assert "a_name_of_twenty_six_signs" not in text_of(made, width=40)
+
+
 def test_a_table_without_its_less_important_columns_comes_before_lists():
     text = text_of(FirstFitting(table(12), table(3)))
     assert "task-2" in text.splitlines()[2] and "task-3" not in text

@@ -39,7 +39,7 @@ class Repository:
     refs: dict[str, str]
     gated: bool = False
     hides_its_listing: bool = False
-    """Whether it is gated; the files of a gated repository are not listed either."""
+    """Whether, being gated, it does not even list its files."""
     private: bool = False
     moved_to: str | None = None
     lost: set[str] = field(default_factory=set)

@@ -11,11 +11,10 @@ import pytest
 
 from contsym.data.schema import file_sha256
 from contsym.data.sources import load_task
-from contsym.data.wikidata.manifest import read_manifest
 from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
 from contsym.tasks.schema import NLI_LABELS
-from tests.data.built import built, couples, rows_of, triples_file
+from tests.data.built import built, couples, triples_file
 
 KIN = [
     *couples(30),
@@ -232,7 +231,7 @@ def test_both_forms_are_side_by_side_with_the_same_ids(tmp_path):
     )
 
 
-def test_a_built_data_set_can_be_shared_out_anew(tmp_path):
+def test_a_built_data_set_can_be_resplit(tmp_path):
     built(tmp_path, KIN)
     data = load_task("wikidata", str(tmp_path / "out"), "lexicalised", "relation")
     assert data.split == "relation"
@@ -304,12 +303,6 @@ def test_a_missing_part_is_one_line(tmp_path):
     (tmp_path / "out" / "test.parquet").unlink()
     with pytest.raises(DataError, match=r"test\.parquet: cannot be read"):
         load_task("wikidata", str(tmp_path / "out"))
-
-
-def test_the_manifest_is_read_whole(tmp_path):
-    built(tmp_path, KIN)
-    assert read_manifest(tmp_path / "out")["labels"]["train"]
-    assert rows_of(tmp_path / "out")
 
 
 # -- interruption --

@@ -252,7 +252,7 @@ def test_the_bound_and_a_folder_that_cannot_be_written(folder, parsed, tmp_path,
     with pytest.raises(SettingError) as raised:
         cache.load_task("wikidata", spec)
     assert str(raised.value) == (
-        "CONTSYM_DATA_GIB=much is no size; expected GiB for checked data, as 4 or 0.5, or 0 to keep none"
+        "CONTSYM_DATA_GIB=much is not a size; expected GiB for checked data, as 4 or 0.5, or 0 to keep none"
     )
 
 

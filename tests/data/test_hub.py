@@ -1,4 +1,7 @@
-"""Models and datasets from a Hub on this machine: present, refused, moved, slow, interrupted, and from the cache."""
+"""Models and datasets from a Hub on this machine: present, refused, moved, slow, interrupted, and from the cache.
+
+Over 400 lines: one Hub on this machine answers all.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ from contsym.tasks.schema import NLI_LABELS
 from contsym.training.plan import prepare
 from contsym.training.reproduce import config_of
 from contsym.training.run import record
+from tests.command import contsym_here
 from tests.data.hub_server import TOKEN, serving
 from tests.runs import toy_config
 from tests.stored_results import plain_result
@@ -200,13 +204,13 @@ def test_a_model_that_was_renamed(server, tiny_encoder_folder):
 
 
 def test_nobody_listens(server, monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://user:password@127.0.0.1:{free.getsockname()[1]}"
-    point_at(monkeypatch, url)
-    began = time.monotonic()
-    message = refusal("ada/tiny")
-    assert time.monotonic() - began < 5
+    with socket.socket() as taken:
+        # Bound, and listening to nobody: no other program gets the port meanwhile.
+        taken.bind(("127.0.0.1", 0))
+        point_at(monkeypatch, f"http://user:password@127.0.0.1:{taken.getsockname()[1]}")
+        began = time.monotonic()
+        message = refusal("ada/tiny")
+        assert time.monotonic() - began < 5
     assert (
         "cannot be reached ([Errno 111] Connection refused); connect to the network once, or name" in message
     )
@@ -593,7 +597,7 @@ def test_a_part_in_several_files(server):
     assert load_task("mnli", "hub:ada/pairs").rows == {"train": 3, "validation": 1, "test": 1}
 
 
-def test_a_file_of_a_part_that_is_not_there(server, monkeypatch, tmp_path):
+def test_a_file_of_a_part_that_is_not_there(server):
     files = {f"data/train-0000{i}-of-00003.parquet": parquet([i], first=i) for i in range(3)}
     del files["data/train-00001-of-00003.parquet"]
     commit = server.add("datasets", "ada/pairs", files).refs["main"]
@@ -740,7 +744,7 @@ def test_a_record_names_the_commits_of_encoder_and_data(server, tiny_encoder_fol
         offline(monkeypatch)
 
 
-def command(folder, server, *words, **environment):
+def command(folder, server, *words):
     return subprocess.run(
         [sys.executable, "-m", "contsym", *words],
         cwd=folder,
@@ -756,7 +760,6 @@ def command(folder, server, *words, **environment):
             "NO_PROXY": "127.0.0.1",
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
-            **environment,
         },
     )
 
@@ -769,18 +772,8 @@ def test_data_by_name_from_the_command(server, tmp_path):
 
 
 def test_a_misspelt_encoder_is_one_line_and_exit_code_2(server, tmp_path):
-    done = command(
-        tmp_path,
-        server,
-        "run",
-        "--strategy",
-        "ncm",
-        "--scenario",
-        "mnli_only",
-        "--encoder",
-        "ada/tny",
-        HF_TOKEN=TOKEN,
-    )
+    words = ("run", "--strategy", "ncm", "--scenario", "mnli_only", "--encoder", "ada/tny")
+    done = contsym_here(*words, cwd=tmp_path, HF_TOKEN=TOKEN)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

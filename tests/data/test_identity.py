@@ -127,7 +127,7 @@ def test_ids_that_do_not_repeat_stay_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["lexicalised", "both"])
-def test_train_and_test_that_number_alike_are_not_confused_when_split_anew(form, tmp_path):
+def test_train_and_test_that_number_alike_are_not_confused_when_resplit(form, tmp_path):
     numbered = [{**row, "id": i} for i, row in enumerate(pairs(160))]
     jsonl(tmp_path / "train.jsonl", numbered[:100])
     jsonl(tmp_path / "test.jsonl", [{**row, "id": row["id"] - 100} for row in numbered[100:]])

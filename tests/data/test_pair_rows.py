@@ -27,7 +27,7 @@ def checked(pairs):
     return [(row["premise"], row["label"], row["skill"], row["relation"], row["kind"]) for row in pairs.rows]
 
 
-EXPECTED = [("a b", 0, ("spatial",), "near", "symmetric"), ("a d", 2, (), "", "")]
+EXPECTED = [("a b", 0, "spatial", "near", "symmetric"), ("a d", 2, "", "", "")]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,12 @@ def test_rows_in_memory_are_read_as_a_file_is(make, tmp_path):
     assert checked(of_file) == checked(of_rows) == EXPECTED
     assert of_file.notes == of_rows.notes == ("1 rows without an agreed label are left out",)
     assert (of_file.source, of_rows.source) == (str(path), "rows")
+
+
+def test_several_skills_may_be_a_list_or_a_text():
+    skills = (["spatial", "logic"], "spatial|logic", [None, " "])
+    rows = [{"premise": "a", "hypothesis": "b", "label": "neutral", "skill": skill} for skill in skills]
+    assert [row["skill"] for row in read_pair_rows(rows).rows] == ["spatial|logic", "spatial|logic", ""]
 
 
 def test_numbers_as_labels_are_read_as_those_of_nli_with_a_remark():

@@ -69,7 +69,7 @@ def test_both_forms_of_a_pair_are_on_one_side():
         assert opaque == {i for i in ids if not i.endswith("#delexicalised")}
 
 
-def test_delexicalised_pairs_are_shared_out_too():
+def test_delexicalised_pairs_are_resplit_too():
     data = load_task("wikidata", "bundled", "delexicalised", "entity")
     train, test = (
         {name for row in part for name in (row["subject"], row["object"])} for part in (data.train, data.test)

@@ -6,11 +6,12 @@ from dataclasses import asdict
 import pytest
 
 from contsym.data.audit import audit, repeats
-from contsym.data.schema import TaskData, table_from_rows
+from contsym.data.schema import TaskData
 from contsym.data.shortcuts import MAX_TRAIN, SHORTCUTS, best, scores
 from contsym.data.sources import load_task
 from contsym.tasks.catalog import own_tasks
 from tests.data.built import built, couples
+from tests.toy import table_from_rows
 
 
 def pair(subject, phrase, object_, kind="symmetric", **more):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import in_one_table, selected, stable_hash, table_from_rows
+from contsym.data.schema import in_one_table, selected, stable_hash
 from contsym.data.shots import few_shot, few_shot_rows, missing_labels, subset, subset_rows
 from contsym.data.wikidata.pairs import (
     DELEXICALISED_SUFFIX,
@@ -25,6 +25,7 @@ from contsym.data.wikidata.pairs import (
 from contsym.data.wikidata.relations import registry
 from contsym.errors import DataError, SettingError
 from contsym.tasks.schema import NLI_LABELS
+from tests.toy import table_from_rows
 
 
 def pairs(n_per_relation=None, shuffle=None):

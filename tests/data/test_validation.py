@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from contsym.data.schema import table_from_rows
 from contsym.data.sources import load_task
 from contsym.data.validation import cut, without_repeats
 from contsym.errors import DataError
+from tests.toy import table_from_rows
 
 NOTHING = table_from_rows([{"premise": "no", "hypothesis": "one", "label": "neutral"}])
 

@@ -12,7 +12,7 @@ import contsym
 from contsym.differences import run
 from contsym.differences.parts import unlike_note
 from contsym.differences.run import diff
-from contsym.differences.tasks import folds_of
+from contsym.differences.tasks import folds_of, load_pairs
 from contsym.errors import DataError, EncoderError, SettingError
 from contsym.models.encoders.checkpoints import METHOD
 from tests.differences.conftest import DAMAGE, DAMAGED, copy_of
@@ -155,6 +155,7 @@ def test_a_saved_method_without_an_nli_head_is_named(tiny_encoder_folder, pairs_
     assert [a.change for a in found.abilities] == [0, 0]
 
 
+@pytest.mark.usefixtures("untracked")
 def test_the_answers_of_a_saved_method_stand_beside_the_old_head(
     tiny_encoder_folder, pairs_file, toy, tmp_path
 ):
@@ -232,6 +233,15 @@ def test_rows_in_memory_are_a_task_as_a_file_is(trained, damaged, pairs_file, of
     found = contsym.diff(trained, damaged, {"mnli": rows})
     assert [a.change for a in found.abilities] == [a.change for a in of_damage.abilities]
     assert found.to_frame().loc[("mnli", "own head"), "n"] == 90 and "own head" in found._repr_html_()
+
+
+def test_a_pair_with_several_skills_is_in_the_group_of_each():
+    rows = [{"premise": "a", "hypothesis": "b", "label": "neutral", "skill": "spatial|logic"}]
+    found = load_pairs("mine", rows, seed=0, limit=10, form="lexicalised")
+    assert {name: members.tolist() for name, members in found.groups["skill"].items()} == {
+        "logic": [0],
+        "spatial": [0],
+    }
 
 
 def test_a_pair_and_its_mirror_image_share_a_fold_and_folds_share_labels():

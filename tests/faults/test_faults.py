@@ -21,6 +21,8 @@ NIGHT = {
     "server_down": 1, "server_goes_down": 3, "server_slow": 1, "server_errors": 3,
     "server_goes_down_postgres": 2, "server_errors_postgres": 2, "worker": 1,
 }  # fmt: skip
+LONG = {"kill_sweep", "larger_than_memory", "server_errors", "server_slow"}
+"""Trials that take minutes, or that wait for a server."""
 ELSEWHERE = {
     # tests/sweeps/engines/test_ray.py is what it runs.
     "ray_worker",
@@ -56,9 +58,8 @@ def test_a_fault_does_no_harm(bench, name):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    # A sweep of minutes that is killed again and again.
     [
-        pytest.param(name, marks=[pytest.mark.night] if name == "kill_sweep" else [])
+        pytest.param(name, marks=[pytest.mark.night] if name in LONG else [])
         for name in sorted(set(NIGHT) - set(FAST))
     ],
 )

@@ -1,7 +1,7 @@
 """Documents to read: whole ones of every format, and what is left of them after a few blows.
 
 Random bytes stop at the first line of a parser. These begin whole, so that what is wrong with them is
-met by the code behind it.
+met by the code behind it. Over 400 lines: a document of each format.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from contsym.cli import main
 from tests.fuzz.arguments import COMMANDS, lines
 from tests.fuzz.trial import SECONDS, at_most
 
-N = int(os.environ.get("CONTSYM_FUZZ_INPUTS", "2000"))
+N = int(os.environ.get("CONTSYM_FUZZ_INPUTS", "500"))
 
 
 def test_every_command_is_tried():

@@ -109,6 +109,29 @@ def test_equal_premise_and_hypothesis_give_a_label_near_one():
     )
 
 
+def test_division_keeps_within_its_bound():
+    p, h = vectors(50, 16) ** 5, vectors(50, 16, seed=1)
+    rms = p.square().mean(dim=-1, keepdim=True).sqrt()
+    assert (guarded_division(h, p, guard=0.5).abs() <= h.abs() / rms * (1 + 1e-5)).all()
+
+
+@pytest.mark.parametrize("p", [0.0, -0.0, 1e-30, 1e-38, 1e18, -1e18])
+@pytest.mark.parametrize("h", [0.0, 1.0, 1e18])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_division_is_finite_at_the_edges(p, h, dtype):
+    found = guarded_division(torch.full((2, 3), h, dtype=dtype), torch.full((2, 3), p, dtype=dtype))
+    assert found.dtype == torch.float32
+    assert found.isfinite().all()
+
+
+def test_division_by_zero_is_zero_with_a_finite_gradient():
+    p = torch.zeros(1, 4, requires_grad=True)
+    found = guarded_division(torch.ones(1, 4), p)
+    assert found.tolist() == [[0.0] * 4]
+    found.sum().backward()
+    assert p.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_division_of_halves_is_that_of_the_same_numbers_in_float32(dtype):
     h, p = vectors(4, 6).to(dtype), vectors(4, 6, seed=1).to(dtype)
@@ -256,6 +279,17 @@ def test_pair_features_equal_their_slow_twin():
         gaps = [abs(x - y) for x, y in zip(a, b, strict=True)]
         products = [x * y for x, y in zip(a, b, strict=True)]
         assert row == pytest.approx(a + b + gaps + products, rel=1e-6)
+
+
+def test_pair_features_by_hand():
+    found = pair_features(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, -1.0]]))
+    assert found.tolist() == [[1, 2, 3, -1, 2, 3, 3, -2]]
+
+
+def test_swapping_p_and_h_keeps_the_symmetric_half_of_the_features():
+    p, h = vectors(3, 5), vectors(3, 5, seed=1)
+    assert torch.equal(pair_features(p, h)[:, 10:], pair_features(h, p)[:, 10:])
+    assert not torch.equal(pair_features(p, h)[:, :10], pair_features(h, p)[:, :10])
 
 
 def test_a_sentence_paired_with_itself_has_no_difference():

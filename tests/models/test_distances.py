@@ -66,6 +66,22 @@ def test_euclidean_distance_by_hand():
     assert pairwise_euclidean_distance(a, b).tolist() == [[5], [0]]
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "distance"),
+    [
+        ((1, 0), (0, 2), 1.0),
+        ((1, 0), (5, 0), 0.0),
+        ((1, 0), (-3, 0), 2.0),
+        ((3, 4), (4, 3), 1 - 24 / 25),
+        ((0, 0), (1, 1), 1.0),
+    ],
+)
+def test_cosine_distance_by_hand(a, b, distance):
+    a, b = torch.tensor(a, dtype=torch.float), torch.tensor(b, dtype=torch.float)
+    assert cosine_distance(a, b).item() == pytest.approx(distance, abs=1e-6)
+    assert pairwise_cosine_distance(a[None], b[None]).item() == pytest.approx(distance, abs=1e-6)
+
+
 # -- laws --
 
 

@@ -44,6 +44,13 @@ def test_margin_loss_equals_its_slow_twin(seed, margin):
     assert margin_loss(distances, labels, margin).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_margin_loss_by_hand():
+    # Row 0, label 0: 0.2^2 + max(0, .5-.1)^2 + max(0, .5-.9)^2 = .04 + .16 + 0 = .20
+    # Row 1, label 2: 0.5^2 + max(0, .5-.4)^2 + max(0, .5-.3)^2 = .25 + .01 + .04 = .30
+    distances = torch.tensor([[0.2, 0.1, 0.9], [0.4, 0.3, 0.5]])
+    assert margin_loss(distances, torch.tensor([0, 2]), 0.5).item() == pytest.approx(0.25)
+
+
 def test_margin_loss_is_zero_at_the_ideal_and_known_at_the_worst():
     ideal, worst = torch.tensor([[0.0, 0.5, 2.0]]), torch.tensor([[2.0, 0.0, 0.0]])
     assert margin_loss(ideal, torch.tensor([0]), 0.5).item() == 0
@@ -127,6 +134,21 @@ def test_contrastive_loss_of_two_by_hand(other, labels, loss):
     assert contrastive_loss(embeddings, torch.tensor(labels), 0.5).item() == pytest.approx(loss, abs=1e-6)
 
 
+def test_contrastive_loss_of_three_by_hand():
+    # a = (1, 0), b = (1, 0), c = (3, 4) / 5; labels 0, 1, 1.
+    # d(a,b) = 0, different: (.5 - 0)^2 = .25; d(a,c) = 1 - .6 = .4, different: .1^2 = .01;
+    # d(b,c) = .4, same: .16. Mean of the three: .14.
+    embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8]])
+    assert contrastive_loss(embeddings, torch.tensor([0, 1, 1]), 0.5).item() == pytest.approx(0.14)
+
+
+def test_contrastive_loss_does_not_depend_on_the_order_of_the_batch():
+    embeddings, labels = batch(6)
+    order = torch.tensor([3, 5, 0, 4, 2, 1])
+    found = contrastive_loss(embeddings[order], labels[order], 0.5).item()
+    assert found == pytest.approx(contrastive_loss(embeddings, labels, 0.5).item())
+
+
 def test_contrastive_loss_knows_neither_the_names_of_labels_nor_the_lengths_of_vectors():
     embeddings, labels = batch(8)
     expected = contrastive_loss(embeddings, labels, 0.5).item()
@@ -168,8 +190,13 @@ def test_zero_vectors_of_one_label_cost_one_and_do_not_move():
     assert embeddings.grad.tolist() == [[0.0] * 4] * 3
 
 
-def test_no_pairs_cost_nothing():
-    assert contrastive_loss(torch.empty(0, 4), torch.empty(0, dtype=torch.long), 0.5).item() == 0
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_batch_without_pairs_costs_nothing_and_has_no_gradient(n):
+    embeddings, labels = batch(n)
+    loss = contrastive_loss(embeddings.requires_grad_(), labels, 0.5)
+    loss.backward()
+    assert loss.item() == 0
+    assert embeddings.grad.tolist() == [[0.0] * 4] * n
 
 
 def test_bfloat16_embeddings_cost_nearly_the_same():

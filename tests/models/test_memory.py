@@ -1,4 +1,7 @@
-"""The vote against a loop, its ties and its edges; what a memory keeps."""
+"""The vote against a loop, its ties and its edges; what a memory keeps.
+
+Over 400 lines: each policy and index against the same loops.
+"""
 
 import math
 from collections import Counter
@@ -131,7 +134,7 @@ def test_nothing_but_zero_vectors():
     assert memory.embeddings.tolist() == [[0.0] * 3] * 3
 
 
-def test_passing_pairs_vote_until_they_are_drop_passing():
+def test_passing_pairs_vote_until_they_are_dropped():
     memory = LabelMemory(2, 9, 2)
     memory.add(torch.tensor([[0.0, 0], [1, 0]]), torch.tensor([0, 1]))
     before = memory.n_bytes
@@ -200,13 +203,6 @@ def test_fewer_stored_pairs_than_k_all_vote():
     memory = LabelMemory(2, 3, 5)
     memory.add(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([2, 2]))
     assert memory.scores(torch.tensor([[1.0, 1.0]])).argmax().item() == 2
-
-
-def test_a_zero_embedding_can_be_stored_and_queried():
-    memory = LabelMemory(2, 3, 1)
-    memory.add(torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]))
-    assert memory.scores(torch.zeros(1, 2)).isfinite().all()
-    assert memory.scores(torch.tensor([[2.0, 0.0]])).argmax().item() == 1
 
 
 def test_a_zero_embedding_is_at_distance_one_from_everything():

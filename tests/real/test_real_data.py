@@ -8,6 +8,7 @@ import pytest
 
 from contsym.config import RunConfig
 from contsym.training.plan import prepare
+from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 
 REAL = Path(os.environ.get("CONTSYM_REAL_DATA", Path(__file__).parents[2] / "../shared/data")).resolve()
@@ -24,14 +25,6 @@ pytestmark = [
         reason="MiniLM's weights are not installed (extra `offline`)",
     ),
 ]
-
-
-class Silent:
-    def phase(self, description, total):
-        pass
-
-    def advance(self, loss=None):
-        pass
 
 
 def run(strategy, scenario, tmp_path, seed=0, **changes):

@@ -171,17 +171,11 @@ def test_headline_of_nothing_reached_and_nothing_learned(tmp_path):
 @pytest.mark.parametrize(
     ("p_values", "best", "expected"),
     [
-        (
-            (0.01, 0.01, 0.5),
-            "a",
-            "With 64 examples a is the most accurate, and better than every other by the tests (3 seeds).",
-        ),
-        (
-            (0.5, 0.01, 0.5),
-            None,
-            "With 64 examples no method is better than every other; of 3 pairs of methods these 3 seeds tell 1 apart: "
-            "a above c.",
-        ),
+        ((0.01, 0.01, 0.5), "a",
+         "With 64 examples a is the most accurate, and better than every other by the tests (3 seeds)."),
+        ((0.5, 0.01, 0.5), None,
+         "With 64 examples no method is better than every other; of 3 pairs of methods these 3 seeds tell 1 apart: "
+         "a above c."),
         ((0.5, 0.5, 0.5), None, "With 64 examples these 3 seeds show no difference in accuracy."),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from contsym.report import figures, tables
@@ -193,7 +194,6 @@ def test_a_search_for_the_least_is_never_called_training_on_the_most(tmp_path):
 
 
 def test_plane_of_known_points_and_of_no_variance():
-    np = pytest.importorskip("numpy")
     # All variance on two axes, three times as wide on the first: shares 0.9 and 0.1.
     points, shares = plane(np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]]))
     assert shares == pytest.approx((0.9, 0.1))

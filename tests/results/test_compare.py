@@ -116,11 +116,7 @@ def test_a_row_of_a_reading_is_found_by_words_of_its_name(tmp_path):
     shown = io.StringIO()
     Console(file=shown, width=120).print(tables_of(sweep, sweep.results(), tell_skipped))
     # Not their mean of 0.905.
-    assert ["0.900" in shown.getvalue(), "0.910" in shown.getvalue(), "0.905" in shown.getvalue()] == [
-        True,
-        True,
-        False,
-    ]
+    assert [n in shown.getvalue() for n in ("0.900", "0.910", "0.905")] == [True, True, False]
     assert {sweep.row_of(r)[0] for r in sweep.results()} == {f"ridge {reading.name}" for reading in readings}
 
 
@@ -366,9 +362,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, tmp_path):
 def test_other_seeds_are_refused_on_the_command_line(tmp_path):
     names = [store(tmp_path, "knn_fixed", 0.9), store(tmp_path, "fine_tune", 0.9, seeds=(0, 1))]
     done = contsym_here("compare", *names, "--output", ".", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "error: knn_fixed has the seeds 0,1,2, fine_tune has 0,1; a comparison needs the same seeds in every run\n",
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: knn_fixed has the seeds 0,1,2, fine_tune has 0,1; a comparison needs the same seeds in every run\n"
     )
 
 

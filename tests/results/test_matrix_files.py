@@ -23,11 +23,10 @@ def write(tmp_path, text):
     return path
 
 
-def test_a_result_its_folder_and_the_folder_of_the_run(tmp_path):
+def test_a_result_and_the_folder_of_the_run(tmp_path):
     learned = {"mnli": False, "wikidata": True}
     run = store_run(tmp_path, "run", [1, 0], learned=learned)
     zero = StoredMatrix(("mnli", "wikidata"), ROWS, 0, (100, 40), learned, {"mnli": True, "wikidata": False})
-    assert read_matrices(seed_folder(run, 0)) == [zero]
     assert read_matrices(seed_folder(run, 0) / "result.json") == [zero]
     assert [matrix.seed for matrix in matrices_of(list(find_row(str(run), tmp_path).results.values()))] == [
         0,
@@ -72,7 +71,7 @@ def test_the_csv_file_that_goes_to_mlflow_is_read(tmp_path):
         (CSV.replace("0.8", "80"), ":3: mnli is 80.0; expected an accuracy between 0 and 1"),
         (CSV.replace("0.8", "nan"), ":3: mnli is nan; expected an accuracy between 0 and 1"),
         (CSV.replace("0.95", "high"), ":4: wikidata is 'high'; expected an accuracy between 0 and 1"),
-        (CSV.replace("0.8,", ""), ":3: 1 accuracies for 2 tasks"),
+        (CSV.replace("0.8,", ""), ":3: 1 accuracies for 2 tasks; expected one per task"),
         (
             CSV.replace("untrained,0.34,0.5\n", ""),
             ":2: the row is named 'mnli'; expected 'untrained': rows are untrained, mnli, wikidata",
@@ -91,7 +90,7 @@ def test_what_is_no_matrix_is_one_line(text, message, tmp_path):
 
 def test_folders_and_files_without_a_matrix(tmp_path):
     assert message_of(read_matrices, tmp_path / "none") == f"{tmp_path}/none is not there; {EXPECTED}"
-    assert message_of(read_matrices, tmp_path) == f"{tmp_path}: no result.json in it; {EXPECTED}"
+    assert message_of(read_matrices, tmp_path) == f"{tmp_path}: cannot be read (Is a directory); {EXPECTED}"
     path = tmp_path / "matrix.csv"
     path.write_bytes(b"after,\xff\n")
     assert message_of(read_matrices, path).startswith(

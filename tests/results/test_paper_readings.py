@@ -50,6 +50,15 @@ def test_the_nearest_reading_has_the_papers_order_and_then_its_numbers():
     assert [nearest(each).name for each in ((other, eighth), (eighth, same))] == ["an eighth", "same"]
 
 
+def test_two_methods_in_the_papers_order_are_not_nearer_than_four():
+    other = outcome("other", (400, 336, 64, 48))
+    samples, losses = ({m: each[m] for m in METHODS[:2]} for each in (PAPER, dict.fromkeys(METHODS, 0.1)))
+    two = Outcome("two", 0.99, *({m: [v] for m, v in each.items()} for each in (samples, losses)))
+    assert two.distance < other.distance
+    assert nearest([two, other]) is other
+    assert "comes out under none of 1 reading." in verdict([two, other])
+
+
 def test_a_method_without_the_target_counts_as_sixteen_times_too_many():
     assert outcome("x", (48, 64, 400, None)).distance[1] == 1
 

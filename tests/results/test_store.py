@@ -37,7 +37,7 @@ def test_seeds_that_are_not_understood(text):
     ("changes", "message"),
     [
         ({"seeds": ()}, "--seeds is empty; expected numbers such as 0,1,2"),
-        ({"seeds": (1, 1)}, "--seeds 1,1 names one twice"),
+        ({"seeds": (1, 1)}, "--seeds 1,1 names one twice; expected each once"),
         ({"shots": 0}, "--shots 0 is too few; expected at least 2"),
         ({"sizes": {"mnli": 1}}, "--mnli-size 1 is too few; expected at least 3"),
         ({"target": 0.0}, "--target 0.0 is out of range; expected 0 < target <= 1"),

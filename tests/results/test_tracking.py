@@ -1,4 +1,7 @@
-"""Results in MLflow equal those on disk, also after failures and repeated sending."""
+"""Results in MLflow equal those on disk, also after failures and repeated sending.
+
+Over 400 lines: all that one database is asked.
+"""
 
 import csv
 import itertools
@@ -199,7 +202,7 @@ def test_a_result_of_a_plugin_says_so_with_its_notes(output):
     assert notes == {NAME: None, "seed-0": "a tied head; no calibration", "seed-1": "a tied head"}
 
 
-def test_a_result_of_contsym_alone_names_no_plugin(output):
+def test_a_result_of_contsym_alone_names_no_plugin():
     record = mlflow_records.seed_record(make_result(plugins=[], notes=[]))
     assert not [key for key in (*record.params, *record.tags) if "plugin" in key or "notes" in key]
 
@@ -486,7 +489,9 @@ def test_credentials_are_shown_and_stored_nowhere(output, capfd):
 
 @pytest.mark.parametrize("uri", ["nonsense://x", "databricks://profile", "redis+sqlite://x"])
 def test_the_ui_opens_no_store_that_mlflow_has_not(tmp_path, uri):
-    with pytest.raises(TrackingError, match=r"is no store that MLflow knows; expected a folder, or sqlite, "):
+    with pytest.raises(
+        TrackingError, match=r"is not a store that MLflow knows; expected a folder, or sqlite, "
+    ):
         tracking.ui_command(tmp_path, uri, "127.0.0.1", 5001)
 
 
@@ -505,7 +510,7 @@ def test_names_become_keys_that_mlflow_takes():
         _validate_metric_name(key)
 
 
-def test_long_losses_are_thinned_and_keep_the_last(output):
+def test_long_losses_are_thinned_and_keep_the_last():
     losses = [[float(n) for n in range(2500)], []]
     metrics = mlflow_records.seed_record(make_result(loss=losses)).metrics
     points = [(step, value) for key, value, step in metrics if key == "loss/mnli"]
@@ -536,7 +541,7 @@ def test_ui_is_for_a_store_that_is_there(output, tmp_path_factory):
     with pytest.raises(TrackingError, match="a UI of its own"):
         tracking.ui_command(output, REFUSED, "127.0.0.1", 5001)
     empty = tmp_path_factory.mktemp("empty")
-    with pytest.raises(TrackingError, match="is no store yet"):
+    with pytest.raises(TrackingError, match="is not there yet; contsym run makes it"):
         tracking.ui_command(empty, tracking.default_uri(empty), "127.0.0.1", 5001)
 
 

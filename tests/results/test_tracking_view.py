@@ -1,6 +1,7 @@
 """What a person finds in MLflow: a page of measures, the state and command of a sweep, and its report."""
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from tests.stored_results import store_run, store_sweep
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory):
-    """A sweep of which 3 of 4 cells are stored, and a run, as sent to MLflow."""
+def stopped(tmp_path_factory, mlflow_template):
+    """A sweep of which 3 of 4 cells are stored, and a run, beside an empty database."""
     output = tmp_path_factory.mktemp("stopped")
+    shutil.copy(mlflow_template, output / "mlflow.db")
     found = {"strategies": ["knn_fixed"], "shots": [8, 16], "seeds": [0, 1], "with_view": False}
     store_sweep(output, leave_out=1, **found)
     store_run(output, "a", [0])

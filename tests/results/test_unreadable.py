@@ -21,17 +21,13 @@ from contsym.sweeps.runs import latest_sweep, runs_folder, stored_runs, stored_s
 from tests.errors import message_of
 from tests.stored_results import key_for, seed_folder, store_run, store_sweep
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 GOOD = "knn_fixed-mnli_then_wikidata-aaaaaaaaaaaa"
 OTHER = "fine_tune-mnli_then_wikidata-bbbbbbbbbbbb"
 PLUGIN = '''"""Mine."""
 CARD = {"source": "me", "trains": "nothing", "stores": "nothing"}
 '''
-
-
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Reports are written by the dozen here, and their figures, which other tests look at, take most of the time."""
-    monkeypatch.setattr("contsym.report.render.write_figures", lambda figures, folder: None)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contsym.data.schema import PARTS, TaskData, content_fingerprint, table_from_rows
+from contsym.data.schema import PARTS, TaskData, content_fingerprint
 from contsym.data.shots import few_shot
 from contsym.data.sources import load_task
 from contsym.errors import ContsymError, DataError, SettingError
@@ -14,6 +14,7 @@ from contsym.scenarios.experiences import deal_relations, experience_data, flip_
 from contsym.scenarios.schema import Experience
 from contsym.tasks.catalog import own_tasks
 from contsym.tasks.schema import NLI_LABELS
+from tests.toy import table_from_rows
 
 
 def pairs(sizes):

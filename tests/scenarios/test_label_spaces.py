@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from contsym.scenarios.labels import label_space
 from contsym.tasks.schema import Task
 from contsym.training.keys import first_task_key, key_of
 from contsym.training.plan import prepare
+from contsym.training.template import Template
 from tests.runs import toy_config
 
 pytestmark = pytest.mark.usefixtures("untracked")
@@ -114,6 +116,21 @@ def test_a_given_task_is_answered_with_its_own_labels_alone(run, strategy):
         assert found.sources[task].labels == list(labels)
     # Before any training too: half of the labels are right by chance, where two of six are possible.
     assert min(found.matrix[0]) > 0.2
+
+
+def test_the_first_task_is_learned_again_among_its_own_labels(run, monkeypatch):
+    made, make = [], Template.__init__
+
+    @wraps(make)
+    def watched(self, **kwargs):
+        make(self, **kwargs)
+        made.append(self)
+
+    monkeypatch.setattr(Template, "__init__", watched)
+    run("fine_tune", "per_task", settings=STEPS, relearn=True)
+    scores = torch.zeros(1, 6)
+    one, again = (template.masked(scores, 0).tolist() for template in made)
+    assert one == again == [[0, 0, *[float("-inf")] * 4]]
 
 
 def test_another_label_space_is_another_result(tmp_path, tiny_encoder_folder):

@@ -275,17 +275,8 @@ def test_a_scenario_file_runs_and_its_result_names_it(toy, tiny_encoder_folder, 
 
 
 def test_every_order_is_a_separate_run(toy, tiny_encoder_folder, tmp_path):
-    words = [
-        "run",
-        "--strategy",
-        "knn_fixed",
-        "--scenario",
-        "order",
-        "--json",
-        "--no-curve",
-        "--seeds",
-        "0,1",
-    ]
+    words = ["run", "--strategy", "knn_fixed", "--scenario", "order", "--json", "--no-curve"]
+    words += ["--seeds", "0,1"]
     printed = json.loads(contsym(*words, "--shots", "8", *options(toy, tiny_encoder_folder, tmp_path)))
     assert [each["scenario"] for each in printed["orders"]] == ["order:mnli,wikidata", "order:wikidata,mnli"]
     assert [each["tasks"] for each in printed["orders"]] == [["mnli", "wikidata"], ["wikidata", "mnli"]]
@@ -330,18 +321,10 @@ def test_the_spread_over_orders_by_hand():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_workers")
 def test_a_sweep_has_a_cell_for_each_order(toy, tiny_encoder_folder, tmp_path):
-    words = [
-        "sweep",
-        "--strategies",
-        "knn_fixed,fine_tune",
-        "--scenario",
-        "order",
-        "--shots",
-        "8",
-        "--seeds",
-        "1",
-    ]
+    words = ["sweep", "--strategies", "knn_fixed,fine_tune", "--scenario", "order"]
+    words += ["--shots", "8", "--seeds", "1"]
     common = options(toy, tiny_encoder_folder, tmp_path)
     printed = json.loads(contsym(*words, "--json", *common))
     assert [cell["state"] for cell in printed["cells"]] == 4 * ["done"]
@@ -375,23 +358,15 @@ def test_a_sweep_has_a_cell_for_each_order(toy, tiny_encoder_folder, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_workers")
 def test_a_long_stream_is_shown_experience_by_experience_in_a_sweep_and_a_report(
     tiny_encoder_folder, tmp_path
 ):
     toy = {"mnli": "", "wikidata": "bundled"}
     common = options(toy, tiny_encoder_folder, tmp_path)
     del common[common.index("--mnli") : common.index("--mnli") + 2]
-    words = [
-        "sweep",
-        "--strategies",
-        "knn_fixed",
-        "--scenario",
-        "long_stream",
-        "--shots",
-        "2",
-        "--seeds",
-        "1",
-    ]
+    words = ["sweep", "--strategies", "knn_fixed", "--scenario", "long_stream"]
+    words += ["--shots", "2", "--seeds", "1"]
     # Titles are broken into lines where a table is narrow.
     text = " ".join(contsym(*words, *common).split())
     assert "Accuracy, wikidata-20" in text

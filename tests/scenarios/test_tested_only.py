@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from contsym.avalanche.forgetting import Forgetting
 from contsym.commands.views.answer import answer_lines
 from contsym.data.schema import stacked
 from contsym.data.shortcuts import scores
@@ -14,6 +15,7 @@ from contsym.scenarios.catalog import find_scenario
 from contsym.scenarios.schema import read_scenario
 from contsym.tasks.catalog import find_task
 from contsym.testing.toy import nli_rows, relation_rows, write_task, write_tasks
+from contsym.training.observers import AnswerMatrix
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
@@ -116,6 +118,17 @@ def test_without_it_the_others_are_the_same(toy, scenario, tiny_encoder_folder, 
     assert tested.loss[:2] == alone.loss
     assert tested.forgetting == alone.forgetting
     assert tested.figures == alone.figures
+
+
+def test_what_a_later_task_gave_an_earlier_one_is_negative_forgetting():
+    matrix = AnswerMatrix()
+    for row, accuracies in enumerate([(0.5, 0.5, 0.5), (0.7, 0.5, 0.5), (0.75, 0.9, 0.5)]):
+        for task, accuracy in enumerate(accuracies):
+            matrix.fill(row, task, accuracy)
+        matrix.predictions.append([])
+        matrix.scores.append([])
+    matrix.repeat_row(is_learned=False)
+    assert Forgetting(matrix).result() == {0: pytest.approx(-0.05)}
 
 
 def test_shortcuts_are_trained_on_all_pairs_before_it(toy, scenario, tiny_encoder_folder, tmp_path):

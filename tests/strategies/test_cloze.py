@@ -9,10 +9,11 @@ from contsym.models.encoders.checkpoints import locate
 from contsym.models.encoders.load import load
 from contsym.strategies.cloze import PATTERNS, fill_pattern
 from contsym.tasks.schema import NLI_LABELS
+from contsym.testing.toy import WORDS, save_tokenizer, tiny_config
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
-from tests.conftest import ANSWERS, WORDS, save_tokenizer, tiny_config
+from tests.conftest import ANSWERS
 from tests.runs import config, one_seed
 
 

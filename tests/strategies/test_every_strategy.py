@@ -46,6 +46,7 @@ def bench(request, tmp_path_factory):
     return conformance.Bench(name, folder, encoder=encoder, settings=SETTINGS[name])
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("check", conformance.CHECKS.values(), ids=conformance.CHECKS.keys())
 def test_conforms(bench, check):
     try:

@@ -32,7 +32,7 @@ def test_what_is_not_understood_is_said(parse, given, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"shots": (8, 8)}, "--shots 8,8 names one twice"),
+        ({"shots": (8, 8)}, "--shots 8,8 names one twice; expected each once"),
         ({"shots": ()}, "--shots is empty; expected at least one"),
         ({"shots": (1,)}, "--shots 1 is too few; expected at least 2"),
         ({"strategies": ("knn",)}, "strategy 'knn' is unknown; did you mean"),

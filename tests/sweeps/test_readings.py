@@ -56,6 +56,17 @@ def test_each_reading_is_a_sweep_with_its_own_options(tmp_path):
     assert not least.readings and least.screen is None
 
 
+def test_a_reading_may_have_some_of_the_strategies(tmp_path):
+    text = FILE.replace('["fine_tune"]', '["knn_fixed", "fine_tune"]')
+    head, _, entries = text.partition("[[reading]]")
+    named = f'{head}[[reading]]\nstrategies = ["fine_tune"]\n{entries}'
+    first, *others = (part for _, part in config_of(tmp_path, named).parts())
+    assert first.strategies == ("fine_tune",)
+    assert {part.strategies for part in others} == {("knn_fixed", "fine_tune")}
+    with pytest.raises(SettingError, match=r"ncm is not a strategy of the sweep; expected some of knn_fixed"):
+        config_of(tmp_path, named.replace('= ["fine_tune"]', '= ["ncm"]'))
+
+
 def test_a_sweep_without_readings_is_its_only_part():
     config = SweepConfig(("fine_tune",), "mnli_then_wikidata", (8,))
     assert config.parts() == [(Reading(), config)]

@@ -20,6 +20,7 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent as SilentProgress
 from contsym.training.run import run_seed
 from tests.stored_results import store_predictions
+from tests.sweeps.here import Here
 from tests.sweeps.toy_sweep import cells, comparable, toy_config, write_tasks
 
 
@@ -30,33 +31,6 @@ def pretend(job):
     else:
         rows = [{"task": "mnli", "id": "mnli:0", "label": "entailment"}]
         store_predictions(job.config.output, rows, key=job.key)
-
-
-class Here:
-    """An executor that runs jobs in this process, with faults on demand."""
-
-    def __init__(self, n_slots=1, faults=None, do=pretend):
-        self.n_slots, self.faults, self.do, self.done = n_slots, faults or {}, do, []
-        self.works, self.is_closed = {}, False
-
-    def submit(self, job):
-        self.works[job.key] = job
-        return job.key
-
-    def wait(self, handles, seconds):
-        ended = []
-        for key in handles:
-            job = self.works[key]
-            self.done.append(job)
-            faults = self.faults.get(job.name, [])
-            error = faults.pop(0) if faults else None
-            if error is None:
-                self.do(job)
-            ended.append((key, error))
-        return ended
-
-    def close(self):
-        self.is_closed = True
 
 
 class Silent:
@@ -87,7 +61,7 @@ def sweep(sources, tiny_encoder_folder, tmp_path):
 
 
 def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
-    executor, seen = Here(do=run_job), []
+    executor, seen = Here(), []
     assert run_sweep(sweep, executor, Silent(), lambda: seen.append(sweep.n_done)) == {}
     assert executor.is_closed
     assert seen == list(range(1, 9))
@@ -110,14 +84,14 @@ def test_cells_are_the_runs_that_they_would_be_alone(sweep, tmp_path):
 
 
 def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_encoder_folder, tmp_path):
-    run_sweep(sweep, Here(), Silent())
-    again = Here()
+    run_sweep(sweep, Here(pretend), Silent())
+    again = Here(pretend)
     run_sweep(sweep, again, Silent())
     assert again.done == []
     wider = toy_config(sources, tiny_encoder_folder, tmp_path, shots=(8, 16, 24))
     made = plan_sweep(wider)[0]
     assert (made.n_done, len(made.cells)) == (8, 12)
-    more = Here()
+    more = Here(pretend)
     run_sweep(made, more, Silent())
     assert sorted(job.config.shots for job in more.done if not job.is_first_task) == [24] * 4
     # Other settings or other data are other cells.
@@ -127,20 +101,20 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is(sweep, sources, tiny_
 
 def test_a_failed_cell_is_recorded_and_stops_no_other(sweep, tmp_path):
     name = "knn_fixed, steps=4, 16 shots, seed 1"
-    failed = run_sweep(sweep, Here(faults={name: [ValueError("too\nbad")]}), Silent())
+    failed = run_sweep(sweep, Here(pretend, faults={name: [ValueError("too\nbad")]}), Silent())
     assert failed == {name: "ValueError: too bad"}
     assert sweep.n_done == 7
     (failure,) = latest_sweep(tmp_path).failures().values()
     assert (failure["name"], failure["error"]) == (name, "ValueError: too bad")
     # The next start tries it again and deletes the failure.
-    assert run_sweep(sweep, Here(), Silent()) == {}
+    assert run_sweep(sweep, Here(pretend), Silent()) == {}
     assert (sweep.n_done, latest_sweep(tmp_path).failures()) == (8, {})
 
 
 def test_a_failed_first_task_fails_its_cells_only(sweep):
     watcher = Silent()
     faults = {"fine_tune, steps=4, first task, seed 0": [ContsymError("no memory")]}
-    failed = run_sweep(sweep, Here(faults=faults), watcher)
+    failed = run_sweep(sweep, Here(pretend, faults=faults), watcher)
     expected = {f"fine_tune, steps=4, {n} shots, seed 0" for n in (8, 16)}
     assert failed == dict.fromkeys(expected, "its first task failed: no memory")
     assert sweep.n_done == 6
@@ -149,19 +123,19 @@ def test_a_failed_first_task_fails_its_cells_only(sweep):
 def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
     watcher = Silent()
     cell, first_tasks = "fine_tune, steps=4, 8 shots, seed 0", "knn_fixed, steps=4, first task, seed 1"
-    executor = Here(n_slots=2, faults={cell: [Lost("killed")], first_tasks: [Lost("killed")]})
+    executor = Here(pretend, n_slots=2, faults={cell: [Lost("killed")], first_tasks: [Lost("killed")]})
     assert run_sweep(sweep, executor, watcher) == {}
     assert sweep.n_done == 8
     assert sorted(watcher.errors) == [(cell, "killed; tried again"), (first_tasks, "killed; tried again")]
     # Under another output nothing is done yet.
     other = replace(sweep.config, output=sweep.config.output / "other")
     lost = plan_sweep(other)[0]
-    failed = run_sweep(lost, Here(faults={cell: [Lost("killed")] * MAX_TRIES}), Silent())
+    failed = run_sweep(lost, Here(pretend, faults={cell: [Lost("killed")] * MAX_TRIES}), Silent())
     assert failed == {cell: "killed"}
 
 
 def test_two_slots_never_run_a_job_twice(sweep):
-    executor = Here(n_slots=2)
+    executor = Here(pretend, n_slots=2)
     run_sweep(sweep, executor, Silent())
     assert len({job.key for job in executor.done}) == len(executor.done) == 12
 

@@ -124,7 +124,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     assert "failed: fine_tune, steps=4, 16 shots, seed 1: " in done.stderr
     assert "1 of 8 cells failed; contsym sweep --resume --output" in done.stderr
     stored.unlink()
-    done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), cwd=folder)
+    done = contsym_here("sweep", "--resume", "--output", str(folder / "mlruns"), cwd=folder)
     assert done.returncode == 0, done.stderr
     aside.rename(stored.with_name(".aside"))
     assert len(cells(folder / "mlruns")) == 8
@@ -162,7 +162,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("untracked")
+@pytest.mark.usefixtures("untracked", "no_workers")
 def test_the_reading_nearest_to_the_paper_is_run_with_all_seeds(toy, tiny_encoder_folder, tmp_path):
     file = tmp_path / "readings.toml"
     file.write_text(

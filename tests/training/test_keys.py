@@ -107,7 +107,7 @@ def test_what_decides_a_result_is_in_its_key(key, toy, tiny_encoder_folder, tmp_
     changes = (
         {}, {"shots": 16}, {"sizes": {"mnli": 30}}, {"settings": {"k": "5"}}, {"strategy": "ncm"}, {"curve": True},
         {"relearn": True}, {"limit": 20},
-        {"without": ("steps",)}, {"without": ("steps",), "one_pass": True}, {"until": 0.9},
+        {"without": ("steps",)}, {"without": ("steps",), "one_pass": True}, {"until": 0.9}, {"until": 0.9, "target": 0.8},
         {"shots": "least"}, {"shots": "least", "step": 8}, {"draw": "natural"},
         {"audit": True}, {"target": 0.5}, {"form": "both"}, {"protocol": "retrain"},
         {"protocol": "retrain", "pretrain": {"steps": "3"}}, {"pooling": "cls"}, {"adapter": "lora:4"}, {"adapter": "lora:8"},

@@ -6,7 +6,6 @@ from click.testing import CliRunner
 from contsym.cli import cli
 from contsym.commands.data import _counts
 from contsym.data import cache
-from contsym.data.schema import table_from_rows
 from contsym.errors import SettingError
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.plan import plan_sweep
@@ -14,7 +13,7 @@ from contsym.training import parts
 from contsym.training.parts import n_training_pairs
 from contsym.training.plan import prepare
 from tests.runs import toy_config, toy_run
-from tests.toy import both_tasks, nli_rows
+from tests.toy import both_tasks, nli_rows, table_from_rows
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +76,7 @@ def test_the_plan_of_a_sweep_reads_columns_and_draws_what_it_shows(toy, tiny_enc
     )
     sweep, audits = plan_sweep(config)
     assert set(audits) == {"mnli", "wikidata"}
-    # Eight cells: 12 / 4 = 3 steps of MNLI, then 4 / 4 = 1 or 8 / 4 = 2 of Wikidata; no step for knn_fixed.
+    # Eight cells: 12 / 4 = 3 steps of MNLI, then 4 / 4 = 1 or 8 / 4 = 2 of Wikidata.
     steps = {
         (c.job.config.strategy, c.job.config.shots): (c.n_first_task_steps, c.n_steps) for c in sweep.cells
     }

@@ -11,14 +11,18 @@ from datasets import Dataset
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, SettingError
+from contsym.models.reservoir import thinned
+from contsym.results.metrics.matrix import accuracy
 from contsym.results.metrics.trajectory import pairs_to_reach
 from contsym.sweeps.config import SweepConfig
 from contsym.training import least as least_training
 from contsym.training import run as training
+from contsym.training import trajectory
 from contsym.training.least import TRIALS, least
 from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
+from contsym.training.retrain import find_known_task
 from contsym.training.run import run_seed
 from contsym.training.trajectory import EncoderTrajectory
 from tests.runs import costs, toy_config
@@ -49,9 +53,13 @@ def trained(plan, seed=0):
     return run_seed(plan, seed, Silent())
 
 
+def parts_of(plan):
+    return [plan.training_part(task, 0) for task in plan.tasks]
+
+
 def batches_of(plan):
     """The row numbers of every batch of the first experience."""
-    run = SeedRun(plan, [plan.training_part(task, 0) for task in plan.tasks], 0, Silent())
+    run = SeedRun(plan, parts_of(plan), 0, Silent())
     seen, step = [], run.template._after_training_iteration
 
     def watched(**kwargs):
@@ -129,6 +137,38 @@ def test_it_stops_where_scoring_every_pair_after_every_batch_would(plan, strateg
         assert pairs_to_reach(whole.trajectory, 1, target) == pairs_to_reach(short.trajectory, 1, target)
     same = [p for p in whole.trajectory if p in short.trajectory]
     assert same == short.trajectory and len(same) < len(whole.trajectory)
+
+
+@pytest.mark.parametrize("protocol", ["sequential", "retrain"])
+def test_every_point_has_the_present_encoder_and_as_many_earlier_pairs(plan, monkeypatch, protocol):
+    limit, points = 8, []
+    monkeypatch.setattr(trajectory, "PAST_LIMIT", limit)
+    monkeypatch.setitem(EncoderTrajectory.measure.__kwdefaults__, "past_limit", limit)
+    whole = EncoderTrajectory.accuracies
+
+    def watched(self, strategy, tasks):
+        method = strategy.strategy
+        if strategy.clock.train_exp_counter:
+            present = [] if method.current is None else [method.current]
+            stored = [*thinned(method.past, limit), *present]
+            again = torch.cat([method.model.outputs(part) for part in stored])
+            index = method.memory.index
+            np.testing.assert_allclose(index.embeddings, index.scaled(again), atol=1e-5)
+            points.append(len(index))
+        return whole(self, strategy, tasks)
+
+    monkeypatch.setattr(EncoderTrajectory, "accuracies", watched)
+    made = plan("knn_fixed", curve=True, shots=8, protocol=protocol)
+    run = SeedRun(made, parts_of(made), 0, Silent(), find_known_task(made, 0, Silent(), None))
+    while run.n_done < 2:
+        run.train_next()
+    # Before it, after steps 1, 2 and 4, and at the end: of 24 earlier pairs 8 vote, and the 8 of the experience.
+    assert points == ([8, 16, 16, 16, 16] if protocol == "sequential" else [8] * 5)
+    # What is reported at the end is the vote of all pairs.
+    run.template.refresh()
+    assert len(run.strategy.memory.index) == (32 if protocol == "sequential" else 8)
+    part, labels = run.trajectory.parts[1]
+    assert run.validation[1] == accuracy(run.strategy.score(part).argmax(dim=1).numpy(), labels)
 
 
 def test_pairs_are_scored_until_too_many_are_wrong(plan):

@@ -8,6 +8,9 @@ from click.testing import CliRunner
 
 from contsym.cli import cli
 from contsym.errors import ContsymError
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.job import is_done, run_job
+from contsym.sweeps.plan import as_plain, plan_sweep, write_record
 from contsym.training.first_task import FirstTaskCache
 from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
@@ -20,6 +23,12 @@ from tests.toy import both_tasks
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     return both_tasks(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """The output of runs that begin with the same known task, which is learned once."""
+    return tmp_path_factory.mktemp("known")
 
 
 def retrain(toy, encoder, output, strategy, **changes):
@@ -39,12 +48,12 @@ def started(plan):
     return SeedRun(plan, [task.train for task in plan.tasks], 0, Silent(), start)
 
 
-def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_folder, tmp_path):
+def test_all_strategies_start_from_one_encoder_and_one_score(toy, tiny_encoder_folder, known):
     found = {
-        name: retrain(toy, tiny_encoder_folder, tmp_path, name)[0]
+        name: retrain(toy, tiny_encoder_folder, known, name)[0]
         for name in ("fine_tune", "knn_fixed", "random_labels+replay")
     }
-    (folder,) = (tmp_path / "first_tasks").iterdir()
+    (folder,) = (known / "first_tasks").iterdir()
     for result in found.values():
         assert result.start == folder.name
         assert result.matrix[0] == result.matrix[1]
@@ -64,14 +73,14 @@ def test_a_new_head_is_not_drawn_like_the_known_one(toy, tiny_encoder_folder, tm
     assert (model.known_head.linear.weight - model.head.linear.weight).abs().max() > 0.1
 
 
-def test_the_start_is_what_fine_tuning_learns_first(toy, tiny_encoder_folder, tmp_path):
-    tuned, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path / "a", "fine_tune", settings={"steps": "60"})
-    started, _, _ = retrain(toy, tiny_encoder_folder, tmp_path / "b", "knn_fixed")
+def test_the_start_is_what_fine_tuning_learns_first(toy, tiny_encoder_folder, tmp_path, known):
+    tuned, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "fine_tune", settings={"steps": "60"})
+    started, _, _ = retrain(toy, tiny_encoder_folder, known, "knn_fixed")
     assert started.matrix[1][0] == tuned.matrix[1][0]
 
 
-def test_a_frozen_encoder_forgets_nothing(toy, tiny_encoder_folder, tmp_path):
-    result, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "zero_shot")
+def test_a_frozen_encoder_forgets_nothing(toy, tiny_encoder_folder, known):
+    result, _, _ = retrain(toy, tiny_encoder_folder, known, "zero_shot")
     assert result.matrix[2][0] == result.matrix[1][0]
     assert result.forgetting["mnli"] == 0.0
 
@@ -156,10 +165,10 @@ def test_a_head_is_needed_and_named(toy, tiny_encoder_folder, tiny_nli_folder, t
         toy_config(toy, tiny_encoder_folder, tmp_path, "ewc", pretrain={"steps": "2"})
 
 
-def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_path):
-    frozen, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "ridge")
+def test_a_probe_stands_beside_what_was_forgotten(toy, tiny_encoder_folder, tmp_path, known):
+    frozen, _, _ = retrain(toy, tiny_encoder_folder, known, "ridge")
     assert frozen.probe.before == frozen.probe.after
-    trained, _, _ = retrain(toy, tiny_encoder_folder, tmp_path, "fine_tune")
+    trained, _, _ = retrain(toy, tiny_encoder_folder, known, "fine_tune")
     assert trained.probe.before == frozen.probe.before
     one_task, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "ridge", scenario="wikidata_only")
     assert one_task.probe is None
@@ -173,11 +182,11 @@ def test_the_probe_of_a_cached_first_task_is_the_same(toy, tiny_encoder_folder, 
         assert shared.probe == alone.probe
 
 
-def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, tmp_path):
+def test_adapters_leave_what_is_routed_to_the_known_task_alone(toy, tiny_encoder_folder, known):
     from contsym.strategies.routed_adapters import KNOWN
 
     changes = {"protocol": "retrain", "pretrain": {"learning_rate": "3e-3", "steps": "60"}}
-    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "routed_adapters", **changes))
+    plan = prepare(toy_config(toy, tiny_encoder_folder, known, "routed_adapters", **changes))
     run = started(plan)
     run.train_next()
     assert set(run.strategy.routes(plan.tasks[1].test).tolist()) == {KNOWN}
@@ -197,29 +206,33 @@ def test_a_language_model_is_not_retrained(toy, tiny_causal_folder, tmp_path):
         retrain(toy, tiny_causal_folder, tmp_path, "prompt_llm", settings={"learning_rate": "1e-3"})
 
 
-def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
-    from contsym.sweeps.config import SweepConfig
-    from contsym.sweeps.job import is_done, run_job
-    from contsym.sweeps.plan import plan_sweep, write_record
-
+def planned_sweep(sources, encoder, output, strategies, **changes):
     config = SweepConfig(
-        strategies=("fine_tune", "knn_fixed", "random_labels+ewc"),
+        strategies=strategies,
         scenario="mnli_then_wikidata",
         shots=(8,),
         seeds=(0,),
         settings={"steps": ("4",), "learning_rate": ("3e-3",)},
-        encoder=str(tiny_encoder_folder),
-        sources=toy,
+        encoder=str(encoder),
+        sources=sources,
         protocol="retrain",
-        pretrain={"learning_rate": "3e-3", "steps": "8"},
         device="cpu",
         precision="fp32",
         audit=False,
-        output=tmp_path,
+        output=output,
+        **changes,
     )
-    planned, _ = plan_sweep(config)
+    return plan_sweep(config)[0]
+
+
+def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder, tmp_path):
+    strategies = ("fine_tune", "knn_fixed", "random_labels+ewc")
+    pretrain = {"learning_rate": "3e-3", "steps": "8"}
+    planned = planned_sweep(toy, tiny_encoder_folder, tmp_path, strategies, pretrain=pretrain)
     assert len({cell.first_task.key for cell in planned.cells}) == 1
     assert [cell.n_steps for cell in planned.cells] == [4, 4, 4]
+    # The start takes the steps of --pretrain, whatever the strategy.
+    assert [cell.n_first_task_steps for cell in planned.cells] == [8, 8, 8]
     assert [cell.first_task for cell in write_record(planned).cells] == [
         cell.first_task.key for cell in planned.cells
     ]
@@ -229,3 +242,9 @@ def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder
     run_job(planned.cells[1].job)
     assert is_done(planned.cells[1].job)
     assert len(list((tmp_path / "first_tasks").iterdir())) == 1
+
+
+def test_no_step_of_a_task_that_the_encoder_knows_is_planned(toy, tiny_nli_folder, tmp_path):
+    planned = planned_sweep(toy, tiny_nli_folder, tmp_path, ("fine_tune", "ridge"))
+    # Ridge regression takes no gradient step at all.
+    assert [cell["steps"] for cell in as_plain(planned, 0.0)["cells"]] == [4, 0]

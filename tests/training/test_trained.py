@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -26,17 +28,27 @@ from tests.runs import toy_config, without_time
 BORDERS = [("anna borders ben", "ben borders anna"), ("anna is part of ben", "ben is part of anna")]
 
 
-@pytest.fixture
-def trained(toy, tiny_encoder_folder, tmp_path):
+def trained_as(toy, encoder, output, strategy, settings=(), **changes):
     """(model, plan) of a short run through both toy tasks."""
+    models = []
+    settings = {"steps": "3", **dict(settings)}
+    plan = prepare(toy_config(toy, encoder, output, strategy, settings=settings, **changes))
+    run_seed(plan, 0, Silent(), on_end=models.append)
+    return models[0], plan
 
+
+@pytest.fixture(scope="module")
+def plain(toy, tiny_encoder_folder, tmp_path_factory):
+    """The same with nothing but a strategy given; no test may change the model."""
+    return cache(lambda name: trained_as(toy, tiny_encoder_folder, tmp_path_factory.mktemp("out"), name))
+
+
+@pytest.fixture
+def trained(toy, tiny_encoder_folder, tmp_path, plain):
     def made(strategy="knn_fixed", encoder=tiny_encoder_folder, **changes):
-        models = []
-        settings = {"steps": "3", **changes.pop("settings", {})}
-        given = toy_config(toy, encoder, tmp_path / "out", strategy, settings=settings, **changes)
-        plan = prepare(given)
-        run_seed(plan, 0, Silent(), on_end=models.append)
-        return models[0], plan
+        if encoder == tiny_encoder_folder and not changes:
+            return plain(strategy)
+        return trained_as(toy, encoder, tmp_path / "out", strategy, **changes)
 
     return made
 
@@ -57,6 +69,7 @@ def trained(toy, tiny_encoder_folder, tmp_path):
     ],
 )
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_variants_predict_the_same_in_another_process_also_with_the_known_head(
     request, trained, tmp_path, strategy, encoder, changes
 ):
@@ -229,7 +242,7 @@ def test_pairs_are_learned_without_a_gradient_step(trained, tmp_path, strategy):
 
 def test_added_pairs_are_as_those_of_one_more_experience(trained, tmp_path):
     """The means of all pairs, whenever they came; the encoder of ncm is never trained."""
-    model, _ = trained("ncm")
+    model = load(trained("ncm")[0].save(tmp_path / "saved"))
     counts = model.strategy.model.head.counts.clone()
     means = model.strategy.model.head.means.clone()
     model.add(LIKES)
@@ -274,9 +287,7 @@ def test_a_new_label_is_learned_and_predicted(trained, tmp_path, strategy):
 @pytest.mark.parametrize("strategy", ["fine_tune", "random_labels", "setfit"])
 def test_a_method_that_learns_by_gradient_steps_refuses_pairs(trained, strategy):
     model, _ = trained(strategy)
-    with pytest.raises(
-        ContsymError, match=f"{strategy} learns by gradient steps, and a saved model takes none"
-    ):
+    with pytest.raises(ContsymError, match=f"{strategy} learns by gradient steps, and a saved model takes"):
         model.add(LIKES)
 
 
@@ -285,28 +296,19 @@ def test_a_method_that_learns_by_gradient_steps_refuses_pairs(trained, strategy)
 
 def test_a_stored_result_gets_its_model_by_the_same_training(toy, tiny_encoder_folder, tmp_path):
     given = toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", settings={"steps": "3"})
-    plan = prepare(given)
+    plan, with_model = prepare(given), prepare(replace(given, save_models=True))
     first = stored_seed(plan, 0, Silent())
     key = key_of(plan, 0)
     assert not store.has_model(tmp_path, key)
-    with_model = prepare(
-        toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", settings={"steps": "3"}, save_models=True)
-    )
     assert key_of(with_model, 0) == key
     assert stored_seed(with_model, 0, Silent()) == first
     loaded = load(store.model_folder(tmp_path, key))
-    assert without_time(loaded.result) | {"loss": 0, "view": 0} == without_time(first) | {
-        "loss": 0,
-        "view": 0,
-    }
-    changed = first.model_copy(update={"probe": None, "final_macro": 0.0})
-    (store.result_folder(tmp_path, key) / store.RESULT).write_text(
-        json.dumps(changed.model_dump(mode="json"))
-    )
+    left_out = {"loss": 0, "view": 0}
+    assert without_time(loaded.result) | left_out == without_time(first) | left_out
+    changed = first.model_copy(update={"probe": None, "final_macro": 0.0}).model_dump(mode="json")
+    (store.result_folder(tmp_path, key) / store.RESULT).write_text(json.dumps(changed))
     shutil.rmtree(store.model_folder(tmp_path, key))
-    with pytest.raises(
-        ContsymError, match="trained again for its model, it gives another result than the stored one"
-    ):
+    with pytest.raises(ContsymError, match="it gives another result than the stored one"):
         stored_seed(with_model, 0, Silent())
     assert not store.has_model(tmp_path, key)
 
@@ -315,9 +317,7 @@ def test_the_model_of_a_plug_in_asks_for_its_file_and_tells_when_it_has_changed(
     file, _ = write("strategy", "mine", tmp_path)
     model, _ = trained("mine", plugins=(str(file),))
     folder = model.save(tmp_path / "saved")
-    with pytest.raises(
-        ContsymError, match=r"its strategy mine is the plug-in .*; give its file with --plugin FILE"
-    ):
+    with pytest.raises(ContsymError, match=r"its strategy mine is the plug-in .*; give its file with"):
         load(folder)
     same = load(folder, plugins_of=plugins.read([file]))
     assert torch.equal(same.scores(BORDERS).scores, model.scores(BORDERS).scores)
@@ -386,9 +386,7 @@ def test_replacing_a_folder_leaves_the_old_model_if_it_fails(trained, tmp_path, 
     with pytest.raises(ContsymError, match="is there, and is no saved model; expected one to replace"):
         model.save(tmp_path / "mine", replace=True)
     (tmp_path / "saved.before").mkdir()
-    with pytest.raises(
-        ContsymError, match="is there, as after a change that was interrupted; compare it with"
-    ):
+    with pytest.raises(ContsymError, match="is there, as after a change that was interrupted; compare it"):
         model.save(folder, replace=True)
     (tmp_path / "saved.before").rmdir()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from contsym.commands.views.data import title_of
 from contsym.data.sources import BUNDLED, source_label
 from contsym.results.metrics.stats import spread
 from contsym.results.reading import coarse_validation, reading
@@ -151,7 +152,7 @@ def shortcut_warning(task: str, results: Results) -> str:
         return ""
     name, score = guess
     if results[0].sources[task].tested_only:
-        return f"{task}: not above the shortcut {name.replace('_', ' ')}, which has {score:.3f}"
+        return f"{task}: not above the shortcut {title_of(name)}, which has {score:.3f}"
     remedy = "use data whose words do not give the label away"
     if results[0].sources[task].symmetry:
         experiences = results[0].experiences
@@ -161,7 +162,7 @@ def shortcut_warning(task: str, results: Results) -> str:
             remedy = "use natural sentences"
         elif len(results[0].by_relation.get(task, {})) < LEAST_RELATIONS:
             remedy = "add relations, two of each kind at least, and use --split relation"
-    return f"{task}: the shortcut {name.replace('_', ' ')} alone has {score:.3f}; for a real test {remedy}"
+    return f"{task}: the shortcut {title_of(name)} alone has {score:.3f}; for a real test {remedy}"
 
 
 def _learned_of_many(results: Results, trained: Sequence[str]) -> str:

@@ -102,7 +102,6 @@ def limit_lines(limits: Sequence[int | None]) -> list[Text]:
 def _accuracies(each: TaskComparison, examples: str) -> RenderableType:
     seeds = "1 seed" if each.n_seeds == 1 else f"{each.n_seeds} seeds"
     table = plain_table(f"Accuracy, {each.task} ({each.n_items:,} test {examples}, {seeds})", "run")
-    table.columns[0].overflow = "fold"
     is_range = 1 < each.n_seeds < FEW_SEEDS
     add_numbers(table, "accuracy", "range of the seeds" if is_range else "95% interval", "forgetting")
     table.add_column("")

@@ -87,7 +87,7 @@ def _table(
     table = plain_table("", *texts_of)
     table.title = None
     for column, name in zip(table.columns, texts_of, strict=True):
-        # A sentence of which a word stands on each line is not read: rather one probability than all.
+        # Nobody reads a sentence with one word per line: better one probability than all of them.
         column.min_width = (
             min(READABLE, max((len(answer[name]) for answer in found), default=0)) if labels else None
         )

@@ -32,7 +32,7 @@ NOTE_WIDTH = len("loss 0.1234, about 12 min left")
 class Log:
     """A thread that prints a line every `LINE_SECONDS`, during long phases without steps too.
 
-    On the console where it is no terminal, and on `file`.
+    On the console if that is not a terminal, and on `file`.
     """
 
     def __init__(self, console: Console, line: Callable[[], str], file: Console | None = None) -> None:
@@ -78,7 +78,7 @@ class Display(ABC):
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            # Its room is kept before there is a note: else the names would be folded anew when one comes.
+            # Its room is kept from the start: otherwise the names would be folded again at the first note.
             TextColumn("{task.fields[note]}", table_column=Column(min_width=NOTE_WIDTH)),
         )
         self.console, self.file = console, file
@@ -172,12 +172,13 @@ class Phase:
 class SweepProgress(Display):
     """The finished cells of a sweep, the time left, and the running cells."""
 
-    def __init__(self, console: Console, file: Console | None, sweep: Sweep, seconds: float = 0.0) -> None:
+    def __init__(self, console: Console, file: Console | None, sweep: Sweep, seconds: float) -> None:
         """`seconds`: how long it takes at most by the plan, until cells that are done say more; 0 if unknown."""
         super().__init__(console, file)
-        steps = {cell.job.key: cell.n_steps for cell in sweep.cells if not is_done(cell.job)}
+        # Without a training step a cell takes time too.
+        steps = {cell.job.key: max(1, cell.n_steps) for cell in sweep.cells if not is_done(cell.job)}
         steps |= {
-            cell.first_task.key: cell.n_first_task_steps
+            cell.first_task.key: max(1, cell.n_first_task_steps)
             for cell in sweep.cells
             if cell.job.key in steps and cell.first_task and not is_done(cell.first_task)
         }

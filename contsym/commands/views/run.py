@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from contsym.commands.views.answer import MANY, answer_lines, warning_lines
-from contsym.commands.views.data import SHORT_KINDS, audit_lines
+from contsym.commands.views.data import SHORT_KINDS, audit_lines, title_of
 from contsym.commands.views.progress import duration
 from contsym.commands.views.tables import (
     FirstFitting,
@@ -144,9 +144,9 @@ def result_tables(
     title += f" · {words}" if (words := labels_words(first)) else ""
     lines: list[Any] = [Text(""), Text(title, style="bold"), *map(Text, answer_lines(results)), Text("")]
     if len(first.tasks) > MANY:
-        lines += [_stream_table("Accuracy", results, mean), *_star_lines(results)]
+        lines += [_stream_table(results), *_star_lines(results)]
     else:
-        tables = [_matrix_table("Accuracy", results, mean, verbose, has_kinds) for has_kinds in (True, False)]
+        tables = [_matrix_table(results, mean, verbose, has_kinds) for has_kinds in (True, False)]
         lines.append(FirstFitting(*tables))
     if verbose:
         lines += [_cost_table(results)] if first.experiences else []
@@ -165,11 +165,11 @@ def seen_lines(results: Results) -> list[Text]:
     return [Text(f"! {line}") for line in dict.fromkeys(map(seen_before, results)) if line]
 
 
-def _matrix_table(title: str, results: Results, mean: Means, verbose: bool, has_kinds: bool) -> PlainTable:
+def _matrix_table(results: Results, mean: Means, verbose: bool, has_kinds: bool) -> PlainTable:
     first = results[0]
     has_kinds = has_kinds and len(first.tasks) <= MANY_KINDS
     kinds = {t: list(mean.by_kind.get(t, {})) if has_kinds else [] for t in first.tasks}
-    table = plain_table(title, "after")
+    table = plain_table("Accuracy", "after")
     for task in first.tasks:
         add_numbers(table, task)
         add_numbers(table, *(SHORT_KINDS.get(kind, kind) for kind in kinds[task]), style="dim")
@@ -191,7 +191,7 @@ def _matrix_table(title: str, results: Results, mean: Means, verbose: bool, has_
     for name in SHORTCUTS if verbose else ():
         if name != "majority" and any(name in scores for scores in mean.shortcuts.values()):
             scores = {task: scores[name] for task, scores in mean.shortcuts.items() if name in scores}
-            guesses[name.replace("_", " ")] = scores
+            guesses[title_of(name)] = scores
     for name, scores in guesses.items():
         cells = []
         for task in first.tasks:
@@ -200,11 +200,10 @@ def _matrix_table(title: str, results: Results, mean: Means, verbose: bool, has_
     return table
 
 
-def _stream_table(title: str, results: Results, mean: Means) -> PlainTable:
+def _stream_table(results: Results) -> PlainTable:
     """A row per experience: accuracy before and after its own training and at the end, and the best shortcut."""
-    table = plain_table(title, "experience")
-    add_numbers(table, "before", "after", "at end")
-    add_numbers(table, "forgetting", "shortcut")
+    table = plain_table("Accuracy", "experience")
+    add_numbers(table, "before", "after", "at end", "forgetting", "shortcut")
     for j, task in enumerate(results[0].tasks):
         guess = best_shortcut([r.shortcuts.get(task, {}) for r in results])
         table.add_row(
@@ -302,7 +301,7 @@ def _summary_table(results: Results, mean: Means) -> PlainTable:
     tasks = [] if len(first.tasks) > MANY else first.trained_tasks
     for task, above in mean.above_best_shortcut.items() if tasks else ():
         name, score = best(mean.shortcuts[task])
-        words = f"{above:+.3f} ({name.replace('_', ' ')} {score:.3f})"
+        words = f"{above:+.3f} ({title_of(name)} {score:.3f})"
         table.add_row(f"above the best shortcut, {task}", words)
     for task in tasks:
         table.add_row(f"forgetting, {task}", Text(forgetting_words(task, results)))

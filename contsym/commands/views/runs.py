@@ -116,14 +116,14 @@ def _span(values: tuple[float, float] | None, form: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def age(created: str, now: datetime) -> str:
-    """How long ago.
+def age(time: str, now: datetime) -> str:
+    """How long ago a time is.
 
     >>> now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
     >>> [age(f"2026-{then}:00+00:00", now) for then in ("03-01T11:59", "03-01T11:00", "03-01T09:30", "02-20T12:00")]
     ['1 min', '60 min', '2 h', '9 d']
     """
-    seconds = max(0, int((now - datetime.fromisoformat(created)).total_seconds()))
+    seconds = max(0, int((now - datetime.fromisoformat(time)).total_seconds()))
     for unit, length, most in (("s", 1, 60), ("min", 60, 90), ("h", 3600, 48)):
         if seconds < length * most:
             return f"{seconds // length} {unit}"

@@ -60,10 +60,10 @@ def plan_report(
     audits: Mapping[str, Overview],
     engine: tuple[str, int | None],
     tracking: str,
-    seconds: float = 0.0,
+    seconds: float,
 ) -> Lines:
-    """The cells, the results that exist already, the training that cells share, and how long it will take; 0 seconds: no
-    row for it."""
+    """The cells, the results that exist already, the training that cells share, and how long it will take, unless that is
+    unknown (0 seconds)."""
     config = sweep.config
     first_tasks = {c.first_task.key: c for c in sweep.cells if c.first_task}
     alone = sum(c.n_first_task_steps + c.n_steps for c in sweep.cells)
@@ -83,8 +83,8 @@ def plan_report(
         + "".join(f", pretrain {n}={v}" for n, v in config.pretrain.items()),
         **{name: ", ".join(values) for name, values in config.settings.items()},
         **_readings_row(sweep),
-        "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells: {shared:,} training steps in place of "
-        f"{alone:,}",
+        "shared": f"{len(first_tasks)} first tasks for {len(sweep.cells)} cells"
+        + (f": {shared:,} training steps in place of {alone:,}" if alone else ""),
         "engine": f"{backend}, {at_once}",
         **({"time": time_words(sweep, seconds)} if seconds else {}),
         "results": str(sweep.folder),

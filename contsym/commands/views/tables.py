@@ -46,7 +46,7 @@ class PlainTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         widths = self._fitting_widths(console, options)
         if widths is None:
-            yield from self._lists(console, options)
+            yield from self._lists()
             return
         before = [column.width for column in self.columns]
         for column, width in zip(self.columns, widths, strict=True):
@@ -65,7 +65,7 @@ class PlainTable(Table):
         room = (
             options.max_width - self._extra_width - sum(self._padding_of(i) for i in range(len(self.columns)))
         )
-        most, least = [], []
+        most, whole, least = [], [], []
         for column in self.columns:
             cells = [Measurement.get(console, options, cell) for cell in self._texts(column)]
             widest = max((cell.maximum for cell in cells), default=0)
@@ -73,17 +73,17 @@ class PlainTable(Table):
             word = max((cell.minimum for cell in cells), default=0)
             word = max(word, column.min_width or 0)
             most.append(widest)
-            if column.no_wrap:
-                least.append(widest)
-            else:
-                # The words of numbers stay whole; a long name may be folded anywhere.
-                narrowest = column.min_width or NARROWEST
-                least.append(min(widest, word if column.justify == "right" else min(word, narrowest)))
+            whole.append(widest if column.no_wrap else min(widest, word))
+            # The words of numbers stay whole; a long name may be folded anywhere.
+            is_name = not column.no_wrap and column.justify != "right"
+            least.append(min(whole[-1], column.min_width or NARROWEST) if is_name else whole[-1])
         if sum(most) <= room:
             return [None] * len(most)
         if sum(least) > room:
             return None
-        widths, left = list(least), room - sum(least)
+        # A word is broken only where there is no room for all words.
+        widths = list(whole if sum(whole) <= room else least)
+        left = room - sum(widths)
         while left and (short := [i for i in range(len(most)) if widths[i] < most[i]]):
             for i in short[:left]:
                 widths[i] += 1
@@ -101,7 +101,7 @@ class PlainTable(Table):
         head = [column.header] if self.show_header and column.header else []
         return [*head, *column._cells]
 
-    def _lists(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def _lists(self) -> RenderResult:
         """Each row as a list: its first column, then a line per other column that has a value."""
         if self.title:
             yield Text.from_markup(str(self.title), style="italic")

@@ -41,7 +41,7 @@ class TimeLeft:
         self._done_seconds += now - started
 
     def dropped(self, job: str) -> None:
-        """A job that failed: its time says nothing, and nothing of it is left."""
+        """A job that failed: its time says nothing about the others, and no work of it is left."""
         self._running.pop(job, None)
         self._steps.pop(job, None)
 

@@ -97,7 +97,8 @@ def build(options: BuildOptions, say: Say = lambda _: None) -> dict[str, Any]:
     try:
         write_whole(options.out, fill)
     except OSError as error:
-        raise ContsymError(f"--to {options.out} cannot be written ({error.strerror or error})") from None
+        problem = f"--to {options.out} cannot be written ({error.strerror or error})"
+        raise ContsymError(f"{problem}; expected a folder in a place that you may write to") from None
     except duckdb_error as error:
         reason = first_line(error, 200)
         raise ContsymError(f"--to {options.out} could not be built ({reason})") from error
@@ -356,8 +357,7 @@ class _Build:
              ON t.relation = r.relation AND t.is_test = r.is_test AND t.i <> r.i GROUP BY r.id) other
             WHERE other.id = rows.id"""
         )
-        n_alike = self._number("SELECT count(*) FROM rows WHERE h_i = i")
-        if n_alike:
+        if n_alike := self._number("SELECT count(*) FROM rows WHERE h_i = i"):
             problem = f"{n_alike:,} pairs have only one phrasing in their part"
             self.warnings.append(f"{problem}; --paraphrase leaves them unchanged")
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from contsym import checked
-from contsym.checked import Count, Kind, Share, Strict, Words
+from contsym.checked import Count, Share, Strict, Words
 from contsym.data.parquet import parquet_rows
-from contsym.data.schema import FORMS, Form, OneForm, Part, PlacedRow, Row, file_sha256
+from contsym.data.schema import FORMS, Form, Kind, OneForm, Part, PlacedRow, Row, file_sha256
 from contsym.data.splits import SIDES, SplitRule
 from contsym.data.sql import Connection, hash_share
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX

@@ -75,7 +75,9 @@ def build_sentences(path: Path, out: Path, relations: Path | None = None, seed: 
         out.parent.mkdir(parents=True, exist_ok=True)
         write_file(out, text)
     except OSError as error:
-        raise ContsymError(f"--to {out} cannot be written ({error.strerror or error})") from None
+        raise ContsymError(
+            f"--to {out} cannot be written ({error.strerror or error}); expected a file in a place that you may write to"
+        ) from None
     by_relation: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         by_relation[row["relation"]][row["label"]] += 1

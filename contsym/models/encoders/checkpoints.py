@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from contsym.checked import Several, Strict, Words, check, read_json
 from contsym.data import hub_client
@@ -64,6 +64,8 @@ class Base(Strict):
 class TrainedOn(Strict):
     """The parts of the card that tell what the weights were trained on; an early contsym wrote no `seen`."""
 
+    model_config = ConfigDict(title="card")
+
     seen: Several[Words] = ()
     sources: dict[Words, Any] = Field(default_factory=dict)
 
@@ -73,6 +75,8 @@ class TrainedOn(Strict):
 
 class DifferenceFile(TrainedOn):
     """The part of the card that names the base of a difference, and the SHA-256 of difference and head."""
+
+    model_config = ConfigDict(title="difference")
 
     encoder: Base
     difference_sha256: Words

@@ -13,6 +13,7 @@ from contsym.report.placement import Placement
 
 MAX_LOSSES = 200
 """The largest number of points of a loss curve; a longer one is thinned."""
+MAX_TICKS = 12
 
 
 def learning(measures: Measures) -> Figure:
@@ -158,10 +159,10 @@ def _rounded(values: Sequence[float]) -> list[float]:
     return [float(f"{value:.5g}") for value in values]
 
 
-def _ticks_at(traces: Sequence[Trace], most: int = 12) -> dict[str, Any]:
+def _ticks_at(traces: Sequence[Trace]) -> dict[str, Any]:
     """Ticks at the measured counts; at every second, third ... of them where they are many."""
     counts = sorted({n for trace in traces for n in trace["x"]})
-    ticks = counts[:: -(-len(counts) // most)]
+    ticks = counts[:: -(-len(counts) // MAX_TICKS)]
     return {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{n:,}" for n in ticks]}
 
 

@@ -265,19 +265,21 @@ def level(
     }
 
 
-def readable_range(values: Sequence[float], least: float = 0.1, most: float = math.inf) -> dict[str, Any]:
-    """The range of an axis that would show differences of a thousandth at full height; empty where they are larger.
+LEAST_RANGE = 0.1
+"""An axis that spans less would show differences of a thousandth at full height."""
 
-    It ends at `most`.
+
+def readable_range(values: Sequence[float], most: float = math.inf) -> dict[str, Any]:
+    """The range of an axis whose values span less than `LEAST_RANGE`, which ends at `most`; else empty.
 
     >>> readable_range([0.01, 0.03]), readable_range([0.995, 0.999], most=1.01), readable_range([0.2, 0.9])
     ({'range': [-0.03, 0.07]}, {'range': [0.91, 1.01]}, {})
     """
     low, high = min(values), max(values)
-    if high - low >= least:
+    if high - low >= LEAST_RANGE:
         return {}
-    top = min((low + high + least) / 2, most)
-    return {"range": [round(top - least, 3), round(top, 3)]}
+    top = min((low + high + LEAST_RANGE) / 2, most)
+    return {"range": [round(top - LEAST_RANGE, 3), round(top, 3)]}
 
 
 def chance(measures: Measures, task: str, ends: Sequence[int], **more: Any) -> Trace:

@@ -17,11 +17,11 @@ from contsym.report.table_formats import (
     make_table,
     text_column,
 )
-from contsym.report.tables.layout import STRATEGY, groups, interval_note, shots_cell
+from contsym.report.tables.layout import SHOTS, STRATEGY, groups, interval_note, shots_cell
 from contsym.results.metrics.stats import Summary, p_text, summarise_values
 from contsym.results.training_audit import Audited, Judged, sentence
+from contsym.tasks.schema import GROUPS
 
-COLUMNS = ("skill", "group")
 AUDIT_NOTE = (
     "Before: the model before the run's last task; twin: that model with the best constant preference for labels. "
     "Change: of the new task against the twin, of a rule against the model before, with its 95% interval over seeds "
@@ -37,13 +37,13 @@ def verdict_table(measures: Measures) -> Table:
         (
             name,
             shots_cell(measures.collected, shots, name),
-            Cell(found.verdict, (found.verdict,), strong=found.verdict == "label bias"),
+            _word(found.verdict),
             len(found.seeds),
             sentence(found).partition(": ")[2],
         )
         for name, shots, found in audits(measures)
     ]
-    columns = (STRATEGY, Column("shots"), text_column("verdict"), Column("seeds"), text_column("why"))
+    columns = (STRATEGY, SHOTS, text_column("verdict"), Column("seeds"), text_column("why"))
     return make_table("verdicts", "A rule learned, or a label bias", columns, rows)
 
 
@@ -63,7 +63,7 @@ def rules_table(measures: Measures) -> Table:
     columns = (
         text_column("rule"),
         STRATEGY,
-        Column("shots"),
+        SHOTS,
         *(Column(title, form="{:.3f}") for title in ("before", "after", "twin")),
         Column("change", parts=SUMMARY_PARTS),
         Column("p"),
@@ -139,7 +139,7 @@ def _forgotten(
 
 def _parts(collected: Collected, task: str) -> Iterator[tuple[str, str, int]]:
     """(column, name, test pairs), those of most pairs first."""
-    for column in COLUMNS:
+    for column in GROUPS:
         rows = getattr(collected.first, f"by_{column}").get(task)
         for name, part in sorted(rows[-1].items(), key=lambda item: (-item[1].n, item[0])) if rows else ():
             yield column, name, part.n

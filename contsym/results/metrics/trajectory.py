@@ -18,7 +18,7 @@ Place = Literal["n_steps", "n_pairs_seen", "weights_distance", "features_distanc
 
 
 class Measured(Protocol):
-    """A point of a trajectory, as `results.schema.StoredPoint`."""
+    """A point of a trajectory, as `results.schema_training.StoredPoint`."""
 
     @property
     def experience(self) -> int: ...

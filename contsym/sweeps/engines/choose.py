@@ -68,7 +68,7 @@ def check_engine(backend: str, n_jobs: int | None, address: str | None, options:
     if address and backend != "ray":
         raise SettingError(f"--address goes with --backend ray, not {backend}")
     if options and backend == "local":
-        raise SettingError(f"--engine-option {next(iter(options))}: --backend local has none")
+        raise SettingError(f"--engine-option {next(iter(options))}: --backend local has none; leave it out")
 
 
 def read_options(pairs: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""What a sentence-transformers folder declares of its vectors, and the options that replace it."""
+"""What a sentence-transformers folder declares of its vectors, and the options that replace it.
+
+Over 400 lines: each thing that a folder may declare, from both sides.
+"""
 
 import json
 import shutil

@@ -117,7 +117,7 @@ def test_a_bound_that_is_none_is_refused(given, monkeypatch):
     with pytest.raises(SettingError) as error:
         limit_bytes()
     assert str(error.value) == (
-        f"CONTSYM_ENCODINGS_GIB={given} is no size; expected GiB for cached vectors, as 4 or 0.5, or 0 to keep none"
+        f"CONTSYM_ENCODINGS_GIB={given} is not a size; expected GiB for cached vectors, as 4 or 0.5, or 0 to keep none"
     )
 
 

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from contsym.results.metrics import matrix as m
-from contsym.results.metrics.stats import wilson_interval
 
 # Three tasks. Rows: untrained, after task 0, after task 1, after task 2.
 R3 = np.array([[0.3, 0.4, 0.5], [0.7, 0.5, 0.5], [0.8, 0.9, 0.6], [0.6, 0.7, 0.9]])
@@ -68,11 +66,3 @@ def test_least_to_reach():
     assert m.least_to_reach([16, 32, 64], [0.7, 0.99, 1.0], 0.99) == 32
     assert m.least_to_reach([16, 32], [0.7, 0.98], 0.99) is None
     assert m.least_to_reach([], [], 0.99) is None
-
-
-@pytest.mark.parametrize(("n_right", "n"), [(0, 10), (1, 1), (44, 100), (1499, 1500)])
-def test_wilson_equals_its_formula(n_right, n):
-    z, share = norm.ppf(0.975), n_right / n
-    centre, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    expected = ((centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n))
-    assert wilson_interval(n_right, n) == pytest.approx(expected, abs=1e-9)

@@ -41,7 +41,7 @@ def test_an_engine_that_is_not_installed(monkeypatch, backend, library):
     [
         (("local", 0), "--jobs 0: expected at least 1"),
         (("slurm", 1, "head:6379"), "--address goes with --backend ray, not slurm"),
-        (("local", 1, None, {"time": "5"}), "--engine-option time: --backend local has none"),
+        (("local", 1, None, {"time": "5"}), "--engine-option time: --backend local has none; leave it out"),
     ],
 )
 def test_contradictory_options(arguments, message):

@@ -1,4 +1,7 @@
-"""Sweeps on Ray: a real head and a real second node on this machine, workers and nodes that are killed."""
+"""Sweeps on Ray: a real head and a real second node on this machine, workers and nodes that are killed.
+
+Over 400 lines: one cluster, whose start takes most of the seconds, serves all.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from contsym.errors import ContsymError
 from contsym.sweeps.engines import ray
 from contsym.sweeps.engines.ray import Need, check_answers, needs_gpu, share_nodes
 from contsym.sweeps.job import Job
+from tests.ports import free_ports
 from tests.sweeps.toy_sweep import cells
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -32,12 +36,6 @@ SECONDS = 600
 SHOTS = (8, 16, 32)
 TOKEN = secrets.token_hex(32)
 """What nodes and sweeps of these tests show each other."""
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -116,11 +114,11 @@ def temporary():
 
 @pytest.fixture(scope="module")
 def head(temporary):
-    port = free_port()
+    port, client, dashboard = free_ports(3)
     node = Node(
         temporary,
-        *("--head", f"--port={port}", f"--ray-client-server-port={free_port()}"),
-        *("--include-dashboard=false", f"--temp-dir={temporary}", f"--dashboard-port={free_port()}"),
+        *("--head", f"--port={port}", f"--ray-client-server-port={client}"),
+        *("--include-dashboard=false", f"--temp-dir={temporary}", f"--dashboard-port={dashboard}"),
         # Ray hands these out to workers one by one, whether or not one of the above lies among them.
         *("--min-worker-port=0", "--max-worker-port=0"),
     )
@@ -137,12 +135,14 @@ def second(head, temporary):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory, tiny_encoder_folder) -> Path:
-    """A folder with data and an encoder, which the sweeps of these tests name by relative paths."""
+def world(tmp_path_factory, tiny_encoder_folder, mlflow_template) -> Path:
+    """A folder with data, an encoder and an empty database; the sweeps of these tests name the first two by their paths
+    in it."""
     folder = tmp_path_factory.mktemp("world")
     write_task(folder / "wikidata", relation_rows(), 64)
     write_task(folder / "nli", nli_rows(), 30)
     shutil.copytree(tiny_encoder_folder, folder / "encoder")
+    shutil.copy(mlflow_template, folder)
     return folder
 
 
@@ -151,6 +151,9 @@ class Sweep:
 
     def __init__(self, world: Path, output: str, *arguments: str, steps: int = 20, **variables: str) -> None:
         self.output = world / output
+        if not self.output.exists():
+            self.output.mkdir()
+            shutil.copy(world / "mlflow.db", self.output)
         command = [sys.executable, "-m", "contsym", "sweep", "--strategies", "knn_fixed", "--seeds", "1"]
         command += [
             "--scenario",
@@ -391,11 +394,14 @@ def test_a_job_gets_its_own_gpu_and_a_mistake_comes_back_as_a_line(head, tempora
 
 @pytest.mark.parametrize("by_variable", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_address_where_nobody_answers_is_one_line_at_once(world, by_variable):
-    address = f"127.0.0.1:{free_port()}"
-    named = {"RAY_ADDRESS": address} if by_variable else {}
-    options = () if by_variable else ("--address", address)
-    sweep = Sweep(world, "nobody", "--backend", "ray", *options, **named)
-    code, stdout, stderr = sweep.finish()
+    with socket.socket() as taken:
+        # Bound, and listening to nobody: no other program gets the port meanwhile.
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        named = {"RAY_ADDRESS": address} if by_variable else {}
+        options = () if by_variable else ("--address", address)
+        sweep = Sweep(world, "nobody", "--backend", "ray", *options, **named)
+        code, stdout, stderr = sweep.finish()
     option = "RAY_ADDRESS" if by_variable else "--address"
     assert (code, stdout) == (2, "")
     assert stderr.splitlines()[-1] == (

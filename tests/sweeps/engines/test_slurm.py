@@ -189,7 +189,7 @@ def test_the_options_of_sbatch(spool):
 
 def test_four_hours_by_default(spool):
     executor = make_executor("slurm", 1, None, {}, Path("out"))
-    run(executor, work(Path("out")))
+    executor.submit(work(Path("out")))
     executor.close()
     assert "#SBATCH --time=240" in (spool / "script.sh").read_text().splitlines()
 

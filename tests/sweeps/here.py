@@ -1,0 +1,32 @@
+"""An executor for tests that look at what drives a sweep, or at its results, and not at its workers."""
+
+from __future__ import annotations
+
+from contsym.sweeps.job import run_job
+
+
+class Here:
+    """Runs jobs in this process by `do`, with faults on demand: errors by the name of the job, one for each try."""
+
+    def __init__(self, do=run_job, n_slots=1, faults=None):
+        self.n_slots, self.faults, self.do, self.done = n_slots, faults or {}, do, []
+        self.works, self.is_closed = {}, False
+
+    def submit(self, job):
+        self.works[job.key] = job
+        return job.key
+
+    def wait(self, handles, seconds):
+        ended = []
+        for key in handles:
+            job = self.works[key]
+            self.done.append(job)
+            faults = self.faults.get(job.name, [])
+            error = faults.pop(0) if faults else None
+            if error is None:
+                self.do(job)
+            ended.append((key, error))
+        return ended
+
+    def close(self):
+        self.is_closed = True
