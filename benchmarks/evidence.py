@@ -41,9 +41,12 @@ from typing import Any
 
 from evidence_archive import pack, unpack
 
-from contsym.training.fingerprint import git_commit
-
 ROOT = Path(__file__).resolve().parents[1]
+# This checkout's contsym, whichever is installed.
+sys.path.insert(0, str(ROOT))
+
+from contsym.training.fingerprint import git_commit  # noqa: E402
+
 KEPT = ROOT / "benchmarks" / "evidence"
 BLOCK = re.compile(
     r"(<!-- evidence: (\S+) (\S+)(?: columns ([\d,]+))? -->\n).*?(<!-- /evidence -->)", re.DOTALL
