@@ -25,8 +25,9 @@ def shared_training(collected: Collected) -> str:
         return f"{len(sweep.cells)} cells that share no training: {why}."
     alone = sum(sum(cell.n_steps) for cell in sweep.cells)
     together = sum(cell.n_steps[1] for cell in sweep.cells) + sum(first_tasks.values())
+    steps = f": {together:,} training steps in place of {alone:,}" if alone else ""
     return (
         f"{len(sweep.cells)} cells share {len(first_tasks)} training{'s' * (len(first_tasks) > 1)} on the first task, one "
-        f"per strategy, seed and set of values that decide it: {together:,} training steps in place of {alone:,}. "
+        f"per strategy, seed and set of values that decide it{steps}. "
         "Each result is equal to the bit to that of its cell run alone."
     )

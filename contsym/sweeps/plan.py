@@ -86,29 +86,40 @@ class Sweep:
 
 def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
     """A run as a sweep of one row: a cell per seed of each of its plans, one per order of the scenario."""
-    from contsym.training.keys import key_of
-    from contsym.training.parts import n_training_pairs
-    from contsym.training.plan import n_steps_of
-    from contsym.training.workload import n_encodings
-
-    cells = tuple(
-        Cell(
-            Job(key_of(plan, seed), replace(plan.config, seeds=(seed,))),
-            None,
-            n_steps_of(plan),
-            0,
-            n_encodings=n_encodings(
-                plan,
-                [n_training_pairs(task, plan.config) for task in plan.tasks],
-                known_first=plan.config.protocol == "retrain",
-            ),
-        )
-        for plan in plans
-        for seed in config.seeds
-    )
+    cells = tuple(_cell_of_run(plan, seed) for plan in plans for seed in config.seeds)
     # Every order of a scenario has the same encoder and protocol.
     resolved = replace(config, encoder=plans[0].config.encoder, protocol=plans[0].config.protocol)
     return Sweep(SweepConfig.of_run(resolved), cells, _now(), "run")
+
+
+def _cell_of_run(plan: Plan, seed: int) -> Cell:
+    """A seed of a run. It trains its start itself, if protocol retrain has one that is to be trained."""
+    from contsym.training.first_task import first_task_plan
+    from contsym.training.keys import key_of
+    from contsym.training.parts import n_training_pairs
+    from contsym.training.plan import n_steps_of, n_training_steps
+    from contsym.training.workload import n_encodings
+
+    is_retrained = plan.config.protocol == "retrain"
+    n_pairs = [n_training_pairs(task, plan.config) for task in plan.tasks]
+    n_steps, n_texts = 0, n_encodings(plan, n_pairs, known_first=is_retrained)
+    if is_retrained and _trained_start(plan, seed):
+        start = first_task_plan(plan)
+        n_steps = n_training_steps(start, start.tasks[0], n_pairs[0])
+        n_texts += n_encodings(start, n_pairs, first_only=True)
+    job = Job(key_of(plan, seed), replace(plan.config, seeds=(seed,)))
+    return Cell(job, None, n_steps_of(plan), n_steps, n_encodings=n_texts)
+
+
+def _trained_start(plan: Plan, seed: int) -> str | None:
+    """The key of the state after the first experience, where that is trained and kept for others."""
+    from contsym.models.encoders.nli_head import kind_of_head
+    from contsym.training.first_task import first_task_plan
+    from contsym.training.keys import first_task_key
+
+    if plan.config.protocol == "retrain" and kind_of_head(plan.encoder):
+        return None
+    return first_task_key(first_task_plan(plan), seed)
 
 
 def _now() -> str:
@@ -199,10 +210,9 @@ def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:
 
 def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, Overview]) -> list[Cell]:
     """The cells of one reading; adds what the audits found, by task."""
-    from contsym.models.encoders.nli_head import kind_of_head
     from contsym.strategies.catalog import load_strategy
     from contsym.training.first_task import first_task_plan
-    from contsym.training.keys import first_task_key, key_of
+    from contsym.training.keys import key_of
     from contsym.training.parts import n_training_pairs
     from contsym.training.plan import n_training_steps, prepare
     from contsym.training.workload import n_encodings
@@ -232,10 +242,8 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
                     each = zip(plan.tasks, n_pairs[shots], strict=True)
                     steps = [n_training_steps(plan, task, n) for task, n in each]
                     before = first_task_plan(one)
-                    is_retrained = config.protocol == "retrain"
-                    has_head = is_retrained and kind_of_head(plan.encoder)
-                    key = None if has_head else first_task_key(before, seed)
-                    known_first = bool(key) or is_retrained
+                    key = _trained_start(one, seed)
+                    known_first = bool(key) or config.protocol == "retrain"
                     cells.append(
                         Cell(
                             Job(key_of(one, seed), run),

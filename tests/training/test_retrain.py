@@ -10,7 +10,7 @@ from contsym.cli import cli
 from contsym.errors import ContsymError
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.job import is_done, run_job
-from contsym.sweeps.plan import as_plain, plan_sweep, write_record
+from contsym.sweeps.plan import as_plain, plan_run, plan_sweep, write_record
 from contsym.training.first_task import FirstTaskCache
 from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
@@ -233,6 +233,9 @@ def test_a_sweep_makes_one_start_for_all_its_strategies(toy, tiny_encoder_folder
     assert [cell.n_steps for cell in planned.cells] == [4, 4, 4]
     # The start takes the steps of --pretrain, whatever the strategy.
     assert [cell.n_first_task_steps for cell in planned.cells] == [8, 8, 8]
+    alone = prepare(planned.cells[0].job.config)
+    (run,) = plan_run(alone.config, [alone]).cells
+    assert (run.n_steps, run.n_first_task_steps) == (4, 8)
     assert [cell.first_task for cell in write_record(planned).cells] == [
         cell.first_task.key for cell in planned.cells
     ]

@@ -183,8 +183,9 @@ class SweepProgress(Display):
             if cell.job.key in steps and cell.first_task and not is_done(cell.first_task)
         }
         self._time_left = TimeLeft(steps, seconds, time.monotonic())
-        self._n_cells = len(sweep.cells)
-        self._n_done = sum(is_done(cell.job) for cell in sweep.cells)
+        # Two readings may have a cell in common, which is trained once.
+        done = {cell.job.key: is_done(cell.job) for cell in sweep.cells}
+        self._n_cells, self._n_done = len(done), sum(done.values())
         self._cells = self.bars.add_task("cells", total=self._n_cells, completed=self._n_done, note="")
         self._note = ""
         self._running: dict[str, tuple[str, TaskID]] = {}
