@@ -68,7 +68,9 @@ class QuietSweep:
 
     @contextmanager
     def running(self, sweep: Sweep) -> Iterator[Watcher]:
-        yield _CellBar(self._progress, len(sweep.cells) - sweep.n_done)
+        from contsym.sweeps.job import is_done
+
+        yield _CellBar(self._progress, sum(not is_done(cell.job) for cell in sweep.distinct))
 
     def extended(self, reading: str) -> None:
         pass

@@ -370,7 +370,9 @@ def cell_options(command):
 
 def echo_json(content: object) -> None:
     """Print what --json asks for."""
-    click.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    # A path may have bytes that are not UTF-8.
+    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def output_words(output: Path) -> str:

@@ -94,5 +94,11 @@ def _send(collected: Collected, folder: Path, output: Path, tracking_uri: str | 
     try:
         if collected.run and log_report(collected.run, folder, resolve_uri(output, tracking_uri)):
             click.echo("added to the run in MLflow (contsym ui)", err=True)
+        elif tracking_uri:
+            click.echo(
+                f"note: not added to MLflow: no result of it was sent to {tracking_uri}; contsym sync "
+                "--tracking-uri sends them",
+                err=True,
+            )
     except TrackingError as error:
         click.echo(f"note: {error}", err=True)

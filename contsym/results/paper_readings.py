@@ -180,7 +180,12 @@ def _tau_b(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
 
 def nearest(readings: Sequence[Outcome]) -> Outcome:
     """The reading whose orders are most like the paper's; the numbers of samples decide between equal orders."""
-    return min(fullest(readings), key=lambda reading: reading.distance)
+    return in_order(readings)[0]
+
+
+def in_order(readings: Sequence[Outcome]) -> list[Outcome]:
+    """The readings, the nearest first; those with fewer methods come last."""
+    return sorted(readings, key=lambda reading: (-len(reading.samples), reading.distance))
 
 
 def fullest(readings: Sequence[Outcome]) -> list[Outcome]:
@@ -191,7 +196,7 @@ def fullest(readings: Sequence[Outcome]) -> list[Outcome]:
 
 def verdict(readings: Sequence[Outcome]) -> str:
     """What the readings say of the paper's table, in sentences."""
-    readings = fullest(readings)
+    n_all, readings = len(readings), fullest(readings)
     best = nearest(readings)
     confirmed = {
         "samples": [r for r in readings if r.tau_samples and r.tau_samples.low > 0],
@@ -199,6 +204,7 @@ def verdict(readings: Sequence[Outcome]) -> str:
     }
     both = [r for r in confirmed["samples"] if r in confirmed["forgetting"]]
     n = f"{len(readings)} reading{'s' * (len(readings) > 1)}"
+    n += f" with all {len(best.samples)} methods" * (len(readings) < n_all)
     words = [f"Nearest to the paper's table is: {best.name}, target {best.target:g}."]
     if both:
         words.insert(

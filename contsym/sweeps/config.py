@@ -71,7 +71,7 @@ class SweepConfig(CellOptions):
             readings=tuple(each if isinstance(each, Reading) else Reading(**each) for each in self.readings),
         )
         named = plugins.read(self.plugins)
-        for name in self.strategies:
+        for name in (*self.strategies, *(s for reading in self.readings for s in reading.strategies or ())):
             find_strategy(name, named)
         chosen: dict[str, tuple[object, ...]] = {
             "--strategies": self.strategies,
@@ -131,18 +131,16 @@ class SweepConfig(CellOptions):
         parts = []
         for reading in self.readings:
             options = dict(reading.options)
-            if unknown := [name for name in reading.strategies or () if name not in self.strategies]:
-                raise SettingError(
-                    f"reading {reading.name}: {unknown[0]} is not a strategy of the sweep; expected "
-                    f"some of {', '.join(self.strategies)}"
-                )
+            strategies = tuple(s for s in self.strategies if s in (reading.strategies or self.strategies))
+            if not strategies:
+                continue
             shots = options.pop("shots", None)
             if options.get("protocol", self.protocol) == "sequential":
                 options["pretrain"] = {}
             part = replace(
                 self,
                 readings=(),
-                strategies=reading.strategies or self.strategies,
+                strategies=strategies,
                 screen=None,
                 select=None,
                 seeds=self.seeds if reading.is_main else self.seeds[: self.screen],
@@ -151,6 +149,11 @@ class SweepConfig(CellOptions):
                 **options,
             )
             parts.append((reading, part))
+        if not parts:
+            named = sorted({name for reading in self.readings for name in reading.strategies or ()})
+            raise SettingError(
+                f"--strategies {','.join(self.strategies)}: no reading has one of them; expected some of {', '.join(named)}"
+            )
         return parts
 
     @property

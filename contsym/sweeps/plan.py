@@ -80,6 +80,11 @@ class Sweep:
         return runs_folder(self.config.output) / self.name
 
     @property
+    def distinct(self) -> list[Cell]:
+        """The cells that are trained: two readings may have one in common."""
+        return list({cell.job.key: cell for cell in self.cells}.values())
+
+    @property
     def n_done(self) -> int:
         return sum(is_done(cell.job) for cell in self.cells)
 
@@ -93,8 +98,8 @@ def plan_run(config: RunConfig, plans: Sequence[Plan]) -> Sweep:
 
 
 def _cell_of_run(plan: Plan, seed: int) -> Cell:
-    """A seed of a run. It trains its start itself, if protocol retrain has one that is to be trained."""
-    from contsym.training.first_task import first_task_plan
+    """A seed of a run. It trains its start itself, if protocol retrain has one that is not stored."""
+    from contsym.training.first_task import FirstTaskCache, first_task_plan, first_tasks_folder
     from contsym.training.keys import key_of
     from contsym.training.parts import n_training_pairs
     from contsym.training.plan import n_steps_of, n_training_steps
@@ -103,7 +108,8 @@ def _cell_of_run(plan: Plan, seed: int) -> Cell:
     is_retrained = plan.config.protocol == "retrain"
     n_pairs = [n_training_pairs(task, plan.config) for task in plan.tasks]
     n_steps, n_texts = 0, n_encodings(plan, n_pairs, known_first=is_retrained)
-    if is_retrained and _trained_start(plan, seed):
+    key = _trained_start(plan, seed) if is_retrained else None
+    if key and not FirstTaskCache(first_tasks_folder(plan.config.output)).has(key):
         start = first_task_plan(plan)
         n_steps = n_training_steps(start, start.tasks[0], n_pairs[0])
         n_texts += n_encodings(start, n_pairs, first_only=True)
@@ -141,6 +147,7 @@ def plan_sweep(config: SweepConfig, shared: Shared | None = None) -> tuple[Sweep
     audits: dict[str, Overview] = {}
     if not config.readings:
         config = _with_defaults(config)
+    _check_settings(config)
     for reading, part in config.parts():
         cells += _cells(_with_defaults(part), reading.name if config.readings else "", shared, audits)
     return Sweep(config, tuple(cells), _now()), audits
@@ -183,7 +190,7 @@ def seconds_left(sweep: Sweep, shared: Shared | None = None) -> float:
     from contsym.training.plan import prepare
     from contsym.training.workload import seconds_per_text
 
-    todo = [cell for cell in sweep.cells if not is_done(cell.job)]
+    todo = [cell for cell in sweep.distinct if not is_done(cell.job)]
     if not todo:
         return 0.0
     first_tasks = {
@@ -208,6 +215,24 @@ def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:
     return replace(sweep, cells=(*sweep.cells, *more), n_planned=len(sweep.cells)) if more else sweep
 
 
+def _check_settings(config: SweepConfig) -> None:
+    """Raises SettingError for a setting that no strategy of the sweep has, or none of the reading that names it."""
+    from contsym.strategies.catalog import load_strategy
+
+    named = plugins.read(config.plugins)
+    fields = {name: set(load_strategy(name, named).Settings.model_fields) for name in config.strategies}
+    groups = [("the sweep", config.strategies, config.settings.keys())]
+    groups += [
+        (f"the reading {reading.name}", part.strategies, reading.settings.keys())
+        for reading, part in config.parts()
+    ]
+    for whose, strategies, names in groups:
+        known = sorted(set().union(*(fields[strategy] for strategy in strategies)))
+        for name in names:
+            if name not in known:
+                raise SettingError(f"--set {name}: no strategy of {whose} has it; {nearest(name, known)}")
+
+
 def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, Overview]) -> list[Cell]:
     """The cells of one reading; adds what the audits found, by task."""
     from contsym.strategies.catalog import load_strategy
@@ -221,10 +246,6 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
     named = plugins.read(config.plugins)
     classes = {name: load_strategy(name, named) for name in config.strategies}
     fields = {name: list(strategy.Settings.model_fields) for name, strategy in classes.items()}
-    known = sorted(set().union(*fields.values()))
-    for name in config.settings:
-        if name not in known:
-            raise SettingError(f"--set {name}: no strategy of the sweep has it; {nearest(name, known)}")
     for strategy in config.strategies:
         grid = _in_one_spelling(config.grid(fields[strategy]), classes[strategy])
         for settings, scenario in itertools.product(grid, config.scenarios):

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from contsym.checked import Closed, Several, expect
 from contsym.config import Protocol, as_text, strategy_name
 from contsym.data.schema import Draw
+from contsym.errors import SettingError
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class ReadingEntry(Closed):
 
     @model_validator(mode="after")
     def _says_something(self) -> ReadingEntry:
+        expect(self.strategies is None or bool(self.strategies), "at least one in strategies")
         expect(
             bool(self.model_fields_set - {"main", "strategies"}),
             "an option in every [[reading]], as one_pass = true",
@@ -91,8 +93,16 @@ def _several(value: Any) -> Sequence[Any]:
 
 
 def distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:
-    """The readings without those that an earlier one repeats."""
+    """The readings without those that an earlier one repeats.
+
+    Raises SettingError where the later one has strategies that the earlier one lacks.
+    """
     by_name: dict[str, Reading] = {}
     for reading in readings:
-        by_name.setdefault(reading.name, reading)
+        first = by_name.setdefault(reading.name, reading).strategies
+        if first is not None and not set(reading.strategies or ("all",)) <= set(first):
+            raise SettingError(
+                f"[[reading]] {reading.name}: given for {', '.join(first)}, and again for "
+                f"{', '.join(reading.strategies or ('all strategies',))}; expected one entry with all of them"
+            )
     return tuple(by_name.values())

@@ -11,6 +11,7 @@ import pytest
 
 from contsym.data import cache, sources
 from contsym.errors import DataError, SettingError
+from contsym.tasks.catalog import find_task
 from tests.toy import nli_rows, relation_rows, write_task
 
 
@@ -260,7 +261,7 @@ def test_large_sources_are_parsed_ahead_by_another_process(folder, parsed, tmp_p
     rows = [{**row, "premise": row["premise"] + " and" * 300} for row in nli_rows(900)]
     spec = str(write_task(tmp_path / "mnli", rows, 30))
     assert sum(path.stat().st_size for path in (tmp_path / "mnli").iterdir()) > 1 << 20
-    asked = ("mnli", spec, "lexicalised", None)
+    asked = (find_task("mnli"), spec, "lexicalised", None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache, "LARGE", 1 << 20)
         with cache.parsed_ahead([asked, asked]):
@@ -272,7 +273,7 @@ def test_large_sources_are_parsed_ahead_by_another_process(folder, parsed, tmp_p
 def test_an_error_while_parsing_ahead_is_raised_by_load_task(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "LARGE", 1)
     spec = write_task(tmp_path / "mnli", [*nli_rows(), {"premise": "p", "label": "neutral"}], 30)
-    with cache.parsed_ahead([("mnli", str(spec), "lexicalised", None)]):
+    with cache.parsed_ahead([(find_task("mnli"), str(spec), "lexicalised", None)]):
         pass
     with pytest.raises(DataError, match=r"train.jsonl:61: column 'hypothesis' is missing"):
         cache.load_task("mnli", str(spec))

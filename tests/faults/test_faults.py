@@ -22,7 +22,7 @@ NIGHT = {
     "server_goes_down_postgres": 2, "server_errors_postgres": 2, "worker": 1,
 }  # fmt: skip
 LONG = {"kill_sweep", "larger_than_memory", "server_errors", "server_slow"}
-"""Trials that take minutes, or that wait for a server."""
+"""Trials that take minutes, or that wait for a server: at night alone."""
 ELSEWHERE = {
     # tests/sweeps/engines/test_ray.py is what it runs.
     "ray_worker",
@@ -56,13 +56,7 @@ def test_a_fault_does_no_harm(bench, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.night] if name in LONG else [])
-        for name in sorted(set(NIGHT) - set(FAST))
-    ],
-)
+@pytest.mark.parametrize("name", sorted(set(NIGHT) - set(FAST) - LONG))
 def test_every_other_fault_does_no_harm(bench, name):
     try_fault(bench, name, 1)
 

@@ -50,6 +50,7 @@ def test_label_vectors_stay_where_they_are_in_training():
     head(p, H).sum().backward()
     assert p.grad.abs().sum() > 0
     assert not head.label_vectors.requires_grad
+    assert list(head.parameters()) == []
     assert torch.equal(head.label_vectors, before)
 
 

@@ -56,7 +56,7 @@ def test_two_methods_in_the_papers_order_are_not_nearer_than_four():
     two = Outcome("two", 0.99, *({m: [v] for m, v in each.items()} for each in (samples, losses)))
     assert two.distance < other.distance
     assert nearest([two, other]) is other
-    assert "comes out under none of 1 reading." in verdict([two, other])
+    assert "comes out under none of 1 reading with all 4 methods." in verdict([two, other])
 
 
 def test_a_method_without_the_target_counts_as_sixteen_times_too_many():

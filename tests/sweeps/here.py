@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 from contsym.sweeps.job import run_job
 
 
@@ -13,7 +15,8 @@ class Here:
         self.works, self.is_closed = {}, False
 
     def submit(self, job):
-        self.works[job.key] = job
+        # As a worker gets it.
+        self.works[job.key] = pickle.loads(pickle.dumps(job))
         return job.key
 
     def wait(self, handles, seconds):

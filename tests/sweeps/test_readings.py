@@ -58,13 +58,21 @@ def test_each_reading_is_a_sweep_with_its_own_options(tmp_path):
 
 def test_a_reading_may_have_some_of_the_strategies(tmp_path):
     text = FILE.replace('["fine_tune"]', '["knn_fixed", "fine_tune"]')
-    head, _, entries = text.partition("[[reading]]")
-    named = f'{head}[[reading]]\nstrategies = ["fine_tune"]\n{entries}'
-    first, *others = (part for _, part in config_of(tmp_path, named).parts())
-    assert first.strategies == ("fine_tune",)
+    named = text.replace('shots = "least"', 'strategies = ["fine_tune"]\nshots = "least"')
+    *others, least, natural = (part for _, part in config_of(tmp_path, named).parts())
+    assert least.strategies == natural.strategies == ("fine_tune",)
     assert {part.strategies for part in others} == {("knn_fixed", "fine_tune")}
-    with pytest.raises(SettingError, match=r"ncm is not a strategy of the sweep; expected some of knn_fixed"):
-        config_of(tmp_path, named.replace('= ["fine_tune"]', '= ["ncm"]'))
+    twice = named + '[[reading]]\nshots = "least"\ndraw = "natural"\n'
+    message = "given for fine_tune, and again for all strategies; expected one entry with all of them"
+    with pytest.raises(SettingError, match=message):
+        config_of(tmp_path, twice)
+    # Fewer strategies of the sweep, as by --strategies, leave a reading out.
+    narrow = config_of(tmp_path, named.replace('["knn_fixed", "fine_tune"]', '["knn_fixed"]'))
+    assert [reading.name for reading, _ in narrow.parts()] == [
+        reading.name for reading in narrow.readings if reading.strategies is None
+    ]
+    with pytest.raises(SettingError, match="'fine_tun' is unknown"):
+        config_of(tmp_path, named.replace('= ["fine_tune"]', '= ["fine_tun"]'))
 
 
 def test_a_sweep_without_readings_is_its_only_part():

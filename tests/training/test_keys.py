@@ -46,10 +46,12 @@ def test_the_code_of_contsym_decides_and_not_its_version(key, monkeypatch):
     plain = key()
     monkeypatch.setattr("contsym.__version__", "99.0")
     library_versions.cache_clear()
-    assert library_versions()["contsym"] == "99.0"
-    assert key() == plain
-    monkeypatch.undo()
-    library_versions.cache_clear()
+    try:
+        assert library_versions()["contsym"] == "99.0"
+        assert key() == plain
+    finally:
+        monkeypatch.undo()
+        library_versions.cache_clear()
 
 
 def test_paths_do_not_count_but_what_lies_there(key, toy, tiny_encoder_folder, tmp_path, monkeypatch):

@@ -183,9 +183,8 @@ class SweepProgress(Display):
             if cell.job.key in steps and cell.first_task and not is_done(cell.first_task)
         }
         self._time_left = TimeLeft(steps, seconds, time.monotonic())
-        # Two readings may have a cell in common, which is trained once.
-        done = {cell.job.key: is_done(cell.job) for cell in sweep.cells}
-        self._n_cells, self._n_done = len(done), sum(done.values())
+        done = [is_done(cell.job) for cell in sweep.distinct]
+        self._n_cells, self._n_done = len(done), sum(done)
         self._cells = self.bars.add_task("cells", total=self._n_cells, completed=self._n_done, note="")
         self._note = ""
         self._running: dict[str, tuple[str, TaskID]] = {}

@@ -33,7 +33,7 @@ from contsym.data.audit import Overview
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import spread
-from contsym.results.paper_readings import Outcome, samples, targets, verdict
+from contsym.results.paper_readings import Outcome, in_order, samples, targets, verdict
 from contsym.results.reading import (
     asked,
     coarse_validation,
@@ -192,7 +192,7 @@ def readings_report(readings: Sequence[Outcome]) -> Lines:
     add_numbers(table, *(METHOD_HEADS[method.strategy] for method in paper.METHODS), "tau", no_wrap=False)
     figures = [f"{m.samples}\n{m.forgetting:+.1f}" for m in paper.METHODS]
     table.add_row("the paper's table", *figures, "")
-    for outcome in sorted(readings, key=lambda each: each.distance):
+    for outcome in in_order(readings):
         taus = "\n".join(
             f"{t.value:+.2f}" if t else "-" for t in (outcome.tau_samples, outcome.tau_forgetting)
         )

@@ -21,7 +21,7 @@ from contsym.report.tables.layout import interval_note, median_note
 from contsym.results import paper
 from contsym.results.metrics.efficiency import over_seeds
 from contsym.results.metrics.stats import summarise_values
-from contsym.results.paper_readings import Outcome, Tau, readings_of
+from contsym.results.paper_readings import Outcome, Tau, in_order, readings_of
 
 TAU_PARTS = ("value", "low", "high")
 
@@ -88,7 +88,7 @@ def _table(
     )
     rows: list[Sequence[Any]] = [("the paper's table", None, None, *paper_cells, None)]
     common = _common_options([reading.name for reading in readings])
-    for reading in sorted(readings, key=lambda each: each.distance):
+    for reading in in_order(readings):
         order = tau(reading)
         n_seeds = max(map(len, reading.samples.values()))
         tau_cell = Cell(order.words, (order.value, order.low, order.high)) if order else None
@@ -97,7 +97,7 @@ def _table(
         rows.append((own or "ours", reading.target, n_seeds, *cells, tau_cell))
     tau_note = (
         "Tau: rank correlation of our order of the methods with the paper's, 1 = the same order; its interval "
-        "resamples seeds. The reading nearest to the paper comes first."
+        "resamples seeds. The reading nearest to the paper comes first, of those with the most methods."
     )
     same = [f"Every reading here: {', '.join(common)}."] if common else []
     return make_table(name, title, columns, rows if len(rows) > 1 else [], note, tau_note, *same)
