@@ -71,7 +71,7 @@ def test_a_reading_may_have_some_of_the_strategies(tmp_path):
     assert [reading.name for reading, _ in narrow.parts()] == [
         reading.name for reading in narrow.readings if reading.strategies is None
     ]
-    with pytest.raises(SettingError, match="'fine_tun' is unknown"):
+    with pytest.raises(ContsymError, match="'fine_tun' is unknown"):
         config_of(tmp_path, named.replace('= ["fine_tune"]', '= ["fine_tun"]'))
 
 
