@@ -27,6 +27,7 @@ from contsym.data.wikidata.triples import read_triples
 from contsym.errors import ContsymError, DataError, EncoderError
 from contsym.files import shield, unshield
 from contsym.models.encoders import checkpoints
+from contsym.models.encoders.checkpoints import CARD
 from contsym.models.encoders.load import load
 from contsym.results import store, tracking
 from contsym.results.matrix_files import read_matrices
@@ -37,13 +38,20 @@ from contsym.scenarios.schema import read_scenario
 from contsym.sweeps.config import read_file
 from contsym.sweeps.runs import read_run
 from contsym.sweeps.tracking import child_record
+from contsym.tasks.schema import read_task
+from contsym.training import trained_file
+from contsym.training.plan import prepare
+from contsym.training.progress import Silent
+from contsym.training.run import run_seed
+from contsym.training.trained import load as load_model
 from tests.errors import message_of
+from tests.runs import toy_config
 from tests.stored_results import plain_result, seed_folder, store_predictions, store_run
 
 DEEP = 10_000
 
 
-# ---- pickles, and code in checkpoints ----
+# ---- pickles, and code in checkpoints and saved models ----
 
 
 class _Evil:
@@ -64,6 +72,38 @@ def owned(tmp_path):
     assert folder.is_dir()
     folder.rmdir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def saved_model(toy, tiny_encoder_folder, tmp_path_factory):
+    """Saved by a run; a test changes a copy."""
+    output, models = tmp_path_factory.mktemp("saved"), []
+    config = toy_config(
+        toy, tiny_encoder_folder, output, "knn_fixed", "wikidata_only", settings={"steps": "1"}
+    )
+    run_seed(prepare(config), 0, Silent(), on_end=models.append)
+    return models[0].save(output / "model")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", trained_file.TENSORS])
+def test_pickled_tensors_of_a_saved_model_are_refused(name, saved_model, tmp_path, owned):
+    folder = shutil.copytree(saved_model, tmp_path / "model")
+    assert (folder / name).is_file()
+    (folder / name).write_bytes(pickle.dumps(_Evil(owned)))
+    assert str(folder) in message_of(load_model, folder)
+    assert not owned.exists()
+
+
+def test_a_plug_in_that_a_saved_model_names_is_not_run(saved_model, tmp_path, owned):
+    folder = shutil.copytree(saved_model, tmp_path / "model")
+    code = folder / "mine.py"
+    code.write_text(f"import os\nos.mkdir({str(owned)!r})\n")
+    card = json.loads((folder / CARD).read_text())
+    card["strategy"] = "mine"
+    card["plugin"] = {"kind": "strategy", "name": "mine", "origin": str(code), "sha256": "0" * 64}
+    (folder / CARD).write_text(json.dumps(card))
+    assert "mine" in message_of(load_model, folder)
+    assert not owned.exists()
 
 
 @pytest.fixture
@@ -272,6 +312,7 @@ def test_deep_nesting_is_a_line_in_every_format(tmp_path):
     toml.write_text(DEEP_TOML)
     assert message_of(read_file, toml) == f"--config {toml}: not TOML (nested too deeply)"
     assert message_of(read_scenario, "x", DEEP_TOML, "x.toml") == "x.toml: not TOML (nested too deeply)"
+    assert message_of(read_task, "x", DEEP_TOML, "x.toml") == "x.toml: not TOML (nested too deeply)"
     assert message_of(parse_registry, DEEP_TOML, "x.toml") == "x.toml: not TOML (nested too deeply)"
 
 
