@@ -1,6 +1,7 @@
 """The stored results of evidence.py, packed into one small file per step that git can hold, and back.
 
-A packed step has what `contsym report`, `compare` and `show` read: records of runs, results, predictions and audits.
+A packed step has what `contsym report`, `compare` and `show` read: records of runs, results, predictions and audits; and
+what searches for the least shots have tried, so that they resume.
 Models, encodings and label vectors are left out: they are much larger, and the same command makes them again.
 """
 
@@ -11,7 +12,13 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKED = ("runs/*/run.json", "results/*/result.json", "results/*/predictions.csv", "results/*/audit.json")
+PACKED = (
+    "runs/*/run.json",
+    "results/*/result.json",
+    "results/*/predictions.csv",
+    "results/*/audit.json",
+    "trials/*.json",
+)
 
 
 def pack(folder: Path, archive: Path) -> int:
