@@ -18,9 +18,10 @@ of the page gets the rows of the table that the report of the step has under thi
 columns alone, `TABLE+TABLE` joins tables of one column, and the table `machine` is a line that says where and when the
 results were measured.
 
-The results behind docs/results.md are in benchmarks/evidence/, one archive per step. --pack writes them there, and
---unpack puts them into FOLDER, where `contsym report`, `show` and `compare` read them and a sweep resumes, if neither
-code nor versions nor precision changed since.
+The results behind these pages (docs/results.md, results-streams.md, audit.md, language-models.md) are in
+benchmarks/evidence/, one archive per step. --pack writes them there, and --unpack puts them into FOLDER, where
+`contsym report`, `show` and `compare` read them and a sweep resumes, if neither code nor versions nor precision changed
+since.
 """
 
 from __future__ import annotations

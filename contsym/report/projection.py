@@ -73,7 +73,7 @@ def label_view(variant: str, result: SeedResult, path: Path) -> LabelView | None
     points, shares = plane(np.concatenate([before, after]))
     before_points, after_points = points[:n].tolist(), points[n:].tolist()
     return LabelView(
-        variant, result.n_shots, result.seed, relations, kinds, before_points, after_points, shares
+        variant, result.shots_group, result.seed, relations, kinds, before_points, after_points, shares
     )
 
 

@@ -61,7 +61,7 @@ def test_forgetting_stands_at_the_target_and_at_equal_places(tmp_path):
     assert rows["fast"][7:] == [same] * 4
     assert rows["long"][7:] == ["+0.300 [+0.290, +0.310]", same, same, same]
     assert rows["frozen"][7:] == ["not reached", "+0.000 [-0.010, +0.010]", "not reached", "not reached"]
-    assert "at 64 shots 10 steps, distance of the weights 0.1, 1 − CKA 0.2" in table.notes[0]
+    assert "(64 shots: 10 steps, distance of the weights 0.1, 1 − CKA 0.2" in table.notes[0]
 
 
 def test_a_place_that_some_seeds_reach_says_how_many(tmp_path):

@@ -15,9 +15,10 @@ from contsym.report.collect import collect
 from contsym.report.figures import all_figures
 from contsym.report.figures.style import COLOURS, styles
 from contsym.report.measures import Measures
-from contsym.report.projection import label_views, plane
+from contsym.report.projection import label_view, label_views, plane
 from contsym.report.render import make_report, script_json, to_html, write_report
 from contsym.report.tables import all_tables
+from contsym.results.schema_training import Search, TriedShots
 from contsym.results.store import TENSORS
 from tests.stored_results import plain_result, store_run, store_sweep
 
@@ -213,6 +214,15 @@ def test_views_before_and_after_share_their_axes(output):
     # Made to lie apart after training: along the first axis the kinds have a gap between them.
     low, high = sorted(by_kind.values(), key=min)
     assert max(low) < min(high)
+
+
+def test_the_view_of_a_search_is_of_the_group_that_tables_show(output):
+    collected = collect(output, [])
+    folder, result = next((f, r) for f, r in collected.by_folder.items() if r.strategy == "random_labels")
+    tried = [TriedShots(n=16, accuracy=1.0)]
+    search = Search(tried=tried, found=16, target=0.99, step=16, most=7000)
+    found = label_view("random_labels", result.model_copy(update={"search": search}), folder / TENSORS)
+    assert found.shots == 7000
 
 
 def test_results_kept_without_their_vectors_have_a_report_that_says_so(output, tmp_path):

@@ -54,7 +54,7 @@ def during_table(measures: Measures, task: str) -> Table:
     )
     places = {row.shots: row.places for row in rows}
     where = "; ".join(
-        f"at {collected.shots_words(shots)} {_places_text(each)}" for shots, each in sorted(places.items())
+        f"{collected.shots_words(shots)}: {_places_text(each)}" for shots, each in sorted(places.items())
     )
     intervals = interval_note(collected) if len(collected.seeds) > 1 else "One seed has no interval here"
     return make_table(
@@ -63,8 +63,8 @@ def during_table(measures: Measures, task: str) -> Table:
         columns,
         cells,
         f"On validation {units}. (a): when {title_of(collected.last_task)} first has an accuracy of {measures.target:g}; (b) "
-        "and (c): at the least final value of any seed of any method that moves, to which all of these have come: "
-        f"{where}.",
+        "and (c): at the least final value of any seed of any method that moves, to which all of these have come "
+        f"({where}).",
         "A method that forgets less in (a) but not in (b) forgets less because it stops sooner; one that forgets less "
         "in (b) but not in (c), because it moves less per step.",
         "min-ACC is the mean over the earlier tasks of the least accuracy during later training; WC-ACC, the "
