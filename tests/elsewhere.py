@@ -34,8 +34,8 @@ class Elsewhere:
 
     def _end(self) -> None:
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            with self.process:
+                self.process.kill()
             self.process = None
 
     def contsym(self, *words: object, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -10,9 +10,9 @@ from contsym.testing.toy import NAMES, PHRASES, nli_rows, relation_rows, write_t
 __all__ = ["NAMES", "PHRASES", "both_tasks", "nli_rows", "relation_rows", "table_from_rows", "write_task"]
 
 
-def table_from_rows(rows: Iterable[Mapping[str, object]]) -> Dataset:
-    """Rows checked and stored."""
-    return table(check_row(row, f"rows:{number}") for number, row in enumerate(rows, 1))
+def table_from_rows(rows: Iterable[Mapping[str, object]], source: str = "rows") -> Dataset:
+    """Rows checked and stored; `source` names them in errors."""
+    return table(check_row(row, f"{source}:{number}") for number, row in enumerate(rows, 1))
 
 
 def both_tasks(folder) -> dict[str, str]:

@@ -55,10 +55,18 @@ def _chart(kind: str, i: int, **more: Any) -> dict[str, Any]:
 
 def set_view(client: MlflowClient, experiment: str, view: str) -> None:
     """Store the view of an experiment, unless it is there."""
+    from mlflow.exceptions import MlflowException
+
     tags = client.get_experiment(experiment).tags
     for name, value in ((VIEW_TAG, view), (KIND_TAG, KIND)):
-        if tags.get(name) != value and len(value) <= MAX_TAG:
+        if tags.get(name) == value or len(value) > MAX_TAG:
+            continue
+        try:
             client.set_experiment_tag(experiment, name, value)
+        except MlflowException:
+            # Another process may have set it in between.
+            if client.get_experiment(experiment).tags.get(name) != value:
+                raise
 
 
 def page_of(database: Path) -> str:

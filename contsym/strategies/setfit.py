@@ -90,7 +90,8 @@ class SetFit(Strategy):
         """Fit the regression again if the pairs or the encoder have changed."""
         super().refresh(past_limit)
         parts = self._regression_pairs(past_limit)
-        version = (self.n_steps, *(len(part) for part in parts))
+        # `past` too: at the end of an experience an add-on may have merged weights, and the pairs are the same.
+        version = (self.n_steps, len(self.past), *(len(part) for part in parts))
         if not parts or version == self._fitted_on:
             return
         self._fitted_on = version

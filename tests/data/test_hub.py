@@ -743,7 +743,7 @@ def test_a_record_names_the_commits_of_encoder_and_data(server, tiny_encoder_fol
         offline(monkeypatch)
 
 
-def command(folder, server, *words):
+def command(folder, server, *words, **environment):
     return subprocess.run(
         [sys.executable, "-m", "contsym", *words],
         cwd=folder,
@@ -759,6 +759,7 @@ def command(folder, server, *words):
             "NO_PROXY": "127.0.0.1",
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
+            **environment,
         },
     )
 

@@ -4,11 +4,12 @@ import json
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from contsym.results import tracking
-from contsym.results.tracking_view import page_of
+from contsym.results.tracking_view import page_of, set_view
 from contsym.sweeps.tracking import log_report, log_run
 from tests.stored_results import store_run, store_sweep
 
@@ -98,3 +99,26 @@ def test_a_database_without_runs_of_contsym_has_no_page(tmp_path):
         db.execute("CREATE TABLE experiments (experiment_id, name)")
     db.close()
     assert page_of(path) == ""
+
+
+@pytest.mark.parametrize("is_set_by_another", [True, False])
+def test_two_processes_set_the_view_of_an_experiment(is_set_by_another):
+    from mlflow.exceptions import MlflowException
+
+    tags = {}
+
+    class Client:
+        def get_experiment(self, _):
+            return SimpleNamespace(tags=dict(tags))
+
+        def set_experiment_tag(self, _, name, value):
+            if is_set_by_another:
+                tags[name] = value
+            raise MlflowException("UNIQUE constraint failed: experiment_tags.key")
+
+    if is_set_by_another:
+        set_view(Client(), "1", "the view")
+        assert "the view" in tags.values()
+    else:
+        with pytest.raises(MlflowException):
+            set_view(Client(), "1", "the view")
