@@ -2,18 +2,20 @@
 
     python benchmarks/speed.py --mnli ../shared/data/mnli --wikidata ../shared/data/asymmetricity
     python benchmarks/speed.py --only startup,queries --repeats 9 --json found.json
+    python benchmarks/speed.py --json benchmarks/ratios.json --page docs/performance.md
     python benchmarks/speed.py --check benchmarks/ratios.json
     python benchmarks/speed.py --device cuda --only gpu
 
 A measure is a module of benchmarks/speed/, whose docstring says what is compared with what, and how equal
 results are made sure of. A ratio is the other way's seconds over contsym's, the median over the rounds;
---repeats counts the rounds of short measures, --long-repeats those of full_run, to_099, until_099, sweep and
-default_run. At the end stands the table of what a researcher waits for, each row with its aim.
---json writes everything that was measured; --check reads such a file and fails where a ratio has fallen by
-more than a fifth of itself, also when it is measured once more. --smoke takes toy sizes: it shows that
-everything runs, and nothing else.
+--repeats counts the rounds of short measures, --long-repeats those of first_answer, to_099, until_099, sweep,
+paper_table and default_run. At the end stands the table of what a researcher waits for, each row with its aim.
+--json writes what was measured, after each measure; what the file has of other measures, on the same machine and data,
+stays in it and in the table. With --page nothing is measured: the table of --json goes into the page, between
+`<!-- speed -->` and `<!-- /speed -->`. --check reads such a file and fails where a ratio has fallen by more than a fifth
+of itself, also when it is measured once more. --smoke takes toy sizes: it shows that everything runs, and nothing else.
 
-encode, to_099 and until_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
+encode, first_answer, to_099 and until_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
 Exit codes: 0; 1 where results disagree or a ratio has fallen; 2 for a mistake in what was asked.
 """
 
@@ -24,6 +26,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -31,6 +34,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 # Before any library reads them: nothing here needs a network.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -45,9 +49,10 @@ from speed.table import table
 from contsym.errors import ContsymError, SettingError, nearest
 
 MEASURES = (
-    *("encode", "step", "to_099", "until_099", "full_run", "sweep", "queries", "startup", "gpu"),
-    *("planning", "second_start", "first_batch", "default_run"),
+    *("encode", "step", "queries", "startup", "planning", "second_start", "first_batch", "default_run"),
+    *("first_answer", "to_099", "until_099", "sweep", "paper_table", "gpu"),
 )
+BLOCK = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
 DEFAULT = tuple(name for name in MEASURES if name != "gpu")
 
 
@@ -76,9 +81,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--mnli", default=known.mnli, metavar="SOURCE")
     found.add_argument("--wikidata", default=known.wikidata, metavar="SOURCE")
     found.add_argument("--memory-index", default=known.memory_index, metavar="NAME")
-    found.add_argument("--sweep-strategies", default=known.sweep_strategies, metavar="LIST")
-    found.add_argument("--sweep-seeds", default=known.sweep_seeds, metavar="N")
     found.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    found.add_argument("--page", type=Path, metavar="FILE", help="put the table of --json into this page")
     found.add_argument("--check", type=Path, metavar="FILE", help="fail where a ratio of it has fallen")
     found.add_argument("--smoke", action="store_true", help="toy sizes")
     return found
@@ -96,6 +100,11 @@ def run(given: argparse.Namespace) -> int:
         raise SettingError(f"--json {given.json}: no such folder; make it first")
     options = Options(**{name: getattr(given, name) for name in asdict(Options())})
     # Before anything is measured: an unreadable file should not cost an hour.
+    if given.page:
+        if not given.json or not given.json.exists():
+            raise SettingError("--page: expected --json FILE too, with what was measured")
+        fill(given.page, given.json)
+        return 0
     kept = read_ratios(given.check, options) if given.check else {}
     # Avalanche imports qpsolvers, whose solvers only GEM needs.
     warnings.filterwarnings("ignore", message="no QP solver found")
@@ -106,10 +115,14 @@ def run(given: argparse.Namespace) -> int:
     quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
         options = toy(options, Path(folder)) if options.smoke else options
-        found = measured(names, options)
-        print(f"\n{table(found)}")
-        if given.json:
-            given.json.write_text(json.dumps(record(found, options), indent=1) + "\n", "utf-8")
+        others = read_others(given.json, options, names) if given.json and given.json.exists() else []
+        found: list[Comparison] = []
+        for name in names:
+            found += measured([name], options)
+            if given.json:
+                whole = record([*others, *found], options)
+                given.json.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+        print(f"\n{table([*others, *found])}")
         agree = all(each.agrees for each in found)
         if not agree:
             print("results disagree: see the table", file=sys.stderr)
@@ -127,10 +140,16 @@ def chosen(only: str | None) -> tuple[str, ...]:
 
 
 def toy(options: Options, folder: Path) -> Options:
-    """The options with an encoder of 32 dimensions and the toy tasks."""
+    """The options with the toy tasks and an encoder of 32 dimensions, which has an NLI head."""
+    import torch
+    from safetensors.torch import save_file
+
+    from contsym.models.encoders.nli_head import NLI_HEAD
     from contsym.testing.toy import save_encoder, write_tasks
 
     encoder = save_encoder(folder / "encoder")
+    weight = torch.randn(3, 4 * 32, generator=torch.Generator().manual_seed(0))
+    save_file({"linear.weight": weight, "linear.bias": torch.zeros(3)}, encoder / NLI_HEAD)
     return replace(options, encoder=str(encoder), **write_tasks(folder / "tasks"))
 
 
@@ -167,16 +186,53 @@ def mean(seconds: Sequence[float]) -> float:
     return sum(seconds) / len(seconds)
 
 
+def read_others(path: Path, options: Options, names: Sequence[str]) -> list[Comparison]:
+    """What a file has of measures that are not taken now. Raises SettingError where it is of another machine or data."""
+    try:
+        kept = json.loads(path.read_bytes())
+        was = {name: kept[name] for name in ("platform", "threads", "cpu", "gpu", "smoke")}
+        was |= {name: kept["options"][name] for name in ("encoder", "mnli", "wikidata")}
+        others = [Comparison.of_dict(each) for each in kept["comparisons"] if each["measure"] not in names]
+    except (ValueError, KeyError, TypeError):
+        raise SettingError(f"--json {path}: is there, and no file of ratios; name another file") from None
+    now = record([], options)
+    now |= {name: getattr(options, name) for name in ("encoder", "mnli", "wikidata")}
+    # Toy data lie elsewhere each time.
+    if other := [
+        name for name in was if was[name] != now[name] and not (options.smoke and name in asdict(options))
+    ]:
+        raise SettingError(
+            f"--json {path}: its {other[0]} is {was[other[0]]}, not {now[other[0]]}; name another file"
+        )
+    return others
+
+
+def fill(page: Path, path: Path) -> None:
+    """Put the table of a file into a page, and a line that says where and when it was measured."""
+    kept = json.loads(path.read_bytes())
+    found = [Comparison.of_dict(each) for each in kept["comparisons"]]
+    dates = sorted({each.date for each in found})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    block = f"{table(found)}\n\n{machine_line(kept)}, {when}; `{path.as_posix()}`.\n"
+    text = page.read_text("utf-8")
+    page.write_text(BLOCK.sub(lambda mark: f"{mark[1]}{block}{mark[2]}", text), "utf-8")
+
+
+def machine_line(kept: dict[str, Any]) -> str:
+    return f"{kept['processor']}, {'with' if kept['amx'] else 'no'} AMX, {kept['threads']} threads"
+
+
 def record(found: Sequence[Comparison], options: Options) -> dict[str, object]:
     """What --json writes: the machine, the options and every comparison."""
     import torch
 
-    from contsym.machine import n_threads, platform_name
+    from contsym.machine import n_threads, platform_name, processor_name
     from contsym.training.fingerprint import git_commit, library_versions
 
     return {
         "date": time.strftime("%Y-%m-%d"),
         "platform": platform_name(),
+        "processor": processor_name(options.device),
         "threads": n_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "amx": torch.cpu._is_amx_tile_supported(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import shutil
@@ -51,6 +53,21 @@ def pytest_terminal_summary(terminalreporter, config):
     slowest = sorted(seconds.items(), key=lambda pair: -pair[1])
     terminalreporter.section("seconds by file")
     terminalreporter.write_line(", ".join(f"{file} {n:.0f}" for file, n in slowest if n >= 1))
+
+
+def pytest_collection_finish(session):
+    """A run ends with a garbage collection, which need not look at a million objects of the libraries each time."""
+    if session.config.option.collectonly or not session.items:
+        return
+    for library in ("avalanche.training", "mlflow", "transformers"):
+        importlib.import_module(library)
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    """Libraries complain of what is still there when Python ends."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

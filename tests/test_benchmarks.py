@@ -1,6 +1,6 @@
-"""benchmarks/speed.py, growth.py, sweep_whole.py and evidence.py: the arithmetic by hand, and every measure at toy sizes.
+"""benchmarks/speed.py, growth.py and evidence.py: the arithmetic by hand, and every measure at toy sizes.
 
-Over 400 lines: one group of tests for each of the four.
+Over 400 lines: one group of tests for each of the three.
 """
 
 import importlib
@@ -118,8 +118,33 @@ def test_the_table_has_the_median_and_the_range_and_says_what_is_missed():
     lines = table([memory, batch]).splitlines()
     assert len(lines) == len(ROWS) + 2
     assert "| peak memory of the default run |  | 1.5 GB (1 to 1.75): missed | at most 1.2 GB |" in lines
-    assert "| contsym run to its first batch | import avalanche | 1.5 (1.5 to 1.5) | 1 |" in lines
+    assert "| `contsym run` to its first batch | `import avalanche` | 1.5 (1.5 to 1.5) | 1 |" in lines
     assert sum("not measured" in line for line in lines) == len(ROWS) - 2
+
+
+def test_what_a_file_has_of_other_measures_stays_and_goes_into_a_page(tmp_path):
+    spec = importlib.util.spec_from_file_location("speed_command", BENCHMARKS / "speed.py")
+    speed = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(speed)
+    kept, page = tmp_path / "ratios.json", tmp_path / "page.md"
+    now = speed.record([comparison([2.0], [3.0], measure="first_batch", date="2026-01-02")], speed.Options())
+    kept.write_text(json.dumps(now))
+    (other,) = speed.read_others(kept, speed.Options(), ["encode"])
+    assert (other.ratio, other.date) == (1.5, "2026-01-02")
+    assert speed.read_others(kept, speed.Options(), ["first_batch"]) == []
+    with pytest.raises(speed.SettingError, match="its wikidata is bundled, not elsewhere; name another file"):
+        speed.read_others(kept, speed.Options(wikidata="elsewhere"), ["encode"])
+    page.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
+    speed.fill(page, kept)
+    before, rows, after = page.read_text().partition(
+        "| `contsym run` to its first batch | `import avalanche` | 1.5 (1.5 to 1.5) | 1 |"
+    )
+    assert (
+        before.startswith("before\n<!-- speed -->\n| what")
+        and rows
+        and after.endswith("`.\n<!-- /speed -->\nafter\n")
+    )
+    assert ", 2026-01-02; `" in after
 
 
 def test_large_data_repeat_pairs_under_other_names():
@@ -181,14 +206,14 @@ def test_top_k_in_parts_is_sorting_all_similarities():
 
 
 def test_accuracies_agree_by_row_and_task():
-    from speed.full_run import agreement_of
+    from speed.first_answer import agreement_of
 
-    ours = [[0.33, 0.50], [0.60, 0.50], [0.50, 1.00]]
+    ours = [[0.73, 0.75], [0.60, 0.99]]
     assert agreement_of(ours, ours)[0]
     # What was forgotten may differ by more than what was learned.
-    assert agreement_of(ours, [*ours[:2], [0.58, 0.96]])[0]
-    assert not agreement_of(ours, [*ours[:2], [0.50, 0.94]])[0]
-    assert not agreement_of(ours, [[0.33, 0.52], *ours[1:]])[0]
+    assert agreement_of(ours, [ours[0], [0.68, 0.97]])[0]
+    assert not agreement_of(ours, [ours[0], [0.60, 0.95]])[0]
+    assert not agreement_of(ours, [[0.73, 0.77], ours[1]])[0]
 
 
 def test_best_threshold_separates_and_of_equal_ones_is_the_least():
@@ -272,7 +297,7 @@ def test_ratios_of_toy_sizes_are_not_checked_against_full_ones(tmp_path):
 
 @pytest.mark.night
 def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
-    names = ("startup", "queries", "step", "full_run", "sweep")
+    names = ("startup", "queries", "step", "sweep", "paper_table")
     names += ("planning", "second_start", "first_batch", "default_run")
     done = speed("--smoke", "--only", ",".join(names), "--json", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
@@ -282,11 +307,6 @@ def test_each_measure_without_extras_runs_and_its_results_agree(tmp_path):
     assert {each["measure"] for each in found} == set(names)
     assert all(each["agrees"] and each["ratio"] > 0 for each in found)
     assert all(each["key"] in done.stdout for each in found)
-    # The same weights and texts, before any batch was drawn: the plain script is an independent twin.
-    (run,) = (each["facts"] for each in found if each["measure"] == "full_run")
-    ours, plain = run["accuracy matrix, contsym"], run["accuracy matrix, plain script"]
-    assert ours[0] == plain[0]
-    assert [len(row) for row in plain] == [2, 2, 2]
 
 
 @pytest.mark.slow
@@ -312,11 +332,17 @@ def test_a_ratio_that_falls_twice_fails_and_only_its_measure_is_taken_again(tmp_
 @pytest.mark.slow
 @needs_bench
 def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path):
-    done = speed("--smoke", "--only", "encode,to_099,until_099,gpu", "--json", tmp_path / "found.json")
+    names = {"encode", "first_answer", "to_099", "until_099", "gpu"}
+    done = speed("--smoke", "--only", ",".join(names), "--json", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())["comparisons"]
-    assert {each["measure"] for each in found} == {"encode", "to_099", "until_099", "gpu"}
+    assert {each["measure"] for each in found} == names
     assert all(each["agrees"] for each in found)
+    # The same weights and texts, before any batch was drawn: the plain script is an independent twin.
+    (run,) = (each["facts"] for each in found if each["measure"] == "first_answer")
+    ours, plain = run["before and after, contsym"], run["before and after, plain script"]
+    assert ours[0] == plain[0]
+    assert [len(row) for row in plain] == [2, 2]
 
 
 @pytest.mark.slow
@@ -338,22 +364,6 @@ def test_growth_in_memory_and_experiences_has_points():
     # 100 vectors of 384 float32 numbers and an int64 label each.
     assert cost["stored, bytes"] == 100 * (384 * 4 + 8)
     assert growth.POINTS["experiences"](2, "fine_tune", is_small=True)["run, s"] > 0
-
-
-@pytest.mark.night
-def test_a_sweep_is_the_same_cells_as_commands_of_their_own(tmp_path, tiny_encoder_folder):
-    out = tmp_path / "whole.json"
-    words = ["--strategies", "knn_fixed", "--shots", "4,8", "--encoder", tiny_encoder_folder]
-    whole = [BENCHMARKS / "sweep_whole.py", *words, "--mnli-size", "20", "--set", "steps=2", "--json", out]
-    done = ran(*whole, "--seeds", "1")
-    assert done.returncode == 0, done.stderr
-    (first,) = json.loads(out.read_text())["rounds"]
-    assert first["n_different"] == 0
-    assert first["ratio"] == first["one_by_one"] / first["sweep"]
-    # What is there is not measured again, and other cells do not go into its file.
-    assert f"2 cells: {first['one_by_one']:.0f} s one by one" in ran(*whole, "--seeds", "1").stdout
-    done = ran(*whole, "--seeds", "1", "--shots", "4")
-    assert (done.returncode, "name another file" in done.stderr) == (2, True)
 
 
 # -- The evidence --

@@ -1,7 +1,7 @@
 """The default run: its time beside a busy process against that on idle cores, and its peak memory.
 
-`contsym run --strategy knn_fixed --scenario mnli_then_wikidata` in a process of its own, on all cores; the busy process
-is one endless loop. Figures mean nothing where other processes are at work.
+`contsym run --strategy knn_fixed --scenario mnli_then_wikidata` on the bundled pairs, in a process of its own, on all
+cores; the busy process is one endless loop. Figures mean nothing where other processes are at work.
 """
 
 from __future__ import annotations
@@ -13,27 +13,43 @@ import tempfile
 import time
 from pathlib import Path
 
+from contsym.config import RunConfig
 from contsym.results import store
 from speed.ratios import Comparison, Options, interleaved
 
 AIM, PEAK_AIM = 1.6, 1.2
 
 
+STRATEGY, SCENARIO, TOY_STEPS = "knn_fixed", "mnli_then_wikidata", "2"
+
+
+def default_words(options: Options) -> list[str]:
+    """The first command of the README; with toy sizes the same on the toy tasks."""
+    words = ["run", "--strategy", STRATEGY, "--scenario", SCENARIO]
+    if options.smoke:
+        words += ["--encoder", options.encoder, "--mnli", options.mnli, "--wikidata", options.wikidata]
+        words += ["--set", f"steps={TOY_STEPS}", "--precision", "fp32"]
+    return words
+
+
+def default_config(options: Options) -> RunConfig:
+    """The same, for Python."""
+    if not options.smoke:
+        return RunConfig(STRATEGY, SCENARIO)
+    sources = {"mnli": options.mnli, "wikidata": options.wikidata}
+    return RunConfig(
+        STRATEGY,
+        SCENARIO,
+        encoder=options.encoder,
+        sources=sources,
+        settings={"steps": TOY_STEPS},
+        precision="fp32",
+    )
+
+
 def measure(options: Options) -> list[Comparison]:
     peaks: list[float] = []
-    words = ["run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wikidata", "--mnli", options.mnli]
-    words += ["--wikidata", options.wikidata]
-    if options.smoke:
-        words += [
-            "--protocol",
-            "sequential",
-            "--encoder",
-            options.encoder,
-            "--set",
-            "steps=2",
-            "--limit",
-            "40",
-        ]
+    words = default_words(options)
 
     def run() -> tuple[float, str]:
         with tempfile.TemporaryDirectory() as output:

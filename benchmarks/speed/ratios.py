@@ -25,8 +25,6 @@ class Options:
     mnli: str = "bundled"
     wikidata: str = "bundled"
     memory_index: str = "auto"
-    sweep_strategies: str = "fine_tune"
-    sweep_seeds: str = "1"
     smoke: bool = False
     """Tiny sizes, to see that everything runs; the figures mean nothing."""
 
@@ -50,6 +48,7 @@ class Comparison:
     at_most: bool = False
     """Whether small figures are good, and the aim is the largest one."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
 
     @property
     def key(self) -> str:
@@ -70,14 +69,24 @@ class Comparison:
         """Whether there is no aim, or it is reached."""
         return self.aim is None or (self.ratio <= self.aim if self.at_most else self.ratio >= self.aim)
 
+    @classmethod
+    def of_dict(cls, written: Mapping[str, Any]) -> Comparison:
+        """What `as_dict` wrote."""
+        names = ("measure", "name", "agrees", "agreement", "aim", "at_most", "facts", "date")
+        same = {name: written[name] for name in names}
+        return cls(ours=written["ours_seconds"], theirs=written["theirs_seconds"], **same)
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "key": self.key,
             "measure": self.measure,
+            "name": self.name,
+            "date": self.date,
             "ratio": self.ratio,
             "ratio_min": min(self.ratios),
             "ratio_max": max(self.ratios),
             "aim": self.aim,
+            "at_most": self.at_most,
             "ours_seconds": list(self.ours),
             "theirs_seconds": list(self.theirs),
             "agrees": self.agrees,

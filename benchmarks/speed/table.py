@@ -13,8 +13,8 @@ class Row:
     what: str
     against: str
     aim: float
-    measure: str = ""
-    """The module of benchmarks/speed/; empty: not measured by this command."""
+    measure: str
+    """The module of benchmarks/speed/."""
     parts: tuple[str, ...] = ()
     """In the name of the comparison that is meant."""
     unit: str = "x"
@@ -24,18 +24,18 @@ class Row:
         of_row = (
             c for c in comparisons if c.measure == self.measure and all(part in c.name for part in self.parts)
         )
-        return next(of_row, None) if self.measure else None
+        return next(of_row, None)
 
 
 ROWS = (
-    Row("first answer: a full run", "a plain script with the same steps", 4, "full_run"),
-    Row("the paper's table", "contsym run per cell", 5),
-    Row("few-shot sweep", "contsym run per cell", 4, "sweep", ("sharing",)),
-    Row("64 pairs to 0.99, knn_fixed", "SetFit's trainer", 1.5, "until_099", ("knn_fixed", "/ SetFit")),
-    Row("encoding, as --precision auto", "sentence-transformers' default", 3, "encode", ("default",)),
+    Row("first answer: the default run", "a plain script that measures the same", 4, "first_answer"),
+    Row("the paper's table", "`contsym run` per cell", 5, "paper_table"),
+    Row("few-shot sweep", "`contsym run` per cell", 4, "sweep"),
+    Row("64 pairs to 0.99, `knn_fixed`", "SetFit's trainer", 1.5, "until_099", ("knn_fixed", "/ SetFit")),
+    Row("encoding, as `--precision auto`", "sentence-transformers' default", 3, "encode", ("default",)),
     Row("planning 48 cells, 392,702 pairs", "", 20, "planning", unit=" s", at_most=True),
     Row("second start, 392,702 + 400,000", "the first start", 10, "second_start"),
-    Row("contsym run to its first batch", "import avalanche", 1, "first_batch"),
+    Row("`contsym run` to its first batch", "`import avalanche`", 1, "first_batch"),
     Row(
         "default run beside a busy process",
         "the same on idle cores",
@@ -45,7 +45,6 @@ ROWS = (
         at_most=True,
     ),
     Row("peak memory of the default run", "", 1.2, "default_run", ("peak memory",), " GB", at_most=True),
-    Row(".ci/run from nothing", "", 25, unit=" min", at_most=True),
 )
 
 

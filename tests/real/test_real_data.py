@@ -45,15 +45,10 @@ def run(strategy, scenario, tmp_path, seed=0, **changes):
     return run_seed(prepare(config), seed, Silent())[0]
 
 
+@pytest.mark.night
 @pytest.mark.parametrize(
     ("strategy", "least"),
-    [
-        ("knn_fixed", 0.98),
-        *(
-            pytest.param(*each, marks=pytest.mark.night)
-            for each in (("random_labels", 0.98), ("knn_learned", 0.98), ("fine_tune", 0.95))
-        ),
-    ],
+    [("knn_fixed", 0.98), ("random_labels", 0.98), ("knn_learned", 0.98), ("fine_tune", 0.95)],
 )
 def test_64_published_pairs_are_enough(strategy, least, tmp_path):
     result = run(strategy, "wikidata_only", tmp_path, curve=False)

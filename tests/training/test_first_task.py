@@ -46,7 +46,7 @@ def same_tensors(one, two):
 )
 def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_encoder_folder, tmp_path):
     cache = FirstTaskCache(tmp_path / "first_tasks")
-    for i, shots in enumerate((8, 24, 16)):
+    for i, shots in enumerate((8, 16)):
         plan = prepare(
             config(
                 toy,
@@ -64,7 +64,7 @@ def test_shared_and_alone_are_the_same_to_the_bit(strategy, changes, toy, tiny_e
         assert without_time(shared) == without_time(alone)
         assert shared_rows == rows
         assert same_tensors(shared_tensors, tensors)
-        # One state for all shots; the second and third run find it.
+        # One state for all shots; the second run finds it.
         assert len(list(cache.folder.iterdir())) == 1, i
     cache.drop(first_task_key(plan, 3))
     assert not list(cache.folder.iterdir())

@@ -236,7 +236,7 @@ def test_a_cell_whose_worker_is_killed_is_done_again(world, head, second, local_
     assert cells(sweep.output) == local_results
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_a_sweep_outlives_a_node(world, head, second, local_results):
     sweep = Sweep(world, "half", "--backend", "ray", "--address", head.address, "--jobs", "2")
     wait_for(second.workers, "the second node runs a job")
