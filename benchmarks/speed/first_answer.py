@@ -25,8 +25,8 @@ from contsym.data.schema import rows_of
 from contsym.data.shots import subset
 from contsym.tasks.schema import NLI_LABELS
 from contsym.training.loop import PROBE_PART
+from contsym.training.parts import fixed_parts
 from contsym.training.plan import Plan, n_training_steps, prepare
-from contsym.training.trajectory import fixed_parts
 from speed.default_run import default_config, default_words
 from speed.ratios import Comparison, Options, clocked, interleaved
 

@@ -19,12 +19,7 @@ from avalanche.evaluation.metric_results import MetricValue
 from contsym.avalanche.experiences import answers, name_of, origin_of, task_of
 from contsym.errors import ContsymError
 from contsym.results.metrics.matrix import accuracy
-
-PART, TOTAL = 192, 1024
-"""The most samples that a point measures, per task and of all tasks together."""
-
-GROWTH = 2
-"""Factor between the steps of two points."""
+from contsym.results.metrics.trajectory import GROWTH, part_size
 
 
 @dataclass(frozen=True)
@@ -43,11 +38,6 @@ class Point:
     """By task; None: not measured here."""
     weights_distance: float | None = None
     features_distance: float | None = None
-
-
-def part_size(n_tasks: int) -> int:
-    """The most samples of a task that are measured."""
-    return max(16, min(PART, TOTAL // n_tasks))
 
 
 class Trajectory(PluginMetric[list[Point]]):

@@ -33,8 +33,9 @@ from contsym.strategies.base import Strategy
 from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.testing import toy
 from contsym.testing.elsewhere import scores_elsewhere
+from contsym.training.encoder import load_encoder
 from contsym.training.failures import hidden_column
-from contsym.training.loop import SeedRun, load_encoder
+from contsym.training.loop import SeedRun
 from contsym.training.parts import Shared
 from contsym.training.plan import Plan, parse_settings, prepare
 from contsym.training.progress import Silent

@@ -148,8 +148,9 @@ def _before(plan: Plan, seed: int, progress: Progress) -> tuple[str | None, Scor
     task, from the cache or trained again.
     """
     from contsym.models.pair_model import PairModel
+    from contsym.training.encoder import load_encoder
     from contsym.training.first_task import FirstTaskCache, first_tasks_folder
-    from contsym.training.loop import SeedRun, load_encoder
+    from contsym.training.loop import SeedRun
     from contsym.training.retrain import find_known_task
 
     cache = FirstTaskCache(first_tasks_folder(plan.config.output))

@@ -17,8 +17,7 @@ from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema_training import Search, TriedShots
 from contsym.training.first_task import FirstTaskCache, first_task_plan
 from contsym.training.keys import first_task_key, key_of
-from contsym.training.parts import shots_to_try
-from contsym.training.trajectory import fixed_parts
+from contsym.training.parts import fixed_parts, shots_to_try
 
 if TYPE_CHECKING:
     from contsym.training.known_task import KnownTask

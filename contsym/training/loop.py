@@ -27,19 +27,19 @@ from contsym.machine import peak_memory, reset_peak_memory
 from contsym.models.algebra import guarded_division
 from contsym.models.encoders.device import random_state, set_random_state
 from contsym.models.encoders.difference import adapt
-from contsym.models.encoders.load import load
-from contsym.models.encoders.nli_head import kind_of_head, read_head
-from contsym.models.encoders.resolve import head_of
+from contsym.models.encoders.pooled import gives_vectors
 from contsym.models.pair_model import under
 from contsym.models.scores import ScoreKind
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema_training import Cost, ExperienceCost
 from contsym.scenarios.benchmark import limited, test_stream, train_stream
+from contsym.training.encoder import load_encoder
 from contsym.training.failures import hidden_column, is_out_of_memory, out_of_memory, store_stopped
 from contsym.training.observers import AnswerMatrix, NotFinite, TrainingLog
+from contsym.training.parts import fixed_parts
 from contsym.training.progress import Progress, Steps
 from contsym.training.template import Template, quiet_evaluator
-from contsym.training.trajectory import EncoderTrajectory, fixed_parts, gives_vectors
+from contsym.training.trajectory import EncoderTrajectory
 
 if TYPE_CHECKING:
     from contsym.training.known_task import KnownTask
@@ -375,12 +375,3 @@ def view_pairs(plan: Plan) -> Dataset | None:
     """Test pairs of the last task of relations, for a picture; the same for every strategy and seed."""
     tests = [task.test for task in plan.tasks if task.spec.symmetry]
     return subset(tests[-1], min(VIEW_PART, len(tests[-1])), 0, "view") if tests else None
-
-
-def load_encoder(plan: Plan):
-    """A fresh copy of the pretrained encoder, with the head that the strategy wants."""
-    encoder = load(plan.encoder, head=head_of(plan.encoder, plan.strategy.wants_head))
-    if kind_of_head(plan.encoder) == "pair":
-        encoder.nli_head = read_head(plan.encoder.head_folder, encoder.dim)
-    encoder.precision = plan.precision
-    return encoder

@@ -19,10 +19,12 @@ from contsym.data.shots import (
     fewest_shots,
     missing_labels,
     most_shots,
+    subset,
     subset_rows,
 )
 from contsym.errors import SettingError
 from contsym.models.encoders import resolve
+from contsym.results.metrics.trajectory import part_size
 from contsym.scenarios.experiences import experience_data, flip_labels, in_space, limited
 from contsym.tasks.schema import size_option
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 
 SHOTS = "--shots"
+FIRST_SCORED = 16
+"""Validation pairs that are scored first where a target may be out of reach."""
 T = TypeVar("T")
 
 
@@ -229,3 +233,9 @@ def _size(task: TaskData, config: RunConfig) -> tuple[str, int | None, Draw | No
 def noise(task: TaskData, config: RunConfig) -> float | None:
     """The share of flipped labels, of the run or else of the experience; None for experiences without noise."""
     return task.label_noise if task.label_noise is None or config.label_noise is None else config.label_noise
+
+
+def fixed_parts(tasks: Sequence[TaskData]) -> list[Dataset]:
+    """The validation pairs of each task that are measured while it is trained; the same for every strategy and seed."""
+    size = part_size(len(tasks))
+    return [subset(t.validation, min(size, len(t.validation)), 0, "validation") for t in tasks]

@@ -44,8 +44,9 @@ def _relearn(run: SeedRun) -> Relearning:
     from contsym.scenarios.benchmark import train_stream
     from contsym.strategies.addons.base import separate_random_state
     from contsym.training.observers import NotFinite, TrainingLog
+    from contsym.training.parts import fixed_parts
     from contsym.training.template import Template, quiet_evaluator
-    from contsym.training.trajectory import EncoderTrajectory, fixed_parts
+    from contsym.training.trajectory import EncoderTrajectory
 
     class Again(Template):
         """One more experience, of which nothing is kept."""

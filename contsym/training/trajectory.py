@@ -11,32 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from contsym.avalanche.trajectory import Point, Trajectory, part_size
+from contsym.avalanche.trajectory import Point, Trajectory
 from contsym.data.joining import texts_of
-from contsym.data.shots import subset
-from contsym.models.encoders.pooled import NliClassifier, PooledEncoder
+from contsym.models.encoders.pooled import gives_vectors
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.metrics.trajectory import first_reaching, linear_cka
+from contsym.training.parts import FIRST_SCORED
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from contsym.data.schema import TaskData
     from contsym.strategies.base import Strategy
 
-
-FIRST_SCORED = 16
-"""Pairs that are scored first where a target may be out of reach."""
 
 PAST_LIMIT = 512
 """The most pairs of earlier experiences in a memory at a point: encoding all of them at every point took a third of
 a run."""
-
-
-def fixed_parts(tasks: Sequence[TaskData]) -> list[Dataset]:
-    """The validation pairs of each task that are measured; the same for every strategy and seed."""
-    size = part_size(len(tasks))
-    return [subset(t.validation, min(size, len(t.validation)), 0, "validation") for t in tasks]
 
 
 class EncoderTrajectory(Trajectory):
@@ -110,6 +100,10 @@ class EncoderTrajectory(Trajectory):
         so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
         with present_apart(method) as past_limit:
             self.measure(strategy, experience, so_far, all_tasks=self.is_whole, past_limit=past_limit)
+        if past_limit is not None:
+            # The memory of the point is not that of the answers, and no part of the evaluation after it.
+            with self.counted(strategy):
+                strategy.refresh()
 
     def after_batch(self, strategy, n_batches: int) -> Point | None:
         experience, is_due = strategy.experience.current_experience, self.is_due(n_batches)
@@ -246,11 +240,6 @@ def present_apart(method: Strategy) -> Iterator[int | None]:
     finally:
         method.past.append(method.current)
         method.current = None
-
-
-def gives_vectors(encoder: nn.Module) -> bool:
-    """Whether the encoder gives a vector per sentence; a checkpoint's own head gives none."""
-    return isinstance(encoder, PooledEncoder) and not isinstance(encoder, NliClassifier)
 
 
 def trained_weights(encoder: nn.Module) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from contsym.config import LEAST
 from contsym.data.shots import subset
 from contsym.training.least import least
+from contsym.training.parts import FIRST_SCORED
 
 if TYPE_CHECKING:
     from contsym.training.plan import Plan
@@ -29,10 +30,9 @@ def n_encodings(
     `known_first` those after it. An upper bound where `until` may stop earlier; a search for the least shots is taken
     to find the geometric mean of its smallest and its largest number.
     """
-    from contsym.avalanche.trajectory import GROWTH, part_size
+    from contsym.results.metrics.trajectory import GROWTH, part_size
     from contsym.training.plan import n_training_steps
     from contsym.training.relearning import MOST
-    from contsym.training.trajectory import FIRST_SCORED
 
     config, part = plan.config, 2 * part_size(len(plan.tasks))
     n_tests = 2 * sum(len(task.test) for task in plan.tasks)
@@ -74,8 +74,8 @@ def _tried(step: int, most: int) -> list[int]:
 
 def seconds_per_text(plan: Plan) -> float:
     """The time to encode a text of the plan's tasks with its encoder, measured here."""
-    from contsym.training.loop import load_encoder
-    from contsym.training.trajectory import gives_vectors
+    from contsym.models.encoders.pooled import gives_vectors
+    from contsym.training.encoder import load_encoder
 
     encoder = load_encoder(plan).to(plan.device)
     texts: list[str] = []

@@ -171,6 +171,15 @@ def test_every_point_has_the_present_encoder_and_as_many_earlier_pairs(plan, mon
     assert run.validation[1] == accuracy(run.strategy.score(part).argmax(dim=1).numpy(), labels)
 
 
+def test_a_trajectory_adds_nothing_to_the_texts_of_training_and_evaluation(plan, monkeypatch):
+    """Also where the memory of its points has fewer earlier pairs than the one that answers."""
+    monkeypatch.setattr(trajectory, "PAST_LIMIT", 8)
+    monkeypatch.setitem(EncoderTrajectory.measure.__kwdefaults__, "past_limit", 8)
+    bare, with_it = (trained(plan("knn_fixed", curve=curve, shots=8))[0] for curve in (False, True))
+    assert with_it.cost.encoder_forwards_evaluation == bare.cost.encoder_forwards_evaluation
+    assert costs(with_it, "training_forwards") == costs(bare, "training_forwards")
+
+
 def test_pairs_are_scored_until_too_many_are_wrong(plan):
     """192 pairs, 99%: one may be wrong. Pair 150 and then 20 are wrong from now on, so both come first next time."""
     run = SeedRun(

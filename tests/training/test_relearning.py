@@ -11,10 +11,10 @@ from contsym.data.shots import subset
 from contsym.errors import SettingError
 from contsym.training import relearning
 from contsym.training.loop import SeedRun
+from contsym.training.parts import fixed_parts
 from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.retrain import find_known_task
-from contsym.training.trajectory import fixed_parts
 from tests.runs import toy_config, toy_run, without_time
 
 

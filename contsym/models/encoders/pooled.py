@@ -342,3 +342,8 @@ def _seen(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     mask = batch["attention_mask"].clone()
     mask[:, 0] = 1
     return {**batch, "attention_mask": mask}
+
+
+def gives_vectors(encoder: nn.Module) -> bool:
+    """Whether the encoder gives a vector per sentence; a checkpoint's own head gives none."""
+    return isinstance(encoder, PooledEncoder) and not isinstance(encoder, NliClassifier)

@@ -13,6 +13,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+PART, TOTAL = 192, 1024
+"""The most samples that a point measures, per task and of all tasks together."""
+
+GROWTH = 2
+"""Factor between the steps of two points."""
+
 Place = Literal["n_steps", "n_pairs_seen", "weights_distance", "features_distance"]
 """By what two trajectories are compared."""
 
@@ -37,6 +43,11 @@ class Measured(Protocol):
 
 
 Points = Sequence[Measured]
+
+
+def part_size(n_tasks: int) -> int:
+    """The most samples of a task that a point measures."""
+    return max(16, min(PART, TOTAL // n_tasks))
 
 
 def linear_cka(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
