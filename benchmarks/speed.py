@@ -8,14 +8,14 @@
 
 A measure is a module of benchmarks/speed/, whose docstring says what is compared with what, and how equal
 results are made sure of. A ratio is the other way's seconds over contsym's, the median over the rounds;
---repeats counts the rounds of short measures, --long-repeats those of first_answer, to_099, until_099, sweep,
-paper_table and default_run. At the end stands the table of what a researcher waits for, each row with its aim.
+--repeats counts the rounds of short measures, --long-repeats those of first_answer, until_099, sweep, paper_table and
+default_run. At the end stands the table of what a researcher waits for, each row with its aim.
 --json writes what was measured, after each measure; what the file has of other measures, on the same machine and data,
 stays in it and in the table. With --page nothing is measured: the table of --json goes into the page, between
-`<!-- speed -->` and `<!-- /speed -->`. --check reads such a file and fails where a ratio has fallen by more than a fifth
+`<!-- speed -->` and `<!-- /speed -->`, and every comparison of it where the first mark is `<!-- speed all -->`. --check reads such a file and fails where a ratio has fallen by more than a fifth
 of itself, also when it is measured once more. --smoke takes toy sizes: it shows that everything runs, and nothing else.
 
-encode, first_answer, to_099 and until_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
+encode, first_answer and until_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
 Exit codes: 0; 1 where results disagree or a ratio has fallen; 2 for a mistake in what was asked.
 """
 
@@ -44,15 +44,15 @@ from contsym.machine import waiting
 os.environ.update(waiting())
 
 from speed.ratios import Comparison, Options, fallen
-from speed.table import table
+from speed.table import details, table
 
 from contsym.errors import ContsymError, SettingError, nearest
 
 MEASURES = (
     *("encode", "step", "queries", "startup", "planning", "second_start", "first_batch", "default_run"),
-    *("first_answer", "to_099", "until_099", "sweep", "paper_table", "gpu"),
+    *("first_answer", "until_099", "sweep", "paper_table", "gpu"),
 )
-BLOCK = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- speed( all)? -->\n).*?(<!-- /speed -->)", re.DOTALL)
 DEFAULT = tuple(name for name in MEASURES if name != "gpu")
 
 
@@ -213,9 +213,13 @@ def fill(page: Path, path: Path) -> None:
     found = [Comparison.of_dict(each) for each in kept["comparisons"]]
     dates = sorted({each.date for each in found})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    block = f"{table(found)}\n\n{machine_line(kept)}, {when}; `{path.as_posix()}`.\n"
-    text = page.read_text("utf-8")
-    page.write_text(BLOCK.sub(lambda mark: f"{mark[1]}{block}{mark[2]}", text), "utf-8")
+    where = f"{machine_line(kept)}, {when}; `{path.as_posix()}`."
+
+    def filled(mark: re.Match[str]) -> str:
+        rows = details(found) if mark[2] else table(found)
+        return f"{mark[1]}{rows}\n\n{where}\n{mark[3]}"
+
+    page.write_text(BLOCK.sub(filled, page.read_text("utf-8")), "utf-8")
 
 
 def machine_line(kept: dict[str, Any]) -> str:

@@ -218,7 +218,7 @@ def test_accuracies_agree_by_row_and_task():
 
 def test_best_threshold_separates_and_of_equal_ones_is_the_least():
     import numpy as np
-    from speed.to_099 import best_threshold
+    from speed.until_099 import best_threshold
 
     cosines = np.array([0.9, 0.2, 0.8, 0.4])
     assert best_threshold(cosines, np.array([True, False, True, False])) == 0.8
@@ -332,7 +332,7 @@ def test_a_ratio_that_falls_twice_fails_and_only_its_measure_is_taken_again(tmp_
 @pytest.mark.slow
 @needs_bench
 def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path):
-    names = {"encode", "first_answer", "to_099", "until_099", "gpu"}
+    names = {"encode", "first_answer", "until_099", "gpu"}
     done = speed("--smoke", "--only", ",".join(names), "--json", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())["comparisons"]

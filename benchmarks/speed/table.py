@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,3 +70,24 @@ def figure(row: Row, comparison: Comparison) -> str:
     is_met = value <= row.aim if row.at_most else value >= row.aim
     of_one = f"{value:.3g}{row.unit if row.unit != 'x' else ''} ({low:.3g} to {high:.3g})"
     return of_one if is_met else f"{of_one}: missed"
+
+
+def details(found: Sequence[Comparison]) -> str:
+    """Every comparison as a row of Markdown.
+
+    >>> print(details([Comparison("m", "a / b", [1.0, 2.0, 4.0], [3.0, 4.0, 4.0], True, "equal", aim=2.0)]))
+    | comparison | ratio | contsym, s | other, s | aim | results |
+    |---|---|---|---|---|---|
+    | m: a / b | 2 (1 to 3) | 2 | 4 | 2 | equal |
+    """
+    lines = ["| comparison | ratio | contsym, s | other, s | aim | results |", "|---|---|---|---|---|---|"]
+    for each in found:
+        seconds = [f"{statistics.median(of):.3g}" if of else "" for of in (each.ours, each.theirs)]
+        ratio = f"{each.ratio:.3g} ({min(each.ratios):.3g} to {max(each.ratios):.3g})" if each.theirs else ""
+        cells = [each.key, f"{ratio}{'' if each.is_met else ': missed'}", *seconds]
+        cells += [
+            "" if each.aim is None else f"{'at most ' if each.at_most else ''}{each.aim:g}",
+            each.agreement,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
