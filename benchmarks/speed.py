@@ -6,14 +6,16 @@
     python benchmarks/speed.py --check benchmarks/ratios.json
     python benchmarks/speed.py --device cuda --only gpu
 
-A measure is a module of benchmarks/speed/, whose docstring says what is compared with what, and how equal
-results are made sure of. A ratio is the other way's seconds over contsym's, the median over the rounds;
---repeats counts the rounds of short measures, --long-repeats those of first_answer, until_099, sweep, paper_table and
-default_run. At the end stands the table of what a researcher waits for, each row with its aim.
+A measure is a module of benchmarks/speed/, whose docstring says what is compared with what, and how equal results are
+made sure of. A ratio is the other way's seconds over contsym's, the median over the rounds; --repeats counts the rounds of
+short measures, --long-repeats those of first_answer, until_099, sweep, paper_table and default_run. At the end stands
+the table of what a researcher waits for, each row with its aim.
+
 --json writes what was measured, after each measure; what the file has of other measures, on the same machine and data,
 stays in it and in the table. With --page nothing is measured: the table of --json goes into the page, between
-`<!-- speed -->` and `<!-- /speed -->`, and every comparison of it where the first mark is `<!-- speed all -->`. --check reads such a file and fails where a ratio has fallen by more than a fifth
-of itself, also when it is measured once more. --smoke takes toy sizes: it shows that everything runs, and nothing else.
+`<!-- speed -->` and `<!-- /speed -->`, and every comparison where the first mark is `<!-- speed all -->`. --check reads
+such a file and fails where a ratio has fallen by more than a fifth of itself, also when it is measured once more.
+--smoke takes toy sizes: it shows that everything runs, and nothing else.
 
 encode, first_answer and until_099 need `pip install -e '.[bench]'`. The encoder must be on this machine already.
 Exit codes: 0; 1 where results disagree or a ratio has fallen; 2 for a mistake in what was asked.

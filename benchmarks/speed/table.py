@@ -63,7 +63,7 @@ def table(found: Sequence[Comparison]) -> str:
 def figure(row: Row, comparison: Comparison) -> str:
     """
     >>> memory = Comparison("m", "n", ours=[1.0, 1.5, 1.75], theirs=[], agrees=True, agreement="")
-    >>> figure(Row("memory", "", 1.2, unit=" GB", at_most=True), memory)
+    >>> figure(Row("memory", "", 1.2, "m", unit=" GB", at_most=True), memory)
     '1.5 GB (1 to 1.75): missed'
     """
     value, low, high = comparison.ratio, min(comparison.ratios), max(comparison.ratios)
