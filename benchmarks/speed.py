@@ -11,8 +11,8 @@ made sure of. A ratio is the other way's seconds over contsym's, the median over
 short measures, --long-repeats those of first_answer, until_099, sweep, paper_table and default_run. At the end stands
 the table of what a researcher waits for, each row with its aim.
 
---json writes what was measured, after each measure; what the file has of other measures, on the same machine and data,
-stays in it and in the table. With --page nothing is measured: the table of --json goes into the page, between
+--json writes after each measure. It keeps the file's figures of other measures, if they are of the same machine, libraries
+and data, and shows them in the table. With --page nothing is measured: the table of --json goes into the page, between
 `<!-- speed -->` and `<!-- /speed -->`, and every comparison where the first mark is `<!-- speed all -->`. --check reads
 such a file and fails where a ratio has fallen by more than a fifth of itself, also when it is measured once more.
 --smoke takes toy sizes: it shows that everything runs, and nothing else.
@@ -101,12 +101,12 @@ def run(given: argparse.Namespace) -> int:
     if given.json and not given.json.absolute().parent.is_dir():
         raise SettingError(f"--json {given.json}: no such folder; make it first")
     options = Options(**{name: getattr(given, name) for name in asdict(Options())})
-    # Before anything is measured: an unreadable file should not cost an hour.
     if given.page:
-        if not given.json or not given.json.exists():
+        if not given.json:
             raise SettingError("--page: expected --json FILE too, with what was measured")
         fill(given.page, given.json)
         return 0
+    # Before anything is measured: an unreadable file should not cost an hour.
     kept = read_ratios(given.check, options) if given.check else {}
     # Avalanche imports qpsolvers, whose solvers only GEM needs.
     warnings.filterwarnings("ignore", message="no QP solver found")
@@ -117,10 +117,11 @@ def run(given: argparse.Namespace) -> int:
     quiet_libraries()
     with tempfile.TemporaryDirectory() as folder:
         options = toy(options, Path(folder)) if options.smoke else options
-        others = read_others(given.json, options, names) if given.json and given.json.exists() else []
+        others = read_others(given.json, options) if given.json and given.json.exists() else []
         found: list[Comparison] = []
         for name in names:
             found += measured([name], options)
+            others = [each for each in others if each.measure != name]
             if given.json:
                 whole = record([*others, *found], options)
                 given.json.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
@@ -188,31 +189,43 @@ def mean(seconds: Sequence[float]) -> float:
     return sum(seconds) / len(seconds)
 
 
-def read_others(path: Path, options: Options, names: Sequence[str]) -> list[Comparison]:
-    """What a file has of measures that are not taken now. Raises SettingError where it is of another machine or data."""
+SAME = ("processor", "amx", "gpu", "threads", "versions", "smoke")
+"""What figures of one file have in common, beside the options that name data."""
+
+
+def read_json(path: Path) -> tuple[dict[str, Any], list[Comparison]]:
+    """What `--json` wrote. Raises SettingError for anything else."""
     try:
         kept = json.loads(path.read_bytes())
-        was = {name: kept[name] for name in ("platform", "threads", "cpu", "gpu", "smoke")}
-        was |= {name: kept["options"][name] for name in ("encoder", "mnli", "wikidata")}
-        others = [Comparison.of_dict(each) for each in kept["comparisons"] if each["measure"] not in names]
+        found = [Comparison.of_dict(each) for each in kept["comparisons"]]
+        if missing := {*SAME, "options"} - kept.keys():
+            raise KeyError(*missing)
+    except OSError as error:
+        raise SettingError(f"--json {path}: {error.strerror}; expected what --json wrote") from None
     except (ValueError, KeyError, TypeError):
-        raise SettingError(f"--json {path}: is there, and no file of ratios; name another file") from None
-    now = record([], options)
-    now |= {name: getattr(options, name) for name in ("encoder", "mnli", "wikidata")}
-    # Toy data lie elsewhere each time.
-    if other := [
-        name for name in was if was[name] != now[name] and not (options.smoke and name in asdict(options))
-    ]:
         raise SettingError(
-            f"--json {path}: its {other[0]} is {was[other[0]]}, not {now[other[0]]}; name another file"
+            f"--json {path}: no file of figures, or one of an earlier version; name another file"
+        ) from None
+    return kept, found
+
+
+def read_others(path: Path, options: Options) -> list[Comparison]:
+    """What a file has already. Raises SettingError where it is of another machine, other libraries or other data."""
+    kept, found = read_json(path)
+    # Toy data and encoders lie elsewhere each time.
+    data = () if options.smoke else ("encoder", "mnli", "wikidata")
+    was = {**{name: kept[name] for name in SAME}, **{name: kept["options"].get(name) for name in data}}
+    now = {**record([], options), **{name: getattr(options, name) for name in data}}
+    if other := [name for name in was if was[name] != now[name]]:
+        raise SettingError(
+            f"--json {path}: of other {other[0]} ({was[other[0]]}, now {now[other[0]]}); name another file"
         )
-    return others
+    return found
 
 
 def fill(page: Path, path: Path) -> None:
     """Put the table of a file into a page, and a line that says where and when it was measured."""
-    kept = json.loads(path.read_bytes())
-    found = [Comparison.of_dict(each) for each in kept["comparisons"]]
+    kept, found = read_json(path)
     dates = sorted({each.date for each in found})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     where = f"{machine_line(kept)}, {when}; `{path.as_posix()}`."
@@ -221,7 +234,12 @@ def fill(page: Path, path: Path) -> None:
         rows = details(found) if mark[2] else table(found)
         return f"{mark[1]}{rows}\n\n{where}\n{mark[3]}"
 
-    page.write_text(BLOCK.sub(filled, page.read_text("utf-8")), "utf-8")
+    text, n = BLOCK.subn(filled, page.read_text("utf-8") if page.exists() else "")
+    if not n:
+        raise SettingError(
+            f"--page {page}: no place for the table; expected a page with <!-- speed --> and <!-- /speed -->"
+        )
+    page.write_text(text, "utf-8")
 
 
 def machine_line(kept: dict[str, Any]) -> str:

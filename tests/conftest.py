@@ -56,8 +56,8 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def pytest_collection_finish(session):
-    """A run ends with a garbage collection, which need not look at a million objects of the libraries each time."""
-    if session.config.option.collectonly or not session.items:
+    """Each run collects garbage, and need not look at a million objects of the libraries each time."""
+    if session.config.option.collectonly or len(session.items) < 100:
         return
     for library in ("avalanche.training", "mlflow", "transformers"):
         importlib.import_module(library)
@@ -66,7 +66,7 @@ def pytest_collection_finish(session):
 
 
 def pytest_unconfigure():
-    """Libraries complain of what is still there when Python ends."""
+    """Some libraries warn about objects that are left when Python ends."""
     gc.unfreeze()
 
 

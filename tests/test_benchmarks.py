@@ -127,24 +127,25 @@ def test_what_a_file_has_of_other_measures_stays_and_goes_into_a_page(tmp_path):
     speed = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(speed)
     kept, page = tmp_path / "ratios.json", tmp_path / "page.md"
-    now = speed.record([comparison([2.0], [3.0], measure="first_batch", date="2026-01-02")], speed.Options())
-    kept.write_text(json.dumps(now))
-    (other,) = speed.read_others(kept, speed.Options(), ["encode"])
-    assert (other.ratio, other.date) == (1.5, "2026-01-02")
-    assert speed.read_others(kept, speed.Options(), ["first_batch"]) == []
-    with pytest.raises(speed.SettingError, match="its wikidata is bundled, not elsewhere; name another file"):
-        speed.read_others(kept, speed.Options(wikidata="elsewhere"), ["encode"])
+    batch = comparison([2.0], [3.0], measure="first_batch", date="2026-01-02")
+    kept.write_text(json.dumps(speed.record([batch], speed.Options())))
+    (other,) = speed.read_others(kept, speed.Options())
+    assert (other.measure, other.ratio, other.date) == ("first_batch", 1.5, "2026-01-02")
+    for changes, what in (({"wikidata": "elsewhere"}, "wikidata"), ({"smoke": True}, "smoke")):
+        with pytest.raises(speed.SettingError, match=f"of other {what} .*; name another file"):
+            speed.read_others(kept, speed.Options(**changes))
     page.write_text("before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n")
     speed.fill(page, kept)
-    before, rows, after = page.read_text().partition(
-        "| `contsym run` to its first batch | `import avalanche` | 1.5 (1.5 to 1.5) | 1 |"
-    )
-    assert (
-        before.startswith("before\n<!-- speed -->\n| what")
-        and rows
-        and after.endswith("`.\n<!-- /speed -->\nafter\n")
-    )
-    assert ", 2026-01-02; `" in after
+    row = "| `contsym run` to its first batch | `import avalanche` | 1.5 (1.5 to 1.5) | 1 |"
+    before, there, after = page.read_text().partition(row)
+    assert before.startswith("before\n<!-- speed -->\n| what") and there
+    assert ", 2026-01-02; `" in after and after.endswith("`.\n<!-- /speed -->\nafter\n")
+    page.write_text("no mark")
+    with pytest.raises(speed.SettingError, match="no place for the table"):
+        speed.fill(page, kept)
+    kept.write_text("{}")
+    with pytest.raises(speed.SettingError, match="no file of figures"):
+        speed.fill(page, kept)
 
 
 def test_large_data_repeat_pairs_under_other_names():
@@ -208,12 +209,13 @@ def test_top_k_in_parts_is_sorting_all_similarities():
 def test_accuracies_agree_by_row_and_task():
     from speed.first_answer import agreement_of
 
-    ours = [[0.73, 0.75], [0.60, 0.99]]
+    ours = before, after, probe = [[0.73, 0.75], [0.60, 0.99], [0.70, 0.68]]
     assert agreement_of(ours, ours)[0]
     # What was forgotten may differ by more than what was learned.
-    assert agreement_of(ours, [ours[0], [0.68, 0.97]])[0]
-    assert not agreement_of(ours, [ours[0], [0.60, 0.95]])[0]
-    assert not agreement_of(ours, [[0.73, 0.77], ours[1]])[0]
+    assert agreement_of(ours, [before, [0.68, 0.97], probe])[0]
+    assert not agreement_of(ours, [before, [0.60, 0.95], probe])[0]
+    assert not agreement_of(ours, [[0.73, 0.77], after, probe])[0]
+    assert not agreement_of(ours, [before, after, [0.70, 0.60]])[0]
 
 
 def test_best_threshold_separates_and_of_equal_ones_is_the_least():
@@ -340,9 +342,9 @@ def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path
     assert all(each["agrees"] for each in found)
     # The same weights and texts, before any batch was drawn: the plain script is an independent twin.
     (run,) = (each["facts"] for each in found if each["measure"] == "first_answer")
-    ours, plain = run["before and after, contsym"], run["before and after, plain script"]
+    ours, plain = run["before, after and probe, contsym"], run["before, after and probe, plain script"]
     assert ours[0] == plain[0]
-    assert [len(row) for row in plain] == [2, 2]
+    assert [len(row) for row in plain] == [2, 2, 2]
 
 
 @pytest.mark.slow

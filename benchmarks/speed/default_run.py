@@ -25,7 +25,7 @@ STRATEGY, SCENARIO, TOY_STEPS = "knn_fixed", "mnli_then_wikidata", "2"
 
 def default_words(options: Options) -> list[str]:
     """The first command of the README; with toy sizes the same on the toy tasks."""
-    words = ["run", "--strategy", STRATEGY, "--scenario", SCENARIO]
+    words = ["run", "--strategy", STRATEGY, "--scenario", SCENARIO, "--device", options.device]
     if options.smoke:
         words += ["--encoder", options.encoder, "--mnli", options.mnli, "--wikidata", options.wikidata]
         words += ["--set", f"steps={TOY_STEPS}", "--precision", "fp32"]
@@ -35,7 +35,7 @@ def default_words(options: Options) -> list[str]:
 def default_config(options: Options) -> RunConfig:
     """The same, for Python."""
     if not options.smoke:
-        return RunConfig(STRATEGY, SCENARIO)
+        return RunConfig(STRATEGY, SCENARIO, device=options.device)
     sources = {"mnli": options.mnli, "wikidata": options.wikidata}
     return RunConfig(
         STRATEGY,
@@ -44,6 +44,7 @@ def default_config(options: Options) -> RunConfig:
         sources=sources,
         settings={"steps": TOY_STEPS},
         precision="fp32",
+        device=options.device,
     )
 
 
@@ -55,16 +56,18 @@ def measure(options: Options) -> list[Comparison]:
         with tempfile.TemporaryDirectory() as output:
             began = time.perf_counter()
             child = subprocess.Popen(
-                [sys.executable, "-m", "contsym", *words, "--output", output, "--json"],
+                [sys.executable, "-m", "contsym", *words, "--output", f"{output}/runs", "--json"],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                # Leaks and shortcuts are looked for each time.
+                env={**os.environ, "CONTSYM_CACHE": f"{output}/cache"},
             )
             _, status, usage = os.wait4(child.pid, 0)
             took = time.perf_counter() - began
             child.returncode = os.waitstatus_to_exitcode(status)
             if child.returncode:
                 raise RuntimeError(f"contsym {' '.join(words)} ended with {child.returncode}")
-            (result,) = store.results_folder(Path(output)).glob(f"*/{store.RESULT}")
+            (result,) = store.results_folder(Path(output) / "runs").glob(f"*/{store.RESULT}")
             # Linux counts in KiB.
             peaks.append(usage.ru_maxrss * 1024 / 1e9)
             return took, result.parent.name

@@ -272,6 +272,8 @@ class VotingMemory:
         evenly spaced pairs of the past are encoded again: enough for a point of the trajectory, where all of
         them would cost more than the training in between.
         """
+        if past_limit is not None and (not self.thins or sum(map(len, past)) <= past_limit):
+            past_limit = None
         version = (n_steps, len(past), 0 if current is None else len(current), past_limit or 0)
         if version == self._version:
             return
@@ -281,7 +283,7 @@ class VotingMemory:
         if self.mode in ("stale", COMPENSATE):
             self._append(past, current, embed)
             return
-        past = past if past_limit is None or self.reservoir else thinned(past, past_limit)
+        past = past if past_limit is None else thinned(past, past_limit)
         # Joined, because one by one a stream of n experiences would need n^2 / 2 small encodings.
         # A thinned or sampled past differs each time.
         finished = self._finished if past_limit is None and not self.reservoir else Joined()

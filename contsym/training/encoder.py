@@ -1,4 +1,4 @@
-"""The encoder of a plan, as its training finds it."""
+"""Loads the pretrained encoder of a plan."""
 
 from __future__ import annotations
 

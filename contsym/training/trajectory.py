@@ -98,11 +98,13 @@ class EncoderTrajectory(Trajectory):
         # After an experience a memory has all its pairs, trained on or not.
         n_distinct = len(method.past[-1]) if method.memory else len(strategy.seen_rows)
         so_far = strategy.n_steps, strategy.n_pairs_seen, n_distinct
-        with present_apart(method) as past_limit:
-            self.measure(strategy, experience, so_far, all_tasks=self.is_whole, past_limit=past_limit)
-        if past_limit is not None:
-            # The memory of the point is not that of the answers, and no part of the evaluation after it.
-            with self.counted(strategy):
+        # Around both: what the first has encoded the second has not to.
+        with self.counted(strategy):
+            with present_apart(method) as past_limit:
+                self.measure(strategy, experience, so_far, all_tasks=self.is_whole, past_limit=past_limit)
+            if past_limit is not None:
+                # The point's memory may have fewer earlier pairs than the one that predicts. That one is encoded here, so
+                # that the evaluation does not count it.
                 strategy.refresh()
 
     def after_batch(self, strategy, n_batches: int) -> Point | None:
