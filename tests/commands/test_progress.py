@@ -8,7 +8,11 @@ import pytest
 from rich.console import Console
 
 from contsym.commands.views import progress as display_progress
-from contsym.commands.views.progress import LINE_SECONDS, RunProgress, status
+from contsym.commands.views.progress import LINE_SECONDS, RunProgress, SweepProgress, status
+from contsym.config import RunConfig
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.job import Job
+from contsym.sweeps.plan import Cell, Sweep
 
 
 @pytest.fixture
@@ -63,6 +67,18 @@ def test_a_terminal_has_bars_in_place_of_lines(monkeypatch):
         time.sleep(0.25)
     assert "steps" not in console.file.getvalue()
     assert "1/2" in console.file.getvalue()
+
+
+def test_a_sweep_whose_cells_are_done_has_no_time_left(log, tmp_path):
+    job = Job("a-key", RunConfig("knn_fixed", "wikidata_only", output=tmp_path))
+    config = SweepConfig(("knn_fixed",), "wikidata_only", (8,), output=tmp_path)
+    progress = SweepProgress(log, None, Sweep(config, (Cell(job, None, 4, 0),), "now", "sweep"), 0.0)
+    progress.started(job)
+    progress.tick()
+    assert progress.line().startswith("0 of 1 cells done; running ")
+    progress.ended(job, None)
+    progress.tick()
+    assert progress.line() == "1 of 1 cells done"
 
 
 def test_a_log_hears_of_what_comes_before_the_first_step(log):

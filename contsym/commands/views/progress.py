@@ -209,7 +209,9 @@ class SweepProgress(Display):
             self.bars.advance(self._cells)
 
     def tick(self) -> None:
-        if (seconds := self._time_left.seconds(time.monotonic())) is not None:
+        if self._n_done == self._n_cells:
+            self.note("")
+        elif (seconds := self._time_left.seconds(time.monotonic())) is not None:
             self.note(f"about {duration(seconds)} left" if seconds >= 1 else "longer than expected")
 
     def note(self, text: str) -> None:
