@@ -199,6 +199,7 @@ def test_an_installed_package_is_listed_without_importing_it(site):
     assert re.search(r"\n  demo_stream +MNLI first, then Wikidata pairs\.\n", done.stdout)
 
 
+@pytest.mark.slow
 def test_an_installed_package_runs_and_its_other_files_count(site, toy, tiny_encoder_folder, mlflow_template):
     def run(output):
         (site / output).mkdir()

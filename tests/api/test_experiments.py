@@ -139,6 +139,7 @@ def test_a_run_leaves_the_environment_as_it_was(options, tmp_path):
     assert {name: v for name, v in os.environ.items() if not name.startswith("KMP_")} == before
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_sweeps_once(options, tmp_path):
     given = {name: str(value) for name, value in options.items() if name != "mnli"}
     script = tmp_path / "script.py"

@@ -13,6 +13,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "avalanche.md").read_text
 NUMBER = re.compile(r"\d+(?:\.\d*)?")
 
 
+@pytest.mark.slow
 def test_the_example_prints_what_the_page_says_and_its_names_are_in_mlflow(tmp_path):
     ((program, output),) = re.findall(
         r"^```python\n(.*?)^```\n\n```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL

@@ -145,6 +145,7 @@ def test_new_scenarios_and_strategies_are_listed(begun):
     assert re.search(r"^  my_scenario +MNLI first, then Wikidata pairs\.$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_new_task_is_checked_listed_and_trained_on(tmp_path, tiny_encoder_folder):
     """As docs/tasks.md says: two labels from a CSV file, three experiences of different labels, two strategies."""
     assert contsym_here("new", "task", "tickets", cwd=tmp_path).returncode == 0
@@ -414,6 +415,7 @@ def test_a_mistake_with_check_is_one_line_and_exit_code_2(arguments, message, be
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path):
     text = (begun[0] / "my_method.py").read_text("utf-8")
     assert text.count('"grows": "labels"') == 1

@@ -229,6 +229,7 @@ def test_an_encoder_is_exported_whole_with_its_head(tmp_path):
     assert refused.returncode == 2 and "minilm-nli is a preset and no model of yours" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_model_is_uploaded_to_the_hub_and_used_from_there(folder, tmp_path):
     with serving() as hub:
         variables = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}

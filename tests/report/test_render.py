@@ -235,6 +235,7 @@ def test_results_kept_without_their_vectors_have_a_report_that_says_so(output, t
     assert 'id="plot-embeddings"' not in text
 
 
+@pytest.mark.slow
 def test_written_files_are_where_they_are_said_to_be(output, tmp_path):
     report = make_report(collect(output, []), 0.99)
     html, folder = write_report(report, tmp_path / "to" / "here")

@@ -125,6 +125,7 @@ def test_several_tasks_are_trained_on_together(pretrain):
     assert min(found["accuracy"].values()) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("lora=4",)])
 def test_a_killed_training_resumes_to_the_same_bits(toy, tiny_encoder_folder, tmp_path, more):
     settings = (*more, "evaluations=100", "warmup=0.1", "schedule=linear")
