@@ -120,10 +120,19 @@ def waiting() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ} or {"GOMP_SPINCOUNT": SPIN_COUNT}
 
 
+KERNELS = "32"
+"""Products of matrices whose compiled kernels oneDNN keeps, by shape; its own limit is 1024.
+
+Texts have so many lengths that hardly a shape comes again: 1024 took 0.2 GB more in the default run, and no less time.
+A training step has about a dozen.
+"""
+
+
 def run_environment() -> dict[str, str]:
-    """Environment variables of a process that trains: how threads wait, and no threads of the tokenizers, which a fork
-    would break. Torch reads some when it is imported."""
-    return {**waiting(), "TOKENIZERS_PARALLELISM": os.environ.get("TOKENIZERS_PARALLELISM", "false")}
+    """Environment variables of a process that trains, or the user's own: how threads wait, no threads of the tokenizers,
+    which a fork would break, and few compiled kernels. Torch reads some when it is imported."""
+    ours = {"TOKENIZERS_PARALLELISM": "false", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": KERNELS}
+    return {**waiting(), **{name: os.environ.get(name, value) for name, value in ours.items()}}
 
 
 @contextmanager

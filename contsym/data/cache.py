@@ -93,15 +93,16 @@ def cached_value(task: TaskData, what: Sequence[object], compute: Callable[[], A
 
 
 @contextmanager
-def parsed_ahead(requests: Iterable[Request]) -> Iterator[None]:
+def parsed_ahead(requests: Iterable[Request]) -> Iterator[set[Request]]:
     """While the block runs (for example while it imports torch), parse large uncached sources in separate processes.
 
-    `load_task` then finds them in the cache, and parses the sources that could not be cached.
+    The block gets the requests that are being parsed; after it, `load_task` finds them in the cache, and parses the
+    sources that could not be cached.
     """
     is_possible = _limit() > 0 and n_cores() > 1
     # The processes find modules where this process finds them, and in no other folder.
     path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-    processes = []
+    processes, parsed = [], set()
     try:
         for request in dict.fromkeys(requests if is_possible else ()):
             _, entry = _entry(sources.parse_source(*request[:3]), request, LARGE)
@@ -114,7 +115,8 @@ def parsed_ahead(requests: Iterable[Request]) -> Iterator[None]:
                     stderr=subprocess.DEVNULL,
                 )
                 processes.append(process)
-        yield
+                parsed.add(request)
+        yield parsed
         for process in processes:
             process.wait()
     finally:

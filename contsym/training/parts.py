@@ -61,10 +61,19 @@ class Shared:
 
     @contextmanager
     def loading_ahead(self, scenario: ScenarioPlan, config: RunConfig) -> Iterator[None]:
-        """Parse large data in the background while the block runs, unless they are in the cache."""
+        """Parse large data in the background while the block runs, unless they are in the cache.
+
+        What remains to be waited for after the block is used to load and audit the other tasks.
+        """
         requests = [_request(scenario, place, config) for place in range(len(scenario.experiences))]
-        with cache.parsed_ahead(each for each in requests if each not in self.values):
+        with cache.parsed_ahead(each for each in requests if each not in self.values) as parsed:
             yield
+            for place, experience in enumerate(scenario.experiences if parsed else ()):
+                # What is only tested is audited against every trained task.
+                if requests[place] not in parsed and not experience.tested_only:
+                    task = self.load(scenario, place, config)
+                    if config.audit:
+                        self.overview(task, config)
 
     def load(self, scenario: ScenarioPlan, place: int, config: RunConfig) -> TaskData:
         """The pairs of an experience; each task and each experience is loaded once."""

@@ -67,6 +67,7 @@ def test_wikidata_is_learned_after_mnli_and_forgetting_is_a_number(tmp_path):
     assert result.forgetting == {"mnli": pytest.approx(matrix[1][0] - matrix[2][0])}
 
 
+@pytest.mark.night
 def test_the_default_start_knows_real_mnli_and_forgets_nothing_where_nothing_is_trained(tmp_path):
     result = run("ridge", "mnli_then_wikidata", tmp_path, protocol=None, curve=False, audit=False)
     assert (result.encoder, result.options.protocol, result.seen) == (

@@ -358,7 +358,7 @@ def test_a_sweep_has_a_cell_for_each_order(toy, tiny_encoder_folder, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_workers")
+@pytest.mark.usefixtures("no_workers", "no_figures")
 def test_a_long_stream_is_shown_experience_by_experience_in_a_sweep_and_a_report(
     tiny_encoder_folder, tmp_path
 ):
