@@ -73,7 +73,7 @@ def figure(row: Row, comparison: Comparison) -> str:
 
 
 def details(found: Sequence[Comparison]) -> str:
-    """Every comparison as a row of Markdown.
+    """Every comparison as a row of Markdown; contsym's own figure where there is no other way.
 
     >>> print(details([Comparison("m", "a / b", [1.0, 2.0, 4.0], [3.0, 4.0, 4.0], True, "equal", aim=2.0)]))
     | comparison | ratio | contsym, s | other, s | aim | results |
@@ -82,8 +82,9 @@ def details(found: Sequence[Comparison]) -> str:
     """
     lines = ["| comparison | ratio | contsym, s | other, s | aim | results |", "|---|---|---|---|---|---|"]
     for each in found:
-        seconds = [f"{statistics.median(of):.3g}" if of else "" for of in (each.ours, each.theirs)]
-        ratio = f"{each.ratio:.3g} ({min(each.ratios):.3g} to {max(each.ratios):.3g})" if each.theirs else ""
+        pair = (each.ours, each.theirs) if each.theirs else ((), ())
+        seconds = [f"{statistics.median(of):.3g}" if of else "" for of in pair]
+        ratio = f"{each.ratio:.3g} ({min(each.ratios):.3g} to {max(each.ratios):.3g})"
         cells = [each.key, f"{ratio}{'' if each.is_met else ': missed'}", *seconds]
         cells += [
             "" if each.aim is None else f"{'at most ' if each.at_most else ''}{each.aim:g}",
