@@ -123,8 +123,8 @@ def waiting() -> dict[str, str]:
 KERNELS = "32"
 """Products of matrices whose compiled kernels oneDNN keeps, by shape; its own limit is 1024.
 
-Texts have so many lengths that hardly a shape comes again: 1024 took 0.2 GB more in the default run, and no less time.
-A training step has about a dozen.
+Texts have so many lengths that hardly a shape comes again: 1024 took 0.2 GB more in the default run, and no less time
+(benchmarks/speed.py --only default_run, on an AMD CPU in bfloat16).
 """
 
 
