@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import NoReturn
@@ -103,6 +104,9 @@ _name_variables(cli)
 def main() -> NoReturn:
     """Run the command line. The exit code is 2 for a user's mistake, and 128 plus its number for a signal."""
     end_cleanly_on_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Outside UTF-8 a terminal lacks signs as · and ±: an answer must not be lost for one. stderr escapes them.
+        sys.stdout.reconfigure(errors="replace")
     os.environ.update(run_environment())
     quiet_avalanche()
     try:

@@ -7,13 +7,16 @@ import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from contsym.checked import is_number
 from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SplitRule
-from contsym.errors import SettingError
+from contsym.errors import SettingError, nearest
+from contsym.files import home_path
 from contsym.models.encoders.declared import AUTO, POOLINGS
 from contsym.tasks.schema import Task, size_option
 
@@ -112,7 +115,6 @@ class RunConfig(CellOptions):
             self,
             seeds=whole_numbers("seeds", self.seeds),
             shots=shots_of(self.shots),
-            step=whole_number("step", self.step),
             sizes={
                 task: whole_number(size_option(task).lstrip("-"), size) for task, size in self.sizes.items()
             },
@@ -137,15 +139,13 @@ class RunConfig(CellOptions):
                 f"--pretrain {','.join(self.pretrain)}: protocol {self.protocol} pretrains nothing; "
                 "leave it out or add --protocol retrain"
             )
-        if self.draw not in get_args(Draw):
-            raise SettingError(f"--draw {self.draw}: expected {' or '.join(get_args(Draw))}")
         if self.pooling not in POOLINGS:
             raise SettingError(f"--pooling {self.pooling}: expected {', '.join(POOLINGS)}")
         if self.adapter is not None and not re.fullmatch(LORA + "[1-9][0-9]{0,3}", self.adapter):
             raise SettingError(f"--adapter {self.adapter}: expected lora:RANK, as lora:16")
         if self.label_noise is not None and not 0 <= self.label_noise <= 1:
             raise SettingError(
-                f"--label-noise {self.label_noise} is out of range; expected a share of 0 to 1"
+                f"--label-noise {self.label_noise:g} is out of range; expected a share of 0 to 1"
             )
         for option in ("target", "until"):
             if (share := getattr(self, option)) is not None and not 0 < share <= 1:
@@ -196,12 +196,67 @@ def one_form(config: Any, **values: object) -> None:
     again."""
     if isinstance(getattr(config, "strategy", None), str):
         values["strategy"] = strategy_name(config.strategy)
-    paths = {"output": Path(config.output), "plugins": tuple(map(str, config.plugins))}
-    encoder = None if config.encoder is None else str(config.encoder)
-    texts = {"encoder": encoder, "scenario": str(config.scenario)}
+    paths = {"output": home_path(config.output), "plugins": tuple(map(str, several(config.plugins)))}
+    texts = {name: str(given) for name in _TEXTS if (given := getattr(config, name)) is not None}
+    kinds = {
+        name: of_kind(name, kind, given)
+        for name, kind in _kinds(config.__class__).items()
+        if (given := getattr(config, name)) is not None
+    }
     sources = {task: str(source) for task, source in config.sources.items()}
-    for name, value in {**paths, **texts, "sources": sources, **values}.items():
+    for name, value in {**paths, **texts, **kinds, "sources": sources, **values}.items():
         object.__setattr__(config, name, value)
+
+
+_TEXTS = ("scenario", "encoder", "pooling", "adapter", "device")
+"""Fields whose values may come as an object that stands for a text, as a path or a torch.device."""
+
+
+@cache
+def _kinds(config: type) -> dict[str, Any]:
+    """By field the type of each choice, flag and number, without the None that a field may also be."""
+    found = {}
+    for name, hint in get_type_hints(config).items():
+        kinds = {*get_args(hint)} - {NoneType} if get_origin(hint) in (Union, UnionType) else {hint}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if kind in (bool, int, float) or get_origin(kind) is Literal:
+            found[name] = kind
+    return found
+
+
+def of_kind(name: str, kind: Any, given: Any) -> Any:
+    """The value of an option that is a flag, a number or a choice. Raises SettingError for a value of another kind.
+
+    >>> of_kind("until", float, 1), of_kind("draw", Draw, "natural")
+    (1.0, 'natural')
+    """
+    option, plain = name.replace("_", "-"), _plain(given)
+    if kind is int:
+        return whole_number(option, given)
+    if kind is bool:
+        if not isinstance(plain, bool):
+            raise SettingError(f"{name}={given!r}: expected True or False")
+        return plain
+    if kind is float:
+        if isinstance(plain, bool) or not isinstance(plain, int | float):
+            raise SettingError(f"--{option} {given!r}: expected a number")
+        return float(plain)
+    choices = get_args(kind)
+    if not isinstance(given, str) or given not in choices:
+        raise SettingError(f"--{option} {given!r}: {nearest(str(given), choices)}")
+    return str(given)
+
+
+def several(given: Any) -> tuple[Any, ...]:
+    """A list as a tuple; a lone value, as a text or a dict, counts as a list of one.
+
+    >>> several([8, 16]), several("least"), several(8)
+    ((8, 16), ('least',), (8,))
+    """
+    # A number of numpy or torch has an iterator that gives nothing.
+    is_number = getattr(given, "shape", None) == ()
+    is_lone = is_number or isinstance(given, str | Mapping) or not isinstance(given, Iterable)
+    return (given,) if is_lone else tuple(given)
 
 
 def as_texts(values: Mapping[str, Any], option: str = "--set") -> dict[str, str]:
@@ -210,6 +265,8 @@ def as_texts(values: Mapping[str, Any], option: str = "--set") -> dict[str, str]
     >>> as_texts({"steps": 20, "margin": 0.5, "calibrated": True, "k": "3"})
     {'steps': '20', 'margin': '0.5', 'calibrated': 'true', 'k': '3'}
     """
+    if not isinstance(values, Mapping):
+        raise SettingError(f"{option} {values!r}: expected a dict, as {{'steps': 20}}")
     return {str(name): as_text(name, value, option) for name, value in values.items()}
 
 
@@ -217,13 +274,17 @@ def as_text(name: str, value: object, option: str = "--set") -> str:
     """A value as it is typed on the command line. Raises SettingError for what cannot be typed there."""
     if isinstance(value, str):
         return value
-    # numpy's and torch's numbers too.
-    plain = value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+    plain = _plain(value)
     if isinstance(plain, bool):
         return str(plain).lower()
     if isinstance(plain, int | float):
         return str(plain)
     raise SettingError(f"{option} {name}={value!r}: expected a text, a number, True or False")
+
+
+def _plain(value: Any) -> Any:
+    """Of a number or truth value of numpy or torch Python's own; anything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
 
 
 def shots_of(given: Any) -> Shots:
@@ -255,9 +316,12 @@ def whole_numbers(name: str, given: Iterable[Any]) -> tuple[int, ...]:
 
 def whole_number(name: str, given: Any) -> int:
     try:
-        return operator.index(given)
+        # Python counts with truth values.
+        if not isinstance(given, bool):
+            return operator.index(given)
     except TypeError:
-        raise SettingError(f"--{name} {given!r}: expected a whole number") from None
+        pass
+    raise SettingError(f"--{name} {given!r}: expected a whole number")
 
 
 def parse_assignments(pairs: tuple[str, ...], option: str = "--set") -> dict[str, str]:

@@ -45,7 +45,9 @@ def unshield(cell: str) -> str:
 
 
 def home_path(text: str | Path) -> Path:
-    """The path with `~` as the user's home. Raises ContsymError where there is no such user."""
+    """The path with `~` as the user's home. Raises ContsymError where there is no such user, and for no path at all."""
+    if "\0" in str(text):
+        raise ContsymError(f"{str(text)!r}: no file can have a name with a NUL in it; expected a path")
     try:
         return Path(text).expanduser()
     except RuntimeError:

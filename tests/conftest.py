@@ -120,16 +120,12 @@ def no_figures(monkeypatch):
 
 
 @pytest.fixture
-def no_workers(monkeypatch):
-    """For tests of sweeps that do not look at the processes which train the cells: each imports torch first, for seconds."""
-    from contsym.sweeps import job
-    from tests.sweeps.here import Here
+def no_workers():
+    """For tests of sweeps that do not look at the processes which train the cells."""
+    from tests.sweeps.here import cells_here
 
-    monkeypatch.setattr("contsym.sweeps.engines.choose.LocalExecutor", lambda *_, **__: Here())
-    # What a worker keeps of its data is kept for a process that does nothing else.
-    job._shared.cache_clear()
-    yield
-    job._shared.cache_clear()
+    with cells_here():
+        yield
 
 
 @pytest.fixture(scope="session")

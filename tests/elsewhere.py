@@ -44,9 +44,9 @@ class Elsewhere:
         return self._done("from contsym.cli import main; main()", arguments, cwd, variables)
 
     def run(self, command: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
-        """In place of subprocess.run, for who runs [python, "-c", program, *words]."""
+        """In place of subprocess.run, for who runs [python, "-c", program, *words] in the present folder."""
         _, _, program, *words = command
-        return self._done(program, ["-c", *words], ROOT, {})
+        return self._done(program, ["-c", *words], Path.cwd(), {})
 
     def _done(
         self, program: str, arguments: Sequence[str], cwd: Path, variables: Mapping[str, str]

@@ -11,6 +11,9 @@ from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 from tests.strategy_settings import SETTINGS
 
+BARE = {"curve": False, "audit": False}
+"""For tests that look neither at a trajectory nor at shortcuts."""
+
 
 def toy_config(toy, encoder, output, strategy, scenario="mnli_then_wikidata", **changes):
     """A run of the toy data; few steps at a rate that the tiny encoder learns with."""

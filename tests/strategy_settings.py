@@ -34,9 +34,25 @@ ENCODERS: dict[str, str] = {
 
 FAST = ("fine_tune", "knn_fixed", "ridge")
 """What the fast tests try each law on: one strategy trained by gradient steps, one with a memory, one in closed form."""
+NIGHT = ("frozen_probe", "knn_cosine", "ncm", "nli_head", "slda", "text_labels")
+"""What only the tests of the night try each law on: strategies whose parts are those of others.
+
+They are a k-NN with another distance, other label vectors, heads, and statistics in closed form.
+"""
+SLOW = tuple(name for name in SETTINGS if name not in (*FAST, *NIGHT))
 
 
-def fast_and_slow(cases: Iterable[Any], fast: Iterable[Any] = FAST) -> list[Any]:
-    """All cases as parameters of a test; those not in `fast` are for the slow tests."""
-    fast = list(fast)
-    return [case if case in fast else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+def fast_and_slow(
+    cases: Iterable[Any], fast: Iterable[Any] = FAST, slow: Iterable[Any] | None = None
+) -> list[Any]:
+    """All cases as parameters of a test.
+
+    Those not in `fast` are for the slow tests, or where `slow` is given those in it, and the others for the night.
+    """
+    cases, fast = list(cases), list(fast)
+    slow = cases if slow is None else list(slow)
+
+    def marked(case: Any) -> Any:
+        return pytest.param(case, marks=pytest.mark.slow if case in slow else pytest.mark.night)
+
+    return [case if case in fast else marked(case) for case in cases]

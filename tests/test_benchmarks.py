@@ -331,15 +331,26 @@ def test_a_ratio_that_falls_twice_fails_and_only_its_measure_is_taken_again(tmp_
     assert "none of 1 ratios has fallen" in done.stdout
 
 
-@pytest.mark.slow
-@needs_bench
-def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path):
-    names = {"encode", "first_answer", "until_099", "gpu"}
+def compared_with_others(tmp_path, *names):
+    """The comparisons of these measures with other libraries, all of which agree."""
     done = speed("--smoke", "--only", ",".join(names), "--json", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())["comparisons"]
-    assert {each["measure"] for each in found} == names
+    assert {each["measure"] for each in found} == {*names}
     assert all(each["agrees"] for each in found)
+    return found
+
+
+@pytest.mark.night
+@needs_bench
+def test_other_measures_with_extras_run_and_their_results_agree(tmp_path):
+    compared_with_others(tmp_path, "encode", "until_099", "gpu")
+
+
+@pytest.mark.slow
+@needs_bench
+def test_a_plain_script_gives_the_same_accuracies(tmp_path):
+    found = compared_with_others(tmp_path, "first_answer")
     # The same weights and texts, before any batch was drawn: the plain script is an independent twin.
     (run,) = (each["facts"] for each in found if each["measure"] == "first_answer")
     ours, plain = run["before, after and probe, contsym"], run["before, after and probe, plain script"]
@@ -347,7 +358,7 @@ def test_sentence_transformers_and_setfit_run_and_give_the_same_vectors(tmp_path
     assert [len(row) for row in plain] == [2, 2, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_growth_is_measured_written_and_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     out, picture = tmp_path / "growth.json", tmp_path / "growth.svg"

@@ -162,7 +162,7 @@ def test_the_figure_of_the_readme_shows_the_table_of_the_results():
     assert results_figure.data(page) in (ROOT / "docs" / "results.svg").read_text("utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_the_first_command_of_the_readme_prints_what_it_says(tmp_path):
     ((command, output),) = re.findall(
         r"^```\n(contsym run [^\n]*)\n```\n\n[^\n]*\n\n```\n(knn_fixed .*?)^```$",

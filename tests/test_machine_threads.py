@@ -34,9 +34,12 @@ def test_threads_wait_as_the_user_has_set(monkeypatch, name, value):
     "code",
     [
         # From Python, where it is put back afterwards.
-        "from contsym.training.plan import prepare; from contsym.config import RunConfig\n"
-        "prepare(RunConfig('knn_fixed', 'wikidata_only', encoder=sys.argv[1], output=sys.argv[2], audit=False))\n"
-        "assert 'GOMP_SPINCOUNT' not in os.environ",
+        pytest.param(
+            "from contsym.training.plan import prepare; from contsym.config import RunConfig\n"
+            "prepare(RunConfig('knn_fixed', 'wikidata_only', encoder=sys.argv[1], output=sys.argv[2], audit=False))\n"
+            "assert 'GOMP_SPINCOUNT' not in os.environ",
+            marks=pytest.mark.slow,
+        ),
         # Any command, one that trains without asking for it (pretrain) included.
         "import contsym.cli; sys.argv = ['contsym', 'pretrain', '--to', '.']\n"
         "try: contsym.cli.main()\nexcept SystemExit: pass\nimport torch",

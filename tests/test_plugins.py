@@ -51,6 +51,7 @@ def sources(toy):
 # -- Named by file --
 
 
+@pytest.mark.usefixtures("untracked")
 def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
     done = contsym_here(
         *("run", "--strategy", "my_method", "--scenario", "my_scenario", "--encoder", tiny_encoder_folder),
@@ -71,7 +72,11 @@ def test_a_run_finds_both_and_says_with_which(begun, toy, tiny_encoder_folder):
 
 
 @pytest.mark.slow
-def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(begun, toy, tiny_encoder_folder):
+def test_a_sweep_finds_it_in_its_workers_and_when_it_is_resumed(
+    begun, toy, tiny_encoder_folder, mlflow_template
+):
+    (begun / "mlruns").mkdir()
+    shutil.copy(mlflow_template, begun / "mlruns" / "mlflow.db")
     done = contsym(
         *("sweep", "--strategies", "my_method", "--scenario", "wikidata_only", "--plugin", "my_method.py"),
         *("--wikidata", toy["wikidata"], "--encoder", tiny_encoder_folder, "--shots", "8", "--seeds", "1"),
@@ -200,11 +205,13 @@ def test_an_installed_package_is_listed_without_importing_it(site):
 
 
 @pytest.mark.slow
-def test_an_installed_package_runs_and_its_other_files_count(site, toy, tiny_encoder_folder, mlflow_template):
-    def run(output):
+def test_an_installed_package_runs_and_its_other_files_count(
+    site, toy, tiny_encoder_folder, mlflow_template, fork
+):
+    def run(output, start):
         (site / output).mkdir()
         shutil.copy(mlflow_template, site / output / "mlflow.db")
-        done = with_site(
+        done = start(
             *("run", "--strategy", "demo_cosine", "--scenario", "demo_stream", *sources(toy), *QUICK),
             *("--encoder", tiny_encoder_folder, "--no-curve", "--output", output),
             site=site,
@@ -214,14 +221,22 @@ def test_an_installed_package_runs_and_its_other_files_count(site, toy, tiny_enc
         (seed,) = stored_results(site / output)
         return seed
 
-    first = run("first")
+    def forked(*words, site):
+        """A process that has the package as its path says, and need not import torch."""
+        program = (
+            f"import os, sys\nos.chdir({str(site)!r})\nsys.path.insert(0, {str(site)!r})\n"
+            "from contsym.cli import main\nmain()"
+        )
+        return fork.run([sys.executable, "-c", program, *map(str, words)])
+
+    first = run("first", with_site)
     assert [(p.name, p.origin) for p in first.plugins] == [
         ("demo_cosine", "demo-methods 1.2"),
         ("demo_stream", "demo-methods 1.2"),
     ]
     # A file that the strategy may import is part of what it is.
     (site / "demo_methods" / "helper.py").write_text("SCALE = 2\n")
-    second = run("second")
+    second = run("second", forked)
     assert second.loss == first.loss
     assert second.key != first.key
     assert second.plugins[0].sha256 != first.plugins[0].sha256

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import contsym
+from tests.command import contsym, contsym_here
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = "\n".join(
@@ -47,7 +47,19 @@ def expected(text: str) -> re.Pattern[str]:
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory, tiny_encoder_folder, fork):
+def check_here(fork):
+    """`contsym check` in this process; the one that it starts for a saved model is forked, which saves seconds each."""
+
+    def check(*words, cwd):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("contsym.testing.elsewhere.subprocess", fork)
+            return contsym_here(*words, cwd=cwd)
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory, tiny_encoder_folder, fork, check_here):
     """(command, output of the page, what was printed, whether it succeeded) of each command, in order."""
     folder, site = tmp_path_factory.mktemp("tutorial"), tmp_path_factory.mktemp("site")
     found = []
@@ -66,7 +78,8 @@ def executed(tmp_path_factory, tiny_encoder_folder, fork):
                     path = os.pathsep.join((str(site), str(ROOT)))
                     done = contsym(*arguments, cwd=folder, PYTHONPATH=path)
                 else:
-                    done = fork.contsym(*arguments, cwd=folder)
+                    here = check_here if arguments[0] == "check" else fork.contsym
+                    done = here(*arguments, cwd=folder)
                 found.append((command, output, done))
     return found
 

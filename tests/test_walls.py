@@ -32,7 +32,7 @@ LIBRARIES = {
     "jinja2": r"report/",
     "ray": r"sweeps/engines/ray",
     "submitit": r"sweeps/engines/slurm",
-    "avalanche": r"avalanche/|scenarios/benchmark|strategies/addons/|training/(template|observers|loop)",
+    "avalanche": r"avalanche/|scenarios/benchmark|strategies/addons/|training/(template|observers)",
     "peft": r"strategies/|models/encoders/difference",
     "transformers": r"machine\.py|models/|testing/",
     "torch": r"(machine|checked|files|results/store)\.py"

@@ -64,7 +64,7 @@ def ray(bench: Bench, rng: random.Random) -> str:
         "-n",
         "0",
         "-m",
-        "slow",
+        "slow or night",
         "tests/sweeps/engines/test_ray.py",
         "-k",
         RAY_TESTS,

@@ -110,7 +110,7 @@ def contsym(options: Options, folder: Path) -> list[list[float]]:
 def plain(options: Options, plan: Plan, start: Path, tasks: Sequence[Path]) -> list[list[float]]:
     settings: Any = plan.settings
     numbers = {
-        "steps": n_training_steps(plan, plan.tasks[1], len(plan.training_part(plan.tasks[1], SEED))),
+        "steps": n_training_steps(plan, 1, [0, len(plan.training_part(plan.tasks[1], SEED))]),
         "batch-size": settings.batch_size,
         "learning-rate": plan.learning_rate,
         "weight-decay": settings.weight_decay,

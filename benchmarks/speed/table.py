@@ -76,14 +76,23 @@ def details(found: Sequence[Comparison]) -> str:
     """Every comparison as a row of Markdown; contsym's own figure where there is no other way.
 
     >>> print(details([Comparison("m", "a / b", [1.0, 2.0, 4.0], [3.0, 4.0, 4.0], True, "equal", aim=2.0)]))
-    | comparison | ratio | contsym, s | other, s | aim | results |
+    | comparison | ratio | contsym, s | compared with, s | aim | results |
     |---|---|---|---|---|---|
     | m: a / b | 2 (1 to 3) | 2 | 4 | 2 | equal |
+    >>> print(details([Comparison("m", "busy / idle", [2.0], [3.0], True, "equal", at_most=True)]).splitlines()[-1])
+    | m: busy / idle | 1.5 (1.5 to 1.5) | 2 (idle) | 3 (busy) |  | equal |
     """
-    lines = ["| comparison | ratio | contsym, s | other, s | aim | results |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| comparison | ratio | contsym, s | compared with, s | aim | results |",
+        "|---|---|---|---|---|---|",
+    ]
     for each in found:
         pair = (each.ours, each.theirs) if each.theirs else ((), ())
         seconds = [f"{statistics.median(of):.3g}" if of else "" for of in pair]
+        if each.at_most and each.theirs:
+            # Both are contsym's, and the name has what is compared with first.
+            theirs, _, ours = each.name.partition(" / ")
+            seconds = [f"{seconds[0]} ({ours})", f"{seconds[1]} ({theirs})"]
         ratio = f"{each.ratio:.3g} ({min(each.ratios):.3g} to {max(each.ratios):.3g})"
         cells = [each.key, f"{ratio}{'' if each.is_met else ': missed'}", *seconds]
         cells += [

@@ -5,44 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from contsym.api.frames import RowOf, plain_row
 from contsym.checked import Skip, tell_skipped
 from contsym.data.rules import Rules
 from contsym.errors import SettingError
 from contsym.plugins import Plugins
 from contsym.results import store
 from contsym.results.schema import SeedResult
-from contsym.results.summary import varied_settings
 from contsym.results.training_audit import Audited, TrainingAudit, judge, read_audit, write_audit
 from contsym.sweeps.find import find, find_row, is_row, no_result_yet, nothing_there
 from contsym.training.audit import Scored, audit_seed, check_audit
 from contsym.training.progress import Progress
 
 
-def results_of(name: str, output: Path, skip: Skip = tell_skipped) -> Mapping[Path, SeedResult]:
-    """The results of a run, a sweep, one row of it, or a folder, by folder. Raises ContsymError where there are none."""
+def results_of(name: str, output: Path, skip: Skip = tell_skipped) -> tuple[Mapping[Path, SeedResult], RowOf]:
+    """The results of a run, a sweep, one row of it, or a folder, by folder, and the row of each.
+
+    Raises ContsymError where there are none.
+    """
     if is_row(name):
         row = find_row(name, output, skip)
-        return {folder: row.results[seed] for seed, folder in row.folders.items()}
+        return {folder: row.results[seed] for seed, folder in row.folders.items()}, plain_row
     target = find(name, output, skip)
     if target is None:
         raise nothing_there(name, output, skip)
     if isinstance(target, Path):
-        return store.read_readable([target], skip)
+        return store.read_readable([target], skip), plain_row
     if not target.n_done:
         raise no_result_yet(name, target)
-    return store.read_readable(target.done().values(), skip)
+    return store.read_readable(target.done().values(), skip), target.row_of
 
 
 def audit_results(
     results: Mapping[Path, SeedResult],
     output: Path,
+    row_of: RowOf,
     *,
     rules: Rules,
     plugins: Plugins,
     progress: Progress,
     device: str = "auto",
 ) -> dict[str, Audited]:
-    """Audit the saved model of each result, or read its audit where the same rules were asked; by method and shots.
+    """Audit the saved model of each result, or read its audit where the same rules were asked; by row and shots.
 
     Raises ContsymError before anything is loaded where a result cannot be audited or has no saved model.
     """
@@ -55,13 +59,12 @@ def audit_results(
             )
     groups: dict[str, list[TrainingAudit]] = {}
     starts: dict[tuple[str, ...], Scored] = {}
-    varied = varied_settings(list(results.values()))
     for folder, result in results.items():
         audit = read_audit(folder)
         if audit is None or audit.sources != rules.sources:
             audit = audit_seed(folder, output, rules, progress, plugins, device, starts)
             write_audit(folder, audit)
-        shots = "least" if result.search else f"{result.n_shots:,}"
-        name = f"{result.variant(varied[result.strategy])}, {shots} shots"
-        groups.setdefault(name, []).append(audit)
+        row, n_shots = row_of(result)
+        shots = "least" if result.search else f"{n_shots:,}"
+        groups.setdefault(f"{row}, {shots} shots", []).append(audit)
     return {name: judge(audits) for name, audits in groups.items()}

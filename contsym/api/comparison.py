@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from contsym.api.results import Run
 from contsym.checked import Skip, tell_skipped
 from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, SettingError, nearest
+from contsym.files import home_path
 from contsym.results.compare import StoredRow, TaskComparison, compare_runs, name_runs
 from contsym.sweeps.find import find_row, rows_named
 
@@ -109,7 +111,7 @@ class Comparison(Mapping[str, Difference]):
 
 
 def compare(
-    *runs: Run | str,
+    *runs: Run | str | Path,
     task: str | None = None,
     output: str | Path = DEFAULT_OUTPUT,
     skip: Skip = tell_skipped,
@@ -124,21 +126,23 @@ def compare(
     ...
     contsym.errors.SettingError: compare: only knn_fixed@64 was given; expected two runs or more
     """
+    folder = home_path(output)
     if len(runs) < 2:
-        given = ", ".join(each if isinstance(each, str) else each.name for each in runs) or "nothing"
-        own = rows_named(runs[0], Path(output), skip) if runs and isinstance(runs[0], str) else []
+        given = ", ".join(each.name if isinstance(each, Run) else str(each) for each in runs) or "nothing"
+        own = rows_named(runs[0], folder, skip) if runs and isinstance(runs[0], str) else []
         hint = f", as {' '.join(own[:2])}" if len(own) > 1 else ""
         raise SettingError(f"compare: only {given} was given; expected two runs or more{hint}")
-    rows = [_row(run, Path(output), skip) for run in runs]
+    rows = [_row(run, folder, skip) for run in runs]
     named = name_runs(rows)
     return Comparison(named, compare_runs(named, task))
 
 
-def _row(run: Run | str, output: Path, skip: Skip) -> StoredRow:
-    if isinstance(run, str):
-        return find_row(run, output, skip)
+def _row(run: Run | str | Path, output: Path, skip: Skip) -> StoredRow:
+    if isinstance(run, str | Path):
+        return find_row(os.path.expanduser(run), output, skip)
     if isinstance(run, Run):
-        return StoredRow.of(run.name, run.by_folder)
+        # Not by its name: the same run may be stored in two outputs.
+        return StoredRow.of(str(run.folder), run.by_folder)
     raise SettingError(
         f"compare: {type(run).__name__} is not a run; expected what contsym.run gave, or a name"
     )

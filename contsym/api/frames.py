@@ -110,12 +110,13 @@ def per_seed_frame(
 def predictions_frame(folders: Mapping[Path, SeedResult], task: str, row_of: RowOf) -> DataFrame:
     """What was predicted for each test pair of a task: strategy, shots, seed, id, label, and a column per row of the matrix.
 
-    Raises ContsymError for a task that a result does not have, and where a file cannot be read.
+    Raises ContsymError for a task that a result does not have, and where a file cannot be read or lacks lines.
     """
     import pandas as pd
 
     from contsym.errors import ContsymError, nearest
-    from contsym.results.predictions import read_rows
+    from contsym.results.predictions import read_task
+    from contsym.results.store import PREDICTIONS
 
     frames = []
     for folder, result in folders.items():
@@ -123,12 +124,15 @@ def predictions_frame(folders: Mapping[Path, SeedResult], task: str, row_of: Row
             raise ContsymError(
                 f"task {task!r}: {result.scenario} has none of that name; {nearest(task, result.tasks)}"
             )
-        header, lines = read_rows(folder)
-        frame = pd.DataFrame(lines, columns=header)
-        frame = frame[frame["task"] == task].drop(columns="task")
+        lines, n = read_task(folder, task), result.n_test[task]
+        if len(lines) != n:
+            raise ContsymError(
+                f"{folder / PREDICTIONS}: {len(lines):,} predictions for the task {task!r}; expected {n:,}: the file may be "
+                "cut short"
+            )
         variant, shots = row_of(result)
         names = {f"row_{i}": f"after {name}" for i, name in enumerate([START, *result.tasks])}
-        frame = frame.rename(columns=names)
+        frame = pd.DataFrame(lines).rename(columns=names)
         frame.insert(0, "seed", result.seed)
         frame.insert(0, "shots", shots)
         frame.insert(0, "strategy", variant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,20 +14,41 @@ from contsym.api.results import Run, Sweep, experiment_of
 from contsym.api.running import QuietRun, failed_cells, make_run
 from contsym.api.sweeping import Engine, QuietSweep, make_sweep
 from contsym.checked import tell_skipped
-from contsym.config import DEFAULT_OUTPUT, CellOptions, RunConfig, Shots
+from contsym.config import (
+    DEFAULT_OUTPUT,
+    CellOptions,
+    Precision,
+    RunConfig,
+    Shots,
+    of_kind,
+    several,
+    whole_number,
+)
 from contsym.data.pair_rows import PairSource
+from contsym.data.schema import Form
 from contsym.differences.run import diff as compare_checkpoints
 from contsym.differences.schema import Diff
 from contsym.errors import ContsymError, SettingError, nearest
+from contsym.files import home_path
 from contsym.plugins import read as read_plugins
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.find import find, nothing_there
 from contsym.training.progress import Progress
+from contsym.training.trained_file import table_rows
 
 OPTIONS = [f.name for f in fields(CellOptions) if f.name not in ("sources", "sizes", "output")]
 
 Name = str | type
 """A strategy: its name, or its class."""
+
+_DIFF_KINDS: dict[str, Any] = {
+    "form": Form,
+    "limit": int,
+    "seed": int,
+    "put_back": bool,
+    "precision": Precision,
+}
+"""Options of `diff` by their type."""
 
 
 def run(
@@ -56,7 +78,8 @@ def run(
         tracking_uri: Of an MLflow server; None: a database in `output`.
         progress: An object with `phase(description, total)` and `advance(loss)`; None: bars in a notebook or terminal.
         options: Those of `contsym run` with _ for -, as `encoder`, `protocol` or `one_pass=True`. Data are given by task,
-            as `wikidata=` a path, a DataFrame, a `datasets.Dataset`, or a dict of these by part, and `mnli_size=1200`.
+            as `wikidata=` a path, a DataFrame, a `datasets.Dataset`, a list of dicts, or a dict of such tables by part,
+            and `mnli_size=1200`.
 
     Raises ContsymError, in one line, for whatever the caller can mend.
 
@@ -65,7 +88,7 @@ def run(
     ...
     contsym.errors.ContsymError: strategy 'zero_shoot' is unknown; did you mean zero_shot? (contsym list)
     """
-    folder = Path(output)
+    folder = home_path(output)
     name, plugins = inputs.strategy(strategy, folder)
     config = RunConfig(
         strategy=name,
@@ -84,10 +107,10 @@ def run(
 
 
 def sweep(
-    strategies: Sequence[Name],
+    strategies: Name | Sequence[Name],
     scenario: str | Path | Mapping[str, Any] = "mnli_then_wikidata",
     *,
-    shots: Sequence[Shots] = (None,),
+    shots: Shots | Sequence[Shots] = (None,),
     seeds: int | Iterable[int] = 3,
     settings: Mapping[str, Sequence[Any]] | None = None,
     jobs: int = 1,
@@ -98,25 +121,30 @@ def sweep(
 ) -> Sweep:
     """Run strategies x shots x settings x seeds, as `contsym sweep` does, with `jobs` cells at a time in processes.
 
-    `settings` has the values to try of each hyper-parameter, as {"k": [1, 3, 5]}. The other arguments are those of `run`;
-    `curve` is off, and `select="validation"` keeps the best setting of each strategy in reports.
+    `settings` has the values to try of each hyper-parameter, as {"k": [1, 3, 5]}; a lone value, strategy or number of shots
+    needs no list. The other arguments are those of `run`; `curve` is off, `select="validation"` keeps the best setting of
+    each strategy in reports, and `readings` are dicts with the entries of a [[reading]] of a sweep file.
 
     Raises ContsymError for whatever the caller can mend, and, at the end, for cells that failed; finished ones are stored.
     """
-    folder = Path(output)
-    named = [inputs.strategy(each, folder) for each in strategies]
+    folder = home_path(output)
+    named = [inputs.strategy(each, folder) for each in several(strategies)]
     plugins = tuple(file for _, files in named for file in files)
+    chosen = _options(options, plugins, folder, "select", "readings", "screen")
+    if "readings" in chosen:
+        chosen["readings"] = inputs.readings(chosen["readings"])
+    engine = Engine(jobs=whole_number("jobs", jobs))
     config = SweepConfig(
         strategies=tuple(name for name, _ in named),
         scenario=inputs.scenario(scenario, folder),
-        shots=tuple(shots),
+        shots=several(shots),
         seeds=inputs.seeds(seeds),
-        settings=dict(settings or {}),
+        settings=inputs.settings_of(settings),
         output=folder,
-        **_options(options, plugins, folder, "select", "readings", "screen"),
+        **chosen,
     )
     viewer = QuietSweep(progress or default_progress())
-    made = make_sweep(config, Engine(jobs=jobs), tracking_uri, viewer)
+    made = make_sweep(config, engine, tracking_uri, viewer)
     _tell(made.warning)
     if made.failed:
         raise failed_cells(made.failed, made.stored)
@@ -128,9 +156,10 @@ def load(name: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run | Sweep:
 
     Raises ContsymError if it is not there or has no result yet.
     """
-    found = find(str(name), Path(output))
+    named, folder = os.path.expanduser(name), home_path(output)
+    found = find(named, folder)
     if found is None:
-        raise nothing_there(str(name), Path(output), tell_skipped)
+        raise nothing_there(named, folder, tell_skipped)
     if isinstance(found, Path):
         raise ContsymError(
             f"{name}: the folder of one result; expected a run or a sweep, as contsym runs lists them"
@@ -164,21 +193,39 @@ def diff(
     ...
     contsym.errors.SettingError: --limit 0, --seed 0: expected a limit of at least 1 and a seed of at least 0
     """
-    known = ("form", "limit", "seed", "put_back", "device", "precision", "plugins")
+    known = (*_DIFF_KINDS, "device", "plugins")
     if unknown := [name for name in options if name not in known]:
         raise SettingError(f"option {unknown[0]!r} is unknown; {nearest(unknown[0], known)}")
-    named = read_plugins(options.pop("plugins", ()))
+    if tasks is not None and not isinstance(tasks, Mapping):
+        raise SettingError(f"tasks: {type(tasks).__name__}; expected a dict by the name of a task")
+    sources = {name: _pairs(name, source) for name, source in (tasks or {}).items()}
+    chosen = {name: value for name, value in options.items() if value is not None}
+    named = read_plugins(several(chosen.pop("plugins", ())))
+    chosen |= {
+        name: of_kind(name, kind, chosen[name]) for name, kind in _DIFF_KINDS.items() if name in chosen
+    }
     shown = progress or default_progress()
     try:
-        return compare_checkpoints(old, new, tasks, plugins=named, progress=shown, **options)
+        return compare_checkpoints(old, new, sources, plugins=named, progress=shown, **chosen)
     finally:
         if isinstance(shown, Bars):
             shown.close()
 
 
+def _pairs(task: str, source: PairSource) -> PairSource:
+    """A source of pairs; of a table its rows."""
+    if (rows := table_rows(source)) is not None:
+        return rows
+    if isinstance(source, Mapping) or not isinstance(source, Iterable | Path):
+        raise SettingError(
+            f"{task}: {type(source).__name__}; expected a path, a DataFrame, or a list of dicts"
+        )
+    return source
+
+
 def _options(given: Mapping[str, Any], plugins: tuple[str, ...], output: Path, *more: str) -> dict[str, Any]:
     options = inputs.config_options(given, [*OPTIONS, *more], output)
-    return {**options, "plugins": (*options.get("plugins", ()), *plugins)}
+    return {**options, "plugins": (*several(options.get("plugins", ())), *plugins)}
 
 
 def _tell(warning: str | None) -> None:

@@ -15,6 +15,8 @@ from contsym.api.frames import (
     predictions_frame,
     samples_needed,
 )
+from contsym.config import several
+from contsym.files import home_path
 from contsym.results import store
 from contsym.results.reading import reading
 from contsym.results.schema import SeedResult
@@ -83,7 +85,7 @@ class Experiment:
         """The label and every prediction of each test pair of a task, a row per seed and pair."""
         return predictions_frame(self.by_folder, task, self.stored.row_of)
 
-    def audit(self, rules: Sequence[str | Path] = ()) -> dict[str, Audited]:
+    def audit(self, rules: str | Path | Sequence[str | Path] = ()) -> dict[str, Audited]:
         """Whether each method learned the rule of its new task or a label bias, by method and shots (docs/audit.md).
 
         `rules` are files of labelled pairs beside the bundled ones. Raises ContsymError where the runs were made without
@@ -97,7 +99,8 @@ class Experiment:
         return audit_results(
             self.by_folder,
             self.stored.output,
-            rules=load_rules([Path(file) for file in rules]),
+            self.stored.row_of,
+            rules=load_rules([home_path(file) for file in several(rules)]),
             plugins=plugins.read(self.stored.config.plugins),
             progress=Silent(),
         )

@@ -29,7 +29,8 @@ class AccuracyMatrix(PluginMetric[Matrix]):
     - `bwt` and `fwt`: backward and forward transfer over the tasks learned so far (results/metrics/matrix.py has the
       equations). `fwt` needs an evaluation before training.
 
-    Experiences must be trained on in the order of their stream, else ContsymError is raised before the training.
+    Experiences must be trained on in the order of their stream, none left out, else ContsymError is raised before the
+    training.
 
     >>> from contsym.avalanche import AccuracyMatrix
     >>> matrix = AccuracyMatrix()              # EvaluationPlugin(matrix, loggers=[...]) fills it; here by hand
@@ -79,10 +80,11 @@ class AccuracyMatrix(PluginMetric[Matrix]):
 
     def before_training_exp(self, strategy) -> None:
         task = task_of(strategy.experience)
-        if task < self.n_trained - 1:
+        if not self.n_trained - 1 <= task <= self.n_trained:
+            place = f"after experience {self.n_trained - 1}" if self.n_trained else "first"
             raise ContsymError(
-                f"AccuracyMatrix: experience {task} comes after experience {self.n_trained - 1}; expected the order of "
-                "the stream, since row i is the state after experience i. Use another AccuracyMatrix for another order"
+                f"AccuracyMatrix: experience {task} comes {place}; expected the order of the stream from experience 0 on, "
+                "since row i is the state after the first i. Use another AccuracyMatrix for another order"
             )
         self._is_in_experience = True
 

@@ -280,8 +280,17 @@ def hyper_parameters(strategy: Any) -> dict[str, object]:
         "plugins": ", ".join(name for name in plugins if name not in own) or "none",
         "settings.batch_size": getattr(strategy, "train_mb_size", None),
         "settings.epochs": getattr(strategy, "train_epochs", None),
-        "settings.criterion": type(getattr(strategy, "_criterion", None)).__name__,
-        "settings.optimizer": type(optimizer).__name__,
+        "settings.criterion": kind_of(getattr(strategy, "_criterion", None)),
+        "settings.optimizer": kind_of(optimizer),
         **{f"settings.{SETTINGS.get(name, name)}": value for name, value in numbers.items()},
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def kind_of(part: object) -> str | None:
+    """The class of a part of a strategy, or the name of a function; None where there is no part.
+
+    >>> kind_of(0.5), kind_of(len), kind_of(None)
+    ('float', 'len', None)
+    """
+    return None if part is None else getattr(part, "__name__", type(part).__name__)

@@ -7,6 +7,7 @@ from avalanche.evaluation.metric_results import MetricValue
 
 from contsym.avalanche.experiences import check_before, name_of, task_of
 from contsym.avalanche.trajectory import Trajectory
+from contsym.errors import ContsymError
 from contsym.results.metrics.trajectory import pairs_to_reach
 
 Needed = tuple[int | None, int | None]
@@ -34,6 +35,8 @@ class SampleEfficiency(PluginMetric[list[Needed]]):
 
     def __init__(self, trajectory: Trajectory, target: float = 0.99) -> None:
         super().__init__()
+        if not 0 <= target <= 1:
+            raise ContsymError(f"SampleEfficiency: target {target} is no accuracy; expected 0 to 1, as 0.95")
         self.trajectory, self.target = trajectory, target
         self.reset()
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from avalanche.benchmarks import CLExperience
+from avalanche.benchmarks.utils.data_loader import ReplayDataLoader
 from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_results import MetricValue
 
@@ -24,7 +25,7 @@ from contsym.results.metrics.trajectory import GROWTH, part_size
 
 @dataclass(frozen=True)
 class Point:
-    """What a strategy would score if its training stopped here, as `results.schema.StoredPoint` stores it.
+    """What a strategy would score if its training stopped here, as `results.schema_training.StoredPoint` stores it.
 
     A pair is a sample, whatever the benchmark is of.
     """
@@ -47,7 +48,7 @@ class Trajectory(PluginMetric[list[Point]]):
     is chosen by the figures. At most `n_samples` of each are measured, the same ones each time (default: 192, fewer
     from six tasks on). With `at_every_batch` the present task is measured after every batch too, which
     SampleEfficiency needs to be exact. The parts that an online stream makes of an experience count as one experience.
-    Samples that a replay plugin adds to a batch count as seen.
+    Samples that a replay plugin adds to a batch count as seen, and not as distinct ones.
 
     The samples go through the strategy's own `forward` in evaluation mode; Avalanche's evaluation is not used, and no
     other plugin is called. The random state of torch, NumPy and Python is forked, because each DataLoader draws from
@@ -88,7 +89,7 @@ class Trajectory(PluginMetric[list[Point]]):
         self.points: list[Point] = []
         self.seconds = 0.0
         self._experience: int | None = None
-        self._n_parts = self._n_batches = self._n_seen = 0
+        self._n_parts = self._n_batches = self._n_seen = self._n_own = 0
         self._next = 1
         self._is_counting = False
 
@@ -108,12 +109,14 @@ class Trajectory(PluginMetric[list[Point]]):
                 f"Trajectory: experience {task} is trained on, and there are {len(self.parts)} experiences to measure on; "
                 "expected one for each"
             )
-        self._experience, self._n_parts, self._n_batches, self._n_seen, self._next = task, 1, 0, 0, 1
+        self._experience, self._n_parts, self._next = task, 1, 1
+        self._n_batches = self._n_seen = self._n_own = 0
         return self._values(self.measure(strategy, task, (0, 0, 0), all_tasks=True))
 
     def after_training_iteration(self, strategy) -> list[MetricValue] | None:
         self._n_batches += 1
         self._n_seen += len(strategy.mb_y)
+        self._n_own += n_own(strategy)
         point = self.after_batch(strategy, self._n_batches)
         return self._values(point) if point else None
 
@@ -152,7 +155,8 @@ class Trajectory(PluginMetric[list[Point]]):
     def so_far(self, strategy) -> tuple[int, int, int]:
         """Steps, samples seen and distinct samples of the present experience."""
         n_samples = len(origin_of(strategy.experience).dataset)
-        return self._n_batches, self._n_seen, min(self._n_seen, n_samples)
+        # A loader gives each of the experience's samples once before it gives any again.
+        return self._n_batches, self._n_seen, min(self._n_own, n_samples)
 
     def tasks(self, experience: int) -> Sequence[int]:
         """The tasks that are measured during an experience where all are."""
@@ -195,9 +199,27 @@ class Trajectory(PluginMetric[list[Point]]):
         return "Trajectory"
 
 
+def n_own(strategy: Any) -> int:
+    """The samples of the present batch that are of the present experience: what is replayed comes on top of these.
+
+    In the last batch of an epoch they may be fewer.
+    """
+    loader = strategy.dataloader
+    n = loader.batch_sizes[0] if isinstance(loader, ReplayDataLoader) else strategy.train_mb_size
+    return min(len(strategy.mb_y), n)
+
+
 def part_of(experience: CLExperience, n: int) -> CLExperience:
-    """The experience with at most n of its samples, drawn by a fixed seed, or as it is where it has no more."""
+    """The experience with at most n of its samples, drawn by a fixed seed, or as it is where it has no more.
+
+    Raises ContsymError where that is none.
+    """
     dataset = experience.dataset
+    if min(n, len(dataset)) < 1:
+        raise ContsymError(
+            f"Trajectory: {n} of the {len(dataset)} samples of experience {task_of(experience)} are to be measured; "
+            "expected at least 1"
+        )
     if len(dataset) <= n:
         return experience
     drawn = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:n]

@@ -58,10 +58,17 @@ def audit(
     from contsym.data.rules import load_rules
     from contsym.results.training_audit import as_plain
 
-    results, rules = results_of(run, output, Skipped()), load_rules(files)
+    results, row_of = results_of(run, output, Skipped())
+    rules = load_rules(files)
     with RunProgress(*screen()) as progress:
         found = audit_results(
-            results, output, rules=rules, plugins=plugin_files.read(plugins), progress=progress, device=device
+            results,
+            output,
+            row_of,
+            rules=rules,
+            plugins=plugin_files.read(plugins),
+            progress=progress,
+            device=device,
         )
     if as_json:
         echo_json({name: as_plain(each) for name, each in found.items()})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import shlex
+import sys
 import tomllib
 from collections.abc import Collection
 from contextlib import suppress
@@ -12,11 +14,13 @@ from typing import Any, get_args
 
 import click
 
+from contsym.checked import is_number
 from contsym.commands import completion
 from contsym.config import DEFAULT_OUTPUT, DEFAULT_STEP, DEFAULT_TARGET, Precision, Protocol
 from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SPLIT_RULES
 from contsym.errors import SettingError
+from contsym.files import home_path
 from contsym.models.encoders.declared import AUTO, POOLINGS
 from contsym.tasks.catalog import own_tasks
 from contsym.tasks.schema import FIRST, Task
@@ -26,6 +30,8 @@ output_option = click.option(
     type=click.Path(path_type=Path),
     default=DEFAULT_OUTPUT,
     show_default=True,
+    # In an environment variable no shell has looked at `~`.
+    callback=lambda context, parameter, value: home_path(value),
     help="Folder for results and the MLflow store.",
 )
 json_option = click.option(
@@ -164,7 +170,7 @@ def sources_and_sizes(options: dict[str, Any]) -> tuple[dict[str, str], dict[str
         sources[name] = source
     for text in options.pop("more_sizes", ()):
         name, size = _named(text, "--size", sizes, "a number, as rte=500")
-        if not size.isdecimal():
+        if not is_number(size):
             raise SettingError(f"--size {text}: expected a number, as --size {name}=500")
         sizes[name] = int(size)
     return sources, sizes
@@ -370,7 +376,9 @@ def cell_options(command):
 
 def echo_json(content: object) -> None:
     """Print what --json asks for."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    # Where stdout lacks signs, JSON can spell them.
+    is_utf8 = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"
+    text = json.dumps(content, ensure_ascii=not is_utf8, allow_nan=False)
     # A path may have bytes that are not UTF-8.
     click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 

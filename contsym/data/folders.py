@@ -6,29 +6,31 @@ import re
 from pathlib import Path
 
 from contsym.data.class_names import METADATA
+from contsym.data.part_columns import named_part, part_of
 from contsym.data.readers import READERS
-from contsym.data.schema import Part
+from contsym.data.schema import PARTS, Part
 from contsym.data.shards import missing_shards, some
 from contsym.data.text_files import OPENERS
 from contsym.errors import DataError
 from contsym.tasks.schema import Task
 
-_NOT_FOR_TRAINING = ("test", "validation", "dev", "dev_matched", "dev_mismatched", "validation_matched")
-"""Parts of a file's name by which a folder with that file alone lacks its training pairs."""
+_DOCUMENTS = ("readme", "license")
+"""Text files beside the data, as in MultiNLI 1.0."""
+_SHARD = re.compile(r"-\d{5}(-of-\d{5}).*$")
+"""The end of a shard's name, as of `train-00000-of-00002`."""
 
 
 def readable_files(folder: Path, task: Task) -> list[Path]:
     """The data files of a folder. Raises DataError where they cannot be all of a task's."""
     paths = [path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file()]
-    files = [path for path in paths if path.suffix.lower() in READERS]
+    files = [path for path in paths if path.suffix.lower() in READERS and path.stem.lower() not in _DOCUMENTS]
     if not files and any((folder / name).is_file() for name in METADATA):
         raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
     if not files:
         raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
     if packed := [path for path in paths if path.suffix in OPENERS and Path(path.stem).suffix in READERS]:
         raise DataError(f"{packed[0]}: a packed file, and pairs are read from unpacked ones: unpack it")
-    is_part = len(files) == 1 and any(_is_part(files[0].stem, name) for name in _NOT_FOR_TRAINING)
-    if is_part and not task.test_only:
+    if len(files) == 1 and not task.test_only and not _may_train(files[0], task):
         raise DataError(
             f"{folder}: no file for train, only {files[0].name}; give that file to divide it into parts"
         )
@@ -52,10 +54,20 @@ def check_inside(path: Path, folder: Path) -> None:
 
 
 def files_of_part(files: list[Path], task: Task, part: Part, folder: Path) -> list[Path]:
-    """The files of a part; none for a folder without a validation part."""
-    present = {name for name in task.part_names if any(_is_part(path.stem, name) for path in files)}
-    names = task.names_of(part, present)
-    paths = [path for path in files if any(_is_part(path.stem, name) for name in names)]
+    """The files of a part; none for a folder without a validation part.
+
+    Raises DataError for a missing part, and for one with several files that are not its shards.
+    """
+    named = _by_name(files, task)
+    names = task.names_of(part, named)
+    for name in names:
+        if len({_SHARD.sub(r"\1", path.stem) for path in named[name]}) > 1:
+            listed = some([path.name for path in named[name]], 5)
+            raise DataError(
+                f"{folder}: {listed} are all the part {name}; expected one file or its shards: move the others away, or "
+                "name those that are meant under [parts] of a task, as a+b"
+            )
+    paths = sorted(path for name in names for path in named[name])
     formats = {path.suffix.lower() for path in paths}
     if formats == {".jsonl", ".txt"}:
         # MultiNLI 1.0 has each part in both formats.
@@ -73,7 +85,39 @@ def files_of_part(files: list[Path], task: Task, part: Part, folder: Path) -> li
     return paths
 
 
-def _is_part(stem: str, name: str) -> bool:
-    """`train`, `multinli_1.0_train` and `train-00000-of-00001` are all the part `train`."""
-    stem = re.sub(r"-\d{5}-of-\d{5}.*$", "", stem)
-    return stem == name or stem.endswith(f"_{name}") or stem.endswith(f".{name}")
+def remarks(folder: Path, task: Task) -> list[str]:
+    """A remark on the data files of a folder that are in no part of the task, if there are any."""
+    files = readable_files(folder, task)
+    named = _by_name(files, task)
+    parts = ("test",) if task.test_only else PARTS
+    used = {name for part in parts for name in task.names_of(part, named)}
+    unused = [path.name for name, paths in named.items() if name not in used for path in paths]
+    return [f"files that are not used: {some(unused, 5)}"] if unused and len(files) > 1 else []
+
+
+def _may_train(path: Path, task: Task) -> bool:
+    """Whether the only file of a folder may be divided into parts: its name is of no part, or of the training part."""
+    (name,) = _by_name([path], task)
+    part = next(filter(None, map(part_of, _tails(path))), "train")
+    return part.startswith("train") or any(name in names for names in task.alternatives["train"])
+
+
+def _by_name(files: list[Path], task: Task) -> dict[str, list[Path]]:
+    """The files by the name of a part of the task that ends theirs; those of no part under an empty name."""
+    named: dict[str, list[Path]] = {}
+    for path in files:
+        known = (named_part(tail, task) for tail in _tails(path))
+        named.setdefault(next(filter(None, known), ""), []).append(path)
+    # Of two spellings of one name the exact one counts.
+    for name, paths in list(named.items()):
+        exact = [path for path in paths if name in _tails(path)]
+        if 0 < len(exact) < len(paths):
+            named[name] = exact
+            named.setdefault("", []).extend(path for path in paths if path not in exact)
+    return named
+
+
+def _tails(path: Path) -> list[str]:
+    """The name without its ending, and what of it follows each separator: of `a_train.csv` `a_train` and `train`."""
+    stem = _SHARD.sub("", path.stem)
+    return [stem[sign.end() :] for sign in re.finditer(r"^|[ _.-]", stem)]

@@ -13,6 +13,7 @@ from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
 from contsym.data.columns import FIELDS, check_named, is_left_out, rename, usual_names
 from contsym.data.hub_client import Refused, Repository, Snapshot
+from contsym.data.part_columns import names_of
 from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.errors import DataError, first_line, nearest
@@ -68,23 +69,29 @@ class Hub:
         resolved = [resolve(each) for each in self.named]
         return "hub:" + "+".join(f"{each.name}@{each.snapshot.commit}" for each in resolved)
 
-    @property
-    def remarks(self) -> list[str]:
-        return [remark for each in self.named for remark in resolve(each).remarks]
+    def remarks(self, task: Task) -> list[str]:
+        found = [remark for each in self.named for remark in resolve(each).remarks]
+        for each in self.named:
+            parts = _parts(each)
+            test = names_of(task, "test", parts) if task.test_only else ()
+            used = {name for part in PARTS for name in names_of(task, part, parts)}
+            if unused := [name for name in parts if name not in (test or used)]:
+                found.append(f"hub:{resolve(each).name}: splits that are not used: {some(unused, 5)}")
+        return found
 
     def read(self, task: Task, form: Form) -> dict[Part, Iterator[PlacedRow]]:
         loaded = [(resolve(each).name, _parts(each)) for each in self.named]
         for name, parts in loaded:
-            train_names = task.names_of("train", parts)
+            train_names = names_of(task, "train", parts)
             if not train_names and not task.test_only:
                 raise _other_splits(name, parts, "train", task.alternatives["train"])
             is_divided = not task.alternatives["test"] or not set(parts) - set(train_names)
-            if not is_divided and not task.names_of("test", parts):
+            if not is_divided and not names_of(task, "test", parts):
                 raise _other_splits(name, parts, "test", task.alternatives["test"])
         return {
             part: _chained(loaded, task, part)
             for part in PARTS
-            if all(task.names_of(part, parts) for _, parts in loaded)
+            if all(names_of(task, part, parts) for _, parts in loaded)
         }
 
 
@@ -349,7 +356,7 @@ def _other_splits(name: str, parts: Parts, part: str, alternatives: Alternatives
 
 def _chained(loaded: list[tuple[str, Parts]], task: Task, part: Part) -> Iterator[PlacedRow]:
     for dataset, parts in loaded:
-        for name in task.names_of(part, parts):
+        for name in names_of(task, part, parts):
             yield from _rows(parts[name], f"hub:{dataset}/{name}", task)
 
 

@@ -1,9 +1,11 @@
-"""Columns that name the part of each row: their names, and the spellings of their values."""
+"""The spellings of the names of parts, and the columns that name the part of each row."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from contsym.tasks.schema import Task
 
 # Columns that may name the part of each row, in lower case, capitalised or in upper case; an ordered set.
 PART_COLUMNS = dict.fromkeys(case(name) for name in (
@@ -25,7 +27,7 @@ MarkOf = Callable[[Mapping[str, object]], Mark | None]
 
 
 def part_of(value: str) -> str | None:
-    """The part that a value of a split column names, or None.
+    """The part that a file, a split or a value of a split column names, or None.
 
     >>> part_of("TRAIN"), part_of("val"), part_of("dev-matched"), part_of("train_r1"), part_of("3")
     ('train', 'validation', 'dev_matched', 'train_r1', None)
@@ -41,6 +43,34 @@ _PARTS = {spelling: part for part, spellings in {
     "validation": ("validation", "valid", "val", "eval", "evaluation"),
     "dev": ("dev", "devel", "development", "devset", "trial"),
 }.items() for spelling in spellings}  # fmt: skip
+
+
+def named_part(name: str, task: Task) -> str | None:
+    """The name, among those of the task's parts, that `name` is or spells otherwise; None where there is none.
+
+    >>> task = Task(name="mine", summary="An example.", labels=("yes", "no"), parts={"train": ["old_train"]})
+    >>> named_part("Val", task), named_part("dev-matched", task), named_part("old_train", task), named_part("train", task)
+    ('validation', 'dev_matched', 'old_train', None)
+    """
+    if name in task.part_names:
+        return name
+    part = part_of(name)
+    return next((each for each in sorted(task.part_names) if part_of(each) == part), None) if part else None
+
+
+def names_of(task: Task, part: str, present: Iterable[str]) -> tuple[str, ...]:
+    """The present names that make up a part of the task, in whatever spelling; none if the part is missing.
+
+    >>> mine = Task(name="mine", summary="An example.", labels=("yes", "no"))
+    >>> names_of(mine, "validation", ["train", "val", "test"]), names_of(mine, "test", ["train", "val"])
+    (('val',), ('val',))
+    """
+    given: dict[str, str] = {}
+    # Of two spellings of one name the exact one counts.
+    for name in sorted(present, key=lambda name: name not in task.part_names):
+        if known := named_part(name, task):
+            given.setdefault(known, name)
+    return tuple(given[known] for known in task.names_of(part, given))
 
 
 def other_mark(row: Mapping[str, object], known: Collection[str]) -> MarkOf:

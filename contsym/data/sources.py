@@ -100,12 +100,16 @@ class Files:
         files = folders.readable_files(self.path, task)
         if len(files) == 1:  # as the file itself
             return {"train": read_rows(files[0], task)}
-        parts = {part: folders.files_of_part(files, task, part, self.path) for part in PARTS}
+        asked: Sequence[Part] = ("test",) if task.test_only else PARTS
+        parts = {part: folders.files_of_part(files, task, part, self.path) for part in asked}
         return {
             part: itertools.chain.from_iterable(read_rows(path, task) for path in paths)
             for part, paths in parts.items()
             if paths
         }
+
+    def remarks(self, task: Task) -> list[str]:
+        return folders.remarks(self.path, task) if self.path.is_dir() else []
 
 
 def parse_source(task: Task | str, spec: str, form: Form = "lexicalised") -> Source:
@@ -159,8 +163,8 @@ def load_task(
         parts, notes = _Reading(task, source, form).tables(together=split is not None)
     except hub.HubError as error:
         raise DataError(f"{error}: {option_of(task.name, 'PATH')}") from None
-    if isinstance(source, hub.Hub):
-        notes += source.remarks
+    if isinstance(source, hub.Hub | Files):
+        notes += source.remarks(task)
     if task.test_only:
         return _test_set(task, source, parts, notes)
     is_one = len(parts) == 1

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from contsym.data.part_columns import PART_COLUMNS, mark_in, part_of
+from contsym.data.part_columns import PART_COLUMNS, mark_in, named_part, part_of
 from contsym.data.schema import PARTS, Part, PlacedRow
 from contsym.errors import DataError
 from contsym.tasks.schema import Task
@@ -45,7 +45,7 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
     if not columns:
         return None, []
     column = columns.most_common(1)[0][0]
-    part_names = {value: part for value in counts if (part := part_of(value))}
+    part_names = {value: part for value in counts if (part := named_part(value, task) or part_of(value))}
     if column not in PART_COLUMNS and len(part_names) < len(counts):
         return None, []  # a column of another name and with other values has another meaning
     if not part_names:

@@ -85,7 +85,10 @@ class PairModel(nn.Module):
         assert self.known_head is not None
         premises, hypotheses = pairs["premise"][:], pairs["hypothesis"][:]
         if isinstance(self.known_head, NliClassifier):
+            n_before = self.known_head.n_forwards
             scores = self.known_head.encode(list(zip(premises, hypotheses, strict=True)))
+            # Counted with the encoder's.
+            self.encoder.n_forwards += self.known_head.n_forwards - n_before
         else:
             p, h = self.encoder.encode([*premises, *hypotheses]).chunk(2)
             device = next(self.known_head.parameters()).device

@@ -16,6 +16,11 @@ from contsym.models.memory import COMPENSATE, VotingMemory
 from contsym.models.neighbours import IndexKind, StoredType
 from contsym.models.reservoir import RESERVOIR
 
+MOST = 10**12
+"""Of passes, steps and pairs in a step: numbers that follow from them are finite."""
+NUMBER = "[1-9][0-9]{0,17}"
+"""A number within a text; Python refuses thousands of digits."""
+
 
 class RelationSettings(BaseModel):
     """For methods whose label embedding is a fixed function of the two sentences."""
@@ -33,7 +38,7 @@ class RelationSettings(BaseModel):
 
 
 def _mode(mode: str) -> str:
-    if mode not in ("refresh", "stale") and not re.fullmatch(RESERVOIR + "[1-9][0-9]*", mode):
+    if mode not in ("refresh", "stale") and not re.fullmatch(RESERVOIR + NUMBER, mode):
         raise PydanticCustomError("memory", "refresh, stale or reservoir:N, as reservoir:500")
     return mode
 
@@ -99,10 +104,10 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learning_rate: float | None = Field(None, gt=0, le=1, description="default: the encoder's preset")
-    batch_size: int = Field(16, ge=1, description="pairs in a training step")
-    epochs: float = Field(1.0, gt=0, description="passes over an experience, at least")
-    min_steps: int = Field(100, ge=1, description="training steps for an experience, at least")
-    steps: int | None = Field(None, ge=1, description="exact training steps; overrides both")
+    batch_size: int = Field(16, ge=1, le=MOST, description="pairs in a training step")
+    epochs: float = Field(1.0, gt=0, le=MOST, description="passes over an experience, at least")
+    min_steps: int = Field(100, ge=1, le=MOST, description="training steps for an experience, at least")
+    steps: int | None = Field(None, ge=1, le=MOST, description="exact training steps; overrides both")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="learning rate over an experience's steps: as it is, or falling towards 0"
     )

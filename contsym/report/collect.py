@@ -92,7 +92,9 @@ class Collected:
 
     @cached_property
     def shots(self) -> list[int]:
-        return sorted({result.shots_group for result in self.results})
+        """The groups, a search for the least before a training on the most that it may try."""
+        groups = {result.shots_group for result in self.results}
+        return sorted(groups, key=lambda shots: (int(shots), self.is_fixed(shots)))
 
     def at(self, shots: int) -> list[SeedResult]:
         """All results of a number of shots."""

@@ -147,8 +147,9 @@ class Measures:
         areas = area_under_curve([collected.shots[i] for i in plain], accuracies[:, plain]) if plain else None
         needed = shots_to_reach(collected.shots, accuracies, self.target)
         smallest = {collected.shots[0]}
-        # A search and a single pass count the pairs themselves.
-        counted = [r for r in collected.group(variant, collected.shots[-1]) if r.seed in seeds]
+        # A search and a single pass count the pairs themselves; a search may stand beside trainings on as many or more.
+        searched = [n for n in collected.shots if any(r.search for r in collected.at(n))]
+        counted = [r for r in collected.group(variant, (searched or collected.shots)[-1]) if r.seed in seeds]
         if is_counted := all(r.search or r.options.one_pass for r in counted):
             needed = over_seeds([samples(r, self.target) for r in counted])
             smallest = {n for r in counted if (n := smallest_tried(r)) is not None}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,8 +33,13 @@ class StoredRow:
 
     @classmethod
     def of(cls, name: str, results: Mapping[Path, SeedResult]) -> StoredRow:
-        """The row of these results by folder, in the order of their seeds."""
+        """The row of these results by folder, in the order of their seeds. Raises ContsymError for two of one seed."""
         by_seed = sorted(results.items(), key=lambda item: item[1].seed)
+        if len({r.seed for r in results.values()}) < len(results):
+            listed = " or ".join(str(path) for path in list(results)[:3])
+            raise ContsymError(
+                f"{name!r} has several results of one seed, as of several orders; expected one, as the folder {listed}"
+            )
         return cls(name, {r.seed: path for path, r in by_seed}, {r.seed: r for _, r in by_seed})
 
     @property
@@ -131,13 +138,27 @@ OPTIONS = tuple(
 """Options that decide the figures; sizes are compared by task, and the pooling as it was resolved."""
 
 
+def _digest(value: object) -> str:
+    """Twelve digits that differ where two values of JSON do; none of an empty value."""
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if value else ""
+
+
 def differences_of(runs: Mapping[str, StoredRow]) -> dict[str, dict[str, str]]:
-    """The facts beside the strategy that differ (scenario, encoder, shots and the like), by fact and run."""
+    """The facts beside the strategy that differ (scenario, encoder, data, shots and the like), by fact and run.
+
+    Data and weights differ by their SHA-256, since one path may have had two contents, and two paths one.
+    """
     chosen = dict.fromkeys(key for run in runs.values() for key in run.first.set)
+    common = set.intersection(*(set(run.first.sources) for run in runs.values()))
     facts = {
         name: {
             **{key: str(getattr(run.first, key)) for key in ("scenario", "encoder", "device", "precision")},
+            "encoder weights": run.first.encoder_weights.sha256[:12],
+            "tokenizer or configuration": str(run.first.encoder_weights.text_files_sha256)[:12],
             "pooling": run.first.pooling.kind,
+            "experiences": _digest(run.first.experiences),
+            **{f"data of {task}": run.first.sources[task].fingerprint[:12] for task in sorted(common)},
             **{key: str(getattr(run.first.options, key)) for key in OPTIONS},
             # Of other readings they only say what is reported.
             **({"step": str(s.step), "target": f"{s.target:g}"} if (s := run.first.search) else {}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,8 +23,8 @@ N_RESAMPLES = 2_000
 """Each computes two rank correlations of four methods."""
 Samples = Mapping[str, Sequence[int | None]]
 """Pairs that each method needed, by seed; None: not reached."""
-Losses = Mapping[str, Sequence[float]]
-"""Accuracy that each method lost, by seed."""
+Losses = Mapping[str, Sequence[float | None]]
+"""Accuracy that each method lost, by seed; None: not measured there."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,18 @@ class Outcome:
 
     @cached_property
     def tau_samples(self) -> Tau | None:
-        return tau(self.samples, {m.strategy: m.samples for m in paper.METHODS})
+        values = {m: [math.inf if n is None else n for n in each] for m, each in self.samples.items()}
+        return tau(values, {m.strategy: m.samples for m in paper.METHODS}, upper_median)
 
     @cached_property
     def tau_forgetting(self) -> Tau | None:
-        return tau(self.forgetting, {m.strategy: m.forgetting for m in paper.METHODS})
+        return tau(self.losses, {m.strategy: m.forgetting for m in paper.METHODS}, mean)
+
+    @property
+    def losses(self) -> dict[str, list[float]]:
+        """The forgetting of the methods that have it for every seed."""
+        found = {m: [loss for loss in each if loss is not None] for m, each in self.forgetting.items()}
+        return {m: each for m, each in found.items() if len(each) == len(self.forgetting[m])}
 
     @property
     def distance(self) -> tuple[float, float]:
@@ -85,7 +92,7 @@ def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Outcome]:
     """The readings of a sweep, of results by the reading's name: one per target that its results can answer.
 
     A pass that stops at 1.0 answers for 0.99 too. Seeds that a method of the paper lacks are left out of all, and so
-    is a reading without any of the methods.
+    is a reading without any of the methods, and one whose results have no answer or, of one seed, several.
     """
     readings = []
     for name, results in groups.items():
@@ -94,11 +101,12 @@ def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Outcome]:
         if not of_method:
             continue
         seeds = sorted(set.intersection(*({r.seed for r in each} for each in of_method.values())))
-        in_order = {
-            strategy: [next(r for r in each if r.seed == seed) for seed in seeds]
-            for strategy, each in of_method.items()
-        }
-        for target in targets(results[0]) if seeds else ():
+        by_seed = {strategy: {r.seed: r for r in each} for strategy, each in of_method.items()}
+        if any(len(by_seed[strategy]) < len(each) for strategy, each in of_method.items()):
+            continue
+        in_order = {strategy: [each[seed] for seed in seeds] for strategy, each in by_seed.items()}
+        measured = [r for each in in_order.values() for r in each if r.search or r.trajectory]
+        for target in targets(measured[0]) if measured else ():
             readings.append(
                 Outcome(
                     name,
@@ -125,28 +133,43 @@ def samples(result: SeedResult, target: float) -> int | None:
     return pairs_to_reach(result.trajectory, experience, target)[1]
 
 
-def lost(result: SeedResult, target: float) -> float:
-    """Accuracy on the first task that training on the new one cost.
+def lost(result: SeedResult, target: float) -> float | None:
+    """Accuracy on the first task that training on the new one cost; None: not measured when the target was reached.
 
-    On the test pairs where training ended there; where it went on, on the validation pairs when the target was reached.
+    On the test pairs where training ended there, or never came there; where it went on, on the validation pairs when the
+    target was reached.
     """
-    first, experience = result.tasks[0], result.tasks.index(result.new_task)
-    if not result.search and target < (result.options.until or target):
-        loss = forgetting_at_target(result.trajectory, experience, 0, target)
-        if loss is not None:
-            return loss
-    return result.forgetting[first]
+    first, experience, until = result.tasks[0], result.tasks.index(result.new_task), result.options.until
+    ended_there = result.search or (until is not None and until <= target)
+    if ended_there or samples(result, target) is None:
+        return result.forgetting[first]
+    return forgetting_at_target(result.trajectory, experience, 0, target)
 
 
-def tau(figures: Samples | Losses, paper_figures: Mapping[str, float]) -> Tau | None:
-    """Kendall's tau-b of the medians over seeds with the paper's figures; None with fewer than two methods in common.
+Centre = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 
-    The interval resamples seeds with replacement, the same for all methods, and takes percentiles. A target that
-    was not reached ranks behind every number. Seeds that a method lacks are left out for all.
-    Source: Kendall 1945 for ties.
+
+def upper_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the last axis, as `over_seeds` has it: of an even number the larger of the two in the middle."""
+    import numpy as np
+
+    return np.sort(values, axis=-1)[..., values.shape[-1] // 2]
+
+
+def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values.mean(axis=-1)
+
+
+def tau(
+    figures: Mapping[str, Sequence[float]], paper_figures: Mapping[str, float], centre: Centre
+) -> Tau | None:
+    """Kendall's tau-b of the figures' centres over seeds with the paper's; None with fewer than two methods in common.
+
+    The interval resamples seeds with replacement, the same for all methods, and takes percentiles. Infinity ranks behind
+    every number. Seeds that a method lacks are left out for all. Source: Kendall 1945 for ties.
 
     >>> ours = {"a": [16, 32, 16], "b": [64, 64, 48], "c": [400, 320, 336]}
-    >>> tau(ours, {"a": 48, "b": 64, "c": 336})
+    >>> tau(ours, {"a": 48, "b": 64, "c": 336}, upper_median)
     Tau(value=1.0, low=1.0, high=1.0, n_seeds=3)
     """
     import numpy as np
@@ -155,15 +178,15 @@ def tau(figures: Samples | Losses, paper_figures: Mapping[str, float]) -> Tau | 
     n_seeds = min((len(figures[name]) for name in names), default=0)
     if len(names) < 2 or not n_seeds:
         return None
-    values = np.array(
-        [[math.inf if v is None else v for v in figures[name][:n_seeds]] for name in names], dtype=float
-    )
+    values = np.array([figures[name][:n_seeds] for name in names], dtype=float)
     theirs = np.array([paper_figures[name] for name in names], dtype=float)
     generator = np.random.default_rng(0)
     draws = generator.integers(n_seeds, size=(N_RESAMPLES, n_seeds))
-    resampled = [_tau_b(np.median(values[:, draw], axis=1), theirs) for draw in draws]
+    # (methods, resamples)
+    centres = centre(values[:, draws])
+    resampled = [_tau_b(each, theirs) for each in centres.T]
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Tau(_tau_b(np.median(values, axis=1), theirs), float(low), float(high), n_seeds)
+    return Tau(_tau_b(centre(values), theirs), float(low), float(high), n_seeds)
 
 
 def _tau_b(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:

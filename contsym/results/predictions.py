@@ -75,26 +75,35 @@ def read_rows(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
     return header, [{k: unshield(v) if isinstance(v, str) else v for k, v in line.items()} for line in lines]
 
 
-def _read(folder: Path, task: str) -> Answers:
+def read_task(folder: Path, task: str) -> list[dict[str, str]]:
+    """The lines of a task in a result's predictions: id, label and an answer by row of R.
+
+    Raises ContsymError where the file cannot be read or is cut short, and for a task that it lacks.
+    """
     path = folder / PREDICTIONS
     header, lines = read_rows(folder)
     rows = [column for column in header if column.startswith("row_")]
     if not {"task", "id", "label"} <= set(header) or not rows or len(set(header)) < len(header):
         given = ",".join(header) or "empty"
         raise ContsymError(f"{path}: the header is {given}; expected task,id,label,row_0,row_1,...")
+    if any(None in line or None in line.values() for line in lines):
+        raise ContsymError(f"{path}: a line does not have {len(header)} values; the file may be cut short")
     pairs = [line for line in lines if line["task"] == task]
     if not pairs:
         tasks = list(dict.fromkeys(line["task"] for line in lines))
         raise ContsymError(f"{path}: no predictions for the task {task!r}; {nearest(task, tasks)}")
-    if any(None in line or None in line.values() for line in pairs):
-        raise ContsymError(f"{path}: a line does not have {len(header)} values; the file may be cut short")
+    return [{name: value for name, value in line.items() if name != "task"} for line in pairs]
+
+
+def _read(folder: Path, task: str) -> Answers:
     counts: Counter[str] = Counter()
     answers: Answers = {}
-    for line in pairs:
+    for line in read_task(folder, task):
         pair = line["id"]
         counts[pair] += 1
         name = pair if counts[pair] == 1 else f"{pair}#{counts[pair]}"
-        answers[name] = (line["label"], line[rows[-1]])
+        *_, last = (answer for column, answer in line.items() if column.startswith("row_"))
+        answers[name] = (line["label"], last)
     return answers
 
 

@@ -365,9 +365,9 @@ class SeedResult(Scores, Facts):
 
     @property
     def shots_group(self) -> int:
-        """The number of shots to group results by: of a search for the least the most that it may try, since what it
-        finds differs from seed to seed."""
-        return self.search.most if self.search else self.n_shots
+        """The number of shots to group results by: of a search for the least the most that it may try, which is another
+        group than a training on as many."""
+        return self.search.group if self.search else self.n_shots
 
     def variant(self, varied: Collection[str]) -> str:
         """The strategy with its varied settings, as `knn_fixed k=5`."""

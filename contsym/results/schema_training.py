@@ -59,6 +59,23 @@ class PairsToTarget(Written):
     n_pairs_seen: Count | None
 
 
+class Least(int):
+    """The most shots that a search may try, as a group of results: another one than that number of shots.
+
+    >>> Least(64) == Least(64), Least(64) == 64, len({Least(64), 64}), f"{Least(1600):,}"
+    (True, False, 2, '1,600')
+    """
+
+    __hash__ = int.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Least) and int(self) == int(other)
+
+    def __ne__(self, other: object) -> bool:
+        # int has its own, which is asked before the opposite of __eq__.
+        return not self == other
+
+
 class TriedShots(Written):
     n: Count
     accuracy: Share
@@ -76,6 +93,11 @@ class Search(Written):
     step: Count
     most: Count
     """The largest number of shots that may be tried."""
+
+    @property
+    def group(self) -> Least:
+        """What its results are grouped by: what it finds differs from seed to seed."""
+        return Least(self.most)
 
 
 class ExperienceCost(Written):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ PREDICTIONS = "predictions.csv"
 TENSORS = "label_vectors.safetensors"
 MODEL = "model"
 """The folder of the trained model, where it was to be saved."""
+_KEY = re.compile(r"[0-9a-f]{64}")
+"""A SHA-256; other names of folders are the user's own."""
 SCORES = "scores."
 """Before the name of a task: the tensor of its scores, (rows of R, test pairs, labels), float16."""
 
@@ -114,11 +117,21 @@ def add_model(output: Path, key: str, fill_model: Callable[[Path], None]) -> Non
 
 
 def read_result(path: Path) -> SeedResult:
-    """The result in a folder or a file. Raises ContsymError unless contsym wrote the file."""
+    """The result in a folder or a file.
+
+    Raises ContsymError unless contsym wrote the file, and where its folder has the key of another result as its name.
+    """
     path = path / RESULT if path.is_dir() else path
     content = checked.read_json(path, "expected a stored result")
     checked.check_format(content, FORMAT, path)
-    return checked.check(SeedResult, content, path)
+    result = checked.check(SeedResult, content, path)
+    folder = path.absolute().parent.name
+    if _KEY.fullmatch(folder) and folder != result.key:
+        raise ContsymError(
+            f"{path}: the result with the key {result.key[:12]}, in the folder of the key {folder[:12]}; expected the "
+            "result that was stored there"
+        )
+    return result
 
 
 def read_results(folders: Iterable[Path], skip: Skip = tell_skipped) -> dict[Path, SeedResult]:

@@ -42,12 +42,16 @@ def find_scenario(name: str, plugins: Plugins = INSTALLED) -> ScenarioPlan:
     if name.endswith(".toml"):
         path = home_path(name)
         try:
-            return read_scenario(path.stem, path.read_text("utf-8"), name, plugins, path.parent)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            text = path.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            # The other ValueErrors are of a name with half of a surrogate pair.
+            reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "no file can have this name"
+            if isinstance(error, OSError):
+                reason = str(error.strerror)
             raise ContsymError(
                 f"scenario {name}: cannot be read ({reason}); expected a TOML file (docs/scenarios.md)"
             ) from None
+        return read_scenario(path.stem, text, name, plugins, path.parent)
     base, colon, order = name.rpartition(":")
     if colon and (base in named or base.endswith(".toml")):
         return find_scenario(base, plugins).in_order([each.strip() for each in order.split(",")])

@@ -296,7 +296,10 @@ def load_strategy(name: str, plugins: Plugins = INSTALLED) -> type[Strategy]:
             f"strategy {name!r}: {base} takes no gradient steps, so {on_top[0]} would do nothing"
         )
     # Settings are flat; the fields of an add-on begin with its name.
-    settings = type("Settings", (strategy.Settings, *(extra.Settings for extra in extras)), {})
+    kinds = dict.fromkeys(extra.Settings for extra in extras)
+    # Python takes no class before its subclass, as that of an add-on without settings.
+    own = [each for each in kinds if not any(issubclass(x, each) for x in kinds if x is not each)]
+    settings = type("Settings", (strategy.Settings, *own), {})
     return type(strategy.__name__, (strategy,), {"Settings": settings, "addons": tuple(extras)})
 
 

@@ -15,6 +15,7 @@ from contsym import plugins
 from contsym.checked import Closed, Several, read_model
 from contsym.config import (
     ALL,
+    LEAST,
     CellOptions,
     Precision,
     Protocol,
@@ -27,7 +28,6 @@ from contsym.config import (
     parse_shots,
     shots_of,
     strategy_name,
-    whole_number,
     whole_numbers,
 )
 from contsym.data.schema import Draw, Form
@@ -64,7 +64,6 @@ class SweepConfig(CellOptions):
             self,
             strategies=tuple(strategy_name(str(name)) for name in self.strategies),
             shots=tuple(map(shots_of, self.shots)),
-            step=whole_number("step", self.step),
             seeds=whole_numbers("seeds", self.seeds),
             settings={name: _texts(name, values) for name, values in self.settings.items()},
             pretrain=as_texts(self.pretrain, "--pretrain"),
@@ -149,12 +148,33 @@ class SweepConfig(CellOptions):
                 **options,
             )
             parts.append((reading, part))
+            self._check_part(reading, part)
         if not parts:
             named = sorted({name for reading in self.readings for name in reading.strategies or ()})
             raise SettingError(
                 f"--strategies {','.join(self.strategies)}: no reading has one of them; expected some of {', '.join(named)}"
             )
         return parts
+
+    def _check_part(self, reading: Reading, part: SweepConfig) -> None:
+        """Raise SettingError for a reading whose figures would be of several experiments, or cannot choose the nearest."""
+        several = {
+            "shots": [shots_text(each) for each in part.shots],
+            "the scenario's orders": part.scenarios,
+            **part.settings,
+        }
+        for name, values in several.items():
+            if len(values) > 1:
+                raise SettingError(
+                    f"[[reading]] {reading.name}: {name} are {', '.join(values)}; expected one for each reading, "
+                    "as a list in [[reading]]"
+                )
+        is_measured = part.curve or part.one_pass or part.until is not None or part.shots == (LEAST,)
+        if self.screen is not None and not is_measured:
+            raise SettingError(
+                f"[[reading]] {reading.name}: nothing is measured while it trains, so that screen = {self.screen} cannot "
+                "choose; expected curve = true, one_pass or until"
+            )
 
     @property
     def scenarios(self) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def _cell_of_run(plan: Plan, seed: int) -> Cell:
     key = _trained_start(plan, seed) if is_retrained else None
     if key and not FirstTaskCache(first_tasks_folder(plan.config.output)).has(key):
         start = first_task_plan(plan)
-        n_steps = n_training_steps(start, start.tasks[0], n_pairs[0])
+        n_steps = n_training_steps(start, 0, n_pairs)
         n_texts += n_encodings(start, n_pairs, first_only=True)
     job = Job(key_of(plan, seed), replace(plan.config, seeds=(seed,)))
     return Cell(job, None, n_steps_of(plan), n_steps, n_encodings=n_texts)
@@ -256,12 +256,16 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
                 shots: [n_training_pairs(task, replace(first, shots=shots)) for task in plan.tasks]
                 for shots in config.shots
             }
+            for shots, pairs in n_pairs.items():
+                if isinstance(shots, int) and pairs == n_pairs.get(None):
+                    raise SettingError(
+                        f"--shots {shots},all: there are {shots:,} training pairs, so both are the same; expected one of them"
+                    )
             for seed in config.seeds:
                 for shots in config.shots:
                     run = config.cell(strategy, seed, shots, settings, scenario)
                     one = replace(plan, config=run)
-                    each = zip(plan.tasks, n_pairs[shots], strict=True)
-                    steps = [n_training_steps(plan, task, n) for task, n in each]
+                    steps = [n_training_steps(plan, i, n_pairs[shots]) for i in range(len(plan.tasks))]
                     before = first_task_plan(one)
                     key = _trained_start(one, seed)
                     known_first = bool(key) or config.protocol == "retrain"
@@ -270,7 +274,7 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
                             Job(key_of(one, seed), run),
                             Job(key, before.config, is_first_task=True) if key else None,
                             sum(steps[1:] if known_first else steps),
-                            n_training_steps(before, before.tasks[0], n_pairs[shots][0]) if key else 0,
+                            n_training_steps(before, 0, n_pairs[shots]) if key else 0,
                             reading,
                             n_encodings(one, n_pairs[shots], known_first=known_first),
                             n_encodings(before, n_pairs[shots], first_only=True) if key else 0,

@@ -38,7 +38,8 @@ def reading_name(options: Mapping[str, Any], settings: Mapping[str, str]) -> str
     >>> reading_name({"one_pass": True, "draw": "natural"}, {"batch_size": "16"})
     'one_pass=true draw=natural batch_size=16'
     """
-    texts = {name: as_text(name, value) for name, value in options.items()}
+    # In one order, whatever that of the options is: a stored sweep is asked by these names.
+    texts = {name: as_text(name, options[name]) for name in _OPTIONS if name in options}
     return " ".join(f"{name}={value}" for name, value in {**texts, **settings}.items())
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from contsym import checked
 from contsym.checked import Skip, tell_skipped
+from contsym.config import LEAST
 from contsym.errors import ContsymError
 from contsym.files import to_json, unreadable, visible_folders, write_file
 from contsym.results import store
@@ -81,9 +82,14 @@ class StoredRun:
         return {cell.key: cell.reading for cell in self.cells}
 
     def row_of(self, result: SeedResult) -> tuple[str, int]:
-        """What the results of one row have in common: variant, order and reading in words, and the number of shots."""
-        words = (result.variant_in_order(self.varied), self._readings.get(result.key, ""))
-        return " ".join(filter(None, words)), result.shots_group
+        """What the results of one row have in common: variant, order and reading in words, and the number of shots.
+
+        A search for the least beside other shots has `least` among its words, since the most that it may try can be one
+        of them.
+        """
+        least = LEAST if result.search and len(self.config.shots) > 1 else ""
+        words = (result.variant_in_order(self.varied), least, self._readings.get(result.key, ""))
+        return " ".join(filter(None, words)), int(result.shots_group)
 
     def n_seeds(self, result: SeedResult) -> int:
         """Seeds of the row of a result: a reading may be screened with fewer."""

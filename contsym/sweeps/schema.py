@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12, and brings it
 
 from contsym.checked import Count, Key, Share, Strict, Words, Written, expect, is_time
+from contsym.config import Protocol
+from contsym.data.schema import Draw
 from contsym.results.schema import StoredShots
 
 Command = Literal["run", "sweep"]
@@ -26,8 +29,21 @@ class StoredCell(Strict):
     n_steps: Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
+class ReadingOptions(TypedDict, total=False):
+    """The options of `readings.ReadingEntry`, one value each."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)  # type: ignore[misc]
+
+    one_pass: bool
+    until: Share
+    shots: Count | Literal["least"]
+    step: Count
+    draw: Draw
+    protocol: Protocol
+
+
 class StoredReading(Written):
-    options: dict[str, JsonValue]
+    options: ReadingOptions
     settings: dict[str, Words]
     strategies: list[Words] | None = None
     """None: all of the sweep's."""

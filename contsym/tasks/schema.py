@@ -203,7 +203,7 @@ class Task(Closed):
     def alternatives(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         return USUAL_NAMES | {str(part): names for part, names in self.parts.items()}
 
-    @property
+    @cached_property
     def part_names(self) -> set[str]:
         return {name for each in self.alternatives.values() for names in each for name in names}
 

@@ -133,7 +133,7 @@ def has_a_card(bench: Bench) -> str:
 
 
 def refuses_wrong_settings(bench: Bench) -> str:
-    """A batch of one pair is refused; each setting has a description and a valid default.
+    """A batch of no pairs is refused; each setting has a description and a valid default.
 
     (pydantic does not check defaults. Unknown settings are refused before a strategy sees them.)
     """

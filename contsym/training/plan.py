@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -162,7 +162,7 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     _check_sources(config, scenario)
     store.check_writable(config.output)
     with shared.loading_ahead(scenario, config):
-        named_encoder = checkpoints.locate(config.encoder) if config.encoder else None
+        named_encoder = None if config.encoder is None else checkpoints.locate(config.encoder)
         quiet_libraries()
         strategy = load_strategy(config.strategy, named)
         config = with_defaults(config, scenario, {config.strategy: strategy})
@@ -257,17 +257,24 @@ def resolved(plan: Plan, config: RunConfig) -> Plan:
     return replace(plan, config=config, strategy=strategy, settings=settings, learning_rate=rate)
 
 
-def n_training_steps(plan: Plan, task: TaskData, n_pairs: int) -> int:
-    """Gradient steps that the strategy takes on n_pairs of the experience; none where it only stores them."""
+def n_training_steps(plan: Plan, place: int, n_each: Sequence[int]) -> int:
+    """Gradient steps on an experience, of the training pairs that each has; none where it only stores them."""
+    task, one_pass = plan.tasks[place], plan.config.one_pass
     only_stores = task.storing_only and plan.strategy.has_memory()
     takes_steps = plan.strategy.trains and not only_stores and not task.tested_only
-    return plan.settings.n_steps(n_pairs, plan.config.one_pass) if takes_steps else 0
+    if not takes_steps:
+        return 0
+    n_pairs = n_each[place]
+    for addon in plan.strategy.addons:
+        n_pairs = addon.n_trained_on([*n_each[:place], n_pairs], plan.settings, one_pass=one_pass)
+    return plan.settings.n_steps(n_pairs, one_pass)
 
 
 def n_steps_of(plan: Plan) -> int:
     """Gradient steps of a seed of the plan; under protocol retrain the first task is known and takes none."""
-    tasks = plan.trained[1:] if plan.config.protocol == "retrain" else plan.trained
-    return sum(n_training_steps(plan, task, n_training_pairs(task, plan.config)) for task in tasks)
+    n_each = [n_training_pairs(task, plan.config) for task in plan.tasks]
+    first = 1 if plan.config.protocol == "retrain" else 0
+    return sum(n_training_steps(plan, place, n_each) for place in range(first, len(plan.tasks)))
 
 
 def parse_settings(

@@ -41,8 +41,9 @@ def with_defaults(
     protocol = options.protocol or _default_protocol(scenario, strategies)
     is_known = protocol == "retrain" and scenario.tasks[0] in PRESETS[START].seen
     # An encoder with a head is not pretrained, so who gives settings for that means another.
-    encoder = START if is_known and not options.pretrain else PLAIN
-    return replace(options, protocol=protocol, encoder=options.encoder or encoder)
+    usual = START if is_known and not options.pretrain else PLAIN
+    encoder = usual if options.encoder is None else options.encoder
+    return replace(options, protocol=protocol, encoder=encoder)
 
 
 def _default_protocol(scenario: ScenarioPlan, strategies: Mapping[str, type[Strategy]]) -> Protocol:

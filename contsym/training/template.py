@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from avalanche.evaluation import PluginMetric
@@ -19,6 +20,7 @@ from contsym.models.pair_model import HEAD_BATCH, rows_only
 from contsym.models.scores import ScoreKind
 from contsym.scenarios.benchmark import limited, pairs_of
 from contsym.scenarios.labels import LabelSpace
+from contsym.strategies.addons.base import Addon, set_weights
 from contsym.strategies.base import Strategy
 from contsym.training.trajectory import EncoderTrajectory
 
@@ -67,7 +69,7 @@ class Template(SupervisedTemplate):
         label_space: LabelSpace | None = None,
         n_trained: int | None = None,
     ) -> None:
-        self.strategy, settings = strategy, strategy.settings
+        self.strategy, self.n_trained, settings = strategy, n_trained, strategy.settings
         self.trajectory, self.one_pass, self.learning_rate = trajectory, one_pass, learning_rate
         self._allowed = None if label_space is None else allowed_labels(label_space)
         if self._allowed is not None:
@@ -217,6 +219,21 @@ class Template(SupervisedTemplate):
             with self.trajectory.counted(self):
                 self._store_in_batches()
 
+    @property
+    def _mergers(self) -> Sequence[Addon]:
+        """The add-ons that may change the weights at the end of the present experience."""
+        return self.active_addons if self.clock.train_exp_counter and self.n_steps else ()
+
+    @contextmanager
+    def as_if_ended(self) -> Iterator[None]:
+        """Inside, during an experience, the weights are those with which it would end now."""
+        before: dict[str, Tensor] = {}
+        with torch.no_grad():
+            for addon in self._mergers:
+                before = set_weights(self.model, addon.merged(self)) | before
+            yield
+            set_weights(self.model, before)
+
     def stop_here(self) -> None:
         """End the experience, as if it had only the pairs seen so far."""
         self.n_steps_left, self._is_stopped = 0, True
@@ -283,9 +300,8 @@ class Template(SupervisedTemplate):
         self.strategy.current, self._is_training_exp = None, False
         self.model.eval()
         with torch.no_grad():
-            if self.clock.train_exp_counter and self.n_steps:
-                for addon in self.active_addons:
-                    addon.merge(self)
+            for addon in self._mergers:
+                addon.merge(self)
             self.strategy.fit(self._pairs)
         self.refresh()
         super()._after_training_exp(**kwargs)

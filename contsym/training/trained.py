@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from contsym import checked, plugins
 from contsym.data.joining import texts_of
-from contsym.data.schema import table
+from contsym.data.schema import rows_of, table
 from contsym.errors import ContsymError, SettingError, first_line
-from contsym.files import drop, write_whole
+from contsym.files import drop, home_path, write_whole
 from contsym.machine import quiet_libraries
 from contsym.models.encoders import checkpoints
 from contsym.results.schema import FORMAT as RESULT_FORMAT
@@ -29,6 +29,7 @@ from contsym.training.trained_file import (
     placed,
     read_file,
     read_pairs,
+    table_rows,
     task_of,
     unlabelled_row,
     write_file,
@@ -142,9 +143,9 @@ class TrainedModel:
     def predict(self, pairs: Iterable[Any], *, head: HeadName = "own") -> list[str]:
         """The label of each pair.
 
-        `pairs` are (premise, hypothesis) tuples, dicts with these names, or a `datasets.Dataset`; for a model of single
-        texts, the texts. Raises DataError for
-        a pair that is none of these, and SettingError for a head that the model lacks.
+        `pairs` are (premise, hypothesis) tuples, dicts with these names, or a table, as a DataFrame or a
+        `datasets.Dataset`; for a model of single texts, the texts. Raises DataError for a pair that is none of these,
+        and SettingError for a head that the model lacks.
         """
         return self.scores(pairs, head=head).best
 
@@ -215,7 +216,7 @@ class TrainedModel:
         """Learn labelled pairs without a gradient step, as one more experience; gives their number.
 
         `pairs` are (premise, hypothesis, label) tuples, dicts with these names and perhaps `id` and `relation`, or a
-        `datasets.Dataset`. A label that the model does not know must be one of `new_labels`. Raises ContsymError for
+        table. A label that the model does not know must be one of `new_labels`. Raises ContsymError for
         a method that learns by gradient steps, and DataError for a wrong pair; the model is then as it was.
         """
         if not self.strategy.takes_pairs:
@@ -247,7 +248,7 @@ class TrainedModel:
         transformers and sentence-transformers read its encoder; nothing is pickled. Raises ContsymError where the
         folder is there already, unless it is to be replaced, and where it cannot be written.
         """
-        folder = Path(folder)
+        folder = home_path(folder)
         before = Path(f"{folder.absolute()}.before")
         if folder.exists() and not replace:
             raise ContsymError(f"{folder}: is there already; expected a new folder")
@@ -318,13 +319,16 @@ class TrainedModel:
 
 def _rows(pairs: Iterable[Any], inputs: Inputs) -> Iterable[Any]:
     """Examples from Python, a dataset read in batches."""
+    expected = "pairs, as [(premise, hypothesis)]" if inputs == "pair" else "texts"
     if isinstance(pairs, str):
-        expected = "pairs, as [(premise, hypothesis)]" if inputs == "pair" else "texts"
         raise ContsymError(f"{pairs[:60]!r} is one text; expected a list of {expected}")
     if hasattr(pairs, "iter") and hasattr(pairs, "column_names"):
-        from contsym.data.schema import rows_of
-
         return rows_of(pairs)
+    if (rows := table_rows(pairs)) is not None:
+        return rows
+    # Iterating a dict would give its keys.
+    if isinstance(pairs, Mapping) or not isinstance(pairs, Iterable):
+        raise ContsymError(f"{type(pairs).__name__}; expected a list of {expected}, or a table of them")
     return pairs
 
 
@@ -354,14 +358,12 @@ def load(
     """
     from contsym.models.encoders.device import choose_device, choose_precision, deterministic
 
-    folder = Path(folder)
+    folder = home_path(folder)
     file = read_file(folder)
     quiet_libraries()
-    chosen = choose_device(device)
+    chosen, asked = choose_device(device), file.precision if precision is None else precision
     with deterministic(chosen):
-        strategy, pooling = untrained(
-            folder, file, chosen, choose_precision(precision or file.precision, chosen), plugins_of
-        )
+        strategy, pooling = untrained(folder, file, chosen, choose_precision(asked, chosen), plugins_of)
         stored, own = read_pairs(folder, file), checked.read_tensors(folder / TENSORS, remedy=REMEDY)
         try:
             restore(strategy, folder, file, own, stored)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -145,6 +146,31 @@ def labelled_row(row: Mapping[str, Any], where: str, task: Task) -> Row:
 def unlabelled_row(row: Mapping[str, Any], where: str, task: Task) -> Row:
     """A checked row whose label is not known; that of another task's data does not count."""
     return check_row({**row, "label": task.labels[0], "relation": "", "kind": ""}, where, task)
+
+
+def table_rows(given: Any) -> list[dict[str, Any]] | None:
+    """The rows of a table in memory, of pandas, Polars, Arrow or `datasets`, with None for what is missing.
+
+    None for what is no such table, as a stream of `datasets`.
+    """
+    from contsym.data.pair_rows import rows_in_memory
+
+    is_table = hasattr(given, "__len__") and (hasattr(given, "columns") or hasattr(given, "column_names"))
+    if is_table and hasattr(given, "to_dicts"):  # Polars
+        rows = given.to_dicts()
+    elif is_table and hasattr(given, "to_pylist"):  # Arrow
+        rows = given.to_pylist()
+    elif is_table and hasattr(given, "to_dict"):
+        rows = rows_in_memory(given)
+    else:
+        return None
+    return [{str(name): None if is_missing(v) else v for name, v in row.items()} for row in rows]
+
+
+def is_missing(value: object) -> bool:
+    """Whether a table has the value for an empty cell."""
+    is_nan = isinstance(value, float) and math.isnan(value)
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 def placed(pairs: Iterable[Any], *, with_label: bool, inputs: Inputs) -> Iterator[PlacedRow]:

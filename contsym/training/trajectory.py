@@ -110,13 +110,11 @@ class EncoderTrajectory(Trajectory):
     def after_batch(self, strategy, n_batches: int) -> Point | None:
         experience, is_due = strategy.experience.current_experience, self.is_due(n_batches)
         all_tasks = is_due and self.is_whole
+        if self.until is None and not (all_tasks or self.at_every_batch[experience]):
+            return None
         # Around both: what the first has encoded the second has not to.
-        with self.counted(strategy):
-            if self.until is None:
-                is_measured = all_tasks or self.at_every_batch[experience]
-            else:
-                is_measured = is_due or self.may_reach(strategy, experience)
-            if not is_measured:
+        with self.counted(strategy), strategy.as_if_ended():
+            if self.until is not None and not (is_due or self.may_reach(strategy, experience)):
                 return None
             return self.measure(strategy, experience, self.so_far(strategy), all_tasks=all_tasks)
 

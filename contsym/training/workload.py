@@ -42,10 +42,15 @@ def n_encodings(
         task, n = plan.tasks[place], n_pairs[place]
         is_searched = config.shots == LEAST and task.few_shot
         tried = _tried(config.step, n) if is_searched else []
-        n = int(math.sqrt(config.step * n)) if is_searched else n
-        n_steps = n_training_steps(plan, task, n)
+        n = math.isqrt(config.step * n) if is_searched else n
+        n_steps = n_training_steps(plan, place, [*n_pairs[:place], n])
         for size in (n, *tried):
-            total += n_training_steps(plan, task, size) * 2 * plan.settings.batch_size * TRAINING
+            total += (
+                n_training_steps(plan, place, [*n_pairs[:place], size])
+                * 2
+                * plan.settings.batch_size
+                * TRAINING
+            )
             # A memory encodes its pairs again.
             total += 2 * size * plan.strategy.has_memory()
         if config.curve and n_steps:
@@ -68,8 +73,7 @@ def _tried(step: int, most: int) -> list[int]:
     >>> _tried(16, 256)
     [16, 32, 64, 48, 80]
     """
-    enough = math.sqrt(step * most)
-    return list(least([*range(step, most, step), most], lambda n: float(n >= enough), 1.0).tried)
+    return list(least([*range(step, most, step), most], lambda n: float(n * n >= step * most), 1.0).tried)
 
 
 def seconds_per_text(plan: Plan) -> float:

@@ -3,6 +3,7 @@
 import linecache
 
 import pytest
+import torch
 
 import contsym
 from contsym.api import inputs
@@ -36,6 +37,33 @@ class MyMethod(contsym.Strategy):
 '''
 
 
+HELPERS = """
+import functools
+from dataclasses import dataclass
+import torch
+from torch import max
+
+@dataclass
+class Config:
+    smoothing: float = 0.1
+
+@functools.lru_cache
+def rate(n):
+    return 2 * n
+"""
+METHOD = '''
+class MyMethod(contsym.Strategy):
+    """It says "yes" """
+
+    @torch.no_grad()
+    def build(self, encoder, n_labels, generator):
+        return None
+
+    def objective(self, output, labels):
+        return max(output) * Config().smoothing * rate(1)
+'''
+
+
 def run_cell(text, name="<cell 1>", **given):
     """Run a text as a notebook runs a cell: its lines are in linecache alone."""
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
@@ -63,6 +91,21 @@ def test_a_class_of_a_cell_trains_and_its_source_is_part_of_the_key(toy, tiny_en
     (one,), (other,), (same,) = smoothed.results, plain.results, again.results
     assert one.strategy == "my_method" and one.key == same.key != other.key
     assert one.loss != other.loss
+
+
+def test_decorators_classes_without_methods_and_names_of_builtins_are_found():
+    text = module_text(run_cell(HELPERS + METHOD, "<cell 3>")["MyMethod"])
+    written = {"__name__": "__main__"}
+    exec(compile(text, "my_method.py", "exec"), written)
+    assert written["__doc__"] == 'It says "yes"'
+    assert written["Config"]().smoothing == 0.1 and written["rate"](2) == 4
+    assert written["max"] is torch.max
+
+
+def test_a_class_without_methods_is_found_in_a_cell_of_its_own():
+    helpers = run_cell(HELPERS, "<cell 4>")
+    text = module_text(run_cell(METHOD, "<cell 5>", **helpers)["MyMethod"])
+    assert "@dataclass\nclass Config:" in text and "@functools.lru_cache\ndef rate(n):" in text
 
 
 def test_what_cannot_be_written_down_is_named():

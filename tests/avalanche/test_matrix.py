@@ -102,6 +102,13 @@ def test_what_cannot_be_a_matrix_is_one_line(scripted):
     bench = benchmark(LABELS)
     matrix = AccuracyMatrix()
     strategy = scripted(matrix, criterion=lambda scores, labels: scores.sum())
+    with pytest.raises(
+        ContsymError, match=r"experience 1 comes first; expected the order of the stream from experience 0 on"
+    ):
+        strategy.train(bench.train_stream[1:])
+    strategy.train(bench.train_stream[0])
+    with pytest.raises(ContsymError, match=r"experience 2 comes after experience 0; expected"):
+        strategy.train(bench.train_stream[2])
     strategy.train(bench.train_stream[1])
     with pytest.raises(
         ContsymError, match=r"experience 0 comes after experience 1; expected the order of the stream"

@@ -76,6 +76,14 @@ def test_what_is_read_back_is_what_was_emitted(uri):
     assert {name: params[f"settings.{name}"] for name in settings} == settings
 
 
+def test_a_function_is_sent_by_its_name_and_what_is_not_there_not_at_all():
+    strategy = naive(criterion=torch.nn.functional.cross_entropy)
+    assert mlflow_logger.hyper_parameters(strategy)["settings.criterion"] == "cross_entropy"
+    strategy._criterion = strategy.optimizer = None
+    found = mlflow_logger.hyper_parameters(strategy)
+    assert not {"settings.criterion", "settings.optimizer"} & found.keys()
+
+
 def test_names_and_values_that_mlflow_refuses(uri):
     names = {
         "a[1]": "a_1_",

@@ -35,4 +35,4 @@ def test_the_example_prints_what_the_page_says_and_its_names_are_in_mlflow(tmp_p
     keys = re.findall(r"^\| `([\w/]+)` \|", PAGE, re.MULTILINE)
     assert len(keys) == 9 and set(keys) <= run.data.metrics.keys()
     params = re.findall(r"`(settings\.\w+)`", PAGE)
-    assert len(params) == 4 and {*params, "strategy", "model", "device", "plugins"} <= run.data.params.keys()
+    assert len(params) == 5 and {*params, "strategy", "model", "device", "plugins"} <= run.data.params.keys()

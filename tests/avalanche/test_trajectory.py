@@ -68,6 +68,16 @@ def test_samples_needed_are_exact_to_the_batch_and_repeated_ones_count_as_seen()
     }
 
 
+def test_replayed_samples_are_seen_and_no_distinct_ones_of_the_experience():
+    bench = benchmark([[0, 1], [1, 2]], n_train=8)
+    trajectory = Trajectory(bench.test_stream)
+    strategy = naive(trajectory, model=Scripted(), plugins=[ReplayPlugin(mem_size=8)])
+    strategy.train(bench.train_stream)
+    # Two batches of four samples, each with four from the memory.
+    counts = {(p.n_pairs_seen, p.n_distinct_pairs) for p in trajectory.points if p.experience == 1}
+    assert counts == {(0, 0), (8, 4), (16, 8)}
+
+
 def test_the_parts_of_an_online_experience_are_one_experience():
     bench = benchmark(LABELS)
     trajectory = Trajectory(bench.test_stream)
@@ -153,6 +163,10 @@ def test_what_cannot_be_measured_is_one_line():
     bench = benchmark(LABELS)
     with pytest.raises(ContsymError, match=r"got the experiences \[1, 2\]; expected those from 0 on"):
         Trajectory(bench.test_stream[1:])
+    with pytest.raises(ContsymError, match=r"0 of the 10 samples of experience 0 .* expected at least 1"):
+        Trajectory(bench.test_stream, n_samples=0)
+    with pytest.raises(ContsymError, match=r"target 95 is no accuracy; expected 0 to 1"):
+        SampleEfficiency(Trajectory([]), target=95)
     strategy = naive(Trajectory(bench.test_stream[:1]), model=Scripted())
     with pytest.raises(ContsymError, match=r"experience 1 is trained on, and there are 1 experiences"):
         strategy.train(bench.train_stream)

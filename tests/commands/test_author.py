@@ -4,11 +4,8 @@ Over 400 lines: both commands over all kinds of files that can be made.
 """
 
 import json
-import os
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -23,8 +20,6 @@ from contsym.tasks.catalog import tasks
 from contsym.testing import conformance
 from contsym.testing.conformance import CHECKS
 from tests.command import contsym_here
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -72,26 +67,36 @@ def test_the_new_strategy_is_short_and_has_a_whole_card(begun):
 
 
 @pytest.mark.slow
-def test_the_new_test_passes_at_once(begun):
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_method.py"],
-        capture_output=True,
-        text=True,
-        cwd=begun[0],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+def test_the_new_test_passes_at_once(begun, fork):
+    program = (
+        f"import os, sys, pytest\nos.chdir({str(begun[0])!r})\n"
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', 'test_my_method.py']))"
     )
-    assert done.returncode == 0, done.stdout
+    done = fork.run([sys.executable, "-c", program])
+    assert done.returncode == 0, done.stdout + done.stderr
     # Its own figure beside the checks; none of them is skipped.
     assert f"{len(CHECKS) + 1} passed" in done.stdout
     assert "skipped" not in done.stdout
 
 
-def test_check_prints_a_line_a_check(begun):
+@pytest.fixture
+def few_checks(monkeypatch):
+    """Leaves all but the named checks out of the suite; tests/test_tutorial.py has the whole of it, for many seconds."""
+
+    def keep(*names):
+        monkeypatch.setattr(conformance, "CHECKS", {name: CHECKS[name] for name in names})
+        return names
+
+    return keep
+
+
+def test_check_prints_a_line_a_check(begun, few_checks):
+    names = few_checks("has a card", "refuses wrong settings", "learns a separable task")
     done = contsym_here("check", "my_method", "--plugin", "my_method.py", cwd=begun[0])
     assert done.returncode == 0, done.stdout + done.stderr
     *lines, last = done.stdout.splitlines()
-    assert [line[: len("pass  ") + max(map(len, CHECKS))].split(None, 1) for line in lines] == [
-        ["pass", name.ljust(max(map(len, CHECKS)))] for name in CHECKS
+    assert [line[: len("pass  ") + max(map(len, names))].split(None, 1) for line in lines] == [
+        ["pass", name.ljust(max(map(len, names)))] for name in names
     ]
     assert last == "my_method conforms"
     # No progress outside a terminal, and no warning of a library.
@@ -146,6 +151,7 @@ def test_new_scenarios_and_strategies_are_listed(begun):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_workers", "untracked", "no_figures")
 def test_a_new_task_is_checked_listed_and_trained_on(tmp_path, tiny_encoder_folder):
     """As docs/tasks.md says: two labels from a CSV file, three experiences of different labels, two strategies."""
     assert contsym_here("new", "task", "tickets", cwd=tmp_path).returncode == 0
@@ -415,8 +421,8 @@ def test_a_mistake_with_check_is_one_line_and_exit_code_2(arguments, message, be
     assert done.stdout == ""
 
 
-@pytest.mark.slow
-def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path):
+def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path, few_checks):
+    names = few_checks("has a card", "grows as declared")
     text = (begun[0] / "my_method.py").read_text("utf-8")
     assert text.count('"grows": "labels"') == 1
     (tmp_path / "my_method.py").write_text(text.replace('"grows": "labels"', '"grows": "no"'), "utf-8")
@@ -425,7 +431,7 @@ def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path):
     lines = done.stdout.splitlines()
     # One vector of 32 numbers of 4 bytes a label.
     assert [line for line in lines if not line.startswith("pass")] == [
-        "fail  grows as declared                   CARD[\"grows\"] is 'no', but bytes with 16 and 64 pairs 384 and "
-        "384, after one and two experiences 384 and 384, of a head for 3 and 6 labels 384 and 768",
-        f"my_method: 1 of {len(CHECKS)} checks failed",
+        "fail  grows as declared  CARD[\"grows\"] is 'no', but bytes with 16 and 64 pairs 384 and 384, after one and two "
+        "experiences 384 and 384, of a head for 3 and 6 labels 384 and 768",
+        f"my_method: 1 of {len(names)} checks failed",
     ]

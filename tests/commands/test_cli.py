@@ -1,5 +1,6 @@
 """What all commands have in common: help, environment variables, completion, quiet, logs."""
 
+import io
 import json
 import subprocess
 import sys
@@ -56,6 +57,28 @@ def test_a_mistake_names_the_help_of_its_own_command(capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().err.endswith("(contsym data stats --help)\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_answer_is_printed_where_stdout_lacks_its_signs(encoding, tmp_path, monkeypatch):
+    from contsym.cli import main
+
+    store_run(tmp_path, OLD, [0], encoder="my→minilm")
+
+    def shown(*words):
+        out = io.TextIOWrapper(io.BytesIO(), encoding)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "argv", ["contsym", "show", OLD, "--output", str(tmp_path), *words])
+            patch.setattr("contsym.cli.end_cleanly_on_signals", lambda: None)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        out.flush()
+        assert not ended.value.code
+        return out.buffer.getvalue().decode(encoding)
+
+    assert "my?minilm" in shown()
+    assert json.loads(shown("--json"))["encoder"] == "my→minilm"
 
 
 def test_a_variable_stands_for_an_option_of_one_command_or_of_all(tmp_path):

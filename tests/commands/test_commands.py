@@ -1,9 +1,13 @@
 """The commands as a user types them: output, messages and exit codes, literally."""
 
 import json
+import shutil
 
 import pytest
 
+from contsym.errors import SettingError
+from contsym.strategies.catalog import load_strategy
+from contsym.training.plan import parse_settings
 from tests.command import contsym, contsym_here
 from tests.toy import nli_rows, relation_rows, write_task
 
@@ -52,6 +56,10 @@ def toy_data(encoder):
         ),
         ((*RUN, "--target", "2"), "--target 2.0 is out of range; expected 0 < target <= 1"),
         (
+            (*RUN, "--size", f"rte={10**18}"),
+            f"--size rte={10**18}: expected a number, as --size rte=500",
+        ),
+        (
             (*RUN, "--shots", "many"),
             "--shots 'many' is not understood; expected a number, as 64, least or all",
         ),
@@ -76,12 +84,15 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def toy_run(tmp_path_factory, tiny_encoder_folder):
+def toy_run(tmp_path_factory, tiny_encoder_folder, mlflow_template):
     """One run of two seeds with --json, from a folder of its own."""
     folder = tmp_path_factory.mktemp("cli")
     write_task(folder / "wikidata", relation_rows(), 64)
     write_task(folder / "mnli", nli_rows(), 30)
-    done = contsym(
+    for output in ("mlruns", "later"):
+        (folder / output).mkdir()
+        shutil.copy(mlflow_template, folder / output / "mlflow.db")
+    done = contsym_here(
         *("run", "--strategy", "knn_fixed", "--scenario", "mnli_then_wikidata"),
         *(
             "--protocol",
@@ -114,6 +125,7 @@ class Boom(FineTune):
 '''
 
 
+@pytest.mark.usefixtures("untracked")
 def test_an_index_that_misses_pairs_is_said(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
     done = contsym_here(
@@ -128,6 +140,7 @@ def test_an_index_that_misses_pairs_is_said(toy_run, tiny_encoder_folder):
 
 
 def test_a_run_that_fails_is_stored_as_failed_and_ends_with_the_plugins_line(toy_run, tiny_encoder_folder):
+    """In a process of its own, whose last words are Python's."""
     folder, _ = toy_run
     method = (folder.parent / "boom.py").resolve()
     method.write_text(BOOM, encoding="utf-8")
@@ -213,6 +226,7 @@ def test_a_server_that_is_down_costs_a_warning_and_sync_sends_later(toy_run, tin
     assert sent.stdout.startswith("1 result sent to "), sent.stderr
 
 
+@pytest.mark.usefixtures("untracked")
 def test_a_quick_look_is_another_result_and_says_so_everywhere(toy_run, tiny_encoder_folder):
     folder, _ = toy_run
     words = (
@@ -288,6 +302,23 @@ def test_an_unknown_setting_names_the_nearest(toy_run, tiny_encoder_folder):
         "epochs, freeze, guard, index, k, learning_rate, margin, memory, memory_dtype, metric, min_steps, "
         "relation, schedule, steps, warmup, weight_decay\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("epochs", "1e308", "less than or equal to 1000000000000"),
+        ("min_steps", str(10**400), "less than or equal to 1000000000000"),
+        (
+            "memory",
+            f"reservoir:{'9' * 5000}",
+            "refresh, stale, compensate or reservoir:N, as reservoir:500",
+        ),
+    ],
+)
+def test_a_number_that_cannot_be_computed_with_is_refused(name, value, expected):
+    with pytest.raises(SettingError, match=f"^--set {name}=.*: expected {expected}$"):
+        parse_settings(load_strategy("knn_fixed"), {name: value})
 
 
 def test_settings_of_strategies_and_addons_are_listed_and_of_nothing_else(tmp_path):

@@ -72,6 +72,7 @@ def test_mistakes_are_one_line_and_exit_with_2(tiny_encoder_folder, copied, word
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_limit_draws_the_same_pairs_for_both_sides(tiny_encoder_folder, copied, toy, tmp_path):
     words = (
         "diff",
@@ -107,6 +108,7 @@ def test_a_misspelt_run_is_answered_with_what_there_is(tmp_path):
     assert _checkpoint("minilm@main", tmp_path) == "minilm@main"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_another_page_is_not_overwritten(tiny_encoder_folder, copied, toy, tmp_path):
     words = ("--wikidata", toy["wikidata"], "--to", "page")
     for _ in range(2):

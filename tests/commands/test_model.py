@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +29,12 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, toy, tiny_encoder_folder):
+def folder(tmp_path_factory, toy, tiny_encoder_folder, mlflow_template):
     """A folder with the runs of knn_fixed, two seeds, and of fine_tune, one seed under protocol retrain."""
     folder = tmp_path_factory.mktemp("models")
+    for output in ("mlruns", "known"):
+        (folder / output).mkdir()
+        shutil.copy(mlflow_template, folder / output / "mlflow.db")
     common = [
         "--scenario",
         "mnli_then_wikidata",
@@ -128,6 +132,7 @@ def test_mistakes_are_one_line(folder, words, message):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("untracked")
 def test_a_run_without_models_says_how_to_get_them(folder, toy, tiny_encoder_folder):
     words = (
         "run",
@@ -151,7 +156,7 @@ def test_a_run_without_models_says_how_to_get_them(folder, toy, tiny_encoder_fol
     assert contsym_here("predict", run, *PAIR, "--output", "without", cwd=folder).returncode == 0
 
 
-@pytest.mark.usefixtures("no_workers")
+@pytest.mark.usefixtures("no_workers", "untracked")
 def test_cells_of_a_sweep_have_models_too(folder, toy, tiny_encoder_folder):
     words = ("sweep", "--strategies", "ncm", "--scenario", "wikidata_only", "--shots", "8", "--seeds", "1")
     words += (

@@ -16,11 +16,16 @@ def typed(monkeypatch, capsys, *arguments):
 
 
 def test_paths_of_the_report_and_its_tables_are_printed(tmp_path, monkeypatch, capsys):
-    sweep = store_sweep(tmp_path, strategies=["knn_fixed", "fine_tune"], seeds=[0, 1], with_view=False)
+    sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8], seeds=[0, 1], with_view=False)
     code, out, err = typed(monkeypatch, capsys, "--output", tmp_path)
     folder = tmp_path / "reports" / sweep.name
     assert code == 0
-    assert err.splitlines()[:2] == ["making tables and figures of 16 results", "drawing 23 figures as files"]
+    n_drawn = len(list((folder / "figures").glob("*.svg")))
+    assert n_drawn > 3
+    assert err.splitlines()[:2] == [
+        "making tables and figures of 2 results",
+        f"drawing {n_drawn} figures as files",
+    ]
     n_tables = len(list((folder / "tables").glob("*.csv")))
     n_figures = len({path.stem.partition("-")[0] for path in (folder / "figures").glob("*.svg") if path.stem})
     assert out.splitlines() == [

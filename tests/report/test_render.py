@@ -194,6 +194,22 @@ def test_a_search_for_the_least_is_never_called_training_on_the_most(tmp_path):
     assert set(shots) - {"–"} == {"8 of up to 120"}
 
 
+def test_a_search_and_a_training_on_the_most_that_it_may_try_are_two_groups(tmp_path):
+    options = plain_result()["options"]
+    search = {"tried": [{"n": 8, "accuracy": 1.0}], "found": 8, "target": 0.99, "step": 8, "most": 64}
+    store_run(tmp_path, "a", [0, 1], search=search, options={**options, "shots": "least", "step": 8})
+    store_run(tmp_path, "b", [0, 1], options={**options, "shots": None})
+    for names in (["a", "b"], ["b", "a"]):
+        found = collect(tmp_path, names)
+        assert [found.shots_label(n) for n in found.shots] == ["least of 64", "64"]
+        assert [[r.seed for r in found.group("knn_fixed", n)] for n in found.shots] == [[0, 1], [0, 1]]
+        # The search says how many are needed, and the other is no answer to that.
+        needed = Measures(found, 0.99).efficiency("knn_fixed").shots_needed
+        assert needed and needed.per_seed == (8, 8)
+    text = without_plotly(to_html(make_report(found, 0.99)))
+    assert "least of up to 64 shots" in text
+
+
 def test_plane_of_known_points_and_of_no_variance():
     # All variance on two axes, three times as wide on the first: shares 0.9 and 0.1.
     points, shares = plane(np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]]))
@@ -222,7 +238,7 @@ def test_the_view_of_a_search_is_of_the_group_that_tables_show(output):
     tried = [TriedShots(n=16, accuracy=1.0)]
     search = Search(tried=tried, found=16, target=0.99, step=16, most=7000)
     found = label_view("random_labels", result.model_copy(update={"search": search}), folder / TENSORS)
-    assert found.shots == 7000
+    assert found.shots == search.group and int(found.shots) == 7000
 
 
 def test_results_kept_without_their_vectors_have_a_report_that_says_so(output, tmp_path):

@@ -2,10 +2,20 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from contsym.results.paper_readings import Outcome, nearest, readings_of, targets, tau, verdict
+from contsym.results.paper_readings import (
+    Outcome,
+    mean,
+    nearest,
+    readings_of,
+    targets,
+    tau,
+    upper_median,
+    verdict,
+)
 from tests.stored_results import make_result, plain_result
 
 METHODS = ("random_labels", "knn_fixed", "knn_learned", "fine_tune")
@@ -19,17 +29,18 @@ def outcome(name, samples, forgetting=(5.8, 7.7, 21.5, 11.2)):
 
 
 def test_tau_is_one_in_the_papers_order_and_counts_each_swap():
-    assert tau({m: [n] for m, n in PAPER.items()}, PAPER).value == 1
+    assert tau({m: [n] for m, n in PAPER.items()}, PAPER, mean).value == 1
     # One of six pairs of methods is swapped: (5 - 1) / 6.
     swapped = dict(zip(METHODS, ([64], [48], [400], [336]), strict=True))
-    assert tau(swapped, PAPER).value == pytest.approx(4 / 6)
-    assert tau({m: [64] for m in METHODS}, PAPER).value == 0
+    assert tau(swapped, PAPER, mean).value == pytest.approx(4 / 6)
+    assert tau({m: [64] for m in METHODS}, PAPER, mean).value == 0
 
 
 def test_tau_is_scipys_with_ties_and_with_targets_that_were_not_reached():
-    for numbers in itertools.product((16, 48, None), repeat=4):
+    # Every fourth of the 81 has all of it, also where all are equal or none was reached.
+    for numbers in list(itertools.product((16, 48, None), repeat=4))[::4]:
         ours = [10**6 if n is None else n for n in numbers]
-        found = tau({m: [n] for m, n in zip(METHODS, numbers, strict=True)}, PAPER).value
+        found = outcome("", numbers).tau_samples.value
         theirs = kendalltau(ours, list(PAPER.values())).statistic
         assert found == pytest.approx(0.0 if len(set(ours)) == 1 else theirs)
 
@@ -37,8 +48,21 @@ def test_tau_is_scipys_with_ties_and_with_targets_that_were_not_reached():
 def test_the_interval_of_tau_is_over_seeds_that_all_methods_share():
     # The orders of the two seeds are opposite, so the interval holds both.
     both = {"a": [16, 400], "b": [64, 64], "c": [400, 16]}
-    found = tau(both, {"a": 1, "b": 2, "c": 3})
+    found = tau(both, {"a": 1, "b": 2, "c": 3}, mean)
     assert (found.low, found.high, found.n_seeds) == (-1, 1, 2)
+
+
+def test_tau_is_of_the_figures_that_the_table_shows():
+    # Of two seeds the table has the larger median, 64, and the mean of what was forgotten.
+    both = Outcome(
+        "x",
+        0.99,
+        {"random_labels": [48, 64], "knn_fixed": [64, 64]},
+        {"random_labels": [0.0, 0.0, 0.3], "knn_fixed": [0.05, 0.05, 0.05]},
+    )
+    assert upper_median(np.array([48.0, 64.0])) == 64
+    assert both.tau_samples.value == 0
+    assert both.tau_forgetting.value == -1  # 0.10 is more than 0.05, by the medians it would be less
 
 
 def test_the_nearest_reading_has_the_papers_order_and_then_its_numbers():
@@ -82,6 +106,26 @@ def test_one_training_answers_for_its_target_and_for_where_it_stopped():
     assert first.forgetting["knn_fixed"] == pytest.approx([0.1, 0.1])
     # Where training stopped, on the test pairs: 0.80 - 0.60 and 0.80 - 0.61.
     assert second.forgetting["knn_fixed"] == pytest.approx([0.2, 0.19])
+
+
+@pytest.mark.parametrize("until", [None, 1.0])
+def test_forgetting_is_that_of_the_moment_when_the_target_was_reached(until):
+    # As above, and training went on: to 128 pairs, where 0.2 of MNLI are lost.
+    options = {**plain_result()["options"], "until": until, "target": 0.6}
+    plain = make_result(0, options=options)
+    alone = [p.model_copy(update={"accuracies": [None, *p.accuracies[1:]]}) for p in plain.trajectory]
+    (measured, *_), (not_measured, *_) = (
+        readings_of({"x": [each]}) for each in (plain, plain.model_copy(update={"trajectory": alone}))
+    )
+    assert measured.samples == not_measured.samples == {"knn_fixed": [16]}
+    assert measured.forgetting["knn_fixed"] == pytest.approx([0.1])
+    assert not_measured.forgetting == {"knn_fixed": [None]} and not_measured.losses == {}
+
+
+def test_nothing_measured_is_not_called_not_reached_and_two_results_of_a_seed_are_not_one():
+    silent = make_result(0).model_copy(update={"trajectory": []})
+    assert readings_of({"x": [silent]}) == []
+    assert readings_of({"x": [make_result(0), make_result(0)]}) == []
 
 
 def test_no_training_answers_for_a_target_above_the_one_that_ended_it():

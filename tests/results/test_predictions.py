@@ -1,10 +1,15 @@
 """Stored predictions: aligned by id, and refused where they do not match."""
 
+from pathlib import Path
+
 import numpy as np
 
+from contsym.api.frames import plain_row, predictions_frame
+from contsym.results.compare import StoredRow, differences_of
 from contsym.results.predictions import read_aligned
+from contsym.results.store import read_result
 from tests.errors import message_of
-from tests.stored_results import store_predictions
+from tests.stored_results import make_result, plain_result, store_predictions
 
 E, C = "entailment", "contradiction"
 ROWS = [
@@ -68,6 +73,19 @@ def test_other_pairs_and_other_labels_are_refused(tmp_path):
     )
 
 
+def test_other_data_and_weights_under_the_same_names_are_listed():
+    plain = plain_result()
+    plain["sources"]["wikidata"]["fingerprint"] = "c3" * 32
+    plain["encoder_weights"]["sha256"] = "99" * 32
+    other = {name: plain[name] for name in ("sources", "encoder_weights")}
+    results = {"x": make_result(), "y": make_result(strategy="fine_tune", **other)}
+    runs = {name: StoredRow.of(name, {Path(name): result}) for name, result in results.items()}
+    assert differences_of(runs) == {
+        "encoder weights": {"x": "53aa" * 3, "y": "99" * 6},
+        "data of wikidata": {"x": "b2" * 6, "y": "c3" * 6},
+    }
+
+
 def test_what_cannot_be_read_is_one_line(tmp_path):
     folder = store_predictions(tmp_path / "a", ROWS)
     path = folder / "predictions.csv"
@@ -88,3 +106,25 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     assert message_of(read_aligned, run, "wikidata") == (
         f"{path}: cannot be read (No such file or directory); expected stored predictions"
     )
+
+
+def test_a_table_of_predictions_is_of_a_whole_file(tmp_path):
+    folder = store_predictions(tmp_path, ROWS, n_test={"mnli": 1, "wikidata": 2})
+    given = {folder: read_result(folder)}
+    frame = predictions_frame(given, "wikidata", plain_row)
+    assert list(frame.columns[:5]) == ["strategy", "shots", "seed", "id", "label"]
+    assert frame[["id", "after start", "after wikidata"]].values.tolist() == [["w:1", C, E], ["w:0", C, E]]
+    path = folder / "predictions.csv"
+    whole = path.read_text()
+    for text, message in (
+        ("", "the header is empty; expected task,id,label,row_0,row_1,..."),
+        (whole.rsplit(",", 1)[0], "a line does not have 6 values; the file may be cut short"),
+        # Within the name of the task.
+        (whole.rsplit("data", 1)[0], "a line does not have 6 values; the file may be cut short"),
+        (
+            "\n".join(whole.splitlines()[:-1]),
+            "1 predictions for the task 'wikidata'; expected 2: the file may be cut short",
+        ),
+    ):
+        path.write_text(text)
+        assert message_of(predictions_frame, given, "wikidata", plain_row) == f"{path}: {message}"

@@ -1,5 +1,7 @@
 """Run settings, stored results and the registry."""
 
+import shutil
+
 import pytest
 
 from contsym.config import RunConfig, parse_assignments, parse_seeds
@@ -90,6 +92,22 @@ def test_a_result_of_another_format_is_refused(tmp_path, text):
     (tmp_path / store.RESULT).write_text(text)
     with pytest.raises(ContsymError, match=r"result\.json: "):
         store.read_result(tmp_path)
+
+
+def test_a_copied_result_does_not_pass_for_that_of_another_key(tmp_path):
+    one, other = (
+        store.write_result(tmp_path, make_result(key=key * 64), [{"id": "a"}], {}) for key in ("a", "b")
+    )
+    shutil.copy(one / store.RESULT, other / store.RESULT)
+    with pytest.raises(ContsymError) as raised:
+        store.read_result(other)
+    assert str(raised.value) == (
+        f"{other / store.RESULT}: the result with the key aaaaaaaaaaaa, in the folder of the key bbbbbbbbbbbb; expected the "
+        "result that was stored there"
+    )
+    # A name of the user's own says nothing.
+    shutil.copytree(one, tmp_path / "best")
+    assert store.read_result(tmp_path / "best") == store.read_result(one)
 
 
 def test_no_number_that_is_none_is_written():

@@ -337,6 +337,7 @@ def test_a_silent_server_is_given_up(output, monkeypatch):
             log_run(read_run(store_run(output, NAME, [0])), uri)
 
 
+@pytest.mark.slow
 def test_processes_that_make_the_same_store_at_once(tmp_path):
     names = [NAME, NAME.replace("abc123", "def456")]
     for name in names:

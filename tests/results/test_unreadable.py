@@ -17,7 +17,9 @@ from contsym.results import store
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.job import Job
 from contsym.sweeps.plan import Cell, Sweep, write_record
-from contsym.sweeps.runs import latest_sweep, runs_folder, stored_runs, stored_sweeps
+from contsym.sweeps.readings import Reading, ReadingEntry
+from contsym.sweeps.runs import latest_sweep, read_run, runs_folder, stored_runs, stored_sweeps
+from contsym.sweeps.schema import ReadingOptions
 from tests.errors import message_of
 from tests.stored_results import key_for, seed_folder, store_run, store_sweep
 
@@ -286,3 +288,29 @@ def test_an_entry_that_no_result_has_is_named(output):
         message_of(store.read_result, path)
         == f"{path}: cost.mine is unknown; expected what a stored result holds"
     )
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"nope": 1}, "nope is unknown; expected what a stored run holds"),
+        ({"step": "16"}, "step is '16'; expected a valid integer"),
+        ({"draw": "all"}, "draw is 'all'; expected 'balanced' or 'natural'"),
+    ],
+)
+def test_an_option_that_no_reading_has_is_named(entry, message, tmp_path):
+    readings = (Reading({"draw": "natural"}),)
+    config = SweepConfig(("ridge",), "mnli_then_wikidata", (64,), (0,), readings=readings, output=tmp_path)
+    job = Job("0" * 64, config.cell("ridge", 0, 64, {}))
+    cells = (Cell(job, None, 10, 0, reading="draw=natural"),)
+    sweep = write_record(Sweep(config, cells, "2026-01-02T03:04:05+00:00"))
+    path = sweep.folder / "run.json"
+    record = json.loads(path.read_text())
+    record["config"]["readings"][0]["options"] |= entry
+    path.write_text(json.dumps(record))
+    assert message_of(read_run, sweep.folder) == f"{path}: config.readings.0.options.{message}"
+
+
+def test_all_options_of_a_reading_can_be_stored():
+    of_group = {"main", "set", "strategies"}
+    assert set(ReadingOptions.__annotations__) == set(ReadingEntry.model_fields) - of_group

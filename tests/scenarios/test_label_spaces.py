@@ -98,10 +98,13 @@ STEPS = {"learning_rate": 3e-3, "steps": 12}
 @pytest.mark.parametrize(
     "strategy",
     [
-        *("fine_tune", "fine_tune+replay", "protonet", "ncm", "fine_tune+ewc", "fine_tune+er_ace"),
+        *("fine_tune", "fine_tune+replay", "ncm"),
         *(
-            pytest.param(f"fine_tune+{each}", marks=pytest.mark.slow)
-            for each in ("si", "gdumb", "wise_ft", "ties")
+            pytest.param(each, marks=pytest.mark.night)
+            for each in (
+                "protonet",
+                *(f"fine_tune+{a}" for a in ("ewc", "er_ace", "si", "gdumb", "wise_ft", "ties")),
+            )
         ),
     ],
 )
@@ -256,7 +259,7 @@ def test_pairs_and_texts_do_not_mix(tmp_path):
         find_scenario(scenario_file(mixed, tmp_path))
 
 
-@pytest.mark.parametrize("strategy", ["fine_tune", "setfit", "ridge"])
+@pytest.mark.parametrize("strategy", [pytest.param("fine_tune", marks=pytest.mark.night), "setfit", "ridge"])
 def test_a_saved_model_of_single_texts_answers_them(run, strategy):
     settings = {} if strategy == "ridge" else STEPS
     found = run(strategy, "shared", settings=settings, save_models=True)

@@ -11,6 +11,7 @@ from contsym.data.splits import SPLIT_RULES
 from contsym.errors import DataError
 from contsym.scenarios.catalog import find_scenario, scenario_runs, scenarios
 from contsym.training.parts import Shared, n_training_pairs, training_part
+from tests.strategy_settings import fast_and_slow
 from tests.toy import nli_rows
 
 WITHOUT = {
@@ -34,7 +35,7 @@ def nli(tmp_path_factory):
     return {"snli": str(path), "anli": str(path)}
 
 
-@pytest.mark.parametrize("rule", [None, *SPLIT_RULES])
+@pytest.mark.parametrize("rule", fast_and_slow([None, *SPLIT_RULES], [None, "relation"], ["entity"]))
 def test_parts_share_no_pair_and_draws_come_from_training_alone(rule, shared, nli):
     refused = set()
     for scenario in scenarios():

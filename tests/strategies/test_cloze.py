@@ -14,7 +14,7 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed
 from tests.conftest import ANSWERS
-from tests.runs import config, one_seed
+from tests.runs import BARE, config, one_seed
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,8 @@ def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):
 
     from contsym.commands.views.run import result_tables
 
-    wanted = replace(config(toy, headless, tmp_path, "cloze"), encoder=str(headless))
+    wanted = config(toy, headless, tmp_path, "cloze", **BARE)
+    wanted = replace(wanted, encoder=str(headless))
     result, _, _ = run_seed(prepare(wanted), 0, Silent())
     assert result.matrix[1][0] >= 0.9
     note = (
@@ -100,7 +101,7 @@ def test_a_tied_head_learns_too_and_the_result_says_so(toy, headless, tmp_path):
 
 
 def test_a_checkpoints_own_head_needs_no_note_and_nothing_is_stored(toy, tiny_masked_lm_folder, tmp_path):
-    result, _, tensors = one_seed(toy, None, tmp_path, "cloze", settings={"steps": "2"}, curve=False)
+    result, _, tensors = one_seed(toy, None, tmp_path, "cloze", settings={"steps": "2"}, **BARE)
     assert result.notes == []
     assert result.cost.stored_bytes == 0
     assert tensors.keys() <= {"view.before", "view.after", "scores.mnli", "scores.wikidata"}
@@ -113,7 +114,7 @@ def test_words_decide_the_scores(toy, tmp_path):
     words = dict(zip(NLI_LABELS, ("true", "or", "false"), strict=True))
     exchanged = {**words, "entailment": "false", "contradiction": "true"}
     rows = [
-        one_seed(toy, None, tmp_path, "cloze", settings={"steps": "1", **own}, curve=False)[1]
+        one_seed(toy, None, tmp_path, "cloze", settings={"steps": "1", **own}, **BARE)[1]
         for own in (words, exchanged)
     ]
     swap = {"entailment": "contradiction", "contradiction": "entailment", "neutral": "neutral"}
@@ -125,5 +126,6 @@ def test_distillation_copies_the_model_and_its_words(toy, tmp_path, monkeypatch)
 
     monkeypatch.setitem(SETTINGS, "cloze+lwf", SETTINGS["cloze"])
     own = {**toy, "encoders": {**toy["encoders"], "cloze+lwf": toy["encoders"]["cloze"]}}
-    result, _, _ = one_seed(own, None, tmp_path, "cloze+lwf", "mnli_then_wikidata", settings={"steps": "3"})
+    short = {"settings": {"steps": "3"}, **BARE}
+    result, _, _ = one_seed(own, None, tmp_path, "cloze+lwf", "mnli_then_wikidata", **short)
     assert [len(losses) for losses in result.loss] == [3, 3]

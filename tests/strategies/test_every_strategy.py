@@ -17,8 +17,8 @@ from contsym.training import progress
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
 from contsym.training.plan import prepare
-from tests.runs import config, costs, one_seed, result_folder
-from tests.strategy_settings import ENCODERS, SETTINGS, fast_and_slow
+from tests.runs import BARE, config, costs, one_seed, result_folder
+from tests.strategy_settings import ENCODERS, SETTINGS, SLOW, fast_and_slow
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "strategy-hooks.md"
 TRAINS_ENCODER = sorted(name for name in SETTINGS if "encoder" in strategies()[name].trains)
@@ -38,7 +38,7 @@ def test_every_hook_is_on_the_page():
     )
 
 
-@pytest.fixture(scope="module", params=fast_and_slow(SETTINGS))
+@pytest.fixture(scope="module", params=fast_and_slow(SETTINGS, slow=SLOW))
 def bench(request, tmp_path_factory):
     name = request.param
     encoder = request.getfixturevalue(ENCODERS.get(name, "tiny_encoder_folder"))
@@ -55,10 +55,11 @@ def test_conforms(bench, check):
         pytest.skip(f"the check is not for this strategy: {reason}")
 
 
-@pytest.mark.parametrize("strategy", fast_and_slow(SETTINGS))
+@pytest.mark.parametrize("strategy", fast_and_slow(SETTINGS, slow=SLOW))
 def test_experiences_scored_together_have_the_scores_that_each_has_alone(request, toy, strategy, tmp_path):
     encoder = request.getfixturevalue(ENCODERS.get(strategy, "tiny_encoder_folder"))
-    plan = prepare(config(toy, encoder, tmp_path, strategy, "mnli_then_wikidata"))
+    short = {"settings": {"steps": "3"}, **BARE}
+    plan = prepare(config(toy, encoder, tmp_path, strategy, "mnli_then_wikidata", **short))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     run.train_next()
     experiences = list(run.test_stream)
@@ -77,7 +78,8 @@ def test_experiences_are_scored_together_in_groups_but_apart_before_any_training
     group, is_trained, calls, toy, tiny_encoder_folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("contsym.training.template.GROUP", group)
-    plan = prepare(config(toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata"))
+    short = {"settings": {"steps": "3"}, **BARE}
+    plan = prepare(config(toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata", **short))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     if is_trained:
         run.train_next()
@@ -90,18 +92,18 @@ def test_experiences_are_scored_together_in_groups_but_apart_before_any_training
 
 
 def test_what_a_shortcut_scores_too_is_marked(toy, tiny_encoder_folder, tmp_path):
-    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune")
+    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune", curve=False)
     assert result.matrix[1][0] >= 0.9
     # Above the majority class, and not above the shortcut that reads the phrase.
     assert result.shortcuts["wikidata"]["relation_phrase"] == 1.0
     assert (result.learned, result.above_shortcuts) == ({"wikidata": True}, {"wikidata": False})
-    unaudited, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune", audit=False)
+    unaudited, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "fine_tune", **BARE)
     assert (unaudited.learned, unaudited.above_shortcuts) == ({"wikidata": True}, {"wikidata": None})
 
 
-@pytest.mark.parametrize("strategy", fast_and_slow(TAKES_NONE))
+@pytest.mark.parametrize("strategy", fast_and_slow(TAKES_NONE, slow=SLOW))
 def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, strategy):
-    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata")
+    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata", audit=False)
     assert result.loss == [[], []]
     assert result.trajectory == []
     assert costs(result, "pairs_seen") == [0, 0]
@@ -109,10 +111,10 @@ def test_without_steps_nothing_is_trained(toy, tiny_encoder_folder, tmp_path, st
 
 
 @pytest.mark.parametrize("what", ["embeddings", "layers:1"])
-@pytest.mark.parametrize("strategy", fast_and_slow(TRAINS_ENCODER))
+@pytest.mark.parametrize("strategy", fast_and_slow(TRAINS_ENCODER, slow=SLOW))
 def test_what_is_frozen_is_not_trained(toy, tiny_encoder_folder, tmp_path, strategy, what):
     given = {"freeze": what, "steps": "3"}
-    plan = prepare(config(toy, tiny_encoder_folder, tmp_path, strategy, settings=given, curve=False))
+    plan = prepare(config(toy, tiny_encoder_folder, tmp_path, strategy, settings=given, **BARE))
     run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, progress.Silent())
     embeddings, layers, _ = parts_of(run.encoder.transformer)
     frozen = [embeddings, *layers[: n_frozen_layers(what)]]
@@ -136,13 +138,13 @@ def weights_of(module):
 
 
 def test_zero_shot_only_remembers(toy, tiny_encoder_folder, tmp_path):
-    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "zero_shot", "mnli_then_wikidata")
+    result, _, _ = one_seed(toy, tiny_encoder_folder, tmp_path, "zero_shot", "mnli_then_wikidata", **BARE)
     # Only the memory grew: what it says of MNLI before and after its own experience is the same.
     assert result.matrix[0][0] == result.matrix[1][0]
 
 
 def test_zero_shot_asks_the_checkpoints_own_head(toy, tiny_nli_folder, tmp_path):
-    result, _, tensors = one_seed(toy, tiny_nli_folder, tmp_path, "zero_shot", "mnli_then_wikidata")
+    result, _, tensors = one_seed(toy, tiny_nli_folder, tmp_path, "zero_shot", "mnli_then_wikidata", **BARE)
     assert result.cost.stored_bytes == 0
     assert set(tensors) == {"scores.mnli", "scores.wikidata"}
     assert result.matrix[0] == result.matrix[1] == result.matrix[2]
@@ -156,7 +158,7 @@ def test_cross_head_encodes_a_pair_as_one_text(toy, tiny_encoder_folder, tmp_pat
             tmp_path,
             "fine_tune",
             settings={"steps": "4", "head": head},
-            curve=False,
+            **BARE,
         )[0]
         for head in ("pair", "cross")
     )
@@ -169,7 +171,7 @@ def test_cross_head_encodes_a_pair_as_one_text(toy, tiny_encoder_folder, tmp_pat
 
 def test_stored_memory_grows_by_every_training_pair(toy, tiny_encoder_folder, tmp_path):
     result, _, tensors = one_seed(
-        toy, tiny_encoder_folder, tmp_path, "knn_fixed", "mnli_then_wikidata", settings={"steps": "2"}
+        toy, tiny_encoder_folder, tmp_path, "knn_fixed", "mnli_then_wikidata", settings={"steps": "2"}, **BARE
     )
     n_stored = 60 + (4 * 66 - 64)
     assert len(tensors["memory.labels"]) == n_stored
@@ -189,6 +191,7 @@ def test_stale_memory_keeps_the_old_vectors_and_a_compensating_one_moves_them(
             "knn_fixed",
             "mnli_then_wikidata",
             settings={"steps": "8", "memory": mode},
+            **BARE,
         )
         memories[mode] = tensors["memory.embeddings"]
         forwards[mode], notes[mode] = costs(result, "training_forwards"), result.notes
@@ -215,15 +218,17 @@ def distinct_texts(toy, task):
 
 
 def test_random_label_vectors_are_stored_and_never_trained(toy, tiny_encoder_folder, tmp_path):
-    _, _, short = one_seed(toy, tiny_encoder_folder, tmp_path, "random_labels", settings={"steps": "1"})
-    _, _, long = one_seed(toy, tiny_encoder_folder, tmp_path, "random_labels", settings={"steps": "9"})
+    short, long = (
+        one_seed(toy, tiny_encoder_folder, tmp_path, "random_labels", settings={"steps": steps}, **BARE)[2]
+        for steps in ("1", "9")
+    )
     assert short["label_vectors"].shape == (3, 32)
     assert torch.equal(short["label_vectors"], long["label_vectors"])
 
 
 def test_steps_are_kept_exactly(toy, tiny_encoder_folder, tmp_path):
     result, _, _ = one_seed(
-        toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata", settings={"steps": "7"}
+        toy, tiny_encoder_folder, tmp_path, "fine_tune", "mnli_then_wikidata", settings={"steps": "7"}, **BARE
     )
     assert [len(losses) for losses in result.loss] == [7, 7]
     # 60 NLI pairs make 3 batches of 16 and one of 12; 7 steps see 16*3 + 12 + 16*3 of them.
@@ -234,7 +239,7 @@ def test_a_seed_is_stored_whole(toy, tiny_encoder_folder, tmp_path):
     from contsym.training.run import run_seeds
 
     plan = prepare(
-        config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", seeds=(3, 4), settings={"steps": "2"})
+        config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", seeds=(3, 4), settings={"steps": "2"}, **BARE)
     )
     found = run_seeds(plan, progress.Silent())
     assert [store.read_result(result_folder(plan, seed)) for seed in plan.config.seeds] == found

@@ -160,7 +160,8 @@ def test_a_sequence_to_sequence_model_gets_the_same_prompts(toy, tiny_seq2seq_fo
 
 
 def test_without_examples_nothing_is_stored_and_nothing_changes(toy, tmp_path):
-    result, _, _ = one_seed(toy, None, tmp_path, "prompt_llm", "mnli_then_wikidata", settings={"k": "0"})
+    none = {"settings": {"k": "0"}, "audit": False}
+    result, _, _ = one_seed(toy, None, tmp_path, "prompt_llm", "mnli_then_wikidata", **none)
     assert result.matrix[0] == result.matrix[1] == result.matrix[2]
     assert result.loss == [[], []]
     assert result.cost.stored_bytes == 0

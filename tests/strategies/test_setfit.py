@@ -8,7 +8,8 @@ from tests.runs import one_seed
 
 
 def run(toy, encoder, tmp_path, scenario="mnli_then_wikidata", **settings):
-    return one_seed(toy, encoder, tmp_path, "setfit", scenario, settings={"steps": "12", **settings})
+    short = {"settings": {"steps": "12", **settings}, "audit": False}
+    return one_seed(toy, encoder, tmp_path, "setfit", scenario, **short)
 
 
 def test_untrained_it_is_a_regression_on_the_first_experience(toy, tiny_encoder_folder, tmp_path):

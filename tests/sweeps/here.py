@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import contextmanager
 
+import pytest
+
+from contsym.sweeps import job as jobs
 from contsym.sweeps.job import run_job
 
 
@@ -27,9 +31,23 @@ class Here:
             faults = self.faults.get(job.name, [])
             error = faults.pop(0) if faults else None
             if error is None:
-                self.do(job)
+                try:
+                    self.do(job)
+                except Exception as raised:  # as an engine gives it back
+                    error = raised
             ended.append((key, error))
         return ended
 
     def close(self):
         self.is_closed = True
+
+
+@contextmanager
+def cells_here():
+    """Inside, the cells of a local sweep are trained in this process: each worker imports torch first, for seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("contsym.sweeps.engines.choose.LocalExecutor", lambda *_, **__: Here())
+        # What a worker keeps of its data is kept for a process that does nothing else.
+        jobs._shared.cache_clear()
+        yield
+    jobs._shared.cache_clear()

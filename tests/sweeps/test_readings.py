@@ -86,11 +86,24 @@ def test_a_sweep_without_readings_is_its_only_part():
         ("[[reading]]\nmain = true", "an option in every [[reading]], as one_pass = true"),
         ('[[reading]]\ndraw = "half"', "draw"),
         ("[[reading]]\nencoder = 'minilm'", "encoder"),
+        ("[[reading]]\nprotocol = 'sequential'", "nothing is measured while it trains"),
+        (
+            "[set]\nk = [1, 3]",
+            "one_pass=true until=1.0 batch_size=16: k are 1, 3; expected one for each reading",
+        ),
     ],
 )
 def test_what_a_reading_may_not_say_is_said(tmp_path, entry, message):
     with pytest.raises(ContsymError, match=message.replace("[", r"\[").replace("]", r"\]")):
         config_of(tmp_path, FILE + entry)
+
+
+def test_several_shots_are_several_readings(tmp_path):
+    text = FILE.replace("shots = [64]", "shots = [16, 64]")
+    with pytest.raises(SettingError, match="shots are 16, 64; expected one for each reading, as a list in"):
+        config_of(tmp_path, text)
+    in_each = text.replace("one_pass = true", "one_pass = true\nshots = [16, 64]")
+    assert len(config_of(tmp_path, in_each).parts()) == 6
 
 
 def test_screening_takes_at_most_the_seeds_of_the_sweep(tmp_path):
@@ -99,6 +112,7 @@ def test_screening_takes_at_most_the_seeds_of_the_sweep(tmp_path):
 
 
 def test_the_protocols_pretraining_goes_to_the_readings_that_have_one(tmp_path):
-    text = FILE + '[[reading]]\nprotocol = ["retrain", "sequential"]\n[pretrain]\nsteps = 3\n'
+    text = FILE.replace("screen = 2", "screen = 2\ncurve = true")
+    text += '[[reading]]\nprotocol = ["retrain", "sequential"]\n[pretrain]\nsteps = 3\n'
     parts = {reading.name: part for reading, part in config_of(tmp_path, text).parts()}
     assert parts["protocol=retrain"].pretrain == {"steps": "3"} and not parts["protocol=sequential"].pretrain

@@ -1,27 +1,51 @@
 """`contsym sweep` as a user types it: in parallel, resumed, failing, and what MLflow has of it."""
 
+import io
 import json
+import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
+from contsym.commands.views.sweep import sweep_report
 from contsym.results import tracking
 from contsym.results.store import result_folder
-from contsym.sweeps.runs import latest_sweep
-from contsym.sweeps.tracking import untracked
+from contsym.sweeps.runs import latest_sweep, read_run
+from contsym.sweeps.tracking import sweep_record, untracked
 from tests.command import contsym, contsym_here
+from tests.stored_results import plain_result, store_run
+from tests.sweeps.here import cells_here
 from tests.sweeps.toy_sweep import arguments, cells, read_json, write_tasks
 
 
 @pytest.fixture(scope="module")
-def swept(tiny_encoder_folder, tmp_path_factory):
-    """A sweep of eight cells run by two processes: its folder, its arguments and what it printed."""
+def swept(tiny_encoder_folder, tmp_path_factory, mlflow_template):
+    """A sweep of eight cells, trained in this process: its folder, its arguments and what it printed."""
     folder = tmp_path_factory.mktemp("swept")
     sources = write_tasks(folder)
-    words = arguments(sources, tiny_encoder_folder, folder / "mlruns")
-    done = contsym(*words, "--jobs", "2", cwd=folder)
+    words = arguments(sources, tiny_encoder_folder, with_database(folder / "mlruns", mlflow_template))
+    with cells_here():
+        done = contsym_here(*words, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder, words, done
+
+
+def with_database(output, template):
+    """An output folder with an empty MLflow database."""
+    output.mkdir()
+    shutil.copy(template, output / "mlflow.db")
+    return output
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_process_found(swept, tmp_path, mlflow_template):
+    folder, words, _ = swept
+    output = with_database(tmp_path / "mlruns", mlflow_template)
+    done = contsym(*words[:-1], output, "--jobs", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert cells(output) == cells(folder / "mlruns")
 
 
 def runs(folder):
@@ -111,6 +135,7 @@ def test_a_dry_run_shows_the_cells_and_makes_nothing(swept):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_workers")
 def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     folder, _, _ = swept
     sweep = latest_sweep(folder / "mlruns")
@@ -118,7 +143,7 @@ def test_a_cell_that_cannot_be_stored_fails_alone_and_is_tried_again(swept):
     stored = result_folder(folder / "mlruns", key)
     aside = stored.rename(folder / "aside")
     stored.write_text("in the way")
-    done = contsym("sweep", "--resume", "--output", str(folder / "mlruns"), "--json", cwd=folder)
+    done = contsym_here("sweep", "--resume", "--output", str(folder / "mlruns"), "--json", cwd=folder)
     assert done.returncode == 1
     assert [cell["state"] for cell in json.loads(done.stdout)["cells"]].count("failed") == 1
     assert "failed: fine_tune, steps=4, 16 shots, seed 1: " in done.stderr
@@ -159,6 +184,37 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, message, tmp_path):
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_scenario_that_no_file_can_be_is_one_line(tmp_path):
+    file = 'strategies = ["knn_fixed"]\nscenario = "a\\u0000.toml"\nshots = [8]\n'
+    (tmp_path / "sweep.toml").write_text(file)
+    done = contsym_here("sweep", "--config", "sweep.toml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: 'a\\x00.toml': no file can have a name with a NUL in it; expected a path\n"
+    )
+
+
+def test_a_search_and_as_many_shots_are_two_rows(tmp_path):
+    options = plain_result()["options"]
+    search = {"tried": [{"n": 8, "accuracy": 1.0}], "found": 8, "target": 0.99, "step": 8, "most": 64}
+    store_run(tmp_path, "least", [0, 1], search=search, options={**options, "shots": "least", "step": 8})
+    store_run(
+        tmp_path, "all", [0, 1], options={**options, "shots": None}, final={"mnli": 0.5, "wikidata": 0.5}
+    )
+    least, every = (read_run(tmp_path / "runs" / name) for name in ("least", "all"))
+    config = least.config.model_copy(update={"shots": ["least", None]})
+    sweep = replace(least, command="sweep", config=config, cells=(*least.cells, *every.cells))
+    results = sweep.results()
+    assert {sweep.row_of(result) for result in results} == {("knn_fixed least", 64), ("knn_fixed", 64)}
+    points = {("accuracy/wikidata/knn_fixed least", 0.95, 64), ("accuracy/wikidata/knn_fixed", 0.5, 64)}
+    assert points <= set(sweep_record(sweep, results, 0).metrics)
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(sweep_report({"": results}, ()))
+    rows = [line.split() for line in shown.getvalue().splitlines()]
+    assert any(row[:4] == ["least", "of", "64", "0.950±0.000"] for row in rows)
+    assert any(row[:2] == ["64", "0.500±0.000"] for row in rows)
 
 
 @pytest.mark.slow

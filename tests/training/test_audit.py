@@ -8,10 +8,16 @@ from click.testing import CliRunner
 from contsym import plugins
 from contsym.api.auditing import audit_results, results_of
 from contsym.cli import cli
-from contsym.data.rules import load_rules
+from contsym.data.rules import Rules, load_rules
 from contsym.errors import ContsymError, SettingError
-from contsym.results.training_audit import read_audit
+from contsym.results import store
+from contsym.results.training_audit import Answers, TrainingAudit, read_audit, write_audit
+from contsym.sweeps.config import SweepConfig
+from contsym.sweeps.job import Job
+from contsym.sweeps.plan import Cell, Sweep, write_record
+from contsym.sweeps.readings import Reading
 from contsym.training.progress import Silent
+from tests.stored_results import make_result
 from tests.toy import both_tasks
 
 pytestmark = pytest.mark.usefixtures("untracked")
@@ -66,9 +72,11 @@ def run(output, *words):
 
 
 def audited(output, name, plugin=()):
+    results, row_of = results_of(name, output)
     found = audit_results(
-        results_of(name, output),
+        results,
         output,
+        row_of,
         plugins=plugins.read(plugin),
         rules=load_rules(),
         progress=Silent(),
@@ -85,7 +93,9 @@ def tiny(toy, encoder):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("amount", "verdict"), [("0", "unchanged"), ("2", "label bias")])
+@pytest.mark.parametrize(
+    ("amount", "verdict"), [pytest.param("0", "unchanged", marks=pytest.mark.slow), ("2", "label bias")]
+)
 def test_a_planted_shift_and_no_change(toy, tiny_encoder_folder, tmp_path, planted, amount, verdict):
     start = ["--protocol", "retrain", "--pretrain", "steps=4"]
     output = run(
@@ -101,7 +111,7 @@ def test_a_planted_shift_and_no_change(toy, tiny_encoder_folder, tmp_path, plant
 def test_a_sequential_run_is_compared_with_the_method_after_its_first_task(
     toy, tiny_encoder_folder, tmp_path
 ):
-    steps = ["--set", "steps=12", "--set", "learning_rate=3e-3", "--seeds", "0,1"]
+    steps = ["--set", "steps=6", "--set", "learning_rate=3e-3", "--seeds", "0,1"]
     output = run(
         tmp_path,
         *tiny(toy, tiny_encoder_folder),
@@ -117,7 +127,7 @@ def test_a_sequential_run_is_compared_with_the_method_after_its_first_task(
     assert shown.exit_code == 0, shown.exception
     (found,) = json.loads(shown.stdout).values()
     assert found["seeds"] == [0, 1]
-    for folder, result in results_of("fine_tune", output).items():
+    for folder, result in results_of("fine_tune", output)[0].items():
         audit = read_audit(folder)
         # After and before are the rows of the accuracy matrix.
         right = [
@@ -129,6 +139,37 @@ def test_a_sequential_run_is_compared_with_the_method_after_its_first_task(
     # What is stored is not measured again, with or without the models.
     again = CliRunner().invoke(cli, ["audit", "fine_tune", "--output", str(output), "--device", "cpu"])
     assert "rules were not known before" in again.output
+
+
+def test_the_readings_of_a_sweep_are_judged_apart(tmp_path):
+    """One answers as the model before, the other as the labels say."""
+    readings = tuple(Reading({"draw": draw, "protocol": "sequential"}) for draw in ("balanced", "natural"))
+    config = SweepConfig(
+        ("ridge",), "mnli_then_wikidata", (64,), seeds=(0, 1), readings=readings, output=tmp_path
+    )
+    labels, cells = [0, 2] * 20, []
+    for i, reading in enumerate(readings):
+        for seed in config.seeds:
+            job = Job(f"{2 * i + seed:064x}", config.cell("ridge", seed, 64, {}))
+            cells.append(Cell(job, None, 10, 0, reading=reading.name))
+            result = make_result(seed, key=job.key, strategy="ridge")
+            folder = store.write_result(tmp_path, result, [{"task": "wikidata", "id": "a"}], {})
+            after = labels if i else [0] * 40
+            answers = Answers(labels=labels, before=[0] * 40, after=after, twin=[0] * 40, known=0.5)
+            audit = TrainingAudit(
+                format=1, key=job.key, strategy="ridge", seed=seed, labels=list(result.labels), new_task="wikidata",
+                task=answers, task_shift=[0.0] * 3, rules={}, rules_shift=[0.0] * 3, sources={},
+            )  # fmt: skip
+            write_audit(folder, audit)
+    sweep = write_record(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
+    results, row_of = results_of(sweep.name, tmp_path)
+    found = audit_results(
+        results, tmp_path, row_of, rules=Rules({}, {}), plugins=plugins.read(()), progress=Silent()
+    )
+    assert {name: (each.seeds, each.verdict) for name, each in found.items()} == {
+        "ridge draw=balanced protocol=sequential, 64 shots": ((0, 1), "unchanged"),
+        "ridge draw=natural protocol=sequential, 64 shots": ((0, 1), "learned"),
+    }
 
 
 def test_what_cannot_be_audited_is_one_line(toy, tiny_encoder_folder, tmp_path):
@@ -158,17 +199,16 @@ def test_what_cannot_be_audited_is_one_line(toy, tiny_encoder_folder, tmp_path):
         audited(output, "ridge")
     table = tmp_path / "rules.csv"
     table.write_text("premise,hypothesis,label\na,b,neutral\n")
-    (folder,) = results_of("ridge", tmp_path)
+    (folder,), _ = results_of("ridge", tmp_path)
     done = CliRunner().invoke(cli, ["audit", str(folder), "--rules", str(table), "--output", str(tmp_path)])
     assert "no column that names the rule of a pair; expected group or skill" in str(done.exception)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "verdict"),
     [
         pytest.param("routed_adapters", "learned", marks=pytest.mark.night),
-        ("shifted", "label bias"),
+        pytest.param("shifted", "label bias", marks=pytest.mark.slow),
         pytest.param("zero", "unchanged", marks=pytest.mark.night),
     ],
 )
@@ -176,7 +216,8 @@ def test_verdicts_from_an_encoder_that_knows_the_rules(tmp_path, planted, strate
     """minilm-nli knows ten of the bundled rules. With other seeds some denials are routed to the adapter."""
     name = "shifted" if strategy == "zero" else strategy
     more = {
-        "shifted": ["--set", "towards_contradiction=4"],
+        # It trains nothing, and the rules have pairs of their own.
+        "shifted": ["--set", "towards_contradiction=4", "--limit", "200"],
         "routed_adapters": ["--shots", "64", "--seeds", "4,"],
     }.get(strategy, [])
     plugin = ["--plugin", planted] if name == "shifted" else []

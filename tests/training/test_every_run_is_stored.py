@@ -41,7 +41,24 @@ FAST = [
     ("sequential", "mnli_then_wikidata"),
     ("retrain", "mnli_then_wikidata"),
 ]
+SLOW = [
+    # Three tasks, one task in parts and in two forms, labels that come later, noise, and single texts.
+    *(
+        ("sequential", name)
+        for name in (
+            "domain_shift", "relations_one_by_one", "lexicalised_to_delexicalised", "new_label", "noisy_labels",
+            "text_stream",
+        )
+    ),
+    ("retrain", "domain_shift"),
+    ("retrain", "new_label"),
+]  # fmt: skip
+"""Scenarios of each kind; the others differ in their data alone, and are for the night."""
 COMBINED = [*itertools.product(["sequential"], RUNS), *itertools.product(["retrain"], RETRAINED)]
+
+
+def marks_of(case):
+    return () if case in FAST else pytest.mark.slow if case in SLOW else pytest.mark.night
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +85,7 @@ def metrics_of(result, name):
 
 @pytest.mark.parametrize(
     ("protocol", "scenario"),
-    [pytest.param(*case, marks=[pytest.mark.slow] * (case not in FAST)) for case in COMBINED],
+    [pytest.param(*case, marks=marks_of(case)) for case in COMBINED],
 )
 def test_every_scenario_under_every_protocol(
     protocol, scenario, toy, tiny_encoder_folder, tmp_path, monkeypatch
@@ -127,7 +144,8 @@ def test_the_cost_of_an_add_on_is_the_same_after_a_cached_first_task(toy, tiny_e
     shared, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **changes, cache=cache)
     assert untimed(shared.cost) == untimed(alone.cost)
     # Under retrain the first task is known: no step, but ewc remembers how.
-    known, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **changes, protocol="retrain")
+    retrain = {"protocol": "retrain", "pretrain": {"steps": "6"}}
+    known, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, **changes, **retrain)
     first = known.cost.experiences[0]
     assert (first.training_steps, first.pairs_seen) == (0, 0)
     # 60 pairs of two texts each.

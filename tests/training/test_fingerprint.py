@@ -27,15 +27,17 @@ from contsym.training.progress import Silent
 from contsym.training.workload import n_encodings, seconds_per_text
 from tests.runs import toy_config
 
-strategy, sources, encoder, output = sys.argv[1:]
-config = toy_config(json.loads(sources), encoder, Path(output), strategy, settings={"steps": "2"}, curve=True, audit=True)
-plan = prepare(config)
-n_encodings(plan, [8, 8]), seconds_per_text(plan)
-# Add-ons are plugins of Avalanche.
-assert "+" in strategy or "avalanche" not in sys.modules, "planning needs seconds more"
-from contsym.training.run import run_seed
-run_seed(plan, 0, Silent())
-print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "contsym"]))
+sources, encoder, output, *strategies = sys.argv[1:]
+for strategy in strategies:
+    plan = prepare(
+        toy_config(json.loads(sources), encoder, Path(output), strategy, settings={"steps": "2"}, curve=True, audit=True)
+    )
+    n_encodings(plan, [8, 8]), seconds_per_text(plan)
+    # Add-ons are plugins of Avalanche.
+    assert "+" in strategy or "avalanche" not in sys.modules, "planning needs seconds more"
+    from contsym.training.run import run_seed
+    run_seed(plan, 0, Silent())
+    print(json.dumps([name for name in sys.modules if name.partition(".")[0] == "contsym"]))
 """
 
 
@@ -48,19 +50,41 @@ def is_empty(module: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("strategy", ["fine_tune+ewc", pytest.param("knn_fixed", marks=pytest.mark.slow)])
-def test_all_that_a_run_imports_is_in_its_key(strategy, toy, tiny_encoder_folder, tmp_path):
+@pytest.mark.slow
+def test_all_that_a_run_imports_is_in_its_key(toy, tiny_encoder_folder, tmp_path):
+    """Of a strategy alone, and then, in the same process, of one with an add-on beside what the first has loaded."""
     sources = json.dumps({task: toy[task] for task in ("mnli", "wikidata")})
-    program = [sys.executable, "-W", "ignore", "-c", LOADED, strategy, sources, tiny_encoder_folder, tmp_path]
+    strategies = ("knn_fixed", "fine_tune+ewc")
+    program = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        LOADED,
+        sources,
+        tiny_encoder_folder,
+        tmp_path,
+        *strategies,
+    ]
     done = subprocess.run(program, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
-    # How long a run takes is not asked by the run.
-    loaded = set(json.loads(done.stdout.splitlines()[-1])) - {"contsym.training.workload"}
-    covered = closure([RUN, *modules_of(strategy)])
-    assert {"contsym.training.template", "contsym.models.heads", *modules_of(strategy)} <= loaded & covered
-    assert {m for m in loaded - covered if not IRRELEVANT.fullmatch(m) and not is_empty(m)} == set()
-    # The tests' own helpers bring in nothing that stands in front of a run.
-    assert not {m for m in loaded if m.startswith(("contsym.commands", "contsym.report", "contsym.sweeps"))}
+    said, before = done.stdout.splitlines()[-len(strategies) :], set()
+    for strategy, names in zip(strategies, map(json.loads, said), strict=True):
+        # How long a run takes is not asked by the run.
+        loaded = set(names) - {"contsym.training.workload"}
+        covered = closure([RUN, *modules_of(strategy)])
+        assert {
+            "contsym.training.template",
+            "contsym.models.heads",
+            *modules_of(strategy),
+        } <= loaded & covered
+        new = loaded - before - covered
+        assert {m for m in new if not IRRELEVANT.fullmatch(m) and not is_empty(m)} == set()
+        # The tests' own helpers bring in nothing that stands in front of a run.
+        assert not {
+            m for m in loaded if m.startswith(("contsym.commands", "contsym.report", "contsym.sweeps"))
+        }
+        before = loaded
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def toy(tmp_path):
     return both_tasks(tmp_path / "toy")
 
 
-@pytest.mark.parametrize("strategy", ["knn_fixed", "fine_tune+replay"])
+@pytest.mark.parametrize("strategy", ["knn_fixed", pytest.param("fine_tune+replay", marks=pytest.mark.slow)])
 def test_labels_of_test_pairs_have_no_say_in_any_prediction(strategy, toy, tiny_encoder_folder, tmp_path):
     changed = {task: with_other_labels(source, "test", tmp_path / task) for task, source in toy.items()}
     predicted = []

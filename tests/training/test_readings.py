@@ -85,7 +85,14 @@ def test_each_pair_is_seen_once_in_an_order_of_the_data_and_the_seed(plan):
     assert sorted(fewer["label"][:]) == [0] * 8 + [2] * 8
 
 
-@pytest.mark.parametrize("strategy", fast_and_slow([*SETTINGS, *ADDONS]))
+@pytest.mark.parametrize(
+    "strategy",
+    fast_and_slow(
+        [*SETTINGS, *ADDONS],
+        ["fine_tune", "knn_fixed"],
+        ["ridge", "prompt_llm", "routed_adapters", "setfit", "fine_tune+replay", "fine_tune+joint"],
+    ),
+)
 def test_a_run_that_stops_equals_one_that_had_only_these_pairs(plan, strategy):
     whole, _, _ = trained(plan(strategy, one_pass=True, curve=True, shots=40))
     points = [p for p in whole.trajectory if p.experience == 1 and p.n_pairs_seen]
@@ -117,7 +124,12 @@ def test_shots_stop_at_the_first_batch_that_reaches_the_target(plan):
     )
 
 
-@pytest.mark.parametrize("strategy", ["fine_tune", "knn_fixed", "ridge", "random_labels+replay"])
+@pytest.mark.parametrize(
+    "strategy",
+    fast_and_slow(
+        ["fine_tune", "knn_fixed", "ridge", "random_labels+replay"], ["knn_fixed"], ["random_labels+replay"]
+    ),
+)
 def test_it_stops_where_scoring_every_pair_after_every_batch_would(plan, strategy, monkeypatch):
     settings = {**SETTINGS[strategy.partition("+")[0]], "batch_size": "2"}
     options = {
@@ -158,7 +170,8 @@ def test_every_point_has_the_present_encoder_and_as_many_earlier_pairs(plan, mon
         return whole(self, strategy, tasks)
 
     monkeypatch.setattr(EncoderTrajectory, "accuracies", watched)
-    made = plan("knn_fixed", curve=True, shots=8, protocol=protocol)
+    short = {"pretrain": {"steps": "6"}} if protocol == "retrain" else {}
+    made = plan("knn_fixed", curve=True, shots=8, protocol=protocol, **short)
     run = SeedRun(made, parts_of(made), 0, Silent(), find_known_task(made, 0, Silent(), None))
     while run.n_done < 2:
         run.train_next()
@@ -259,7 +272,10 @@ def test_where_accuracy_falls_with_more_pairs_a_lower_neighbour_is_taken_and_it_
     assert found.n == 96 and not found.is_reached
 
 
-@pytest.mark.parametrize("protocol", ["retrain", pytest.param("sequential", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "protocol",
+    [pytest.param("retrain", marks=pytest.mark.slow), pytest.param("sequential", marks=pytest.mark.night)],
+)
 def test_the_fewest_shots_have_the_ordinary_result_of_their_number(plan, protocol):
     options = {
         "protocol": protocol,
@@ -358,7 +374,10 @@ READINGS = {
 
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize(
-    "strategy", fast_and_slow(["fine_tune", "knn_fixed", "ridge", "fine_tune+replay"], ["knn_fixed"])
+    "strategy",
+    fast_and_slow(
+        ["fine_tune", "knn_fixed", "ridge", "fine_tune+replay"], ["knn_fixed"], ["fine_tune+replay"]
+    ),
 )
 def test_no_training_and_no_choice_reads_a_test_pair(plan, guarded, strategy, reading):
     one = guarded(plan(strategy, curve=True, **READINGS[reading]))

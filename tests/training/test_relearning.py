@@ -98,11 +98,11 @@ def test_the_pairs_are_those_of_the_first_batch_after_which_the_accuracy_is_back
     ("strategy", "changes"),
     [
         ("knn_fixed", {}),
-        pytest.param("fine_tune+ewc", {}, marks=pytest.mark.slow),
-        pytest.param("setfit", {}, marks=pytest.mark.slow),
         pytest.param("routed_adapters", {}, marks=pytest.mark.slow),
         pytest.param("knn_fixed+replay", {"protocol": "retrain"}, marks=pytest.mark.slow),
-        pytest.param("random_labels", {"curve": True}, marks=pytest.mark.slow),
+        pytest.param("fine_tune+ewc", {}, marks=pytest.mark.night),
+        pytest.param("setfit", {}, marks=pytest.mark.night),
+        pytest.param("random_labels", {"curve": True}, marks=pytest.mark.night),
     ],
 )
 def test_the_rest_of_the_result_is_the_same_to_the_bit(toy, tiny_encoder_folder, tmp_path, strategy, changes):
@@ -124,9 +124,8 @@ def test_the_rest_of_the_result_is_the_same_to_the_bit(toy, tiny_encoder_folder,
 
 
 def test_a_head_on_a_frozen_encoder_has_nothing_to_learn_again(toy, tiny_encoder_folder, tmp_path):
-    result, _, _ = toy_run(
-        toy, tiny_encoder_folder, tmp_path, "frozen_probe", protocol="retrain", relearn=True, shots=8
-    )
+    options = {"protocol": "retrain", "pretrain": {"steps": "6"}, "relearn": True, "shots": 8}
+    result, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, "frozen_probe", **options)
     assert (result.relearning.n_pairs, result.relearning.n_pairs_tried) == (0, 0)
 
 

@@ -6,16 +6,16 @@ import torch
 
 from contsym.results.metrics.answers import calibration_error, probabilities
 from contsym.tasks.schema import NLI_LABELS
-from tests.runs import one_seed
+from tests.runs import BARE, one_seed
 
 
 @pytest.mark.parametrize(
     ("strategy", "kind"), [("knn_fixed", "votes"), ("protonet", "logits"), ("random_labels", "logits")]
 )
 def test_answers_follow_from_the_stored_scores(strategy, kind, toy, tiny_encoder_folder, tmp_path):
-    steps = {"steps": "3"}
+    short = {"settings": {"steps": "3"}, **BARE}
     result, rows, tensors = one_seed(
-        toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata", settings=steps
+        toy, tiny_encoder_folder, tmp_path, strategy, "mnli_then_wikidata", **short
     )
     for j, task in enumerate(result.tasks):
         pairs, scores = [row for row in rows if row["task"] == task], tensors[f"scores.{task}"]
@@ -46,6 +46,7 @@ def test_the_known_head_gives_logits_where_the_method_votes(toy, tiny_encoder_fo
         settings={"steps": "2"},
         pretrain={"steps": "2"},
         protocol="retrain",
+        **BARE,
     )
     assert {task: a.score_kind for task, a in result.answers.items()} == {
         "mnli": "logits",

@@ -1,4 +1,7 @@
-"""A saved model: it predicts as its run did, is an encoder for others, and learns pairs without a gradient step."""
+"""A saved model: it predicts as its run did, is an encoder for others, and learns pairs without a gradient step.
+
+Over 400 lines: a model that is trained once serves all.
+"""
 
 import json
 import shutil
@@ -24,6 +27,7 @@ from contsym.training.run import run_seed, stored_seed
 from contsym.training.trained import load
 from tests.conftest import CHANGED_LAYER
 from tests.runs import toy_config, without_time
+from tests.strategy_settings import fast_and_slow
 
 BORDERS = [("anna borders ben", "ben borders anna"), ("anna is part of ben", "ben is part of anna")]
 
@@ -53,22 +57,31 @@ def trained(toy, tiny_encoder_folder, tmp_path, plain):
     return made
 
 
+RETRAINED = {"protocol": "retrain", "pretrain": {"steps": "3"}}
+VARIANTS = [
+    ("fine_tune+ewc", "tiny_encoder_folder", RETRAINED),
+    ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "stale"}}),
+    ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "reservoir:20"}}),
+    ("routed_adapters", "tiny_encoder_folder", RETRAINED),
+    ("nli_head", "tiny_nli_folder", {"protocol": "retrain"}),
+]
+"""Where a saved model finds its pairs, its adapters and its heads; the others have the same in another order."""
+OTHERS = [
+    ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "compensate"}}),
+    ("protonet", "tiny_encoder_folder", {"settings": {"memory": "stale"}}),
+    ("setfit", "tiny_encoder_folder", {"settings": {"memory": "all"}}),
+    ("routed_adapters", "tiny_nli_folder", {"protocol": "retrain"}),
+    ("knn_fixed", "tiny_nli_folder", {"protocol": "retrain"}),
+]
+
+
 @pytest.mark.parametrize(
     ("strategy", "encoder", "changes"),
     [
-        ("fine_tune+ewc", "tiny_encoder_folder", {"protocol": "retrain", "pretrain": {"steps": "3"}}),
-        ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "stale"}}),
-        ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "compensate"}}),
-        ("knn_fixed", "tiny_encoder_folder", {"settings": {"memory": "reservoir:20"}}),
-        ("protonet", "tiny_encoder_folder", {"settings": {"memory": "stale"}}),
-        ("setfit", "tiny_encoder_folder", {"settings": {"memory": "all"}}),
-        ("routed_adapters", "tiny_encoder_folder", {"protocol": "retrain", "pretrain": {"steps": "3"}}),
-        ("routed_adapters", "tiny_nli_folder", {"protocol": "retrain"}),
-        ("nli_head", "tiny_nli_folder", {"protocol": "retrain"}),
-        ("knn_fixed", "tiny_nli_folder", {"protocol": "retrain"}),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in VARIANTS),
+        *(pytest.param(*case, marks=pytest.mark.night) for case in OTHERS),
     ],
 )
-@pytest.mark.slow
 @pytest.mark.usefixtures("forked")
 def test_variants_predict_the_same_in_another_process_also_with_the_known_head(
     request, trained, tmp_path, strategy, encoder, changes
@@ -225,7 +238,10 @@ LIKES = [
 ]
 
 
-@pytest.mark.parametrize("strategy", ["knn_fixed", "protonet", "ridge", "ncm", "slda"])
+@pytest.mark.parametrize(
+    "strategy",
+    fast_and_slow(["knn_fixed", "protonet", "ridge", "ncm", "slda"], ["knn_fixed", "protonet", "ridge"], []),
+)
 def test_pairs_are_learned_without_a_gradient_step(trained, tmp_path, strategy):
     model, _ = trained(strategy)
     loaded = load(model.save(tmp_path / "saved"))
@@ -267,7 +283,14 @@ def test_appended_pairs_lie_where_all_pairs_encoded_anew_lie(trained, tmp_path):
     assert memory.index.embeddings == pytest.approx(appended, abs=1e-6)
 
 
-@pytest.mark.parametrize("strategy", ["knn_fixed", "protonet", "ridge", "ncm", "slda", "zero_shot"])
+@pytest.mark.parametrize(
+    "strategy",
+    fast_and_slow(
+        ["knn_fixed", "protonet", "ridge", "ncm", "slda", "zero_shot"],
+        ["knn_fixed", "protonet", "ridge", "ncm"],
+        [],
+    ),
+)
 def test_a_new_label_is_learned_and_predicted(trained, tmp_path, strategy):
     model, _ = trained(strategy)
     loaded = load(model.save(tmp_path / "saved"))

@@ -70,7 +70,7 @@ def plan_lines(plan: Plan, folder: Path, tracking: str) -> Lines:
         ("scenario", f"{plan.config.scenario}  (form {plan.config.form}; {plan.config.protocol})"),
         *([] if space.is_nli else [("labels", space.words)]),
         ("reading", asked(plan.config, takes_steps=plan.strategy.trains)),
-        *((f"  {task.name}", _source_line(task, plan)) for task in plan.tasks),
+        *((f"  {task.name}", _source_line(place, plan)) for place, task in enumerate(plan.tasks)),
         ("compute", f"{plan.device}, {plan.precision}; seeds {', '.join(map(str, plan.config.seeds))}"),
         ("results", str(folder)),
         ("tracking", short_uri(tracking)),
@@ -113,19 +113,21 @@ def time_words(sweep: Sweep, seconds: float) -> str:
     return f"{bound}about {duration(seconds)}{guess}, by a trial of the encoder here; more beside other work"
 
 
-def _source_line(task, plan: Plan) -> str:
+def _source_line(place: int, plan: Plan) -> str:
     from contsym.training.parts import choice, n_training_pairs
     from contsym.training.plan import n_training_steps
 
+    task = plan.tasks[place]
     if task.tested_only:
         notes = "".join(f"; {note}" for note in task.notes)
         return f"{task.source}: only tested, {len(task.test):,}{notes}"
-    n_train = n_training_pairs(task, plan.config)
+    n_each = [n_training_pairs(each, plan.config) for each in plan.tasks]
+    n_train = n_each[place]
     used = f"{n_train:,} of {len(task.train):,}" if n_train < len(task.train) else f"{n_train:,}"
     used += " (natural draw)" if choice(task, plan.config)[2] == "natural" else ""
     notes = "".join(f"; {note}" for note in task.notes)
-    steps = f", {n_training_steps(plan, task, n_train):,} steps" if plan.strategy.trains else ""
-    if plan.config.protocol == "retrain" and task is plan.tasks[0]:
+    steps = f", {n_training_steps(plan, place, n_each):,} steps" if plan.strategy.trains else ""
+    if plan.config.protocol == "retrain" and place == 0:
         steps = ", known from the start and not trained here"
     return f"{task.source}: train {used}{steps}; validation {len(task.validation):,}; test {len(task.test):,}{notes}"
 

@@ -214,7 +214,8 @@ def _reading_cell(outcome: Outcome, strategy: str) -> str:
     if not per_seed:
         return "-"
     median = over_seeds(per_seed).median
-    return f"{median or 'none'}\n{100 * fmean(outcome.forgetting[strategy]):+.1f}"
+    losses = outcome.losses.get(strategy)
+    return f"{median or 'none'}\n{f'{100 * fmean(losses):+.1f}' if losses else '-'}"
 
 
 OVER_ORDERS: dict[str, tuple[Callable[[SeedResult], float | None], bool]] = {

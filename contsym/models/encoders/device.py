@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from contsym.checked import is_number
-from contsym.errors import SettingError
+from contsym.errors import SettingError, nearest
 from contsym.machine import changed_environment, is_amd, run_environment
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def choose_device(name: str) -> str:
     """`auto` is a GPU where torch sees one. Raises SettingError for a device that is absent."""
     import torch
 
+    name = str(name)  # a torch.device too
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, colon, number = name.partition(":")
@@ -70,11 +71,13 @@ def choose_precision(name: str, device: str) -> Precision:
     Such hardware is a GPU from compute capability 8 on, a CPU with AMX tiles, and AMD's with AVX512-BF16, where float32
     takes 1.4 (a training step) to 1.9 times as long (encoding). On Intel's with AVX512-BF16 alone bfloat16 took 1.1 to
     1.3 times as long as float32. Measured by benchmarks/precision.py; figures in docs/performance.md. The choice depends
-    on no timing, so that a machine always gives the same numbers.
+    on no timing, so that a machine always gives the same numbers. Raises SettingError for another name.
     """
     import torch
 
     if name != "auto":
+        if name not in get_args(Precision):
+            raise SettingError(f"--precision {name!r}: {nearest(str(name), ('auto', *get_args(Precision)))}")
         return "bf16" if name == "bf16" else "fp32"
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp32"

@@ -26,7 +26,7 @@ STATES_BYTES = 2**30
 
 def is_freezable(value: str) -> bool:
     """Whether the value is nothing, embeddings or layers:N with N from 1."""
-    return value in (NOTHING, EMBEDDINGS) or bool(re.fullmatch(LAYERS + "[1-9][0-9]*", value))
+    return value in (NOTHING, EMBEDDINGS) or bool(re.fullmatch(LAYERS + "[1-9][0-9]{0,17}", value))
 
 
 def n_frozen_layers(value: str) -> int | None:

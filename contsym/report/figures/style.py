@@ -157,13 +157,16 @@ def shots_axis(measures: Measures) -> dict[str, Any]:
             "zeroline": False,
             "automargin": True,
         }
+    labels: dict[int, list[str]] = {}
+    for n in shots:
+        labels.setdefault(int(n), []).append(collected.shots_label(n))
     pad = PAD * max(math.log10(shots[-1] / shots[0]), LEAST_DECADES)
     return {
         "type": "log",
         "title": axis_title(f"{title_of(collected.new_task)} examples (shots)"),
         "tickmode": "array",
-        "tickvals": shots,
-        "ticktext": [collected.shots_label(n) for n in shots],
+        "tickvals": [*labels],
+        "ticktext": [" and ".join(each) for each in labels.values()],
         "range": [math.log10(shots[0]) - pad, math.log10(shots[-1]) + pad],
         "automargin": True,
     }
@@ -246,6 +249,8 @@ def level(
 
     `across` says where that begins and ends.
     """
+    # A search and a training on the most that it may try have one place.
+    values = {int(n): height for n, height in values.items()}
     places, where = [float(n) for n in values], f"%{{x:,}} {unit}: "
     heights = list(values.values())
     if len(places) == 1:

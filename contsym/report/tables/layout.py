@@ -24,8 +24,11 @@ def groups(collected: Collected) -> Iterator[tuple[str, int]]:
 
 
 def shots_columns(collected: Collected, **more: Any) -> tuple[Column, ...]:
-    keys = {n: f"shots_{n}" if collected.is_fixed(n) else f"up_to_{n}" for n in collected.shots}
-    return tuple(Column(collected.shots_words(n), key, **more) for n, key in keys.items())
+    return tuple(Column(collected.shots_words(n), shots_key(collected, n), **more) for n in collected.shots)
+
+
+def shots_key(collected: Collected, n: int) -> str:
+    return f"shots_{n}" if collected.is_fixed(n) else f"up_to_{n}"
 
 
 def shots_cell(collected: Collected, shots: int, variant: str | None = None) -> Cell:

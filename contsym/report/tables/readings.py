@@ -52,7 +52,7 @@ def forgetting_table(measures: Measures) -> Table:
     collected = measures.collected
 
     def forgetting(reading: Outcome, strategy: str) -> Cell | None:
-        values = reading.forgetting.get(strategy)
+        values = reading.losses.get(strategy)
         return interval_cell(summarise_values(values), sign=True, scale=100, digits=1) if values else None
 
     return _table(

@@ -17,7 +17,7 @@ from contsym.report.table_formats import (
     make_table,
     text_column,
 )
-from contsym.report.tables.layout import SHOTS, STRATEGY, groups, interval_note, shots_cell
+from contsym.report.tables.layout import SHOTS, STRATEGY, groups, interval_note, shots_cell, shots_key
 from contsym.results.metrics.stats import Summary, p_text, summarise_values
 from contsym.results.training_audit import Audited, Judged, sentence
 from contsym.tasks.schema import GROUPS
@@ -108,7 +108,11 @@ def parts_table(measures: Measures, task: str) -> Table:
         text_column("part"),
         Column(f"test {collected.units(task)}", "test pairs"),
         *(
-            Column(f"{variant}, {collected.shots_words(n)}", f"{variant}_{n}", SUMMARY_PARTS)
+            Column(
+                f"{variant}, {collected.shots_words(n)}",
+                f"{variant}_{shots_key(collected, n)}",
+                SUMMARY_PARTS,
+            )
             for variant, n in shown
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+from contsym.errors import SettingError
 
 if TYPE_CHECKING:
     from contsym.config import RunConfig
@@ -48,6 +50,14 @@ class Addon(ABC):
         The run has n_trained experiences that are trained on, and its protocol and encoder are resolved.
         """
 
+    @classmethod
+    def n_trained_on(cls, n_each: Sequence[int], settings: Any, *, one_pass: bool) -> int:
+        """The pairs on which the last of some experiences trains, of the pairs that each has. Default: its own.
+
+        Pairs that are added to its batches do not count.
+        """
+        return n_each[-1]
+
     @property
     @abstractmethod
     def n_bytes(self) -> int:
@@ -63,9 +73,15 @@ class Addon(ABC):
         """
         return output
 
-    def merge(self, strategy) -> None:  # noqa: B027 - most add-ons leave the weights as they are
-        """Change the weights at the end of a later experience with gradient steps, before anything is predicted with
-        them or encoded for a memory. Called without gradients. Default: nothing."""
+    def merged(self, strategy) -> Mapping[str, Tensor]:
+        """The weights that a later experience with gradient steps would end with if it ended now, by name in
+        `strategy.model`. Changes nothing. Default: none, the weights stay as they are."""
+        return {}
+
+    def merge(self, strategy) -> None:
+        """Set the merged weights at the end of such an experience, before anything is predicted with them or encoded for
+        a memory. Called without gradients."""
+        set_weights(strategy.model, self.merged(strategy))
 
     def take(self, strategy) -> None:
         super().after_training_exp(strategy)  # type: ignore[misc]
@@ -108,6 +124,38 @@ def part_of(strategy, n_pairs: int) -> Iterator[None]:
 def trained_weights(module: nn.Module) -> dict[str, nn.Parameter]:
     """The weights that take gradient steps, by name."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def shared_weights(strategy) -> dict[str, nn.Parameter]:
+    """The weights that the present experience trains and an earlier one has trained, by name in `strategy.model`: not those
+    of a head that is new, as under protocol retrain at first."""
+    weights = trained_weights(strategy.model)
+    is_head_new = not strategy.strategy.past
+    return {name: p for name, p in weights.items() if name.startswith("encoder.") or not is_head_new}
+
+
+def check_shared(addon: Addon, strategy, names: Iterable[str]) -> None:
+    """Raise SettingError where an add-on that acts on weights of earlier experiences finds none of them trained now."""
+    place = strategy.clock.train_exp_counter
+    if not place or not strategy.takes_steps:
+        return
+    # Under protocol retrain the first own experience has a new head, which a later one shares.
+    is_first_own = not strategy.strategy.past and place + 1 < (strategy.n_trained or 0)
+    if not is_first_own and not shared_weights(strategy).keys() & set(names):
+        name = type(addon).__module__.rpartition(".")[2]
+        raise SettingError(
+            f"{type(strategy.strategy).__name__} trains no weights here that an earlier experience has trained, so {name} "
+            "can do nothing; leave it out"
+        )
+
+
+def set_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put in weights by name; what they were before."""
+    present = dict(module.named_parameters())
+    before = {name: present[name].clone() for name in weights}
+    for name, weight in weights.items():
+        present[name].copy_(weight)
+    return before
 
 
 def copies(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

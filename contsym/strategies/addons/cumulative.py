@@ -28,6 +28,11 @@ class Cumulative(Addon, SupervisedPlugin):
         self.seed = seed
         self.past: list = []
 
+    @classmethod
+    def n_trained_on(cls, n_each, settings, *, one_pass: bool) -> int:
+        n_parts = sum(n > 0 for n in n_each)
+        return n_parts * (n_each[-1] if one_pass else max(n_each))
+
     @property
     def n_bytes(self) -> int:
         return pairs_bytes(pair for part in self.past for pair in rows_of(pairs_of(part)))

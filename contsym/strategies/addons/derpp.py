@@ -1,7 +1,7 @@
 """Dark experience replay++: stored pairs are replayed with their labels and their earlier outputs.
 
 loss + alpha * |output - stored output|^2 (mean over the output) + beta * objective, each on a batch
-drawn from a buffer of `derpp_size` pairs.
+drawn from a buffer of `derpp_size` pairs. Under protocol retrain the output of a pair is that of its own task's head.
 Source: Buzzega et al. 2020, equations 5 and 6 (DER++).
 Our departure: the buffer is filled at the end of an experience, with the outputs of that moment, and each
 experience has an equal share of it.
@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from contsym.models.pair_model import PairModel
 from contsym.scenarios.benchmark import pairs_of
 from contsym.strategies.addons.base import Addon, AddonSettings, pairs_bytes
 
@@ -68,5 +69,17 @@ class Derpp(Addon, SupervisedPlugin):
             if by_label:
                 loss = strategy._criterion(output, labels.to(strategy.device))
             else:
-                loss = functional.mse_loss(output, outputs[drawn].to(strategy.device))
+                loss = _squared_error(strategy.model, output, outputs[drawn].to(strategy.device))
             strategy.loss = strategy.loss + weight * loss
+
+
+def _squared_error(model: PairModel, output: Tensor, stored: Tensor) -> Tensor:
+    """The mean over pairs of the mean over the outputs of a pair; beside a known head, over those of its task's head.
+
+    The zeros that stand for the other head, as many as an embedding has numbers, would make the mean over all columns small.
+    """
+    if not model.known_rows:
+        return functional.mse_loss(output, stored)
+    *_, is_known = PairModel.apart(output)
+    known, own, _ = PairModel.apart((output - stored).square())
+    return known.mean(dim=1).where(is_known, own.mean(dim=1)).mean()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from avalanche.training.plugins import EWCPlugin
 from pydantic import Field
 
-from contsym.strategies.addons.base import Addon, AddonSettings, part_of
+from contsym.strategies.addons.base import Addon, AddonSettings, check_shared, part_of
 
 CARD = {
     "source": "Kirkpatrick et al. 2017 (arXiv 1612.00796); Avalanche's EWCPlugin",
@@ -35,6 +35,9 @@ class Ewc(Addon, EWCPlugin):
     def n_bytes(self) -> int:
         stored = (*self.saved_params.values(), *self.importances.values())
         return sum(p.data.nbytes for params in stored for p in params.values())
+
+    def before_training_exp(self, strategy, **kwargs) -> None:
+        check_shared(self, strategy, [name for params in self.importances.values() for name in params])
 
     def take(self, strategy) -> None:
         with part_of(strategy, self.n_pairs):

@@ -42,12 +42,17 @@ class Gdumb(Joint):
 
     @classmethod
     def check(cls, strategy, config, n_trained: int) -> None:
+        super().check(strategy, config, n_trained)
         if config.one_pass or config.stop_at is not None:
             option = "--one-pass" if config.one_pass else f"--until {config.until}"
             raise SettingError(
                 f"{option}: gdumb has chosen its pairs before the first step, so no number of pairs seen can be given; "
                 "leave it out, or choose replay"
             )
+
+    @classmethod
+    def n_trained_on(cls, n_each, settings, *, one_pass: bool) -> int:
+        return n_each[-1] if len(n_each) == 1 else min(settings.gdumb_size, sum(n_each))
 
     @property
     def n_bytes(self) -> int:

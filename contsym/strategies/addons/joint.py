@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, SettingError
+from contsym.models.memory import COMPENSATE
 from contsym.strategies.addons.cumulative import Cumulative
 
 CARD = {
@@ -21,6 +22,14 @@ CARD = {
 
 
 class Joint(Cumulative):
+    @classmethod
+    def check(cls, strategy, config, n_trained: int) -> None:
+        if config.settings.get("memory") == COMPENSATE:
+            raise SettingError(
+                f"--strategy {config.strategy}: memory={COMPENSATE} follows the weights from experience to experience, and "
+                f"{cls.__name__.lower()} begins each with the first ones; expected memory=refresh"
+            )
+
     def start(self, model) -> None:
         self.first: dict[str, Tensor] = {
             name: t.detach().cpu().clone() for name, t in model.state_dict().items()

@@ -11,7 +11,8 @@ import torch
 from avalanche.training.plugins import MASPlugin
 from pydantic import Field
 
-from contsym.strategies.addons.base import Addon, AddonSettings, part_of
+from contsym.errors import SettingError
+from contsym.strategies.addons.base import Addon, AddonSettings, check_shared, part_of
 
 CARD = {
     "source": "Aljundi et al. 2018 (arXiv 1711.09601); Avalanche's MASPlugin",
@@ -34,6 +35,17 @@ class Mas(Addon, MASPlugin):
     def n_bytes(self) -> int:
         stored = (self.params or {}, self.importance or {})
         return sum(p.data.nbytes for params in stored for p in params.values())
+
+    @classmethod
+    def check(cls, strategy, config, n_trained: int) -> None:
+        if config.settings.get("metric") == "euclidean":
+            raise SettingError(
+                f"--strategy {config.strategy}: mas measures what the length of the output depends on, and metric=euclidean "
+                "scales it to 1; expected ewc, or metric=cosine"
+            )
+
+    def before_training_exp(self, strategy, **kwargs) -> None:
+        check_shared(self, strategy, self.importance or {})
 
     def take(self, strategy) -> None:
         with part_of(strategy, self.n_pairs):

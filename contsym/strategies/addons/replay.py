@@ -1,12 +1,13 @@
 """Experience replay: each step also sees stored pairs of earlier experiences.
 
 The experiences so far share a buffer of `replay_size` pairs equally; a step takes as many stored pairs as
-present ones, and the objective is over both.
+present ones, in random order even in one pass, and the objective is over both.
 Source: Chaudhry et al. 2019 (On tiny episodic memories); Avalanche's ReplayPlugin.
 """
 
 from __future__ import annotations
 
+import torch
 from avalanche.training.plugins import ReplayPlugin
 from avalanche.training.storage_policy import ExperienceBalancedBuffer
 from pydantic import Field
@@ -29,7 +30,7 @@ class Replay(Addon, ReplayPlugin):
         self._init(settings.replay_size, seed)
 
     def _init(self, size: int, seed: int) -> None:
-        self.seed = seed
+        self.seed, self.generator = seed, torch.Generator().manual_seed(seed)
         buffer = ExperienceBalancedBuffer(max_size=size, adaptive_size=True)
         ReplayPlugin.__init__(self, mem_size=size, storage_policy=buffer)
 
@@ -37,6 +38,15 @@ class Replay(Addon, ReplayPlugin):
     def n_bytes(self) -> int:
         buffer = self.storage_policy.buffer
         return pairs_bytes(buffer[i] for i in range(len(buffer)))
+
+    def before_training_exp(self, strategy, shuffle: bool = True, **kwargs) -> None:
+        super().before_training_exp(strategy, shuffle=shuffle, **kwargs)
+        if not shuffle and len(self.storage_policy.buffer):
+            # Only present pairs have an order in one pass. The buffer begins with the pairs of the oldest experience, and
+            # few batches would replay no others.
+            present, stored = strategy.dataloader.datasets
+            order = torch.randperm(len(stored), generator=self.generator)
+            strategy.dataloader.datasets = [present, stored.subset(order.tolist())]
 
     def take(self, strategy) -> None:
         # The plugin's hook calls a method that Avalanche has deprecated.

@@ -18,7 +18,14 @@ from torch import Tensor
 
 from contsym.errors import SettingError
 from contsym.models.path_integral import importance, lowered, penalty
-from contsym.strategies.addons.base import Addon, AddonSettings, copies, tensors_bytes, trained_weights
+from contsym.strategies.addons.base import (
+    Addon,
+    AddonSettings,
+    check_shared,
+    copies,
+    tensors_bytes,
+    trained_weights,
+)
 
 CARD = {
     "source": "Zenke, Poole and Ganguli 2017 (arXiv 1703.04200)",
@@ -55,6 +62,7 @@ class Si(Addon, SupervisedPlugin):
         return tensors_bytes(self.importance.values())
 
     def before_training_exp(self, strategy, **kwargs) -> None:
+        check_shared(self, strategy, self.importance)
         self.anchor, self._path = copies(trained_weights(strategy.model)), {}
 
     def before_backward(self, strategy, **kwargs) -> None:

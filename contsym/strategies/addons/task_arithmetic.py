@@ -1,7 +1,7 @@
 """Task arithmetic: after an experience, the encoder's first weights and a part of the sum of all task vectors.
 
-w = w0 + scale * sum over experiences of (w_after - w_before), for what the strategy trains in the encoder; w0 are its
-weights at the start of the run. The head stays as trained: it has no part in a task vector.
+w = w0 + scale * sum over experiences of (w_after - w_before), for what the strategy trains in the encoder (of an adapter,
+each of its factors); w0 are its weights at the start of the run. The head stays as trained: it has no part in a task vector.
 Source: Ilharco et al. 2023, section 2 and section 4 (addition).
 Our departure: an experience begins where the one before has ended, so its vector is measured from there and not from w0,
 which would count earlier experiences twice. Merging comes at the end of each experience but the first. With scale 1 it is
@@ -11,12 +11,22 @@ that of `wise_ft` with alpha = scale.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from avalanche.core import SupervisedPlugin
 from pydantic import Field
 from torch import Tensor
 
-from contsym.strategies.addons.base import Addon, AddonSettings, copies, tensors_bytes, trained_weights
+from contsym.strategies.addons.base import (
+    Addon,
+    AddonSettings,
+    check_shared,
+    copies,
+    set_weights,
+    tensors_bytes,
+    trained_weights,
+)
 
 CARD = {
     "source": "Ilharco et al. 2023 (arXiv 2212.04089)",
@@ -47,34 +57,46 @@ class TaskArithmetic(Addon, SupervisedPlugin):
 
     def before_training_exp(self, strategy, **kwargs) -> None:
         self._before = _on_cpu(trained_weights(strategy.model.encoder))
+        check_shared(self, strategy, [f"encoder.{name}" for name in self._before])
         # A method may add weights, such as an adapter.
         self.first = {**self._before, **self.first}
 
     def take(self, strategy) -> None:
         if strategy.clock.train_exp_counter == 0:
-            self._add(strategy, self.first)
+            self.vectors = self._with_present(strategy, self.first)
         self._before = {}
 
     def merge(self, strategy) -> None:
-        self._add(strategy, self._before)
-        for name, weight in trained_weights(strategy.model.encoder).items():
-            parts = torch.stack([vector[name] for vector in self.vectors if name in vector])
-            weight.copy_(self.first[name] + self.merged(parts))
+        # Made before the weights change.
+        vectors = self._with_present(strategy, self._before)
+        set_weights(strategy.model, self._merged(vectors))
+        self.vectors = vectors
 
-    def _add(self, strategy, before: dict[str, Tensor]) -> None:
+    def merged(self, strategy) -> dict[str, Tensor]:
+        return self._merged(self._with_present(strategy, self._before))
+
+    def _merged(self, vectors: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        parts = {name: [vector[name] for vector in vectors if name in vector] for name in self._before}
+        return {
+            f"encoder.{name}": self.first[name] + self.summed(torch.stack(each))
+            for name, each in parts.items()
+            if each
+        }
+
+    def _with_present(self, strategy, before: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """What is stored, with the task vector of the present experience so far."""
         weights = _on_cpu(trained_weights(strategy.model.encoder))
         vector = {name: weight - before[name] for name, weight in weights.items()}
         # That of a known task is zero.
-        if any(part.any() for part in vector.values()):
-            self.store(vector)
+        return self.with_vector(vector) if any(part.any() for part in vector.values()) else self.vectors
 
-    def store(self, vector: dict[str, Tensor]) -> None:
-        """Keep of a task vector what later merges need."""
+    def with_vector(self, vector: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """What is stored, with what later merges need of one more task vector."""
         total = self.vectors[0] if self.vectors else {}
         both = {name: total[name] + part if name in total else part for name, part in vector.items()}
-        self.vectors = [{**total, **both}]
+        return [{**total, **both}]
 
-    def merged(self, parts: Tensor) -> Tensor:
+    def summed(self, parts: Tensor) -> Tensor:
         """What is added to a first weight; parts (stored vectors, *weight) -> (*weight)."""
         return self.settings.task_arithmetic_scale * parts.sum(dim=0)
 

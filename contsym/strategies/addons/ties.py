@@ -30,9 +30,9 @@ class Ties(TaskArithmetic):
         )
         ties_scale: float = Field(1.0, ge=0, description="factor of the merged vector")
 
-    def store(self, vector: dict[str, Tensor]) -> None:
+    def with_vector(self, vector: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         least = threshold(list(vector.values()), self.settings.ties_density)
-        self.vectors.append({name: trimmed(part, least) for name, part in vector.items()})
+        return [*self.vectors, {name: trimmed(part, least) for name, part in vector.items()}]
 
-    def merged(self, parts: Tensor) -> Tensor:
+    def summed(self, parts: Tensor) -> Tensor:
         return self.settings.ties_scale * disjoint_mean(parts)

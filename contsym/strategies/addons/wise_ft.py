@@ -1,7 +1,8 @@
 """WiSE-FT: after an experience, weights between those before it and those after it.
 
-w = (1 - alpha) w_before + alpha w_after, for what the strategy trains in the encoder. The head is interpolated too if an
-earlier experience has trained it; a head that was new, as under protocol retrain at first, stays as trained.
+w = (1 - alpha) w_before + alpha w_after, for what the strategy trains in the encoder (of an adapter, each of its factors).
+The head is interpolated too if an earlier experience has trained it; a head that was new, as under protocol retrain at
+first, stays as trained.
 Source: Wortsman et al. 2022, section 3. They interpolate once, between a zero-shot model and its fine-tuned one; we at the
 end of each experience but the first, and the next one begins there.
 """
@@ -13,7 +14,14 @@ from pydantic import Field
 from torch import Tensor
 
 from contsym.models.merging import interpolation
-from contsym.strategies.addons.base import Addon, AddonSettings, copies, trained_weights
+from contsym.strategies.addons.base import (
+    Addon,
+    AddonSettings,
+    check_shared,
+    copies,
+    shared_weights,
+    trained_weights,
+)
 
 CARD = {
     "source": "Wortsman et al. 2022 (WiSE-FT, arXiv 2109.01903)",
@@ -40,13 +48,12 @@ class WiseFt(Addon, SupervisedPlugin):
         self._before = {}
 
     def before_training_exp(self, strategy, **kwargs) -> None:
-        # Under protocol retrain the past begins without the known task, whose head is another.
-        is_head_new = not strategy.strategy.past
-        self._before = copies(trained_weights(strategy.model.encoder if is_head_new else strategy.model))
-        if is_head_new:
-            self._before = {f"encoder.{name}": weight for name, weight in self._before.items()}
+        self._before = copies(shared_weights(strategy))
+        check_shared(self, strategy, self._before)
 
-    def merge(self, strategy) -> None:
+    def merged(self, strategy) -> dict[str, Tensor]:
         weights = trained_weights(strategy.model)
-        for name, before in self._before.items():
-            weights[name].copy_(interpolation(before, weights[name], self.alpha))
+        return {
+            name: interpolation(before, weights[name].detach(), self.alpha)
+            for name, before in self._before.items()
+        }

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from contsym.checked import is_number
 from contsym.errors import ContsymError, SettingError, nearest
 from contsym.machine import n_cores, run_environment, variables
 from contsym.sweeps.job import Job
@@ -52,7 +53,7 @@ def threads_each(n_jobs: int) -> int:
     cores = n_cores()
     # A list, "4,2", is of nested levels; the first is that of a process.
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    limit = int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else cores
+    limit = int(text) if text.isascii() and is_number(text) and int(text) > 0 else cores
     return max(1, min(limit, cores // n_jobs))
 
 

@@ -18,7 +18,7 @@ from contsym.strategies.catalog import addons, load_addon, load_strategy, split_
 from contsym.training.first_task import FirstTaskCache
 from contsym.training.loop import SeedRun
 from contsym.training.parts import training_part
-from contsym.training.plan import prepare
+from contsym.training.plan import n_training_steps, prepare
 from contsym.training.progress import Silent
 from tests.runs import toy_config, toy_run
 from tests.strategy_settings import fast_and_slow
@@ -27,6 +27,11 @@ from tests.toy import both_tasks
 ADDONS = sorted(addons())
 FAST = ("derpp", "ewc", "joint")
 """A memory with logits, a penalty, and training from the start: the add-ons of the fast tests."""
+SLOW = ("agem", "gdumb", "lwf", "si", "ties")
+"""Other gradients, another start and fewer pairs, a teacher, the path of the weights, and merging: those of the slow tests.
+
+The others act at the same places.
+"""
 REGULARISERS = {"ewc": "ewc_strength", "lwf": "lwf_strength", "mas": "mas_strength", "si": "si_strength"}
 MERGERS = ("task_arithmetic", "ties", "wise_ft")
 """What acts at the end of an experience alone, so that a second one is trained as by the bare strategy."""
@@ -42,9 +47,22 @@ def toy(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bare(toy, tiny_encoder_folder, tmp_path_factory):
-    """The result of fine_tune without an add-on."""
-    return toy_run(toy, tiny_encoder_folder, tmp_path_factory.mktemp("bare"), "fine_tune")[0]
+def alone(toy, tiny_encoder_folder, tmp_path_factory):
+    """(result, prediction rows) without a cache, by the strategy; penalties are strong enough to be seen in a dozen steps."""
+
+    @cache
+    def made(strategy):
+        result, rows, _ = toy_run(
+            toy, tiny_encoder_folder, tmp_path_factory.mktemp("alone"), strategy, settings=strong(strategy)
+        )
+        return result, rows
+
+    return made
+
+
+def strong(strategy):
+    addon = strategy.partition("+")[2]
+    return {REGULARISERS[addon]: PENALTIES[addon]} if addon in REGULARISERS else {}
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +98,8 @@ def finished(toy, encoder, output, strategy, **changes):
 
 
 @pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST))
-def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not(
-    toy, tiny_encoder_folder, tmp_path, bare, addon
-):
-    # Strong enough to be seen in a dozen steps.
-    strong = {REGULARISERS[addon]: PENALTIES[addon]} if addon in REGULARISERS else {}
-    with_it, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"fine_tune+{addon}", settings=strong)
+def test_the_first_experience_is_that_of_the_bare_strategy_and_the_second_is_not(alone, addon):
+    (bare, _), (with_it, _) = alone("fine_tune"), alone(f"fine_tune+{addon}")
     assert with_it.loss[0] == bare.loss[0]
     assert with_it.matrix[1] == bare.matrix[1]
     if addon != "agem":  # which turns a step only where it would harm: see below
@@ -106,23 +120,32 @@ def test_a_step_is_told_once_whatever_an_add_on_asks_the_objective(
     assert len(asked) > len(told)
 
 
-@pytest.mark.parametrize("strategy", fast_and_slow(ON_EACH_BASE, [f"fine_tune+{each}" for each in FAST]))
+@pytest.mark.parametrize(
+    "strategy",
+    fast_and_slow(
+        ON_EACH_BASE,
+        [f"fine_tune+{each}" for each in FAST],
+        [*(f"fine_tune+{each}" for each in SLOW), "knn_fixed+derpp", "knn_fixed+ewc"],
+    ),
+)
 def test_from_a_stored_first_task_it_is_the_same_to_the_bit(
-    toy, tiny_encoder_folder, tmp_path, first_tasks_of, strategy
+    toy, tiny_encoder_folder, tmp_path, first_tasks_of, alone, strategy
 ):
-    alone, rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, strategy)
+    result, rows = alone(strategy)
     # The bare strategy has stored its first task, and the add-on resumes from it.
     folder = first_tasks_of(strategy.partition("+")[0])
     assert len(list(folder.iterdir())) == 1
-    shared, same_rows, _ = toy_run(toy, tiny_encoder_folder, tmp_path, strategy, cache=FirstTaskCache(folder))
+    shared, same_rows, _ = toy_run(
+        toy, tiny_encoder_folder, tmp_path, strategy, cache=FirstTaskCache(folder), settings=strong(strategy)
+    )
     assert len(list(folder.iterdir())) == 1
-    assert shared.loss == alone.loss
-    assert shared.matrix == alone.matrix
-    assert shared.cost.stored_bytes == alone.cost.stored_bytes
+    assert shared.loss == result.loss
+    assert shared.matrix == result.matrix
+    assert shared.cost.stored_bytes == result.cost.stored_bytes
     assert rows == same_rows
 
 
-@pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST))
+@pytest.mark.parametrize("addon", fast_and_slow(ADDONS, FAST, SLOW))
 def test_frozen_embeddings_stay_under_every_addon(toy, tiny_encoder_folder, tmp_path, addon):
     run, _ = finished(
         toy,
@@ -137,8 +160,8 @@ def test_frozen_embeddings_stay_under_every_addon(toy, tiny_encoder_folder, tmp_
     assert not torch.equal(top, fresh.transformer.state_dict()[TRAINED])
 
 
-@pytest.mark.parametrize("addon", ["ewc", "mas", "si"])
-@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
+@pytest.mark.parametrize("addon", fast_and_slow(["ewc", "mas", "si"], ["ewc"], ["si"]))
+@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"], []))
 def test_a_strong_penalty_holds_the_weights(toy, tiny_encoder_folder, tmp_path, base, addon):
     drifts = []
     for strength in ("0", PENALTIES[addon]):
@@ -163,7 +186,7 @@ def behind_the_first(toy, encoder, output, strategy, **changes):
     return run
 
 
-@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"]))
+@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"], []))
 def test_a_strong_teacher_holds_the_outputs(toy, tiny_encoder_folder, tmp_path, base):
     """Those on the second experience's pairs, which the teacher scores."""
     drifts = []
@@ -311,6 +334,11 @@ REFUSED = {
         "--strategy setfit+er_ace: er_ace masks the scores of labels, and this method trains embeddings of pairs; "
         "expected a method with scores, as fine_tune, or replay in its place",
     ),
+    "a memory that follows the weights": (
+        {"strategy": "knn_fixed+joint", "settings": {"memory": "compensate"}},
+        "--strategy knn_fixed+joint: memory=compensate follows the weights from experience to experience, and joint begins "
+        "each with the first ones; expected memory=refresh",
+    ),
     "gdumb in one pass": (
         {"strategy": "gdumb", "one_pass": True, "settings": {}},
         "--one-pass: gdumb has chosen its pairs before the first step, so no number of pairs seen can be given; leave it "
@@ -329,13 +357,69 @@ def test_a_run_that_an_addon_can_do_nothing_for_is_refused(toy, tiny_encoder_fol
     assert str(caught.value) == message
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["fine_tune+si", "frozen_probe+ewc"])
+def test_under_retrain_a_later_own_experience_is_enough(toy, tiny_encoder_folder, tmp_path, strategy):
+    options = {"settings": {"steps": "1"}, "protocol": "retrain", "pretrain": {"steps": "1"}}
+    both = {**toy, "snli": toy["mnli"]}
+    result, _, _ = toy_run(both, tiny_encoder_folder, tmp_path, strategy, "domain_shift", **options)
+    assert len(result.tasks) == 3
+
+
 def test_gdumb_on_weights_that_come_later_is_refused(toy, tiny_encoder_folder, tmp_path):
     with pytest.raises(ContsymError, match="RoutedAdapters has added weights since the first experience"):
         toy_run(toy, tiny_encoder_folder, tmp_path, "routed_adapters+gdumb", settings={"steps": "1"})
 
 
 @pytest.mark.parametrize(
-    "addon", fast_and_slow([a for a in ADDONS if a not in ("si", "er_ace")], ["gdumb", "ties"])
+    ("strategy", "settings"),
+    [("fine_tune+joint", {}), ("fine_tune+joint+ewc", {}), ("fine_tune+gdumb", {"gdumb_size": "20"})],
+)
+def test_the_plan_knows_the_steps_on_the_pairs_that_an_addon_brings(
+    toy, tiny_encoder_folder, tmp_path, strategy, settings
+):
+    settings = {"min_steps": "1", "batch_size": "4", **settings}
+    config = toy_config(toy, tiny_encoder_folder, tmp_path, strategy, sizes={"mnli": 24}, shots=8)
+    plan = prepare(replace(config, settings=settings))
+    run = SeedRun(plan, [training_part(task, plan.config, 0) for task in plan.tasks], 0, Silent())
+    for _ in plan.tasks:
+        run.train_next()
+    planned = [n_training_steps(plan, place, [24, 8]) for place in (0, 1)]
+    # Both parts at the length of the longer one, or the memory.
+    assert planned == [6, 12 if "joint" in strategy else 5]
+    assert [len(losses) for losses in run.log.losses] == planned
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes", "message"),
+    [
+        ("routed_adapters+ewc", {}, "RoutedAdapters trains no weights here that an earlier"),
+        ("routed_adapters+si", {}, "so si can do nothing; leave it out"),
+        ("frozen_probe+ties", {}, "so ties can do nothing; leave it out"),
+        (
+            "frozen_probe+mas",
+            {"protocol": "retrain", "pretrain": {"steps": "1"}},
+            "so mas can do nothing; leave it out",
+        ),
+        (
+            "knn_fixed+mas",
+            {"settings": {"metric": "euclidean", "steps": "1"}},
+            "metric=euclidean scales it to 1",
+        ),
+    ],
+)
+def test_an_addon_without_weights_to_act_on_is_refused(
+    toy, tiny_encoder_folder, tmp_path, strategy, changes, message
+):
+    with pytest.raises(SettingError, match=message):
+        toy_run(toy, tiny_encoder_folder, tmp_path, strategy, **{"settings": {"steps": "1"}, **changes})
+
+
+@pytest.mark.parametrize(
+    "addon",
+    fast_and_slow(
+        [a for a in ADDONS if a not in ("si", "er_ace")], ["gdumb", "ties"], ["agem", "ewc", "lwf"]
+    ),
 )
 def test_an_addon_sees_the_known_task_through_its_head(retrained, addon):
     bare, with_it = retrained("fine_tune"), retrained(f"fine_tune+{addon}")
@@ -416,6 +500,24 @@ def test_ties_is_the_formula_on_the_two_ways(toy, tiny_encoder_folder, tmp_path)
     assert torch.equal(merged["head.linear.weight"], after["head.linear.weight"])
 
 
+def test_texts_that_the_teacher_encodes_are_counted(alone):
+    bare, with_it = (alone(name)[0].cost for name in ("fine_tune", "fine_tune+lwf"))
+    assert with_it.experiences[1].training_forwards == 2 * bare.experiences[1].training_forwards
+
+
+@pytest.mark.parametrize("addon", MERGERS)
+def test_points_are_of_the_weights_with_which_training_would_end(toy, tiny_encoder_folder, tmp_path, addon):
+    # Nothing is kept of what is trained after the first weights, or those before the experience.
+    name = {"wise_ft": "wise_ft_alpha"}.get(addon, f"{addon}_scale")
+    settings = {name: "0", "steps": "5", "learning_rate": "3e-3"}
+    options = {"settings": settings, "curve": True}
+    result, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, f"fine_tune+{addon}", **options)
+    points = [p for p in result.trajectory if p.experience == 1 and p.n_steps]
+    assert len(points) > 3
+    assert len({p.weights_distance for p in points}) == 1
+    assert (points[0].weights_distance == 0) == (addon == "wise_ft")
+
+
 @pytest.mark.parametrize("base", fast_and_slow(["knn_fixed", "setfit"], ["knn_fixed"]))
 def test_predictions_and_memory_are_of_the_merged_weights(toy, tiny_encoder_folder, tmp_path, base):
     # Measured after every batch, so that the memory is filled just before the weights are merged.
@@ -437,6 +539,7 @@ def test_predictions_and_memory_are_of_the_merged_weights(toy, tiny_encoder_fold
     assert torch.equal(torch.as_tensor(run.predictions[2][1]), seen.argmax(dim=1))
 
 
+@pytest.mark.slow
 def test_under_retrain_task_arithmetic_is_wise_ft_of_the_encoder(toy, tiny_encoder_folder, tmp_path):
     options = {"protocol": "retrain", "pretrain": {"steps": "3"}}
     losses, matrices = [], []
@@ -508,7 +611,7 @@ class TwoWeights(torch.nn.Module):
 def test_si_by_hand_on_two_weights():
     si = load_addon("si")(SimpleNamespace(si_strength=0.5, si_damping=0.04), 0)
     model = TwoWeights()
-    strategy = SimpleNamespace(model=model, loss=None)
+    strategy = SimpleNamespace(model=model, loss=None, clock=SimpleNamespace(train_exp_counter=0))
 
     def step(moves):
         model.w.grad = None
@@ -540,3 +643,105 @@ def test_si_by_hand_on_two_weights():
     si.take(strategy)
     # Added: 0.56 / (0.4^2 + 0.04) = 2.8 and 0.6 / (0.2^2 + 0.04) = 7.5.
     assert torch.allclose(si.importance["w"], torch.tensor([5.55, 7.5]))
+
+
+def experiences_of(*labels):
+    """Experiences with these labels of their pairs, whose batches are row numbers; rows are numbered through all."""
+    from datasets import Dataset
+
+    from contsym.models.pair_model import rows_only
+    from contsym.scenarios.benchmark import train_stream
+
+    parts = [
+        Dataset.from_dict({"premise": ["a"] * len(part), "hypothesis": ["b"] * len(part), "label": part})
+        for part in labels
+    ]
+    return list(train_stream(parts, rows_only))
+
+
+@pytest.mark.parametrize("addon", ["replay", "er_ace"])
+def test_one_pass_replays_all_experiences_and_keeps_the_order_of_present_pairs(addon):
+    *past, present = experiences_of(*[[0, 1] * 8] * 5)
+    replay = load_addon(addon)(SimpleNamespace(replay_size=64, er_ace_size=64), 0)
+    for experience in past:
+        replay.take(SimpleNamespace(experience=experience))
+    strategy = SimpleNamespace(train_mb_size=8, adapted_dataset=present.dataset)
+    replay.before_training_exp(strategy, shuffle=False)
+    batches = [batch["row"].tolist() for batch, *_ in strategy.dataloader]
+    assert [row for rows in batches for row in rows[:8]] == [*range(64, 80)]
+    replayed = [row for rows in batches for row in rows[8:]]
+    assert len(set(replayed)) == 16
+    # In the buffer's order all would be of the first experience.
+    assert len({row // 16 for row in replayed}) > 2
+
+
+class Outputs(torch.nn.Module):
+    """A model beside a known head, with given outputs by row: three known scores, those of its own head, 1 if known."""
+
+    known_rows = 1
+    encoder = SimpleNamespace(n_forwards=0)
+
+    def __init__(self, *rows):
+        super().__init__()
+        self.rows = torch.nn.Parameter(torch.tensor(rows))
+
+    def forward(self, rows):
+        return self.rows[rows]
+
+    @staticmethod
+    def collate(pairs):
+        rows = torch.tensor([pair["row"] for pair in pairs])
+        return [rows, rows, rows]
+
+
+@pytest.mark.parametrize("outputs_scores", [True, False])
+def test_lwf_beside_a_known_head_distils_the_own_head_from_the_second_own_experience(outputs_scores):
+    from math import log
+
+    known, own = experiences_of([0, 1, 2], [3, 4])
+    lwf = load_addon("lwf")(SimpleNamespace(lwf_strength=1.0, lwf_temperature=1.0), 0)
+    teacher = Outputs([0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    strategy = SimpleNamespace(
+        strategy=SimpleNamespace(outputs_scores=outputs_scores),
+        model=teacher,
+        mb_x=torch.tensor([0]),
+        mb_output=torch.tensor([[log(2), 0.0, 0.0, 0.0, 5.0, 0.0, log(3), 0.0, 0.0]]),
+    )
+
+    def distilled(experience):
+        strategy.experience, strategy.loss = experience, torch.zeros(())
+        lwf.take(strategy)
+        lwf.before_backward(strategy)
+        return float(strategy.loss)
+
+    # KL of (1/3, 1/3, 1/3) and (1/2, 1/4, 1/4).
+    of_known = log(32 / 27) / 3
+    assert distilled(known) == pytest.approx(of_known, abs=1e-6)
+    # KL of (1/2, 1/2) and (3/4, 1/4), over the labels 3 and 4; embeddings at a right angle have a distance of 1.
+    of_own = log(4 / 3) / 2 if outputs_scores else 1
+    assert distilled(own) == pytest.approx(of_known + of_own, abs=1e-6)
+
+
+def test_derpp_beside_a_known_head_compares_the_outputs_of_a_pairs_own_task():
+    derpp = load_addon("derpp")(SimpleNamespace(derpp_size=2, derpp_alpha=1.0, derpp_beta=0.0), 0)
+    stored = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 1.0], [0.0] * 6])
+    derpp.parts = [([{"row": 0}, {"row": 1}], stored)]
+    strategy = SimpleNamespace(
+        model=Outputs([1.0, 2.0, 2.0, 0.0, 0.0, 1.0], [9.0, 9.0, 9.0, 0.0, 2.0, 0.0]),
+        train_mb_size=2,
+        device="cpu",
+        loss=torch.zeros(()),
+        _criterion=lambda output, labels: output.sum(),
+    )
+    derpp.before_backward(strategy)
+    # (1 + 4 + 4) / 3 of the known pair and (0 + 4) / 2 of the other.
+    assert float(strategy.loss.detach()) == pytest.approx((3 + 2) / 2)
+
+
+def test_agem_compares_with_pairs_of_all_stored_ones_however_many_experiences():
+    agem = load_addon("agem")(SimpleNamespace(agem_size=4, agem_sample=6), 0)
+    for experience in experiences_of(*[[0, 1] * 4] * 8):
+        agem.take(SimpleNamespace(experience=experience))
+    samples = [agem.sample_from_memory()[0]["row"].tolist() for _ in range(20)]
+    assert [len(set(rows)) for rows in samples] == [6] * 20
+    assert {row // 8 for rows in samples for row in rows} == set(range(8))

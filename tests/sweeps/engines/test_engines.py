@@ -2,12 +2,13 @@
 
 import os
 import pickle
+import signal
 import sys
 
 import pytest
 
 from contsym.errors import SettingError, line_in
-from contsym.sweeps.engines.base import one_line, parse_options, threads_each
+from contsym.sweeps.engines.base import Lost, one_line, parse_options, threads_each
 from contsym.sweeps.engines.choose import make_executor, read_options, several_gpus
 from contsym.sweeps.engines.local import LocalExecutor
 from tests.errors import message_of
@@ -119,6 +120,25 @@ def test_a_process_sees_its_gpu_alone(monkeypatch, tmp_path):
 
 def _write_visible(path):
     path.write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+
+
+def test_a_job_whose_process_dies_is_lost_and_the_next_job_gets_a_new_one(monkeypatch, tmp_path):
+    monkeypatch.setattr("contsym.sweeps.engines.local.run_job", _die_or_write)
+    executor = LocalExecutor(1)
+    future = executor.submit(tmp_path / "dies")
+    ((lost, error),) = executor.wait([future], 120)
+    assert lost is future and isinstance(error, Lost)
+    assert str(error) == "its process died (out of memory, or killed)"
+    future = executor.submit(tmp_path / "lives")
+    assert executor.wait([future], 120) == [(future, None)]
+    executor.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["lives"]
+
+
+def _die_or_write(path):
+    if path.name == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    path.touch()
 
 
 def test_options_are_read_by_kind():

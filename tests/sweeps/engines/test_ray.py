@@ -27,13 +27,16 @@ from contsym.errors import ContsymError
 from contsym.sweeps.engines import ray
 from contsym.sweeps.engines.ray import Need, check_answers, needs_gpu, share_nodes
 from contsym.sweeps.job import Job
+from tests.command import contsym_here
 from tests.ports import free_ports
+from tests.sweeps.here import cells_here
 from tests.sweeps.toy_sweep import cells
 from tests.toy import nli_rows, relation_rows, write_task
 
 SECONDS = 600
 """No sweep of these tests may take longer, even where cores are busy with other work."""
-SHOTS = (8, 16, 32)
+SHOTS = (8, 16)
+"""A cell for each of two nodes, after the first task that they share."""
 TOKEN = secrets.token_hex(32)
 """What nodes and sweeps of these tests show each other."""
 
@@ -146,43 +149,38 @@ def world(tmp_path_factory, tiny_encoder_folder, mlflow_template) -> Path:
     return folder
 
 
+def words_of(world: Path, output: str, *arguments: str) -> list[str]:
+    """The sweep, in the folder `world`, into an output folder with an empty database."""
+    if not (world / output).exists():
+        (world / output).mkdir()
+        shutil.copy(world / "mlflow.db", world / output)
+    words = ["sweep", "--strategies", "knn_fixed", "--seeds", "1", "--scenario", "mnli_then_wikidata"]
+    words += ["--protocol", "sequential", "--shots", ",".join(map(str, SHOTS)), "--set", "steps=20"]
+    words += ["--mnli", "nli", "--wikidata", "wikidata", "--encoder", "./encoder", "--device", "cpu"]
+    return [*words, "--no-audit", "--json", "--output", output, *arguments]
+
+
 class Sweep:
     """`contsym sweep` in a process of its own."""
 
-    def __init__(self, world: Path, output: str, *arguments: str, steps: int = 20, **variables: str) -> None:
+    def __init__(self, world: Path, output: str, *arguments: str) -> None:
         self.output = world / output
-        if not self.output.exists():
-            self.output.mkdir()
-            shutil.copy(world / "mlflow.db", self.output)
-        command = [sys.executable, "-m", "contsym", "sweep", "--strategies", "knn_fixed", "--seeds", "1"]
-        command += [
-            "--scenario",
-            "mnli_then_wikidata",
-            "--protocol",
-            "sequential",
-            "--shots",
-            ",".join(map(str, SHOTS)),
-        ]
-        command += ["--mnli", "nli", "--wikidata", "wikidata", "--encoder", "./encoder", "--device", "cpu"]
-        command += ["--set", f"steps={steps}", "--no-audit", "--json", "--output", output, *arguments]
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "contsym", *words_of(world, output, *arguments)],
             cwd=world,
-            env=environment(**variables),
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             # Where pytest itself runs in the background, Ctrl-C would be ignored.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        self.began = time.monotonic()
 
     def finish(self) -> tuple[int, str, str]:
         try:
             stdout, stderr = self.process.communicate(timeout=SECONDS)
         finally:
             self.process.kill()
-        self.seconds = time.monotonic() - self.began
         return self.process.returncode, stdout, stderr
 
     def complete(self) -> str:
@@ -197,11 +195,12 @@ class Sweep:
 
 @pytest.fixture(scope="module")
 def local_results(world) -> dict[str, dict]:
-    # As many processes as cores: each has one thread then, as the jobs on these nodes. With
-    # another number of threads, sums are taken in another order.
-    sweep = Sweep(world, "local", "--jobs", str(os.cpu_count()))
-    sweep.complete()
-    return cells(sweep.output)
+    # In this process, which has one thread, as the jobs on these nodes: with another number, sums are taken in another
+    # order.
+    with cells_here():
+        done = contsym_here(*words_of(world, "local"), cwd=world)
+    assert done.returncode == 0, done.stderr
+    return cells(world / "local")
 
 
 @pytest.mark.night
@@ -392,7 +391,7 @@ def test_a_job_gets_its_own_gpu_and_a_mistake_comes_back_as_a_line(head, tempora
     assert error.startswith("encoder './no-such-encoder' is no preset and no folder")
 
 
-@pytest.mark.parametrize("by_variable", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("by_variable", [False, True])
 def test_an_address_where_nobody_answers_is_one_line_at_once(world, by_variable):
     with socket.socket() as taken:
         # Bound, and listening to nobody: no other program gets the port meanwhile.
@@ -400,15 +399,16 @@ def test_an_address_where_nobody_answers_is_one_line_at_once(world, by_variable)
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         named = {"RAY_ADDRESS": address} if by_variable else {}
         options = () if by_variable else ("--address", address)
-        sweep = Sweep(world, "nobody", "--backend", "ray", *options, **named)
-        code, stdout, stderr = sweep.finish()
+        words, began = words_of(world, "nobody", "--backend", "ray", *options), time.monotonic()
+        done = contsym_here(*words, cwd=world, **named)
+        seconds = time.monotonic() - began
     option = "RAY_ADDRESS" if by_variable else "--address"
-    assert (code, stdout) == (2, "")
-    assert stderr.splitlines()[-1] == (
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == (
         f"error: {option} {address}: nobody answers there (Connection refused); "
         "expected the HOST:PORT that `ray start --head` printed"
     )
-    assert sweep.seconds < 60
+    assert seconds < 60
 
 
 def test_what_listens_but_is_no_ray_cluster_is_given_up(monkeypatch):

@@ -21,7 +21,7 @@ from contsym.sweeps.engines import slurm
 from contsym.sweeps.engines.base import Lost
 from contsym.sweeps.engines.choose import make_executor
 from contsym.sweeps.engines.slurm import LOGS, SlurmExecutor
-from contsym.sweeps.job import Job, is_done
+from contsym.sweeps.job import Job, is_done, run_job
 from contsym.sweeps.plan import plan_sweep
 from tests.errors import message_of
 from tests.toy import nli_rows, relation_rows, write_task
@@ -78,7 +78,7 @@ def test_a_job_that_is_done_has_no_error(local, tmp_path):
 
 
 @pytest.mark.slow
-def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
+def test_a_cell_is_done_in_a_job(local, tmp_path, tiny_encoder_folder):
     write_task(tmp_path / "wikidata", relation_rows(), 64)
     write_task(tmp_path / "nli", nli_rows(), 30)
     sources = {"mnli": "nli", "wikidata": "wikidata"}
@@ -96,7 +96,8 @@ def test_cells_are_done_in_jobs(local, tmp_path, tiny_encoder_folder):
         output=Path("out"),
     )
     (cell,) = plan_sweep(config)[0].cells
-    assert run(local, cell.first_task) is None
+    # Here, since each job imports torch first; an engine does not tell a first task from a cell.
+    run_job(cell.first_task)
     assert is_done(cell.first_task)
     assert run(local, cell.job) is None
     assert is_done(cell.job)
