@@ -14,6 +14,7 @@ import click
 from contsym.commands import completion
 from contsym.commands.options import device_option, output_option, plugin_option
 from contsym.errors import DataError, SettingError
+from contsym.files import home_path
 from contsym.models.encoders.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -182,6 +183,9 @@ def export(model: str, target: str, public: bool, **options: Any) -> None:
         raise SettingError("--public goes with --to hub:OWNER/NAME")
     from contsym.report.model_card import fill_export
 
+    if kind == "sentence-transformers":
+        # No shell has looked at a `~` behind the colon.
+        where = str(home_path(where))
     if kind == "sentence-transformers" and Path(where).exists():
         raise SettingError(f"--to {target}: {where} is there already; expected a new folder")
     if model in PRESETS:
@@ -222,11 +226,13 @@ def _export_encoder(name: str, target: Path) -> None:
     assert files.pooling is not None
     encoder, pooling = load(files), files.pooling
     card = to_json({"seen": list(files.seen)})
-    if kind_of_head(files) == "pair":
+    kind = kind_of_head(files)
+    headed = load(files, head="nli").transformer if kind == "joint" else None
+    if kind == "pair":
         encoder.nli_head = read_head(files.head_folder, encoder.dim)
 
     def fill(folder: Path) -> None:
-        save_encoder(folder, encoder, pooling)
+        save_encoder(folder, encoder, pooling, transformer=headed)
         (folder / CARD).write_text(card, encoding="utf-8")
 
     write_whole(target, fill)

@@ -220,6 +220,12 @@ def experiment_id(client: MlflowClient, output: Path, uri: str, name: str) -> st
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
+    if experiment.lifecycle_stage != "active":
+        number = experiment.experiment_id
+        raise TrackingError(
+            f"{display_uri(uri)}: the experiment {name} was deleted there; restore it (mlflow experiments restore "
+            f"--experiment-id {number}) or remove it for good (mlflow gc), then {_sync_command(output, uri)}"
+        )
     if is_local(uri) and experiment.artifact_location != location:
         # MLflow stores absolute paths and has no call that changes them.
         raise TrackingError(

@@ -88,6 +88,7 @@ def limited(data: TaskData, n: int) -> TaskData:
 
 
 _Row = Mapping[str, object]
+_N_NAMED, _LONGEST_NAME = 50, 100  # names in a note, and their characters
 
 
 def _restrictions(
@@ -99,18 +100,24 @@ def _restrictions(
         for name in experience.relations:
             if name not in known:
                 raise DataError(f"{where}: relation {name!r} is not in the data; {nearest(name, known)}")
-        remark = f"relations {', '.join(experience.relations)}"
+        remark = f"relations {_named(experience.relations)}"
         yield lambda row: row["relation"] in experience.relations, remark
     if experience.part:
         k, n = experience.part
         if experience.by == "relation":
             relations = deal_relations(parts, n, where)[k - 1]
-            yield lambda row: row["relation"] in relations, f"part {k} of {n}: {', '.join(relations)}"
+            yield lambda row: row["relation"] in relations, f"part {k} of {n}: {_named(relations)}"
         else:
             yield lambda row: part_of_pair(str(row["id"]), n) == k, f"part {k} of {n}"
     if experience.labels:
         labels = {names.index(label) for label in experience.labels}
-        yield lambda row: row["label"] in labels, f"{' and '.join(experience.labels)} only"
+        yield lambda row: row["label"] in labels, f"{_named(experience.labels, ' and ')} only"
+
+
+def _named(names: Sequence[str], between: str = ", ") -> str:
+    """The first names and the number of the others: a stored note has at most 10,000 characters."""
+    shown = between.join(name[:_LONGEST_NAME] for name in names[:_N_NAMED])
+    return f"{shown} and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else shown
 
 
 def deal_relations(parts: Mapping[Part, Dataset], n_parts: int, where: str) -> list[list[str]]:

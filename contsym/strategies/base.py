@@ -109,6 +109,11 @@ class Strategy:
     def check(cls, files: EncoderFiles, settings: TrainingSettings) -> None:
         """Raise ContsymError for a checkpoint that the method cannot use, before any weights are loaded."""
 
+    @classmethod
+    def check_batches(cls, settings: TrainingSettings) -> None:
+        """Raise SettingError where the method cannot answer after one batch of pairs, as --one-pass and --until ask it
+        to. Default: nothing."""
+
     @property
     def joined(self) -> Callable[[str, str], Text]:
         """The function that joins two sentences into one text. The model is copied with it: no closure."""

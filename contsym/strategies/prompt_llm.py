@@ -82,6 +82,16 @@ class PromptLlm(Strategy):
             )
         answer_tokens(load_tokenizer(files.folder), words_of(settings), ANSWER)
 
+    @classmethod
+    def check_batches(cls, settings: TrainingSettings) -> None:
+        assert isinstance(settings, cls.Settings)
+        n, k = settings.batch_size, settings.k
+        if k > n:
+            raise SettingError(
+                f"--set k={k}: with --one-pass or --until it is asked after each batch, at first of {n} pairs; expected "
+                f"k of at most {n}, or --set batch_size={k}"
+            )
+
     def build(self, encoder: PooledEncoder, n_labels: int, generator: torch.Generator) -> nn.Module:
         assert isinstance(encoder, LanguageModel)
         self.language_model, self.words = encoder, words_of(self.settings)

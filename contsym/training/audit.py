@@ -16,7 +16,7 @@ from contsym.results.schema import SeedResult
 from contsym.results.training_audit import FORMAT, Answers, TrainingAudit
 from contsym.tasks.schema import NLI_LABELS
 from contsym.training.plan import prepare
-from contsym.training.reproduce import config_of
+from contsym.training.reproduce import check_same_inputs, config_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -60,7 +60,7 @@ def audit_seed(
     """Audit the saved model beside the result in `folder`.
 
     `starts` has the scores of models that several runs begin at, and gets those of this one. Raises ContsymError where
-    there is no model, or where the data are not those of the run.
+    there is no model, or where the data, the encoder or a plug-in are not those of the run.
     """
     from contsym.models.encoders.device import deterministic
     from contsym.training.trained import load
@@ -73,13 +73,12 @@ def audit_seed(
             f"{folder}: no saved model; the same command with --save-model trains it again and stores one"
         )
     progress.phase(f"audit of {result.strategy}, seed {result.seed}", None)
-    plan = prepare(config_of(result, output=output, audit=False, curve=False, device=device))
+    # With the precision of the run, as the saved model is loaded.
+    same = {"audit": False, "curve": False, "precision": result.precision}
+    plan = prepare(config_of(result, output=output, device=device, **same))
+    check_same_inputs(plan, result)
     new_task = result.new_task
     task = next(each for each in plan.tasks if each.name == new_task)
-    if task.fingerprint != result.sources[new_task].fingerprint:
-        raise ContsymError(
-            f"{folder}: the pairs of {new_task} have changed since the run; expected the same data"
-        )
     model = load(model_folder, device=device, plugins_of=named)
     with deterministic(plan.device):
         parts = [(rule.validation, rule.test) for rule in rules.by_name.values()]

@@ -23,7 +23,13 @@ from contsym.scenarios.catalog import find_scenario, scenario_runs
 from contsym.strategies.catalog import find_strategy, load_strategy
 from contsym.tasks.schema import option_of, size_option
 from contsym.training.parts import Shared, n_training_pairs, training_part
-from contsym.training.protocol import check_inputs, check_relearning, check_start, with_defaults
+from contsym.training.protocol import (
+    check_head_pooling,
+    check_inputs,
+    check_relearning,
+    check_start,
+    with_defaults,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -169,6 +175,9 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         files = with_pooling(named_encoder or checkpoints.locate(str(config.encoder)), config.pooling)
         settings = parse_settings(strategy, config.settings)
         strategy.check(files, settings)
+        if config.one_pass or config.stop_at is not None:
+            strategy.check_batches(settings)
+        check_head_pooling(config, files, strategy)
         for addon in strategy.addons:
             addon.check(strategy, config, scenario.n_trained)
         shared.check(files, strategy.wants_head)

@@ -13,6 +13,7 @@ from contsym.errors import SettingError
 from contsym.models.encoders import checkpoints
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.models.encoders.presets import PRESETS
+from contsym.models.encoders.resolve import with_pooling
 from contsym.tasks.schema import NLI_LABELS
 
 if TYPE_CHECKING:
@@ -112,6 +113,20 @@ def check_start(
             f"--strategy {config.strategy}: under --protocol retrain an add-on needs a head over two sentences, "
             f"and that of {files.name} reads them as one text; make an encoder with contsym pretrain, or give "
             "--protocol sequential"
+        )
+
+
+def check_head_pooling(config: RunConfig, files: checkpoints.EncoderFiles, strategy: type[Strategy]) -> None:
+    """Raise SettingError where an NLI head would read other vectors than it was trained over."""
+    is_used = config.protocol == "retrain" or strategy.wants_head == "nli"
+    if not is_used or kind_of_head(files) != "pair":
+        return
+    trained = with_pooling(files).pooling
+    assert trained is not None and files.pooling is not None
+    if trained.facts() != files.pooling.facts():
+        raise SettingError(
+            f"--pooling {config.pooling}: the NLI head of {files.name} was trained over other vectors "
+            f"({trained.facts().words}); leave it out, or give --protocol sequential and a method without that head"
         )
 
 

@@ -8,6 +8,7 @@ the accuracies are compared within a stated tolerance.
 from __future__ import annotations
 
 import itertools
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -165,9 +166,17 @@ def repeat(
 
 
 def check_same_inputs(plan: Plan, result: SeedResult) -> None:
-    """Raises ContsymError where the data, the encoder or a plug-in are not those of the record."""
+    """Raises ContsymError where the experiences, the data, the encoder or a plug-in are not those of the record."""
     from contsym.training.keys import encoder_facts
 
+    experiences = plan.scenario.experiences
+    settings = [] if all(each.is_plain for each in experiences) else [each.as_dict() for each in experiences]
+    now = [task.name for task in plan.tasks], json.loads(json.dumps(settings)), plan.scenario.mode
+    if now != (result.tasks, result.experiences, result.label_space):
+        raise ContsymError(
+            f"scenario {result.scenario_file or result.scenario}: its experiences have changed since the run was stored; "
+            f"expected those that it had: {', '.join(result.tasks)}"
+        )
     for task in plan.tasks:
         stored = result.sources[task.name].fingerprint
         if task.fingerprint != stored:

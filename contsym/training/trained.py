@@ -248,6 +248,8 @@ class TrainedModel:
         transformers and sentence-transformers read its encoder; nothing is pickled. Raises ContsymError where the
         folder is there already, unless it is to be replaced, and where it cannot be written.
         """
+        from contsym.training.trained_hub import is_of_a_model
+
         folder = home_path(folder)
         before = Path(f"{folder.absolute()}.before")
         if folder.exists() and not replace:
@@ -269,6 +271,10 @@ class TrainedModel:
             # Whenever it ends in between, one of the two is whole.
             folder.rename(before)
             new.rename(folder)
+            for path in before.iterdir():
+                # What no model writes stays, as a card, a licence or .git.
+                if not is_of_a_model(path.name) and not (folder / path.name).exists():
+                    path.rename(folder / path.name)
             drop(before)
         except OSError as error:
             raise ContsymError(f"{folder}: cannot be written ({error.strerror or error})") from None

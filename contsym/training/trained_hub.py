@@ -58,6 +58,11 @@ def _wanted(names: Iterable[str]) -> list[str]:
     return [name for name in names if any(_fits(name, pattern) for pattern in WANTED)]
 
 
+def is_of_a_model(name: str) -> bool:
+    """Whether a saved model may have a file or folder of this name at its top."""
+    return any(fnmatchcase(name, pattern.partition("/")[0]) for pattern in WANTED)
+
+
 def _fits(name: str, pattern: str) -> bool:
     """Whether each part of a path fits that of a pattern."""
     parts, patterns = name.split("/"), pattern.split("/")

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from contsym.commands.model import _export_encoder
 from contsym.models.encoders.checkpoints import locate
 from contsym.models.encoders.load import load
-from contsym.models.encoders.nli_head import read_head
+from contsym.models.encoders.nli_head import kind_of_head, read_head
 from contsym.models.encoders.resolve import with_pooling
 from contsym.sweeps.runs import stored_runs
 from tests.command import contsym, contsym_here, environment
@@ -222,8 +223,9 @@ def umask() -> int:
 @pytest.mark.slow
 def test_an_encoder_is_exported_whole_with_its_head(tmp_path):
     """What is a small difference in the package is a folder that anybody reads, with the same vectors to the bit."""
-    done = contsym_here("export", "minilm-nli", "--to", "sentence-transformers:start", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "wrote start\n")
+    home = {"HOME": str(tmp_path)}
+    done = contsym_here("export", "minilm-nli", "--to", "sentence-transformers:~/start", cwd=tmp_path, **home)
+    assert (done.returncode, done.stdout) == (0, f"wrote {tmp_path}/start\n")
     kept, written = (with_pooling(locate(each)) for each in ("minilm-nli", str(tmp_path / "start")))
     texts = ["anna borders ben", "ben borders anna"]
     assert torch.equal(load(kept).encode(texts), load(written).encode(texts))
@@ -232,6 +234,15 @@ def test_an_encoder_is_exported_whole_with_its_head(tmp_path):
     assert all(map(torch.equal, *(read_head(each.head_folder).values() for each in (kept, written))))
     refused = contsym_here("export", "minilm-nli", "--to", "hub:ada/start", cwd=tmp_path)
     assert refused.returncode == 2 and "minilm-nli is a preset and no model of yours" in refused.stderr
+
+
+def test_a_checkpoint_with_an_nli_head_is_exported_with_it(tiny_nli_folder, tmp_path):
+    _export_encoder(str(tiny_nli_folder), tmp_path / "start")
+    kept, written = (with_pooling(locate(str(each))) for each in (tiny_nli_folder, tmp_path / "start"))
+    assert kind_of_head(written) == "joint"
+    pair = [("anna borders ben", "ben borders anna")]
+    assert torch.equal(*(load(each, head="nli").encode(pair) for each in (kept, written)))
+    assert torch.equal(*(load(each).encode(["anna borders ben"]) for each in (kept, written)))
 
 
 @pytest.mark.slow

@@ -152,6 +152,11 @@ def test_balance_and_the_most_pairs_of_a_relation(tmp_path):
     made = built(tmp_path, facts, balance=True)
     for counts in made["labels"].values():
         assert counts["entailment"] == counts["contradiction"]
+    with pytest.raises(
+        DataError, match=r"--balance: the train part would be empty, since it has pairs of one kind only"
+    ):
+        built(tmp_path, couples(40), balance=True, out=tmp_path / "one")
+    assert not (tmp_path / "one").exists()
     few = built(tmp_path, facts, max_per_relation=25, out=tmp_path / "few")
     assert Counter(row["relation"] for row in few["rows"]) == {"P26": 25, "P40": 25}
     assert few["left_out"] == {"pairs above --max-per-relation": 90}

@@ -662,6 +662,14 @@ def test_a_custom_registry(tmp_path):
     assert made["skipped_properties"] == {"P40": {"triples": 30, "reason": "not in the registry"}}
 
 
+@pytest.mark.parametrize("pattern", [r"(?=p)(.+)", r"(.)\1.*"])
+def test_a_pattern_that_the_engine_does_not_read_is_refused_first(pattern, tmp_path):
+    path = write(tmp_path / "mine.toml", f"entity_name = '{pattern}'\n{REGISTRY}")
+    start = re.escape(f"{path}: entity_name '{pattern}': ")
+    with pytest.raises(DataError, match=rf"^{start}.*; expected a regular expression of RE2, without"):
+        built(tmp_path, [("one", "two")], relations=path)
+
+
 def test_an_error_of_the_engine_is_no_traceback(tmp_path, monkeypatch):
     import duckdb
 

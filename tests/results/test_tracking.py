@@ -422,6 +422,21 @@ def test_a_moved_database_is_refused_and_a_new_one_keeps_its_artifacts_beside_it
     assert "matrix.csv" in {a.path for a in client.list_artifacts(runs["seed-0"].info.run_id)}
 
 
+def test_an_experiment_deleted_in_the_ui_is_one_line_with_the_remedy(output):
+    uri, name = tracking.default_uri(output), "contsym/mnli_then_wikidata"
+    with tracking.opened(output, uri) as client:
+        number = tracking.experiment_id(client, output, uri, name)
+        client.delete_experiment(number)
+        with pytest.raises(TrackingError) as caught:
+            tracking.experiment_id(client, output, uri, name)
+        assert str(caught.value) == (
+            f"{uri}: the experiment {name} was deleted there; restore it (mlflow experiments restore --experiment-id "
+            f"{number}) or remove it for good (mlflow gc), then contsym sync --output {output}"
+        )
+        client.restore_experiment(number)
+        assert tracking.experiment_id(client, output, uri, name) == number
+
+
 def test_a_deleted_database_counts_as_empty(output):
     uri = tracking.default_uri(output)
     send(output, store_run(output, NAME, [0]))

@@ -113,6 +113,19 @@ def test_labels_and_relations_by_name():
     assert str(raised.value) == "experience one: no validation pairs are left (relations a4)"
 
 
+@pytest.mark.parametrize("width", [0, 400])
+def test_a_note_of_many_relations_names_the_first(width):
+    names = [f"s{i:03}{'x' * width}" for i in range(104)]
+    many = pairs(dict.fromkeys(names, 1))
+    task = TaskData(own_tasks()["wikidata"], "toy", many, many, many, content_fingerprint(many))
+    half = names[::2]
+    listed = ", ".join(name[:100] for name in half[:50])
+    for changes, start in (({"part": (1, 2)}, "part 1 of 2: "), ({"relations": tuple(half)}, "relations ")):
+        (note,) = experience_data(task, experience(**changes)).notes
+        assert note == f"{start}{listed} and 2 more"
+        assert len(note) < 10_000
+
+
 def test_a_plain_experience_is_its_task():
     found = experience_data(TASK, Experience(task="wikidata", name="wikidata"))
     assert found == TASK

@@ -74,6 +74,20 @@ def ready(toy, tmp_path, encoder=None, **settings):
     return strategy, plan.tasks[0].test.select(range(12))
 
 
+@pytest.mark.parametrize("option", [{"one_pass": True}, {"until": 0.9}])
+def test_more_examples_than_a_batch_are_refused_where_it_is_asked_after_each(option, toy, tmp_path):
+    def plan(**settings):
+        return prepare(config(toy, None, tmp_path, "prompt_llm", settings=settings, audit=False, **option))
+
+    with pytest.raises(SettingError) as raised:
+        plan(k="17")
+    assert str(raised.value) == (
+        "--set k=17: with --one-pass or --until it is asked after each batch, at first of 16 pairs; expected k of at "
+        "most 16, or --set batch_size=17"
+    )
+    assert plan(k="17", batch_size="17").settings.k == 17
+
+
 def test_a_prompt_in_words(toy, tmp_path):
     strategy, _ = ready(toy, tmp_path, k="2")
     pair = {"premise": "anna likes ben ", "hypothesis": "ben likes anna"}

@@ -39,6 +39,16 @@ def defaults(strategy="knn_fixed", scenario="mnli_then_wikidata", **typed):
     return found.protocol, found.encoder
 
 
+@pytest.mark.parametrize("changes", [{}, {"strategy": "zero_shot", "protocol": "sequential"}])
+def test_a_head_does_not_read_other_vectors_than_it_was_trained_over(toy, tmp_path, changes):
+    options = {"strategy": "knn_fixed", "pooling": "cls", "sources": toy, "output": tmp_path, **changes}
+    config = RunConfig(scenario="mnli_then_wikidata", encoder="minilm-nli", audit=False, **options)
+    with pytest.raises(
+        SettingError, match=r"^--pooling cls: the NLI head of minilm-nli was trained over other vectors"
+    ):
+        prepare(config)
+
+
 START = ("retrain", "minilm-nli")
 PLAIN = ("sequential", "minilm")
 

@@ -153,6 +153,25 @@ def test_data_that_changed_or_are_gone_cannot_be_repeated(stored, toy, folder):
         reproduce.repeat(stored[0], stored[1].model_copy(update={"encoder_weights": weights}), Silent())
 
 
+def test_a_scenario_that_changed_cannot_be_repeated(toy, tiny_encoder_folder, tmp_path):
+    file = tmp_path / "mine.toml"
+    head = 'summary = "An example."\n\n[[experience]]\ntask = "mnli"\n\n[[experience]]\ntask = "wikidata"\n'
+    file.write_text(head)
+    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path / "out", "ridge"))
+    config = dataclasses.replace(plan.config, scenario=str(file), settings={})
+    plan = prepare(config)
+    run_seeds(plan, Silent())
+    seed = result_folder(plan)
+    one, other = '"mnli"', '"wikidata"'
+    swapped = head.replace(one, "X").replace(other, one).replace("X", other)
+    for changed in (head + "storing_only = true\n", swapped):
+        file.write_text(changed)
+        with pytest.raises(
+            ContsymError, match="its experiences have changed since the run was stored; expected"
+        ):
+            reproduce.repeat(seed, store.read_result(seed), Silent())
+
+
 def test_exit_codes_and_json(stored, folder, same_again):
     run = stored[0]
     done = CliRunner().invoke(cli, ["reproduce", str(run), "--json"])

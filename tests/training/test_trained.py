@@ -412,6 +412,14 @@ def test_replacing_a_folder_leaves_the_old_model_if_it_fails(trained, tmp_path, 
     with pytest.raises(ContsymError, match="is there, as after a change that was interrupted; compare it"):
         model.save(folder, replace=True)
     (tmp_path / "saved.before").rmdir()
+    (folder / "README.md").write_text("a card")
+    (folder / ".git").mkdir()
+    (folder / "old.safetensors").write_bytes(b"of the model before")
+    model.save(folder, replace=True)
+    kept = {path.name for path in folder.iterdir()}
+    assert {"README.md", ".git"} <= kept and "old.safetensors" not in kept
+    (folder / "README.md").unlink()
+    (folder / ".git").rmdir()
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -12,7 +12,7 @@ from contsym.data import splits
 from contsym.data.schema import FORMS, LABEL_OF_KIND, Form
 from contsym.data.sql import Connection, engine_error, hash_share, insert, literal, one_row, open_engine
 from contsym.data.wikidata import manifest, neutral
-from contsym.data.wikidata.entities import name_entities
+from contsym.data.wikidata.entities import check_pattern, name_entities
 from contsym.data.wikidata.relations import OWN, Registry, registry, template
 from contsym.data.wikidata.triples import Read, read_labels, read_triples
 from contsym.errors import ContsymError, DataError, SettingError, first_line
@@ -116,12 +116,12 @@ class _Build:
         self.warnings: list[str] = []
 
     def run(self) -> dict[str, Any]:
-        options = self.options
+        options, pattern = self.options, self.registry.entity_name
+        check_pattern(self.con, pattern, options.relations)
         inputs = self.read()
         self.templates()
         self.say("naming entities")
         is_lexicalised = "lexicalised" in self.forms
-        pattern = self.registry.entity_name
         self.warnings += name_entities(self.con, options.triples, options.labels, is_lexicalised, pattern)
         self.facts()
         relations = self.mirrored()
@@ -133,6 +133,12 @@ class _Build:
         if options.balance:
             n_deleted = sum(splits.balance_kinds(self.con, side, options.seed) for side in (False, True))
             self._leave_out({"pairs of the more frequent kind (--balance)": n_deleted})
+            for part, n in zip(splits.SIDES, splits.counts(self.con), strict=True):
+                if not n:
+                    raise DataError(
+                        f"--balance: the {part} part would be empty, since it has pairs of one kind only; expected symmetric "
+                        "and antisymmetric relations in both parts, or leave --balance out"
+                    )
         self.rows()
         if options.neutral or options.distract:
             kinds = [kind for kind in neutral.KINDS if getattr(options, kind)]
@@ -165,7 +171,7 @@ class _Build:
                 "file": f"{OWN[str(given)]} of contsym" if str(given) in OWN else given.name,
                 "sha256": self.registry.sha256,
             },
-            "labels": self.counts(),
+            "labels": manifest.label_counts(self.con),
             "relations": {key: relations[key] for key in sorted(relations)},
             "skipped_properties": self.skipped(),
             "left_out": self.left_out,
@@ -371,13 +377,6 @@ class _Build:
               ON t.relation = r.h_relation AND t.i = r.h_i"""
         )
         splits.check(self.con, "stated", self.options.split)
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        counts: dict[str, dict[str, int]] = {part: {} for part in splits.SIDES}
-        sql = "SELECT is_test, label, count(*) FROM rows GROUP BY ALL ORDER BY ALL"
-        for is_test, label, n in self._rows(sql):
-            counts[splits.SIDES[is_test]][label] = n
-        return counts
 
     def skipped(self) -> dict[str, dict[str, Any]]:
         """The most frequent properties that are not in the registry, and the reasons."""

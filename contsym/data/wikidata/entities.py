@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from contsym.data.sql import Connection, literal, one_row
-from contsym.errors import DataError
+from contsym.data.sql import Connection, engine_error, literal, one_row
+from contsym.errors import DataError, first_line
 
 WIKIDATA_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
 """A Wikidata item, property or lexeme, which is an id even without a label."""
 _OTHER_ID = r"\S*[0-9]\S*"
 """An entity with a label that may serve as its own opaque id, since it cannot be read as a name."""
+
+
+def check_pattern(con: Connection, pattern: str, relations: Path | None) -> None:
+    """Raise DataError for an `entity_name` of the registry `relations` that Python reads and the engine does not."""
+    try:
+        con.execute(f"SELECT regexp_extract('', {literal(pattern)}, 1)").fetchall()
+    except engine_error() as error:
+        raise DataError(
+            f"{relations}: entity_name '{pattern}': {first_line(error, 200)}; expected a regular expression of RE2, "
+            "without look-around and back-references"
+        ) from None
 
 
 def name_entities(

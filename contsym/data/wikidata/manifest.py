@@ -106,6 +106,15 @@ def _columns(forms: Sequence[Form]) -> dict[str, str]:
     }
 
 
+def label_counts(con: Connection) -> dict[str, dict[str, int]]:
+    """Pairs of each label in the engine's `rows`, by part."""
+    counts: dict[str, dict[str, int]] = {part: {} for part in SIDES}
+    sql = "SELECT is_test, label, count(*) FROM rows GROUP BY ALL ORDER BY ALL"
+    for is_test, label, n in con.execute(sql).fetchall():
+        counts[SIDES[is_test]][label] = n
+    return counts
+
+
 def write_part(con: Connection, folder: Path, part: str, forms: Sequence[Form], seed: int) -> dict[str, Any]:
     """Write the engine's `rows` of one part to its file; returns the manifest's entry of the file."""
     import pyarrow as pa

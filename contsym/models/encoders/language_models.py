@@ -91,6 +91,11 @@ class MaskedEncoder(PooledEncoder):
             raise EncoderError(f"{type(self.transformer).__name__}: its head has no output layer of its own")
         return bodies[0].last_hidden_state, vectors[0]
 
+    def _lowered(self, text: str) -> str:
+        # The tokenizer knows the mask, as [MASK], only as it is spelt.
+        mask: str = self.tokenizer.mask_token
+        return mask.join(part.lower() for part in text.split(mask))
+
 
 class Verbaliser(nn.Module):
     """Logits of a few words: vectors (batch, dim) at a mask -> (batch, words).

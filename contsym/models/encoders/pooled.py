@@ -275,13 +275,16 @@ class PooledEncoder(nn.Module):
     def _prepared(self, texts: Sequence[Text]) -> list[Text]:
         """The texts with their prompt, without the end that the encoder cannot see."""
         most = CHARACTERS_A_TOKEN * self.max_length
-        lower: Callable[[str], str] = str.lower if self.pooling.is_lower_case else str
+        lower: Callable[[str], str] = self._lowered if self.pooling.is_lower_case else str
         prepared: list[Text] = []
         for text in texts:
             first, *second = (text,) if isinstance(text, str) else text
             first = lower(self.pooling.prompt + first[:most])
             prepared.append((first, lower(second[0][:most])) if second else first)
         return prepared
+
+    def _lowered(self, text: str) -> str:
+        return text.lower()
 
 
 class NliClassifier(PooledEncoder):

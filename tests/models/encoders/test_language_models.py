@@ -3,6 +3,7 @@
 import copy
 import math
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -238,3 +239,10 @@ def test_words_that_no_score_could_tell_apart_are_refused(words, message, tiny_c
     with pytest.raises(SettingError) as raised:
         answer_tokens(tokenizer, words)
     assert str(raised.value) == message
+
+
+def test_lower_case_leaves_the_mask_as_it_is(tiny_masked_lm_folder):
+    encoder = load(locate(str(tiny_masked_lm_folder)), head="masked_lm")
+    expected = encoder.encode([("anna?", "[MASK], ben"), "ben"])
+    encoder.pooling = replace(encoder.pooling, is_lower_case=True)
+    assert torch.equal(encoder.encode([("Anna?", "[MASK], BEN"), "Ben"]), expected)
