@@ -200,6 +200,12 @@ class ScenarioPlan:
         """Whether its examples are pairs or single texts."""
         return self.specs[0].inputs
 
+    @property
+    def as_stored(self) -> list[dict[str, Any]]:
+        """The experiences as a result has them: empty if all are plain tasks."""
+        is_plain = all(experience.is_plain for experience in self.experiences)
+        return [] if is_plain else [experience.as_dict() for experience in self.experiences]
+
     @cached_property
     def label_space(self) -> LabelSpace:
         own = [

@@ -26,6 +26,7 @@ from contsym.config import (
     one_form,
     parse_seeds,
     parse_shots,
+    several,
     shots_of,
     strategy_name,
     whole_numbers,
@@ -77,12 +78,12 @@ class SweepConfig(CellOptions):
             "--shots": self.shots,
             "--seeds": self.seeds,
         }
-        for option, several in chosen.items():
-            if not several:
+        for option, given in chosen.items():
+            if not given:
                 raise SettingError(f"{option} is empty; expected at least one")
-            if len(set(several)) < len(several):
+            if len(set(given)) < len(given):
                 raise SettingError(
-                    f"{option} {','.join(map(str, several))} names one twice; expected each once"
+                    f"{option} {','.join(map(str, given))} names one twice; expected each once"
                 )
         for name, values in self.settings.items():
             if not values or len(set(values)) < len(values):
@@ -158,12 +159,12 @@ class SweepConfig(CellOptions):
 
     def _check_part(self, reading: Reading, part: SweepConfig) -> None:
         """Raise SettingError for a reading whose figures would be of several experiments, or cannot choose the nearest."""
-        several = {
+        chosen = {
             "shots": [shots_text(each) for each in part.shots],
             "the scenario's orders": part.scenarios,
             **part.settings,
         }
-        for name, values in several.items():
+        for name, values in chosen.items():
             if len(values) > 1:
                 raise SettingError(
                     f"[[reading]] {reading.name}: {name} are {', '.join(values)}; expected one for each reading, "
@@ -216,8 +217,7 @@ def shots_text(shots: Shots) -> str:
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:
     """The values of a setting; a single one may stand alone."""
-    several = values if isinstance(values, Sequence) and not isinstance(values, str) else [values]
-    return tuple(as_text(name, value) for value in several)
+    return tuple(as_text(name, value) for value in several(values))
 
 
 def parse_sweep_shots(text: str) -> tuple[Shots, ...]:
@@ -326,8 +326,8 @@ def for_one_run(found: Mapping[str, Any], given: Collection[str], where: str) ->
             raise SettingError(
                 f"{where}: {name.removesuffix('s')} is for contsym sweep; expected the options of one run"
             )
-    several = {"strategies": "strategy", "shots": "shots"}
-    for name, option in several.items():
+    lists = {"strategies": "strategy", "shots": "shots"}
+    for name, option in lists.items():
         if values := options.pop(name, None):
             if len(values) > 1 and option not in given:
                 listed = ", ".join(map(str, values))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from contsym.checked import Closed, Several, expect
-from contsym.config import Protocol, as_text, strategy_name
+from contsym.config import Protocol, as_text, several, strategy_name
 from contsym.data.schema import Draw
 from contsym.errors import SettingError
 
@@ -71,9 +71,9 @@ class ReadingEntry(Closed):
 
     def readings(self) -> list[Reading]:
         """Every combination of the values."""
-        options = {name: _several(value) for name in _OPTIONS if (value := getattr(self, name)) is not None}
+        options = {name: several(value) for name in _OPTIONS if (value := getattr(self, name)) is not None}
         strategies = None if self.strategies is None else tuple(map(strategy_name, self.strategies))
-        settings = {name: [as_text(name, each) for each in _several(v)] for name, v in self.set.items()}
+        settings = {name: [as_text(name, each) for each in several(v)] for name, v in self.set.items()}
         return [
             Reading(
                 dict(zip(options, chosen, strict=True)),
@@ -87,10 +87,6 @@ class ReadingEntry(Closed):
 
 
 _OPTIONS = tuple(name for name in ReadingEntry.model_fields if name not in ("main", "set", "strategies"))
-
-
-def _several(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else (value,)
 
 
 def distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:

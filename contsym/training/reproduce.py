@@ -169,9 +169,8 @@ def check_same_inputs(plan: Plan, result: SeedResult) -> None:
     """Raises ContsymError where the experiences, the data, the encoder or a plug-in are not those of the record."""
     from contsym.training.keys import encoder_facts
 
-    experiences = plan.scenario.experiences
-    settings = [] if all(each.is_plain for each in experiences) else [each.as_dict() for each in experiences]
-    now = [task.name for task in plan.tasks], json.loads(json.dumps(settings)), plan.scenario.mode
+    experiences = json.loads(json.dumps(plan.scenario.as_stored))
+    now = [task.name for task in plan.tasks], experiences, plan.scenario.mode
     if now != (result.tasks, result.experiences, result.label_space):
         raise ContsymError(
             f"scenario {result.scenario_file or result.scenario}: its experiences have changed since the run was stored; "

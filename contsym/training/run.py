@@ -235,10 +235,8 @@ def _train(
 def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> Facts:
     """What made a result. Raises ContsymError for what could not be stored."""
     config = plan.config
-    experiences = plan.scenario.experiences
     # Nothing is trained on those without a number.
     numbers = [*n_train, *[0] * (len(plan.tasks) - len(n_train))]
-    is_plain = all(experience.is_plain for experience in experiences)
     sized = [task.task for task in plan.trained if not task.few_shot]
     sizes = {task: config.sizes.get(task) for task in sized}
     facts = {
@@ -247,7 +245,7 @@ def record(plan: Plan, seed: int, started_at: datetime, n_train: list[int]) -> F
         "strategy": config.strategy,
         "scenario": plan.scenario.name,
         "scenario_file": config.scenario if is_scenario_file(config.scenario) else None,
-        "experiences": [] if is_plain else [experience.as_dict() for experience in experiences],
+        "experiences": plan.scenario.as_stored,
         "plugins": [
             plugin.record()
             for plugin in plan.plugins.of_run(config.strategy, config.scenario, plan.scenario.tasks)
