@@ -3,14 +3,15 @@
 #     docker build -t contsym .
 #     docker run --rm -v "$PWD:/runs" contsym run --strategy knn_fixed --scenario mnli_then_wikidata
 #
-# For a GPU: docker build --build-arg TORCH_BACKEND=cu128 -t contsym . and docker run --gpus all.
+# torch for the CPU comes from PyTorch's own index. With --build-arg TORCH_BACKEND= it comes from PyPI like all other
+# packages, with CUDA's libraries (7 GB). For a GPU: --build-arg TORCH_BACKEND=cu128, and docker run --gpus all.
 FROM python:3.11-slim AS build
 ARG TORCH_BACKEND=cpu
 RUN pip install --no-cache-dir uv
 WORKDIR /src
 COPY . .
-RUN uv venv /opt/contsym && uv pip install --python /opt/contsym --no-cache --torch-backend="$TORCH_BACKEND" \
-    --constraint constraints.txt '.[offline]'
+RUN uv venv /opt/contsym && uv pip install --python /opt/contsym --no-cache \
+    ${TORCH_BACKEND:+--torch-backend="$TORCH_BACKEND"} --constraint constraints.txt '.[offline]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/contsym /opt/contsym
