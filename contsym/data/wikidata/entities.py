@@ -13,6 +13,24 @@ _OTHER_ID = r"\S*[0-9]\S*"
 """An entity with a label that may serve as its own opaque id, since it cannot be read as a name."""
 
 
+UNLABELLED = "triples with an unlabelled id"
+UNKNOWN = "triples with a blank node or a statement for an entity"
+
+
+def drop_unknown(con: Connection) -> int:
+    """Delete the triples of an end that is no entity, and return their number.
+
+    A query gives a blank node (`_:b0`, or an address with genid) for "some value", and a statement for `p:` without `ps:`.
+    """
+    ends = ("subject", "object")
+    signs = "starts_with({0}, '_:') OR contains({0}, '/.well-known/genid/') OR starts_with({0}, 'statement/')"
+    is_unknown = " OR ".join(signs.format(end) for end in ends)
+    (n,) = one_row(con, f"SELECT coalesce(sum(n), 0)::BIGINT FROM triples WHERE {is_unknown}")
+    if n:
+        con.execute(f"DELETE FROM triples WHERE {is_unknown}")
+    return n
+
+
 def check_pattern(con: Connection, pattern: str, relations: Path | None) -> None:
     """Raise DataError for an `entity_name` of the registry `relations` that Python reads and the engine does not."""
     try:
