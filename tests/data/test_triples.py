@@ -326,6 +326,18 @@ def test_blank_nodes_among_triples_are_no_names(tmp_path):
     assert made["left_out"] == {"triples with a blank node or a statement for an entity": 1}
 
 
+def test_addresses_of_another_graph_are_ids_and_no_names(tmp_path):
+    resource = "http://dbpedia.org/resource/"
+    rows = [(f"{resource}A{i}", f"one {i}", f"{resource}B{i}", f"two {i}") for i in range(20)]
+    made = built(tmp_path, query_csv(tmp_path, rows), sole_property="P26")
+    assert names_in(made) == {name for row in rows for name in row[1::2]}
+    bare = [(a, "", b, "") for a, _, b, _ in rows]
+    with pytest.raises(
+        DataError, match=f"the entities are ids, as {resource}A0, and they have no labels; give --labels"
+    ):
+        built(tmp_path / "bare", query_csv(tmp_path / "bare", bare), sole_property="P26")
+
+
 def test_ids_of_which_too_few_have_a_label_are_told_where_labels_come_from(tmp_path):
     path = write(tmp_path / "Q1.json", json.dumps({"entities": {"Q1": entity(1, 2)}}))
     with pytest.raises(DataError) as caught:

@@ -174,7 +174,8 @@ def _has_variables(head: bytes) -> bool:
     """Whether lines with tabs begin with the variables of a SPARQL result, which no triple looks like."""
     names = {*_variables(head.partition(b"\n")[0].decode("utf-8", "replace").strip("\r").lower(), "\t")}
     known = {role for role, usual in SPARQL_COLUMNS.items() if names & {*usual}}
-    return len(known) == 3 or (known >= {"subject", "object"} and len(names) != 3)
+    has_labels = any(name.endswith("label") for name in names)
+    return len(known) == 3 or (known >= {"subject", "object"} and (has_labels or len(names) == 2))
 
 
 def _variables(line: str, delimiter: str) -> list[str]:
