@@ -12,7 +12,7 @@ from contsym.data.part_columns import PART_COLUMNS
 from contsym.data.schema import Row
 from contsym.errors import DataError
 
-LABEL_COLUMNS = ("label", "gold_label", "entailment_label")
+LABEL_COLUMNS = ("label", "gold_label", "entailment_label", "entailment_judgment", "gold")
 TEXT_COLUMNS = ("label_text", "label_name")
 """Columns with the class name of the number in the same row."""
 CARD, INFO, INFOS = "README.md", "dataset_info.json", "dataset_infos.json"

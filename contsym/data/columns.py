@@ -14,7 +14,7 @@ from contsym.data.shards import some
 from contsym.errors import DataError
 from contsym.tasks.schema import TEXT_FIELDS, Task
 
-# The names that MultiNLI 1.0, SNLI, GLUE, ANLI, SICK and the Hub give a field.
+# The names that MultiNLI 1.0, SNLI, GLUE, ANLI, SICK, WANLI and the Hub give a field.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "pairID", "pair_ID", "uid", "idx", "index"),
     "premise": ("premise", "sentence1", "sentence_A", "context"),
@@ -32,6 +32,8 @@ FIELDS = {*(alias for aliases in ALIASES.values() for alias in aliases), *class_
 COLUMNS = FIELDS | PART_COLUMNS
 _TEXTS = {name for names in TEXT_FIELDS.values() for name in names}
 _BY_LOWER = {name.lower(): name for name in FIELDS}
+_MOST_WORDS = 3
+"""Of the name of a column; what has more is a sentence."""
 LONGEST_NAME = 40
 """Characters of a column's name in a message."""
 
@@ -74,6 +76,10 @@ def _hint(name: str, columns: Collection[str], task: Task | None) -> str:
     named = "name it under [columns] of the task"
     if not (task and task.columns):
         named = "name it under [columns] of a task (contsym new task NAME --from FILE writes one)"
+    if any(len(column.split()) > _MOST_WORDS for column in columns):
+        named += (
+            ", or, if these are the cells of a row, begin the file with a line of the names of its columns"
+        )
     near = _near(name, columns)
     return f"; rename {near!r} if it is meant, or {named}" if near else f"; {named}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -23,11 +24,14 @@ _SHARD = re.compile(r"-\d{5}(-of-\d{5}).*$")
 def readable_files(folder: Path, task: Task) -> list[Path]:
     """The data files of a folder. Raises DataError where they cannot be all of a task's."""
     paths = [path for path in sorted(folder.iterdir()) if path.name not in METADATA and path.is_file()]
-    files = [path for path in paths if path.suffix.lower() in READERS and path.stem.lower() not in _DOCUMENTS]
+    files = [path for path in paths if _is_data(path)]
     if not files and any((folder / name).is_file() for name in METADATA):
         raise DataError(f"{folder}: written by save_to_disk; expected each part by to_parquet or to_json")
     if not files:
-        raise DataError(f"{folder}: no data files; expected train and test as {', '.join(READERS)}")
+        deeper = itertools.chain(folder.glob("*/*"), folder.glob("*/*/*"))
+        inside = sorted({path.parent.relative_to(folder).as_posix() for path in deeper if _is_data(path)})
+        where = f"no data files here, but in {some(inside, 5)} inside" if inside else "no data files"
+        raise DataError(f"{folder}: {where}; expected train and test as {', '.join(READERS)} in one folder")
     if packed := [path for path in paths if path.suffix in OPENERS and Path(path.stem).suffix in READERS]:
         raise DataError(f"{packed[0]}: a packed file, and pairs are read from unpacked ones: unpack it")
     if len(files) == 1 and not task.test_only and not _may_train(files[0], task):
@@ -39,6 +43,12 @@ def readable_files(folder: Path, task: Task) -> list[Path]:
     if missing := [name for name in missing_shards(folder, "*") if Path(name).suffix.lower() in READERS]:
         raise DataError(f"{folder}: incomplete, {some(missing)} missing; copy or download all of its files")
     return files
+
+
+def _is_data(path: Path) -> bool:
+    # macOS writes `._train.jsonl` beside `train.jsonl` where a disk is not its own.
+    is_hidden = path.name.startswith(".")
+    return path.suffix.lower() in READERS and path.stem.lower() not in _DOCUMENTS and not is_hidden
 
 
 def check_inside(path: Path, folder: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
-from contsym.data.columns import FIELDS, check_named, is_left_out, rename, usual_names
+from contsym.data.columns import FIELDS, check_named, usual_names
 from contsym.data.hub_client import Refused, Repository, Snapshot
-from contsym.data.part_columns import names_of
+from contsym.data.part_columns import may_mark, names_of
+from contsym.data.readers import usual_rows
 from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.errors import DataError, first_line, nearest
@@ -364,8 +365,8 @@ def _rows(part: Dataset, source: str, task: Task) -> Iterator[PlacedRow]:
     names = class_names.of_features(part.features, task.columns.get("label"))
     check_named(source, part.column_names, task)
     usual = usual_names(part.column_names, task)
-    columns = [c for c in part.column_names if usual.get(c) in FIELDS or c in task.only]
-    for number, row in enumerate(rows_of(part.select_columns(columns)), 1):
-        where, named = f"{source}:row {number}", {usual[c]: value for c, value in row.items() if c in usual}
-        if not is_left_out(row, task):
-            yield where, rename(class_names.with_class_names(named, lambda: names, where))
+    first = part[0] if len(part) else {}
+    columns = [c for c in first if usual.get(c) in FIELDS or c in task.only or may_mark(c, first[c])]
+    rows = enumerate(rows_of(part.select_columns(columns)), 1)
+    placed = ((f"{source}:row {number}", row) for number, row in rows)
+    yield from usual_rows(placed, lambda: names, task, part.column_names)

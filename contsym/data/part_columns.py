@@ -34,7 +34,13 @@ def part_of(value: str) -> str | None:
     """
     head, _, rest = value.strip().casefold().replace("-", "_").replace(" ", "_").partition("_")
     part = _PARTS.get(head)
-    return None if part is None else f"{part}_{rest}" if rest and rest not in ("set", "split") else part
+    return (
+        None
+        if part is None
+        else f"{part}_{rest}"
+        if rest and rest not in ("set", "split", "annotated")
+        else part
+    )
 
 
 _PARTS = {spelling: part for part, spellings in {
@@ -94,6 +100,13 @@ def other_mark(row: Mapping[str, object], known: Collection[str]) -> MarkOf:
         return " and ".join(flags), "" if None in values else part
 
     return flagged
+
+
+def may_mark(column: str, value: object) -> bool:
+    """Whether a column whose first value is `value` may name the part of each row; a list does not name one."""
+    if isinstance(value, list | dict):
+        return False
+    return column in PART_COLUMNS or column.strip().lower() in FLAGS or part_of(text_of(value)) is not None
 
 
 def _flag(value: object) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from contsym.data.part_columns import (
     part_of,
 )
 from contsym.data.schema import PlacedRow
-from contsym.data.text_files import bytes_lines
+from contsym.data.text_files import bytes_lines, check_is_there
 from contsym.errors import DataError
 from contsym.tasks.schema import Task
 
@@ -52,14 +52,28 @@ def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
     schema = parquet.schema_of(path) if reader is parquet.task_rows else None
     label_column = task.columns.get("label") if task else None
     names = cache(lambda: class_names.of_file(path, schema.metadata if schema else None, label_column))
+    rows = parquet.task_rows(path, task) if reader is parquet.task_rows else reader(path)
+    yield from usual_rows(rows, names, task, schema.names if schema else ())
+
+
+def usual_rows(
+    rows: Iterable[PlacedRow],
+    names: Callable[[], class_names.ClassNames],
+    task: Task | None = None,
+    source_columns: Collection[str] = (),
+) -> Iterator[PlacedRow]:
+    """The rows under contsym's field names, with class names and `split`, as `read_rows` gives them.
+
+    `source_columns` are those of the source where a row has only some of them.
+    """
     mark_of: MarkOf | None = None
     usual_of: dict[tuple[str, ...], dict[str, str]] = {}
-    for where, row in parquet.task_rows(path, task) if reader is parquet.task_rows else reader(path):
+    for where, row in rows:
         columns = tuple(row)
         usual = usual_of.get(columns)
         if usual is None:
             usual = usual_names(columns, task)
-            all_columns = schema.names if schema else columns
+            all_columns = source_columns or columns
             if task and columns and not usual_of:
                 check_named(where, all_columns, task)
             # An empty first row is refused with the others, after the lines behind it were decoded.
@@ -99,13 +113,14 @@ def _reader(path: Path) -> Callable[[Path], Iterator[PlacedRow]]:
     """The reader for a file's content; the name decides only between tabs and commas."""
     check_format(path)
     reader = READERS[path.suffix.lower()]
-    if reader is parquet.task_rows:
-        return reader
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    check_is_there(path, head)
+    if reader is parquet.task_rows:
+        return reader
     if b"\r" in head[:-1] and b"\n" not in head:
         raise DataError(f"{path}: lines end with CR alone, as on old Macs; convert them to LF")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()

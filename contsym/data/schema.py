@@ -147,7 +147,7 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
         text = {"premise": text["text"], "hypothesis": ""}
     label = row.get("label")
     if label not in labels:
-        problem = "label is missing" if label is None else f"label {label!r} is unknown"
+        problem = "label is missing" if label is None else f"label {_shown(label)} is unknown"
         # What stands for a label in the data is the task's own matter.
         hint = (
             " (or what [written] of the task's file has for one)"
@@ -171,6 +171,11 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
     }
     check_unicode(texts, where)
     return {**texts, "label": labels.index(str(label))}
+
+
+def _shown(value: object, most: int = 100) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _kind_of_relation(label: str, relation: str, kind: str, where: str) -> str:

@@ -246,9 +246,11 @@ def _with_validation(
 
     train, test = parts["train"], parts["test"]
     notes: list[str] = []
-    if "validation" in parts:
-        validation, n_repeated = without_repeats(parts["validation"], [train, test])
-    else:
+    validation, n_repeated = without_repeats(parts.get("validation", table(())), [train, test])
+    if len(validation) == 0:
+        if n_repeated:
+            what = f"all {n_repeated:,} {task.examples} are in another part too; training {task.examples} are taken"
+            notes.append(f"validation: {what}")
         made = cut(
             train,
             test,
@@ -257,7 +259,7 @@ def _with_validation(
             mirrored=mirrored and not rule,
             examples=task.examples,
         )
-        train, notes = made.train, list(made.notes)
+        train, notes = made.train, [*notes, *made.notes]
         validation, n_repeated = without_repeats(made.validation, [train, test])
     if n_repeated:
         notes.append(f"validation: {n_repeated:,} {task.examples} left out, which are in another part too")

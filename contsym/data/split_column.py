@@ -47,7 +47,10 @@ def divided(task: Task, rows: Iterable[PlacedRow], source: str) -> tuple[Divisio
     column = columns.most_common(1)[0][0]
     part_names = {value: part for value in counts if (part := named_part(value, task) or part_of(value))}
     if column not in PART_COLUMNS and len(part_names) < len(counts):
-        return None, []  # a column of another name and with other values has another meaning
+        # A column of another name and with other values has another meaning; but few have "train" beside "test".
+        are_parts = len({part.startswith("train") for part in part_names.values()}) == 2
+        remark = f"column {column!r} names parts in some rows only ({_listed(counts)}) and is not used"
+        return None, [remark] if are_parts else []
     if not part_names:
         used = {value: n for value, n in counts.items() if value}
         return None, [f"column {column!r} names no parts ({_listed(used)}) and is not used"] if used else []

@@ -20,6 +20,8 @@ BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error)
 """Errors of the openers for a file that is cut off, damaged or not packed as its name says."""
 _PACKED = re.compile(rb"\x1f\x8b|PK\x03\x04|\xfd7zXZ|\x28\xb5\x2f\xfd|BZh[1-9]1AY&SY")
 """The first bytes of gzip, zip, xz, Zstandard and bzip2."""
+_POINTER = b"version https://git-lfs.github.com/spec/"
+"""The first bytes of what Git leaves in place of a large file that was not fetched."""
 MAX_LINE = 64 << 20
 """Most bytes of a line; the largest entity of a Wikidata dump has some 4 MB."""
 MIN_UNPACKED, RATIO = 1 << 30, 200
@@ -130,13 +132,19 @@ def _pieces(path: Path, read: Callable[[IO[bytes]], bytes]) -> Iterator[bytes]:
         raise unreadable(path, error) from None
 
 
+def check_is_there(path: Path, head: bytes) -> None:
+    """Raise DataError for a pointer in place of the file, by its first bytes."""
+    if head.startswith(_POINTER):
+        raise DataError(f"{path}: a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`")
+
+
 def _check_name(path: Path) -> None:
-    """Raise DataError for a packed file whose name does not say so."""
-    if path.suffix.lower() in OPENERS:
-        return
+    """Raise DataError for a packed file whose name does not say so, and for a pointer."""
     with path.open("rb") as file:
-        if _PACKED.match(file.read(10)):
-            raise DataError(f"{path}: a packed file (such as gzip or zip); expected text: unpack it")
+        head = file.read(len(_POINTER))
+    check_is_there(path, head)
+    if path.suffix.lower() not in OPENERS and _PACKED.match(head):
+        raise DataError(f"{path}: a packed file (such as gzip or zip); expected text: unpack it")
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -660,6 +660,20 @@ def test_splits_are_known_by_any_spelling_and_unused_ones_are_named(server):
     assert data.notes == ("hub:ada/pairs: splits that are not used: spare",)
 
 
+@pytest.mark.parametrize("column", ["split", "SemEval_set", "phase", "is_test"])
+def test_a_column_of_parts_divides_a_single_split(server, column):
+    marks = [i % 3 == 0 if column == "is_test" else ("test", "train", "train")[i % 3] for i in range(30)]
+    rows = [
+        {"premise": f"a{i}", "hypothesis": f"b{i}", "label": "neutral", column: mark, "set": [i]}
+        for i, mark in enumerate(marks)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    server.add("datasets", "ada/pairs", {"README.md": b"# Pairs\n", "train.jsonl": lines})
+    data = load_task("mnli", "hub:ada/pairs")
+    assert sorted(data.test["premise"], key=lambda text: int(text[1:])) == [f"a{i}" for i in range(0, 30, 3)]
+    assert data.notes[0] == f"the parts are those of column {column!r}: train 20, test 10"
+
+
 def test_a_data_set_that_is_a_program(server):
     server.add("datasets", "ada/pairs", {"pairs.py": b"raise SystemExit('run')", "README.md": b"# Pairs\n"})
     assert no_data("hub:ada/pairs") == (

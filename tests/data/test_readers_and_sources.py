@@ -253,6 +253,69 @@ def test_a_folder_with_a_test_part_alone_is_not_trained_on(name, tmp_path):
         load_task("mnli", str(tmp_path))
 
 
+def test_sick_as_it_was_released(tmp_path):
+    """Marelli et al. 2014 have three files, whose label has another name than in the file with all pairs."""
+    for i, part in enumerate(("train", "trial", "test_annotated")):
+        lines = [f"{i}\ta dog {i}\ta cat {i}\t3.2\tNEUTRAL\r\n"]
+        header = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment\r\n"
+        (tmp_path / f"SICK_{part}.txt").write_bytes("".join([header, *lines]).encode())
+    data = load_task("sick", str(tmp_path))
+    assert [part["id"][:] for part in data.parts.values()] == [["0"], ["1"], ["2"]]
+
+
+def test_the_test_part_of_glue_has_no_labels_and_the_development_part_is_tested(tmp_path):
+    for part, i in (("train", 0), ("dev", 40)):
+        lines = [f"{j}\tit rains {j}\tit pours {j}\tnot_entailment\n" for j in range(i, i + 20)]
+        (tmp_path / f"{part}.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "".join(lines))
+    (tmp_path / "test.tsv").write_text("index\tsentence1\tsentence2\n0\tit rains\tit pours\n")
+    data = load_task("rte", str(tmp_path))
+    assert sorted(map(int, data.test["id"])) == [*range(40, 60)]
+    assert "files that are not used: test.tsv" in data.notes
+
+
+def test_files_that_macos_writes_beside_others_are_no_data(tmp_path):
+    folder = folder_of(tmp_path, [row(1)])
+    (tmp_path / "._train.jsonl").write_bytes(b"\0\5\x16\7Mac OS X")
+    assert load_task("mnli", folder).train["id"][:] == ["p1"]
+
+
+def test_data_in_folders_inside_are_named(tmp_path):
+    for name in ("R1", "R2"):
+        (tmp_path / name).mkdir()
+        jsonl(tmp_path / name / "train.jsonl", [row(1)])
+    with pytest.raises(
+        DataError, match=f"{tmp_path}: no data files here, but in R1, R2 inside; expected train and"
+    ):
+        load_task("mnli", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.csv", "pairs.tsv", "pairs.parquet"])
+def test_a_pointer_of_git_lfs_is_not_the_file(name, tmp_path):
+    path = tmp_path / name
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 99\n")
+    with pytest.raises(DataError) as raised:
+        load_task("mnli", str(path))
+    assert str(raised.value) == (
+        f"{path}: a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`"
+    )
+
+
+def test_a_table_without_a_header_is_told_to_have_one(tmp_path):
+    path = tmp_path / "scitail_1.0_dev.tsv"
+    path.write_text("A man walks his dog.\tA man is outside.\tentailment\n" * 2)
+    with pytest.raises(
+        DataError, match="or, if these are the cells of a row, begin the file with a line of the names"
+    ):
+        load_task("mnli", str(path))
+
+
+def test_a_label_of_any_length_is_shown_in_part(tmp_path):
+    with pytest.raises(DataError) as raised:
+        load_task("mnli", folder_of(tmp_path, [row(1, ["neutral"] * 99)]))
+    assert str(raised.value).endswith("... is unknown; expected entailment, neutral or contradiction")
+    assert len(str(raised.value)) < len(str(tmp_path)) + 200
+
+
 @pytest.mark.parametrize("name", ["val", "Valid", "eval", "my_validation", "mine-val", "mine.dev", "dev_set"])
 def test_a_validation_part_is_known_by_any_spelling(name, tmp_path):
     for part, i in (("train", 1), ("test", 2), (name, 3)):

@@ -74,6 +74,12 @@ def test_a_column_of_another_name_is_known_by_its_values(column, tmp_path):
         assert division == {"train": ["train"], "test": ["test"]}
 
 
+def test_a_column_of_another_name_that_names_parts_in_some_rows_is_named(tmp_path):
+    path = jsonl(tmp_path / "pairs.jsonl", rows(["train", "test", "unlabelled"] * 10, "phase"))
+    remark = "column 'phase' names parts in some rows only (test 10, train 10, unlabelled 10) and is not used"
+    assert load_task("mnli", path).notes[0] == remark
+
+
 def test_a_column_of_another_name_with_other_values_means_something_else(tmp_path):
     path = Path(jsonl(tmp_path / "pairs.jsonl", rows(["trial", "travel", "test"], "genre")))
     assert divided(own_tasks()["mnli"], read_rows(path), "pairs") == (None, [])

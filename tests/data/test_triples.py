@@ -245,12 +245,106 @@ def test_lines_of_a_dump_that_are_no_json_are_counted_and_named(tmp_path):
     )
 
 
-def test_a_sparql_result_as_json_is_one_line(tmp_path):
-    path = write(tmp_path / "query.json", '{"head": {"vars": ["a"]},\n"results": {"bindings": []}}')
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"head": {"vars": ["a"]},\n"results": {"bindings": []}}',
+            "a SPARQL result as JSON; expected CSV (.csv), or a dump of entities",
+        ),
+        (
+            '[{"item": "http://www.wikidata.org/entity/Q1", "itemLabel": "one"}]',
+            "rows of texts, as of a SPARQL result as JSON; expected CSV (.csv), or a dump",
+        ),
+    ],
+)
+def test_a_sparql_result_as_json_is_one_line(text, message, tmp_path):
+    path = write(tmp_path / "query.json", text)
+    with pytest.raises(DataError) as caught:
+        built(tmp_path, path)
+    assert str(caught.value) == f"{path}:1: {message}"
+
+
+def test_shorter_exports_than_the_dump_are_named_without_words_of_python(tmp_path):
+    simple = {"id": "Q1", "labels": {"en": "one"}, "claims": {"P26": ["Q2"]}}
+    for labels, problem in (
+        ({"en": "one"}, "en is a str"),
+        ({}, "a statement of P26 is a str"),
+    ):
+        path = write(tmp_path / "d.json", json.dumps({**simple, "labels": labels}))
+        with pytest.raises(DataError, match=f"not an entity of a Wikidata dump \\({problem}"):
+            built(tmp_path, path)
+
+
+# -- results of queries --
+
+ENTITY, GENID = "http://www.wikidata.org/entity/", "http://www.wikidata.org/.well-known/genid/"
+
+
+def query_rows(n=20):
+    """(item, its label, value, its label) for n couples."""
+    return [(f"{ENTITY}Q{i}", f"one {i}", f"{ENTITY}Q{i + 100}", f"two {i}") for i in range(1, n + 1)]
+
+
+def query_csv(folder, rows, name="query.csv"):
+    folder.mkdir(exist_ok=True)
+    lines = ["item,itemLabel,value,valueLabel", *(",".join(row) for row in rows)]
+    return write(folder / name, "\r\n".join(lines) + "\r\n")
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_query_saved_with_tabs_gives_the_pairs_of_the_one_with_commas(verbose, tmp_path):
+    sign = "?" if verbose else ""
+    cells = [
+        [f"<{a}>", f'"{b}"@en', f"<{c}>", f'"{d}"@en'] if verbose else [a, b, c, d]
+        for a, b, c, d in query_rows()
+    ]
+    header = [sign + name for name in ("item", "itemLabel", "value", "valueLabel")]
+    tabs = write(tmp_path / "query.tsv", "".join("\t".join(row) + "\n" for row in [header, *cells]))
+    commas = query_csv(tmp_path / "commas", query_rows())
+    made = built(tmp_path, tabs, sole_property="P26")
+    expected = built(tmp_path / "commas", commas, sole_property="P26")
+    assert names_in(made) == {name for row in query_rows() for name in row[1::2]}
+    assert made["files"] == expected["files"]
+    assert made["inputs"]["triples"]["lines"] == 20
+
+
+@pytest.mark.parametrize("value", [f"{GENID}0ab1", "_:b0", "t1234", f"{ENTITY}statement/Q1-0aB1"])
+def test_blank_nodes_and_statements_of_a_query_are_no_people(value, tmp_path):
+    unknown = [(f"{ENTITY}Q{i}", f"one {i}", value, value) for i in range(1, 4)]
+    made = built(tmp_path, query_csv(tmp_path, query_rows() + unknown), sole_property="P26")
+    assert names_in(made) == {name for row in query_rows() for name in row[1::2]}
+    assert made["left_out"] == {"triples with a blank node or a statement for an entity": 3}
+
+
+def test_blank_nodes_among_triples_are_no_names(tmp_path):
+    triples = [(f"Q{i}", "P26", f"Q{i + 100}") for i in range(1, 21)]
+    titles = "".join(f'{ENTITY}{q}\t"the \\"{q}\\""@en-gb\n' for t in triples for q in t[::2])
+    labels = write(tmp_path / "l.tsv", titles)
+    made = built(tmp_path, [*triples, ("Q1", "P26", "_:b7")], labels=labels)
+    assert names_in(made) == {f'the "{q}"' for t in triples for q in t[::2]}
+    assert made["left_out"] == {"triples with a blank node or a statement for an entity": 1}
+
+
+def test_addresses_of_another_graph_are_ids_and_no_names(tmp_path):
+    resource = "http://dbpedia.org/resource/"
+    rows = [(f"{resource}A{i}", f"one {i}", f"{resource}B{i}", f"two {i}") for i in range(20)]
+    made = built(tmp_path, query_csv(tmp_path, rows), sole_property="P26")
+    assert names_in(made) == {name for row in rows for name in row[1::2]}
+    bare = [(a, "", b, "") for a, _, b, _ in rows]
+    with pytest.raises(
+        DataError, match=f"the entities are ids, as {resource}A0, and they have no labels; give --labels"
+    ):
+        built(tmp_path / "bare", query_csv(tmp_path / "bare", bare), sole_property="P26")
+
+
+def test_ids_of_which_too_few_have_a_label_are_told_where_labels_come_from(tmp_path):
+    path = write(tmp_path / "Q1.json", json.dumps({"entities": {"Q1": entity(1, 2)}}))
     with pytest.raises(DataError) as caught:
         built(tmp_path, path)
     assert str(caught.value) == (
-        f"{path}:1: a SPARQL result as JSON; expected CSV (.csv), or a dump of entities"
+        f"{path}: no triple is left to build from (1 triples with an unlabelled id); give --labels FILE, or --form "
+        "delexicalised"
     )
 
 

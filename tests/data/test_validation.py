@@ -76,6 +76,13 @@ def test_the_validation_part_is_the_sources_own_or_of_training(names, expected, 
         assert data.notes == ()
 
 
+def test_a_validation_part_that_is_the_test_part_is_not_chosen_by(tmp_path):
+    rows = nli(20)
+    data = load_task("mnli", write(tmp_path, train=rows[:30], dev=rows[30:], test=rows[30:]))
+    assert data.rows == {"train": 27, "validation": 3, "test": 30}
+    assert data.notes[0] == "validation: all 30 pairs are in another part too; training pairs are taken"
+
+
 def test_pairs_of_one_premise_stay_together_and_labels_keep_their_shares():
     made = cut(table_from_rows(nli(400)), NOTHING, None, relational=False)
     assert Counter(made.validation["label"]) == {0: 40, 1: 40, 2: 40}

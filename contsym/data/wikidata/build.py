@@ -12,7 +12,7 @@ from contsym.data import splits
 from contsym.data.schema import FORMS, LABEL_OF_KIND, Form
 from contsym.data.sql import Connection, engine_error, hash_share, insert, literal, one_row, open_engine
 from contsym.data.wikidata import manifest, neutral
-from contsym.data.wikidata.entities import check_pattern, name_entities
+from contsym.data.wikidata.entities import UNKNOWN, UNLABELLED, check_pattern, drop_unknown, name_entities
 from contsym.data.wikidata.relations import OWN, Registry, registry, template
 from contsym.data.wikidata.triples import Read, read_labels, read_triples
 from contsym.errors import ContsymError, DataError, SettingError, first_line
@@ -119,6 +119,7 @@ class _Build:
         options, pattern = self.options, self.registry.entity_name
         check_pattern(self.con, pattern, options.relations)
         inputs = self.read()
+        self._leave_out({UNKNOWN: drop_unknown(self.con)})
         self.templates()
         self.say("naming entities")
         is_lexicalised = "lexicalised" in self.forms
@@ -191,7 +192,7 @@ class _Build:
         inputs = {"triples": asdict(read)}
         if not self._number("SELECT count(*) FROM triples"):
             skipped = [row[0] for row in self._rows("SELECT property FROM skipped ORDER BY n DESC, property")]
-            refused = next((self._why_not(each) for each in skipped if each in self.registry.refused), None)
+            refused = next(map(self.registry.why_not, filter(self.registry.refused.get, skipped)), None)
             raise DataError(
                 f"{options.triples}: no triple of a registered relation; it has {', '.join(skipped[:5]) or 'none'}"
                 + (f" ({refused.rstrip('.')})" if refused else "")
@@ -238,8 +239,8 @@ class _Build:
     def facts(self) -> None:
         """facts(relation, kind, s, o, s_id, o_id, s_name, o_name): distinct usable triples; s and o are keys."""
         joined = "triples t JOIN entities s ON s.entity = t.subject JOIN entities o ON o.entity = t.object"
-        reason = """CASE WHEN t.subject = t.object THEN 'triples of an entity with itself'
-          WHEN s.key IS NULL OR o.key IS NULL THEN 'triples with an unlabelled id'
+        reason = f"""CASE WHEN t.subject = t.object THEN 'triples of an entity with itself'
+          WHEN s.key IS NULL OR o.key IS NULL THEN '{UNLABELLED}'
           WHEN s.key = o.key THEN 'triples of two entities with the same name' END"""
         sql = f"SELECT {reason} AS why, count(*) FROM {joined} GROUP BY 1 HAVING why IS NOT NULL"
         self._leave_out(dict(self._rows(sql)))
@@ -251,7 +252,8 @@ class _Build:
         )
         if not self._number("SELECT count(*) FROM facts"):
             counts = ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.items()) or "none was read"
-            raise DataError(f"{self.options.triples}: no triple is left to build from ({counts})")
+            hint = "; give --labels FILE, or --form delexicalised" if UNLABELLED in self.left_out else ""
+            raise DataError(f"{self.options.triples}: no triple is left to build from ({counts}){hint}")
         # One row per relation and two entities in either order, which avoids a join of the table with itself.
         self.con.execute(
             """CREATE TABLE grouped AS SELECT relation, kind, least(s, o) AS a, greatest(s, o) AS b,
@@ -381,11 +383,9 @@ class _Build:
     def skipped(self) -> dict[str, dict[str, Any]]:
         """The most frequent properties that are not in the registry, and the reasons."""
         rows = self._rows(f"SELECT property, n FROM skipped ORDER BY n DESC, property LIMIT {MAX_SKIPPED}")
-        return {property_: {"triples": n, "reason": self._why_not(property_)} for property_, n in rows}
-
-    def _why_not(self, property_: str) -> str:
-        reason = self.registry.refused.get(property_)
-        return f"{self.registry.names[property_]}: {reason}" if reason else "not in the registry"
+        return {
+            property_: {"triples": n, "reason": self.registry.why_not(property_)} for property_, n in rows
+        }
 
     def _leave_out(self, counts: Mapping[str, int]) -> None:
         for reason, n in counts.items():

@@ -101,6 +101,10 @@ def _document(path: Path, registry: Registry, counts: DumpCounts) -> Iterator[En
 def _unpacked(path: Path, line: int, value: Any) -> Iterator[tuple[int, str, Any]]:
     if isinstance(value, dict) and isinstance(value.get("results"), dict) and "head" in value:
         raise DataError(f"{path}:{line}: a SPARQL result as JSON; expected CSV (.csv), or a dump of entities")
+    if isinstance(value, dict) and _is_flat(value):
+        raise DataError(
+            f"{path}:{line}: rows of texts, as of a SPARQL result as JSON; expected CSV (.csv), or a dump"
+        )
     entities = value.get("entities") if isinstance(value, dict) else None
     if isinstance(entities, dict):
         yield from ((line, key, entity) for key, entity in entities.items())
@@ -108,6 +112,11 @@ def _unpacked(path: Path, line: int, value: Any) -> Iterator[tuple[int, str, Any
         yield from ((line, "", entity) for entity in entities)
     else:
         yield line, "", value
+
+
+def _is_flat(value: Mapping[str, Any]) -> bool:
+    has_texts_alone = bool(value) and all(isinstance(each, str) for each in value.values())
+    return has_texts_alone and "id" not in value and "redirect" not in value
 
 
 def _entity(value: Any, registry: Registry | None, key: str = "") -> Entity | None:
@@ -124,19 +133,22 @@ def _entity(value: Any, registry: Registry | None, key: str = "") -> Entity | No
     if "mainsnak" in value or "entity-type" in value:
         raise TypeError("a part of an entity")
     labels = _map(value, "labels")
-    name = next((clean(labels[each]["value"]) for each in _LANGUAGES if labels.get(each)), "")
+    name = next((clean(_object(labels, each)["value"]) for each in _LANGUAGES if labels.get(each)), "")
     claims = _map(value, "claims")
     return entity, name, list(_statements(claims, registry)) if registry else []
 
 
 def _map(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A map of an entity; PHP writes an empty map as `[]`."""
-    entries = value.get(name)
-    if entries in (None, []):
-        return {}
-    if not isinstance(entries, dict):
-        raise TypeError(f"{name} is a {type(entries).__name__}")
-    return entries
+    return {} if value.get(name) in (None, []) else _object(value, name)
+
+
+def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The JSON object under a name. Exports that are shorter than the dump have a text or a list in its place."""
+    found = value[name]
+    if not isinstance(found, dict):
+        raise TypeError(f"{name} is a {type(found).__name__}")
+    return found
 
 
 def _statements(claims: Mapping[str, Any], registry: Registry) -> Iterator[tuple[str, str]]:
@@ -144,6 +156,8 @@ def _statements(claims: Mapping[str, Any], registry: Registry) -> Iterator[tuple
         if property_ not in registry.relations:
             continue
         for statement in statements:
+            if not isinstance(statement, dict):
+                raise TypeError(f"a statement of {property_} is a {type(statement).__name__}")
             snak = statement["mainsnak"]
             # Deprecated statements are false; "some value" and "no value" have no entity.
             if statement.get("rank") == "deprecated" or snak.get("snaktype") != "value":

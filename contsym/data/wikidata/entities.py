@@ -9,8 +9,28 @@ from contsym.errors import DataError, first_line
 
 WIKIDATA_ID = r"[QPL][1-9][0-9]*(-[FS][1-9][0-9]*)?"
 """A Wikidata item, property or lexeme, which is an id even without a label."""
+_ADDRESS = r"<?https?://\S+"
+"""An id too, as in SPARQL results of other graphs: nobody's name looks like it."""
 _OTHER_ID = r"\S*[0-9]\S*"
 """An entity with a label that may serve as its own opaque id, since it cannot be read as a name."""
+
+
+UNLABELLED = "triples with an unlabelled id"
+UNKNOWN = "triples with a blank node or a statement for an entity"
+
+
+def drop_unknown(con: Connection) -> int:
+    """Delete the triples of an end that is no entity, and return their number.
+
+    A query gives a blank node (`_:b0`, or an address with genid) for "some value", and a statement for `p:` without `ps:`.
+    """
+    ends = ("subject", "object")
+    signs = "starts_with({0}, '_:') OR contains({0}, '/.well-known/genid/') OR starts_with({0}, 'statement/')"
+    is_unknown = " OR ".join(signs.format(end) for end in ends)
+    (n,) = one_row(con, f"SELECT coalesce(sum(n), 0)::BIGINT FROM triples WHERE {is_unknown}")
+    if n:
+        con.execute(f"DELETE FROM triples WHERE {is_unknown}")
+    return n
 
 
 def check_pattern(con: Connection, pattern: str, relations: Path | None) -> None:
@@ -30,7 +50,7 @@ def name_entities(
     """Fill entities(entity, is_id, name, opaque, key) from the tables `triples` and `labels`; returns warnings.
 
     Two entities with one key look the same. Ids of graphs other than Wikidata have no common form: an entity with
-    a label is an id; the entities without a label are ids too where most entities have one, and names otherwise.
+    a label is an id, and so is an address; the others are ids too where most entities have a label, and names otherwise.
     `pattern` is a registry's: an entity, or its label, that fits it is named by its group, and its opaque id is a hash.
     Raises DataError where names are needed and no id has one.
     """
@@ -42,7 +62,9 @@ def name_entities(
     if pattern:
         read = f"replace(regexp_extract(coalesce(label, entity), {literal(pattern)}, 1), '_', ' ')"
         con.execute(f"UPDATE labelled SET label = {read}, is_spelt = true WHERE {read} <> ''")
-    sql = "SELECT count(*), count(label), min(entity) FILTER (label IS NULL) FROM labelled WHERE NOT is_wikidata"
+    is_address = f"regexp_full_match(entity, {literal(_ADDRESS)})"
+    others = f"labelled WHERE NOT is_wikidata AND NOT {is_address}"
+    sql = f"SELECT count(*), count(label), min(entity) FILTER (label IS NULL) FROM {others}"
     n_other, n_labelled, example = one_row(con, sql)
     are_ids = 2 * n_labelled > n_other
     key = "lower(name)" if lexicalised else "opaque"
@@ -51,7 +73,7 @@ def name_entities(
         SELECT entity, is_id, CASE WHEN is_id THEN label ELSE entity END AS name,
           CASE WHEN is_wikidata OR is_id AND NOT is_spelt AND regexp_full_match(entity, {literal(_OTHER_ID)}) THEN entity
             ELSE 'ent-' || left(sha256(lower(entity)), 12) END AS opaque
-        FROM (SELECT *, is_wikidata OR {are_ids} OR label IS NOT NULL AS is_id FROM labelled))"""
+        FROM (SELECT *, is_wikidata OR {are_ids} OR label IS NOT NULL OR {is_address} AS is_id FROM labelled))"""
     )
     con.execute("DROP TABLE labelled")
     warnings = []

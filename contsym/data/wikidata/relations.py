@@ -97,6 +97,11 @@ class Registry:
     r"""A regular expression whose group is the readable part of an entity, with _ for spaces, as `(.+)\.n\.[0-9]+`; empty:
     entities are read as they are."""
 
+    def why_not(self, property_: str) -> str:
+        """Why a property is not used."""
+        reason = self.refused.get(property_)
+        return f"{self.names[property_]}: {reason}" if reason else "not in the registry"
+
 
 def template(phrasing: str) -> tuple[bool, tuple[str, str, str]]:
     """Whether [X] comes first, and the text before, between and after [X] and [Y].

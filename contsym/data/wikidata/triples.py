@@ -9,19 +9,28 @@ from __future__ import annotations
 import csv
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from contsym.data.schema import file_sha256
-from contsym.data.sql import Connection, engine_error, insert, literal, one_row
-from contsym.data.text_files import OPENERS, chunks, scanned, text_lines, unreadable
+from contsym.data.sql import Connection, insert, literal, one_row
+from contsym.data.text_files import OPENERS, chunks, scanned, text_lines
+from contsym.data.wikidata.delimited import (
+    entity_of,
+    first_line,
+    identifier,
+    rejected,
+    run,
+    scan_of,
+    single_spaced,
+    without_address,
+    without_language,
+)
 from contsym.data.wikidata.dump import DumpCounts, read_dump
 from contsym.data.wikidata.relations import Registry
 from contsym.errors import DataError, SettingError
-
-_URI = r"^<?https?://www\.wikidata\.org/(entity|prop/direct|prop|wiki)/(Property:)?|>$"
 
 # Usual names of the columns of a SPARQL result.
 SPARQL_COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -86,7 +95,7 @@ def read_triples(
     con.execute(
         f"""CREATE TABLE triples AS
         SELECT relation, subject, object, sum(n)::BIGINT AS n FROM (
-          SELECT relation, n, {_entity_of("subject")} AS subject, {_entity_of("object")} AS object FROM counted)
+          SELECT relation, n, {entity_of("subject")} AS subject, {entity_of("object")} AS object FROM counted)
         WHERE subject <> '' AND object <> '' GROUP BY ALL"""
     )
     con.execute("DROP TABLE counted")
@@ -106,9 +115,9 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
     scanned(path, workspace, lambda source: _titles(con, path, source))
     sql = "SELECT count(*), count(*) FILTER (label IS NULL OR entity = '') FROM titles"
     n_read, n_untitled = one_row(con, sql)
-    n_rejected, first_bad = _rejected(con, "labels_bad", path)
+    n_rejected, first_bad = rejected(con, "labels_bad", path)
     if n_untitled and not first_bad:
-        first_bad = _first_line(path, lambda cells: len(cells) < 2 or not cells[0] or not cells[1].strip(),
+        first_bad = first_line(path, lambda cells: len(cells) < 2 or not cells[0] or not cells[1].strip(),
                                 "no title; expected an id, a tab and its title")  # fmt: skip
     counts = n_read + n_rejected, n_untitled + n_rejected, first_bad
     read = Read(path.name, path.stat().st_size, sha256.result(), "labels", *counts)
@@ -130,30 +139,18 @@ def read_labels(con: Connection, path: Path, max_bad: float, workspace: Path) ->
     return read, n_named, n_twice, example or ""
 
 
-def _entity_of(sql: str) -> str:
-    """SQL for an entity without Wikidata's address and with single spaces."""
-    # The regular expression alone would take seconds on millions of labels.
-    has_address = f"contains({sql}, 'www.wikidata.org/')"
-    text = _single_spaced(sql)
-    return f"CASE WHEN {has_address} THEN regexp_replace({text}, {literal(_URI)}, '', 'g') ELSE {text} END"
-
-
-def _single_spaced(sql: str) -> str:
-    return f"trim(regexp_replace({sql}, '[\\x00-\\x20\\x7f]+', ' ', 'g'))"
-
-
 def _titles(con: Connection, path: Path, source: Path) -> None:
     """Fill titles(number, entity, label) with the lines of a label file in order."""
     # Each line is one column, since the number of aliases differs.
-    scan = _csv(con, source, ["line"], "labels_bad", "\x01")
+    scan = scan_of(con, source, ["line"], "labels_bad", "\x01")
     con.execute("SET preserve_insertion_order = true")
     con.execute("CREATE OR REPLACE SEQUENCE label_lines")
-    _run(
+    run(
         con,
         path,
         f"""CREATE TABLE titles AS
-        SELECT nextval('label_lines') AS number, {_entity_of("split_part(line, chr(9), 1)")} AS entity,
-          nullif({_single_spaced("split_part(line, chr(9), 2)")}, '') AS label
+        SELECT nextval('label_lines') AS number, {entity_of("split_part(line, chr(9), 1)")} AS entity,
+          nullif({without_language(single_spaced("split_part(line, chr(9), 2)"))}, '') AS label
         FROM {scan} WHERE line IS NOT NULL""",
     )
     con.execute("SET preserve_insertion_order = false")
@@ -170,7 +167,21 @@ def _format_of(path: Path) -> str:
     head = next(chunks(path), b"").removeprefix(b"\xef\xbb\xbf")
     if suffix == ".json" or re.match(rb'\s*(\[\s*)?\{\s*"', head):
         return "dump"
-    return "sparql" if suffix == ".csv" else "tsv"
+    return "sparql" if suffix == ".csv" or _has_variables(head) else "tsv"
+
+
+def _has_variables(head: bytes) -> bool:
+    """Whether lines with tabs begin with the variables of a SPARQL result, which no triple looks like."""
+    names = {*_variables(head.partition(b"\n")[0].decode("utf-8", "replace").strip("\r").lower(), "\t")}
+    known = {role for role, usual in SPARQL_COLUMNS.items() if names & {*usual}}
+    has_labels = any(name.endswith("label") for name in names)
+    return len(known) == 3 or (known >= {"subject", "object"} and (has_labels or len(names) == 2))
+
+
+def _variables(line: str, delimiter: str) -> list[str]:
+    """The names in a header; those in a file with tabs may begin with a question mark."""
+    names = line.split("\t") if delimiter == "\t" else next(csv.reader([line]), [])
+    return [name.removeprefix("?") for name in names]
 
 
 def _spellings(registry: Registry) -> list[tuple[str, str]]:
@@ -187,18 +198,18 @@ def _spellings(registry: Registry) -> list[tuple[str, str]]:
 # ---- tab-separated ----
 def _from_tsv(con: Connection, path: Path, workspace: Path) -> Counts:
     def count(source: Path) -> Counts:
-        return _count(con, path, _csv(con, source, SPARQL_COLUMNS, "triples_bad"))
+        return _count(con, path, scan_of(con, source, SPARQL_COLUMNS, "triples_bad"))
 
     return scanned(path, workspace, count)
 
 
-def _count(con: Connection, path: Path, rows: str) -> Counts:
+def _count(con: Connection, path: Path, rows: str, separator: str = "tabs") -> Counts:
     """Fill `counted` and `skipped` from `rows`, the SQL of subject, property and object.
 
     Returns the number of lines, of bad lines, and the first bad line. One scan suffices, since of a property that is
     not registered only the number of triples is needed.
     """
-    _run(
+    run(
         con,
         path,
         # IN, not a join: in a join the engine may hold the file's side in memory.
@@ -219,16 +230,16 @@ def _count(con: Connection, path: Path, rows: str) -> Counts:
     sql = "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n_incomplete), 0)::BIGINT FROM scanned"
     n_read, n_incomplete = one_row(con, sql)
     con.execute("DROP TABLE scanned")
-    n_rejected, first_bad = _rejected(con, "triples_bad", path)
+    n_rejected, first_bad = rejected(con, "triples_bad", path, separator)
     if n_incomplete and not first_bad:
         problem = "an empty cell; expected a triple"
-        first_bad = _first_line(path, lambda cells: len(cells) == 3 and not all(cells), problem)
+        first_bad = first_line(path, lambda cells: len(cells) == 3 and not all(cells), problem)
     return n_read + n_rejected, n_incomplete + n_rejected, first_bad
 
 
 # ---- SPARQL ----
 def _from_sparql(con: Connection, path: Path, source: Path, sole_property: str | None) -> Counts:
-    header = _sparql_header(path)
+    header, delimiter = _sparql_header(path)
     by_lower = {name.lower(): name for name in header}
     columns: dict[str, str] = {}
     for role, names in SPARQL_COLUMNS.items():
@@ -247,10 +258,12 @@ def _from_sparql(con: Connection, path: Path, source: Path, sole_property: str |
             )
 
     def without_uri(role: str) -> str:
-        return f"regexp_replace({_identifier(columns[role])}, {literal(_URI)}, '', 'g')"
+        # Blank nodes are `t123` in older results of Wikidata's service.
+        blank = r"regexp_replace({0}, '^t([0-9]+)$', '_:\1')"
+        return blank.format(without_address(identifier(columns[role])))
 
     def scan(rejects: str | None) -> str:
-        return _csv(con, source, header, rejects, ",")
+        return scan_of(con, source, header, rejects, delimiter, has_header=True)
 
     property_ = without_uri("property") if "property" in columns else literal(str(sole_property))
     counts = _count(
@@ -258,27 +271,31 @@ def _from_sparql(con: Connection, path: Path, source: Path, sole_property: str |
         path,
         f"""(SELECT {without_uri("subject")} AS subject, {property_} AS property,
           {without_uri("object")} AS object FROM {scan("triples_bad")})""",
+        "tabs" if delimiter == "\t" else "commas",
     )
     for role in ("subject", "object"):
-        if label := by_lower.get(f"{columns[role]}label".lower()):
+        if column := by_lower.get(f"{columns[role]}label".lower()):
+            label = without_language(f"trim({identifier(column)})")
             # Wikidata's label service returns the id itself where there is no label.
             con.execute(
                 f"""INSERT INTO labels SELECT entity, min(label) FROM
-                (SELECT {without_uri(role)} AS entity, trim({_identifier(label)}) AS label FROM {scan(None)})
+                (SELECT {without_uri(role)} AS entity, {label} AS label FROM {scan(None)})
                 WHERE label <> '' AND label <> entity AND entity NOT IN (SELECT entity FROM labels) GROUP BY entity"""
             )
     return counts
 
 
-def _sparql_header(path: Path) -> list[str]:
+def _sparql_header(path: Path) -> tuple[list[str], str]:
+    """The names of the columns, and the sign between them."""
     for _, line in text_lines(path):
+        delimiter = "\t" if "\t" in line else ","
         try:
-            names = next(csv.reader([line]), [])
+            names = _variables(line, delimiter)
         except csv.Error as error:
             raise DataError(f"{path}:1: the header is not CSV ({error}); expected names of columns") from None
         if len(set(map(str.lower, names))) < len(names) or not all(names):
             raise DataError(f"{path}:1: the header has an empty or repeated column: {line[:80]}")
-        return names
+        return names, delimiter
     raise DataError(f"{path}:1: the file is empty; expected a header")
 
 
@@ -293,7 +310,7 @@ def _from_dump(con: Connection, path: Path, registry: Registry, workspace: Path)
             for property_, value in statements:
                 triple_file.write(f"{entity}\t{property_}\t{value}\n")
     _from_tsv(con, triples, workspace)
-    scan = _csv(con, labels, ["entity", "label"], "labels_bad")
+    scan = scan_of(con, labels, ["entity", "label"], "labels_bad")
     con.execute(
         f"""INSERT INTO labels SELECT entity, min(label) FROM {scan} WHERE entity IN
         (SELECT subject FROM counted UNION SELECT object FROM counted) GROUP BY entity"""
@@ -319,55 +336,6 @@ class _Sha256(threading.Thread):
         return self._digest
 
 
-def _csv(
-    con: Connection, path: Path, columns: Iterable[str], rejects: str | None, delimiter: str = "\t"
-) -> str:
-    """SQL that scans a delimited file of text columns; only files with commas have quotes and a header.
-
-    Malformed lines go to the table `rejects`, or are dropped.
-    """
-    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
-    quote, header = (literal('"'), "true") if delimiter == "," else (literal(""), "false")
-    bad_lines = "ignore_errors=true"
-    if rejects:
-        con.execute(f"DROP TABLE IF EXISTS {rejects}")
-        scan_table = literal(f"{rejects}_scan")
-        bad_lines = f"store_rejects=true, rejects_table={literal(rejects)}, rejects_scan={scan_table}"
-    return (
-        f"read_csv({literal(str(path))}, delim={literal(delimiter)}, quote={quote}, escape={quote}, "
-        f"header={header}, auto_detect=false, columns={{{types}}}, allow_quoted_nulls=false, {bad_lines})"
-    )
-
-
-def _run(con: Connection, path: Path, sql: str) -> None:
-    """Run a scan of a user's file; the engine's message becomes one line."""
-    try:
-        con.execute(sql)
-    except engine_error() as error:
-        if type(error).__name__ == "OutOfMemoryException":
-            raise  # not a problem of the file
-        raise unreadable(path, error) from None
-
-
-def _rejected(con: Connection, rejects: str, path: Path) -> tuple[int, str]:
-    """The number of malformed lines, and the first of them."""
-    (exists,) = one_row(con, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = {literal(rejects)}")
-    n_bad = one_row(con, f"SELECT count(DISTINCT line) FROM {rejects}")[0] if exists else 0
-    if not n_bad:
-        return 0, ""
-    line, kind, message = one_row(
-        con, f"SELECT line, error_type, error_message FROM {rejects} ORDER BY line, byte_position LIMIT 1"
-    )
-    problem = message.splitlines()[0].rstrip(". ")
-    if "COLUMNS" in kind:
-        expected, _, n_columns = problem.partition(" Found: ")
-        separator = "commas" if _format_of(path) == "sparql" else "tabs"
-        problem = f"{n_columns} columns; expected {expected.rpartition(' ')[2]}, separated by {separator}"
-    elif kind == "INVALID ENCODING":
-        problem = "not UTF-8; convert the file to UTF-8"
-    return n_bad, f"{path}:{line}: {problem}"
-
-
 def _refuse_bad(read: Read, path: Path, max_bad: float, expected: str) -> None:
     if read.lines == 0:
         raise DataError(f"{path}:1: the file has no lines; expected {expected}")
@@ -375,15 +343,3 @@ def _refuse_bad(read: Read, path: Path, max_bad: float, expected: str) -> None:
         raise DataError(
             f"{read.first_bad} ({read.bad_lines:,} of {read.lines:,} lines are bad, more than --max-bad {max_bad:g})"
         )
-
-
-def _first_line(path: Path, is_bad: Callable[[list[str]], bool], problem: str) -> str:
-    """`file:line: problem` of the first line with bad cells; reads the file again."""
-    for number, line in text_lines(path):
-        if line and is_bad(line.split("\t")):
-            return f"{path}:{number}: {problem}"
-    return f"{path}: {problem}"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
