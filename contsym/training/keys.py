@@ -62,10 +62,18 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
         "experience": _experience_facts(plan, 0),
         # The head has a row for each label of the scenario; those of other experiences count where the task is given.
         "labels": [space.names, space.own if space.is_task_given else space.own[:1]],
-        "passes": _passes(plan.config),
-        "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
+        "passes": {**_passes(plan.config), **_reported(plan.config)},
+        "measured": _measured(plan),
     }
     return _hash({**facts, **_method_facts(plan, seed)})
+
+
+def _measured(plan: Plan) -> object:
+    """What the points of the first experience are of. Where a target may end it, a point has a place for every task, and
+    their number decides how many pairs are measured."""
+    if plan.config.curve:
+        return [task.fingerprint for task in plan.tasks]
+    return len(plan.tasks) if plan.config.stop_at is not None else None
 
 
 def _reported(config: RunConfig) -> dict[str, object]:
