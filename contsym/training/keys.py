@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contsym.config import DEFAULT_TARGET, LEAST, RunConfig
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.strategies.catalog import load_strategy, modules_of
-from contsym.training.fingerprint import code_sha256, library_facts
+from contsym.training.fingerprint import code_sha256, imported_by, library_facts
 from contsym.training.parts import choice, noise
 from contsym.training.plan import PRETRAINING, default_learning_rate, parse_settings
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 
 def code_of(plan: Plan) -> str:
-    """The hash of contsym's code that decides a result of the plan; that of a plug-in is another fact."""
+    """The hash of contsym's code that decides a result of the plan, with what a plug-in imports of it; the plug-in's own
+    code is another fact."""
     names = modules_of(plan.config.strategy, plan.plugins)
+    if plugin := plan.plugins.find("strategy", plan.config.strategy):
+        names += imported_by(plugin.texts)
     names += modules_of(PRETRAINING) if plan.config.protocol == "retrain" else ()
     return code_sha256("contsym.training.run", *names)
 
