@@ -202,7 +202,7 @@ def seconds_left(sweep: Sweep, shared: Shared | None = None, n_jobs: int = 1) ->
     }
     n = sum(cell.n_encodings for cell in todo) + sum(first_tasks.values())
     plan = prepare(replace(todo[0].job.config, audit=False), shared)
-    return n * seconds_per_text(plan, threads_each(n_jobs)) / n_jobs
+    return n * seconds_per_text(plan, threads_each(n_jobs)) / min(n_jobs, len(todo))
 
 
 def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:

@@ -46,6 +46,12 @@ def test_lists_multiply_and_a_repeated_reading_counts_once(tmp_path):
     ]
 
 
+def test_a_repeated_reading_is_main_whichever_entry_says_so(tmp_path):
+    entries = "[[reading]]\none_pass = true\n[[reading]]\nmain = true\none_pass = true\n"
+    config = config_of(tmp_path, FILE.partition("[[reading]]")[0] + entries)
+    assert [(reading.name, reading.is_main) for reading in config.readings] == [("one_pass=true", True)]
+
+
 def test_each_reading_is_a_sweep_with_its_own_options(tmp_path):
     parts = {reading.name: part for reading, part in config_of(tmp_path).parts()}
     main = parts["one_pass=true until=1.0 batch_size=16"]
