@@ -99,6 +99,10 @@ class SweepConfig(CellOptions):
             raise SettingError(
                 f"screen {self.screen}: expected 1 to {len(self.seeds)}, the seeds of the sweep"
             )
+        if self.screen is not None and not self.readings:
+            raise SettingError(
+                f"screen {self.screen}: there is no reading to screen; expected [[reading]] beside it"
+            )
         if self.select and self.readings:
             raise SettingError(
                 "--select validation goes with settings (--set), not with readings; leave one of them out"
