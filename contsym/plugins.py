@@ -45,11 +45,22 @@ class Plugin:
     @property
     def sha256(self) -> str:
         """Of the file; of an installed strategy all Python files of its package, since it may use them."""
+        if self._package is None:
+            return hashlib.sha256(self.text.encode()).hexdigest()
+        return _package_sha256(self._package)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What `sha256` is of, as source text."""
+        return (self.text,) if self._package is None else _package_texts(self._package)
+
+    @property
+    def _package(self) -> Path | None:
+        """The folder of an installed strategy's package; None for a file and for a single module."""
         is_package = self.path.name == "__init__.py"
         if self.module is None or ("." not in self.module and not is_package):
-            return hashlib.sha256(self.text.encode()).hexdigest()
-        n_below = self.module.count(".") - (not is_package)
-        return _package_sha256(self.path.parents[n_below])
+            return None
+        return self.path.parents[self.module.count(".") - (not is_package)]
 
     def record(self) -> dict[str, str]:
         """Its entry in a result."""
@@ -207,3 +218,8 @@ def _package_sha256(folder: Path) -> str:
     for path in sorted(folder.rglob("*.py")):
         digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def _package_texts(folder: Path) -> tuple[str, ...]:
+    return tuple(path.read_text("utf-8", "replace") for path in sorted(folder.rglob("*.py")))

@@ -33,10 +33,6 @@ class Engine:
     address: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def n_at_a_time(self) -> int:
-        return self.jobs or 1
-
 
 class SweepViewer(Protocol):
     """Shows a sweep while it is made."""
@@ -122,7 +118,7 @@ def plan_only(
         shared = Shared()
         planned, audits = plan_sweep(config, shared)
         is_local = engine.backend == "local"
-        return planned, audits, seconds_left(planned, shared) / engine.n_at_a_time if is_local else 0.0
+        return planned, audits, seconds_left(planned, shared, engine.jobs or 1) if is_local else 0.0
 
 
 def make_sweep(

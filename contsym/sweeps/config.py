@@ -99,6 +99,10 @@ class SweepConfig(CellOptions):
             raise SettingError(
                 f"screen {self.screen}: expected 1 to {len(self.seeds)}, the seeds of the sweep"
             )
+        if self.screen is not None and not self.readings:
+            raise SettingError(
+                f"screen {self.screen}: there is no reading to screen; expected [[reading]] beside it"
+            )
         if self.select and self.readings:
             raise SettingError(
                 "--select validation goes with settings (--set), not with readings; leave one of them out"
@@ -307,9 +311,14 @@ def read_file(path: Path) -> dict[str, Any]:
     entries = file.model_dump(exclude_unset=True)
     if entries.pop("reading", None):
         entries["readings"] = distinct([each for entry in file.reading for each in entry.readings()])
-    sources = {task: entries.pop(task) for task in FIRST if task in entries} | entries.pop("task", {})
+    sources = {task: entries.pop(task) for task in FIRST if task in entries}
     sizes = {task: entries.pop(f"{task}-size") for task in FIRST if f"{task}-size" in entries}
-    sizes |= entries.pop("size", {})
+    for table, alone in (("task", sources), ("size", sizes)):
+        if twice := [task for task in entries.get(table, {}) if task in alone]:
+            raise ContsymError(
+                f"--config {path}: [{table}] {twice[0]} is also given by a key of its own; give it once"
+            )
+        alone.update(entries.pop(table, {}))
     if "set" in entries:
         entries["settings"] = entries.pop("set")
     return {**entries, **({"sources": sources} if sources else {}), **({"sizes": sizes} if sizes else {})}
@@ -328,8 +337,10 @@ def for_one_run(found: Mapping[str, Any], given: Collection[str], where: str) ->
             )
     lists = {"strategies": "strategy", "shots": "shots"}
     for name, option in lists.items():
-        if values := options.pop(name, None):
-            if len(values) > 1 and option not in given:
+        if (values := options.pop(name, None)) is not None and option not in given:
+            if not values:
+                raise SettingError(f"{where}: {name} is empty; expected one")
+            if len(values) > 1:
                 listed = ", ".join(map(str, values))
                 raise SettingError(
                     f"{where}: {name} are {listed}; contsym run takes one: give --{option}, or use contsym sweep"
@@ -341,6 +352,8 @@ def for_one_run(found: Mapping[str, Any], given: Collection[str], where: str) ->
         if name not in given
     }
     for name, values in settings.items():
+        if not values:
+            raise SettingError(f"{where}: {name} is empty; expected one value")
         if len(values) > 1:
             raise SettingError(
                 f"{where}: {name} has the values {', '.join(values)}; contsym run takes one: give --set, or use contsym sweep"

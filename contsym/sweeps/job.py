@@ -76,8 +76,8 @@ def run_job(job: Job) -> None:
     key = first_task_key(plan, seed) if job.is_first_task else key_of(plan, seed)
     if key != job.key:
         raise ContsymError(
-            "this worker has other data, another contsym or other libraries than the one that planned the sweep; "
-            "make them the same, or start the sweep again"
+            "this worker has other data, another contsym, other libraries, or another kind of device or processor than "
+            "the one that planned the sweep; make them the same (docs/clusters.md), or start the sweep again"
         )
     first_tasks = FirstTaskCache(first_tasks_folder(job.config.output))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -182,11 +183,12 @@ def _with_defaults(config: SweepConfig) -> SweepConfig:
     return with_defaults(config, find_scenario(config.scenario, named), classes)
 
 
-def seconds_left(sweep: Sweep, shared: Shared | None = None) -> float:
-    """How long the cells that are not stored take in one process, by a trial of the encoder on this machine.
+def seconds_left(sweep: Sweep, shared: Shared | None = None, n_jobs: int = 1) -> float:
+    """How long the cells that are not stored take in so many processes, by a trial of the encoder on this machine.
 
     An upper bound where a target may end a training earlier; 0 where nothing is left to do.
     """
+    from contsym.sweeps.engines.base import threads_each
     from contsym.training.plan import prepare
     from contsym.training.workload import seconds_per_text
 
@@ -199,7 +201,8 @@ def seconds_left(sweep: Sweep, shared: Shared | None = None) -> float:
         if cell.first_task and not is_done(cell.first_task)
     }
     n = sum(cell.n_encodings for cell in todo) + sum(first_tasks.values())
-    return n * seconds_per_text(prepare(replace(todo[0].job.config, audit=False), shared))
+    plan = prepare(replace(todo[0].job.config, audit=False), shared)
+    return n * seconds_per_text(plan, threads_each(n_jobs)) / min(n_jobs, len(todo))
 
 
 def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:
@@ -239,7 +242,7 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
     from contsym.training.first_task import first_task_plan
     from contsym.training.keys import key_of
     from contsym.training.parts import n_training_pairs
-    from contsym.training.plan import n_training_steps, prepare
+    from contsym.training.plan import check_sources, n_training_steps, prepare
     from contsym.training.workload import n_encodings
 
     cells = []
@@ -247,10 +250,12 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
     classes = {name: load_strategy(name, named) for name in config.strategies}
     fields = {name: list(strategy.Settings.model_fields) for name, strategy in classes.items()}
     for strategy in config.strategies:
-        grid = _in_one_spelling(config.grid(fields[strategy]), classes[strategy])
+        grid = _in_one_spelling(config.grid(fields[strategy]), classes[strategy], config.one_pass)
         for settings, scenario in itertools.product(grid, config.scenarios):
             first = config.cell(strategy, config.seeds[0], _most(config.shots), settings, scenario)
             plan = prepare(first, shared)
+            for shots in config.shots:
+                check_sources(replace(first, shots=shots), plan.scenario)
             audits.update(plan.audits)
             n_pairs = {
                 shots: [n_training_pairs(task, replace(first, shots=shots)) for task in plan.tasks]
@@ -283,19 +288,23 @@ def _cells(config: SweepConfig, reading: str, shared: Shared, audits: dict[str, 
     return cells
 
 
-def _in_one_spelling(grid: Iterator[dict[str, str]], strategy: type[Strategy]) -> list[dict[str, str]]:
+def _in_one_spelling(
+    grid: Iterator[dict[str, str]], strategy: type[Strategy], one_pass: bool
+) -> list[dict[str, str]]:
     """The grid as results have it, `k=5` for `k=05`: a row is named by it.
 
-    Raises SettingError for values that the strategy does not take, and for two that come to the same.
+    Raises SettingError for values that the strategy does not take, and for two that come to the same, as `epochs` beside
+    `steps` does.
     """
     from contsym.training.plan import parse_settings
 
-    typed_as: dict[tuple[str, ...], dict[str, str]] = {}
+    typed_as: dict[str, dict[str, str]] = {}
     rows = []
     for typed in grid:
-        parsed = parse_settings(strategy, typed).model_dump(mode="json")
+        settings = parse_settings(strategy, typed)
+        parsed = settings.model_dump(mode="json")
         row = {name: as_typed(parsed[name]) for name in typed}
-        other = typed_as.setdefault(tuple(row.values()), typed)
+        other = typed_as.setdefault(json.dumps(settings.effective(one_pass), sort_keys=True), typed)
         if other is not typed:
             both = " and ".join(",".join(f"{n}={v}" for n, v in each.items()) for each in (other, typed))
             raise SettingError(f"--set {both} come to the same; expected values that differ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -90,16 +90,18 @@ _OPTIONS = tuple(name for name in ReadingEntry.model_fields if name not in ("mai
 
 
 def distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:
-    """The readings without those that an earlier one repeats.
+    """The readings without those that an earlier one repeats; main if one of the equal ones is.
 
     Raises SettingError where the later one has strategies that the earlier one lacks.
     """
     by_name: dict[str, Reading] = {}
     for reading in readings:
-        first = by_name.setdefault(reading.name, reading).strategies
-        if first is not None and not set(reading.strategies or ("all",)) <= set(first):
+        first = by_name.setdefault(reading.name, reading)
+        named = first.strategies
+        if named is not None and not set(reading.strategies or ("all",)) <= set(named):
             raise SettingError(
-                f"[[reading]] {reading.name}: given for {', '.join(first)}, and again for "
+                f"[[reading]] {reading.name}: given for {', '.join(named)}, and again for "
                 f"{', '.join(reading.strategies or ('all strategies',))}; expected one entry with all of them"
             )
+        by_name[reading.name] = replace(first, is_main=first.is_main or reading.is_main)
     return tuple(by_name.values())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from contsym.errors import ContsymError
 from contsym.machine import raise_if_asked_to_stop
 from contsym.sweeps.engines.base import Executor, Lost, one_line
 from contsym.sweeps.job import Job, is_done
@@ -79,21 +80,36 @@ def run_sweep(
         write_failure(sweep.folder, job.key, job.name, error)
         watcher.ended(job, error)
 
+    def put_back(job: Job) -> None:
+        queue.in_training.discard(job.key)
+        if not job.is_first_task:
+            queue.cells.insert(0, by_key[job.key])
+
+    is_refused = False
     try:
         while True:
             raise_if_asked_to_stop()
-            while len(running) < executor.n_slots and (job := queue.next()):
+            while not is_refused and len(running) < executor.n_slots and (job := queue.next()):
+                try:
+                    handle = executor.submit(job)
+                except ContsymError:
+                    # As by a full queue: the jobs that run are not to end with it, and may make room.
+                    if not running:
+                        raise
+                    is_refused = True
+                    put_back(job)
+                    break
                 attempts[job.key] = attempts.get(job.key, 0) + 1
-                running[executor.submit(job)] = job
+                running[handle] = job
                 watcher.started(job)
             if not running:
                 break
             for handle, error in executor.wait(list(running), 0.5):
+                is_refused = False
                 job = running.pop(handle)
                 queue.in_training.discard(job.key)
                 if isinstance(error, Lost) and attempts[job.key] < MAX_TRIES:
-                    if not job.is_first_task:
-                        queue.cells.insert(0, by_key[job.key])
+                    put_back(job)
                     watcher.ended(job, f"{error}; tried again")
                 elif error is not None and job.is_first_task:
                     watcher.ended(job, one_line(error))

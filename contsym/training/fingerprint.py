@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -69,6 +70,17 @@ def closure(modules: Iterable[str]) -> set[str]:
             names.add(name)
             queue += _imports(_file(name))
     return names
+
+
+@cache
+def imported_by(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules of contsym that a plug-in's source texts import."""
+    names: set[str] = set()
+    for text in texts:
+        # A package may have files that are templates, or for another Python.
+        with suppress(SyntaxError, ValueError):
+            names.update(_imports_in(ast.parse(text)))
+    return tuple(sorted(name for name in names if _path(name).exists()))
 
 
 @cache

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym.config import RunConfig
 from contsym.errors import ContsymError, first_line
-from contsym.files import save_tensors, to_json, write_whole
+from contsym.files import drop, save_tensors, to_json, write_whole
 from contsym.models.encoders.vector_cache import UntrainedEncodings
 from contsym.strategies.catalog import split_name
 from contsym.training.fingerprint import code_sha256, library_facts
@@ -66,11 +67,17 @@ class FirstTaskCache:
 
         key = first_task_key(plan, seed)
         assert key is not None, "a plan whose first task cannot be shared"
-        if not self.has(key):
-            parts = [plan.training_part(task, seed) for task in plan.trained]
-            with deterministic(plan.device):
-                self.fast_forward(SeedRun(plan, parts, seed, progress), seed)
-        return self._read(key)
+        while True:
+            if not self.has(key):
+                parts = [plan.training_part(task, seed) for task in plan.trained]
+                with deterministic(plan.device):
+                    self.fast_forward(SeedRun(plan, parts, seed, progress), seed)
+            try:
+                return self._read(key)
+            except ContsymError:
+                # Gone: another sweep that shares it has just ended.
+                if self.has(key):
+                    raise
 
     def pin(self, key: str) -> None:
         """Keep a state when the sweep that made it does not need it any more."""
@@ -97,7 +104,9 @@ class FirstTaskCache:
     def drop(self, key: str) -> None:
         """Delete a state that no run needs any more, unless it is pinned."""
         if not (self.folder / key / PINNED).exists():
-            shutil.rmtree(self.folder / key, ignore_errors=True)
+            # Half of a state would look like a damaged one.
+            with suppress(OSError):
+                drop(self.folder / key)
 
     def _write(self, key: str, run: SeedRun) -> None:
         assert not run.plan.is_trial, "a trial has predictions of validation pairs"

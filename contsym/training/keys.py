@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contsym.config import DEFAULT_TARGET, LEAST, RunConfig
 from contsym.models.encoders.nli_head import kind_of_head
 from contsym.strategies.catalog import load_strategy, modules_of
-from contsym.training.fingerprint import code_sha256, library_facts
+from contsym.training.fingerprint import code_sha256, imported_by, library_facts
 from contsym.training.parts import choice, noise
 from contsym.training.plan import PRETRAINING, default_learning_rate, parse_settings
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 
 def code_of(plan: Plan) -> str:
-    """The hash of contsym's code that decides a result of the plan; that of a plug-in is another fact."""
+    """The hash of contsym's code that decides a result of the plan, with what a plug-in imports of it; the plug-in's own
+    code is another fact."""
     names = modules_of(plan.config.strategy, plan.plugins)
+    if plugin := plan.plugins.find("strategy", plan.config.strategy):
+        names += imported_by(plugin.texts)
     names += modules_of(PRETRAINING) if plan.config.protocol == "retrain" else ()
     return code_sha256("contsym.training.run", *names)
 
@@ -62,10 +65,18 @@ def first_task_key(plan: Plan, seed: int) -> str | None:
         "experience": _experience_facts(plan, 0),
         # The head has a row for each label of the scenario; those of other experiences count where the task is given.
         "labels": [space.names, space.own if space.is_task_given else space.own[:1]],
-        "passes": _passes(plan.config),
-        "curve": [task.fingerprint for task in plan.tasks] if plan.config.curve else [],
+        "passes": {**_passes(plan.config), **_reported(plan.config)},
+        "measured": _measured(plan),
     }
     return _hash({**facts, **_method_facts(plan, seed)})
+
+
+def _measured(plan: Plan) -> object:
+    """What the points of the first experience are of. Where a target may end it, a point has a place for every task, and
+    their number decides how many pairs are measured."""
+    if plan.config.curve:
+        return [task.fingerprint for task in plan.tasks]
+    return len(plan.tasks) if plan.config.stop_at is not None else None
 
 
 def _reported(config: RunConfig) -> dict[str, object]:

@@ -165,7 +165,7 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         raise SettingError(
             f"scenario {config.scenario} stands for a run in each order; expected one, as {one}"
         )
-    _check_sources(config, scenario)
+    check_sources(config, scenario)
     store.check_writable(config.output)
     with shared.loading_ahead(scenario, config):
         named_encoder = None if config.encoder is None else checkpoints.locate(config.encoder)
@@ -215,7 +215,8 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
     )
 
 
-def _check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
+def check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
+    """Raise SettingError for options of data that the scenario has not."""
     tasks = {task.name: task for task in scenario.specs}
     for name, source in config.sources.items():
         if name not in tasks:

@@ -75,7 +75,10 @@ def stored_seed(plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache
     fill_model = models[0].fill if models else None
     if before is None:
         store.write_result(config.output, *output, fill_model)
-        return output.result
+        if is_done(config, key):
+            return output.result
+        # Another process has stored the result meanwhile, without a model.
+        before = store.read_result(folder)
     if names := differing(before, output.result):
         raise ContsymError(
             f"seed {seed}: trained again for its model, it gives another result than the stored one ({', '.join(names[:3])} "

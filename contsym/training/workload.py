@@ -76,8 +76,10 @@ def _tried(step: int, most: int) -> list[int]:
     return list(least([*range(step, most, step), most], lambda n: float(n * n >= step * most), 1.0).tried)
 
 
-def seconds_per_text(plan: Plan) -> float:
-    """The time to encode a text of the plan's tasks with its encoder, measured here."""
+def seconds_per_text(plan: Plan, n_threads: int) -> float:
+    """The time to encode a text of the plan's tasks with its encoder and so many threads, measured here."""
+    import torch
+
     from contsym.models.encoders.pooled import gives_vectors
     from contsym.training.encoder import load_encoder
 
@@ -88,7 +90,12 @@ def seconds_per_text(plan: Plan) -> float:
         texts += [*pairs["premise"][:], *pairs["hypothesis"][:]]
     if not gives_vectors(encoder):
         return 0.0
-    encoder.encode(texts[:4])
-    began = time.perf_counter()
-    encoder.encode(texts)
-    return (time.perf_counter() - began) / len(texts)
+    n_before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        encoder.encode(texts[:4])
+        began = time.perf_counter()
+        encoder.encode(texts)
+        return (time.perf_counter() - began) / len(texts)
+    finally:
+        torch.set_num_threads(n_before)

@@ -7,7 +7,7 @@ import pytest
 
 from contsym.config import RunConfig, parse_seeds, to_record
 from contsym.errors import ContsymError, SettingError
-from contsym.sweeps.config import SweepConfig, parse_grid, parse_sweep_shots, read_file
+from contsym.sweeps.config import SweepConfig, for_one_run, parse_grid, parse_sweep_shots, read_file
 
 
 def config(**changes):
@@ -124,6 +124,14 @@ def test_a_file_says_what_the_options_say(tmp_path):
             ":1: form 'lexicalized' is unknown; did you mean lexicalised or delexicalised?",
         ),
         ("shots = [8", ":1: not TOML (Unclosed array)"),
+        (
+            "mnli = 'one'\n[task]\nmnli = 'other'",
+            ": [task] mnli is also given by a key of its own; give it once",
+        ),
+        (
+            "mnli-size = 30\n[size]\nmnli = 40",
+            ": [size] mnli is also given by a key of its own; give it once",
+        ),
     ],
 )
 def test_a_wrong_line_of_a_file_is_named(text, message, tmp_path):
@@ -144,6 +152,15 @@ def test_values_of_a_file_are_those_that_are_typed(tmp_path):
     path.write_text(FILE + "since = 2020-01-01")
     with pytest.raises(SettingError, match=r"^--set since=.*: expected a text, a number, True or False$"):
         SweepConfig(**read_file(path))
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [({"shots": ()}, "shots"), ({"strategies": ()}, "strategies"), ({"settings": {"k": []}}, "k")],
+)
+def test_an_empty_list_is_no_value_of_one_run(found, name):
+    with pytest.raises(SettingError, match=f"^here: {name} is empty; expected one"):
+        for_one_run(found, (), "here")
 
 
 def test_a_missing_file_is_named(tmp_path):

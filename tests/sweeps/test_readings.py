@@ -46,6 +46,12 @@ def test_lists_multiply_and_a_repeated_reading_counts_once(tmp_path):
     ]
 
 
+def test_a_repeated_reading_is_main_whichever_entry_says_so(tmp_path):
+    entries = "[[reading]]\none_pass = true\n[[reading]]\nmain = true\none_pass = true\n"
+    config = config_of(tmp_path, FILE.partition("[[reading]]")[0] + entries)
+    assert [(reading.name, reading.is_main) for reading in config.readings] == [("one_pass=true", True)]
+
+
 def test_each_reading_is_a_sweep_with_its_own_options(tmp_path):
     parts = {reading.name: part for reading, part in config_of(tmp_path).parts()}
     main = parts["one_pass=true until=1.0 batch_size=16"]
@@ -106,9 +112,13 @@ def test_several_shots_are_several_readings(tmp_path):
     assert len(config_of(tmp_path, in_each).parts()) == 6
 
 
-def test_screening_takes_at_most_the_seeds_of_the_sweep(tmp_path):
+def test_screening_takes_readings_and_at_most_the_seeds_of_the_sweep(tmp_path):
     with pytest.raises(SettingError, match=r"^screen 5: expected 1 to 4, the seeds of the sweep$"):
         config_of(tmp_path, FILE.replace("screen = 2", "screen = 5"))
+    with pytest.raises(
+        SettingError, match=r"^screen 2: there is no reading to screen; expected \[\[reading\]\]"
+    ):
+        config_of(tmp_path, FILE.partition("[[reading]]")[0])
 
 
 def test_the_protocols_pretraining_goes_to_the_readings_that_have_one(tmp_path):

@@ -11,7 +11,7 @@ from contsym.results import store
 from contsym.sweeps.engines.base import Lost
 from contsym.sweeps.find import find
 from contsym.sweeps.job import is_done, run_job
-from contsym.sweeps.plan import claimed, plan_sweep, write_record
+from contsym.sweeps.plan import claimed, plan_sweep, seconds_left, write_record
 from contsym.sweeps.runs import latest_sweep, stored_runs, stored_sweeps
 from contsym.sweeps.scheduler import MAX_TRIES, run_sweep
 from contsym.training.first_task import FirstTaskCache, first_tasks_folder
@@ -136,6 +136,44 @@ def test_a_lost_worker_is_tried_again_but_not_for_ever(sweep):
     assert failed == {cell: "killed"}
 
 
+class Full(Here):
+    """A queue that takes one job at a time and refuses others, whatever its slots."""
+
+    n_taken = 0
+
+    def submit(self, job):
+        if self.n_taken:
+            raise ContsymError("the queue is full")
+        self.n_taken = 1
+        return super().submit(job)
+
+    def wait(self, handles, seconds):
+        self.n_taken = 0
+        return super().wait(handles, seconds)
+
+
+def test_a_refused_job_waits_for_those_that_run(sweep):
+    executor = Full(pretend, n_slots=3)
+    assert run_sweep(sweep, executor, Silent()) == {}
+    assert (sweep.n_done, len(executor.done)) == (8, 12)
+
+
+def test_a_sweep_ends_where_the_first_job_is_refused(sweep):
+    executor = Full(pretend)
+    executor.n_taken = 1
+    with pytest.raises(ContsymError, match=r"^the queue is full$"):
+        run_sweep(sweep, executor, Silent())
+    assert executor.is_closed
+
+
+def test_processes_that_share_the_cores_are_not_expected_to_be_faster(sweep, monkeypatch):
+    monkeypatch.setattr("contsym.sweeps.engines.base.n_cores", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    # As if a text took half of the time with twice the threads.
+    monkeypatch.setattr("contsym.training.workload.seconds_per_text", lambda plan, n_threads: 1 / n_threads)
+    assert seconds_left(sweep, n_jobs=1) == seconds_left(sweep, n_jobs=2) == seconds_left(sweep, n_jobs=4) > 0
+
+
 def test_two_slots_never_run_a_job_twice(sweep):
     executor = Here(pretend, n_slots=2)
     run_sweep(sweep, executor, Silent())
@@ -168,7 +206,8 @@ def test_an_untrained_encoding_is_made_once_for_all(sweep, tmp_path, monkeypatch
 def test_other_data_than_planned_is_refused_by_the_worker(sweep):
     job = replace(sweep.cells[0].job, key="0" * 64)
     with pytest.raises(
-        ContsymError, match=r"^this worker has other data, another contsym or other libraries"
+        ContsymError,
+        match=r"^this worker has other data, another contsym, other libraries, or another kind of device",
     ):
         run_job(job)
     assert not is_done(job)
@@ -227,6 +266,24 @@ def test_two_spellings_of_one_value_are_refused(sources, tiny_encoder_folder, tm
     assert str(caught.value) == (
         "--set steps=4,k=5 and steps=4,k=05 come to the same; expected values that differ"
     )
+
+
+def test_values_that_another_setting_overrides_are_refused(sources, tiny_encoder_folder, tmp_path):
+    """Beside `steps`, the rows of two `epochs` would be one result."""
+    settings = {"steps": ("4",), "epochs": ("1", "2")}
+    same = toy_config(sources, tiny_encoder_folder, tmp_path, strategies=("fine_tune",), settings=settings)
+    with pytest.raises(SettingError, match=r"^--set steps=4,epochs=1 and steps=4,epochs=2 come to the same"):
+        plan_sweep(same)
+
+
+@pytest.mark.parametrize("shots", [("least",), (8, None)])
+def test_shots_of_a_scenario_without_any_are_refused_before_a_cell_runs(
+    shots, sources, tiny_encoder_folder, tmp_path
+):
+    nli = {"mnli": sources["mnli"]}
+    config = toy_config(nli, tiny_encoder_folder, tmp_path, scenario="mnli_only", shots=shots)
+    with pytest.raises(SettingError, match=r"^--shots: scenario mnli_only has no task with shots"):
+        plan_sweep(config)
 
 
 def test_a_setting_that_no_strategy_has_is_refused(sources, tiny_encoder_folder, tmp_path):

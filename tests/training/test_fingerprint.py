@@ -13,7 +13,7 @@ import pytest
 
 import contsym
 from contsym.strategies.catalog import modules_of
-from contsym.training.fingerprint import IRRELEVANT, closure, code_sha256, git_commit
+from contsym.training.fingerprint import IRRELEVANT, closure, code_sha256, git_commit, imported_by
 from tests.command import environment
 
 ROOT = Path(contsym.__file__).parent
@@ -32,7 +32,7 @@ for strategy in strategies:
     plan = prepare(
         toy_config(json.loads(sources), encoder, Path(output), strategy, settings={"steps": "2"}, curve=True, audit=True)
     )
-    n_encodings(plan, [8, 8]), seconds_per_text(plan)
+    n_encodings(plan, [8, 8]), seconds_per_text(plan, 1)
     # Add-ons are plugins of Avalanche.
     assert "+" in strategy or "avalanche" not in sys.modules, "planning needs seconds more"
     from contsym.training.run import run_seed
@@ -136,6 +136,15 @@ def test_a_module_imported_inside_a_function_counts(copy):
         "contsym.models",
         "contsym.models.algebra",
     }
+
+
+def test_the_imports_of_a_plug_in_are_read_without_running_it():
+    texts = (
+        "import contsym, torch\nfrom contsym.strategies.knn_fixed import KnnFixed\n",
+        "{{ template }} (",
+        "from contsym.not_there import x",
+    )
+    assert imported_by(texts) == ("contsym", "contsym.strategies.knn_fixed")
 
 
 def test_the_commit_says_whether_there_are_changes(tmp_path, monkeypatch):

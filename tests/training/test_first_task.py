@@ -86,6 +86,27 @@ def test_what_a_first_task_depends_on_is_in_its_key(plan):
     assert first_task_key(replace(plan, settings=plan.settings.model_copy(update={"k": 5})), 0) != key()
     assert first_task_key(replace(plan, tasks=plan.tasks[::-1]), 0) is None
     assert first_task_key(replace(plan, tasks=plan.tasks[:1]), 0) is None
+    # With `until` the other target decides which batches are measured.
+    assert key(until=0.9) == key(until=0.9, target=0.99) != key(until=0.9, target=0.8)
+
+
+def test_a_state_with_points_is_of_as_many_tasks(toy, tiny_encoder_folder, tmp_path):
+    """A point has an accuracy per task: with those of two tasks a result of three could not be stored."""
+    parts = tmp_path / "parts.toml"
+    parts.write_text(
+        'summary = "Three."\n[[experience]]\ntask = "mnli"\n[[experience]]\ntask = "wikidata"\nparts = 2\n'
+    )
+    cache = FirstTaskCache(tmp_path / "first_tasks")
+    config = toy_config(
+        toy, tiny_encoder_folder, tmp_path, "fine_tune", shots=8, settings={"steps": "2"}, until=1.0
+    )
+    two, three = (prepare(replace(config, scenario=each)) for each in (config.scenario, str(parts)))
+    for plan in (two, three):
+        result, _, _ = run_seed(plan, 0, Silent(), cache)
+        assert {len(point.accuracies) for point in result.trajectory} == {len(plan.tasks)}
+    # Without points both share it.
+    two, three = (replace(plan, config=replace(plan.config, until=None)) for plan in (two, three))
+    assert first_task_key(two, 0) == first_task_key(three, 0)
 
 
 @pytest.mark.parametrize("name", [STATE, TENSORS])
@@ -96,6 +117,31 @@ def test_a_damaged_state_is_one_line(name, plan, tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ContsymError, match=r"a cached first task cannot be read .*; delete it"):
         run_seed(plan, 0, Silent(), cache)
+
+
+def test_a_state_that_another_sweep_deletes_meanwhile_is_made_again(plan, tmp_path, monkeypatch):
+    cache = FirstTaskCache(tmp_path / "first_tasks")
+    was_there = [True]
+    monkeypatch.setattr(
+        FirstTaskCache,
+        "has",
+        lambda self, key: bool(was_there and was_there.pop()) or (self.folder / key).is_dir(),
+    )
+    values, _ = cache.make(plan, 0, Silent())
+    assert (values["n_done"], was_there) == (1, [])
+
+
+def test_a_kill_leaves_no_half_of_a_state_that_is_deleted(tmp_path, monkeypatch):
+    cache = FirstTaskCache(tmp_path / "first_tasks")
+    (cache.folder / "key").mkdir(parents=True)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cache.drop("key")
+    assert not cache.has("key")
 
 
 def test_the_seconds_of_a_cached_first_task_count(plan, tmp_path):

@@ -9,8 +9,9 @@ import pytest
 
 from contsym.config import RunConfig
 from contsym.models.encoders.device import choose_precision
-from contsym.training.fingerprint import library_versions
-from contsym.training.keys import key_of
+from contsym.plugins import Plugin, Plugins
+from contsym.training.fingerprint import code_sha256, library_versions
+from contsym.training.keys import code_of, key_of
 from contsym.training.plan import prepare
 from tests.runs import toy_config
 
@@ -52,6 +53,22 @@ def test_the_code_of_contsym_decides_and_not_its_version(key, monkeypatch):
     finally:
         monkeypatch.undo()
         library_versions.cache_clear()
+
+
+def test_code_of_contsym_that_a_plug_in_uses_is_in_its_key(toy, tiny_encoder_folder, tmp_path):
+    plan = prepare(toy_config(toy, tiny_encoder_folder, tmp_path, "knn_fixed", shots=8))
+    text = "def loss():\n    import contsym.models.losses\n"
+
+    card = '"""Mine."""\nCARD = {"source": "none", "trains": "encoder", "stores": "nothing"}\n'
+
+    def code(text):
+        mine = Plugin("strategy", "mine", "mine.py", tmp_path / "mine.py", card + text)
+        named = replace(plan, config=replace(plan.config, strategy="mine"), plugins=Plugins((mine,)))
+        return code_of(named)
+
+    alone = code_sha256("contsym.training.run")
+    assert (code("import contsym"), code("import torch")) == (alone, alone)
+    assert code(text) == code_sha256("contsym.training.run", "contsym.models.losses") != alone
 
 
 def test_paths_do_not_count_but_what_lies_there(key, toy, tiny_encoder_folder, tmp_path, monkeypatch):

@@ -336,6 +336,19 @@ def test_a_stored_result_gets_its_model_by_the_same_training(toy, tiny_encoder_f
     assert not store.has_model(tmp_path, key)
 
 
+def test_a_result_that_another_process_stores_meanwhile_gets_the_model_too(
+    toy, tiny_encoder_folder, tmp_path, monkeypatch
+):
+    given = toy_config(
+        toy, tiny_encoder_folder, tmp_path, "knn_fixed", settings={"steps": "3"}, save_models=True
+    )
+    write = store.write_result
+    monkeypatch.setattr(store, "write_result", lambda *args: write(*args[:4]))
+    plan = prepare(given)
+    stored_seed(plan, 0, Silent())
+    assert store.has_model(tmp_path, key_of(plan, 0))
+
+
 def test_the_model_of_a_plug_in_asks_for_its_file_and_tells_when_it_has_changed(trained, tmp_path):
     file, _ = write("strategy", "mine", tmp_path)
     model, _ = trained("mine", plugins=(str(file),))

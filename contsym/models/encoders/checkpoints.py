@@ -347,6 +347,7 @@ def _text_files_sha256(folder: Path) -> str:
         *TOKENIZER_FILES,
         "merges.txt",
         "special_tokens_map.json",
+        "added_tokens.json",
     )
     digest = hashlib.sha256()
     for path in (folder / name for name in names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from contsym.checked import is_number
@@ -14,12 +14,26 @@ from contsym.sweeps.job import Job
 
 def one_line(error: BaseException) -> str:
     """The message of an error; with its type unless the error is contsym's, and with its notes, as `run_job` adds one."""
-    text = " ".join(str(error).split())[:500]
+    text = " ".join(str(error).split())
     if isinstance(error, (ContsymError, Lost)):
-        return text
+        # Long enough for any text that this function has given before.
+        return text[:800]
+    text = text[:500]
     text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     notes = " ".join(", ".join(getattr(error, "__notes__", ())).split())[:200]
     return f"{text} ({notes})" if notes else text
+
+
+def error_of(do: Callable[[Job], None], job: Job) -> str | None:
+    """Do a job in a worker; gives its error as text, or None.
+
+    The error itself is not sent: another process may not be able to rebuild it, as one whose class is in a plug-in.
+    """
+    try:
+        do(job)
+    except Exception as error:
+        return one_line(error)
+    return None
 
 
 class Lost(Exception):

@@ -13,8 +13,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import ModuleType
 
+from contsym.errors import ContsymError
 from contsym.machine import changed_environment
-from contsym.sweeps.engines.base import Lost, threads_each, worker_environment
+from contsym.sweeps.engines.base import Lost, error_of, threads_each, worker_environment
 from contsym.sweeps.job import Job, run_job
 
 
@@ -40,7 +41,7 @@ class LocalExecutor:
             # May start a process. OpenMP reads its threads once, when torch is loaded.
             with changed_environment(worker_environment(self.n_threads) | seen), _without_main_program():
                 try:
-                    future = pool.submit(run_job, job)
+                    future = pool.submit(error_of, run_job, job)
                 except BrokenProcessPool:
                     # Its process died while it waited, and nothing of it is lost.
                     self._drop(pool)
@@ -71,6 +72,8 @@ class LocalExecutor:
                 error = Lost("its process died (out of memory, or killed)")
             else:
                 self._free.append(pool)
+                if error is None and (message := future.result()):
+                    error = ContsymError(message)
             ended.append((future, error))
         return ended
 

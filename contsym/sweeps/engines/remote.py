@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from contsym.errors import ContsymError
-from contsym.sweeps.engines.base import one_line
+from contsym.sweeps.engines.base import error_of
 from contsym.sweeps.job import Job, is_done, run_job
 
 ARRIVAL_SECONDS = 30.0
@@ -18,8 +18,7 @@ ARRIVAL_SECONDS = 30.0
 def run_job_there(job: Job, folder: str) -> str | None:
     """Run a job in `folder`, where the sweep was started; returns its error as text, or None.
 
-    Relative paths (of the output, the data, an encoder) are relative to that folder. Exceptions are not sent, since
-    the waiting machine might not be able to rebuild them.
+    Relative paths (of the output, the data, an encoder) are relative to that folder.
     """
     node = platform.node()
     try:
@@ -29,11 +28,8 @@ def run_job_there(job: Job, folder: str) -> str | None:
             f"{node} cannot enter {folder}, where the sweep was started ({error.strerror}); "
             "expected a file system that all nodes share"
         )
-    try:
-        run_job(job)
-    except Exception as error:
-        return f"{one_line(error)} (on {node})"
-    return None
+    message = error_of(run_job, job)
+    return f"{message} (on {node})" if message else None
 
 
 def not_arrived(job: Job, seconds: float = ARRIVAL_SECONDS) -> ContsymError | None:

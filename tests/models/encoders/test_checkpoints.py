@@ -29,6 +29,13 @@ def test_a_folder_is_found_with_the_hash_of_its_weights(tiny_encoder_folder):
     assert len(found.weights_sha256) == 64
 
 
+def test_tokens_that_are_added_are_in_the_hash_of_the_text_files(tiny_encoder_folder, tmp_path):
+    shutil.copytree(tiny_encoder_folder, tmp_path / "encoder")
+    before = locate(str(tmp_path / "encoder")).text_files_sha256
+    (tmp_path / "encoder" / "added_tokens.json").write_text('{"symmetric": 5}')
+    assert locate(str(tmp_path / "encoder")).text_files_sha256 != before
+
+
 def test_pickled_weights_are_refused(tiny_encoder_folder, tmp_path):
     folder = tmp_path / "pickled"
     shutil.copytree(tiny_encoder_folder, folder)

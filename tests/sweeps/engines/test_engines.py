@@ -141,6 +141,27 @@ def _die_or_write(path):
     path.touch()
 
 
+def test_an_error_that_no_other_process_can_rebuild_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr("contsym.sweeps.engines.local.run_job", _raise_of_its_own)
+    executor = LocalExecutor(1)
+    future = executor.submit(tmp_path)
+    ((_, error),) = executor.wait([future], 120)
+    executor.close()
+    assert one_line(error) == "Diverged: loss 7 after step 3 (mine.py:8)"
+
+
+def _raise_of_its_own(path):
+    class Diverged(Exception):
+        """As a plug-in may have it: unknown elsewhere, and with two arguments."""
+
+        def __init__(self, loss, step):
+            super().__init__(f"loss {loss} after step {step}")
+
+    error = Diverged(7, 3)
+    error.add_note("mine.py:8")
+    raise error
+
+
 def test_options_are_read_by_kind():
     given = {"time": "90", "num-gpus": "0.5", "partition": "7"}
     assert parse_options("slurm", given, KNOWN) == {"time": 90, "num_gpus": 0.5, "partition": "7"}
