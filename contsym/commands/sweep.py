@@ -1,4 +1,4 @@
-"""The command line of sweeps: start, look at, resume."""
+"""The command line of sweeps: start, resume, or only show what would run."""
 
 from __future__ import annotations
 
