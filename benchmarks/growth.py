@@ -16,7 +16,7 @@ largest, where what is the same for every size weighs least: 1 is linear, 0 not 
   5 steps and followed by an evaluation of all test pairs; same encoder. The data stay the same, the
   evaluations get more.
 
-The picture needs matplotlib (`pip install -e '.[bench]'`); its ending says which kind, .svg or .png.
+The ending of the picture's name says which kind it is, .svg or .png.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class Twins(NamedTuple):
     follows: bool
 
 
-def inflected(verb: str | tuple[str, str], preposition: str = "") -> Verb:
+def inflected(verb: str | tuple[str, str]) -> Verb:
     """The forms of a verb; a pair is (base, past), whose participle is left out.
 
     >>> inflected("carry").third, inflected("carry").past, inflected("bake").past
@@ -131,7 +131,7 @@ def inflected(verb: str | tuple[str, str], preposition: str = "") -> Verb:
         else base + ("es" if base.endswith(("s", "x", "z", "ch", "sh")) else "s")
     )
     regular = base[:-1] + "ied" if ends_in_y else base + ("d" if base.endswith("e") else "ed")
-    return Verb(base, third, past or regular, "" if past else regular, preposition)
+    return Verb(base, third, past or regular, "" if past else regular)
 
 
 def shares(items: tuple) -> dict[str, list]:

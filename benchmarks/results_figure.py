@@ -1,6 +1,6 @@
 """The figure of the README, from the tables in docs/results.md: python benchmarks/results_figure.py
 
-Pairs until 0.99 against points of MNLI forgotten then, a point per method, with 95% intervals. Needs the extra bench.
+Pairs until 0.99 against points of MNLI forgotten then, a point per method, with 95% intervals.
 """
 
 from __future__ import annotations

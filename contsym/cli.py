@@ -39,7 +39,7 @@ GROUPS: dict[str, tuple[click.Command, ...]] = {
     "Run": (run, sweep, pretrain),
     "Look at results": (runs, show, compare, report, metrics, audit, reproduce, ui, sync),
     "Use models": (predict, add, export, diff),
-    "Data, and what there is": (data, list_, doctor),
+    "Data and set-up": (data, list_, doctor),
     "Extend": (new, check, docs),
 }
 """The commands in the order of `contsym --help`."""
@@ -62,8 +62,8 @@ class Commands(click.Group):
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
     },
-    epilog="Every option can also stand in an environment variable, as CONTSYM_RUN_SHOTS=64 for contsym run; "
-    "CONTSYM_OUTPUT, _ENCODER, _DEVICE, _PRECISION, _PLUGIN and _TRACKING_URI count for all commands.\n\n"
+    epilog="Every option can also be set by an environment variable, as CONTSYM_RUN_SHOTS=64 for contsym run; "
+    "CONTSYM_OUTPUT, _ENCODER, _DEVICE, _PRECISION, _PLUGIN and _TRACKING_URI apply to all commands.\n\n"
     "\b\nTab completes names with this line in ~/.bashrc (or zsh_source, fish_source):\n"
     '  eval "$(_CONTSYM_COMPLETE=bash_source contsym)"',
 )

@@ -209,12 +209,10 @@ class Bench:
             tracking.make_database(path, path.parent)
         return path
 
-    def run_words(
-        self, output: Path, strategy: str = "fine_tune", seeds: tuple[int, ...] = SEEDS
-    ) -> list[str]:
+    def run_words(self, output: Path) -> list[str]:
         """A run of both toy tasks."""
-        words = ["run", "--strategy", strategy, *OPTIONS, "--shots", "32", "--mnli-size", "48"]
-        words += ["--seeds", "".join(f"{seed}," for seed in seeds), "--encoder", "encoder", "--mnli", "mnli"]
+        words = ["run", "--strategy", "fine_tune", *OPTIONS, "--shots", "32", "--mnli-size", "48"]
+        words += ["--seeds", "".join(f"{seed}," for seed in SEEDS), "--encoder", "encoder", "--mnli", "mnli"]
         return [*words, "--wikidata", "wikidata", "--no-curve", "--output", str(output)]
 
     def sweep_words(self, output: Path) -> list[str]:

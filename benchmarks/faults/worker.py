@@ -53,7 +53,7 @@ def workers_of(parent: int) -> list[int]:
 
 
 def ray(bench: Bench, rng: random.Random) -> str:
-    """The tests of a Ray cluster on this machine: a killed worker, a dead node, a scheduler started again."""
+    """The tests of a Ray cluster on this machine: a killed worker, and a dead node."""
     if importlib.util.find_spec("ray") is None:
         raise Skipped("ray is not installed")
     command = [

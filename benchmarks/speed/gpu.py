@@ -120,14 +120,14 @@ def forward_flops(config: Any, batch: int) -> int:
     return batch * N_TOKENS * config.num_hidden_layers * a_token
 
 
-def timed(work: Callable[[], object], device: torch.device, n: int = 3) -> float:
-    """Seconds of one of n calls in a row, by the device's own end."""
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one of three calls in a row, by the device's own end."""
     _wait(device)
     began = time.perf_counter()
-    for _ in range(n):
+    for _ in range(3):
         work()
     _wait(device)
-    return (time.perf_counter() - began) / n
+    return (time.perf_counter() - began) / 3
 
 
 def peak_flops(side: int, device: torch.device) -> float:

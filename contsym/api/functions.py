@@ -69,7 +69,7 @@ def run(
     Args:
         strategy: A name of `contsym list strategies`, or a subclass of `contsym.Strategy`, also one of a notebook's cell.
         scenario: A name of `contsym list scenarios`, a TOML file, or a dict with the entries of such a file.
-        shots: Training examples of each experience of a task with shots, as Wikidata; "least" for the fewest that reach the
+        shots: Training examples per experience of a few-shot task, as Wikidata; "least" for the fewest that reach the
             target; None: all.
         seeds: A number of seeds, as 3 for 0, 1 and 2, or the seeds themselves; one result each.
         settings: Hyper-parameters by name, or a `Settings` object of the strategy.

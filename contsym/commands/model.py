@@ -63,7 +63,7 @@ def predict(
     """Label pairs with a saved model, and show the probability of each label.
 
     MODEL is a folder, a run with saved models as for contsym show, or OWNER/NAME of the Hub. PAIRS is a file of any
-    format that contsym reads, or - for JSON lines on stdin; a label in it is not looked at.
+    format that contsym reads, or - for JSON lines on stdin; labels in it are ignored.
 
     \b
     Examples:

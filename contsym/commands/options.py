@@ -49,14 +49,14 @@ limit_option = click.option(
     "--limit",
     type=int,
     metavar="N",
-    help="Take only N pairs of each part of the data, for a quick look; every output says so.",
+    help="Take at most N examples of each part of the data, for a quick look; every output says so.",
 )
 config_option = click.option(
     "--config",
     "config_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Options as TOML (docs/sweeps.md); those on the command line count more.",
+    help="Options from a TOML file (docs/sweeps.md); the command line overrides it.",
 )
 uri_option = click.option(
     "--tracking-uri",
@@ -248,8 +248,8 @@ pooling_option = click.option(
     type=click.Choice(list(POOLINGS)),
     default=AUTO,
     show_default=True,
-    help="How token states become a vector; auto: as the preset or a sentence-transformers folder, or else the last token of "
-    "a decoder-only model and the mean of any other (docs/encoders.md).",
+    help="How token states become a vector; auto: that of the preset or of a sentence-transformers folder, else the last "
+    "token for a decoder-only model and the mean for any other (docs/encoders.md).",
 )
 adapter_option = click.option(
     "--adapter",

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 @click.option(
     "--shots",
     metavar="N|least|all",
-    help="Training examples of each experience of a task with shots, as Wikidata, the fewest that reach the target, or "
-    "all, the default.",
+    help="Training examples per experience of a few-shot task, as Wikidata; least: the fewest that reach the target; all, "
+    "the default.",
 )
 @click.option("--seeds", default="1", show_default=True, metavar="N|LIST", help=SEEDS_HELP)
 @click.option(

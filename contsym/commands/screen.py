@@ -55,7 +55,8 @@ def log_options(command):
         metavar="FILE",
         expose_value=False,
         callback=_open,
-        help="Append what stderr shows to this file, with a line every ten seconds in place of bars.",
+        help="Append the plan, the progress (a line every ten seconds), the answer of a run and any error to this "
+        "file.",
     )(command)
     return click.option(
         "-q",

@@ -1,4 +1,4 @@
-"""The command line of sweeps: start, look at, resume."""
+"""The command line of sweeps: start, resume, or only show what would run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shots",
     metavar="LIST",
-    help="Training examples of each experience of a task with shots, as 8,16,64, least or all.",
+    help="Training examples per experience of a few-shot task, as 8,16,64, least or all.",
 )
 @click.option("--seeds", metavar="N|LIST", help=f"{SEEDS_HELP}  [default: 3]")
 @click.option(
@@ -86,7 +86,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="This machine, a Ray cluster, or SLURM.",
 )
-@click.option("--address", metavar="HOST:PORT", help="Of a Ray cluster; default: one is started here.")
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Of a Ray cluster; default: that at RAY_ADDRESS, else a new one on this machine.",
+)
 @click.option(
     "--engine-option",
     "engine_options",

@@ -41,7 +41,7 @@ def method_name(files: EncoderFiles) -> str | None:
         return None
     try:
         return read_file(files.root).strategy
-    except ContsymError:  # `methods.load_method` says so
+    except ContsymError:  # `methods.saved_method` says so
         return None
 
 

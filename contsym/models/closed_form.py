@@ -1,9 +1,8 @@
 """Heads that are computed from sums over pairs, without gradient steps.
 
 `add` takes in the vectors of examples (p and h, or one of a single text) and their labels, in parts of any size; `forward`
-then scores with all so far. The state is
-buffers of fixed shape in float64, because sums of many float32 squares lose the digits of a covariance. A
-label without pairs scores below all others; before any pair all labels score alike.
+then scores with all so far. The state is buffers of fixed shape in float64, because sums of many float32 squares lose the
+digits of a covariance. A label without pairs scores below all others; before any pair all labels score alike.
 """
 
 from __future__ import annotations

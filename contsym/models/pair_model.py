@@ -148,6 +148,11 @@ def _column(pairs: Sequence[Mapping[str, object]], name: str) -> Tensor:
     return torch.tensor([pair[name] for pair in pairs])
 
 
+def trained_weights(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights that take gradient steps, by name."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -200,7 +200,7 @@ def read_card(name: str, source: str, where: str = "") -> Card:
     """The card of a strategy's source text: its docstring's first line and its CARD.
 
     CARD is a plain dict literal at module level with the keys source, trains and stores, and optionally
-    grows and family. `where` names the file in errors. Raises ContsymError for anything else.
+    grows, family, inputs and labels. `where` names the file in errors. Raises ContsymError for anything else.
     """
     where = where or f"strategies/{name}.py"
     try:

@@ -332,9 +332,7 @@ def claimed(sweep: Sweep) -> Iterator[StoredRun]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ContsymError(
-            f"{sweep.name} is being run by another process; expected to be the only one; wait for it, or stop it"
-        ) from None
+        raise ContsymError(f"{sweep.name} is being run by another process; wait for it, or stop it") from None
     try:
         output = sweep.config.output
         for folder in (store.results_folder(output), first_tasks_folder(output), *sweep.folder.glob("**/")):

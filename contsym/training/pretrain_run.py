@@ -22,7 +22,7 @@ from contsym.models.encoders.freezing import NOTHING
 from contsym.models.encoders.load import load
 from contsym.models.encoders.pooled import PooledEncoder
 from contsym.models.heads import PairClassifier
-from contsym.models.pair_model import under
+from contsym.models.pair_model import trained_weights, under
 from contsym.strategies.base import Strategy, TrainingSettings
 from contsym.tasks.schema import NLI_LABELS
 from contsym.training.failures import is_out_of_memory
@@ -87,7 +87,7 @@ class PairPretraining(Strategy):
 
     @property
     def trained(self) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        return trained_weights(self.model)
 
 
 def hold_out(pairs: Dataset, n: int, seed: int) -> tuple[Dataset, Dataset]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,6 +11,7 @@ from pydantic import Field, JsonValue
 
 from contsym import checked
 from contsym.checked import Count, Several, Words, Written
+from contsym.data.part_columns import is_nan
 from contsym.data.readers import MAX_LINE
 from contsym.data.schema import PlacedRow, Row, check_row, rows_of, table
 from contsym.data.text_files import bytes_lines
@@ -169,8 +169,7 @@ def table_rows(given: Any) -> list[dict[str, Any]] | None:
 
 def is_missing(value: object) -> bool:
     """Whether a table has the value for an empty cell."""
-    is_nan = isinstance(value, float) and math.isnan(value)
-    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or is_nan(value) or type(value).__name__ in ("NAType", "NaTType")
 
 
 def placed(pairs: Iterable[Any], *, with_label: bool, inputs: Inputs) -> Iterator[PlacedRow]:

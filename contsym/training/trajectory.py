@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from contsym.avalanche.trajectory import Point, Trajectory
 from contsym.data.joining import texts_of
 from contsym.models.encoders.pooled import gives_vectors
+from contsym.models.pair_model import trained_weights
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.metrics.trajectory import first_reaching, linear_cka
 from contsym.training.parts import FIRST_SCORED
@@ -67,7 +68,9 @@ class EncoderTrajectory(Trajectory):
         if not self.is_whole:
             return
         with self.counted(strategy):
-            self._weights = {name: p.clone() for name, p in trained_weights(strategy.model.encoder).items()}
+            self._weights = {
+                n: p.detach().clone() for n, p in trained_weights(strategy.model.encoder).items()
+            }
             self._features = None
             self.measure(strategy, experience, (0, 0, 0), all_tasks=True)
 
@@ -76,7 +79,7 @@ class EncoderTrajectory(Trajectory):
         # `start` has measured. A method may have added weights since, such as an adapter.
         if self.is_whole:
             for name, weight in trained_weights(strategy.model.encoder).items():
-                self._weights.setdefault(name, weight.clone())
+                self._weights.setdefault(name, weight.detach().clone())
 
     def after_training_iteration(self, strategy) -> None:
         if strategy.n_steps_left > 0 and self.has_reached(strategy):
@@ -242,14 +245,9 @@ def present_apart(method: Strategy) -> Iterator[int | None]:
         method.current = None
 
 
-def trained_weights(encoder: nn.Module) -> dict[str, Tensor]:
-    """The weights of the encoder that take gradient steps, by name."""
-    return {name: p.detach() for name, p in encoder.named_parameters() if p.requires_grad}
-
-
-def relative_distance(weights: dict[str, Tensor], start: dict[str, Tensor]) -> float:
+def relative_distance(weights: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> float:
     """||w - w0|| / ||w0|| over all weights together; 0 where w0 is missing or zero."""
-    both = [(weight, start[name]) for name, weight in weights.items() if name in start]
+    both = [(weight.detach(), start[name]) for name, weight in weights.items() if name in start]
     moved = math.hypot(*(float(torch.linalg.vector_norm(w - w0)) for w, w0 in both))
     length = math.hypot(*(float(torch.linalg.vector_norm(w0)) for _, w0 in both))
     return moved / length if length else 0.0

@@ -13,8 +13,8 @@ from contsym.data.wikidata.build import BuildOptions, build
 Triple = tuple[str, str, str]
 
 
-def triples_file(folder: Path, triples: Iterable[Sequence[str]], name: str = "triples.tsv") -> Path:
-    path = folder / name
+def triples_file(folder: Path, triples: Iterable[Sequence[str]]) -> Path:
+    path = folder / "triples.tsv"
     path.write_text("".join("\t".join(cells) + "\n" for cells in triples), encoding="utf-8")
     return path
 

@@ -321,7 +321,7 @@ def test_a_selection_leaves_no_file_behind(tmp_path, monkeypatch):
 # -- natural draws --
 
 
-def skewed(n=320):
+def skewed():
     """One symmetric pair in sixteen, as in a training part whose reversed pairs went to the test."""
     rows = [
         {
@@ -331,7 +331,7 @@ def skewed(n=320):
             "label": "contradiction" if i % 16 else "entailment",
             "relation": "of" if i % 16 else "near",
         }
-        for i in range(n)
+        for i in range(320)
     ]
     return table_from_rows(rows)
 

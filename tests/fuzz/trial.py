@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +95,7 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def try_reader(name: str, n: int, number: int, say: Callable[[str], None] = lambda _: None) -> Trial:
+def try_reader(name: str, n: int, number: int) -> Trial:
     """n documents, drawn with the seed `number`, to one reader."""
     trial = Trial(name)
     with tempfile.TemporaryDirectory(prefix="contsym-fuzz-") as there:

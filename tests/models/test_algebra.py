@@ -15,10 +15,7 @@ from contsym.models.algebra import (
     product,
     rotation,
 )
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from tests.models.twins import vectors
 
 
 def slow_division(h, p, guard):

@@ -8,10 +8,10 @@ import torch
 from contsym.models.balanced import balanced
 
 
-def fed(text, size, kept=(), seed=0):
+def fed(text, size, seed=0):
     """The memory after letters, each of the class of its letter, numbered by place."""
     new = [(letter, i) for i, letter in enumerate(text)]
-    return balanced(kept, new, size, torch.Generator().manual_seed(seed))
+    return balanced((), new, size, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(

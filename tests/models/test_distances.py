@@ -12,15 +12,7 @@ from contsym.models.distances import (
     pairwise_cosine_distance,
     pairwise_euclidean_distance,
 )
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def slow_cosine_distance(a, b):
-    return 1 - sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
-
+from tests.models.twins import slow_cosine_distance, vectors
 
 P, H, LABELS = vectors(7, 6), vectors(7, 6, seed=1), vectors(3, 6, seed=2)
 

@@ -13,10 +13,7 @@ from contsym.strategies.knn_cosine import Similarity
 from contsym.strategies.knn_learned import LearnedRelation
 from contsym.strategies.random_labels import RandomLabelVectors
 from contsym.strategies.setfit import ReadEmbedding
-
-
-def vectors(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from tests.models.twins import vectors
 
 
 def seeded(seed=3):

@@ -14,6 +14,7 @@ from contsym.models.losses import (
     margin_loss,
     prototype_loss,
 )
+from tests.models.twins import slow_cosine_distance
 
 
 def generator(seed):
@@ -75,10 +76,6 @@ def test_margin_loss_does_not_depend_on_the_order_of_labels_or_pairs():
 
 
 # -- contrastive loss --
-
-
-def slow_cosine_distance(a, b):
-    return 1 - sum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
 
 
 def slow_contrastive_loss(embeddings, labels, margin, distance=slow_cosine_distance):

@@ -24,15 +24,15 @@ def answers(labels, before, after, twin, known=1.0):
     return Answers(labels=labels, before=before, after=after, twin=twin, known=known)
 
 
-def rule(after=None, twin=None, label=E, known=1.0):
+def rule(after=None, twin=None, known=1.0):
     """A rule whose label is one; answered correctly before."""
-    labels = [label] * N
+    labels = [E] * N
     return answers(labels, labels, after or labels, twin or labels, known)
 
 
-def task(after, twin, before=None):
+def task(after, twin):
     labels = [E, C] * (N // 2)
-    return answers(labels, before or [E] * N, after, twin)
+    return answers(labels, [E] * N, after, twin)
 
 
 def audit(the_task, rules, seed=0):

@@ -173,14 +173,14 @@ def test_a_store_that_fails_ends_it_at_the_first_run(output, monkeypatch):
     assert skipped(done) == []
 
 
-def plugin_sweep(output, file, shots=8):
+def plugin_sweep(output, file):
     """A stored sweep of the strategy in that file; no cell is done."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(PLUGIN)
     config = SweepConfig(
         (file.stem,),
         "mnli_then_wikidata",
-        (shots,),
+        (8,),
         (0,),
         plugins=(str(file),),
         output=output,
@@ -188,7 +188,7 @@ def plugin_sweep(output, file, shots=8):
         protocol="sequential",
     )
     key = hashlib.sha256(str(file).encode()).hexdigest()
-    job = Job(key, config.cell(file.stem, 0, shots, {}))
+    job = Job(key, config.cell(file.stem, 0, 8, {}))
     return write_record(Sweep(config, (Cell(job, None, 4, 0),), "2026-02-02T03:04:05+00:00"))
 
 

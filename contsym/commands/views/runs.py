@@ -76,7 +76,7 @@ def _forgotten(result: SeedResult) -> float | None:
     return fmean(result.forgetting.values()) if result.forgetting else None
 
 
-def runs_report(found: Sequence[RunFacts], output: Path, now: datetime | None = None) -> Lines:
+def runs_report(found: Sequence[RunFacts], output: Path) -> Lines:
     """A row per run or sweep, and what is not done of them."""
     table = plain_table(f"Runs and sweeps of {output}, the latest first", "run", "age", "method and scenario")
     add_numbers(table, "shots", "seeds", "done", "learned", "forgot", no_wrap=False)
@@ -91,7 +91,7 @@ def runs_report(found: Sequence[RunFacts], output: Path, now: datetime | None = 
         table.add_row(
             # The first letters of an id are enough to name a run, and a row has 80 columns.
             run.id[:8],
-            age(run.last_started, now or datetime.now(UTC)),
+            age(run.last_started, datetime.now(UTC)),
             shown(f"{'sweep: ' * run.is_sweep}{what}{limit}"),
             ", ".join(map(shots_text, config.shots)),
             str(len(config.seeds)),

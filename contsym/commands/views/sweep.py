@@ -1,4 +1,4 @@
-"""What a person sees of a sweep in the terminal: the plan, its status and the figures by shots."""
+"""What a person sees of a sweep in the terminal: the plan, the failures and the figures by shots."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from contsym.errors import SettingError
+from contsym.models.pair_model import trained_weights
 
 if TYPE_CHECKING:
     from contsym.config import RunConfig
@@ -119,11 +120,6 @@ def part_of(strategy, n_pairs: int) -> Iterator[None]:
         yield
     finally:
         strategy.experience = whole
-
-
-def trained_weights(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The weights that take gradient steps, by name."""
-    return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def shared_weights(strategy) -> dict[str, nn.Parameter]:

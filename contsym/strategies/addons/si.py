@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from contsym.errors import SettingError
+from contsym.models.pair_model import trained_weights
 from contsym.models.path_integral import importance, lowered, penalty
 from contsym.strategies.addons.base import (
     Addon,
@@ -24,7 +25,6 @@ from contsym.strategies.addons.base import (
     check_shared,
     copies,
     tensors_bytes,
-    trained_weights,
 )
 
 CARD = {

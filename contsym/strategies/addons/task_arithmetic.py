@@ -18,6 +18,7 @@ from avalanche.core import SupervisedPlugin
 from pydantic import Field
 from torch import Tensor
 
+from contsym.models.pair_model import trained_weights
 from contsym.strategies.addons.base import (
     Addon,
     AddonSettings,
@@ -25,7 +26,6 @@ from contsym.strategies.addons.base import (
     copies,
     set_weights,
     tensors_bytes,
-    trained_weights,
 )
 
 CARD = {

@@ -14,13 +14,13 @@ from pydantic import Field
 from torch import Tensor
 
 from contsym.models.merging import interpolation
+from contsym.models.pair_model import trained_weights
 from contsym.strategies.addons.base import (
     Addon,
     AddonSettings,
     check_shared,
     copies,
     shared_weights,
-    trained_weights,
 )
 
 CARD = {
