@@ -119,11 +119,18 @@ class Experiment:
         }
 
     def _repr_html_(self) -> str:
-        heading = f"{html.escape(self.name)}<br>{html.escape(reading(self.results))}"
-        tables = [self.matrix, self.forgetting, self.samples_needed]
+        rows: dict[tuple[str, int], list[SeedResult]] = {}
+        for result in self.results:
+            rows.setdefault(self.stored.row_of(result), []).append(result)
+        readings = "; ".join(dict.fromkeys(map(reading, rows.values())))
+        heading = f"{html.escape(self.name)}<br>{html.escape(readings)}"
+        tables = [
+            table.astype(object).where(table.notna(), "-")
+            for table in (self.matrix, self.forgetting, self.samples_needed)
+        ]
         titles = ["Accuracy, mean over seeds", "Forgetting by seed", "Samples needed by seed"]
         parts = [
-            f"<p>{title}</p>{table.to_html(float_format='{:.3f}'.format, na_rep='not reached')}"
+            f"<p>{title}</p>{table.to_html(float_format='{:.3f}'.format)}"
             for title, table in zip(titles, tables, strict=True)
         ]
         return f"<p><b>{heading}</b></p>{''.join(parts)}"

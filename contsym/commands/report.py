@@ -55,6 +55,7 @@ def report(
     from contsym.commands.views.progress import status
     from contsym.report.collect import collect
     from contsym.report.render import FIGURES, make_report, write_report
+    from contsym.results.paper_readings import targets as targets_of
 
     shown = screen()
     with status(shown.console, "reading results", shown.log) as now:
@@ -65,6 +66,14 @@ def report(
             raise SettingError(
                 f"--target {target:g}: the least shots were searched for {of}; leave --target out, or search again with "
                 "--until"
+            )
+        # Batches between were not measured.
+        stopped = {targets_of(r) for r in collected.results if r.options.until is not None}
+        if target is not None and any(target not in each for each in stopped):
+            of = " and ".join(f"{t:g}" for t in sorted({t for each in stopped for t in each}))
+            raise SettingError(
+                f"--target {target:g}: with --until the pairs needed were counted for {of} alone; leave --target out, or "
+                "train again with --until"
             )
         n_pairs = math.comb(len(collected.variants), 2) * len(collected.shots) * len(collected.tasks)
         compared = f", {n_pairs:,} comparisons of strategies" if n_pairs > MANY_PAIRS else ""

@@ -372,6 +372,8 @@ COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
     "scenario": lambda r: r.scenario,
     "experiences": lambda r: r.experiences,
     "protocol": lambda r: r.options.protocol,
+    "one pass": lambda r: r.options.one_pass,
+    "until": lambda r: r.options.until,
     "draw of the shots": lambda r: r.options.draw,
     "pretraining": lambda r: r.pretraining,
     # Not by its name: two paths may lead to one checkpoint, and the results of both are one result.

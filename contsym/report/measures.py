@@ -18,10 +18,10 @@ from contsym.results.metrics.efficiency import (
     retention,
     shots_to_reach,
 )
-from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, summarise_values
+from contsym.results.metrics.stats import Comparison, Summary, best, compare_all, paired_t, summarise_values
 from contsym.results.paper_readings import samples
 from contsym.results.predictions import read_aligned
-from contsym.results.reading import smallest_tried
+from contsym.results.reading import counts_needed, smallest_tried
 from contsym.results.schema import PartAccuracy, SeedResult
 from contsym.results.summary import best_shortcut, marks, mean_shortcuts
 from contsym.results.training_audit import Audited, judge, read_audit
@@ -150,7 +150,7 @@ class Measures:
         # A search and a single pass count the pairs themselves; a search may stand beside trainings on as many or more.
         searched = [n for n in collected.shots if any(r.search for r in collected.at(n))]
         counted = [r for r in collected.group(variant, (searched or collected.shots)[-1]) if r.seed in seeds]
-        if is_counted := all(r.search or r.options.one_pass for r in counted):
+        if is_counted := all(map(counts_needed, counted)):
             needed = over_seeds([samples(r, self.target) for r in counted])
             smallest = {n for r in counted if (n := smallest_tried(r)) is not None}
         return Efficiency(
@@ -211,6 +211,20 @@ class Measures:
         means = {variant: float(right.mean()) for variant, right in correct.items()}
         comparisons = tuple(compare_all(correct))
         return Family(task, shots, tuple(seeds), comparisons, best(comparisons, means, ALPHA))
+
+    def p_of_forgetting(self, family: Family, a: str, b: str) -> float:
+        """Whether two variants forget a task alike: the paired t test over the seeds, times the number of pairs of variants.
+
+        Not the comparison of their accuracies at the end: two may end alike and have begun differently.
+        """
+        collected, task = self.collected, family.task
+        lost_a, lost_b = (
+            [r.forgetting[task] for r in collected.group(v, family.shots) if r.seed in family.seeds]
+            for v in (a, b)
+        )
+        differences = [x - y for x, y in zip(lost_a, lost_b, strict=True)]
+        p = paired_t(differences, collected.first.n_test[task])
+        return 1.0 if p is None else min(1.0, p * len(family.comparisons))
 
     @cached_property
     def trade_offs(self) -> dict[str, list[TradeOff]]:

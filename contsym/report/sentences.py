@@ -10,13 +10,13 @@ from contsym.report.table_formats import interval_text
 from contsym.report.tables.during import reached_cell
 from contsym.report.tables.examples_needed import shots_needed_text
 from contsym.report.tables.layout import groups as grouped
-from contsym.results.reading import listed, too_coarse
+from contsym.results.reading import counts_needed, listed, most_measured, too_coarse
 from contsym.results.summary import no_gain_lines
 
 
 def question(collected: Collected) -> str:
     need = f"How many {title_of(collected.new_task)} examples does each method need"
-    if len(collected.shots) == 1 and not any(r.search or r.options.one_pass for r in collected.results):
+    if len(collected.shots) == 1 and not any(map(counts_needed, collected.results)):
         need = (
             f"How accurate is each method on {title_of(collected.new_task)} after "
             f"{collected.amount(collected.shots[0])}"
@@ -146,10 +146,9 @@ def forgotten(measures: Measures, task: str) -> str:
     if len(order) > 1:
         text = f"{order[0]} forgot least ({texts[order[0]]}) and {order[-1]} most ({texts[order[-1]]})"
     said = f"Of {name}, {text} after {collected.amount(most)}{', by the means' * (len(order) > 1)}"
-    if (family := measures.family(task, most)) and len(family.seeds) > 1 and len(order) > 1:
-        ends = {order[0], order[-1]}
-        if any({c.a, c.b} == ends and c.p >= ALPHA for c in family.comparisons):
-            said += f", which these {len(family.seeds)} seeds do not tell apart"
+    family = measures.family(task, most)
+    if family and len(family.seeds) > 1 and measures.p_of_forgetting(family, order[0], order[-1]) >= ALPHA:
+        said += f", which these {len(family.seeds)} seeds do not tell apart"
     by_marks = _by_marks(measures, [*by_variant], task)
     marked = [f"by {listed(variants)}: {words}" for words, variants in by_marks.items()]
     return "; ".join([said, *marked]) + "."
@@ -250,7 +249,8 @@ def _too_coarse(measures: Measures) -> str:
     collected = measures.collected
     task, first = collected.new_task, collected.first
     if any(measures.efficiency(variant).is_counted for variant in collected.variants):
-        part, n = "validation", first.sources[task].rows.validation
+        part, most = "validation", most_measured(first)
+        n = min(first.sources[task].rows.validation, most)
     else:
-        part, n = "test", first.n_test[task]
-    return too_coarse(n, measures.target, f"{part} {collected.units(task)} of {title_of(task)}")
+        part, n, most = "test", first.n_test[task], None
+    return too_coarse(n, measures.target, f"{part} {collected.units(task)} of {title_of(task)}", most)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from contsym.results.matrix_files import matrices_of
 from contsym.results.reading import reading
 
 if TYPE_CHECKING:
@@ -104,8 +105,10 @@ def seed_record(result: SeedResult) -> Record:
     started, seed = start_of(result), str(result.seed)
     params, tags = _facts(result)
     tags |= {"contsym.seed": seed, "contsym.key": result.key}
-    rows = zip(["untrained", *result.tasks], result.matrix, strict=True)
-    table: list[list[object]] = [["after", *result.tasks], *([name, *row] for name, row in rows)]
+    # As `contsym metrics` has it of the result: without tasks that are only tested.
+    (matrix,) = matrices_of([result])
+    rows = zip(["untrained", *matrix.tasks], matrix.rows, strict=True)
+    table: list[list[object]] = [["after", *matrix.tasks], *([name, *row] for name, row in rows)]
     return Record(
         name=f"seed-{seed}",
         started=started,

@@ -76,6 +76,14 @@ def is_fixed(results: Sequence[SeedResult]) -> bool:
     return not any(r.search or r.options.until is not None for r in results)
 
 
+def counts_needed(result: SeedResult) -> bool:
+    """Whether a result says itself how many pairs it needed: a search does, and a pass that was measured after each batch."""
+    if result.search:
+        return True
+    is_each_measured = result.options.until is not None or result.sources[result.new_task].few_shot
+    return result.options.one_pass and is_each_measured
+
+
 def learned_from(result: SeedResult) -> int:
     """The pairs of the new task that a result learned from: those given, found by its search, or seen until it stopped."""
     if result.search:
@@ -144,16 +152,29 @@ def coarse_validation(result: SeedResult) -> str:
         return ""
     target = result.search.target if result.search else result.options.aim
     source = result.sources[result.new_task]
-    return too_coarse(source.rows.validation, target, f"validation {source.examples} of {result.new_task}")
+    most = most_measured(result)
+    n = min(source.rows.validation, most)
+    return too_coarse(n, target, f"validation {source.examples} of {result.new_task}", most)
 
 
-def too_coarse(n: int, target: float, what: str) -> str:
+def most_measured(result: SeedResult) -> int:
+    """The most validation pairs of a task by which a target is looked for."""
+    from contsym.results.metrics.trajectory import part_size
+
+    return part_size(len(result.tasks))
+
+
+def too_coarse(n: int, target: float, what: str, most: int | None = None) -> str:
     """A sentence where one error of n is more than a target allows; empty where it is not, and for a target of 1.
+
+    `most` is the largest n that there can be; None: any.
 
     >>> too_coarse(12, 0.99, "validation pairs")
     '12 validation pairs cannot tell 0.99 from 0.92: one error is 0.083; expected 100 or more'
     >>> too_coarse(100, 0.99, "validation pairs"), too_coarse(12, 1.0, "validation pairs")
     ('', '')
+    >>> too_coarse(51, 0.99, "validation pairs", most=51).partition("; ")[2]
+    'expected a target of 0.98 or less, since no more than 51 are measured'
     """
     # Rounded, since 1 - 0.99 is a little more than 0.01.
     allowed = round(1 - target, 9)
@@ -161,10 +182,12 @@ def too_coarse(n: int, target: float, what: str) -> str:
         return ""
     next_lower = 1 - 1 / n
     digits = 2 if round(next_lower, 2) < target else 4
-    return (
-        f"{n:,} {what} cannot tell {target:g} from {next_lower:.{digits}f}: one error is {1 / n:.3f}; "
-        f"expected {math.ceil(round(1 / allowed, 6)):,} or more"
-    )
+    needed = math.ceil(round(1 / allowed, 6))
+    expected = f"{needed:,} or more"
+    if most is not None and needed > most:
+        finest = math.floor(1000 * (1 - 1 / most)) / 1000
+        expected = f"a target of {finest:g} or less, since no more than {most:,} are measured"
+    return f"{n:,} {what} cannot tell {target:g} from {next_lower:.{digits}f}: one error is {1 / n:.3f}; expected {expected}"
 
 
 def number_span(numbers: Sequence[int]) -> str:

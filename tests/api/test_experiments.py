@@ -25,7 +25,7 @@ from contsym.results.compare import StoredRow
 from contsym.scenarios.catalog import find_scenario
 from tests.command import contsym_here
 from tests.errors import message_of
-from tests.stored_results import TASKS, make_result, store_run
+from tests.stored_results import TASKS, make_result, store_run, store_sweep
 
 QUICK = {"learning_rate": "3e-3", "steps": 6}
 
@@ -373,3 +373,11 @@ def test_importing_contsym_loads_nothing_heavy():
         assert getattr(contsym, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         contsym.nothing  # noqa: B018
+
+
+def test_the_page_of_a_sweep_names_each_reading_and_has_a_dash_for_what_was_not_measured(tmp_path):
+    sweep = store_sweep(tmp_path, strategies=["knn_fixed"], shots=[8, 16], seeds=[0, 1], with_view=False)
+    page = contsym.load(sweep.name, output=tmp_path)._repr_html_()
+    assert "8 pairs, 8 steps; 16 pairs, 8 steps" in page
+    # MNLI has no number of pairs that reached the target.
+    assert "<td>-</td>" in page and "NA" not in page and "0.060" in page

@@ -3,7 +3,7 @@
 import pytest
 
 from contsym.cli import main
-from tests.stored_results import store_run, store_sweep
+from tests.stored_results import plain_result, store_run, store_sweep
 
 
 def typed(monkeypatch, capsys, *arguments):
@@ -51,6 +51,16 @@ def test_a_target_moves_the_line_and_the_examples_needed(tmp_path, monkeypatch, 
     # 34, 35 and 33 of 40 at 16 shots.
     rows = (tmp_path / "r" / "tables" / "efficiency.csv").read_text().splitlines()
     assert rows[1].startswith('knn_fixed,16,16,16,"16, 16, 16"')
+
+
+def test_a_target_that_no_training_was_measured_for_is_refused(tmp_path, monkeypatch, capsys):
+    store_run(tmp_path, "a", [0], options={**plain_result()["options"], "one_pass": True, "until": 0.99})
+    code, out, err = typed(monkeypatch, capsys, "a", "--output", tmp_path, "--target", "0.8")
+    assert (code, out) == (2, "")
+    assert err.endswith(
+        "error: --target 0.8: with --until the pairs needed were counted for 0.9 and 0.99 alone; leave --target out, or "
+        "train again with --until\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -188,3 +188,9 @@ def test_the_cost_of_several_seeds_says_what_each_figure_is():
         "14 s and 2,500 texts encoded in 2 seeds; per seed at most 22,713,216 parameters trained, "
         "100,000 bytes stored, peak memory 3.0 GiB"
     )
+
+
+def test_a_task_that_is_known_from_the_start_needed_no_pairs():
+    assert "pairs to 0.9, mnli" in shown([make_result()])
+    text = shown([make_result(options={**plain_result()["options"], "protocol": "retrain"})])
+    assert "pairs to 0.9, wikidata" in text and "pairs to 0.9, mnli" not in text

@@ -103,6 +103,14 @@ def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("change", "words"), [({"one_pass": True}, "one pass"), ({"until": 0.9}, "until")])
+def test_pairs_that_are_counted_in_another_way_do_not_stand_side_by_side(tmp_path, change, words):
+    store_run(tmp_path, "a", [0])
+    store_run(tmp_path, "b", [0], strategy="fine_tune", options={**plain_result()["options"], **change})
+    with pytest.raises(ContsymError, match=f"differ in {words} "):
+        collect(tmp_path, ["a", "b"])
+
+
 def test_one_checkpoint_by_two_paths_is_one_encoder(tmp_path):
     """Cells of a sweep may have been stored by a run that named the encoder in another way."""
     options = plain_result()["options"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contsym.results.reading import reading
+from contsym.results.reading import coarse_validation, reading
 from tests.stored_results import make_result, plain_result
 
 PLAIN = plain_result()
@@ -55,3 +55,19 @@ def searched(found):
 )
 def test_the_reading_of_a_run_in_words(results, words):
     assert reading(results) == words
+
+
+def test_a_long_stream_measures_few_pairs_of_each_task():
+    """Of 20 tasks at most 51 pairs each, however many there are; of two at most 192."""
+    sources = {**PLAIN["sources"], "wikidata": {**PLAIN["sources"]["wikidata"]}}
+    sources["wikidata"]["rows"] = {**sources["wikidata"]["rows"], "validation": 500}
+    two = result(target=0.99).model_copy(update={"sources": make_result(sources=sources).sources})
+    assert coarse_validation(two) == ""
+    many = two.model_copy(update={"tasks": [*two.tasks, *map(str, range(18))]})
+    many = many.model_copy(
+        update={"sources": {**dict.fromkeys(many.tasks, two.sources["mnli"]), **two.sources}}
+    )
+    assert coarse_validation(many) == (
+        "51 validation pairs of wikidata cannot tell 0.99 from 0.98: one error is 0.020; expected a target of 0.98 or less, "
+        "since no more than 51 are measured"
+    )

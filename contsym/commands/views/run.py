@@ -316,7 +316,8 @@ def _summary_table(results: Results, mean: Means) -> PlainTable:
     for figure in MATRIX_FIGURES:
         if (value := mean.figures[figure.name]) is not None:
             table.add_row(figure.title, f"{value:+.3f}" if figure.is_change else f"{value:.3f}")
-    for task in tasks if first.trajectory else []:
+    # A task that is known from the start needed none here.
+    for task in tasks[first.options.protocol == "retrain" :] if first.trajectory else []:
         table.add_row(
             f"{first.sources[task].examples} to {first.options.aim:g}, {task}",
             Text(efficiency_words(task, results)),

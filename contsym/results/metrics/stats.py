@@ -183,8 +183,8 @@ def paired_bootstrap(
         seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n)
         items = generator.multinomial(n_items, counts / n_items, size=n)
         parts.append(((seeds @ moved) * items).sum(axis=1) / (n_seeds * n_items))
-    # Rounded, since a sum that is 0 may differ from 0 by the order of its terms.
-    resampled = sign * np.round(np.clip(np.concatenate(parts), -1, 1), 12)
+    # Rounded, since a sum that is 0 may differ from 0 by the order of its terms. Adding zero turns -0.0 into 0.0.
+    resampled = sign * np.round(np.clip(np.concatenate(parts), -1, 1), 12) + 0.0
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     n_one_side = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
     p = min(1.0, 2 * (n_one_side + 1) / (n_resamples + 1))

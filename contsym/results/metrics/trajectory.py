@@ -142,11 +142,12 @@ def average_anytime_accuracy(points: Points) -> float | None:
     """
     over_steps = []
     for experience in sorted({p.experience for p in points}):
-        whole = [p for p in points if p.experience == experience and None not in p.accuracies]
+        # Later tasks may be measured or not: they do not count yet.
+        so_far = [(p.n_steps, p.accuracies[: experience + 1]) for p in points if p.experience == experience]
+        whole = [(n, [a for a in each if a is not None]) for n, each in so_far if None not in each]
         if not whole:
             continue
-        n = [p.n_steps for p in whole]
-        means = [np.mean([a for a in p.accuracies[: experience + 1] if a is not None]) for p in whole]
+        n, means = zip(*((n, np.mean(each)) for n, each in whole), strict=True)
         over_steps += np.interp(np.arange(1, n[-1] + 1), n, means).tolist()
     return float(np.mean(over_steps)) if over_steps else None
 

@@ -85,6 +85,13 @@ def test_no_difference_at_all_has_p_1():
     assert (found.difference, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
 
 
+def test_an_end_at_0_has_no_sign():
+    a, b = np.ones((3, 30), bool), np.ones((3, 30), bool)
+    b[:, 0] = False
+    found, swapped = paired_bootstrap(a, b), paired_bootstrap(b, a)
+    assert f"{found.low:+.3f} {swapped.high:+.3f}" == "+0.000 +0.000"
+
+
 def test_the_interval_of_one_seed_is_that_of_its_items():
     # 150 of 500 items for a, 100 for b: d has mean 0.1 and variance 0.5 - 0.01; z sqrt(0.49 / 500) = 0.0614.
     a = np.array([[True] * 150 + [False] * 100 + [True] * 250])

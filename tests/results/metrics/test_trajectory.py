@@ -74,6 +74,14 @@ def test_anytime_accuracy_is_over_steps_and_not_over_points():
     assert t.average_anytime_accuracy([]) is None
 
 
+def test_anytime_accuracy_needs_no_task_that_comes_later():
+    unmeasured = [
+        point(p.experience, p.n_steps, [*p.accuracies[: p.experience + 1], None][:2]) for p in POINTS
+    ]
+    assert unmeasured[0].accuracies == [0.3, None]
+    assert t.average_anytime_accuracy(unmeasured) == t.average_anytime_accuracy(POINTS)
+
+
 def test_forgetting_at_equal_places():
     def lost(by, at):
         return t.forgetting_at(POINTS, NEW, OLD, by, at)
