@@ -244,8 +244,8 @@ def drop(entry: Path) -> None:
     try:
         entry.rename(trash)
         shutil.rmtree(trash, ignore_errors=True)
-    except FileNotFoundError:
-        pass  # another process has deleted it
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # another process has deleted it, or it never was
     except BaseException:
         # A signal may come before the folder is deleted.
         shutil.rmtree(trash, ignore_errors=True)

@@ -133,10 +133,10 @@ def add(model: str, file: str, target: Path | None, new_labels: tuple[str, ...],
         )
     if target is not None and target.exists():
         raise SettingError(f"--to {target}: is there already; expected a new folder")
-    from contsym.training.trained_file import labelled_row, task_of
+    from contsym.training.trained_file import labelled_row, task_of, with_new_labels
 
     loaded = _load(model, **options)
-    task = task_of((*loaded.labels, *new_labels), loaded.file.inputs)
+    task = task_of(with_new_labels(loaded.labels, new_labels), loaded.file.inputs)
     with _placed(file, task) as rows:
         # Checked here, where a row's place in its file is known.
         checked = [labelled_row(row, where, task) for where, row in rows]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -116,13 +117,22 @@ class PairModel(nn.Module):
     def outputs(self, pairs: Dataset) -> Tensor:
         """The head's output for many pairs, (len(pairs), ...), on the CPU."""
         parts = self.vectors(pairs)
-        was_training = self.training
-        self.eval()
         device = next(self.parameters()).device
         rows = zip(*(part.split(HEAD_BATCH) for part in parts), strict=True)
-        outputs = [self.head(*(part.to(device) for part in row)).cpu() for row in rows]
-        self.train(was_training)
-        return torch.cat(outputs)
+        with evaluating(self):
+            return torch.cat([self.head(*(part.to(device) for part in row)).cpu() for row in rows])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, all modules are in evaluation mode; afterwards each is as it was, also one that stays in it in training."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, is_training in modes:
+            module.training = is_training
 
 
 def as_pair(premise: str, hypothesis: str) -> Text:
@@ -156,3 +166,11 @@ def trained_weights(module: nn.Module) -> dict[str, nn.Parameter]:
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with the prefix, by the rest of their names."""
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A strategy's state in which what is beside the model is copied: a method may change its own tensors in place.
+
+    Those of the model are copied into it when they are loaded.
+    """
+    return {name: t if name.startswith("model.") else t.clone() for name, t in state.items()}

@@ -86,6 +86,11 @@ class Bench:
         self.plugins = plugins.read(self.files)
         quiet_libraries()
         self.card = find_strategy(strategy, self.plugins)
+        if self.card.inputs == "single":
+            raise ContsymError(
+                f"check {strategy}: its CARD has inputs = 'single', and all checks are on pairs; expected 'pair, single', or "
+                "try it on a task of its own, as contsym run --limit 64"
+            )
         self.strategy: type[Strategy] = load_strategy(strategy, self.plugins)
         rate = {"learning_rate": TOY_LEARNING_RATE} if self.strategy.trains else {}
         self.settings = {**rate, **(settings or {})}

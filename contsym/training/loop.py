@@ -28,7 +28,7 @@ from contsym.models.algebra import guarded_division
 from contsym.models.encoders.device import random_state, set_random_state
 from contsym.models.encoders.difference import adapt
 from contsym.models.encoders.pooled import gives_vectors
-from contsym.models.pair_model import under
+from contsym.models.pair_model import evaluating, under
 from contsym.models.scores import ScoreKind
 from contsym.results.metrics.probe import probe_accuracy
 from contsym.results.schema_training import Cost, ExperienceCost
@@ -207,7 +207,7 @@ class SeedRun:
     def _evaluate(self, phase: str) -> None:
         self.progress.phase(phase, None)
         n_before = self.encoder.n_forwards
-        with self.encoder.remembering():
+        with self.encoder.remembering(), evaluating(self.strategy.model):
             self.template.eval(self.test_stream)
             self.n_evaluated += self.encoder.n_forwards - n_before
             self._look(len(self.matrix.predictions) - 1)

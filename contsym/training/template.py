@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from contsym.data.joining import Joined, texts_of
 from contsym.errors import ContsymError
-from contsym.models.pair_model import HEAD_BATCH, rows_only
+from contsym.models.pair_model import HEAD_BATCH, copied, rows_only
 from contsym.models.scores import ScoreKind
 from contsym.scenarios.benchmark import limited, pairs_of
 from contsym.scenarios.labels import LabelSpace
@@ -245,7 +245,8 @@ class Template(SupervisedTemplate):
         Its state is put back each time, so at the end it learns as if it had been given only these pairs.
         """
         method, size = self.strategy, self.strategy.settings.batch_size
-        state, past = method.state(), list(method.past)
+        # Copies, also for each `restore`: a method may add to its own tensors in place.
+        state, past = copied(method.state()), list(method.past)
         self.model.eval()
         for n in range(size, len(self._pairs) + size, size):
             self.n_batches += 1
@@ -258,7 +259,7 @@ class Template(SupervisedTemplate):
             method.fit(part)
             method.past.pop()
             is_enough = self.trajectory.has_reached(self)
-            method.restore(state, past)
+            method.restore(copied(state), past)
             if is_enough:
                 self.stop_here()
                 return

@@ -32,6 +32,7 @@ from contsym.training.trained_file import (
     table_rows,
     task_of,
     unlabelled_row,
+    with_new_labels,
     write_file,
     write_pairs,
 )
@@ -212,11 +213,11 @@ class TrainedModel:
 
     # -- Learning without a gradient step. --
 
-    def add(self, pairs: Iterable[Any], *, new_labels: Sequence[str] = ()) -> int:
+    def add(self, pairs: Iterable[Any], *, new_labels: str | Iterable[str] = ()) -> int:
         """Learn labelled pairs without a gradient step, as one more experience; gives their number.
 
         `pairs` are (premise, hypothesis, label) tuples, dicts with these names and perhaps `id` and `relation`, or a
-        table. A label that the model does not know must be one of `new_labels`. Raises ContsymError for
+        table. A label that the model does not know must be one of `new_labels`; one needs no list. Raises ContsymError for
         a method that learns by gradient steps, and DataError for a wrong pair; the model is then as it was.
         """
         if not self.strategy.takes_pairs:
@@ -224,9 +225,7 @@ class TrainedModel:
                 f"{self.file.strategy} learns by gradient steps, and a saved model takes none; expected a k-NN, "
                 "prototype or closed-form method, as knn_fixed, protonet or ridge"
             )
-        if known := [label for label in new_labels if label in self.labels]:
-            raise SettingError(f"--new-label {known[0]}: the model has this label; leave it out")
-        labels = (*self.labels, *dict.fromkeys(new_labels))
+        labels = with_new_labels(self.labels, new_labels)
         task = task_of(labels, self.file.inputs)
         rows = placed(_rows(pairs, self.file.inputs), with_label=True, inputs=task.inputs)
         data = table(labelled_row(row, where, task) for where, row in rows)

@@ -11,11 +11,12 @@ from pydantic import Field, JsonValue
 
 from contsym import checked
 from contsym.checked import Count, Several, Words, Written
+from contsym.config import several
 from contsym.data.part_columns import is_nan
 from contsym.data.readers import MAX_LINE
 from contsym.data.schema import PlacedRow, Row, check_row, rows_of, table
 from contsym.data.text_files import bytes_lines
-from contsym.errors import ContsymError, DataError
+from contsym.errors import ContsymError, DataError, SettingError
 from contsym.files import to_json
 from contsym.models.encoders.checkpoints import CARD, METHOD
 from contsym.models.encoders.declared import PoolingFacts
@@ -30,6 +31,8 @@ TENSORS = METHOD
 """Heads, label vectors, memory."""
 PAIRS = "memory.jsonl"
 """The pairs that the method stores."""
+LONGEST_LABEL = 100
+"""Most characters of a new label."""
 STORED = ("id", "premise", "hypothesis", "relation")
 REMEDY = "expected a folder that contsym run --save-model wrote"
 
@@ -71,6 +74,26 @@ def task_of(labels: Sequence[str], inputs: Inputs) -> Task:
     return Task.model_construct(
         name="saved", summary="Of a saved model.", labels=tuple(labels), inputs=inputs
     )
+
+
+def with_new_labels(labels: Sequence[str], new_labels: str | Iterable[str]) -> tuple[str, ...]:
+    """The labels of a model and further ones. Raises SettingError for one that it has, also in other case, as in data, and
+    for what is no name."""
+    both = list(labels)
+    for new in dict.fromkeys(several(new_labels)):
+        if new in labels:
+            raise SettingError(f"--new-label {new}: the model has this label; leave it out")
+        if not isinstance(new, str) or not 0 < len(new.strip()) == len(new) <= LONGEST_LABEL:
+            raise SettingError(
+                f"--new-label {new!r:.60}: expected a name of 1 to {LONGEST_LABEL} characters, without spaces around it"
+            )
+        if near := [label for label in both if label.casefold() == new.casefold()]:
+            raise SettingError(
+                f"--new-label {new}: {near[0]} is a label already; expected one that differs by more than upper and lower "
+                "case"
+            )
+        both.append(new)
+    return tuple(both)
 
 
 def read_file(folder: Path) -> ModelFile:

@@ -14,7 +14,7 @@ from torch import Tensor
 from contsym.avalanche.trajectory import Point, Trajectory
 from contsym.data.joining import texts_of
 from contsym.models.encoders.pooled import gives_vectors
-from contsym.models.pair_model import trained_weights
+from contsym.models.pair_model import evaluating, trained_weights
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.metrics.trajectory import first_reaching, linear_cka
 from contsym.training.parts import FIRST_SCORED
@@ -190,13 +190,14 @@ class EncoderTrajectory(Trajectory):
 
     @contextmanager
     def counted(self, strategy) -> Iterator[None]:
-        """Inside, seconds and texts are the trajectory's, and the random state is a fork; one may hold others."""
+        """Inside, seconds and texts are the trajectory's, the random state is a fork, and the model is in evaluation mode,
+        whatever a method scores by; one may hold others."""
         if self._is_counting:
             yield
             return
         encoder = strategy.model.encoder
         n_before = encoder.n_forwards
-        with super().counted(strategy), encoder.remembering():
+        with super().counted(strategy), encoder.remembering(), evaluating(strategy.model):
             yield
         self.n_forwards += encoder.n_forwards - n_before
 

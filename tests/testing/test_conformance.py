@@ -355,6 +355,13 @@ def test_a_strategy_that_raises_fails_with_its_line(make_bench):
         assert found[name].detail == f"IndexError: list index out of range (rigged.py:{line})"
 
 
+def test_a_method_of_single_texts_alone_is_told_that_the_checks_are_on_pairs(make_bench):
+    with pytest.raises(
+        ContsymError, match="check rigged: its CARD has inputs = 'single', and all checks are on"
+    ):
+        make_bench(card={"inputs": "single"})
+
+
 def test_a_score_that_reads_labels_fails_with_one_message(make_bench):
     body = "    def score(self, pairs):\n        return functional.one_hot(torch.tensor({}), 3).float()"
     for reads in ("pairs['label'][:]", "[pairs[0]['label']] * len(pairs)"):

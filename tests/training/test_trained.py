@@ -4,6 +4,7 @@ Over 400 lines: a model that is trained once serves all.
 """
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from functools import cache
@@ -25,6 +26,7 @@ from contsym.training.plan import prepare
 from contsym.training.progress import Silent
 from contsym.training.run import run_seed, stored_seed
 from contsym.training.trained import load
+from contsym.training.trained_file import with_new_labels
 from tests.conftest import CHANGED_LAYER
 from tests.runs import toy_config, without_time
 from tests.strategy_settings import fast_and_slow
@@ -307,6 +309,27 @@ def test_a_new_label_is_learned_and_predicted(trained, tmp_path, strategy):
     assert again.scores(BORDERS).probabilities.shape == (2, 4)
 
 
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        (
+            "Neutral",
+            "--new-label Neutral: neutral is a label already; expected one that differs by more than",
+        ),
+        ("neutral", "--new-label neutral: the model has this label"),
+        ("", "--new-label '': expected a name of 1 to 100 characters"),
+        (["far", "near "], "--new-label 'near ': expected a name of 1 to 100 characters, without spaces"),
+    ],
+)
+def test_a_new_label_is_a_name_of_its_own(new, message):
+    with pytest.raises(SettingError, match=re.escape(message)):
+        with_new_labels(("entailment", "neutral"), new)
+
+
+def test_a_lone_new_label_needs_no_list():
+    assert with_new_labels(("yes", "no"), "far") == ("yes", "no", "far")
+
+
 @pytest.mark.parametrize("strategy", ["fine_tune", "random_labels", "setfit"])
 def test_a_method_that_learns_by_gradient_steps_refuses_pairs(trained, strategy):
     model, _ = trained(strategy)
@@ -409,6 +432,13 @@ def test_a_damaged_folder_is_one_line(trained, tmp_path, damage):
         load(folder, plugins_of=plugins.INSTALLED)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_place_below_a_file_is_one_line(trained, tmp_path):
+    model, _ = trained()
+    (tmp_path / "file").touch()
+    with pytest.raises(ContsymError, match="cannot be written"):
+        model.save(tmp_path / "file" / "saved")
 
 
 def test_replacing_a_folder_leaves_the_old_model_if_it_fails(trained, tmp_path, monkeypatch):
