@@ -244,10 +244,11 @@ def _from_package(preset: Preset) -> Path | None:
 
 def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit: str = "") -> EncoderFiles:
     folder = transformer_folder(root)
-    weights = sorted(path for path in folder.glob("*.safetensors") if path.name != METHOD)
-    if not weights:
+    weights = sorted(path for path in folder.glob("*.safetensors") if path.is_file() and path.name != METHOD)
+    missing = sorted({*missing_shards(folder), *(_broken_links(root) if origin == "folder" else ())})
+    if not weights and not missing:
         raise without_weights(folder)
-    if missing := missing_shards(folder):
+    if missing:
         raise EncoderError(
             f"{folder}: the checkpoint is not whole; {len(missing)} of its files are missing: {some(missing)}; "
             "copy or download all of them"
@@ -272,6 +273,12 @@ def _verified(name: str, root: Path, origin: str, preset: Preset | None, commit:
     seen = _seen(name, root, origin, digest, preset)
     text_files = _text_files_sha256(folder)
     return EncoderFiles(name, root, folder, origin, digest, text_files, preset, commit, seen=seen)
+
+
+def _broken_links(root: Path) -> list[str]:
+    """The files of an encoder that are links to nothing, as in a copy of the Hub cache without its blobs."""
+    links = (path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.is_symlink())
+    return _wanted(path.relative_to(root).as_posix() for path in links if not path.exists())
 
 
 def _seen(name: str, root: Path, origin: str, digest: str, preset: Preset | None) -> tuple[str, ...]:
@@ -346,6 +353,7 @@ def _text_files_sha256(folder: Path) -> str:
         "tokenizer_config.json",
         *TOKENIZER_FILES,
         "merges.txt",
+        "added_tokens.json",
         "special_tokens_map.json",
         "added_tokens.json",
     )

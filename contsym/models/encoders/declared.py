@@ -136,7 +136,7 @@ def transformer_folder(folder: Path) -> Path:
 
 
 def declared(folder: Path) -> Pooling | None:
-    """The pooling that a sentence-transformers folder declares; None for any other folder.
+    """The pooling that a sentence-transformers folder declares; None for a cross-encoder and any other folder.
 
     Raises EncoderError for a declaration that cannot be read, and for modules that contsym lacks.
     """
@@ -146,6 +146,8 @@ def declared(folder: Path) -> Pooling | None:
     pooling = _length(transformer_folder(folder))
     if kinds[0][0] != "Transformer":
         raise _unusable(folder, f"has {kinds[0][0]}, whose code contsym does not run")
+    if len(kinds) == 1:
+        return None
     origin = ""
     for kind, path in kinds[1:]:
         if kind == "Pooling" and not origin and not (path / "config.json").is_file():
@@ -154,7 +156,7 @@ def declared(folder: Path) -> Pooling | None:
             modes, includes_prompt = _modes(path)
             pooling, origin = replace(pooling, modes=modes, includes_prompt=includes_prompt), DECLARED
         elif kind in ("Normalize", "Dense") and origin:
-            layer = NORMALIZE if kind == "Normalize" else _dense(path)
+            layer = _normalize(path) if kind == "Normalize" else _dense(path)
             pooling = replace(pooling, after=(*pooling.after, layer))
         elif kind != "Dropout":  # which acts in training alone
             raise _unusable(folder, f"has {kind}, which contsym does not apply")
@@ -265,13 +267,20 @@ def _typed(path: Path, config: Mapping[str, Any], name: str, kind: type, default
 
 def _length(folder: Path) -> Pooling:
     path = next((folder / name for name in LENGTH_FILES if (folder / name).is_file()), None)
-    if path is None:
-        return Pooling()
-    config = read_content(path, dict)
+    config = {} if path is None else read_content(path, dict)
+    path = path or folder / LENGTH_FILES[0]
     return Pooling(
-        max_length=_typed(path, config, "max_seq_length", int, MAX_LENGTH),
+        max_length=_typed(path, config, "max_seq_length", int, _tokenizer_limit(folder)),
         is_lower_case=_typed(path, config, "do_lower_case", bool, False),
     )
+
+
+def _tokenizer_limit(folder: Path) -> int:
+    """The limit of the tokenizer, where sentence-transformers writes the length from release 6 on; else the default."""
+    path = folder / "tokenizer_config.json"
+    limit = read_content(path, dict, "transformers").get("model_max_length") if path.is_file() else None
+    # transformers writes 10**30 for none.
+    return limit if type(limit) is int and 0 < limit < 10**9 else MAX_LENGTH
 
 
 def _modes(folder: Path) -> tuple[tuple[str, ...], bool]:
@@ -294,16 +303,30 @@ def _modes(folder: Path) -> tuple[tuple[str, ...], bool]:
     return tuple(modes), _typed(path, config, "include_prompt", bool, True)
 
 
+def _is_of_vectors(config: Mapping[str, Any]) -> bool:
+    names = (config.get(f"module_{side}_name") for side in ("input", "output"))
+    return all(name in (None, "sentence_embedding") for name in names)
+
+
+def _normalize(folder: Path) -> str:
+    path = folder / "config.json"
+    if path.is_file() and not _is_of_vectors(read_content(path, dict)):
+        raise EncoderError(
+            f"{path}: token states are normalised, which is not applied; give --pooling mean, cls, last or max to leave it "
+            "out"
+        )
+    return NORMALIZE
+
+
 def _dense(folder: Path) -> Dense:
     path, weights = folder / "config.json", folder / "model.safetensors"
     config = read_content(path, dict)
     module, _, activation = str(
         config.get("activation_function", "torch.nn.modules.activation.Tanh")
     ).rpartition(".")
-    of_states = config.get("module_input_name", "sentence_embedding") != "sentence_embedding"
     if not module.startswith("torch.nn") or activation not in ACTIVATIONS:
         reason = f"activation {config.get('activation_function')} is none of {', '.join(ACTIVATIONS)}"
-    elif config.get("use_residual") or of_states:
+    elif config.get("use_residual") or not _is_of_vectors(config):
         reason = "a residual layer, or one over token states, is not applied"
     elif not weights.is_file():
         reason = "its weights are no model.safetensors"

@@ -157,6 +157,7 @@ class LanguageModel(PooledEncoder):
     def prompt_tokens(self, prompts: Sequence[str]) -> list[list[int]]:
         """Token ids of prompts at full length; for a causal model without a final end-of-text token."""
         tokens = self.tokenizer(list(prompts), truncation=False, verbose=False)["input_ids"]
+        self._check_rows(tokens)
         if self.is_seq2seq:
             return tokens
         ends = {self.tokenizer.eos_token_id, self.tokenizer.sep_token_id}
@@ -219,9 +220,11 @@ class LanguageModel(PooledEncoder):
         scores = torch.empty(len(prompts), len(answers))
         model: Any = self.transformer
         device = next(model.parameters()).device
-        start = model.config.decoder_start_token_id
+        start = getattr(model.config, "decoder_start_token_id", None)
         if start is None:
-            raise EncoderError(f"{type(model).__name__}: its config has no decoder_start_token_id")
+            raise EncoderError(
+                f"{type(model).__name__}: its config.json has no decoder_start_token_id; expected the token before an answer"
+            )
         for part in evaluation_batches(lengths, device):
             ids, mask = self._padded([prompts[row] for row in part], device)
             self.n_forwards += len(part)
@@ -243,8 +246,9 @@ class LanguageModel(PooledEncoder):
     def _padded(self, texts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
         """Ids (n, tokens), padded on the right, and their attention mask."""
         longest = max(map(len, texts))
-        pad = self.tokenizer.pad_token_id or 0
-        ids = torch.tensor([[*text, *[pad] * (longest - len(text))] for text in texts], device=device)
+        ids = torch.tensor(
+            [[*text, *[self._pad_id] * (longest - len(text))] for text in texts], device=device
+        )
         mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts], device=device)
         return ids, mask
 

@@ -12,9 +12,9 @@ from contsym.models.encoders.presets import PRESETS
 
 def without_weights(folder: Path) -> EncoderError:
     """The probable reason why a folder has no weights, and a remedy."""
-    below = sorted(
-        path.parent for path in folder.glob("*/*.safetensors") if (path.parent / "config.json").is_file()
-    )
+    # One further down in a folder of the Hub cache.
+    weights = (path for place in ("*", "snapshots/*") for path in folder.glob(f"{place}/*.safetensors"))
+    below = sorted({path.parent for path in weights if (path.parent / "config.json").is_file()})
     pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
     remedy = "expected a transformers checkpoint with model.safetensors"
     if len(below) == 1:

@@ -42,6 +42,9 @@ PLAIN = Pooling()
 PROBED_TOKENS = 1024
 """The length of the longest text that a loaded encoder is tried with."""
 
+PADDED_TOKENS = 8
+"""The length of the text beside which a short one is padded when a loaded encoder is tried."""
+
 
 class PooledEncoder(nn.Module):
     """A transformer, a pooling of its last states, and the layers after the pooling.
@@ -69,9 +72,8 @@ class PooledEncoder(nn.Module):
                 self.dim = layer.n_out
         self._n_token_types = weights.n_token_types(transformer.config)
         self._pad_id, self._n_rows = weights.pad_id(tokenizer, transformer), weights.n_rows(transformer)
-        self._n_prompt_tokens = (
-            0 if pooling.includes_prompt else weights.n_prompt_tokens(tokenizer, pooling.prompt)
-        )
+        prompt = self._lowered(pooling.prompt) if pooling.is_lower_case else pooling.prompt
+        self._n_prompt_tokens = 0 if pooling.includes_prompt else weights.n_prompt_tokens(tokenizer, prompt)
         self.precision: Precision = "fp32"
         self.n_forwards = 0
         """Texts encoded so far, training and evaluation together."""
@@ -93,10 +95,13 @@ class PooledEncoder(nn.Module):
     def max_length(self) -> int:
         return weights.length_limit(self.tokenizer, self.pooling.max_length)
 
+    @torch.no_grad()
     def probe(self, folder: Path) -> None:
-        """Raise EncoderError where the encoder has no finite vector of a short text and of one of full length."""
+        """Raise EncoderError where the encoder has no finite vector of a short text and of one of full length, or another
+        one beside a longer text."""
         try:
             vectors = self._encode(["a", "a " * min(self.max_length, PROBED_TOKENS)])
+            alone, beside = self._encode(["a"])[0], self._encode(["a", "a " * PADDED_TOKENS])[0]
         # An unknown model may raise anything.
         except Exception as error:
             raise EncoderError(
@@ -107,6 +112,11 @@ class PooledEncoder(nn.Module):
             raise EncoderError(
                 f"{folder}: {type(self.transformer).__name__} encodes a text to values that are not finite (NaN); are "
                 "its weights damaged?"
+            )
+        if not torch.allclose(alone, beside, rtol=1e-2, atol=1e-2 * float(alone.abs().max())):
+            raise EncoderError(
+                f"{folder}: {type(self.transformer).__name__} encodes a text otherwise beside a longer one, because it reads "
+                "the padding; expected an encoder that leaves padding out"
             )
         self.n_forwards = 0
         self.transformer.eval()
@@ -127,19 +137,22 @@ class PooledEncoder(nn.Module):
             self._prepared(texts), truncation=True, max_length=self.max_length, return_attention_mask=True
         )
         rows = {name: encoded[name] for name in ("input_ids", "attention_mask")}
-        largest = max((max(row, default=0) for row in rows["input_ids"]), default=0)
-        if largest >= self._n_rows:
-            # A special token that is written in a text.
-            token = self.tokenizer.convert_ids_to_tokens(largest)
-            raise EncoderError(
-                f"a text has the token {token!r}, and the encoder's embedding table has no row for it; take it out"
-            )
+        self._check_rows(rows["input_ids"])
         types = encoded.get("token_type_ids") if self._n_token_types else None
         if types is None:
             return rows
         # The tokenizer of another model may give types that the table lacks.
         n = self._n_token_types
         return {**rows, "token_type_ids": [[t if t < n else 0 for t in row] for row in types]}
+
+    def _check_rows(self, ids: Sequence[Sequence[int]]) -> None:
+        largest = max((max(row, default=0) for row in ids), default=0)
+        if largest >= self._n_rows:
+            # A special token that is written in a text.
+            token = self.tokenizer.convert_ids_to_tokens(largest)
+            raise EncoderError(
+                f"a text has the token {token!r}, and the encoder's embedding table has no row for it; take it out"
+            )
 
     def freeze(self, what: str) -> None:
         """Freeze the `embeddings`, or also N layers with `layers:N`. Raises SettingError for a transformer unlike BERT."""
@@ -273,14 +286,15 @@ class PooledEncoder(nn.Module):
         return *output.hidden_states[:-1], output.last_hidden_state
 
     def _prepared(self, texts: Sequence[Text]) -> list[Text]:
-        """The texts with their prompt, without the end that the encoder cannot see."""
+        """The texts with their prompt, without the part that the encoder cannot see."""
         most = CHARACTERS_A_TOKEN * self.max_length
+        seen = slice(-most, None) if self.tokenizer.truncation_side == "left" else slice(most)
         lower: Callable[[str], str] = self._lowered if self.pooling.is_lower_case else str
         prepared: list[Text] = []
         for text in texts:
             first, *second = (text,) if isinstance(text, str) else text
-            first = lower(self.pooling.prompt + first[:most])
-            prepared.append((first, lower(second[0][:most])) if second else first)
+            first = lower(self.pooling.prompt + first[seen])
+            prepared.append((first, lower(second[0][seen])) if second else first)
         return prepared
 
     def _lowered(self, text: str) -> str:

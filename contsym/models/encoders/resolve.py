@@ -23,8 +23,8 @@ def with_pooling(files: EncoderFiles, asked: str = AUTO) -> EncoderFiles:
     declaration = declared(files.root) if asked == DECLARED or (asked == AUTO and not files.preset) else None
     if asked == DECLARED and declaration is None:
         raise SettingError(
-            f"--pooling declared: {files.root} has no modules.json, as sentence-transformers writes it; expected auto, "
-            "mean, cls, last or max"
+            f"--pooling declared: {files.root} has no modules.json with a pooling, as sentence-transformers writes it; "
+            "expected auto, mean, cls, last or max"
         )
     if declaration is not None:
         return replace(files, pooling=declaration)

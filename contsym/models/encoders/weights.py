@@ -6,11 +6,14 @@ Nothing is downloaded, no code of a checkpoint runs, and pickled weights are not
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -30,12 +33,12 @@ from contsym.errors import EncoderError, first_line
 from contsym.models.encoders.checkpoints import Head, language_model_kind, read_config
 from contsym.models.encoders.declared import MAX_LENGTH
 
-UNUSED = ("pooler", "decoder")
+UNUSED = ("pooler",)
 """Parts of a body that may be missing, because no sentence vector reads them."""
 
 OFFSET_POSITIONS = {
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "longformer", "xmod"),
-    *("data2vec-text", "ibert", "luke", "mpnet", "markuplm"),
+    *("data2vec-text", "ibert", "luke", "mpnet", "markuplm", "esm", "lilt"),
 }
 """Model types that count positions from padding_idx + 1, and never use the rows before."""
 
@@ -49,11 +52,15 @@ def body(folder: Path, **options: Any) -> nn.Module:
     """The transformer without a head; for a sequence-to-sequence model its encoder."""
     config = model_config(folder)
     has_half = _has_encoder_class(config)
+    # The decoder of an OPT is all of its body.
+    unused = (*UNUSED, "decoder") if config.is_encoder_decoder else UNUSED
     model: Any = from_pretrained(
-        AutoModelForTextEncoding if has_half else AutoModel, folder, UNUSED, **options
+        AutoModelForTextEncoding if has_half else AutoModel, folder, unused, **options
     )
     if config.is_encoder_decoder and not has_half:
         model = model.get_encoder()
+    if not hasattr(model, "config"):
+        raise EncoderError(f"{folder}: {type(model).__name__} has no config; expected a text encoder")
     if getattr(model.config, "use_cache", False):
         # A sentence is read once: a cache of keys and values would only take memory.
         model.config.use_cache = False
@@ -136,13 +143,20 @@ def check(folder: Path, head: Head) -> None:
 def from_pretrained(auto: Any, folder: Path, unused: tuple[str, ...] = (), **options: Any) -> nn.Module:
     """A checkpoint by one of transformers' Auto classes, with every weight from its files.
 
-    Raises EncoderError where a weight outside `unused` parts is missing or of another shape, and where transformers
-    cannot load the folder.
+    Raises EncoderError where a weight outside `unused` parts is missing or of another shape, where the files have more
+    weights of its layers than config.json, and where transformers cannot load the folder.
     """
     model, missing, unexpected = _loaded(auto, folder, **options)
     # transformers draws missing weights at random.
     lacking = {name: why for name, why in missing.items() if not set(name.split(".")) & set(unused)}
     if not lacking:
+        # transformers leaves out what config.json does not name, such as its last layers or an adapter.
+        if left_out := _of_layers(unexpected, model, unused):
+            n = f"{len(left_out)} weights are" if len(left_out) > 1 else "a weight is"
+            raise EncoderError(
+                f"{folder}: {n} in its files that {type(model).__name__} with this config.json has no place for, such as "
+                f"{left_out[0]}; expected the config.json of these weights, and adapters merged into them"
+            )
         return model
     name, why = next(iter(lacking.items()))
     if similar := next((n for n in unexpected if n.endswith(f".{name}")), None):
@@ -152,6 +166,24 @@ def from_pretrained(auto: Any, folder: Path, unused: tuple[str, ...] = (), **opt
         f"{folder}: {n} not in its files as {type(model).__name__} needs them, such as {name} ({why}); expected a "
         "checkpoint with all of them, as save_pretrained writes it"
     )
+
+
+def _of_layers(unexpected: Iterable[str], model: Any, unused: tuple[str, ...]) -> list[str]:
+    """The unexpected weights that are in a layer of the model, or in one more of these layers.
+
+    Heads are in none, and older transformers stored constants there under other names than `weight`.
+    """
+
+    def layers_of(name: str) -> str:
+        found = re.match(r"\.(.*?)\.\d+\.", f".{name.removeprefix(model.base_model_prefix + '.')}")
+        return found[1] if found else ""
+
+    own = {layers_of(name) for name in model.state_dict()} - {""}
+    return [
+        name
+        for name in unexpected
+        if name.endswith(".weight") and layers_of(name) in own and not set(name.split(".")) & set(unused)
+    ]
 
 
 def _loaded(auto: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, str], list[str]]:
@@ -170,7 +202,14 @@ def _loaded(auto: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, str
         )
     # A damaged checkpoint makes transformers raise any kind of error.
     except Exception as error:
-        raise EncoderError(f"{folder}: transformers cannot load it ({first_line(error, 160)})") from error
+        remedy = (
+            "; expected whole files: copy or download them again (in a git clone: git lfs pull)"
+            if isinstance(error, SafetensorError)
+            else ""
+        )
+        raise EncoderError(
+            f"{folder}: transformers cannot load it ({first_line(error, 160)}){remedy}"
+        ) from error
     missing = dict.fromkeys(sorted(info["missing_keys"]), "missing")
     for name, shape, expected in sorted(info["mismatched_keys"]):
         missing[name] = f"of shape {tuple(shape)}, where config.json says {tuple(expected)}"
@@ -206,7 +245,15 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer.model_max_length = min(tokenizer.model_max_length, n_positions(model_config(folder)))
         length_limit(tokenizer)
     except Exception as error:
-        raise EncoderError(f"{folder}: its tokenizer cannot be loaded ({first_line(error, 160)})") from error
+        reason = f"its tokenizer cannot be loaded ({first_line(error, 160)})"
+        pieces = sorted(path.name for path in folder.glob("*.model"))
+        if pieces and not (folder / "tokenizer.json").is_file() and not find_spec("sentencepiece"):
+            # transformers asks for another package, which cannot read such a file.
+            reason = (
+                f"its tokenizer is {pieces[0]} alone, which takes the package sentencepiece; install it "
+                "(pip install sentencepiece), or save the tokenizer as tokenizer.json with transformers"
+            )
+        raise EncoderError(f"{folder}: {reason}") from error
     # On the right, so that padding does not move positions.
     tokenizer.padding_side = "right"
     return tokenizer
@@ -260,8 +307,11 @@ def pad_id(tokenizer: Any, transformer: Any) -> int:
 
 
 def n_rows(transformer: Any) -> float:
-    """Rows of the embedding table."""
-    return getattr(transformer.get_input_embeddings(), "num_embeddings", float("inf"))
+    """Rows of the embedding table; infinity for a model without one, such as CANINE."""
+    try:
+        return getattr(transformer.get_input_embeddings(), "num_embeddings", float("inf"))
+    except NotImplementedError:
+        return float("inf")
 
 
 def n_prompt_tokens(tokenizer: Any, prompt: str) -> int:

@@ -136,6 +136,43 @@ def test_a_prompt_that_is_not_pooled_is_seen_and_left_out(declare):
     assert mask.tolist() == [[1, 1, 1, 1, 1]]
 
 
+def test_a_prompt_in_lower_case_is_left_out_as_long_as_it_is_read(declare):
+    folder = declare(
+        ("Pooling", {**flags(mean_tokens=True), "include_prompt": False}),
+        sentence_bert_config={"do_lower_case": True},
+        config_sentence_transformers={"prompts": {"q": "NEAR: "}, "default_prompt_name": "q"},
+    )
+    written = json.loads((folder / "tokenizer.json").read_text())
+    # One that knows no capitals, as a cased tokenizer knows few: NEAR is one unknown piece of four, near one word.
+    pieces = {"type": "Split", "pattern": {"Regex": "[A-Z:]"}, "behavior": "Isolated", "invert": False}
+    split = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, pieces]}
+    (folder / "tokenizer.json").write_text(
+        json.dumps({**written, "normalizer": None, "pre_tokenizer": split})
+    )
+    encoder = load(folder)
+    found, _ = states(encoder, ["anna"])
+    # [CLS] near : | anna [SEP]
+    torch.testing.assert_close(encoder.encode(["anna"]), found[:, 3:5].mean(dim=1))
+
+
+@pytest.mark.parametrize("limit", [200, 10**30])
+def test_the_length_is_the_tokenizers_where_the_folder_names_none(limit, declare):
+    folder = declare(("Pooling", flags(cls_token=True)), sentence_bert_config={"module_output_name": "x"})
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "model_max_length": limit}))
+    for pooling in ("auto", "mean"):
+        files = with_pooling(checkpoints.locate(str(folder)), pooling)
+        assert files.pooling.max_length == (200 if limit == 200 else 128)
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 9}')
+    assert with_pooling(checkpoints.locate(str(folder))).pooling.max_length == 9
+
+
+def test_a_cross_encoder_declares_no_vectors(declare):
+    folder = declare()
+    assert load(folder).pooling.words() == "mean; at most 64 tokens (default)"
+    assert "FOLDER has no modules.json with a pooling" in refuse(folder, "declared")
+
+
 DENSE = {
     "in_features": 32,
     "out_features": 8,
@@ -180,10 +217,18 @@ def test_an_unusable_module_is_named_and_can_be_left_out(declare):
         "FOLDER/modules.json: has WeightedLayerPooling, which contsym does not apply; give --pooling mean, cls, last or "
         "max to pool its transformer's states alone"
     )
-    assert load(weighted, "cls").pooling == Pooling(modes=("cls",), origin="--pooling")
+    assert load(weighted, "cls").pooling == Pooling(modes=("cls",), max_length=64, origin="--pooling")
     residual, _ = with_dense(declare, use_residual=True)
     assert refuse(residual).startswith(
         "FOLDER/2_Dense/config.json: a residual layer, or one over token states, is not"
+    )
+    of_tokens = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
+    elsewhere, _ = with_dense(declare, module_output_name="token_embeddings")
+    assert "a residual layer, or one over token states, is not" in refuse(elsewhere)
+    tokens = declare(("Pooling", flags(mean_tokens=True)), ("Normalize", of_tokens))
+    assert refuse(tokens) == (
+        "FOLDER/2_Normalize/config.json: token states are normalised, which is not applied; give --pooling mean, cls, last "
+        "or max to leave it out"
     )
     pickled, _ = with_dense(declare)
     (pickled / "2_Dense" / "model.safetensors").rename(pickled / "2_Dense" / "pytorch_model.bin")
@@ -308,8 +353,8 @@ def test_a_pooling_folder_without_the_list_of_modules_is_said_to_be_unused(tmp_p
 
 def test_declared_needs_a_folder_that_declares(tiny_encoder_folder):
     assert refuse(tiny_encoder_folder, "declared") == (
-        "--pooling declared: FOLDER has no modules.json, as sentence-transformers writes it; expected auto, mean, cls, "
-        "last or max"
+        "--pooling declared: FOLDER has no modules.json with a pooling, as sentence-transformers writes it; expected "
+        "auto, mean, cls, last or max"
     )
 
 

@@ -13,7 +13,7 @@ from contsym.models.encoders import checkpoints, weights
 from contsym.models.encoders import load as encoders_load
 from contsym.models.encoders.resolve import check, with_pooling
 from contsym.training.plan import prepare
-from tests.models.encoders.families import DECODERS, FAMILIES, save_family
+from tests.models.encoders.families import BART, BERT, DECODERS, FAMILIES, save_family
 from tests.runs import toy_config, toy_run
 from tests.strategy_settings import fast_and_slow
 from tests.toy import both_tasks
@@ -167,6 +167,35 @@ def test_what_reads_no_texts_is_refused_before_training(kind, sizes, message, tm
         (folder / path.name).write_bytes(path.read_bytes())
     with pytest.raises(EncoderError, match=message):
         check(checkpoints.locate(str(folder)), "none")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "message"),
+    [
+        (
+            "convbert",
+            {**BERT, "embedding_size": 32},
+            "ConvBertModel encodes a text otherwise beside a longer one, because it reads the padding; expected an encoder "
+            "that leaves padding out",
+        ),
+        ("fsmt", {**BART, "langs": ["en", "de"]}, "FSMTEncoder has no config; expected a text encoder"),
+    ],
+)
+def test_what_reads_padding_or_has_no_config_is_refused(kind, sizes, message, tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, kind, sizes)
+    folder = save_family(tmp_path / kind, kind)
+    with pytest.raises(EncoderError) as error:
+        load(folder)
+    assert str(error.value) == f"{folder}: {message}"
+
+
+def test_a_head_that_reads_the_last_place_is_refused_where_that_is_padding(tmp_path):
+    names = dict(enumerate(("contradiction", "neutral", "entailment")))
+    folder = save_family(tmp_path / "xlnet", "xlnet", AutoModelForSequenceClassification, id2label=names)
+    with pytest.raises(
+        EncoderError, match="XLNetForSequenceClassification encodes a text otherwise beside a lon"
+    ):
+        encoders_load.load(checkpoints.locate(str(folder)), head="nli")
 
 
 def test_what_cannot_encode_after_all_is_one_line(made, monkeypatch):

@@ -73,6 +73,26 @@ def test_many_batches_are_one_batch(language_model, monkeypatch):
     torch.testing.assert_close(language_model.log_likelihoods(PROMPTS, answers), together, **CLOSE)
 
 
+@pytest.mark.parametrize("kind", ["causal", "seq2seq"])
+def test_a_padding_token_without_a_row_pads_with_another(
+    kind, tiny_causal_folder, tiny_seq2seq_folder, tmp_path
+):
+    saved = tiny_causal_folder if kind == "causal" else tiny_seq2seq_folder
+    folder = shutil.copytree(saved, tmp_path / kind)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "[NEW]"})
+    tokenizer.save_pretrained(folder)
+    found, expected = (
+        load(locate(str(each)), head="language_model").log_likelihoods(PROMPTS, [[5], [6, 7]])
+        for each in (folder, saved)
+    )
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(
+        EncoderError, match=r"a text has the token '\[NEW\]', and the encoder's embedding table has"
+    ):
+        load(locate(str(folder)), head="language_model").log_likelihoods(["ben [NEW]"], [[5]])
+
+
 def test_prompts_are_scored_once_and_answers_of_one_token_share_a_pass(language_model):
     one_token = answer_tokens(language_model.tokenizer, {"entailment": "true", "neutral": "false"})
     language_model.log_likelihoods(PROMPTS, one_token)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, BertForMaskedLM
 from contsym.cli import main
 from contsym.data.shards import missing_shards
 from contsym.errors import ContsymError, EncoderError
-from contsym.models.encoders import checkpoints
+from contsym.models.encoders import checkpoints, weights
 from contsym.models.encoders.load import load
 from contsym.models.encoders.resolve import check
 from contsym.training.plan import prepare
@@ -84,6 +84,75 @@ def test_a_weight_of_another_shape_is_named_with_both(tiny_encoder_folder, copy)
     assert refused(folder) == (
         f"FOLDER: a weight is not in its files as BertModel needs them, such as {WORDS} (of shape (50, 32), where "
         f"config.json says (107, 32)); {EXPECTED}"
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [lambda name: None if "layers.1" in name else name, lambda name: f"module.{name}"]
+)
+def test_weights_of_a_body_that_is_called_decoder_are_missed(change, tmp_path, copy):
+    saved = save_family(tmp_path / "opt", "opt")
+    folder = copy(saved, lambda weights: {change(name): t for name, t in weights.items() if change(name)})
+    assert "weights are not in its files as OPTModel needs them, such as decoder." in refused(folder)
+
+
+LAYER = "encoder.layer.1.attention.self"
+
+
+@pytest.mark.parametrize(
+    ("change", "n"),
+    [
+        ({"num_hidden_layers": 1}, 8),
+        ({f"{LAYER}.query.lora_A.weight": (2, 32), f"{LAYER}.query.lora_B.weight": (32, 2)}, 2),
+        # Of relative positions, which transformers has no more.
+        ({f"{LAYER}.distance_embedding.weight": (127, 16)}, 1),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "bert."])
+def test_weights_of_layers_are_never_left_out_in_silence(change, n, prefix, tmp_path, copy):
+    more = {f"{prefix}{name}": torch.zeros(shape) for name, shape in change.items() if LAYER in name}
+    head = {"classifier.0.weight": torch.zeros(2, 2), f"{prefix}encoder.layer.1.attn.bias": torch.zeros(2)}
+
+    def changed(weights):
+        return {f"{prefix}{name}": t for name, t in weights.items()} | more | head
+
+    folder = copy(save_family(tmp_path / "bert", "bert"), changed)
+    if not more:
+        edit(folder, "config.json", **change)
+    message = refused(folder)
+    assert message.startswith(
+        f"FOLDER: {n} weights are in its files" if n > 1 else "FOLDER: a weight is in its"
+    )
+    assert "BertModel with this config.json has no place for, such as" in message
+    assert "encoder.layer.1.attention." in message
+
+
+def test_a_damaged_file_says_what_to_do(tiny_encoder_folder, copy):
+    folder = copy(tiny_encoder_folder)
+    whole = (folder / "model.safetensors").read_bytes()
+    for content in (
+        whole[: len(whole) // 2],
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+        b"",
+    ):
+        (folder / "model.safetensors").write_bytes(content)
+        assert refused(folder).endswith(
+            "; expected whole files: copy or download them again (in a git clone: git lfs pull)"
+        )
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer_config.json", "1_Pooling/config.json"])
+def test_a_link_to_nothing_is_a_missing_file(name, tiny_encoder_folder, tmp_path):
+    folder = Path(shutil.copytree(tiny_encoder_folder, tmp_path / "snapshot"))
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).unlink(missing_ok=True)
+    (folder / "pytorch_model.bin").symlink_to("../blobs/0")  # nothing reads it
+    checkpoints.locate(str(folder)) if name != "model.safetensors" else None
+    (folder / name).symlink_to("../blobs/1")
+    with pytest.raises(EncoderError) as error:
+        checkpoints.locate(str(folder))
+    assert str(error.value) == (
+        f"{folder}: the checkpoint is not whole; 1 of its files are missing: {name}; copy or download all of them"
     )
 
 
@@ -217,6 +286,10 @@ def test_a_shard_too_few_is_named(tiny_encoder_folder, tmp_path):
             "FOLDER: no *.safetensors; the checkpoint is in FOLDER/checkpoint-9: give that folder",
         ),
         (
+            {f"snapshots/c0ffee/{file}": b"{}" for file in ("model.safetensors", "config.json")},
+            "FOLDER: no *.safetensors; the checkpoint is in FOLDER/snapshots/c0ffee: give that folder",
+        ),
+        (
             {f"{name}/{file}": b"{}" for name in "abcd" for file in ("model.safetensors", "config.json")},
             "FOLDER: no *.safetensors; 4 folders below have a checkpoint: FOLDER/a, FOLDER/b, FOLDER/c and 1 more; give one "
             "of them",
@@ -225,7 +298,7 @@ def test_a_shard_too_few_is_named(tiny_encoder_folder, tmp_path):
 )
 def test_a_folder_without_weights_says_what_it_has_in_their_place(files, message, tmp_path):
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(EncoderError) as error:
         checkpoints.locate(str(tmp_path))
@@ -318,6 +391,34 @@ def test_the_side_that_a_tokenizer_pads_does_not_matter(tmp_path):
         edit(folder, "tokenizer_config.json", padding_side=side)
         found.append(load(checkpoints.locate(str(folder))).encode(["anna is near ben", "ben"]))
     assert torch.equal(*found)
+
+
+def test_the_side_that_a_tokenizer_cuts_is_kept_for_any_length(tiny_encoder_folder, copy):
+    folder = copy(tiny_encoder_folder)
+    edit(folder, "tokenizer_config.json", truncation_side="left")
+    encoder = load(checkpoints.locate(str(folder)))
+    for n in (99, 9999):
+        ids = encoder.tokenize(["anna " + "near " * n + "carl"])["input_ids"][0]
+        assert encoder.tokenizer.decode(ids) == f"[CLS]{' near' * 61} carl [SEP]"
+
+
+def test_added_tokens_are_a_part_of_the_encoder(tiny_encoder_folder, copy):
+    folder = copy(tiny_encoder_folder)
+    before = checkpoints.locate(str(folder)).text_files_sha256
+    (folder / "added_tokens.json").write_text('{"anna is": 107}')
+    assert checkpoints.locate(str(folder)).text_files_sha256 != before
+
+
+def test_a_tokenizer_of_sentencepiece_alone_names_its_package(tiny_encoder_folder, copy, monkeypatch):
+    folder = copy(tiny_encoder_folder)
+    (folder / "tokenizer.json").unlink()
+    edit(folder, "tokenizer_config.json", tokenizer_class="T5Tokenizer")
+    (folder / "spiece.model").write_bytes(b"")
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+    assert refused(folder) == (
+        "FOLDER: its tokenizer is spiece.model alone, which takes the package sentencepiece; install it (pip install "
+        "sentencepiece), or save the tokenizer as tokenizer.json with transformers"
+    )
 
 
 def test_a_masked_lm_saved_whole_has_its_head(tiny_masked_lm_folder):
