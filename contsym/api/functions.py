@@ -159,7 +159,7 @@ def load(name: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run | Sweep:
     named, folder = os.path.expanduser(name), home_path(output)
     found = find(named, folder)
     if found is None:
-        raise nothing_there(named, folder, tell_skipped)
+        raise nothing_there(named, folder, tell_skipped, takes_rows=False)
     if isinstance(found, Path):
         raise ContsymError(
             f"{name}: the folder of one result; expected a run or a sweep, as contsym runs lists them"

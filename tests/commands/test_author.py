@@ -373,11 +373,13 @@ def test_nothing_is_overwritten(there, tmp_path):
     [
         (
             ("strategy", "My-Method"),
-            "strategy 'My-Method': expected at most 40 lower-case letters, digits and _, as my_strategy",
+            "strategy 'My-Method': expected at most 40 lower-case letters, digits and _, a letter first, and no "
+            "keyword of Python, as my_strategy",
         ),
         (
             ("scenario", "class"),
-            "scenario 'class': expected at most 40 lower-case letters, digits and _, as my_scenario",
+            "scenario 'class': expected at most 40 lower-case letters, digits and _, a letter first, and no keyword "
+            "of Python, as my_scenario",
         ),
         (
             ("strategy", "knn_fixed"),
