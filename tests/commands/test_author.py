@@ -423,6 +423,15 @@ def test_a_mistake_with_check_is_one_line_and_exit_code_2(arguments, message, be
     assert done.stdout == ""
 
 
+def test_check_of_a_task_without_its_suffix_names_its_file(tmp_path):
+    assert contsym_here("new", "task", "tickets", cwd=tmp_path).returncode == 0
+    done = contsym_here("check", "tickets", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: task 'tickets' is unknown; if tickets.toml is meant, add --plugin tickets.toml\n",
+    )
+
+
 def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path, few_checks):
     names = few_checks("has a card", "grows as declared")
     text = (begun[0] / "my_method.py").read_text("utf-8")
