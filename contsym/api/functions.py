@@ -99,7 +99,7 @@ def run(
         save_models=save_models,
         output=folder,
         tracking_uri=tracking_uri,
-        **_options(options, plugins, folder),
+        **_options(run.__kwdefaults__, options, plugins, folder),
     )
     made = make_run(config, QuietRun(progress or default_progress()))
     _tell(made.warning)
@@ -130,7 +130,7 @@ def sweep(
     folder = home_path(output)
     named = [inputs.strategy(each, folder) for each in several(strategies)]
     plugins = tuple(file for _, files in named for file in files)
-    chosen = _options(options, plugins, folder, "select", "readings", "screen")
+    chosen = _options(sweep.__kwdefaults__, options, plugins, folder, "select", "readings", "screen")
     if "readings" in chosen:
         chosen["readings"] = inputs.readings(chosen["readings"])
     engine = Engine(jobs=whole_number("jobs", jobs))
@@ -223,8 +223,10 @@ def _pairs(task: str, source: PairSource) -> PairSource:
     return source
 
 
-def _options(given: Mapping[str, Any], plugins: tuple[str, ...], output: Path, *more: str) -> dict[str, Any]:
-    options = inputs.config_options(given, [*OPTIONS, *more], output)
+def _options(
+    arguments: Iterable[str], given: Mapping[str, Any], plugins: tuple[str, ...], output: Path, *more: str
+) -> dict[str, Any]:
+    options = inputs.config_options(given, [*OPTIONS, *more], output, arguments)
     return {**options, "plugins": (*several(options.get("plugins", ())), *plugins)}
 
 
