@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def run(
         save_models=save_models,
         output=folder,
         tracking_uri=tracking_uri,
-        **_options(options, plugins, folder),
+        **_options(run, options, plugins, folder),
     )
     made = make_run(config, QuietRun(progress or default_progress()))
     _tell(made.warning)
@@ -130,7 +131,7 @@ def sweep(
     folder = home_path(output)
     named = [inputs.strategy(each, folder) for each in several(strategies)]
     plugins = tuple(file for _, files in named for file in files)
-    chosen = _options(options, plugins, folder, "select", "readings", "screen")
+    chosen = _options(sweep, options, plugins, folder, "select", "readings", "screen")
     if "readings" in chosen:
         chosen["readings"] = inputs.readings(chosen["readings"])
     engine = Engine(jobs=whole_number("jobs", jobs))
@@ -159,7 +160,7 @@ def load(name: str | Path, output: str | Path = DEFAULT_OUTPUT) -> Run | Sweep:
     named, folder = os.path.expanduser(name), home_path(output)
     found = find(named, folder)
     if found is None:
-        raise nothing_there(named, folder, tell_skipped)
+        raise nothing_there(named, folder, tell_skipped, takes_rows=False)
     if isinstance(found, Path):
         raise ContsymError(
             f"{name}: the folder of one result; expected a run or a sweep, as contsym runs lists them"
@@ -223,8 +224,16 @@ def _pairs(task: str, source: PairSource) -> PairSource:
     return source
 
 
-def _options(given: Mapping[str, Any], plugins: tuple[str, ...], output: Path, *more: str) -> dict[str, Any]:
-    options = inputs.config_options(given, [*OPTIONS, *more], output)
+def _options(
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    plugins: tuple[str, ...],
+    output: Path,
+    *more: str,
+) -> dict[str, Any]:
+    parameters = signature(function).parameters.values()
+    arguments = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    options = inputs.config_options(given, [*OPTIONS, *more], output, arguments)
     return {**options, "plugins": (*several(options.get("plugins", ())), *plugins)}
 
 

@@ -26,11 +26,13 @@ from contsym.training.trained_file import is_missing, table_rows
 FOLDER = "inputs"
 
 
-def config_options(given: Mapping[str, Any], known: Sequence[str], output: Path) -> dict[str, Any]:
+def config_options(
+    given: Mapping[str, Any], known: Sequence[str], output: Path, arguments: Iterable[str] = ()
+) -> dict[str, Any]:
     """Options as a config takes them: `mnli=` and `mnli_size=` become entries of `sources` and `sizes`, as do those of
     `tasks={"rte": ...}` and `sizes={"rte": 500}`.
 
-    Raises SettingError for an option that is not known.
+    Raises SettingError for an option that is not known, which may be one of the caller's own `arguments`, misspelt.
     """
     options: dict[str, Any] = {"sources": {}, "sizes": {}}
     for name, value in given.items():
@@ -50,7 +52,7 @@ def config_options(given: Mapping[str, Any], known: Sequence[str], output: Path)
         elif name in known:
             options[name] = value
         else:
-            names = [*known, "tasks", "sizes", *FIRST, *(f"{task}_size" for task in FIRST)]
+            names = [*known, *arguments, "tasks", "sizes", *FIRST, *(f"{task}_size" for task in FIRST)]
             raise SettingError(f"option {name!r} is unknown; {nearest(name, names)}")
     return {name: value for name, value in options.items() if value is not None}
 

@@ -17,7 +17,7 @@ import click
 from contsym.commands import completion
 from contsym.commands.options import DATA_SUFFIXES, echo_json, json_option, plugin_option
 from contsym.config import parse_assignments
-from contsym.errors import ContsymError
+from contsym.errors import ContsymError, unknown_name
 
 if TYPE_CHECKING:
     from contsym.tasks.schema import Inputs, Task
@@ -191,9 +191,12 @@ def check(
             f"{name}: a file of examples; expected a strategy or a task's .toml, which contsym new task NAME --from {name} "
             "writes; contsym data stats counts pairs"
         )
-    if name not in strategies(named) and name in tasks(named):
-        _check_task(tasks(named)[name], as_json)
-        return
+    if name not in strategies(named):
+        if name in tasks(named):
+            _check_task(tasks(named)[name], as_json)
+            return
+        if not Path(f"{name}.py").is_file() and Path(f"{name}.toml").is_file():
+            raise unknown_name("task", name, tasks(named))
     # One thread is fastest on matrices this small. Torch reads it only once, when it is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import tempfile

@@ -140,7 +140,8 @@ def _torch_and_torchvision(torch_version: str, torchvision_version: str) -> Find
         except Exception as error:
             problem = f"cannot be imported ({one_line(str(error))[:160]})"
         else:
-            return Finding("torch and torchvision", "ok", f"{both}, {torch.get_num_threads()} threads")
+            n = torch.get_num_threads()
+            return Finding("torch and torchvision", "ok", f"{both}, {n} thread{'s' * (n != 1)}")
     remedy = "pip install --force-reinstall torch torchvision in one command, from one index"
     return Finding("torch and torchvision", "bad", f"{both}; {problem}", remedy)
 

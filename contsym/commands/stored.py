@@ -132,18 +132,23 @@ def tables_of(
     from contsym.results.paper_readings import readings_of
     from contsym.results.selection import select
 
-    if not stored.is_sweep and results:
-        return run_tables(results, verbose=verbose, run_ids=run_ids)
-    failed = [Text(line) for line in failure_lines(stored.failures(skip), len(stored.cells))]
+    failures = stored.failures(skip)
+    notes = [Text(line) for line in failure_lines(failures, len(stored.cells))]
     if not results:
-        return Lines(*failed) if failed else None
+        return Lines(*notes) if notes else None
+    if missing := len(stored.cells) - stored.n_done - len(failures):
+        of = f"{missing} of {len(stored.cells)} results {'is' if missing == 1 else 'are'} missing"
+        notes.append(Text(f"! {of}, so the figures are of the others alone; the same command resumes"))
+    if not stored.is_sweep:
+        answer = run_tables(results, verbose=verbose, run_ids=run_ids)
+        return Lines(answer, *notes) if notes else answer
     if readings := readings_of(stored.results_by_reading(skip)):
-        return Lines(readings_report(readings), *failed)
+        return Lines(readings_report(readings), *notes)
     if stored.config.select:
-        return Lines(selection_report(select(results, stored.varied)), *failed)
+        return Lines(selection_report(select(results, stored.varied)), *notes)
     by_reading = {name: part.results(skip) for name, part in stored.parts().items()}
     found = {name: of_reading for name, of_reading in by_reading.items() if of_reading}
-    return Lines(sweep_report(found, stored.varied), *failed)
+    return Lines(sweep_report(found, stored.varied), *notes)
 
 
 def run_tables(

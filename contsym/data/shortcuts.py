@@ -29,8 +29,8 @@ SHORTCUTS: Mapping[str, str] = {
     "length": "numbers of words and characters",
     "overlap": "how many words the sentences share",
 }
-"""By name, what each shortcut looks at. `relation_phrase` is measured on relation pairs only; of single texts, what is of one
-text."""
+"""By name, what each shortcut looks at. `relation_phrase`, the premise without its entities, is measured only where these are
+known; of single texts, what is of one text."""
 
 Pair = tuple[str, str]
 Pairs = Sequence[Pair]
@@ -60,7 +60,7 @@ def scores(train: Dataset, test: Dataset) -> dict[str, float]:
     pairs, test_pairs = (list(zip(*columns, strict=True)) for columns in texts)
     commonest = Counter(labels).most_common(1)[0][0]
     predictions = {"majority": [Counter(targets).most_common(1)[0][0]] * len(targets)}
-    if any(test["relation"][:]) and any(test["hypothesis"][:]):
+    if all(any(test[name][:]) for name in ("relation", "hypothesis", "subject", "object")):
         predictions["relation_phrase"] = _by_phrase(train, test, labels, commonest)
     is_single = not any(hypothesis for _, hypothesis in pairs)
     for name, predict in (_OF_TEXTS if is_single else _PREDICTORS).items():

@@ -286,7 +286,7 @@ def _find(name: str, output: Path, skip: Skip) -> tuple[StoredRun | Path, str]:
     without_order, _, order = name.partition(":")
     target = find(name, output, skip) or find(without_order, output, skip)
     if target is None:
-        raise nothing_there(without_order, output, skip)
+        raise nothing_there(without_order, output, skip, takes_rows=False)
     return target, order if isinstance(target, StoredRun) else ""
 
 

@@ -59,8 +59,8 @@ def is_row(name: str) -> bool:
     return "@" in name and not os.path.exists(name)
 
 
-def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
-    """The error for a name of which `find` finds nothing."""
+def nothing_there(name: str, output: Path, skip: Skip, takes_rows: bool = True) -> ContsymError:
+    """The error for a name of which `find` finds nothing; `takes_rows` says whether it may name a row of a sweep."""
     if name in PRESETS:
         return ContsymError(
             f"{name!r} is an encoder's name; expected a stored run, or a model saved by --save-model"
@@ -73,13 +73,19 @@ def nothing_there(name: str, output: Path, skip: Skip) -> ContsymError:
         if (Path(name) / file).is_file():
             return ContsymError(f"{name!r} is not a run but {what}")
     stored = stored_runs(output, skip)
+    if not takes_rows and is_row(name):
+        return ContsymError(
+            f"{name!r} is a row of a sweep; expected a whole run or sweep, as latest (contsym runs lists them)"
+        )
+    named = f"{name!r} is not there; expected latest, a run or sweep of {output}"
     expected = (
-        f"{name!r} is not there; expected latest, a run or sweep of {output}, the folder of one or of a result, or "
-        "STRATEGY@SHOTS of its latest sweep"
+        f"{named}, the folder of one or of a result, or STRATEGY@SHOTS of its latest sweep"
+        if takes_rows
+        else f"{named}, or the folder of one"
     )
     if not stored:
         return ContsymError(f"{expected}; there is none yet; contsym run or sweep makes one")
-    rows = next((rows_of(run) for run in stored if run.is_sweep), [])
+    rows = next((rows_of(run) for run in stored if run.is_sweep and takes_rows), [])
     names = [LATEST, *(run.name for run in stored), *rows]
     # A name of 30 letters is near no strategy's name alone.
     short = {each.partition(sign)[0]: each for sign in "-@" for each in reversed(names)}

@@ -226,6 +226,10 @@ def test_a_dict_that_is_no_scenario_is_told_in_one_line(entries, message, tmp_pa
 def test_mistakes_are_told_as_on_the_command_line(tmp_path):
     with pytest.raises(SettingError, match="option 'encodr' is unknown; did you mean encoder"):
         contsym.run("ncm", encodr="minilm", output=tmp_path)
+    with pytest.raises(SettingError, match="option 'shot' is unknown; did you mean shots"):
+        contsym.run("ncm", shot=16, output=tmp_path)
+    with pytest.raises(SettingError, match="option 'seed' is unknown; did you mean seeds"):
+        contsym.sweep("ncm", seed=1, output=tmp_path)
     with pytest.raises(SettingError, match="--seeds '3': expected a list of whole numbers"):
         contsym.run("ncm", seeds="3", output=tmp_path)
     with pytest.raises(SettingError, match="strategy: int; expected a name or a subclass"):

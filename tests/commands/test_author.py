@@ -373,11 +373,13 @@ def test_nothing_is_overwritten(there, tmp_path):
     [
         (
             ("strategy", "My-Method"),
-            "strategy 'My-Method': expected at most 40 lower-case letters, digits and _, as my_strategy",
+            "strategy 'My-Method': expected at most 40 lower-case letters, digits and _, a letter first, and no "
+            "keyword of Python, as my_strategy",
         ),
         (
             ("scenario", "class"),
-            "scenario 'class': expected at most 40 lower-case letters, digits and _, as my_scenario",
+            "scenario 'class': expected at most 40 lower-case letters, digits and _, a letter first, and no keyword "
+            "of Python, as my_scenario",
         ),
         (
             ("strategy", "knn_fixed"),
@@ -419,6 +421,15 @@ def test_a_mistake_with_check_is_one_line_and_exit_code_2(arguments, message, be
     assert done.returncode == 2
     assert done.stderr == f"error: {message}\n"
     assert done.stdout == ""
+
+
+def test_check_of_a_task_without_its_suffix_names_its_file(tmp_path):
+    assert contsym_here("new", "task", "tickets", cwd=tmp_path).returncode == 0
+    done = contsym_here("check", "tickets", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: task 'tickets' is unknown; if tickets.toml is meant, add --plugin tickets.toml\n",
+    )
 
 
 def test_a_strategy_that_does_not_conform_exits_with_1(begun, tmp_path, few_checks):

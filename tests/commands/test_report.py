@@ -70,8 +70,8 @@ def test_a_target_that_no_training_was_measured_for_is_refused(tmp_path, monkeyp
         (["--target", "1.5"], "--target 1.5 is out of range; expected 0 < target <= 1"),
         (
             ["x"],
-            "'x' is not there; expected latest, a run or sweep of {0}, the folder of one or of a result, or "
-            "STRATEGY@SHOTS of its latest sweep; there is none yet; contsym run or sweep makes one",
+            "'x' is not there; expected latest, a run or sweep of {0}, or the folder of one; there is none yet; "
+            "contsym run or sweep makes one",
         ),
     ],
 )

@@ -93,7 +93,7 @@ def test_an_age_is_never_below_zero():
     assert age("2026-03-01T12:00:05+00:00", datetime(2026, 3, 1, 12, tzinfo=UTC)) == "0 s"
 
 
-def test_the_answer_of_a_sweep_names_the_cells_that_failed(tmp_path):
+def test_the_answer_of_a_sweep_names_the_cells_that_failed_and_counts_the_missing_ones(tmp_path):
     sweep = store_sweep(
         tmp_path, strategies=["knn_fixed", "fine_tune"], shots=(8,), leave_out=3, with_view=False
     )
@@ -102,8 +102,10 @@ def test_the_answer_of_a_sweep_names_the_cells_that_failed(tmp_path):
     failure = {"name": "fine_tune, 8 shots, seed 0", "error": "ValueError: nan in loss (boom.py:49)"}
     (failed / f"{sweep.cells[3].key}.json").write_text(json.dumps(failure))
     lines = run("show", output=tmp_path).stdout.splitlines()
-    assert lines[-2:] == [
+    assert lines[-4:] == [
         "! 1 of 6 cells failed; no figure here is of it",
         "! failed: fine_tune, 8 shots, seed 0: ValueError: nan in loss (boom.py:49)",
+        "! 2 of 6 results are missing, so the figures are of the others alone; the same",
+        "command resumes",
     ]
     assert "±: the standard deviation over seeds" in "\n".join(lines)

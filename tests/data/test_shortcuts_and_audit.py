@@ -71,6 +71,13 @@ def test_the_label_in_the_hypothesis_is_found_without_the_premise():
     assert "relation_phrase" not in found
 
 
+def test_without_entities_no_phrase_is_known_and_none_is_looked_up():
+    """The phrase would be the whole premise, which no test pair repeats: chance, where the relation gives all away."""
+    nameless = [{**row, "subject": "", "object": ""} for row in [*NEAR, *OF]]
+    tests = [{**row, "subject": "", "object": ""} for row in TEST]
+    assert "relation_phrase" not in scores(table_from_rows(nameless), table_from_rows(tests))
+
+
 def test_lengths_and_overlap_are_looked_at():
     long = [nli("a b c d e f g h", "z", "entailment") for _ in range(9)]
     short = [nli("a", "z", "contradiction") for _ in range(9)]

@@ -77,8 +77,10 @@ def test_without_a_sweep_the_runs_are_named(tmp_path):
 def test_an_unknown_name_says_what_there_is(tmp_path):
     store_run(tmp_path, "a", [0])
     assert message_of(collect, tmp_path, ["zzz"]) == (
-        f"'zzz' is not there; expected latest, a run or sweep of {tmp_path}, the folder of one or of a result, or "
-        "STRATEGY@SHOTS of its latest sweep; among them are a"
+        f"'zzz' is not there; expected latest, a run or sweep of {tmp_path}, or the folder of one; among them are a"
+    )
+    assert message_of(collect, tmp_path, ["knn_fixed@32"]) == (
+        "'knn_fixed@32' is a row of a sweep; expected a whole run or sweep, as latest (contsym runs lists them)"
     )
 
 

@@ -94,7 +94,8 @@ def check_name(kind: Kind, name: str) -> None:
     is_name = name.isidentifier() and name.isascii() and re.fullmatch(NAME, name)
     if not is_name or keyword.iskeyword(name) or name != name.lower():
         raise ContsymError(
-            f"{kind} {name!r}: expected at most 40 lower-case letters, digits and _, as my_{kind}"
+            f"{kind} {name!r}: expected at most 40 lower-case letters, digits and _, a letter first, and no keyword of "
+            f"Python, as my_{kind}"
         )
     names = {"strategy": {*strategies(), *addons()}, "scenario": {*scenarios()}, "task": {*tasks()}}[kind]
     if name in names:
