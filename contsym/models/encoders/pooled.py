@@ -319,8 +319,8 @@ class NliClassifier(PooledEncoder):
             )
         transformer: Any = weights.classifier(folder)
         tokenizer = weights.load_tokenizer(folder)
-        if transformer.config.pad_token_id is None:
-            # The head of a decoder-only model needs it to find the last token.
+        if weights.is_decoder_only(folder):
+            # By it the head finds the last token; the config may have none, or another than the tokenizer pads with.
             transformer.config.pad_token_id = weights.pad_id(tokenizer, transformer)
         return cls(transformer, tokenizer, order)
 

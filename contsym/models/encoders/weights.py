@@ -210,6 +210,8 @@ def _loaded(auto: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, str
         raise EncoderError(
             f"{folder}: transformers cannot load it ({first_line(error, 160)}){remedy}"
         ) from error
+    # A config.json may ask for tuples.
+    model.config.return_dict = True
     missing = dict.fromkeys(sorted(info["missing_keys"]), "missing")
     for name, shape, expected in sorted(info["mismatched_keys"]):
         missing[name] = f"of shape {tuple(shape)}, where config.json says {tuple(expected)}"
@@ -301,9 +303,9 @@ def state_width(transformer: Any, folder: Path) -> int:
 
 
 def pad_id(tokenizer: Any, transformer: Any) -> int:
-    """The padding token of the tokenizer; 0 if there is none or the embedding table lacks it."""
-    token = tokenizer.pad_token_id
-    return token if token is not None and token < n_rows(transformer) else 0
+    """The padding token of the tokenizer, or its end token, that the embedding table has; else 0."""
+    tokens = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((token for token in tokens if token is not None and token < n_rows(transformer)), 0)
 
 
 def n_rows(transformer: Any) -> float:

@@ -1,6 +1,7 @@
 """The kinds of encoders that people use, each by a tiny checkpoint with random weights."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -126,6 +127,34 @@ def test_an_nli_head_of_any_kind_predicts(kind, tmp_path):
     torch.testing.assert_close(
         together, torch.cat([head.encode([pair]) for pair in pairs]), atol=1e-5, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize(("pad", "in_config"), [("[PAD]", 5), (None, None), (None, 5)])
+def test_the_head_of_a_decoder_finds_the_last_token_whatever_pads(pad, in_config, tmp_path):
+    names = dict(enumerate(("contradiction", "neutral", "entailment")))
+    folder = save_family(tmp_path / "gpt2", "gpt2", AutoModelForSequenceClassification, id2label=names)
+    for name, changes in (
+        ("config.json", {"pad_token_id": in_config}),
+        ("tokenizer_config.json", {"pad_token": pad, "eos_token": "[SEP]"}),
+    ):
+        found = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**found, **changes}))
+    head = encoders_load.load(checkpoints.locate(str(folder)), head="nli").eval()
+    # The second ends with token 0, which without a token for padding is a word like any other.
+    pairs = [("carl is a child of dora", "emil is near"), ("ben", "near [PAD]"), ("ben", "a")]
+    for pair, logits in zip(pairs, head.encode(pairs), strict=True):
+        ids = torch.tensor([head.tokenizer(*pair)["input_ids"]])
+        with torch.inference_mode():
+            states = head.transformer.transformer(input_ids=ids).last_hidden_state[0]
+            last = states[-1 if pad is None or ids[0, -1] else -2]
+            torch.testing.assert_close(logits, head.transformer.score(last)[[2, 1, 0]], atol=1e-5, rtol=1e-4)
+
+
+def test_a_config_that_asks_for_tuples_is_an_encoder_like_any_other(made, tmp_path):
+    folder = shutil.copytree(made("bert"), tmp_path / "tuples")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "return_dict": False}))
+    assert torch.equal(load(folder).encode(["ben"]), load(made("bert")).encode(["ben"]))
 
 
 def test_a_last_token_does_not_see_what_comes_after_it_and_a_mean_is_an_option(made):
