@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contsym.strategies.base import Strategy
     from contsym.training.trained import TrainedModel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "run": "contsym.api.functions",

@@ -1,4 +1,7 @@
-"""A checkpoint whose weights, tokenizer or files do not fit together ends in one line before any training."""
+"""A checkpoint whose weights, tokenizer or files do not fit together ends in one line before any training.
+
+Over 400 lines: each way in which they may not fit, and the checkpoints beside it that must load.
+"""
 
 import json
 import shutil
