@@ -34,13 +34,9 @@ def part_of(value: str) -> str | None:
     """
     head, _, rest = value.strip().casefold().replace("-", "_").replace(" ", "_").partition("_")
     part = _PARTS.get(head)
-    return (
-        None
-        if part is None
-        else f"{part}_{rest}"
-        if rest and rest not in ("set", "split", "annotated")
-        else part
-    )
+    if part is None or rest in ("", "set", "split", "annotated"):
+        return part
+    return f"{part}_{rest}"
 
 
 _PARTS = {spelling: part for part, spellings in {
