@@ -102,10 +102,13 @@ def plan_only(config: RunConfig, viewer: RunViewer, *, is_run: bool = False) -> 
     """
     from contsym import plugins
     from contsym.scenarios.catalog import scenario_runs
+    from contsym.sweeps.config import SweepConfig
     from contsym.sweeps.plan import plan_run
     from contsym.training.parts import Shared
     from contsym.training.plan import prepare
 
+    # A run is stored as a sweep of one row, whose checks come before anything is looked up.
+    SweepConfig.of_run(config)
     shared = Shared()
     with viewer.planning(), without_collections():
         # All orders, where the scenario means all, before the first of them is run.

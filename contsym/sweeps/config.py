@@ -15,6 +15,7 @@ from contsym import plugins
 from contsym.checked import Closed, Several, read_model
 from contsym.config import (
     ALL,
+    DEFAULT_STEP,
     LEAST,
     CellOptions,
     Precision,
@@ -31,7 +32,7 @@ from contsym.config import (
     strategy_name,
     whole_numbers,
 )
-from contsym.data.schema import Draw, Form
+from contsym.data.schema import BALANCED, Draw, Form
 from contsym.data.splits import SplitRule
 from contsym.errors import ContsymError, SettingError
 from contsym.scenarios.catalog import scenario_runs
@@ -107,10 +108,20 @@ class SweepConfig(CellOptions):
             raise SettingError(
                 "--select validation goes with settings (--set), not with readings; leave one of them out"
             )
+        all_shots = {*self.shots, *(dict(reading.options).get("shots") for reading in self.readings)}
+        if self.step != DEFAULT_STEP and LEAST not in all_shots:
+            raise SettingError(
+                f"--step {self.step}: only --shots least has a step; leave it out, add --shots least, or give the number "
+                f"of training steps by --set steps={self.step}"
+            )
         if self.readings:
             # Each is checked as the sweep that it is.
             self.parts()
             return
+        if self.draw != BALANCED and set(self.shots) == {None} and not self.one_pass:
+            raise SettingError(
+                f"--draw {self.draw}: with all pairs none is drawn; add --shots or --one-pass, or leave it out"
+            )
         # The run's own checks, on one cell of each kind.
         for shots in self.shots:
             self.cell(self.strategies[0], self.seeds[0], shots, {n: v[0] for n, v in self.settings.items()})
@@ -138,7 +149,11 @@ class SweepConfig(CellOptions):
             strategies = tuple(s for s in self.strategies if s in (reading.strategies or self.strategies))
             if not strategies:
                 continue
-            shots = options.pop("shots", None)
+            named = options.pop("shots", None)
+            shots = self.shots if named is None else (named,)
+            if LEAST not in shots:
+                # The sweep's own step is for its other readings.
+                options.setdefault("step", DEFAULT_STEP)
             if options.get("protocol", self.protocol) == "sequential":
                 options["pretrain"] = {}
             part = replace(
@@ -148,7 +163,7 @@ class SweepConfig(CellOptions):
                 screen=None,
                 select=None,
                 seeds=self.seeds if reading.is_main else self.seeds[: self.screen],
-                shots=self.shots if shots is None else (shots,),
+                shots=shots,
                 settings={**self.settings, **{name: (value,) for name, value in reading.settings.items()}},
                 **options,
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from contsym import plugins
 from contsym.config import DEFAULT_FORM, RunConfig
 from contsym.data import shortcuts
-from contsym.data.schema import TaskData
+from contsym.data.schema import BALANCED, TaskData
 from contsym.data.sources import parse_source
 from contsym.errors import SettingError
 from contsym.machine import changed_environment, quiet_libraries, run_environment
@@ -227,14 +227,23 @@ def check_sources(config: RunConfig, scenario: ScenarioPlan) -> None:
         if task.name in config.sources or not task.default_source.startswith("hub"):
             parse_source(task, config.source(task), config.form)
     trained = {task.name: task for task in scenario.specs[: scenario.n_trained]}
-    if config.shots is not None and not any(task.few_shot for task in trained.values()):
-        raise SettingError(
-            f"--shots: scenario {config.scenario} has no task with shots; expected one with few_shot = true, as wikidata"
-        )
-    if config.split is not None and not any(task.symmetry for task in tasks.values()):
-        raise SettingError(
-            f"--split: scenario {config.scenario} has no task of symmetric relations; expected one such as wikidata"
-        )
+    given = {"--shots": config.shots is not None, "--draw": config.draw != BALANCED}
+    for option, is_given in given.items():
+        if is_given and not any(task.few_shot for task in trained.values()):
+            raise SettingError(
+                f"{option}: scenario {config.scenario} has no task with shots; expected one with few_shot = true, as wikidata"
+            )
+    # Of a task on the Hub each form may be a dataset.
+    given = {
+        "--split": config.split is not None and not any(task.symmetry for task in tasks.values()),
+        "--form": config.form != DEFAULT_FORM
+        and not any(task.symmetry or task.hub for task in tasks.values()),
+    }
+    for option, is_useless in given.items():
+        if is_useless:
+            raise SettingError(
+                f"{option}: scenario {config.scenario} has no task of symmetric relations; expected one such as wikidata"
+            )
     for name, n in config.sizes.items():
         if name not in trained:
             what = f"only tests {name}" if name in tasks else f"has no {name} task"

@@ -41,6 +41,11 @@ def toy_data(encoder):
         ),
         ((*RUN, "--shots", "1"), "--shots 1 is too few; expected at least 2"),
         (
+            (*RUN, "--step", "8"),
+            "--step 8: only --shots least has a step; leave it out, add --shots least, or give the number of training steps "
+            "by --set steps=8",
+        ),
+        (
             (*RUN, "--seeds", "a,b"),
             "--seeds 'a,b' is not understood; expected 3 for three seeds, or 0,1,2 or 0-4",
         ),

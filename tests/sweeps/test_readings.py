@@ -112,6 +112,12 @@ def test_several_shots_are_several_readings(tmp_path):
     assert len(config_of(tmp_path, in_each).parts()) == 6
 
 
+def test_the_step_of_a_sweep_goes_to_the_readings_that_look_for_the_least(tmp_path):
+    parts = config_of(tmp_path, FILE.replace("screen = 2", "screen = 2\nstep = 8\ncurve = true")).parts()
+    assert {part.step for _, part in parts if part.shots == ("least",)} == {8}
+    assert {part.step for _, part in parts if part.shots == (64,)} == {16}
+
+
 def test_screening_takes_readings_and_at_most_the_seeds_of_the_sweep(tmp_path):
     with pytest.raises(SettingError, match=r"^screen 5: expected 1 to 4, the seeds of the sweep$"):
         config_of(tmp_path, FILE.replace("screen = 2", "screen = 5"))
