@@ -322,17 +322,23 @@ def _load(task: str, plugins: Iterable[str], source: str, form: Any, split: Any 
     """The task's data in the form asked for; by default in the first form of a built dataset."""
     from contsym.data.cache import load_task
     from contsym.data.wikidata.manifest import is_built, read_manifest
+    from contsym.errors import ContsymError
     from contsym.files import home_path
     from contsym.machine import quiet_libraries
     from contsym.plugins import read
     from contsym.tasks.catalog import find_task
+    from contsym.tasks.schema import option_of
 
     spec = find_task(task, read(plugins))
     quiet_libraries()
     folder = home_path(source)
     if form is None:
         form = read_manifest(folder)["forms"][0] if is_built(folder) else "lexicalised"
-    return load_task(spec, source, form, split)
+    try:
+        return load_task(spec, source, form, split)
+    except ContsymError as error:
+        # Here the source is an argument; of a run it is the value of an option.
+        raise type(error)(str(error).replace(option_of(spec.name, source), source)) from None
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

@@ -60,10 +60,17 @@ def is_left_out(row: Mapping[str, object], task: Task) -> bool:
     return any(column in row and str(row[column]) not in values for column, values in task.only.items())
 
 
-def check_texts(where: str, names: Collection[str], columns: Collection[str], task: Task | None) -> None:
-    """Raise DataError for a row without columns of its texts."""
+def check_texts(
+    where: str, names: Collection[str], columns: Collection[str], task: Task | None, list_of_rows: str = ""
+) -> None:
+    """Raise DataError for a row without columns of its texts; `list_of_rows` is the field that may have the rows."""
     for name in TEXT_FIELDS[task.inputs if task else "pair"]:
         if set(names).isdisjoint(ALIASES[name]):
+            if list_of_rows:
+                raise DataError(
+                    f"{where}: an object with the rows in a list, {list_of_rows[:LONGEST_NAME]!r}; expected that list alone, "
+                    "or one object per line (.jsonl)"
+                )
             raise DataError(
                 f"{where}: column {name!r} is missing; the row has {listed(columns)}{_hint(name, columns, task)}"
             )
@@ -128,7 +135,7 @@ def listed(columns: Collection[str]) -> str:
 def rename(row: Mapping[str, object]) -> Row:
     """The row under contsym's field names; the first alias with a value wins. A text may be a list of its words.
 
-    `split` becomes (column, value), since messages name the column.
+    `split` becomes (column, value), since messages name the column. A label of null becomes an empty one.
     """
     renamed: Row = {}
     for name, aliases in _aliases_in(tuple(row)):
@@ -138,6 +145,10 @@ def rename(row: Mapping[str, object]) -> Row:
                 continue
             renamed[name] = " ".join(map(str, value)) if name in _TEXTS and isinstance(value, list) else value
             break
+        else:
+            # No label, as an empty cell of a table says it; a row without the column is a mistake.
+            if name == "label" and aliases:
+                renamed[name] = ""
     if not PART_COLUMNS.isdisjoint(row):
         marks = [(name, text_of(row[name])) for name in PART_COLUMNS if name in row]
         renamed["split"] = next((mark for mark in marks if part_of(mark[1])), marks[0])

@@ -12,7 +12,7 @@ from contsym.data.class_names import LABEL_COLUMNS
 from contsym.data.columns import rename
 from contsym.data.readers import read_rows
 from contsym.data.schema import Row, check_row
-from contsym.data.sources import LEFT_OUT, remark_on_numbers, with_labels
+from contsym.data.sources import remark_on_numbers, remarks_on, with_labels
 from contsym.errors import DataError
 from contsym.files import home_path
 from contsym.tasks.catalog import find_task
@@ -55,7 +55,7 @@ def read_pair_rows(source: PairSource) -> PairRows:
     rows = [check_row(row, where) for where, row in with_labels(NUMBERS_AS, placed, counts, Counter())]
     if not rows:
         raise DataError(f"{name}: no labelled pairs; expected premise, hypothesis and label in each row")
-    notes = [f"{counts[what]} {words}" for what, words in LEFT_OUT.items() if counts[what]]
+    notes = remarks_on(counts)
     notes += [remark_on_numbers(NUMBERS_AS)] if counts["numbers"] else []
     return PairRows(rows, name, tuple(notes))
 

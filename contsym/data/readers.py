@@ -78,7 +78,7 @@ def usual_rows(
                 check_named(where, all_columns, task)
             # An empty first row is refused with the others, after the lines behind it were decoded.
             if columns or usual_of:
-                check_texts(where, usual.values(), all_columns, task)
+                check_texts(where, usual.values(), all_columns, task, _list_of_rows(row))
             if columns and len(usual_of) < MAX_LAYOUTS:
                 usual_of[columns] = usual
         if task and task.only and is_left_out(row, task):
@@ -89,6 +89,12 @@ def usual_rows(
         if (mark := mark_of(row)) and not part_of(mark_in(renamed)[1]):
             renamed["split"] = mark
         yield where, renamed
+
+
+def _list_of_rows(row: Mapping[str, object]) -> str:
+    """The field of an object that holds rows in a list of its own; empty where there is none."""
+    lists = (name for name, value in row.items() if isinstance(value, list) and value)
+    return next((name for name in lists if all(isinstance(item, dict) for item in row[name][:2])), "")  # type: ignore[index]
 
 
 def raw_rows(path: Path) -> Iterator[PlacedRow]:

@@ -316,7 +316,7 @@ class _Reading:
             if self._task.symmetry:
                 rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
             tables[part] = table(check_row(row, where, self._task) for where, row in rows)
-            remarks = [f"{counts[what]} {words}" for what, words in LEFT_OUT.items() if counts[what]]
+            remarks = remarks_on(counts)
             remarks += [remark_on_numbers(self._task)] if counts["numbers"] else []
             if remark := split_column.contradicting(marks, part):
                 remarks.append(remark)
@@ -324,10 +324,23 @@ class _Reading:
         return tables, notes
 
 
-LEFT_OUT = {
-    "unread": "pairs are not of the form 'A r B', 'B r A'",
-    "unlabelled": "rows without an agreed label are left out",
+_LEFT_OUT = {
+    "unread": ("pair is", "pairs are", "not of the form 'A r B', 'B r A'"),
+    "unlabelled": ("row without an agreed label is", "rows without an agreed label are", "left out"),
 }
+
+
+def remarks_on(counts: Mapping[str, int]) -> list[str]:
+    """What was counted while rows were read.
+
+    >>> remarks_on({"unlabelled": 1}), remarks_on({"unlabelled": 1200})
+    (['1 row without an agreed label is left out'], ['1,200 rows without an agreed label are left out'])
+    """
+    return [
+        f"{n:,} {one if n == 1 else several} {what}"
+        for name, (one, several, what) in _LEFT_OUT.items()
+        if (n := counts.get(name, 0))
+    ]
 
 
 def remark_on_numbers(task: Task) -> str:

@@ -27,7 +27,7 @@ def data(*arguments, error=None):
     done = CliRunner().invoke(cli, ["data", *map(str, arguments)], terminal_width=80)
     if error is not None:
         assert isinstance(done.exception, ContsymError), done.output
-        assert error in str(done.exception)
+        assert error in f"error: {done.exception}"
         assert "\n" not in str(done.exception)
     else:
         assert done.exception is None, done.exception
@@ -120,7 +120,7 @@ def test_show_prints_pairs_of_a_relation_in_either_part(folder):
     [
         (("show", "bundled", "--relation", "P62"), "--relation P62: no pair of it in bundled; did you mean"),
         (("show", "bundled", "--label", "neutral"), "--label neutral: no such pair in bundled"),
-        (("stats", "no/such"), "no/such: no such file or folder"),
+        (("stats", "no/such"), "error: no/such: no such file or folder"),
         (("audit", "bundled", "--encoder", "no/such/encoder"), "no/such/encoder"),
         (
             ("build", "--triples", "no.tsv", "--to", "x"),

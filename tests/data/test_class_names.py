@@ -41,7 +41,7 @@ def test_each_parquet_file_uses_its_class_names(tmp_path):
     data = load_task("mnli", str(tmp_path))
     assert labels_of(data.train) == ["entailment", "contradiction", "neutral"]
     assert labels_of(data.test) == ["neutral", "entailment", "contradiction"]
-    assert data.notes == ("train: 1 rows without an agreed label are left out",)
+    assert data.notes == ("train: 1 row without an agreed label is left out",)
 
 
 def test_what_datasets_itself_writes(tmp_path):

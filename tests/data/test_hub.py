@@ -538,7 +538,7 @@ def test_the_cards_class_names_are_read_not_glues_order(server):
     assert data.source == f"hub:ada/pairs@{repository.refs['main']}"
     assert labels_of(data.train) == ["contradiction", "entailment", "neutral"]
     assert labels_of(data.test) == ["contradiction"]
-    assert data.notes == ("train: 1 rows without an agreed label are left out",)
+    assert data.notes == ("train: 1 row without an agreed label is left out",)
 
 
 def test_one_configuration_of_several_is_named_and_alone_fetched(server):

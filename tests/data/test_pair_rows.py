@@ -38,7 +38,7 @@ def test_rows_in_memory_are_read_as_a_file_is(make, tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     of_file, of_rows = read_pair_rows(path), read_pair_rows(make(ROWS))
     assert checked(of_file) == checked(of_rows) == EXPECTED
-    assert of_file.notes == of_rows.notes == ("1 rows without an agreed label are left out",)
+    assert of_file.notes == of_rows.notes == ("1 row without an agreed label is left out",)
     assert (of_file.source, of_rows.source) == (str(path), "rows")
 
 

@@ -68,9 +68,9 @@ def test_multinli_jsonl_and_txt_of_one_folder(tmp_path):
     data = load_task("mnli", str(tmp_path))
     assert data.train["premise"][:] == ["a b", 'say "x']
     assert data.notes == (
-        "train: 1 rows without an agreed label are left out",
-        "validation: 1 rows without an agreed label are left out",
-        "test: 1 rows without an agreed label are left out",
+        "train: 1 row without an agreed label is left out",
+        "validation: 1 row without an agreed label is left out",
+        "test: 1 row without an agreed label is left out",
     )
     assert {text.split()[-1] for text in data.validation["hypothesis"]} == {"multinli_1.0_dev_mismatched"}
     alone = [row for _, row in read_rows(tmp_path / "multinli_1.0_train.txt")]
@@ -473,6 +473,11 @@ def test_a_wrong_row_is_named_with_file_and_line(tmp_path, line, message):
             b'{"data": []}',
             "a.json:1: column 'premise' is missing; the row has data; name it under [columns] of a task (contsym new task "
             "NAME --from FILE writes one)",
+        ),
+        (
+            "a.json",
+            b'{"version": "1.0", "data": [{"premise": "x", "hypothesis": "y", "label": "neutral"}]}',
+            "a.json:1: an object with the rows in a list, 'data'; expected that list alone, or one object per line (.jsonl)",
         ),
         (
             "a.tsv",
