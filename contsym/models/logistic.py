@@ -23,7 +23,8 @@ def fit_logistic(
 ) -> tuple[Floats, Floats]:
     """(weight, bias) of multinomial logistic regression: (n_labels, dim) and (n_labels,).
 
-    Minimises the sum over pairs of the cross-entropy + penalty |W|^2 / 2 by L-BFGS, without randomness. It
+    Minimises the sum over pairs of the cross-entropy + penalty |W|^2 / 2 by L-BFGS, without randomness; with two
+    labels + penalty |W|^2, which is |w|^2 / 2 of scikit-learn's one vector w of log-odds. It
     stops silently at max_iterations, since further steps move few predictions. Weights and biases sum to
     zero over the labels that occur; any other label has weight 0 and bias -1, below the best score.
 

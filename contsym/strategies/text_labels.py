@@ -72,7 +72,8 @@ class TextLabels(Strategy):
 class _EncodedLabels(nn.Module):
     """(p, h) -> scores -d_c(p, h), with l_c the encoding of word c.
 
-    In training every call encodes the words; evaluation uses `label_vectors`, which `update` fills.
+    Where gradients may be asked for, every call encodes the words: in training, and where an add-on such as ewc asks an
+    evaluating model which weights matter. Prediction uses `label_vectors`, which `update` fills.
     Shapes: (batch, dim) twice -> (batch, labels).
     """
 
@@ -84,7 +85,7 @@ class _EncodedLabels(nn.Module):
         self.label_vectors = nn.Buffer(torch.zeros(len(words), encoder.dim))
 
     def forward(self, p: Tensor, h: Tensor) -> Tensor:
-        if not self.training:
+        if not (self.training or torch.is_grad_enabled()):
             return -label_distances(p, h, self.label_vectors)
         (encoder,) = self._encoder
         return -label_distances(p, h, encoder(encoder.tokenize(self.words).to(p.device)))

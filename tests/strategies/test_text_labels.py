@@ -34,7 +34,8 @@ def test_scores_are_negative_distances_of_the_premise_carried_by_the_words(encod
     with torch.no_grad():
         assert torch.allclose(head.train()(p, h), expected, atol=1e-5)
     head.update()
-    assert torch.allclose(head.eval()(p, h), expected, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(head.eval()(p, h), expected, atol=1e-5)
 
 
 def test_training_moves_the_words_and_evaluation_uses_the_stored_vectors(encoder):
@@ -46,8 +47,16 @@ def test_training_moves_the_words_and_evaluation_uses_the_stored_vectors(encoder
     assert encoder.n_forwards == n_forwards + len(WORDS)
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
     assert torch.equal(head.label_vectors, before)
-    assert not head.eval()(vectors(0), vectors(1)).requires_grad
+    with torch.no_grad():
+        head.eval()(vectors(0), vectors(1))
     assert encoder.n_forwards == n_forwards + len(WORDS)
+
+
+def test_the_words_count_where_an_add_on_asks_which_weights_matter(encoder):
+    # Fisher information is that of an evaluating model, with gradients.
+    head = _EncodedLabels(encoder, WORDS).eval()
+    head(vectors(0), vectors(1)).sum().backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
 
 
 def test_the_encoder_is_not_a_part_of_the_head_and_a_copy_has_its_own(encoder):
