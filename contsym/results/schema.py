@@ -243,6 +243,7 @@ class Scores(Written):
     final: dict[str, Share]
     final_macro: Share
     final_micro: Share
+    """Both of the tasks that were trained on, not of those that are only tested."""
     forgetting: dict[str, Gain]
     """Of every trained task but the last, which no training follows; whether the task was learned is a mark beside it."""
     figures: dict[Name, Gain | None]

@@ -98,6 +98,7 @@ def test_nothing_is_trained_on_it(toy, scenario, tiny_encoder_folder, tmp_path):
     assert [len(losses) for losses in result.loss] == [12, 12, 0]
     # The row after it is the row before it, and what was lost of MNLI is what training on Wikidata cost.
     assert result.matrix[3] == result.matrix[2]
+    assert result.final_macro == pytest.approx((result.final["mnli"] + result.final["wikidata"]) / 2)
     assert set(result.forgetting) == {"mnli"}
     assert result.forgetting["mnli"] == pytest.approx(result.matrix[1][0] - result.matrix[2][0])
     assert result.figures["bwt"] == pytest.approx(result.matrix[2][0] - result.matrix[1][0])
