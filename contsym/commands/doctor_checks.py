@@ -75,6 +75,12 @@ def examine(request: Request) -> Iterator[Finding]:
             yield Finding(name, "bad", f"the check failed ({reason})", "report this with the line above")
 
 
+def _of_error(name: str, state: State, error: ContsymError) -> Finding:
+    """An error of contsym, whose last clause says what to do."""
+    text, _, remedy = str(error).rpartition("; ")
+    return Finding(name, state, text, remedy) if text else Finding(name, state, remedy)
+
+
 def works(findings: Sequence[Finding]) -> bool:
     """Whether a run can work."""
     return all(finding.state != "bad" for finding in findings)
@@ -162,7 +168,7 @@ def _device(request: Request) -> Iterator[Finding]:
     try:
         device = choose_device(request.device)
     except ContsymError as error:
-        yield Finding("device", "bad", str(error), "leave --device out")
+        yield _of_error("device", "bad", error)
         return
     import torch
 
@@ -177,7 +183,7 @@ def _output(request: Request) -> Iterator[Finding]:
     try:
         check_writable(request.output)
     except ContsymError as error:
-        yield Finding("output folder", "bad", str(error), "choose another with --output")
+        yield _of_error("output folder", "bad", error)
         return
     remedy = "make room, or choose another with --output"
     yield _room("output folder", request.output.resolve(), ROOM_NEEDED, "bad", remedy)
@@ -212,7 +218,7 @@ def _store(request: Request) -> Iterator[Finding]:
         yield Finding("MLflow store", "ok", f"{shown}; {probe(request.output, uri)}")
     except ContsymError as error:
         # Only a note, since results are stored without it.
-        yield Finding("MLflow store", "note", str(error))
+        yield _of_error("MLflow store", "note", error)
 
 
 def _encoder(request: Request) -> Iterator[Finding]:
@@ -221,7 +227,7 @@ def _encoder(request: Request) -> Iterator[Finding]:
     try:
         files = locate(request.encoder, fetch=request.network)
     except ContsymError as error:
-        yield Finding("encoder", "bad", str(error))
+        yield _of_error("encoder", "bad", error)
         return
     yield Finding("encoder", "ok", f"{files.name}: {files.origin}, SHA-256 {files.weights_sha256[:12]}")
 

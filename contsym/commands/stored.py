@@ -52,6 +52,10 @@ def runs(strategy: str | None, scenario: str | None, n_rows: int, as_json: bool,
     skip = Skipped()
     matching = (run for run in stored_runs(output, skip) if _is_of(run, strategy, scenario))
     found = [facts_of(run, skip) for run in islice(matching, n_rows)]
+    if not found:
+        stored = list(stored_runs(output, skip))
+        _check_known("--strategy", strategy, set().union(*map(_methods, stored)))
+        _check_known("--scenario", scenario, set().union(*map(_scenarios, stored)))
     if as_json:
         echo_json([each.as_plain() for each in found])
     elif found:
@@ -62,12 +66,25 @@ def runs(strategy: str | None, scenario: str | None, n_rows: int, as_json: bool,
 
 
 def _is_of(run: StoredRun, strategy: str | None, scenario: str | None) -> bool:
-    methods = {name for each in run.config.strategies for name in (each, each.partition("+")[0])}
-    return strategy in (None, *methods) and scenario in (
-        None,
-        run.config.scenario,
-        Path(run.config.scenario).stem,
-    )
+    return strategy in (None, *_methods(run)) and scenario in (None, *_scenarios(run))
+
+
+def _methods(run: StoredRun) -> set[str]:
+    """The strategies of a run, with and without their add-ons."""
+    return {name for each in run.config.strategies for name in (each, each.partition("+")[0])}
+
+
+def _scenarios(run: StoredRun) -> set[str]:
+    """The scenario of a run, as it was given and as the name of its file."""
+    return {run.config.scenario, Path(run.config.scenario).stem}
+
+
+def _check_known(option: str, given: str | None, stored: set[str]) -> None:
+    """Raise SettingError for a name that no stored run has, where others are stored."""
+    from contsym.errors import SettingError, nearest
+
+    if given is not None and stored and given not in stored:
+        raise SettingError(f"{option} {given}: no stored run has it; {nearest(given, sorted(stored))}")
 
 
 @click.command(short_help="Show the answer of a stored run or sweep again.")

@@ -41,9 +41,10 @@ def test_an_output_folder_that_cannot_be_written(tmp_path):
     found = look(tmp_path, output=tmp_path / "file" / "out")["output folder"]
     assert found.state == "bad"
     assert found.text == (
-        f"--output {tmp_path}/file/out cannot be written (Not a directory); expected a folder that you may write "
-        "to; name another with --output"
+        f"--output {tmp_path}/file/out cannot be written (Not a directory); expected a folder that you may write to"
     )
+    # The error ends with what to do, which is said once.
+    assert found.remedy == "name another with --output"
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
@@ -63,10 +64,8 @@ def test_no_encoder_is_said_without_asking_the_network(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.hub_client, "ask", refuse)
     found = look(tmp_path, encoder="nobody/nothing")["encoder"]
     assert found.state == "bad"
-    assert found.text == (
-        "encoder 'nobody/nothing' is not here: the Hub was not asked; connect to the network once, or name a folder "
-        "that has it"
-    )
+    assert found.text == "encoder 'nobody/nothing' is not here: the Hub was not asked"
+    assert found.remedy == "connect to the network once, or name a folder that has it"
 
 
 def test_torchvision_of_another_release(monkeypatch):
@@ -109,7 +108,7 @@ def test_a_damaged_store_is_a_note_since_results_do_not_need_it(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"no database" * 100)
     found = look(tmp_path, output=tmp_path)["MLflow store"]
     assert found.state == "note"
-    assert "the database is damaged" in found.text and "move it away and a new one is made" in found.text
+    assert "the database is damaged" in found.text and "move it away and a new one is made" in found.remedy
 
 
 def test_a_server_is_asked_only_where_the_network_may_be(tmp_path):

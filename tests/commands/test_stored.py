@@ -46,9 +46,13 @@ def test_runs_are_chosen_by_method_scenario_and_number(output):
         return [each["name"] for each in json.loads(run("runs", "--json", *words, output=output).stdout)]
 
     assert names("--strategy", "fine_tune") == [NEW]
-    assert names("--scenario", "mnli_only") == []
+    store_run(output, "fine_tune-mnli_only-cccccccccccc", [0], strategy="fine_tune", scenario="mnli_only")
+    assert names("--strategy", "knn_fixed", "--scenario", "mnli_only") == []
     assert len(names("-n", "1")) == 1
-    assert "no run or sweep of ridge" in run("runs", "--strategy", "ridge", output=output).stdout
+    found = run("runs", "--strategy", "knn_fixed", "--scenario", "mnli_only", output=output)
+    assert "no run or sweep of knn_fixed of mnli_only" in found.stdout
+    error = run("runs", "--strategy", "knn_fixd", output=output).exception
+    assert str(error) == "--strategy knn_fixd: no stored run has it; did you mean knn_fixed?"
 
 
 def test_a_run_is_shown_by_name_prefix_id_and_latest(output):

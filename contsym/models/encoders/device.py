@@ -29,7 +29,7 @@ def choose_device(name: str) -> str:
         raise SettingError(f"--device {name}: expected auto, cpu, cuda or cuda:N")
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= n_gpus:
-        seen = f"{n_gpus} GPUs" if n_gpus else "no GPU"
+        seen = f"{n_gpus} GPU{'s' * (n_gpus != 1)}" if n_gpus else "no GPU"
         raise SettingError(f"--device {name}: torch sees {seen} here; use --device cpu or auto")
     return name
 
