@@ -11,8 +11,9 @@ from typing import Any
 from contsym.data.class_names import LABEL_COLUMNS
 from contsym.data.columns import rename
 from contsym.data.readers import read_rows
+from contsym.data.remarks import remark_on_numbers, remarks_on
 from contsym.data.schema import Row, check_row
-from contsym.data.sources import remark_on_numbers, remarks_on, with_labels
+from contsym.data.sources import with_labels
 from contsym.errors import DataError
 from contsym.files import home_path
 from contsym.tasks.catalog import find_task

@@ -230,7 +230,7 @@ class Facts(Written):
 
 
 class Scores(Written):
-    """The accuracy matrix of a seed and all other figures of its predictions."""
+    """The accuracy matrix of a seed and all other figures of its predictions; means are over the trained tasks."""
 
     matrix: list[list[Share]]
     """R: a row before any training and one after each experience; a column per experience."""
@@ -243,7 +243,6 @@ class Scores(Written):
     final: dict[str, Share]
     final_macro: Share
     final_micro: Share
-    """Both of the tasks that were trained on, not of those that are only tested."""
     forgetting: dict[str, Gain]
     """Of every trained task but the last, which no training follows; whether the task was learned is a mark beside it."""
     figures: dict[Name, Gain | None]

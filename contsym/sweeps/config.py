@@ -108,16 +108,19 @@ class SweepConfig(CellOptions):
             raise SettingError(
                 "--select validation goes with settings (--set), not with readings; leave one of them out"
             )
+        if self.readings:
+            # Each is checked as the sweep that it is.
+            self.parts()
+        else:
+            self._check_cells()
         all_shots = {*self.shots, *(dict(reading.options).get("shots") for reading in self.readings)}
         if self.step != DEFAULT_STEP and LEAST not in all_shots:
             raise SettingError(
                 f"--step {self.step}: only --shots least has a step; leave it out, add --shots least, or give the number "
                 f"of training steps by --set steps={self.step}"
             )
-        if self.readings:
-            # Each is checked as the sweep that it is.
-            self.parts()
-            return
+
+    def _check_cells(self) -> None:
         if self.draw != BALANCED and set(self.shots) == {None} and not self.one_pass:
             raise SettingError(
                 f"--draw {self.draw}: with all pairs none is drawn; add --shots or --one-pass, or leave it out"
