@@ -372,6 +372,12 @@ def test_a_dict_of_parts_has_no_key_that_nobody_reads(tmp_path):
         inputs.source("mnli", {**given, "spare": [row(5)]}, tmp_path)
 
 
+def test_a_label_of_null_is_none(tmp_path):
+    data = load_task("mnli", folder_of(tmp_path, [row(1), row(2, None)]))
+    assert data.rows["train"] == 1
+    assert "train: 1 row without an agreed label is left out" in data.notes
+
+
 # -- what is wrong, and where --
 
 

@@ -152,6 +152,8 @@ def test_one_trained_task_is_no_stream(toy, tiny_encoder_folder, tmp_path):
         ({"protocol": "retrain"}, "--protocol retrain: scenario .* expected an NLI task"),
         ({"relearn": True}, "--relearn: scenario .* has one task, which nothing follows"),
         ({"shots": 8}, "--shots: scenario .* has no task with shots"),
+        ({"draw": "natural"}, "--draw: scenario .* has no task with shots"),
+        ({"form": "delexicalised"}, "--form: scenario .* has no task of symmetric relations"),
         ({"sizes": {"sis": 5}}, "--size sis=5: scenario .* only tests sis"),
     ]:
         with pytest.raises(ContsymError, match=message):

@@ -39,6 +39,10 @@ def test_what_is_not_understood_is_said(parse, given, message):
         ({"settings": {"k": ("3", "3")}}, "--set k=3,3: expected values that differ, as k=1,3,5"),
         ({"settings": {"k": tuple(map(str, range(100_000)))}}, "a sweep of more than 100,000 cells"),
         ({"step": 8}, "--step 8: only --shots least has a step; leave it out, add --shots least, or give"),
+        (
+            {"shots": (None,), "draw": "natural"},
+            "--draw natural: with all pairs none is drawn; add --shots or",
+        ),
         ({"target": 0.0}, "--target 0.0 is out of range; expected 0 < target <= 1"),
     ],
 )
