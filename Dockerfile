@@ -19,5 +19,8 @@ COPY --from=build /opt/contsym /opt/contsym
 RUN mkdir -m 777 /runs /home/contsym
 ENV PATH=/opt/contsym/bin:$PATH HOME=/home/contsym
 WORKDIR /runs
+# A short run, since whoever runs the image cannot keep what Python compiles: it compiles all that a run imports.
+RUN HOME=/tmp/first contsym run --strategy knn_fixed --scenario mnli_then_wikidata --shots 16 --set steps=1 \
+    --output /tmp/first/mlruns && rm -r /tmp/first
 ENTRYPOINT ["contsym"]
 CMD ["--help"]

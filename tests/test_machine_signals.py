@@ -188,16 +188,20 @@ def test_a_signal_leaves_nothing_half_written_wherever_it_comes(work, tmp_path):
         disturbed(tmp_path)
         shutil.rmtree(tmp_path)
         tmp_path.mkdir()
-    n_last, n_ended = next(count), 0
-    for nth in range(n_last):
+    # The number of instructions differs a little from run to run: on until the work ends before its turn comes.
+    for nth in itertools.count():
         at, count = tmp_path / str(nth), itertools.count()
         at.mkdir()
         try:
             disturbed(at)
         except Ended:
-            n_ended += 1
-        assert [path.name for path in at.iterdir() if path.name.startswith(".partial-")] == [], f"at {nth}"
-    assert n_ended > 0.9 * n_last
+            assert [path.name for path in at.iterdir() if path.name.startswith(".partial-")] == [], (
+                f"at {nth}"
+            )
+        else:
+            break
+    assert next(count) <= nth, f"the signal at {nth} was lost"
+    assert nth > 1000
 
 
 class Swallows:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +35,8 @@ LIBRARIES = (
     *("torch", "torchvision", "transformers", "avalanche-lib", "datasets", "duckdb", "faiss-cpu", "mlflow"),
     *("numpy", "pyarrow", "pydantic", "safetensors", "scikit-learn", "peft"),
 )
+LARGE_MODULES = ("torch", "transformers", "avalanche", "mlflow")
+"""Those that take the longest to compile."""
 ROOM_NEEDED = 1 << 30
 """Free bytes in the output folder below which a run may fail."""
 MEMORY_NEEDED = 4 << 30
@@ -162,6 +165,25 @@ def _wanted_torch(package: str) -> SpecifierSet | None:
     return None
 
 
+def _bytecode(request: Request) -> Iterator[Finding]:
+    """Whether Python keeps what it compiles of the libraries; pip compiles them, uv leaves it to their first import."""
+    sources = [Path(spec.origin) for name in LARGE_MODULES if (spec := find_spec(name)) and spec.origin]
+    not_kept = [source for source in sources if not Path(cache_from_source(source)).exists()]
+    if not not_kept:
+        yield Finding("bytecode", "ok", "the libraries are compiled")
+        return
+    folder = not_kept[0].parent.parent
+    if sys.dont_write_bytecode:
+        reason, remedy = "PYTHONDONTWRITEBYTECODE is set", "unset it, or run once: "
+    elif sys.pycache_prefix is None and not os.access(folder, os.W_OK):
+        reason, remedy = f"{folder} cannot be written", "run once, as its owner: "
+    else:
+        yield Finding("bytecode", "ok", "the first run compiles the libraries, and takes longer")
+        return
+    shown = f"each command compiles the libraries anew ({reason})"
+    yield Finding("bytecode", "note", shown, f"{remedy}python -m compileall -q -j 0 {folder}")
+
+
 def _device(request: Request) -> Iterator[Finding]:
     from contsym.models.encoders.device import choose_device, choose_precision
 
@@ -270,5 +292,5 @@ def _network(request: Request) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Request], Iterator[Finding]], ...] = (
-    *(_python, _machine, _libraries, _device, _output, _store, _encoder, _caches, _network),
+    *(_python, _machine, _libraries, _bytecode, _device, _output, _store, _encoder, _caches, _network),
 )

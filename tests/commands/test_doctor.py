@@ -1,7 +1,10 @@
 """`contsym doctor`: what is said of a machine that works, and of one where something was broken on purpose."""
 
+import importlib.util
 import io
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -97,6 +100,26 @@ def test_a_library_that_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor_checks, "LIBRARIES", ("no-such-library",))
     found = look(tmp_path)["libraries"]
     assert (found.state, found.text) == ("bad", "not installed: no-such-library")
+
+
+def test_libraries_that_each_command_compiles_anew(tmp_path, monkeypatch):
+    spec = type("Spec", (), {"origin": str(tmp_path / "torch" / "__init__.py")})
+    monkeypatch.setattr(doctor_checks, "find_spec", lambda _: spec)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (found,) = doctor_checks._bytecode(Request(tmp_path))
+    assert (found.state, found.text) == (
+        "note",
+        "each command compiles the libraries anew (PYTHONDONTWRITEBYTECODE is set)",
+    )
+    assert found.remedy == f"unset it, or run once: python -m compileall -q -j 0 {tmp_path}"
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (found,) = doctor_checks._bytecode(Request(tmp_path))
+    assert (found.state, found.text) == ("ok", "the first run compiles the libraries, and takes longer")
+    kept = Path(importlib.util.cache_from_source(spec.origin))
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    (found,) = doctor_checks._bytecode(Request(tmp_path))
+    assert (found.state, found.text) == ("ok", "the libraries are compiled")
 
 
 def test_a_python_that_is_too_new(tmp_path, monkeypatch):
