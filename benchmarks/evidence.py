@@ -18,8 +18,8 @@ of the page gets the rows of the table that the report of the step has under thi
 columns alone, `TABLE+TABLE` joins tables of one column, and the table `machine` is a line that says where and when the
 results were measured.
 
-The results behind these pages (docs/results.md, results-streams.md, audit.md, language-models.md) are in
-benchmarks/evidence/, one archive per step. --pack writes them there, and --unpack puts them into FOLDER, where
+The results behind these pages (docs/results.md, results-readings.md, results-streams.md, audit.md, language-models.md)
+are in benchmarks/evidence/, one archive per step. --pack writes them there, and --unpack puts them into FOLDER, where
 `contsym report`, `show` and `compare` read them and a sweep resumes, if neither code nor versions nor precision changed
 since.
 """
@@ -159,11 +159,14 @@ STEPS = (
             for name in ("paper-one-pass", "paper-least")
         ),
     ),
-    sweep(
-        "paper-mpnet",
-        "the same with the second encoder, 3 seeds",
-        "sweeps/paper.toml",
-        options="--encoder mpnet --seeds 3",
+    *(
+        sweep(
+            f"{name}-mpnet",
+            "the same reading with the second encoder, 3 seeds",
+            f"sweeps/{name}.toml",
+            options="--encoder mpnet --seeds 3",
+        )
+        for name in ("paper-one-pass", "paper-least")
     ),
     *(
         Step(
