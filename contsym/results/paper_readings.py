@@ -44,6 +44,15 @@ class Tau:
         """
         return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
+    @property
+    def is_above_0(self) -> bool:
+        """Whether the interval says so; that of one seed has no width and says nothing.
+
+        >>> Tau(1.0, 1.0, 1.0, 1).is_above_0, Tau(1.0, 1.0, 1.0, 2).is_above_0
+        (False, True)
+        """
+        return self.n_seeds > 1 and self.low > 0
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -222,8 +231,8 @@ def verdict(readings: Sequence[Outcome]) -> str:
     n_all, readings = len(readings), fullest(readings)
     best = nearest(readings)
     confirmed = {
-        "samples": [r for r in readings if r.tau_samples and r.tau_samples.low > 0],
-        "forgetting": [r for r in readings if r.tau_forgetting and r.tau_forgetting.low > 0],
+        "samples": [r for r in readings if r.tau_samples and r.tau_samples.is_above_0],
+        "forgetting": [r for r in readings if r.tau_forgetting and r.tau_forgetting.is_above_0],
     }
     both = [r for r in confirmed["samples"] if r in confirmed["forgetting"]]
     n = f"{len(readings)} reading{'s' * (len(readings) > 1)}"
