@@ -126,6 +126,18 @@ STEPS = (
         "sweeps/own-tasks/relations-in-sentences.toml",
     ),
     sweep("rte", "a task with another label after MNLI, 5 seeds", "sweeps/own-tasks/mnli-then-rte.toml"),
+    sweep(
+        "routed-adapters",
+        "an adapter per task: 48 pairs, 5 seeds",
+        "sweeps/methods.toml",
+        options="--strategies routed_adapters --shots 48 --seeds 5",
+    ),
+    sweep(
+        "routed-adapters-sequential",
+        "the same, MNLI learned by the method itself",
+        "sweeps/methods.toml",
+        options="--strategies routed_adapters --shots 48 --seeds 5 --protocol sequential --encoder minilm-nli",
+    ),
     sweep("methods-64", "every method on 64 pairs, 5 seeds", "sweeps/methods.toml", options="--seeds 5"),
     sweep("methods-16", "on 16 pairs", "sweeps/methods.toml", options="--seeds 5 --shots 16"),
     sweep(

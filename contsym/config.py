@@ -154,6 +154,8 @@ class RunConfig(CellOptions):
             raise SettingError(f"--limit {self.limit} is too few; expected at least 2")
         if self.step < 2:
             raise SettingError(f"--step {self.step} is too few; expected at least 2")
+        if self.shots == LEAST:
+            check_one_target(self.until, self.target)
         if self.one_pass and self.shots == LEAST:
             raise SettingError(
                 "--shots least trains on every pair more than once, and --one-pass sees it once; give one of them"
@@ -180,6 +182,14 @@ class RunConfig(CellOptions):
 def to_record(config: Any) -> dict[str, Any]:
     """The fields of a RunConfig or SweepConfig as JSON has them; the class makes the same config of them again."""
     return json.loads(json.dumps(asdict(config), default=str))
+
+
+def check_one_target(until: float | None, target: float) -> None:
+    """Raise SettingError where a search for the least shots is given two accuracies to reach."""
+    if until is not None and target not in (DEFAULT_TARGET, until):
+        raise SettingError(
+            f"--target {target:g}: --shots least searches for one accuracy, that of --until ({until:g}); give one of them"
+        )
 
 
 def strategy_name(text: str) -> str:

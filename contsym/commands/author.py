@@ -17,7 +17,7 @@ import click
 from contsym.commands import completion
 from contsym.commands.options import DATA_SUFFIXES, echo_json, json_option, plugin_option
 from contsym.config import parse_assignments
-from contsym.errors import ContsymError, unknown_name
+from contsym.errors import ContsymError, SettingError, unknown_name
 
 if TYPE_CHECKING:
     from contsym.tasks.schema import Inputs, Task
@@ -193,6 +193,11 @@ def check(
         )
     if name not in strategies(named):
         if name in tasks(named):
+            for option, given in (("--set", assignments), ("--encoder", encoder)):
+                if given:
+                    raise SettingError(
+                        f"{option}: {name} is a task, whose data are read without a strategy or an encoder; leave it out"
+                    )
             _check_task(tasks(named)[name], as_json)
             return
         if not Path(f"{name}.py").is_file() and Path(f"{name}.toml").is_file():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from contsym.commands import completion
-from contsym.commands.options import draw_option, echo_json, json_option, plugin_option
+from contsym.commands.options import draw_option, echo_json, is_given, json_option, plugin_option
 from contsym.commands.screen import log_options, screen
 from contsym.data.schema import PARTS, Draw, Form
 from contsym.data.splits import SPLIT_RULES
@@ -28,6 +28,9 @@ FORMS, SPLITS = click.Choice(get_args(Form)), click.Choice(list(SPLIT_RULES))
 RULES = "; ".join(f"{name}: {meaning}" for name, meaning in SPLIT_RULES.items())
 
 
+DEFAULT_TASK = "wikidata"
+
+
 def source_options(command):
     """SOURCE, `--task`, `--plugin`, `--form` and `--json`."""
     form_help = "Entity names, opaque ids, or both; default: names, where the data have them."
@@ -39,7 +42,7 @@ def source_options(command):
             "--task",
             metavar="NAME",
             shell_complete=completion.tasks,
-            default="wikidata",
+            default=DEFAULT_TASK,
             show_default=True,
             help="What the examples are (contsym list tasks).",
         ),
@@ -175,7 +178,7 @@ def stats(source: str, task: str, plugins: tuple[str, ...], form: str | None, as
     from contsym.files import home_path
 
     folder = home_path(source)
-    if is_built(folder):
+    if is_built(folder) and form is None and not plugins and task == DEFAULT_TASK:
         manifest = read_manifest(folder)
         counts, view = manifest, partial(manifest_report, manifest, source)
     else:
@@ -211,7 +214,9 @@ def stats(source: str, task: str, plugins: tuple[str, ...], form: str | None, as
     shell_complete=completion.encoders,
     help="The encoder whose length limit counts.",
 )
+@click.pass_context
 def audit(
+    context: click.Context,
     source: str,
     task: str,
     plugins: tuple[str, ...],
@@ -235,6 +240,11 @@ def audit(
     from contsym.data.shots import classes_of, few_shot
     from contsym.errors import EncoderError, SettingError
 
+    for name in ("draw", "seed"):
+        if shots is None and is_given(context, name):
+            raise SettingError(
+                f"--{name} {context.params[name]}: without --shots nothing is drawn; add --shots N, or leave it out"
+            )
     loaded = _load(task, plugins, source, form, split)
     if shots is not None and not loaded.spec.few_shot:
         raise SettingError(

@@ -107,6 +107,7 @@ def show(run: str, verbose: bool, as_json: bool, output: Path) -> None:
     from rich.console import Console
 
     from contsym.checked import Skipped
+    from contsym.errors import SettingError
     from contsym.sweeps.find import find, find_row, is_row, no_result_yet, nothing_there
     from contsym.sweeps.runs import StoredRun
 
@@ -115,6 +116,11 @@ def show(run: str, verbose: bool, as_json: bool, output: Path) -> None:
     if target is None and not is_row(run):
         raise nothing_there(run, output, skip)
     if isinstance(target, StoredRun):
+        if verbose and target.is_sweep:
+            raise SettingError(
+                f"--verbose: {run} is a sweep, whose shortcuts and costs contsym report has; leave it out, or show one of "
+                "its rows (STRATEGY@SHOTS)"
+            )
         if as_json:
             echo_json(plain_of(target, skip))
             return
@@ -207,9 +213,11 @@ def _plain_run(
 def _plain_sweep(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
     """The configuration of a sweep, and each cell with its main figures, or its error.
 
-    A cell is done, failed, missing, or unreadable where its result is there and cannot be read.
+    A cell is done, failed, missing, or unreadable where its result is there and cannot be read. With --select also the
+    setting that each strategy was chosen with.
     """
     from contsym.results import store
+    from contsym.results.selection import select
     from contsym.results.summary import PER_SEED
 
     failures, done = sweep.failures(skip), sweep.done()
@@ -236,4 +244,14 @@ def _plain_sweep(sweep: StoredRun, skip: Skip) -> dict[str, Any]:
             entry["state"] = "missing"
         cells.append(entry)
     config = {**sweep.config.model_dump(), "output": str(sweep.output)}
-    return {"sweep": sweep.id, "name": sweep.name, "created": sweep.created, "config": config, "cells": cells}
+    plain = {
+        "sweep": sweep.id,
+        "name": sweep.name,
+        "created": sweep.created,
+        "config": config,
+        "cells": cells,
+    }
+    if sweep.config.select:
+        chosen = select([found[key] for key in done if key in found], sweep.varied)
+        plain["selected"] = [each.as_plain() for each in chosen]
+    return plain

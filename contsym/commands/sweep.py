@@ -213,9 +213,11 @@ def run_sweep(config: SweepConfig, engine: Engine, tracking_uri: str | None, as_
         if made.n_done:
             click.echo(f"look at it with: contsym report{output} · contsym ui{output}")
     if failed:
-        # The answer has the errors, unless it is JSON for a program.
-        for name, error in failed.items() if as_json else ():
-            shown.warn(f"failed: {name}: {error}")
+        # The answer has the errors, unless it is JSON for a program, or a result is there and its model failed.
+        said = set() if as_json else {each["name"] for each in made.failures().values()}
+        for name, error in failed.items():
+            if name not in said:
+                shown.warn(f"failed: {name}: {error}")
         them = "it" if len(failed) == 1 else "them"
         shown.warn(
             f"{len(failed)} of {len(made.cells)} cells failed; contsym sweep --resume{output} tries {them} again"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from contsym.errors import SettingError
 from contsym.models.algebra import features_of
 from contsym.models.distances import pairwise_cosine_distance
 from contsym.models.losses import class_sums
@@ -70,7 +71,13 @@ def ridge_solution(
     # A feature that does not vary has the row of the identity, and the solution 0.
     penalty = torch.where(varies, strength * variance, torch.ones_like(variance))
     penalised = covariance + torch.diag(penalty)
-    weight = torch.cholesky_solve((towards * varies).T, torch.linalg.cholesky(penalised)).T
+    factor, info = torch.linalg.cholesky_ex(penalised)
+    if info:
+        raise SettingError(
+            f"--set ridge={strength:g} is too small: with these pairs the features have no single solution; expected more, "
+            "as 1e-6"
+        )
+    weight = torch.cholesky_solve((towards * varies).T, factor).T
     return weight, label_mean - weight @ mean
 
 

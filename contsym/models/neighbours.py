@@ -70,7 +70,7 @@ class Neighbours:
     @property
     def note(self) -> str | None:
         """What a reader must know where the search is not exact."""
-        if not self.n_lists:
+        if not self.n_lists or self._index.nprobe >= self.n_lists:
             return None
         return (
             f"memory index ivf over {len(self):,} pairs: {self._index.nprobe} of {self.n_lists:,} lists are searched, "

@@ -12,11 +12,13 @@ from typing import Any
 from contsym.checked import Skip, Skipped, tell_skipped
 from contsym.config import DEFAULT_TARGET
 from contsym.errors import ContsymError, SettingError
-from contsym.results import paper, store
+from contsym.report.comparable import check_comparable
+from contsym.results import store
+from contsym.results.paper_readings import are_of_paper
 from contsym.results.paper_readings import targets as targets_of
 from contsym.results.reading import amount, is_fixed, shots_label, shots_words
 from contsym.results.schema import SeedResult
-from contsym.results.selection import select
+from contsym.results.selection import Selection, select
 from contsym.results.summary import varied_settings
 from contsym.sweeps.find import find, nothing_there
 from contsym.sweeps.runs import StoredRun, latest_sweep, stored_runs
@@ -36,6 +38,11 @@ class Collected:
     sweep: StoredRun | None = None
     failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     n_planned: int = 0
+    """Cells, those of other readings included."""
+    n_done: int = 0
+    """How many of them have a result."""
+    selections: Sequence[Selection] = ()
+    """The settings that `--select` chose, of which the results are."""
     readings: Mapping[str, Sequence[SeedResult]] = field(default_factory=dict)
     """By name, the results of each reading of a sweep that has any; the others are those of its first one."""
     run: StoredRun | None = None
@@ -162,12 +169,13 @@ class Collected:
 
     @property
     def target(self) -> float:
-        """The target accuracy of the results, or the default if they differ in it.
+        """The first target accuracy that all results answer for, or the default if there is none.
 
-        Of a search that which it searched for; a training that `until` ended earlier has no other than that.
+        A search answers for that which it searched for alone, and other results for every one unless `until` ended them.
         """
-        targets = {targets_of(result)[0] for result in self.results}
-        return targets.pop() if len(targets) == 1 else DEFAULT_TARGET
+        bound = [targets_of(r) for r in self.results if r.search or r.options.until is not None]
+        targets = bound or [targets_of(r)[:1] for r in self.results]
+        return next((t for t in targets[0] if all(t in each for each in targets)), DEFAULT_TARGET)
 
     @property
     def notes(self) -> list[tuple[str, str]]:
@@ -222,10 +230,7 @@ class Collected:
     @property
     def is_of_paper(self) -> bool:
         """Whether the tasks, their relations, and at least one of the methods are the paper's."""
-        methods = {method.strategy for method in paper.METHODS}
-        if self.tasks != paper.TASKS or not any(r.strategy in methods for r in self.results):
-            return False
-        return paper.are_of_wikidata(self.first.by_relation.get(self.tasks[-1], {}))
+        return are_of_paper(self.results)
 
     def units(self, task: str | None = None) -> str:
         """The word for the items of a task, or of all: `pairs` or `texts`, and `examples` where tasks have both."""
@@ -242,7 +247,7 @@ class Collected:
 
     @property
     def n_missing(self) -> int:
-        return self.n_planned - len(self.results) - len(self.failures)
+        return self.n_planned - self.n_done - len(self.failures)
 
 
 def title_of(task: str) -> str:
@@ -293,27 +298,38 @@ def _find(name: str, output: Path, skip: Skip) -> tuple[StoredRun | Path, str]:
 def of_run(run: StoredRun, order: str = "", skip: Skip = tell_skipped) -> Collected:
     """The stored results of a run or sweep in one order, in the order of its cells."""
     whole, run = run, in_order(run, order)
-    parts = run.parts()
+    failures, planned = run.failures(skip), {cell.key for cell in run.cells}
     readings = run.results_by_reading(skip)
-    run = next((part for part in parts.values() if part.n_done), run)
-    by_folder = store.read_readable(run.done().values(), skip)
-    failures = run.failures(skip)
+    first = next((part for part in run.parts().values() if part.n_done), run)
+    by_folder = store.read_readable(first.done().values(), skip)
     if not by_folder:
         raise _unfinished(run, failures)
-    n_planned = len(run.cells)
+    done = {r.key for each in readings.values() for r in each} or {r.key for r in by_folder.values()}
+    selections: list[Selection] = []
     if run.config.select:
-        kept = {r.key for each in select(list(by_folder.values()), run.varied) for r in each.results}
-        n_planned -= len(by_folder) - len(kept)
+        # By the results of all orders, as the answer of the sweep has it.
+        selections = select(whole.results(Skipped()) if order else list(by_folder.values()), run.varied)
+        kept = {r.key for each in selections for r in each.results}
         by_folder = {folder: result for folder, result in by_folder.items() if result.key in kept}
+        planned, done = planned - (done - kept), done & kept
         if not by_folder:
             raise ContsymError(
                 f"{run.name}: no seed and number of shots is done with every setting yet, so none can be chosen; "
                 "contsym sweep --resume resumes it"
             )
     name = "-".join([run.name, *order.split(",")]) if order else run.name
-    _check_comparable(list(by_folder.values()))
-    sweep = run if run.is_sweep else None
-    return Collected(name, by_folder, sweep, failures, n_planned, readings, whole)
+    check_comparable(list(by_folder.values()))
+    return Collected(
+        name,
+        by_folder,
+        first if run.is_sweep else None,
+        failures,
+        len(planned),
+        len(done),
+        selections,
+        readings,
+        whole,
+    )
 
 
 def in_order(run: StoredRun, order: str) -> StoredRun:
@@ -342,57 +358,5 @@ def of_folders(folders: Sequence[Path], skip: Skip = tell_skipped) -> Collected:
     by_folder = {path.resolve(): result for path, result in results.items()}
     joined = "+".join(sorted(result.key for result in by_folder.values()))
     name = f"results-{hashlib.sha256(joined.encode()).hexdigest()[:12]}"
-    _check_comparable(list(by_folder.values()))
-    return Collected(name, by_folder, n_planned=len(by_folder))
-
-
-def _check_comparable(results: Sequence[SeedResult]) -> None:
-    """Raise ContsymError unless all results are on the same tasks, data and encoder, and no cell comes twice."""
-    first = results[0]
-    for result in results[1:]:
-        for name, fact in COMPARABLE.items():
-            if fact(result) != fact(first):
-                raise ContsymError(
-                    f"{_short(result)} and {_short(first)} differ in {name} ({_text(fact(result))}; "
-                    f"{_text(fact(first))}); a report needs the same: report on them one by one"
-                )
-    by_cell: dict[tuple[object, ...], SeedResult] = {}
-    for result in results:
-        settings = tuple((name, str(value)) for name, value in result.settings.items())
-        cell = (result.strategy, settings, result.shots_group, result.seed)
-        if cell in by_cell:
-            raise ContsymError(
-                f"{_short(result)} and {_short(by_cell[cell])} are both {result.strategy}, {result.n_shots} shots, seed "
-                f"{result.seed}; leave one of them out"
-            )
-        by_cell[cell] = result
-
-
-COMPARABLE: Mapping[str, Callable[[SeedResult], Any]] = {
-    "scenario": lambda r: r.scenario,
-    "experiences": lambda r: r.experiences,
-    "protocol": lambda r: r.options.protocol,
-    "one pass": lambda r: r.options.one_pass,
-    "until": lambda r: r.options.until,
-    "draw of the shots": lambda r: r.options.draw,
-    "pretraining": lambda r: r.pretraining,
-    # Not by its name: two paths may lead to one checkpoint, and the results of both are one result.
-    "encoder weights": lambda r: r.encoder_weights.sha256,
-    "encoder's tokenizer or configuration": lambda r: r.encoder_weights.text_files_sha256,
-    "pooling": lambda r: r.pooling.kind,
-    "adapter": lambda r: r.options.adapter,
-    "data": lambda r: {task: source.fingerprint for task, source in r.sources.items()},
-    "training pairs": lambda r: {
-        name: source.rows.train for name, source in r.sources.items() if not source.few_shot
-    },
-}
-
-
-def _text(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {str(each)[:12]}" for key, each in value.items())
-    return str(value)[:40]
-
-
-def _short(result: SeedResult) -> str:
-    return f"{result.strategy} with {result.n_shots} shots, seed {result.seed} ({result.key[:12]})"
+    check_comparable(list(by_folder.values()))
+    return Collected(name, by_folder, n_planned=len(by_folder), n_done=len(by_folder))

@@ -110,7 +110,7 @@ def _sections(measures: Measures) -> list[Section]:
     )
     no_forgetting = "This scenario has one task, so nothing can be forgotten."
     no_trajectory = "These results have no trajectory; --curve measures one."
-    outcomes = readings_of(collected.readings) if collected.is_of_paper else []
+    outcomes = readings_of(collected.readings)
     sections = [
         section(
             "answer",
@@ -118,6 +118,7 @@ def _sections(measures: Measures) -> list[Section]:
             *(("warning", text) for text in sentences.warnings(measures)),
             ("question", sentences.question(collected)),
             *(("answer", text) for text in sentences.answer(measures)),
+            ("text", sentences.chosen(collected)),
             ("warning", f"{seen}." if (seen := seen_before(collected.first)) else ""),
         ),
         section("paper", "The paper's table, and ours"),

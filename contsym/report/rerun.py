@@ -8,8 +8,8 @@ from contsym.sweeps.rerun_command import run_commands, sweep_command
 
 def commands(collected: Collected) -> list[str]:
     """The commands that make the same results again, quoted for a shell: one per sweep, or one per run."""
-    if collected.sweep:
-        return [sweep_command(collected.sweep.config, collected.sweep.output)]
+    if collected.run and collected.run.is_sweep:
+        return [sweep_command(collected.run.config, collected.run.output)]
     return run_commands(collected.results)
 
 

@@ -34,6 +34,12 @@ def answer(measures: Measures) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def chosen(collected: Collected) -> str:
+    """The settings that --select kept, and of how many; empty where all are shown."""
+    found = "; ".join(each.words for each in collected.selections)
+    return f"Settings chosen by validation pairs, others left out: {found}." if found else ""
+
+
 def needed(measures: Measures) -> str:
     """Which methods reached the target, and with how many examples."""
     collected = measures.collected
@@ -225,7 +231,7 @@ def warnings(measures: Measures) -> list[str]:
         )
     if collected.n_missing or collected.failures:
         sentences.append(
-            f"{len(collected.results)} of {collected.n_planned} cells are finished"
+            f"{collected.n_done} of {collected.n_planned} cells are finished"
             + (f", {len(collected.failures)} failed" if collected.failures else "")
             + (f", {collected.n_missing} are missing" if collected.n_missing else "")
             + ": figures will change."

@@ -292,3 +292,13 @@ def start_of(result: SeedResult) -> int:
 
 def end_of(result: SeedResult) -> int:
     return start_of(result) + int(1000 * result.seconds)
+
+
+def experiment_name(scenario: str) -> str:
+    """
+    >>> experiment_name("order:wikidata,mnli"), experiment_name("../mine.toml")
+    ('contsym/order', 'contsym/mine')
+    """
+    # Of a path the name alone: the experiment's folder of artifacts is called so.
+    name, is_file, _ = Path(scenario).name.partition(".toml")
+    return f"contsym/{name if is_file else scenario.partition(':')[0]}"

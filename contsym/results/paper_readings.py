@@ -97,14 +97,25 @@ class Outcome:
         return -sum(taus) / 2, (sum(doublings) + 4 * missing) / len(paper.METHODS)
 
 
+def are_of_paper(results: Sequence[SeedResult]) -> bool:
+    """Whether the tasks, their relations, and at least one of the methods are the paper's."""
+    methods = {method.strategy for method in paper.METHODS}
+    if not any(r.strategy in methods and r.tasks == paper.TASKS for r in results):
+        return False
+    return paper.are_of_wikidata(results[0].by_relation.get(paper.TASKS[-1], {}))
+
+
 def readings_of(groups: Mapping[str, Sequence[SeedResult]]) -> list[Outcome]:
     """The readings of a sweep, of results by the reading's name: one per target that its results can answer.
 
     A pass that stops at 1.0 answers for 0.99 too. Seeds that a method of the paper lacks are left out of all, and so
-    is a reading without any of the methods, and one whose results have no answer or, of one seed, several.
+    is a reading of other tasks or without any of the methods, and one whose results have no answer or, of one seed,
+    several.
     """
     readings = []
     for name, results in groups.items():
+        if not are_of_paper(results):
+            continue
         of_method = {m.strategy: [r for r in results if r.strategy == m.strategy] for m in paper.METHODS}
         of_method = {strategy: each for strategy, each in of_method.items() if each}
         if not of_method:

@@ -32,6 +32,16 @@ class Selection:
         tried = f"{self.n_tried} setting{'s' * (self.n_tried > 1)} tried"
         return f"{self.variant} (validation {self.validation:.3f}; {tried})"
 
+    def as_plain(self) -> dict[str, object]:
+        """As --json prints it."""
+        return {
+            "strategy": self.strategy,
+            "variant": self.variant,
+            "validation": self.validation,
+            "settings_tried": self.n_tried,
+            "keys": [result.key for result in self.results],
+        }
+
 
 def select(results: Sequence[SeedResult], varied: Collection[str]) -> list[Selection]:
     """The best setting of each strategy by validation; of equal settings the first.

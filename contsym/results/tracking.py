@@ -19,7 +19,7 @@ from contsym.config import DEFAULT_OUTPUT
 from contsym.errors import ContsymError, TrackingError
 from contsym.files import clear_partial, to_json, write_file
 from contsym.machine import changed_environment
-from contsym.results.mlflow_records import Record
+from contsym.results.mlflow_records import Record, experiment_name
 from contsym.results.tracking_failures import display_uri, reason_and_remedy
 from contsym.results.tracking_parts import dataset_inputs, log_inputs, send_model
 from contsym.results.tracking_view import page_of, set_view
@@ -151,10 +151,6 @@ def send_run(
                 "model_id": model_id,
             }
             write_file(mark, to_json(sent))
-
-
-def experiment_name(scenario: str) -> str:
-    return f"contsym/{scenario.partition(':')[0]}"
 
 
 def _has_tags(run: Run, record: Record) -> bool:

@@ -103,6 +103,8 @@ class PrototypeMemory(VotingMemory):
 
 
 class Protonet(Strategy):
+    compares_pairs = True
+
     class Settings(MemorySettings, RelationSettings, TrainingSettings):
         pass
 

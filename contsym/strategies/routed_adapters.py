@@ -56,6 +56,8 @@ class ChosenHead(nn.Module):
 
 
 class RoutedAdapters(Strategy):
+    keeps_encoder = True
+
     class Settings(TrainingSettings):
         rank: int = Field(64, ge=1, description="of an adapter's matrices")
         scale: float = Field(4.0, gt=0, description="factor of an adapter's product")

@@ -62,6 +62,8 @@ class ReadEmbedding(nn.Module):
 
 
 class SetFit(Strategy):
+    compares_pairs = True
+
     class Settings(TrainingSettings):
         embedding: Literal["features", "division"] = Field(
             "features", description="embedding of a pair, [p, h, |p - h|, p ∘ h] or h ⊘ p"

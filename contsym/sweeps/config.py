@@ -16,6 +16,7 @@ from contsym.checked import Closed, Several, read_model
 from contsym.config import (
     ALL,
     DEFAULT_STEP,
+    DEFAULT_TARGET,
     LEAST,
     CellOptions,
     Precision,
@@ -24,6 +25,7 @@ from contsym.config import (
     Shots,
     as_text,
     as_texts,
+    check_one_target,
     one_form,
     parse_seeds,
     parse_shots,
@@ -37,7 +39,7 @@ from contsym.data.splits import SplitRule
 from contsym.errors import ContsymError, SettingError
 from contsym.scenarios.catalog import scenario_runs
 from contsym.strategies.catalog import find_strategy
-from contsym.sweeps.readings import Reading, ReadingEntry, distinct
+from contsym.sweeps.readings import Reading, ReadingEntry, distinct, in_place
 from contsym.tasks.schema import FIRST
 
 MAX_CELLS = 100_000
@@ -125,6 +127,8 @@ class SweepConfig(CellOptions):
             raise SettingError(
                 f"--draw {self.draw}: with all pairs none is drawn; add --shots or --one-pass, or leave it out"
             )
+        if set(self.shots) == {LEAST}:
+            check_one_target(self.until, self.target)
         # The run's own checks, on one cell of each kind.
         for shots in self.shots:
             self.cell(self.strategies[0], self.seeds[0], shots, {n: v[0] for n, v in self.settings.items()})
@@ -148,27 +152,10 @@ class SweepConfig(CellOptions):
             return [(Reading(), self)]
         parts = []
         for reading in self.readings:
-            options = dict(reading.options)
-            strategies = tuple(s for s in self.strategies if s in (reading.strategies or self.strategies))
-            if not strategies:
+            if (changes := in_place(self, reading)) is None:
                 continue
-            named = options.pop("shots", None)
-            shots = self.shots if named is None else (named,)
-            if LEAST not in shots:
-                # The sweep's own step is for its other readings.
-                options.setdefault("step", DEFAULT_STEP)
-            if options.get("protocol", self.protocol) == "sequential":
-                options["pretrain"] = {}
             part = replace(
-                self,
-                readings=(),
-                strategies=strategies,
-                screen=None,
-                select=None,
-                seeds=self.seeds if reading.is_main else self.seeds[: self.screen],
-                shots=shots,
-                settings={**self.settings, **{name: (value,) for name, value in reading.settings.items()}},
-                **options,
+                self, seeds=self.seeds if reading.is_main else self.seeds[: self.screen], **changes
             )
             parts.append((reading, part))
             self._check_part(reading, part)
@@ -213,13 +200,17 @@ class SweepConfig(CellOptions):
         scenario: str | None = None,
     ) -> RunConfig:
         """`scenario` is one of `scenarios`, where there are several."""
+        shared = {f.name: getattr(self, f.name) for f in fields(CellOptions)}
+        if shots == LEAST and self.until is not None:
+            # Another target is for the sweep's other shots.
+            shared["target"] = DEFAULT_TARGET
         return RunConfig(
             strategy=strategy,
             scenario=scenario or self.scenario,
             seeds=(seed,),
             shots=shots,
             settings=dict(settings),
-            **{f.name: getattr(self, f.name) for f in fields(CellOptions)},
+            **shared,
         )
 
     def grid(self, known: Sequence[str]) -> Iterator[dict[str, str]]:

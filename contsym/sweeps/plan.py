@@ -20,7 +20,7 @@ from contsym.errors import ContsymError, SettingError, nearest
 from contsym.files import clear_partial
 from contsym.machine import quiet_avalanche
 from contsym.models.encoders.vector_cache import limit_bytes
-from contsym.results import store
+from contsym.results import paper, store
 from contsym.results.schema import as_typed
 from contsym.scenarios.catalog import find_scenario
 from contsym.sweeps.config import SweepConfig
@@ -149,6 +149,7 @@ def plan_sweep(config: SweepConfig, shared: Shared | None = None) -> tuple[Sweep
     if not config.readings:
         config = _with_defaults(config)
     _check_settings(config)
+    _check_screen(config)
     for reading, part in config.parts():
         cells += _cells(_with_defaults(part), reading.name if config.readings else "", shared, audits)
     return Sweep(config, tuple(cells), _now()), audits
@@ -216,6 +217,16 @@ def with_all_seeds(sweep: Sweep, reading: str) -> Sweep:
     keys = {cell.job.key for cell in sweep.cells}
     more = [cell for cell in _cells(_with_defaults(part), reading, Shared(), {}) if cell.job.key not in keys]
     return replace(sweep, cells=(*sweep.cells, *more), n_planned=len(sweep.cells)) if more else sweep
+
+
+def _check_screen(config: SweepConfig) -> None:
+    """Raises SettingError where readings are screened for the one nearest to the paper, and the tasks are others."""
+    tasks = list(find_scenario(config.scenario, plugins.read(config.plugins)).names)
+    if config.screen is not None and tasks != paper.TASKS:
+        raise SettingError(
+            f"screen {config.screen}: it is for the reading nearest to the paper's table, which is of "
+            f"{' and '.join(paper.TASKS)}; scenario {config.scenario} has {', '.join(tasks)}; leave screen out"
+        )
 
 
 def _check_settings(config: SweepConfig) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from contsym.checked import Closed, Several, expect
-from contsym.config import Protocol, as_text, several, strategy_name
+from contsym.config import DEFAULT_STEP, DEFAULT_TARGET, LEAST, Protocol, as_text, several, strategy_name
 from contsym.data.schema import Draw
 from contsym.errors import SettingError
 
@@ -41,6 +41,29 @@ def reading_name(options: Mapping[str, Any], settings: Mapping[str, str]) -> str
     # In one order, whatever that of the options is: a stored sweep is asked by these names.
     texts = {name: as_text(name, options[name]) for name in _OPTIONS if name in options}
     return " ".join(f"{name}={value}" for name, value in {**texts, **settings}.items())
+
+
+def in_place(sweep: Any, reading: Any) -> dict[str, Any] | None:
+    """What the sweep that a reading's cells are has in place of the fields of the whole one, the seeds apart.
+
+    Both as typed (SweepConfig and Reading) or as stored. None where the sweep has none of the reading's strategies.
+    """
+    strategies = tuple(s for s in sweep.strategies if s in (reading.strategies or sweep.strategies))
+    if not strategies:
+        return None
+    options = dict(reading.options)
+    named = options.pop("shots", None)
+    shots = tuple(sweep.shots) if named is None else (named,)
+    # The sweep's own step, target and pretraining are for its other readings.
+    if LEAST not in shots:
+        options.setdefault("step", DEFAULT_STEP)
+    if shots == (LEAST,) and options.get("until", sweep.until) is not None:
+        options["target"] = DEFAULT_TARGET
+    if options.get("protocol", sweep.protocol) == "sequential":
+        options["pretrain"] = {}
+    settings = {**sweep.settings, **{name: (value,) for name, value in reading.settings.items()}}
+    whole = {"readings": (), "screen": None, "select": None}
+    return {**options, **whole, "strategies": strategies, "shots": shots, "settings": settings}
 
 
 _Bools = bool | Several[bool]

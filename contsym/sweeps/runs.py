@@ -18,7 +18,7 @@ from contsym.config import LEAST
 from contsym.errors import ContsymError
 from contsym.files import to_json, unreadable, visible_folders, write_file
 from contsym.results import store
-from contsym.sweeps.readings import reading_name
+from contsym.sweeps.readings import in_place, reading_name
 from contsym.sweeps.schema import RunFile
 
 if TYPE_CHECKING:
@@ -102,12 +102,8 @@ class StoredRun:
             return {"": self}
         parts = {}
         for reading in self.config.readings:
-            options = dict(reading.options)
-            shots = [options.pop("shots")] if "shots" in options else self.config.shots
-            settings = {**self.config.settings, **{name: [value] for name, value in reading.settings.items()}}
-            strategies = reading.strategies or self.config.strategies
-            changes = {**options, "shots": shots, "settings": settings, "strategies": strategies}
-            changes |= {"readings": [], "screen": None}
+            if (changes := in_place(self.config, reading)) is None:
+                continue
             name = reading_name(reading.options, reading.settings)
             cells = tuple(cell for cell in self.cells if cell.reading == name)
             seeds = list(dict.fromkeys(cell.seed for cell in cells))

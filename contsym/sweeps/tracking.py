@@ -16,6 +16,7 @@ from contsym.results.mlflow_records import (
     Record,
     as_csv,
     end_of,
+    experiment_name,
     mark_figures,
     parent_record,
     safe,
@@ -27,7 +28,6 @@ from contsym.results.tracking import (
     TRACKED,
     answers,
     as_tracking_error,
-    experiment_name,
     is_sent,
     opened,
     runs_of,
@@ -170,7 +170,8 @@ def _parent(run: StoredRun, results: Sequence[SeedResult]) -> Record:
 def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) -> Record:
     """One point per strategy and number of shots: the mean over its seeds.
 
-    A point is sent once all its seeds are stored: points of MLflow cannot be replaced, and the mean would change.
+    A point is sent once all seeds of the sweep are stored: points of MLflow cannot be replaced, and the mean would
+    change. A reading that was screened with fewer is in table.csv alone, since more of its seeds may follow.
     All points have the time at which the sweep was first started, so sending them again adds nothing.
     """
     config = run.config
@@ -180,7 +181,7 @@ def sweep_record(run: StoredRun, results: Sequence[SeedResult], created: int) ->
     metrics: Metrics = [
         (f"{figure}/{safe(name)}", value, shots)
         for (name, shots), group in groups.items()
-        if len(group) == run.n_seeds(group[0])
+        if len(group) == len(config.seeds)
         for figure, value in _sweep_figures(group)
     ]
     params = {

@@ -45,11 +45,14 @@ class FirstTaskCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def fast_forward(self, run: SeedRun, seed: int) -> None:
-        """Bring a new run to the end of its first experience, by a cached state or by training, which is then cached."""
+    def fast_forward(self, run: SeedRun, seed: int, base: Plan | None = None) -> None:
+        """Bring a new run to the end of its first experience, by a cached state or by training, which is then cached.
+
+        `base` is the plan that trains it; default: the run's own without add-ons.
+        """
         run.encoder.cache = self.encodings(run.plan, run.start.key if run.start else "")
         # Under retrain the first task is known already.
-        base = first_task_plan(run.plan)
+        base = first_task_plan(run.plan) if base is None else base
         key = None if run.start else first_task_key(base, seed)
         if key is None:
             return

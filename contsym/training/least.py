@@ -16,7 +16,7 @@ from contsym.files import to_json, write_file
 from contsym.results.metrics.matrix import accuracy
 from contsym.results.schema_training import Search, TriedShots
 from contsym.training.first_task import FirstTaskCache, first_task_plan
-from contsym.training.keys import first_task_key, key_of
+from contsym.training.keys import key_of
 from contsym.training.parts import fixed_parts, shots_to_try
 
 if TYPE_CHECKING:
@@ -103,11 +103,8 @@ def search_least(
     that nothing of it can read a test pair; its accuracy is the least one on an experience with shots, right after
     it. The first task is trained once for all trials and for the result. A trial that is stored is not trained again.
     """
-    first = first_task_plan(plan)
-    if start is None and first_task_key(first, seed) is not None:
-        # By the plan itself: a trial would leave predictions of validation pairs in the state.
-        cache.make(first, seed, progress)
-    parts = fixed_parts(plan.tasks)
+    # By the plan itself: a trial would leave predictions of validation pairs in the state.
+    first, parts = first_task_plan(plan), fixed_parts(plan.tasks)
     trial = replace(
         plan,
         # For whatever is searched, the same trial.
@@ -122,12 +119,14 @@ def search_least(
     def accuracy_at(n: int) -> float:
         nonlocal seconds
         one = trial.with_shots(n)
-        path = folder / f"{key_of(one, seed)}.json"
+        # A trial measures none of what else a run may.
+        bare = replace(one.config, curve=False, audit=False, relearn=False)
+        path = folder / f"{key_of(replace(one, config=bare), seed)}.json"
         if path.exists():
             done = check(Trial, read_json(path, "delete it"), path)
         else:
             progress.phase(f"least shots: trying {n}", None)
-            done = train_trial(one, seed, progress, cache, start)
+            done = train_trial(one, seed, progress, cache, start, first)
             _store(done, path)
         seconds += done.seconds
         return done.accuracy
@@ -151,16 +150,17 @@ def _store(trial: Trial, path: Path) -> None:
 
 
 def train_trial(
-    plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache, start: KnownTask | None
+    plan: Plan, seed: int, progress: Progress, cache: FirstTaskCache, start: KnownTask | None, first: Plan
 ) -> Trial:
-    """A trial's least accuracy on an experience with shots, right after its training, and its seconds."""
+    """A trial's least accuracy on an experience with shots, right after its training, and its seconds; `first` is the plan
+    that trains the first task."""
     from contsym.models.encoders.device import deterministic
     from contsym.training.loop import SeedRun
 
     parts = [plan.training_part(task, seed) for task in plan.trained]
     with deterministic(plan.device):
         run = SeedRun(plan, parts, seed, progress, start)
-        cache.fast_forward(run, seed)
+        cache.fast_forward(run, seed, first)
         while run.n_done < len(plan.tasks):
             run.train_next()
     lowest = min(

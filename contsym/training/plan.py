@@ -26,6 +26,7 @@ from contsym.training.parts import Shared, n_training_pairs, training_part
 from contsym.training.protocol import (
     check_head_pooling,
     check_inputs,
+    check_pretraining,
     check_relearning,
     check_start,
     with_defaults,
@@ -188,7 +189,7 @@ def _prepare(config: RunConfig, shared: Shared) -> Plan:
         _check_adapter(config, named, strategy, settings.freeze)
         if config.protocol == "retrain":
             check_start(config, files, scenario, strategy)
-            parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain")
+            check_pretraining(parse_settings(load_strategy(PRETRAINING), config.pretrain, "--pretrain"))
         if config.relearn:
             check_relearning(config, files, scenario.tasks[: scenario.n_trained], strategy)
         device = choose_device(config.device)

@@ -17,6 +17,7 @@ from contsym.models.encoders.resolve import with_pooling
 from contsym.tasks.schema import NLI_LABELS
 
 if TYPE_CHECKING:
+    from contsym.models.settings import TrainingSettings
     from contsym.scenarios.schema import ScenarioPlan
     from contsym.strategies.base import Strategy
     from contsym.strategies.catalog import Card
@@ -130,6 +131,14 @@ def check_head_pooling(config: RunConfig, files: checkpoints.EncoderFiles, strat
         )
 
 
+def check_pretraining(settings: TrainingSettings) -> None:
+    """Raise SettingError for a fine-tuning whose head cannot be the known one."""
+    if (head := getattr(settings, "head", "pair")) != "pair":
+        raise SettingError(
+            f"--pretrain head={head}: the known head reads two sentences apart; expected head=pair, the default"
+        )
+
+
 def check_relearning(
     config: RunConfig, files: checkpoints.EncoderFiles, tasks: tuple[str, ...], strategy: type[Strategy]
 ) -> None:
@@ -142,6 +151,11 @@ def check_relearning(
         raise SettingError(
             f"--relearn: strategy {config.strategy} takes no gradient steps, so it cannot learn a task again; leave "
             "it out"
+        )
+    if config.protocol == "retrain" and strategy.keeps_encoder:
+        raise SettingError(
+            f"--relearn: under --protocol retrain {config.strategy} keeps the encoder of the first task as it is, so there "
+            "is nothing to learn again; leave it out"
         )
     if config.protocol == "retrain" and kind_of_head(files) == "joint":
         raise SettingError(

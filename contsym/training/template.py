@@ -131,6 +131,8 @@ class Template(SupervisedTemplate):
         elif self.seen_rows:
             rows = [row - self.first_row for row in self.seen_rows]
             self.strategy.current = self._pairs.select(rows)
+        elif not self.strategy.past:
+            return  # so far the batches had pairs of the known task alone, which leave the memory as it is
         self.strategy.refresh(past_limit)
 
     def skip_known(self, experience, n_pairs: int) -> None:
@@ -184,10 +186,9 @@ class Template(SupervisedTemplate):
 
     def _objective(self, output: Tensor, labels: Tensor) -> Tensor:
         loss = self.strategy.objective(output, labels)
-        is_tensor = isinstance(loss, Tensor)
-        if is_tensor and loss.ndim == 0:
+        if isinstance(loss, Tensor) and loss.ndim == 0:
             return loss
-        kind = f"tensor of shape {tuple(loss.shape)}" if is_tensor else type(loss).__name__
+        kind = f"tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ContsymError(
             f"{type(self.strategy).__name__}.objective gave a {kind}; expected a scalar tensor, as the mean over "
             "the batch"
@@ -240,10 +241,8 @@ class Template(SupervisedTemplate):
 
     @torch.no_grad()
     def _store_in_batches(self) -> None:
-        """Give a method without gradient steps the first pairs, one batch more each time, until they are enough.
-
-        Its state is put back each time, so at the end it learns as if it had been given only these pairs.
-        """
+        """Give a method without gradient steps the first pairs, one batch more each time, until they are enough; its state
+        is put back each time, so at the end it learns as if it had been given only these pairs."""
         method, size = self.strategy, self.strategy.settings.batch_size
         # Copies, also for each `restore`: a method may add to its own tensors in place.
         state, past = copied(method.state()), list(method.past)
@@ -254,6 +253,8 @@ class Template(SupervisedTemplate):
             self.seen_rows = dict.fromkeys(range(self.first_row, self.first_row + self.n_pairs_seen))
             if self.n_pairs_seen == len(self._pairs):
                 return
+            if not self.trajectory.measures(self.experience.current_experience, self.n_batches):
+                continue
             part = self._pairs.select(range(n))
             method.past.append(part)
             method.fit(part)

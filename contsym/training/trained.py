@@ -288,6 +288,14 @@ class TrainedModel:
         from contsym.models.encoders.saved import save_encoder
 
         strategy = self.strategy
+        encoder: Any = strategy.model.encoder
+        if (
+            strategy.wants_head == "nli"
+            and encoder.nli_head is not None
+            and strategy.model.known_head is None
+        ):
+            # It was trained with the encoder; as the known head it would be frozen.
+            encoder.nli_head = strategy.model.head.state_dict()
         save_encoder(folder, strategy.model.encoder, self.pooling, transformer=self._headed())
         own = own_tensors(strategy)
         save_file({name: t.contiguous() for name, t in own.items()}, folder / TENSORS)

@@ -110,10 +110,16 @@ class EncoderTrajectory(Trajectory):
                 # that the evaluation does not count it.
                 strategy.refresh()
 
+    def measures(self, experience: int, n_batches: int) -> bool:
+        """Whether something is measured after so many batches of an experience."""
+        is_whole = self.is_whole and n_batches >= self._next
+        return self.until is not None or is_whole or self.at_every_batch[experience]
+
     def after_batch(self, strategy, n_batches: int) -> Point | None:
-        experience, is_due = strategy.experience.current_experience, self.is_due(n_batches)
+        experience = strategy.experience.current_experience
+        is_measured, is_due = self.measures(experience, n_batches), self.is_due(n_batches)
         all_tasks = is_due and self.is_whole
-        if self.until is None and not (all_tasks or self.at_every_batch[experience]):
+        if not is_measured:
             return None
         # Around both: what the first has encoded the second has not to.
         with self.counted(strategy), strategy.as_if_ended():

@@ -414,6 +414,10 @@ def test_a_mistake_with_new_is_one_line(arguments, message, tmp_path):
             ("my_method", "--set", "scale=-1"),
             "--set scale=-1: expected greater than 0",
         ),
+        (
+            ("mnli", "--set", "scale=3"),
+            "--set: mnli is a task, whose data are read without a strategy or an encoder; leave it out",
+        ),
     ],
 )
 def test_a_mistake_with_check_is_one_line_and_exit_code_2(arguments, message, begun):

@@ -139,3 +139,17 @@ def test_the_command_itself_ends_with_2_and_leaves_nothing(tmp_path):
     assert done.stderr.splitlines()[-1].startswith("error: t.tsv:1: 2 columns; expected 3, separated by tabs")
     assert "Traceback" not in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.tsv"]
+
+
+def test_options_of_a_built_folder_count(folder):
+    """What it is made of is said by its manifest, and one of its forms is counted."""
+    as_task = json.loads(data("stats", folder, "--form", "delexicalised", "--json"))
+    assert as_task["task"] == "wikidata" and set(as_task["labels"]) == {"train", "validation", "test"}
+    assert "relations" in json.loads(data("stats", folder, "--json"))
+    data("stats", folder, "--task", "mnly", error="task 'mnly' is unknown; did you mean mnli")
+
+
+@pytest.mark.parametrize("option", [("--draw", "natural"), ("--seed", 7)])
+def test_an_audit_of_all_pairs_draws_none(folder, option):
+    error = f"{option[0]} {option[1]}: without --shots nothing is drawn; add --shots N, or leave it out"
+    data("audit", folder, *option, error=error)

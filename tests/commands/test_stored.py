@@ -113,3 +113,13 @@ def test_the_answer_of_a_sweep_names_the_cells_that_failed_and_counts_the_missin
         "command resumes",
     ]
     assert "±: the standard deviation over seeds" in "\n".join(lines)
+
+
+def test_verbose_is_of_a_run(output):
+    sweep = store_sweep(output, shots=(8,), with_view=False)
+    done = run("show", sweep.id, "--verbose", output=output)
+    assert isinstance(done.exception, ContsymError)
+    assert str(done.exception).startswith(
+        f"--verbose: {sweep.id} is a sweep, whose shortcuts and costs contsym report has"
+    )
+    assert run("show", NEW, "--verbose", output=output).exception is None

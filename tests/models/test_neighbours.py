@@ -61,6 +61,8 @@ def test_auto_compares_all_up_to_the_size_and_says_so_above(monkeypatch):
     )
     assert recall(index, queries, stored) >= 0.99
     assert filled(stored, kind="flat").note is None
+    few = filled(stored[:40], kind="ivf")
+    assert few.n_lists and few.note is None, "all lists are searched"
 
 
 @pytest.mark.parametrize("stored_as", ["float32", "float16"])

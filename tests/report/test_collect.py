@@ -6,14 +6,18 @@ import pytest
 from rich.console import Console
 
 from contsym.checked import tell_skipped
-from contsym.commands.stored import tables_of
+from contsym.commands.stored import plain_of, tables_of
 from contsym.errors import ContsymError
 from contsym.files import to_json, write_file
 from contsym.report.collect import collect, of_run
+from contsym.report.rerun import commands
+from contsym.report.sentences import chosen
 from contsym.results import store
 from contsym.sweeps.config import SweepConfig
 from contsym.sweeps.job import Job
 from contsym.sweeps.plan import Cell, Sweep, write_record
+from contsym.sweeps.readings import Reading
+from contsym.sweeps.runs import write_failure
 from tests.errors import message_of
 from tests.stored_results import key_for, make_result, plain_result, seed_folder, store_run, store_sweep
 
@@ -105,12 +109,76 @@ def test_results_on_other_data_do_not_stand_side_by_side(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("change", "words"), [({"one_pass": True}, "one pass"), ({"until": 0.9}, "until")])
+NOISY = [{"task": "wikidata", "label_noise": 0.2}]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"one_pass": True}, "one pass"),
+        ({"until": 0.9}, "until"),
+        ({"draw": "natural"}, "draw of the shots"),
+        ({"label_noise": 0.4}, "label noise"),
+    ],
+)
 def test_pairs_that_are_counted_in_another_way_do_not_stand_side_by_side(tmp_path, change, words):
-    store_run(tmp_path, "a", [0])
-    store_run(tmp_path, "b", [0], strategy="fine_tune", options={**plain_result()["options"], **change})
+    store_run(tmp_path, "a", [0], experiences=NOISY)
+    options = {**plain_result()["options"], **change}
+    store_run(tmp_path, "b", [0], strategy="fine_tune", experiences=NOISY, options=options)
     with pytest.raises(ContsymError, match=f"differ in {words} "):
         collect(tmp_path, ["a", "b"])
+
+
+def searched(target, step=16):
+    """Changes of a result: the least shots for a target."""
+    tried = [{"n": step, "accuracy": 1.0}]
+    search = {"tried": tried, "found": step, "target": target, "step": step, "most": 64}
+    options = {**plain_result()["options"], "shots": "least", "target": target, "step": step}
+    return {"search": search, "options": options}
+
+
+@pytest.mark.parametrize(("other", "words"), [((0.95, 16), "target"), ((0.8, 32), "step")])
+def test_searches_for_different_things_do_not_stand_side_by_side(tmp_path, other, words):
+    store_run(tmp_path, "a", [0], **searched(0.8))
+    store_run(tmp_path, "b", [0], strategy="fine_tune", **searched(*other))
+    with pytest.raises(ContsymError, match=f"differ in {words} of the search "):
+        collect(tmp_path, ["a", "b"])
+
+
+def test_a_search_decides_the_target_of_results_that_answer_for_any(tmp_path):
+    store_run(tmp_path, "a", [0], **searched(0.8))
+    # Trained without an end, and reported for 0.9.
+    store_run(tmp_path, "b", [0], strategy="fine_tune")
+    assert collect(tmp_path, ["a", "b"]).target == 0.8
+
+
+def test_how_shots_are_drawn_does_not_matter_where_none_are(tmp_path):
+    options = plain_result()["options"]
+    store_run(tmp_path, "some", [0], options={**options, "shots": 16, "draw": "natural"})
+    store_run(tmp_path, "all", [0], options={**options, "shots": None})
+    assert len(collect(tmp_path, ["some", "all"]).results) == 2
+
+
+def test_what_is_missing_of_any_reading_is_missing(tmp_path):
+    readings = (Reading({"one_pass": True}), Reading({"one_pass": True, "draw": "natural"}))
+    config = SweepConfig(
+        ("knn_fixed",), "mnli_then_wikidata", (64,), seeds=(0, 1), readings=readings, output=tmp_path,
+        protocol="retrain", encoder="minilm",
+    )  # fmt: skip
+    cells = [
+        Cell(Job(f"{i}{seed}{0:062x}", part.cell("knn_fixed", seed, 64, {})), None, 10, 0, reading.name)
+        for i, (reading, part) in enumerate(config.parts())
+        for seed in part.seeds
+    ]
+    sweep = write_record(Sweep(config, tuple(cells), "2026-01-02T03:04:05+00:00"))
+    for cell in cells[:2]:
+        result = make_result(cell.job.config.seeds[0], key=cell.job.key)
+        store.write_result(tmp_path, result, [{"task": "mnli"}], {})
+    write_failure(sweep.folder, cells[2].job.key, "knn_fixed", "no memory")
+    found = of_run(sweep)
+    assert (len(found.results), found.n_done, found.n_missing, len(found.failures)) == (2, 2, 1, 1)
+    # The command is that of the whole sweep, whose readings stand in a file.
+    assert "--config FILE-WITH-ITS-READINGS.toml" in commands(found)[0]
 
 
 def test_one_checkpoint_by_two_paths_is_one_encoder(tmp_path):
@@ -182,9 +250,13 @@ def test_of_a_sweep_that_selects_only_the_chosen_setting_is_shown_and_nothing_is
     collected = of_run(sweep)
     assert {r.settings["k"] for r in collected.results} == {1}
     assert (len(collected.results), collected.n_missing) == (2, 0)
+    words = "knn_fixed k=1 (validation 0.900; 2 settings tried)"
+    assert chosen(collected) == f"Settings chosen by validation pairs, others left out: {words}."
+    (selected,) = plain_of(sweep, tell_skipped)["selected"]
+    assert (selected["variant"], selected["settings_tried"], len(selected["keys"])) == ("knn_fixed k=1", 2, 2)
     shown = io.StringIO()
     Console(file=shown, width=100).print(tables_of(sweep, sweep.results(), tell_skipped))
-    assert "knn_fixed k=1 (validation 0.900; 2 settings tried)" in shown.getvalue()
+    assert words in shown.getvalue()
     assert "0.800" in shown.getvalue() and "0.990" not in shown.getvalue()
 
 

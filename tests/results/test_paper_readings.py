@@ -153,3 +153,11 @@ def test_seeds_that_a_method_lacks_are_left_out_and_a_group_without_the_papers_m
     results = [make_result(0), make_result(1), make_result(1, strategy="fine_tune")]
     (reading,) = readings_of({"fixed": results, "others": [make_result(strategy="ridge")]})
     assert {m: len(each) for m, each in reading.samples.items()} == {"knn_fixed": 1, "fine_tune": 1}
+
+
+def test_a_reading_of_other_tasks_says_nothing_of_the_papers_table():
+    one_task = {"tasks": ["wikidata"], "forgetting": {}}
+    result = make_result().model_copy(update=one_task)
+    assert readings_of({"": [make_result()]}) and not readings_of({"": [result]})
+    others = {"by_relation": {"wikidata": {"is a colleague of": {"accuracy": 1.0, "n": 40}}}}
+    assert not readings_of({"": [make_result(**others)]})

@@ -44,11 +44,21 @@ def test_what_is_not_understood_is_said(parse, given, message):
             "--draw natural: with all pairs none is drawn; add --shots or",
         ),
         ({"target": 0.0}, "--target 0.0 is out of range; expected 0 < target <= 1"),
+        (
+            {"shots": ("least",), "until": 0.9, "target": 0.8},
+            "--target 0.8: --shots least searches for one accuracy, that of --until (0.9); give one of them",
+        ),
     ],
 )
 def test_a_sweep_that_cannot_be_is_one_line(changes, message):
     with pytest.raises(ContsymError, match=f"^{re.escape(message)}"):
         config(**changes)
+
+
+def test_a_target_beside_until_is_for_the_shots_that_are_not_searched():
+    sweep = config(shots=(8, "least"), until=0.9, target=0.8)
+    targets = {shots: sweep.cell("fine_tune", 0, shots, {}).target for shots in sweep.shots}
+    assert targets == {8: 0.8, "least": 0.99}
 
 
 def test_the_grid_goes_to_strategies_that_have_the_setting():

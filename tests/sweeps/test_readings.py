@@ -1,9 +1,12 @@
 """The readings of a sweep file: combinations, what each replaces, and which have all seeds."""
 
+from dataclasses import asdict, replace
+
 import pytest
 
 from contsym.errors import ContsymError, SettingError
 from contsym.sweeps.config import SweepConfig, read_file
+from contsym.sweeps.plan import Sweep, plan_sweep, write_record
 from contsym.sweeps.readings import Reading
 
 FILE = """
@@ -116,6 +119,29 @@ def test_the_step_of_a_sweep_goes_to_the_readings_that_look_for_the_least(tmp_pa
     parts = config_of(tmp_path, FILE.replace("screen = 2", "screen = 2\nstep = 8\ncurve = true")).parts()
     assert {part.step for _, part in parts if part.shots == ("least",)} == {8}
     assert {part.step for _, part in parts if part.shots == (64,)} == {16}
+
+
+def test_a_stored_sweep_has_the_same_parts_as_the_typed_one(tmp_path):
+    text = FILE.replace("screen = 2", "screen = 2\nstep = 8\ntarget = 0.9\nuntil = 0.95\ncurve = true")
+    text = text.replace('["fine_tune"]', '["fine_tune", "knn_fixed"]') + (
+        '[[reading]]\nprotocol = "sequential"\nstrategies = ["fine_tune"]\n'
+        '[[reading]]\ndraw = "natural"\nstrategies = ["ncm"]\n[pretrain]\nsteps = 3\n'
+    )
+    config = replace(config_of(tmp_path, text), output=tmp_path, encoder="minilm")
+    stored = write_record(Sweep(config, (), "2026-01-02T03:04:05+00:00")).parts()
+    parts = {reading.name: part for reading, part in config.parts()}
+    assert list(stored) == list(parts) and len(parts) == 5
+    for name, part in parts.items():
+        plain = asdict(part)
+        found = {key: getattr(stored[name].config, key) for key in stored[name].config.__class__.model_fields}
+        differing = {key for key in found if key != "seeds" and found[key] != plain[key]}
+        assert not {key for key in differing if list(found[key]) != list(plain[key])}, name
+
+
+def test_screening_for_the_papers_table_takes_its_tasks(tmp_path):
+    config = config_of(tmp_path, FILE.replace("mnli_then_wikidata", "wikidata_only"))
+    with pytest.raises(SettingError, match=r"^screen 2: it is for the reading nearest to the paper's table"):
+        plan_sweep(config)
 
 
 def test_screening_takes_readings_and_at_most_the_seeds_of_the_sweep(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from contsym.sweeps.config import SweepConfig
 from contsym.training import least as least_training
 from contsym.training import run as training
 from contsym.training import trajectory
+from contsym.training.first_task import first_tasks_folder
 from contsym.training.least import TRIALS, least
 from contsym.training.loop import SeedRun
 from contsym.training.plan import prepare
@@ -312,9 +314,25 @@ def test_a_size_is_trained_once_for_all_targets_and_after_a_stop(plan, monkeypat
     second, _, _ = trained(both[1.0])
     sizes = {each.n for each in first.search.tried}
     assert len(calls) == len({each.n for each in second.search.tried} - sizes)
+    # What is measured beside a training is not measured in a trial.
+    trained(plan("fine_tune", shots="least", step=4, until=0.9, curve=not both[0.9].config.curve))
+    assert len(calls) == len({each.n for each in second.search.tried} - sizes)
     next(trials.iterdir()).write_text('{"accuracy": NaN}')
     with pytest.raises(ContsymError, match=r"cannot be read .* delete it"):
         trained(both[0.9])
+
+
+def test_a_search_survives_that_its_first_task_is_dropped(plan, monkeypatch):
+    """As by another sweep in the same folder, which ends between two trials."""
+    searched = plan("fine_tune", shots="least", step=4, until=0.9)
+    fresh, folder = least_training.train_trial, first_tasks_folder(searched.config.output)
+    monkeypatch.setattr(
+        least_training,
+        "train_trial",
+        lambda *given: shutil.rmtree(folder, ignore_errors=True) or fresh(*given),
+    )
+    result, _, _ = trained(searched)
+    assert len(result.search.tried) > 1
 
 
 class Guarded:

@@ -133,6 +133,11 @@ def test_a_head_on_a_frozen_encoder_has_nothing_to_learn_again(toy, tiny_encoder
     ("strategy", "scenario", "message"),
     [
         (
+            "routed_adapters", "mnli_then_wikidata",
+            "--relearn: under --protocol retrain routed_adapters keeps the encoder of the first task as it is, so there "
+            "is nothing to learn again; leave it out",
+        ),
+        (
             "ncm", "mnli_then_wikidata",
             "--relearn: strategy ncm takes no gradient steps, so it cannot learn a task again; leave it out",
         ),
@@ -145,7 +150,10 @@ def test_a_head_on_a_frozen_encoder_has_nothing_to_learn_again(toy, tiny_encoder
 def test_runs_that_cannot_learn_again_are_refused(
     toy, tiny_encoder_folder, tmp_path, strategy, scenario, message
 ):
-    config = toy_config(toy, tiny_encoder_folder, tmp_path, strategy, scenario, relearn=True)
+    protocol = "retrain" if "retrain" in message else None
+    config = toy_config(
+        toy, tiny_encoder_folder, tmp_path, strategy, scenario, relearn=True, protocol=protocol
+    )
     with pytest.raises(SettingError) as error:
         prepare(config)
     assert str(error.value) == message

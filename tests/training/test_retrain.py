@@ -148,6 +148,10 @@ def test_pretrain_writes_a_folder_that_is_taken_for_an_encoder(toy, tiny_encoder
         ),
         ({"pretrain": {"epoch": "2"}}, "--pretrain epoch: no setting of this strategy; did you mean epochs?"),
         ({"pretrain": {"epochs": "-2"}}, "--pretrain epochs=-2: expected greater than 0"),
+        (
+            {"pretrain": {"head": "cross"}},
+            "--pretrain head=cross: the known head reads two sentences apart; expected head=pair, the default",
+        ),
     ],
 )
 def test_runs_that_cannot_start_are_refused(toy, tiny_encoder_folder, tmp_path, changes, message):

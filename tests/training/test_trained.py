@@ -199,6 +199,16 @@ def test_a_checkpoint_with_an_nli_head_keeps_it(trained, tmp_path, tiny_nli_fold
     )
 
 
+def test_the_head_that_nli_head_trained_is_that_of_the_saved_encoder(trained, tmp_path, tiny_presets):
+    model, _ = trained("nli_head", "minilm-nli", settings={"steps": "6", "learning_rate": "1e-2"})
+    head = load_file(model.save(tmp_path / "saved") / "nli_head.safetensors")
+    assert torch.equal(head["linear.weight"], model.strategy.model.head.linear.weight)
+    kept, _ = trained("nli_head", "minilm-nli", protocol="retrain")
+    known = load_file(kept.save(tmp_path / "retrained") / "nli_head.safetensors")
+    assert torch.equal(known["linear.weight"], kept.strategy.model.known_head.linear.weight)
+    assert not torch.equal(head["linear.weight"], known["linear.weight"])
+
+
 def test_a_model_of_a_difference_has_whole_weights(trained, tmp_path, tiny_presets, tiny_encoder_folder):
     model, _ = trained("ncm", "minilm-nli")
     saved = load_file(model.save(tmp_path / "saved") / "model.safetensors")

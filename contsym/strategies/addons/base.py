@@ -42,6 +42,8 @@ class Addon(ABC):
     needs_first_steps: ClassVar[bool] = False
     """Whether `take` needs more of the first experience than its end, so that a run cannot resume from the first task of
     the bare strategy."""
+    enlarges_batches: ClassVar[bool] = False
+    """Whether it adds pairs to the batches of a later experience."""
     seed: int = 0
 
     @classmethod  # noqa: B027 - most add-ons go with every run

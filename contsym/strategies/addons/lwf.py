@@ -2,8 +2,9 @@
 
 loss + strength * KL between the softened scores of the old and the present model, on the pairs of the present
 experience; no earlier pairs are stored. For label embeddings (k-NN methods), the distance 1 - cos between the
-old and the present one replaces the KL. Under protocol retrain the scores of the known head are distilled and, once the
-method has learned an experience of its own, also the output of its own head; the two are added, as the paper adds old tasks.
+old and the present one replaces the KL; for the single number of knn_cosine the squared difference. Under protocol
+retrain the scores of the known head are distilled and, once the method has learned an experience of its own, also the
+output of its own head; the two are added, as the paper adds old tasks.
 Source: Li and Hoiem 2017, equations 2 and 3; Avalanche's LwFPlugin.
 """
 
@@ -75,4 +76,7 @@ class Lwf(Addon, LwFPlugin):
 
 
 def _distil_embeddings(output, old_output, active_units):
+    if output.shape[1] == 1:
+        # A single number, as the cosine of a pair, has no angle.
+        return (output - old_output).square().mean()
     return cosine_distance(output, old_output).mean()

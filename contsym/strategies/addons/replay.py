@@ -23,6 +23,8 @@ CARD = {
 
 
 class Replay(Addon, ReplayPlugin):
+    enlarges_batches = True
+
     class Settings(AddonSettings):
         replay_size: int = Field(200, ge=1, description="pairs in the buffer")
 

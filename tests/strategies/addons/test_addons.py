@@ -186,7 +186,7 @@ def behind_the_first(toy, encoder, output, strategy, **changes):
     return run
 
 
-@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed"], ["fine_tune"], []))
+@pytest.mark.parametrize("base", fast_and_slow(["fine_tune", "knn_fixed", "knn_cosine"], ["knn_cosine"], []))
 def test_a_strong_teacher_holds_the_outputs(toy, tiny_encoder_folder, tmp_path, base):
     """Those on the second experience's pairs, which the teacher scores."""
     drifts = []
@@ -555,6 +555,30 @@ def test_under_retrain_task_arithmetic_is_wise_ft_of_the_encoder(toy, tiny_encod
     # The new head has been no one's before, so both leave it as trained.
     assert losses[0] == losses[1]
     assert matrices[0] == matrices[1]
+
+
+def test_a_memory_waits_for_the_first_pair_of_its_own(toy, tiny_encoder_folder, tmp_path):
+    """Under retrain the first batches may have pairs of the known task alone."""
+    options = {"protocol": "retrain", "pretrain": {"steps": "1"}, "curve": True, "shots": 4}
+    settings = {"gdumb_size": "200", "steps": "8", "batch_size": "1"}
+    result, _, _ = toy_run(
+        toy, tiny_encoder_folder, tmp_path, "knn_fixed+gdumb", settings=settings, **options
+    )
+    seen = [point.n_distinct_pairs for point in result.trajectory if point.experience == 1]
+    assert seen[:2] == [0, 0], "the first batch had a pair of the known task"
+
+
+def test_replayed_pairs_are_compared_with_a_batch_of_one(toy, tiny_encoder_folder, tmp_path):
+    settings = {"batch_size": "1", "steps": "2"}
+    for strategy, is_said in (
+        ("setfit", True),
+        ("knn_fixed", True),
+        ("knn_fixed+replay", False),
+        ("ncm", False),
+    ):
+        own = {} if strategy == "ncm" else settings
+        result, _, _ = toy_run(toy, tiny_encoder_folder, tmp_path, strategy, settings=own)
+        assert any("batch_size=1" in note for note in result.notes) == is_said, strategy
 
 
 def test_gdumb_trains_on_its_memory_alone_from_the_first_weights(toy, tiny_encoder_folder, tmp_path):
