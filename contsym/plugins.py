@@ -162,7 +162,8 @@ def _kind_of(path: Path, text: str) -> Kind:
 
 def _text(path: Path, origin: str) -> str:
     try:
-        return path.read_text("utf-8")
+        # Windows editors put a byte-order mark on the first line.
+        return path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ContsymError(

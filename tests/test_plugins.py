@@ -461,3 +461,10 @@ def test_a_plugin_that_is_here_and_was_not_named_is_pointed_at(tmp_path):
     assert (done.returncode, done.stderr) == (
         2, "error: strategy 'mine' is unknown; if mine.py is meant, add --plugin mine.py\n",
     )  # fmt: skip
+
+
+def test_a_byte_order_mark_of_an_editor_is_no_mistake(tmp_path):
+    for name, text in (("mine.toml", 'summary = "x"\nlabels = ["a", "b"]\n'), ("own.py", "CARD = {}\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    found = plugins.read([str(tmp_path / "mine.toml"), str(tmp_path / "own.py")])
+    assert [plugin.text[0] for plugin in found.named] == ["s", "C"]

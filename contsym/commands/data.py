@@ -273,7 +273,9 @@ def audit(
 @click.option("--part", type=click.Choice(PARTS), help="Pairs of this part only; default: all.")
 @click.option("--relation", metavar="NAME", help="Pairs of this relation only.")
 @click.option("--label", metavar="NAME", help="Pairs with this label only.")
-@click.option("-n", "n_rows", type=click.IntRange(1), default=5, show_default=True, help="How many.")
+@click.option(
+    "-n", "n_rows", type=click.IntRange(1, 2**31 - 1), default=5, show_default=True, help="How many."
+)
 def show(
     source: str,
     task: str,

@@ -52,14 +52,14 @@ class Asked(TypedDict):
 @form_option
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 2**31 - 1),
     default=1000,
     show_default=True,
     help="The most pairs per task; the seed draws them where there are more. Fewer pairs take less time.",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
     help="Seed of the folds and of every draw.",

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @click.option(
     "--scenario", metavar="NAME", shell_complete=completion.scenarios, help="Only those of this scenario."
 )
-@click.option("-n", "n_rows", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
+@click.option(
+    "-n", "n_rows", type=click.IntRange(1, 2**31 - 1), default=20, show_default=True, help="How many at most."
+)
 @json_option
 @output_option
 def runs(strategy: str | None, scenario: str | None, n_rows: int, as_json: bool, output: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from contsym.data import shortcuts
-from contsym.data.schema import PARTS, Dataset, TaskData
+from contsym.data.schema import PARTS, Dataset, TaskData, alike
 from contsym.data.splits import PROMISES
 from contsym.data.sql import Connection, one_row, open_engine
 from contsym.data.wikidata.pairs import phrasing_of
@@ -102,13 +102,14 @@ def audit(data: TaskData, train: Dataset | None = None, tokenizer: Any = None, m
 
 def repeats(data: TaskData) -> list[str]:
     """In words, how many examples come more than once: within a part, with different labels, in training and test."""
-    seen = {
-        part: Counter(zip(rows["premise"][:], rows["hypothesis"][:], strict=True))
+    texts = {
+        part: [[alike(text) for text in rows[name][:]] for name in ("premise", "hypothesis")]
         for part, rows in data.parts.items()
     }
+    seen = {part: Counter(zip(*columns, strict=True)) for part, columns in texts.items()}
     lines = []
     for part, rows in data.parts.items():
-        labelled = zip(rows["premise"][:], rows["hypothesis"][:], rows["label"][:], strict=True)
+        labelled = zip(*texts[part], rows["label"][:], strict=True)
         n_labels = Counter((premise, hypothesis) for premise, hypothesis, _ in set(labelled))
         repeated = sum(n > 1 for n in seen[part].values())
         contradicted = sum(n > 1 for n in n_labels.values())
@@ -158,7 +159,7 @@ def leaks(data: TaskData) -> tuple[Finding, ...]:
 
 
 _TEXTS = ("premise", "hypothesis", "relation", "subject", "object")
-_WITH_ENTITIES = "*, least(lower(subject), lower(object)) AS a, greatest(lower(subject), lower(object)) AS b"
+_WITH_ENTITIES = "*, least(subject, object) AS a, greatest(subject, object) AS b"
 
 
 class _Kind(NamedTuple):
@@ -175,7 +176,7 @@ class _Kind(NamedTuple):
 
 
 _PAIR, _MIRRORED = (
-    f"lower({first}) || chr(31) || lower({second})"
+    f"{first} || chr(31) || {second}"
     for first, second in (("premise", "hypothesis"), ("hypothesis", "premise"))
 )
 _HAS_ENTITIES = "subject <> '' AND object <> ''"
@@ -183,14 +184,14 @@ _OF_PAIRS = (
     _Kind("the same pair", _PAIR),
     _Kind("the mirrored pair", _PAIR, "premise <> hypothesis", train_key=_MIRRORED),
 )
-_OF_PREMISES = _Kind("the premise", "lower(premise)")
+_OF_PREMISES = _Kind("the premise", "premise")
 _OF_RELATIONS = (
     _Kind("the same two entities", "a || chr(31) || b", _HAS_ENTITIES, "pair of entities"),
     _Kind("one of the entities", "unnest([a, b])", _HAS_ENTITIES, "entity"),
     _Kind("the relation", "relation", "relation <> ''", "relation"),
     _Kind("the phrasing", "phrasing", "phrasing <> ''", "phrasing"),
 )
-_OF_TEXTS = _Kind("the same text", "lower(premise)")
+_OF_TEXTS = _Kind("the same text", "premise")
 _NEEDS = {
     "the same two entities": "entities",
     "one of the entities": "entities",
@@ -208,13 +209,20 @@ def _kinds(data: TaskData) -> Sequence[_Kind]:
 
 
 def _batches(con: Connection, part: Dataset) -> Iterator[None]:
-    """Registers the rows of a part in batches as `batch(premise, hypothesis, relation, subject, object, phrasing)`."""
+    """Registers the rows of a part in batches as `batch(premise, hypothesis, relation, subject, object, phrasing)`, the
+    texts and names as they are compared."""
     import pyarrow as pa
 
     for rows in part.select_columns(list(_TEXTS)).with_format("arrow").iter(batch_size=_BATCH):
         texts = zip(*(rows[name].to_pylist() for name in ("premise", "subject", "object")), strict=True)
         phrasings = pa.array([phrasing_of(p, s, o) if s and o else "" for p, s, o in texts], pa.string())
-        con.register("batch", rows.select(list(_TEXTS)).append_column("phrasing", phrasings))
+        columns = {
+            name: rows[name]
+            if name == "relation"
+            else pa.array(map(alike, rows[name].to_pylist()), pa.string())
+            for name in _TEXTS
+        }
+        con.register("batch", pa.table({**columns, "phrasing": phrasings}))
         yield
         con.unregister("batch")
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from contsym.data import class_names
 from contsym.data.part_columns import PART_COLUMNS, is_nan, part_of, text_of
-from contsym.data.schema import Row
+from contsym.data.schema import Row, words_of
 from contsym.data.shards import some
 from contsym.errors import DataError
 from contsym.tasks.schema import TEXT_FIELDS, Task
@@ -38,10 +38,11 @@ LONGEST_NAME = 40
 """Characters of a column's name in a message."""
 
 
-def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str, str]:
+def usual_names(columns: Collection[str], task: Task | None = None, where: str = "") -> dict[str, str]:
     """The name in ALIASES of each column, also where it differs in case or has spaces around it.
 
-    A column that the task names for a field takes the place of all others for it.
+    A column that the task names for a field takes the place of all others for it. Raises DataError, which starts with
+    `where`, for two columns of one name.
 
     >>> usual_names([" Sentence1", "pairid", "Label", "label"])
     {' Sentence1': 'sentence1', 'pairid': 'pairID', 'label': 'label'}
@@ -49,6 +50,12 @@ def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str,
     usual = {c: c if c in COLUMNS else _BY_LOWER.get(c.strip().lower(), c) for c in columns}
     given = {column: field for field, column in task.columns.items()} if task else {}
     usual = {c: name for c, name in usual.items() if c == name or name not in columns or c in given}
+    if len(set(usual.values())) < len(usual):
+        names = [name for c, name in usual.items() if c not in given]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            both = " and ".join(repr(c) for c, name in usual.items() if name == twice)
+            raise DataError(f"{where}: columns {both} are both {twice!r}; expected one of them")
     if not task or not task.columns:
         return usual
     taken = {alias for field in task.columns for alias in ALIASES[field]}
@@ -57,7 +64,15 @@ def usual_names(columns: Collection[str], task: Task | None = None) -> dict[str,
 
 def is_left_out(row: Mapping[str, object], task: Task) -> bool:
     """Whether the task leaves a row out, by a column of `only`."""
-    return any(column in row and str(row[column]) not in values for column, values in task.only.items())
+    return any(
+        column in row and {str(row[column]), _as_json(row[column])}.isdisjoint(values)
+        for column, values in task.only.items()
+    )
+
+
+def _as_json(value: object) -> str:
+    """A value as a file has it: `true` for True, 1 for 1.0."""
+    return str(value).lower() if isinstance(value, bool) else words_of(value)
 
 
 def check_texts(
@@ -123,6 +138,17 @@ def check_named(where: str, columns: Collection[str], task: Task) -> None:
             hint = other_separator(columns) or (f"; did you mean {near!r}?" if near else "")
             raise DataError(
                 f"{where}: column {column!r}, which the task names for {field}, is missing; the row has "
+                f"{listed(columns)}{hint}"
+            )
+    # Of a dataset on the Hub, whose copies may lack the column.
+    is_lenient = task.source.startswith("hub:")
+    for column in (each for each in task.only if each not in columns):
+        near = next((each for each in columns if each.strip().lower() == column.strip().lower()), "")
+        near = near or _near(column, columns)
+        if near or not is_lenient:
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise DataError(
+                f"{where}: column {column!r}, which the task names under [only], is missing; the row has "
                 f"{listed(columns)}{hint}"
             )
 

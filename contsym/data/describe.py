@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contsym.data.columns import ALIASES, LONGEST_NAME, listed, other_separator, usual_names
 from contsym.data.readers import raw_rows
-from contsym.data.schema import PlacedRow
+from contsym.data.schema import PlacedRow, words_of
 from contsym.data.shards import some
 from contsym.data.sources import UNLABELLED
 from contsym.data.wikidata.pairs import mirror_of
@@ -229,7 +229,7 @@ def _is_text(column: str, placed: Sequence[PlacedRow]) -> bool:
 def _labelled(placed: Iterable[PlacedRow], column: str) -> list[tuple[str, str]]:
     """(where, label) of each labelled row; a label is spelt as where it comes first, in upper and lower case alike."""
     spelt: dict[str, str] = {}
-    labels = ((where, str(row[column]).strip()) for where, row in placed if row.get(column) is not None)
+    labels = ((where, words_of(row.get(column))) for where, row in placed)
     return [
         (where, spelt.setdefault(label.casefold(), label))
         for where, label in labels

@@ -11,21 +11,24 @@ from typing import Any
 
 from contsym.data import class_names, hub_client
 from contsym.data.class_names import CARD, INFOS
-from contsym.data.columns import FIELDS, check_named, usual_names
+from contsym.data.columns import FIELDS, check_named, check_texts, usual_names
 from contsym.data.hub_client import Refused, Repository, Snapshot
+from contsym.data.hub_tables import Split, read_tables
 from contsym.data.part_columns import may_mark, names_of
 from contsym.data.readers import usual_rows
-from contsym.data.schema import FORMS, PARTS, Dataset, Form, Part, PlacedRow, rows_of
+from contsym.data.schema import FORMS, PARTS, Form, Part, PlacedRow, rows_of
 from contsym.data.shards import missing_shards, some
 from contsym.errors import DataError, first_line, nearest
 from contsym.tasks.schema import Task, option_of
 
 _DATA_FILES = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.tsv", "*.txt", "*.arrow", "*.gz", "*.zst")
 """Files that are fetched beside the card; never code."""
-Parts = Mapping[str, Dataset]
+Parts = Mapping[str, Split]
 Alternatives = tuple[tuple[str, ...], ...]
 _CONVERTED = re.compile(r"([^/]+)/(\w+)/\d{4}\.parquet")
 _LOCAL_COPY = "give a local copy as a path"
+_FIRST = 100
+"""Rows by which columns that may name parts are found."""
 _NAME = re.compile(r"(?P<id>[\w.\-]+/[\w.\-]+)(?::(?P<configuration>[^@:]+))?(?:@(?P<revision>.+))?")
 
 
@@ -223,10 +226,15 @@ def _parts(named: DatasetName) -> Parts:
     snapshot.keep()
     try:
         # From the folder, not by name, to read the files of this commit.
-        return datasets.load_dataset(str(snapshot.folder), **dataset.options)  # type: ignore[arg-type]
+        if tables := read_tables(snapshot.folder, dataset.options):
+            return tables
+        parts = datasets.load_dataset(str(snapshot.folder), **dataset.options)  # type: ignore[arg-type]
     except Exception as error:
-        problem = f"hub:{dataset.name} cannot be read ({first_line(error, 160)})"
+        cause = error.__cause__ if isinstance(error.__cause__, DataError) else error
+        reason = first_line(cause, 160).replace(f"{snapshot.folder}/", "")
+        problem = f"hub:{dataset.name} cannot be read ({reason})"
         raise DataError(f"{problem}; name another revision, or {_LOCAL_COPY}") from error
+    return {name: Split(part, part.features) for name, part in parts.items()}
 
 
 @dataclass(frozen=True)
@@ -361,12 +369,15 @@ def _chained(loaded: list[tuple[str, Parts]], task: Task, part: Part) -> Iterato
             yield from _rows(parts[name], f"hub:{dataset}/{name}", task)
 
 
-def _rows(part: Dataset, source: str, task: Task) -> Iterator[PlacedRow]:
-    names = class_names.of_features(part.features, task.columns.get("label"))
+def _rows(split: Split, source: str, task: Task) -> Iterator[PlacedRow]:
+    part, names = split.rows, class_names.of_features(split.features, task.columns.get("label"))
     check_named(source, part.column_names, task)
-    usual = usual_names(part.column_names, task)
-    first = part[0] if len(part) else {}
-    columns = [c for c in first if usual.get(c) in FIELDS or c in task.only or may_mark(c, first[c])]
+    usual = usual_names(part.column_names, task, source)
+    check_texts(source, usual.values(), part.column_names, task)
+    first = part[:_FIRST] if len(part) else {}
+    columns = [
+        c for c, values in first.items() if usual.get(c) in FIELDS or c in task.only or may_mark(c, values)
+    ]
     rows = enumerate(rows_of(part.select_columns(columns)), 1)
     placed = ((f"{source}:row {number}", row) for number, row in rows)
     yield from usual_rows(placed, lambda: names, task, part.column_names)

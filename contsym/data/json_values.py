@@ -8,7 +8,23 @@ from collections.abc import Iterator
 from typing import Any
 
 _SEPARATOR = re.compile(r"[\s,]*")
-_DECODER = json.JSONDecoder()
+
+
+class RepeatedKey(ValueError):
+    """An object has a key twice: Python would take the last value."""
+
+
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these members, for `object_pairs_hook`. Raises RepeatedKey."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise RepeatedKey(f"the object has {twice[:40]!r} twice; expected each key once")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=unrepeated)
 
 
 def reason_of(error: ValueError | RecursionError) -> str:

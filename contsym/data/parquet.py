@@ -78,9 +78,12 @@ def parquet_rows(path: Path, names: Collection[str]) -> Iterator[PlacedRow]:
             # Columns such as `set` may hold anything; a list does not name a part.
             nested_parts = {f.name for f in fields if pa.types.is_nested(f.type)} & PART_COLUMNS
             columns = [field.name for field in fields if field.name not in nested_parts]
+            if twice := next((name for name in columns if columns.count(name) > 1), ""):
+                raise DataError(f"{path}: column {twice!r} is there twice; expected each column once")
             _check_parquet(path, file, columns)
+            flat = [field.name for field in fields if not pa.types.is_nested(field.type)]
         # Repeated values stay in a dictionary until they are checked: written out, a small file may fill the memory.
-        with pq.ParquetFile(path, read_dictionary=columns) as file:
+        with pq.ParquetFile(path, read_dictionary=flat) as file:
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
                 _check_batch(path, number, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from contsym.tasks.schema import Task
 
@@ -23,7 +23,8 @@ _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 
 Mark = tuple[str, str]
 """A column, and its value in a row as text."""
-MarkOf = Callable[[Mapping[str, object]], Mark | None]
+Marks = tuple[Mark, ...]
+MarksOf = Callable[[Mapping[str, object]], Marks]
 
 
 def part_of(value: str) -> str | None:
@@ -75,34 +76,42 @@ def names_of(task: Task, part: str, present: Iterable[str]) -> tuple[str, ...]:
     return tuple(given[known] for known in task.names_of(part, given))
 
 
-def other_mark(row: Mapping[str, object], known: Collection[str]) -> MarkOf:
-    """A function of a row to its mark by a column outside `known`, by a file's first row.
+def other_marks(rows: Sequence[Mapping[str, object]], known: Collection[str]) -> MarksOf:
+    """A function of a row to its marks by columns outside `known` that may name its part, by a file's first rows.
 
-    The column is one whose value in the first row is a part, such as `phase`, or else flags such as `is_test`.
+    Such a column is one in which one of these rows has a part, such as `phase`; flags such as `is_test` are one column
+    together, and come last. Only all rows tell whether a column names parts (`split_column.divided`).
     """
-    flags = [name for name in row if name.strip().lower() in FLAGS and _flag(row[name]) is not None]
-    others = [name for name in row if name not in known and part_of(text_of(row[name]))]
-    if others:
-        return lambda row: (others[0], text_of(row.get(others[0])))
+    names = dict.fromkeys(name for row in rows for name in row)
+    flags = [n for n in names if n.strip().lower() in FLAGS and _flag(rows[0].get(n)) is not None]
+    others = [
+        name
+        for name in names
+        if name not in known
+        and name not in flags
+        and any(part_of(text) for text in {text_of(row.get(name)) for row in rows})
+    ]
     if not flags:
-        return lambda row: None
+        return lambda row: tuple((name, text_of(row.get(name))) for name in others)
 
     parts = [FLAGS[name.strip().lower()] for name in flags]
     rest = "test" if "train" in parts else "train"
 
-    def flagged(row: Mapping[str, object]) -> Mark:
+    def marked(row: Mapping[str, object]) -> Marks:
         values = [_flag(row.get(name)) for name in flags]
         part = next((part for part, value in zip(parts, values, strict=True) if value), rest)
-        return " and ".join(flags), "" if None in values else part
+        flagged = " and ".join(flags), "" if None in values else part
+        return (*((name, text_of(row.get(name))) for name in others), flagged)
 
-    return flagged
+    return marked
 
 
-def may_mark(column: str, value: object) -> bool:
-    """Whether a column whose first value is `value` may name the part of each row; a list does not name one."""
-    if isinstance(value, list | dict):
+def may_mark(column: str, values: Sequence[object]) -> bool:
+    """Whether a column with these first values may name the part of each row; a list does not name one."""
+    if any(isinstance(value, list | dict) for value in values):
         return False
-    return column in PART_COLUMNS or column.strip().lower() in FLAGS or part_of(text_of(value)) is not None
+    is_named = column in PART_COLUMNS or column.strip().lower() in FLAGS
+    return is_named or any(part_of(text) for text in set(map(text_of, values)))
 
 
 def _flag(value: object) -> bool | None:
@@ -110,10 +119,10 @@ def _flag(value: object) -> bool | None:
     return True if text in _TRUE else False if text in _FALSE else None
 
 
-def mark_in(row: Mapping[str, object]) -> Mark:
-    """The mark under `split` of a renamed row; two empty texts if it has none."""
-    mark = row.get("split")
-    return mark if isinstance(mark, tuple) else ("", "")
+def marks_in(row: Mapping[str, object]) -> Marks:
+    """The marks under `split` of a renamed row."""
+    marks = row.get("split")
+    return marks if isinstance(marks, tuple) else ()
 
 
 def is_nan(value: object) -> bool:

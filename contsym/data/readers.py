@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -19,11 +20,10 @@ from contsym.data.columns import (
     rename,
     usual_names,
 )
-from contsym.data.json_values import json_values, reason_of
+from contsym.data.json_values import RepeatedKey, json_values, reason_of, unrepeated
 from contsym.data.part_columns import (
-    MarkOf,
-    mark_in,
-    other_mark,
+    Marks,
+    other_marks,
     part_of,
 )
 from contsym.data.schema import PlacedRow
@@ -38,6 +38,8 @@ MAX_LINE = 16 << 20
 MAX_DOCUMENT = 512 << 20
 """Most bytes of a file that is one JSON array."""
 _HEAD = 1 << 16
+_HEAD_ROWS = 100
+"""First rows of a file, by which columns that may name parts are found."""
 
 
 def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
@@ -45,8 +47,9 @@ def read_rows(path: Path, task: Task | None = None) -> Iterator[PlacedRow]:
 
     `where` is `file:line` (for Parquet `file:row N`). JSON and Parquet are recognised by their content. ALIASES
     maps the field names, in any case; unused fields are dropped. A class number becomes the class name that the file,
-    or a card beside it, gives it. `split` also comes from a column of another name whose first value is a part, or
-    from flags such as `is_test`. Raises DataError for a file that cannot be read, and for a row without sentences.
+    or a card beside it, gives it. `split` has the (column, value) of each column that may name the row's part, also of
+    one of another name whose first values are parts, and of flags such as `is_test`. Raises DataError for a file that
+    cannot be read, and for a row without sentences.
     """
     reader = _reader(path)
     schema = parquet.schema_of(path) if reader is parquet.task_rows else None
@@ -66,13 +69,38 @@ def usual_rows(
 
     `source_columns` are those of the source where a row has only some of them.
     """
-    mark_of: MarkOf | None = None
+    named = _with_usual_names(rows, task, source_columns)
+    head: list[PlacedRow] = []
+    problem: DataError | None = None
+    try:
+        head += itertools.islice(named, _HEAD_ROWS)
+    except DataError as error:
+        # The rows before it come first, and may have mistakes of their own.
+        problem = error
+    marks_of = other_marks([row for _, row in head], COLUMNS) if head else None
+    for where, row in itertools.chain(head, () if problem else named):
+        renamed = rename(class_names.with_class_names(row, names, where))
+        own = renamed.pop("split", None)
+        marks: Marks = (own,) if isinstance(own, tuple) else ()
+        if marks_of and not (marks and part_of(marks[0][1])):
+            marks += marks_of(row)
+        if marks:
+            renamed["split"] = marks
+        yield where, renamed
+    if problem:
+        raise problem
+
+
+def _with_usual_names(
+    rows: Iterable[PlacedRow], task: Task | None, source_columns: Collection[str]
+) -> Iterator[PlacedRow]:
+    """The rows that the task does not leave out, under the usual names of their columns."""
     usual_of: dict[tuple[str, ...], dict[str, str]] = {}
     for where, row in rows:
         columns = tuple(row)
         usual = usual_of.get(columns)
         if usual is None:
-            usual = usual_names(columns, task)
+            usual = usual_names(columns, task, where)
             all_columns = source_columns or columns
             if task and columns and not usual_of:
                 check_named(where, all_columns, task)
@@ -83,12 +111,7 @@ def usual_rows(
                 usual_of[columns] = usual
         if task and task.only and is_left_out(row, task):
             continue
-        row = {name: row[column] for column, name in usual.items()}
-        mark_of = mark_of or other_mark(row, COLUMNS)
-        renamed = rename(class_names.with_class_names(row, names, where))
-        if (mark := mark_of(row)) and not part_of(mark_in(renamed)[1]):
-            renamed["split"] = mark
-        yield where, renamed
+        yield where, {name: row[column] for column, name in usual.items()}
 
 
 def _list_of_rows(row: Mapping[str, object]) -> str:
@@ -189,7 +212,9 @@ def _json_lines(path: Path) -> Iterator[PlacedRow]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=unrepeated)
+        except RepeatedKey as error:
+            raise DataError(f"{where}: {error}") from None
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: not JSON ({reason_of(error)}); expected one object per line") from None
         if not isinstance(row, dict):
@@ -208,6 +233,8 @@ def _json_document(path: Path) -> Iterator[PlacedRow]:
             if not isinstance(row, dict):
                 raise DataError(f"{path}:{line}: a {type(row).__name__}; expected JSON objects, one per pair")
             yield f"{path}:{line}", row
+    except RepeatedKey as error:
+        raise DataError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:
         place = f"{path}:{getattr(error, 'lineno', '')}".rstrip(":")
         raise DataError(f"{place}: not JSON ({reason_of(error)}); expected one array of objects") from None
@@ -244,7 +271,8 @@ def _comma_separated(path: Path, separator: str = "") -> Iterator[PlacedRow]:
     separator = separator or (";" if ";" in unquoted and "," not in unquoted else ",")
     lines = (line + "\n" for _, line in _lines(path, MAX_LINE))
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    # A space after a comma would make the quotation marks behind it part of the text.
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=separator != "\t")
     try:
         yield from _with_header((f"{path}:{reader.line_num}", cells) for cells in reader)
     except csv.Error as error:

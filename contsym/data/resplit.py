@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contsym.data.schema import Dataset, selected
+from contsym.data.schema import Dataset, alike, selected
 from contsym.data.splits import SPLIT_RULES, Split, SplitRule, assign, check
 from contsym.data.sql import open_engine
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX, phrasing_of
@@ -94,7 +94,7 @@ def _described(pairs: Dataset, start: int, rule: SplitRule, refused: int | None)
                 f"--split {rule}: pair {pair_id} is neutral, and the entities of its hypothesis are unknown; "
                 f"build the dataset with: contsym data build --split {rule}"
             )
-        first, second = sorted((subject.casefold(), object_.casefold()))
+        first, second = sorted((alike(subject), alike(object_)))
         a.append(first)
         b.append(second)
         phrasing.append(phrasing_of(premise, subject, object_))

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import tempfile
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,8 +156,7 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
             else ""
         )
         raise DataError(f"{where}: {problem}; expected {some_of(labels)}{hint}")
-    relation = str(row.get("relation") or "").strip()
-    kind = str(row.get("kind") or "").strip()
+    relation, kind = words_of(row.get("relation")), words_of(row.get("kind"))
     if set(labels) <= set(NLI_LABELS) and (task is None or task.is_nli or task.symmetry):
         kind = _kind_of_relation(str(label), relation, kind, where)
     texts = {
@@ -164,10 +164,10 @@ def check_row(row: Mapping[str, object], where: str, task: Task | None = None) -
         **text,
         "relation": relation,
         "kind": kind,
-        "subject": str(row.get("subject") or ""),
-        "object": str(row.get("object") or ""),
+        "subject": words_of(row.get("subject")),
+        "object": words_of(row.get("object")),
         "skill": _listed(row.get("skill")),
-        "group": str(row.get("group") or "").strip(),
+        "group": words_of(row.get("group")),
     }
     check_unicode(texts, where)
     return {**texts, "label": labels.index(str(label))}
@@ -193,7 +193,7 @@ def _kind_of_relation(label: str, relation: str, kind: str, where: str) -> str:
 def _listed(value: object) -> str:
     """The skills of a row as one text."""
     values = value if isinstance(value, list | tuple) else [value]
-    return SKILLS_BETWEEN.join(text for each in values if each is not None and (text := str(each).strip()))
+    return SKILLS_BETWEEN.join(filter(None, map(words_of, values)))
 
 
 def row_id(row: Mapping[str, object]) -> str:
@@ -203,16 +203,12 @@ def row_id(row: Mapping[str, object]) -> str:
     ('0', '7', '', '')
     """
     value = row.get("id")
-    if isinstance(value, float):
-        # pandas turns a column of integers with a gap into floats, and the gap into NaN.
-        value = int(value) if value.is_integer() else None if math.isnan(value) else value
-    text = "" if value is None else str(value)
-    return text if text.strip() else ""
+    return value if isinstance(value, str) and value.strip() else words_of(value)
 
 
 def content_id(row: Mapping[str, object]) -> str:
     """An id made of the row's content, the same in every file and format."""
-    content = (str(row.get(name) or "").strip() for name in CONTENT)
+    content = (words_of(row.get(name)) for name in CONTENT)
     return f"{CONTENT_ID}{stable_hash(*content):016x}"
 
 
@@ -337,6 +333,28 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+
+
+def alike(text: str) -> str:
+    r"""What counts of a text where it is compared with others: neither case, nor spaces, nor how letters are composed.
+
+    >>> alike("Jos\u00e9  Mar\u00eda ") == alike("JOSE\u0301 MARI\u0301A"), alike("Jos\u00e9") == alike("Jose")
+    (True, False)
+    """
+    folded = " ".join(text.split()).casefold()
+    return folded if folded.isascii() else unicodedata.normalize("NFC", folded)
+
+
+def words_of(value: object) -> str:
+    """A field's value as text: the number 0 is one, and no value is none.
+
+    >>> words_of(0), words_of(7.0), words_of(False), words_of(" a "), words_of(None), words_of(math.nan)
+    ('0', '7', 'False', 'a', '', '')
+    """
+    if isinstance(value, float):
+        # pandas turns a column of integers with a gap into floats, and the gap into NaN.
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
+    return "" if value is None else str(value).strip()
 
 
 def stable_hash(*parts: object) -> int:

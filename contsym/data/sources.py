@@ -13,6 +13,7 @@ from typing import Protocol
 from contsym.data import folders, hub, split_column
 from contsym.data.class_names import as_number
 from contsym.data.identity import Identities, remark_on_repeats, repeated_ids
+from contsym.data.part_columns import Mark, marks_in
 from contsym.data.readers import check_format, read_rows
 from contsym.data.remarks import remark_on_numbers, remarks_on
 from contsym.data.resplit import resplit
@@ -184,7 +185,7 @@ def load_task(
         if len(pairs) == 0 and is_one and not split:
             problem = (
                 f"{n} labelled {task.examples} are too few to divide" if n else f"no labelled {task.examples}"
-            )
+            ) + " that [only] of the task keeps" * bool(task.only)
             raise DataError(
                 f"{_given(task, spec)}: {problem}; expected some 20, or a folder with train and test"
             )
@@ -303,8 +304,8 @@ class _Reading:
             return self._source.read(self._task, self._form)
 
         if self._division:
-            divisions = self._division.items()
-            return {part: split_column.rows_with(values, read()["train"]) for part, values in divisions}
+            division = self._division
+            return {part: split_column.rows_with(division, part, read()["train"]) for part in division.values}
         return read()
 
     def _read(self, identities: Mapping[Part, Identities]) -> tuple[dict[Part, Dataset], list[str]]:
@@ -312,7 +313,7 @@ class _Reading:
         notes: list[str] = []
         for part, rows in self._parts().items():
             counts: Counter[str] = Counter()
-            marks: Counter[str] = Counter()
+            marks: Counter[Mark] = Counter()
             rows = identities[part].add_ids(with_labels(self._task, rows, counts, marks))
             if self._task.symmetry:
                 rows = wikidata.in_form(_with_entities(rows, self._phrases, counts), self._rewrite)
@@ -325,14 +326,14 @@ class _Reading:
         return tables, notes
 
 
-def with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[str]) -> Iterator[PlacedRow]:
-    """The labelled rows with the name of their label and without the split column, which is counted in `marks`."""
+def with_labels(task: Task, rows: Rows, counts: Counter[str], marks: Counter[Mark]) -> Iterator[PlacedRow]:
+    """The labelled rows with the name of their label and without the marks of their part, which `marks` counts."""
     usual = {
         name for name in task.labels if task.label_of.get(name.strip().casefold()) == name == name.casefold()
     }
     for where, row in rows:
         if "split" in row:
-            marks[split_column.value_of(row)] += 1
+            marks.update(marks_in(row))
             del row["split"]
         label = row.get("label")
         if label is not None and not (isinstance(label, str) and label in usual):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contsym.errors import ContsymError, first_line
 from contsym.machine import n_cores
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ def open_engine(folder: Path | None = None) -> Iterator[Connection]:
         if "interrupted" in str(error):
             raise KeyboardInterrupt from None
         raise
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.OutOfMemoryException) as error:
+        if folder:
+            raise  # its user knows what the folder is for
+        raise ContsymError(
+            f"{tempfile.gettempdir()}: the data cannot be checked there ({first_line(error, 120)}); free space, or name "
+            "another folder (TMPDIR)"
+        ) from None
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contsym.data.resplit import sides
-from contsym.data.schema import Dataset, rows_of, selected, stable_hash
+from contsym.data.schema import Dataset, alike, rows_of, selected, stable_hash
 from contsym.data.shots import draws_of
 from contsym.data.splits import SplitRule
 from contsym.data.wikidata.pairs import DELEXICALISED_SUFFIX
@@ -113,7 +113,7 @@ def _shared_texts(pairs: Dataset, others: Sequence[Dataset]) -> set[_Text]:
 def _texts(pairs: Dataset) -> Iterator[_Text]:
     # In batches: there may be more pairs than fit into memory.
     for batch in pairs.select_columns(["premise", "hypothesis"]).iter(batch_size=_BATCH):
-        yield from zip(map(_plain, batch["premise"]), map(_plain, batch["hypothesis"]), strict=True)
+        yield from zip(map(alike, batch["premise"]), map(alike, batch["hypothesis"]), strict=True)
 
 
 def _rows(
@@ -126,7 +126,7 @@ def _rows(
     if grouping == "entity":
         return _whole_groups(train, _components(train), share, tested) or _by_rule(train, grouping, share)
     keys: dict[Grouping, Callable[[_Row], Hashable]] = {
-        None: lambda row: _plain(row["premise"]),
+        None: lambda row: alike(str(row["premise"])),
         "pair": _entities,
         "random": (lambda row: tuple(sorted(_text(row)))) if mirrored else _text,
     }
@@ -265,13 +265,9 @@ def _components(train: Dataset) -> np.ndarray:
 
 
 def _entities(row: _Row) -> tuple[str, str]:
-    first, second = sorted((str(row["subject"]).casefold(), str(row["object"]).casefold()))
+    first, second = sorted((alike(str(row["subject"])), alike(str(row["object"]))))
     return first, second
 
 
 def _text(row: _Row) -> _Text:
-    return _plain(row["premise"]), _plain(row["hypothesis"])
-
-
-def _plain(text: object) -> str:
-    return " ".join(str(text).split()).casefold()
+    return alike(str(row["premise"])), alike(str(row["hypothesis"]))

@@ -72,7 +72,7 @@ def diff(
     found = checkpoints.locate(str(old)), checkpoints.locate(str(new))
     is_same = are_same(*found)
     pairs = {
-        name: load_pairs(name, source, seed=seed, limit=limit, form=form)
+        name: load_pairs(name, source, seed=seed, limit=limit, form=form, plugins=plugins)
         for name, source in ({} if is_same else sources).items()
     }
     from contsym.differences.abilities import K_VOTES

@@ -14,7 +14,8 @@ from contsym.data.pair_rows import PairSource, read_pair_rows
 from contsym.data.schema import SKILLS_BETWEEN, Form, Row, rows_of, stable_hash
 from contsym.differences.schema import GROUP_COLUMNS, GroupColumn
 from contsym.errors import SettingError
-from contsym.tasks.catalog import own_tasks
+from contsym.plugins import INSTALLED, Plugins
+from contsym.tasks.catalog import tasks
 from contsym.tasks.schema import NLI_LABELS
 
 N_FOLDS = 5
@@ -60,15 +61,18 @@ class TaskPairs:
         return np.array(self.names)[self.labels[: self.n]]
 
 
-def load_pairs(name: str, source: PairSource, *, seed: int, limit: int, form: Form) -> TaskPairs:
-    """The pairs of one of contsym's tasks by its source, of a file under any other name, or of rows in memory.
+def load_pairs(
+    name: str, source: PairSource, *, seed: int, limit: int, form: Form, plugins: Plugins = INSTALLED
+) -> TaskPairs:
+    """The pairs of a task by its source, of a file under any other name, or of rows in memory.
 
     Of a task the test pairs are answered, and the validation pairs only learned from. Its training pairs are not
     touched: the checkpoint may know them by heart. Every pair of a file or in memory is answered.
     """
     names: tuple[str, ...] = NLI_LABELS
-    if name in own_tasks() and isinstance(source, str | Path):
-        spec = own_tasks()[name]
+    known = tasks(plugins)
+    if name in known and isinstance(source, str | Path):
+        spec = known[name]
         if spec.inputs != "pair":
             raise SettingError(f"--task {name}: its examples are single texts; expected a task of pairs")
         task = load_task(spec, str(source), form)

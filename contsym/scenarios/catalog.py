@@ -42,7 +42,7 @@ def find_scenario(name: str, plugins: Plugins = INSTALLED) -> ScenarioPlan:
     if name.endswith(".toml"):
         path = home_path(name)
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")
         except (OSError, ValueError) as error:
             # The other ValueErrors are of a name with half of a surrogate pair.
             reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "no file can have this name"

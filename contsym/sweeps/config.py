@@ -309,7 +309,7 @@ def read_file(path: Path) -> dict[str, Any]:
     of another type than expected.
     """
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except OSError as error:
         raise ContsymError(
             f"--config {path}: cannot be read ({error.strerror}); expected a TOML file"

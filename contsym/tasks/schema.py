@@ -101,7 +101,8 @@ class Task(Closed):
     )
     """The column of each of FIELDS that has another name than usual."""
     only: dict[str, Several[str]] = {}
-    """Values by column, as domain = ["wiki"]: rows with another value are left out; a source without the column stays."""
+    """Values by column, as domain = ["wiki"]: rows with another value are left out. A copy of a Hub dataset may lack the
+    column."""
     written: Annotated[dict[str, str], BeforeValidator(_texts)] = {}
     """The label by what stands for it in the data, as text in lower case."""
     parts: _Names = {}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contsym.checked import read_tensors
-from contsym.config import DEFAULT_TARGET, RunConfig
+from contsym.config import DEFAULT_TARGET, LEAST, RunConfig
 from contsym.data.sources import BUNDLED
 from contsym.errors import ContsymError
 from contsym.results import store
@@ -113,7 +113,7 @@ def config_of(result: SeedResult, **changes: Any) -> RunConfig:
         "settings": result.set,
         "plugins": tuple(origin for origin in plugins if Path(origin).suffix in (".py", ".toml")),
     }
-    if result.search and options.until is not None:
+    if options.shots == LEAST and options.until is not None:
         # Stored, but for nothing: the search was for the other.
         chosen["target"] = DEFAULT_TARGET
     return RunConfig(**{**chosen, **changes})

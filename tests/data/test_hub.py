@@ -588,6 +588,47 @@ def test_folders_of_parts_without_a_card_are_configurations(server):
     assert sum(load_task("mnli", "hub:ada/pairs:two").rows.values()) == 30
 
 
+@pytest.mark.parametrize("suffix", ["tsv", "csv"])
+def test_tables_are_read_as_a_local_copy_is(server, tmp_path, suffix):
+    """pandas would join rows at a bare quotation mark, and take NA and None for missing cells."""
+    sign = {"tsv": "\t", "csv": ","}[suffix]
+    open_mark = '"' if suffix == "tsv" else ""
+    lines = [sign.join(("premise", "hypothesis", "label"))]
+    for i in range(60):
+        premise = "NA" if i == 3 else f"{open_mark if i in (5, 25) else ''}it rains {i}"
+        lines.append(sign.join((premise, f"it pours {i}", "entailment")))
+    text = ("\n".join(lines) + "\n").encode()
+    server.add("datasets", "ada/pairs", {f"train.{suffix}": text})
+    (tmp_path / f"pairs.{suffix}").write_bytes(text)
+    local = load_task("mnli", str(tmp_path / f"pairs.{suffix}"))
+    found = load_task("mnli", "hub:ada/pairs")
+    assert (sum(found.rows.values()), found.fingerprint) == (60, local.fingerprint)
+
+
+def test_class_names_of_a_card_go_with_a_table(server):
+    rows = "".join(f"it rains {i},it pours {i},{i % 3}\n" for i in range(30))
+    info = [
+        {
+            "name": "label",
+            "dtype": {"class_label": {"names": {"0": "neutral", "1": "entailment", "2": "contradiction"}}},
+        }
+    ]
+    texts = [{"name": name, "dtype": "string"} for name in ("premise", "hypothesis")]
+    made = f"---\n{json.dumps({'dataset_info': {'features': [*texts, *info]}})}\n---\n".encode()
+    table = f"premise,hypothesis,label\n{rows}".encode()
+    server.add("datasets", "ada/pairs", {"README.md": made, "train.csv": table})
+    data = load_task("mnli", "hub:ada/pairs")
+    labels = {row["premise"]: NLI_LABELS[row["label"]] for part in data.parts.values() for row in part}
+    assert (labels["it rains 0"], labels["it rains 1"]) == ("neutral", "entailment")
+
+
+def test_a_table_of_other_columns_says_which(server):
+    server.add("datasets", "ada/pairs", {"train.csv": b"s1;s2;y\n" + b"a;b;neutral\n" * 30})
+    assert no_data("hub:ada/pairs").startswith(
+        "hub:ada/pairs/train: column 'premise' is missing; the row has s1, s2, y; name it under [columns] of a task"
+    )
+
+
 def test_a_part_in_several_files(server):
     files = {
         **{f"data/train-0000{i}-of-00003.parquet": parquet([i], first=i) for i in range(3)},

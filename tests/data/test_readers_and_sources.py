@@ -736,3 +736,87 @@ def test_a_task_without_a_test_part_takes_one_file(tmp_path):
     data = load_task("fewrel", str(tmp_path / "train.jsonl"))
     assert sum(data.rows.values()) == 40
     assert {data.labels[label] for label in data.train["label"]} == {"spouse", "child"}
+
+
+def test_a_space_after_a_comma_is_no_text(tmp_path):
+    lines = ["premise,hypothesis,label", *(f'"it rains {i}", "it pours {i}", neutral' for i in range(20))]
+    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
+    found = [row for _, row in read_rows(tmp_path / "pairs.csv")]
+    assert found[3] == {"premise": "it rains 3", "hypothesis": "it pours 3", "label": "neutral"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "p.csv",
+            "premise,hypothesis,Label,LABEL\na,b,x,y\n",
+            ":2: columns 'Label' and 'LABEL' are both 'label'",
+        ),
+        (
+            "p.jsonl",
+            '{"premise": "a", "hypothesis": "b", "label": "x", "label": "y"}\n',
+            ":1: the object has 'label' twice",
+        ),
+        (
+            "p.json",
+            '[{"premise": "a", "hypothesis": "b", "label": "x", "label": "y"}]',
+            ": the object has 'label' twice",
+        ),
+    ],
+)
+def test_a_column_that_comes_twice_is_refused(name, text, message, tmp_path):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(DataError) as raised:
+        list(read_rows(path))
+    assert str(raised.value).startswith(f"{path}{message}")
+
+
+def test_a_number_is_as_good_as_a_text_where_either_may_stand(tmp_path):
+    numbered = [row(i, group=[0, 1.0, False, None][i % 4], relation=i % 2) for i in range(40)]
+    data = load_task("mnli", str(jsonl(tmp_path / "pairs.jsonl", numbered)))
+    every = [each for part in data.parts.values() for each in part]
+    assert {each["group"] for each in every} == {"0", "1", "False", ""}
+    assert {each["relation"] for each in every} == {"0", "1"}
+
+
+def test_a_text_of_a_parquet_file_may_be_a_list_of_its_words(tmp_path):
+    task = read_task("mine", 'summary = "x"\nlabels = ["a", "b"]\ninputs = "single"\n', "mine.toml")
+    rows = [{"tokens": ["it", "rains", str(i)], "label": "ab"[i % 2], "skill": ["x", "y"]} for i in range(40)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "texts.parquet")
+    data = load_task(task, str(tmp_path / "texts.parquet"))
+    assert "it rains 7" in {text for part in data.parts.values() for text in part["premise"]}
+    twice = pa.Table.from_arrays([pa.array(["a"])] * 3, ["text", "label", "label"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match=r"column 'label' is there twice; expected each column once$"):
+        load_task(task, str(tmp_path / "twice.parquet"))
+
+
+def test_a_filter_without_its_column_is_refused(tmp_path):
+    def task(column, values='["wiki", "true", "1"]'):
+        text = f'summary = "x"\nlabels = ["a", "b"]\ninputs = "single"\n[only]\n{column} = {values}\n'
+        return read_task("mine", text, "mine.toml")
+
+    rows = [
+        {"text": f"it rains {i}", "label": "ab"[i % 2], "Domain": ["wiki", "x"][i // 2 % 2]}
+        for i in range(80)
+    ]
+    path = str(jsonl(tmp_path / "texts.jsonl", rows))
+    assert sum(load_task(task("Domain"), path).rows.values()) == 40
+    for name, hint in (
+        ("domain", "; did you mean 'Domain'?"),
+        ("Domian", "; did you mean 'Domain'?"),
+        ("year", ""),
+    ):
+        with pytest.raises(DataError) as raised:
+            load_task(task(name), path)
+        missing = f"column {name!r}, which the task names under [only], is missing; the row has text, label, Domain{hint}"
+        assert str(raised.value).endswith(missing)
+    with pytest.raises(
+        DataError, match=r"no labelled texts that \[only\] of the task keeps; expected some 20"
+    ):
+        load_task(task("Domain", '["y"]'), path)
+    for value in (True, 1.0):
+        typed = jsonl(tmp_path / "typed.jsonl", [{**each, "Domain": value} for each in rows])
+        assert sum(load_task(task("Domain"), str(typed)).rows.values()) == 80

@@ -2,9 +2,11 @@
 
 import json
 import re
+import unicodedata
 
 import pytest
 
+from contsym.data.schema import alike
 from contsym.data.sources import load_task
 from contsym.data.splits import SPLIT_RULES
 from contsym.data.wikidata.pairs import phrasing_of
@@ -97,3 +99,23 @@ def test_pairs_without_entities_are_refused(tmp_path):
     message = re.escape("give fields 'subject' and 'object', or leave --split out")
     with pytest.raises(SettingError, match=message):
         load_task("wikidata", str(tmp_path / "pairs.jsonl"), "lexicalised", "pair")
+
+
+@pytest.mark.parametrize("rule", ["pair", "entity"])
+def test_one_name_written_in_two_ways_is_on_one_side(rule, tmp_path):
+    forms = ("NFC", "NFD")
+    rows = []
+    for i in range(120):
+        a, b = (unicodedata.normalize(forms[i % 2], f"Jos\u00e9 {name} {i // 2}") for name in "ab")
+        a += " " * (i % 3)
+        phrase, label = [("is near", "entailment"), ("is part of", "contradiction")][i % 2]
+        rows.append({"premise": f"{a} {phrase} {b}", "hypothesis": f"{b} {phrase} {a}", "label": label, "relation": phrase,
+                     "subject": a, "object": b})  # fmt: skip
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = load_task("wikidata", str(path), "lexicalised", rule)
+    seen = {
+        part: {alike(text) for name in ("subject", "object") for text in rows[name]}
+        for part, rows in data.parts.items()
+    }
+    assert seen["test"] and not seen["train"] & seen["test"]

@@ -1,14 +1,17 @@
 """Scores of the shortcuts and findings of the audit, on data small enough to count by hand."""
 
 import json
+import unicodedata
 from dataclasses import asdict
 
+import duckdb
 import pytest
 
 from contsym.data.audit import audit, repeats
 from contsym.data.schema import TaskData
 from contsym.data.shortcuts import MAX_TRAIN, SHORTCUTS, best, scores
 from contsym.data.sources import load_task
+from contsym.errors import ContsymError
 from contsym.tasks.catalog import own_tasks
 from tests.data.built import built, couples
 from tests.toy import table_from_rows
@@ -278,3 +281,35 @@ def test_a_relation_split_leaves_the_phrase_lookup_at_chance(tmp_path):
     assert not any(leak.n_rows for leak in found.leaks if leak.promised)
     built(tmp_path, facts, out=tmp_path / "pair")
     assert audit(load_task("wikidata", str(tmp_path / "pair"))).shortcuts["relation_phrase"] == 1.0
+
+
+VARIANTS = {"space": lambda text: f" {text.replace(' ', '  ')} ", "NBSP": lambda text: text.replace(" ", "\u00a0"),
+            "NFD": lambda text: unicodedata.normalize("NFD", text), "case": str.upper}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
+def test_a_pair_written_in_another_way_is_the_same_pair(variant):
+    """As when a test set was copied by a program that changes spaces or composes letters."""
+    train = [pair(f"Zo\u00eb Br\u00fbl\u00e9 {i}", "is near", f"Jos\u00e9 {i}") for i in range(8)]
+    copies = [
+        {
+            name: variant(value) if name in ("premise", "hypothesis", "subject", "object") else value
+            for name, value in row.items()
+        }
+        for row in train[:3]
+    ]
+    data = data_of(train, [*copies, pair("x", "is far from", "y")])
+    found = {leak.what: leak.n_rows for leak in audit(data).leaks}
+    assert (found["the same pair"], found["the same two entities"]) == (3, 3)
+    assert "3 pairs are in the test part and in the train part" in repeats(data)
+
+
+def test_a_full_temporary_folder_is_one_line(monkeypatch):
+    def connect(*given, **options):
+        raise duckdb.TransactionException("Failed to commit: Could not write file: No space left on device")
+
+    monkeypatch.setattr(duckdb, "connect", connect)
+    with pytest.raises(
+        ContsymError, match=r"cannot be checked there \(.*No space left.*\); free space, or name another"
+    ):
+        audit(data_of(NEAR, TEST))

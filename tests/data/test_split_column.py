@@ -63,7 +63,8 @@ def written(folder, found):
 
 
 def marks(path):
-    return [row["split"] for _, row in read_rows(path)]
+    """Of each row the only one."""
+    return [mark for _, row in read_rows(path) for mark in row["split"]]
 
 
 @pytest.mark.parametrize("column", ["type", "dataset", "phase", "Usage", "source_split"])
@@ -71,7 +72,7 @@ def test_a_column_of_another_name_is_known_by_its_values(column, tmp_path):
     for path in written(tmp_path, rows(["train", "test", "train"], column)):
         assert marks(path) == [(column, "train"), (column, "test"), (column, "train")]
         division, _ = divided(own_tasks()["mnli"], read_rows(path), "pairs")
-        assert division == {"train": ["train"], "test": ["test"]}
+        assert division == (column, {"train": ["train"], "test": ["test"]})
 
 
 def test_a_column_of_another_name_that_names_parts_in_some_rows_is_named(tmp_path):
@@ -83,6 +84,34 @@ def test_a_column_of_another_name_that_names_parts_in_some_rows_is_named(tmp_pat
 def test_a_column_of_another_name_with_other_values_means_something_else(tmp_path):
     path = Path(jsonl(tmp_path / "pairs.jsonl", rows(["trial", "travel", "test"], "genre")))
     assert divided(own_tasks()["mnli"], read_rows(path), "pairs") == (None, [])
+
+
+@pytest.mark.parametrize("real", ["phase", "is_test"])
+def test_a_column_of_another_meaning_does_not_hide_the_one_that_names_parts(real, tmp_path):
+    """Ordinary words, as of a source or a kind of document, are spellings of parts too."""
+    is_test = [i % 4 == 3 for i in range(40)]
+    values = is_test if real == "is_test" else ["test" if each else "train" for each in is_test]
+    found = [
+        {**row, "kindofdoc": "dev" if i % 2 else "book", real: value}
+        for i, (row, value) in enumerate(zip(rows(range(40), "n"), values, strict=True))
+    ]
+    found[0][real] = "" if real == "phase" else found[0][real]
+    for path in written(tmp_path, found[1:] if real == "phase" else found):
+        data = load_task("mnli", str(path))
+        assert numbers(data.test) == [i for i, each in enumerate(is_test) if each]
+        assert not any("marked for another part" in note for note in data.notes)
+
+
+def test_a_column_with_an_empty_cell_first_is_named(tmp_path):
+    path = jsonl(tmp_path / "pairs.jsonl", rows(["", *["train", "test"] * 20], "phase"))
+    remark = "column 'phase' names parts in some rows only (test 20, train 20, empty 1) and is not used"
+    assert load_task("mnli", path).notes[0] == remark
+
+
+def test_a_column_that_marks_no_row_for_training_gives_way(tmp_path):
+    found = [{**row, "source": "dev"} for row in rows(["train", "test"] * 20, "phase")]
+    found = [{"source": row.pop("source"), **row} for row in found]
+    assert len(load_task("mnli", jsonl(tmp_path / "pairs.jsonl", found)).test) == 20
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import contsym
+from contsym import plugins
 from contsym.differences import run
 from contsym.differences.parts import unlike_note
 from contsym.differences.run import diff
@@ -286,3 +287,20 @@ def test_pairs_that_cannot_be_used_are_refused_in_one_line(
 def test_a_checkpoint_that_is_not_there_is_refused(trained, pairs_file):
     with pytest.raises(EncoderError, match=r"^encoder 'no/such' is not here"):
         diff(trained, "no/such", {"toy": pairs_file})
+
+
+def test_a_task_of_ones_own_says_what_its_labels_are(tmp_path):
+    """`--plugin` has the task's file, and its numbers are not those of contsym's NLI labels."""
+    (tmp_path / "num.toml").write_text(
+        'summary = "x"\nlabels = ["entailment", "neutral", "contradiction"]\n'
+        '[columns]\nlabel = "code"\n[written]\n0 = "contradiction"\n1 = "entailment"\n'
+    )
+    rows = [{"premise": f"it rains {i}", "hypothesis": f"it pours {i}", "code": i % 2} for i in range(300)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    named = plugins.read([str(tmp_path / "num.toml")])
+    found = load_pairs("num", tmp_path / "pairs.jsonl", seed=0, limit=500, form="lexicalised", plugins=named)
+    truth = {
+        int(premise.split()[-1]) % 2: label
+        for premise, label in zip(found.premises, found.truth, strict=False)
+    }
+    assert truth == {0: "contradiction", 1: "entailment"}

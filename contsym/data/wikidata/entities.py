@@ -67,7 +67,8 @@ def name_entities(
     sql = f"SELECT count(*), count(label), min(entity) FILTER (label IS NULL) FROM {others}"
     n_other, n_labelled, example = one_row(con, sql)
     are_ids = 2 * n_labelled > n_other
-    key = "lower(name)" if lexicalised else "opaque"
+    # As `alike` in data/schema.py, for names that are compared by SQL.
+    key = r"lower(nfc_normalize(regexp_replace(trim(name), '\s+', ' ', 'g')))" if lexicalised else "opaque"
     con.execute(
         f"""CREATE TABLE entities AS SELECT *, {key} AS key FROM (
         SELECT entity, is_id, CASE WHEN is_id THEN label ELSE entity END AS name,
