@@ -2,8 +2,8 @@
 
     python benchmarks/routing.py ../shared/data
 
-takes MultiNLI pairs from `mnli/` and few-shot relation pairs from `asymmetricity/`, encodes them by the
-untrained MiniLM and prints, for each way to choose, the test pairs of either task that go wrong.
+takes MultiNLI pairs from `nli/mnli/` and few-shot relation pairs from `asymmetricity/`, encodes them by the
+untrained MiniLM and prints, for each way to choose, the validation pairs of either task that go wrong.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
         strategy="routed_adapters",
         scenario="mnli_then_wikidata",
         protocol="sequential",
-        sources={"mnli": str(args.data / "mnli"), "wikidata": str(args.data / "asymmetricity")},
+        sources={"mnli": str(args.data / "nli" / "mnli"), "wikidata": str(args.data / "asymmetricity")},
         sizes={"mnli": args.mnli_size},
         shots=args.shots,
         seeds=tuple(seeds),
@@ -83,16 +83,16 @@ def main() -> None:
             parts.append(mean_pool(tokens(batch["input_ids"]), batch["attention_mask"]))
         return torch.cat(parts)
 
-    print("space | features | vote | wrong of MNLI | wrong of Wikidata (by seed)")
-    tests = [task.test for task in plan.tasks]
+    print("| space | features | vote | wrong for MNLI | wrong for Wikidata |\n|---|---|---|---|---|")
+    asked = [task.validation for task in plan.tasks]
     for space, encode in {"token embeddings": embed, "last layer": encoder.encode}.items():
         kept = []
         for task in plan.tasks:
             parts = [training_part(task, config, seed) for seed in seeds]
             kept.append([part.select(evenly(len(part), STORED)) for part in parts])
-        # (p, h) of the two tests, then of what every seed stores of either task.
+        # (p, h) of the two validation parts, then of what every seed stores of either task.
         pairs = [
-            encode([*d["premise"][:], *d["hypothesis"][:]]).chunk(2) for d in (*tests, *kept[0], *kept[1])
+            encode([*d["premise"][:], *d["hypothesis"][:]]).chunk(2) for d in (*asked, *kept[0], *kept[1])
         ]
         for name, features in FEATURES.items():
             at = [features(p, h) for p, h in pairs]
@@ -101,7 +101,8 @@ def main() -> None:
                     [int((vote(at[i], [at[2 + s], at[2 + len(seeds) + s]]) != i).sum()) for s in seeds]
                     for i in (0, 1)
                 ]
-                print(space, name, vote_name, *wrong, sep=" | ", flush=True)
+                cells = (space, name, vote_name, *(", ".join(map(str, each)) for each in wrong))
+                print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

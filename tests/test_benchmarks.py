@@ -438,7 +438,8 @@ def test_a_page_gets_the_rows_of_its_tables(tmp_path):
 
 
 def toy_results(folder: Path) -> None:
-    for key, day in (("b", "2026-01-02"), ("a", "2026-01-01")):
+    # The last is in no cell of the sweep.
+    for key, day in (("b", "2026-01-02"), ("a", "2026-01-01"), ("c", "2026-01-09")):
         (folder / "results" / key).mkdir(parents=True)
         facts = {"started_at": f"{day}T00:00", "processor": "P", "precision": "bf16", "threads": 1}
         (folder / "results" / key / "result.json").write_text(json.dumps(facts | {"git_commit": "c0ffee123"}))
@@ -446,7 +447,8 @@ def toy_results(folder: Path) -> None:
     (folder / "results" / ".partial").mkdir()
     (folder / "results" / ".partial" / "result.json").write_text("{")
     (folder / "runs" / "r").mkdir(parents=True)
-    (folder / "runs" / "r" / "run.json").write_text("{}")
+    cells = {"cells": [{"key": "a"}, {"key": "b"}]}
+    (folder / "runs" / "r" / "run.json").write_text(json.dumps(cells))
 
 
 def test_kept_results_come_back_and_only_their_report_is_made_again(tmp_path, monkeypatch):
@@ -467,6 +469,7 @@ def test_kept_results_come_back_and_only_their_report_is_made_again(tmp_path, mo
     assert files == [
         "s/results/a/result.json",
         "s/results/b/result.json",
+        "s/results/c/result.json",
         "s/runs/r/run.json",
         "steps.json",
     ]

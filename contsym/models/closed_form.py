@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contsym.errors import SettingError
 from contsym.models.algebra import features_of
 from contsym.models.distances import pairwise_cosine_distance
 from contsym.models.losses import class_sums
@@ -55,7 +54,8 @@ def ridge_solution(
 
     Minimises the weighted mean of |y - W x - b|^2 plus strength * sum over features of var_i |W_i|^2:
     a ridge on standardised features, as scikit-learn's StandardScaler and Ridge(alpha = strength * pairs).
-    b is not penalised; a feature that does not vary has weight 0.
+    b is not penalised; a feature that does not vary has weight 0. Raises torch.linalg.LinAlgError where the strength is so
+    small that rounding leaves no single solution.
 
     Shapes: gram (features, features) of w x x^T, sums (features,) of w x, label_sums
     (labels, features), label_weights (labels,) of w -> (labels, features), (labels,).
@@ -71,13 +71,7 @@ def ridge_solution(
     # A feature that does not vary has the row of the identity, and the solution 0.
     penalty = torch.where(varies, strength * variance, torch.ones_like(variance))
     penalised = covariance + torch.diag(penalty)
-    factor, info = torch.linalg.cholesky_ex(penalised)
-    if info:
-        raise SettingError(
-            f"--set ridge={strength:g} is too small: with these pairs the features have no single solution; expected more, "
-            "as 1e-6"
-        )
-    weight = torch.cholesky_solve((towards * varies).T, factor).T
+    weight = torch.cholesky_solve((towards * varies).T, torch.linalg.cholesky(penalised)).T
     return weight, label_mean - weight @ mean
 
 

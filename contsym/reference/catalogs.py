@@ -44,7 +44,12 @@ def strategies_in_short(page_of_all: str) -> str:
         return ", ".join(f"[`{card.name}`]({page_of_all}#{card.name})" for card in cards)
 
     rows = [[title, names(cards)] for title, cards in families(_strategies()).items()]
-    rows.append(["on top of any that trains, as in `knn_fixed+replay`", names(catalog.addons().values())])
+    rows.append(
+        [
+            "on top of a method that trains, as in `knn_fixed+replay`; what it cannot go with is refused",
+            names(catalog.addons().values()),
+        ]
+    )
     return table(["strategies", "names"], rows)
 
 

@@ -18,6 +18,7 @@ from datasets import Dataset
 from pydantic import Field
 from torch import nn
 
+from contsym.errors import SettingError
 from contsym.models.closed_form import RidgeClassifier
 from contsym.models.encoders.pooled import PooledEncoder
 from contsym.strategies.base import Strategy, TrainingSettings
@@ -54,4 +55,10 @@ class Ridge(Strategy):
     def fit(self, pairs: Dataset) -> None:
         pair_weight = 1.0 if self.settings.weigh == "pairs" else 1 / len(pairs)
         labels = torch.tensor(pairs["label"][:])
-        self.model.head.add(*self.model.vectors(pairs), labels, pair_weight=pair_weight)
+        try:
+            self.model.head.add(*self.model.vectors(pairs), labels, pair_weight=pair_weight)
+        except torch.linalg.LinAlgError:
+            raise SettingError(
+                f"--set ridge={self.settings.ridge:g} is too small: of these pairs' features there is no single solution; "
+                "expected more, as 1e-6"
+            ) from None

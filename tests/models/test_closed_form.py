@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from contsym.errors import SettingError
 from contsym.models import closed_form
 from contsym.models.algebra import pair_features
 from contsym.models.closed_form import (
@@ -211,10 +210,3 @@ def test_a_weight_of_two_is_the_pair_twice():
     twice.add(*part)
     weighted.add(*part, pair_weight=2.0)
     assert torch.allclose(twice(*rest[:2]), weighted(*rest[:2]), rtol=1e-5, atol=1e-6)
-
-
-def test_a_ridge_without_a_single_solution_is_one_line():
-    """With more features than pairs the covariance has no inverse."""
-    head = RidgeClassifier(4 * DIM, N_LABELS, 1e-30, 60, seeded())
-    with pytest.raises(SettingError, match=r"^--set ridge=1e-30 is too small: "):
-        head.add(*pairs(6))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from contsym.errors import SettingError
 from contsym.models.pair_model import PairModel
 from contsym.strategies.catalog import load_strategy
 from tests.runs import BARE, costs, one_seed
@@ -112,3 +113,10 @@ def test_experiences_weigh_alike_or_pairs_do(toy, tiny_encoder_folder, tmp_path)
     assert pairs[1] == 20
     assert experiences.sum().item() == pytest.approx(2)
     assert experiences[1].item() == pytest.approx(1 / 3)
+
+
+def test_a_ridge_without_a_single_solution_is_one_line(toy, tiny_encoder_folder, tmp_path):
+    """With more features than pairs their covariance has no inverse."""
+    settings = {"ridge": "1e-30", "projection": "600"}
+    with pytest.raises(SettingError, match=r"^--set ridge=1e-30 is too small: "):
+        one_seed(toy, tiny_encoder_folder, tmp_path, "ridge", "wikidata_only", shots=16, settings=settings)
