@@ -1,5 +1,7 @@
 """The measured tables of docs/, from nothing but data, the encoders and the package index.
 
+Over 400 lines: the steps are a table.
+
     python benchmarks/evidence.py --to FOLDER [--jobs 2] [--only STEP,STEP]
     python benchmarks/evidence.py --to FOLDER --page docs/results.md
     python benchmarks/evidence.py --to FOLDER --pack
@@ -19,12 +21,9 @@ columns alone, `TABLE+TABLE` joins tables of one column, and the table `machine`
 results were measured.
 
 The results behind these pages (docs/results.md, results-readings.md, results-streams.md, audit.md, language-models.md,
-routed-adapters.md)
-are in benchmarks/evidence/, one archive per step. --pack writes them there, and --unpack puts them into FOLDER, where
+routed-adapters.md) are in benchmarks/evidence/, one archive per step. --pack writes them there, and --unpack puts them into FOLDER, where
 `contsym report`, `show` and `compare` read them and a sweep resumes, if neither code nor versions nor precision changed
 since.
-
-Over 400 lines: the steps are a table.
 """
 
 from __future__ import annotations
