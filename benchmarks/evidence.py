@@ -21,9 +21,9 @@ columns alone, `TABLE+TABLE` joins tables of one column, and the table `machine`
 results were measured.
 
 The results behind these pages (docs/results.md, results-readings.md, results-streams.md, audit.md, language-models.md,
-routed-adapters.md) are in benchmarks/evidence/, one archive per step. --pack writes them there, and --unpack puts them into FOLDER, where
-`contsym report`, `show` and `compare` read them and a sweep resumes, if neither code nor versions nor precision changed
-since.
+routed-adapters.md) are in benchmarks/evidence/, one archive per step. --pack writes them there, and --unpack puts them
+into FOLDER, where `contsym report`, `show` and `compare` read them and a sweep resumes, if neither code nor versions nor
+precision changed since.
 """
 
 from __future__ import annotations
