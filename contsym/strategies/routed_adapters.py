@@ -60,7 +60,7 @@ class RoutedAdapters(Strategy):
 
     class Settings(TrainingSettings):
         rank: int = Field(64, ge=1, description="of an adapter's matrices")
-        scale: float = Field(4.0, gt=0, description="factor of an adapter's product")
+        scale: float = Field(16.0, gt=0, description="factor of an adapter's product")
         begins: Literal["last", "new"] = Field(
             "last", description="initial adapter and head: the last ones, or new ones"
         )
